@@ -1,0 +1,191 @@
+"""What a person sees of a run: a progress bar on a terminal, plain lines elsewhere, errors only when asked to be quiet.
+
+No thread refreshes the bar: the workers are forked from this process, and a fork must not meet another thread's locks.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from regionplot.models import Job, Outcome
+from regionplot.report import RunReport
+
+_REFRESH = 0.1
+"""Seconds between two pictures of the progress bar."""
+
+
+class Display:
+    """Errors to stderr, and nothing else: what `--quiet` asks for."""
+
+    def __init__(self) -> None:
+        self.jobs = self.done = self.failures = 0
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def started(self, jobs: int, workers: int, start_method: str) -> None:
+        """The first job is about to be done."""
+        self.jobs = jobs
+
+    def finished(self, outcome: Outcome[Job]) -> None:
+        """One job has come to its end."""
+        self.done += 1
+        if outcome.failure is not None:
+            self.failures += 1
+            self.error(_failure_line(outcome))
+
+    def summarize(self, report: RunReport, directory: Path) -> None:
+        """The run is over."""
+
+    def interrupted(self, by: str) -> None:
+        """The run was ended by a signal."""
+        drawn = self.done - self.failures
+        failed = f", {self.failures} failed" if self.failures else ""
+        self.error(f"ended by {by}: {drawn} of {self.jobs} maps drawn{failed}, {self.jobs - self.done} not run")
+
+    def error(self, text: str) -> None:
+        """A line for stderr."""
+        _print_to(sys.stderr, f"regionplot: {text}")
+
+    def say(self, text: str) -> None:
+        """A line for stdout."""
+        _print_to(sys.stdout, text)
+
+
+class PlainDisplay(Display):
+    """A line for each map, and one in the end: for logs."""
+
+    def finished(self, outcome: Outcome[Job]) -> None:
+        """One job has come to its end."""
+        super().finished(outcome)
+        if outcome.ok:
+            note = " (no data)" if outcome.value.no_data else ""
+            place = _from_here(outcome.job.target)
+            self.say(f"[{self.done}/{self.jobs}] {place}{note} {outcome.seconds * 1000:.0f} ms")
+
+    def summarize(self, report: RunReport, directory: Path) -> None:
+        """The run is over."""
+        self.say(f"{report}, in {_from_here(directory)}")
+
+
+class BarDisplay(Display):
+    """A progress bar on a terminal, failures above it as they happen, a table in the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._console = Console(stderr=True, highlight=False)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            _RateColumn(),
+            TimeRemainingColumn(compact=True),
+            console=self._console,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+            transient=True,
+            expand=True,
+        )
+        self._task = self._progress.add_task("loading", total=None)
+        self._refreshed = 0.0
+
+    def __enter__(self) -> Display:
+        self._progress.start()
+        self._progress.refresh()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def started(self, jobs: int, workers: int, start_method: str) -> None:
+        """The first job is about to be done."""
+        super().started(jobs, workers, start_method)
+        self._progress.reset(self._task, total=jobs, description="drawing")
+        self._progress.refresh()
+
+    def finished(self, outcome: Outcome[Job]) -> None:
+        """One job has come to its end."""
+        super().finished(outcome)
+        self._progress.advance(self._task)
+        if time.monotonic() - self._refreshed > _REFRESH:
+            self._refreshed = time.monotonic()
+            self._progress.refresh()
+
+    def error(self, text: str) -> None:
+        """A line above the bar."""
+        self._console.print(Text.assemble(("regionplot: ", "bold red"), text), soft_wrap=True)
+
+    def summarize(self, report: RunReport, directory: Path) -> None:
+        """The run is over."""
+        rate = len(report.outcomes) / report.seconds
+        empty = sum(outcome.value.no_data for outcome in report.drawn)
+        table = Table.grid(padding=(0, 2))
+        table.add_row("drawn", str(len(report.drawn)), style="green")
+        if empty:
+            table.add_row("of these without data", str(empty), style="yellow")
+        if report.failed:
+            table.add_row("failed", str(len(report.failed)), style="red")
+        table.add_row("time", f"{report.seconds:.1f} s, {rate:.1f} maps/s, {report.workers} × {report.start_method}")
+        table.add_row("folder", Text(str(_from_here(directory)), overflow="fold"))
+        Console(highlight=False).print(table)
+
+
+class _RateColumn(ProgressColumn):
+    """Maps each second."""
+
+    def render(self, task: Task) -> Text:
+        """See rich."""
+        return Text(f"{task.speed:.1f} maps/s" if task.speed else "", style="progress.data.speed")
+
+
+def make_display(*, quiet: bool, verbose: bool) -> Display:
+    """The display that suits the options and the terminal."""
+    if quiet:
+        return Display()
+    return BarDisplay() if sys.stderr is not None and sys.stderr.isatty() and not verbose else PlainDisplay()
+
+
+def _failure_line(outcome: Outcome[Job]) -> str:
+    assert outcome.failure is not None
+    region = outcome.job.region
+    place = f"{region.origin}: " if region.origin else ""
+    return f"{place}{region.name}: {outcome.failure.message}"
+
+
+def _from_here(path: Path) -> Path:
+    """A path as short as it is clear: relative to the working directory if it lies there."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _print_to(stream: object, text: str) -> None:
+    """Print; a reader that has gone away does not end the run."""
+    try:
+        print(text, file=stream, flush=True)  # type: ignore[call-overload]  # sys.stdout may be None
+    except OSError:
+        _silence(stream)
+    except UnicodeEncodeError:
+        print(text.encode("ascii", "backslashreplace").decode(), file=stream, flush=True)  # type: ignore[call-overload]
+
+
+def _silence(stream: object) -> None:
+    """Let a broken stream lead nowhere, so that later prints and the flush at exit are quiet too."""
+    descriptor = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(descriptor, stream.fileno())  # type: ignore[attr-defined]
+    os.close(descriptor)

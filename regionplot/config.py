@@ -1,0 +1,338 @@
+"""TOML in, validated settings out: every unknown key, wrong value and missing file is named with its place, at once."""
+
+from __future__ import annotations
+
+import difflib
+import os.path
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from regionplot import sample, templates
+from regionplot.errors import ConfigError, InputError
+
+DEFAULT_NAME = "regionplot.toml"
+MAX_PIXELS = 100_000_000
+MAX_TEXT = 2_000
+_MISSING_FILE = "missing_file"
+
+
+def _existing(value: object) -> object:
+    """The path of an input: `sample:NAME`, or a file that is there."""
+    if not isinstance(value, str | Path):
+        return value
+    text = str(value)
+    try:
+        path = sample.locate(text[len(sample.PREFIX) :]) if text.startswith(sample.PREFIX) else Path(text)
+    except FileNotFoundError as error:
+        raise PydanticCustomError(_MISSING_FILE, "{problem}", {"problem": str(error)}) from None
+    if not path.exists():
+        raise PydanticCustomError(_MISSING_FILE, "there is no file {path}", {"path": str(path)})
+    return path
+
+
+def _check_template(text: str) -> str:
+    templates.fields_of(text)
+    return text
+
+
+def _increasing(levels: tuple[float, ...]) -> tuple[float, ...]:
+    for before, after in pairwise(levels):
+        if not before < after:
+            raise ValueError(f"levels must increase, but {after:g} follows {before:g}")
+    return levels
+
+
+def _has_image_suffix(text: str) -> str:
+    if not text.endswith(".png"):
+        raise ValueError("maps are PNG images: end the file name with .png")
+    return text
+
+
+Text = Annotated[str, Field(max_length=MAX_TEXT)]
+Template = Annotated[Text, AfterValidator(_check_template)]
+InputPath = Annotated[Path, BeforeValidator(_existing)]
+Side = Annotated[int, Field(ge=100, le=20_000)]
+StartMethod = Literal["auto", "fork", "forkserver", "spawn", "serial"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+
+class RasterSettings(_Section):
+    """`[raster]`: the grid that every map shows."""
+
+    path: InputPath
+    """Anything GDAL opens as a grid: GeoTIFF, COG, NetCDF, GRIB2 ..."""
+    band: int | Text = 1
+    """Number (from 1) or description of the band."""
+    variable: Text | None = None
+    """Variable of a NetCDF or HDF5 file that holds several."""
+    mask_and_scale: bool = True
+    """Make nodata missing, and apply scale and offset."""
+    resampling: Literal["nearest", "bilinear", "cubic", "average", "mode", "max"] = "nearest"
+    crs: Text | None = None
+    """CRS of a file that names none."""
+
+
+class MapSettings(_Section):
+    """`[map]`: the sheet."""
+
+    projection: Text | dict[str, Any] = "raster"
+    """`raster`, anything pyproj understands, or `{name = CARTOPY_CLASS, keyword = value}`."""
+    size: Annotated[tuple[Side, Side], Field(strict=False)] = (1400, 900)
+    """Width and height in pixels."""
+    dpi: Annotated[float, Field(ge=20, le=1200)] = 100
+    title: Template = "{title}"
+    fit: Literal["datalim", "exact"] = "datalim"
+    """Widen the region's limits to the panel's aspect, or keep them and letterbox."""
+    background: Text = "white"
+    """Colour of the panel where nothing is drawn."""
+
+    @model_validator(mode="after")
+    def _bounded(self) -> MapSettings:
+        if self.size[0] * self.size[1] > MAX_PIXELS:
+            raise ValueError(f"size: {self.size[0]} x {self.size[1]} is more than {MAX_PIXELS:,} pixels")
+        return self
+
+
+class ColorSettings(_Section):
+    """`[colors]`: from values to colours."""
+
+    colormap: Text = "viridis"
+    levels: Annotated[tuple[float, ...], Field(strict=False, min_length=2, max_length=250)] | None = None
+    """Class limits; without them the scale is continuous."""
+    vmin: float | None = None
+    vmax: float | None = None
+    norm: Literal["linear", "log", "symlog", "sqrt"] = "linear"
+    under: Text = "lowest"
+    """Colour below the scale: `lowest`, `none`, or any matplotlib colour."""
+    over: Text = "highest"
+    """Colour above the scale: `highest`, `none`, or any matplotlib colour."""
+    nodata: Text = "none"
+    """Colour where the raster holds nothing."""
+    label: Text | None = None
+    """Label of the colour bar; by default the raster's long name and units."""
+    colorbar: bool = True
+
+    @model_validator(mode="after")
+    def _one_scale(self) -> ColorSettings:
+        if self.levels is not None:
+            _increasing(self.levels)
+            if self.vmin is not None or self.vmax is not None or self.norm != "linear":
+                raise ValueError("give either levels, or vmin, vmax and norm")
+        if self.vmin is not None and self.vmax is not None and not self.vmin < self.vmax:
+            raise ValueError(f"vmin {self.vmin:g} must be less than vmax {self.vmax:g}")
+        if self.norm == "log" and any(v is not None and v <= 0 for v in (self.vmin, self.vmax)):
+            raise ValueError("a log norm needs vmin and vmax above zero")
+        return self
+
+
+class FeatureSettings(_Section):
+    """`[[features]]`: one vector layer."""
+
+    path: InputPath
+    """Shapefile (zipped or not), GeoPackage, GeoJSON, FlatGeobuf ..."""
+    layer: Text | None = None
+    crs: Text | None = None
+    """CRS of a file that names none."""
+    linewidth: Annotated[float, Field(ge=0, le=100)] = 0.6
+    """Points."""
+    edgecolor: Text = "black"
+    facecolor: Text = "none"
+
+
+class OutputSettings(_Section):
+    """`[output]`: where the maps go."""
+
+    directory: Annotated[Path, Field(strict=False)] = Path("output")
+    filename: Annotated[Template, AfterValidator(_has_image_suffix)] = "{name}.png"
+
+
+class RunSettings(_Section):
+    """`[run]`: the processes."""
+
+    workers: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
+    start_method: StartMethod = "auto"
+    timeout: Annotated[float, Field(gt=0, le=86_400)] = 300
+    """Seconds that one map may take."""
+    maps_per_worker: Annotated[int, Field(ge=1)] = 12
+    """A worker process is replaced by a fresh one after so many maps."""
+
+
+class Config(_Section):
+    """All settings of a run, checked; `read_config` makes it.
+
+    It is frozen and picklable: it is what travels to workers that cannot inherit the data.
+    """
+
+    raster: RasterSettings
+    map: MapSettings = MapSettings()
+    colors: ColorSettings = ColorSettings()
+    features: Annotated[tuple[FeatureSettings, ...], Field(strict=False)] = ()
+    output: OutputSettings = OutputSettings()
+    run: RunSettings = RunSettings()
+
+
+def read_config(
+    source: str | Path | Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Config:
+    """Read and check the settings of a run.
+
+    Parameters
+    ----------
+    source : path or mapping, optional
+        A TOML file, or its contents as a mapping of sections. Relative paths in a file are relative to its folder,
+        those in a mapping to the working directory.
+    overrides : mapping, optional
+        Sections that replace or extend those of `source`, key by key; a list (`features`) is replaced whole.
+        Relative paths are relative to the working directory.
+
+    Raises
+    ------
+    ConfigError
+        If the file is not TOML, or holds unknown keys or wrong values; one problem each.
+    InputError
+        If nothing is wrong but that input files are missing.
+
+    Examples
+    --------
+    >>> read_config({"raster": {"path": "sample:relief"}}).map.size
+    (1400, 900)
+    """
+    document = _Document.empty() if source is None else _Document.open(source)
+    defaults = {"output": {"directory": document.base / "output"}}
+    tables = _merge(defaults, _absolute(document.tables, document.base))
+    try:
+        return Config.model_validate(_merge(tables, _absolute(overrides or {}, Path.cwd())))
+    except ValidationError as error:
+        raise _explained(error, document) from None
+
+
+class _Document(NamedTuple):
+    """A config as found: its tables, and its text to find line numbers in."""
+
+    name: str
+    base: Path
+    tables: Mapping[str, Any]
+    text: str = ""
+
+    @classmethod
+    def empty(cls) -> _Document:
+        return cls("settings", Path.cwd(), {})
+
+    @classmethod
+    def open(cls, source: str | Path | Mapping[str, Any]) -> _Document:
+        if isinstance(source, Mapping):
+            return cls("settings", Path.cwd(), source)
+        path = Path(source)
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+            return cls(str(path), path.absolute().parent, tomllib.loads(text), text)
+        except OSError as error:
+            raise ConfigError(f"{path}: {error.strerror or error}") from None
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
+            raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+    def place(self, location: tuple[int | str, ...]) -> str:
+        """`regionplot.toml:12: [map] size`, as near as the text lets us say it."""
+        section, *keys = location
+        index = next((key for key in keys[:1] if isinstance(key, int)), None)
+        if index is not None:
+            keys = keys[1:]
+        header = f"[{section}]" if index is None else f"[[{section}]] #{index + 1}"
+        line = self._line(str(section), index or 0, str(keys[0]) if keys else None)
+        return f"{self.name}{f':{line}' if line else ''}: {' '.join([header, *map(str, keys[:1])])}"
+
+    def _line(self, section: str, index: int, key: str | None) -> int | None:
+        current, seen, start = "", -1, None
+        for number, line in enumerate(self.text.splitlines(), 1):
+            if header := re.match(r"\s*\[\[?\s*([\w-]+)", line):
+                current = header[1]
+                seen += current == section
+            inside = current == section and seen == index
+            if inside and (start is None or (key and re.match(rf"\s*{re.escape(key)}\s*=", line))):
+                start = number
+                if key is None:
+                    break
+        return start
+
+
+def _absolute(tables: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """The tables with the paths in them joined to the folder they are relative to."""
+    result = {name: dict(table) if isinstance(table, Mapping) else table for name, table in tables.items()}
+    for section, key in (("raster", "path"), ("output", "directory")):
+        if section in result:
+            result[section] = _with_path(result[section], key, base)
+    if isinstance(features := result.get("features"), list | tuple):
+        result["features"] = [_with_path(table, "path", base) for table in features]
+    return result
+
+
+def _with_path(table: Any, key: str, base: Path) -> Any:
+    value = table.get(key) if isinstance(table, Mapping) else None
+    if not isinstance(value, str | Path) or str(value).startswith(sample.PREFIX):
+        return table
+    return {**table, key: Path(os.path.normpath(base / Path(value).expanduser()))}
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for name, table in above.items():
+        old = merged.get(name)
+        merged[name] = {**old, **table} if isinstance(old, dict) and isinstance(table, dict) else table
+    return merged
+
+
+def _explained(error: ValidationError, document: _Document) -> ConfigError | InputError:
+    """All faults, those of one key together; missing files alone are a missing input, not a bad config."""
+    details = error.errors(include_url=False)
+    problems: dict[str, list[str]] = {}
+    for detail in details:
+        messages = problems.setdefault(document.place(detail["loc"]), [])
+        if (message := _message(detail)) not in messages:
+            messages.append(message)
+    texts = [f"{place}: {' or: '.join(messages)}" for place, messages in problems.items()]
+    only_missing_files = all(detail["type"] == _MISSING_FILE for detail in details)
+    return InputError(*texts) if only_missing_files else ConfigError(*texts)
+
+
+def _message(detail: ErrorDetails) -> str:
+    if detail["type"] == "extra_forbidden":
+        return "; ".join(["unknown key", *_suggestion(detail["loc"])])
+    if detail["type"] == "missing":
+        return "is needed, but not given"
+    message = detail["msg"].removeprefix("Value error, ")
+    is_scalar = isinstance(detail["input"], str | int | float | bool)
+    return f"{message} (it is {detail['input']!r})" if is_scalar and detail["type"] != _MISSING_FILE else message
+
+
+def _suggestion(location: tuple[int | str, ...]) -> Iterator[str]:
+    known = list(Config.model_fields)
+    if len(location) > 1:
+        annotation = Config.model_fields[str(location[0])].annotation
+        section = FeatureSettings if location[0] == "features" else annotation
+        known = list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []
+    near = difflib.get_close_matches(str(location[-1]), known, n=1)
+    if near:
+        yield f"did you mean {near[0]!r}?"
+    elif known:
+        yield f"the keys are {', '.join(known)}"

@@ -1,0 +1,206 @@
+"""The things drawn on a sheet, as matplotlib artists: the same ones whichever way the sheet is drawn."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import shapely
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.path import Path
+from matplotlib.text import Text
+from matplotlib.transforms import IdentityTransform
+from numpy.typing import NDArray
+
+from regionplot.drawing.colors import ColorScale
+from regionplot.drawing.layout import Box, Layout
+from regionplot.features import FeatureLayer
+from regionplot.models import PixelGrid
+
+INK = "#222222"
+_SMALLEST_TITLE = 0.6
+"""A long title shrinks to this part of its size; beyond that it is cut."""
+_ELLIPSIS = "…"
+_UNIT_NAMES = {"degC": "°C", "C": "°C", "degree_C": "°C", "degF": "°F", "F": "°F", "degK": "K", "1": ""}
+
+
+def new_figure(layout: Layout) -> Figure:
+    """An empty white sheet, without pyplot."""
+    figure = Figure(figsize=layout.inches, dpi=layout.dpi, facecolor="white")
+    figure.set_layout_engine("none")
+    return figure
+
+
+def add_colorbar(figure: Figure, layout: Layout, scale: ColorScale, label: str) -> None:
+    """The colour bar below the panel, if the layout has one."""
+    if layout.colorbar is None:
+        return
+    axes = figure.add_axes(layout.colorbar.fractions(layout.size))
+    bar = figure.colorbar(
+        ScalarMappable(scale.norm, scale.cmap),
+        cax=axes,
+        orientation="horizontal",
+        extend=scale.extend,
+        extendfrac=0.015,
+        ticks=scale.levels,
+    )
+    bar.outline.set_linewidth(0.6)
+    axes.tick_params(labelsize=layout.label_points, width=0.6, length=3, pad=2, colors=INK, which="major")
+    axes.tick_params(width=0.4, length=1.5, which="minor")
+    bar.set_label(label, fontsize=layout.label_points, color=INK, labelpad=2, parse_math=False)
+    if scale.levels is not None:
+        axes.minorticks_off()
+        axes.set_xticklabels([f"{level:g}" for level in scale.levels], parse_math=False)
+        _thin_labels(figure, axes)
+
+
+def _thin_labels(figure: Figure, axes: Axes) -> None:
+    """Keep every second, third ... label of the classes, so that no two touch."""
+    figure.draw_without_rendering()
+    labels = [label for label in axes.get_xticklabels() if label.get_text()]
+    boxes = [label.get_window_extent() for label in labels]
+    for step in range(1, len(labels) + 1):
+        kept = boxes[::step]
+        if all(left.x1 + 0.3 * left.height < right.x0 for left, right in pairwise(kept)):
+            break
+    for number, label in enumerate(labels):
+        label.set_visible(number % step == 0)
+
+
+def colorbar_label(long_name: str, units: str) -> str:
+    """A label out of a raster's metadata.
+
+    Examples
+    --------
+    >>> colorbar_label("Snow water equivalent", "kg m-2")
+    'Snow water equivalent (kg m⁻²)'
+    """
+    superscripts = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+    shown = _UNIT_NAMES.get(units, units)
+    shown = re.sub(r"(?<=[A-Za-z])\^?(-?\d+)\b", lambda power: power[1].translate(superscripts), shown)
+    shown = re.sub(r"\bug\b", "µg", shown)
+    return f"{long_name} ({shown})" if shown else long_name
+
+
+def neatline(box: Box) -> Rectangle:
+    """The line around the panel, drawn over all that is in it."""
+    style: dict[str, Any] = {"facecolor": "none", "edgecolor": INK, "linewidth": 0.8, "snap": True}
+    return Rectangle((box.left, box.bottom), box.width, box.height, transform=IdentityTransform(), **style)
+
+
+def layer_artists(layer: FeatureLayer, panel: PixelGrid, axes: Axes) -> Iterator[Artist]:
+    """One vector layer within a panel, as one compound path for its faces and one for its lines."""
+    style = layer.settings
+    faces = layer.polygons_in(panel)
+    if faces.size:
+        yield _patch(_polygon_path(faces), axes, facecolor=style.facecolor, edgecolor="none", linewidth=0)
+    lines = layer.lines_in(panel)
+    if lines.size and style.linewidth > 0 and style.edgecolor != "none":
+        yield _patch(_line_path(lines), axes, facecolor="none", edgecolor=style.edgecolor, linewidth=style.linewidth)
+    points = layer.points_in(panel)
+    if points.size:
+        yield _markers(points, layer, axes)
+
+
+def _patch(path: Path, axes: Axes, **style: Any) -> PathPatch:
+    patch = PathPatch(path, joinstyle="round", capstyle="round", snap=False, **style)
+    patch.set_transform(axes.transData)
+    patch.set_clip_box(axes.bbox)
+    return patch
+
+
+def _markers(points: NDArray[np.object_], layer: FeatureLayer, axes: Axes) -> Line2D:
+    style = layer.settings
+    face = style.edgecolor if style.facecolor == "none" else style.facecolor
+    markers = Line2D(
+        *shapely.get_coordinates(points).T,
+        linestyle="none",
+        marker="o",
+        markersize=3 + 2 * style.linewidth,
+        markerfacecolor=face,
+        markeredgecolor=style.edgecolor,
+        markeredgewidth=style.linewidth,
+    )
+    markers.set_transform(axes.transData)
+    markers.set_clip_box(axes.bbox)
+    return markers
+
+
+def _line_path(lines: NDArray[np.object_]) -> Path:
+    vertices, line = shapely.get_coordinates(lines, return_index=True)
+    codes = np.full(len(vertices), Path.LINETO, Path.code_type)
+    codes[_first_of_each(line)] = Path.MOVETO
+    return Path(vertices, codes)
+
+
+def _polygon_path(polygons: NDArray[np.object_]) -> Path:
+    areas = polygons[shapely.get_type_id(polygons) == 3]
+    vertices, ring = shapely.get_coordinates(shapely.get_rings(areas), return_index=True)
+    codes = np.full(len(vertices), Path.LINETO, Path.code_type)
+    first = _first_of_each(ring)
+    codes[first] = Path.MOVETO
+    codes[np.append(first[1:], len(vertices)) - 1] = Path.CLOSEPOLY
+    return Path(vertices, codes)
+
+
+def _first_of_each(owner: NDArray[np.intp]) -> NDArray[np.intp]:
+    return np.flatnonzero(np.concatenate([[True], owner[1:] != owner[:-1]]))
+
+
+def title_text(text: str, layout: Layout, renderer: RendererAgg) -> Text:
+    """The title above a panel, made smaller or cut so that it fits between the sheet's margins."""
+    available = layout.size[0] - 2 * layout.panel.left
+    title = Text(
+        layout.panel.left,
+        layout.title_baseline,
+        " ".join(text.split()),
+        fontsize=layout.title_points,
+        color=INK,
+        verticalalignment="center_baseline",
+        horizontalalignment="left",
+        parse_math=False,
+        usetex=False,
+        transform=IdentityTransform(),
+    )
+    width = _width(title, renderer)
+    if width > available:
+        title.set_fontsize(layout.title_points * max(_SMALLEST_TITLE, available / width * 0.99))
+        _shorten(title, available, renderer)
+    return title
+
+
+def _shorten(title: Text, available: float, renderer: RendererAgg) -> None:
+    text = title.get_text()
+    while text and _width(title, renderer) > available:
+        text = text[: int(len(text) * min(available / _width(title, renderer), 0.98))].rstrip()
+        title.set_text(text + _ELLIPSIS)
+
+
+def _width(title: Text, renderer: RendererAgg) -> float:
+    size = title.get_fontproperties()
+    return float(renderer.get_text_width_height_descent(title.get_text(), size, ismath=False)[0])
+
+
+def note_text(text: str, layout: Layout, box: Box) -> Text:
+    """A note in the middle of a panel."""
+    return Text(
+        box.left + box.width / 2,
+        box.bottom + box.height / 2,
+        text,
+        fontsize=layout.title_points,
+        color="#777777",
+        verticalalignment="center",
+        horizontalalignment="center",
+        parse_math=False,
+        usetex=False,
+        transform=IdentityTransform(),
+    )

@@ -1,0 +1,161 @@
+"""From values to colours: classes or a continuous scale, as a table of colours and an index into it.
+
+A panel of a million pixels is classified by one comparison per level, and coloured by one gather from a table of packed
+colours; both are several times faster than `searchsorted` and a call of the colormap, with the same result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib import colors
+from matplotlib.colors import BoundaryNorm, Colormap, LogNorm, Normalize, PowerNorm, SymLogNorm
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from regionplot.config import ColorSettings, Config
+
+_CONTINUOUS = 256
+_PERCENTILES = (1, 99)
+_ENOUGH = 1_000_000
+
+
+def color_problems(config: Config) -> Iterator[str]:
+    """Every colour and colormap in a config that matplotlib does not know, with its place."""
+    settings = config.colors
+    if settings.colormap not in matplotlib.colormaps:
+        yield f"[colors] colormap: matplotlib has no {settings.colormap!r}; names are case-sensitive, such as 'viridis'"
+    named = {
+        "[colors] under": settings.under if settings.under != "lowest" else "none",
+        "[colors] over": settings.over if settings.over != "highest" else "none",
+        "[colors] nodata": settings.nodata,
+        "[map] background": config.map.background,
+    }
+    for number, layer in enumerate(config.features, 1):
+        named[f"[[features]] #{number} edgecolor"] = layer.edgecolor
+        named[f"[[features]] #{number} facecolor"] = layer.facecolor
+    for place, color in named.items():
+        if not colors.is_color_like(color):
+            yield f"{place}: {color!r} is not a colour; write a name or '#rrggbb'"
+
+
+@dataclass(frozen=True)
+class ColorScale:
+    """How values become colours."""
+
+    norm: Normalize
+    cmap: Colormap
+    levels: NDArray[Any] | None
+    """Class limits; None for a continuous scale."""
+    extend: str
+    """Which ends of the colour bar are open: `neither`, `min`, `max` or `both`."""
+    palette: NDArray[np.uint8]
+    """Opaque colours, shape (n, 4): below the scale, the scale's own, above it, nodata."""
+
+    @classmethod
+    def of(cls, config: Config, values: NDArray[Any]) -> ColorScale:
+        """The scale a config asks for; without levels or limits, one that suits the values."""
+        settings = config.colors
+        if settings.levels is not None:
+            levels = np.asarray(settings.levels)
+            cmap = _colormap(settings, len(levels) - 1)
+            norm: Normalize = BoundaryNorm(levels, cmap.N)
+            open_ends = (settings.under not in ("lowest", "none"), settings.over not in ("highest", "none"))
+        else:
+            levels, cmap = None, _colormap(settings, _CONTINUOUS)
+            norm, open_ends = _continuous(settings, values)
+        extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[
+            open_ends
+        ]
+        return cls(norm, cmap, levels, extend, _palette(cmap, config.map.background))
+
+    def rgba(self, values: NDArray[Any]) -> NDArray[np.uint8]:
+        """The opaque colour of each value, shape (height, width, 4)."""
+        packed = self.palette.view(np.uint32).ravel()
+        return packed.take(self.indices(values)).view(np.uint8).reshape(*values.shape, 4)
+
+    def indices(self, values: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
+        """The palette's row for each value.
+
+        Parameters
+        ----------
+        values : ndarray
+            Floating; NaN where there is no data.
+        """
+        missing = np.isnan(values)
+        index = self._classes(values) if self.levels is not None else self._steps(values)
+        index[missing] = len(self.palette) - 1
+        return index
+
+    def _classes(self, values: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
+        """0 below the first level, then the number of levels reached: `levels[i - 1] <= value < levels[i]`."""
+        assert self.levels is not None
+        index = np.zeros(values.shape, np.uint8)
+        for level in self.levels:
+            index += values >= values.dtype.type(level)
+        return index
+
+    def _steps(self, values: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
+        count = self.cmap.N
+        with np.errstate(invalid="ignore"):
+            scaled = np.ma.filled(self.norm(np.nan_to_num(values, nan=self.norm.vmin or 0.0)), -1.0)
+            index = np.clip(np.floor(scaled * count), 0, count - 1).astype(np.uint16) + np.uint16(1)
+            index[values < self.norm.vmin] = 0
+            index[values > self.norm.vmax] = count + 1
+        return np.asarray(index, np.uint16)
+
+
+def _colormap(settings: ColorSettings, count: int) -> Colormap:
+    cmap = matplotlib.colormaps[settings.colormap].resampled(count)
+    return cmap.with_extremes(
+        under=None if settings.under == "lowest" else settings.under,
+        over=None if settings.over == "highest" else settings.over,
+        bad=settings.nodata,
+    )
+
+
+def _palette(cmap: Colormap, background: str) -> NDArray[np.uint8]:
+    """The colours of a colormap laid over the background."""
+    rows = [cmap.get_under(), *cmap(np.arange(cmap.N)), cmap.get_over(), cmap.get_bad()]
+    rgba = np.asarray(rows, dtype=float)
+    alpha = rgba[:, 3:]
+    mixed = rgba[:, :3] * alpha + np.asarray(colors.to_rgb(background)) * (1 - alpha)
+    return np.ascontiguousarray(np.column_stack([np.rint(mixed * 255), np.full(len(rows), 255)]).astype(np.uint8))
+
+
+def _continuous(settings: ColorSettings, values: NDArray[Any]) -> tuple[Normalize, tuple[bool, bool]]:
+    """The norm, and whether data lie below and above it."""
+    found = _finite(values, positive=settings.norm == "log")
+    low, high = _rounded_range(found) if settings.norm != "log" else (float(found.min()), float(found.max()))
+    vmin = low if settings.vmin is None else settings.vmin
+    vmax = high if settings.vmax is None else settings.vmax
+    if not vmin < vmax:
+        vmin, vmax = (vmin, vmin + 1) if settings.vmax is None else (vmax - 1, vmax)
+    norms: dict[str, Any] = {
+        "linear": lambda: Normalize(vmin, vmax),
+        "log": lambda: LogNorm(vmin, vmax),
+        "sqrt": lambda: PowerNorm(0.5, vmin, vmax),
+        "symlog": lambda: SymLogNorm(max(abs(vmin), abs(vmax)) / 100, vmin=vmin, vmax=vmax),
+    }
+    return norms[settings.norm](), (bool(found.min() < vmin), bool(found.max() > vmax))
+
+
+def _finite(values: NDArray[Any], *, positive: bool) -> NDArray[Any]:
+    """A thinned copy of the values that can be on the scale."""
+    step = max(1, int(np.ceil(np.sqrt(values.size / _ENOUGH))))
+    thinned = values[::step, ::step]
+    found = thinned[np.isfinite(thinned) & ((thinned > 0) | (not positive))]
+    return found if found.size else np.array([1.0, 10.0])
+
+
+def _rounded_range(found: NDArray[Any]) -> tuple[float, float]:
+    """Round limits that leave out the outermost hundredths."""
+    low, high = (float(value) for value in np.percentile(found, _PERCENTILES))
+    if low == high:
+        low, high = float(found.min()), float(found.max())
+    ticks = MaxNLocator(nbins=10, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    return float(ticks[0]), float(ticks[-1])

@@ -1,0 +1,81 @@
+"""Where things stand on a map sheet, in whole pixels, so that a sampled grid falls on the panel pixel by pixel."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from regionplot.config import Config
+
+_POINTS_PER_INCH = 72
+_USUAL_AREA = 14 * 9
+"""Square inches of the sheet that the font sizes below are meant for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle of pixels, from the lower left corner of the sheet."""
+
+    left: int
+    bottom: int
+    width: int
+    height: int
+
+    @property
+    def right(self) -> int:
+        """First column beyond it."""
+        return self.left + self.width
+
+    @property
+    def top(self) -> int:
+        """First row above it."""
+        return self.bottom + self.height
+
+    def fractions(self, sheet: tuple[int, int]) -> tuple[float, float, float, float]:
+        """The box as matplotlib places axes: left, bottom, width, height in fractions of the sheet."""
+        return self.left / sheet[0], self.bottom / sheet[1], self.width / sheet[0], self.height / sheet[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The boxes of a sheet and the sizes of its text; the same for every region of a run."""
+
+    size: tuple[int, int]
+    """Width and height in pixels."""
+    dpi: float
+    panel: Box
+    colorbar: Box | None
+    title_baseline: int
+    """Height of the title's middle, in pixels from the bottom."""
+    title_points: float
+    label_points: float
+
+    @property
+    def inches(self) -> tuple[float, float]:
+        """Width and height in inches."""
+        return self.size[0] / self.dpi, self.size[1] / self.dpi
+
+    @classmethod
+    def of(cls, config: Config) -> Layout:
+        """Lay out a sheet: title above, panel, colour bar below, with even margins."""
+        width, height = config.map.size
+        dpi = config.map.dpi
+        factor = min(max(math.sqrt(width * height / dpi**2 / _USUAL_AREA), 0.5), 2.0)
+
+        def pixels(points: float) -> int:
+            return round(points * factor * dpi / _POINTS_PER_INCH)
+
+        margin, title = pixels(9), pixels(28)
+        inset = margin + pixels(12)
+        bar = Box(inset, pixels(32), width - 2 * inset, pixels(9))
+        bottom = bar.top + pixels(9) if config.colors.colorbar else margin
+        panel = Box(margin, bottom, width - 2 * margin, height - title - bottom)
+        return cls(
+            size=(width, height),
+            dpi=dpi,
+            panel=panel,
+            colorbar=bar if config.colors.colorbar else None,
+            title_baseline=panel.top + title // 2,
+            title_points=14 * factor,
+            label_points=9 * factor,
+        )

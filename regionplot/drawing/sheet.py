@@ -1,0 +1,128 @@
+"""One map in the making: what its panel shows, and the artists on it, for both ways of drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import RendererAgg
+from numpy.typing import NDArray
+
+from regionplot import templates
+from regionplot.drawing import artists
+from regionplot.drawing.colors import ColorScale
+from regionplot.drawing.layout import Layout
+from regionplot.drawing.view import View
+from regionplot.errors import ConfigError, NoOverlapError, RegionError
+from regionplot.models import Region
+from regionplot.sampling import sample
+from regionplot.shared import SharedData
+
+NO_DATA = "no data"
+
+
+@contextmanager
+def plain_style() -> Iterator[None]:
+    """Matplotlib's own defaults for the time of drawing, whatever the host program or a matplotlibrc says."""
+    defaults = {key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith("backend")}
+    with matplotlib.rc_context(defaults):
+        yield
+
+
+@dataclass(frozen=True)
+class Style:
+    """What all sheets of a run have in common: layout, colours, label."""
+
+    shared: SharedData
+    layout: Layout
+    scale: ColorScale
+    description: Mapping[str, object]
+
+    @classmethod
+    def of(cls, shared: SharedData) -> Style:
+        """The style of a run, from its config and its raster."""
+        config = shared.config
+        if "time" in templates.fields_of(config.map.title) and "time" not in shared.description:
+            raise ConfigError(f"[map] title: {config.map.title!r}: {config.raster.path} does not tell its time")
+        scale = ColorScale.of(config, shared.raster.data)
+        return cls(shared, Layout.of(config), scale, shared.description)
+
+    @cached_property
+    def label(self) -> str:
+        """The colour bar's."""
+        given = self.shared.config.colors.label
+        if given is not None:
+            return given
+        return artists.colorbar_label(str(self.description["long_name"]), str(self.description["units"]))
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One region's map, sampled and coloured, ready to be drawn."""
+
+    style: Style
+    region: Region
+    view: View
+    image: NDArray[np.uint8]
+    """The panel's colours, shape (height, width, 4), opaque, row 0 in the north."""
+    no_data: bool
+    """Nothing but nodata within the region's limits."""
+
+    @classmethod
+    def of(cls, region: Region, style: Style) -> Sheet:
+        """Sample the raster for a region.
+
+        Raises
+        ------
+        NoOverlapError
+            If the region lies outside the raster.
+        RegionError
+            If it cannot be projected.
+        """
+        shared, config = style.shared, style.shared.config
+        view = View.of(region, shared.crs, style.layout.panel, config.map.fit)
+        sampled = sample(shared.raster.data, shared.geometry, view.panel, shared.crs, config.raster.resampling)
+        if not view.asked_pixels(sampled.inside).any():
+            raise NoOverlapError(
+                f"the region does not overlap the raster: in map units the region is {view.asked}, "
+                f"but in its own CRS the raster is {_raster_extent(shared)}"
+            )
+        empty = not np.isfinite(view.asked_pixels(sampled.values)).any()
+        return cls(style, region, view, style.scale.rgba(sampled.values), empty)
+
+    @property
+    def title(self) -> str:
+        """The title, filled in."""
+        try:
+            return templates.render(
+                self.style.shared.config.map.title, title_fields(self.region, self.style.description)
+            )
+        except templates.TemplateError as error:
+            raise RegionError(f"[map] title: {error}") from None
+
+    def artists_above(self, axes: Axes, renderer: RendererAgg) -> Iterator[Artist]:
+        """All that is drawn over the raster, from the lowest to the topmost."""
+        layout, box = self.style.layout, self.view.box
+        for layer in self.style.shared.features:
+            yield from artists.layer_artists(layer, self.view.panel, axes)
+        if self.no_data:
+            yield artists.note_text(NO_DATA, layout, box)
+        yield artists.neatline(box)
+        yield artists.title_text(self.title, layout, renderer)
+
+
+def title_fields(region: Region, description: Mapping[str, object]) -> dict[str, Any]:
+    """What a title template may use: the region's columns before the raster's metadata."""
+    return {**description, **region.fields}
+
+
+def _raster_extent(shared: SharedData) -> str:
+    x, y = shared.meshgrid
+    return f"x {np.nanmin(x):.10g} to {np.nanmax(x):.10g}, y {np.nanmin(y):.10g} to {np.nanmax(y):.10g}"

@@ -1,0 +1,70 @@
+"""Apply one task to many jobs, here or in worker processes; what the task does is no business of this package."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import threading
+
+from regionplot.errors import ExecutorError
+from regionplot.executors.base import Executor, SerialExecutor, Task
+from regionplot.executors.cpus import usable_cpus
+from regionplot.executors.processes import ProcessExecutor
+
+__all__ = [
+    "Executor",
+    "ProcessExecutor",
+    "SerialExecutor",
+    "Task",
+    "choose_start_method",
+    "make_executor",
+    "usable_cpus",
+]
+
+
+def choose_start_method(requested: str) -> str:
+    """The start method to use for `auto`, or the one requested if it is safe here.
+
+    Fork copies only the calling thread: a lock held by another one stays locked in the child for ever. So it is taken
+    only on Linux, and only if the program runs no second Python thread.
+
+    Raises
+    ------
+    ExecutorError
+        If the platform lacks the method, or it is `fork` and the program runs threads.
+    """
+    available = multiprocessing.get_all_start_methods()
+    threads = threading.active_count()
+    if requested == "auto":
+        if sys.platform == "linux" and threads == 1:
+            return "fork"
+        return "forkserver" if "forkserver" in available else "spawn"
+    if requested not in {*available, "serial"}:
+        raise ExecutorError(f"start method {requested!r} does not exist on this platform; use 'auto'")
+    if requested == "fork" and threads > 1:
+        raise ExecutorError(
+            f"start method 'fork' is unsafe in a program with {threads} threads; use 'auto', 'forkserver' or 'serial'"
+        )
+    return requested
+
+
+def make_executor(start_method: str, workers: int | str, jobs: int, timeout: float, jobs_per_worker: int) -> Executor:
+    """An executor for a number of jobs.
+
+    Parameters
+    ----------
+    start_method : {"serial", "fork", "forkserver", "spawn"}
+        What `choose_start_method` gives.
+    workers : int or "auto"
+        Never more are started than there are jobs; `auto` is one for each usable CPU.
+    jobs : int
+        How many jobs there will be.
+    timeout : float
+        Seconds for one job.
+    jobs_per_worker : int
+        A worker is replaced by a fresh one after so many jobs.
+    """
+    if start_method == "serial":
+        return SerialExecutor()
+    wanted = usable_cpus() if workers == "auto" else int(workers)
+    return ProcessExecutor(start_method, max(1, min(wanted, jobs)), timeout, jobs_per_worker)

@@ -1,0 +1,68 @@
+"""The seam between a workflow and the processes, and the simplest executor there is."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol, TypeVar
+
+from regionplot.errors import RegionplotError
+from regionplot.models import Failure, Outcome
+
+J = TypeVar("J")
+J_contra = TypeVar("J_contra", contravariant=True)
+
+
+class Task(Protocol[J_contra]):
+    """What is done to each job. It must pickle, small, for processes that are not forked."""
+
+    def prepare(self) -> None:
+        """Load what all jobs share, if this process has not got it yet."""
+
+    def __call__(self, job: J_contra) -> Any:
+        """Do one job; the result must pickle."""
+
+
+class Executor(Protocol):
+    """How jobs are done."""
+
+    workers: int
+
+    def run(self, task: Task[J], jobs: Iterable[J]) -> Iterator[Outcome[J]]:
+        """Apply a task to jobs; yield each one's outcome as it comes, in any order.
+
+        An error of one job is its outcome, not an exception. Closing the iterator ends the work.
+        """
+        ...
+
+
+class SerialExecutor:
+    """All jobs in this process, one after the other, in order; without time limits."""
+
+    workers = 1
+
+    def run(self, task: Task[J], jobs: Iterable[J]) -> Iterator[Outcome[J]]:
+        """Apply a task to jobs."""
+        task.prepare()
+        for job in jobs:
+            yield attempt(task, job)
+
+
+def attempt(task: Task[J], job: J) -> Outcome[J]:
+    """Do one job; its error becomes its outcome."""
+    start = time.perf_counter()
+    try:
+        value, failure = task(job), None
+    except Exception as error:
+        value, failure = None, failure_of(error)
+    return Outcome(job, value, failure, time.perf_counter() - start, os.getpid())
+
+
+def failure_of(error: BaseException) -> Failure:
+    """An error as text, which always pickles; unforeseen ones keep their traceback."""
+    name = type(error).__name__
+    if isinstance(error, RegionplotError):
+        return Failure(name, str(error))
+    return Failure(name, f"{name}: {error}", "".join(traceback.format_exception(error)))

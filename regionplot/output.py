@@ -1,0 +1,147 @@
+"""File names that stay in the output folder, and images that appear whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import unicodedata
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regionplot import templates
+from regionplot.errors import OutputError, RegionplotError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_LONGEST_NAME = 200
+_HASH_LENGTH = 8
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_COMPRESSION = 4
+"""zlib's level: most of the size of level 6 for two thirds of its time."""
+
+
+def file_name(template: str, fields: Mapping[str, str]) -> str:
+    """A relative path from a template; fields become single, harmless path components.
+
+    Parameters
+    ----------
+    template : str
+        With `{field}`s, and `/` for folders.
+    fields : Mapping
+        Text by name.
+
+    Raises
+    ------
+    TemplateError
+        As `regionplot.templates.render`.
+
+    Examples
+    --------
+    >>> file_name("{state}/{name}.png", {"state": "NC", "name": "../../etc/passwd"})
+    'NC/_.._etc_passwd.png'
+    """
+    rendered = templates.render(template, {name: _slug(text) for name, text in fields.items()})
+    return "/".join(_component(part) for part in rendered.split("/") if part not in ("", ".", ".."))
+
+
+def _slug(text: str) -> str:
+    """Letters, digits and a few marks of any script; anything else, separators above all, becomes `_`."""
+    composed = unicodedata.normalize("NFC", text).strip()
+    kept = "".join(c if c.isalnum() or c in " ._-+,()" or unicodedata.combining(c) else "_" for c in composed)
+    return kept.lstrip(".- ") or "_"
+
+
+def _component(name: str) -> str:
+    """One file or folder name that every file system takes."""
+    name = name.lstrip(".- ").rstrip(". ") or "_"
+    if _RESERVED.fullmatch(name):
+        name = f"_{name}"
+    raw = name.encode()
+    if len(raw) <= _LONGEST_NAME:
+        return name
+    stem, dot, suffix = name.rpartition(".")
+    tail = f"-{hashlib.sha256(raw).hexdigest()[:_HASH_LENGTH]}{dot}{suffix[:16]}"
+    return stem.encode()[: _LONGEST_NAME - len(tail.encode())].decode(errors="ignore") + tail
+
+
+def prepare_directory(directory: Path) -> None:
+    """Make the output folder, and see that it can be written to.
+
+    Raises
+    ------
+    OutputError
+        If it can not.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe = directory / f".regionplot-{secrets.token_hex(8)}.tmp"
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"{directory}: maps cannot be written there: {error.strerror or error}") from None
+
+
+def new_run() -> str:
+    """A name for a run, which its temporary files carry."""
+    return f"{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def write_png(target: Path, pixels: NDArray[np.uint8], run: str, text: Mapping[str, str]) -> int:
+    """Write an image: into a temporary file beside the target, read back, then put in its place.
+
+    Parameters
+    ----------
+    target : Path
+        The image; a reader sees the old one or the new one, never a part.
+    pixels : ndarray, shape (height, width, 3)
+        RGB.
+    run : str
+        What `new_run` gives.
+    text : Mapping
+        PNG text chunks.
+
+    Returns
+    -------
+    int
+        Size of the file in bytes.
+
+    Raises
+    ------
+    RegionplotError
+        If it cannot be written; the old image stays, and no temporary file.
+    """
+    temporary = target.with_name(f".{target.name}.{run}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _encode(temporary, pixels, text)
+        size = temporary.stat().st_size
+        temporary.replace(target)
+    except OSError as error:
+        raise RegionplotError(f"{target}: cannot be written: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return size
+
+
+def _encode(path: Path, pixels: NDArray[Any], text: Mapping[str, str]) -> None:
+    from PIL import Image, PngImagePlugin  # noqa: PLC0415 (the parent does not need it)
+
+    chunks = PngImagePlugin.PngInfo()
+    for key, value in text.items():
+        chunks.add_itxt(key, value) if not value.isascii() else chunks.add_text(key, value)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
+        Image.fromarray(pixels).save(file, "PNG", compress_level=_COMPRESSION, pnginfo=chunks)
+    with Image.open(path) as written:
+        written.verify()
+
+
+def sweep(directory: Path, run: str) -> None:
+    """Remove the temporary files that killed workers of a run have left."""
+    for leftover in directory.rglob(f".*.{run}.tmp"):
+        leftover.unlink(missing_ok=True)

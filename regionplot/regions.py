@@ -1,0 +1,313 @@
+"""Tables in, regions out: the limits as degrees, map units, one cell or WKT; every bad row is reported, together."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import shapely
+
+from regionplot.errors import RegionsError
+from regionplot.models import LONLAT, Extent, Region
+
+_DEGREES = ("west", "east", "south", "north")
+_UNITS = ("xmin", "xmax", "ymin", "ymax")
+_FORMS = "west,east,south,north | xmin,xmax,ymin,ymax | region | geometry,crs"
+_DELIMITERS = ",;\t|"
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_MAX_CELL = 100_000
+_ENCODING_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+
+
+def read_regions(source: str | Path | pd.DataFrame) -> list[Region]:
+    """Read the regions to be drawn.
+
+    Parameters
+    ----------
+    source : path or DataFrame
+        A delimited text file in UTF-8 (the delimiter, line ends and a byte-order mark are found out), or a table
+        with the same columns: `name`, an optional `title`, and the limits in one of these forms.
+
+        - `west`, `east`, `south`, `north` in degrees; west > east means across the antimeridian.
+        - `xmin`, `xmax`, `ymin`, `ymax` in map units, or in the units of a `crs` column.
+        - `region`: x0, x1, y0, y1 in one cell, in map units or those of a `crs` column.
+        - `geometry` as WKT, with its `crs`; the limits are its bounding box.
+
+        All other columns are kept for templates.
+
+    Raises
+    ------
+    RegionsError
+        If the file is not such a table, with one problem, or if rows are bad, with one for each.
+    """
+    table = _frame(source) if isinstance(source, pd.DataFrame) else _read_table(Path(source))
+    rows = list(table.rows())
+    problems: list[str] = []
+    regions = []
+    form = _form(table)
+    for row in rows:
+        try:
+            regions.append(_region(row, form))
+        except RegionsError as error:
+            problems.extend(error.problems)
+    problems.extend(_duplicates(rows))
+    if problems:
+        raise RegionsError(*problems)
+    if not regions:
+        raise RegionsError(f"{table.name}: no regions: the table has no rows below its header")
+    return regions
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A table of text cells, and the line each row starts on."""
+
+    name: str
+    cells: pd.DataFrame
+    lines: list[int]
+
+    def rows(self) -> Iterator[_Row]:
+        columns = [str(column) for column in self.cells.columns]
+        for line, values in zip(self.lines, self.cells.itertuples(index=False, name=None), strict=True):
+            yield _Row(self.name, line, dict(zip(columns, (str(value).strip() for value in values), strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One row, which knows where it stands."""
+
+    table: str
+    line: int
+    cells: Mapping[str, str]
+
+    @property
+    def place(self) -> str:
+        return f"{self.table}:{self.line}"
+
+    def error(self, message: str, column: str | None = None) -> RegionsError:
+        return RegionsError(f"{self.place}: {f'column {column!r}: ' if column else ''}{message}")
+
+    def number(self, column: str) -> float:
+        return self.parse(self.cells[column], column)
+
+    def parse(self, text: str, column: str) -> float:
+        value = float(text) if _NUMBER.fullmatch(text) else math.nan
+        if not math.isfinite(value):
+            raise self.error(f"{text!r} is not a finite number; write it like -104.5", column)
+        return value
+
+
+def _frame(frame: pd.DataFrame) -> _Table:
+    cells = frame.rename(columns=str).astype("string").fillna("")
+    return _Table("regions", cells, list(range(1, len(cells) + 1)))
+
+
+def _read_table(path: Path) -> _Table:
+    text = _decode(path)
+    delimiter = _delimiter(text)
+    lines, width = _check_structure(path, text, delimiter)
+    if not width:
+        raise RegionsError(f"{path}: no regions: the file is empty; it needs a header line with name and {_FORMS}")
+    cells = pd.read_csv(
+        io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False
+    )
+    cells.columns = cells.columns.str.strip()
+    return _Table(str(path), cells, lines)
+
+
+def _decode(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise RegionsError(f"{path}: {error.strerror or error}") from None
+    encoding = _ENCODING_MARKS.get(raw[:2])
+    if encoding:
+        raise RegionsError(f"{path}: byte 0: the file is {encoding}; save it as UTF-8")
+    if b"\0" in raw:
+        raise RegionsError(f"{path}: byte {raw.index(0)}: a NUL byte; this is not a text table in UTF-8")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RegionsError(
+            f"{path}: byte {error.start} is not UTF-8 (a Latin-1 or Windows file?); save the file as UTF-8"
+        ) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _delimiter(text: str) -> str:
+    """The delimiter that the header line has most of, outside quotes."""
+    header = re.sub(r'"[^"]*"', "", next((line for line in text.split("\n") if line.strip()), ""))
+    return max(_DELIMITERS, key=header.count)
+
+
+def _check_structure(path: Path, text: str, delimiter: str) -> tuple[list[int], int]:
+    """The line each row starts on, and the number of columns.
+
+    The csv module knows the physical lines, which pandas does not tell; pandas then reads what is sound.
+    """
+    problems: list[str] = []
+    lines: list[int] = []
+    header: list[str] = []
+    start = 1
+    reader = csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter, strict=True, skipinitialspace=True)
+    try:
+        for row in reader:
+            line, start = start, reader.line_num + 1
+            if not row:
+                continue
+            if not header:
+                header = [cell.strip() for cell in row]
+                problems += _header_problems(path, line, header)
+                continue
+            lines.append(line)
+            problems += _row_problems(path, line, row, header)
+    except csv.Error as error:
+        problems.append(f"{path}:{start}: {error}; is a quote left open on this line?")
+    if problems:
+        raise RegionsError(*problems)
+    return lines, len(header)
+
+
+def _header_problems(path: Path, line: int, header: list[str]) -> Iterator[str]:
+    twice = {name for name in header if header.count(name) > 1}
+    if twice:
+        yield f"{path}:{line}: the header names {', '.join(map(repr, sorted(twice)))} more than once"
+
+
+def _row_problems(path: Path, line: int, row: list[str], header: list[str]) -> Iterator[str]:
+    if len(row) != len(header):
+        yield f"{path}:{line}: {len(row)} fields, but the header has {len(header)}"
+    elif [cell.strip() for cell in row] == header:
+        yield f"{path}:{line}: the header line stands here again"
+    elif any(len(cell) > _MAX_CELL for cell in row):
+        yield f"{path}:{line}: a field has more than {_MAX_CELL:,} characters; is a quote left open?"
+
+
+_Limits = Callable[[_Row], tuple[Extent, str | None]]
+
+
+def _form(table: _Table) -> _Limits:
+    """How the rows of this table give their limits."""
+    columns = {str(column) for column in table.cells.columns}
+    forms: list[tuple[set[str], _Limits]] = [
+        (set(_DEGREES), _from_degrees),
+        (set(_UNITS), _from_units),
+        ({"geometry", "crs"}, _from_geometry),
+        ({"region"}, _from_cell),
+    ]
+    found = [(needed, limits) for needed, limits in forms if needed <= columns]
+    where = f"{table.name}: columns {', '.join(map(str, table.cells.columns))}"
+    if "name" not in columns:
+        raise RegionsError(f"{where}: there is no 'name' column")
+    if not found:
+        raise RegionsError(f"{where}: no limits; give one of {_FORMS}")
+    if len(found) > 1:
+        raise RegionsError(f"{where}: limits are given twice; keep one of {_FORMS}")
+    return found[0][1]
+
+
+def _region(row: _Row, limits: _Limits) -> Region:
+    name = row.cells["name"]
+    if not name:
+        raise row.error("the region has no name", "name")
+    extent, crs = limits(row)
+    used = {"name", "title", "geometry"}
+    attributes = {column: cell for column, cell in row.cells.items() if column not in used}
+    return Region(name, extent, crs, row.cells.get("title", ""), attributes, row.place)
+
+
+def _from_degrees(row: _Row) -> tuple[Extent, str | None]:
+    west, east, south, north = _numbers(row, [(row.cells[column], column) for column in _DEGREES])
+    problems = [
+        row.error(f"{value:g} is not a longitude: it must lie between -360 and 360", column)
+        for column, value in (("west", west), ("east", east))
+        if abs(value) > 360
+    ]
+    problems += [
+        row.error(f"{value:g} is not a latitude: it must lie between -90 and 90", column)
+        for column, value in (("south", south), ("north", north))
+        if abs(value) > 90
+    ]
+    if west > east:
+        east += 360
+    if east - west > 360:
+        problems.append(row.error(f"the region spans {east - west:g} degrees; 360 is the whole circle", "east"))
+    _raise_all(problems)
+    return _checked(row, Extent(west, east, south, north), ("west", "east", "south", "north")), LONLAT
+
+
+def _from_units(row: _Row) -> tuple[Extent, str | None]:
+    values = _numbers(row, [(row.cells[column], column) for column in _UNITS])
+    return _checked(row, Extent(*values), _UNITS), row.cells.get("crs") or None
+
+
+def _from_cell(row: _Row) -> tuple[Extent, str | None]:
+    numbers = re.split(r"[\s,;]+", row.cells["region"].strip("[](){} \t"))
+    if len(numbers) != 4:
+        raise row.error(f"{row.cells['region']!r} is not four numbers x0, x1, y0, y1", "region")
+    values = _numbers(row, [(text, "region") for text in numbers])
+    return _checked(row, Extent(*values), ("x0", "x1", "y0", "y1")), row.cells.get("crs") or None
+
+
+def _from_geometry(row: _Row) -> tuple[Extent, str | None]:
+    if not row.cells["crs"]:
+        raise row.error("a geometry needs its CRS, such as EPSG:4326", "crs")
+    try:
+        xmin, ymin, xmax, ymax = shapely.from_wkt(row.cells["geometry"]).bounds
+    except (shapely.errors.ShapelyError, AttributeError) as error:
+        raise row.error(f"not WKT: {error}", "geometry") from None
+    if not all(map(math.isfinite, (xmin, ymin, xmax, ymax))):
+        raise row.error("the geometry is empty or has coordinates that are not finite", "geometry")
+    return _checked(row, Extent(xmin, xmax, ymin, ymax), ("xmin", "xmax", "ymin", "ymax")), row.cells["crs"]
+
+
+def _numbers(row: _Row, cells: list[tuple[str, str]]) -> list[float]:
+    """The numbers in some cells; all that are none are reported together."""
+    values, errors = [], []
+    for text, column in cells:
+        try:
+            values.append(row.parse(text, column))
+        except RegionsError as error:
+            errors.append(error)
+    _raise_all(errors)
+    return values
+
+
+def _checked(row: _Row, extent: Extent, names: tuple[str, ...]) -> Extent:
+    """Refuse what cartopy and xarray would silently swap or widen."""
+    west, east, south, north = names
+    errors = []
+    if extent.xmin >= extent.xmax:
+        what = "equals" if extent.xmin == extent.xmax else "is greater than"
+        errors.append(row.error(f"{west} {extent.xmin:g} {what} {east} {extent.xmax:g}", west))
+    if extent.ymin >= extent.ymax:
+        what = "equals" if extent.ymin == extent.ymax else "is greater than"
+        errors.append(row.error(f"{south} {extent.ymin:g} {what} {north} {extent.ymax:g}", south))
+    _raise_all(errors)
+    return extent
+
+
+def _raise_all(errors: list[Any]) -> None:
+    if errors:
+        raise RegionsError(*(problem for error in errors for problem in error.problems))
+
+
+def _duplicates(rows: list[_Row]) -> Iterator[str]:
+    """Names that are one name to a file system that folds case or composes characters."""
+    first: dict[str, _Row] = {}
+    for row in rows:
+        name = row.cells["name"]
+        earlier = first.setdefault(unicodedata.normalize("NFC", name).casefold(), row)
+        if earlier is not row and name:
+            yield (
+                f"{row.place}: the name {name!r} is taken by {earlier.cells['name']!r} on line "
+                f"{earlier.line}; names must differ in more than upper and lower case"
+            )

@@ -1,0 +1,68 @@
+"""What became of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from regionplot.models import Job, Outcome
+
+
+class Observer(Protocol):
+    """Who wants to see a run as it goes, such as a progress bar."""
+
+    def started(self, jobs: int, workers: int, start_method: str) -> None:
+        """The first job is about to be done."""
+
+    def finished(self, outcome: Outcome[Job]) -> None:
+        """One job has come to its end."""
+
+
+class NoObserver:
+    """Nobody watches."""
+
+    def started(self, jobs: int, workers: int, start_method: str) -> None:
+        """See `Observer`."""
+
+    def finished(self, outcome: Outcome[Job]) -> None:
+        """See `Observer`."""
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """The outcomes of a run, in the order of the regions.
+
+    Examples
+    --------
+    >>> str(RunReport((), 0.5, "fork", 1))
+    '0 maps drawn in 0.5 s'
+    """
+
+    outcomes: Sequence[Outcome[Job]]
+    seconds: float
+    """Wall time of the whole run."""
+    start_method: str
+    workers: int
+
+    @property
+    def drawn(self) -> list[Outcome[Job]]:
+        """The maps that were written."""
+        return [outcome for outcome in self.outcomes if outcome.ok]
+
+    @property
+    def failed(self) -> list[Outcome[Job]]:
+        """The maps that were not."""
+        return [outcome for outcome in self.outcomes if not outcome.ok]
+
+    @property
+    def exit_code(self) -> int:
+        """0 if all went well, 1 if some regions failed."""
+        return 1 if self.failed else 0
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.drawn)} map{'' if len(self.drawn) == 1 else 's'} drawn"]
+        empty = sum(outcome.value.no_data for outcome in self.drawn)
+        parts += [f"{empty} without data"] if empty else []
+        parts += [f"{len(self.failed)} failed"] if self.failed else []
+        return f"{', '.join(parts)} in {self.seconds:.1f} s"

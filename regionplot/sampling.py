@@ -1,0 +1,298 @@
+"""Sample a grid straight onto the pixels of a map panel: gather where rows and columns suffice, warp where CRSs differ.
+
+::
+
+    panel pixels ─ rows and columns ─────────────────────► gather          (same CRS, north or south up, nearest)
+         └─ coarse mesh ─ PROJ ─ interpolate ─ positions ─► gather          (nearest)
+         └─ window of the grid ─ GDAL warp ─────────────────► panel          (bilinear, cubic, average, mode, max)
+
+The coarse mesh is checked against the exact transform at its cell centres and refined until it is right to an eighth of
+a panel pixel, which is what GDAL's approximating transformer promises, too (https://gdal.org/en/stable/api/gdal_alg.html).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyproj
+from affine import Affine
+from numpy.typing import NDArray
+
+from regionplot.models import PixelGrid
+from regionplot.projections import CIRCLE, same_crs, transformer, unwrap, with_meridian
+
+TOLERANCE = 0.125
+"""Largest error of a sampled position, in panel pixels."""
+_STEPS = (64, 32, 16, 8)
+_ROUNDING = 1e-6
+
+Floats = NDArray[np.floating[Any]]
+Indices = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class GridGeometry:
+    """Where the cells of a grid lie."""
+
+    affine: Affine
+    """From (column, row) of cell corners to (x, y)."""
+    height: int
+    width: int
+    crs: pyproj.CRS
+
+    @property
+    def is_axis_aligned(self) -> bool:
+        """Whether rows run along x and columns along y."""
+        return self.affine.b == 0 and self.affine.d == 0
+
+    @property
+    def period(self) -> float | None:
+        """Length of the circle along x if the grid is in degrees."""
+        return CIRCLE if self.crs.is_geographic and self.is_axis_aligned else None
+
+    def columns_and_rows(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Fractional (column, row) of coordinates in the grid's CRS; in degrees, on any turn of the circle."""
+        inverse = ~self.affine
+        columns = inverse.a * x + inverse.b * y + inverse.c
+        rows = inverse.d * x + inverse.e * y + inverse.f
+        return columns, rows
+
+    def wrapped(self, columns: Floats) -> Floats:
+        """Columns of a geographic grid brought onto its own turn of the circle."""
+        if self.period is None:
+            return columns
+        circle = self.period / abs(self.affine.a)
+        wrapped = np.mod(columns, circle)
+        if abs(self.width - circle) < _ROUNDING * circle:
+            return np.minimum(wrapped, np.nextafter(self.width, 0))
+        return wrapped
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a panel shows of a grid."""
+
+    values: NDArray[Any]
+    """Shape (height, width) of the panel, row 0 in the north; NaN where there is nothing."""
+    inside: NDArray[np.bool_]
+    """Where the pixel's centre lies within the grid, be there data or not; broadcasts to the shape of `values`."""
+
+
+def sample(
+    values: NDArray[Any], geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS, resampling: str = "nearest"
+) -> Sample:
+    """Sample a grid at the pixels of a panel.
+
+    Parameters
+    ----------
+    values : ndarray, shape (rows, columns)
+        The grid.
+    geometry : GridGeometry
+        Where its cells lie.
+    panel : PixelGrid
+        The pixels to fill, in map units.
+    crs : pyproj.CRS
+        The map's CRS.
+    resampling : {"nearest", "bilinear", "cubic", "average", "mode", "max"}
+        How cells become pixels.
+
+    Returns
+    -------
+    Sample
+        Of floating type, so that NaN can stand where there is nothing.
+    """
+    if geometry.is_axis_aligned and same_crs(crs, geometry.crs):
+        columns, rows = _axes(geometry, panel)
+        sampled = _gather_axes(values, rows, columns)
+        columns_inside, rows_inside = columns >= 0, rows >= 0
+        inside = rows_inside[:, None] & columns_inside
+    else:
+        with np.errstate(invalid="ignore"):  # beyond a projection's edge PROJ answers inf
+            column, row = _positions(geometry, panel, crs)
+            sampled, inside = _gather_points(values, row, geometry.wrapped(column))
+    if resampling != "nearest":
+        with np.errstate(invalid="ignore"):
+            sampled = _warp(values, geometry, panel, crs, resampling)
+    return Sample(sampled, inside)
+
+
+def pixel_centers(panel: PixelGrid) -> tuple[Floats, Floats]:
+    """The x of the columns and the y of the rows of a panel, at pixel centres, in map units."""
+    x = panel.extent.xmin + (np.arange(panel.width) + 0.5) * panel.pixel_width
+    y = panel.extent.ymax - (np.arange(panel.height) + 0.5) * panel.pixel_height
+    return x, y
+
+
+def _axes(geometry: GridGeometry, panel: PixelGrid) -> tuple[Indices, Indices]:
+    """The grid's column under each panel column and row under each panel row; -1 outside."""
+    columns, rows = geometry.columns_and_rows(*_padded_pair(*pixel_centers(panel)))
+    column, row = geometry.wrapped(columns[: panel.width]), rows[: panel.height]
+    return _index(column, geometry.width), _index(row, geometry.height)
+
+
+def _padded_pair(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Two axes of unequal length as one array of coordinates each."""
+    length = max(x.size, y.size)
+    return np.resize(x, length), np.resize(y, length)
+
+
+def _index(position: Floats, length: int) -> Indices:
+    index = np.floor(position)
+    return np.where((index >= 0) & (index < length), index, -1).astype(np.intp)
+
+
+def _gather_axes(values: NDArray[Any], rows: Indices, columns: Indices) -> NDArray[Any]:
+    """`values[rows][:, columns]`, with NaN where an index is -1."""
+    dtype = _floating(values.dtype)
+    result = np.full((rows.size, columns.size), np.nan, dtype)
+    rows_in, columns_in = np.flatnonzero(rows >= 0), np.flatnonzero(columns >= 0)
+    if rows_in.size and columns_in.size:
+        picked = values[rows[rows_in]].take(columns[columns_in], axis=1)
+        result[np.ix_(rows_in, columns_in)] = picked
+    return result
+
+
+def _gather_points(values: NDArray[Any], row: Floats, column: Floats) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """The value under each (row, column); NaN where it is outside or not finite."""
+    height, width = values.shape
+    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    flat = np.where(inside, np.floor(row), 0).astype(np.intp) * width
+    flat += np.where(inside, np.floor(column), 0).astype(np.intp)
+    sampled = values.ravel().take(flat).astype(_floating(values.dtype), copy=False)
+    sampled[~inside] = np.nan
+    return sampled, inside
+
+
+def _floating(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The smallest floating type that holds these values."""
+    return np.result_type(dtype, np.float16) if dtype.itemsize < 8 else np.dtype(np.float64)
+
+
+def _positions(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> tuple[Floats, Floats]:
+    """(column, row) of the grid under each pixel centre, each of the panel's shape; not wrapped."""
+    locate = _Locator(geometry, crs, panel)
+    for step in _STEPS:
+        mesh = _mesh(panel.width, step), _mesh(panel.height, step)
+        column, row = locate(*mesh)
+        if locate.is_close(mesh, column, row):
+            along_x, along_y = _weights(panel.width, step), _weights(panel.height, step)
+            return along_y @ column @ along_x.T, along_y @ row @ along_x.T
+    return locate(np.arange(panel.width) + 0.5, np.arange(panel.height) + 0.5)
+
+
+@dataclass(frozen=True)
+class _Locator:
+    """The exact transform from positions on the panel to positions on the grid."""
+
+    geometry: GridGeometry
+    crs: pyproj.CRS
+    panel: PixelGrid
+
+    def __call__(self, x_pixels: Floats, y_pixels: Floats) -> tuple[Floats, Floats]:
+        """(column, row) at the crossings of panel columns and rows (fractional, from the top left)."""
+        extent = self.panel.extent
+        x, y = np.meshgrid(
+            extent.xmin + x_pixels * self.panel.pixel_width, extent.ymax - y_pixels * self.panel.pixel_height
+        )
+        if not same_crs(self.crs, self.geometry.crs):
+            x, y = self._to_grid(x, y)
+        return self.geometry.columns_and_rows(x, y)
+
+    def _to_grid(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        to_grid = transformer(self.crs, self.geometry.crs)
+        x, y = to_grid.transform(x, y)
+        if self.geometry.crs.is_geographic:
+            x = unwrap(x, to_grid.transform(*self.panel.extent.center)[0])
+        return x, y
+
+    def is_close(self, mesh: tuple[Floats, Floats], column: Floats, row: Floats) -> bool:
+        """Whether interpolating the mesh is exact enough, seen at the middle of its cells."""
+        exact = self(*((nodes[:-1] + nodes[1:]) / 2 for nodes in mesh))
+        errors = [abs(_middles(nodes) - there) for nodes, there in zip((column, row), exact, strict=True)]
+        cells_per_pixel = max(_slope(column, mesh), _slope(row, mesh))
+        return bool(np.all(np.maximum(*errors) <= TOLERANCE * cells_per_pixel))
+
+
+def _middles(nodes: Floats) -> Floats:
+    result: Floats = (nodes[:-1, :-1] + nodes[1:, :-1] + nodes[:-1, 1:] + nodes[1:, 1:]) / 4
+    return result
+
+
+def _slope(nodes: Floats, mesh: tuple[Floats, Floats]) -> float:
+    """Grid cells per panel pixel, at the median of the mesh."""
+    along = [np.diff(nodes, axis=1) / np.diff(mesh[0]), np.diff(nodes, axis=0) / np.diff(mesh[1])[:, None]]
+    return float(max(np.nanmedian(abs(slopes)) if np.isfinite(slopes).any() else 0.0 for slopes in along))
+
+
+def _mesh(length: int, step: int) -> Floats:
+    """Nodes that span the pixel centres 0.5 ... length - 0.5, about `step` apart."""
+    return np.linspace(0.5, length - 0.5, max(2, -(-length // step) + 1))
+
+
+@lru_cache(maxsize=16)
+def _weights(length: int, step: int) -> Floats:
+    """The matrix that interpolates the nodes of `_mesh` linearly to every pixel: shape (length, nodes)."""
+    nodes = _mesh(length, step)
+    position = (np.arange(length) + 0.5 - nodes[0]) / (nodes[1] - nodes[0])
+    weights: Floats = np.clip(1 - abs(position[:, None] - np.arange(nodes.size)), 0, None)
+    return weights
+
+
+def _warp(
+    values: NDArray[Any], geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS, resampling: str
+) -> NDArray[Any]:
+    """Resample with GDAL, from the part of the grid that the panel needs."""
+    from rasterio.enums import Resampling  # noqa: PLC0415 (GDAL is not needed for nearest)
+    from rasterio.warp import reproject  # noqa: PLC0415
+
+    rows, columns = _window(geometry, panel, crs)
+    result = np.full((panel.height, panel.width), np.nan, _floating(values.dtype))
+    if not rows.size or not columns.size:
+        return result
+    source_crs, x_shift = _source_frame(geometry, panel, crs)
+    turned = columns if geometry.period is None else np.mod(columns, round(geometry.period / abs(geometry.affine.a)))
+    window = values[rows[0] : rows[-1] + 1].take(np.minimum(turned, geometry.width - 1), axis=1)
+    window = window.astype(result.dtype)
+    window[:, turned >= geometry.width] = np.nan
+    extent = panel.extent
+    reproject(
+        window,
+        result,
+        src_transform=Affine.translation(x_shift, 0) * geometry.affine * Affine.translation(columns[0], rows[0]),
+        src_crs=source_crs.to_wkt(),
+        src_nodata=np.nan,
+        dst_transform=Affine(panel.pixel_width, 0, extent.xmin, 0, -panel.pixel_height, extent.ymax),
+        dst_crs=crs.to_wkt() if not same_crs(crs, geometry.crs) else source_crs.to_wkt(),
+        dst_nodata=np.nan,
+        resampling=Resampling[resampling],
+        num_threads=1,
+    )
+    return result
+
+
+def _source_frame(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> tuple[pyproj.CRS, float]:
+    """The grid's CRS for GDAL, and the shift of its x: degrees are counted from the middle of the panel."""
+    if geometry.period is None or same_crs(crs, geometry.crs):
+        return geometry.crs, 0.0
+    middle = float(transformer(crs, geometry.crs).transform(*panel.extent.center)[0])
+    return with_meridian(geometry.crs, middle), -middle
+
+
+def _window(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> tuple[Indices, Indices]:
+    """The grid's rows and columns that the panel needs, with a margin; columns of a circle run on past its end."""
+    column, row = _Locator(geometry, crs, panel)(_mesh(panel.width, 16), _mesh(panel.height, 16))
+    finite = np.isfinite(column) & np.isfinite(row)
+    if not finite.any():
+        return np.array([], np.intp), np.array([], np.intp)
+    spans = []
+    for position, length, period in ((row, geometry.height, None), (column, geometry.width, geometry.period)):
+        low, high = position[finite].min(), position[finite].max()
+        margin = 3 + 0.05 * (high - low)
+        first, last = int(np.floor(low - margin)), int(np.ceil(high + margin))
+        if period is None:
+            first, last = max(first, 0), min(last, length - 1)
+        spans.append(np.arange(first, last + 1))
+    return spans[0], spans[1]

@@ -1,0 +1,106 @@
+"""Templates for titles and file names: `{field}` and `{field:spec}`, and nothing else that Python's format can do.
+
+Attribute and index access leak objects, and a wide format spec makes gigabytes of text, so fields are bare names and
+specs are checked against a short grammar (https://docs.python.org/3/library/string.html#format-specification-mini-language).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from string import Formatter
+
+_NAME = re.compile(r"[^\W\d]\w*( \w+)*")
+_NUMBER_SPEC = re.compile(r"[<>^=]?[+\- ]?#?0?\d{0,2},?(\.\d{1,2})?[bcdeEfFgGosxX%]?")
+_TIME_SPEC = re.compile(r"[\w %:/.,\-+]{1,60}")
+_INTEGER_TYPES = frozenset("bcdoxX")
+_FLOAT_TYPES = frozenset("eEfFgG%,")
+
+
+class TemplateError(ValueError):
+    """A template is malformed, or names a field that is not there."""
+
+
+def fields_of(template: str) -> list[str]:
+    """The field names of a template.
+
+    Parameters
+    ----------
+    template : str
+        Text with `{field}` or `{field:spec}`; `{{` and `}}` are literal braces.
+
+    Raises
+    ------
+    TemplateError
+        If a brace is open, or a field is more than a name and a short format.
+
+    Examples
+    --------
+    >>> fields_of("Snowfall, {title} ({time:%d %b})")
+    ['title', 'time']
+    """
+    return [name for _, name, _ in _parse(template) if name is not None]
+
+
+def render(template: str, fields: Mapping[str, object]) -> str:
+    """Fill in a template.
+
+    Parameters
+    ----------
+    template : str
+        As for `fields_of`.
+    fields : Mapping
+        Values by field name; text that looks like a number takes a numeric spec, too.
+
+    Raises
+    ------
+    TemplateError
+        If the template is malformed, a field is unknown or a value does not take its format.
+
+    Examples
+    --------
+    >>> render("{name}: {population:,d}", {"name": "Ohio", "population": "11799448"})
+    'Ohio: 11,799,448'
+    """
+    parts = []
+    for literal, name, spec in _parse(template):
+        parts.append(literal)
+        if name is not None:
+            if name not in fields:
+                known = ", ".join(sorted(fields))
+                raise TemplateError(f"{template!r}: there is no field {name!r}; there are: {known}")
+            parts.append(_format(fields[name], name, spec))
+    return "".join(parts)
+
+
+def _parse(template: str) -> Iterator[tuple[str, str | None, str]]:
+    try:
+        parsed = list(Formatter().parse(template))
+    except ValueError as error:
+        raise TemplateError(f"{template!r}: {error}; write {{{{ or }}}} for a brace") from None
+    for literal, name, spec, conversion in parsed:
+        if name is not None and (conversion or not _NAME.fullmatch(name)):
+            raise TemplateError(f"{template!r}: {{{name}}} must be a plain field name")
+        if spec and not (_NUMBER_SPEC.fullmatch(spec) or _TIME_SPEC.fullmatch(spec)):
+            raise TemplateError(f"{template!r}: the format {spec!r} is not allowed")
+        yield literal, name, spec or ""
+
+
+def _format(value: object, name: str, spec: str) -> str:
+    if isinstance(value, datetime):
+        return value.strftime(spec) if spec else value.strftime("%Y-%m-%d %H:%M UTC")
+    if not _NUMBER_SPEC.fullmatch(spec):
+        raise TemplateError(f"the format {spec!r} is for times, but {name!r} is {value!r}")
+    try:
+        return format(_as_number(value, spec), spec)
+    except (ValueError, TypeError):
+        raise TemplateError(f"field {name!r}: {value!r} does not take the format {spec!r}") from None
+
+
+def _as_number(value: object, spec: str) -> object:
+    """Table cells are text; give them to numeric formats as numbers."""
+    kind = spec[-1:]
+    if not isinstance(value, str) or kind not in _INTEGER_TYPES | _FLOAT_TYPES:
+        return value
+    return int(value) if kind in _INTEGER_TYPES else float(value)
