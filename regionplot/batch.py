@@ -103,7 +103,7 @@ def render_regions(
     settings = config.run
     method = choose_start_method(settings.start_method)
     executor = make_executor(method, settings.workers, len(jobs), settings.timeout, settings.maps_per_worker)
-    run, outcomes = output.new_run(), dict[str, Outcome[Job]]()
+    run, outcomes = output.new_run(), dict[Path, Outcome[Job]]()
     with ExitStack() as stack:
         stack.callback(_sweep_unless_all_well, config, run, jobs, outcomes)
         if method in ("fork", "serial"):
@@ -113,13 +113,15 @@ def render_regions(
         observer = observer or NoObserver()
         observer.started(len(jobs), executor.workers, method)
         for outcome in executor.run(RenderTask(config, run), jobs):
-            outcomes[outcome.job.name] = outcome
+            outcomes[outcome.job.target] = outcome
             observer.finished(outcome)
-    ordered = [outcomes[job.name] for job in jobs]
+    ordered = [outcomes[job.target] for job in jobs]
     return RunReport(ordered, time.perf_counter() - start, method, executor.workers)
 
 
-def _sweep_unless_all_well(config: Config, run: str, jobs: Sequence[Job], outcomes: Mapping[str, Outcome[Job]]) -> None:
+def _sweep_unless_all_well(
+    config: Config, run: str, jobs: Sequence[Job], outcomes: Mapping[Path, Outcome[Job]]
+) -> None:
     if len(outcomes) < len(jobs) or not all(outcome.ok for outcome in outcomes.values()):
         output.sweep(config.output.directory, run)
 

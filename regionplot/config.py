@@ -291,7 +291,14 @@ def _with_path(table: Any, key: str, base: Path) -> Any:
     value = table.get(key) if isinstance(table, Mapping) else None
     if not isinstance(value, str | Path) or str(value).startswith(sample.PREFIX):
         return table
-    return {**table, key: Path(os.path.normpath(base / Path(value).expanduser()))}
+    return {**table, key: Path(os.path.normpath(base / _from_home(Path(value))))}
+
+
+def _from_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # there is no such user; the path then is a missing file like any other
+        return path
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,8 +43,10 @@ _STRETCH = 20
 """A projected step so many times longer than it is on the earth is a jump across a seam of the projection."""
 _METRES_PER_DEGREE = 111_320
 _PARTS = {".shp": (".shx", ".dbf")}
+_SHAPEFILE_MARK = (9994).to_bytes(4, "big")
 _LINE_TYPES = (1, 2, 5)
 _POLYGON_TYPES = (3, 6)
+_COLLECTION = 7
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,20 @@ def _check_parts(settings: FeatureSettings) -> None:
     ]
     if missing:
         raise FeaturesError(f"{path}: its {' and '.join(missing)} part is missing; a shapefile needs all its parts")
+    if path.suffix.lower() == ".shp":
+        for part in (path, path.with_suffix(".shx"), path.with_suffix(".SHX")):
+            _check_length(part)
+
+
+def _check_length(path: Path) -> None:
+    """Refuse a shapefile that is shorter than its header says; GDAL makes null geometries of what was cut off."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        header = file.read(28)
+    declared = 2 * int.from_bytes(header[24:28], "big")
+    if header.startswith(_SHAPEFILE_MARK) and path.stat().st_size < max(declared, 100):
+        raise FeaturesError(f"{path}: the file is cut: it has {path.stat().st_size:,} bytes of {declared:,}")
 
 
 def _read(settings: FeatureSettings) -> tuple[Geometries, pyproj.CRS]:
@@ -161,7 +178,14 @@ def _read(settings: FeatureSettings) -> tuple[Geometries, pyproj.CRS]:
         logger.info("%s: %d features without a geometry skipped", settings.path, geometries.size - kept.size)
     if not kept.size:
         raise FeaturesError(f"{settings.path}: no feature of the layer has a geometry")
-    return kept, _crs(settings, meta["crs"])
+    return _without_collections(kept), _crs(settings, meta["crs"])
+
+
+def _without_collections(geometries: Geometries) -> Geometries:
+    """Geometries with the members of collections in the place of the collections."""
+    while (nested := shapely.get_type_id(geometries) == _COLLECTION).any():
+        geometries = np.concatenate([geometries[~nested], shapely.get_parts(geometries[nested])])
+    return geometries
 
 
 def _crs(settings: FeatureSettings, found: str | None) -> pyproj.CRS:
@@ -247,7 +271,7 @@ def _jumps(coordinates: Floats, projected: Floats, source: pyproj.CRS, target: p
         before, after = (np.hypot(*np.diff(points, axis=0).T) for points in (coordinates, projected))
     metres = before * (_METRES_PER_DEGREE if source.is_geographic else _unit(source))
     mapped = after * (_METRES_PER_DEGREE if target.is_geographic else _unit(target))
-    return ~(mapped <= _STRETCH * np.maximum(metres, 1.0))
+    return np.asarray(~(mapped <= _STRETCH * np.maximum(metres, 1.0)))
 
 
 def _runs(points: Floats, joined: NDArray[np.bool_]) -> Geometries:
@@ -271,9 +295,10 @@ def _project_points(points: Geometries, source: pyproj.CRS, target: pyproj.CRS) 
 
 def _project_polygons(areas: Geometries, source: pyproj.CRS, target: pyproj.CRS) -> Geometries:
     """Polygons in map coordinates; those that the projection tears go through cartopy, which cuts and closes them."""
-    areas = np.asarray(shapely.get_parts(areas), dtype=object)
+    areas = shapely.get_parts(_without_collections(np.asarray(shapely.make_valid(areas), dtype=object)))
+    areas = np.asarray(areas[shapely.get_type_id(areas) == 3], dtype=object)  # without what a repair left as lines
     if same_crs(source, target):
-        return np.asarray(areas, dtype=object)
+        return areas
     dense = np.asarray(shapely.segmentize(areas, _step_limit(source)), dtype=object)
     coordinates, owner = shapely.get_coordinates(dense, return_index=True)
     projected = _project(coordinates, source, target)
@@ -283,7 +308,7 @@ def _project_polygons(areas: Geometries, source: pyproj.CRS, target: pyproj.CRS)
     is_torn: NDArray[np.bool_] = np.isin(np.arange(areas.size), owner[torn])
     whole = shapely.set_coordinates(dense[~is_torn], projected[~is_torn[owner]]) if (~is_torn).any() else _none()
     cut = [shapely.get_parts(project_geometry(area, source, target)) for area in areas[is_torn]]
-    return np.concatenate([shapely.make_valid(whole), *cut]).astype(object)
+    return _without_collections(np.concatenate([shapely.make_valid(whole), *cut]).astype(object))
 
 
 def _same_ring(polygons: Geometries) -> NDArray[np.bool_]:

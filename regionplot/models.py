@@ -54,7 +54,7 @@ class Extent:
         return Extent(self.xmin + dx, self.xmax + dx, self.ymin, self.ymax)
 
     def __str__(self) -> str:
-        return f"x {self.xmin:.10g} to {self.xmax:.10g}, y {self.ymin:.10g} to {self.ymax:.10g}"
+        return f"x {self.xmin:.7g} to {self.xmax:.7g}, y {self.ymin:.7g} to {self.ymax:.7g}"
 
 
 @dataclass(frozen=True, slots=True)

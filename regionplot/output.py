@@ -8,6 +8,7 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,8 +65,8 @@ def _component(name: str) -> str:
     raw = name.encode()
     if len(raw) <= _LONGEST_NAME:
         return name
-    stem, dot, suffix = name.rpartition(".")
-    tail = f"-{hashlib.sha256(raw).hexdigest()[:_HASH_LENGTH]}{dot}{suffix[:16]}"
+    stem, dot, suffix = name.rpartition(".") if "." in name else (name, "", "")
+    tail = f"-{hashlib.sha256(raw).hexdigest()[:_HASH_LENGTH]}{dot}{suffix[:16].rstrip()}"
     return stem.encode()[: _LONGEST_NAME - len(tail.encode())].decode(errors="ignore") + tail
 
 
@@ -121,10 +122,12 @@ def write_png(target: Path, pixels: NDArray[np.uint8], run: str, text: Mapping[s
         _encode(temporary, pixels, text)
         size = temporary.stat().st_size
         temporary.replace(target)
-    except OSError as error:
-        raise RegionplotError(f"{target}: cannot be written: {error.strerror or error}") from error
+    except (OSError, SyntaxError) as error:  # Pillow calls a broken file a syntax error
+        reason = getattr(error, "strerror", None) or error
+        raise RegionplotError(f"{target}: cannot be written: {reason}") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # it is the first error that says what is wrong
+            temporary.unlink(missing_ok=True)
     return size
 
 

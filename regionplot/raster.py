@@ -132,6 +132,8 @@ def _variable(found: Any, settings: RasterSettings) -> xr.DataArray:
         return variables[settings.variable]
     if settings.variable is None and len(variables) == 1:
         return next(iter(variables.values()))
+    if not variables:
+        raise RasterError(f"{settings.path}: there is no variable {settings.variable!r} in the file")
     raise RasterError(f"{settings.path}: choose one with variable = NAME in [raster]: {', '.join(variables)}")
 
 
@@ -195,6 +197,8 @@ def describe(grid: xr.DataArray, path: Path) -> Mapping[str, object]:
     variable = str(grid.name or attributes.get("GRIB_ELEMENT") or "")
     units = str(attributes.get("units") or attributes.get("GRIB_UNIT") or "").strip("[]")
     long_name = str(attributes.get("GRIB_COMMENT") or attributes.get("long_name") or variable or path.stem)
+    if " " not in long_name and "description" in attributes:  # some files repeat the variable's name as its long name
+        long_name = str(attributes["description"])
     description: dict[str, object] = {
         "raster": path.stem,
         "variable": variable,

@@ -113,9 +113,11 @@ def _frame(frame: pd.DataFrame) -> _Table:
 def _read_table(path: Path) -> _Table:
     text = _decode(path)
     delimiter = _delimiter(text)
-    lines, width = _check_structure(path, text, delimiter)
-    if not width:
+    lines, header = _check_structure(path, text, delimiter)
+    if not any(header):
         raise RegionsError(f"{path}: no regions: the file is empty; it needs a header line with name and {_FORMS}")
+    if len(header) == 1:  # with a single column, csv and pandas differ over which lines are blank
+        raise RegionsError(f"{path}: the only column is {header[0]!r}; it needs name and {_FORMS}")
     cells = pd.read_csv(
         io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False
     )
@@ -148,8 +150,8 @@ def _delimiter(text: str) -> str:
     return max(_DELIMITERS, key=header.count)
 
 
-def _check_structure(path: Path, text: str, delimiter: str) -> tuple[list[int], int]:
-    """The line each row starts on, and the number of columns.
+def _check_structure(path: Path, text: str, delimiter: str) -> tuple[list[int], list[str]]:
+    """The line each row starts on, and the names of the columns.
 
     The csv module knows the physical lines, which pandas does not tell; pandas then reads what is sound.
     """
@@ -173,7 +175,7 @@ def _check_structure(path: Path, text: str, delimiter: str) -> tuple[list[int], 
         problems.append(f"{path}:{start}: {error}; is a quote left open on this line?")
     if problems:
         raise RegionsError(*problems)
-    return lines, len(header)
+    return lines, header
 
 
 def _header_problems(path: Path, line: int, header: list[str]) -> Iterator[str]:

@@ -6,8 +6,9 @@
          └─ coarse mesh ─ PROJ ─ interpolate ─ positions ─► gather          (nearest)
          └─ window of the grid ─ GDAL warp ─────────────────► panel          (bilinear, cubic, average, mode, max)
 
-The coarse mesh is checked against the exact transform at its cell centres and refined until it is right to an eighth of
-a panel pixel, which is what GDAL's approximating transformer promises, too (https://gdal.org/en/stable/api/gdal_alg.html).
+The coarse mesh is checked against the exact transform half way between its nodes and refined until it is right to an
+eighth of a panel pixel, which is what GDAL's approximating transformer promises, too
+(https://gdal.org/en/stable/api/gdal_alg.html).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import pyproj
 from affine import Affine
 from numpy.typing import NDArray
 
-from regionplot.models import PixelGrid
+from regionplot.models import Extent, PixelGrid
 from regionplot.projections import CIRCLE, same_crs, transformer, unwrap, with_meridian
 
 TOLERANCE = 0.125
@@ -49,16 +50,25 @@ class GridGeometry:
         return self.affine.b == 0 and self.affine.d == 0
 
     @property
+    def extent(self) -> Extent:
+        """The box around all cells, in the grid's CRS."""
+        x, y = self.coordinates(np.array([0, self.width, 0, self.width]), np.array([0, 0, self.height, self.height]))
+        return Extent(float(x.min()), float(x.max()), float(y.min()), float(y.max()))
+
+    @property
     def period(self) -> float | None:
         """Length of the circle along x if the grid is in degrees."""
         return CIRCLE if self.crs.is_geographic and self.is_axis_aligned else None
 
+    def coordinates(self, columns: Floats, rows: Floats) -> tuple[Floats, Floats]:
+        """(x, y) in the grid's CRS of fractional columns and rows."""
+        a, b, c, d, e, f = self.affine[:6]
+        return a * columns + b * rows + c, d * columns + e * rows + f
+
     def columns_and_rows(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         """Fractional (column, row) of coordinates in the grid's CRS; in degrees, on any turn of the circle."""
-        inverse = ~self.affine
-        columns = inverse.a * x + inverse.b * y + inverse.c
-        rows = inverse.d * x + inverse.e * y + inverse.f
-        return columns, rows
+        a, b, c, d, e, f = (~self.affine)[:6]
+        return a * x + b * y + c, d * x + e * y + f
 
     def wrapped(self, columns: Floats) -> Floats:
         """Columns of a geographic grid brought onto its own turn of the circle."""
@@ -167,8 +177,8 @@ def _gather_points(values: NDArray[Any], row: Floats, column: Floats) -> tuple[N
 
 
 def _floating(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The smallest floating type that holds these values."""
-    return np.result_type(dtype, np.float16) if dtype.itemsize < 8 else np.dtype(np.float64)
+    """The smallest floating type that holds these values and that GDAL knows, too."""
+    return np.result_type(dtype, np.float32) if dtype.itemsize < 8 else np.dtype(np.float64)
 
 
 def _positions(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> tuple[Floats, Floats]:
@@ -205,26 +215,37 @@ class _Locator:
         to_grid = transformer(self.crs, self.geometry.crs)
         x, y = to_grid.transform(x, y)
         if self.geometry.crs.is_geographic:
-            x = unwrap(x, to_grid.transform(*self.panel.extent.center)[0])
+            x = unwrap(x, _middle_longitude(self.geometry, self.panel, self.crs))
         return x, y
 
     def is_close(self, mesh: tuple[Floats, Floats], column: Floats, row: Floats) -> bool:
-        """Whether interpolating the mesh is exact enough, seen at the middle of its cells."""
-        exact = self(*((nodes[:-1] + nodes[1:]) / 2 for nodes in mesh))
-        errors = [abs(_middles(nodes) - there) for nodes, there in zip((column, row), exact, strict=True)]
-        cells_per_pixel = max(_slope(column, mesh), _slope(row, mesh))
-        return bool(np.all(np.maximum(*errors) <= TOLERANCE * cells_per_pixel))
+        """Whether interpolating the mesh is exact enough, seen at the middles of its cells and of their edges.
+
+        The middles of the cells would not do: between conformal projections the errors along x and y cancel there.
+        """
+        finer = tuple(np.linspace(nodes[0], nodes[-1], 2 * nodes.size - 1) for nodes in mesh)
+        exact_column, exact_row = self(finer[0], finer[1])
+        off = _halved(column) - exact_column, _halved(row) - exact_row
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return bool(np.all(_in_pixels(off, (exact_column, exact_row), finer) <= TOLERANCE))
 
 
-def _middles(nodes: Floats) -> Floats:
-    result: Floats = (nodes[:-1, :-1] + nodes[1:, :-1] + nodes[:-1, 1:] + nodes[1:, 1:]) / 4
+def _halved(nodes: Floats) -> Floats:
+    """Values at nodes, and interpolated half way between them."""
+    rows = np.repeat(nodes, 2, axis=0)[:-1]
+    rows[1::2] = (nodes[:-1] + nodes[1:]) / 2
+    result = np.repeat(rows, 2, axis=1)[:, :-1]
+    result[:, 1::2] = (rows[:, :-1] + rows[:, 1:]) / 2
     return result
 
 
-def _slope(nodes: Floats, mesh: tuple[Floats, Floats]) -> float:
-    """Grid cells per panel pixel, at the median of the mesh."""
-    along = [np.diff(nodes, axis=1) / np.diff(mesh[0]), np.diff(nodes, axis=0) / np.diff(mesh[1])[:, None]]
-    return float(max(np.nanmedian(abs(slopes)) if np.isfinite(slopes).any() else 0.0 for slopes in along))
+def _in_pixels(off: tuple[Floats, Floats], exact: tuple[Floats, Floats], mesh: tuple[Floats, ...]) -> Floats:
+    """Distances in columns and rows of the grid as pixels of the panel, by the slopes of the exact positions."""
+    (column_y, column_x), (row_y, row_x) = (np.gradient(positions, mesh[1], mesh[0]) for positions in exact)
+    determinant = column_x * row_y - column_y * row_x
+    x = (row_y * off[0] - column_y * off[1]) / determinant
+    y = (column_x * off[1] - row_x * off[0]) / determinant
+    return np.hypot(x, y)
 
 
 def _mesh(length: int, step: int) -> Floats:
@@ -261,7 +282,7 @@ def _warp(
     reproject(
         window,
         result,
-        src_transform=Affine.translation(x_shift, 0) * geometry.affine * Affine.translation(columns[0], rows[0]),
+        src_transform=_window_affine(geometry, columns[0], rows[0], x_shift),
         src_crs=source_crs.to_wkt(),
         src_nodata=np.nan,
         dst_transform=Affine(panel.pixel_width, 0, extent.xmin, 0, -panel.pixel_height, extent.ymax),
@@ -273,12 +294,25 @@ def _warp(
     return result
 
 
+def _window_affine(geometry: GridGeometry, column: int, row: int, x_shift: float) -> Affine:
+    """The affine transform of a window that begins at a column and row, moved along x."""
+    x, y = geometry.coordinates(np.asarray(column), np.asarray(row))
+    a, b, _, d, e, _ = geometry.affine[:6]
+    return Affine(a, b, float(x) + x_shift, d, e, float(y))
+
+
 def _source_frame(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> tuple[pyproj.CRS, float]:
     """The grid's CRS for GDAL, and the shift of its x: degrees are counted from the middle of the panel."""
     if geometry.period is None or same_crs(crs, geometry.crs):
         return geometry.crs, 0.0
-    middle = float(transformer(crs, geometry.crs).transform(*panel.extent.center)[0])
+    middle = _middle_longitude(geometry, panel, crs)
     return with_meridian(geometry.crs, middle), -middle
+
+
+def _middle_longitude(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> float:
+    """The longitude in the middle of a panel; 0 where the middle is off the earth, as beside a projection's edge."""
+    middle = float(transformer(crs, geometry.crs).transform(*panel.extent.center)[0])
+    return middle if np.isfinite(middle) else 0.0
 
 
 def _window(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> tuple[Indices, Indices]:

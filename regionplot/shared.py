@@ -82,12 +82,12 @@ class SharedData:
 def _meshgrid(geometry: GridGeometry) -> tuple[NDArray[Any], NDArray[Any]]:
     """X and y of all cell centres. Of an unrotated grid, a row and a column, repeated without a copy."""
     columns, rows = np.arange(geometry.width) + 0.5, np.arange(geometry.height) + 0.5
-    affine, shape = geometry.affine, (geometry.height, geometry.width)
+    shape = (geometry.height, geometry.width)
     if geometry.is_axis_aligned:
-        x, y = affine.c + affine.a * columns, affine.f + affine.e * rows
+        x, _ = geometry.coordinates(columns, np.zeros(1))
+        _, y = geometry.coordinates(np.zeros(1), rows)
         return np.broadcast_to(x, shape), np.broadcast_to(y[:, None], shape)
-    x, y = np.meshgrid(columns, rows)
-    x, y = affine.a * x + affine.b * y + affine.c, affine.d * x + affine.e * y + affine.f
+    x, y = geometry.coordinates(*np.meshgrid(columns, rows))
     x.flags.writeable = y.flags.writeable = False
     return x, y
 

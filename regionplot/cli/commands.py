@@ -165,13 +165,14 @@ def _signals_as_interrupts() -> Iterator[None]:
     def interrupt(number: int, _frame: object) -> None:
         raise EndedBySignal(number)
 
-    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {name: signal.signal(getattr(signal, name), interrupt) for name in names}
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores SIGHUP
+    before = {number: signal.signal(number, interrupt) for number in heard}
     try:
         yield
     finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def main() -> None:
@@ -189,5 +190,6 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt) as interrupt:
-        code = 128 + (interrupt.number if isinstance(interrupt, EndedBySignal) else int(signal.SIGINT))
+        cause = interrupt.__cause__ or interrupt  # click makes an Abort of what it was interrupted by
+        code = 128 + (cause.number if isinstance(cause, EndedBySignal) else int(signal.SIGINT))
     sys.exit(code or 0)

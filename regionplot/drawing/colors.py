@@ -102,7 +102,8 @@ class ColorScale:
     def _steps(self, values: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
         count = self.cmap.N
         with np.errstate(invalid="ignore"):
-            scaled = np.ma.filled(self.norm(np.nan_to_num(values, nan=self.norm.vmin or 0.0)), -1.0)
+            within = np.clip(np.nan_to_num(values, nan=self.norm.vmin or 0.0), self.norm.vmin, self.norm.vmax)
+            scaled = np.ma.filled(self.norm(within), -1.0)
             index = np.clip(np.floor(scaled * count), 0, count - 1).astype(np.uint16) + np.uint16(1)
             index[values < self.norm.vmin] = 0
             index[values > self.norm.vmax] = count + 1
@@ -119,11 +120,13 @@ def _colormap(settings: ColorSettings, count: int) -> Colormap:
 
 
 def _palette(cmap: Colormap, background: str) -> NDArray[np.uint8]:
-    """The colours of a colormap laid over the background."""
+    """The colours of a colormap laid over the background, which lies on white paper."""
+    *paint, opacity = colors.to_rgba(background)
+    paper = np.asarray(paint) * opacity + 1 - opacity
     rows = [cmap.get_under(), *cmap(np.arange(cmap.N)), cmap.get_over(), cmap.get_bad()]
     rgba = np.asarray(rows, dtype=float)
     alpha = rgba[:, 3:]
-    mixed = rgba[:, :3] * alpha + np.asarray(colors.to_rgb(background)) * (1 - alpha)
+    mixed = rgba[:, :3] * alpha + paper * (1 - alpha)
     return np.ascontiguousarray(np.column_stack([np.rint(mixed * 255), np.full(len(rows), 255)]).astype(np.uint8))
 
 

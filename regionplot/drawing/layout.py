@@ -6,10 +6,13 @@ import math
 from dataclasses import dataclass
 
 from regionplot.config import Config
+from regionplot.errors import ConfigError
 
 _POINTS_PER_INCH = 72
 _USUAL_AREA = 14 * 9
 """Square inches of the sheet that the font sizes below are meant for."""
+_LEAST_PANEL = 10
+"""Pixels each way; less is no map."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,13 @@ class Layout:
 
     @classmethod
     def of(cls, config: Config) -> Layout:
-        """Lay out a sheet: title above, panel, colour bar below, with even margins."""
+        """Lay out a sheet: title above, panel, colour bar below, with even margins.
+
+        Raises
+        ------
+        ConfigError
+            If nothing would be left for the panel.
+        """
         width, height = config.map.size
         dpi = config.map.dpi
         factor = min(max(math.sqrt(width * height / dpi**2 / _USUAL_AREA), 0.5), 2.0)
@@ -70,6 +79,8 @@ class Layout:
         bar = Box(inset, pixels(32), width - 2 * inset, pixels(9))
         bottom = bar.top + pixels(9) if config.colors.colorbar else margin
         panel = Box(margin, bottom, width - 2 * margin, height - title - bottom)
+        if panel.width < _LEAST_PANEL or panel.height < _LEAST_PANEL:
+            raise ConfigError(f"[map] size: {width} x {height} pixels at {dpi:g} dpi leave no room for the map")
         return cls(
             size=(width, height),
             dpi=dpi,

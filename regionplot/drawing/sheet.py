@@ -21,7 +21,8 @@ from regionplot.drawing.colors import ColorScale
 from regionplot.drawing.layout import Layout
 from regionplot.drawing.view import View
 from regionplot.errors import ConfigError, NoOverlapError, RegionError
-from regionplot.models import Region
+from regionplot.models import Extent, Region
+from regionplot.projections import parse_crs, project_extent
 from regionplot.sampling import sample
 from regionplot.shared import SharedData
 
@@ -91,8 +92,7 @@ class Sheet:
         sampled = sample(shared.raster.data, shared.geometry, view.panel, shared.crs, config.raster.resampling)
         if not view.asked_pixels(sampled.inside).any():
             raise NoOverlapError(
-                f"the region does not overlap the raster: in map units the region is {view.asked}, "
-                f"but in its own CRS the raster is {_raster_extent(shared)}"
+                f"the region ({region.extent}) does not overlap the raster ({_raster_extent(shared, region)})"
             )
         empty = not np.isfinite(view.asked_pixels(sampled.values)).any()
         return cls(style, region, view, style.scale.rgba(sampled.values), empty)
@@ -123,6 +123,7 @@ def title_fields(region: Region, description: Mapping[str, object]) -> dict[str,
     return {**description, **region.fields}
 
 
-def _raster_extent(shared: SharedData) -> str:
-    x, y = shared.meshgrid
-    return f"x {np.nanmin(x):.10g} to {np.nanmax(x):.10g}, y {np.nanmin(y):.10g} to {np.nanmax(y):.10g}"
+def _raster_extent(shared: SharedData, region: Region) -> Extent:
+    """The raster's limits in the CRS of the region's, so that the two can be compared."""
+    target = shared.crs if region.crs is None else parse_crs(region.crs)
+    return project_extent(shared.geometry.extent, shared.geometry.crs, target)

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, TypeVar
 
-from regionplot.errors import RegionplotError
+from regionplot.errors import ExecutorError, RegionplotError
 from regionplot.models import Failure, Outcome
 
 J = TypeVar("J")
@@ -45,9 +45,19 @@ class SerialExecutor:
 
     def run(self, task: Task[J], jobs: Iterable[J]) -> Iterator[Outcome[J]]:
         """Apply a task to jobs."""
-        task.prepare()
+        prepare(task)
         for job in jobs:
             yield attempt(task, job)
+
+
+def prepare(task: Task[Any]) -> None:
+    """Have a task load what its jobs share; an unforeseen error becomes an ExecutorError that holds its traceback."""
+    try:
+        task.prepare()
+    except RegionplotError:
+        raise
+    except Exception as error:
+        raise ExecutorError(failure_of(error).traceback) from error
 
 
 def attempt(task: Task[J], job: J) -> Outcome[J]:

@@ -10,7 +10,7 @@ fresh worker, forked from the unspoilt parent, takes its place.
                         │ job          ▲ ready, started, done
     worker          prepare ──► recv ──► task(job) ──► send
 
-No thread is started, before the fork or after it.
+No thread is started in the parent, nor in a forked worker.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -32,7 +33,7 @@ from multiprocessing.reduction import ForkingPickler
 from typing import Any, Generic, TypeVar
 
 from regionplot.errors import ExecutorError, RegionplotError
-from regionplot.executors.base import Task, attempt, failure_of
+from regionplot.executors.base import Task, attempt, failure_of, prepare
 from regionplot.models import Failure, Outcome
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,11 @@ class _Worker(Generic[J]):
     @property
     def idle(self) -> bool:
         return self.ready and self.job is None
+
+    @property
+    def spent(self) -> bool:
+        """It is to get no more jobs: it was told to end, though its last one was done just in time after all."""
+        return self.ended_by_us is not None
 
     def name_end(self) -> Failure:
         """What became of a worker that is gone."""
@@ -103,7 +109,7 @@ class ProcessExecutor:
         if self.start_method != "fork":
             yield from _Supervisor(self, task).run(jobs)
             return
-        task.prepare()
+        prepare(task)
         gc.collect()
         gc.freeze()  # what the parent holds now is not traversed in children, so its pages stay shared
         try:
@@ -127,6 +133,7 @@ class _Supervisor(Generic[J]):
         self.pending.extend(jobs)
         try:
             while self.pending or any(worker.job is not None for worker in self.crew):
+                self._release()
                 self._hire()
                 self._assign()
                 for worker in self._wait():
@@ -151,6 +158,13 @@ class _Supervisor(Generic[J]):
             theirs.close()
             self.crew.append(_Worker(process, ours, time.monotonic() + _START_TIMEOUT))
 
+    def _release(self) -> None:
+        """Give back the descriptors of retired workers that are gone; over many jobs they would run out."""
+        for worker in [worker for worker in self.leaving if not worker.process.is_alive()]:
+            self.leaving.remove(worker)
+            worker.connection.close()
+            worker.process.close()
+
     def _assign(self) -> None:
         for worker in self.crew:
             if worker.idle and self.pending:
@@ -171,29 +185,30 @@ class _Supervisor(Generic[J]):
         return list(dict.fromkeys(of[item] for item in ready))  # type: ignore[index]  # Connections are among the keys
 
     def _attend(self, worker: _Worker[J]) -> Iterator[Outcome[J]]:
-        """Take all that a worker says, then see whether it lives."""
+        """Take all that a worker says, then see whether it lived before that: its last words are not missed."""
+        alive = worker.process.is_alive()
         try:
             while worker.connection.poll():
-                yield from self._heed(worker, worker.connection.recv())
-            if worker.process.is_alive():
+                yield from self._heed(worker, _unpack(worker, worker.connection.recv_bytes()))
+            if alive:
                 return
         except (EOFError, OSError):
-            worker.process.join(_GRACE)
+            _end(worker.process)
         yield from self._bury(worker)
 
     def _heed(self, worker: _Worker[J], message: tuple[str, Any]) -> Iterator[Outcome[J]]:
         kind, content = message
         if kind == "ready":
-            worker.ready, self.starts_lost, worker.deadline = True, 0, float("inf")
+            worker.ready, worker.deadline = True, float("inf")
         elif kind == "started":
-            worker.started = True
+            worker.started, self.starts_lost = True, 0
         elif kind == "broken":
             raise content
         else:
             value, failure, seconds = content
             job = worker.job
             worker.job, worker.deadline, worker.done = None, float("inf"), worker.done + 1
-            if worker.done >= self.executor.jobs_per_worker:
+            if worker.done >= self.executor.jobs_per_worker or worker.spent:
                 self._retire(worker)
             if job is not None:
                 yield Outcome(job, value, failure, seconds, worker.process.pid)
@@ -254,6 +269,30 @@ class _Supervisor(Generic[J]):
                 worker.process.close()
 
 
+def _unpack(worker: _Worker[Any], message: bytes) -> tuple[str, Any]:
+    """A worker's message; one that cannot be read costs its job, not the run."""
+    try:
+        kind, content = ForkingPickler.loads(message)
+    except Exception as error:
+        if worker.job is None:
+            return "broken", ExecutorError(f"a worker's error cannot be read: {error}")
+        failure = failure_of(TypeError(f"the result cannot be read from the worker: {error}"))
+        return "done", (None, failure, time.monotonic() - worker.since)
+    return kind, content
+
+
+def _end(process: Any) -> None:
+    """See a process off that has closed its pipe: it is about to end, or else lives on without it.
+
+    Its sentinel tells nothing now, it may be closed as well; `join` with a timeout trusts it, and would wait for ever.
+    """
+    deadline = time.monotonic() + _GRACE
+    while process.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.kill()
+    process.join()
+
+
 def _say_goodbye(worker: _Worker[Any]) -> None:
     try:
         worker.connection.send(None)
@@ -265,12 +304,9 @@ def _work(task: Task[J], connection: Connection, inherited: list[Connection], pa
     """The life of a worker: prepare, then job after job until it is told to go or its parent is gone."""
     _settle(inherited, parent)
     try:
-        task.prepare()
+        prepare(task)
     except RegionplotError as error:
         connection.send(("broken", error))
-        return
-    except Exception as error:
-        connection.send(("broken", ExecutorError(failure_of(error).traceback)))
         return
     connection.send(("ready", None))
     try:
@@ -297,17 +333,29 @@ def _settle(inherited: list[Connection], parent: int) -> None:
         connection.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if hasattr(signal, "SIGHUP"):
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
     if sys.stderr is not None and not faulthandler.is_enabled():
         faulthandler.enable()
-    _die_with(parent)
+    _die_with(parent, forked=bool(inherited))
 
 
-def _die_with(parent: int) -> None:
-    """Have the kernel end this process when its parent dies, however it dies (Linux; prctl(2))."""
-    if sys.platform != "linux":
-        return
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() == 1 != parent:  # it died before prctl took effect
+def _die_with(parent: int, *, forked: bool) -> None:
+    """Have this process end when its parent dies, however it dies.
+
+    On Linux the kernel does that (prctl(2)), but it minds the process that forked this one. Under forkserver that is
+    the server, which lives as long as its workers do; so a process that was not forked by its parent watches it too.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if not forked:
+        threading.Thread(target=_watch_parent, daemon=True).start()
+    elif os.getppid() != parent:  # it died before prctl took effect
         os._exit(1)
+
+
+def _watch_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+    os._exit(1)

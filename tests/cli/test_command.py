@@ -1,0 +1,381 @@
+"""The real command, in a process of its own: what it draws, prints, refuses, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import psutil
+import pytest
+
+import regionplot
+from regionplot.cli import commands
+from regionplot.config import Config, FeatureSettings
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals of POSIX")
+
+COMMAND = [sys.executable, "-m", "regionplot"]
+CONFIG = '[raster]\npath = "sample:relief"\n[map]\nsize = [300, 200]\n'
+TABLE = "name,west,east,south,north,title\neast,-84.5,-75.3,33.8,36.7,East\nwest,-124,-114,33,42,West\n"
+OUTSIDE = "outside,100,110,-30,-20,Outside\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with a config for small maps, and two regions."""
+    (tmp_path / "regionplot.toml").write_text(CONFIG)
+    (tmp_path / "regions.csv").write_text(TABLE)
+    return tmp_path
+
+
+@pytest.fixture
+def long_run(folder):
+    """A folder with 50 regions for one worker, which keep it busy for some seconds."""
+    run = '\n[[features]]\npath = "sample:counties"\n[run]\nworkers = 1\nmaps_per_worker = 1000\n'
+    (folder / "regionplot.toml").write_text(CONFIG.replace("[300, 200]", "[1400, 900]") + run)
+    rows = [f"r{i},{-125 + i},{-80 + i / 2},25,50" for i in range(50)]
+    (folder / "regions.csv").write_text("\n".join(["name,west,east,south,north", *rows, ""]))
+    return folder
+
+
+def regionplot_command(folder, *arguments, **options):
+    options = {"cwd": folder, "capture_output": True, "text": True, "timeout": 100, "encoding": "utf-8", **options}
+    return subprocess.run([*COMMAND, *map(str, arguments)], **options)
+
+
+def images(folder, output="output"):
+    return sorted(path.stem for path in (folder / output).rglob("*.png") if not path.name.startswith("."))
+
+
+def leftovers(folder):
+    return [path for path in folder.rglob("*") if path.name.endswith(".tmp") or path.name.startswith(".")]
+
+
+def wait_until(condition, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+    return result
+
+
+def alive(processes):
+    return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_plain_run_says_each_map_and_a_sum(folder):
+    result = regionplot_command(folder, "regions.csv")
+    assert (result.returncode, result.stderr) == (0, "")
+    first, second, last = result.stdout.splitlines()
+    assert re.fullmatch(r"\[1/2\] output/(east|west)\.png \d+ ms", first)
+    assert re.fullmatch(r"\[2/2\] output/(east|west)\.png \d+ ms", second)
+    assert re.fullmatch(r"2 maps drawn in \d+\.\d s, in output", last)
+    assert images(folder) == ["east", "west"]
+    assert not leftovers(folder)
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_failures_go_to_stderr_and_the_rest_is_drawn(quiet, folder):
+    (folder / "regions.csv").write_text(TABLE + OUTSIDE)
+    result = regionplot_command(folder, "regions.csv", *["-q"] * quiet)
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("regionplot: regions.csv:4: outside: ")
+    assert ("2 maps drawn, 1 failed" in result.stdout) != quiet
+    assert images(folder) == ["east", "west"]
+
+
+def test_quiet_prints_nothing_when_all_is_well(folder):
+    result = regionplot_command(folder, "-q", "regions.csv")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert images(folder) == ["east", "west"]
+
+
+HEADER = TABLE.splitlines()[0] + "\n"
+REFUSED = {
+    "missing raster": (3, {"--raster": "none.tif"}, CONFIG, TABLE, "there is no file .*none.tif"),
+    "raster is no raster": (3, {"--raster": "regions.csv"}, CONFIG, TABLE, "regions.csv: cannot be read as a raster"),
+    "missing table": (2, {}, CONFIG, None, "regions.csv: No such file"),
+    "empty table": (2, {}, CONFIG, "", "no regions: the file is empty"),
+    "header only": (2, {}, CONFIG, HEADER, "no regions: the table has no rows"),
+    "bad bound": (2, {}, CONFIG, HEADER + "a,-84,nan,33,36,A\n", r"regions.csv:2: column 'east': 'nan' is not"),
+    "unknown key": (2, {}, CONFIG + "dip = 90\n", TABLE, r"regionplot.toml:5: \[map\] dip: .*did you mean 'dpi'"),
+    "not TOML": (2, {}, "[raster", TABLE, "regionplot.toml: not valid TOML"),
+    "missing config": (2, {"--config": "none.toml"}, CONFIG, TABLE, "none.toml: No such file"),
+    "bad projection": (2, {}, CONFIG + 'projection = "flat"\n', TABLE, r"\[map\] projection: .*flat"),
+    "bad colormap": (2, {}, CONFIG + '[colors]\ncolormap = "mud"\n', TABLE, "colormap.*mud"),
+    "bad workers": (2, {"--workers": "many"}, CONFIG, TABLE, r"\[run\] workers: .*many"),
+    "bad timeout": (2, {"--timeout": "-1"}, CONFIG, TABLE, r"\[run\] timeout: .*greater than 0"),
+    "bad method": (2, {"--start-method": "teleport"}, CONFIG, TABLE, "Invalid value for '--start-method'"),
+    "unknown option": (2, {"--speed": "11"}, CONFIG, TABLE, "No such option:? '?--speed'?"),
+    "nothing matches": (2, {"--only": "north*"}, CONFIG, TABLE, "no region's name matches 'north\\*'"),
+    "no config": (2, {}, None, TABLE, "no settings: .*--config FILE or --raster PATH, or run regionplot init"),
+    "output is a file": (2, {"--output": "regions.csv"}, CONFIG, TABLE, "regions.csv: maps cannot be written there"),
+}
+
+
+@pytest.mark.parametrize(("code", "options", "config", "table", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_done_is_said_once_and_clearly(code, options, config, table, message, tmp_path):
+    for name, text in (("regionplot.toml", config), ("regions.csv", table)):
+        if text is not None:
+            (tmp_path / name).write_text(text)
+    result = regionplot_command(tmp_path, "regions.csv", *[word for option in options.items() for word in option])
+    assert result.returncode == code, result.stderr
+    assert re.search(message, result.stderr), result.stderr
+    assert len(re.findall(r"^(regionplot|Error): ", result.stderr, re.MULTILINE)) == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_raster_alone_is_enough(tmp_path):
+    (tmp_path / "regions.csv").write_text(HEADER + "east,-84.5,-75.3,33.8,36.7,East\n")
+    result = regionplot_command(tmp_path, "regions.csv", "--raster", "sample:relief")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert images(tmp_path) == ["east"]
+
+
+def test_config_is_found_beside_the_table_then_in_the_working_directory(folder, tmp_path):
+    below = tmp_path / "below"
+    below.mkdir()
+    (below / "regions.csv").write_text(TABLE)
+    assert regionplot_command(folder, "below/regions.csv", "--only", "east").returncode == 0
+    assert (images(folder), (below / "output").exists()) == (["east"], False)
+    (below / "regionplot.toml").write_text(CONFIG)
+    assert regionplot_command(folder, "below/regions.csv", "--only", "west").returncode == 0
+    assert (images(folder), images(below)) == (["east"], ["west"])
+
+
+def test_options_override_the_config(folder):
+    (folder / "regionplot.toml").write_text(CONFIG.replace("sample:relief", "none.tif") + "[run]\nworkers = 7\n")
+    options = "-v -o maps/new -j 1 --start-method spawn --only w* --only x* --timeout 50 --features sample:states"
+    result = regionplot_command(folder, *options.split(), "--raster", "sample:relief", "regions.csv")
+    assert result.returncode == 0, result.stderr
+    assert images(folder, "maps/new") == ["west"]
+    assert not (folder / "output").exists()
+
+
+def test_init_writes_files_that_render_and_are_not_overwritten(tmp_path):
+    result = regionplot_command(tmp_path, "init", "new")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "regionplot new/regions.csv" in result.stdout
+    config, table = tmp_path / "new" / "regionplot.toml", tmp_path / "new" / "regions.csv"
+    assert table.is_file()
+    small = config.read_text(encoding="utf-8").replace("size = [1400, 900]", "size = [300, 200]")
+    config.write_text(small, encoding="utf-8")
+    again = regionplot_command(tmp_path, "init", "new")
+    assert again.returncode == 2
+    assert re.search("regionplot.toml and .*regions.csv: already there, and not overwritten", again.stderr)
+    assert config.read_text(encoding="utf-8") == small
+    drawn = regionplot_command(tmp_path, "new/regions.csv", "--only", "c*")
+    assert (drawn.returncode, drawn.stderr) == (0, "")
+    assert images(tmp_path / "new") == ["california", "colorado", "conus"]
+
+
+def test_version_and_help(tmp_path):
+    assert regionplot_command(tmp_path, "--version").stdout.split()[-1] == regionplot.__version__
+    for arguments in (["--help"], ["-h"], []):
+        result = regionplot_command(tmp_path, *arguments)
+        text = result.stdout + result.stderr
+        for word in ("[OPTIONS] REGIONS", "--config", "--raster", "--start-method", "init", "Exit codes: 0"):
+            assert word in text
+        assert result.returncode in ((0,) if arguments else (0, 2))
+
+
+@pytest.fixture
+def start(long_run):
+    """Start the command on the 50 regions and wait for its first maps; give it and its workers."""
+    started = []
+
+    def run(before=""):
+        shell = f"{before} exec {shlex.join(COMMAND)} regions.csv"
+        with (long_run / "out.txt").open("w") as out, (long_run / "err.txt").open("w") as err:
+            command = subprocess.Popen(
+                ["sh", "-c", shell], cwd=long_run, stdout=out, stderr=err, start_new_session=True
+            )
+        started.append(command)
+        wait_until(lambda: len(images(long_run)) >= 2 or command.poll() is not None)
+        return command, psutil.Process(command.pid).children()
+
+    yield run
+    for command in started:
+        command.kill()
+        command.wait()
+
+
+def test_killed_worker_costs_one_map(start, long_run):
+    """Should the signal have hit between two maps, none is lost: then another worker is killed."""
+    command, _ = start()
+
+    def reported():
+        return "SIGKILL" in (long_run / "err.txt").read_text() or command.poll() is not None
+
+    while not reported():
+        before = len(images(long_run))
+        for worker in psutil.Process(command.pid).children():
+            worker.kill()
+        wait_until(lambda before=before: reported() or len(images(long_run)) > before + 1)
+    assert command.wait(100) == 1
+    (line,) = (long_run / "err.txt").read_text().splitlines()
+    region = re.fullmatch(r"regionplot: regions\.csv:\d+: (r\d+): the worker was killed by SIGKILL.*", line)[1]
+    assert set(images(long_run)) | {region} == {f"r{i}" for i in range(50)}
+    assert len(images(long_run)) >= 49
+    assert "49 maps drawn, 1 failed" in (long_run / "out.txt").read_text()
+    assert not leftovers(long_run)
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "whole_group"), [("SIGINT", 130, True), ("SIGTERM", 143, False), ("SIGHUP", 129, False)]
+)
+def test_signal_ends_the_run_in_order(name, code, whole_group, start, long_run):
+    command, workers = start()
+    assert len(workers) == 1
+    (os.killpg if whole_group else os.kill)(command.pid, getattr(signal, name))
+    assert command.wait(60) == code
+    assert not alive(workers)
+    error = (long_run / "err.txt").read_text()
+    drawn, left = map(
+        int, re.fullmatch(rf"regionplot: ended by {name}: (\d+) of 50 maps drawn, (\d+) not run\n", error).groups()
+    )
+    assert drawn + left == 50
+    assert drawn <= len(images(long_run)) <= drawn + 1 < 50
+    assert not leftovers(long_run)
+
+
+def test_nohup_is_respected(start, long_run):
+    command, _ = start("trap '' HUP;")
+    os.killpg(command.pid, signal.SIGHUP)
+    assert command.wait(100) == 0
+    assert len(images(long_run)) == 50
+
+
+def test_signal_before_the_run_has_its_exit_code_too(monkeypatch, capsys):
+    monkeypatch.setattr(commands, "_set_up_logging", lambda **_: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(commands, "_THREAD_VARIABLES", ())
+    monkeypatch.setattr(sys, "argv", ["regionplot", "regions.csv"])
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        commands.main()
+    assert ended.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("redirection", [">&-", ">&- 2>&-", "<&- >&- 2>&-", "> /dev/full"])
+def test_run_completes_without_anywhere_to_print(redirection, folder):
+    result = subprocess.run(
+        ["sh", "-c", f"exec {shlex.join(COMMAND)} regions.csv {redirection}"],
+        cwd=folder,
+        timeout=100,
+        capture_output=True,
+    )
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert images(folder) == ["east", "west"]
+
+
+def test_run_completes_when_its_reader_leaves(long_run):
+    (long_run / "regionplot.toml").write_text(CONFIG)
+    command = subprocess.Popen(
+        [*COMMAND, "regions.csv"], cwd=long_run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with command:
+        assert command.stdout.readline().startswith("[1/50]")
+        command.stdout.close()
+        assert command.stderr.read() == ""
+    assert command.returncode == 0
+    assert len(images(long_run)) == 50
+
+
+@pytest.mark.parametrize("environment", [{}, {"PYTHONIOENCODING": "ascii"}])
+def test_c_locale(environment, folder):
+    table = HEADER + "Zürich_Οία,-84.5,-75.3,33.8,36.7,Ærøskøbing – naïve\nŁódź,100,110,-30,-20,Ł\n"
+    (folder / "regions.csv").write_text(table, encoding="utf-8")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "PYTHON"))}
+    result = regionplot_command(folder, "regions.csv", env={**clean, "LC_ALL": "C", **environment})
+    assert result.returncode == 1
+    assert images(folder) == ["Zürich_Οία"]
+    ascii_only = bool(environment)
+    assert ("Z\\xfcrich" if ascii_only else "Zürich_Οία") in result.stdout
+    assert ("\\u0141\\xf3d\\u017a" if ascii_only else "Łódź") in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_terminal_shows_a_bar_failures_and_a_table(folder):
+    (folder / "regions.csv").write_text(TABLE + OUTSIDE)
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "30"}
+    command = subprocess.Popen(
+        [*COMMAND, "regions.csv"], cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+    )
+    os.close(theirs)
+    seen = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            seen += chunk
+    except OSError:  # how a terminal ends on Linux
+        pass
+    finally:
+        os.close(ours)
+    assert command.wait(60) == 1
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
+    for pattern in (
+        "loading",
+        r"drawing .*\d/3",
+        "regionplot: regions.csv:4: outside: ",
+        r"drawn +2\b",
+        r"failed +1\b",
+    ):
+        assert re.search(pattern, text), text
+    assert re.search(r"time +\d+\.\d s, .* maps/s, \d × fork", text), text
+    assert re.search(r"folder +output\s", text), text
+    assert "Traceback" not in text
+
+
+ROOT = Path(__file__).parents[2]
+STARTER = ROOT / "regionplot" / "cli" / "starter"
+
+
+def test_config_in_the_repository_is_the_starter():
+    ours, starter = ((place / "regionplot.toml").read_text(encoding="utf-8") for place in (ROOT / "config", STARTER))
+    assert ours == starter.replace('directory = "output"', 'directory = "../output"')
+    assert ours != starter
+    assert (ROOT / "config" / "regions.csv").read_bytes() == (STARTER / "regions.csv").read_bytes()
+
+
+def _commented():
+    """(section, key, value) of the commented-out keys of the starter."""
+    section = ""
+    for line in (STARTER / "regionplot.toml").read_text(encoding="utf-8").splitlines():
+        if header := re.match(r"\[+(\w+)", line):
+            section = header[1]
+        elif re.match(r"# \w+ = ", line):
+            ((key, value),) = tomllib.loads(line.removeprefix("# ")).items()
+            yield section, key, value
+
+
+EXAMPLES = {"variable", "crs", "vmin", "vmax"}  # their default is none at all
+
+
+@pytest.mark.parametrize(("section", "key", "value"), list(_commented()))
+def test_commented_values_of_the_starter_are_the_defaults(section, key, value):
+    model = FeatureSettings if section == "features" else Config.model_fields[section].annotation
+    default = model.model_fields[key].default
+    assert default == (None if key in EXAMPLES else value)
+
+
+def test_starter_mentions_every_key():
+    text = (STARTER / "regionplot.toml").read_text(encoding="utf-8")
+    written = {
+        (section, key) for section, table in tomllib.loads(text).items() if section != "features" for key in table
+    }
+    sections = {name: field.annotation for name, field in Config.model_fields.items() if name != "features"}
+    known = {(name, key) for name, section in sections.items() for key in section.model_fields}
+    assert written | {(section, key) for section, key, _ in _commented() if section != "features"} == known

@@ -1,0 +1,97 @@
+"""Builders that several test modules share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+from affine import Affine
+
+from regionplot.config import Config, read_config
+from regionplot.shared import SharedData
+
+hypothesis.settings.register_profile(
+    "regionplot", deadline=None, max_examples=60, database=None, derandomize=bool(os.environ.get("CI"))
+)
+hypothesis.settings.load_profile("regionplot")
+
+WriteRaster = Callable[..., Path]
+Sections = Callable[..., Any]
+
+
+@pytest.fixture(scope="session")
+def shared_data_folder() -> Path:
+    """The real data beside the repository, which few machines have and CI must."""
+    folder = Path(__file__).parents[1].parent / "shared" / "data"
+    if not folder.is_dir():
+        if os.environ.get("CI"):
+            pytest.fail("../shared/data is missing")
+        pytest.skip("../shared/data is not here")
+    return folder
+
+
+@pytest.fixture
+def write_raster(tmp_path: Path) -> WriteRaster:
+    """Write bands, shape (rows, columns) or (bands, rows, columns), to a GeoTIFF; by default 1-degree cells."""
+
+    def write(values: Any, affine: Affine | None = None, crs: str | None = "EPSG:4326", **options: Any) -> Path:
+        import rasterio
+
+        bands = np.atleast_3d(np.asarray(values)) if np.ndim(values) == 3 else np.asarray(values)[None]
+        path = tmp_path / options.pop("name", "grid.tif")
+        tags, descriptions = options.pop("tags", {}), options.pop("descriptions", ())
+        profile = {
+            "driver": "GTiff", "dtype": bands.dtype, "count": len(bands), "height": bands.shape[1],
+            "width": bands.shape[2], "crs": crs, "transform": affine or Affine(1, 0, -100, 0, -1, 50), **options,
+        }  # fmt: skip
+        scales, offsets = profile.pop("scales", None), profile.pop("offsets", None)
+        with rasterio.open(path, "w", **profile) as file:
+            file.write(bands)
+            file.update_tags(**tags)
+            for number, text in enumerate(descriptions, 1):
+                file.set_band_description(number, text)
+            if scales:
+                file.scales, file.offsets = scales, offsets
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_vector(tmp_path: Path) -> Callable[..., Path]:
+    """Write geometries (None is a null one) to a shapefile, or whatever the suffix of `name` says."""
+
+    def write(geometries: list[Any], crs: str | None = "EPSG:4326", name: str = "layer.shp", **options: Any) -> Path:
+        import pyogrio.raw
+        import shapely
+
+        path = tmp_path / name
+        wkb = np.array([None if g is None else shapely.to_wkb(g) for g in geometries], dtype=object)
+        kind = options.pop("geometry_type", None) or next(g.geom_type for g in geometries if g is not None)
+        fields = [np.arange(len(geometries))]
+        pyogrio.raw.write(path, wkb, fields, ["id"], geometry_type=kind, crs=crs, **options)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def make_config(tmp_path: Path) -> Callable[..., Config]:
+    """A checked config out of sections given as keywords; the sample's relief by default."""
+
+    def make(**sections: Any) -> Config:
+        sections = {"raster": {"path": "sample:relief"}, "output": {"directory": tmp_path / "maps"}, **sections}
+        return read_config(sections)
+
+    return make
+
+
+@pytest.fixture
+def load(make_config: Callable[..., Config]) -> Callable[..., SharedData]:
+    """Shared data, loaded, for a config of the given sections."""
+    return lambda **sections: SharedData.load(make_config(**sections))

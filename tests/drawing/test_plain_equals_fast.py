@@ -1,0 +1,114 @@
+"""`plot_region` and `MapRenderer` give the same pixels, whatever the style."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from affine import Affine
+from PIL import Image
+from shapely.geometry import Point, box
+
+from regionplot import Extent, NoOverlapError, Region, RegionError, plot_region
+from regionplot.drawing import MapRenderer
+from regionplot.shared import SharedData
+
+CAROLINA = Region("nc", Extent(-84.5, -75.3, 33.8, 36.7), title="North Carolina")
+ALASKA = Region("ak", Extent(-170, -140, 55, 71), title="Alaska: " + "a very long title, with $math$ and ümlauts " * 8)
+LAYERS = [{"path": "sample:counties", "linewidth": 0.3, "edgecolor": "#00000070"}, {"path": "sample:states"}]
+LAMBERT = {"name": "LambertConformal", "central_longitude": -96, "standard_parallels": [33, 45]}
+SMALL = {"size": [300, 200]}
+
+STYLES: dict[str, dict[str, Any]] = {
+    "levels": {"colors": {"levels": [-5000, -100, 0, 100, 500, 1000], "under": "navy"}, "features": LAYERS},
+    "many levels": {"colors": {"levels": [*range(-5000, 5000, 100)], "colormap": "terrain"}},
+    "continuous": {"features": LAYERS},
+    "log": {"colors": {"norm": "log", "nodata": "grey"}},
+    "symlog, no bar": {"colors": {"norm": "symlog", "colorbar": False}},
+    "exact": {"map": {"fit": "exact", "size": [701, 450]}, "features": LAYERS},
+    "filled": {"features": [{"path": "sample:states", "facecolor": "#ff880080", "linewidth": 1.5}]},
+    "Albers": {"map": {"projection": "EPSG:5070"}, "features": LAYERS},
+    "Lambert, bilinear": {"map": {"projection": LAMBERT}, "raster": {"resampling": "bilinear"}, "features": LAYERS},
+    "small": {"map": SMALL, "features": LAYERS},
+    "dpi 200": {"map": {"dpi": 200}, "features": LAYERS},
+    "background": {"map": {"background": "#f4e0c0"}, "colors": {"levels": [0, 1000], "under": "none", "over": "none"}},
+}
+
+
+@pytest.fixture
+def load_small(load):
+    """Shared data with sheets of 700 x 450 pixels, unless the style says otherwise."""
+
+    def small(**sections: Any) -> SharedData:
+        raster = {"path": "sample:relief", **sections.pop("raster", {})}
+        return load(raster=raster, map={"size": [700, 450], **sections.pop("map", {})}, **sections)
+
+    return small
+
+
+def saved(shared: SharedData, region: Region) -> np.ndarray:
+    """The pixels of the image that a user saves."""
+    buffer = io.BytesIO()
+    plot_region(shared, region).savefig(buffer, format="png")
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
+def check_equal(shared: SharedData, *regions: Region) -> None:
+    renderer = MapRenderer(shared)
+    for region in regions:
+        pixels = renderer.draw(region).pixels
+        np.testing.assert_array_equal(pixels, saved(shared, region))
+        assert len(np.unique(pixels[::3, ::3].reshape(-1, 3), axis=0)) > 5
+
+
+@pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
+def test_both_ways_of_drawing_give_the_same_pixels(load_small, style: dict[str, Any]) -> None:
+    shared = load_small(**style)
+    check_equal(shared, CAROLINA, ALASKA)
+
+
+def test_so_they_do_with_points_nodata_and_a_grid_across_the_antimeridian(
+    load_small, write_raster, write_vector
+) -> None:
+    values = np.arange(60 * 40, dtype=np.float32).reshape(40, 60)
+    values[:20, :20] = -1
+    raster = {"path": write_raster(values, Affine(1, 0, 160, 0, -1, 60), nodata=-1)}
+    points = write_vector([Point(175, 30), Point(-175, 35)], name="points.shp")
+    areas = write_vector([box(-179, 25, -170, 30), box(170, 22, 180, 27)], name="areas.shp")
+    features = [{"path": areas, "facecolor": "gold"}, {"path": points, "facecolor": "red"}]
+    shared = load_small(raster=raster, features=features)
+    empty = Region("empty", Extent(161, 170, 45, 59))
+    check_equal(
+        shared, Region("both sides", Extent(165, 200, 20, 45)), empty, Region("west", Extent(-200, -170, 20, 50))
+    )
+    renderer = MapRenderer(shared)
+    assert renderer.draw(empty).no_data
+    assert not renderer.draw(Region("all", Extent(160, 220, 20, 60))).no_data
+
+
+def test_drawing_the_same_again_gives_the_same(load_small) -> None:
+    renderer = MapRenderer(load_small(features=LAYERS))
+    first = renderer.draw(CAROLINA)
+    renderer.draw(ALASKA)
+    np.testing.assert_array_equal(renderer.draw(CAROLINA).pixels, first.pixels)
+    assert first.title == "North Carolina"
+    assert first.pixels.shape == (450, 700, 3)
+
+
+def test_the_host_s_style_does_not_change_a_map(load_small) -> None:
+    shared = load_small()
+    expected = MapRenderer(shared).draw(CAROLINA).pixels
+    with matplotlib.rc_context({"font.size": 30, "lines.linewidth": 9, "axes.facecolor": "red", "image.cmap": "hot"}):
+        np.testing.assert_array_equal(MapRenderer(shared).draw(CAROLINA).pixels, expected)
+
+
+@pytest.mark.parametrize("draw", [lambda shared, region: MapRenderer(shared).draw(region), plot_region])
+def test_both_refuse_the_same_regions(load_small, draw) -> None:
+    shared = load_small(map={"title": "{title} {state}"})
+    with pytest.raises(NoOverlapError, match=r"x 10 to 20, y 40 to 50.* does not overlap .*x -170\.0"):
+        draw(shared, Region("europe", Extent(10, 20, 40, 50)))
+    with pytest.raises(RegionError, match="there is no field 'state'"):
+        draw(shared, CAROLINA)

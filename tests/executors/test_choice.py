@@ -1,0 +1,84 @@
+"""How an executor is chosen."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from regionplot.errors import ExecutorError
+from regionplot.executors import (
+    ProcessExecutor,
+    SerialExecutor,
+    choose_start_method,
+    cpus,
+    make_executor,
+    usable_cpus,
+)
+
+
+@pytest.fixture
+def second_thread():
+    event = threading.Event()
+    thread = threading.Thread(target=event.wait)
+    thread.start()
+    yield
+    event.set()
+    thread.join()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="fork is for Linux")
+def test_auto_is_fork_in_a_program_without_threads():
+    script = "from regionplot.executors import choose_start_method as c; print(c('auto'), c('fork'))"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "fork fork\n"
+
+
+@pytest.mark.usefixtures("second_thread")
+def test_fork_is_not_taken_beside_a_thread():
+    assert choose_start_method("auto") == "forkserver"
+    with pytest.raises(ExecutorError, match=r"'fork' is unsafe .* threads; use 'auto'"):
+        choose_start_method("fork")
+
+
+@pytest.mark.parametrize("method", ["serial", "spawn", "forkserver"])
+@pytest.mark.usefixtures("second_thread")
+def test_safe_methods_are_taken_as_asked_for(method):
+    assert choose_start_method(method) == method
+
+
+def test_unknown_method_is_refused():
+    with pytest.raises(ExecutorError, match="'teleport' does not exist"):
+        choose_start_method("teleport")
+
+
+@pytest.mark.parametrize(
+    ("affinity", "limit", "expected"),
+    [
+        (8, None, 8),
+        (8, "max 100000\n", 8),
+        (8, "250000 100000\n", 3),
+        (8, "50000 100000\n", 1),
+        (2, "400000 100000\n", 2),
+        (4, "garbage", 4),
+    ],
+)
+def test_usable_cpus(affinity, limit, expected, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(affinity)), raising=False)
+    monkeypatch.setattr(cpus, "_CGROUP_LIMIT", tmp_path / "cpu.max")
+    if limit is not None:
+        (tmp_path / "cpu.max").write_text(limit)
+    assert usable_cpus() == expected
+
+
+@pytest.mark.parametrize(
+    ("workers", "jobs", "expected"), [("auto", 100, 3), ("auto", 2, 2), (8, 5, 5), (1, 5, 1), (4, 0, 1)]
+)
+def test_never_more_workers_than_jobs(workers, jobs, expected, monkeypatch):
+    monkeypatch.setattr("regionplot.executors.usable_cpus", lambda: 3)
+    executor = make_executor("spawn", workers, jobs, 60, 12)
+    assert isinstance(executor, ProcessExecutor)
+    assert executor.workers == expected
+    assert isinstance(make_executor("serial", workers, jobs, 60, 12), SerialExecutor)

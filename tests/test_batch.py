@@ -1,0 +1,258 @@
+"""The whole job: what is checked first, what is shared, what is drawn, and what the report says."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from affine import Affine
+
+from regionplot.batch import render_regions
+from regionplot.errors import ConfigError, ExecutorError, OutputError, RegionsError
+from regionplot.models import Extent, Region
+from regionplot.shared import SharedData
+
+# a time limit by signal: one by a thread would make this a program with threads, where fork is refused
+pytestmark = pytest.mark.timeout(120, method="signal")
+
+EAST = Region("east", Extent(-84.5, -75.3, 33.8, 36.7), origin="regions.csv:2")
+WEST = Region("west", Extent(-124, -114, 33, 42), origin="regions.csv:3")
+NORTH = Region("north", Extent(-110, -90, 40, 50), origin="regions.csv:4")
+OUTSIDE = Region("outside", Extent(100, 110, -30, -20), origin="regions.csv:5")
+SMALL = {"size": [300, 200]}
+RUN = {"start_method": "serial"}
+
+
+@pytest.fixture
+def run_script(tmp_path):
+    """Run a program of its own, as a user's script would be; its output."""
+
+    def run(text, *arguments):
+        path = tmp_path / "script.py"
+        path.write_text(text)
+        command = [sys.executable, "-W", "error::UserWarning", path, *map(str, arguments)]
+        result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=100)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result
+
+    return run
+
+
+@pytest.fixture
+def _never_loaded(monkeypatch):
+    monkeypatch.setattr(SharedData, "load", lambda _config: pytest.fail("nothing should have been loaded"))
+
+
+_EVERY_METHOD = """
+import sys
+from pathlib import Path
+from regionplot import read_config, read_regions, render_regions
+
+if __name__ == "__main__":
+    regions = read_regions(sys.argv[1])
+    for method, workers in [("serial", 1), ("fork", 1), ("fork", 3), ("forkserver", 2), ("spawn", 2)]:
+        config = read_config({
+            "raster": {"path": "sample:relief", "resampling": "bilinear"}, "features": [{"path": "sample:states"}],
+            "map": {"size": [300, 200], "projection": {"name": "LambertConformal"}},
+            "output": {"directory": f"{method}-{workers}"},
+            "run": {"start_method": method, "workers": workers, "maps_per_worker": 3},
+        })
+        report = render_regions(regions, config)
+        assert (report.start_method, report.workers, report.exit_code) == (method, workers, 0), report
+"""
+
+
+def test_every_way_of_starting_workers_gives_the_same_bytes(run_script, tmp_path):
+    table = "name,west,east,south,north\n" + "".join(f"r{i},{-120 + 5 * i},{-110 + 5 * i},30,40\n" for i in range(7))
+    (tmp_path / "regions.csv").write_text(table)
+    run_script(_EVERY_METHOD, "regions.csv")
+    folders = sorted(path for path in tmp_path.iterdir() if path.is_dir())
+    assert len(folders) == 5
+    images = [{path.name: path.read_bytes() for path in folder.iterdir()} for folder in folders]
+    assert sorted(images[0]) == [f"r{i}.png" for i in range(7)]
+    assert len(set(images[0].values())) == 7
+    assert all(other == images[0] for other in images[1:])
+
+
+def test_failed_region_costs_no_other_and_the_report_is_in_order(make_config, tmp_path):
+    regions = [OUTSIDE, WEST, EAST]
+    report = render_regions(regions, make_config(map=SMALL, run=RUN))
+    assert [outcome.job.region for outcome in report.outcomes] == regions
+    assert [outcome.ok for outcome in report.outcomes] == [False, True, True]
+    assert report.failed[0].failure.cause == "NoOverlapError"
+    assert report.exit_code == 1
+    assert str(report).startswith("2 maps drawn, 1 failed in ")
+    assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["east.png", "west.png"]
+
+
+@pytest.mark.parametrize(
+    ("only", "expected"),
+    [(["*st"], ["east", "west"]), (["north", "e*"], ["east", "north"]), ([], ["east", "west", "north"])],
+)
+def test_only_takes_globs(only, expected, make_config):
+    report = render_regions([EAST, WEST, NORTH], make_config(map=SMALL, run=RUN), only=only)
+    assert [outcome.job.name for outcome in report.drawn] == expected
+
+
+def test_equal_names_with_files_of_their_own_are_both_reported(make_config):
+    twins = [dataclasses.replace(region, name="twin", attributes={"id": region.name}) for region in (EAST, OUTSIDE)]
+    report = render_regions(twins, make_config(map=SMALL, run=RUN, output={"directory": "x", "filename": "{id}.png"}))
+    assert [outcome.job.region for outcome in report.outcomes] == twins
+    assert [outcome.ok for outcome in report.outcomes] == [True, False]
+
+
+@pytest.fixture(autouse=True)
+def _working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("_never_loaded")
+@pytest.mark.parametrize(
+    ("regions", "sections", "error", "message"),
+    [
+        ([EAST, dataclasses.replace(WEST, name="EAST")], {}, RegionsError, r"regions.csv:3: 'EAST' and 'east' .*csv:2"),
+        ([], {}, RegionsError, "no regions"),
+        ([EAST], {"output": {"filename": "{state}.png"}}, ConfigError, r"filename: there is no field 'state'"),
+        ([EAST], {"map": {"title": "{nothing}"}}, ConfigError, r"title: there is no field 'nothing'; .*long_name"),
+        ([EAST], {"map": {"projection": "EPSG:1"}}, ConfigError, r"\[map\] projection"),
+        ([EAST], {"colors": {"colormap": "mud"}}, ConfigError, "mud"),
+        ([EAST], {"output": {"directory": "occupied"}}, OutputError, "occupied: maps cannot be written there"),
+        ([EAST], {"output": {"directory": "occupied/below"}}, OutputError, "below: maps cannot be written there"),
+    ],
+)
+def test_what_cannot_be_done_is_told_before_anything_is_loaded(
+    regions, sections, error, message, make_config, tmp_path
+):
+    (tmp_path / "occupied").touch()
+    with pytest.raises(error, match=message):
+        render_regions(regions, make_config(**sections))
+
+
+def test_only_that_matches_nothing_is_told(make_config):
+    with pytest.raises(RegionsError, match="'x\\*' or 'y'"):
+        render_regions([EAST], make_config(), only=["x*", "y"])
+
+
+def test_all_settings_that_are_wrong_are_told_together(make_config):
+    config = make_config(map={"title": "{a}", "projection": "nowhere"}, output={"filename": "{b}.png"})
+    with pytest.raises(ConfigError) as caught:
+        render_regions([EAST], config)
+    assert len(caught.value.problems) == 3
+
+
+def test_loaded_data_is_used_as_it_is(load, monkeypatch, tmp_path):
+    shared = load(map=SMALL, run=RUN)
+    monkeypatch.setattr(SharedData, "load", lambda _config: pytest.fail("it is loaded already"))
+    assert render_regions([EAST], shared).exit_code == 0
+    assert (tmp_path / "maps" / "east.png").is_file()
+
+
+_HOST = """
+import multiprocessing, os, signal, threading, warnings
+import matplotlib
+from regionplot import Extent, ExecutorError, Region, read_config, render_regions
+
+def state():
+    handlers = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    return handlers, dict(matplotlib.rcParams), dict(os.environ), warnings.filters[:], threading.active_count(), \
+        multiprocessing.get_start_method(), os.getcwd()
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method("spawn")
+    stop = threading.Event()
+    threading.Thread(target=stop.wait).start()
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    matplotlib.rcParams["lines.linewidth"] = 7
+    try:
+        sections = {"raster": {"path": "sample:relief"}, "map": {"size": [300, 200]}}
+        regions = [Region("a", Extent(-84, -75, 33, 36)), Region("b", Extent(100, 110, -30, -20))]
+        before = state()
+        report = render_regions(regions, read_config(sections))
+        assert report.start_method == "forkserver", report
+        assert (len(report.drawn), len(report.failed)) == (1, 1), report
+        assert state() == before
+        render_regions(regions, read_config({**sections, "run": {"start_method": "serial"}}))
+        assert state() == before
+        try:
+            render_regions(regions, read_config({**sections, "run": {"start_method": "fork"}}))
+        except ExecutorError:
+            print("refused")
+    finally:
+        stop.set()
+"""
+
+
+def test_host_program_with_threads_is_left_as_it_was(run_script):
+    assert run_script(_HOST).stdout == "refused\n"
+
+
+_SHARING = """
+import logging, os, sys
+import psutil
+from regionplot import Extent, Region, read_config, render_regions
+
+logging.basicConfig(format="%(message)s", stream=sys.stderr)
+logging.getLogger("regionplot").setLevel(logging.INFO)
+
+def opened(pid):
+    return [file.path for file in psutil.Process(pid).open_files() if file.path.endswith(".tif")]
+
+class Watch:
+    def started(self, jobs, workers, method):  # what is open now is inherited by a fork
+        print("parent", psutil.Process().memory_full_info().uss >> 20, len(opened(os.getpid())))
+    def finished(self, outcome):
+        assert outcome.ok, outcome.failure
+        memory = psutil.Process(outcome.pid).memory_full_info()
+        print(outcome.pid, memory.uss >> 20, len(opened(outcome.pid)))
+
+if __name__ == "__main__":
+    config = read_config({
+        "raster": {"path": sys.argv[1]}, "map": {"size": [300, 200]},
+        "run": {"start_method": sys.argv[2], "workers": 2, "maps_per_worker": 50},
+    })
+    regions = [Region(f"r{i}", Extent(-170 + 9 * i, -150 + 9 * i, 10, 30)) for i in range(8)]
+    render_regions(regions, config, observer=Watch())
+"""
+
+
+def _measured(result):
+    """The lines of a sharing script as (who, private megabytes, open rasters), and the processes that loaded."""
+    lines = [line.split() for line in result.stdout.splitlines()]
+    loads = re.findall(r"process (\d+) loaded the shared data", result.stderr)
+    return [(who, int(megabytes), int(rasters)) for who, megabytes, rasters in lines], loads
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_forked_workers_share_one_large_grid(run_script, tmp_path):
+    """500 MB in the parent, next to nothing in its workers; and no GDAL handle crosses the fork."""
+    import rasterio
+
+    size = {"width": 11400, "height": 11000, "count": 1, "dtype": "float32", "crs": "EPSG:4326"}
+    tiles = {"tiled": True, "compress": "deflate", "sparse_ok": True, "transform": Affine(0.01, 0, -180, 0, -0.01, 80)}
+    with rasterio.open(tmp_path / "large.tif", "w", driver="GTiff", **size, **tiles) as file:
+        file.write(np.full((512, 512), 7, np.float32), 1, window=rasterio.windows.Window(0, 0, 512, 512))
+    (parent, *workers), loads = _measured(run_script(_SHARING, "large.tif", "fork"))
+    assert parent[0] == "parent"
+    assert parent[1] > 450
+    assert len(workers) == 8
+    assert max(megabytes for _, megabytes, _ in workers) < 40
+    assert not any(rasters for _, _, rasters in [parent, *workers])
+    assert len(loads) == 1
+    assert loads[0] not in {who for who, _, _ in workers}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_spawned_workers_load_once_each(run_script):
+    (_parent, *workers), loads = _measured(run_script(_SHARING, "sample:relief", "spawn"))
+    assert {who for who, _, _ in workers} <= set(loads)
+    assert len(set(loads)) == len(loads) <= 2
+
+
+def test_fork_is_refused_beside_threads(make_config, monkeypatch):
+    monkeypatch.setattr("threading.active_count", lambda: 2)
+    with pytest.raises(ExecutorError, match="unsafe"):
+        render_regions([EAST], make_config(run={"start_method": "fork"}))

@@ -1,0 +1,169 @@
+"""Settings: what is wrong with them is told with its place, all at once."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from regionplot import Config, ConfigError, InputError, read_config
+from regionplot.config import FeatureSettings
+
+RELIEF = {"path": "sample:relief"}
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "regionplot.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_raster_is_all_that_is_needed() -> None:
+    config = read_config({"raster": RELIEF})
+    assert config.map.projection == "raster"
+    assert config.output.filename == "{name}.png"
+    assert config.output.directory == Path.cwd() / "output"
+    assert config.raster.path.name == "relief.tif"
+
+
+def test_the_example_config_is_valid_and_its_comments_are_the_defaults() -> None:
+    text = (Path(__file__).parents[1] / "config" / "regionplot.toml").read_text()
+    config = read_config(Path(__file__).parents[1] / "config" / "regionplot.toml")
+    assert [layer.path.name for layer in config.features] == [
+        "counties.shp.zip",
+        "countries.shp.zip",
+        "states.shp.zip",
+    ]
+    assert f"# timeout = {config.run.timeout:g} " in text
+    assert f"# maps_per_worker = {config.run.maps_per_worker} " in text
+
+
+def test_all_problems_are_told_together_with_their_lines(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        '[raster]\npath = "sample:relief"\n\n[map]\nszie = [10, 10]\ndpi = "fine"\n\n[[features]]\n'
+        'path = "sample:states"\n\n[[features]]\npath = "sample:states"\nlinewith = 2\n[nonsense]\n',
+    )
+    with pytest.raises(ConfigError) as caught:
+        read_config(path)
+    problems = caught.value.problems
+    assert caught.value.exit_code == 2
+    assert len(problems) == 4
+    assert f"{path}:5: [map] szie: unknown key; did you mean 'size'?" in problems
+    assert any(p.startswith(f"{path}:6: [map] dpi: ") and "'fine'" in p for p in problems)
+    assert f"{path}:13: [[features]] #2 linewith: unknown key; did you mean 'linewidth'?" in problems
+    assert any(p.startswith(f"{path}:14: [nonsense]: unknown key; the keys are raster") for p in problems)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({}, r"\[raster\]: is needed, but not given"),
+        ({"raster": "relief.tif"}, r"\[raster\]"),
+        ({"raster": {**RELIEF, "band": 1.5}}, r"\[raster\] band: .*\(it is 1.5\)"),
+        ({"map": {"size": [10, 10]}}, r"\[map\] size: .*100"),
+        ({"map": {"size": [20_000, 20_000]}}, "more than 100,000,000 pixels"),
+        ({"map": {"size": [800]}}, r"\[map\] size"),
+        ({"map": {"size": "big"}}, r"\[map\] size"),
+        ({"map": {"dpi": True}}, r"\[map\] dpi"),
+        ({"map": {"title": "{x.__class__}"}}, "plain field name"),
+        ({"map": {"title": "x" * 3000}}, r"\[map\] title: .*2000"),
+        ({"map": {"fit": "tight"}}, r"\[map\] fit: .*'datalim' or 'exact'"),
+        ({"colors": {"levels": [1, 3, 2]}}, "levels must increase, but 2 follows 3"),
+        ({"colors": {"levels": [1]}}, "levels"),
+        ({"colors": {"levels": [0, 1], "vmin": 0}}, "either levels, or vmin"),
+        ({"colors": {"vmin": 2, "vmax": 2}}, "vmin 2 must be less than vmax 2"),
+        ({"colors": {"vmin": 0, "vmax": 2, "norm": "log"}}, "log norm needs"),
+        ({"colors": {"vmin": float("nan")}}, r"\[colors\] vmin: .*finite"),
+        ({"colors": {"levels": [0.0, float("inf")]}}, r"\[colors\] levels: .*finite"),
+        ({"map": {"dpi": float("inf")}}, r"\[map\] dpi: .*finite"),
+        ({"features": {"path": "sample:states"}}, r"\[features\]"),
+        ({"features": [{"path": "sample:states", "linewidth": -1}]}, r"\[\[features\]\] #1 linewidth"),
+        ({"output": {"filename": "{name}.pdf"}}, "end the file name with .png"),
+        ({"run": {"workers": 0}}, r"\[run\] workers"),
+        ({"run": {"start_method": "thread"}}, r"\[run\] start_method"),
+    ],
+)  # fmt: skip
+def test_wrong_values_are_refused(sections: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_config({"raster": RELIEF, **sections} if sections else {})
+
+
+def test_a_missing_file_alone_is_a_missing_input(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"\[raster\] path: there is no file .*nowhere.tif") as caught:
+        read_config({"raster": {"path": tmp_path / "nowhere.tif"}})
+    assert caught.value.exit_code == 3
+    with pytest.raises(InputError, match="the sample has no 'releif'; it has: "):
+        read_config({"raster": {"path": "sample:releif"}})
+
+
+def test_a_missing_file_among_other_faults_is_a_bad_config(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_config({"raster": {"path": tmp_path / "nowhere.tif"}, "map": {"dpi": 1}})
+    assert len(caught.value.problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[raster]\npath = \n", r"not valid TOML: .*line 2"),
+        (b"[raster]\npath = 'a'\npath = 'b'\n", r"not valid TOML: .*line 3"),
+        (b"[colors]\nlevels = " + b"[" * 5000, "not valid TOML"),
+        (b"[raster]\npath = '\xff'\n", "byte 17 is not UTF-8"),
+    ],
+)
+def test_files_that_are_no_toml_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_config(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_a_config_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none.toml: No such file"):
+        read_config(tmp_path / "none.toml")
+
+
+def test_relative_paths_belong_to_the_file_and_those_of_overrides_to_the_caller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.tif").write_bytes(b"x")
+    path = write(tmp_path, '\ufeff[raster]\npath = "data/a.tif"\n[output]\ndirectory = "../maps"\n')
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    config = read_config(path)
+    assert config.raster.path == tmp_path / "data" / "a.tif"
+    assert config.output.directory == tmp_path.parent / "maps"
+    assert read_config(path, {"output": {"directory": "here"}}).output.directory == elsewhere / "here"
+
+
+def test_overrides_replace_key_by_key() -> None:
+    base = {"raster": RELIEF, "map": {"dpi": 50, "title": "kept"}, "features": [{"path": "sample:states"}]}
+    config = read_config(base, {"map": {"dpi": 80}, "features": []})
+    assert (config.map.dpi, config.map.title, config.features) == (80, "kept", ())
+
+
+def test_a_home_that_does_not_exist_is_a_missing_file() -> None:
+    with pytest.raises(InputError, match="there is no file"):
+        read_config({"raster": {"path": "~nobody-of-that-name/relief.tif"}})
+
+
+levels = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20, unique=True).map(sorted)
+
+
+@given(levels, st.tuples(st.integers(100, 3000), st.integers(100, 3000)), st.floats(20, 1200))
+def test_configs_pickle_and_round_trip(limits: list[float], size: tuple[int, int], dpi: float) -> None:
+    """A config is what travels to workers that cannot inherit data."""
+    sections = {"colors": {"levels": limits}, "map": {"size": list(size), "dpi": dpi}, "raster": RELIEF}
+    config = read_config({**sections, "features": [{"path": "sample:states", "facecolor": "red"}]})
+    assert pickle.loads(pickle.dumps(config)) == config
+    assert Config.model_validate(config.model_dump()) == config
+    assert read_config(config.model_dump()) == config
+    assert isinstance(config.features[0], FeatureSettings)

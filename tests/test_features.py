@@ -1,0 +1,253 @@
+"""Vector layers: read whole or refused, each border once, cut where the map needs it and no more."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyproj
+import pytest
+import shapely
+from shapely.geometry import GeometryCollection, LineString, MultiPoint, Point, Polygon, box
+
+from regionplot import Extent, FeaturesError, InputError
+from regionplot.config import FeatureSettings
+from regionplot.features import SIMPLIFY, FeatureLayer, check_layer, load_layer
+from regionplot.models import PixelGrid
+from regionplot.projections import parse_crs, project_extent, transformer
+from regionplot.sample import locate
+
+LONLAT = parse_crs("EPSG:4326")
+ALBERS = parse_crs("EPSG:5070")
+LAMBERT = parse_crs("+proj=lcc +lat_0=25 +lat_1=25 +lat_2=25 +lon_0=-95 +R=6371200")
+WORLD = PixelGrid(Extent(-180, 180, -90, 90), 720, 360)
+LEFT, RIGHT = box(0, 0, 10, 10), box(10, 0, 20, 10)
+
+
+def layer(path: Path, to: pyproj.CRS = LONLAT, **settings: Any) -> FeatureLayer:
+    return load_layer(FeatureSettings(path=path, **settings), to)
+
+
+def panel_of(extent: Extent, crs: pyproj.CRS, width: int = 600) -> PixelGrid:
+    limits = project_extent(extent, LONLAT, crs)
+    return PixelGrid(limits, width, max(1, round(width * limits.height / limits.width)))
+
+
+def test_a_shared_border_is_kept_once(write_vector) -> None:
+    lines = layer(write_vector([LEFT, RIGHT])).lines
+    assert shapely.length(lines).sum() == pytest.approx(70)
+    assert shapely.union_all(lines).equals(LEFT.boundary.union(RIGHT.boundary))
+
+
+def test_lines_that_cover_each_other_are_drawn_once(write_vector) -> None:
+    lines = layer(write_vector([LineString([(0, 0), (5, 5)]), LineString([(5, 5), (0, 0), (0, 0)])])).lines
+    assert shapely.length(lines).sum() == pytest.approx(50**0.5)
+
+
+def test_the_edges_of_the_world_are_no_borders(write_vector) -> None:
+    path = write_vector([box(170, 0, 180, 10), box(-180, 0, -170, 10), box(-50, -90, 50, -80)])
+    lines = shapely.union_all(layer(path).lines)
+    assert not lines.intersects(LineString([(180, 1), (180, 9)]))
+    assert not lines.intersects(LineString([(-180, 1), (-180, 9)]))
+    assert not lines.intersects(LineString([(-49, -90), (49, -90)]))
+    assert lines.length == pytest.approx(2 * 30 + 120)
+
+
+@pytest.mark.parametrize("west", [170, -190, 530])
+def test_a_panel_across_the_antimeridian_shows_both_sides(write_vector, west: float) -> None:
+    found = layer(write_vector([box(175, 0, 180, 10), box(-180, 0, -175, 10)]), facecolor="red")
+    panel = PixelGrid(Extent(west, west + 20, -5, 15), 200, 200)
+    for part in (found.lines_in(panel), found.polygons_in(panel)):
+        assert shapely.total_bounds(part) == pytest.approx([west + 5, 0, west + 15, 10])
+    assert shapely.area(found.polygons_in(panel)).sum() == pytest.approx(100)
+
+
+@pytest.mark.parametrize("crs", [LAMBERT, parse_crs("ESRI:54030"), parse_crs("EPSG:3857"), parse_crs("EPSG:3995")])
+@pytest.mark.parametrize("name", ["countries", "states"])
+def test_no_line_jumps_across_a_seam(name: str, crs: pyproj.CRS) -> None:
+    """Every step is as long as it is on the earth, but for the scale of the projection."""
+    lines = layer(locate(name), crs).lines
+    points, owner = shapely.get_coordinates(lines, return_index=True)
+    longitude, latitude = transformer(crs, LONLAT).transform(*points.T)
+    step = np.hypot(*np.diff(points, axis=0).T)[owner[1:] == owner[:-1]]
+    _, _, metres = pyproj.Geod(ellps="WGS84").inv(longitude[:-1], latitude[:-1], longitude[1:], latitude[1:])
+    metres = metres[owner[1:] == owner[:-1]]
+    assert len(step) > 10_000
+    assert (step <= 20 * np.maximum(metres, 1.0)).all()
+
+
+def test_straight_edges_curve_with_the_projection(write_vector) -> None:
+    """A parallel is not straight in a conic projection."""
+    lines = layer(write_vector([LineString([(-120, 49), (-75, 49)])]), ALBERS).lines
+    _, latitudes = transformer(ALBERS, LONLAT).transform(*shapely.get_coordinates(shapely.segmentize(lines, 1e4)).T)
+    assert latitudes == pytest.approx(49, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "extent"), [("counties", Extent(-84, -75, 33, 37)), ("countries", Extent(-125, -66, 24, 50))]
+)
+def test_cutting_and_simplifying_move_lines_by_a_third_of_a_pixel(name: str, extent: Extent) -> None:
+    found, panel = layer(locate(name), ALBERS), panel_of(extent, ALBERS)
+    shown = panel.extent
+    window = box(shown.xmin, shown.ymin, shown.xmax, shown.ymax)
+    whole = shapely.intersection(shapely.multilinestrings([*found.lines]), window)
+    cut = shapely.intersection(shapely.multilinestrings([*found.lines_in(panel)]), window)
+    # beyond the window lines go on, so its edge may differ by the width of a slanted line's shift
+    assert shapely.hausdorff_distance(whole, cut) <= 3 * SIMPLIFY * panel.pixel_width
+    inner = window.buffer(-panel.pixel_width)
+    distances = shapely.distance(shapely.points(shapely.get_coordinates(whole)), cut)
+    near = shapely.intersects(shapely.points(shapely.get_coordinates(whole)), inner)
+    assert distances[near].max() <= SIMPLIFY * panel.pixel_width * 1.001
+    assert shapely.get_num_coordinates(cut) < shapely.get_num_coordinates(whole)
+
+
+def test_nothing_is_found_where_nothing_is(write_vector) -> None:
+    found = layer(write_vector([LEFT]), facecolor="red")
+    panel = PixelGrid(Extent(50, 60, 50, 60), 100, 100)
+    assert not found.lines_in(panel).size
+    assert not found.polygons_in(panel).size
+    assert not found.points_in(panel).size
+
+
+@pytest.mark.parametrize("crs", [LONLAT, ALBERS])
+def test_filled_polygons_keep_their_holes(write_vector, crs: pyproj.CRS) -> None:
+    ring = Polygon(box(-100, 30, -90, 40).exterior, [box(-97, 33, -93, 37).exterior])
+    found = layer(write_vector([ring]), crs, facecolor="red")
+    areas = shapely.union_all(found.polygons_in(panel_of(Extent(-110, -80, 25, 45), crs)))
+    inside, hole = (Point(*transformer(LONLAT, crs).transform(x, y)) for x, y in ((-99, 31), (-95, 35)))
+    assert areas.contains(inside)
+    assert not areas.intersects(hole)
+
+
+def test_polygons_are_kept_only_if_they_are_filled() -> None:
+    assert not layer(locate("states")).polygons.size
+    assert layer(locate("states"), facecolor="red").polygons.size >= 56
+
+
+def test_a_filled_polygon_torn_by_the_projection_is_closed_on_both_sides(write_vector) -> None:
+    robinson = parse_crs("ESRI:54030")
+    path = write_vector([shapely.transform(box(170, 0, 190, 10), lambda p: p), box(0, 0, 10, 10)])
+    polygons = layer(path, robinson, facecolor="red").polygons
+    xs = shapely.bounds(polygons)
+    assert (xs[:, 2] - xs[:, 0] < 2e6).all()
+    assert xs[:, 0].min() < -1.6e7
+    assert xs[:, 2].max() > 1.6e7
+
+
+def test_an_invalid_polygon_is_repaired_whole(write_vector) -> None:
+    """A bow tie with a spike becomes a collection of polygons and a line; both wings are filled."""
+    bow_tie = Polygon([(-100, 30), (-90, 40), (-90, 30), (-100, 40), (-100, 45), (-100, 30)])
+    found = layer(write_vector([bow_tie]), ALBERS, facecolor="red")
+    areas = shapely.union_all(found.polygons_in(panel_of(Extent(-110, -80, 25, 50), ALBERS)))
+    for x in (-99, -91):
+        assert areas.contains(Point(*transformer(LONLAT, ALBERS).transform(x, 35)))
+
+
+def test_null_geometries_are_skipped_and_counted(write_vector, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "regionplot"):
+        found = layer(write_vector([LEFT, None, RIGHT, None]))
+    assert shapely.length(found.lines).sum() == pytest.approx(70)
+    assert "2 features without a geometry skipped" in caplog.text
+
+
+def test_collections_are_taken_apart(write_vector) -> None:
+    mixed = GeometryCollection([LineString([(0, 0), (1, 1)]), Point(2, 2), box(3, 3, 4, 4)])
+    found = layer(write_vector([mixed], name="layer.geojson"), facecolor="red")
+    assert (found.points.size, found.polygons.size, found.lines.size) == (1, 1, 2)
+
+
+def test_points_are_found_in_map_units(write_vector) -> None:
+    path = write_vector([MultiPoint([(-100, 40), (-90, 35)]), Point(20, 20)], name="p.geojson", geometry_type="Unknown")
+    found = layer(path, ALBERS).points_in(panel_of(Extent(-110, -80, 30, 45), ALBERS))
+    expected = np.column_stack(transformer(LONLAT, ALBERS).transform([-100, -90], [40, 35]))
+    np.testing.assert_allclose(shapely.get_coordinates(found), expected, atol=1e-6)
+
+
+def test_a_layer_is_chosen_by_name(write_vector) -> None:
+    path = write_vector([LEFT], name="two.gpkg", layer="left")
+    write_vector([LEFT, RIGHT], name="two.gpkg", layer="both", append=True)
+    assert shapely.length(layer(path, layer="both").lines).sum() == pytest.approx(70)
+    with pytest.raises(FeaturesError, match=r"two\.gpkg.*neither"):
+        layer(path, layer="neither")
+
+
+def remove(suffix: str) -> Callable[[Path], object]:
+    return lambda path: path.with_suffix(suffix).unlink()
+
+
+def cut(part: float) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(path.read_bytes()[: int(path.stat().st_size * part)])
+
+
+DAMAGES = {
+    "no shx": (remove(".shx"), r"its \.shx part is missing"),
+    "no dbf": (remove(".dbf"), r"its \.dbf part is missing"),
+    "neither": (lambda path: (remove(".shx")(path), remove(".dbf")(path)), r"its \.shx and \.dbf part is missing"),
+    "no prj": (remove(".prj"), r'names no CRS; give it as crs = "EPSG:..."'),
+    "empty": (lambda path: path.write_bytes(b""), "the file is empty"),
+    "garbage": (lambda path: path.write_bytes(b"no shapes here " * 50), "cannot be read"),
+    "cut": (cut(0.98), "the file is cut: it has"),
+    "header cut": (cut(0.001), "the file is cut: it has"),
+    "index cut": (lambda path: cut(0.5)(path.with_suffix(".shx")), "the file is cut: it has"),
+}
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("read", [layer, lambda path: check_layer(FeatureSettings(path=path))], ids=["load", "check"])
+def test_a_damaged_shapefile_is_refused(write_vector, damage: Any, message: str, read: Any) -> None:
+    path = write_vector([LEFT, RIGHT] * 50)
+    damage(path)
+    with pytest.raises(FeaturesError, match=message) as caught:
+        read(path)
+    assert str(caught.value).startswith(str(path.with_suffix("")))
+    assert isinstance(caught.value, InputError)
+
+
+@pytest.mark.parametrize("name", ["layer.gpkg", "layer.geojson", "layer.fgb"])
+@pytest.mark.parametrize("part", [0.3, 0.6, 0.98])
+def test_a_cut_file_is_refused_when_loaded(write_vector, name: str, part: float) -> None:
+    path = write_vector([box(i, 0, i + 1, 5) for i in range(100)], name=name)
+    cut(part)(path)
+    with pytest.raises(FeaturesError, match=str(path)):
+        layer(path)
+
+
+def test_a_cut_or_broken_zip_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "states.shp.zip"
+    shutil.copy(locate("states"), path)
+    cut(0.5)(path)
+    with pytest.raises(FeaturesError, match=str(path)):
+        layer(path)
+
+
+def test_no_features_is_an_error(write_vector) -> None:
+    with pytest.raises(FeaturesError, match="no feature of the layer has a geometry"):
+        layer(write_vector([None, None], geometry_type="Polygon", name="null.geojson"))
+    with pytest.raises(FeaturesError, match="the layer holds no features"):
+        layer(write_vector([], geometry_type="Polygon"))
+
+
+def test_a_crs_can_be_given_where_the_file_names_none(write_vector) -> None:
+    x, y = transformer(LONLAT, ALBERS).transform(-95, 37)
+    path = write_vector([LineString([(x, y), (x + 1e5, y)])])
+    path.with_suffix(".prj").unlink()
+    lines = layer(path, LONLAT, crs="EPSG:5070").lines
+    assert shapely.get_coordinates(lines)[:, 1] == pytest.approx(37, abs=0.1)
+
+
+@pytest.mark.parametrize("crs", [LONLAT, LAMBERT, parse_crs("ESRI:54030")])
+@pytest.mark.parametrize(
+    "name", ["us_states_10m.geojson", "us_states.gpkg", "countries.shp", "rivers.shp", "lakes.shp", "cities.shp"]
+)
+def test_real_layers_load_in_any_projection(shared_data_folder: Path, name: str, crs: pyproj.CRS) -> None:
+    found = layer(shared_data_folder / name, crs, facecolor="red")
+    panel = panel_of(Extent(-100, -80, 35, 45), crs)
+    parts = found.points_in(panel) if name == "cities.shp" else found.lines_in(panel)
+    assert parts.size
+    assert shapely.is_valid(parts).all()
+    if name in ("us_states_10m.geojson", "countries.shp"):
+        middle = Point(*transformer(LONLAT, crs).transform(-90, 42))
+        assert shapely.contains(found.polygons_in(panel), middle).sum() == 1

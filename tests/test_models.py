@@ -1,0 +1,59 @@
+"""The small values."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from regionplot import Extent, Failure, Job, Outcome, Region
+from regionplot.models import PixelGrid
+
+
+def test_extent_measures_and_moves() -> None:
+    extent = Extent(170, 190, -10, 30)
+    assert (extent.width, extent.height, extent.center) == (20, 40, (180, 10))
+    assert extent.resized(10, 8) == Extent(175, 185, 6, 14)
+    assert extent.shifted(-360) == Extent(-190, -170, -10, 30)
+    assert str(extent) == "x 170 to 190, y -10 to 30"
+
+
+def test_pixel_grid_knows_the_size_of_its_pixels() -> None:
+    grid = PixelGrid(Extent(0, 10, 0, 3), 5, 6)
+    assert (grid.pixel_width, grid.pixel_height) == (2.0, 0.5)
+
+
+def test_a_region_is_titled_by_its_name_unless_told_otherwise() -> None:
+    extent = Extent(0, 1, 0, 1)
+    assert Region("06", extent).title == "06"
+    assert Region("06", extent, title="California").title == "California"
+
+
+def test_fields_of_a_region_hold_its_columns_name_and_title() -> None:
+    region = Region("a", Extent(0, 1, 0, 1), attributes={"pop": "7", "name": "not this"})
+    assert dict(region.fields) == {"pop": "7", "name": "a", "title": "a"}
+
+
+def test_values_are_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Region("a", Extent(0, 1, 0, 1)).name = "b"  # type: ignore[misc]
+
+
+def test_a_job_pickles_small_even_with_read_only_attributes() -> None:
+    """A job is all that crosses to a worker."""
+    attributes = MappingProxyType({f"column{i}": "some text" for i in range(10)})
+    job = Job(Region("a", Extent(0, 1, 0, 1), attributes=attributes, origin="regions.csv:2"), Path("maps/a.png"))
+    pickled = pickle.dumps(job)
+    assert len(pickled) < 1000
+    assert pickle.loads(pickled) == job
+    assert hash(pickle.loads(pickled)) == hash(job)
+
+
+def test_an_outcome_is_ok_unless_it_holds_a_failure() -> None:
+    job = Job(Region("a", Extent(0, 1, 0, 1)), Path("a.png"))
+    assert Outcome(job, "value").ok
+    assert not Outcome(job, failure=Failure("killed", "by SIGKILL")).ok
+    assert job.name == "a"

@@ -1,0 +1,174 @@
+"""File names stay in the output folder; images appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from PIL import Image
+
+from regionplot import OutputError, RegionplotError
+from regionplot.output import file_name, new_run, prepare_directory, sweep, write_png
+from regionplot.templates import TemplateError
+
+RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+PIXELS = np.arange(6 * 4 * 3, dtype=np.uint8).reshape(6, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("template", "name", "expected"),
+    [
+        ("{name}.png", "01001", "01001.png"),
+        ("{name}.png", "São Tomé", "São Tomé.png"),
+        ("{name}.png", "../../etc/passwd", "_.._etc_passwd.png"),
+        ("{name}.png", "/etc/passwd", "_etc_passwd.png"),
+        ("{name}.png", "..\\x", "_x.png"),
+        ("{name}.png", "-rf", "rf.png"),
+        ("{name}.png", ".hidden", "hidden.png"),
+        ("{name}.png", "", "_.png"),
+        ("{name}.png", "CON", "_CON.png"),
+        ("{name}.png", "a\0b\nc\u202ed", "a_b_c_d.png"),
+        ("{name}.png", "e\u0301", "\u00e9.png"),
+        ("{name}/map.png", "..", "_/map.png"),
+        ("a/{name}/../b.png", "nul", "a/_nul/b.png"),
+        ("/{name}.png", "x", "x.png"),
+    ],
+)
+def test_names_become_harmless(template: str, name: str, expected: str) -> None:
+    assert file_name(template, {"name": name}) == expected
+
+
+@pytest.mark.parametrize("template", ["{name}.png", "{name}/{other}.png", "maps/{other}-{name}.png"])
+@given(st.text(max_size=400), st.text(max_size=400))
+@example("x" * 300, "y." + "z" * 300)
+@example("é" * 300, "com1")
+@example("a" * 200 + ". .", "\ud800")
+def test_any_text_gives_a_path_inside_the_folder(template: str, name: str, other: str) -> None:
+    result = file_name(template, {"name": name, "other": other})
+    assert result.endswith(".png")
+    folder = Path("/maps")
+    assert Path(os.path.normpath(folder / result)).is_relative_to(folder)
+    assert len(result.split("/")) == template.count("/") + 1
+    for part in result.split("/"):
+        assert 0 < len(part.encode()) <= 200, "with the affixes of a temporary file it must be within 255 bytes"
+        assert part[0] not in ".- "
+        assert part[-1] not in ". "
+        assert part.isprintable()
+        assert not set(part) & set('\\/:*?"<>|\0')
+        assert not RESERVED.fullmatch(part)
+
+
+def test_long_names_that_differ_only_at_their_end_stay_apart() -> None:
+    names = {file_name("{name}.png", {"name": "x" * 300 + str(number)}) for number in range(50)}
+    assert len(names) == 50
+
+
+def test_a_field_that_is_not_there_is_named() -> None:
+    with pytest.raises(TemplateError, match="there is no field 'state'; there are: name"):
+        file_name("{state}.png", {"name": "x"})
+
+
+def test_the_output_folder_is_made_and_left_empty(tmp_path: Path) -> None:
+    prepare_directory(tmp_path / "a" / "b")
+    assert not list((tmp_path / "a" / "b").iterdir())
+
+
+def test_an_output_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"file/maps: maps cannot be written there: Not a directory") as caught:
+        prepare_directory(tmp_path / "file" / "maps")
+    assert caught.value.exit_code == 2
+
+
+def test_an_image_reads_back_pixel_by_pixel_with_its_text(tmp_path: Path) -> None:
+    target = tmp_path / "folder" / "map.png"
+    size = write_png(target, PIXELS, new_run(), {"Title": "Höhe", "Software": "regionplot"})
+    assert size == target.stat().st_size
+    with Image.open(target) as image:
+        np.testing.assert_array_equal(np.asarray(image), PIXELS)
+        assert image.text == {"Title": "Höhe", "Software": "regionplot"}  # type: ignore[attr-defined]
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_the_longest_file_name_can_be_written(tmp_path: Path) -> None:
+    target = tmp_path / file_name("{name}.png", {"name": "é" * 300})
+    assert write_png(target, PIXELS, new_run(), {}) > 0
+    assert target.exists()
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_an_image_is_readable_to_whom_the_umask_says(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_png(tmp_path / "map.png", PIXELS, new_run(), {})
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "map.png").stat().st_mode) == 0o666 & ~umask
+
+
+def test_the_same_pixels_give_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        write_png(tmp_path / name, PIXELS, new_run(), {"Title": "x"})
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def no_space(*_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def half_a_file(_: object, file, *__: object, **___: object) -> None:
+    file.write(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x04")
+
+
+@pytest.mark.parametrize("save", [no_space, half_a_file])
+def test_a_failed_write_keeps_the_old_image_and_leaves_no_temporary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save
+) -> None:
+    target = tmp_path / "map.png"
+    write_png(target, PIXELS, new_run(), {})
+    before = target.read_bytes()
+    monkeypatch.setattr(Image.Image, "save", save)
+    with pytest.raises(RegionplotError, match=r"map\.png: cannot be written: ") as caught:
+        write_png(target, PIXELS * 0, new_run(), {})
+    assert save is not no_space or "No space left on device" in str(caught.value)
+    assert target.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_target_that_is_a_folder_is_an_error_and_leaves_no_temporary(tmp_path: Path) -> None:
+    (tmp_path / "map.png").mkdir()
+    with pytest.raises(RegionplotError, match=r"map\.png: cannot be written: Is a directory"):
+        write_png(tmp_path / "map.png", PIXELS, new_run(), {})
+    assert [path.name for path in tmp_path.iterdir()] == ["map.png"]
+
+
+def test_a_folder_that_became_a_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "maps").write_text("in the way")
+    with pytest.raises(RegionplotError, match="cannot be written"):
+        write_png(tmp_path / "maps" / "map.png", PIXELS, new_run(), {})
+
+
+def test_a_symlink_planted_as_the_temporary_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / ".map.png.run.tmp").symlink_to(victim)
+    with pytest.raises(RegionplotError, match="cannot be written"):
+        write_png(tmp_path / "map.png", PIXELS, "run", {})
+    assert victim.read_text() == "precious"
+
+
+def test_sweeping_removes_the_temporaries_of_one_run_only(tmp_path: Path) -> None:
+    mine, others = new_run(), new_run()
+    assert mine != others
+    (tmp_path / "sub").mkdir()
+    kept = [tmp_path / f".a.png.{others}.tmp", tmp_path / "a.png", tmp_path / "sub" / "b.tmp"]
+    for path in [*kept, tmp_path / f".a.png.{mine}.tmp", tmp_path / "sub" / f".b.png.{mine}.tmp"]:
+        path.touch()
+    sweep(tmp_path, mine)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(kept)

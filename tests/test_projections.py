@@ -1,0 +1,142 @@
+"""Coordinate reference systems and how extents pass between them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyproj
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+
+from regionplot import ConfigError, Extent, RegionError
+from regionplot.projections import (
+    cartopy_projection,
+    parse_crs,
+    parse_projection,
+    project_extent,
+    project_geometry,
+    same_crs,
+    transformer,
+    unwrap,
+    with_meridian,
+)
+
+LONLAT = pyproj.CRS.from_epsg(4326)
+ALBERS = pyproj.CRS.from_epsg(5070)
+POLAR = pyproj.CRS.from_epsg(3995)
+
+
+def test_the_raster_s_own_projection_is_none() -> None:
+    assert parse_projection("raster") is None
+
+
+@pytest.mark.parametrize(
+    ("setting", "name"),
+    [
+        ("EPSG:5070", "aea"),
+        ("+proj=stere +lat_0=90 +lon_0=-100", "stere"),
+        (ALBERS.to_wkt(), "aea"),
+        ("Robinson", "robin"),
+        ({"name": "LambertConformal", "central_longitude": -96, "standard_parallels": [33, 45]}, "lcc"),
+        ({"name": "NorthPolarStereo"}, "stere"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:You will likely lose important projection information:UserWarning")
+def test_projections_are_read_in_every_form(setting: Any, name: str) -> None:
+    crs = parse_projection(setting)
+    assert crs is not None
+    assert crs.to_dict()["proj"] == name
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "EPSG:999999", "EPSG", "nonsense here", "Mercater", "Projection", "", {}, {"name": "Geod"}, {"name": 7},
+        {"name": "Mercator", "central_longitud": 0}, {"name": "LambertConformal", "central_longitude": "west"},
+        {"name": "LambertConformal", "central_longitude": float("nan")},
+    ],
+)  # fmt: skip
+def test_what_is_no_projection_is_refused(setting: Any) -> None:
+    with pytest.raises(ConfigError):
+        parse_projection(setting)
+
+
+def test_a_crs_is_the_same_whatever_the_order_of_its_axes() -> None:
+    assert same_crs(LONLAT, parse_crs("OGC:CRS84"))
+    assert not same_crs(LONLAT, parse_crs("EPSG:4269"))
+
+
+def test_x_is_always_east() -> None:
+    x, y = transformer(LONLAT, parse_crs("EPSG:3857")).transform(-90.0, 0.0)
+    assert x == pytest.approx(-10018754.17, abs=0.01)
+    assert y == pytest.approx(0, abs=1e-6)
+
+
+@given(st.floats(-1000, 1000), st.floats(-1000, 1000))
+def test_unwrapped_longitudes_are_near_and_the_same_place(longitude: float, near: float) -> None:
+    result = float(unwrap(np.array([longitude]), near)[0])
+    assert abs(result - near) <= 180 + 1e-9
+    assert (result - longitude) / 360 == pytest.approx(round((result - longitude) / 360), abs=1e-9)
+
+
+boxes = st.tuples(st.floats(-180, 180), st.floats(0.1, 60), st.floats(5, 80), st.floats(0.1, 9)).map(
+    lambda b: Extent(b[0], b[0] + b[1], b[2], b[2] + b[3])
+)
+
+
+@given(boxes, st.sampled_from([ALBERS, POLAR, parse_crs("EPSG:4269"), parse_crs("EPSG:3857")]))
+def test_a_projected_extent_holds_the_whole_of_it(extent: Extent, target: pyproj.CRS) -> None:
+    box = project_extent(extent, LONLAT, target)
+    x, y = np.meshgrid(np.linspace(extent.xmin, extent.xmax, 7), np.linspace(extent.ymin, extent.ymax, 7))
+    px, py = transformer(LONLAT, target).transform(x, y)
+    if target.is_geographic:
+        px = unwrap(px, x)
+    margin = 0.005 * max(box.width, box.height)
+    assert box.xmin - margin <= px.min() <= px.max() <= box.xmax + margin
+    assert box.ymin - margin <= py.min() <= py.max() <= box.ymax + margin
+
+
+def test_an_extent_around_the_pole_counts_the_pole() -> None:
+    box = project_extent(Extent(-180, 180, 60, 90), LONLAT, POLAR)
+    assert box.width == pytest.approx(box.height, rel=0.01)
+    degrees = project_extent(Extent(-1e6, 1e6, -1e6, 1e6), POLAR, LONLAT)
+    assert degrees.ymax == pytest.approx(90, abs=0.1)
+
+
+def test_longitudes_run_on_across_the_antimeridian() -> None:
+    box = project_extent(Extent(170, 190, 50, 60), LONLAT, parse_crs("EPSG:4269"))
+    assert (box.xmin, box.xmax) == pytest.approx((170, 190), abs=1e-3)
+    back = project_extent(project_extent(Extent(170, 190, 50, 60), LONLAT, POLAR), POLAR, LONLAT)
+    assert 20 <= back.width < 60
+
+
+def test_an_extent_behind_the_earth_cannot_be_shown() -> None:
+    with pytest.raises(RegionError, match=r"x 170 to 175, y 0 to 5.* cannot be shown"):
+        project_extent(Extent(170, 175, 0, 5), LONLAT, parse_crs("+proj=ortho +lon_0=0 +lat_0=0"))
+
+
+@pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:4269", "+proj=longlat +R=6371229 +no_defs"])
+def test_longitudes_can_be_counted_from_another_meridian(crs: str) -> None:
+    turned = with_meridian(parse_crs(crs), 170.0)
+    x, y = transformer(parse_crs(crs), turned).transform(np.array([170.0, -170.0]), np.array([10.0, 20.0]))
+    assert x == pytest.approx([0, 20], abs=1e-6)
+    assert y == pytest.approx([10, 20], abs=1e-6)
+
+
+def test_a_torn_polygon_is_cut_and_closed() -> None:
+    """Robinson about 0 shows a box across the antimeridian at both of its ends."""
+    cut = project_geometry(shapely.box(170, 0, 190, 10), LONLAT, parse_crs("ESRI:54030"))
+    xmin, _, xmax, _ = cut.bounds
+    assert xmin < -1.6e7
+    assert xmax > 1.6e7
+    assert not cut.intersects(shapely.box(-1.5e7, -1e7, 1.5e7, 1e7))
+
+
+def test_any_crs_becomes_a_cartopy_projection_with_an_edge() -> None:
+    extent = Extent(-3e6, 3e6, 0, 3e6)
+    projection = cartopy_projection(ALBERS, extent)
+    assert (projection.x_limits, projection.y_limits) == ((-3e6, 3e6), (0, 3e6))
+    assert same_crs(pyproj.CRS.from_wkt(projection.to_wkt()), ALBERS)

@@ -1,0 +1,112 @@
+"""What the package shows to a program that imports it, and what it leaves alone there."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+import regionplot
+from regionplot import Extent, Region
+
+CAROLINA = Region("nc", Extent(-84.5, -75.3, 33.8, 36.7))
+MAP = {"size": [300, 200]}
+
+
+def test_all_that_is_public_is_named_and_there() -> None:
+    assert regionplot.__all__ == sorted(regionplot.__all__)
+    assert dir(regionplot) == sorted(regionplot.__all__)
+    for name in regionplot.__all__:
+        assert getattr(regionplot, name).__doc__
+    assert set(regionplot.__all__) == {
+        "Config", "ConfigError", "ExecutorError", "Extent", "Failure", "FeaturesError", "InputError", "Job",
+        "NoOverlapError", "Outcome", "OutputError", "RasterError", "Region", "RegionError", "RegionplotError",
+        "RegionsError", "RunReport", "SharedData", "__version__", "plot_region", "read_config", "read_regions",
+        "render_regions",
+    }  # fmt: skip
+
+
+def test_what_is_not_public_is_not_there() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'plot_regions'"):
+        _ = regionplot.plot_regions
+
+
+def test_every_error_is_a_regionplot_error_with_an_exit_code() -> None:
+    errors = [value for name, value in vars(regionplot).items() if name.endswith("Error")]
+    assert len(errors) == 10
+    assert all(issubclass(error, regionplot.RegionplotError) and error.exit_code in (1, 2, 3) for error in errors)
+    error = regionplot.ConfigError("one", "two")
+    assert (error.problems, str(error)) == (("one", "two"), "one\ntwo")
+
+
+@pytest.mark.parametrize("module", ["regionplot", "regionplot.models", "regionplot.executors"])
+def test_importing_the_package_imports_nothing_heavy(module: str) -> None:
+    heavy = {"matplotlib", "cartopy", "xarray", "rioxarray", "rasterio", "pandas", "numpy", "shapely", "pyproj"}
+    code = f"import sys, {module}; sys.exit(' '.join({heavy!r} & set(sys.modules)) or 0)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr.strip()) == (0, "")
+
+
+def test_drawing_does_not_import_pyplot() -> None:
+    code = (
+        "import regionplot as r, sys; c = r.read_config({'raster': {'path': 'sample:relief'}});"
+        "r.plot_region(r.SharedData.load(c), r.Region('a', r.Extent(-84, -75, 33, 37)));"
+        "sys.exit('pyplot' if 'matplotlib.pyplot' in sys.modules else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_a_figure_is_an_ordinary_one_with_a_geo_axes_to_draw_on(load) -> None:
+    import cartopy.crs
+    from cartopy.mpl.geoaxes import GeoAxes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    def pixels(overlay: bool) -> np.ndarray:
+        figure = regionplot.plot_region(load(map={**MAP, "projection": "EPSG:5070"}), CAROLINA)
+        axes = figure.axes[0]
+        assert isinstance(axes, GeoAxes)
+        if overlay:
+            axes.plot(-80, 35, "o", color="red", markersize=12, transform=cartopy.crs.PlateCarree(), zorder=2)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        return np.asarray(canvas.buffer_rgba())[..., :3].astype(int)
+
+    changed = (pixels(overlay=True) != pixels(overlay=False)).any(axis=2)
+    rows, columns = np.nonzero(changed)
+    red = pixels(overlay=True)[int(rows.mean()), int(columns.mean())]
+    assert red.tolist() == [255, 0, 0]
+    assert 50 < changed.sum() < 1000, "the overlay, and nothing else, has changed"
+
+
+def state() -> dict[str, Any]:
+    """All of a host program that drawing could disturb."""
+    import matplotlib
+
+    return {
+        "rcParams": dict(matplotlib.rcParams),
+        "backend": matplotlib.rcParams._get("backend"),
+        "environment": dict(os.environ),
+        "handlers": {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)},
+        # CPython itself turns "not set" into the default when it starts a process that is not forked
+        "start method": multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0],
+        "folder": os.getcwd(),  # noqa: PTH109
+        "numpy": np.geterr(),
+    }
+
+
+@pytest.mark.parametrize("start_method", ["auto", "serial"])
+def test_the_host_program_is_left_as_it_was(load, start_method: str) -> None:
+    shared = load(map=MAP, run={"start_method": start_method, "workers": 2})
+    before = state()
+    figure = regionplot.plot_region(shared, CAROLINA)
+    report = regionplot.render_regions([CAROLINA, Region("elsewhere", Extent(10, 20, 40, 50))], shared)
+    assert (len(report.drawn), len(report.failed)) == (1, 1)
+    assert figure.axes
+    assert state() == before

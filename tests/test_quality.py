@@ -1,0 +1,38 @@
+"""Format, lint, types and import contracts are tests like any other, so that one command checks everything."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("ruff", "format", "--check"), ("ruff", "check"), ("mypy",), ("lint-imports",)],
+    ids=["format", "lint", "types", "floors"],
+)
+def test_checks_pass(command):
+    result = subprocess.run([BIN / command[0], *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_ci_calls_the_readme_test_command():
+    commands = re.findall(r"```sh\n(.*?)\n```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert commands[-1] == (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1]
+
+
+def test_the_sample_is_small():
+    sizes = [path.stat().st_size for path in (ROOT / "regionplot" / "sample").iterdir() if path.is_file()]
+    assert sum(sizes) < 3_000_000
+
+
+def test_version_is_in_the_changelog():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "## Unreleased" in changelog

@@ -1,0 +1,176 @@
+"""One grid, loaded whole, placed on the earth, described; or an error that names the file."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from affine import Affine
+
+from regionplot import ConfigError, RasterError
+from regionplot.config import RasterSettings
+from regionplot.raster import check_raster, describe, load_raster, raster_crs
+
+VALUES = np.arange(12, dtype=np.int16).reshape(3, 4)
+
+
+def load(path: Path, **settings: Any) -> Any:
+    return load_raster(RasterSettings(path=path, **settings))
+
+
+def test_a_grid_is_loaded_read_only_and_its_file_closed(write_raster) -> None:
+    path = write_raster(VALUES)
+    grid = load(path)
+    np.testing.assert_array_equal(grid.data, VALUES)
+    assert grid.dims == ("y", "x")
+    assert not grid.data.flags.writeable
+    assert grid.data.flags.c_contiguous
+    assert raster_crs(grid).to_epsg() == 4326
+    assert str(path) not in [file.path for file in psutil.Process().open_files()]
+
+
+def test_nodata_scale_and_offset_are_applied_unless_told_not_to(write_raster) -> None:
+    path = write_raster(VALUES, nodata=3, scales=(0.5,), offsets=(10,))
+    expected = np.where(VALUES == 3, np.nan, VALUES * 0.5 + 10)
+    np.testing.assert_allclose(load(path).data, expected)
+    raw = load(path, mask_and_scale=False).data
+    assert raw.dtype == np.int16
+    np.testing.assert_array_equal(raw, VALUES)
+
+
+def test_a_band_is_chosen_by_number_or_description(write_raster) -> None:
+    path = write_raster(np.stack([VALUES, VALUES * 2]), descriptions=("low", "high"))
+    np.testing.assert_array_equal(load(path).data, VALUES)
+    for band in (2, "high"):
+        grid = load(path, band=band)
+        np.testing.assert_array_equal(grid.data, VALUES * 2)
+        assert describe(grid, path)["long_name"] == "high"
+    with pytest.raises(RasterError, match="there is no band 3: the bands are 1 to 2"):
+        load(path, band=3)
+    with pytest.raises(RasterError, match="no band is described as 'mid': there are low, high"):
+        load(path, band="mid")
+
+
+def test_a_grid_keeps_its_orientation(write_raster) -> None:
+    south_up = load(write_raster(VALUES, Affine(1, 0, -100, 0, 1, 50)))
+    assert south_up.rio.transform()[:6] == (1, 0, -100, 0, 1, 50)
+    np.testing.assert_array_equal(south_up.data, VALUES)
+    rotated = load(write_raster(VALUES, Affine(1, 0.5, -100, 0.25, -1, 50), name="rotated.tif"))
+    assert rotated.rio.transform()[:6] == (1, 0.5, -100, 0.25, -1, 50)
+    np.testing.assert_array_equal(rotated.data, VALUES)
+
+
+def test_a_grid_without_a_crs_needs_one_in_the_config(write_raster) -> None:
+    path = write_raster(VALUES, crs=None)
+    with pytest.raises(RasterError, match=r'names no CRS; give it as crs = "EPSG:..." in \[raster\]'):
+        load(path)
+    assert raster_crs(load(path, crs="EPSG:5070")).to_epsg() == 5070
+    with pytest.raises(ConfigError, match="EPSG:0"):
+        load(path, crs="EPSG:0")
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_grid_must_be_placed(write_raster) -> None:
+    with pytest.raises(RasterError, match="no georeference"):
+        load(write_raster(VALUES, Affine(1, 0, 0, 0, 1, 0)))
+
+
+def test_what_a_file_says_of_itself_is_told(write_raster) -> None:
+    path = write_raster(VALUES, descriptions=("Snow depth",), tags={"TIFFTAG_DATETIME": "2025:02:06 01:00:00"})
+    description = describe(load(path), path)
+    assert description["raster"] == "grid"
+    assert description["long_name"] == "Snow depth"
+    assert description["time"] == datetime(2025, 2, 6, 1, tzinfo=UTC)
+    assert "time" not in describe(load(write_raster(VALUES, name="timeless.tif")), path)
+
+
+CONTENTS = {
+    "empty": (b"", "the file is empty"),
+    "VRT": (b"<VRTDataset rasterXSize='1' rasterYSize='1'>", "an XML file"),
+    "VRT after a BOM": (b"\xef\xbb\xbf\n <VRTDataset>", "an XML file"),
+    "garbage": (os.urandom(500).replace(b"<", b" "), "cannot be read as a raster"),
+    "text": (b"name,west,east\n", "cannot be read as a raster"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), CONTENTS.values(), ids=CONTENTS)
+@pytest.mark.parametrize("read", [load_raster, check_raster])
+def test_what_is_no_raster_is_refused(tmp_path: Path, content: bytes, message: str, read: Any) -> None:
+    path = tmp_path / "grid.tif"
+    path.write_bytes(content)
+    with pytest.raises(RasterError, match=message) as caught:
+        read(RasterSettings(path=path))
+    assert str(caught.value).startswith(str(path))
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize("part", [0.02, 0.5, 0.98])
+def test_a_cut_raster_is_refused_when_loaded(write_raster, part: float) -> None:
+    """It may well open: its header is whole."""
+    noise = np.random.default_rng(0).integers(0, 1000, (200, 300)).astype(np.int16)
+    path = write_raster(noise, compress="deflate")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * part)])
+    with pytest.raises(RasterError, match="cannot be read as a raster") as caught:
+        load(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_damaged_byte_in_a_compressed_raster_is_found(write_raster) -> None:
+    """Such a one as makes the stream invalid; GDAL does not look at the checksums of valid ones."""
+    noise = np.random.default_rng(0).integers(0, 1000, (200, 300)).astype(np.int16)
+    path = write_raster(noise, compress="deflate")
+    content = bytearray(path.read_bytes())
+    content[len(content) * 2 // 5] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(RasterError, match="cannot be read as a raster"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "shape", "expected"),
+    [
+        ("ndfd_temp_conus_lcc.tif", {}, (1377, 2145), {"time": datetime(2025, 2, 6, 1, tzinfo=UTC)}),
+        ("gridmet_tmmx_20190121.nc", {}, (585, 1386), {"units": "K"}),
+        ("air_temperature_small.nc", {"band": 20}, (25, 53), {"units": "degK"}),
+        ("aqm_pm25_conus_lcc.nc", {}, (1025, 1473), {"time": datetime(2024, 5, 16, 13, tzinfo=UTC)}),
+        ("hrrr_surface_temp.grib2", {}, (1059, 1799), {"time": datetime(2023, 7, 22, 7, tzinfo=UTC), "units": "C"}),
+        ("RGB.byte.tif", {"band": 3}, (718, 791), {}),
+        ("nsidc_seaice_20201024_south.tif", {}, (332, 316), {}),
+    ],
+)
+def test_real_grids_are_loaded_and_described(
+    shared_data_folder: Path, name: str, settings: dict[str, Any], shape: tuple[int, int], expected: dict[str, object]
+) -> None:
+    grid = load(shared_data_folder / name, **settings)
+    assert grid.shape == shape
+    assert np.isfinite(grid.data).any()
+    assert expected.items() <= describe(grid, shared_data_folder / name).items()
+
+
+def test_a_file_of_many_variables_asks_for_one(tmp_path: Path) -> None:
+    pytest.importorskip("scipy", reason="writes the NetCDF file")
+    import xarray as xr
+
+    path, axes = tmp_path / "two.nc", {"lat": ("lat", [3.0, 2, 1]), "lon": ("lon", [10.0, 11, 12, 13])}
+    axes["lat"] += ({"units": "degrees_north"},)
+    axes["lon"] += ({"units": "degrees_east"},)
+    fields = {name: (("lat", "lon"), VALUES.astype("f4") * factor) for name, factor in (("snow", 1), ("rain", 2))}
+    xr.Dataset(fields, axes).to_netcdf(path, format="NETCDF3_CLASSIC", engine="scipy")
+    with pytest.raises(RasterError, match=r"choose one with variable = NAME in \[raster\]: snow, rain"):
+        load(path)
+    with pytest.raises(RasterError, match="hail"):
+        load(path, variable="hail")
+    grid = load(path, variable="rain")
+    np.testing.assert_array_equal(grid.data, VALUES * 2)
+    assert raster_crs(grid).to_epsg() == 4326
+
+
+def test_a_curvilinear_grid_is_refused_with_a_hint(shared_data_folder: Path) -> None:
+    with pytest.raises(RasterError, match="curvilinear"):
+        load(shared_data_folder / "stageiv_precip_curvilinear.nc")

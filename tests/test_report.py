@@ -1,0 +1,35 @@
+"""What a run came to, counted and said in a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from regionplot import Extent, Failure, Job, Outcome, Region, RunReport
+from regionplot.models import Drawn
+from regionplot.report import NoObserver
+
+
+def outcome(name: str, *, no_data: bool = False, failure: Failure | None = None) -> Outcome[Job]:
+    job = Job(Region(name, Extent(0, 1, 0, 1)), Path(f"{name}.png"))
+    return Outcome(job, None if failure else Drawn(job.target, 1000, no_data), failure)
+
+
+def test_a_report_counts_maps_and_says_so() -> None:
+    failed = outcome("c", failure=Failure("timeout", "took more than 300 s"))
+    report = RunReport([outcome("a"), outcome("b", no_data=True), failed], 2.345, "fork", 2)
+    assert str(report) == "2 maps drawn, 1 without data, 1 failed in 2.3 s"
+    assert [o.job.name for o in report.drawn] == ["a", "b"]
+    assert report.failed == [failed]
+    assert report.exit_code == 1
+
+
+def test_a_run_without_failures_ends_well() -> None:
+    report = RunReport([outcome("a")], 1, "serial", 1)
+    assert str(report) == "1 map drawn in 1.0 s"
+    assert report.exit_code == 0
+
+
+def test_nobody_may_watch() -> None:
+    observer = NoObserver()
+    assert observer.started(1, 1, "fork") is None  # type: ignore[func-returns-value]
+    assert observer.finished(outcome("a")) is None  # type: ignore[func-returns-value]

@@ -1,0 +1,229 @@
+"""Each pixel of a panel gets the cell below it, whatever the CRSs, the orientation and the side of the world."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyproj
+import pytest
+from affine import Affine
+from hypothesis import given
+from hypothesis import strategies as st
+
+from regionplot.models import Extent, PixelGrid
+from regionplot.projections import parse_crs, project_extent, transformer
+from regionplot.sampling import TOLERANCE, GridGeometry, _Locator, _positions, pixel_centers, sample
+
+LONLAT = parse_crs("EPSG:4326")
+ALBERS = parse_crs("EPSG:5070")
+MERCATOR = parse_crs("EPSG:3857")
+POLAR = parse_crs("+proj=stere +lat_0=90 +lat_ts=60 +lon_0=-150 +R=6371229")
+LAMBERT = parse_crs("+proj=lcc +lat_0=25 +lat_1=25 +lat_2=25 +lon_0=-95 +R=6371200")
+
+GRIDS = {
+    "world": GridGeometry(Affine(2, 0, -180, 0, -2, 90), 90, 180, LONLAT),
+    "world 0..360": GridGeometry(Affine(2, 0, 0, 0, -2, 90), 90, 180, LONLAT),
+    "world on nodes": GridGeometry(Affine(2, 0, -1, 0, -2, 91), 91, 180, LONLAT),
+    "part, 0..360": GridGeometry(Affine(0.5, 0, 150, 0, -0.5, 75), 100, 200, LONLAT),
+    "south up": GridGeometry(Affine(2, 0, -180, 0, 2, -90), 90, 180, LONLAT),
+    "flat cells": GridGeometry(Affine(0.05, 0, -130, 0, -1, 80), 70, 1600, LONLAT),
+    "Lambert": GridGeometry(Affine(25e3, 0, -2.7e6, 0, -25e3, 1.5e6), 137, 214, LAMBERT),
+    "polar": GridGeometry(Affine(25e3, 0, -5e6, 0, -25e3, 5e6), 400, 400, POLAR),
+    "rotated": GridGeometry(Affine(20e3, 9e3, -2.5e6, 8e3, -21e3, 2.5e6), 120, 200, LAMBERT),
+}
+EXTENTS = {
+    "conus": Extent(-125, -66, 24, 50), "carolina": Extent(-84, -75, 33, 37), "aleutians": Extent(165, 200, 48, 66),
+    "arctic": Extent(-170, -50, 55, 85),
+}  # fmt: skip
+
+
+def panel_of(extent: Extent, crs: pyproj.CRS, width: int = 210, height: int = 130) -> PixelGrid:
+    limits = project_extent(extent, LONLAT, crs)
+    scale = max(limits.width / width, limits.height / height)
+    return PixelGrid(limits.resized(scale * width, scale * height), width, height)
+
+
+def cells(geometry: GridGeometry) -> np.ndarray[Any, Any]:
+    """A grid whose cells all differ."""
+    return np.arange(geometry.height * geometry.width, dtype=np.float64).reshape(geometry.height, geometry.width)
+
+
+def exact(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> tuple[np.ndarray[Any, Any], ...]:
+    """(column, row) below each pixel centre, one exact transform for each, independent of the package's shortcuts."""
+    x, y = np.meshgrid(*pixel_centers(panel))
+    x, y = pyproj.Transformer.from_crs(crs, geometry.crs, always_xy=True).transform(x, y)
+    x, y = (np.where(np.isfinite(x), axis, np.nan) for axis in (x, y))
+    if geometry.crs.is_geographic:
+        x = np.mod(x - geometry.affine.c, 360) + geometry.affine.c
+    a, b, c, d, e, f = geometry.affine[:6]
+    determinant = a * e - b * d
+    return (e * (x - c) - b * (y - f)) / determinant, (a * (y - f) - d * (x - c)) / determinant
+
+
+def check_against_exact(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> float:
+    """Compare every pixel that is not within the tolerance of a cell's edge; the part that was compared and inside."""
+    values = cells(geometry)
+    with np.errstate(invalid="ignore"):
+        column, row = exact(geometry, panel, crs)
+        slope = [np.fmax(*(abs(np.diff(p, axis=axis))[-p.shape[0] + 1 :, -p.shape[1] + 1 :] for axis in (0, 1)))
+                 for p in (column, row)]  # fmt: skip
+    column, row = column[1:, 1:], row[1:, 1:]
+    sure = np.isfinite(column) & np.isfinite(row)
+    for position, cells_per_pixel in zip((column, row), slope, strict=True):
+        sure &= abs(position - np.round(position)) > 1.1 * TOLERANCE * np.sqrt(2) * cells_per_pixel + 1e-6
+    inside = sure & (column >= 0) & (column < geometry.width) & (row >= 0) & (row < geometry.height)
+    expected = np.full(column.shape, np.nan)
+    expected[inside] = values[row[inside].astype(int), column[inside].astype(int)]
+    result = sample(values, geometry, panel, crs)
+    np.testing.assert_array_equal(result.values[1:, 1:][sure], expected[sure])
+    np.testing.assert_array_equal(np.broadcast_to(result.inside, result.values.shape)[1:, 1:][sure], inside[sure])
+    return float(inside.mean())
+
+
+@pytest.mark.parametrize(
+    "crs", [LONLAT, ALBERS, POLAR, LAMBERT, MERCATOR], ids=["lonlat", "5070", "polar", "lcc", "merc"]
+)
+@pytest.mark.parametrize("grid", GRIDS)
+def test_pixels_hold_the_cell_below_their_centre(grid: str, crs: pyproj.CRS) -> None:
+    compared = [check_against_exact(GRIDS[grid], panel_of(extent, crs), crs) for extent in EXTENTS.values()]
+    assert max(compared) > 0.1
+
+
+@given(
+    st.sampled_from(sorted(GRIDS)), st.sampled_from([LONLAT, ALBERS, POLAR, LAMBERT]),
+    st.floats(-360, 340), st.floats(-60, 75), st.floats(0.01, 100), st.floats(0.01, 14),
+)  # fmt: skip
+def test_any_panel_holds_the_cells_below_it(
+    grid: str, crs: pyproj.CRS, west: float, south: float, width: float, height: float
+) -> None:
+    check_against_exact(GRIDS[grid], panel_of(Extent(west, west + width, south, south + height), crs, 70, 50), crs)
+
+
+def offset_in_pixels(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> float:
+    """The largest distance of an interpolated position from the exact one, seen on the panel."""
+    with np.errstate(invalid="ignore"):
+        positions = np.stack(_positions(geometry, panel, crs))
+        right = np.stack(_Locator(geometry, crs, panel)(np.arange(panel.width) + 0.5, np.arange(panel.height) + 0.5))
+        jacobian = np.stack([np.gradient(right, axis=2), np.gradient(right, axis=1)], axis=-1)
+        off = np.linalg.solve(np.moveaxis(jacobian, 0, 2), np.moveaxis(positions - right, 0, 2)[..., None])
+    return float(np.nanmax(np.hypot(off[..., 0, 0], off[..., 1, 0])))
+
+
+@pytest.mark.parametrize("crs", [ALBERS, LAMBERT, MERCATOR], ids=["5070", "lcc", "merc"])
+@pytest.mark.parametrize("grid", ["world", "flat cells", "Lambert", "polar", "rotated"])
+@pytest.mark.parametrize("extent", ["conus", "carolina"])
+def test_interpolated_positions_are_right_to_an_eighth_of_a_pixel(grid: str, crs: pyproj.CRS, extent: str) -> None:
+    """Conformal pairs above all: there the middle of a mesh cell shows no error."""
+    assert offset_in_pixels(GRIDS[grid], panel_of(EXTENTS[extent], crs, 700, 450), crs) <= TOLERANCE * 1.02
+
+
+@pytest.mark.parametrize("crs", [LONLAT, ALBERS])
+@pytest.mark.parametrize("resampling", ["nearest", "bilinear"])
+def test_a_south_up_grid_equals_its_flip(crs: pyproj.CRS, resampling: str) -> None:
+    panel, values = panel_of(EXTENTS["conus"], crs), cells(GRIDS["world"])
+    north = sample(values, GRIDS["world"], panel, crs, resampling)
+    south = sample(np.ascontiguousarray(values[::-1]), GRIDS["south up"], panel, crs, resampling)
+    np.testing.assert_allclose(north.values, south.values, rtol=1e-9)
+    assert np.isfinite(north.values).all()
+
+
+@pytest.mark.parametrize("grid", ["world", "world 0..360", "world on nodes"])
+@pytest.mark.parametrize("crs", [LONLAT, POLAR])
+@pytest.mark.parametrize("resampling", ["nearest", "bilinear", "cubic", "average", "mode", "max"])
+def test_nothing_is_missing_across_the_antimeridian(grid: str, crs: pyproj.CRS, resampling: str) -> None:
+    panel = panel_of(EXTENTS["aleutians"], crs)
+    assert np.isfinite(sample(cells(GRIDS[grid]), GRIDS[grid], panel, crs, resampling).values).all()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "int32", "float32", "float64"])
+@pytest.mark.parametrize("resampling", ["nearest", "bilinear", "mode"])
+def test_every_type_is_sampled_without_loss(dtype: str, resampling: str) -> None:
+    """Up to 2**24, beyond which GDAL's mode is that of single precision."""
+    values = np.full((90, 180), min(np.iinfo(dtype).max, 16_777_215) if dtype[0] in "ui" else 1e7, dtype)
+    result = sample(values, GRIDS["world"], panel_of(EXTENTS["conus"], ALBERS, 40, 30), ALBERS, resampling).values
+    assert result.dtype.kind == "f"
+    np.testing.assert_allclose(result, float(values[0, 0]), rtol=1e-15 if result.dtype == np.float64 else 1e-7)
+
+
+def test_outside_is_nan_and_not_inside() -> None:
+    geometry = GRIDS["Lambert"]
+    result = sample(cells(geometry), geometry, panel_of(Extent(10, 20, 40, 50), ALBERS), ALBERS)
+    assert not result.inside.any()
+    assert np.isnan(result.values).all()
+    assert np.isnan(
+        sample(cells(geometry), geometry, panel_of(Extent(10, 20, 40, 50), ALBERS), ALBERS, "max").values
+    ).all()
+
+
+def test_beyond_the_edge_of_the_projection_is_nothing() -> None:
+    disk = parse_crs("+proj=ortho +lon_0=-90 +lat_0=40")
+    panel = PixelGrid(Extent(-7e6, 7e6, -7e6, 7e6), 80, 80)
+    for resampling in ("nearest", "bilinear"):
+        result = sample(cells(GRIDS["world"]), GRIDS["world"], panel, disk, resampling)
+        assert np.isnan(result.values[0, 0])
+        assert not result.inside[0, 0]
+        assert np.isfinite(result.values[40, 40])
+
+
+def field(x: Any, y: Any) -> Any:
+    """A smooth field of the whole earth, without a seam, nor a cusp at the poles."""
+    longitude, latitude = np.radians(x), np.radians(y)
+    return 20 * (
+        np.cos(longitude) * np.cos(latitude) + np.sin(2 * longitude) * np.cos(latitude) ** 2 + np.sin(latitude)
+    )
+
+
+@pytest.mark.parametrize("grid", ["world", "world 0..360", "part, 0..360", "Lambert", "polar", "rotated"])
+@pytest.mark.parametrize("crs", [LONLAT, ALBERS, POLAR, LAMBERT], ids=["lonlat", "5070", "polar", "lcc"])
+@pytest.mark.parametrize("resampling", ["bilinear", "cubic"])
+def test_a_smooth_field_is_reproduced(grid: str, crs: pyproj.CRS, resampling: str) -> None:
+    geometry = GRIDS[grid]
+    centers = geometry.coordinates(*np.meshgrid(np.arange(geometry.width) + 0.5, np.arange(geometry.height) + 0.5))
+    values = field(*transformer(geometry.crs, LONLAT).transform(*centers))
+    seen = 0.0
+    for extent in (EXTENTS["conus"], EXTENTS["aleutians"]):
+        panel = panel_of(extent, crs)
+        shown = sample(values, geometry, panel, crs, resampling).values
+        with np.errstate(invalid="ignore"):
+            expected = field(*transformer(crs, LONLAT).transform(*np.meshgrid(*pixel_centers(panel))))
+        inner = np.isfinite(shown)
+        margin = 3 * np.ceil(0.5 * abs(geometry.affine.e) / (111e3 if not geometry.crs.is_geographic else 1) + 0.1)
+        column, row = exact(geometry, panel, crs)
+        inner &= (row > margin) & (row < geometry.height - margin)
+        if not geometry.period or geometry.width < 180 or grid.startswith("part"):
+            inner &= (column > margin) & (column < geometry.width - margin)
+        np.testing.assert_allclose(shown[inner], expected[inner], atol=0.1)
+        seen = max(seen, inner.mean())
+    assert seen > 0.15
+
+
+def test_a_linear_field_is_reproduced_by_bilinear() -> None:
+    x, y = np.meshgrid(np.arange(-180, 180, 2) + 1, np.arange(90, -90, -2) - 1)
+    panel = panel_of(EXTENTS["conus"], LONLAT)
+    shown = sample(3.0 * x + y, GRIDS["world"], panel, LONLAT, "bilinear").values
+    px, py = pixel_centers(panel)
+    np.testing.assert_allclose(shown, 3 * px + py[:, None], atol=1e-6)
+
+
+@pytest.mark.parametrize("resampling", ["bilinear", "cubic", "average", "mode", "max"])
+@pytest.mark.parametrize("grid", ["Lambert", "rotated", "world"])
+def test_a_window_resamples_like_the_whole_grid(grid: str, resampling: str) -> None:
+    from rasterio.enums import Resampling
+    from rasterio.warp import reproject
+
+    geometry, panel = GRIDS[grid], panel_of(EXTENTS["carolina"], ALBERS, 60, 40)
+    if resampling in ("average", "mode", "max"):
+        panel = panel_of(EXTENTS["conus"], ALBERS, 30, 20)
+    values = np.round(np.random.default_rng(0).normal(size=(geometry.height, geometry.width)), 1)
+    values[::7, ::5] = np.nan
+    extent, expected = panel.extent, np.full((panel.height, panel.width), np.nan)
+    transform = Affine(panel.pixel_width, 0, extent.xmin, 0, -panel.pixel_height, extent.ymax)
+    reproject(
+        values, expected, src_transform=geometry.affine, src_crs=geometry.crs.to_wkt(), src_nodata=np.nan,
+        dst_transform=transform, dst_crs=ALBERS.to_wkt(), dst_nodata=np.nan, resampling=Resampling[resampling],
+    )  # fmt: skip
+    shown = sample(values, geometry, panel, ALBERS, resampling).values
+    assert np.isfinite(expected).mean() > 0.3
+    different = ~np.isclose(shown, expected, atol=0.02, equal_nan=True)
+    assert different.mean() < 0.01, "GDAL approximates positions, which depends on its chunks, but hardly"
