@@ -19,12 +19,13 @@ from regionplot import output, templates
 from regionplot.config import Config
 from regionplot.errors import ConfigError, RegionsError
 from regionplot.executors import choose_start_method, make_executor
+from regionplot.layout import Layout
 from regionplot.models import Drawn, Job, Outcome, Region
 from regionplot.projections import parse_projection
 from regionplot.raster import FIELDS
 from regionplot.regions import read_regions
 from regionplot.report import NoObserver, Observer, RunReport
-from regionplot.shared import SharedData, check_inputs, shared_by_children, shared_data
+from regionplot.shared import LoadPlan, SharedData, check_inputs, shared_by_children, shared_data
 
 if TYPE_CHECKING:
     from regionplot.drawing import MapRenderer
@@ -36,17 +37,18 @@ class RenderTask:
 
     config: Config
     run: str
+    plan: LoadPlan
     _renderer: MapRenderer | None = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"config": self.config, "run": self.run, "_renderer": None}
+        return {**self.__dict__, "_renderer": None}
 
     def prepare(self) -> None:
         """Load the shared data and draw the frame, unless this process has inherited both."""
         if self._renderer is None:
             from regionplot.drawing import MapRenderer  # noqa: PLC0415 (matplotlib, only where maps are drawn)
 
-            self._renderer = MapRenderer(shared_data(self.config))
+            self._renderer = MapRenderer(shared_data(self.config, self.plan))
 
     def __call__(self, job: Job) -> Drawn:
         """Draw and write one map."""
@@ -107,12 +109,13 @@ def render_regions(
     with ExitStack() as stack:
         stack.callback(_sweep_unless_all_well, config, run, jobs, outcomes)
         if method in ("fork", "serial"):
-            stack.enter_context(shared_by_children(data if isinstance(data, SharedData) else SharedData.load(data)))
+            shared = data if isinstance(data, SharedData) else SharedData.load(data, chosen)
+            plan = stack.enter_context(shared_by_children(shared)).plan
         else:
-            check_inputs(config)
+            plan = check_inputs(config, chosen)
         observer = observer or NoObserver()
         observer.started(len(jobs), executor.workers, method)
-        for outcome in executor.run(RenderTask(config, run), jobs):
+        for outcome in executor.run(RenderTask(config, run, plan), jobs):
             outcomes[outcome.job.target] = outcome
             observer.finished(outcome)
     ordered = [outcomes[job.target] for job in jobs]
@@ -137,6 +140,10 @@ def check_config(config: Config, regions: Sequence[Region]) -> None:
     from regionplot.drawing import color_problems  # noqa: PLC0415 (matplotlib)
 
     problems = list(color_problems(config))
+    try:
+        Layout.of(config)
+    except ConfigError as error:
+        problems.append(str(error))
     for place, setting in (
         ("[map] projection", config.map.projection),
         ("[raster] crs", config.raster.crs or "raster"),

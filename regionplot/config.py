@@ -173,6 +173,10 @@ class RunSettings(_Section):
     """Seconds that one map may take."""
     maps_per_worker: Annotated[int, Field(ge=1)] = 12
     """A worker process is replaced by a fresh one after so many maps."""
+    memory: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    """Megabytes that the loaded raster may take; beyond that each map reads its own part of it."""
+    cache: bool = True
+    """Keep projected vectors in the user's cache folder for the next run."""
 
 
 class Config(_Section):

@@ -11,8 +11,9 @@ projected in bulk before the fork; what two polygons share is kept once; a panel
 
 from __future__ import annotations
 
+import glob
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
+from regionplot import projections
+from regionplot.cache import ArrayCache, digest
 from regionplot.config import FeatureSettings
 from regionplot.errors import FeaturesError
 from regionplot.models import Extent, PixelGrid
@@ -44,9 +47,71 @@ _STRETCH = 20
 _METRES_PER_DEGREE = 111_320
 _PARTS = {".shp": (".shx", ".dbf")}
 _SHAPEFILE_MARK = (9994).to_bytes(4, "big")
+_SIDECARS = frozenset({".shx", ".dbf", ".prj", ".cpg", ".qix"})
+_POINT_TYPES = (0, 4)
 _LINE_TYPES = (1, 2, 5)
 _POLYGON_TYPES = (3, 6)
 _COLLECTION = 7
+_CODE = (Path(__file__), Path(projections.__file__))
+_PART_NAMES = ("lines", "polygons", "points")
+
+
+@dataclass(frozen=True)
+class IndexedGeometries:
+    """Geometries in map coordinates, and the means to find those in a panel."""
+
+    geometries: Geometries
+    bounds: Floats
+    """xmin, ymin, xmax, ymax of each, shape (n, 4)."""
+    tree: shapely.STRtree
+
+    @classmethod
+    def of(cls, geometries: Geometries) -> IndexedGeometries:
+        """Index some geometries, now and not when the first panel is drawn."""
+        tree = shapely.STRtree(geometries)
+        tree.query(shapely.box(0, 0, 1, 1))  # GEOS builds the tree with the first query
+        return cls(geometries, shapely.bounds(geometries), tree)
+
+    def within(self, panel: PixelGrid, turn: float) -> Geometries:
+        """What lies within a panel, clipped to it and simplified to a third of a pixel.
+
+        Parameters
+        ----------
+        panel : PixelGrid
+            The panel, in map units.
+        turn : float
+            The length of the circle along x in a map in degrees, whose geometries are then shown on each turn of it;
+            else 0.
+        """
+        if not self.geometries.size:
+            return self.geometries
+        extent = panel.extent.resized(
+            panel.extent.width + 2 * _MARGIN * panel.pixel_width, panel.extent.height + 2 * _MARGIN * panel.pixel_height
+        )
+        found = [self._clip(extent.shifted(-shift), shift) for shift in _turns(extent, turn)]
+        clipped = shapely.get_parts(np.concatenate(found))
+        tolerance = SIMPLIFY * min(panel.pixel_width, panel.pixel_height)
+        simple = shapely.simplify(clipped, tolerance, preserve_topology=False)
+        return np.asarray(simple[~shapely.is_empty(simple)], dtype=object)
+
+    def _clip(self, extent: Extent, shift: float) -> Geometries:
+        box = extent.xmin, extent.ymin, extent.xmax, extent.ymax
+        index = np.sort(self.tree.query(shapely.box(*box)))
+        found, bounds = self.geometries[index], self.bounds[index]
+        crossing = (bounds[:, :2] < box[:2]).any(axis=1) | (bounds[:, 2:] > box[2:]).any(axis=1)
+        found[crossing] = shapely.clip_by_rect(found[crossing], *box)
+        if shift and found.size:
+            found = shapely.transform(found, lambda points: np.add(points, (shift, 0.0)))
+        return np.asarray(found, dtype=object)
+
+
+def _turns(extent: Extent, turn: float) -> list[float]:
+    """The shifts by whole circles that may bring geometries within ±180 into the extent."""
+    if not turn:
+        return [0.0]
+    first = int(np.floor((extent.xmin + turn / 2) / turn))
+    last = int(np.floor((extent.xmax + turn / 2) / turn))
+    return [turn * number for number in range(first, last + 1)]
 
 
 @dataclass(frozen=True)
@@ -54,31 +119,43 @@ class FeatureLayer:
     """One vector layer in map coordinates, indexed."""
 
     settings: FeatureSettings
-    lines: Geometries
+    line_index: IndexedGeometries
     """LineStrings, each piece of a shared border once."""
-    polygons: Geometries
+    polygon_index: IndexedGeometries
     """Polygons to be filled; none if the face colour is `none`."""
-    points: Geometries
+    point_index: IndexedGeometries
     turn: float
     """The length of the circle along x in map units, where the map is in degrees; else 0."""
-    _line_index: shapely.STRtree
-    _polygon_index: shapely.STRtree
-    _point_index: shapely.STRtree
+
+    @property
+    def lines(self) -> Geometries:
+        """All lines."""
+        return self.line_index.geometries
+
+    @property
+    def polygons(self) -> Geometries:
+        """All polygons that are filled."""
+        return self.polygon_index.geometries
+
+    @property
+    def points(self) -> Geometries:
+        """All points."""
+        return self.point_index.geometries
 
     def lines_in(self, panel: PixelGrid) -> Geometries:
         """The lines within a panel, clipped to it and simplified to a third of a pixel."""
-        return _cut(self.lines, self._line_index, panel, self.turn)
+        return self.line_index.within(panel, self.turn)
 
     def polygons_in(self, panel: PixelGrid) -> Geometries:
         """The polygons within a panel, clipped to it and simplified to a third of a pixel."""
-        return _cut(self.polygons, self._polygon_index, panel, self.turn)
+        return self.polygon_index.within(panel, self.turn)
 
     def points_in(self, panel: PixelGrid) -> Geometries:
         """The points within a panel."""
-        return _cut(self.points, self._point_index, panel, self.turn)
+        return self.point_index.within(panel, self.turn)
 
 
-def load_layer(settings: FeatureSettings, crs: pyproj.CRS) -> FeatureLayer:
+def load_layer(settings: FeatureSettings, crs: pyproj.CRS, cache: ArrayCache | None = None) -> FeatureLayer:
     """Read one vector file and project it into the map's CRS.
 
     Parameters
@@ -87,22 +164,79 @@ def load_layer(settings: FeatureSettings, crs: pyproj.CRS) -> FeatureLayer:
         Path, layer, CRS and style.
     crs : pyproj.CRS
         The map's CRS.
+    cache : ArrayCache, optional
+        Where the projected geometries may be found, and are kept for the next time.
 
     Raises
     ------
     FeaturesError
         If the file cannot be read, lacks a part, or names no CRS while none is given.
     """
+    _check_parts(settings)
+    key = _cache_key(settings, crs) if cache else ""
+    arrays = cache.read(key) if cache else None
+    parts = _from_arrays(arrays) if arrays else None
+    if parts is None:
+        parts = _project_layer(settings, crs)
+        if cache:
+            cache.write(key, _to_arrays(parts))
+    turn = CIRCLE if crs.is_geographic else 0.0
+    lines, polygons, points = (IndexedGeometries.of(part) for part in parts)
+    return FeatureLayer(settings, lines, polygons, points, turn)
+
+
+_Parts = tuple[Geometries, Geometries, Geometries]
+"""Lines, polygons, points."""
+
+
+def _project_layer(settings: FeatureSettings, crs: pyproj.CRS) -> _Parts:
     geometries, source_crs = _read(settings)
     kinds = shapely.get_type_id(geometries)
-    filled = settings.facecolor != "none"
     areas = geometries[np.isin(kinds, _POLYGON_TYPES)]
-    lines = _linework(geometries[np.isin(kinds, _LINE_TYPES + _POLYGON_TYPES)], source_crs, crs)
-    polygons = _project_polygons(areas, source_crs, crs) if filled else _none()
-    points = _project_points(shapely.get_parts(geometries[np.isin(kinds, (0, 4))]), source_crs, crs)
-    turn = CIRCLE if crs.is_geographic else 0.0
-    indexes = (shapely.STRtree(parts) for parts in (lines, polygons, points))
-    return FeatureLayer(settings, lines, polygons, points, turn, *indexes)
+    return (
+        _linework(geometries[np.isin(kinds, _LINE_TYPES + _POLYGON_TYPES)], source_crs, crs),
+        _project_polygons(areas, source_crs, crs) if settings.facecolor != "none" else _none(),
+        _project_points(shapely.get_parts(geometries[np.isin(kinds, _POINT_TYPES)]), source_crs, crs),
+    )
+
+
+def _cache_key(settings: FeatureSettings, crs: pyproj.CRS) -> str:
+    """Names all that the projected geometries depend on, the code that makes them among it."""
+    path = settings.path
+    files = [other for other in sorted(path.parent.glob(f"{glob.escape(path.stem)}.*")) if other.suffix in _SIDECARS]
+    versions = (shapely.__version__, shapely.geos_version_string, pyproj.proj_version_str)
+    text = (*versions, str(settings.layer), str(settings.crs), str(settings.facecolor != "none"), crs.to_wkt())
+    key: str = _guarded(settings, lambda: digest(text, [path, *files, *_CODE]))
+    return key
+
+
+def _to_arrays(parts: _Parts) -> dict[str, NDArray[Any]]:
+    """Geometries as plain arrays of coordinates and offsets."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, geometries in zip(_PART_NAMES, parts, strict=True):
+        if geometries.size:
+            _, arrays[name], offsets = shapely.to_ragged_array(geometries)
+            arrays |= {f"{name}_{number}": offset for number, offset in enumerate(offsets)}
+    return arrays
+
+
+def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> _Parts | None:
+    """The geometries out of what `_to_arrays` made; None if that is damaged."""
+    kinds = (shapely.GeometryType.LINESTRING, shapely.GeometryType.POLYGON, shapely.GeometryType.POINT)
+    try:
+        lines, polygons, points = (
+            _from_ragged(kind, name, arrays) for kind, name in zip(kinds, _PART_NAMES, strict=True)
+        )
+    except (KeyError, ValueError, IndexError, shapely.errors.ShapelyError):
+        return None
+    return lines, polygons, points
+
+
+def _from_ragged(kind: shapely.GeometryType, name: str, arrays: Mapping[str, NDArray[Any]]) -> Geometries:
+    if name not in arrays:
+        return _none()
+    offsets = tuple(arrays[f"{name}_{number}"] for number in range(int(kind) if kind != 3 else 2))
+    return np.asarray(shapely.from_ragged_array(kind, arrays[name], offsets or None), dtype=object)
 
 
 def check_layer(settings: FeatureSettings) -> None:
@@ -166,7 +300,6 @@ def _check_length(path: Path) -> None:
 
 def _read(settings: FeatureSettings) -> tuple[Geometries, pyproj.CRS]:
     """The geometries of a file, sound and not null, and their CRS."""
-    _check_parts(settings)
     meta, _, wkb, _ = _guarded(
         settings, lambda: pyogrio.raw.read(_gdal_path(settings), layer=settings.layer or 0, columns=[], force_2d=True)
     )
@@ -196,46 +329,39 @@ def _crs(settings: FeatureSettings, found: str | None) -> pyproj.CRS:
 
 
 def _linework(geometries: Geometries, source: pyproj.CRS, target: pyproj.CRS) -> Geometries:
-    """All lines and polygon borders in map coordinates, every segment once, merged into long lines."""
-    starts, ends = _segments(shapely.get_parts(geometries))
-    starts, ends = _unique_segments(starts, ends)
+    """All lines and polygon borders in map coordinates, every segment once."""
+    coordinates, line = _vertices(shapely.get_parts(geometries))
+    joined = np.asarray(line[1:] == line[:-1])
+    joined[joined] = _first_of_its_kind(coordinates[:-1][joined], coordinates[1:][joined])
     if source.is_geographic:
-        starts, ends = _without_world_edges(starts, ends)
-    lines = shapely.get_parts(shapely.line_merge(shapely.multilinestrings(np.stack([starts, ends], axis=1))))
-    if same_crs(source, target) or not lines.size:
-        return np.asarray(lines, dtype=object)
-    return _project_lines(lines, source, target)
+        joined &= ~_along_world_edge(coordinates)
+    lines = _runs(coordinates, joined)
+    return lines if same_crs(source, target) or not lines.size else _project_lines(lines, source, target)
 
 
-def _segments(parts: Geometries) -> tuple[Floats, Floats]:
-    """The two ends of each segment of some lines and polygons, shape (n, 2) each."""
+def _vertices(parts: Geometries) -> tuple[Floats, NDArray[np.intp]]:
+    """The vertices of some lines and polygons, shape (n, 2), and which line or ring each belongs to."""
     rings = np.concatenate(
-        [
-            shapely.get_rings(parts[shapely.get_type_id(parts) == 3]),
-            parts[shapely.get_type_id(parts) == 1],
-        ]
+        [shapely.get_rings(parts[shapely.get_type_id(parts) == 3]), parts[shapely.get_type_id(parts) <= 2]]
     )
-    coordinates, line = shapely.get_coordinates(rings, return_index=True)
-    joined = line[1:] == line[:-1]
-    return coordinates[:-1][joined], coordinates[1:][joined]
+    return shapely.get_coordinates(rings, return_index=True)
 
 
-def _unique_segments(starts: Floats, ends: Floats) -> tuple[Floats, Floats]:
-    """Each segment once, whichever way it runs; those of no length dropped."""
+def _first_of_its_kind(starts: Floats, ends: Floats) -> NDArray[np.bool_]:
+    """Whether each segment has a length and none before it is the same, whichever way the two run."""
     swap = (starts[:, 0] > ends[:, 0]) | ((starts[:, 0] == ends[:, 0]) & (starts[:, 1] > ends[:, 1]))
     keys = np.where(swap[:, None], np.hstack([ends, starts]), np.hstack([starts, ends]))
-    keys = np.ascontiguousarray(keys + 0.0)
+    keys = np.ascontiguousarray(keys + 0.0)  # -0.0 and 0.0 are one coordinate
     _, first = np.unique(keys.view(np.dtype((np.void, keys.dtype.itemsize * 4))).ravel(), return_index=True)
-    first = np.sort(first[(keys[first, :2] != keys[first, 2:]).any(axis=1)])
-    return starts[first], ends[first]
+    kept = np.zeros(len(keys), dtype=bool)
+    kept[first] = True
+    return np.asarray(kept & (starts != ends).any(axis=1))
 
 
-def _without_world_edges(starts: Floats, ends: Floats) -> tuple[Floats, Floats]:
-    """Drop what runs along the antimeridian or a pole: there polygons are cut, not bordered."""
-    at_edge = np.zeros(len(starts), dtype=bool)
-    for axis, limit in ((0, 180.0), (1, 90.0)):
-        at_edge |= (abs(starts[:, axis]) >= limit - 1e-7) & (abs(ends[:, axis]) >= limit - 1e-7)
-    return starts[~at_edge], ends[~at_edge]
+def _along_world_edge(coordinates: Floats) -> NDArray[np.bool_]:
+    """Which steps run along the antimeridian or a pole: there polygons are cut, not bordered."""
+    at_edge = abs(coordinates) >= np.array([180.0, 90.0]) - 1e-7
+    return np.asarray((at_edge[:-1] & at_edge[1:]).any(axis=1))
 
 
 def _step_limit(source: pyproj.CRS) -> float:
@@ -308,43 +434,16 @@ def _project_polygons(areas: Geometries, source: pyproj.CRS, target: pyproj.CRS)
     is_torn: NDArray[np.bool_] = np.isin(np.arange(areas.size), owner[torn])
     whole = shapely.set_coordinates(dense[~is_torn], projected[~is_torn[owner]]) if (~is_torn).any() else _none()
     cut = [shapely.get_parts(project_geometry(area, source, target)) for area in areas[is_torn]]
-    return _without_collections(np.concatenate([shapely.make_valid(whole), *cut]).astype(object))
+    found = _without_collections(np.concatenate([shapely.make_valid(whole), *cut]).astype(object))
+    return _only_polygons(found)
+
+
+def _only_polygons(geometries: Geometries) -> Geometries:
+    parts = np.asarray(shapely.get_parts(geometries), dtype=object)
+    return np.asarray(parts[shapely.get_type_id(parts) == 3], dtype=object)
 
 
 def _same_ring(polygons: Geometries) -> NDArray[np.bool_]:
     """Whether each vertex but the first lies on the same ring as the one before."""
     _, ring = shapely.get_coordinates(shapely.get_rings(polygons), return_index=True)
     return np.asarray(ring[1:] == ring[:-1])
-
-
-def _cut(parts: Geometries, index: shapely.STRtree, panel: PixelGrid, turn: float) -> Geometries:
-    """What of some geometries lies within a panel; of those in degrees, on each turn of the circle."""
-    if not parts.size:
-        return parts
-    extent = panel.extent.resized(
-        panel.extent.width + 2 * _MARGIN * panel.pixel_width, panel.extent.height + 2 * _MARGIN * panel.pixel_height
-    )
-    found = [_clip(parts, index, extent.shifted(-shift), shift) for shift in _turns(extent, turn)]
-    clipped = shapely.get_parts(np.concatenate(found))
-    tolerance = SIMPLIFY * min(panel.pixel_width, panel.pixel_height)
-    simple = shapely.simplify(clipped, tolerance, preserve_topology=False)
-    return np.asarray(simple[~shapely.is_empty(simple)], dtype=object)
-
-
-def _turns(extent: Extent, turn: float) -> list[float]:
-    """The shifts by whole circles that may bring geometries within ±180 into the extent."""
-    if not turn:
-        return [0.0]
-    first = int(np.floor((extent.xmin + turn / 2) / turn))
-    last = int(np.floor((extent.xmax + turn / 2) / turn))
-    return [turn * number for number in range(first, last + 1)]
-
-
-def _clip(parts: Geometries, index: shapely.STRtree, extent: Extent, shift: float) -> Geometries:
-    box = shapely.box(extent.xmin, extent.ymin, extent.xmax, extent.ymax)
-    found = parts[np.sort(index.query(box))]
-    crossing = ~np.asarray(shapely.covered_by(found, box))
-    found[crossing] = shapely.clip_by_rect(found[crossing], extent.xmin, extent.ymin, extent.xmax, extent.ymax)
-    if shift and found.size:
-        found = shapely.transform(found, lambda points: np.add(points, (shift, 0.0)))
-    return np.asarray(found, dtype=object)

@@ -118,6 +118,30 @@ class PixelGrid:
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle of pixels, from the lower left corner of the sheet."""
+
+    left: int
+    bottom: int
+    width: int
+    height: int
+
+    @property
+    def right(self) -> int:
+        """First column beyond it."""
+        return self.left + self.width
+
+    @property
+    def top(self) -> int:
+        """First row above it."""
+        return self.bottom + self.height
+
+    def fractions(self, sheet: tuple[int, int]) -> tuple[float, float, float, float]:
+        """The box as matplotlib places axes: left, bottom, width, height in fractions of the sheet."""
+        return self.left / sheet[0], self.bottom / sheet[1], self.width / sheet[0], self.height / sheet[1]
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One map to be made; all that crosses the border to a worker."""
 

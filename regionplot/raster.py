@@ -1,7 +1,7 @@
-"""Open and load one grid: choose the variable and band, mask and scale, know its CRS, name and time.
+"""Open one grid: choose the variable and band, know its CRS, name and time; read all of it, or a window.
 
 `rioxarray.open_rasterio` is lazy, and a GDAL handle must not be inherited by a forked process: it gives wrong pixels
-without an error (https://gdal.org/en/stable/user/multithreading.html). So a grid is loaded and its file closed at once.
+without an error (https://gdal.org/en/stable/user/multithreading.html). So every function here closes what it opens.
 """
 
 from __future__ import annotations
@@ -9,15 +9,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyproj
+from numpy.typing import NDArray
 
 from regionplot.config import RasterSettings
 from regionplot.errors import RasterError
+from regionplot.grid import GridGeometry, Window
 from regionplot.models import LONLAT
 from regionplot.projections import parse_crs
 
@@ -25,20 +28,65 @@ if TYPE_CHECKING:
     import xarray as xr
 
 FIELDS = ("raster", "variable", "long_name", "units", "time")
-"""What `describe` may tell of a grid."""
+"""What `RasterInfo.description` may tell of a grid."""
 
-_GDAL = {"GDAL_CACHEMAX": 32, "GDAL_PAM_ENABLED": "NO", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+_GDAL = {"GDAL_CACHEMAX": 32 * 2**20, "GDAL_PAM_ENABLED": "NO", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
 _TIME_TAGS = ("VALID_TIME", "TIFFTAG_DATETIME", "REF_TIME")
 _TIME_FORMATS = ("%Y:%m:%d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
 
 
-def load_raster(settings: RasterSettings) -> xr.DataArray:
-    """Load the grid that a config names.
+@dataclass(frozen=True)
+class RasterInfo:
+    """A grid as its file describes it; no cell of it is read."""
+
+    path: Path
+    source: str
+    """What GDAL opens: the path, or a subdataset of it."""
+    band: int
+    """From 1."""
+    geometry: GridGeometry
+    dtype: np.dtype[Any]
+    """Of the values once they are read."""
+    nodata: float | None
+    scale: float
+    offset: float
+    has_mask: bool
+    """A mask band or an alpha band says what is missing."""
+    decode: bool
+    """Make nodata missing, and apply scale and offset."""
+    description: Mapping[str, object]
+    """What templates and labels may say: `raster` (the file's stem), `variable`, `long_name`, `units`, and `time` (a
+    datetime in UTC) if it is known."""
+
+    @property
+    def bytes(self) -> int:
+        """Size of the whole grid in memory."""
+        return self.geometry.whole.cells * self.dtype.itemsize
+
+
+def inspect_raster(settings: RasterSettings) -> RasterInfo:
+    """Open the grid that a config names and read its description only.
+
+    Raises
+    ------
+    RasterError
+        If the file cannot be opened, holds no such band, or cannot be placed on the earth.
+    """
+    with _opened(settings) as (data, number):
+        return _info(data, number, settings)
+
+
+def load_raster(settings: RasterSettings, window: Window | None = None, step: int = 1) -> xr.DataArray:
+    """Load the grid that a config names, or a window of it.
 
     Parameters
     ----------
     settings : RasterSettings
         Path, band or variable, CRS.
+    window : Window, optional
+        The part to load; all by default.
+    step : int
+        Of every `step` by `step` cells, load one.
 
     Returns
     -------
@@ -51,28 +99,91 @@ def load_raster(settings: RasterSettings) -> xr.DataArray:
     RasterError
         If the file cannot be read whole, holds no such band, or cannot be placed on the earth.
     """
-    with _opened(settings) as lazy:
-        grid = lazy.load()
-    data = np.ascontiguousarray(grid.data)
-    data.flags.writeable = False
-    return grid.copy(data=data)
+    with _opened(settings) as (data, number):
+        info = _info(data, number, settings)
+        window = window or info.geometry.whole
+        rows = slice(window.row, window.row + window.height, step)
+        columns = slice(window.column, window.column + window.width, step)
+        part = data.isel({data.rio.y_dim: rows, data.rio.x_dim: columns})
+        values, geometry = read_window(info, window, step)
+        values.flags.writeable = False
+        return _at(geometry, part.copy(data=values))
 
 
-def check_raster(settings: RasterSettings) -> None:
-    """Open the grid and read nothing but its description; raises what `load_raster` would.
+def _at(geometry: GridGeometry, data: xr.DataArray) -> xr.DataArray:
+    """The data with the coordinates and the affine transform of their geometry."""
+    if geometry.is_axis_aligned and {data.rio.x_dim, data.rio.y_dim} <= set(data.coords):
+        x, _ = geometry.coordinates(np.arange(geometry.width) + 0.5, np.zeros(1))
+        _, y = geometry.coordinates(np.zeros(1), np.arange(geometry.height) + 0.5)
+        data = data.assign_coords({data.rio.x_dim: x, data.rio.y_dim: y})
+    data.rio.write_transform(geometry.affine, inplace=True)  # otherwise it copies the cells
+    return data
+
+
+def read_window(
+    info: RasterInfo, window: Window, step: int = 1, resampling: str = "nearest"
+) -> tuple[NDArray[Any], GridGeometry]:
+    """Read a window as it is, or thinned by whole steps (from an overview, where there is one that suits).
+
+    Parameters
+    ----------
+    info : RasterInfo
+        The grid.
+    window : Window
+        The part to read.
+    step : int
+        So many rows and columns become one.
+    resampling : str
+        How they do, as rasterio names it.
+
+    Returns
+    -------
+    values : ndarray, shape (rows, columns)
+        In their units, NaN where there are none, if `info.decode` is set; else as stored.
+    geometry : GridGeometry
+        Where they lie.
 
     Raises
     ------
     RasterError
-        As `load_raster`, but for faults deeper in the file.
+        If the cells cannot be read.
     """
-    with _opened(settings):
-        pass
+    import rasterio  # noqa: PLC0415 (GDAL: only who reads pays for its import)
+    from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415
+
+    shape = -(-window.height // step), -(-window.width // step)
+    area = RasterioWindow(window.column, window.row, window.width, window.height)
+    try:
+        with rasterio.Env(**_GDAL), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with rasterio.open(info.source) as dataset:
+                method = rasterio.enums.Resampling[resampling]
+                raw = dataset.read(info.band, window=area, out_shape=shape, resampling=method)
+                mask = dataset.read_masks(info.band, window=area, out_shape=shape) if info.has_mask else None
+    except (rasterio.errors.RasterioError, OSError, ValueError) as error:
+        raise RasterError(f"{info.path}: cannot be read as a raster: {_first_line(error)}") from error
+    return _decoded(raw, mask, info), info.geometry.part(window, *shape)
+
+
+def _decoded(raw: NDArray[Any], mask: NDArray[np.uint8] | None, info: RasterInfo) -> NDArray[Any]:
+    """The values in their units, NaN where there are none; in place where the type allows it."""
+    if not info.decode:
+        return raw
+    values = raw.astype(info.dtype, copy=False)
+    if info.nodata is not None and not np.isnan(info.nodata):
+        np.putmask(values, raw == raw.dtype.type(info.nodata), np.nan)
+    if mask is not None:
+        np.putmask(values, mask == 0, np.nan)
+    if info.scale != 1.0:
+        values *= info.dtype.type(info.scale)
+    if info.offset != 0.0:
+        values += info.dtype.type(info.offset)
+    return values
 
 
 @contextmanager
-def _opened(settings: RasterSettings) -> Iterator[xr.DataArray]:
-    """The grid, lazy, with its faults told as RasterError and its file closed at the end."""
+def _opened(settings: RasterSettings) -> Iterator[tuple[xr.DataArray, int]]:
+    """The grid, lazy and as stored, and its band's number from 0; its faults are told as RasterError."""
     import rasterio  # noqa: PLC0415 (GDAL, rioxarray and xarray take half a second: only who loads pays it)
     import rioxarray  # noqa: PLC0415
 
@@ -81,15 +192,10 @@ def _opened(settings: RasterSettings) -> Iterator[xr.DataArray]:
     try:
         with rasterio.Env(**_GDAL), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = rioxarray.open_rasterio(
-                path,
-                mask_and_scale=settings.mask_and_scale,
-                lock=False,
-                cache=False,
-                variable=settings.variable,
-            )
+            found = rioxarray.open_rasterio(path, lock=False, cache=False, variable=settings.variable)
             try:
-                yield _placed(_band(_variable(found, settings), settings), settings)
+                data, number = _band(_variable(found, settings), settings)
+                yield _placed(data, settings), number
             finally:
                 for dataset in found if isinstance(found, list) else [found]:
                     dataset.close()
@@ -101,8 +207,11 @@ def _check_content(path: Path) -> None:
     """Refuse what is no grid before GDAL sees it: an XML file (VRT, WMS) can name other files and addresses."""
     if not path.is_file():
         return
-    with path.open("rb") as file:
-        start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
+    try:
+        with path.open("rb") as file:
+            start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
+    except OSError as error:
+        raise RasterError(f"{path}: {error.strerror or error}") from None
     if not start:
         raise RasterError(f"{path}: the file is empty")
     if start.startswith(b"<"):
@@ -112,6 +221,36 @@ def _check_content(path: Path) -> None:
 def _first_line(error: BaseException) -> str:
     text = str(error.__cause__ or error).strip() or type(error).__name__
     return text.splitlines()[0]
+
+
+def _info(data: xr.DataArray, number: int, settings: RasterSettings) -> RasterInfo:
+    import rasterio  # noqa: PLC0415
+
+    attributes = data.attrs
+    source = str(data.encoding.get("source", settings.path))
+    with rasterio.open(source) as dataset:
+        flags = dataset.mask_flag_enums[number]
+    scale, offset = float(attributes.get("scale_factor", 1.0)), float(attributes.get("add_offset", 0.0))
+    nodata = attributes.get("_FillValue", attributes.get("missing_value"))
+    return RasterInfo(
+        path=settings.path,
+        source=source,
+        band=number + 1,
+        geometry=GridGeometry(data.rio.transform(), data.sizes[data.rio.y_dim], data.sizes[data.rio.x_dim], _crs(data)),
+        dtype=_decoded_type(data.dtype) if settings.mask_and_scale else data.dtype,
+        nodata=None if nodata is None else float(nodata),
+        scale=scale,
+        offset=offset,
+        has_mask=rasterio.enums.MaskFlags.per_dataset in flags,
+        decode=settings.mask_and_scale,
+        description=_describe(data, settings.path),
+    )
+
+
+def _decoded_type(stored: np.dtype[Any]) -> np.dtype[Any]:
+    """The floating type that holds the stored values and NaN."""
+    exact_in_single = stored.itemsize <= 2 or stored == np.float32
+    return np.dtype(np.float32 if exact_in_single else np.float64)
 
 
 def _variable(found: Any, settings: RasterSettings) -> xr.DataArray:
@@ -137,18 +276,19 @@ def _variable(found: Any, settings: RasterSettings) -> xr.DataArray:
     raise RasterError(f"{settings.path}: choose one with variable = NAME in [raster]: {', '.join(variables)}")
 
 
-def _band(data: xr.DataArray, settings: RasterSettings) -> xr.DataArray:
-    """The (y, x) slice of one band, with the attributes of that band only."""
+def _band(data: xr.DataArray, settings: RasterSettings) -> tuple[xr.DataArray, int]:
+    """The (y, x) slice of one band, with the attributes of that band only, and the band's number from 0."""
     extra = [dim for dim in data.dims if dim not in (data.rio.y_dim, data.rio.x_dim)]
     shape = tuple(data.sizes[dim] for dim in extra)
     count = int(np.prod(shape, dtype=int))
     number = _band_index(data, settings, count)
-    data = data.isel(dict(zip(extra, np.unravel_index(number, shape), strict=True)))
-    data.attrs = {
+    band = data.isel(dict(zip(extra, np.unravel_index(number, shape), strict=True)))
+    band.attrs = {
         key: value[number] if isinstance(value, tuple) and len(value) == count else value
         for key, value in data.attrs.items()
     }
-    return data
+    band.encoding = data.encoding
+    return band, number
 
 
 def _band_index(data: xr.DataArray, settings: RasterSettings, count: int) -> int:
@@ -180,21 +320,14 @@ def _assumed_crs(data: xr.DataArray, settings: RasterSettings) -> pyproj.CRS:
     raise RasterError(f'{settings.path}: the raster names no CRS; give it as crs = "EPSG:..." in [raster]')
 
 
-def raster_crs(grid: xr.DataArray) -> pyproj.CRS:
-    """The grid's CRS."""
-    return pyproj.CRS.from_wkt(grid.rio.crs.to_wkt())
+def _crs(data: xr.DataArray) -> pyproj.CRS:
+    return pyproj.CRS.from_wkt(data.rio.crs.to_wkt())
 
 
-def describe(grid: xr.DataArray, path: Path) -> Mapping[str, object]:
-    """What templates and labels may say of a grid.
-
-    Returns
-    -------
-    mapping
-        `raster` (the file's stem), `variable`, `long_name`, `units`, and `time` (a datetime in UTC) if it is known.
-    """
-    attributes = grid.attrs
-    variable = str(grid.name or attributes.get("GRIB_ELEMENT") or "")
+def _describe(data: xr.DataArray, path: Path) -> Mapping[str, object]:
+    """See `RasterInfo.description`."""
+    attributes = data.attrs
+    variable = str(data.name or attributes.get("GRIB_ELEMENT") or "")
     units = str(attributes.get("units") or attributes.get("GRIB_UNIT") or "").strip("[]")
     long_name = str(attributes.get("GRIB_COMMENT") or attributes.get("long_name") or variable or path.stem)
     if " " not in long_name and "description" in attributes:  # some files repeat the variable's name as its long name
@@ -205,17 +338,17 @@ def describe(grid: xr.DataArray, path: Path) -> Mapping[str, object]:
         "long_name": long_name.partition(" [")[0],
         "units": units,
     }
-    time = _time(grid)
+    time = _time(data)
     return description if time is None else {**description, "time": time}
 
 
-def _time(grid: xr.DataArray) -> datetime | None:
-    if "GRIB_VALID_TIME" in grid.attrs:
-        return datetime.fromtimestamp(int(str(grid.attrs["GRIB_VALID_TIME"]).split()[0]), UTC)
+def _time(data: xr.DataArray) -> datetime | None:
+    if "GRIB_VALID_TIME" in data.attrs:
+        return datetime.fromtimestamp(int(str(data.attrs["GRIB_VALID_TIME"]).split()[0]), UTC)
     candidates = [
-        str(grid[name].values) for name in ("time", "valid_time") if name in grid.coords and not grid[name].ndim
+        str(data[name].values) for name in ("time", "valid_time") if name in data.coords and not data[name].ndim
     ]
-    candidates += [str(grid.attrs[tag]) for tag in _TIME_TAGS if tag in grid.attrs]
+    candidates += [str(data.attrs[tag]) for tag in _TIME_TAGS if tag in data.attrs]
     return next((time for text in candidates if (time := _parse_time(text))), None)
 
 

@@ -13,6 +13,7 @@ eighth of a panel pixel, which is what GDAL's approximating transformer promises
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -22,63 +23,19 @@ import pyproj
 from affine import Affine
 from numpy.typing import NDArray
 
-from regionplot.models import Extent, PixelGrid
-from regionplot.projections import CIRCLE, same_crs, transformer, unwrap, with_meridian
+from regionplot.grid import GridGeometry, Window
+from regionplot.models import PixelGrid
+from regionplot.projections import same_crs, transformer, unwrap, with_meridian
 
 TOLERANCE = 0.125
 """Largest error of a sampled position, in panel pixels."""
 _STEPS = (64, 32, 16, 8)
-_ROUNDING = 1e-6
+_MESH = 32
+"""Pixels between the positions from which the part of the grid that a panel needs is found."""
+_MARGIN = 3
 
 Floats = NDArray[np.floating[Any]]
 Indices = NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class GridGeometry:
-    """Where the cells of a grid lie."""
-
-    affine: Affine
-    """From (column, row) of cell corners to (x, y)."""
-    height: int
-    width: int
-    crs: pyproj.CRS
-
-    @property
-    def is_axis_aligned(self) -> bool:
-        """Whether rows run along x and columns along y."""
-        return self.affine.b == 0 and self.affine.d == 0
-
-    @property
-    def extent(self) -> Extent:
-        """The box around all cells, in the grid's CRS."""
-        x, y = self.coordinates(np.array([0, self.width, 0, self.width]), np.array([0, 0, self.height, self.height]))
-        return Extent(float(x.min()), float(x.max()), float(y.min()), float(y.max()))
-
-    @property
-    def period(self) -> float | None:
-        """Length of the circle along x if the grid is in degrees."""
-        return CIRCLE if self.crs.is_geographic and self.is_axis_aligned else None
-
-    def coordinates(self, columns: Floats, rows: Floats) -> tuple[Floats, Floats]:
-        """(x, y) in the grid's CRS of fractional columns and rows."""
-        a, b, c, d, e, f = self.affine[:6]
-        return a * columns + b * rows + c, d * columns + e * rows + f
-
-    def columns_and_rows(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Fractional (column, row) of coordinates in the grid's CRS; in degrees, on any turn of the circle."""
-        a, b, c, d, e, f = (~self.affine)[:6]
-        return a * x + b * y + c, d * x + e * y + f
-
-    def wrapped(self, columns: Floats) -> Floats:
-        """Columns of a geographic grid brought onto its own turn of the circle."""
-        if self.period is None:
-            return columns
-        circle = self.period / abs(self.affine.a)
-        wrapped = np.mod(columns, circle)
-        if abs(self.width - circle) < _ROUNDING * circle:
-            return np.minimum(wrapped, np.nextafter(self.width, 0))
-        return wrapped
 
 
 @dataclass(frozen=True)
@@ -269,20 +226,22 @@ def _warp(
     from rasterio.enums import Resampling  # noqa: PLC0415 (GDAL is not needed for nearest)
     from rasterio.warp import reproject  # noqa: PLC0415
 
-    rows, columns = _window(geometry, panel, crs)
     result = np.full((panel.height, panel.width), np.nan, _floating(values.dtype))
-    if not rows.size or not columns.size:
+    spans = _spans(geometry, panel, crs)
+    if spans is None:
+        return result
+    rows = slice(max(spans[0][0], 0), min(spans[0][1], geometry.height - 1) + 1)
+    columns = np.arange(spans[1][0], spans[1][1] + 1)
+    if geometry.circle is None:
+        columns = columns[(columns >= 0) & (columns < geometry.width)]
+    if rows.start >= rows.stop or not columns.size:
         return result
     source_crs, x_shift = _source_frame(geometry, panel, crs)
-    turned = columns if geometry.period is None else np.mod(columns, round(geometry.period / abs(geometry.affine.a)))
-    window = values[rows[0] : rows[-1] + 1].take(np.minimum(turned, geometry.width - 1), axis=1)
-    window = window.astype(result.dtype)
-    window[:, turned >= geometry.width] = np.nan
     extent = panel.extent
     reproject(
-        window,
+        _cut_out(values, geometry, rows, columns).astype(result.dtype, copy=False),
         result,
-        src_transform=_window_affine(geometry, columns[0], rows[0], x_shift),
+        src_transform=_window_affine(geometry, columns[0], rows.start, x_shift),
         src_crs=source_crs.to_wkt(),
         src_nodata=np.nan,
         dst_transform=Affine(panel.pixel_width, 0, extent.xmin, 0, -panel.pixel_height, extent.ymax),
@@ -294,6 +253,16 @@ def _warp(
     return result
 
 
+def _cut_out(values: NDArray[Any], geometry: GridGeometry, rows: slice, columns: Indices) -> NDArray[Any]:
+    """The cells of some rows and columns; columns of a circle may run on past its end, NaN where the grid is not."""
+    if geometry.circle is None:
+        return values[rows, columns[0] : columns[-1] + 1]
+    turned = np.mod(columns, round(geometry.circle))
+    window = values[rows].take(np.minimum(turned, geometry.width - 1), axis=1).astype(_floating(values.dtype))
+    window[:, turned >= geometry.width] = np.nan
+    return window
+
+
 def _window_affine(geometry: GridGeometry, column: int, row: int, x_shift: float) -> Affine:
     """The affine transform of a window that begins at a column and row, moved along x."""
     x, y = geometry.coordinates(np.asarray(column), np.asarray(row))
@@ -303,7 +272,7 @@ def _window_affine(geometry: GridGeometry, column: int, row: int, x_shift: float
 
 def _source_frame(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> tuple[pyproj.CRS, float]:
     """The grid's CRS for GDAL, and the shift of its x: degrees are counted from the middle of the panel."""
-    if geometry.period is None or same_crs(crs, geometry.crs):
+    if geometry.circle is None or same_crs(crs, geometry.crs):
         return geometry.crs, 0.0
     middle = _middle_longitude(geometry, panel, crs)
     return with_meridian(geometry.crs, middle), -middle
@@ -315,18 +284,56 @@ def _middle_longitude(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS)
     return middle if np.isfinite(middle) else 0.0
 
 
-def _window(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> tuple[Indices, Indices]:
-    """The grid's rows and columns that the panel needs, with a margin; columns of a circle run on past its end."""
-    column, row = _Locator(geometry, crs, panel)(_mesh(panel.width, 16), _mesh(panel.height, 16))
+def _spans(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """First and last row, first and last column that a panel needs, with a margin, be they in the grid or not."""
+    column, row = _positions_on_mesh(geometry, panel, crs)
     finite = np.isfinite(column) & np.isfinite(row)
     if not finite.any():
-        return np.array([], np.intp), np.array([], np.intp)
+        return None
     spans = []
-    for position, length, period in ((row, geometry.height, None), (column, geometry.width, geometry.period)):
-        low, high = position[finite].min(), position[finite].max()
-        margin = 3 + 0.05 * (high - low)
-        first, last = int(np.floor(low - margin)), int(np.ceil(high + margin))
-        if period is None:
-            first, last = max(first, 0), min(last, length - 1)
-        spans.append(np.arange(first, last + 1))
+    for position in (row[finite], column[finite]):
+        low, high = position.min(), position.max()
+        margin = _MARGIN + 0.05 * (high - low)
+        spans.append((int(np.floor(low - margin)), int(np.ceil(high + margin))))
     return spans[0], spans[1]
+
+
+def _positions_on_mesh(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> tuple[Floats, Floats]:
+    with np.errstate(invalid="ignore"):
+        return _Locator(geometry, crs, panel)(_mesh(panel.width, _MESH), _mesh(panel.height, _MESH))
+
+
+def needed_window(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> Window | None:
+    """The window of a grid that holds all that a panel shows, with a margin; None if they do not meet."""
+    spans = _spans(geometry, panel, crs)
+    if spans is None:
+        return None
+    (first_row, last_row), (first_column, last_column) = spans
+    top, bottom = max(first_row, 0), min(last_row, geometry.height - 1)
+    pieces = list(_on_the_grid(first_column, last_column, geometry))
+    if top > bottom or not pieces:
+        return None
+    left, right = min(piece[0] for piece in pieces), max(piece[1] for piece in pieces)
+    return Window(top, left, bottom - top + 1, right - left + 1)
+
+
+def _on_the_grid(first: int, last: int, geometry: GridGeometry) -> Iterator[tuple[int, int]]:
+    """What of some columns lies on the grid; in degrees, on any turn of the circle."""
+    circle = geometry.circle or 0.0
+    turns = range(-int(last // circle), -int(first // circle) + 1) if circle else range(1)
+    for turn in turns:
+        left, right = max(int(first + turn * circle), 0), min(int(np.ceil(last + turn * circle)), geometry.width - 1)
+        if left <= right:
+            yield left, right
+
+
+def cells_per_pixel(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> float:
+    """How many cells lie along a pixel of a panel where they are fewest; 1 if that cannot be told."""
+    nodes = _positions_on_mesh(geometry, panel, crs)
+    mesh = _mesh(panel.width, _MESH), _mesh(panel.height, _MESH)
+    with np.errstate(invalid="ignore"):
+        along_x = np.hypot(*(np.diff(position, axis=1) for position in nodes)) / np.diff(mesh[0])
+        along_y = np.hypot(*(np.diff(position, axis=0) for position in nodes)) / np.diff(mesh[1])[:, None]
+    found = np.concatenate([along_x.ravel(), along_y.ravel()])
+    found = found[np.isfinite(found)]
+    return float(found.min()) if found.size else 1.0

@@ -2,6 +2,8 @@
 
 Under fork the parent loads and the workers inherit the pages. Under spawn and forkserver a worker finds its slot empty
 and loads for itself, once. Nothing here is written to after loading, so no page is copied.
+
+A raster that does not fit the memory budget is not loaded: each map reads its own cells, through a handle of its own.
 """
 
 from __future__ import annotations
@@ -9,7 +11,8 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,16 +21,39 @@ import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
+from regionplot.cache import user_cache
 from regionplot.config import Config
+from regionplot.errors import RegionError
 from regionplot.features import FeatureLayer, check_layer, load_layer
+from regionplot.grid import GridGeometry, Window
+from regionplot.layout import Layout
+from regionplot.machine import available_memory
+from regionplot.models import PixelGrid, Region
 from regionplot.projections import parse_projection
-from regionplot.raster import check_raster, describe, load_raster, raster_crs
-from regionplot.sampling import GridGeometry
+from regionplot.raster import RasterInfo, inspect_raster, load_raster, read_window
+from regionplot.sampling import cells_per_pixel, needed_window
+from regionplot.view import View
 
 if TYPE_CHECKING:
     import xarray as xr
 
 logger = logging.getLogger(__name__)
+
+_MEGABYTE = 2**20
+_AUTO_BUDGET = 512 * _MEGABYTE
+_PREVIEW_CELLS = 1_000_000
+_MOST_PLANNED = 500
+"""For more regions than these, finding out the part of the raster they need costs more than it saves."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlan:
+    """What of the raster is loaded; decided once in the parent, so that every process does the same."""
+
+    window: Window
+    """The part that is loaded."""
+    windowed: bool
+    """Too much to load: each map reads its own cells."""
 
 
 @dataclass(frozen=True)
@@ -36,24 +62,32 @@ class SharedData:
 
     config: Config
     raster: xr.DataArray
-    """Dimensions (y, x), loaded, read-only."""
+    """Dimensions (y, x), loaded, read-only: all of the grid that the regions need. Of a grid beyond the memory budget,
+    a thinned preview."""
     meshgrid: tuple[NDArray[Any], NDArray[Any]]
-    """x and y of every cell, shape (y, x) each, in the raster's CRS; views, read-only."""
+    """x and y of every cell of `raster`, shape (y, x) each, in the raster's CRS; views, read-only."""
     geometry: GridGeometry
-    """Where the raster's cells lie."""
+    """Where the cells of `raster` lie."""
     crs: pyproj.CRS
     """The map's CRS."""
     features: tuple[FeatureLayer, ...]
     """The vector layers in the map's CRS, in drawing order."""
+    info: RasterInfo
+    """The whole grid, as its file describes it."""
+    plan: LoadPlan
 
     @classmethod
-    def load(cls, config: Config) -> SharedData:
+    def load(cls, config: Config, regions: Sequence[Region] | None = None, plan: LoadPlan | None = None) -> SharedData:
         """Load all that the maps of a run share, and close every file.
 
         Parameters
         ----------
         config : Config
             What `read_config` gives.
+        regions : sequence of Region, optional
+            Load no more of the raster than these need; all of it by default.
+        plan : LoadPlan, optional
+            What to load, as another process has decided.
 
         Raises
         ------
@@ -63,24 +97,90 @@ class SharedData:
             If the map's projection is none.
         """
         start = time.perf_counter()
-        crs = parse_projection(config.map.projection)
-        raster = load_raster(config.raster)
-        geometry = GridGeometry(
-            raster.rio.transform(), raster.sizes[raster.dims[0]], raster.sizes[raster.dims[1]], raster_crs(raster)
-        )
-        crs = crs or geometry.crs
-        features = tuple(load_layer(settings, crs) for settings in config.features)
+        info = inspect_raster(config.raster)
+        crs = parse_projection(config.map.projection) or info.geometry.crs
+        plan = plan or plan_load(config, info, regions)
+        with ThreadPoolExecutor(1) as pool:  # it ends here: no thread is left when workers are forked
+            loading = pool.submit(_load_part, config, info, plan)
+            cache = user_cache() if config.run.cache else None
+            features = tuple(load_layer(settings, crs, cache) for settings in config.features)
+            raster, geometry = loading.result()
         logger.info("process %d loaded the shared data in %.2f s", os.getpid(), time.perf_counter() - start)
-        return cls(config, raster, _meshgrid(geometry), geometry, crs, features)
+        return cls(config, raster, _meshgrid(geometry), geometry, crs, features, info, plan)
 
     @property
     def description(self) -> Mapping[str, object]:
         """What templates and labels may say of the raster: its name, units, time ..."""
-        return describe(self.raster, self.config.raster.path)
+        return self.info.description
+
+    def cells(self, panel: PixelGrid) -> tuple[NDArray[Any], GridGeometry] | None:
+        """The cells that a panel shows, and where they lie; None if there are none.
+
+        Of loaded data, these are all cells that there are. Otherwise they are read now, as fine as the panel needs.
+
+        Raises
+        ------
+        RasterError
+            If they cannot be read.
+        """
+        if not self.plan.windowed:
+            return self.raster.data, self.geometry
+        window = needed_window(self.info.geometry, panel, self.crs)
+        if window is None:
+            return None
+        method = self.config.raster.resampling
+        step = 1 if method == "max" else max(1, int(cells_per_pixel(self.info.geometry, panel, self.crs)))
+        return read_window(self.info, window, step, method)
+
+
+def _load_part(config: Config, info: RasterInfo, plan: LoadPlan) -> tuple[xr.DataArray, GridGeometry]:
+    step = max(1, int(np.ceil(np.sqrt(plan.window.cells / _PREVIEW_CELLS)))) if plan.windowed else 1
+    raster = load_raster(config.raster, plan.window, step)
+    return raster, info.geometry.part(plan.window, *raster.shape)
+
+
+def plan_load(config: Config, info: RasterInfo, regions: Sequence[Region] | None = None) -> LoadPlan:
+    """Decide what of the raster is loaded: the part that the regions need, if it fits the memory budget.
+
+    Parameters
+    ----------
+    config : Config
+        Its `[run] memory` is the budget, in megabytes; `auto` is 512, or a quarter of what is free.
+    info : RasterInfo
+        The raster.
+    regions : sequence of Region, optional
+        All that will be drawn; everything is loaded by default.
+    """
+    whole = info.geometry.whole
+    window = _union(config, info, regions) if regions is not None and len(regions) <= _MOST_PLANNED else whole
+    memory = config.run.memory
+    budget = min(_AUTO_BUDGET, available_memory() // 4) if memory == "auto" else memory * _MEGABYTE
+    windowed = window.cells * info.dtype.itemsize > budget
+    return LoadPlan(whole if windowed else window, windowed)
+
+
+def _union(config: Config, info: RasterInfo, regions: Sequence[Region]) -> Window:
+    """The window that holds what all regions need; all of the grid if that cannot be told."""
+    windows = [window for window in (_region_window(config, info, region) for region in regions) if window]
+    if not windows:
+        return info.geometry.whole
+    top, left = min(window.row for window in windows), min(window.column for window in windows)
+    bottom = max(window.row + window.height for window in windows)
+    right = max(window.column + window.width for window in windows)
+    return Window(top, left, max(bottom - top, 2), max(right - left, 2))
+
+
+def _region_window(config: Config, info: RasterInfo, region: Region) -> Window | None:
+    crs = parse_projection(config.map.projection) or info.geometry.crs
+    try:
+        view = View.of(region, crs, Layout.of(config).panel, config.map.fit)
+    except RegionError:  # it will be reported when its turn comes
+        return None
+    return needed_window(info.geometry, view.panel, crs)
 
 
 def _meshgrid(geometry: GridGeometry) -> tuple[NDArray[Any], NDArray[Any]]:
-    """X and y of all cell centres. Of an unrotated grid, a row and a column, repeated without a copy."""
+    """Coordinates of all cell centres. Of an unrotated grid, a row and a column, repeated without a copy."""
     columns, rows = np.arange(geometry.width) + 0.5, np.arange(geometry.height) + 0.5
     shape = (geometry.height, geometry.width)
     if geometry.is_axis_aligned:
@@ -92,7 +192,7 @@ def _meshgrid(geometry: GridGeometry) -> tuple[NDArray[Any], NDArray[Any]]:
     return x, y
 
 
-def check_inputs(config: Config) -> None:
+def check_inputs(config: Config, regions: Sequence[Region]) -> LoadPlan:
     """Open every input and read its description only: one clear error here instead of one from each process.
 
     Raises
@@ -100,9 +200,10 @@ def check_inputs(config: Config) -> None:
     InputError
         If the raster or a vector file cannot be opened.
     """
-    check_raster(config.raster)
+    info = inspect_raster(config.raster)
     for settings in config.features:
         check_layer(settings)
+    return plan_load(config, info, regions)
 
 
 _slot: SharedData | None = None
@@ -111,19 +212,19 @@ that could not. The only mutable global of the package."""
 
 
 @contextmanager
-def shared_by_children(data: SharedData) -> Iterator[None]:
+def shared_by_children(data: SharedData) -> Iterator[SharedData]:
     """Keep the data in this process's slot, for processes forked meanwhile."""
     global _slot  # noqa: PLW0603 (the slot is what children inherit)
     before, _slot = _slot, data
     try:
-        yield
+        yield data
     finally:
         _slot = before
 
 
-def shared_data(config: Config) -> SharedData:
+def shared_data(config: Config, plan: LoadPlan) -> SharedData:
     """This process's shared data: inherited, or loaded now because nothing was."""
     global _slot  # noqa: PLW0603
-    if _slot is None or _slot.config != config:
-        _slot = SharedData.load(config)
+    if _slot is None or _slot.config != config or _slot.plan != plan:
+        _slot = SharedData.load(config, plan=plan)
     return _slot

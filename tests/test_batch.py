@@ -212,9 +212,9 @@ class Watch:
 if __name__ == "__main__":
     config = read_config({
         "raster": {"path": sys.argv[1]}, "map": {"size": [300, 200]},
-        "run": {"start_method": sys.argv[2], "workers": 2, "maps_per_worker": 50},
+        "run": {"start_method": sys.argv[2], "workers": 2, "maps_per_worker": 50, "memory": 1000},
     })
-    regions = [Region(f"r{i}", Extent(-170 + 9 * i, -150 + 9 * i, 10, 30)) for i in range(8)]
+    regions = [Region(f"r{i}", Extent(-175 + 12 * i, -150 + 12 * i, 5 * i - 25, 5 * i + 40)) for i in range(8)]
     render_regions(regions, config, observer=Watch())
 """
 

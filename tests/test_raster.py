@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,17 @@ from affine import Affine
 
 from regionplot import ConfigError, RasterError
 from regionplot.config import RasterSettings
-from regionplot.raster import check_raster, describe, load_raster, raster_crs
+from regionplot.raster import inspect_raster, load_raster
 
 VALUES = np.arange(12, dtype=np.int16).reshape(3, 4)
 
 
 def load(path: Path, **settings: Any) -> Any:
     return load_raster(RasterSettings(path=path, **settings))
+
+
+def described(path: Path, **settings: Any) -> Mapping[str, object]:
+    return inspect_raster(RasterSettings(path=path, **settings)).description
 
 
 def test_a_grid_is_loaded_read_only_and_its_file_closed(write_raster) -> None:
@@ -30,7 +35,7 @@ def test_a_grid_is_loaded_read_only_and_its_file_closed(write_raster) -> None:
     assert grid.dims == ("y", "x")
     assert not grid.data.flags.writeable
     assert grid.data.flags.c_contiguous
-    assert raster_crs(grid).to_epsg() == 4326
+    assert grid.rio.crs.to_epsg() == 4326
     assert str(path) not in [file.path for file in psutil.Process().open_files()]
 
 
@@ -49,7 +54,7 @@ def test_a_band_is_chosen_by_number_or_description(write_raster) -> None:
     for band in (2, "high"):
         grid = load(path, band=band)
         np.testing.assert_array_equal(grid.data, VALUES * 2)
-        assert describe(grid, path)["long_name"] == "high"
+        assert described(path, band=band)["long_name"] == "high"
     with pytest.raises(RasterError, match="there is no band 3: the bands are 1 to 2"):
         load(path, band=3)
     with pytest.raises(RasterError, match="no band is described as 'mid': there are low, high"):
@@ -69,7 +74,7 @@ def test_a_grid_without_a_crs_needs_one_in_the_config(write_raster) -> None:
     path = write_raster(VALUES, crs=None)
     with pytest.raises(RasterError, match=r'names no CRS; give it as crs = "EPSG:..." in \[raster\]'):
         load(path)
-    assert raster_crs(load(path, crs="EPSG:5070")).to_epsg() == 5070
+    assert load(path, crs="EPSG:5070").rio.crs.to_epsg() == 5070
     with pytest.raises(ConfigError, match="EPSG:0"):
         load(path, crs="EPSG:0")
 
@@ -82,11 +87,11 @@ def test_a_grid_must_be_placed(write_raster) -> None:
 
 def test_what_a_file_says_of_itself_is_told(write_raster) -> None:
     path = write_raster(VALUES, descriptions=("Snow depth",), tags={"TIFFTAG_DATETIME": "2025:02:06 01:00:00"})
-    description = describe(load(path), path)
+    description = described(path)
     assert description["raster"] == "grid"
     assert description["long_name"] == "Snow depth"
     assert description["time"] == datetime(2025, 2, 6, 1, tzinfo=UTC)
-    assert "time" not in describe(load(write_raster(VALUES, name="timeless.tif")), path)
+    assert "time" not in described(write_raster(VALUES, name="timeless.tif"))
 
 
 CONTENTS = {
@@ -99,7 +104,7 @@ CONTENTS = {
 
 
 @pytest.mark.parametrize(("content", "message"), CONTENTS.values(), ids=CONTENTS)
-@pytest.mark.parametrize("read", [load_raster, check_raster])
+@pytest.mark.parametrize("read", [load_raster, inspect_raster])
 def test_what_is_no_raster_is_refused(tmp_path: Path, content: bytes, message: str, read: Any) -> None:
     path = tmp_path / "grid.tif"
     path.write_bytes(content)
@@ -150,7 +155,7 @@ def test_real_grids_are_loaded_and_described(
     grid = load(shared_data_folder / name, **settings)
     assert grid.shape == shape
     assert np.isfinite(grid.data).any()
-    assert expected.items() <= describe(grid, shared_data_folder / name).items()
+    assert expected.items() <= described(shared_data_folder / name, **settings).items()
 
 
 def test_a_file_of_many_variables_asks_for_one(tmp_path: Path) -> None:
@@ -168,7 +173,7 @@ def test_a_file_of_many_variables_asks_for_one(tmp_path: Path) -> None:
         load(path, variable="hail")
     grid = load(path, variable="rain")
     np.testing.assert_array_equal(grid.data, VALUES * 2)
-    assert raster_crs(grid).to_epsg() == 4326
+    assert grid.rio.crs.to_epsg() == 4326
 
 
 def test_a_curvilinear_grid_is_refused_with_a_hint(shared_data_folder: Path) -> None:

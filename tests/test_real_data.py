@@ -8,11 +8,11 @@ import rasterio
 
 from regionplot.config import read_config
 from regionplot.drawing import MapRenderer
-from regionplot.drawing.layout import Layout
-from regionplot.drawing.view import View
+from regionplot.layout import Layout
 from regionplot.models import Extent, Region
 from regionplot.projections import parse_crs, transformer
 from regionplot.shared import SharedData
+from regionplot.view import View
 
 LEVELS = {
     "ndfd_temp_conus_lcc.tif": (-40, -20, -10, -5, 0, 5, 10, 15, 20, 30, 40),

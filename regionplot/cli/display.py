@@ -176,6 +176,8 @@ def _from_here(path: Path) -> Path:
 
 def _print_to(stream: object, text: str) -> None:
     """Print; a reader that has gone away does not end the run."""
+    if stream is None:  # it was closed before we were started
+        return
     try:
         print(text, file=stream, flush=True)  # type: ignore[call-overload]  # sys.stdout may be None
     except OSError:

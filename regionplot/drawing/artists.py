@@ -22,9 +22,9 @@ from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
 
 from regionplot.drawing.colors import ColorScale
-from regionplot.drawing.layout import Box, Layout
 from regionplot.features import FeatureLayer
-from regionplot.models import PixelGrid
+from regionplot.layout import Layout
+from regionplot.models import Box, PixelGrid
 
 INK = "#222222"
 _SMALLEST_TITLE = 0.6

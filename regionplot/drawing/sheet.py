@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from regionplot import templates
 from regionplot.drawing import artists
 from regionplot.drawing.colors import ColorScale
-from regionplot.drawing.layout import Layout
-from regionplot.drawing.view import View
 from regionplot.errors import ConfigError, NoOverlapError, RegionError
+from regionplot.layout import Layout
 from regionplot.models import Extent, Region
 from regionplot.projections import parse_crs, project_extent
 from regionplot.sampling import sample
 from regionplot.shared import SharedData
+from regionplot.view import View
 
 NO_DATA = "no data"
 
@@ -89,8 +89,9 @@ class Sheet:
         """
         shared, config = style.shared, style.shared.config
         view = View.of(region, shared.crs, style.layout.panel, config.map.fit)
-        sampled = sample(shared.raster.data, shared.geometry, view.panel, shared.crs, config.raster.resampling)
-        if not view.asked_pixels(sampled.inside).any():
+        cells = shared.cells(view.panel)
+        sampled = cells and sample(*cells, view.panel, shared.crs, config.raster.resampling)
+        if not sampled or not view.asked_pixels(sampled.inside).any():
             raise NoOverlapError(
                 f"the region ({region.extent}) does not overlap the raster ({_raster_extent(shared, region)})"
             )
@@ -126,4 +127,4 @@ def title_fields(region: Region, description: Mapping[str, object]) -> dict[str,
 def _raster_extent(shared: SharedData, region: Region) -> Extent:
     """The raster's limits in the CRS of the region's, so that the two can be compared."""
     target = shared.crs if region.crs is None else parse_crs(region.crs)
-    return project_extent(shared.geometry.extent, shared.geometry.crs, target)
+    return project_extent(shared.info.geometry.extent, shared.info.geometry.crs, target)

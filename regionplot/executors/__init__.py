@@ -8,8 +8,8 @@ import threading
 
 from regionplot.errors import ExecutorError
 from regionplot.executors.base import Executor, SerialExecutor, Task
-from regionplot.executors.cpus import usable_cpus
 from regionplot.executors.processes import ProcessExecutor
+from regionplot.machine import usable_cpus
 
 __all__ = [
     "Executor",
@@ -18,7 +18,6 @@ __all__ = [
     "Task",
     "choose_start_method",
     "make_executor",
-    "usable_cpus",
 ]
 
 

@@ -14,9 +14,9 @@ from regionplot import Extent
 from regionplot.config import FeatureSettings, read_config
 from regionplot.drawing import artists
 from regionplot.drawing.colors import ColorScale
-from regionplot.drawing.layout import Box, Layout
 from regionplot.features import load_layer
-from regionplot.models import PixelGrid
+from regionplot.layout import Layout
+from regionplot.models import Box, PixelGrid
 from regionplot.projections import parse_crs
 
 RELIEF = {"raster": {"path": "sample:relief"}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -14,9 +13,7 @@ from regionplot.executors import (
     ProcessExecutor,
     SerialExecutor,
     choose_start_method,
-    cpus,
     make_executor,
-    usable_cpus,
 )
 
 
@@ -52,25 +49,6 @@ def test_safe_methods_are_taken_as_asked_for(method):
 def test_unknown_method_is_refused():
     with pytest.raises(ExecutorError, match="'teleport' does not exist"):
         choose_start_method("teleport")
-
-
-@pytest.mark.parametrize(
-    ("affinity", "limit", "expected"),
-    [
-        (8, None, 8),
-        (8, "max 100000\n", 8),
-        (8, "250000 100000\n", 3),
-        (8, "50000 100000\n", 1),
-        (2, "400000 100000\n", 2),
-        (4, "garbage", 4),
-    ],
-)
-def test_usable_cpus(affinity, limit, expected, tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(affinity)), raising=False)
-    monkeypatch.setattr(cpus, "_CGROUP_LIMIT", tmp_path / "cpu.max")
-    if limit is not None:
-        (tmp_path / "cpu.max").write_text(limit)
-    assert usable_cpus() == expected
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ from regionplot.batch import RenderTask
 from regionplot.config import read_config
 from regionplot.errors import ExecutorError, RasterError
 from regionplot.executors import make_executor
+from regionplot.grid import Window
 from regionplot.models import Extent, Job, Region
+from regionplot.shared import LoadPlan
 
 # a time limit by signal: one by a thread would make this a program with threads, where fork is refused
 pytestmark = [
@@ -118,7 +120,11 @@ def test_little_crosses_the_border_to_a_worker():
     attributes = {f"column_{i}": "some text of a usual length" for i in range(8)}
     region = Region("northern_rockies", Extent(-117, -103, 40, 49), attributes=attributes, origin="regions.csv:7")
     assert len(pickle.dumps(Job(region, Path("/some/folder/of/maps") / "northern_rockies.png"))) < 2000
-    task = RenderTask(read_config(Path(__file__).parents[2] / "config" / "regionplot.toml"), "run")
+    task = RenderTask(
+        read_config(Path(__file__).parents[2] / "config" / "regionplot.toml"),
+        "run",
+        LoadPlan(Window(0, 0, 9, 9), False),
+    )
     size = len(pickle.dumps(task))
     assert size < 8000
     task._renderer = bytearray(1_000_000)

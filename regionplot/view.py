@@ -8,9 +8,8 @@ import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
-from regionplot.drawing.layout import Box
 from regionplot.errors import ConfigError, RegionError
-from regionplot.models import Extent, PixelGrid, Region
+from regionplot.models import Box, Extent, PixelGrid, Region
 from regionplot.projections import parse_crs, project_extent
 
 

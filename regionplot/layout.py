@@ -7,36 +7,13 @@ from dataclasses import dataclass
 
 from regionplot.config import Config
 from regionplot.errors import ConfigError
+from regionplot.models import Box
 
 _POINTS_PER_INCH = 72
 _USUAL_AREA = 14 * 9
 """Square inches of the sheet that the font sizes below are meant for."""
 _LEAST_PANEL = 10
 """Pixels each way; less is no map."""
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A rectangle of pixels, from the lower left corner of the sheet."""
-
-    left: int
-    bottom: int
-    width: int
-    height: int
-
-    @property
-    def right(self) -> int:
-        """First column beyond it."""
-        return self.left + self.width
-
-    @property
-    def top(self) -> int:
-        """First row above it."""
-        return self.bottom + self.height
-
-    def fractions(self, sheet: tuple[int, int]) -> tuple[float, float, float, float]:
-        """The box as matplotlib places axes: left, bottom, width, height in fractions of the sheet."""
-        return self.left / sheet[0], self.bottom / sheet[1], self.width / sheet[0], self.height / sheet[1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from regionplot import ConfigError, read_config
-from regionplot.drawing.layout import Box, Layout
+from regionplot.layout import Layout
+from regionplot.models import Box
 
 
 def layout_of(width: int, height: int, dpi: float = 100, colorbar: bool = True) -> Layout:

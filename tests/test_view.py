@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regionplot import Extent, Region, RegionError
-from regionplot.drawing.layout import Box
-from regionplot.drawing.view import View
+from regionplot.models import Box
 from regionplot.projections import parse_crs
+from regionplot.view import View
 
 LONLAT, ALBERS = parse_crs("EPSG:4326"), parse_crs("EPSG:5070")
 BOX = Box(20, 50, 400, 300)
