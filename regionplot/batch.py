@@ -55,7 +55,10 @@ class RenderTask:
         assert self._renderer is not None, "prepare() comes first"
         picture = self._renderer.draw(job.region)
         text = {"Title": picture.title, "Software": "regionplot"}
-        size = output.write_png(job.target, picture.pixels, self.run, text)
+        compression = self.config.output.png_compression
+        size = output.write_png(
+            job.target, picture.image, self.run, text, palette=picture.palette, compression=compression
+        )
         return Drawn(job.target, size, picture.no_data)
 
 

@@ -29,6 +29,7 @@ class Layout:
     """Height of the title's middle, in pixels from the bottom."""
     title_points: float
     label_points: float
+    neatline_pixels: int
 
     @property
     def inches(self) -> tuple[float, float]:
@@ -66,4 +67,5 @@ class Layout:
             title_baseline=panel.top + title // 2,
             title_points=14 * factor,
             label_points=9 * factor,
+            neatline_pixels=max(1, pixels(0.8)),
         )

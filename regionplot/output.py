@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 _LONGEST_NAME = 200
 _HASH_LENGTH = 8
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
-_COMPRESSION = 4
-"""zlib's level: most of the size of level 6 for two thirds of its time."""
 
 
 def file_name(template: str, fields: Mapping[str, str]) -> str:
@@ -92,19 +90,31 @@ def new_run() -> str:
     return f"{os.getpid()}-{secrets.token_hex(4)}"
 
 
-def write_png(target: Path, pixels: NDArray[np.uint8], run: str, text: Mapping[str, str]) -> int:
+def write_png(
+    target: Path,
+    pixels: NDArray[np.uint8],
+    run: str,
+    text: Mapping[str, str],
+    *,
+    palette: NDArray[np.uint8] | None = None,
+    compression: int = 6,
+) -> int:
     """Write an image: into a temporary file beside the target, read back, then put in its place.
 
     Parameters
     ----------
     target : Path
         The image; a reader sees the old one or the new one, never a part.
-    pixels : ndarray, shape (height, width, 3)
-        RGB.
+    pixels : ndarray, shape (height, width, 3) or (height, width)
+        RGB, or rows of `palette`.
     run : str
         What `new_run` gives.
     text : Mapping
         PNG text chunks.
+    palette : ndarray, shape (n, 3), optional
+        RGB, at most 256 colours.
+    compression : int
+        zlib's level, 0 to 9.
 
     Returns
     -------
@@ -119,7 +129,7 @@ def write_png(target: Path, pixels: NDArray[np.uint8], run: str, text: Mapping[s
     temporary = target.with_name(f".{target.name}.{run}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _encode(temporary, pixels, text)
+        _encode(temporary, pixels, text, palette, compression)
         size = temporary.stat().st_size
         temporary.replace(target)
     except (OSError, SyntaxError) as error:  # Pillow calls a broken file a syntax error
@@ -131,15 +141,20 @@ def write_png(target: Path, pixels: NDArray[np.uint8], run: str, text: Mapping[s
     return size
 
 
-def _encode(path: Path, pixels: NDArray[Any], text: Mapping[str, str]) -> None:
-    from PIL import Image, PngImagePlugin  # noqa: PLC0415 (the parent does not need it)
+def _encode(
+    path: Path, pixels: NDArray[Any], text: Mapping[str, str], palette: NDArray[Any] | None, compression: int
+) -> None:
+    from PIL import Image, PngImagePlugin  # noqa: PLC0415 (only who writes maps needs it)
 
     chunks = PngImagePlugin.PngInfo()
     for key, value in text.items():
         chunks.add_itxt(key, value) if not value.isascii() else chunks.add_text(key, value)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
-        Image.fromarray(pixels).save(file, "PNG", compress_level=_COMPRESSION, pnginfo=chunks)
+        image = Image.fromarray(pixels)
+        if palette is not None:
+            image.putpalette(palette.tobytes())
+        image.save(file, "PNG", compress_level=compression, pnginfo=chunks)
     with Image.open(path) as written:
         written.verify()
 

@@ -114,12 +114,24 @@ def _index(position: Floats, length: int) -> Indices:
 def _gather_axes(values: NDArray[Any], rows: Indices, columns: Indices) -> NDArray[Any]:
     """`values[rows][:, columns]`, with NaN where an index is -1."""
     dtype = _floating(values.dtype)
-    result = np.full((rows.size, columns.size), np.nan, dtype)
     rows_in, columns_in = np.flatnonzero(rows >= 0), np.flatnonzero(columns >= 0)
-    if rows_in.size and columns_in.size:
-        picked = values[rows[rows_in]].take(columns[columns_in], axis=1)
-        result[np.ix_(rows_in, columns_in)] = picked
+    picked = _take(values, rows[rows_in], columns[columns_in]).astype(dtype, copy=False)
+    if picked.shape == (rows.size, columns.size):
+        return picked
+    result = np.full((rows.size, columns.size), np.nan, dtype)
+    result[np.ix_(rows_in, columns_in)] = picked
     return result
+
+
+def _take(values: NDArray[Any], rows: Indices, columns: Indices) -> NDArray[Any]:
+    """`values[rows][:, columns]`, through the smaller of the two arrays that can stand between."""
+    if not rows.size or not columns.size:
+        return np.empty((rows.size, columns.size), values.dtype)
+    top, left = rows.min(), columns.min()
+    part = values[top : rows.max() + 1, left : columns.max() + 1]
+    if part.shape[0] < rows.size:
+        return np.asarray(np.take(np.take(part, columns - left, axis=1), rows - top, axis=0))
+    return np.asarray(np.take(part[rows - top], columns - left, axis=1))
 
 
 def _gather_points(values: NDArray[Any], row: Floats, column: Floats) -> tuple[NDArray[Any], NDArray[np.bool_]]:

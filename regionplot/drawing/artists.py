@@ -26,6 +26,7 @@ from regionplot.features import FeatureLayer
 from regionplot.layout import Layout
 from regionplot.models import Box, PixelGrid
 
+_POINTS_PER_INCH = 72
 INK = "#222222"
 _SMALLEST_TITLE = 0.6
 """A long title shrinks to this part of its size; beyond that it is cut."""
@@ -53,7 +54,7 @@ def add_colorbar(figure: Figure, layout: Layout, scale: ColorScale, label: str) 
         extendfrac=0.015,
         ticks=scale.levels,
     )
-    bar.outline.set_linewidth(0.6)
+    bar.outline.set(edgecolor=INK, linewidth=_whole_pixels(layout), antialiased=False)
     axes.tick_params(labelsize=layout.label_points, width=0.6, length=3, pad=2, colors=INK, which="major")
     axes.tick_params(width=0.4, length=1.5, which="minor")
     bar.set_label(label, fontsize=layout.label_points, color=INK, labelpad=2, parse_math=False)
@@ -91,10 +92,16 @@ def colorbar_label(long_name: str, units: str) -> str:
     return f"{long_name} ({shown})" if shown else long_name
 
 
-def neatline(box: Box) -> Rectangle:
-    """The line around the panel, drawn over all that is in it."""
-    style: dict[str, Any] = {"facecolor": "none", "edgecolor": INK, "linewidth": 0.8, "snap": True}
+def neatline(box: Box, layout: Layout) -> Rectangle:
+    """The line around the panel, drawn over all that is in it; of whole pixels, so that it has no soft edge."""
+    style: dict[str, Any] = {"facecolor": "none", "edgecolor": INK, "antialiased": False}
+    style["linewidth"] = _whole_pixels(layout)
     return Rectangle((box.left, box.bottom), box.width, box.height, transform=IdentityTransform(), **style)
+
+
+def _whole_pixels(layout: Layout) -> float:
+    """The width of the frame's lines, in points."""
+    return layout.neatline_pixels * _POINTS_PER_INCH / layout.dpi
 
 
 def layer_artists(layer: FeatureLayer, panel: PixelGrid, axes: Axes) -> Iterator[Artist]:

@@ -73,10 +73,10 @@ class ColorScale:
         ]
         return cls(norm, cmap, levels, extend, _palette(cmap, config.map.background))
 
-    def rgba(self, values: NDArray[Any]) -> NDArray[np.uint8]:
-        """The opaque colour of each value, shape (height, width, 4)."""
+    def rgba(self, indices: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.uint8]:
+        """The opaque colours of some rows of the palette, shape (height, width, 4)."""
         packed = self.palette.view(np.uint32).ravel()
-        return packed.take(self.indices(values)).view(np.uint8).reshape(*values.shape, 4)
+        return packed.take(indices).view(np.uint8).reshape(*indices.shape, 4)
 
     def indices(self, values: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
         """The palette's row for each value.
@@ -88,7 +88,7 @@ class ColorScale:
         """
         missing = np.isnan(values)
         index = self._classes(values) if self.levels is not None else self._steps(values)
-        index[missing] = len(self.palette) - 1
+        np.putmask(index, missing, len(self.palette) - 1)
         return index
 
     def _classes(self, values: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:

@@ -4,32 +4,44 @@
 
     background (page, colour bar) ─► copy ─► raster into the panel ─► lines ─► neatline, title ─► pixels
 
-It is what `plot_region` and `savefig` do, less what is the same each time; a test holds the two to equal pixels.
+It is what `plot_region` and `savefig` do, less what is the same each time; a test holds the two to equal pixels. Where
+a palette can hold the map's colours, `_PalettePainter` puts it together from bytes; a test bounds the difference.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import NDArray
 
 from regionplot.drawing import artists
+from regionplot.drawing.palette import ShadedPalette
 from regionplot.drawing.sheet import Sheet, Style, plain_style
-from regionplot.models import Region
+from regionplot.models import Box, Region
 from regionplot.shared import SharedData
+
+Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Picture:
     """A finished map."""
 
-    pixels: NDArray[np.uint8]
-    """Shape (height, width, 3), RGB."""
+    image: Bytes
+    """Shape (height, width, 3), RGB; or (height, width), rows of `palette`."""
+    palette: Bytes | None
+    """Shape (n, 3), RGB."""
     title: str
     no_data: bool
+
+    @property
+    def pixels(self) -> Bytes:
+        """Shape (height, width, 3), RGB."""
+        return self.image if self.palette is None else self.palette[self.image]
 
 
 class MapRenderer:
@@ -37,17 +49,13 @@ class MapRenderer:
 
     def __init__(self, shared: SharedData) -> None:
         with plain_style():
-            self._style = Style.of(shared)
-            layout = self._style.layout
-            figure = artists.new_figure(layout)
-            artists.add_colorbar(figure, layout, self._style.scale, self._style.label)
-            self._canvas = FigureCanvasAgg(figure)
-            self._canvas.draw()
-            self._renderer = self._canvas.get_renderer()
-            self._buffer: NDArray[Any] = np.asarray(self._renderer.buffer_rgba())
-            self._background = self._buffer.copy()
-            self._figure = figure
-            self._axes = figure.add_axes(layout.panel.fractions(layout.size))
+            style = Style.of(shared)
+            self._style = style
+            self._canvas = _Canvas(style)
+            wanted = shared.config.output.png
+            palette = ShadedPalette.of(shared.config, style.scale) if wanted != "rgb" else None
+            self._in_rgb = _RgbPainter(self._canvas)
+            self._in_palette = _PalettePainter(self._canvas, palette) if palette else None
 
     def draw(self, region: Region) -> Picture:
         """Draw one region.
@@ -61,20 +69,115 @@ class MapRenderer:
         """
         with plain_style():
             sheet = Sheet.of(region, self._style)
-            self._place_axes(sheet)
-            self._paint(sheet)
-        return Picture(self._buffer[..., :3].copy(), sheet.title, sheet.no_data)
+            self._canvas.show(sheet)
+            painter: _Painter = self._in_palette if self._in_palette and not sheet.no_data else self._in_rgb
+            return painter.paint(sheet)
 
-    def _place_axes(self, sheet: Sheet) -> None:
-        extent, layout = sheet.view.panel.extent, self._style.layout
-        self._axes.set_position(sheet.view.box.fractions(layout.size))
-        self._axes.set_xlim(extent.xmin, extent.xmax)
-        self._axes.set_ylim(extent.ymin, extent.ymax)
 
-    def _paint(self, sheet: Sheet) -> None:
-        np.copyto(self._buffer, self._background)
-        box, height = sheet.view.box, self._style.layout.size[1]
-        self._buffer[height - box.top : height - box.bottom, box.left : box.right] = sheet.image
-        for artist in sheet.artists_above(self._axes, self._renderer):
-            artist.set_figure(self._figure)
-            artist.draw(self._renderer)
+class _Canvas:
+    """A sheet with its frame drawn, and axes for the panel."""
+
+    def __init__(self, style: Style) -> None:
+        self.layout = style.layout
+        self.figure = artists.new_figure(style.layout)
+        artists.add_colorbar(self.figure, style.layout, style.scale, style.label)
+        canvas = FigureCanvasAgg(self.figure)
+        canvas.draw()
+        self.renderer = canvas.get_renderer()
+        self.buffer: Bytes = np.asarray(self.renderer.buffer_rgba())
+        """Shape (height, width, 4): what artists draw onto."""
+        self.background = self.buffer.copy()
+        self.axes = self.figure.add_axes(style.layout.panel.fractions(style.layout.size))
+
+    def show(self, sheet: Sheet) -> None:
+        """Have the axes stand for a sheet's panel."""
+        extent = sheet.view.panel.extent
+        self.axes.set_position(sheet.view.box.fractions(self.layout.size))
+        self.axes.set_xlim(extent.xmin, extent.xmax)
+        self.axes.set_ylim(extent.ymin, extent.ymax)
+
+    def slices(self, box: Box) -> tuple[slice, slice]:
+        """The rows and columns of the buffer that a box covers."""
+        height = self.layout.size[1]
+        return slice(height - box.top, height - box.bottom), slice(box.left, box.right)
+
+    def draw(self, artist: Artist) -> None:
+        """Draw one artist onto the buffer."""
+        artist.set_figure(self.figure)
+        artist.draw(self.renderer)
+
+
+class _Painter(Protocol):
+    """A way from a sheet to a picture."""
+
+    def paint(self, sheet: Sheet) -> Picture:
+        """Make the picture."""
+        ...
+
+
+@dataclass(frozen=True)
+class _RgbPainter:
+    """Any map, in full colour."""
+
+    canvas: _Canvas
+
+    def paint(self, sheet: Sheet) -> Picture:
+        """See `_Painter`."""
+        canvas = self.canvas
+        np.copyto(canvas.buffer, canvas.background)
+        canvas.buffer[canvas.slices(sheet.view.box)] = sheet.image
+        for artist in sheet.artists_above(canvas.axes, canvas.renderer):
+            canvas.draw(artist)
+        return Picture(canvas.buffer[..., :3].copy(), None, sheet.title, sheet.no_data)
+
+
+class _PalettePainter:
+    """A map whose colours are classes and shades of one ink."""
+
+    def __init__(self, canvas: _Canvas, palette: ShadedPalette) -> None:
+        self._canvas = canvas
+        self._layout = canvas.layout
+        self._palette = palette
+        self._background = palette.nearest(canvas.background[..., :3])
+        self._neatlines: dict[Box, tuple[NDArray[np.intp], Bytes]] = {}
+
+    def paint(self, sheet: Sheet) -> Picture:
+        """See `_Painter`."""
+        canvas, palette = self._canvas, self._palette
+        panel = canvas.slices(sheet.view.box)
+        image = self._background.copy()
+        canvas.buffer.fill(255)
+        for artist in sheet.layer_artists(canvas.axes):
+            canvas.draw(artist)
+        image[panel] = sheet.indices
+        inked = _inked(canvas.buffer[panel])
+        image[panel][inked] = palette.shaded[sheet.indices[inked], canvas.buffer[panel][inked][:, palette.channel]]
+        self._draw_frame(sheet, image)
+        return Picture(image, palette.colors, sheet.title, sheet.no_data)
+
+    def _draw_frame(self, sheet: Sheet, image: Bytes) -> None:
+        """The title above the panel, and the neatline over its edge."""
+        canvas, box = self._canvas, sheet.view.box
+        above = slice(0, image.shape[0] - box.top)
+        canvas.buffer[above].fill(255)
+        canvas.draw(sheet.title_artist(canvas.renderer))
+        inked = _inked(canvas.buffer[above])
+        image[above][inked] = self._palette.framed[canvas.buffer[above][inked][:, 0]]
+        pixels, rows = self._neatline(box)
+        image.ravel()[pixels] = rows
+
+    def _neatline(self, box: Box) -> tuple[NDArray[np.intp], Bytes]:
+        """The pixels of a box's neatline and their rows of the palette."""
+        if box not in self._neatlines:
+            self._canvas.buffer.fill(255)
+            self._canvas.draw(artists.neatline(box, self._layout))
+            grey = self._canvas.buffer[..., 0].ravel()
+            pixels = np.flatnonzero(grey != 255)
+            self._neatlines[box] = pixels, self._palette.framed[grey[pixels]]
+        return self._neatlines[box]
+
+
+def _inked(pixels: Bytes) -> tuple[NDArray[np.intp], ...]:
+    """The rows and columns of the pixels that are not white."""
+    packed = pixels.view(np.uint32)[..., 0]
+    return np.nonzero(packed != np.uint32(0xFFFFFFFF))

@@ -32,9 +32,22 @@ NO_DATA = "no data"
 @contextmanager
 def plain_style() -> Iterator[None]:
     """Matplotlib's own defaults for the time of drawing, whatever the host program or a matplotlibrc says."""
-    defaults = {key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith("backend")}
-    with matplotlib.rc_context(defaults):
+    changed = _changed_parameters()
+    if not changed:
         yield
+        return
+    with matplotlib.rc_context(changed):
+        yield
+
+
+def _changed_parameters() -> Any:
+    """The defaults of the parameters that are not at their defaults; mostly none, and then nothing needs to be done."""
+    current = dict(dict.items(matplotlib.rcParams))  # the methods of rcParams itself check each key, slowly
+    return {
+        key: value
+        for key, value in dict.items(matplotlib.rcParamsDefault)
+        if current[key] != value and not key.startswith("backend")
+    }
 
 
 @dataclass(frozen=True)
@@ -71,8 +84,8 @@ class Sheet:
     style: Style
     region: Region
     view: View
-    image: NDArray[np.uint8]
-    """The panel's colours, shape (height, width, 4), opaque, row 0 in the north."""
+    indices: NDArray[np.unsignedinteger[Any]]
+    """The panel's colours as rows of the scale's palette, shape (height, width), row 0 in the north."""
     no_data: bool
     """Nothing but nodata within the region's limits."""
 
@@ -96,7 +109,12 @@ class Sheet:
                 f"the region ({region.extent}) does not overlap the raster ({_raster_extent(shared, region)})"
             )
         empty = not np.isfinite(view.asked_pixels(sampled.values)).any()
-        return cls(style, region, view, style.scale.rgba(sampled.values), empty)
+        return cls(style, region, view, style.scale.indices(sampled.values), empty)
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """The panel's colours, shape (height, width, 4), opaque."""
+        return self.style.scale.rgba(self.indices)
 
     @property
     def title(self) -> str:
@@ -110,13 +128,20 @@ class Sheet:
 
     def artists_above(self, axes: Axes, renderer: RendererAgg) -> Iterator[Artist]:
         """All that is drawn over the raster, from the lowest to the topmost."""
-        layout, box = self.style.layout, self.view.box
+        yield from self.layer_artists(axes)
+        if self.no_data:
+            yield artists.note_text(NO_DATA, self.style.layout, self.view.box)
+        yield artists.neatline(self.view.box, self.style.layout)
+        yield self.title_artist(renderer)
+
+    def layer_artists(self, axes: Axes) -> Iterator[Artist]:
+        """The vector layers, from the lowest to the topmost."""
         for layer in self.style.shared.features:
             yield from artists.layer_artists(layer, self.view.panel, axes)
-        if self.no_data:
-            yield artists.note_text(NO_DATA, layout, box)
-        yield artists.neatline(box)
-        yield artists.title_text(self.title, layout, renderer)
+
+    def title_artist(self, renderer: RendererAgg) -> Artist:
+        """The title above the panel."""
+        return artists.title_text(self.title, self.style.layout, renderer)
 
 
 def title_fields(region: Region, description: Mapping[str, object]) -> dict[str, Any]:

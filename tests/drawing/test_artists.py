@@ -142,6 +142,6 @@ def test_there_is_no_bar_unless_it_is_asked_for(canvas) -> None:
 
 
 def test_the_neatline_goes_around_the_panel_and_the_note_in_its_middle() -> None:
-    around = artists.neatline(Box(10, 20, 100, 50))
+    around = artists.neatline(Box(10, 20, 100, 50), LAYOUT)
     assert around.get_bbox().bounds == (10, 20, 100, 50)
     assert artists.note_text("no data", LAYOUT, Box(10, 20, 100, 50)).get_position() == (60, 45)

@@ -44,7 +44,8 @@ def load_small(load):
 
     def small(**sections: Any) -> SharedData:
         raster = {"path": "sample:relief", **sections.pop("raster", {})}
-        return load(raster=raster, map={"size": [700, 450], **sections.pop("map", {})}, **sections)
+        output = {"png": "rgb", **sections.pop("output", {})}
+        return load(raster=raster, map={"size": [700, 450], **sections.pop("map", {})}, output=output, **sections)
 
     return small
 
@@ -112,3 +113,52 @@ def test_both_refuse_the_same_regions(load_small, draw) -> None:
         draw(shared, Region("europe", Extent(10, 20, 40, 50)))
     with pytest.raises(RegionError, match="there is no field 'state'"):
         draw(shared, CAROLINA)
+
+
+INK = "#203040"
+PALETTES: dict[str, dict[str, Any]] = {
+    "levels": {"colors": {"levels": [-5000, -100, 0, 100, 500, 1000], "under": "navy"}},
+    "no lines": {"colors": {"levels": [0, 1000]}, "features": []},
+    "no bar": {"colors": {"levels": [0, 500, 1000, 2000], "colorbar": False}, "map": {"background": "#f4e0c0"}},
+    "exact": {"colors": {"levels": [0, 500, 1000, 2000]}, "map": {"fit": "exact", "size": [701, 450]}},
+    "18 classes": {"colors": {"levels": [*range(-1800, 1800, 200)], "colormap": "terrain"}},
+    "an ink": {
+        "colors": {"levels": [0, 500, 1000]},
+        "features": [{"path": "sample:states", "edgecolor": INK, "linewidth": 2, "facecolor": f"{INK}30"}],
+    },
+}
+
+
+@pytest.mark.parametrize("style", PALETTES.values(), ids=PALETTES)
+def test_a_palette_keeps_class_colours_exact_and_all_others_near(load_small, style: dict[str, Any]) -> None:
+    """No channel is off by more than 16 of 255, and no pixel that shows a class and nothing else is off at all."""
+    style = {"features": [{"path": "sample:states"}], **style}
+    full = MapRenderer(load_small(**style))
+    small = MapRenderer(load_small(**style, output={"png": "palette"}))
+    for region in (CAROLINA, ALASKA):
+        expected, found = full.draw(region), small.draw(region)
+        assert expected.palette is None
+        assert found.palette is not None
+        assert len(found.palette) <= 256
+        off = np.abs(expected.pixels.astype(int) - found.pixels.astype(int)).max(axis=2)
+        assert off.max() <= 16
+        classes = {tuple(color) for color in full._style.scale.palette[:, :3]}
+        pure = np.array([tuple(pixel) in classes for pixel in expected.pixels.reshape(-1, 3)])
+        assert pure.mean() > 0.2
+        assert not off.ravel()[pure].any()
+
+
+@pytest.mark.parametrize(
+    "style",
+    [
+        {},
+        {"colors": {"levels": [*range(-2000, 2000, 100)]}},
+        {"colors": {"levels": [0, 1000]}, "features": [*LAYERS, {"path": "sample:countries", "edgecolor": "red"}]},
+        {"colors": {"levels": [0, 1000]}, "features": [{"path": "sample:states", "edgecolor": "white"}]},
+    ],
+    ids=["continuous", "too many classes", "two inks", "a light ink"],
+)
+def test_what_a_palette_cannot_hold_is_drawn_in_full_colour(load_small, style: dict[str, Any]) -> None:
+    picture = MapRenderer(load_small(**style, output={"png": "auto"})).draw(CAROLINA)
+    assert picture.palette is None
+    assert picture.image.shape == (450, 700, 3)
