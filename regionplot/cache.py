@@ -12,6 +12,7 @@ import os
 import secrets
 import zipfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class ArrayCache:
         """The arrays kept under a key; None if there are none, or they are damaged."""
         path = self._path(key)
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
             os.utime(path)
         except FileNotFoundError:
@@ -62,7 +63,8 @@ class ArrayCache:
         except OSError as error:
             logger.debug("cache entry %s cannot be written: %s", path, error)
         finally:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}{_SUFFIX}"

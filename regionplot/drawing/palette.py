@@ -29,6 +29,7 @@ _FRAME_SHADES = 16
 _FEWEST_SHADES = 8
 """Fewer shades of a class towards the ink would show."""
 _WHITE = 255
+_PACKED_WHITE = np.uint32(0xFFFFFFFF)
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]
@@ -78,11 +79,16 @@ class ShadedPalette:
         return cls(table, shaded.astype(np.uint8), framed.astype(np.uint8), channel)
 
     def nearest(self, pixels: Bytes) -> Bytes:
-        """The rows nearest to some colours, shape (..., 3); slow, for what is drawn once."""
-        found, inverse = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
-        distances = ((found[:, None].astype(int) - self.colors[None].astype(int)) ** 2).sum(axis=2)
-        rows: Bytes = distances.argmin(axis=1).astype(np.uint8)
-        return rows[inverse].reshape(pixels.shape[:-1])
+        """The rows nearest to the colours of a frame, shape (height, width, 4), most of which is white."""
+        packed = pixels.view(np.uint32)[..., 0]
+        drawn = packed != _PACKED_WHITE
+        found, inverse = np.unique(np.append(packed[drawn], _PACKED_WHITE), return_inverse=True)
+        colors_found = found.view(np.uint8).reshape(-1, 4)[:, :3].astype(int)
+        distances = ((colors_found[:, None] - self.colors[None].astype(int)) ** 2).sum(axis=2)
+        rows = distances.argmin(axis=1).astype(np.uint8)[inverse]
+        image = np.full(packed.shape, rows[-1])
+        image[drawn] = rows[:-1]
+        return image
 
 
 def _inks(config: Config) -> Iterator[tuple[float, ...]]:

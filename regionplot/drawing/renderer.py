@@ -138,7 +138,7 @@ class _PalettePainter:
         self._canvas = canvas
         self._layout = canvas.layout
         self._palette = palette
-        self._background = palette.nearest(canvas.background[..., :3])
+        self._background = palette.nearest(canvas.background)
         self._neatlines: dict[Box, tuple[NDArray[np.intp], Bytes]] = {}
 
     def paint(self, sheet: Sheet) -> Picture:

@@ -110,7 +110,6 @@ class ProcessExecutor:
             yield from _Supervisor(self, task).run(jobs)
             return
         prepare(task)
-        gc.collect()
         gc.freeze()  # what the parent holds now is not traversed in children, so its pages stay shared
         try:
             yield from _Supervisor(self, task).run(jobs)

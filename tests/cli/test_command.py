@@ -259,12 +259,9 @@ def test_nohup_is_respected(start, long_run):
 
 def test_signal_before_the_run_has_its_exit_code_too(monkeypatch, capsys):
     monkeypatch.setattr(commands, "_set_up_logging", lambda **_: signal.raise_signal(signal.SIGTERM))
-    monkeypatch.setattr(commands, "_THREAD_VARIABLES", ())
     monkeypatch.setattr(sys, "argv", ["regionplot", "regions.csv"])
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit) as ended:
-        commands.main()
-    assert ended.value.code == 143
+    assert commands.run() == 143
     assert signal.getsignal(signal.SIGTERM) is before
     assert "Traceback" not in capsys.readouterr().err
 

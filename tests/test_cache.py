@@ -1,0 +1,100 @@
+"""Projected vectors are kept for the next run, and never trusted blindly."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+import shapely
+
+from regionplot.cache import ArrayCache, digest
+from regionplot.config import FeatureSettings
+from regionplot.features import load_layer
+from regionplot.projections import parse_crs
+from regionplot.sample import locate
+
+ALBERS = parse_crs("EPSG:5070")
+ARRAYS = {"points": np.arange(12.0).reshape(6, 2), "offsets": np.array([0, 2, 6])}
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return ArrayCache(tmp_path / "cache")
+
+
+def test_what_is_written_is_read_again(cache):
+    assert cache.read("a") is None
+    cache.write("a", ARRAYS)
+    found = cache.read("a")
+    assert found.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        np.testing.assert_array_equal(found[name], array)
+    assert [path.name for path in cache.folder.iterdir()] == ["a.npz"]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not an archive", b"\x80\x04\x95 a pickle"])
+def test_a_damaged_entry_is_no_entry(cache, content):
+    cache.write("a", ARRAYS)
+    (cache.folder / "a.npz").write_bytes(content)
+    assert cache.read("a") is None
+
+
+def test_a_cut_entry_is_no_entry(cache):
+    cache.write("a", ARRAYS)
+    path = cache.folder / "a.npz"
+    path.write_bytes(path.read_bytes()[:-40])
+    assert cache.read("a") is None
+
+
+def test_a_folder_that_cannot_be_made_is_no_error(tmp_path):
+    (tmp_path / "file").touch()
+    cache = ArrayCache(tmp_path / "file" / "cache")
+    cache.write("a", ARRAYS)
+    assert cache.read("a") is None
+
+
+def test_the_least_recently_used_entries_go(tmp_path):
+    cache = ArrayCache(tmp_path, max_bytes=4000)
+    for number, key in enumerate("abc"):
+        cache.write(key, {"x": np.zeros(100)})
+        os.utime(tmp_path / f"{key}.npz", (number, number))
+    assert cache.read("a") is not None  # a is used, and so b is the oldest
+    cache.write("d", {"x": np.zeros(100)})
+    assert {path.stem for path in tmp_path.iterdir()} == {"a", "c", "d"}
+
+
+def test_a_digest_tells_contents_from_each_other(tmp_path):
+    one, other = tmp_path / "one.shp", tmp_path / "other.shp"
+    one.write_bytes(b"1")
+    other.write_bytes(b"2")
+    keys = [digest(["a"], [one]), digest(["a"], [other]), digest(["b"], [one]), digest(["a", ""], [one])]
+    assert len(set(keys)) == 4
+    assert digest(["a"], [one]) == keys[0]
+
+
+@pytest.mark.parametrize("facecolor", ["none", "red"])
+def test_a_cached_layer_is_the_projected_one(cache, facecolor, monkeypatch):
+    settings = FeatureSettings(path=locate("countries"), facecolor=facecolor)
+    fresh = load_layer(settings, ALBERS, cache)
+    monkeypatch.setattr("regionplot.features._read", lambda _: pytest.fail("the file is read again"))
+    cached = load_layer(settings, ALBERS, cache)
+    for kind in ("lines", "polygons", "points"):
+        np.testing.assert_array_equal(
+            shapely.to_wkb(getattr(fresh, kind)), shapely.to_wkb(getattr(cached, kind)), err_msg=kind
+        )
+    assert bool(cached.polygons.size) == (facecolor != "none")
+
+
+def test_points_come_back_from_the_cache(cache, write_vector):
+    settings = FeatureSettings(path=write_vector([shapely.Point(-90, 40), shapely.Point(-80, 30)]))
+    fresh, cached = load_layer(settings, ALBERS, cache), load_layer(settings, ALBERS, cache)
+    np.testing.assert_array_equal(shapely.get_coordinates(fresh.points), shapely.get_coordinates(cached.points))
+    assert cached.points.size == 2
+
+
+def test_a_changed_file_is_read_again(cache, write_vector):
+    path = write_vector([shapely.Point(-90, 40)])
+    assert load_layer(FeatureSettings(path=path), ALBERS, cache).points.size == 1
+    path = write_vector([shapely.Point(-90, 40), shapely.Point(-80, 30)])
+    assert load_layer(FeatureSettings(path=path), ALBERS, cache).points.size == 2

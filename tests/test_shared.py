@@ -1,0 +1,111 @@
+"""No more is loaded than the regions need; beyond the budget each map reads its own cells; maps stay the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from rasterio.enums import Resampling
+
+from regionplot import Extent, NoOverlapError, Region
+from regionplot.drawing import MapRenderer
+from regionplot.grid import Window
+from regionplot.raster import inspect_raster
+from regionplot.shared import SharedData, plan_load
+
+SHEET = {"size": [320, 240]}
+REGIONS = [
+    Region("small", Extent(-101, -99, 39, 40)),
+    Region("edge", Extent(-121, -117, 44, 47)),
+    Region("wide", Extent(-119, -81, 31, 49)),
+]
+WORLD_REGIONS = [Region("seam", Extent(170, 200, 40, 60)), Region("other turn", Extent(300, 330, -20, 10))]
+
+
+@pytest.fixture
+def large(write_raster):
+    """A smooth grid of 40 x 20 degrees with a hole in it, in tiles and with overviews."""
+    rows, columns = np.mgrid[0:1000, 0:2000]
+    values = (1000 * np.sin(columns / 300) * np.cos(rows / 200)).astype(np.float32)
+    values[:100, :100] = -9999
+    path = write_raster(values, Affine(0.02, 0, -120, 0, -0.02, 50), nodata=-9999)
+    with rasterio.open(path, "r+") as file:
+        file.build_overviews([2, 4, 8], Resampling.nearest)
+    return path
+
+
+@pytest.fixture
+def configured(make_config):
+    def config(path, *, memory=1000, projection="raster", resampling="nearest"):
+        return make_config(
+            raster={"path": path, "resampling": resampling},
+            map={**SHEET, "projection": projection},
+            colors={"levels": [-1000, -500, 0, 500, 1000]},
+            run={"memory": memory},
+        )
+
+    return config
+
+
+@pytest.mark.parametrize("projection", ["raster", "EPSG:5070"])
+@pytest.mark.parametrize("resampling", ["nearest", "bilinear"])
+def test_a_part_gives_the_maps_of_the_whole(configured, large, projection, resampling):
+    config = configured(large, projection=projection, resampling=resampling)
+    for regions in (REGIONS[:1], REGIONS[:2], REGIONS):
+        part, whole = SharedData.load(config, regions), SharedData.load(config)
+        assert part.raster.size < whole.raster.size or regions is REGIONS
+        assert not part.plan.windowed
+        for region in regions:
+            expected = MapRenderer(whole).draw(region).pixels
+            np.testing.assert_array_equal(MapRenderer(part).draw(region).pixels, expected)
+
+
+def test_the_part_lies_where_it_says(configured, large):
+    part = SharedData.load(configured(large), REGIONS[:1])
+    x, y = part.meshgrid
+    np.testing.assert_allclose(part.raster["x"], x[0])
+    np.testing.assert_allclose(part.raster["y"], y[:, 0])
+    with rasterio.open(large) as file:
+        row, column = file.index(float(x[3, 5]), float(y[3, 5]))
+        assert file.read(1)[row, column] == part.raster.data[3, 5]
+    assert part.raster.rio.transform() == part.geometry.affine
+    assert not part.raster.data.flags.writeable
+
+
+@pytest.mark.parametrize("projection", ["raster", "EPSG:5070"])
+def test_cells_beyond_the_budget_are_read_for_each_map(configured, large, projection):
+    """Where the panel is as fine as the grid, the maps are the same; where it is coarser, cells are thinned evenly."""
+    config = configured(large, memory=1, projection=projection)
+    windowed, whole = SharedData.load(config, REGIONS), SharedData.load(configured(large, projection=projection))
+    assert windowed.plan.windowed
+    assert windowed.raster.size <= 1_000_000
+    for region, same in zip(REGIONS, (1.0, 1.0, 0.97), strict=True):
+        found, expected = (MapRenderer(data).draw(region).pixels for data in (windowed, whole))
+        assert (found == expected).all(axis=2).mean() >= same, region.name
+    with pytest.raises(NoOverlapError):
+        MapRenderer(windowed).draw(Region("away", Extent(10, 20, 40, 50)))
+
+
+@pytest.mark.parametrize("west", [-180, 0])
+@pytest.mark.parametrize("memory", [1, 1000])
+def test_a_grid_around_the_world_has_no_seam(configured, write_raster, west, memory):
+    longitude = np.mod(west + 0.0625 + 0.125 * np.arange(2880), 360)
+    values = np.broadcast_to(np.where(longitude > 185, 800, -800), (1440, 2880)).astype(np.float32)
+    config = configured(write_raster(values, Affine(0.125, 0, west, 0, -0.125, 90)), memory=memory)
+    data = SharedData.load(config, WORLD_REGIONS)
+    assert data.plan.windowed == (memory == 1)
+    expected = MapRenderer(SharedData.load(configured(config.raster.path))).draw(WORLD_REGIONS[0])
+    found = MapRenderer(data).draw(WORLD_REGIONS[0])
+    np.testing.assert_array_equal(found.pixels, expected.pixels)
+    panel = found.pixels[100:150, 40:280]
+    assert (panel[:, 0] != panel[:, -1]).any()
+    assert (np.diff(panel[..., 0].astype(int), axis=1) != 0).sum(axis=1).max() == 1
+
+
+def test_many_regions_are_not_planned_for(configured, large):
+    config = configured(large)
+    info = inspect_raster(config.raster)
+    assert plan_load(config, info, REGIONS[:1]).window != info.geometry.whole
+    assert plan_load(config, info, REGIONS[:1] * 1000).window == info.geometry.whole
+    assert plan_load(config, info, [Region("away", Extent(10, 20, 40, 50))]).window == Window(0, 0, 1000, 2000)
