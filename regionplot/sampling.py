@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, Protocol
 
 import numpy as np
 import pyproj
@@ -71,19 +71,15 @@ def sample(
     Sample
         Of floating type, so that NaN can stand where there is nothing.
     """
-    if geometry.is_axis_aligned and same_crs(crs, geometry.crs):
-        columns, rows = _axes(geometry, panel)
-        sampled = _gather_axes(values, rows, columns)
-        columns_inside, rows_inside = columns >= 0, rows >= 0
-        inside = rows_inside[:, None] & columns_inside
-    else:
-        with np.errstate(invalid="ignore"):  # beyond a projection's edge PROJ answers inf
+    with np.errstate(invalid="ignore"):  # beyond a projection's edge PROJ answers inf
+        if geometry.is_axis_aligned and same_crs(crs, geometry.crs):
+            nearest: _Cells = _AxisCells(*_axes(geometry, panel))
+        else:
             column, row = _positions(geometry, panel, crs)
-            sampled, inside = _gather_points(values, row, geometry.wrapped(column))
-    if resampling != "nearest":
-        with np.errstate(invalid="ignore"):
-            sampled = _warp(values, geometry, panel, crs, resampling)
-    return Sample(sampled, inside)
+            nearest = _PointCells(row, geometry.wrapped(column), values.shape)
+        if resampling == "nearest":
+            return Sample(nearest.gather(values), nearest.inside)
+        return Sample(_warp(values, geometry, panel, crs, resampling), nearest.inside)
 
 
 def pixel_centers(panel: PixelGrid) -> tuple[Floats, Floats]:
@@ -111,16 +107,44 @@ def _index(position: Floats, length: int) -> Indices:
     return np.where((index >= 0) & (index < length), index, -1).astype(np.intp)
 
 
-def _gather_axes(values: NDArray[Any], rows: Indices, columns: Indices) -> NDArray[Any]:
-    """`values[rows][:, columns]`, with NaN where an index is -1."""
-    dtype = _floating(values.dtype)
-    rows_in, columns_in = np.flatnonzero(rows >= 0), np.flatnonzero(columns >= 0)
-    picked = _take(values, rows[rows_in], columns[columns_in]).astype(dtype, copy=False)
-    if picked.shape == (rows.size, columns.size):
-        return picked
-    result = np.full((rows.size, columns.size), np.nan, dtype)
-    result[np.ix_(rows_in, columns_in)] = picked
-    return result
+class _Cells(Protocol):
+    """The cells under the pixels of a panel."""
+
+    @property
+    def inside(self) -> NDArray[np.bool_]:
+        """Where there is one."""
+        ...
+
+    def gather(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Their values; NaN where there is none."""
+        ...
+
+
+@dataclass(frozen=True)
+class _AxisCells:
+    """One column of the grid for each column of the panel, one row for each row; -1 where there is none."""
+
+    columns: Indices
+    rows: Indices
+
+    @property
+    def inside(self) -> NDArray[np.bool_]:
+        """See `_Cells`."""
+        columns, rows = self.columns >= 0, self.rows >= 0
+        if columns.all() and rows.all():  # the usual case, without a byte for each pixel
+            return np.broadcast_to(np.True_, (rows.size, columns.size))
+        return np.asarray(rows[:, None] & columns)
+
+    def gather(self, values: NDArray[Any]) -> NDArray[Any]:
+        """See `_Cells`."""
+        dtype = _floating(values.dtype)
+        rows_in, columns_in = np.flatnonzero(self.rows >= 0), np.flatnonzero(self.columns >= 0)
+        picked = _take(values, self.rows[rows_in], self.columns[columns_in]).astype(dtype, copy=False)
+        if picked.shape == (self.rows.size, self.columns.size):
+            return picked
+        result = np.full((self.rows.size, self.columns.size), np.nan, dtype)
+        result[np.ix_(rows_in, columns_in)] = picked
+        return result
 
 
 def _take(values: NDArray[Any], rows: Indices, columns: Indices) -> NDArray[Any]:
@@ -134,15 +158,30 @@ def _take(values: NDArray[Any], rows: Indices, columns: Indices) -> NDArray[Any]
     return np.asarray(np.take(part[rows - top], columns - left, axis=1))
 
 
-def _gather_points(values: NDArray[Any], row: Floats, column: Floats) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """The value under each (row, column); NaN where it is outside or not finite."""
-    height, width = values.shape
-    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
-    flat = np.where(inside, np.floor(row), 0).astype(np.intp) * width
-    flat += np.where(inside, np.floor(column), 0).astype(np.intp)
-    sampled = values.ravel().take(flat).astype(_floating(values.dtype), copy=False)
-    sampled[~inside] = np.nan
-    return sampled, inside
+@dataclass(frozen=True)
+class _PointCells:
+    """A fractional row and column of the grid for each pixel; not finite, or beyond the grid, where there is none."""
+
+    row: Floats
+    column: Floats
+    shape: tuple[int, ...]
+
+    @cached_property
+    def inside(self) -> NDArray[np.bool_]:
+        """See `_Cells`."""
+        height, width = self.shape
+        return np.asarray((self.row >= 0) & (self.row < height) & (self.column >= 0) & (self.column < width))
+
+    def gather(self, values: NDArray[Any]) -> NDArray[Any]:
+        """See `_Cells`."""
+        inside, width = self.inside, self.shape[1]
+        flat = np.where(inside, self.row, 0).astype(np.intp)
+        flat *= width
+        flat += np.where(inside, self.column, 0).astype(np.intp)
+        sampled = np.asarray(values.ravel().take(flat).astype(_floating(values.dtype), copy=False))
+        if not inside.all():
+            np.putmask(sampled, ~inside, np.nan)
+        return sampled
 
 
 def _floating(dtype: np.dtype[Any]) -> np.dtype[Any]:

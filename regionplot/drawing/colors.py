@@ -94,9 +94,9 @@ class ColorScale:
     def _classes(self, values: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
         """0 below the first level, then the number of levels reached: `levels[i - 1] <= value < levels[i]`."""
         assert self.levels is not None
-        index = np.zeros(values.shape, np.uint8)
+        index, reached = np.zeros(values.shape, np.uint8), np.empty(values.shape, np.bool_)
         for level in self.levels:
-            index += values >= values.dtype.type(level)
+            index += np.greater_equal(values, values.dtype.type(level), out=reached).view(np.uint8)
         return index
 
     def _steps(self, values: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:

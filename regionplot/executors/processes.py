@@ -15,15 +15,11 @@ No thread is started in the parent, nor in a forked worker.
 
 from __future__ import annotations
 
-import ctypes
-import faulthandler
 import gc
 import logging
 import multiprocessing
 import os
 import signal
-import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -32,8 +28,9 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, Generic, TypeVar
 
-from regionplot.errors import ExecutorError, RegionplotError
-from regionplot.executors.base import Task, attempt, failure_of, prepare
+from regionplot.errors import ExecutorError
+from regionplot.executors.base import Task, failure_of, prepare
+from regionplot.executors.worker import work
 from regionplot.models import Failure, Outcome
 
 logger = logging.getLogger(__name__)
@@ -45,7 +42,6 @@ _GRACE = 2.0
 _START_TIMEOUT = 600.0
 """Seconds a worker may take to load what all jobs share."""
 _MOST_STARTS_LOST = 3
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(eq=False)
@@ -151,9 +147,9 @@ class _Supervisor(Generic[J]):
             if self.executor.start_method != "fork":
                 inherited = []
             process = context.Process(  # type: ignore[attr-defined]  # the stubs' base context has no Process
-                target=_work, args=(self.task, theirs, inherited, os.getpid()), daemon=True
+                target=work, args=(self.task, theirs, inherited, os.getpid()), daemon=True
             )
-            process.start()
+            _start(process)
             theirs.close()
             self.crew.append(_Worker(process, ours, time.monotonic() + _START_TIMEOUT))
 
@@ -292,69 +288,16 @@ def _end(process: Any) -> None:
     process.join()
 
 
+def _start(process: Any) -> None:
+    """Start a process; the host's own choice of a start method, if it has made none yet, stays open."""
+    undecided = multiprocessing.get_start_method(allow_none=True) is None
+    process.start()
+    if undecided:  # spawn and forkserver ask for the start method, which decides it
+        multiprocessing.set_start_method(None, force=True)
+
+
 def _say_goodbye(worker: _Worker[Any]) -> None:
     try:
         worker.connection.send(None)
     except OSError:
         worker.process.terminate()
-
-
-def _work(task: Task[J], connection: Connection, inherited: list[Connection], parent: int) -> None:
-    """The life of a worker: prepare, then job after job until it is told to go or its parent is gone."""
-    _settle(inherited, parent)
-    try:
-        prepare(task)
-    except RegionplotError as error:
-        connection.send(("broken", error))
-        return
-    connection.send(("ready", None))
-    try:
-        while (job := connection.recv()) is not None:
-            connection.send(("started", None))
-            outcome = attempt(task, job)
-            _send_outcome(connection, outcome)
-    except (EOFError, OSError):
-        logger.debug("the parent of worker %d is gone", os.getpid())
-
-
-def _send_outcome(connection: Connection, outcome: Outcome[Any]) -> None:
-    try:
-        message = ForkingPickler.dumps(("done", (outcome.value, outcome.failure, outcome.seconds)))
-    except Exception as error:
-        failure = failure_of(TypeError(f"the result cannot be sent to the parent: {error}"))
-        message = ForkingPickler.dumps(("done", (None, failure, outcome.seconds)))
-    connection.send_bytes(message)
-
-
-def _settle(inherited: list[Connection], parent: int) -> None:
-    """What a fresh worker does about signals, its parent and what it inherited."""
-    for connection in inherited:
-        connection.close()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    if sys.stderr is not None and not faulthandler.is_enabled():
-        faulthandler.enable()
-    _die_with(parent, forked=bool(inherited))
-
-
-def _die_with(parent: int, *, forked: bool) -> None:
-    """Have this process end when its parent dies, however it dies.
-
-    On Linux the kernel does that (prctl(2)), but it minds the process that forked this one. Under forkserver that is
-    the server, which lives as long as its workers do; so a process that was not forked by its parent watches it too.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if not forked:
-        threading.Thread(target=_watch_parent, daemon=True).start()
-    elif os.getppid() != parent:  # it died before prctl took effect
-        os._exit(1)
-
-
-def _watch_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)
