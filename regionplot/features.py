@@ -45,6 +45,8 @@ _LONGEST = 0.5
 _STRETCH = 20
 """A projected step so many times longer than it is on the earth is a jump across a seam of the projection."""
 _METRES_PER_DEGREE = 111_320
+_AT_EDGE = 1e-7
+"""Degrees."""
 _PARTS = {".shp": (".shx", ".dbf")}
 _SHAPEFILE_MARK = (9994).to_bytes(4, "big")
 _SIDECARS = frozenset({".shx", ".dbf", ".prj", ".cpg", ".qix"})
@@ -88,11 +90,19 @@ class IndexedGeometries:
         extent = panel.extent.resized(
             panel.extent.width + 2 * _MARGIN * panel.pixel_width, panel.extent.height + 2 * _MARGIN * panel.pixel_height
         )
-        found = [self._clip(extent.shifted(-shift), shift) for shift in _turns(extent, turn)]
+        found = [self._clip(extent.shifted(-shift), shift) for shift in self._turns(extent, turn)]
         clipped = shapely.get_parts(np.concatenate(found))
         tolerance = SIMPLIFY * min(panel.pixel_width, panel.pixel_height)
         simple = shapely.simplify(clipped, tolerance, preserve_topology=False)
         return np.asarray(simple[~shapely.is_empty(simple)], dtype=object)
+
+    def _turns(self, extent: Extent, turn: float) -> list[float]:
+        """The shifts by whole circles that may bring geometries into the extent; at least one, be it of no use."""
+        if not turn:
+            return [0.0]
+        first = int(np.ceil((extent.xmin - self.bounds[:, 2].max()) / turn))
+        last = int(np.floor((extent.xmax - self.bounds[:, 0].min()) / turn))
+        return [turn * number for number in range(first, max(first, last) + 1)]
 
     def _clip(self, extent: Extent, shift: float) -> Geometries:
         box = extent.xmin, extent.ymin, extent.xmax, extent.ymax
@@ -103,15 +113,6 @@ class IndexedGeometries:
         if shift and found.size:
             found = shapely.transform(found, lambda points: np.add(points, (shift, 0.0)))
         return np.asarray(found, dtype=object)
-
-
-def _turns(extent: Extent, turn: float) -> list[float]:
-    """The shifts by whole circles that may bring geometries within ±180 into the extent."""
-    if not turn:
-        return [0.0]
-    first = int(np.floor((extent.xmin + turn / 2) / turn))
-    last = int(np.floor((extent.xmax + turn / 2) / turn))
-    return [turn * number for number in range(first, last + 1)]
 
 
 @dataclass(frozen=True)
@@ -360,7 +361,7 @@ def _first_of_its_kind(starts: Floats, ends: Floats) -> NDArray[np.bool_]:
 
 def _along_world_edge(coordinates: Floats) -> NDArray[np.bool_]:
     """Which steps run along the antimeridian or a pole: there polygons are cut, not bordered."""
-    at_edge = abs(coordinates) >= np.array([180.0, 90.0]) - 1e-7
+    at_edge = abs(abs(coordinates) - np.array([180.0, 90.0])) < _AT_EDGE
     return np.asarray((at_edge[:-1] & at_edge[1:]).any(axis=1))
 
 

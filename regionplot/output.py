@@ -52,7 +52,7 @@ def _slug(text: str) -> str:
     """Letters, digits and a few marks of any script; anything else, separators above all, becomes `_`."""
     composed = unicodedata.normalize("NFC", text).strip()
     kept = "".join(c if c.isalnum() or c in " ._-+,()" or unicodedata.combining(c) else "_" for c in composed)
-    return kept.lstrip(".- ") or "_"
+    return kept.lstrip(". ") if kept.strip(".- ") else "_"
 
 
 def _component(name: str) -> str:
@@ -151,7 +151,8 @@ def _encode(
         chunks.add_itxt(key, value) if not value.isascii() else chunks.add_text(key, value)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
-        image = Image.fromarray(pixels)
+        mode = "RGB" if palette is None else "P"
+        image = Image.frombuffer(mode, (pixels.shape[1], pixels.shape[0]), pixels, "raw", mode, 0, 1)
         if palette is not None:
             image.putpalette(palette.tobytes())
         image.save(file, "PNG", compress_level=compression, pnginfo=chunks)

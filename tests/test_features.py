@@ -251,3 +251,12 @@ def test_real_layers_load_in_any_projection(shared_data_folder: Path, name: str,
     if name in ("us_states_10m.geojson", "countries.shp"):
         middle = Point(*transformer(LONLAT, crs).transform(-90, 42))
         assert shapely.contains(found.polygons_in(panel), middle).sum() == 1
+
+
+def test_longitudes_to_360_are_shown_on_any_turn(write_vector) -> None:
+    path = write_vector([LineString([(250, 30), (260, 40)])])
+    found = layer(path, LONLAT)
+    for west in (-120, 240):
+        panel = PixelGrid(Extent(west, west + 30, 25, 45), 300, 200)
+        (line,) = found.lines_in(panel)
+        assert line.bounds == pytest.approx((west + 10, 30, west + 20, 40))

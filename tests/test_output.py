@@ -30,6 +30,8 @@ PIXELS = np.arange(6 * 4 * 3, dtype=np.uint8).reshape(6, 4, 3)
         ("{name}.png", "/etc/passwd", "_etc_passwd.png"),
         ("{name}.png", "..\\x", "_x.png"),
         ("{name}.png", "-rf", "rf.png"),
+        ("{name}.png", "-", "_.png"),
+        ("at_{name}.png", "-84.5", "at_-84.5.png"),
         ("{name}.png", ".hidden", "hidden.png"),
         ("{name}.png", "", "_.png"),
         ("{name}.png", "CON", "_CON.png"),

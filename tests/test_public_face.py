@@ -95,7 +95,7 @@ def state() -> dict[str, Any]:
         "environment": dict(os.environ),
         "handlers": {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)},
         # CPython itself turns "not set" into the default when it starts a process that is not forked
-        "start method": multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0],
+        "start method": multiprocessing.get_start_method(allow_none=True),
         "folder": os.getcwd(),  # noqa: PTH109
         "numpy": np.geterr(),
     }
