@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from regionplot.raster import FIELDS
 from regionplot.regions import read_regions
 from regionplot.report import NoObserver, Observer, RunReport
 from regionplot.shared import LoadPlan, SharedData, check_inputs, shared_by_children, shared_data
+from regionplot.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from regionplot.drawing import MapRenderer
@@ -53,13 +53,15 @@ class RenderTask:
     def __call__(self, job: Job) -> Drawn:
         """Draw and write one map."""
         assert self._renderer is not None, "prepare() comes first"
-        picture = self._renderer.draw(job.region)
+        watch = Stopwatch()
+        picture = self._renderer.draw(job.region, watch)
         text = {"Title": picture.title, "Software": "regionplot"}
         compression = self.config.output.png_compression
         size = output.write_png(
             job.target, picture.image, self.run, text, palette=picture.palette, compression=compression
         )
-        return Drawn(job.target, size, picture.no_data)
+        watch.lap("write")
+        return Drawn(job.target, size, picture.no_data, watch.seconds)
 
 
 def render_regions(
@@ -99,7 +101,7 @@ def render_regions(
     InputError
         If the raster or a vector file cannot be read.
     """
-    start = time.perf_counter()
+    watch = Stopwatch()
     config = data.config if isinstance(data, SharedData) else data
     chosen = _choose(read_regions(regions) if isinstance(regions, str | Path) else list(regions), only)
     check_config(config, chosen)
@@ -108,6 +110,7 @@ def render_regions(
     settings = config.run
     method = choose_start_method(settings.start_method)
     executor = make_executor(method, settings.workers, len(jobs), settings.timeout, settings.maps_per_worker)
+    watch.lap("check")
     run, outcomes = output.new_run(), dict[Path, Outcome[Job]]()
     with ExitStack() as stack:
         stack.callback(_sweep_unless_all_well, config, run, jobs, outcomes)
@@ -116,13 +119,15 @@ def render_regions(
             plan = stack.enter_context(shared_by_children(shared)).plan
         else:
             plan = check_inputs(config, chosen)
+        watch.lap("load")
         observer = observer or NoObserver()
         observer.started(len(jobs), executor.workers, method)
         for outcome in executor.run(RenderTask(config, run, plan), jobs):
             outcomes[outcome.job.target] = outcome
             observer.finished(outcome)
     ordered = [outcomes[job.target] for job in jobs]
-    return RunReport(ordered, time.perf_counter() - start, method, executor.workers)
+    watch.lap("draw")
+    return RunReport(ordered, sum(watch.seconds.values()), method, executor.workers, watch.seconds)
 
 
 def _sweep_unless_all_well(

@@ -195,3 +195,5 @@ class Drawn:
     """Size of the file."""
     no_data: bool = False
     """The region held nothing but nodata."""
+    stages: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """Seconds by stage."""

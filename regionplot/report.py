@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from regionplot.models import Job, Outcome
@@ -44,6 +44,8 @@ class RunReport:
     """Wall time of the whole run."""
     start_method: str
     workers: int
+    stages: Mapping[str, float] = field(default_factory=dict)
+    """Seconds of the whole run by stage: `check`, `load`, `draw`."""
 
     @property
     def drawn(self) -> list[Outcome[Job]]:

@@ -86,14 +86,16 @@ def cli() -> None:
 )
 @click.option("--only", metavar="PATTERN", multiple=True, help="Only regions whose name matches the glob; repeatable.")
 @click.option("--timeout", metavar="SECONDS", type=float, help="Longest time for one map.")
+@click.option("--no-cache", is_flag=True, help="Project the vectors anew, and do not keep them.")
+@click.option("--profile", is_flag=True, help="Print where the time went, by stage.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Print every map and what is done.")
 def render(regions: Path, config_file: Path | None, only: tuple[str, ...], **options: Any) -> int:
     """Draw the map of every region in the table REGIONS."""
     from regionplot.batch import render_regions  # noqa: PLC0415 (so that --help is quick)
-    from regionplot.cli.display import make_display  # noqa: PLC0415
+    from regionplot.cli.display import make_display, stage_table  # noqa: PLC0415
 
-    quiet, verbose = options.pop("quiet"), options.pop("verbose")
+    quiet, verbose, profile = (options.pop(name) for name in ("quiet", "verbose", "profile"))
     _set_up_logging(verbose=verbose)
     display = make_display(quiet=quiet, verbose=verbose)
     try:
@@ -105,6 +107,8 @@ def render(regions: Path, config_file: Path | None, only: tuple[str, ...], **opt
         display.interrupted(signal.Signals(number).name)
         return 128 + int(number)
     display.summarize(report, config.output.directory)
+    if profile:
+        display.say(stage_table(report))
     return report.exit_code
 
 
@@ -150,6 +154,7 @@ def _overrides(options: dict[str, Any]) -> dict[str, Any]:
             "workers": int(workers) if workers and workers.isdecimal() else workers,
             "start_method": options["start_method"],
             "timeout": options["timeout"],
+            "cache": False if options["no_cache"] else None,
         },
     }
     given = {name: {key: v for key, v in section.items() if v is not None} for name, section in sections.items()}

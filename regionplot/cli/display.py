@@ -6,6 +6,7 @@ No thread refreshes the bar: the workers are forked from this process, and a for
 from __future__ import annotations
 
 import os
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -153,6 +154,18 @@ class _RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         """See rich."""
         return Text(f"{task.speed:.1f} maps/s" if task.speed else "", style="progress.data.speed")
+
+
+def stage_table(report: RunReport) -> str:
+    """Where the time of a run went: the run's own stages, then those of its maps."""
+    lines = [f"{'the run':<12}{'s':>8}"]
+    lines += [f"{stage:<12}{seconds:8.2f}" for stage, seconds in report.stages.items()]
+    maps = [outcome.value.stages for outcome in report.drawn]
+    lines += ["", f"{'a map':<12}{'median ms':>10}{'largest':>9}{'all, s':>8}"]
+    for stage in dict.fromkeys(stage for stages in maps for stage in stages):
+        times = [stages.get(stage, 0.0) for stages in maps]
+        lines.append(f"{stage:<12}{statistics.median(times) * 1e3:10.1f}{max(times) * 1e3:9.1f}{sum(times):8.2f}")
+    return "\n".join(lines)
 
 
 def make_display(*, quiet: bool, verbose: bool) -> Display:

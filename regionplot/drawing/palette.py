@@ -29,7 +29,7 @@ _FRAME_SHADES = 16
 _FEWEST_SHADES = 8
 """Fewer shades of a class towards the ink would show."""
 _WHITE = 255
-_PACKED_WHITE = np.uint32(0xFFFFFFFF)
+PACKED_WHITE = np.uint32(0xFFFFFFFF)
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.floating[Any]]
@@ -81,8 +81,8 @@ class ShadedPalette:
     def nearest(self, pixels: Bytes) -> Bytes:
         """The rows nearest to the colours of a frame, shape (height, width, 4), most of which is white."""
         packed = pixels.view(np.uint32)[..., 0]
-        drawn = packed != _PACKED_WHITE
-        found, inverse = np.unique(np.append(packed[drawn], _PACKED_WHITE), return_inverse=True)
+        drawn = packed != PACKED_WHITE
+        found, inverse = np.unique(np.append(packed[drawn], PACKED_WHITE), return_inverse=True)
         colors_found = found.view(np.uint8).reshape(-1, 4)[:, :3].astype(int)
         distances = ((colors_found[:, None] - self.colors[None].astype(int)) ** 2).sum(axis=2)
         rows = distances.argmin(axis=1).astype(np.uint8)[inverse]

@@ -24,7 +24,8 @@ _ABOVE = 3
 def plot_region(shared: SharedData, region: Region) -> Figure:
     """Draw one region's map as a figure.
 
-    `figure.savefig(path)` gives, pixel for pixel, the map that `render_regions` writes. The first axes of the figure is
+    `figure.savefig(path)` gives, pixel for pixel, the map that `render_regions` writes with `[output] png = "rgb"`; a
+    palette has fewer shades along the edges of lines. The first axes of the figure is
     a `cartopy.mpl.geoaxes.GeoAxes` in the map's CRS; what is drawn on it lies between raster and lines.
 
     Parameters

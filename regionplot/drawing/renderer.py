@@ -19,10 +19,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import NDArray
 
 from regionplot.drawing import artists
-from regionplot.drawing.palette import ShadedPalette
+from regionplot.drawing.palette import PACKED_WHITE, ShadedPalette
 from regionplot.drawing.sheet import Sheet, Style, plain_style
 from regionplot.models import Box, Region
 from regionplot.shared import SharedData
+from regionplot.stopwatch import Stopwatch
 
 Bytes = NDArray[np.uint8]
 
@@ -57,8 +58,15 @@ class MapRenderer:
             self._in_rgb = _RgbPainter(self._canvas)
             self._in_palette = _PalettePainter(self._canvas, palette) if palette else None
 
-    def draw(self, region: Region) -> Picture:
+    def draw(self, region: Region, watch: Stopwatch | None = None) -> Picture:
         """Draw one region.
+
+        Parameters
+        ----------
+        region : Region
+            What to draw.
+        watch : Stopwatch, optional
+            Is given the time of each stage.
 
         Raises
         ------
@@ -67,11 +75,13 @@ class MapRenderer:
         RegionError
             If it cannot be projected, or its row lacks a field of the title.
         """
+        watch = watch or Stopwatch()
         with plain_style():
             sheet = Sheet.of(region, self._style)
             self._canvas.show(sheet)
+            watch.lap("sample")
             painter: _Painter = self._in_palette if self._in_palette and not sheet.no_data else self._in_rgb
-            return painter.paint(sheet)
+            return painter.paint(sheet, watch)
 
 
 class _Canvas:
@@ -110,7 +120,7 @@ class _Canvas:
 class _Painter(Protocol):
     """A way from a sheet to a picture."""
 
-    def paint(self, sheet: Sheet) -> Picture:
+    def paint(self, sheet: Sheet, watch: Stopwatch) -> Picture:
         """Make the picture."""
         ...
 
@@ -121,14 +131,20 @@ class _RgbPainter:
 
     canvas: _Canvas
 
-    def paint(self, sheet: Sheet) -> Picture:
+    def paint(self, sheet: Sheet, watch: Stopwatch) -> Picture:
         """See `_Painter`."""
         canvas = self.canvas
         np.copyto(canvas.buffer, canvas.background)
         canvas.buffer[canvas.slices(sheet.view.box)] = sheet.image
-        for artist in sheet.artists_above(canvas.axes, canvas.renderer):
+        watch.lap("compose")
+        above = list(sheet.artists_above(canvas.axes, canvas.renderer))
+        watch.lap("clip")
+        for artist in above:
             canvas.draw(artist)
-        return Picture(canvas.buffer[..., :3].copy(), None, sheet.title, sheet.no_data)
+        watch.lap("stroke")
+        pixels = canvas.buffer[..., :3].copy()
+        watch.lap("compose")
+        return Picture(pixels, None, sheet.title, sheet.no_data)
 
 
 class _PalettePainter:
@@ -139,20 +155,27 @@ class _PalettePainter:
         self._layout = canvas.layout
         self._palette = palette
         self._background = palette.nearest(canvas.background)
+        self._scratch = np.empty(self._background.size, np.bool_)
         self._neatlines: dict[Box, tuple[NDArray[np.intp], Bytes]] = {}
 
-    def paint(self, sheet: Sheet) -> Picture:
+    def paint(self, sheet: Sheet, watch: Stopwatch) -> Picture:
         """See `_Painter`."""
         canvas, palette = self._canvas, self._palette
         panel = canvas.slices(sheet.view.box)
-        image = self._background.copy()
+        layers = list(sheet.layer_artists(canvas.axes))
+        watch.lap("clip")
         canvas.buffer.fill(255)
-        for artist in sheet.layer_artists(canvas.axes):
+        for artist in layers:
             canvas.draw(artist)
+        watch.lap("stroke")
+        image = self._background.copy()
         image[panel] = sheet.indices
-        inked = _inked(canvas.buffer[panel])
-        image[panel][inked] = palette.shaded[sheet.indices[inked], canvas.buffer[panel][inked][:, palette.channel]]
+        drawn, values = self._inked(panel[0], palette.channel)
+        rows = image[panel[0]].reshape(-1)
+        rows[drawn] = palette.shaded[rows[drawn], values]
+        watch.lap("compose")
         self._draw_frame(sheet, image)
+        watch.lap("title")
         return Picture(image, palette.colors, sheet.title, sheet.no_data)
 
     def _draw_frame(self, sheet: Sheet, image: Bytes) -> None:
@@ -161,10 +184,17 @@ class _PalettePainter:
         above = slice(0, image.shape[0] - box.top)
         canvas.buffer[above].fill(255)
         canvas.draw(sheet.title_artist(canvas.renderer))
-        inked = _inked(canvas.buffer[above])
-        image[above][inked] = self._palette.framed[canvas.buffer[above][inked][:, 0]]
+        drawn, values = self._inked(above, 0)
+        image[above].reshape(-1)[drawn] = self._palette.framed[values]
         pixels, rows = self._neatline(box)
         image.ravel()[pixels] = rows
+
+    def _inked(self, rows: slice, channel: int) -> tuple[NDArray[np.intp], Bytes]:
+        """The pixels that are not white in some rows of the buffer, counted through, and their values in a channel."""
+        packed = self._canvas.buffer[rows].view(np.uint32).reshape(-1)
+        mask = np.not_equal(packed, PACKED_WHITE, out=self._scratch[: packed.size])
+        drawn = np.flatnonzero(mask)
+        return drawn, packed[drawn].view(np.uint8)[channel::4]
 
     def _neatline(self, box: Box) -> tuple[NDArray[np.intp], Bytes]:
         """The pixels of a box's neatline and their rows of the palette."""
@@ -175,9 +205,3 @@ class _PalettePainter:
             pixels = np.flatnonzero(grey != 255)
             self._neatlines[box] = pixels, self._palette.framed[grey[pixels]]
         return self._neatlines[box]
-
-
-def _inked(pixels: Bytes) -> tuple[NDArray[np.intp], ...]:
-    """The rows and columns of the pixels that are not white."""
-    packed = pixels.view(np.uint32)[..., 0]
-    return np.nonzero(packed != np.uint32(0xFFFFFFFF))

@@ -376,3 +376,10 @@ def test_starter_mentions_every_key():
     sections = {name: field.annotation for name, field in Config.model_fields.items() if name != "features"}
     known = {(name, key) for name, section in sections.items() for key in section.model_fields}
     assert written | {(section, key) for section, key, _ in _commented() if section != "features"} == known
+
+
+def test_profile_tells_where_the_time_went(folder):
+    result = regionplot_command(folder, "regions.csv", "-q", "--profile", "--no-cache")
+    assert result.returncode == 0, result.stderr
+    stages = [line.split()[0] for line in result.stdout.splitlines() if line]
+    assert stages == ["the", "check", "load", "draw", "a", "sample", "compose", "clip", "stroke", "write"]
