@@ -38,6 +38,8 @@ class RenderTask:
     config: Config
     run: str
     plan: LoadPlan
+    maps: int
+    """How many there are in all."""
     _renderer: MapRenderer | None = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -48,7 +50,7 @@ class RenderTask:
         if self._renderer is None:
             from regionplot.drawing import MapRenderer  # noqa: PLC0415 (matplotlib, only where maps are drawn)
 
-            self._renderer = MapRenderer(shared_data(self.config, self.plan))
+            self._renderer = MapRenderer(shared_data(self.config, self.plan), self.maps)
 
     def __call__(self, job: Job) -> Drawn:
         """Draw and write one map."""
@@ -122,7 +124,7 @@ def render_regions(
         watch.lap("load")
         observer = observer or NoObserver()
         observer.started(len(jobs), executor.workers, method)
-        for outcome in executor.run(RenderTask(config, run, plan), jobs):
+        for outcome in executor.run(RenderTask(config, run, plan, len(jobs)), jobs):
             outcomes[outcome.job.target] = outcome
             observer.finished(outcome)
     ordered = [outcomes[job.target] for job in jobs]

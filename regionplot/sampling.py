@@ -43,13 +43,19 @@ class Sample:
     """What a panel shows of a grid."""
 
     values: NDArray[Any]
-    """Shape (height, width) of the panel, row 0 in the north; NaN where there is nothing."""
+    """Shape (height, width) of the panel, row 0 in the north; NaN, or the fill, where there is nothing."""
     inside: NDArray[np.bool_]
     """Where the pixel's centre lies within the grid, be there data or not; broadcasts to the shape of `values`."""
 
 
 def sample(
-    values: NDArray[Any], geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS, resampling: str = "nearest"
+    values: NDArray[Any],
+    geometry: GridGeometry,
+    panel: PixelGrid,
+    crs: pyproj.CRS,
+    resampling: str = "nearest",
+    *,
+    fill: int | None = None,
 ) -> Sample:
     """Sample a grid at the pixels of a panel.
 
@@ -65,11 +71,13 @@ def sample(
         The map's CRS.
     resampling : {"nearest", "bilinear", "cubic", "average", "mode", "max"}
         How cells become pixels.
+    fill : int, optional
+        What stands where there is nothing, for nearest only; by default NaN.
 
     Returns
     -------
     Sample
-        Of floating type, so that NaN can stand where there is nothing.
+        Of floating type, so that NaN can stand where there is nothing; of the type of `values` if `fill` is given.
     """
     with np.errstate(invalid="ignore"):  # beyond a projection's edge PROJ answers inf
         if geometry.is_axis_aligned and same_crs(crs, geometry.crs):
@@ -78,7 +86,7 @@ def sample(
             column, row = _positions(geometry, panel, crs)
             nearest = _PointCells(row, geometry.wrapped(column), values.shape)
         if resampling == "nearest":
-            return Sample(nearest.gather(values), nearest.inside)
+            return Sample(nearest.gather(values, fill), nearest.inside)
         return Sample(_warp(values, geometry, panel, crs, resampling), nearest.inside)
 
 
@@ -115,8 +123,8 @@ class _Cells(Protocol):
         """Where there is one."""
         ...
 
-    def gather(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Their values; NaN where there is none."""
+    def gather(self, values: NDArray[Any], fill: int | None) -> NDArray[Any]:
+        """Their values; the fill, or NaN, where there is none."""
         ...
 
 
@@ -135,14 +143,14 @@ class _AxisCells:
             return np.broadcast_to(np.True_, (rows.size, columns.size))
         return np.asarray(rows[:, None] & columns)
 
-    def gather(self, values: NDArray[Any]) -> NDArray[Any]:
+    def gather(self, values: NDArray[Any], fill: int | None) -> NDArray[Any]:
         """See `_Cells`."""
-        dtype = _floating(values.dtype)
+        dtype = _floating(values.dtype) if fill is None else values.dtype
         rows_in, columns_in = np.flatnonzero(self.rows >= 0), np.flatnonzero(self.columns >= 0)
         picked = _take(values, self.rows[rows_in], self.columns[columns_in]).astype(dtype, copy=False)
         if picked.shape == (self.rows.size, self.columns.size):
             return picked
-        result = np.full((self.rows.size, self.columns.size), np.nan, dtype)
+        result = np.full((self.rows.size, self.columns.size), np.nan if fill is None else fill, dtype)
         result[np.ix_(rows_in, columns_in)] = picked
         return result
 
@@ -172,15 +180,16 @@ class _PointCells:
         height, width = self.shape
         return np.asarray((self.row >= 0) & (self.row < height) & (self.column >= 0) & (self.column < width))
 
-    def gather(self, values: NDArray[Any]) -> NDArray[Any]:
+    def gather(self, values: NDArray[Any], fill: int | None) -> NDArray[Any]:
         """See `_Cells`."""
+        dtype = _floating(values.dtype) if fill is None else values.dtype
         inside, width = self.inside, self.shape[1]
         flat = np.where(inside, self.row, 0).astype(np.intp)
         flat *= width
         flat += np.where(inside, self.column, 0).astype(np.intp)
-        sampled = np.asarray(values.ravel().take(flat).astype(_floating(values.dtype), copy=False))
+        sampled = np.asarray(values.ravel().take(flat).astype(dtype, copy=False))
         if not inside.all():
-            np.putmask(sampled, ~inside, np.nan)
+            np.putmask(sampled, ~inside, np.nan if fill is None else fill)
         return sampled
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pyproj
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from regionplot.errors import ConfigError, RegionError
 from regionplot.models import Box, Extent, PixelGrid, Region
 from regionplot.projections import parse_crs, project_extent
+
+P = TypeVar("P", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +55,12 @@ class View:
         shown = asked.resized(scale * box.width, scale * box.height)
         return cls(box, PixelGrid(shown, box.width, box.height), asked)
 
-    def asked_pixels(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """The part of a mask of the panel that lies within the limits asked for; at least one pixel."""
+    def asked_pixels(self, values: NDArray[P]) -> NDArray[P]:
+        """The part of an array of the panel's shape that lies within the limits asked for; at least one pixel."""
         panel, shown = self.panel, self.panel.extent
         first_row, last_row = _span(shown.ymax - self.asked.ymax, self.asked.height, panel.pixel_height)
         first_column, last_column = _span(self.asked.xmin - shown.xmin, self.asked.width, panel.pixel_width)
-        return mask[first_row:last_row, first_column:last_column]
+        return values[first_row:last_row, first_column:last_column]
 
 
 def _limits(region: Region, crs: pyproj.CRS) -> Extent:

@@ -73,6 +73,11 @@ class ColorScale:
         ]
         return cls(norm, cmap, levels, extend, _palette(cmap, config.map.background))
 
+    @property
+    def nodata(self) -> int:
+        """The palette's row for nodata."""
+        return len(self.palette) - 1
+
     def rgba(self, indices: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.uint8]:
         """The opaque colours of some rows of the palette, shape (height, width, 4)."""
         packed = self.palette.view(np.uint32).ravel()
@@ -84,11 +89,11 @@ class ColorScale:
         Parameters
         ----------
         values : ndarray
-            Floating; NaN where there is no data.
+            NaN where there is no data.
         """
         missing = np.isnan(values)
         index = self._classes(values) if self.levels is not None else self._steps(values)
-        np.putmask(index, missing, len(self.palette) - 1)
+        np.putmask(index, missing, self.nodata)
         return index
 
     def _classes(self, values: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:

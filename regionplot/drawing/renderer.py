@@ -46,11 +46,19 @@ class Picture:
 
 
 class MapRenderer:
-    """Draws the maps of one run, one after the other, into one buffer."""
+    """Draws the maps of one run, one after the other, into one buffer.
 
-    def __init__(self, shared: SharedData) -> None:
+    Parameters
+    ----------
+    shared : SharedData
+        What to draw from.
+    maps : int
+        About how many there will be; the more, the more is prepared.
+    """
+
+    def __init__(self, shared: SharedData, maps: int = 1) -> None:
         with plain_style():
-            style = Style.of(shared)
+            style = Style.of(shared, maps)
             self._style = style
             self._canvas = _Canvas(style)
             wanted = shared.config.output.png

@@ -162,3 +162,21 @@ def test_what_a_palette_cannot_hold_is_drawn_in_full_colour(load_small, style: d
     picture = MapRenderer(load_small(**style, output={"png": "auto"})).draw(CAROLINA)
     assert picture.palette is None
     assert picture.image.shape == (450, 700, 3)
+
+
+@pytest.mark.parametrize("projection", ["raster", "EPSG:5070"])
+def test_cells_that_are_classed_before_give_the_same_pixels(load_small, write_raster, projection: str) -> None:
+    values = np.random.default_rng(3).normal(0, 500, (120, 200)).astype(np.float32)
+    values[30:60, 50:90] = -9999
+    raster = {"path": write_raster(values, Affine(0.5, 0, -150, 0, -0.5, 70), nodata=-9999)}
+    shared = load_small(raster=raster, map={"projection": projection}, colors={"levels": [-500, 0, 100, 500]})
+    one, many = MapRenderer(shared, maps=0), MapRenderer(shared, maps=100)
+    assert one._style.classes is None
+    assert many._style.classes is not None
+    hole = Region("hole", Extent(-122, -112, 43, 53))
+    for region in (CAROLINA, Region("wide", Extent(-160, -40, 10, 75)), hole):
+        found = many.draw(region)
+        np.testing.assert_array_equal(found.pixels, one.draw(region).pixels)
+        assert found.no_data == (region is hole and projection == "raster")  # elsewhere the limits are wider
+    with pytest.raises(NoOverlapError):
+        many.draw(Region("away", Extent(10, 20, 30, 40)))

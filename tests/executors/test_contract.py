@@ -123,7 +123,8 @@ def test_little_crosses_the_border_to_a_worker():
     task = RenderTask(
         read_config(Path(__file__).parents[2] / "config" / "regionplot.toml"),
         "run",
-        LoadPlan(Window(0, 0, 9, 9), False),
+        LoadPlan(Window(0, 0, 9, 9), windowed=False),
+        maps=12,
     )
     size = len(pickle.dumps(task))
     assert size < 8000

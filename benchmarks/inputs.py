@@ -1,0 +1,228 @@
+"""Inputs of the benchmarks, the same wherever they are made: ``python benchmarks/inputs.py FOLDER [SIZE ...]``.
+
+The sample's vectors in one Lambert CRS, smooth synthetic snowfall on grids of several sizes in the same CRS, tables of
+12 and 120 regions in metres, and two configs: `regionplot.toml`, in the grid's CRS, and `albers.toml`, in another.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyogrio.raw
+import pyproj
+import rasterio
+import shapely
+from rasterio.enums import Resampling
+from rasterio.transform import from_bounds
+from rasterio.windows import Window
+
+from regionplot import sample
+
+LAMBERT = "+proj=lcc +lat_0=39 +lon_0=-96 +lat_1=33 +lat_2=45 +datum=WGS84 +units=m +no_defs"
+"""The CRS of every input; cartopy's `LambertConformal()` is the same."""
+ALBERS = "EPSG:5070"
+"""The other CRS, that of `albers.toml`."""
+LIMITS = -2_500_000, -1_700_000, 2_500_000, 1_700_000
+"""xmin, ymin, xmax, ymax of the grids, in metres."""
+LEVELS = (0.1, 1, 2, 3, 4, 6, 8, 10, 12, 15, 18, 24, 30, 36, 48)
+LAYERS = {"counties": 0.45, "states": 1.25, "countries": 1.25}
+"""Line width in points by vector layer, in drawing order."""
+CONFIGS = {"same": "regionplot.toml", "other": "albers.toml"}
+TABLES = (12, 120)
+_NODATA = -9999.0
+_WAVES = 160
+_STRIP = 512
+_LARGE = 10_000
+_NEIGHBOURHOOD = -179.0, 10.0, -30.0, 75.0
+_SECTORS = {
+    "country": (0, 0, 4700, 2900),
+    "northeast": (1850, 650, 1100, 900),
+    "atlantic": (1500, 50, 950, 700),
+    "southeast": (1150, -750, 1400, 1200),
+    "ohio": (950, 100, 1100, 650),
+    "lakes": (850, 750, 1400, 900),
+    "prairie": (50, 700, 1400, 1000),
+    "plains": (-150, 50, 1200, 800),
+    "gulf": (-150, -950, 1400, 1200),
+    "rockies": (-1050, 700, 1150, 950),
+    "southwest": (-1350, -450, 1500, 1100),
+    "northwest": (-1750, 850, 950, 900),
+}
+"""Middle and size of the 12 regions, in kilometres on the grid."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A folder of inputs."""
+
+    folder: Path
+
+    def raster(self, size: tuple[int, int]) -> Path:
+        """The grid of a width and height."""
+        return self.folder / f"snow_{size[0]}x{size[1]}.tif"
+
+    def table(self, count: int) -> Path:
+        """The table of so many regions."""
+        return self.folder / f"regions_{count}.csv"
+
+    def config(self, crs: str) -> Path:
+        """The config that draws in the `same` CRS as the grid's, or in the `other`."""
+        return self.folder / CONFIGS[crs]
+
+    @property
+    def layers(self) -> list[Path]:
+        """The vector files that there are, in drawing order."""
+        return [path for name in LAYERS if (path := self.folder / f"{name}.shp").exists()]
+
+
+def make_inputs(
+    folder: Path,
+    sizes: Iterable[tuple[int, int]],
+    tables: Iterable[int] = TABLES,
+    layers: Iterable[str] = tuple(LAYERS),
+    sheet: tuple[int, int] = (1400, 900),
+) -> Inputs:
+    """Make what of the inputs is not there yet; all but the configs is made once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    inputs = Inputs(folder)
+    for name in layers:
+        if not (folder / f"{name}.shp").exists():
+            write_layer(name, folder / f"{name}.shp")
+    for size in sizes:
+        if not inputs.raster(size).exists():
+            write_raster(inputs.raster(size), size)
+    for count in tables:
+        write_table(inputs.table(count), count)
+    first = min(folder.glob("snow_*.tif"), key=lambda path: path.stat().st_size)
+    for crs, projection in (("same", "raster"), ("other", ALBERS)):
+        inputs.config(crs).write_text(config_text(first.name, projection, list(layers), sheet), encoding="utf-8")
+    return inputs
+
+
+def write_layer(name: str, path: Path) -> None:
+    """A layer of the sample, cut to the neighbourhood of the grids and projected."""
+    meta, _, wkb, _ = pyogrio.raw.read(f"/vsizip/{sample.locate(name)}", columns=[])
+    found = shapely.from_wkb(wkb)
+    near = shapely.intersection(shapely.make_valid(found[~shapely.is_missing(found)]), shapely.box(*_NEIGHBOURHOOD))
+    to_map = pyproj.Transformer.from_crs(meta["crs"], LAMBERT, always_xy=True)
+    projected = shapely.make_valid(shapely.transform(near, lambda points: np.column_stack(to_map.transform(*points.T))))
+    areas = [shapely.MultiPolygon(parts) for geometry in projected if (parts := list(_polygons(geometry)))]
+    pyogrio.raw.write(
+        path,
+        shapely.to_wkb(areas),
+        field_data=[np.arange(len(areas))],
+        fields=["id"],
+        geometry_type="MultiPolygon",
+        crs=pyproj.CRS(LAMBERT).to_wkt("WKT1_GDAL"),
+        driver="ESRI Shapefile",
+    )
+
+
+def _polygons(geometry: shapely.Geometry) -> Iterator[shapely.Polygon]:
+    """The polygons within a geometry of any kind."""
+    if geometry.geom_type == "Polygon" and not geometry.is_empty:
+        yield geometry
+    for part in getattr(geometry, "geoms", ()):
+        yield from _polygons(part)
+
+
+class Snowfall:
+    """A smooth field with large bare areas, in inches, as a sum of plane waves: any part of it is a matrix product."""
+
+    def __init__(self) -> None:
+        random = np.random.default_rng(2)
+        wavelengths = np.exp(random.uniform(np.log(0.01), np.log(0.6), _WAVES))
+        angles = random.uniform(0, 2 * np.pi, _WAVES)
+        self._x, self._y = 2 * np.pi / wavelengths * np.array([np.cos(angles), np.sin(angles)])
+        self._phase = random.uniform(0, 2 * np.pi, _WAVES)
+        self._height = wavelengths**0.8
+        self._height *= 12 / np.sqrt((self._height**2).sum() / 2)
+
+    def __call__(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """The field at the crossings of columns `x` and rows `y`, both in widths of the grid."""
+        across, down = np.outer(self._x, x) + self._phase[:, None], np.outer(y, self._y)
+        waves = np.hstack([self._height * np.cos(down), -self._height * np.sin(down)]).astype(np.float32)
+        field = waves @ np.vstack([np.cos(across), np.sin(across)]).astype(np.float32)
+        return np.maximum(field, 0, out=field)
+
+
+def write_raster(path: Path, size: tuple[int, int]) -> None:
+    """One tiled float32 GeoTIFF with a corner of nodata, strip by strip; a large one with overviews."""
+    width, height = size
+    snowfall, columns = Snowfall(), (np.arange(width) + 0.5) / width
+    profile = {
+        "driver": "GTiff", "width": width, "height": height, "count": 1, "dtype": "float32", "crs": LAMBERT,
+        "transform": from_bounds(*LIMITS, width, height), "nodata": _NODATA, "tiled": True, "blockxsize": 512,
+        "blockysize": 512, "compress": "deflate", "zlevel": 1, "bigtiff": "if_safer",
+    }  # fmt: skip
+    temporary = path.with_suffix(".part")
+    with rasterio.open(temporary, "w", **profile) as file:
+        for top in range(0, height, _STRIP):
+            rows = np.arange(top, min(top + _STRIP, height))
+            field = snowfall(columns, (rows + 0.5) / width)
+            field[rows < height // 25, : width // 25] = _NODATA
+            file.write(field, 1, window=Window(0, top, width, rows.size))
+    if width > _LARGE:
+        with rasterio.open(temporary, "r+") as file:
+            file.build_overviews([2, 4, 8, 16, 32], Resampling.average)
+    temporary.replace(path)
+
+
+def regions(count: int) -> list[tuple[str, float, float, float, float]]:
+    """Name, xmin, xmax, ymin, ymax of the regions: 12 sectors, or for more each with the nine parts of it."""
+    rows = []
+    for name, sector in _SECTORS.items():
+        x, y, width, height = (1000 * kilometres for kilometres in sector)
+        rows.append((name, x - width / 2, x + width / 2, y - height / 2, y + height / 2))
+        if count > len(_SECTORS):
+            rows += _parts(*rows[-1])
+    return rows[:count]
+
+
+def _parts(name: str, xmin: float, xmax: float, ymin: float, ymax: float) -> Iterator[tuple[str, float, ...]]:
+    width, height = (xmax - xmin) / 3, (ymax - ymin) / 3
+    for number in range(9):
+        left, bottom = xmin + number % 3 * width, ymin + number // 3 * height
+        yield f"{name}_{number + 1}", left, left + width, bottom, bottom + height
+
+
+def write_table(path: Path, count: int) -> None:
+    """A table of regions."""
+    lines = [f"{name},{','.join(f'{limit:.0f}' for limit in limits)}" for name, *limits in regions(count)]
+    path.write_text("\n".join(["name,xmin,xmax,ymin,ymax,crs", *(f'{line},"{LAMBERT}"' for line in lines)]) + "\n")
+
+
+def config_text(raster: str, projection: str, layers: Sequence[str], sheet: tuple[int, int]) -> str:
+    """A config over these inputs, in TOML."""
+    features = "".join(
+        f'\n[[features]]\npath = "{name}.shp"\nlinewidth = {LAYERS[name]}\nedgecolor = "black"\n' for name in layers
+    )
+    return (
+        f'[raster]\npath = "{raster}"\n\n'
+        f'[map]\nprojection = "{projection}"\nsize = {list(sheet)}\ntitle = "Snowfall {{name}}"\n\n'
+        f'[colors]\ncolormap = "turbo"\nlevels = {list(LEVELS)}\nlabel = "Snowfall (in)"\n'
+        f"{features}"
+    )
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height out of `5000x3400`."""
+    width, height = text.split("x")
+    return int(width), int(height)
+
+
+def main() -> None:
+    """Make inputs into a folder."""
+    parser = argparse.ArgumentParser(description="Make the inputs of the benchmarks.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("sizes", nargs="*", type=parse_size, default=[(2000, 1360), (5000, 3400)], metavar="SIZE")
+    options = parser.parse_args()
+    make_inputs(options.folder, options.sizes)
+
+
+if __name__ == "__main__":
+    main()

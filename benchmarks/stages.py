@@ -1,0 +1,275 @@
+"""Where a map's milliseconds go, in one process, and how near that is to the floor: ``python benchmarks/stages.py``.
+
+The floor is what no way of drawing these pixels with Agg and zlib can do without: the strokes of the same paths, a
+lookup of the same panel in the palette, and the encoding of the same pixels, measured in the same process in turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import io
+import os
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from inputs import LAYERS, Inputs, make_inputs, parse_size
+from matplotlib.artist import Artist
+from matplotlib.patches import PathPatch
+from matplotlib.text import Text
+from PIL import Image
+
+import regionplot.drawing.sheet
+from regionplot import Region, SharedData, read_config, read_regions
+from regionplot.config import Config
+from regionplot.drawing import MapRenderer, artists, renderer
+from regionplot.drawing.colors import ColorScale
+from regionplot.drawing.renderer import Picture
+from regionplot.features import IndexedGeometries
+from regionplot.output import new_run, write_png
+from regionplot.view import View
+
+STAGES = (
+    "view",
+    "sample",
+    "classify",
+    "clip and simplify",
+    "strokes",
+    "title",
+    "compose",
+    "encode",
+    "write and verify",
+)
+_COMPOSE, _WRITE = STAGES[6], STAGES[8]
+
+
+@dataclass
+class Stopwatch:
+    """Seconds by stage; a stage within another counts as itself only."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    _inner: list[float] = field(default_factory=lambda: [0.0])
+
+    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function that counts as a stage."""
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with self.stage(name):
+                return function(*args, **kwargs)
+
+        return wrapped
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count what happens within as a stage."""
+        self._inner.append(0.0)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            taken = time.perf_counter() - start
+            self.seconds[name] += taken - self._inner.pop()
+            self._inner[-1] += taken
+
+
+@dataclass
+class Probe:
+    """Stops the stages of the package's own functions, and keeps what the floor is made of."""
+
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    strokes: list[PathPatch] = field(default_factory=list)
+    indices: np.ndarray | None = None
+
+    @contextmanager
+    def installed(self) -> Iterator[Probe]:
+        """Put the stopwatch into the package for a while."""
+        watch, canvas, sheets = self.watch, renderer._Canvas, regionplot.drawing.sheet
+        with ExitStack() as stack:
+            for owner, name, function in (
+                (View, "of", watch.timed("view", View.of)),
+                (sheets, "sample", watch.timed("sample", sheets.sample)),
+                (ColorScale, "indices", self._keep_indices(ColorScale.indices)),
+                (IndexedGeometries, "within", watch.timed("clip and simplify", IndexedGeometries.within)),
+                (artists, "_patch", watch.timed("strokes", artists._patch)),
+                (artists, "_line_path", watch.timed("strokes", artists._line_path)),
+                (artists, "title_text", watch.timed("title", artists.title_text)),
+                (canvas, "draw", self._keep_strokes(canvas.draw)),
+                (Image.Image, "save", watch.timed("encode", Image.Image.save)),
+            ):
+                stack.enter_context(patch.object(owner, name, function))
+            yield self
+
+    def _keep_indices(self, function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+        timed = self.watch.timed("classify", function)
+
+        def wrapped(*args: Any) -> np.ndarray:
+            self.indices = timed(*args)
+            return self.indices
+
+        return wrapped
+
+    def _keep_strokes(self, function: Callable[..., None]) -> Callable[..., None]:
+        def wrapped(canvas: Any, artist: Artist) -> None:
+            if isinstance(artist, PathPatch):
+                self.strokes.append(artist)
+            with self.watch.stage("title" if isinstance(artist, Text) else "strokes"):
+                function(canvas, artist)
+
+        return wrapped
+
+
+@dataclass(frozen=True)
+class MapTimes:
+    """What one map took, in seconds."""
+
+    stages: Mapping[str, float]
+    floor: Mapping[str, float]
+
+    @property
+    def ratio(self) -> float:
+        """How many times the floor the map is."""
+        return sum(self.stages.values()) / sum(self.floor.values())
+
+
+class Lab:
+    """Maps of one config, drawn and written in this process."""
+
+    def __init__(self, config: Config, regions: Sequence[Region], folder: Path) -> None:
+        self._config = config
+        self._folder = folder
+        self._shared = SharedData.load(config, regions)
+        self._renderer = MapRenderer(self._shared)
+
+    def time(self, region: Region) -> MapTimes:
+        """Draw and write one map, then do what its floor consists of."""
+        probe = Probe()
+        with probe.installed():
+            with probe.watch.stage(_COMPOSE):
+                picture = self._renderer.draw(region)
+            with probe.watch.stage(_WRITE):
+                level = self._config.output.png_compression
+                target = self._folder / f"{region.name}.png"
+                write_png(target, picture.image, new_run(), {}, palette=picture.palette, compression=level)
+        return MapTimes(dict(probe.watch.seconds), self._floor(probe, picture))
+
+    def _floor(self, probe: Probe, picture: Picture) -> dict[str, float]:
+        watch = Stopwatch()
+        watch.timed("strokes", self._stroke)([_prepared(patch) for patch in probe.strokes])
+        table = self._renderer._style.scale.palette
+        packed = table[:, 0].copy() if picture.palette is not None else table.view(np.uint32).ravel()
+        watch.timed("lookup", packed.take)(probe.indices)
+        watch.timed("encode", _encode)(picture, self._config.output.png_compression)
+        return dict(watch.seconds)
+
+    def _stroke(self, prepared: Sequence[tuple[Any, ...]]) -> None:
+        """Have Agg draw paths that lie on the canvas already."""
+        agg = self._renderer._canvas.renderer
+        for path, transform, clip, width, color in prepared:
+            context = agg.new_gc()
+            context.set_linewidth(agg.points_to_pixels(width))
+            context.set_foreground(color, isRGBA=True)
+            context.set_clip_rectangle(clip)
+            context.set_joinstyle("round")
+            context.set_capstyle("round")
+            context.set_snap(False)
+            agg.draw_path(context, path, transform, None)
+
+
+def _prepared(patch: PathPatch) -> tuple[Any, ...]:
+    transform = patch.get_transform().frozen()
+    return patch.get_path(), transform, patch.get_clip_box(), patch.get_linewidth(), patch.get_edgecolor()
+
+
+def _encode(picture: Picture, level: int) -> None:
+    image = Image.fromarray(picture.image)
+    if picture.palette is not None:
+        image.putpalette(picture.palette.tobytes())
+    image.save(io.BytesIO(), "PNG", compress_level=level)
+
+
+def _medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The median of each stage."""
+    return {
+        name: median(run.get(name, 0.0) for run in runs) for name in dict.fromkeys(name for run in runs for name in run)
+    }
+
+
+def print_stages(lab: Lab, regions: Sequence[Region], repeat: int) -> None:
+    """Print a line for each stage, the floor's parts beside theirs, and the median ratio."""
+    first = lab.time(regions[0])
+    rounds = [[lab.time(region) for region in regions] for _ in range(repeat)]
+    by_region = list(zip(*rounds, strict=True))
+    maps = _medians([_medians([times.stages for times in runs]) for runs in by_region])
+    floors = _medians([_medians([times.floor for times in runs]) for runs in by_region])
+    total = sum(maps.values())
+    print(f"{'stage':<18} {'map ms':>8} {'share':>6} {'floor ms':>9}")
+    for name in STAGES:
+        floor = floors.get({"classify": "lookup"}.get(name, name))
+        shown = f"{1000 * floor:9.2f}" if floor is not None else f"{'':9}"
+        print(f"{name:<18} {1000 * maps.get(name, 0.0):8.2f} {maps.get(name, 0.0) / total:6.0%} {shown}")
+    print(f"{'sum of medians':<18} {1000 * total:8.2f} {'':6} {1000 * sum(floors.values()):9.2f}")
+    print(f"map / floor, median of {len(regions)} regions: {median(median(t.ratio for t in r) for r in by_region):.2f}")
+    again = median(sum(times.stages.values()) for times in by_region[0])
+    print(f"first map / the same again: {sum(first.stages.values()) / again:.2f}")
+
+
+def parse_options() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=parse_size, metavar="WxH", default=(5000, 3400), help="of the raster")
+    parser.add_argument("--regions", type=int, metavar="N", default=12, help="maps in the table, at most 120")
+    parser.add_argument("--crs", choices=["same", "other"], default="same")
+    parser.add_argument("--png", choices=["auto", "rgb"], default="auto")
+    parser.add_argument("--repeat", type=int, default=7)
+    parser.add_argument("--small", action="store_true", help="tiny inputs: does it run?")
+    parser.add_argument("--startup", action="store_true", help="time the start by stage instead, in fresh processes")
+    parser.add_argument("--inputs", type=Path, metavar="DIR", help="keep the inputs there for the next time")
+    return parser.parse_args()
+
+
+def prepare(options: argparse.Namespace, folder: Path) -> tuple[Inputs, Path]:
+    """The inputs and the raster that the options ask for."""
+    size = (400, 272) if options.small else options.size
+    layers, sheet = (["states"], (320, 220)) if options.small else (list(LAYERS), (1400, 900))
+    options.regions, options.repeat = (2, 2) if options.small else (options.regions, options.repeat)
+    inputs = make_inputs(options.inputs or folder / "inputs", [size], [options.regions], layers, sheet)
+    return inputs, inputs.raster(size)
+
+
+def main() -> None:
+    """Time a map's stages, or those of the start."""
+    options = parse_options()
+    with tempfile.TemporaryDirectory(prefix="regionplot-stages-") as folder:
+        inputs, raster = prepare(options, Path(folder))
+        config_file, table = inputs.config(options.crs), inputs.table(options.regions)
+        if options.startup:
+            from startup import print_startup  # noqa: PLC0415 (only when it is asked for)
+
+            print_startup(config_file, raster, table, options.repeat)
+            return
+        overrides = {"raster": {"path": raster}, "output": {"png": options.png}, "run": {"cache": False}}
+        regions = read_regions(table)
+        print_stages(Lab(read_config(config_file, overrides), regions, Path(folder)), regions, options.repeat)
+
+
+def single_threaded() -> None:
+    """Start this program anew without threads in numpy, as the command and its workers run."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    if not threads.items() <= os.environ.items():
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **threads})
+
+
+if __name__ == "__main__":
+    single_threaded()
+    main()

@@ -1,0 +1,97 @@
+"""The start of a run by stage, each time in a fresh process; `stages.py --startup` prints it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+STAGES = (
+    "interpreter",
+    "imports",
+    "matplotlib",
+    "config",
+    "inspect",
+    "raster",
+    "layers, uncached",
+    "layers, cached",
+    "frame",
+)
+"""In the order they are done; a run does but one of the two ways to get the layers."""
+
+
+def print_startup(config: Path, raster: Path, table: Path, repeat: int) -> None:
+    """Print what each stage takes."""
+    command = [sys.executable, __file__, *map(str, (config, raster, table))]
+    runs = [_run(command) for _ in range(repeat)]
+    print(f"{'stage':<18} {'ms':>8}")
+    for name in STAGES:
+        print(f"{name:<18} {1000 * median(run[name] for run in runs):8.1f}")
+
+
+def _run(command: list[str]) -> dict[str, float]:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "pass"], check=True)
+    interpreter = time.perf_counter() - start
+    found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return {"interpreter": interpreter, **json.loads(found)}
+
+
+class _Steps:
+    """Does one thing after the other and notes how long each took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, name: str, step: Callable[[], Any]) -> Any:
+        start = time.perf_counter()
+        result = step()
+        self.seconds[name] = time.perf_counter() - start
+        return result
+
+
+def main() -> None:
+    """Start as a run does, step by step, and print the seconds as JSON."""
+    config_file, raster_file, table = map(Path, sys.argv[1:])
+    step = _Steps()
+    modules = ("batch", "cache", "config", "features", "projections", "raster", "regions", "shared")
+    step("imports", lambda: [importlib.import_module(f"regionplot.{name}") for name in modules])
+    step("matplotlib", lambda: importlib.import_module("regionplot.drawing"))
+    _start(step, config_file, raster_file, table)
+    print(json.dumps(step.seconds))
+
+
+def _start(step: _Steps, config_file: Path, raster_file: Path, table: Path) -> None:
+    """All that is to be done before the first map, one after the other."""
+    import regionplot as rp  # noqa: PLC0415 (the import is timed)
+
+    def read() -> tuple[Any, Any]:
+        config = rp.config.read_config(config_file, {"raster": {"path": raster_file}, "run": {"cache": False}})
+        regions = rp.regions.read_regions(table)
+        rp.batch.check_config(config, regions)
+        return config, regions
+
+    config, regions = step("config", read)
+    info = step("inspect", lambda: rp.raster.inspect_raster(config.raster))
+    plan = rp.shared.plan_load(config, info, regions)
+    step("raster", lambda: rp.raster.load_raster(config.raster, plan.window))
+    crs = rp.projections.parse_projection(config.map.projection) or info.geometry.crs
+    with tempfile.TemporaryDirectory() as folder:
+        kept = rp.cache.ArrayCache(Path(folder))
+        step("layers, uncached", lambda: [rp.features.load_layer(layer, crs) for layer in config.features])
+        for layer in config.features:
+            rp.features.load_layer(layer, crs, kept)
+        step("layers, cached", lambda: [rp.features.load_layer(layer, crs, kept) for layer in config.features])
+    data = rp.SharedData.load(config, regions, plan)
+    step("frame", lambda: rp.drawing.MapRenderer(data))
+
+
+if __name__ == "__main__":
+    main()
