@@ -334,6 +334,8 @@ def _explained(error: ValidationError, document: _Document) -> ConfigError | Inp
 def _message(detail: ErrorDetails) -> str:
     if detail["type"] == "extra_forbidden":
         return "; ".join(["unknown key", *_suggestion(detail["loc"])])
+    if detail["type"] == "missing" and isinstance(detail["loc"][-1], int) and detail["loc"][0] != "features":
+        return f"needs a value more after its first {detail['loc'][-1]}"
     if detail["type"] == "missing":
         return "is needed, but not given"
     message = detail["msg"].removeprefix("Value error, ")

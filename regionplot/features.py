@@ -29,7 +29,7 @@ from regionplot.cache import ArrayCache, digest
 from regionplot.config import FeatureSettings
 from regionplot.errors import FeaturesError
 from regionplot.models import Extent, PixelGrid
-from regionplot.projections import CIRCLE, parse_crs, project_geometry, same_crs, transformer, unwrap
+from regionplot.projections import CIRCLE, meridian_offset, parse_crs, project_geometry, same_crs, transformer, unwrap
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class IndexedGeometries:
         found = [self._clip(extent.shifted(-shift), shift) for shift in self._turns(extent, turn)]
         clipped = shapely.get_parts(np.concatenate(found))
         tolerance = SIMPLIFY * min(panel.pixel_width, panel.pixel_height)
-        simple = shapely.simplify(clipped, tolerance, preserve_topology=False)
+        simple = shapely.get_parts(shapely.simplify(clipped, tolerance, preserve_topology=False))  # it may split them
         return np.asarray(simple[~shapely.is_empty(simple)], dtype=object)
 
     def _turns(self, extent: Extent, turn: float) -> list[float]:
@@ -378,7 +378,7 @@ def _unit(crs: pyproj.CRS) -> float:
 def _project(coordinates: Floats, source: pyproj.CRS, target: pyproj.CRS) -> Floats:
     x, y = transformer(source, target).transform(coordinates[:, 0], coordinates[:, 1])
     if source.is_geographic and target.is_geographic:
-        x = unwrap(x, coordinates[:, 0])
+        x = unwrap(x, coordinates[:, 0] + meridian_offset(source, target))
     return np.column_stack([x, y])
 
 

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 RASTER = "raster"
 CIRCLE = 360.0
 _SAMPLES = 33
+_MOST_STRETCHED = 150.0
+"""A map of a whole hemisphere ends where an area is shown so many times larger than it is: Mercator at 85 degrees."""
+_MODEST = 1e7
+"""Metres; extents below this are projected as they are."""
 
 Floats = NDArray[np.floating[Any]]
 
@@ -60,7 +64,10 @@ def parse_projection(setting: str | Mapping[str, Any]) -> pyproj.CRS | None:
         return _cartopy_crs(str(keywords.pop("name", "")), keywords)
     if setting == RASTER:
         return None
-    return _cartopy_crs(setting, {}) if setting.isidentifier() else parse_crs(setting)
+    crs = _cartopy_crs(setting, {}) if setting.isidentifier() else parse_crs(setting)
+    if not (crs.is_projected or crs.is_geographic):
+        raise ConfigError(f"{setting!r} ({crs.type_name}) is no CRS of a map; give a projected or a geographic one")
+    return crs
 
 
 def _cartopy_crs(name: str, keywords: Mapping[str, Any]) -> pyproj.CRS:
@@ -113,13 +120,35 @@ def project_extent(extent: Extent, source: pyproj.CRS, target: pyproj.CRS) -> Ex
         return extent
     x, y = np.meshgrid(np.linspace(extent.xmin, extent.xmax, _SAMPLES), np.linspace(extent.ymin, extent.ymax, _SAMPLES))
     projected_x, projected_y = transformer(source, target).transform(x, y)
-    finite = np.isfinite(projected_x) & np.isfinite(projected_y)
-    if not finite.any():
+    usable = np.isfinite(projected_x) & np.isfinite(projected_y)
+    if not target.is_geographic and not _is_modest(projected_x, projected_y, target):
+        usable &= _areal_scale(x, y, source, target) <= _MOST_STRETCHED
+    if not usable.any():
         raise RegionError(f"the region ({extent}) cannot be shown in the projection {target.name!r}")
-    px, py = projected_x[finite], projected_y[finite]
+    px, py = projected_x[usable], projected_y[usable]
     if target.is_geographic:
-        px = unwrap(px, x[finite] if source.is_geographic else px[px.size // 2])
+        near = x[usable] + meridian_offset(source, target) if source.is_geographic else px[px.size // 2]
+        px = unwrap(px, near)
     return Extent(float(px.min()), float(px.max()), float(py.min()), float(py.max()))
+
+
+def meridian_offset(source: pyproj.CRS, target: pyproj.CRS) -> float:
+    """What is added to longitudes between two geographic CRSs that count them from different meridians."""
+    return float(transformer(source, target).transform(0.0, 0.0)[0])
+
+
+def _is_modest(x: Floats, y: Floats, target: pyproj.CRS) -> bool:
+    """Whether projected points lie so near together that no pole, and nothing like it, can be among them."""
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return False
+    return bool(max(np.ptp(x), np.ptp(y)) * target.axis_info[0].unit_conversion_factor < _MODEST)
+
+
+def _areal_scale(x: Floats, y: Floats, source: pyproj.CRS, target: pyproj.CRS) -> Floats:
+    """How many times larger than on the earth a small area is on the map; infinite where it cannot be told."""
+    longitudes, latitudes = transformer(source, pyproj.CRS.from_epsg(4326)).transform(x, y)
+    scale = pyproj.Proj(target).get_factors(longitudes, latitudes).areal_scale
+    return np.where(np.isfinite(scale), scale, np.inf)
 
 
 def with_meridian(crs: pyproj.CRS, longitude: float) -> pyproj.CRS:

@@ -258,6 +258,8 @@ def _variable(found: Any, settings: RasterSettings) -> xr.DataArray:
     import xarray as xr  # noqa: PLC0415
 
     if isinstance(found, xr.DataArray):
+        if settings.variable not in (None, found.name):
+            raise RasterError(f"{settings.path}: there is no variable {settings.variable!r} in the file")
         return found
     datasets = found if isinstance(found, list) else [found]
     variables: dict[str, xr.DataArray] = {

@@ -268,7 +268,9 @@ def _from_geometry(row: _Row) -> tuple[Extent, str | None]:
         raise row.error(f"not WKT: {error}", "geometry") from None
     if not all(map(math.isfinite, (xmin, ymin, xmax, ymax))):
         raise row.error("the geometry is empty or has coordinates that are not finite", "geometry")
-    return _checked(row, Extent(xmin, xmax, ymin, ymax), ("xmin", "xmax", "ymin", "ymax")), row.cells["crs"]
+    if not (xmin < xmax and ymin < ymax):
+        raise row.error("the geometry has no area, and so it bounds no map", "geometry")
+    return Extent(xmin, xmax, ymin, ymax), row.cells["crs"]
 
 
 def _numbers(row: _Row, cells: list[tuple[str, str]]) -> list[float]:

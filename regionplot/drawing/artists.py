@@ -132,7 +132,7 @@ def _markers(points: NDArray[np.object_], layer: FeatureLayer, axes: Axes) -> Li
         *shapely.get_coordinates(points).T,
         linestyle="none",
         marker="o",
-        markersize=3 + 2 * style.linewidth,
+        markersize=2 + 2 * style.linewidth,
         markerfacecolor=face,
         markeredgecolor=style.edgecolor,
         markeredgewidth=style.linewidth,

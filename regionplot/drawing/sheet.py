@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -33,10 +34,8 @@ NO_DATA = "no data"
 def plain_style() -> Iterator[None]:
     """Matplotlib's own defaults for the time of drawing, whatever the host program or a matplotlibrc says."""
     changed = _changed_parameters()
-    if not changed:
-        yield
-        return
-    with matplotlib.rc_context(changed):
+    with warnings.catch_warnings(), matplotlib.rc_context(changed) if changed else nullcontext():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)  # it shows as a box
         yield
 
 
