@@ -5,7 +5,7 @@ The only module beside `drawing` that may touch cartopy, and only for a projecti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 RASTER = "raster"
 CIRCLE = 360.0
 _SAMPLES = 33
+_BESIDE = 1e-6
+"""Degrees."""
 _MOST_STRETCHED = 150.0
 """A map of a whole hemisphere ends where an area is shown so many times larger than it is: Mercator at 85 degrees."""
 _MODEST = 1e7
@@ -77,7 +79,8 @@ def _cartopy_crs(name: str, keywords: Mapping[str, Any]) -> pyproj.CRS:
     if not (isinstance(projection, type) and issubclass(projection, cartopy.crs.Projection)):
         raise ConfigError(f"projection {name!r} is not a cartopy class, an EPSG code, a PROJ string or 'raster'")
     try:
-        return pyproj.CRS.from_wkt(projection(**keywords).to_wkt())
+        crs: pyproj.CRS = projection(**keywords)  # kept as it is, because it knows the edge of the map
+        return crs
     except (TypeError, ValueError, pyproj.exceptions.CRSError) as error:
         raise ConfigError(f"projection {name}: {error}") from None
 
@@ -118,7 +121,10 @@ def project_extent(extent: Extent, source: pyproj.CRS, target: pyproj.CRS) -> Ex
     """
     if same_crs(source, target):
         return extent
-    x, y = np.meshgrid(np.linspace(extent.xmin, extent.xmax, _SAMPLES), np.linspace(extent.ymin, extent.ymax, _SAMPLES))
+    columns = np.linspace(extent.xmin, extent.xmax, _SAMPLES)
+    if source.is_geographic:
+        columns = np.append(columns, list(_beside_seam(extent, target)))
+    x, y = np.meshgrid(columns, np.linspace(extent.ymin, extent.ymax, _SAMPLES))
     projected_x, projected_y = transformer(source, target).transform(x, y)
     usable = np.isfinite(projected_x) & np.isfinite(projected_y)
     if not target.is_geographic and not _is_modest(projected_x, projected_y, target):
@@ -130,6 +136,16 @@ def project_extent(extent: Extent, source: pyproj.CRS, target: pyproj.CRS) -> Ex
         near = x[usable] + meridian_offset(source, target) if source.is_geographic else px[px.size // 2]
         px = unwrap(px, near)
     return Extent(float(px.min()), float(px.max()), float(py.min()), float(py.max()))
+
+
+def _beside_seam(extent: Extent, target: pyproj.CRS) -> Iterator[float]:
+    """The longitudes within an extent at which a projection's left and right edges lie, a little to either side."""
+    operation = target.coordinate_operation
+    origins = [p.value for p in operation.params if p.name.startswith("Longitude of")] if operation else []
+    for seam in (float(origin) + turn * CIRCLE + CIRCLE / 2 for origin in origins for turn in range(-3, 3)):
+        for longitude in (seam - _BESIDE, seam + _BESIDE):
+            if extent.xmin < longitude < extent.xmax:
+                yield longitude
 
 
 def meridian_offset(source: pyproj.CRS, target: pyproj.CRS) -> float:
@@ -181,7 +197,12 @@ def cartopy_projection(crs: pyproj.CRS, extent: Extent) -> cartopy.crs.Projectio
 
 def project_geometry(geometry: shapely.Geometry, source: pyproj.CRS, target: pyproj.CRS) -> shapely.Geometry:
     """A geometry in another CRS, cut and closed where the projection tears it; by cartopy, slow and thorough."""
-    whole_source, whole_target = (cartopy_projection(crs, _whole(crs)) for crs in (source, target))
+    import cartopy.crs  # noqa: PLC0415
+
+    whole_source, whole_target = (
+        crs if isinstance(crs, cartopy.crs.Projection) else cartopy_projection(crs, _whole(crs))
+        for crs in (source, target)
+    )
     projected: shapely.Geometry = whole_target.project_geometry(geometry, whole_source)
     return projected
 

@@ -167,3 +167,8 @@ def test_configs_pickle_and_round_trip(limits: list[float], size: tuple[int, int
     assert Config.model_validate(config.model_dump()) == config
     assert read_config(config.model_dump()) == config
     assert isinstance(config.features[0], FeatureSettings)
+
+
+def test_a_size_of_one_number_is_said_to_lack_the_other() -> None:
+    with pytest.raises(ConfigError, match=r"\[map\] size: needs a value more after its first 1"):
+        read_config({"raster": {"path": "sample:relief"}, "map": {"size": [100]}})

@@ -17,7 +17,7 @@ from regionplot import Extent, FeaturesError, InputError
 from regionplot.config import FeatureSettings
 from regionplot.features import SIMPLIFY, FeatureLayer, check_layer, load_layer
 from regionplot.models import PixelGrid
-from regionplot.projections import parse_crs, project_extent, transformer
+from regionplot.projections import parse_crs, parse_projection, project_extent, transformer
 from regionplot.sample import locate
 
 LONLAT = parse_crs("EPSG:4326")
@@ -260,3 +260,28 @@ def test_longitudes_to_360_are_shown_on_any_turn(write_vector) -> None:
         panel = PixelGrid(Extent(west, west + 30, 25, 45), 300, 200)
         (line,) = found.lines_in(panel)
         assert line.bounds == pytest.approx((west + 10, 30, west + 20, 40))
+
+
+@pytest.mark.parametrize("projection", ["EPSG:4326", "EPSG:5070"])
+@pytest.mark.parametrize("width", [200, 700, 1382])
+def test_simplified_faces_cover_what_they_did(projection: str, width: int) -> None:
+    """Simplification may split a polygon in two; both are filled."""
+    crs = parse_crs(projection)
+    found = layer(locate("countries"), crs, facecolor="red")
+    panel = panel_of(Extent(-130, -60, 15, 60), crs, width)
+    faces, window = found.polygons_in(panel), box_of(panel)
+    assert set(shapely.get_type_id(faces)) == {3}
+    covered = shapely.union_all(shapely.make_valid(faces)).intersection(window).area
+    assert covered == pytest.approx(shapely.union_all(found.polygons).intersection(window).area, rel=0.02)
+
+
+def test_faces_torn_by_an_oval_projection_stay_in_it() -> None:
+    robinson = parse_projection({"name": "Robinson", "central_longitude": 160})
+    found = layer(locate("countries"), robinson, facecolor="red")
+    outline = shapely.Polygon(robinson.boundary).buffer(1e4)
+    assert shapely.covered_by(found.polygons, outline).all()
+
+
+def box_of(panel: PixelGrid) -> Polygon:
+    extent = panel.extent
+    return box(extent.xmin, extent.ymin, extent.xmax, extent.ymax)

@@ -140,3 +140,43 @@ def test_any_crs_becomes_a_cartopy_projection_with_an_edge() -> None:
     projection = cartopy_projection(ALBERS, extent)
     assert (projection.x_limits, projection.y_limits) == ((-3e6, 3e6), (0, 3e6))
     assert same_crs(pyproj.CRS.from_wkt(projection.to_wkt()), ALBERS)
+
+
+@pytest.mark.parametrize(
+    ("projection", "largest"),
+    [
+        ("EPSG:3395", 2.1e7),
+        ({"name": "NorthPolarStereo"}, 6e7),
+        ("EPSG:3031", 6e7),
+        ({"name": "LambertConformal"}, 6e7),
+        ({"name": "Gnomonic", "central_latitude": 90}, 4e7),
+    ],
+)
+def test_the_world_ends_where_a_projection_stretches_it_beyond_measure(projection, largest) -> None:
+    crs = parse_projection(projection)
+    assert crs is not None
+    extent = project_extent(Extent(-180, 180, -90, 90), LONLAT, crs)
+    assert max(map(abs, (extent.xmin, extent.xmax, extent.ymin, extent.ymax))) < largest
+
+
+@pytest.mark.parametrize("central", [0, 100, 180, -60])
+def test_limits_follow_the_meridian_that_longitudes_are_counted_from(central: float) -> None:
+    crs = pyproj.CRS.from_user_input(f"+proj=longlat +datum=WGS84 +pm={central}")
+    extent = project_extent(Extent(-20, 55, -36, 38), LONLAT, crs)
+    assert (extent.width, extent.height) == pytest.approx((75, 74))
+    turns = (extent.xmin + central + 20) / 360
+    assert turns == pytest.approx(round(turns), abs=1e-8)
+
+
+@pytest.mark.parametrize("central", [0, 160, -100])
+def test_the_world_reaches_both_edges_of_its_projection(central: float) -> None:
+    crs = parse_projection({"name": "Robinson", "central_longitude": central})
+    assert crs is not None
+    for west in (-180, 0):
+        extent = project_extent(Extent(west, west + 360, -90, 90), LONLAT, crs)
+        assert (extent.xmin, extent.xmax) == pytest.approx(crs.x_limits, rel=1e-4)
+
+
+def test_a_geocentric_crs_is_no_map() -> None:
+    with pytest.raises(ConfigError, match="is no CRS of a map"):
+        parse_projection("EPSG:4978")

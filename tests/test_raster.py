@@ -179,3 +179,8 @@ def test_a_file_of_many_variables_asks_for_one(tmp_path: Path) -> None:
 def test_a_curvilinear_grid_is_refused_with_a_hint(shared_data_folder: Path) -> None:
     with pytest.raises(RasterError, match="curvilinear"):
         load(shared_data_folder / "stageiv_precip_curvilinear.nc")
+
+
+def test_a_variable_is_not_silently_ignored(write_raster) -> None:
+    with pytest.raises(RasterError, match="there is no variable 'tmp'"):
+        load(write_raster(VALUES), variable="tmp")

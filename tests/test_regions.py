@@ -224,3 +224,10 @@ def test_the_named_areas_have_one_bad_row(shared_data_folder: Path) -> None:
     line = int(problem.removeprefix(str(shared_data_folder / "regions_named_areas.csv") + ":").split(":")[0])
     lines = (shared_data_folder / "regions_named_areas.csv").read_text(encoding="utf-8").splitlines()
     assert lines[line - 1].startswith("atlhur,")
+
+
+def test_a_point_bounds_no_map(tmp_path) -> None:
+    path = tmp_path / "points.csv"
+    path.write_text("name,geometry,crs\na,POINT (1 2),EPSG:4326\n")
+    with pytest.raises(RegionsError, match=r"points\.csv:2: column 'geometry': the geometry has no area"):
+        read_regions(path)

@@ -383,3 +383,10 @@ def test_profile_tells_where_the_time_went(folder):
     assert result.returncode == 0, result.stderr
     stages = [line.split()[0] for line in result.stdout.splitlines() if line]
     assert stages == ["the", "check", "load", "draw", "a", "sample", "compose", "clip", "stroke", "write"]
+
+
+def test_a_title_that_the_font_cannot_show_mails_nothing(folder):
+    (folder / "regions.csv").write_text("name,west,east,south,north,title\na,-100,-90,40,45,\u96ea\n", encoding="utf-8")
+    result = regionplot_command(folder, "regions.csv", "-q")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert images(folder) == ["a"]
