@@ -140,7 +140,7 @@ def test_bad_rows_are_named_with_file_line_and_column(table, rows: str, line: in
         ("name,xmin,xmax,ymin,ymax\na,5,1,0,1\n", ":2: column 'xmin': xmin 5 is greater than xmax 1"),
         ("name,region\na,1 2 3\n", ":2: column 'region': '1 2 3' is not four numbers"),
         ("name,region\na,10 0 0 1\n", ":2: column 'x0'"),
-        ("name,geometry,crs\na,POINT (1 2),EPSG:4326\n", ":2: column 'xmin'"),
+        ("name,geometry,crs\na,POINT (1 2),EPSG:4326\n", ":2: column 'geometry': the geometry has no area"),
         ("name,geometry,crs\na,POLYGON EMPTY,EPSG:4326\n", ":2: column 'geometry': the geometry is empty"),
         ("name,geometry,crs\na,POLYGON 5,EPSG:4326\n", ":2: column 'geometry': not WKT"),
         ("name,geometry,crs\na,POINT (1 2),\n", ":2: column 'crs': a geometry needs its CRS"),
@@ -224,10 +224,3 @@ def test_the_named_areas_have_one_bad_row(shared_data_folder: Path) -> None:
     line = int(problem.removeprefix(str(shared_data_folder / "regions_named_areas.csv") + ":").split(":")[0])
     lines = (shared_data_folder / "regions_named_areas.csv").read_text(encoding="utf-8").splitlines()
     assert lines[line - 1].startswith("atlhur,")
-
-
-def test_a_point_bounds_no_map(tmp_path) -> None:
-    path = tmp_path / "points.csv"
-    path.write_text("name,geometry,crs\na,POINT (1 2),EPSG:4326\n")
-    with pytest.raises(RegionsError, match=r"points\.csv:2: column 'geometry': the geometry has no area"):
-        read_regions(path)
