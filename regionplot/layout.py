@@ -12,6 +12,10 @@ from regionplot.models import Box
 _POINTS_PER_INCH = 72
 _USUAL_AREA = 14 * 9
 """Square inches of the sheet that the font sizes below are meant for."""
+_SMALLEST = 0.7
+"""Text on small sheets shrinks to this part of its usual size, and no more."""
+_TICKS = 8
+"""Points that the ticks of a colour bar and the gaps to their labels take, on sheets of any size."""
 _LEAST_PANEL = 10
 """Pixels each way; less is no map."""
 
@@ -47,14 +51,15 @@ class Layout:
         """
         width, height = config.map.size
         dpi = config.map.dpi
-        factor = min(max(math.sqrt(width * height / dpi**2 / _USUAL_AREA), 0.5), 2.0)
+        factor = min(max(math.sqrt(width * height / dpi**2 / _USUAL_AREA), _SMALLEST), 2.0)
 
         def pixels(points: float) -> int:
             return round(points * factor * dpi / _POINTS_PER_INCH)
 
         margin, title = pixels(9), pixels(28)
         inset = margin + pixels(12)
-        bar = Box(inset, pixels(32), width - 2 * inset, pixels(9))
+        ticks = round(_TICKS * dpi / _POINTS_PER_INCH)
+        bar = Box(inset, pixels(24) + ticks, width - 2 * inset, pixels(9))
         bottom = bar.top + pixels(9) if config.colors.colorbar else margin
         panel = Box(margin, bottom, width - 2 * margin, height - title - bottom)
         if panel.width < _LEAST_PANEL or panel.height < _LEAST_PANEL:
