@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -33,6 +33,8 @@ _STEPS = (64, 32, 16, 8)
 _MESH = 32
 """Pixels between the positions from which the part of the grid that a panel needs is found."""
 _MARGIN = 3
+_STRIP = 2**16
+"""Pixels whose positions are worked out at a time."""
 
 Floats = NDArray[np.floating[Any]]
 Indices = NDArray[np.intp]
@@ -83,10 +85,9 @@ def sample(
         if geometry.is_axis_aligned and same_crs(crs, geometry.crs):
             nearest: _Cells = _AxisCells(*_axes(geometry, panel))
         else:
-            column, row = _positions(geometry, panel, crs)
-            nearest = _PointCells(row, geometry.wrapped(column), values.shape)
+            nearest = _PointCells(geometry, _Positions.of(geometry, panel, crs))
         if resampling == "nearest":
-            return Sample(nearest.gather(values, fill), nearest.inside)
+            return nearest.sample(values, fill)
         return Sample(_warp(values, geometry, panel, crs, resampling), nearest.inside)
 
 
@@ -123,7 +124,7 @@ class _Cells(Protocol):
         """Where there is one."""
         ...
 
-    def gather(self, values: NDArray[Any], fill: int | None) -> NDArray[Any]:
+    def sample(self, values: NDArray[Any], fill: int | None) -> Sample:
         """Their values; the fill, or NaN, where there is none."""
         ...
 
@@ -143,16 +144,16 @@ class _AxisCells:
             return np.broadcast_to(np.True_, (rows.size, columns.size))
         return np.asarray(rows[:, None] & columns)
 
-    def gather(self, values: NDArray[Any], fill: int | None) -> NDArray[Any]:
+    def sample(self, values: NDArray[Any], fill: int | None) -> Sample:
         """See `_Cells`."""
         dtype = _floating(values.dtype) if fill is None else values.dtype
         rows_in, columns_in = np.flatnonzero(self.rows >= 0), np.flatnonzero(self.columns >= 0)
         picked = _take(values, self.rows[rows_in], self.columns[columns_in]).astype(dtype, copy=False)
         if picked.shape == (self.rows.size, self.columns.size):
-            return picked
+            return Sample(picked, self.inside)
         result = np.full((self.rows.size, self.columns.size), np.nan if fill is None else fill, dtype)
         result[np.ix_(rows_in, columns_in)] = picked
-        return result
+        return Sample(result, self.inside)
 
 
 def _take(values: NDArray[Any], rows: Indices, columns: Indices) -> NDArray[Any]:
@@ -168,29 +169,39 @@ def _take(values: NDArray[Any], rows: Indices, columns: Indices) -> NDArray[Any]
 
 @dataclass(frozen=True)
 class _PointCells:
-    """A fractional row and column of the grid for each pixel; not finite, or beyond the grid, where there is none."""
+    """A fractional row and column of the grid for each pixel; not finite, or beyond the grid, where there is none.
 
-    row: Floats
-    column: Floats
-    shape: tuple[int, ...]
+    They are worked out in strips of the panel: an array of this kind for all of it is ten megabytes.
+    """
 
-    @cached_property
+    geometry: GridGeometry
+    positions: _Positions | _ExactPositions
+
+    @property
     def inside(self) -> NDArray[np.bool_]:
         """See `_Cells`."""
-        height, width = self.shape
-        return np.asarray((self.row >= 0) & (self.row < height) & (self.column >= 0) & (self.column < width))
+        return np.concatenate([inside for _, _, inside in self._strips()])
 
-    def gather(self, values: NDArray[Any], fill: int | None) -> NDArray[Any]:
+    def sample(self, values: NDArray[Any], fill: int | None) -> Sample:
         """See `_Cells`."""
-        dtype = _floating(values.dtype) if fill is None else values.dtype
-        inside, width = self.inside, self.shape[1]
-        flat = np.where(inside, self.row, 0).astype(np.intp)
-        flat *= width
-        flat += np.where(inside, self.column, 0).astype(np.intp)
-        sampled = np.asarray(values.ravel().take(flat).astype(dtype, copy=False))
-        if not inside.all():
-            np.putmask(sampled, ~inside, np.nan if fill is None else fill)
-        return sampled
+        missing, dtype = (np.nan, _floating(values.dtype)) if fill is None else (fill, values.dtype)
+        cells, sampled, masks = values.ravel(), [], []
+        for row, column, inside in self._strips():
+            flat = np.where(inside, row, 0).astype(np.intp)
+            flat *= self.geometry.width
+            flat += np.where(inside, column, 0).astype(np.intp)
+            strip = cells.take(flat).astype(dtype, copy=False)
+            np.putmask(strip, ~inside, missing)
+            sampled.append(strip)
+            masks.append(inside)
+        return Sample(np.concatenate(sampled), np.concatenate(masks))
+
+    def _strips(self) -> Iterator[tuple[Floats, Floats, NDArray[np.bool_]]]:
+        """Row, column, and whether they are in the grid, of the pixels of some rows of the panel at a time."""
+        height, width = self.geometry.height, self.geometry.width
+        for column, row in self.positions.strips():
+            column = self.geometry.wrapped(column)
+            yield row, column, (row >= 0) & (row < height) & (column >= 0) & (column < width)
 
 
 def _floating(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -198,16 +209,52 @@ def _floating(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.result_type(dtype, np.float32) if dtype.itemsize < 8 else np.dtype(np.float64)
 
 
-def _positions(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> tuple[Floats, Floats]:
-    """(column, row) of the grid under each pixel centre, each of the panel's shape; not wrapped."""
-    locate = _Locator(geometry, crs, panel)
-    for step in _STEPS:
-        mesh = _mesh(panel.width, step), _mesh(panel.height, step)
-        column, row = locate(*mesh)
-        if locate.is_close(mesh, column, row):
-            along_x, along_y = _weights(panel.width, step), _weights(panel.height, step)
-            return along_y @ column @ along_x.T, along_y @ row @ along_x.T
-    return locate(np.arange(panel.width) + 0.5, np.arange(panel.height) + 0.5)
+@dataclass(frozen=True)
+class _Positions:
+    """(column, row) of the grid under each pixel centre, interpolated along y from nodes; not wrapped."""
+
+    along_y: Floats
+    """Weights of the nodes for each row of the panel, shape (height, nodes)."""
+    column: Floats
+    """The grid's columns at the nodes, for each column of the panel, shape (nodes, width)."""
+    row: Floats
+
+    @classmethod
+    def of(cls, geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> _Positions | _ExactPositions:
+        """From the coarsest mesh that is exact enough; or transformed one by one, if none is."""
+        locate = _Locator(geometry, crs, panel)
+        for step in _STEPS:
+            mesh = _mesh(panel.width, step), _mesh(panel.height, step)
+            column, row = locate(*mesh)
+            if locate.is_close(mesh, column, row):
+                along_x = _weights(panel.width, step).T
+                return cls(_weights(panel.height, step), column @ along_x, row @ along_x)
+        return _ExactPositions(locate)
+
+    def strips(self) -> Iterator[tuple[Floats, Floats]]:
+        """Column and row for the pixels of some rows of the panel at a time, from the top."""
+        for rows in _strips_of(len(self.along_y), self.column.shape[1]):
+            yield self.along_y[rows] @ self.column, self.along_y[rows] @ self.row
+
+
+@dataclass(frozen=True)
+class _ExactPositions:
+    """The same, by the exact transform."""
+
+    locate: _Locator
+
+    def strips(self) -> Iterator[tuple[Floats, Floats]]:
+        """See `_Positions`."""
+        panel = self.locate.panel
+        x, y = np.arange(panel.width) + 0.5, np.arange(panel.height) + 0.5
+        for rows in _strips_of(panel.height, panel.width):
+            yield self.locate(x, y[rows])
+
+
+def _strips_of(height: int, width: int) -> Iterator[slice]:
+    """Slices of rows that hold about `_STRIP` pixels each."""
+    rows = max(1, _STRIP // width)
+    return (slice(first, min(first + rows, height)) for first in range(0, height, rows))
 
 
 @dataclass(frozen=True)

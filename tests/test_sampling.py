@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from regionplot.models import Extent, PixelGrid
 from regionplot.projections import parse_crs, project_extent, transformer
-from regionplot.sampling import TOLERANCE, GridGeometry, _Locator, _positions, pixel_centers, sample
+from regionplot.sampling import TOLERANCE, GridGeometry, _Locator, _Positions, pixel_centers, sample
 
 LONLAT = parse_crs("EPSG:4326")
 ALBERS = parse_crs("EPSG:5070")
@@ -103,7 +103,8 @@ def test_any_panel_holds_the_cells_below_it(
 def offset_in_pixels(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> float:
     """The largest distance of an interpolated position from the exact one, seen on the panel."""
     with np.errstate(invalid="ignore"):
-        positions = np.stack(_positions(geometry, panel, crs))
+        strips = _Positions.of(geometry, panel, crs).strips()
+        positions = np.stack([np.concatenate(parts) for parts in zip(*strips, strict=True)])
         right = np.stack(_Locator(geometry, crs, panel)(np.arange(panel.width) + 0.5, np.arange(panel.height) + 0.5))
         jacobian = np.stack([np.gradient(right, axis=2), np.gradient(right, axis=1)], axis=-1)
         off = np.linalg.solve(np.moveaxis(jacobian, 0, 2), np.moveaxis(positions - right, 0, 2)[..., None])
