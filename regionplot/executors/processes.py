@@ -147,7 +147,7 @@ class _Supervisor(Generic[J]):
             if self.executor.start_method != "fork":
                 inherited = []
             process = context.Process(  # type: ignore[attr-defined]  # the stubs' base context has no Process
-                target=work, args=(self.task, theirs, inherited, os.getpid()), daemon=True
+                target=work, args=(self.task, theirs, inherited, os.getpid(), _log_level()), daemon=True
             )
             _start(process)
             theirs.close()
@@ -286,6 +286,10 @@ def _end(process: Any) -> None:
         time.sleep(0.005)
     process.kill()
     process.join()
+
+
+def _log_level() -> int:
+    return logging.getLogger("regionplot").getEffectiveLevel()
 
 
 def _start(process: Any) -> None:

@@ -28,9 +28,10 @@ _LARGE = 2**20
 """Bytes; larger blocks come from the system and go back to it."""
 
 
-def work(task: Task[J], connection: Connection, inherited: list[Connection], parent: int) -> None:
+def work(task: Task[J], connection: Connection, inherited: list[Connection], parent: int, log_level: int) -> None:
     """The life of a worker: prepare, then job after job until it is told to go or its parent is gone."""
     _settle(inherited, parent)
+    _log_like_parent(log_level)
     try:
         prepare(task)
     except RegionplotError as error:
@@ -67,6 +68,12 @@ def _settle(inherited: list[Connection], parent: int) -> None:
         faulthandler.enable()
     _give_memory_back()
     _die_with(parent, forked=bool(inherited))
+
+
+def _log_like_parent(level: int) -> None:
+    """Log to stderr what the parent would; a process that was not forked knows nothing of the parent's logging."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)  # does nothing where handlers are
+    logging.getLogger("regionplot").setLevel(level)
 
 
 def _give_memory_back() -> None:

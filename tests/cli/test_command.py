@@ -390,3 +390,12 @@ def test_a_title_that_the_font_cannot_show_mails_nothing(folder):
     result = regionplot_command(folder, "regions.csv", "-q")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert images(folder) == ["a"]
+
+
+@pytest.mark.parametrize(("method", "loads"), [("fork", 1), ("spawn", 2)])
+def test_verbose_tells_who_loaded_the_data(folder, method, loads):
+    result = regionplot_command(folder, "regions.csv", "-v", "-j2", "--start-method", method)
+    assert result.returncode == 0, result.stderr
+    found = re.findall(r"process (\d+) loaded the shared data in [\d.]+ s", result.stderr)
+    assert 1 <= len(found) <= loads
+    assert len(set(found)) == len(found)
