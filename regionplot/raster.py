@@ -58,11 +58,6 @@ class RasterInfo:
     """What templates and labels may say: `raster` (the file's stem), `variable`, `long_name`, `units`, and `time` (a
     datetime in UTC) if it is known."""
 
-    @property
-    def bytes(self) -> int:
-        """Size of the whole grid in memory."""
-        return self.geometry.whole.cells * self.dtype.itemsize
-
 
 def inspect_raster(settings: RasterSettings) -> RasterInfo:
     """Open the grid that a config names and read its description only.
@@ -170,7 +165,7 @@ def _decoded(raw: NDArray[Any], mask: NDArray[np.uint8] | None, info: RasterInfo
     if not info.decode:
         return raw
     values = raw.astype(info.dtype, copy=False)
-    if info.nodata is not None and not np.isnan(info.nodata):
+    if info.nodata is not None and _can_hold(raw.dtype, info.nodata):
         np.putmask(values, raw == raw.dtype.type(info.nodata), np.nan)
     if mask is not None:
         np.putmask(values, mask == 0, np.nan)
@@ -179,6 +174,14 @@ def _decoded(raw: NDArray[Any], mask: NDArray[np.uint8] | None, info: RasterInfo
     if info.offset != 0.0:
         values += info.dtype.type(info.offset)
     return values
+
+
+def _can_hold(dtype: np.dtype[Any], value: float) -> bool:
+    """Whether a value can occur among values of a type; some files name a nodata value that cannot."""
+    if dtype.kind not in "iu":
+        return not np.isnan(value)
+    limits = np.iinfo(dtype)
+    return value.is_integer() and limits.min <= value <= limits.max
 
 
 @contextmanager

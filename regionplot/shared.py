@@ -167,7 +167,7 @@ def _union(config: Config, info: RasterInfo, regions: Sequence[Region]) -> Windo
     top, left = min(window.row for window in windows), min(window.column for window in windows)
     bottom = max(window.row + window.height for window in windows)
     right = max(window.column + window.width for window in windows)
-    return Window(top, left, max(bottom - top, 2), max(right - left, 2))
+    return Window(top, left, bottom - top, right - left)
 
 
 def _region_window(config: Config, info: RasterInfo, region: Region) -> Window | None:

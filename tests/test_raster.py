@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from affine import Affine
 
 from regionplot import ConfigError, RasterError
 from regionplot.config import RasterSettings
-from regionplot.raster import inspect_raster, load_raster
+from regionplot.raster import inspect_raster, load_raster, read_window
 
 VALUES = np.arange(12, dtype=np.int16).reshape(3, 4)
 
@@ -184,3 +185,10 @@ def test_a_curvilinear_grid_is_refused_with_a_hint(shared_data_folder: Path) -> 
 def test_a_variable_is_not_silently_ignored(write_raster) -> None:
     with pytest.raises(RasterError, match="there is no variable 'tmp'"):
         load(write_raster(VALUES), variable="tmp")
+
+
+@pytest.mark.parametrize("nodata", [-9999.0, 1e20, 0.5])
+def test_a_nodata_value_that_the_type_cannot_hold_marks_nothing(write_raster, nodata: float) -> None:
+    info = inspect_raster(RasterSettings(path=write_raster(VALUES.astype(np.uint8))))
+    values, _ = read_window(dataclasses.replace(info, nodata=nodata), info.geometry.whole)
+    np.testing.assert_array_equal(values, VALUES)

@@ -109,3 +109,17 @@ def test_many_regions_are_not_planned_for(configured, large):
     assert plan_load(config, info, REGIONS[:1]).window != info.geometry.whole
     assert plan_load(config, info, REGIONS[:1] * 1000).window == info.geometry.whole
     assert plan_load(config, info, [Region("away", Extent(10, 20, 40, 50))]).window == Window(0, 0, 1000, 2000)
+
+
+def test_a_region_just_beyond_the_edge_costs_no_other(configured, large):
+    """The margin of its window may reach the last row only; no window reaches beyond the grid."""
+    config = configured(large)
+    info = inspect_raster(config.raster)
+    heights = set()
+    for south in np.arange(27.0, 30.0, 0.01):
+        plan = plan_load(config, info, [Region("beyond", Extent(-100, -99.5, south - 0.2, south))])
+        heights.add(plan.window.height)
+        assert plan.window.row + plan.window.height <= info.geometry.height
+        if plan.window.height == 1:
+            assert SharedData.load(config, plan=plan).raster.shape == (1, plan.window.width)
+    assert 1 in heights

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from regionplot.drawing import artists
 from regionplot.drawing.palette import PACKED_WHITE, ShadedPalette
 from regionplot.drawing.sheet import Sheet, Style, plain_style
+from regionplot.errors import ConfigError
 from regionplot.models import Box, Region
 from regionplot.shared import SharedData
 from regionplot.stopwatch import Stopwatch
@@ -61,8 +62,7 @@ class MapRenderer:
             style = Style.of(shared, maps)
             self._style = style
             self._canvas = _Canvas(style)
-            wanted = shared.config.output.png
-            palette = ShadedPalette.of(shared.config, style.scale) if wanted != "rgb" else None
+            palette = _palette(style)
             self._in_rgb = _RgbPainter(self._canvas)
             self._in_palette = _PalettePainter(self._canvas, palette) if palette else None
 
@@ -90,6 +90,18 @@ class MapRenderer:
             watch.lap("sample")
             painter: _Painter = self._in_palette if self._in_palette and not sheet.no_data else self._in_rgb
             return painter.paint(sheet, watch)
+
+
+def _palette(style: Style) -> ShadedPalette | None:
+    """The palette that a config wants and its style allows."""
+    config = style.shared.config
+    palette = ShadedPalette.of(config, style.scale) if config.output.png != "rgb" else None
+    if palette is None and config.output.png == "palette":
+        raise ConfigError(
+            "[output] png: a palette needs [colors] levels of some 25 classes at most, and dark lines of one colour; "
+            "use 'auto'"
+        )
+    return palette
 
 
 class _Canvas:

@@ -12,7 +12,7 @@ from affine import Affine
 from PIL import Image
 from shapely.geometry import Point, box
 
-from regionplot import Extent, NoOverlapError, Region, RegionError, plot_region
+from regionplot import ConfigError, Extent, NoOverlapError, Region, RegionError, plot_region
 from regionplot.drawing import MapRenderer
 from regionplot.shared import SharedData
 
@@ -180,3 +180,8 @@ def test_cells_that_are_classed_before_give_the_same_pixels(load_small, write_ra
         assert found.no_data == (region is hole and projection == "raster")  # elsewhere the limits are wider
     with pytest.raises(NoOverlapError):
         many.draw(Region("away", Extent(10, 20, 30, 40)))
+
+
+def test_a_palette_that_cannot_be_is_refused_if_it_is_asked_for(load_small) -> None:
+    with pytest.raises(ConfigError, match=r"\[output\] png: a palette"):
+        MapRenderer(load_small(output={"png": "palette"}))
