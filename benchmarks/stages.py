@@ -35,6 +35,7 @@ from regionplot.config import Config
 from regionplot.drawing import MapRenderer, artists, renderer
 from regionplot.drawing.colors import ColorScale
 from regionplot.drawing.renderer import Picture
+from regionplot.drawing.sheet import Sheet
 from regionplot.features import IndexedGeometries
 from regionplot.output import new_run, write_png
 from regionplot.view import View
@@ -88,8 +89,9 @@ class Probe:
     """Stops the stages of the package's own functions, and keeps what the floor is made of."""
 
     watch: Stopwatch = field(default_factory=Stopwatch)
-    strokes: list[PathPatch] = field(default_factory=list)
-    indices: np.ndarray | None = None
+    strokes: list[tuple[Any, ...]] = field(default_factory=list)
+    indices: Any = None
+    picture: Any = None
 
     @contextmanager
     def installed(self) -> Iterator[Probe]:
@@ -99,30 +101,29 @@ class Probe:
             for owner, name, function in (
                 (View, "of", watch.timed("view", View.of)),
                 (sheets, "sample", watch.timed("sample", sheets.sample)),
-                (ColorScale, "indices", self._keep_indices(ColorScale.indices)),
+                (ColorScale, "indices", watch.timed("classify", ColorScale.indices)),
                 (IndexedGeometries, "within", watch.timed("clip and simplify", IndexedGeometries.within)),
                 (artists, "_patch", watch.timed("strokes", artists._patch)),
                 (artists, "_line_path", watch.timed("strokes", artists._line_path)),
                 (artists, "title_text", watch.timed("title", artists.title_text)),
+                (canvas, "show", self._keep_indices(canvas.show)),
                 (canvas, "draw", self._keep_strokes(canvas.draw)),
                 (Image.Image, "save", watch.timed("encode", Image.Image.save)),
             ):
                 stack.enter_context(patch.object(owner, name, function))
             yield self
 
-    def _keep_indices(self, function: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
-        timed = self.watch.timed("classify", function)
-
-        def wrapped(*args: Any) -> np.ndarray:
-            self.indices = timed(*args)
-            return self.indices
+    def _keep_indices(self, function: Callable[..., None]) -> Callable[..., None]:
+        def wrapped(canvas: Any, sheet: Sheet) -> None:
+            self.indices = sheet.indices
+            function(canvas, sheet)
 
         return wrapped
 
     def _keep_strokes(self, function: Callable[..., None]) -> Callable[..., None]:
         def wrapped(canvas: Any, artist: Artist) -> None:
             if isinstance(artist, PathPatch):
-                self.strokes.append(artist)
+                self.strokes.append(_prepared(artist))
             with self.watch.stage("title" if isinstance(artist, Text) else "strokes"):
                 function(canvas, artist)
 
@@ -149,23 +150,27 @@ class Lab:
         self._config = config
         self._folder = folder
         self._shared = SharedData.load(config, regions)
-        self._renderer = MapRenderer(self._shared)
+        self._renderer = MapRenderer(self._shared, len(regions))
 
-    def time(self, region: Region) -> MapTimes:
-        """Draw and write one map, then do what its floor consists of."""
+    def time(self, regions: Sequence[Region]) -> list[MapTimes]:
+        """Draw and write maps one after the other, as a worker does, then do what their floors consist of."""
+        probes = [self._draw(region) for region in regions]
+        return [MapTimes(dict(probe.watch.seconds), self._floor(probe)) for probe in probes]
+
+    def _draw(self, region: Region) -> Probe:
         probe = Probe()
         with probe.installed():
             with probe.watch.stage(_COMPOSE):
-                picture = self._renderer.draw(region)
+                probe.picture = picture = self._renderer.draw(region)
             with probe.watch.stage(_WRITE):
                 level = self._config.output.png_compression
                 target = self._folder / f"{region.name}.png"
                 write_png(target, picture.image, new_run(), {}, palette=picture.palette, compression=level)
-        return MapTimes(dict(probe.watch.seconds), self._floor(probe, picture))
+        return probe
 
-    def _floor(self, probe: Probe, picture: Picture) -> dict[str, float]:
-        watch = Stopwatch()
-        watch.timed("strokes", self._stroke)([_prepared(patch) for patch in probe.strokes])
+    def _floor(self, probe: Probe) -> dict[str, float]:
+        watch, picture = Stopwatch(), probe.picture
+        watch.timed("strokes", self._stroke)(probe.strokes)
         table = self._renderer._style.scale.palette
         packed = table[:, 0].copy() if picture.palette is not None else table.view(np.uint32).ravel()
         watch.timed("lookup", packed.take)(probe.indices)
@@ -187,8 +192,9 @@ class Lab:
 
 
 def _prepared(patch: PathPatch) -> tuple[Any, ...]:
+    """What Agg needs of a patch, as the axes stand now."""
     transform = patch.get_transform().frozen()
-    return patch.get_path(), transform, patch.get_clip_box(), patch.get_linewidth(), patch.get_edgecolor()
+    return patch.get_path(), transform, patch.get_clip_box().frozen(), patch.get_linewidth(), patch.get_edgecolor()
 
 
 def _encode(picture: Picture, level: int) -> None:
@@ -207,8 +213,8 @@ def _medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def print_stages(lab: Lab, regions: Sequence[Region], repeat: int) -> None:
     """Print a line for each stage, the floor's parts beside theirs, and the median ratio."""
-    first = lab.time(regions[0])
-    rounds = [[lab.time(region) for region in regions] for _ in range(repeat)]
+    first = lab.time(regions[:1])[0]
+    rounds = [lab.time(regions) for _ in range(repeat)]
     by_region = list(zip(*rounds, strict=True))
     maps = _medians([_medians([times.stages for times in runs]) for runs in by_region])
     floors = _medians([_medians([times.floor for times in runs]) for runs in by_region])

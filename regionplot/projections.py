@@ -33,6 +33,7 @@ _MODEST = 1e7
 Floats = NDArray[np.floating[Any]]
 
 
+@lru_cache(maxsize=64)
 def parse_crs(text: str) -> pyproj.CRS:
     """A CRS from an EPSG code, a PROJ string or WKT.
 

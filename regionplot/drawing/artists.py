@@ -11,7 +11,6 @@ import numpy as np
 import shapely
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -163,7 +162,7 @@ def _first_of_each(owner: NDArray[np.intp]) -> NDArray[np.intp]:
     return np.flatnonzero(np.concatenate([[True], owner[1:] != owner[:-1]]))
 
 
-def title_text(text: str, layout: Layout, renderer: RendererAgg) -> Text:
+def title_text(text: str, layout: Layout, figure: Figure) -> Text:
     """The title above a panel, made smaller or cut so that it fits between the sheet's margins."""
     available = layout.size[0] - 2 * layout.panel.left
     title = Text(
@@ -178,23 +177,24 @@ def title_text(text: str, layout: Layout, renderer: RendererAgg) -> Text:
         usetex=False,
         transform=IdentityTransform(),
     )
-    width = _width(title, renderer)
+    title.set_figure(figure)
+    width = _width(title)
     if width > available:
         title.set_fontsize(layout.title_points * max(_SMALLEST_TITLE, available / width * 0.99))
-        _shorten(title, available, renderer)
+        _shorten(title, available)
     return title
 
 
-def _shorten(title: Text, available: float, renderer: RendererAgg) -> None:
+def _shorten(title: Text, available: float) -> None:
     text = title.get_text()
-    while text and _width(title, renderer) > available:
-        text = text[: int(len(text) * min(available / _width(title, renderer), 0.98))].rstrip()
+    while text and _width(title) > available:
+        text = text[: int(len(text) * min(available / _width(title), 0.98))].rstrip()
         title.set_text(text + _ELLIPSIS)
 
 
-def _width(title: Text, renderer: RendererAgg) -> float:
-    size = title.get_fontproperties()
-    return float(renderer.get_text_width_height_descent(title.get_text(), size, ismath=False)[0])
+def _width(title: Text) -> float:
+    """In pixels; drawing needs the same measure, and finds it in matplotlib's cache."""
+    return float(title.get_window_extent().width)
 
 
 def note_text(text: str, layout: Layout, box: Box) -> Text:

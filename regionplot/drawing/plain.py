@@ -51,10 +51,10 @@ def plot_region(shared: SharedData, region: Region) -> Figure:
         style = Style.of(shared)
         sheet = Sheet.of(region, style)
         figure = artists.new_figure(style.layout)
-        canvas = FigureCanvasAgg(figure)
+        FigureCanvasAgg(figure)
         axes = _add_axes(figure, sheet)
         artists.add_colorbar(figure, style.layout, style.scale, style.label)
-        for order, artist in enumerate(sheet.artists_above(axes, canvas.get_renderer())):
+        for order, artist in enumerate(sheet.artists_above(axes)):
             artist.set_zorder(_ABOVE + order)
             axes.add_artist(artist) if artist.get_clip_box() else figure.add_artist(artist)
     return figure

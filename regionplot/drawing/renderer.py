@@ -157,7 +157,7 @@ class _RgbPainter:
         np.copyto(canvas.buffer, canvas.background)
         canvas.buffer[canvas.slices(sheet.view.box)] = sheet.image
         watch.lap("compose")
-        above = list(sheet.artists_above(canvas.axes, canvas.renderer))
+        above = list(sheet.artists_above(canvas.axes))
         watch.lap("clip")
         for artist in above:
             canvas.draw(artist)
@@ -203,7 +203,7 @@ class _PalettePainter:
         canvas, box = self._canvas, sheet.view.box
         above = slice(0, image.shape[0] - box.top)
         canvas.buffer[above].fill(255)
-        canvas.draw(sheet.title_artist(canvas.renderer))
+        canvas.draw(sheet.title_artist(canvas.figure))
         drawn, values = self._inked(above, 0)
         image[above].reshape(-1)[drawn] = self._palette.framed[values]
         pixels, rows = self._neatline(box)

@@ -13,7 +13,7 @@ import matplotlib
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from regionplot import templates
@@ -129,22 +129,22 @@ class Sheet:
         except templates.TemplateError as error:
             raise RegionError(f"[map] title: {error}") from None
 
-    def artists_above(self, axes: Axes, renderer: RendererAgg) -> Iterator[Artist]:
+    def artists_above(self, axes: Axes) -> Iterator[Artist]:
         """All that is drawn over the raster, from the lowest to the topmost."""
         yield from self.layer_artists(axes)
         if self.no_data:
             yield artists.note_text(NO_DATA, self.style.layout, self.view.box)
         yield artists.neatline(self.view.box, self.style.layout)
-        yield self.title_artist(renderer)
+        yield self.title_artist(axes.get_figure(root=True))
 
     def layer_artists(self, axes: Axes) -> Iterator[Artist]:
         """The vector layers, from the lowest to the topmost."""
         for layer in self.style.shared.features:
             yield from artists.layer_artists(layer, self.view.panel, axes)
 
-    def title_artist(self, renderer: RendererAgg) -> Artist:
+    def title_artist(self, figure: Figure) -> Artist:
         """The title above the panel."""
-        return artists.title_text(self.title, self.style.layout, renderer)
+        return artists.title_text(self.title, self.style.layout, figure)
 
 
 def _sampled(style: Style, view: View) -> tuple[NDArray[np.unsignedinteger[Any]], NDArray[np.bool_]]:

@@ -76,7 +76,7 @@ def test_what_lies_elsewhere_is_not_drawn(drawn) -> None:
 
 
 def test_a_title_that_fits_is_left_alone(canvas) -> None:
-    title = artists.title_text("North  Carolina\n$x_2$", LAYOUT, canvas.get_renderer())
+    title = artists.title_text("North  Carolina\n$x_2$", LAYOUT, canvas.figure)
     assert title.get_text() == "North Carolina $x_2$"
     assert title.get_fontsize() == LAYOUT.title_points
     assert not title.get_parse_math()
@@ -85,8 +85,7 @@ def test_a_title_that_fits_is_left_alone(canvas) -> None:
 @pytest.mark.parametrize("length", [60, 80, 120, 500, 2000])
 def test_a_long_title_shrinks_and_then_is_cut(canvas, length: int) -> None:
     text = "Snow on the ground " * (length // 19)
-    title = artists.title_text(text, LAYOUT, canvas.get_renderer())
-    title.set_figure(canvas.figure)
+    title = artists.title_text(text, LAYOUT, canvas.figure)
     assert title.get_window_extent(canvas.get_renderer()).x1 <= LAYOUT.size[0] - LAYOUT.panel.left + 1
     assert title.get_fontsize() >= 0.6 * LAYOUT.title_points - 1e-9
     shown = title.get_text()
@@ -96,8 +95,7 @@ def test_a_long_title_shrinks_and_then_is_cut(canvas, length: int) -> None:
 @pytest.mark.parametrize("text", ["", " ", "$\\frac{$", "\\", "الثلج", "雪" * 300, "\u202e\u0301"])
 @pytest.mark.filterwarnings("ignore:Glyph .* missing from font")
 def test_any_title_can_be_drawn(canvas, text: str) -> None:
-    title = artists.title_text(text, LAYOUT, canvas.get_renderer())
-    title.set_figure(canvas.figure)
+    title = artists.title_text(text, LAYOUT, canvas.figure)
     title.draw(canvas.get_renderer())
     assert title.get_text() == text.strip() or title.get_text().endswith("…")
 
