@@ -165,7 +165,7 @@ class OutputSettings(_Section):
     png: Literal["auto", "palette", "rgb"] = "auto"
     """A palette makes files a third of the size in a fifth of the time; `auto` takes it where classes and one colour of
     lines make that possible. Line edges then have some 15 shades; no channel is off by more than 16 of 255."""
-    png_compression: Annotated[int, Field(ge=0, le=9)] = 6
+    png_compression: Annotated[int, Field(ge=0, le=9)] = 2
     """zlib's level: 0 is none, 1 the fastest, 9 the smallest."""
 
 

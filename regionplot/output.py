@@ -97,7 +97,7 @@ def write_png(
     text: Mapping[str, str],
     *,
     palette: NDArray[np.uint8] | None = None,
-    compression: int = 6,
+    compression: int = 2,
 ) -> int:
     """Write an image: into a temporary file beside the target, read back, then put in its place.
 

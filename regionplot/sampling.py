@@ -34,7 +34,7 @@ _MESH = 32
 """Pixels between the positions from which the part of the grid that a panel needs is found."""
 _MARGIN = 3
 _STRIP = 2**16
-"""Pixels whose positions are worked out at a time."""
+"""Pixels that are worked on at a time, so that what is worked out for them stays in the processor's cache."""
 
 Floats = NDArray[np.floating[Any]]
 Indices = NDArray[np.intp]
@@ -233,7 +233,7 @@ class _Positions:
 
     def strips(self) -> Iterator[tuple[Floats, Floats]]:
         """Column and row for the pixels of some rows of the panel at a time, from the top."""
-        for rows in _strips_of(len(self.along_y), self.column.shape[1]):
+        for rows in strips_of(len(self.along_y), self.column.shape[1]):
             yield self.along_y[rows] @ self.column, self.along_y[rows] @ self.row
 
 
@@ -247,12 +247,12 @@ class _ExactPositions:
         """See `_Positions`."""
         panel = self.locate.panel
         x, y = np.arange(panel.width) + 0.5, np.arange(panel.height) + 0.5
-        for rows in _strips_of(panel.height, panel.width):
+        for rows in strips_of(panel.height, panel.width):
             yield self.locate(x, y[rows])
 
 
-def _strips_of(height: int, width: int) -> Iterator[slice]:
-    """Slices of rows that hold about `_STRIP` pixels each."""
+def strips_of(height: int, width: int) -> Iterator[slice]:
+    """Slices of rows that hold so many pixels as stay in the processor's cache."""
     rows = max(1, _STRIP // width)
     return (slice(first, min(first + rows, height)) for first in range(0, height, rows))
 

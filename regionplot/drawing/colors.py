@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from regionplot.config import ColorSettings, Config
+from regionplot.sampling import strips_of
 
 _CONTINUOUS = 256
 _PERCENTILES = (1, 99)
@@ -88,12 +89,14 @@ class ColorScale:
 
         Parameters
         ----------
-        values : ndarray
+        values : ndarray, shape (rows, columns)
             NaN where there is no data.
         """
-        missing = np.isnan(values)
-        index = self._classes(values) if self.levels is not None else self._steps(values)
-        np.putmask(index, missing, self.nodata)
+        index = np.empty(values.shape, np.uint16 if self.levels is None else np.uint8)
+        for rows in strips_of(*values.shape):
+            strip = values[rows]
+            index[rows] = self._steps(strip) if self.levels is None else self._classes(strip)
+            np.putmask(index[rows], np.isnan(strip), self.nodata)
         return index
 
     def _classes(self, values: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
