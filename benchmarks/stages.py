@@ -1,7 +1,7 @@
 """Where a map's milliseconds go, in one process, and how near that is to the floor: ``python benchmarks/stages.py``.
 
 The floor is what no way of drawing these pixels with Agg and zlib can do without: the strokes of the same paths, a
-lookup of the same panel in the palette, and the encoding of the same pixels, measured in the same process in turn.
+lookup of the same panel in the palette, and the encoding of the same pixels, measured in the same process.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ STAGES = (
     "write and verify",
 )
 _COMPOSE, _WRITE = STAGES[6], STAGES[8]
+_PROBE = "the probe's own"
 
 
 @dataclass
@@ -113,6 +114,11 @@ class Probe:
                 stack.enter_context(patch.object(owner, name, function))
             yield self
 
+    @property
+    def taken(self) -> dict[str, float]:
+        """Seconds by stage, without what the probe itself took."""
+        return {stage: seconds for stage, seconds in self.watch.seconds.items() if stage != _PROBE}
+
     def _keep_indices(self, function: Callable[..., None]) -> Callable[..., None]:
         def wrapped(canvas: Any, sheet: Sheet) -> None:
             self.indices = sheet.indices
@@ -123,7 +129,8 @@ class Probe:
     def _keep_strokes(self, function: Callable[..., None]) -> Callable[..., None]:
         def wrapped(canvas: Any, artist: Artist) -> None:
             if isinstance(artist, PathPatch):
-                self.strokes.append(_prepared(artist))
+                with self.watch.stage(_PROBE):
+                    self.strokes.append(_prepared(artist))
             with self.watch.stage("title" if isinstance(artist, Text) else "strokes"):
                 function(canvas, artist)
 
@@ -155,7 +162,7 @@ class Lab:
     def time(self, regions: Sequence[Region]) -> list[MapTimes]:
         """Draw and write maps one after the other, as a worker does, then do what their floors consist of."""
         probes = [self._draw(region) for region in regions]
-        return [MapTimes(dict(probe.watch.seconds), self._floor(probe)) for probe in probes]
+        return [MapTimes(probe.taken, self._floor(probe)) for probe in probes]
 
     def _draw(self, region: Region) -> Probe:
         probe = Probe()

@@ -16,6 +16,10 @@ _SMALLEST = 0.7
 """Text on small sheets shrinks to this part of its usual size, and no more."""
 _TICKS = 8
 """Points that the ticks of a colour bar and the gaps to their labels take, on sheets of any size."""
+_TITLE = 14
+"""Points."""
+_HALF_CAPITAL = 0.37
+"""Half the height of a capital letter, as a part of the font's size."""
 _LEAST_PANEL = 10
 """Pixels each way; less is no map."""
 
@@ -30,7 +34,7 @@ class Layout:
     panel: Box
     colorbar: Box | None
     title_baseline: int
-    """Height of the title's middle, in pixels from the bottom."""
+    """Of the title, in pixels from the bottom."""
     title_points: float
     label_points: float
     neatline_pixels: int
@@ -69,8 +73,8 @@ class Layout:
             dpi=dpi,
             panel=panel,
             colorbar=bar if config.colors.colorbar else None,
-            title_baseline=panel.top + title // 2,
-            title_points=14 * factor,
+            title_baseline=panel.top + title // 2 - pixels(_TITLE * _HALF_CAPITAL),
+            title_points=_TITLE * factor,
             label_points=9 * factor,
             neatline_pixels=max(1, pixels(0.8)),
         )

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
+import matplotlib
 import numpy as np
 import shapely
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from matplotlib.text import Text
-from matplotlib.transforms import IdentityTransform
+from matplotlib.transforms import Bbox, IdentityTransform
 from numpy.typing import NDArray
 
 from regionplot.drawing.colors import ColorScale
@@ -162,27 +165,62 @@ def _first_of_each(owner: NDArray[np.intp]) -> NDArray[np.intp]:
     return np.flatnonzero(np.concatenate([[True], owner[1:] != owner[:-1]]))
 
 
+class _Caption(Text):
+    """A line of text drawn from the left end of its baseline, neither measured nor hinted.
+
+    Measuring a title and hinting its glyphs (twice, to place and to draw them) takes longer than sampling the raster.
+    """
+
+    def draw(self, renderer: RendererBase) -> None:
+        """See matplotlib."""
+        context = renderer.new_gc()
+        context.set_foreground(self.get_color())
+        x, y = self.get_position()
+        top = self.get_figure(root=True).bbox.height  # type: ignore[union-attr]  # it has one when it is drawn
+        with _unhinted():
+            renderer.draw_text(context, x, top - y, self.get_text(), self.get_fontproperties(), 0, mtext=self)
+        context.restore()
+
+    def get_window_extent(self, *args: Any, **keywords: Any) -> Bbox:
+        """See matplotlib."""
+        with _unhinted():
+            return super().get_window_extent(*args, **keywords)
+
+
+@contextmanager
+def _unhinted() -> Iterator[None]:
+    """Text as its outlines are, for a while; `rc_context` would copy all parameters."""
+    before = matplotlib.rcParams["text.hinting"]
+    matplotlib.rcParams["text.hinting"] = "none"
+    try:
+        yield
+    finally:
+        matplotlib.rcParams["text.hinting"] = before
+
+
 def title_text(text: str, layout: Layout, figure: Figure) -> Text:
     """The title above a panel, made smaller or cut so that it fits between the sheet's margins."""
-    available = layout.size[0] - 2 * layout.panel.left
-    title = Text(
+    title = _Caption(
         layout.panel.left,
         layout.title_baseline,
         " ".join(text.split()),
         fontsize=layout.title_points,
         color=INK,
-        verticalalignment="center_baseline",
-        horizontalalignment="left",
         parse_math=False,
         usetex=False,
         transform=IdentityTransform(),
     )
     title.set_figure(figure)
-    width = _width(title)
-    if width > available:
+    available = layout.size[0] - 2 * layout.panel.left
+    if not _surely_fits(title.get_text(), available, layout) and (width := _width(title)) > available:
         title.set_fontsize(layout.title_points * max(_SMALLEST_TITLE, available / width * 0.99))
         _shorten(title, available)
     return title
+
+
+def _surely_fits(text: str, available: float, layout: Layout) -> bool:
+    """Whether it need not be measured: no letter of ASCII is wider than the font is high."""
+    return text.isascii() and len(text) * layout.title_points * layout.dpi / _POINTS_PER_INCH <= available
 
 
 def _shorten(title: Text, available: float) -> None:
@@ -193,7 +231,7 @@ def _shorten(title: Text, available: float) -> None:
 
 
 def _width(title: Text) -> float:
-    """In pixels; drawing needs the same measure, and finds it in matplotlib's cache."""
+    """In pixels."""
     return float(title.get_window_extent().width)
 
 

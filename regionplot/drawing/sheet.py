@@ -135,7 +135,9 @@ class Sheet:
         if self.no_data:
             yield artists.note_text(NO_DATA, self.style.layout, self.view.box)
         yield artists.neatline(self.view.box, self.style.layout)
-        yield self.title_artist(axes.get_figure(root=True))
+        figure = axes.get_figure(root=True)
+        assert figure is not None, "axes of a panel stand on a sheet"
+        yield self.title_artist(figure)
 
     def layer_artists(self, axes: Axes) -> Iterator[Artist]:
         """The vector layers, from the lowest to the topmost."""
