@@ -91,7 +91,7 @@ class Bench:
         """Run `regionplot`; sample its memory only if that is worth the time it takes from the maps."""
         inputs = self._inputs
         table, config, raster = inputs.table(case.maps), inputs.config(case.crs), inputs.raster(case.size)
-        command = [sys.executable, "-m", "regionplot", "-q", str(table), "--config", str(config)]
+        command = [sys.executable, "-m", "regionplot", "-q", "--force", str(table), "--config", str(config)]
         command += ["--raster", str(raster), "--output", str(self._folder / "maps"), "--workers", str(case.workers)]
         measured = self._run(command, pause)
         return Costs.of(measured, measured.wall, measured.cpu, case.maps)

@@ -37,7 +37,8 @@ from regionplot.drawing.colors import ColorScale
 from regionplot.drawing.renderer import Picture
 from regionplot.drawing.sheet import Sheet
 from regionplot.features import IndexedGeometries
-from regionplot.output import new_run, write_png
+from regionplot.files import new_run
+from regionplot.output import write_png
 from regionplot.view import View
 
 STAGES = (

@@ -7,28 +7,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regionplot import output, templates
 from regionplot.config import Config
-from regionplot.errors import ConfigError, RegionsError
+from regionplot.errors import ConfigError, RegionplotError, RegionsError
 from regionplot.executors import choose_start_method, make_executor
 from regionplot.layout import Layout
+from regionplot.lock import locked
+from regionplot.machine import peak_memory
 from regionplot.models import Drawn, Job, Outcome, Region
 from regionplot.projections import parse_projection
+from regionplot.publication import take_over
 from regionplot.raster import FIELDS
+from regionplot.record import RunRecord
 from regionplot.regions import read_regions
 from regionplot.report import NoObserver, Observer, RunReport
 from regionplot.shared import LoadPlan, SharedData, check_inputs, shared_by_children, shared_data
 from regionplot.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from regionplot.drawing import MapRenderer
+    from regionplot.drawing import MapDigests, MapRenderer
 
 
 @dataclass
@@ -40,30 +45,62 @@ class RenderTask:
     plan: LoadPlan
     maps: int
     """How many there are in all."""
+    _digests: MapDigests | None = field(default=None, repr=False)
     _renderer: MapRenderer | None = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_renderer": None}
+        return {**self.__dict__, "_digests": None, "_renderer": None}
 
     def prepare(self) -> None:
         """Load the shared data and draw the frame, unless this process has inherited both."""
         if self._renderer is None:
             from regionplot.drawing import MapRenderer  # noqa: PLC0415 (matplotlib, only where maps are drawn)
 
-            self._renderer = MapRenderer(shared_data(self.config, self.plan), self.maps)
+            self._renderer = MapRenderer(self._shared, self.maps)
 
     def __call__(self, job: Job) -> Drawn:
-        """Draw and write one map."""
+        """Draw and write one map, unless the one that is there is the same."""
         assert self._renderer is not None, "prepare() comes first"
         watch = Stopwatch()
+        digest = job.digest or self.digests.of(job.region)
+        watch.lap("compare")
+        if kept := keep_known(job, digest):
+            return kept
         picture = self._renderer.draw(job.region, watch)
-        text = {"Title": picture.title, "Software": "regionplot"}
+        text = {"Title": picture.title, "Software": "regionplot", output.DIGEST: digest}
         compression = self.config.output.png_compression
         size = output.write_png(
             job.target, picture.image, self.run, text, palette=picture.palette, compression=compression
         )
         watch.lap("write")
-        return Drawn(job.target, size, picture.no_data, watch.seconds)
+        return Drawn(job.target, size, picture.no_data, watch.seconds, digest, peak_memory=peak_memory())
+
+    @property
+    def digests(self) -> MapDigests:
+        """What tells whether a map is still the same; it needs the shared data, but no frame."""
+        if self._digests is None:
+            from regionplot.drawing import MapDigests  # noqa: PLC0415 (matplotlib)
+
+            self._digests = MapDigests(self._shared)
+        return self._digests
+
+    @property
+    def _shared(self) -> SharedData:
+        return shared_data(self.config, self.plan)
+
+
+def keep_known(job: Job, digest: str) -> Drawn | None:
+    """The map of the run before in the place of a new one, if it is there, whole, and of this digest."""
+    known = job.known
+    if known is None or known.digest != digest:
+        return None
+    try:
+        if known.path.stat().st_size != known.bytes or output.read_digest(known.path) != digest:
+            return None
+        take_over(known.path, job.target)
+    except OSError:
+        return None
+    return Drawn(job.target, known.bytes, known.no_data, digest=digest, unchanged=True)
 
 
 def render_regions(
@@ -71,11 +108,13 @@ def render_regions(
     data: Config | SharedData,
     *,
     only: Sequence[str] = (),
+    force: bool = False,
     observer: Observer | None = None,
 ) -> RunReport:
     """Draw the map of every region into the output folder of a config.
 
-    Safe to call in a host program: its signal handlers, rcParams, environment and start method are left alone. Where it
+    A map on which nothing has changed since the run before is left as it is. Safe to call in a host program: its signal
+    handlers, rcParams, environment and start method are left alone. Where it
     runs threads, `start_method = "auto"` avoids fork; as with any use of `multiprocessing`, a script then needs
     `if __name__ == "__main__":`.
 
@@ -88,6 +127,8 @@ def render_regions(
         loads it again from its config.
     only : sequence of str
         Glob patterns; regions whose names match none of them are left out.
+    force : bool
+        Draw maps on which nothing has changed, too.
     observer : Observer, optional
         Is told of each outcome as it comes.
 
@@ -100,6 +141,8 @@ def render_regions(
     ------
     ConfigError, RegionsError, OutputError
         Before anything is loaded, if the run cannot be done as asked.
+    LockedError
+        If another run is drawing into the output folder.
     InputError
         If the raster or a vector file cannot be read.
     """
@@ -107,36 +150,58 @@ def render_regions(
     config = data.config if isinstance(data, SharedData) else data
     chosen = _choose(read_regions(regions) if isinstance(regions, str | Path) else list(regions), only)
     check_config(config, chosen)
-    jobs = _jobs(chosen, config)
+    method = choose_start_method(config.run.start_method)
     output.prepare_directory(config.output.directory)
-    settings = config.run
-    method = choose_start_method(settings.start_method)
-    executor = make_executor(method, settings.workers, len(jobs), settings.timeout, settings.maps_per_worker)
-    watch.lap("check")
-    run, outcomes = output.new_run(), dict[Path, Outcome[Job]]()
+    with locked(config.output.directory):
+        with RunRecord(config, chosen, watch, method, force=force) as record:
+            _draw_all(record, data, chosen, observer or NoObserver())
+        return record.report
+
+
+def _draw_all(record: RunRecord, data: Config | SharedData, regions: Sequence[Region], observer: Observer) -> None:
+    """Load what all share, settle what is unchanged, and have the rest drawn."""
+    config, settings, watch = record.config, record.config.run, record.watch
     with ExitStack() as stack:
-        stack.callback(_sweep_unless_all_well, config, run, jobs, outcomes)
-        if method in ("fork", "serial"):
-            shared = data if isinstance(data, SharedData) else SharedData.load(data, chosen)
+        if record.start_method in ("fork", "serial"):
+            shared = data if isinstance(data, SharedData) else SharedData.load(data, regions)
             plan = stack.enter_context(shared_by_children(shared)).plan
         else:
-            plan = check_inputs(config, chosen)
+            plan = check_inputs(config, regions)
         watch.lap("load")
-        observer = observer or NoObserver()
-        observer.started(len(jobs), executor.workers, method)
-        for outcome in executor.run(RenderTask(config, run, plan, len(jobs)), jobs):
-            outcomes[outcome.job.target] = outcome
+        jobs = record.jobs
+        executor = make_executor(
+            record.start_method, settings.workers, len(jobs), settings.timeout, settings.maps_per_worker
+        )
+        record.workers = executor.workers
+        observer.started(len(jobs), executor.workers, record.start_method)
+        task = RenderTask(config, record.run, plan, len(jobs))
+        if record.start_method in ("fork", "serial"):
+            jobs = list(_unsettled(task, jobs, record, observer))
+            watch.lap("compare")
+        for outcome in executor.run(task, jobs) if jobs else ():
+            record.add(outcome)
             observer.finished(outcome)
-    ordered = [outcomes[job.target] for job in jobs]
-    watch.lap("draw")
-    return RunReport(ordered, sum(watch.seconds.values()), method, executor.workers, watch.seconds)
+        watch.lap("draw")
 
 
-def _sweep_unless_all_well(
-    config: Config, run: str, jobs: Sequence[Job], outcomes: Mapping[Path, Outcome[Job]]
-) -> None:
-    if len(outcomes) < len(jobs) or not all(outcome.ok for outcome in outcomes.values()):
-        output.sweep(config.output.directory, run)
+def _unsettled(task: RenderTask, jobs: Sequence[Job], record: RunRecord, observer: Observer) -> Iterator[Job]:
+    """The jobs whose maps must be drawn, with their digests; the others are settled here, before anything is forked."""
+    for job in jobs:
+        if job.known is None:
+            yield job
+            continue
+        try:
+            digest = task.digests.of(job.region)
+        except RegionplotError:  # the worker will say it
+            yield job
+            continue
+        kept = keep_known(job, digest)
+        if kept is None:
+            yield replace(job, known=None, digest=digest)
+        else:
+            outcome = Outcome(job, kept, pid=os.getpid())
+            record.add(outcome)
+            observer.finished(outcome)
 
 
 def check_config(config: Config, regions: Sequence[Region]) -> None:
@@ -183,29 +248,3 @@ def _choose(regions: Sequence[Region], patterns: Sequence[str]) -> list[Region]:
         what = f"no region's name matches {' or '.join(map(repr, patterns))}" if patterns else "no regions"
         raise RegionsError(f"{what}; nothing to draw")
     return chosen
-
-
-def _jobs(regions: Sequence[Region], config: Config) -> list[Job]:
-    """A job with a file of its own for each region."""
-    owners: dict[str, Region] = {}
-    jobs, problems = [], []
-    for region in regions:
-        try:
-            name = output.file_name(config.output.filename, _text(region.fields))
-        except templates.TemplateError as error:
-            problems.append(f"{region.origin or region.name}: [output] filename: {error}")
-            continue
-        owner = owners.setdefault(name.casefold(), region)
-        if owner is not region:
-            problems.append(
-                f"{region.origin or region.name}: {region.name!r} and {owner.name!r} ({owner.origin}) "
-                f"would both be written to {name}; make their names or [output] filename differ"
-            )
-        jobs.append(Job(region, config.output.directory / name))
-    if problems:
-        raise RegionsError(*problems)
-    return jobs
-
-
-def _text(fields: Mapping[str, str]) -> dict[str, str]:
-    return {name: str(value) for name, value in fields.items()}

@@ -9,16 +9,16 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import secrets
 import zipfile
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from regionplot.files import create, new_run, replacing
 
 logger = logging.getLogger(__name__)
 
@@ -53,18 +53,13 @@ class ArrayCache:
     def write(self, key: str, arrays: Arrays) -> None:
         """Keep arrays under a key, whole or not at all."""
         path = self._path(key)
-        temporary = path.with_suffix(f".{secrets.token_hex(4)}.tmp")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with temporary.open("xb") as file:
+            with replacing(path, new_run()) as temporary, create(temporary) as file:
                 np.savez(file, allow_pickle=False, **arrays)
-            temporary.replace(path)
             self._trim()
         except OSError as error:
             logger.debug("cache entry %s cannot be written: %s", path, error)
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}{_SUFFIX}"

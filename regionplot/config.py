@@ -167,6 +167,12 @@ class OutputSettings(_Section):
     lines make that possible. Line edges then have some 15 shades; no channel is off by more than 16 of 255."""
     png_compression: Annotated[int, Field(ge=0, le=9)] = 2
     """zlib's level: 0 is none, 1 the fastest, 9 the smallest."""
+    publish: Literal["replace", "runs"] = "replace"
+    """Each map replaces the older one, or all appear at once: a folder for each run, and a link `latest`."""
+    keep: Annotated[int, Field(ge=0)] = 5
+    """With `runs`: how many older runs are kept."""
+    publish_partial: bool = False
+    """With `runs`: let a run of which maps are missing become the latest."""
 
 
 class RunSettings(_Section):

@@ -6,6 +6,7 @@
     ├── ConfigError                      the configuration cannot be used                2
     ├── RegionsError                     the table of regions cannot be used             2
     ├── OutputError                      the output folder cannot be used                2
+    │   └── LockedError                  another run is writing to it                    4
     ├── InputError                       an input that all regions share is unreadable   3
     │   ├── RasterError
     │   └── FeaturesError
@@ -52,6 +53,12 @@ class OutputError(RegionplotError):
     """The output folder cannot be made or written to."""
 
     exit_code = 2
+
+
+class LockedError(OutputError):
+    """Another run is drawing into the output folder."""
+
+    exit_code = 4
 
 
 class InputError(RegionplotError):

@@ -127,6 +127,8 @@ class FeatureLayer:
     point_index: IndexedGeometries
     turn: float
     """The length of the circle along x in map units, where the map is in degrees; else 0."""
+    key: str
+    """Names all that the geometries depend on."""
 
     @property
     def lines(self) -> Geometries:
@@ -174,7 +176,7 @@ def load_layer(settings: FeatureSettings, crs: pyproj.CRS, cache: ArrayCache | N
         If the file cannot be read, lacks a part, or names no CRS while none is given.
     """
     _check_parts(settings)
-    key = _cache_key(settings, crs) if cache else ""
+    key = layer_key(settings, crs)
     arrays = cache.read(key) if cache else None
     parts = _from_arrays(arrays) if arrays else None
     if parts is None:
@@ -183,7 +185,7 @@ def load_layer(settings: FeatureSettings, crs: pyproj.CRS, cache: ArrayCache | N
             cache.write(key, _to_arrays(parts))
     turn = CIRCLE if crs.is_geographic else 0.0
     lines, polygons, points = (IndexedGeometries.of(part) for part in parts)
-    return FeatureLayer(settings, lines, polygons, points, turn)
+    return FeatureLayer(settings, lines, polygons, points, turn, key)
 
 
 _Parts = tuple[Geometries, Geometries, Geometries]
@@ -201,8 +203,14 @@ def _project_layer(settings: FeatureSettings, crs: pyproj.CRS) -> _Parts:
     )
 
 
-def _cache_key(settings: FeatureSettings, crs: pyproj.CRS) -> str:
-    """Names all that the projected geometries depend on, the code that makes them among it."""
+def layer_key(settings: FeatureSettings, crs: pyproj.CRS) -> str:
+    """Names all that the projected geometries depend on, the code that makes them among it.
+
+    Raises
+    ------
+    FeaturesError
+        If the file cannot be read.
+    """
     path = settings.path
     files = [other for other in sorted(path.parent.glob(f"{glob.escape(path.stem)}.*")) if other.suffix in _SIDECARS]
     versions = (shapely.__version__, shapely.geos_version_string, pyproj.proj_version_str)

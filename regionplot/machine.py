@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
@@ -32,3 +33,13 @@ def available_memory() -> int:
         return min(free, max(0, int(limit) - int(used)))
     except (OSError, ValueError):
         return free
+
+
+def peak_memory() -> int:
+    """Bytes that this process has had resident at most, what it shares with others included; 0 if that is not known."""
+    try:
+        import resource  # noqa: PLC0415 (not on every platform)
+    except ImportError:
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -142,12 +142,27 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """A map of an earlier run, as its manifest tells."""
+
+    path: Path
+    digest: str
+    """Of all that the map depended on."""
+    bytes: int
+    no_data: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One map to be made; all that crosses the border to a worker."""
 
     region: Region
     target: Path
     """The image to be written."""
+    known: Known | None = None
+    """The map of the run before; None: draw in any case."""
+    digest: str = ""
+    """Of all that the map depends on, if that is known already."""
 
     @property
     def name(self) -> str:
@@ -188,7 +203,7 @@ class Outcome(Generic[J]):
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A map that was written."""
+    """A map that was written, or stands as it is."""
 
     path: Path
     bytes: int
@@ -197,3 +212,9 @@ class Drawn:
     """The region held nothing but nodata."""
     stages: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Seconds by stage."""
+    digest: str = ""
+    """Of all that the map depends on."""
+    unchanged: bool = False
+    """An earlier run drew it, and nothing that it depends on is new."""
+    peak_memory: int = 0
+    """Bytes that the process had resident at most, what it shares with others included."""

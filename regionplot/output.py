@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import secrets
 import unicodedata
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regionplot import templates
 from regionplot.errors import OutputError, RegionplotError
+from regionplot.files import create, replacing
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+DIGEST = "regionplot-digest"
+"""The PNG text chunk that holds a map's digest."""
 _LONGEST_NAME = 200
 _HASH_LENGTH = 8
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
@@ -85,11 +86,6 @@ def prepare_directory(directory: Path) -> None:
         raise OutputError(f"{directory}: maps cannot be written there: {error.strerror or error}") from None
 
 
-def new_run() -> str:
-    """A name for a run, which its temporary files carry."""
-    return f"{os.getpid()}-{secrets.token_hex(4)}"
-
-
 def write_png(
     target: Path,
     pixels: NDArray[np.uint8],
@@ -108,7 +104,7 @@ def write_png(
     pixels : ndarray, shape (height, width, 3) or (height, width)
         RGB, or rows of `palette`.
     run : str
-        What `new_run` gives.
+        What `files.new_run` gives; temporary files carry it.
     text : Mapping
         PNG text chunks.
     palette : ndarray, shape (n, 3), optional
@@ -126,18 +122,14 @@ def write_png(
     RegionplotError
         If it cannot be written; the old image stays, and no temporary file.
     """
-    temporary = target.with_name(f".{target.name}.{run}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _encode(temporary, pixels, text, palette, compression)
-        size = temporary.stat().st_size
-        temporary.replace(target)
+        with replacing(target, run) as temporary:
+            _encode(temporary, pixels, text, palette, compression)
+            size = temporary.stat().st_size
     except (OSError, SyntaxError) as error:  # Pillow calls a broken file a syntax error
         reason = getattr(error, "strerror", None) or error
         raise RegionplotError(f"{target}: cannot be written: {reason}") from error
-    finally:
-        with suppress(OSError):  # it is the first error that says what is wrong
-            temporary.unlink(missing_ok=True)
     return size
 
 
@@ -149,8 +141,7 @@ def _encode(
     chunks = PngImagePlugin.PngInfo()
     for key, value in text.items():
         chunks.add_itxt(key, value) if not value.isascii() else chunks.add_text(key, value)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-    with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
+    with create(path) as file:
         mode = "RGB" if palette is None else "P"
         image = Image.frombuffer(mode, (pixels.shape[1], pixels.shape[0]), pixels, "raw", mode, 0, 1)
         if palette is not None:
@@ -160,7 +151,16 @@ def _encode(
         written.verify()
 
 
-def sweep(directory: Path, run: str) -> None:
-    """Remove the temporary files that killed workers of a run have left."""
-    for leftover in directory.rglob(f".*.{run}.tmp"):
-        leftover.unlink(missing_ok=True)
+def read_digest(path: Path) -> str | None:
+    """The digest that a map carries; None if it carries none, or cannot be read whole."""
+    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 (only who writes maps needs it)
+
+    try:
+        if path.is_symlink():
+            return None
+        with Image.open(path, formats=("PNG",)) as image:
+            digest = image.info.get(DIGEST)
+            image.verify()
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError):
+        return None
+    return digest if isinstance(digest, str) else None

@@ -29,6 +29,18 @@ class NoObserver:
         """See `Observer`."""
 
 
+STATES = ("rendered", "unchanged", "failed", "not run")
+NOT_RUN = "not run"
+"""The cause of failure of a map whose turn did not come."""
+
+
+def state_of(outcome: Outcome[Job]) -> str:
+    """Which of `STATES` a map is in."""
+    if outcome.failure is not None:
+        return "not run" if outcome.failure.cause == NOT_RUN else "failed"
+    return "unchanged" if outcome.value.unchanged else "rendered"
+
+
 @dataclass(frozen=True)
 class RunReport:
     """The outcomes of a run, in the order of the regions.
@@ -50,12 +62,25 @@ class RunReport:
     @property
     def drawn(self) -> list[Outcome[Job]]:
         """The maps that were written."""
-        return [outcome for outcome in self.outcomes if outcome.ok]
+        return self.in_state("rendered")
+
+    @property
+    def unchanged(self) -> list[Outcome[Job]]:
+        """The maps that stand as they were, because nothing that they depend on is new."""
+        return self.in_state("unchanged")
 
     @property
     def failed(self) -> list[Outcome[Job]]:
-        """The maps that were not."""
+        """The maps that are missing, be it that their turn did not come."""
         return [outcome for outcome in self.outcomes if not outcome.ok]
+
+    def in_state(self, state: str) -> list[Outcome[Job]]:
+        """The outcomes in one of `STATES`."""
+        return [outcome for outcome in self.outcomes if state_of(outcome) == state]
+
+    def counts(self) -> dict[str, int]:
+        """How many maps are in each of `STATES`."""
+        return {state: len(self.in_state(state)) for state in STATES}
 
     @property
     def exit_code(self) -> int:
@@ -63,8 +88,10 @@ class RunReport:
         return 1 if self.failed else 0
 
     def __str__(self) -> str:
-        parts = [f"{len(self.drawn)} map{'' if len(self.drawn) == 1 else 's'} drawn"]
+        counts = self.counts()
+        drawn = counts["rendered"]
+        parts = [f"{drawn} map{'' if drawn == 1 else 's'} drawn"]
         empty = sum(outcome.value.no_data for outcome in self.drawn)
         parts += [f"{empty} without data"] if empty else []
-        parts += [f"{len(self.failed)} failed"] if self.failed else []
+        parts += [f"{counts[state]} {state}" for state in STATES[1:] if counts[state]]
         return f"{', '.join(parts)} in {self.seconds:.1f} s"

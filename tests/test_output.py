@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from regionplot import OutputError, RegionplotError
-from regionplot.output import file_name, new_run, prepare_directory, sweep, write_png
+from regionplot.files import new_run
+from regionplot.output import DIGEST, file_name, prepare_directory, read_digest, write_png
 from regionplot.templates import TemplateError
 
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
@@ -165,12 +166,24 @@ def test_a_symlink_planted_as_the_temporary_is_not_followed(tmp_path: Path) -> N
     assert victim.read_text() == "precious"
 
 
-def test_sweeping_removes_the_temporaries_of_one_run_only(tmp_path: Path) -> None:
-    mine, others = new_run(), new_run()
-    assert mine != others
-    (tmp_path / "sub").mkdir()
-    kept = [tmp_path / f".a.png.{others}.tmp", tmp_path / "a.png", tmp_path / "sub" / "b.tmp"]
-    for path in [*kept, tmp_path / f".a.png.{mine}.tmp", tmp_path / "sub" / f".b.png.{mine}.tmp"]:
-        path.touch()
-    sweep(tmp_path, mine)
-    assert {path for path in tmp_path.rglob("*") if path.is_file()} == set(kept)
+def test_a_map_tells_its_digest_while_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "map.png"
+    write_png(target, PIXELS, new_run(), {DIGEST: "abc"})
+    assert read_digest(target) == "abc"
+    whole = target.read_bytes()
+    target.write_bytes(whole[:-20])
+    assert read_digest(target) is None
+    target.write_bytes(whole.replace(b"IDAT", b"IDAT\1", 1))
+    assert read_digest(target) is None
+
+
+def test_what_is_no_map_of_ours_tells_no_digest(tmp_path: Path) -> None:
+    target, link = tmp_path / "map.png", tmp_path / "link.png"
+    assert read_digest(target) is None
+    target.write_text("no image")
+    assert read_digest(target) is None
+    write_png(target, PIXELS, new_run(), {})
+    assert read_digest(target) is None
+    write_png(target, PIXELS, new_run(), {DIGEST: "abc"})
+    link.symlink_to(target)
+    assert read_digest(link) is None

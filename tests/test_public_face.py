@@ -26,6 +26,7 @@ def test_all_that_is_public_is_named_and_there() -> None:
         assert getattr(regionplot, name).__doc__
     assert set(regionplot.__all__) == {
         "Config", "ConfigError", "ExecutorError", "Extent", "Failure", "FeaturesError", "InputError", "Job",
+            "LockedError",
         "NoOverlapError", "Outcome", "OutputError", "RasterError", "Region", "RegionError", "RegionplotError",
         "RegionsError", "RunReport", "SharedData", "__version__", "plot_region", "read_config", "read_regions",
         "render_regions",
@@ -39,7 +40,7 @@ def test_what_is_not_public_is_not_there() -> None:
 
 def test_every_error_is_a_regionplot_error_with_an_exit_code() -> None:
     errors = [value for name, value in vars(regionplot).items() if name.endswith("Error")]
-    assert len(errors) == 10
+    assert len(errors) == 11
     assert all(issubclass(error, regionplot.RegionplotError) and error.exit_code in (1, 2, 3) for error in errors)
     error = regionplot.ConfigError("one", "two")
     assert (error.problems, str(error)) == (("one", "two"), "one\ntwo")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from regionplot import Extent, Failure, Job, Outcome, Region, RunReport
 from regionplot.models import Drawn
-from regionplot.report import NoObserver
+from regionplot.report import NOT_RUN, NoObserver
 
 
 def outcome(name: str, *, no_data: bool = False, failure: Failure | None = None) -> Outcome[Job]:
@@ -20,6 +21,17 @@ def test_a_report_counts_maps_and_says_so() -> None:
     assert str(report) == "2 maps drawn, 1 without data, 1 failed in 2.3 s"
     assert [o.job.name for o in report.drawn] == ["a", "b"]
     assert report.failed == [failed]
+    assert report.exit_code == 1
+
+
+def test_maps_are_counted_by_what_became_of_them() -> None:
+    kept = replace(outcome("b"), value=Drawn(Path("b.png"), 1000, unchanged=True))
+    not_run = outcome("d", failure=Failure(NOT_RUN, "the run ended"))
+    report = RunReport([outcome("a"), kept, outcome("c", failure=Failure("died", "x")), not_run], 1, "fork", 2)
+    assert report.counts() == {"rendered": 1, "unchanged": 1, "failed": 1, "not run": 1}
+    assert str(report) == "1 map drawn, 1 unchanged, 1 failed, 1 not run in 1.0 s"
+    assert report.unchanged == [kept]
+    assert [o.job.name for o in report.failed] == ["c", "d"]
     assert report.exit_code == 1
 
 

@@ -25,7 +25,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 _GC_THRESHOLD = 100_000
 """New objects between two garbage collections: imports make many and leave little garbage."""
 _EPILOG = """Exit codes: 0 all maps drawn; 1 some regions failed; 2 bad command line, config or table of regions;
-3 the raster or a vector file is unreadable; 128+n ended by signal n."""
+3 the raster or a vector file is unreadable; 4 another run is drawing into the folder; 128+n ended by signal n."""
 
 
 class EndedBySignal(KeyboardInterrupt):
@@ -85,12 +85,13 @@ def cli() -> None:
     help="How workers are started; auto is fork where that is safe.",
 )
 @click.option("--only", metavar="PATTERN", multiple=True, help="Only regions whose name matches the glob; repeatable.")
+@click.option("--force", is_flag=True, help="Draw maps on which nothing has changed, too.")
 @click.option("--timeout", metavar="SECONDS", type=float, help="Longest time for one map.")
 @click.option("--no-cache", is_flag=True, help="Project the vectors anew, and do not keep them.")
 @click.option("--profile", is_flag=True, help="Print where the time went, by stage.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Print every map and what is done.")
-def render(regions: Path, config_file: Path | None, only: tuple[str, ...], **options: Any) -> int:
+def render(regions: Path, config_file: Path | None, only: tuple[str, ...], *, force: bool, **options: Any) -> int:
     """Draw the map of every region in the table REGIONS."""
     from regionplot.batch import render_regions  # noqa: PLC0415 (so that --help is quick)
     from regionplot.cli.display import make_display, stage_table  # noqa: PLC0415
@@ -101,7 +102,7 @@ def render(regions: Path, config_file: Path | None, only: tuple[str, ...], **opt
     try:
         config = _read_settings(regions, config_file, options)
         with display:
-            report = render_regions(regions, config, only=only, observer=display)
+            report = render_regions(regions, config, only=only, force=force, observer=display)
     except KeyboardInterrupt as interrupt:
         number = interrupt.number if isinstance(interrupt, EndedBySignal) else signal.SIGINT
         display.interrupted(signal.Signals(number).name)

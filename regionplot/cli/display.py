@@ -75,8 +75,8 @@ class PlainDisplay(Display):
         super().finished(outcome)
         if outcome.ok:
             note = " (no data)" if outcome.value.no_data else ""
-            place = _from_here(outcome.job.target)
-            self.say(f"[{self.done}/{self.jobs}] {place}{note} {outcome.seconds * 1000:.0f} ms")
+            how = "unchanged" if outcome.value.unchanged else f"{outcome.seconds * 1000:.0f} ms"
+            self.say(f"[{self.done}/{self.jobs}] {_from_here(outcome.job.target)}{note} {how}")
 
     def summarize(self, report: RunReport, directory: Path) -> None:
         """The run is over."""
@@ -135,14 +135,16 @@ class BarDisplay(Display):
 
     def summarize(self, report: RunReport, directory: Path) -> None:
         """The run is over."""
-        rate = len(report.outcomes) / report.seconds
         empty = sum(outcome.value.no_data for outcome in report.drawn)
         table = Table.grid(padding=(0, 2))
         table.add_row("drawn", str(len(report.drawn)), style="green")
+        if report.unchanged:
+            table.add_row("unchanged", str(len(report.unchanged)))
         if empty:
             table.add_row("of these without data", str(empty), style="yellow")
         if report.failed:
             table.add_row("failed", str(len(report.failed)), style="red")
+        rate = len(report.drawn) / report.seconds
         table.add_row("time", f"{report.seconds:.1f} s, {rate:.1f} maps/s, {report.workers} × {report.start_method}")
         table.add_row("folder", Text(str(_from_here(directory)), overflow="fold"))
         Console(highlight=False).print(table)

@@ -122,12 +122,7 @@ class Sheet:
     @property
     def title(self) -> str:
         """The title, filled in."""
-        try:
-            return templates.render(
-                self.style.shared.config.map.title, title_fields(self.region, self.style.description)
-            )
-        except templates.TemplateError as error:
-            raise RegionError(f"[map] title: {error}") from None
+        return title_of(self.region, self.style.shared)
 
     def artists_above(self, axes: Axes) -> Iterator[Artist]:
         """All that is drawn over the raster, from the lowest to the topmost."""
@@ -161,6 +156,20 @@ def _sampled(style: Style, view: View) -> tuple[NDArray[np.unsignedinteger[Any]]
         return np.full(shape, style.scale.nodata, np.uint16), np.broadcast_to(np.False_, shape)
     found = sample(*cells, panel, shared.crs, shared.config.raster.resampling)
     return style.scale.indices(found.values), found.inside
+
+
+def title_of(region: Region, shared: SharedData) -> str:
+    """The title of a region's map.
+
+    Raises
+    ------
+    RegionError
+        If the region's row lacks a field of it.
+    """
+    try:
+        return templates.render(shared.config.map.title, title_fields(region, shared.description))
+    except templates.TemplateError as error:
+        raise RegionError(f"[map] title: {error}") from None
 
 
 def title_fields(region: Region, description: Mapping[str, object]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -17,6 +18,7 @@ import psutil
 import pytest
 
 import regionplot
+from regionplot import lock
 from regionplot.cli import commands
 from regionplot.config import Config, FeatureSettings
 
@@ -56,7 +58,8 @@ def images(folder, output="output"):
 
 
 def leftovers(folder):
-    return [path for path in folder.rglob("*") if path.name.endswith(".tmp") or path.name.startswith(".")]
+    hidden = (path for path in folder.rglob("*") if path.name.endswith(".tmp") or path.name.startswith("."))
+    return [path for path in hidden if path.name != lock.NAME]
 
 
 def wait_until(condition, seconds=60.0):
@@ -382,7 +385,15 @@ def test_profile_tells_where_the_time_went(folder):
     result = regionplot_command(folder, "regions.csv", "-q", "--profile", "--no-cache")
     assert result.returncode == 0, result.stderr
     stages = [line.split()[0] for line in result.stdout.splitlines() if line]
-    assert stages == ["the", "check", "load", "draw", "a", "sample", "compose", "clip", "stroke", "write"]
+    assert stages == [
+        "the",
+        "check",
+        "load",
+        "compare",
+        "draw",
+        "a",
+        *("compare", "sample", "compose", "clip", "stroke", "write"),
+    ]
 
 
 def test_a_title_that_the_font_cannot_show_mails_nothing(folder):
@@ -399,3 +410,29 @@ def test_verbose_tells_who_loaded_the_data(folder, method, loads):
     found = re.findall(r"process (\d+) loaded the shared data in [\d.]+ s", result.stderr)
     assert 1 <= len(found) <= loads
     assert len(set(found)) == len(found)
+
+
+def test_a_second_run_in_the_same_folder_is_refused(long_run):
+    """It names the first one, touches nothing, and leaves it alone."""
+    first = subprocess.Popen([*COMMAND, "regions.csv"], cwd=long_run, stdout=subprocess.PIPE, text=True)
+    with first:
+        assert first.stdout.readline().startswith("[1/50]")
+        second = regionplot_command(long_run, "regions.csv")
+        assert second.returncode == 4
+        assert re.search(rf"output: process {first.pid} on \S+, for \d+ s now, is drawing", second.stderr)
+        assert second.stdout == ""
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(20) == 143
+    document = json.loads((long_run / "output" / "manifest.json").read_text())
+    assert document["run"]["exit_code"] == 143
+    assert document["run"]["counts"]["not run"] > 0
+
+
+def test_what_is_unchanged_is_told_and_left(folder):
+    regionplot_command(folder, "regions.csv")
+    before = (folder / "output" / "east.png").stat()
+    again = regionplot_command(folder, "regions.csv")
+    assert "[1/2] output/east.png unchanged" in again.stdout
+    assert "0 maps drawn, 2 unchanged in" in again.stdout
+    assert (folder / "output" / "east.png").stat() == before
+    assert "2 maps drawn in" in regionplot_command(folder, "regions.csv", "--force").stdout

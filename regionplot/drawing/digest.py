@@ -1,0 +1,103 @@
+"""What a map depends on, as a digest: while it stays the same, the map of the run before need not be drawn again.
+
+::
+
+    versions, code, settings, layers, colour scale ─┐
+    title, limits, panel ───────────────────────────┼─► SHA-256 ─► the PNG's own metadata, and the manifest
+    the raster's cells under the panel ─────────────┘
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import PIL
+import pyproj
+import shapely
+
+import regionplot
+from regionplot import layout, sampling, view
+from regionplot.drawing.colors import ColorScale
+from regionplot.drawing.sheet import title_of
+from regionplot.layout import Layout
+from regionplot.models import Region
+from regionplot.sampling import needed_window
+from regionplot.shared import SharedData
+from regionplot.view import View
+
+_LENGTH = 32
+_CODE = sorted(Path(__file__).parent.glob("*.py")) + [Path(str(m.__file__)) for m in (layout, sampling, view)]
+_ROWS = 256
+"""Of the raster, hashed at a time."""
+
+
+class MapDigests:
+    """The digests of the maps of one run.
+
+    Parameters
+    ----------
+    shared : SharedData
+        What they are drawn from. Of a raster that is too large to be loaded, its file's size and times stand for its
+        cells: a renewed file is a new raster everywhere.
+    """
+
+    def __init__(self, shared: SharedData) -> None:
+        self._shared = shared
+        self._common = hashlib.sha256(json.dumps(dict(_common(shared)), default=str).encode())
+        for path in _CODE:
+            self._common.update(path.read_bytes())
+
+    def of(self, region: Region) -> str:
+        """The digest of a region's map.
+
+        Raises
+        ------
+        RegionError
+            If the region cannot be projected, or its row lacks a field of the title.
+        """
+        config = self._shared.config
+        seen = View.of(region, self._shared.crs, Layout.of(config).panel, config.map.fit)
+        total = self._common.copy()
+        total.update(repr((title_of(region, self._shared), seen)).encode())
+        for piece in self._cells(seen):
+            total.update(piece)
+        return total.hexdigest()[:_LENGTH]
+
+    def _cells(self, seen: View) -> Iterator[Any]:
+        """The bytes of the cells under a panel, and where they lie."""
+        shared = self._shared
+        window = needed_window(shared.info.geometry, seen.panel, shared.crs)
+        yield repr((window, shared.info.geometry.affine, shared.info.geometry.crs.to_wkt())).encode()
+        if window is None:
+            return
+        if shared.plan.windowed:
+            stat = shared.info.path.stat()
+            yield repr((str(shared.info.path), stat.st_size, stat.st_mtime_ns, stat.st_ino)).encode()
+            return
+        loaded = shared.plan.window
+        top, left = window.row - loaded.row, window.column - loaded.column
+        cells = shared.raster.data[max(top, 0) : top + window.height, max(left, 0) : left + window.width]
+        yield str(cells.dtype).encode()
+        for first in range(0, len(cells), _ROWS):
+            yield np.ascontiguousarray(cells[first : first + _ROWS])
+
+
+def _common(shared: SharedData) -> Iterator[tuple[str, Any]]:
+    """What all maps of a run depend on."""
+    config = shared.config
+    modules = (regionplot, matplotlib, np, PIL, pyproj, shapely)
+    yield "versions", [module.__version__ for module in modules] + [pyproj.proj_version_str]
+    yield "map", config.map.model_dump(mode="json")
+    yield "colors", config.colors.model_dump(mode="json")
+    yield "image", [config.output.png, config.output.png_compression, config.raster.resampling]
+    yield "layers", [(layer.key, layer.settings.model_dump(mode="json", exclude={"path"})) for layer in shared.features]
+    yield "crs", shared.crs.to_wkt()
+    yield "label", [shared.description.get("long_name"), shared.description.get("units")]
+    scale = ColorScale.of(config, shared.raster.data)
+    yield "scale", [str(scale.norm.vmin), str(scale.norm.vmax), scale.extend, scale.palette.tolist()]

@@ -1,0 +1,139 @@
+"""One run from its start to its manifest: what is to be drawn, what became of it, how it is published."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import signal
+import socket
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import regionplot
+from regionplot import output, templates
+from regionplot.config import Config
+from regionplot.errors import OutputError, RegionsError
+from regionplot.files import new_run, sweep
+from regionplot.manifest import known_map, read_entries, write_manifest
+from regionplot.models import Failure, Job, Outcome, Region
+from regionplot.publication import publication
+from regionplot.report import NOT_RUN, RunReport
+from regionplot.stopwatch import Stopwatch
+
+logger = logging.getLogger(__name__)
+
+
+class RunRecord:
+    """One run from its lock to its manifest: what is to be drawn, what became of it, and how it is published.
+
+    Used as a context, it settles everything in the end, however the end comes: the manifest, the publication, and the
+    temporary files of workers that were killed.
+    """
+
+    def __init__(
+        self, config: Config, regions: Sequence[Region], watch: Stopwatch, start_method: str, *, force: bool
+    ) -> None:
+        self.config = config
+        self.watch = watch
+        self.start_method = start_method
+        self.workers = 0
+        self.run = new_run()
+        self._publication = publication(config.output, self.run)
+        self._before = read_entries(self._publication.previous)
+        self.jobs = [self._job(region, name, force=force) for region, name in _named(regions, config)]
+        self._outcomes: dict[Path, Outcome[Job]] = {}
+        self._started = datetime.now(UTC)
+        sweep(self._folders)
+        watch.lap("check")
+
+    def _job(self, region: Region, name: str, *, force: bool) -> Job:
+        known = None if force else known_map(self._before, self._publication.previous, name)
+        return Job(region, self._publication.folder / name, known)
+
+    @property
+    def _folders(self) -> set[Path]:
+        """Where temporary files may be."""
+        return {self.config.output.directory, *(job.target.parent for job in self.jobs)}
+
+    def add(self, outcome: Outcome[Job]) -> None:
+        """Note what became of a job."""
+        self._outcomes[outcome.job.target] = outcome
+
+    @property
+    def report(self) -> RunReport:
+        """What has become of the jobs so far."""
+        not_run = Failure(NOT_RUN, "the run ended before its turn came")
+        outcomes = [self._outcomes.get(job.target) or Outcome(job, failure=not_run) for job in self.jobs]
+        seconds = self.watch.seconds
+        return RunReport(outcomes, sum(seconds.values()), self.start_method, self.workers, seconds)
+
+    def __enter__(self) -> RunRecord:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        report = self.report
+        if report.failed:
+            sweep(self._folders, self.run)
+        folder = self._publication.folder
+        if folder.is_dir():  # of a run that drew nothing there may be none
+            try:
+                write_manifest(folder, self._described(error, report), report, self._before)
+            except OutputError as problem:
+                logger.error("%s", problem)
+        self._publication.finish(complete=error is None and not report.failed)
+
+    def _described(self, error: BaseException | None, report: RunReport) -> dict[str, Any]:
+        """What the manifest tells of the run."""
+        return {
+            "id": self.run,
+            "started": self._started.isoformat(timespec="seconds"),
+            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+            "host": socket.gethostname(),
+            "version": regionplot.__version__,
+            "config_digest": hashlib.sha256(self.config.model_dump_json().encode()).hexdigest()[:32],
+            "raster": str(self.config.raster.path),
+            "start_method": self.start_method,
+            "workers": self.workers,
+            "error": None if error is None else f"{type(error).__name__}: {error}".rstrip(": "),
+            "exit_code": _exit_code(error, report),
+        }
+
+
+def _exit_code(error: BaseException | None, report: RunReport) -> int:
+    """What the command will end with."""
+    if isinstance(error, KeyboardInterrupt):
+        return 128 + int(getattr(error, "number", signal.SIGINT))
+    if error is not None:
+        return int(getattr(error, "exit_code", 1))
+    return report.exit_code
+
+
+def _named(regions: Sequence[Region], config: Config) -> list[tuple[Region, str]]:
+    """Each region with the name of a file of its own, relative to the output folder."""
+    owners: dict[str, Region] = {}
+    named, problems = [], []
+    for region in regions:
+        try:
+            name = output.file_name(config.output.filename, _text(region.fields))
+        except templates.TemplateError as error:
+            problems.append(f"{region.origin or region.name}: [output] filename: {error}")
+            continue
+        owner = owners.setdefault(name.casefold(), region)
+        if owner is not region:
+            problems.append(
+                f"{region.origin or region.name}: {region.name!r} and {owner.name!r} ({owner.origin}) "
+                f"would both be written to {name}; make their names or [output] filename differ"
+            )
+        named.append((region, name))
+    if problems:
+        raise RegionsError(*problems)
+    return named
+
+
+def _text(fields: Mapping[str, str]) -> dict[str, str]:
+    return {name: str(value) for name, value in fields.items()}

@@ -1,0 +1,71 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from regionplot.files import create, new_run, replacing, sweep
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.write_text("old")
+    with replacing(target, new_run()) as temporary:
+        with create(temporary) as file:
+            file.write(b"new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    target.write_text("old")
+
+    def fail() -> None:
+        with replacing(target, new_run()) as temporary:
+            temporary.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_new_files_are_for_whom_the_umask_lets_read_them(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        create(tmp_path / "file").close()
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_planted_link_is_not_written_through(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "victim")
+    with pytest.raises(FileExistsError):
+        create(tmp_path / "link")
+    assert not (tmp_path / "victim").exists()
+
+
+def test_runs_have_names_that_sort_by_time() -> None:
+    names = [new_run() for _ in range(3)]
+    assert len(set(names)) == 3
+    assert [name[:15] for name in names] == sorted(name[:15] for name in names)
+
+
+def test_sweeping_removes_the_temporaries_of_one_run_or_of_all_and_nothing_else(tmp_path: Path) -> None:
+    mine, others, sub = new_run(), new_run(), tmp_path / "sub"
+    sub.mkdir()
+    kept = {tmp_path / "a.png", tmp_path / ".hidden.tmp", tmp_path / ".a.png.123.tmp", sub / "b.tmp"}
+    theirs = tmp_path / f".a.png.{others}.tmp"
+    for path in [*kept, theirs, tmp_path / f".a.png.{mine}.tmp", sub / f".b.png.{mine}.tmp"]:
+        path.touch()
+    sweep([tmp_path, sub, tmp_path / "none"], mine)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {*kept, theirs}
+    sweep([tmp_path, sub])
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == kept
