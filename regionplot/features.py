@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import glob
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +158,9 @@ class FeatureLayer:
         return self.point_index.within(panel, self.turn)
 
 
-def load_layer(settings: FeatureSettings, crs: pyproj.CRS, cache: ArrayCache | None = None) -> FeatureLayer:
+def load_layer(
+    settings: FeatureSettings, crs: pyproj.CRS, cache: ArrayCache | None = None, known: Sequence[FeatureLayer] = ()
+) -> FeatureLayer:
     """Read one vector file and project it into the map's CRS.
 
     Parameters
@@ -169,6 +171,8 @@ def load_layer(settings: FeatureSettings, crs: pyproj.CRS, cache: ArrayCache | N
         The map's CRS.
     cache : ArrayCache, optional
         Where the projected geometries may be found, and are kept for the next time.
+    known : sequence of FeatureLayer
+        Layers loaded before; one of the same geometries is used again.
 
     Raises
     ------
@@ -177,6 +181,9 @@ def load_layer(settings: FeatureSettings, crs: pyproj.CRS, cache: ArrayCache | N
     """
     _check_parts(settings)
     key = layer_key(settings, crs)
+    for layer in known:
+        if layer.key == key:
+            return replace(layer, settings=settings)
     arrays = cache.read(key) if cache else None
     parts = _from_arrays(arrays) if arrays else None
     if parts is None:

@@ -77,7 +77,13 @@ class SharedData:
     plan: LoadPlan
 
     @classmethod
-    def load(cls, config: Config, regions: Sequence[Region] | None = None, plan: LoadPlan | None = None) -> SharedData:
+    def load(
+        cls,
+        config: Config,
+        regions: Sequence[Region] | None = None,
+        plan: LoadPlan | None = None,
+        layers: Sequence[FeatureLayer] = (),
+    ) -> SharedData:
         """Load all that the maps of a run share, and close every file.
 
         Parameters
@@ -88,6 +94,8 @@ class SharedData:
             Load no more of the raster than these need; all of it by default.
         plan : LoadPlan, optional
             What to load, as another process has decided.
+        layers : sequence of FeatureLayer
+            Vector layers loaded before, which are used again if their files are the same.
 
         Raises
         ------
@@ -103,7 +111,7 @@ class SharedData:
         with ThreadPoolExecutor(1) as pool:  # it ends here: no thread is left when workers are forked
             loading = pool.submit(_load_part, config, info, plan)
             cache = user_cache() if config.run.cache else None
-            features = tuple(load_layer(settings, crs, cache) for settings in config.features)
+            features = tuple(load_layer(settings, crs, cache, layers) for settings in config.features)
             raster, geometry = loading.result()
         logger.info("process %d loaded the shared data in %.2f s", os.getpid(), time.perf_counter() - start)
         return cls(config, raster, _meshgrid(geometry), geometry, crs, features, info, plan)

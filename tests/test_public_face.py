@@ -41,7 +41,7 @@ def test_what_is_not_public_is_not_there() -> None:
 def test_every_error_is_a_regionplot_error_with_an_exit_code() -> None:
     errors = [value for name, value in vars(regionplot).items() if name.endswith("Error")]
     assert len(errors) == 11
-    assert all(issubclass(error, regionplot.RegionplotError) and error.exit_code in (1, 2, 3) for error in errors)
+    assert all(issubclass(error, regionplot.RegionplotError) and error.exit_code in (1, 2, 3, 4) for error in errors)
     error = regionplot.ConfigError("one", "two")
     assert (error.problems, str(error)) == (("one", "two"), "one\ntwo")
 
