@@ -1,0 +1,62 @@
+"""Blocks cover a grid, each cell once; halos clip at its edges."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from regionplot.blocks import BlockGrid
+from regionplot.grid import Window
+
+sides, small = st.integers(1, 60), st.integers(0, 70)
+grids = st.builds(BlockGrid, sides, sides, sides, sides, small, small, small)
+
+
+def cells(window: Window) -> tuple[slice, slice]:
+    return slice(window.row, window.row + window.height), slice(window.column, window.column + window.width)
+
+
+@given(grids)
+def test_cores_cover_each_cell_once(grid: BlockGrid) -> None:
+    covered = np.zeros((grid.height, grid.width), int)
+    for block in grid:
+        covered[cells(block.core)] += 1
+    assert (covered == 1).all()
+    assert len(grid) == len(list(grid))
+
+
+@given(grids)
+def test_a_padded_window_is_its_core_and_the_halo_as_far_as_the_grid_goes(grid: BlockGrid) -> None:
+    for block in grid:
+        core, padded = block.core, block.padded
+        assert padded.row == max(0, core.row - grid.halo)
+        assert padded.column == max(0, core.column - grid.halo)
+        assert padded.row + padded.height == min(grid.height, core.row + core.height + grid.halo)
+        assert padded.column + padded.width == min(grid.width, core.column + core.width + grid.halo)
+
+
+@given(grids)
+def test_trimming_gives_the_core_back(grid: BlockGrid) -> None:
+    values = np.arange(grid.height * grid.width).reshape(grid.height, grid.width)
+    for block in grid:
+        np.testing.assert_array_equal(values[cells(block.padded)][block.trim], values[cells(block.core)])
+
+
+@given(grids)
+def test_no_block_is_larger_than_asked_for(grid: BlockGrid) -> None:
+    assert all(b.core.height <= grid.block_height and b.core.width <= grid.block_width for b in grid)
+
+
+def test_an_offset_moves_the_cuts() -> None:
+    grid = BlockGrid(10, 10, 4, 4, row_offset=1, column_offset=6)
+    assert grid.shape == (4, 3)
+    assert sorted({block.core.row for block in grid}) == [0, 1, 5, 9]
+    assert sorted({block.core.column for block in grid}) == [0, 2, 6]
+
+
+@pytest.mark.parametrize("wrong", [(0, 5, 1, 1), (5, 5, 0, 1), (5, 5, 1, 1, -1), (5, 5, 1, 1, 0, -1)])
+def test_what_is_no_grid_is_refused(wrong: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"a (grid|halo)"):
+        BlockGrid(*wrong)
