@@ -57,6 +57,10 @@ class RunReport:
         """The maps that were not."""
         return [outcome for outcome in self.outcomes if not outcome.ok]
 
+    def counts(self) -> dict[str, int]:
+        """How many regions came to what, by the names that `regionplot.metrics.STATES` knows."""
+        return {"drawn": len(self.drawn), "failed": len(self.failed)}
+
     @property
     def exit_code(self) -> int:
         """0 if all went well, 1 if some regions failed."""
