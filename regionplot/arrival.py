@@ -27,7 +27,7 @@ from regionplot.templates import TemplateError
 
 _WILD = frozenset("*?[")
 _UNFINISHED = (".tmp", ".part", ".partial")
-_RUN = re.compile(r"\{run:(?:[^{}%]|%[aAbBdFGHjmMpSuUVwWyY%])+\}")
+_RUN = re.compile(r"\{run:(?=[^}]*%)(?:[^{}%]|%[aAbBdFGHjmMpSuUVwWyY%])+\}")
 _POLL = 0.1
 """Seconds between two looks at a file."""
 _SCAN = 0.5
