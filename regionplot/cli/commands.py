@@ -31,8 +31,8 @@ _LONGEST = 366 * 86_400
 """Seconds; a longer wait or deadline is a slip."""
 _AGAIN = 5.0
 """Seconds after which a deadline strikes again: an exception raised inside a destructor is lost."""
-_EPILOG = """Exit codes: 0 all maps drawn; 1 some regions failed; 2 bad command line, config or table of regions;
-3 the raster or a vector file is unreadable; 128+n ended by signal n."""
+_EPILOG = """Exit codes: 0 all maps drawn; 1 some regions failed, or the deadline has passed; 2 bad command line, config
+or table of regions; 3 the raster or a vector file is unreadable; 128+n ended by signal n."""
 
 
 class EndedBySignal(KeyboardInterrupt):
@@ -247,7 +247,7 @@ def _wait_for_raster(wanted: Config, regions: Path, seconds: float, session: Ses
     from regionplot.regions import read_regions  # noqa: PLC0415
 
     check_config(wanted, read_regions(regions))
-    session.log.note(f"waiting for {wanted.raster.pattern}, at most {seconds:g} s")
+    session.waits(f"waiting for {wanted.raster.pattern}, at most {seconds:g} s")
     start = time.monotonic()
     try:
         return wait_for(wanted.raster.pattern, seconds, wanted.raster.settle)

@@ -63,6 +63,9 @@ class Display:
         failed = f", {self.failures} failed" if self.failures else ""
         return f"{drawn} of {self.jobs} maps drawn{failed}, {self.jobs - self.done} not run"
 
+    def note(self, text: str) -> None:
+        """What a person would wonder about, were it not said."""
+
     def error(self, text: str) -> None:
         """A line for stderr."""
         if self.tells_errors:
@@ -83,6 +86,10 @@ class PlainDisplay(Display):
             note = " (no data)" if outcome.value.no_data else ""
             place = _from_here(outcome.job.target)
             self.say(f"[{self.done}/{self.jobs}] {place}{note} {outcome.seconds * 1000:.0f} ms")
+
+    def note(self, text: str) -> None:
+        """A line between those of the maps."""
+        self.say(text)
 
     def summarize(self, report: RunReport, directory: Path) -> None:
         """The run is over."""
@@ -134,6 +141,10 @@ class BarDisplay(Display):
         if time.monotonic() - self._refreshed > _REFRESH:
             self._refreshed = time.monotonic()
             self._progress.refresh()
+
+    def note(self, text: str) -> None:
+        """A line above the bar, too."""
+        self._console.print(Text(text), soft_wrap=True)
 
     def error(self, text: str) -> None:
         """A line above the bar."""

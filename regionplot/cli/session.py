@@ -31,6 +31,11 @@ class Session:
     _jobs: int = 0
     _crew: tuple[str, int] = ("", 0)
 
+    def waits(self, text: str) -> None:
+        """The raster is not there yet, or may not be complete."""
+        self.log.note(text)
+        self.display.note(text)
+
     def draws(self, source: Path | None, config: Config) -> None:
         """The settings are known."""
         self.log.inputs = f"config {source or 'none'}, raster {config.raster.path}"

@@ -154,6 +154,11 @@ def test_a_raster_that_never_stops_growing_ends_the_wait(run, folder):
     assert f"in vain: {folder}/data/relief_{YEAR}.tif is still growing (4 bytes)" in err
 
 
+def test_a_wait_is_told_to_who_watches(run, folder):
+    code, out, _ = run("--wait-for", "0.1")
+    assert (code, out) == (3, f"waiting for {folder}/data/relief_{YEAR}*.tif, at most 0.1 s\n")
+
+
 def test_the_newest_match_is_drawn(run, folder):
     put(folder, f"relief_{YEAR}_a.tif", age=7200)
     put(folder, f"relief_{YEAR}_z.tif", age=9999)
