@@ -100,7 +100,7 @@ def keep_known(job: Job, digest: str) -> Drawn | None:
         take_over(known.path, job.target)
     except OSError:
         return None
-    return Drawn(job.target, known.bytes, known.no_data, digest=digest, unchanged=True)
+    return Drawn(job.target, known.bytes, known.no_data, digest=digest, state="unchanged")
 
 
 def render_regions(

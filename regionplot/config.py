@@ -18,17 +18,20 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from regionplot import sample, templates
+from regionplot.arrival import Pattern
 from regionplot.errors import ConfigError, InputError
 
 DEFAULT_NAME = "regionplot.toml"
 MAX_PIXELS = 100_000_000
 MAX_TEXT = 2_000
 _MISSING_FILE = "missing_file"
+_RASTER_MAY_COME = "raster_may_come"
 
 
 def _existing(value: object) -> object:
@@ -42,6 +45,19 @@ def _existing(value: object) -> object:
         raise PydanticCustomError(_MISSING_FILE, "{problem}", {"problem": str(error)}) from None
     if not path.exists():
         raise PydanticCustomError(_MISSING_FILE, "there is no file {path}", {"path": str(path)})
+    return path
+
+
+def _meant(value: object, info: ValidationInfo) -> object:
+    """The path of the raster: the file that a pattern means now, or, if it may come later, the pattern."""
+    if not isinstance(value, str | Path) or str(value).startswith(sample.PREFIX):
+        return _existing(value)
+    pattern = Pattern(str(value), info.data.get("cycle", 1))
+    path = pattern.find()
+    if (info.context or {}).get(_RASTER_MAY_COME):
+        return Path(value)
+    if path is None:
+        raise PydanticCustomError(_MISSING_FILE, "{problem}", {"problem": pattern.absence})
     return path
 
 
@@ -77,8 +93,12 @@ class _Section(BaseModel):
 class RasterSettings(_Section):
     """`[raster]`: the grid that every map shows."""
 
-    path: InputPath
-    """Anything GDAL opens as a grid: GeoTIFF, COG, NetCDF, GRIB2 ..."""
+    cycle: Annotated[int, Field(ge=1, le=24)] = 1
+    """Hours between two runs of a model, for `{run:%Y%m%d%H}` in `path`; before it, because that needs it."""
+    path: Annotated[Path, BeforeValidator(_meant)]
+    """Anything GDAL opens as a grid: GeoTIFF, COG, NetCDF, GRIB2 ... May hold the time of the run and wildcards."""
+    settle: Annotated[float, Field(ge=0, le=86_400)] = 2.0
+    """Seconds without a change after which a raster that is waited for is complete."""
     band: int | Text = 1
     """Number (from 1) or description of the band."""
     variable: Text | None = None
@@ -88,6 +108,11 @@ class RasterSettings(_Section):
     resampling: Literal["nearest", "bilinear", "cubic", "average", "mode", "max"] = "nearest"
     crs: Text | None = None
     """CRS of a file that names none."""
+
+    @property
+    def pattern(self) -> Pattern:
+        """What to look for as the raster; in settings read with `raster_may_come`, it may mean another file later."""
+        return Pattern(str(self.path), self.cycle)
 
 
 class MapSettings(_Section):
@@ -207,6 +232,8 @@ class Config(_Section):
 def read_config(
     source: str | Path | Mapping[str, Any] | None = None,
     overrides: Mapping[str, Any] | None = None,
+    *,
+    raster_may_come: bool = False,
 ) -> Config:
     """Read and check the settings of a run.
 
@@ -218,6 +245,8 @@ def read_config(
     overrides : mapping, optional
         Sections that replace or extend those of `source`, key by key; a list (`features`) is replaced whole.
         Relative paths are relative to the working directory.
+    raster_may_come : bool
+        Leave `[raster] path` as it is written, whether there is such a file or not, to be found by `raster.pattern`.
 
     Raises
     ------
@@ -235,7 +264,8 @@ def read_config(
     defaults = {"output": {"directory": document.base / "output"}}
     tables = _merge(defaults, _absolute(document.tables, document.base))
     try:
-        return Config.model_validate(_merge(tables, _absolute(overrides or {}, Path.cwd())))
+        merged = _merge(tables, _absolute(overrides or {}, Path.cwd()))
+        return Config.model_validate(merged, context={_RASTER_MAY_COME: raster_may_come})
     except ValidationError as error:
         raise _explained(error, document) from None
 

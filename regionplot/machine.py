@@ -35,11 +35,18 @@ def available_memory() -> int:
         return free
 
 
-def peak_memory() -> int:
-    """Bytes that this process has had resident at most, what it shares with others included; 0 if that is not known."""
+def peak_memory(*, children: bool = False) -> int:
+    """Bytes that this process has had resident at most, what it shares with others included; 0 if that is not known.
+
+    Parameters
+    ----------
+    children : bool
+        Of it and of the processes that it has started and waited for, the largest.
+    """
     try:
         import resource  # noqa: PLC0415 (not on every platform)
     except ImportError:
         return 0
     unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    whose = [resource.RUSAGE_SELF, *([resource.RUSAGE_CHILDREN] if children else [])]
+    return unit * max(resource.getrusage(who).ru_maxrss for who in whose)

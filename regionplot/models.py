@@ -214,7 +214,8 @@ class Drawn:
     """Seconds by stage."""
     digest: str = ""
     """Of all that the map depends on."""
-    unchanged: bool = False
-    """An earlier run drew it, and nothing that it depends on is new."""
+    state: str = "rendered"
+    """`rendered`; `unchanged`: an earlier run drew it, and nothing that it depends on is new; `skipped`: there is
+    nothing to be shown, and no map was wanted."""
     peak_memory: int = 0
     """Bytes that the process had resident at most, what it shares with others included."""

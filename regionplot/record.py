@@ -106,11 +106,9 @@ class RunRecord:
 
 def _exit_code(error: BaseException | None, report: RunReport) -> int:
     """What the command will end with."""
-    if isinstance(error, KeyboardInterrupt):
-        return 128 + int(getattr(error, "number", signal.SIGINT))
-    if error is not None:
-        return int(getattr(error, "exit_code", 1))
-    return report.exit_code
+    if error is None:
+        return report.exit_code
+    return int(getattr(error, "exit_code", 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1))
 
 
 def _named(regions: Sequence[Region], config: Config) -> list[tuple[Region, str]]:

@@ -29,7 +29,7 @@ class NoObserver:
         """See `Observer`."""
 
 
-STATES = ("rendered", "unchanged", "failed", "not run")
+STATES = ("rendered", "unchanged", "skipped", "failed", "not run")
 NOT_RUN = "not run"
 """The cause of failure of a map whose turn did not come."""
 
@@ -38,7 +38,7 @@ def state_of(outcome: Outcome[Job]) -> str:
     """Which of `STATES` a map is in."""
     if outcome.failure is not None:
         return "not run" if outcome.failure.cause == NOT_RUN else "failed"
-    return "unchanged" if outcome.value.unchanged else "rendered"
+    return str(outcome.value.state)
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def test_the_manifest_tells_what_became_of_each_region(run, tmp_path) -> None:
     run(WEST, OUTSIDE)
     document, found = manifest(tmp_path / "maps"), entries(tmp_path / "maps")
     assert document["run"]["exit_code"] == 1
-    assert document["run"]["counts"] == {"rendered": 1, "unchanged": 0, "failed": 1, "not run": 0}
+    assert document["run"]["counts"] == {"rendered": 1, "unchanged": 0, "skipped": 0, "failed": 1, "not run": 0}
     west, outside = found["west"], found["outside"]
     assert west["file"] == "west.png"
     assert west["bytes"] == (tmp_path / "maps" / "west.png").stat().st_size

@@ -25,10 +25,10 @@ def test_a_report_counts_maps_and_says_so() -> None:
 
 
 def test_maps_are_counted_by_what_became_of_them() -> None:
-    kept = replace(outcome("b"), value=Drawn(Path("b.png"), 1000, unchanged=True))
+    kept = replace(outcome("b"), value=Drawn(Path("b.png"), 1000, state="unchanged"))
     not_run = outcome("d", failure=Failure(NOT_RUN, "the run ended"))
     report = RunReport([outcome("a"), kept, outcome("c", failure=Failure("died", "x")), not_run], 1, "fork", 2)
-    assert report.counts() == {"rendered": 1, "unchanged": 1, "failed": 1, "not run": 1}
+    assert report.counts() == {"rendered": 1, "unchanged": 1, "skipped": 0, "failed": 1, "not run": 1}
     assert str(report) == "1 map drawn, 1 unchanged, 1 failed, 1 not run in 1.0 s"
     assert report.unchanged == [kept]
     assert [o.job.name for o in report.failed] == ["c", "d"]

@@ -8,8 +8,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +19,21 @@ import click
 from regionplot.errors import ConfigError, RegionplotError
 
 if TYPE_CHECKING:
+    from regionplot.cli.session import Session
     from regionplot.config import Config
+    from regionplot.report import RunReport
 
 _STARTER = Path(__file__).parent / "starter"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _GC_THRESHOLD = 100_000
 """New objects between two garbage collections: imports make many and leave little garbage."""
-_EPILOG = """Exit codes: 0 all maps drawn; 1 some regions failed; 2 bad command line, config or table of regions;
-3 the raster or a vector file is unreadable; 4 another run is drawing into the folder; 128+n ended by signal n."""
+_LONGEST = 366 * 86_400
+"""Seconds; a longer wait or deadline is a slip."""
+_AGAIN = 5.0
+"""Seconds after which a deadline strikes again: an exception raised inside a destructor is lost."""
+_EPILOG = """Exit codes: 0 all maps drawn; 1 some regions failed, or the deadline has passed; 2 bad command line, config
+or table of regions; 3 the raster or a vector file is unreadable; 4 another run is drawing into the folder; 128+n ended
+by signal n."""
 
 
 class EndedBySignal(KeyboardInterrupt):
@@ -34,6 +42,23 @@ class EndedBySignal(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
+        self.exit_code = 128 + int(number)
+
+
+class DeadlinePassed(KeyboardInterrupt):
+    """The time for the whole run is over; it ends in the same order as by Ctrl-C."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+        self.exit_code = 1
+
+
+def _some_time(_context: click.Context, _option: click.Parameter, seconds: float | None) -> float | None:
+    """A time as a timer takes it: click's own ranges let nan pass."""
+    if seconds is not None and not 0 < seconds <= _LONGEST:
+        raise click.BadParameter(f"{seconds:g} is not between 0 and {_LONGEST:,} seconds.")
+    return seconds
 
 
 class _RendersByDefault(click.Group):
@@ -87,30 +112,91 @@ def cli() -> None:
 @click.option("--only", metavar="PATTERN", multiple=True, help="Only regions whose name matches the glob; repeatable.")
 @click.option("--force", is_flag=True, help="Draw maps on which nothing has changed, too.")
 @click.option("--timeout", metavar="SECONDS", type=float, help="Longest time for one map.")
+@click.option(
+    "--wait-for",
+    metavar="SECONDS",
+    type=float,
+    callback=_some_time,
+    help="Longest wait for the raster to be there, and complete.",
+)
+@click.option("--deadline", metavar="SECONDS", type=float, callback=_some_time, help="Longest time for the whole run.")
 @click.option("--no-cache", is_flag=True, help="Project the vectors anew, and do not keep them.")
 @click.option("--profile", is_flag=True, help="Print where the time went, by stage.")
+@click.option("--log-file", metavar="FILE", type=click.Path(path_type=Path), help="Log the run there, too; it rotates.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Of the log and of errors.")
+@click.option("--metrics", metavar="FILE", type=click.Path(path_type=Path), help="Numbers of the run for Prometheus.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Print every map and what is done.")
-def render(regions: Path, config_file: Path | None, only: tuple[str, ...], *, force: bool, **options: Any) -> int:
+def render(regions: Path, config_file: Path | None, only: tuple[str, ...], **options: Any) -> int:
     """Draw the map of every region in the table REGIONS."""
     from regionplot.batch import render_regions  # noqa: PLC0415 (so that --help is quick)
     from regionplot.cli.display import make_display, stage_table  # noqa: PLC0415
+    from regionplot.cli.session import Session  # noqa: PLC0415
 
-    quiet, verbose, profile = (options.pop(name) for name in ("quiet", "verbose", "profile"))
-    _set_up_logging(verbose=verbose)
-    display = make_display(quiet=quiet, verbose=verbose)
+    quiet, verbose, profile, log_format = (options[name] for name in ("quiet", "verbose", "profile", "log_format"))
+    _set_up_logging(verbose=verbose, log_format=log_format)
+    session = Session(make_display(quiet=quiet, verbose=verbose, log_format=log_format))
+    with ExitStack() as until_the_end:
+
+        def work() -> RunReport:
+            _open_records(session, options, until_the_end)
+            with session.display, _deadline(options["deadline"]):
+                config = _read_settings(regions, config_file, options, session)
+                report = session.complete(
+                    render_regions(regions, config, only=only, force=options["force"], observer=session)
+                )
+            session.display.summarize(report, config.output.directory)
+            if profile:
+                session.display.say(stage_table(report))
+            return report
+
+        return _in_order(work, session)
+
+
+def _open_records(session: Session, options: dict[str, Any], until_the_end: ExitStack) -> None:
+    """See that the metrics can be written, then open the log."""
+    from regionplot.cli.logs import log_to_file  # noqa: PLC0415
+    from regionplot.metrics import check_target  # noqa: PLC0415
+
+    if options["metrics"]:
+        session.metrics = check_target(options["metrics"])
+    if options["log_file"]:
+        until_the_end.enter_context(log_to_file(options["log_file"], options["log_format"]))
+
+
+def _in_order(work: Callable[[], RunReport], session: Session) -> int:
+    """Do the work; however it ends, that is said, logged and measured."""
+    code, report = 1, None
     try:
-        config = _read_settings(regions, config_file, options)
-        with display:
-            report = render_regions(regions, config, only=only, force=force, observer=display)
+        report = work()
+        code = report.exit_code
     except KeyboardInterrupt as interrupt:
-        number = interrupt.number if isinstance(interrupt, EndedBySignal) else signal.SIGINT
-        display.interrupted(signal.Signals(number).name)
-        return 128 + int(number)
-    display.summarize(report, config.output.directory)
-    if profile:
-        display.say(stage_table(report))
-    return report.exit_code
+        code = _exit_code(interrupt)
+        session.interrupted(_explain(interrupt))
+    except RegionplotError as error:
+        code = error.exit_code
+        for problem in error.problems:
+            session.error(problem)
+    except Exception:
+        _confess()
+    finally:
+        session.end(code, report)
+    return code
+
+
+def _explain(interrupt: KeyboardInterrupt) -> str:
+    if isinstance(interrupt, DeadlinePassed):
+        return f"the deadline of {interrupt.seconds:g} s has passed"
+    number = interrupt.number if isinstance(interrupt, EndedBySignal) else signal.SIGINT
+    return f"ended by {signal.Signals(number).name}"
+
+
+def _exit_code(interrupt: BaseException) -> int:
+    return int(getattr(interrupt, "exit_code", 128 + signal.SIGINT))
+
+
+def _confess() -> None:
+    logging.getLogger("regionplot").critical("this is a bug in regionplot; please report it", exc_info=True)
 
 
 @cli.command()
@@ -131,9 +217,22 @@ def init(directory: Path) -> int:
     return 0
 
 
-def _read_settings(regions: Path, config_file: Path | None, options: dict[str, Any]) -> Config:
-    """The config file, if there is one, under what the command line says."""
-    from regionplot.config import DEFAULT_NAME, read_config  # noqa: PLC0415
+def _read_settings(regions: Path, config_file: Path | None, options: dict[str, Any], session: Session) -> Config:
+    """The config file, if there is one, under what the command line says; once the raster is there."""
+    from regionplot.config import read_config  # noqa: PLC0415
+
+    source, overrides = _settings_file(regions, config_file, options), _overrides(options)
+    if options["wait_for"] is not None:
+        wanted = read_config(source, overrides, raster_may_come=True)
+        path = _wait_for_raster(wanted, regions, options["wait_for"], session)
+        overrides["raster"] = {**overrides.get("raster", {}), "path": path}
+    config = read_config(source, overrides)
+    session.draws(source, config)
+    return config
+
+
+def _settings_file(regions: Path, config_file: Path | None, options: dict[str, Any]) -> Path | None:
+    from regionplot.config import DEFAULT_NAME  # noqa: PLC0415
 
     nearby = [regions.parent / DEFAULT_NAME, Path(DEFAULT_NAME)]
     source = config_file or next((path for path in nearby if path.is_file()), None)
@@ -142,7 +241,22 @@ def _read_settings(regions: Path, config_file: Path | None, options: dict[str, A
         raise ConfigError(
             f"no settings: there is no {places}; give --config FILE or --raster PATH, or run regionplot init"
         )
-    return read_config(source, _overrides(options))
+    return source
+
+
+def _wait_for_raster(wanted: Config, regions: Path, seconds: float, session: Session) -> Path:
+    """The raster, as soon as it is complete; what is wrong with the rest is told before the wait, not after it."""
+    from regionplot.arrival import wait_for  # noqa: PLC0415
+    from regionplot.batch import check_config  # noqa: PLC0415
+    from regionplot.regions import read_regions  # noqa: PLC0415
+
+    check_config(wanted, read_regions(regions))
+    session.waits(f"waiting for {wanted.raster.pattern}, at most {seconds:g} s")
+    start = time.monotonic()
+    try:
+        return wait_for(wanted.raster.pattern, seconds, wanted.raster.settle)
+    finally:
+        session.waited = time.monotonic() - start
 
 
 def _overrides(options: dict[str, Any]) -> dict[str, Any]:
@@ -165,9 +279,29 @@ def _overrides(options: dict[str, Any]) -> dict[str, Any]:
     return overrides
 
 
-def _set_up_logging(*, verbose: bool) -> None:
-    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("regionplot").setLevel(logging.INFO if verbose else logging.ERROR)
+def _set_up_logging(*, verbose: bool, log_format: str) -> None:
+    from regionplot.cli.logs import log_to_stderr  # noqa: PLC0415
+
+    log_to_stderr(log_format, verbose=verbose)
+
+
+@contextmanager
+def _deadline(seconds: float | None) -> Iterator[None]:
+    """Raise DeadlinePassed after so many seconds, by a timer that setting the clock does not move."""
+    if seconds is None:
+        yield
+        return
+
+    def end(_number: int, _frame: object) -> None:
+        raise DeadlinePassed(seconds)
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextmanager
@@ -211,8 +345,7 @@ def run() -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt) as interrupt:
-        cause = interrupt.__cause__ or interrupt  # click makes an Abort of what it was interrupted by
-        return 128 + (cause.number if isinstance(cause, EndedBySignal) else int(signal.SIGINT))
+        return _exit_code(interrupt.__cause__ or interrupt)  # click makes an Abort of what it was interrupted by
     except Exception:
-        logging.getLogger("regionplot").critical("this is a bug in regionplot; please report it", exc_info=True)
+        _confess()
         return 1

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Table
 from rich.text import Text
 
+from regionplot.cli.logs import one_line
 from regionplot.models import Job, Outcome
 from regionplot.report import RunReport
 
@@ -29,6 +30,8 @@ class Display:
 
     def __init__(self) -> None:
         self.jobs = self.done = self.failures = 0
+        self.tells_errors = True
+        """Whether errors are lines for a person; else the log tells them to a program."""
 
     def __enter__(self) -> Display:
         return self
@@ -52,15 +55,21 @@ class Display:
     def summarize(self, report: RunReport, directory: Path) -> None:
         """The run is over."""
 
-    def interrupted(self, by: str) -> None:
-        """The run was ended by a signal."""
+    def so_far(self) -> str:
+        """What was done when the run was ended early."""
+        if not self.jobs:
+            return "no map was begun"
         drawn = self.done - self.failures
         failed = f", {self.failures} failed" if self.failures else ""
-        self.error(f"ended by {by}: {drawn} of {self.jobs} maps drawn{failed}, {self.jobs - self.done} not run")
+        return f"{drawn} of {self.jobs} maps drawn{failed}, {self.jobs - self.done} not run"
+
+    def note(self, text: str) -> None:
+        """What a person would wonder about, were it not said."""
 
     def error(self, text: str) -> None:
         """A line for stderr."""
-        _print_to(sys.stderr, f"regionplot: {text}")
+        if self.tells_errors:
+            _print_to(sys.stderr, f"regionplot: {text}")
 
     def say(self, text: str) -> None:
         """A line for stdout."""
@@ -75,8 +84,13 @@ class PlainDisplay(Display):
         super().finished(outcome)
         if outcome.ok:
             note = " (no data)" if outcome.value.no_data else ""
-            how = "unchanged" if outcome.value.unchanged else f"{outcome.seconds * 1000:.0f} ms"
+            state = outcome.value.state
+            how = f"{outcome.seconds * 1000:.0f} ms" if state == "rendered" else state
             self.say(f"[{self.done}/{self.jobs}] {_from_here(outcome.job.target)}{note} {how}")
+
+    def note(self, text: str) -> None:
+        """A line between those of the maps."""
+        self.say(text)
 
     def summarize(self, report: RunReport, directory: Path) -> None:
         """The run is over."""
@@ -129,6 +143,10 @@ class BarDisplay(Display):
             self._refreshed = time.monotonic()
             self._progress.refresh()
 
+    def note(self, text: str) -> None:
+        """A line above the bar, too."""
+        self._console.print(Text(text), soft_wrap=True)
+
     def error(self, text: str) -> None:
         """A line above the bar."""
         self._console.print(Text.assemble(("regionplot: ", "bold red"), text), soft_wrap=True)
@@ -170,8 +188,12 @@ def stage_table(report: RunReport) -> str:
     return "\n".join(lines)
 
 
-def make_display(*, quiet: bool, verbose: bool) -> Display:
-    """The display that suits the options and the terminal."""
+def make_display(*, quiet: bool, verbose: bool, log_format: str = "text") -> Display:
+    """The display that suits the options and the terminal; where stderr is for a program, nothing else is put there."""
+    if log_format == "json":
+        display = Display() if quiet else PlainDisplay()
+        display.tells_errors = False
+        return display
     if quiet:
         return Display()
     return BarDisplay() if sys.stderr is not None and sys.stderr.isatty() and not verbose else PlainDisplay()
@@ -181,7 +203,7 @@ def _failure_line(outcome: Outcome[Job]) -> str:
     assert outcome.failure is not None
     region = outcome.job.region
     place = f"{region.origin}: " if region.origin else ""
-    return f"{place}{region.name}: {outcome.failure.message}"
+    return one_line(f"{place}{region.name}: {outcome.failure.message}")
 
 
 def _from_here(path: Path) -> Path:

@@ -1,0 +1,298 @@
+"""Rasters that arrive late: which file a path with times and wildcards means now, and whether it is complete.
+
+::
+
+    Pattern ──find──► Path ──stat──► changed? ──► complete? ──► handed out, once for each renewal
+                                                 unchanged for a while, or nobody has it open for writing
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from regionplot import templates
+from regionplot.errors import InputError
+from regionplot.templates import TemplateError
+
+_WILD = frozenset("*?[")
+_UNFINISHED = (".tmp", ".part", ".partial")
+_RUN = re.compile(r"\{run:(?=[^}]*%)(?:[^{}%]|%[aAbBdFGHjmMpSuUVwWyY%])+\}")
+_POLL = 0.1
+"""Seconds between two looks at a file."""
+_SCAN = 0.5
+"""Seconds between two looks through folders."""
+_MOUNTS = Path("/proc/self/mountinfo")
+_LOCAL = frozenset({"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "tmpfs", "xfs", "zfs"})
+"""File systems on which all writers are processes of this machine, so that a lease tells of each of them."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A path with times and wildcards, which means another file at another time.
+
+    What exists as it stands is taken literally, whatever characters it holds; so is the part of the path that is an
+    existing folder. Else `{run:%Y%m%d%H}` is the time of the run, and of the files that match `*`, `?` and `[...]`, the
+    newest is meant (by modification time, then by name). `**` is not special. Hidden and unfinished files (.tmp, .part,
+    .partial) and names with control characters never match.
+
+    Examples
+    --------
+    >>> clock = lambda: datetime(2026, 2, 3, 16, 45, tzinfo=UTC)
+    >>> str(Pattern("/none/gfs_{run:%Y%m%d_%H}z*.grib2", cycle=6, clock=clock))
+    '/none/gfs_20260203_12z*.grib2'
+    """
+
+    text: str
+    cycle: int = 1
+    """Hours between two runs; the time is rounded down to a multiple of them since midnight, UTC."""
+    clock: Callable[[], datetime] = _utc_now
+
+    def find(self) -> Path | None:
+        """The file that is meant now, if there is one.
+
+        Raises
+        ------
+        TemplateError
+            If a brace is open, or a field is not `run` with a time format.
+        """
+        if os.path.exists(self.text or "."):  # noqa: PTH110 (Path.exists raises in a folder that may not be read)
+            return Path(self.text)
+        folder, rest = _existing_folder(Path(self.text))
+        return _newest(_matches(folder, Path(self._fill(rest)).parts))
+
+    def __call__(self) -> Path | None:
+        """As `find`."""
+        return self.find()
+
+    def __str__(self) -> str:
+        """The path with its times filled in."""
+        folder, rest = _existing_folder(Path(self.text))
+        return str(folder / self._fill(rest))
+
+    @property
+    def wild(self) -> bool:
+        """Whether folders must be looked through to find the file."""
+        return not _WILD.isdisjoint(self.text)
+
+    @property
+    def absence(self) -> str:
+        """What to say if there is no such file."""
+        return f"nothing matches {self}" if self.wild else f"there is no file {self}"
+
+    def _fill(self, rest: str) -> str:
+        fields = templates.fields_of(rest)
+        if len(fields) != len(_RUN.findall(rest)):
+            raise TemplateError(f"{rest!r}: the only field is the time of the run, such as {{run:%Y%m%d%H}}")
+        now = self.clock()
+        run = now.replace(hour=now.hour - now.hour % self.cycle, minute=0, second=0, microsecond=0)
+        return templates.render(rest, {"run": run})
+
+
+def _existing_folder(path: Path) -> tuple[Path, str]:
+    """The deepest folder of a path that exists, and the rest of the path."""
+    folder = next(folder for folder in path.parents if os.path.isdir(folder) or folder == folder.parent)  # noqa: PTH112
+    return folder, str(path.relative_to(folder))
+
+
+def _matches(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+    """The files below a folder whose names match, part by part."""
+    name, *rest = parts
+    if os.path.exists(folder / name):  # noqa: PTH110
+        found = [name]
+    elif _WILD.isdisjoint(name):
+        return
+    else:
+        found = [entry for entry in _names(folder) if fnmatchcase(entry, name) and _is_finished(entry)]
+    for entry in found:
+        if rest:
+            yield from _matches(folder / entry, rest)
+        elif os.path.isfile(folder / entry):  # noqa: PTH113
+            yield folder / entry
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 (names are all that is needed of perhaps many)
+    except OSError:
+        return []
+
+
+def _is_finished(name: str) -> bool:
+    return not name.startswith(".") and not name.casefold().endswith(_UNFINISHED) and name.isprintable()
+
+
+def _newest(paths: Iterator[Path]) -> Path | None:
+    stamps = [stamp for path in paths if (stamp := Stamp.of(path))]
+    return max(stamps, key=lambda stamp: (stamp.mtime_ns, str(stamp.path))).path if stamps else None
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What tells one content of a file from the next without reading it."""
+
+    path: Path
+    device: int
+    inode: int
+    size: int
+    """Bytes."""
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> Stamp | None:
+        """The stamp of a file as it is now; None if it is not there."""
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        return cls(path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+class Arrivals:
+    """The renewals of a raster, each handed out once, when it is complete.
+
+    A file is complete if it is not empty, and has not changed for `settle` seconds, or, on a local file system of
+    Linux, if nobody has it open for writing. A writer that opens its file again for each piece is thus taken for done
+    after the first; let it write under a name that does not match, and rename the file in the end.
+
+    Parameters
+    ----------
+    pattern : str, Pattern or function
+        What to look for, found anew at each look.
+    settle : float
+        Seconds.
+    """
+
+    def __init__(self, pattern: Callable[[], Path | None] | str, settle: float) -> None:
+        self._find = Pattern(pattern) if isinstance(pattern, str) else pattern
+        self._settle = settle
+        self._scanned = float("-inf")
+        self._path: Path | None = None
+        self._seen: Stamp | None = None
+        self._since = 0.0
+        self._taken: Stamp | None = None
+
+    def next(self, timeout: float) -> Path | None:
+        """Wait for a raster that differs from the last one handed out; None if none is complete in time.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds; 0 is a single look.
+        """
+        end = time.monotonic() + timeout
+        while not self._look():
+            left = end - time.monotonic()
+            if left <= 0:
+                return None
+            time.sleep(min(_POLL, left))
+        self._taken = self._seen
+        return self._path
+
+    @property
+    def seen(self) -> str:
+        """What the last look has found, in words."""
+        if self._seen is None:
+            return "it is not there"
+        if self._seen == self._taken:
+            return "it is unchanged"
+        size = f"{self._seen.size:,} bytes"
+        return f"{self._seen.path} is still growing ({size})" if self._seen.size else f"{self._seen.path} is empty"
+
+    def __str__(self) -> str:
+        """What is looked for."""
+        return str(self._find) if isinstance(self._find, Pattern) else str(self._path or "the raster")
+
+    def _look(self) -> bool:
+        """Whether there is something new, and complete."""
+        now = time.monotonic()
+        if now - self._scanned >= (0.0 if isinstance(self._find, Pattern) and not self._find.wild else _SCAN):
+            self._path, self._scanned = self._find(), now
+        stamp = Stamp.of(self._path) if self._path else None
+        if stamp != self._seen:
+            self._seen, self._since = stamp, now
+        if stamp is None or stamp == self._taken or not stamp.size:
+            return False
+        return self._settled(stamp, now) or _nobody_writes(stamp.path)
+
+    def _settled(self, stamp: Stamp, now: float) -> bool:
+        """Whether it has been watched unchanged for long enough, or had been left alone before that."""
+        age = time.time() - stamp.mtime_ns / 1e9  # of no use if the clock was set; then it is watched
+        return now - self._since >= self._settle or age >= self._settle
+
+
+def wait_for(pattern: Callable[[], Path | None] | str, seconds: float, settle: float) -> Path:
+    """Wait until a raster is there and complete.
+
+    Parameters
+    ----------
+    pattern : str, Pattern or function
+        What to look for, found anew at each look.
+    seconds : float
+        The longest wait.
+    settle : float
+        Seconds without a change after which a file is complete; see `Arrivals`.
+
+    Raises
+    ------
+    InputError
+        If that does not happen in time.
+    """
+    arrivals = Arrivals(pattern, settle)
+    path = arrivals.next(seconds)
+    if path is None:
+        raise InputError(f"{arrivals}: waited {seconds:g} s in vain: {arrivals.seen}")
+    return path
+
+
+def _nobody_writes(path: Path) -> bool:
+    """Whether it is certain that no process has a file open for writing (fcntl(2), "Leases").
+
+    A read lease is granted only then; it is given back at once. Only the owner of a file, and root, get one.
+    """
+    if sys.platform != "linux":
+        return False
+    import fcntl  # noqa: PLC0415 (POSIX)
+
+    descriptor = -1
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not (stat.S_ISREG(os.fstat(descriptor).st_mode) and _is_local(path)):
+            return False
+        # A process that opens the file before the lease is given back causes a signal to us, by default one that kills.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError:
+        return False
+    finally:
+        if descriptor >= 0:
+            with suppress(OSError):
+                os.close(descriptor)
+    return True
+
+
+def _is_local(path: Path) -> bool:
+    """Whether a file lies on a file system that other machines cannot write to; else a lease proves nothing (FUSE)."""
+    real = path.resolve()
+    kinds: dict[Path, str] = {}  # of the mounts that hold the file; a later one hides an earlier one
+    for line in _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+        fields, _, source = line.partition(" - ")
+        mount = Path(re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), fields.split()[4]))
+        if real.is_relative_to(mount):
+            kinds[mount] = source.split()[0]
+    return bool(kinds) and kinds[max(kinds, key=lambda mount: len(mount.parts))] in _LOCAL

@@ -1,0 +1,356 @@
+"""The real command as cron and systemd start it: rasters that are late, deadlines, metrics, and the example units."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from regionplot import arrival, lock, manifest, sample
+
+COMMAND = [sys.executable, "-m", "regionplot"]
+ROOT = Path(__file__).parents[2]
+RASTER = sample.locate("relief")
+CONFIG = '[raster]\npath = "data/relief_{run:%Y}*.tif"\nsettle = 3600\ncycle = 24\n[map]\nsize = [300, 200]\n'
+TABLE = "name,west,east,south,north\neast,-84.5,-75.3,33.8,36.7\nwest,-124,-114,33,42\n"
+YEAR = time.strftime("%Y", time.gmtime())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "regionplot.toml").write_text(CONFIG)
+    (tmp_path / "regions.csv").write_text(TABLE)
+    (tmp_path / "data").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def start(folder):
+    """Start the command, with a log, in a process group of its own."""
+    started = []
+
+    def run(*arguments):
+        command = [*COMMAND, "regions.csv", "--log-file", "run.log", "--metrics", "run.prom", *arguments]
+        started.append(
+            subprocess.Popen(
+                command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+            )
+        )
+        return started[-1]
+
+    yield run
+    for command in started:
+        command.kill()
+        command.communicate()
+
+
+@pytest.fixture
+def run(start):
+    """Run the command to its end."""
+
+    def to_its_end(*arguments):
+        command = start(*arguments)
+        out, err = command.communicate(timeout=100)
+        return command.returncode, out, err
+
+    return to_its_end
+
+
+def wait_for_line(path, text, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not (path.exists() and text in path.read_text()):
+        assert time.monotonic() < end, f"{text!r} did not come"
+        time.sleep(0.01)
+
+
+def gone(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def assert_gone(group, seconds=10.0):
+    """No process of a group is left; under spawn, Python's resource tracker ends a moment after the command."""
+    end = time.monotonic() + seconds
+    while not gone(group):
+        assert time.monotonic() < end, "processes are left"
+        time.sleep(0.01)
+
+
+def put(folder, name, age=0.0):
+    """A complete raster, which appears at once."""
+    hidden = folder / "data" / f".{name}"
+    shutil.copyfile(RASTER, hidden)
+    then = time.time() - age
+    os.utime(hidden, (then, then))
+    hidden.replace(folder / "data" / name)
+
+
+def images(folder):
+    """What lies in the output folder, but for what every run leaves there."""
+    return sorted({path.name for path in (folder / "output").rglob("*")} - {lock.NAME, manifest.NAME})
+
+
+def metrics(folder):
+    families = text_string_to_metric_families((folder / "run.prom").read_text())
+    samples = [sample for family in families for sample in family.samples]
+    return {" ".join([s.name, *s.labels.values()]).removeprefix("regionplot_"): s.value for s in samples}
+
+
+def test_a_raster_that_is_late_is_waited_for(start, folder):
+    command = start("-q", "--wait-for", "60")
+    wait_for_line(folder / "run.log", f"waiting for {folder}/data/relief_{YEAR}*.tif, at most 60 s")
+    with pytest.raises(subprocess.TimeoutExpired):
+        command.wait(0.5)
+    put(folder, f"relief_{YEAR}.tif", age=7200)
+    assert (*command.communicate(timeout=60), command.returncode) == ("", "", 0)
+    assert images(folder) == ["east.png", "west.png"]
+    assert metrics(folder)["stage_seconds wait"] > 0.5
+    assert metrics(folder)["run_duration_seconds"] > metrics(folder)["stage_seconds wait"]
+
+
+def test_a_raster_that_is_growing_is_waited_for(start, folder):
+    probe = folder / "probe"
+    probe.write_bytes(b"x")
+    if not arrival._nobody_writes(probe):
+        pytest.skip("leases are not to be had here")
+    command = start("-q", "--wait-for", "60")
+    content = RASTER.read_bytes()
+    with (folder / "data" / f"relief_{YEAR}.tif").open("wb") as file:
+        file.write(content[: len(content) // 2])
+        file.flush()
+        wait_for_line(folder / "run.log", "waiting for")
+        with pytest.raises(subprocess.TimeoutExpired):
+            command.wait(1)
+        file.write(content[len(content) // 2 :])
+    assert (*command.communicate(timeout=60), command.returncode) == ("", "", 0)
+    assert images(folder) == ["east.png", "west.png"]
+
+
+def test_a_raster_that_never_comes_ends_the_wait(run, folder):
+    code, out, err = run("-q", "--wait-for", "0.3")
+    assert (code, out) == (3, "")
+    assert err == f"regionplot: {folder}/data/relief_{YEAR}*.tif: waited 0.3 s in vain: it is not there\n"
+    found = metrics(folder)
+    assert (found["exit_code"], found["regions rendered"], found["last_success_timestamp_seconds"]) == (3, 0, 0)
+    assert "ended with exit code 3" in (folder / "run.log").read_text().splitlines()[-1]
+
+
+def test_a_raster_that_never_stops_growing_ends_the_wait(run, folder):
+    with (folder / "data" / f"relief_{YEAR}.tif").open("wb") as file:
+        file.write(b"II*\0")
+        file.flush()
+        code, _, err = run("-q", "--wait-for", "0.3")
+    assert code == 3
+    assert f"in vain: {folder}/data/relief_{YEAR}.tif is still growing (4 bytes)" in err
+
+
+def test_a_wait_is_told_to_who_watches(run, folder):
+    code, out, _ = run("--wait-for", "0.1")
+    assert (code, out) == (3, f"waiting for {folder}/data/relief_{YEAR}*.tif, at most 0.1 s\n")
+
+
+def test_the_newest_match_is_drawn(run, folder):
+    put(folder, f"relief_{YEAR}_a.tif", age=7200)
+    put(folder, f"relief_{YEAR}_z.tif", age=9999)
+    (folder / "data" / f"relief_{YEAR}_b.tif.part").write_bytes(b"")
+    assert run("-q")[0] == 0
+    assert f"raster {folder}/data/relief_{YEAR}_a.tif, 2 regions" in (folder / "run.log").read_text()
+
+
+def test_without_a_wait_a_pattern_without_a_match_is_a_missing_input(run, folder):
+    code, _, err = run("-q", "--raster", "data/[ab]{run:%Y}.tif")
+    assert (code, err) == (
+        3,
+        f"regionplot: regionplot.toml:2: [raster] path: nothing matches {folder}/data/[ab]{YEAR}.tif\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "table", "message"),
+    [
+        (CONFIG + "dip = 1\n", TABLE, "unknown key"),
+        (CONFIG + '[colors]\ncolormap = "mud"\n', TABLE, "mud"),
+        (CONFIG, "name,west\n", "regions.csv"),
+        (CONFIG.replace("{run:%Y}", "{ran:%Y}"), TABLE, "only field"),
+    ],
+)
+def test_what_is_wrong_is_told_before_the_wait(config, table, message, run, folder):
+    (folder / "regionplot.toml").write_text(config)
+    (folder / "regions.csv").write_text(table)
+    code, _, err = run("-q", "--wait-for", "3000")
+    assert (code, message in err) == (2, True)
+    assert metrics(folder)["exit_code"] == 2
+
+
+def test_a_missing_vector_file_is_told_before_the_wait(run):
+    code, _, err = run("-q", "--wait-for", "3000", "--features", "none.shp")
+    assert (code, "there is no file" in err) == (3, True)
+
+
+@pytest.mark.parametrize("option", ["--wait-for", "--deadline"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "0", "soon"])
+def test_times_must_be_times(option, value, run):
+    code, _, err = run(option, value)
+    assert (code, f"Invalid value for '{option}'" in err) == (2, True)
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_ends_the_wait(name, code, start, folder):
+    command = start("-q", "--wait-for", "3000")
+    wait_for_line(folder / "run.log", "waiting for")
+    command.send_signal(getattr(signal, name))
+    assert (*command.communicate(timeout=10), command.returncode) == (
+        "",
+        f"regionplot: ended by {name}: no map was begun\n",
+        code,
+    )
+    assert metrics(folder)["exit_code"] == code
+
+
+def test_a_deadline_ends_the_wait_too(run, folder):
+    code, _, err = run("-q", "--wait-for", "3000", "--deadline", "0.5")
+    assert (code, err) == (1, "regionplot: the deadline of 0.5 s has passed: no map was begun\n")
+    assert metrics(folder)["run_duration_seconds"] < 60
+
+
+@pytest.fixture
+def slow_maps(folder):
+    """More than can be drawn in the time that a test has."""
+    config = '[raster]\npath = "sample:relief"\n[map]\nsize = [6000, 4000]\n[run]\nworkers = 1\n'
+    (folder / "regionplot.toml").write_text(config)
+    rows = [f"r{i},{-125 + i / 20},{-80 + i / 20},25,50" for i in range(300)]
+    (folder / "regions.csv").write_text("\n".join(["name,west,east,south,north", *rows, ""]))
+    return folder
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_deadline_ends_a_run_in_order(method, start, slow_maps):
+    command = start("-q", "--deadline", "8", "--start-method", method)
+    out, err = command.communicate(timeout=60)
+    assert (command.returncode, out) == (1, "")
+    match = re.fullmatch(r"regionplot: the deadline of 8 s has passed: (\d+) of 300 maps drawn, (\d+) not run\n", err)
+    drawn, left = map(int, match.groups())
+    assert drawn + left == 300
+    assert drawn <= len(images(slow_maps)) <= drawn + 1
+    assert not [name for name in images(slow_maps) if not name.endswith(".png") or name.startswith(".")]
+    assert_gone(command.pid)
+    found = metrics(slow_maps)
+    assert (found["exit_code"], found["regions rendered"], found["regions not_run"]) == (1, drawn, left)
+    assert 8 <= found["run_duration_seconds"] < 20
+    assert f"{drawn} of 300 maps drawn" in (slow_maps / "run.log").read_text().splitlines()[-2]
+
+
+def test_a_deadline_that_is_kept_changes_nothing(run, folder):
+    assert run("-q", "--raster", "sample:relief", "--deadline", "100") == (0, "", "")
+    assert images(folder) == ["east.png", "west.png"]
+
+
+def test_metrics_after_success_failure_and_nothing(run, folder):
+    assert run("-q", "--raster", "sample:relief") == (0, "", "")
+    success = metrics(folder)
+    assert success["bytes_written"] == sum(path.stat().st_size for path in (folder / "output").glob("*.png"))
+    assert {"stage_seconds check", "stage_seconds load", "stage_seconds draw"} <= success.keys()
+    assert success["peak_memory_bytes"] > 2**24
+    with (folder / "regions.csv").open("a") as table:
+        table.write("outside,100,110,-30,-20\n")
+    assert run("-q", "--raster", "sample:relief")[0] == 1
+    failure = metrics(folder)
+    assert [failure[f"regions {state}"] for state in ("unchanged", "failed", "not_run")] == [2, 1, 0]
+    assert run("-q", "--raster", "none.tif")[0] == 3
+    nothing = metrics(folder)
+    assert [nothing["exit_code"], nothing["regions rendered"], nothing["bytes_written"]] == [3, 0, 0]
+    assert {found["last_success_timestamp_seconds"] for found in (success, failure, nothing)} == {
+        success["last_run_timestamp_seconds"]
+    }
+    assert sorted(path.name for path in folder.iterdir() if path.name.startswith((".", "run.prom"))) == ["run.prom"]
+
+
+def test_metrics_after_a_signal_tell_what_was_not_run(start, slow_maps):
+    command = start("-q")
+    wait_for_line(slow_maps / "run.log", "drawn: r")
+    command.terminate()
+    command.communicate(timeout=30)
+    found = metrics(slow_maps)
+    assert found["exit_code"] == command.returncode == 143
+    assert found["regions rendered"] >= 1
+    assert found["regions rendered"] + found["regions not_run"] == 300
+
+
+def test_a_bug_is_measured_and_logged_too(folder):
+    """It must not look like a run that never was."""
+    code = "import regionplot.batch as b; b.render_regions = None; from regionplot.cli import main; main()"
+    options = ["regions.csv", "-q", "--raster", "sample:relief", "--log-file", "run.log", "--metrics", "run.prom"]
+    result = subprocess.run([sys.executable, "-c", code, *options], cwd=folder, capture_output=True, text=True)
+    assert (result.returncode, metrics(folder)["exit_code"]) == (1, 1)
+    assert "this is a bug in regionplot" in result.stderr
+    assert "    | TypeError: 'NoneType' object is not callable" in (folder / "run.log").read_text()
+
+
+def test_metrics_that_cannot_be_written_end_the_run_before_it_begins(run):
+    code, _, err = run("-q", "--raster", "none.tif", "--metrics", "none/run.prom")
+    assert (code, err) == (2, "regionplot: none/run.prom: the metrics cannot be written: there is no folder none\n")
+
+
+def installed(folder, name):
+    """An example as it would be installed, but in the folder of a test and with the command of this environment."""
+    (folder / ".venv").symlink_to(sys.prefix)
+    (folder / "log").mkdir()
+    text = (ROOT / "config" / name).read_text(encoding="utf-8")
+    for place, ours in (
+        ("/srv/maps", folder),
+        ("/var/lib/node_exporter", folder),
+        ("/var/log/regionplot", folder / "log"),
+    ):
+        text = text.replace(place, str(ours))
+    return text
+
+
+def test_the_line_for_cron_works_with_what_cron_gives(folder):
+    put(folder, f"relief_{YEAR}.tif", age=7200)
+    (line,) = [line for line in installed(folder, "crontab.example").splitlines() if re.match(r"[\d*]", line)]
+    command = line.split(maxsplit=5)[5]
+    assert "%" not in command, "cron makes an end of line of it"
+    bare = ["env", "-i", f"HOME={folder}", "SHELL=/bin/sh", "LOGNAME=maps", "sh", "-c", command]
+    result = subprocess.run(bare, cwd="/", capture_output=True, text=True, timeout=100)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert images(folder) == ["east.png", "west.png"]
+    found = text_string_to_metric_families((folder / "regionplot.prom").read_text())
+    assert {family.name: family.samples[0].value for family in found}["regionplot_exit_code"] == 0
+    assert "exit code 0" in (folder / "run.log").read_text()
+
+
+def test_the_command_of_the_service_works(folder):
+    put(folder, f"relief_{YEAR}.tif", age=7200)
+    (start,) = re.findall("^ExecStart=(.*)$", installed(folder, "regionplot.service"), re.MULTILINE)
+    result = subprocess.run(start.split(), cwd=folder, env={}, capture_output=True, text=True, timeout=100)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    assert images(folder) == ["east.png", "west.png"]
+    assert "exit code 0" in (folder / "log" / "run.log").read_text()
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze")
+def test_systemd_takes_the_units(folder, tmp_path):
+    (tmp_path / "regionplot.service").write_text(installed(folder, "regionplot.service"), encoding="utf-8")
+    shutil.copy(ROOT / "config" / "regionplot.timer", tmp_path)
+    units = [str(tmp_path / f"regionplot.{kind}") for kind in ("service", "timer")]
+    result = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stderr) == (0, ""), "an unknown key is a warning, and ignored"
+
+
+def test_the_service_outlasts_the_deadline_and_the_deadline_the_wait(folder):
+    text = installed(folder, "regionplot.service")
+    wait, deadline, limit = (
+        int(re.search(rf"{key}[ =](\d+)", text)[1]) for key in ("--wait-for", "--deadline", "TimeoutStartSec")
+    )
+    assert wait < deadline < limit < 3600

@@ -1,0 +1,276 @@
+"""Which file a path with times and wildcards means, and when a raster is complete."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from regionplot import ConfigError, InputError, arrival, read_config
+from regionplot.arrival import Arrivals, Pattern, wait_for
+from regionplot.templates import TemplateError
+
+NOON = datetime(2026, 2, 3, 12, 30, tzinfo=UTC)
+FOREVER = 3600.0
+
+
+def touch(path: Path, age: float = 0.0, content: bytes = b"raster") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    then = time.time() - age
+    os.utime(path, (then, then))
+    return path
+
+
+def pattern(path: Path, cycle: int = 1) -> Pattern:
+    return Pattern(str(path), cycle, lambda: NOON)
+
+
+@pytest.fixture
+def _only_settling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that does not tell who writes."""
+    monkeypatch.setattr(arrival, "_nobody_writes", lambda _path: False)
+
+
+@pytest.fixture
+def _leases(tmp_path: Path) -> None:
+    if not arrival._nobody_writes(touch(tmp_path / "probe", content=b"x")):
+        pytest.skip("leases are not to be had here")
+
+
+@pytest.mark.parametrize("name", ["snow[1].tif", "snow*.tif", "{run}.tif", "{", "a?.tif"])
+def test_what_exists_is_taken_literally(name: str, tmp_path: Path) -> None:
+    touch(tmp_path / "snow1.tif")
+    assert pattern(touch(tmp_path / name, age=100)).find() == tmp_path / name
+
+
+def test_a_folder_that_exists_is_taken_literally(tmp_path: Path) -> None:
+    wanted = touch(tmp_path / "[old] {maps}" / "a1.tif")
+    assert pattern(tmp_path / "[old] {maps}" / "a[12].tif").find() == wanted
+
+
+@pytest.mark.parametrize(("cycle", "hour"), [(1, "12"), (3, "12"), (5, "10"), (6, "12"), (12, "12"), (24, "00")])
+def test_the_time_is_that_of_the_last_run_of_the_model(cycle: int, hour: str, tmp_path: Path) -> None:
+    wanted = touch(tmp_path / "20260203" / f"gfs{hour}00.tif")
+    touch(tmp_path / "20260203" / "gfs1300.tif")
+    assert pattern(tmp_path / "{run:%Y%m%d}" / "gfs{run:%H%M}.tif", cycle).find() == wanted
+
+
+def test_a_time_may_hold_folders(tmp_path: Path) -> None:
+    wanted = touch(tmp_path / "2026" / "034" / "snow.tif")
+    assert pattern(tmp_path / "{run:%Y/%j}" / "snow.tif").find() == wanted
+
+
+def test_the_newest_match_is_meant_and_of_equals_the_last_by_name(tmp_path: Path) -> None:
+    for name, age in (("a9", 50), ("a1", 10), ("a2", 10), ("b1", 0)):
+        touch(tmp_path / f"{name}.tif", age)
+    then = time.time_ns()
+    for name in ("a1", "a2"):
+        os.utime(tmp_path / f"{name}.tif", ns=(then, then))
+    assert pattern(tmp_path / "a[!x]*.t?f").find() == tmp_path / "a2.tif"
+    assert pattern(tmp_path / "*" / "none.tif").find() is None
+
+
+def test_newest_among_folders(tmp_path: Path) -> None:
+    touch(tmp_path / "f000" / "snow.tif", age=10)
+    wanted = touch(tmp_path / "f003" / "snow.tif", age=5)
+    (tmp_path / "f006").mkdir()
+    assert pattern(tmp_path / "f???" / "snow.tif").find() == wanted
+
+
+@pytest.mark.parametrize("name", [".a.tif.x7Q", "a.tif.tmp", "a.tif.part", "a.tif.PARTIAL", "a\n.tif", "a\x1b[2J.tif"])
+def test_what_a_writer_has_not_finished_never_matches(name: str, tmp_path: Path) -> None:
+    touch(tmp_path / name)
+    assert pattern(tmp_path / "*").find() is None
+    wanted = touch(tmp_path / "a.tif", age=50)
+    assert pattern(tmp_path / "*").find() == wanted
+
+
+def test_folders_and_dangling_links_do_not_match_a_wildcard(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").mkdir()
+    (tmp_path / "b.tif").symlink_to(tmp_path / "gone.tif")
+    assert pattern(tmp_path / "*.tif").find() is None
+
+
+@pytest.mark.parametrize(
+    "text", ["{run}", "{run:d}", "{time:%Y}", "{run.__class__}", "{run:%Y", "{run:>999999999}", "{}", "{run:%s}"]
+)  # fmt: skip
+def test_no_other_field_is_filled_in(text: str, tmp_path: Path) -> None:
+    with pytest.raises(TemplateError):
+        pattern(tmp_path / f"{text}.tif").find()
+    with pytest.raises(ConfigError, match=r"\[raster\] path: "):
+        read_config({"raster": {"path": tmp_path / f"{text}.tif"}})
+
+
+def test_what_matches_nothing_is_said_as_filled_in(tmp_path: Path) -> None:
+    year = datetime.now(UTC).year
+    with pytest.raises(InputError, match=rf"\[raster\] path: nothing matches {tmp_path}/{year}_\*\.tif") as caught:
+        read_config({"raster": {"path": tmp_path / "{run:%Y}_*.tif", "cycle": 24}})
+    assert caught.value.exit_code == 3
+    with pytest.raises(InputError, match=rf"there is no file {tmp_path}/{year}\.tif"):
+        read_config({"raster": {"path": tmp_path / "{run:%Y}.tif"}})
+
+
+def test_settings_hold_the_file_or_if_it_may_come_later_the_pattern(tmp_path: Path) -> None:
+    tables = {"raster": {"path": tmp_path / "a*.tif"}}
+    waiting = read_config(tables, raster_may_come=True)
+    assert waiting.raster.pattern.find() is None
+    wanted = touch(tmp_path / "a1.tif")
+    assert waiting.raster.pattern.find() == wanted
+    assert read_config(tables).raster.path == wanted
+
+
+def test_a_cycle_is_one_to_twenty_four_hours() -> None:
+    with pytest.raises(ConfigError, match=r"\[raster\] cycle: .*24"):
+        read_config({"raster": {"path": "sample:relief", "cycle": 25}})
+
+
+def test_each_renewal_is_handed_out_once(tmp_path: Path) -> None:
+    path, arrivals = tmp_path / "a.tif", Arrivals(str(tmp_path / "a.tif"), 0.5)
+    assert arrivals.next(0) is None
+    touch(path, age=10)
+    assert arrivals.next(0) == path
+    assert arrivals.next(0) is None
+    touch(tmp_path / "new", age=10).replace(path)  # the same size and time, but another file
+    assert arrivals.next(0) == path
+    touch(path, age=10, content=b"longer raster")
+    assert arrivals.next(0) == path
+    path.unlink()
+    assert (arrivals.next(0), arrivals.seen) == (None, "it is not there")
+
+
+@pytest.mark.usefixtures("_only_settling")
+def test_a_raster_that_is_growing_is_not_handed_out(tmp_path: Path) -> None:
+    arrivals = Arrivals(str(tmp_path / "a.tif"), FOREVER)
+    with (tmp_path / "a.tif").open("wb") as file:
+        for _ in range(3):
+            file.write(b"x" * 1000)
+            file.flush()
+            assert arrivals.next(0) is None
+    assert arrivals.seen == f"{tmp_path}/a.tif is still growing (3,000 bytes)"
+    touch(tmp_path / "a.tif", age=FOREVER + 1)
+    assert arrivals.next(0) == tmp_path / "a.tif"
+
+
+@pytest.mark.usefixtures("_only_settling")
+def test_an_unchanged_raster_of_the_future_is_complete_after_settling(tmp_path: Path) -> None:
+    """The writer's clock and ours need not agree."""
+    touch(tmp_path / "a.tif", age=-FOREVER)
+    arrivals = Arrivals(str(tmp_path / "a.tif"), 0.2)
+    assert arrivals.next(0) is None
+    assert arrivals.next(60) == tmp_path / "a.tif"
+
+
+def test_an_empty_file_is_never_complete(tmp_path: Path) -> None:
+    touch(tmp_path / "a.tif", age=100, content=b"")
+    arrivals = Arrivals(str(tmp_path / "a.tif"), 0)
+    assert (arrivals.next(0), arrivals.seen) == (None, f"{tmp_path}/a.tif is empty")
+
+
+@pytest.mark.usefixtures("_only_settling")
+def test_an_older_match_is_not_taken_while_the_newest_is_growing(tmp_path: Path) -> None:
+    touch(tmp_path / "a1.tif", age=100)
+    touch(tmp_path / "a2.tif")
+    assert Arrivals(str(tmp_path / "a*.tif"), FOREVER).next(0) is None
+
+
+def test_what_was_handed_out_is_only_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    arrivals = Arrivals(str(touch(tmp_path / "a.tif", age=10)), 1)
+    assert arrivals.next(0)
+    monkeypatch.setattr(os, "open", lambda *_: pytest.fail("opened"))
+    assert arrivals.next(0.3) is None
+
+
+def test_folders_are_not_looked_through_at_each_look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    looks = []
+    monkeypatch.setattr(arrival, "_names", lambda _folder: looks.append(1) or [])
+    assert Arrivals(str(tmp_path / "*.tif"), 1).next(0.8) is None
+    assert 1 <= len(looks) <= 2
+
+
+@pytest.mark.usefixtures("_leases")
+def test_a_raster_that_nobody_writes_is_taken_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    arrivals = Arrivals(str(path), FOREVER)
+    with path.open("wb") as file:
+        file.write(b"half")
+        file.flush()
+        assert arrivals.next(0) is None
+    assert arrivals.next(0) == path
+
+
+_BREAK_THE_LEASE = """
+import fcntl, os, pathlib, sys
+from regionplot import arrival
+
+def while_it_is_held(descriptor, command, argument):
+    if argument == fcntl.F_UNLCK:
+        try:
+            os.open(sys.argv[1], os.O_WRONLY | os.O_NONBLOCK)
+        except BlockingIOError:
+            print("the lease was held")
+    return original(descriptor, command, argument)
+
+original, fcntl.fcntl = fcntl.fcntl, while_it_is_held
+print(arrival._nobody_writes(pathlib.Path(sys.argv[1])))
+"""
+
+
+@pytest.mark.usefixtures("_leases")
+def test_a_writer_that_comes_while_we_look_does_not_kill_us(tmp_path: Path) -> None:
+    """It breaks the lease, of which the kernel tells its holder with a signal."""
+    command = [sys.executable, "-c", _BREAK_THE_LEASE, str(touch(tmp_path / "a.tif"))]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stdout) == (0, "the lease was held\nTrue\n"), result.stderr
+
+
+def test_a_lease_proves_nothing_where_others_may_write(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(arrival, "_LOCAL", frozenset())
+    assert not arrival._nobody_writes(touch(tmp_path / "a.tif"))
+
+
+def test_pipes_and_missing_files_cannot_hold_up_the_look(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.tif")
+    assert not arrival._nobody_writes(tmp_path / "pipe.tif")
+    assert not arrival._nobody_writes(tmp_path / "none.tif")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts as Linux tells them")
+def test_the_file_system_is_that_of_the_deepest_mount(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "my data"
+    folder.mkdir()
+    mounted = str(folder).replace(" ", "\\040")
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 0:9 / {mounted} rw shared:1 - fuse.sshfs host: rw\n")
+    monkeypatch.setattr(arrival, "_MOUNTS", mounts)
+    assert arrival._is_local(tmp_path / "a.tif")
+    assert not arrival._is_local(folder / "a.tif")
+
+
+def test_waiting_gives_the_raster_that_comes(tmp_path: Path) -> None:
+    writer = threading.Timer(0.3, lambda: touch(tmp_path / "new.part", age=10).replace(tmp_path / "new.tif"))
+    writer.start()
+    assert wait_for(str(tmp_path / "*.tif"), 60, FOREVER / 1000) == tmp_path / "new.tif"
+    writer.join()
+
+
+@pytest.mark.usefixtures("_only_settling")
+def test_waiting_in_vain_names_the_path_the_time_and_what_was_seen(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"{tmp_path}/a\*.tif: waited 0.1 s in vain: it is not there"):
+        wait_for(str(tmp_path / "a*.tif"), 0.1, 1)
+    touch(tmp_path / "a1.tif", content=b"1234")
+    with pytest.raises(InputError, match=rf"in vain: {tmp_path}/a1.tif is still growing \(4 bytes\)"):
+        wait_for(str(tmp_path / "a*.tif"), 0.1, FOREVER)
+
+
+def test_any_function_may_say_what_to_look_for(tmp_path: Path) -> None:
+    path = touch(tmp_path / "a.tif", age=10)
+    assert wait_for(lambda: path, 0, 1) == path
+    with pytest.raises(InputError, match="the raster: waited 0 s in vain: it is not there"):
+        wait_for(lambda: None, 0, 1)
