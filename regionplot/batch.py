@@ -14,10 +14,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regionplot import output, templates
-from regionplot.config import Config
+from regionplot import output, phases, templates
+from regionplot.config import Config, RunSettings
 from regionplot.errors import ConfigError, RegionsError
-from regionplot.executors import choose_start_method, make_executor
+from regionplot.executors import Executor, WorkerSettings, choose_start_method, make_executor
 from regionplot.layout import Layout
 from regionplot.models import Drawn, Job, Outcome, Region
 from regionplot.projections import parse_projection
@@ -55,7 +55,9 @@ class RenderTask:
     def __call__(self, job: Job) -> Drawn:
         """Draw and write one map."""
         assert self._renderer is not None, "prepare() comes first"
+        phases.reached("start", job.name)
         watch = Stopwatch()
+        phases.reached("draw", job.name)
         picture = self._renderer.draw(job.region, watch)
         text = {"Title": picture.title, "Software": "regionplot"}
         compression = self.config.output.png_compression
@@ -111,7 +113,7 @@ def render_regions(
     output.prepare_directory(config.output.directory)
     settings = config.run
     method = choose_start_method(settings.start_method)
-    executor = make_executor(method, settings.workers, len(jobs), settings.timeout, settings.maps_per_worker)
+    executor = _make_executor(settings, method, len(jobs))
     watch.lap("check")
     run, outcomes = output.new_run(), dict[Path, Outcome[Job]]()
     with ExitStack() as stack:
@@ -127,9 +129,16 @@ def render_regions(
         for outcome in executor.run(RenderTask(config, run, plan, len(jobs)), jobs):
             outcomes[outcome.job.target] = outcome
             observer.finished(outcome)
+        phases.reached("report")
     ordered = [outcomes[job.target] for job in jobs]
     watch.lap("draw")
     return RunReport(ordered, sum(watch.seconds.values()), method, executor.workers, watch.seconds)
+
+
+def _make_executor(settings: RunSettings, method: str, jobs: int) -> Executor:
+    memory = None if settings.worker_memory == "auto" else settings.worker_memory
+    limits = WorkerSettings(settings.timeout, settings.maps_per_worker, settings.retries, memory, settings.nice)
+    return make_executor(method, settings.workers, jobs, limits)
 
 
 def _sweep_unless_all_well(

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regionplot import templates
+from regionplot import phases, templates
 from regionplot.errors import OutputError, RegionplotError
 
 if TYPE_CHECKING:
@@ -129,8 +129,12 @@ def write_png(
     temporary = target.with_name(f".{target.name}.{run}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)  # of a worker that died over this image, which is now tried again
+        phases.reached("save", target.name)
         _encode(temporary, pixels, text, palette, compression)
-        size = temporary.stat().st_size
+        phases.reached("verify", target.name)
+        size = _verify(temporary)
+        phases.reached("replace", target.name)
         temporary.replace(target)
     except (OSError, SyntaxError) as error:  # Pillow calls a broken file a syntax error
         reason = getattr(error, "strerror", None) or error
@@ -156,8 +160,15 @@ def _encode(
         if palette is not None:
             image.putpalette(palette.tobytes())
         image.save(file, "PNG", compress_level=compression, pnginfo=chunks)
+
+
+def _verify(path: Path) -> int:
+    """Read an image back; its size in bytes."""
+    from PIL import Image  # noqa: PLC0415
+
     with Image.open(path) as written:
         written.verify()
+    return path.stat().st_size
 
 
 def sweep(directory: Path, run: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from executor_tasks import Act, alive, noted, wait_until
 
 from regionplot.errors import ExecutorError
-from regionplot.executors import ProcessExecutor, processes
+from regionplot.executors import ProcessExecutor, WorkerSettings, processes
 
 pytestmark = [
     pytest.mark.timeout(120, method="signal"),  # a thread would make fork unsafe
@@ -31,6 +31,11 @@ FAULTS = {
     "hang:stubborn": ("timeout", "took longer than 2 s"),
 }
 CHEAP_FAULTS = ["kill", "abort", "exit"]
+
+
+def executor(method, workers, timeout, jobs_per_worker, **settings):
+    """An executor that gives up at the first failure, unless told otherwise."""
+    return ProcessExecutor(method, workers, WorkerSettings(timeout, jobs_per_worker, **{"retries": 0, **settings}))
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +61,7 @@ def children():
 )
 def test_fault_costs_its_own_job_only(method, faults, tmp_path, children):
     jobs = [*OTHERS[:4], *faults, *OTHERS[4:]]
-    outcomes = list(ProcessExecutor(method, 2, 2 if method == "fork" else 60, 5).run(Act(tmp_path), jobs))
+    outcomes = list(executor(method, 2, 2 if method == "fork" else 60, 5).run(Act(tmp_path), jobs))
     assert sorted(outcome.job for outcome in outcomes) == sorted(jobs)
     assert {outcome.job for outcome in outcomes if outcome.ok} == set(OTHERS)
     for outcome in outcomes:
@@ -70,7 +75,7 @@ def test_fault_costs_its_own_job_only(method, faults, tmp_path, children):
 
 def test_job_done_just_in_time_does_not_burden_the_next(tmp_path):
     """Its worker was told to end already; what the next job comes to must not be blamed on the time limit."""
-    outcomes = {o.job: o for o in ProcessExecutor("fork", 1, 1, 10).run(Act(tmp_path), ["in_time:x", "kill", "echo:1"])}
+    outcomes = {o.job: o for o in executor("fork", 1, 1, 10).run(Act(tmp_path), ["in_time:x", "kill", "echo:1"])}
     assert outcomes["in_time:x"].value == "x"
     assert outcomes["kill"].failure.cause == "killed"
     assert outcomes["kill"].pid != outcomes["in_time:x"].pid
@@ -78,7 +83,7 @@ def test_job_done_just_in_time_does_not_burden_the_next(tmp_path):
 
 
 def test_workers_that_die_before_they_can_work_end_the_run(tmp_path, children):
-    run = ProcessExecutor("fork", 1, 60, 10).run(Act(tmp_path, "kill_children"), OTHERS)
+    run = executor("fork", 1, 60, 10).run(Act(tmp_path, "kill_children"), OTHERS)
     with pytest.raises(ExecutorError, match=r"die before they can work.*SIGKILL"):
         list(run)
     assert len(noted(tmp_path, "loads")) == 1 + 3
@@ -87,7 +92,7 @@ def test_workers_that_die_before_they_can_work_end_the_run(tmp_path, children):
 
 @pytest.mark.parametrize("job", ["hang", "hang:stubborn"])
 def test_closing_the_run_ends_its_workers(job, tmp_path, children):
-    run = ProcessExecutor("fork", 3, 60, 10).run(Act(tmp_path), ["echo:1", job, job, job])
+    run = executor("fork", 3, 60, 10).run(Act(tmp_path), ["echo:1", job, job, job])
     assert next(run).job == "echo:1"
     assert len(children()) == 3
     run.close()
@@ -96,7 +101,7 @@ def test_closing_the_run_ends_its_workers(job, tmp_path, children):
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_interrupt_ends_the_workers(method, tmp_path, children):
-    run = ProcessExecutor(method, 2, 60, 10).run(Act(tmp_path), ["hang", "interrupt:1", *OTHERS])
+    run = executor(method, 2, 60, 10).run(Act(tmp_path), ["hang", "interrupt:1", *OTHERS])
     with pytest.raises(KeyboardInterrupt):
         list(run)
     assert not alive(noted(tmp_path, "hanging"))
@@ -107,10 +112,11 @@ _PARENT = """
 import sys
 from pathlib import Path
 from executor_tasks import Act
-from regionplot.executors import ProcessExecutor
+from regionplot.executors import ProcessExecutor, WorkerSettings
 
 if __name__ == "__main__":
-    list(ProcessExecutor(sys.argv[1], 2, 600, 10).run(Act(Path(sys.argv[2])), ["hang", "hang:stubborn", "hang"]))
+    executor = ProcessExecutor(sys.argv[1], 2, WorkerSettings(600, 10))
+    list(executor.run(Act(Path(sys.argv[2])), ["hang", "hang:stubborn", "hang"]))
 """
 
 
@@ -132,8 +138,6 @@ def test_no_worker_outlives_a_killed_parent(method, tmp_path):
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
 def test_descriptors_do_not_add_up(tmp_path):
     jobs = [f"echo:{i}" for i in range(200)]
-    counts = [
-        len(list(Path("/proc/self/fd").iterdir())) for _ in ProcessExecutor("fork", 2, 60, 1).run(Act(tmp_path), jobs)
-    ]
+    counts = [len(list(Path("/proc/self/fd").iterdir())) for _ in executor("fork", 2, 60, 1).run(Act(tmp_path), jobs)]
     assert len(counts) == 200
     assert max(counts[100:]) <= max(counts[:20]) + 8
