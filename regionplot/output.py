@@ -173,5 +173,6 @@ def _verify(path: Path) -> int:
 
 def sweep(directory: Path, run: str) -> None:
     """Remove the temporary files that killed workers of a run have left."""
-    for leftover in directory.rglob(f".*.{run}.tmp"):
-        leftover.unlink(missing_ok=True)
+    with suppress(OSError):  # what ended the run, such as a lack of descriptors, is the error to be told
+        for leftover in directory.rglob(f".*.{run}.tmp"):
+            leftover.unlink(missing_ok=True)

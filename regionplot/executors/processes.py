@@ -246,7 +246,7 @@ class _Supervisor(Generic[J]):
             self._see_off(leaving)
         elif self.crew:
             self.places = len(self.crew)
-            logger.warning("going on with %d workers, for no more can be started: %s", self.places, error.strerror)
+            logger.warning("no more workers can be started, going on with %d: %s", self.places, error.strerror)
         else:
             remedy = _REMEDIES.get(error.errno or 0, "make room for more processes")
             raise ExecutorError(

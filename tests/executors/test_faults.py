@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import os
 import signal
 import subprocess
@@ -133,6 +135,100 @@ def test_no_worker_outlives_a_killed_parent(method, tmp_path):
         parent.send_signal(signal.SIGKILL)
         parent.wait()
     wait_until(lambda: not alive(workers), 10)  # 2 s on an idle machine
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_job_of_a_dead_worker_is_tried_again_alone_in_the_end(method, tmp_path):
+    jobs = ["once:x", "once:y", *OTHERS] if method == "fork" else ["once:x", "echo:1"]
+    before = {child.pid for child in psutil.Process().children()}
+    outcomes = list(executor(method, 2, 60, 5, retries=1).run(Act(tmp_path), jobs))
+    assert sorted(outcome.job for outcome in outcomes) == sorted(jobs)
+    assert all(outcome.ok for outcome in outcomes)
+    retried = [outcome for outcome in outcomes if outcome.job.startswith("once")]
+    assert outcomes[-len(retried) :] == retried
+    workers = {outcome.pid for outcome in outcomes}
+    for outcome in retried:
+        beside = set(outcome.value) - before
+        assert (beside if method == "fork" else beside & workers) == {outcome.pid}, "alone"
+
+
+def test_want_of_memory_is_tried_again_in_a_fresh_worker(tmp_path):
+    run = executor("fork", 2, 60, 50, retries=2, memory=300).run(Act(tmp_path), ["want:a page", "echo:1"])
+    outcomes = {outcome.job: outcome for outcome in run}
+    failure = outcomes["want:a page"].failure
+    assert failure.cause == "memory"
+    assert failure.message.startswith("out of memory: no room for a map; a worker may take 300 MB")
+    assert failure.message.endswith("; it failed 3 times, the last time alone")
+    assert "MemoryError: a page" in failure.traceback
+    assert len(set(noted(tmp_path, "wanting"))) == 3
+    assert outcomes["echo:1"].ok
+
+
+@pytest.mark.parametrize("job", ["fail:x", "refuse:x", "unpicklable", "hang"])
+def test_what_is_not_the_machines_fault_is_not_tried_again(job, tmp_path):
+    (outcome,) = executor("fork", 1, 0.5, 5, retries=3).run(Act(tmp_path), [job])
+    assert outcome.failure.cause not in ("killed", "died", "memory")
+    assert len(noted(tmp_path, "hanging")) == (job == "hang")
+    assert "tried again" not in outcome.failure.message
+
+
+@pytest.mark.parametrize(("memory", "free"), [(None, 255), (500, 499)])
+def test_where_memory_is_short_there_are_fewer_workers(memory, free, tmp_path, caplog):
+    one = dataclasses.replace(executor("fork", 3, 60, 50, memory=memory), free_memory=lambda: free << 20)
+    outcomes = list(one.run(Act(tmp_path), OTHERS))
+    assert len({outcome.pid for outcome in outcomes if outcome.ok}) == 1
+    assert len(outcomes) == len(OTHERS)
+    assert caplog.messages == [f"only {free} MB of memory are available: going on with 1 of 3 workers"]
+
+
+def test_workers_come_back_with_the_memory(tmp_path):
+    done = []
+    two = dataclasses.replace(executor("fork", 2, 60, 50), free_memory=lambda: 2**40 if done else 0)
+    run = two.run(Act(tmp_path), ["echo:1", "meet:2", "meet:2"])
+    done.append(next(run))
+    assert all(outcome.ok for outcome in run)
+    assert len(set(noted(tmp_path, "meeting"))) == 2
+
+
+@pytest.fixture
+def fork_fails(monkeypatch, children):
+    """Have fork fail where there are so many workers already."""
+    fork = os.fork
+
+    def arrange(code, workers):
+        def failing():
+            if len(alive(children())) >= workers:
+                raise OSError(code, os.strerror(code))
+            return fork()
+
+        monkeypatch.setattr(os, "fork", failing)
+
+    return arrange
+
+
+@pytest.mark.parametrize("jobs_per_worker", [1, 50])
+@pytest.mark.parametrize("code", [errno.EAGAIN, errno.ENOMEM])
+def test_where_no_more_can_be_forked_the_run_goes_on(code, jobs_per_worker, fork_fails, tmp_path, caplog, children):
+    fork_fails(code, 1)
+    outcomes = list(executor("fork", 3, 60, jobs_per_worker).run(Act(tmp_path), OTHERS))
+    assert len([outcome for outcome in outcomes if outcome.ok]) == len(OTHERS)
+    assert len({outcome.pid for outcome in outcomes}) == len(OTHERS) if jobs_per_worker == 1 else 1
+    assert caplog.messages == [f"no more workers can be started, going on with 1: {os.strerror(code)}"]
+    assert not children()
+
+
+@pytest.mark.parametrize(("code", "remedy"), [(errno.EAGAIN, "ulimit -u"), (errno.ENOMEM, "free some memory")])
+def test_where_none_can_be_forked_it_is_told_what_ran_out(code, remedy, fork_fails, tmp_path):
+    fork_fails(code, 0)
+    with pytest.raises(ExecutorError, match=f"no worker process can be started: {os.strerror(code)}.*{remedy}"):
+        list(executor("fork", 3, 60, 5).run(Act(tmp_path), OTHERS))
+
+
+def test_memory_limit_that_the_platform_lacks_is_told_once(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("regionplot.machine._STATUS", tmp_path / "none")
+    outcomes = list(executor("fork", 2, 60, 1, memory=300).run(Act(tmp_path), OTHERS))
+    assert all(outcome.ok for outcome in outcomes)
+    assert caplog.messages == ["worker_memory is ignored: this platform does not limit the memory of a process"]
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
