@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,15 @@ COMMAND = Path(__file__).parent / "command.py"
 REGIONS = ["a", "b", "c", "d", "e", "f"]
 OLD = b"the previous good image"
 PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 30) -> Any:
+    """What a condition gives as soon as it holds; an error if it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+    return result
 
 
 @dataclass
@@ -96,7 +106,7 @@ class Place:
     def alive(self) -> list[int]:
         """The processes of the run that still live."""
         found = []
-        for process in psutil.process_iter():
+        for process in psutil.process_iter():  # by session, for an orphan has another parent
             with suppress(psutil.Error, ProcessLookupError):
                 if os.getsid(process.pid) == self.session and process.status() != psutil.STATUS_ZOMBIE:
                     found.append(process.pid)
@@ -113,8 +123,15 @@ class Place:
 
     def assert_tidy(self) -> None:
         assert not self.temporaries()
-        assert not self.alive()
+        self.wait_for_end(2)  # multiprocessing's resource tracker ends just after the command
         assert "Traceback" not in self.error
+
+    def wait_for_strikes(self, number: int) -> None:
+        wait_until(lambda: len(self.strikes()) == number)
+
+    def wait_for_end(self, seconds: float) -> None:
+        """Wait until no process of the run lives."""
+        wait_until(lambda: not self.alive(), seconds)
 
 
 @pytest.fixture

@@ -24,14 +24,6 @@ ENDS = {
 }
 
 
-def wait_until(condition, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while not (result := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-    return result
-
-
 @pytest.fixture(scope="module")
 def killed(new_place):
     """A run whose workers are killed, each at another phase of its map."""
@@ -157,7 +149,7 @@ def test_signal_ends_the_run_in_order_at_each_phase(phase, action, name, code, p
 def test_signals_in_a_row_do_not_cut_the_tidying_short(pause, place):
     """The second and third strike the run at whatever it does to end; temporary files are there to be removed."""
     command = place.start(["verify:*:hang-ignoring-term"])
-    wait_until(lambda: len(place.strikes()) == 2)
+    place.wait_for_strikes(2)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         command.send_signal(number)
         time.sleep(pause)
@@ -171,10 +163,10 @@ def test_signals_in_a_row_do_not_cut_the_tidying_short(pause, place):
 @linux
 def test_no_worker_outlives_the_killed_command(place):
     command = place.start(["draw:a:hang", "verify:*:hang-ignoring-term"])
-    wait_until(lambda: len(place.strikes()) == 2)
+    place.wait_for_strikes(2)
     assert len(place.alive()) == 3
     command.kill()
-    wait_until(lambda: not place.alive(), 2)
+    place.wait_for_end(2)
     assert place.untouched() == set("abcdef")
 
 
@@ -208,7 +200,7 @@ def test_inputs_that_fail_in_spawned_workers_are_told_once(place):
 @linux
 def test_workers_are_as_nice_as_told(place):
     command = place.start(["draw:*:hang"], nice=7)
-    wait_until(lambda: len(place.strikes()) == 2)
+    place.wait_for_strikes(2)
     assert psutil.Process(command.pid).nice() == 0
     assert {worker.nice() for worker in psutil.Process(command.pid).children()} == {7}
 
