@@ -15,10 +15,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regionplot import output, templates
-from regionplot.config import Config
+from regionplot import output, phases, templates
+from regionplot.config import Config, RunSettings
 from regionplot.errors import ConfigError, RegionplotError, RegionsError
-from regionplot.executors import choose_start_method, make_executor
+from regionplot.executors import Executor, WorkerSettings, choose_start_method, make_executor
 from regionplot.layout import Layout
 from regionplot.lock import locked
 from regionplot.machine import peak_memory
@@ -61,11 +61,13 @@ class RenderTask:
     def __call__(self, job: Job) -> Drawn:
         """Draw and write one map, unless the one that is there is the same."""
         assert self._renderer is not None, "prepare() comes first"
+        phases.reached("start", job.name)
         watch = Stopwatch()
         digest = job.digest or self.digests.of(job.region)
         watch.lap("compare")
         if kept := keep_known(job, digest):
             return kept
+        phases.reached("draw", job.name)
         picture = self._renderer.draw(job.region, watch)
         text = {"Title": picture.title, "Software": "regionplot", output.DIGEST: digest}
         compression = self.config.output.png_compression
@@ -160,7 +162,7 @@ def render_regions(
 
 def _draw_all(record: RunRecord, data: Config | SharedData, regions: Sequence[Region], observer: Observer) -> None:
     """Load what all share, settle what is unchanged, and have the rest drawn."""
-    config, settings, watch = record.config, record.config.run, record.watch
+    config, watch = record.config, record.watch
     with ExitStack() as stack:
         if record.start_method in ("fork", "serial"):
             shared = data if isinstance(data, SharedData) else SharedData.load(data, regions)
@@ -169,9 +171,7 @@ def _draw_all(record: RunRecord, data: Config | SharedData, regions: Sequence[Re
             plan = check_inputs(config, regions)
         watch.lap("load")
         jobs = record.jobs
-        executor = make_executor(
-            record.start_method, settings.workers, len(jobs), settings.timeout, settings.maps_per_worker
-        )
+        executor = _make_executor(config.run, record.start_method, len(jobs))
         record.workers = executor.workers
         observer.started(len(jobs), executor.workers, record.start_method)
         task = RenderTask(config, record.run, plan, len(jobs))
@@ -182,6 +182,7 @@ def _draw_all(record: RunRecord, data: Config | SharedData, regions: Sequence[Re
             record.add(outcome)
             observer.finished(outcome)
         watch.lap("draw")
+        phases.reached("report")
 
 
 def _unsettled(task: RenderTask, jobs: Sequence[Job], record: RunRecord, observer: Observer) -> Iterator[Job]:
@@ -202,6 +203,12 @@ def _unsettled(task: RenderTask, jobs: Sequence[Job], record: RunRecord, observe
             outcome = Outcome(job, kept, pid=os.getpid())
             record.add(outcome)
             observer.finished(outcome)
+
+
+def _make_executor(settings: RunSettings, method: str, jobs: int) -> Executor:
+    memory = None if settings.worker_memory == "auto" else settings.worker_memory
+    limits = WorkerSettings(settings.timeout, settings.maps_per_worker, settings.retries, memory, settings.nice)
+    return make_executor(method, settings.workers, jobs, limits)
 
 
 def check_config(config: Config, regions: Sequence[Region]) -> None:

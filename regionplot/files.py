@@ -35,6 +35,7 @@ def replacing(target: Path, run: str) -> Iterator[Path]:
     """
     temporary = target.with_name(f".{target.name}.{run}.tmp")
     try:
+        temporary.unlink(missing_ok=True)  # of a worker that died over this file, which is tried again
         yield temporary
         temporary.replace(target)
     finally:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+_MEMINFO = Path("/proc/meminfo")
+_STATUS = Path("/proc/self/status")
 
 
 def usable_cpus() -> int:
@@ -26,13 +28,38 @@ def _quota() -> int:
 
 
 def available_memory() -> int:
-    """Bytes of memory that are free, by the machine and by the control group's limit."""
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**32
+    """Bytes of memory that programs can still get, by the machine and by the control group's limit.
+
+    Pages of cached files count as available, for the system gives them back when they are needed.
+    """
     try:
-        limit, used = ((_CGROUP / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current"))
-        return min(free, max(0, int(limit) - int(used)))
+        limit, used = (int((_CGROUP / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
     except (OSError, ValueError):
-        return free
+        return _machine_memory()
+    cached = _number_after("inactive_file", _CGROUP / "memory.stat") or 0
+    return min(_machine_memory(), max(0, limit - used + cached))
+
+
+def _machine_memory() -> int:
+    available = _number_after("MemAvailable:", _MEMINFO)
+    if available is not None:
+        return available * 1024
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**32
+
+
+def data_size() -> int | None:
+    """Bytes of private memory, touched or not, that this process has asked for; None where the system does not say."""
+    kilobytes = _number_after("VmData:", _STATUS)
+    return None if kilobytes is None else kilobytes * 1024
+
+
+def _number_after(key: str, path: Path) -> int | None:
+    """The number in the line of a file of `/proc` or `/sys` that begins with a key."""
+    try:
+        lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in lines if line.split()[:1] == [key]), None)
 
 
 def peak_memory(*, children: bool = False) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regionplot import templates
+from regionplot import phases, templates
 from regionplot.errors import OutputError, RegionplotError
 from regionplot.files import create, replacing
 
@@ -125,8 +125,11 @@ def write_png(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with replacing(target, run) as temporary:
+            phases.reached("save", target.name)
             _encode(temporary, pixels, text, palette, compression)
-            size = temporary.stat().st_size
+            phases.reached("verify", target.name)
+            size = _verify(temporary)
+            phases.reached("replace", target.name)
     except (OSError, SyntaxError) as error:  # Pillow calls a broken file a syntax error
         reason = getattr(error, "strerror", None) or error
         raise RegionplotError(f"{target}: cannot be written: {reason}") from error
@@ -147,8 +150,15 @@ def _encode(
         if palette is not None:
             image.putpalette(palette.tobytes())
         image.save(file, "PNG", compress_level=compression, pnginfo=chunks)
+
+
+def _verify(path: Path) -> int:
+    """Read an image back; its size in bytes."""
+    from PIL import Image  # noqa: PLC0415
+
     with Image.open(path) as written:
         written.verify()
+    return path.stat().st_size
 
 
 def read_digest(path: Path) -> str | None:

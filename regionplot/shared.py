@@ -21,6 +21,7 @@ import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
+from regionplot import phases
 from regionplot.cache import user_cache
 from regionplot.config import Config
 from regionplot.errors import RegionError
@@ -105,6 +106,7 @@ class SharedData:
             If the map's projection is none.
         """
         start = time.perf_counter()
+        phases.reached("read", config.raster.path.name)
         info = inspect_raster(config.raster)
         crs = parse_projection(config.map.projection) or info.geometry.crs
         plan = plan or plan_load(config, info, regions)
@@ -216,7 +218,8 @@ def check_inputs(config: Config, regions: Sequence[Region]) -> LoadPlan:
 
 _slot: SharedData | None = None
 """This process's shared data: put there before a fork, so that children inherit it, or by the first use in a process
-that could not. The only mutable global of the package."""
+that could not. Beside the hook of `phases`, which is for tests, the only mutable
+global of the package."""
 
 
 @contextmanager

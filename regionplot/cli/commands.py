@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import logging
+import multiprocessing
 import os
 import signal
 import sys
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 _STARTER = Path(__file__).parent / "starter"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+_ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
+_TIDYING = 3.0
+"""Seconds that the end of a run may take; the supervisor gives workers two."""
 _GC_THRESHOLD = 100_000
 """New objects between two garbage collections: imports make many and leave little garbage."""
 _LONGEST = 366 * 86_400
@@ -37,7 +41,7 @@ by signal n."""
 
 
 class EndedBySignal(KeyboardInterrupt):
-    """SIGTERM or SIGHUP, ending a run in the same order as Ctrl-C."""
+    """SIGINT, SIGTERM or SIGHUP, ending a run in order."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -306,10 +310,17 @@ def _deadline(seconds: float | None) -> Iterator[None]:
 
 @contextmanager
 def _signals_as_interrupts() -> Iterator[None]:
+    """The first signal ends the run in order; more of them hasten that, for they must not cut the tidying short."""
+    first: list[float] = []
+
     def interrupt(number: int, _frame: object) -> None:
+        if first and time.monotonic() - first[0] < _TIDYING:
+            _kill_workers()
+            return
+        first[:] = [time.monotonic()]
         raise EndedBySignal(number)
 
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    numbers = [getattr(signal, name) for name in _ENDING if hasattr(signal, name)]
     heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores SIGHUP
     before = {number: signal.signal(number, interrupt) for number in heard}
     try:
@@ -319,12 +330,21 @@ def _signals_as_interrupts() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _kill_workers() -> None:
+    for worker in multiprocessing.active_children():
+        with suppress(ValueError):  # it has been closed by now
+            worker.kill()
+
+
 def main() -> None:
     """Run the command and exit with its code."""
     for variable in _THREAD_VARIABLES:  # before numpy: one worker for each CPU already keeps them all busy
         os.environ.setdefault(variable, "1")
     gc.set_threshold(_GC_THRESHOLD)
     code = run()
+    for name in _ENDING:  # the exit code is settled
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     atexit._run_exitfuncs()
     for stream in filter(None, (sys.stdout, sys.stderr)):
         with suppress(OSError, ValueError):  # nobody is left to read it

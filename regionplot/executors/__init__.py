@@ -7,7 +7,7 @@ import sys
 import threading
 
 from regionplot.errors import ExecutorError
-from regionplot.executors.base import Executor, SerialExecutor, Task
+from regionplot.executors.base import Executor, SerialExecutor, Task, WorkerSettings
 from regionplot.executors.processes import ProcessExecutor
 from regionplot.machine import usable_cpus
 
@@ -16,6 +16,7 @@ __all__ = [
     "ProcessExecutor",
     "SerialExecutor",
     "Task",
+    "WorkerSettings",
     "choose_start_method",
     "make_executor",
 ]
@@ -47,7 +48,7 @@ def choose_start_method(requested: str) -> str:
     return requested
 
 
-def make_executor(start_method: str, workers: int | str, jobs: int, timeout: float, jobs_per_worker: int) -> Executor:
+def make_executor(start_method: str, workers: int | str, jobs: int, settings: WorkerSettings) -> Executor:
     """An executor for a number of jobs.
 
     Parameters
@@ -58,12 +59,10 @@ def make_executor(start_method: str, workers: int | str, jobs: int, timeout: flo
         Never more are started than there are jobs; `auto` is one for each usable CPU.
     jobs : int
         How many jobs there will be.
-    timeout : float
-        Seconds for one job.
-    jobs_per_worker : int
-        A worker is replaced by a fresh one after so many jobs.
+    settings : WorkerSettings
+        Limits of time and memory, retries; the serial executor has none.
     """
     if start_method == "serial":
         return SerialExecutor()
     wanted = usable_cpus() if workers == "auto" else int(workers)
-    return ProcessExecutor(start_method, max(1, min(wanted, jobs)), timeout, jobs_per_worker)
+    return ProcessExecutor(start_method, max(1, min(wanted, jobs)), settings)

@@ -6,13 +6,33 @@ import os
 import time
 import traceback
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from regionplot.errors import ExecutorError, RegionplotError
 from regionplot.models import Failure, Outcome
 
+OUT_OF_MEMORY = "memory"
+"""The cause of a job's failure that stands for MemoryError."""
+
 J = TypeVar("J")
 J_contra = TypeVar("J_contra", contravariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What a worker process may use, and what becomes of the jobs of those that die."""
+
+    timeout: float
+    """Seconds for one job."""
+    jobs_per_worker: int
+    """A worker is replaced by a fresh one after so many jobs."""
+    retries: int = 1
+    """How often a job whose worker died or ran out of memory is tried again, alone, after all others."""
+    memory: int | None = None
+    """Megabytes that a worker may take beyond what it holds when it is ready; no limit by default."""
+    nice: int = 0
+    """How far workers give way to other programs, 0 to 19."""
 
 
 class Task(Protocol[J_contra]):
@@ -73,6 +93,15 @@ def attempt(task: Task[J], job: J) -> Outcome[J]:
 def failure_of(error: BaseException) -> Failure:
     """An error as text, which always pickles; unforeseen ones keep their traceback."""
     name = type(error).__name__
+    if _is_for_want_of_memory(error):
+        return Failure(OUT_OF_MEMORY, f"out of memory: {error}", "".join(traceback.format_exception(error)))
     if isinstance(error, RegionplotError):
         return Failure(name, str(error))
     return Failure(name, f"{name}: {error}", "".join(traceback.format_exception(error)))
+
+
+def _is_for_want_of_memory(error: BaseException | None) -> bool:
+    """Whether an error is a MemoryError, or was raised from one."""
+    while error is not None and not isinstance(error, MemoryError):
+        error = error.__cause__
+    return error is not None

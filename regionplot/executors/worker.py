@@ -10,12 +10,14 @@ import os
 import signal
 import sys
 import threading
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar
 
 from regionplot.errors import RegionplotError
-from regionplot.executors.base import Task, attempt, failure_of, prepare
+from regionplot.executors.base import OUT_OF_MEMORY, Task, WorkerSettings, attempt, failure_of, prepare
+from regionplot.machine import data_size
 from regionplot.models import Outcome
 
 logger = logging.getLogger(__name__)
@@ -24,25 +26,39 @@ J = TypeVar("J")
 
 _PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_MEGABYTE = 2**20
+_STDERR = 2
+STACK_SIGNAL = getattr(signal, "SIGUSR1", None)
+"""What has a worker write its Python stack to stderr."""
 _LARGE = 2**20
 """Bytes; larger blocks come from the system and go back to it."""
 
 
-def work(task: Task[J], connection: Connection, inherited: list[Connection], parent: int, log_level: int) -> None:
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a worker is told when it is hired."""
+
+    parent: int
+    """Process id of the parent."""
+    log_level: int
+    settings: WorkerSettings
+
+
+def work(task: Task[J], connection: Connection, inherited: list[Connection], terms: Terms) -> None:
     """The life of a worker: prepare, then job after job until it is told to go or its parent is gone."""
-    _settle(inherited, parent)
-    _log_like_parent(log_level)
+    _settle(inherited, terms)
+    _log_like_parent(terms.log_level)
     try:
         prepare(task)
     except RegionplotError as error:
         connection.send(("broken", error))
         return
+    limit = _limit_memory(terms.settings.memory)
     connection.send(("ready", None))
     try:
         while (job := connection.recv()) is not None:
             connection.send(("started", None))
-            outcome = attempt(task, job)
-            _send_outcome(connection, outcome)
+            _send_outcome(connection, _with_hint(attempt(task, job), limit))
     except (EOFError, OSError):
         logger.debug("the parent of worker %d is gone", os.getpid())
 
@@ -56,7 +72,18 @@ def _send_outcome(connection: Connection, outcome: Outcome[Any]) -> None:
     connection.send_bytes(message)
 
 
-def _settle(inherited: list[Connection], parent: int) -> None:
+def _with_hint(outcome: Outcome[J], limit: int | None) -> Outcome[J]:
+    """Say what to do about a worker that ran out of memory."""
+    failure = outcome.failure
+    if failure is None or failure.cause != OUT_OF_MEMORY:
+        return outcome
+    hint = "let fewer work at once ([run] workers)"
+    if limit is not None:
+        hint = f"a worker may take {limit} MB beside the shared data; [run] worker_memory can give it more"
+    return replace(outcome, failure=replace(failure, message=f"{failure.message}; {hint}"))
+
+
+def _settle(inherited: list[Connection], terms: Terms) -> None:
     """What a fresh worker does about signals, its parent and what it inherited."""
     for connection in inherited:
         connection.close()
@@ -64,10 +91,38 @@ def _settle(inherited: list[Connection], parent: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    if sys.stderr is not None and not faulthandler.is_enabled():
-        faulthandler.enable()
+    _tell_where_it_stands()
     _give_memory_back()
-    _die_with(parent, forked=bool(inherited))
+    if hasattr(os, "nice"):
+        os.nice(terms.settings.nice)
+    _die_with(terms.parent, forked=bool(inherited))
+
+
+def _tell_where_it_stands() -> None:
+    """Write the Python stack to stderr on a crash, and when the parent asks for it, before it ends who is late."""
+    if sys.__stderr__ is None:  # it was closed when we were started, and 2 may be any file by now
+        return
+    if not faulthandler.is_enabled():
+        faulthandler.enable(file=_STDERR)
+    if STACK_SIGNAL is not None:
+        faulthandler.register(STACK_SIGNAL, file=_STDERR)
+
+
+def _limit_memory(megabytes: int | None) -> int | None:
+    """Bound what this process may take beyond what it holds now; the limit, if there is one.
+
+    On Linux RLIMIT_DATA bounds what VmData shows, the private writable mappings: what malloc and NumPy take, but no
+    shared memory and no file mapped for reading (getrlimit(2), since 4.7). Inherited pages are in both.
+    """
+    held = data_size()
+    if megabytes is None or held is None:
+        return None
+    import resource  # noqa: PLC0415 (not on every platform)
+
+    wanted = held + megabytes * _MEGABYTE
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+    return megabytes
 
 
 def _log_like_parent(level: int) -> None:

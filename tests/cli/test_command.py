@@ -41,7 +41,7 @@ def folder(tmp_path):
 @pytest.fixture
 def long_run(folder):
     """A folder with 50 regions for one worker, which keep it busy for some seconds."""
-    run = '\n[[features]]\npath = "sample:counties"\n[run]\nworkers = 1\nmaps_per_worker = 1000\n'
+    run = '\n[[features]]\npath = "sample:counties"\n[run]\nworkers = 1\nmaps_per_worker = 1000\nretries = 0\n'
     (folder / "regionplot.toml").write_text(CONFIG.replace("[300, 200]", "[1400, 900]") + run)
     rows = [f"r{i},{-125 + i},{-80 + i / 2},25,50" for i in range(50)]
     (folder / "regions.csv").write_text("\n".join(["name,west,east,south,north", *rows, ""]))

@@ -95,6 +95,27 @@ def _in_time_after_all(_task: Act, argument: str) -> str:
     return argument
 
 
+def _once(task: Act, argument: str) -> list[int]:
+    """Die the first time; then tell which children the parent has."""
+    if not noted(task.folder, argument):
+        note(task.folder, argument)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return alive([child.pid for child in psutil.Process(os.getppid()).children()])
+
+
+def _want_memory(task: Act, argument: str) -> Any:
+    note(task.folder, "wanting")
+    error = MemoryError(argument)
+    raise RegionError("no room for a map") from error
+
+
+def _meet(task: Act, argument: str) -> str:
+    """Wait for another worker to come."""
+    note(task.folder, "meeting")
+    wait_until(lambda: len(noted(task.folder, "meeting")) >= int(argument))
+    return argument
+
+
 def _interrupt_parent(task: Act, argument: str) -> None:
     wait_until(lambda: len(noted(task.folder, "hanging")) >= int(argument))
     os.kill(os.getppid(), signal.SIGINT)
@@ -122,6 +143,9 @@ ACTIONS: dict[str, Callable[[Act, str], Any]] = {
     "exit": lambda *_: os._exit(0),
     "disconnect": lambda *_: (os.closerange(3, 256), time.sleep(600)),
     "hang": _hang,
+    "once": _once,
+    "want": _want_memory,
+    "meet": _meet,
     "in_time": _in_time_after_all,
     "interrupt": _interrupt_parent,
 }

@@ -12,6 +12,7 @@ from regionplot.errors import ExecutorError
 from regionplot.executors import (
     ProcessExecutor,
     SerialExecutor,
+    WorkerSettings,
     choose_start_method,
     make_executor,
 )
@@ -56,7 +57,7 @@ def test_unknown_method_is_refused():
 )
 def test_never_more_workers_than_jobs(workers, jobs, expected, monkeypatch):
     monkeypatch.setattr("regionplot.executors.usable_cpus", lambda: 3)
-    executor = make_executor("spawn", workers, jobs, 60, 12)
+    executor = make_executor("spawn", workers, jobs, WorkerSettings(60, 12))
     assert isinstance(executor, ProcessExecutor)
     assert executor.workers == expected
-    assert isinstance(make_executor("serial", workers, jobs, 60, 12), SerialExecutor)
+    assert isinstance(make_executor("serial", workers, jobs, WorkerSettings(60, 12)), SerialExecutor)

@@ -13,7 +13,7 @@ from executor_tasks import Act, noted
 from regionplot.batch import RenderTask
 from regionplot.config import read_config
 from regionplot.errors import ExecutorError, RasterError
-from regionplot.executors import make_executor
+from regionplot.executors import WorkerSettings, make_executor
 from regionplot.grid import Window
 from regionplot.models import Extent, Job, Region
 from regionplot.shared import LoadPlan
@@ -37,7 +37,7 @@ def method(request):
 def run(method, tmp_path_factory):
     """The folder of a task, and what became of many jobs."""
     folder = tmp_path_factory.mktemp(method)
-    executor = make_executor(method, 2, len(JOBS), 60, 100)
+    executor = make_executor(method, 2, len(JOBS), WorkerSettings(60, 100))
     return folder, list(executor.run(Act(folder), JOBS))
 
 
@@ -75,17 +75,19 @@ def test_each_process_loads_once(run, method):
 
 
 def test_no_jobs_no_outcomes(method, tmp_path):
-    assert list(make_executor(method, 2, 0, 60, 10).run(Act(tmp_path), [])) == []
+    assert list(make_executor(method, 2, 0, WorkerSettings(60, 10)).run(Act(tmp_path), [])) == []
 
 
 def test_serial_keeps_the_order(tmp_path):
-    assert [outcome.job for outcome in make_executor("serial", 2, 3, 60, 1).run(Act(tmp_path), JOBS)] == JOBS
+    assert [
+        outcome.job for outcome in make_executor("serial", 2, 3, WorkerSettings(60, 1)).run(Act(tmp_path), JOBS)
+    ] == JOBS
 
 
 @pytest.mark.parametrize("method", METHODS[1:])
 def test_result_that_cannot_travel_is_a_failure(method, tmp_path):
     jobs = ["unpicklable", "unreadable", "echo:1", "echo:2"]
-    outcomes = {o.job: o for o in make_executor(method, 1, len(jobs), 60, 10).run(Act(tmp_path), jobs)}
+    outcomes = {o.job: o for o in make_executor(method, 1, len(jobs), WorkerSettings(60, 10)).run(Act(tmp_path), jobs)}
     assert "cannot be sent" in outcomes["unpicklable"].failure.message
     assert "never to be read" in outcomes["unreadable"].failure.message
     assert outcomes["echo:1"].ok
@@ -95,7 +97,7 @@ def test_result_that_cannot_travel_is_a_failure(method, tmp_path):
 
 def test_error_that_all_jobs_share_is_raised_as_it_is(method, tmp_path):
     with pytest.raises(RasterError) as caught:
-        list(make_executor(method, 2, 5, 60, 10).run(Act(tmp_path, "missing"), JOBS))
+        list(make_executor(method, 2, 5, WorkerSettings(60, 10)).run(Act(tmp_path, "missing"), JOBS))
     assert type(caught.value) is RasterError
     assert caught.value.problems == ("no such grid", "nor that one")
     assert 1 <= len(noted(tmp_path, "loads")) <= 2, "no worker is started again to fail again"
@@ -103,16 +105,16 @@ def test_error_that_all_jobs_share_is_raised_as_it_is(method, tmp_path):
 
 def test_unforeseen_error_that_all_jobs_share_has_its_traceback(method, tmp_path):
     with pytest.raises(ExecutorError, match=r"(?s)executor_tasks\.py.*ZeroDivisionError"):
-        list(make_executor(method, 2, 5, 60, 10).run(Act(tmp_path, "fail"), JOBS))
+        list(make_executor(method, 2, 5, WorkerSettings(60, 10)).run(Act(tmp_path, "fail"), JOBS))
     assert 1 <= len(noted(tmp_path, "loads")) <= 2
 
 
 @pytest.mark.parametrize("method", METHODS[1:])
 def test_worker_is_replaced_after_its_share_of_jobs(method, tmp_path):
     jobs = [f"echo:{i}" for i in range(5)]
-    outcomes = list(make_executor(method, 2, len(jobs), 60, 1).run(Act(tmp_path), jobs))
+    outcomes = list(make_executor(method, 2, len(jobs), WorkerSettings(60, 1)).run(Act(tmp_path), jobs))
     assert len({outcome.pid for outcome in outcomes}) == len(jobs)
-    shared = Counter(o.pid for o in make_executor(method, 1, len(jobs), 60, 3).run(Act(tmp_path), jobs))
+    shared = Counter(o.pid for o in make_executor(method, 1, len(jobs), WorkerSettings(60, 3)).run(Act(tmp_path), jobs))
     assert sorted(shared.values()) == [2, 3]
 
 

@@ -1,0 +1,169 @@
+"""The real command with faults in it: `command.py --fault PHASE:NAME:ACTION ... [--times N] [--log FILE] -- ARGUMENTS`.
+
+NAME is a pattern for what `regionplot.phases` names; images go without their suffix, so that a region's name fits at
+each phase. Each strike is noted in the log, a line of `pid PHASE:NAME:ACTION`; with `--times`, a fault strikes no more
+often than that, whichever processes it strikes in. Workers that are not forked read their faults from the environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import errno
+import fcntl
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NoReturn
+
+from regionplot import phases
+from regionplot.errors import RasterError
+
+_VARIABLE = "REGIONPLOT_TEST_FAULTS"
+_RUN = "REGIONPLOT_TEST_RUN"
+"""The environment variables that tell workers the faults, and the pid of the command."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong where."""
+
+    phase: str
+    name: str
+    action: str
+    times: int | None
+    log: Path | None
+
+    def __str__(self) -> str:
+        return f"{self.phase}:{self.name}:{self.action}"
+
+    def fits(self, phase: str, name: str) -> bool:
+        return phase == self.phase and fnmatchcase(name.removesuffix(".png"), self.name)
+
+    def strike(self) -> None:
+        """Do it, unless it has been done often enough."""
+        if self._may_strike():
+            ACTIONS[self.action]()
+
+    def _may_strike(self) -> bool:
+        """Whether it may still strike; noted under a lock, for workers count together."""
+        if self.log is None:
+            return True
+        with self.log.open("a+", encoding="utf-8") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX)
+            file.seek(0)
+            done = sum(line.split()[1] == str(self) for line in file)
+            if self.times is not None and done >= self.times:
+                return False
+            file.write(f"{os.getpid()} {self}\n")
+        return True
+
+
+def _hang() -> NoReturn:
+    while True:
+        time.sleep(600)
+
+
+def _hang_ignoring_term() -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _hang()
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
+
+
+def _unpicklable() -> NoReturn:
+    """An error that holds what does not pickle."""
+    raise ValueError("holds a function", lambda: None)
+
+
+def _take_memory() -> None:
+    """A gigabyte, of which no page is touched; a limit of address space counts it all the same."""
+    import numpy as np
+
+    np.empty(2**30, np.uint8)
+
+
+def _signal_run(name: str) -> Callable[[], None]:
+    """Send the command a signal; a worker then is still at work when the command ends its workers."""
+
+    def strike() -> None:
+        run = int(os.environ[_RUN])
+        os.kill(run, getattr(signal, name))
+        if os.getpid() != run:
+            _hang()
+
+    return strike
+
+
+def _interrupt_twice() -> NoReturn:
+    """Interrupt the command, and again as soon as it ends its workers."""
+    run = int(os.environ[_RUN])
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(run, signal.SIGINT))
+    os.kill(run, signal.SIGINT)
+    _hang()
+
+
+ACTIONS: dict[str, Callable[[], object]] = {
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "segv": lambda: ctypes.string_at(0),
+    "abort": os.abort,
+    "exit0": lambda: os._exit(0),
+    "hang": _hang,
+    "hang-ignoring-term": _hang_ignoring_term,
+    "raise": lambda: _raise(ValueError("injected")),
+    "unpicklable": _unpicklable,
+    "unreadable": lambda: _raise(RasterError("grid.tif: cannot be read")),
+    "enospc": lambda: _raise(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))),
+    "memory": _take_memory,
+    "interrupt": _signal_run("SIGINT"),
+    "interrupt-twice": _interrupt_twice,
+    "term": _signal_run("SIGTERM"),
+    "hup": _signal_run("SIGHUP"),
+}
+
+
+def _parse(arguments: list[str]) -> tuple[list[Fault], list[str]]:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fault", action="append", default=[])
+    parser.add_argument("--times", type=int)
+    parser.add_argument("--log", type=Path)
+    parser.add_argument("command", nargs="*")
+    options = parser.parse_args(arguments)
+    if options.times is not None and options.log is None:
+        parser.error("--times needs a --log to count in")
+    faults = []
+    for text in options.fault:
+        phase, name, action = text.split(":")
+        if action not in ACTIONS:
+            parser.error(f"no such action: {action}; there are: {', '.join(ACTIONS)}")
+        faults.append(Fault(phase, name, action, options.times, options.log and options.log.absolute()))
+    return faults, options.command
+
+
+def _hook(faults: list[Fault]) -> phases.Hook:
+    def hook(phase: str, name: str) -> None:
+        for fault in faults:
+            if fault.fits(phase, name):
+                fault.strike()
+
+    return hook
+
+
+if __name__ == "__main__":
+    from regionplot.cli import main
+
+    os.environ[_VARIABLE], os.environ[_RUN] = shlex.join(sys.argv[1:]), str(os.getpid())
+    FAULTS, sys.argv[1:] = _parse(sys.argv[1:])
+    with phases.install(_hook(FAULTS)):
+        main()
+elif __name__ == "__mp_main__":  # in a worker that was spawned
+    INSTALLED = phases.install(_hook(_parse(shlex.split(os.environ[_VARIABLE]))[0]))
+    INSTALLED.__enter__()  # for the rest of its life

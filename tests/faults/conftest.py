@@ -1,0 +1,150 @@
+"""A folder of maps to be renewed, and the real command with faults in it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+COMMAND = Path(__file__).parent / "command.py"
+REGIONS = ["a", "b", "c", "d", "e", "f"]
+OLD = b"the previous good image"
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 30) -> Any:
+    """What a condition gives as soon as it holds; an error if it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+    return result
+
+
+@dataclass
+class Place:
+    """A folder with a table of six regions, small maps and their previous images; what became of a run there."""
+
+    folder: Path
+    code: int = -1
+    output: str = ""
+    error: str = ""
+    session: int = 0
+    """The process group of the command and its workers."""
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        rows = [f"{name},{-120 + 5 * i},{-110 + 5 * i},30,40" for i, name in enumerate(REGIONS)]
+        (self.folder / "regions.csv").write_text("\n".join(["name,west,east,south,north", *rows, ""]))
+        (self.folder / "output").mkdir()
+        for name in REGIONS:
+            self.image(name).write_bytes(OLD)
+
+    def start(self, faults: list[str], *arguments: object, limit: str = "", times: int = 0, **run: Any) -> Any:
+        """Start the command; `run` is the section of that name, and `limit` a ulimit."""
+        settings = "".join(f"{key} = {value}\n" for key, value in {"workers": 2, "retries": 0, **run}.items())
+        text = f'[raster]\npath = "sample:relief"\n[map]\nsize = [300, 200]\n[run]\n{settings}'
+        (self.folder / "regionplot.toml").write_text(text)
+        injected = [word for fault in faults for word in ("--fault", fault)] + (
+            ["--times", str(times)] if times else []
+        )
+        words = [sys.executable, COMMAND, *injected, "--log", "strikes", "--", "regions.csv", *arguments]
+        shell = f'ulimit {limit or "-c 0"} && exec "$@"'
+        process = subprocess.Popen(
+            ["sh", "-c", shell, "sh", *map(str, words)], cwd=self.folder, text=True, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        self.session = process.pid
+        self.started.append(process)
+        return process
+
+    def run(self, faults: list[str], *arguments: object, **options: Any) -> Place:
+        """Run the command to its end."""
+        process = self.start(faults, *arguments, **options)
+        self.output, self.error = process.communicate(timeout=100)
+        self.code = process.returncode
+        return self
+
+    def image(self, region: str) -> Path:
+        return self.folder / "output" / f"{region}.png"
+
+    def drawn(self) -> set[str]:
+        """The regions whose image is a new one, and whole."""
+        found = {name for name in REGIONS if self.image(name).read_bytes()[:8] == PNG}
+        assert all(self.image(name).read_bytes().endswith(b"IEND\xaeB`\x82") for name in found)
+        return found
+
+    def untouched(self) -> set[str]:
+        """The regions whose previous image is as it was."""
+        return {name for name in REGIONS if self.image(name).read_bytes() == OLD}
+
+    def messages(self) -> dict[str, str]:
+        """What was said of the regions that failed, by name; each line must name the row of the table."""
+        lines = [line for line in self.error.splitlines() if line.startswith("regionplot: regions.csv:")]
+        found = dict(line.removeprefix("regionplot: regions.csv:").split(": ", 2)[1:] for line in lines)
+        rows = {line.split(":")[2]: line.split(": ")[2] for line in lines}
+        assert rows == {str(REGIONS.index(name) + 2): name for name in found}, "a row, a region, once each"
+        return found
+
+    def temporaries(self) -> list[Path]:
+        return [path for path in (self.folder / "output").rglob("*") if path.name.startswith(".")]
+
+    def strikes(self) -> list[str]:
+        """The faults that struck, in order."""
+        log = self.folder / "strikes"
+        return [line.split()[1] for line in log.read_text().splitlines()] if log.exists() else []
+
+    def alive(self) -> list[int]:
+        """The processes of the run that still live."""
+        found = []
+        for process in psutil.process_iter():  # by session, for an orphan has another parent
+            with suppress(psutil.Error, ProcessLookupError):
+                if os.getsid(process.pid) == self.session and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process.pid)
+        return found
+
+    def assert_only_failed(self, *regions: str) -> None:
+        """What must hold whatever went wrong: it cost these regions, whose images stay, and nothing else."""
+        failed = set(regions)
+        assert self.code == (1 if failed else 0), self.error
+        assert set(self.messages()) == failed
+        assert self.untouched() == failed
+        assert self.drawn() == set(REGIONS) - failed
+        self.assert_tidy()
+
+    def assert_tidy(self) -> None:
+        assert not self.temporaries()
+        self.wait_for_end(2)  # multiprocessing's resource tracker ends just after the command
+        assert "Traceback" not in self.error
+
+    def wait_for_strikes(self, number: int) -> None:
+        wait_until(lambda: len(self.strikes()) == number)
+
+    def wait_for_end(self, seconds: float) -> None:
+        """Wait until no process of the run lives."""
+        wait_until(lambda: not self.alive(), seconds)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Any:
+    """A place of one's own."""
+    made = Place(tmp_path)
+    yield made
+    for process in made.started:
+        with process:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def new_place(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Place]:
+    """Make a place that the tests of a module share."""
+    return lambda: Place(tmp_path_factory.mktemp("place"))

@@ -1,0 +1,249 @@
+"""Workers that die, hang and run out of memory; a command that is interrupted or killed. All by real signals."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="a limit or a signal of Linux")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+
+PHASES = {"a": "start", "b": "draw", "c": "save", "d": "verify", "e": "replace"}
+ENDS = {
+    "a": ("segv", "the worker was killed by SIGSEGV"),
+    "b": ("abort", "the worker was killed by SIGABRT"),
+    "c": ("exit0", "the worker ended with exit code 0 and without a result"),
+    "d": ("unpicklable", "ValueError: ('holds a function', "),
+    "e": ("raise", "ValueError: injected"),
+}
+
+
+@pytest.fixture(scope="module")
+def killed(new_place):
+    """A run whose workers are killed, each at another phase of its map."""
+    return new_place().run([f"{phase}:{name}:kill" for name, phase in PHASES.items()])
+
+
+@pytest.fixture(scope="module")
+def ended(new_place):
+    """A run whose maps end in as many ways; by one worker at a time, so that stacks do not mingle."""
+    return new_place().run([f"draw:{name}:{action}" for name, (action, _) in ENDS.items()], workers=1)
+
+
+@pytest.fixture(scope="module")
+def late(new_place):
+    """A run with two maps that hang, one of which does not heed SIGTERM; one retry is allowed."""
+    return new_place().run(["draw:a:hang", "save:b:hang-ignoring-term"], "--timeout", 0.6, retries=1, workers=1)
+
+
+def test_killed_at_each_phase_costs_that_map_only(killed):
+    killed.assert_only_failed(*PHASES)
+
+
+@pytest.mark.parametrize("region", PHASES, ids=PHASES.values())
+def test_killed_at_a_phase_is_told_with_its_cause(region, killed):
+    assert killed.messages()[region] == "the worker was killed by SIGKILL (out of memory?)"
+
+
+def test_crash_exit_and_errors_cost_their_own_maps_only(ended):
+    ended.assert_only_failed(*ENDS)
+
+
+@pytest.mark.parametrize("region", ENDS, ids=[action for action, _ in ENDS.values()])
+def test_end_is_told_with_its_cause(region, ended):
+    assert ended.messages()[region].startswith(ENDS[region][1])
+
+
+@pytest.mark.parametrize("header", ["Segmentation fault", "Aborted"])
+def test_crash_has_its_stack_in_the_log(header, ended):
+    assert re.search(rf'Fatal Python error: {header}\n\n.*\n(  File .*\n)*  File .*batch\.py", line \d+', ended.error)
+
+
+def test_hang_is_ended_in_time_and_not_tried_again(late):
+    late.assert_only_failed("a", "b")
+    assert set(late.messages().values()) == {"took longer than 0.6 s and was ended"}
+    assert sorted(late.strikes()) == ["draw:a:hang", "save:b:hang-ignoring-term"]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no signal to ask with")
+@pytest.mark.parametrize(("region", "where"), [("a", "in _hang"), ("b", "in _hang_ignoring_term")])
+def test_hang_tells_where_before_it_is_ended(region, where, late):
+    start = re.search(rf"ERROR: {region}: worker \d+ took longer than 0\.6 s and was ended; its stack:\n", late.error)
+    stack = late.error[start.end() :].partition("ERROR: ")[0]
+    assert where in stack
+    assert "in __call__" in stack
+
+
+def test_worker_killed_once_is_made_up_for(place):
+    """Also after it has left a temporary file, which the retry must not stumble over."""
+    place.run(["draw:a:kill", "verify:b:kill", "replace:c:exit0"], "-v", retries=1, times=1)
+    place.assert_only_failed()
+    assert sorted(place.strikes()) == ["draw:a:kill", "replace:c:exit0", "verify:b:kill"]
+    assert place.error.count("to be tried again, alone, in the end") == 3
+    assert "6 maps drawn in" in place.output
+
+
+@pytest.mark.parametrize(("retries", "times"), [(1, "twice"), (2, "3 times")])
+def test_map_that_kills_each_worker_fails_in_the_end(retries, times, place):
+    place.run(["save:c:kill", "draw:d:raise"], retries=retries)
+    place.assert_only_failed("c", "d")
+    assert place.messages()["c"].endswith(f"killed by SIGKILL (out of memory?); it failed {times}, the last time alone")
+    assert place.strikes().count("save:c:kill") == retries + 1
+    assert place.strikes().count("draw:d:raise") == 1, "an error of the data is not tried again"
+
+
+def test_other_failure_of_the_retry_tells_the_first_too(place):
+    place.run(["draw:c:kill", "save:c:raise"], times=1, retries=2)
+    place.assert_only_failed("c")
+    message = "ValueError: injected (tried again after this: the worker was killed by SIGKILL (out of memory?))"
+    assert place.messages()["c"] == message
+
+
+@linux
+def test_worker_over_its_memory_limit_costs_its_map(place):
+    place.run(["draw:b:memory"], worker_memory=300, retries=1)
+    place.assert_only_failed("b")
+    message = place.messages()["b"]
+    assert message.startswith("out of memory: Unable to allocate 1.00 GiB")
+    assert "a worker may take 300 MB beside the shared data; [run] worker_memory can give it more" in message
+    assert message.endswith("it failed twice, the last time alone")
+
+
+@linux
+def test_memory_within_the_limit_is_given(place):
+    place.run(["draw:b:memory"], worker_memory=1500).assert_only_failed()
+    assert place.strikes() == ["draw:b:memory"]
+
+
+@pytest.mark.parametrize(
+    ("phase", "action", "name", "code"),
+    [
+        ("read", "interrupt", "SIGINT", 130),
+        ("draw", "interrupt", "SIGINT", 130),
+        ("verify", "term", "SIGTERM", 143),
+        ("replace", "hup", "SIGHUP", 129),
+        ("verify", "interrupt-twice", "SIGINT", 130),
+        ("report", "term", "SIGTERM", 143),
+    ],
+)
+def test_signal_ends_the_run_in_order_at_each_phase(phase, action, name, code, place):
+    place.run([f"{phase}:{'*' if phase in ('read', 'report') else 'c'}:{action}"], retries=1)
+    assert place.code == code
+    found = re.fullmatch(rf"regionplot: ended by {name}: (\d) of (\d) maps drawn, (\d) not run\n", place.error)
+    drawn, jobs, not_run = map(int, found.groups())
+    assert drawn + not_run == jobs == (0 if phase == "read" else 6)
+    assert (drawn == 6) == (phase == "report")
+    assert len(place.drawn()) >= drawn
+    assert place.drawn() | place.untouched() == set("abcdef")
+    assert len(place.strikes()) == 1, "no new jobs, and no retry"
+    place.assert_tidy()
+
+
+@pytest.mark.parametrize("pause", [0, 0.002, 0.006, 0.02])
+def test_signals_in_a_row_do_not_cut_the_tidying_short(pause, place):
+    """The second and third strike the run at whatever it does to end; temporary files are there to be removed."""
+    command = place.start(["verify:*:hang-ignoring-term"])
+    place.wait_for_strikes(2)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        command.send_signal(number)
+        time.sleep(pause)
+    place.output, place.error = command.communicate(timeout=20)
+    assert command.returncode in (143, 130, 129)
+    assert re.fullmatch(r"regionplot: ended by SIG\w+: 0 of 6 maps drawn, 6 not run\n", place.error)
+    assert place.untouched() == set("abcdef")
+    place.assert_tidy()
+
+
+@linux
+def test_no_worker_outlives_the_killed_command(place):
+    command = place.start(["draw:a:hang", "verify:*:hang-ignoring-term"])
+    place.wait_for_strikes(2)
+    assert len(place.alive()) == 3
+    command.kill()
+    place.wait_for_end(2)
+    assert place.untouched() == set("abcdef")
+
+
+@linux
+@pytest.mark.parametrize("descriptors", [24, 18])
+def test_few_descriptors_mean_few_workers(descriptors, place):
+    place.run([], "-v", limit=f"-n {descriptors}", workers=6, maps_per_worker=1).assert_only_failed()
+    assert re.search(r"WARNING: no more workers can be started, going on with [1-5]: Too many open files", place.error)
+
+
+@linux
+@pytest.mark.parametrize("descriptors", [11, 8])
+def test_too_few_descriptors_for_any_worker_are_told(descriptors, place):
+    place.run([], limit=f"-n {descriptors}")
+    assert (place.code, place.untouched()) == (3, set("abcdef"))
+    last = place.error.splitlines()[-1]
+    assert re.match(r"regionplot: .*: Too many open files", last), last
+    if descriptors > 8:  # with fewer, the raster may not be opened
+        assert re.search(r"no worker process can be started: Too many open files; raise .*\(ulimit -n\), or do", last)
+    place.assert_tidy()
+
+
+def test_inputs_that_fail_in_spawned_workers_are_told_once(place):
+    place.run(["read:*:unreadable"], start_method='"spawn"', retries=3)
+    assert (place.code, place.error) == (3, "regionplot: grid.tif: cannot be read\n")
+    assert 1 <= len(place.strikes()) <= 2, "no worker is started again to fail again"
+    assert place.untouched() == set("abcdef")
+    place.assert_tidy()
+
+
+@linux
+def test_workers_are_as_nice_as_told(place):
+    command = place.start(["draw:*:hang"], nice=7)
+    place.wait_for_strikes(2)
+    assert psutil.Process(command.pid).nice() == 0
+    assert {worker.nice() for worker in psutil.Process(command.pid).children()} == {7}
+
+
+_MANY = """
+import os, sys
+import psutil
+from regionplot import Extent, Region, read_config, render_regions
+
+class Watch:
+    done, seen = 0, []
+    def started(self, jobs, workers, method):
+        pass
+    def finished(self, outcome):
+        assert outcome.ok, outcome.failure
+        self.done += 1
+        if self.done % 50 == 0:
+            process = psutil.Process()
+            self.seen.append((process.num_fds(), process.memory_info().rss >> 20))
+
+if __name__ == "__main__":
+    regions = [Region(f"r{i}", Extent(-120 + i % 50, -115 + i % 50, 25 + i // 50, 30 + i // 50)) for i in range(1000)]
+    for workers in (1, 2):
+        watch = Watch()
+        render_regions(regions, read_config({
+            "raster": {"path": "sample:relief"}, "map": {"size": [100, 100]}, "colors": {"colorbar": False},
+            "output": {"directory": f"by{workers}"}, "run": {"workers": workers, "maps_per_worker": 100},
+        }), observer=watch)
+        (before, small), later = watch.seen[1], watch.seen[2:]
+        print(*watch.seen)
+        assert max(descriptors for descriptors, _ in later) <= before + 4, watch.seen
+        assert max(megabytes for _, megabytes in later) <= small + 8, watch.seen
+        watch.seen.clear()
+"""
+
+
+@linux
+def test_thousand_regions_take_no_more_than_hundred_and_any_workers_give_the_same(tmp_path):
+    (tmp_path / "many.py").write_text(_MANY)
+    result = subprocess.run(
+        [sys.executable, "many.py"], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    one, two = ({path.name: path.read_bytes() for path in (tmp_path / f"by{n}").iterdir()} for n in (1, 2))
+    assert len(one) == 1000
+    assert one == two
