@@ -129,7 +129,8 @@ def write_png(
     temporary = target.with_name(f".{target.name}.{run}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.unlink(missing_ok=True)  # of a worker that died over this image, which is now tried again
+        if not temporary.is_symlink():  # nobody's but of a worker that died over this image, which is tried again
+            temporary.unlink(missing_ok=True)
         phases.reached("save", target.name)
         _encode(temporary, pixels, text, palette, compression)
         phases.reached("verify", target.name)

@@ -165,6 +165,12 @@ def test_a_symlink_planted_as_the_temporary_is_not_followed(tmp_path: Path) -> N
     assert victim.read_text() == "precious"
 
 
+def test_the_temporary_of_a_worker_that_died_is_not_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / ".map.png.run.tmp").write_bytes(b"half an image")
+    write_png(tmp_path / "map.png", PIXELS, "run", {})
+    assert [path.name for path in tmp_path.iterdir()] == ["map.png"]
+
+
 def test_sweeping_removes_the_temporaries_of_one_run_only(tmp_path: Path) -> None:
     mine, others = new_run(), new_run()
     assert mine != others
