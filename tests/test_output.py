@@ -161,9 +161,15 @@ def test_a_symlink_planted_as_the_temporary_is_not_followed(tmp_path: Path) -> N
     victim = tmp_path / "victim"
     victim.write_text("precious")
     (tmp_path / ".map.png.run.tmp").symlink_to(victim)
-    with pytest.raises(RegionplotError, match="cannot be written"):
-        write_png(tmp_path / "map.png", PIXELS, "run", {})
+    write_png(tmp_path / "map.png", PIXELS, "run", {})
     assert victim.read_text() == "precious"
+    assert not (tmp_path / "map.png").is_symlink()
+
+
+def test_the_temporary_of_a_worker_that_died_is_not_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / ".map.png.run.tmp").write_bytes(b"half an image")
+    write_png(tmp_path / "map.png", PIXELS, "run", {})
+    assert [path.name for path in tmp_path.iterdir()] == ["map.png"]
 
 
 def test_a_map_tells_its_digest_while_it_is_whole(tmp_path: Path) -> None:
