@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from typing import Any
 
 import psutil
 import pytest
+
+from regionplot import lock, manifest
 
 COMMAND = Path(__file__).parent / "command.py"
 REGIONS = ["a", "b", "c", "d", "e", "f"]
@@ -96,7 +99,14 @@ class Place:
         return found
 
     def temporaries(self) -> list[Path]:
-        return [path for path in (self.folder / "output").rglob("*") if path.name.startswith(".")]
+        hidden = (path for path in (self.folder / "output").rglob("*") if path.name.startswith("."))
+        return [path for path in hidden if path.name != lock.NAME]
+
+    def states(self) -> dict[str, str]:
+        """What the manifest says of each region."""
+        document = json.loads((self.folder / "output" / manifest.NAME).read_text())
+        assert document["run"]["exit_code"] == self.code
+        return {entry["name"]: entry["state"] for entry in document["regions"]}
 
     def strikes(self) -> list[str]:
         """The faults that struck, in order."""
