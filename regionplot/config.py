@@ -88,6 +88,8 @@ class RasterSettings(_Section):
     resampling: Literal["nearest", "bilinear", "cubic", "average", "mode", "max"] = "nearest"
     crs: Text | None = None
     """CRS of a file that names none."""
+    max_cells: Annotated[int, Field(ge=1, le=2**62)] = 10_000_000_000
+    """A grid of more cells is refused before any is read."""
 
 
 class MapSettings(_Section):
