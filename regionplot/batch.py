@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -16,19 +17,25 @@ from typing import TYPE_CHECKING, Any
 
 from regionplot import output, templates
 from regionplot.config import Config
-from regionplot.errors import ConfigError, RegionsError
+from regionplot.errors import ConfigError, NoSpaceError, RegionsError
 from regionplot.executors import choose_start_method, make_executor
 from regionplot.layout import Layout
-from regionplot.models import Drawn, Job, Outcome, Region
+from regionplot.models import Drawn, Failure, Job, Outcome, Region
 from regionplot.projections import parse_projection
 from regionplot.raster import FIELDS
 from regionplot.regions import read_regions
 from regionplot.report import NoObserver, Observer, RunReport
-from regionplot.shared import LoadPlan, SharedData, check_inputs, shared_by_children, shared_data
+from regionplot.shared import LoadPlan, SharedData, check_inputs, input_changed, shared_by_children, shared_data
 from regionplot.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from regionplot.drawing import MapRenderer
+
+
+logger = logging.getLogger(__name__)
+
+_MOST_WITHOUT_SPACE = 3
+"""So many maps in a row that find the disk full end a run: the next would find it full, too."""
 
 
 @dataclass
@@ -57,10 +64,18 @@ class RenderTask:
         assert self._renderer is not None, "prepare() comes first"
         watch = Stopwatch()
         picture = self._renderer.draw(job.region, watch)
+        if picture.no_data and self.config.map.empty == "skip":
+            return Drawn(job.target, 0, True, watch.seconds, skipped=True)
         text = {"Title": picture.title, "Software": "regionplot"}
         compression = self.config.output.png_compression
         size = output.write_png(
-            job.target, picture.image, self.run, text, palette=picture.palette, compression=compression
+            job.target,
+            picture.image,
+            self.run,
+            text,
+            palette=picture.palette,
+            compression=compression,
+            within=self.config.output.directory,
         )
         watch.lap("write")
         return Drawn(job.target, size, picture.no_data, watch.seconds)
@@ -71,6 +86,7 @@ def render_regions(
     data: Config | SharedData,
     *,
     only: Sequence[str] = (),
+    allow_empty: bool = False,
     observer: Observer | None = None,
 ) -> RunReport:
     """Draw the map of every region into the output folder of a config.
@@ -88,6 +104,8 @@ def render_regions(
         loads it again from its config.
     only : sequence of str
         Glob patterns; regions whose names match none of them are left out.
+    allow_empty : bool
+        No regions at all are nothing to do, and not an error.
     observer : Observer, optional
         Is told of each outcome as it comes.
 
@@ -105,10 +123,15 @@ def render_regions(
     """
     watch = Stopwatch()
     config = data.config if isinstance(data, SharedData) else data
-    chosen = _choose(read_regions(regions) if isinstance(regions, str | Path) else list(regions), only)
+    found = read_regions(regions, allow_empty=allow_empty) if isinstance(regions, str | Path) else list(regions)
+    if allow_empty and not found:
+        watch.lap("check")
+        return RunReport((), sum(watch.seconds.values()), "serial", 0, watch.seconds)
+    chosen = _choose(found, only)
     check_config(config, chosen)
     jobs = _jobs(chosen, config)
     output.prepare_directory(config.output.directory)
+    _check_folders(jobs, config)
     settings = config.run
     method = choose_start_method(settings.start_method)
     executor = make_executor(method, settings.workers, len(jobs), settings.timeout, settings.maps_per_worker)
@@ -124,12 +147,29 @@ def render_regions(
         watch.lap("load")
         observer = observer or NoObserver()
         observer.started(len(jobs), executor.workers, method)
-        for outcome in executor.run(RenderTask(config, run, plan, len(jobs)), jobs):
+        for outcome in _until_full(executor.run(RenderTask(config, run, plan, len(jobs)), jobs)):
             outcomes[outcome.job.target] = outcome
             observer.finished(outcome)
-    ordered = [outcomes[job.target] for job in jobs]
+    if input_changed(config, plan):
+        logger.warning("%s: input changed while running; the maps show it as it was at the start", config.raster.path)
+    if missing := len(jobs) - len(outcomes):
+        logger.error("%s: the disk is full: %d regions not run", config.output.directory, missing)
+    ordered = [outcomes.get(job.target) or Outcome(job, failure=_NOT_RUN) for job in jobs]
     watch.lap("draw")
     return RunReport(ordered, sum(watch.seconds.values()), method, executor.workers, watch.seconds)
+
+
+_NOT_RUN = Failure("not run", f"not run: the disk was full {_MOST_WITHOUT_SPACE} times in a row")
+
+
+def _until_full(outcomes: Iterable[Outcome[Job]]) -> Iterator[Outcome[Job]]:
+    """Outcomes, up to where the disk has been full so often that no more maps need be tried."""
+    full = 0
+    for outcome in outcomes:
+        yield outcome
+        full = full + 1 if outcome.failure and outcome.failure.cause == NoSpaceError.__name__ else 0
+        if full == _MOST_WITHOUT_SPACE:
+            return
 
 
 def _sweep_unless_all_well(
@@ -205,6 +245,20 @@ def _jobs(regions: Sequence[Region], config: Config) -> list[Job]:
     if problems:
         raise RegionsError(*problems)
     return jobs
+
+
+def _check_folders(jobs: Sequence[Job], config: Config) -> None:
+    """See that no folder of a map leads out of the output folder; each is looked at once."""
+    first: dict[Path, Region] = {}
+    for job in jobs:
+        first.setdefault(job.target.parent, job.region)
+    problems = [
+        f"{region.origin or region.name}: maps cannot be written into {problem}"
+        for folder, region in first.items()
+        for problem in output.check_folders(config.output.directory, [folder])
+    ]
+    if problems:
+        raise RegionsError(*problems)
 
 
 def _text(fields: Mapping[str, str]) -> dict[str, str]:

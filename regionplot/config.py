@@ -28,6 +28,7 @@ from regionplot.errors import ConfigError, InputError
 DEFAULT_NAME = "regionplot.toml"
 MAX_PIXELS = 100_000_000
 MAX_TEXT = 2_000
+MAX_BYTES = 2**20
 _MISSING_FILE = "missing_file"
 
 
@@ -105,6 +106,8 @@ class MapSettings(_Section):
     """Widen the region's limits to the panel's aspect, or keep them and letterbox."""
     background: Text = "white"
     """Colour of the panel where nothing is drawn."""
+    empty: Literal["note", "skip"] = "note"
+    """A region that holds nothing but nodata: a map that says so, or no map, and an older one is left as it is."""
 
     @model_validator(mode="after")
     def _bounded(self) -> MapSettings:
@@ -254,13 +257,13 @@ class _Document(NamedTuple):
             return cls("settings", Path.cwd(), source)
         path = Path(source)
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            text = _read_bounded(path).decode("utf-8-sig")
             return cls(str(path), path.absolute().parent, tomllib.loads(text), text)
         except OSError as error:
             raise ConfigError(f"{path}: {error.strerror or error}") from None
         except UnicodeDecodeError as error:
             raise ConfigError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # ValueError also of a number with thousands of digits
             raise ConfigError(f"{path}: not valid TOML: {error}") from None
 
     def place(self, location: tuple[int | str, ...]) -> str:
@@ -285,6 +288,17 @@ class _Document(NamedTuple):
                 if key is None:
                     break
         return start
+
+
+def _read_bounded(path: Path) -> bytes:
+    """A settings file; what is larger than any is not read further."""
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path}: it is not a file")
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ConfigError(f"{path}: the file is larger than {MAX_BYTES:,} bytes; is it a settings file?")
+    return content
 
 
 def _absolute(tables: Mapping[str, Any], base: Path) -> dict[str, Any]:

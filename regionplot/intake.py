@@ -41,7 +41,13 @@ _VECTOR_MARKS = {
     b"{": "GeoJSON",
 }
 _VECTOR_KINDS = "shapefiles (zipped or not), GeoPackage, GeoJSON and FlatGeobuf"
-_VECTOR_SUFFIXES = {".shp": (".shp", ".shx", ".dbf", ".prj", ".cpg"), ".gpkg": (), ".geojson": (), ".json": (), ".fgb": ()}
+_VECTOR_SUFFIXES = {
+    ".shp": (".shp", ".shx", ".dbf", ".prj", ".cpg"),
+    ".gpkg": (),
+    ".geojson": (),
+    ".json": (),
+    ".fgb": (),
+}
 _ZIP = b"PK\x03\x04"
 _MOST_UNPACKED = 2**30
 _MAYBE_LINK = re.compile(rb"crs|\\u00[4-7]", re.IGNORECASE)
@@ -94,7 +100,7 @@ def _text_driver(start: bytes) -> str | None:
 
 
 def _headed_driver(path: Path) -> str | None:
-    """The driver of cells without a mark of their own: what they are is told by a header beside them, or by the name."""
+    """The driver of cells without a mark of their own: a header beside them, or the name, tells what they are."""
     if path.suffix.lower() == ".hgt":
         return "SRTMHGT"
     for header in (path.with_suffix(".hdr"), path.with_name(f"{path.name}.hdr")):

@@ -188,7 +188,7 @@ class Outcome(Generic[J]):
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A map that was written."""
+    """A map that was written, or was to be skipped."""
 
     path: Path
     bytes: int
@@ -197,3 +197,5 @@ class Drawn:
     """The region held nothing but nodata."""
     stages: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Seconds by stage."""
+    skipped: bool = False
+    """It was not written, because the region held nothing but nodata."""

@@ -50,7 +50,12 @@ class RunReport:
     @property
     def drawn(self) -> list[Outcome[Job]]:
         """The maps that were written."""
-        return [outcome for outcome in self.outcomes if outcome.ok]
+        return [outcome for outcome in self.outcomes if outcome.ok and not outcome.value.skipped]
+
+    @property
+    def skipped(self) -> list[Outcome[Job]]:
+        """The maps that were not to be written, for want of data."""
+        return [outcome for outcome in self.outcomes if outcome.ok and outcome.value.skipped]
 
     @property
     def failed(self) -> list[Outcome[Job]]:
@@ -66,5 +71,8 @@ class RunReport:
         parts = [f"{len(self.drawn)} map{'' if len(self.drawn) == 1 else 's'} drawn"]
         empty = sum(outcome.value.no_data for outcome in self.drawn)
         parts += [f"{empty} without data"] if empty else []
-        parts += [f"{len(self.failed)} failed"] if self.failed else []
+        parts += [f"{len(self.skipped)} without data skipped"] if self.skipped else []
+        not_run = sum(outcome.failure is not None and outcome.failure.cause == "not run" for outcome in self.failed)
+        parts += [f"{len(self.failed) - not_run} failed"] if len(self.failed) > not_run else []
+        parts += [f"{not_run} not run"] if not_run else []
         return f"{', '.join(parts)} in {self.seconds:.1f} s"

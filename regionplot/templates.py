@@ -80,7 +80,7 @@ def render(template: str, fields: Mapping[str, object]) -> str:
 
 
 def plain_text(text: str, longest: int = LONGEST_TEXT) -> str:
-    """Text from a file as one line without control or direction marks, cut where it is too long.
+    r"""Text from a file as one line without control or direction marks, cut where it is too long.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def plain_text(text: str, longest: int = LONGEST_TEXT) -> str:
 
     Examples
     --------
-    >>> plain_text("Snow\\n\\x1b[31mdepth ")
+    >>> plain_text("Snow\n\x1b[31mdepth ")
     'Snow [31mdepth'
     """
     start = text[: 4 * longest]  # what a megabyte of blanks would hide is not looked for

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import importlib
 import logging
 import os
 import signal
@@ -85,6 +86,7 @@ def cli() -> None:
     help="How workers are started; auto is fork where that is safe.",
 )
 @click.option("--only", metavar="PATTERN", multiple=True, help="Only regions whose name matches the glob; repeatable.")
+@click.option("--allow-empty", is_flag=True, help="Take a table without regions for nothing to do, not for an error.")
 @click.option("--timeout", metavar="SECONDS", type=float, help="Longest time for one map.")
 @click.option("--no-cache", is_flag=True, help="Project the vectors anew, and do not keep them.")
 @click.option("--profile", is_flag=True, help="Print where the time went, by stage.")
@@ -92,21 +94,27 @@ def cli() -> None:
 @click.option("-v", "--verbose", is_flag=True, help="Print every map and what is done.")
 def render(regions: Path, config_file: Path | None, only: tuple[str, ...], **options: Any) -> int:
     """Draw the map of every region in the table REGIONS."""
+    _import_away_from_here()
     from regionplot.batch import render_regions  # noqa: PLC0415 (so that --help is quick)
     from regionplot.cli.display import make_display, stage_table  # noqa: PLC0415
 
-    quiet, verbose, profile = (options.pop(name) for name in ("quiet", "verbose", "profile"))
-    _set_up_logging(verbose=verbose)
+    quiet, verbose, profile, allow_empty = (
+        options.pop(name) for name in ("quiet", "verbose", "profile", "allow_empty")
+    )
+    _set_up_logging(level=logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING)
     display = make_display(quiet=quiet, verbose=verbose)
     try:
         config = _read_settings(regions, config_file, options)
         with display:
-            report = render_regions(regions, config, only=only, observer=display)
+            report = render_regions(regions, config, only=only, allow_empty=allow_empty, observer=display)
     except KeyboardInterrupt as interrupt:
         number = interrupt.number if isinstance(interrupt, EndedBySignal) else signal.SIGINT
         display.interrupted(signal.Signals(number).name)
         return 128 + int(number)
-    display.summarize(report, config.output.directory)
+    if report.outcomes:
+        display.summarize(report, config.output.directory)
+    elif not quiet:
+        display.say(f"{regions}: no regions, nothing to draw")
     if profile:
         display.say(stage_table(report))
     return report.exit_code
@@ -164,9 +172,26 @@ def _overrides(options: dict[str, Any]) -> dict[str, Any]:
     return overrides
 
 
-def _set_up_logging(*, verbose: bool) -> None:
+def _import_away_from_here() -> None:
+    """Import what imports matplotlib from a folder without a matplotlibrc, for one in the working directory is read.
+
+    Its parameters would be reset before anything is drawn, but it may be a pipe, or no text, or a page of warnings.
+    """
+    try:
+        here = os.open(".", os.O_RDONLY)
+    except OSError:  # there is no working directory that could hold one
+        return
+    try:
+        os.chdir(_STARTER)
+        importlib.import_module("regionplot.drawing")
+    finally:
+        os.fchdir(here)
+        os.close(here)
+
+
+def _set_up_logging(*, level: int) -> None:
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("regionplot").setLevel(logging.INFO if verbose else logging.ERROR)
+    logging.getLogger("regionplot").setLevel(level)
 
 
 @contextmanager

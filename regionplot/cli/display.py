@@ -75,6 +75,7 @@ class PlainDisplay(Display):
         super().finished(outcome)
         if outcome.ok:
             note = " (no data)" if outcome.value.no_data else ""
+            note = " skipped (no data)" if outcome.value.skipped else note
             place = _from_here(outcome.job.target)
             self.say(f"[{self.done}/{self.jobs}] {place}{note} {outcome.seconds * 1000:.0f} ms")
 
@@ -141,6 +142,8 @@ class BarDisplay(Display):
         table.add_row("drawn", str(len(report.drawn)), style="green")
         if empty:
             table.add_row("of these without data", str(empty), style="yellow")
+        if report.skipped:
+            table.add_row("without data, skipped", str(len(report.skipped)), style="yellow")
         if report.failed:
             table.add_row("failed", str(len(report.failed)), style="red")
         table.add_row("time", f"{report.seconds:.1f} s, {rate:.1f} maps/s, {report.workers} × {report.start_method}")

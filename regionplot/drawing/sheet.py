@@ -78,7 +78,7 @@ class Style:
         """The colour bar's."""
         given = self.shared.config.colors.label
         if given is not None:
-            return given
+            return templates.plain_text(given)
         return artists.colorbar_label(str(self.description["long_name"]), str(self.description["units"]))
 
 
@@ -123,9 +123,8 @@ class Sheet:
     def title(self) -> str:
         """The title, filled in."""
         try:
-            return templates.render(
-                self.style.shared.config.map.title, title_fields(self.region, self.style.description)
-            )
+            template, fields = self.style.shared.config.map.title, title_fields(self.region, self.style.description)
+            return templates.plain_text(templates.render(template, fields))
         except templates.TemplateError as error:
             raise RegionError(f"[map] title: {error}") from None
 
