@@ -79,7 +79,7 @@ class RasterSettings(_Section):
     """`[raster]`: the grid that every map shows."""
 
     path: InputPath
-    """Anything GDAL opens as a grid: GeoTIFF, COG, NetCDF, GRIB2 ..."""
+    """GeoTIFF, COG, NetCDF, GRIB2 ...: a local file of a kind that `intake` lets in."""
     band: int | Text = 1
     """Number (from 1) or description of the band."""
     variable: Text | None = None
@@ -152,7 +152,7 @@ class FeatureSettings(_Section):
     """`[[features]]`: one vector layer."""
 
     path: InputPath
-    """Shapefile (zipped or not), GeoPackage, GeoJSON, FlatGeobuf ..."""
+    """Shapefile (zipped or not), GeoPackage, GeoJSON or FlatGeobuf."""
     layer: Text | None = None
     crs: Text | None = None
     """CRS of a file that names none."""

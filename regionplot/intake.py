@@ -32,7 +32,7 @@ _RASTER_MARKS = {
     b"\xffO\xffQ": "JP2OpenJPEG",
     b"EHFA_HEADER_TAG": "HFA",
 }
-_RASTER_KINDS = "GeoTIFF, NetCDF, GRIB, JPEG 2000, Erdas Imagine, ENVI, EHdr, Arc/Info ASCII and SRTM grids"
+_RASTER_KINDS = "GeoTIFF, NetCDF, GRIB, JPEG 2000, Erdas Imagine, Arc/Info ASCII and SRTM grids"
 _SHAPEFILE = "ESRI Shapefile"
 _VECTOR_MARKS = {
     (9994).to_bytes(4, "big"): _SHAPEFILE,
@@ -40,6 +40,8 @@ _VECTOR_MARKS = {
     b"SQLite format 3\0": "GPKG",
     b"{": "GeoJSON",
 }
+_GEOPACKAGES = (b"GPKG", b"GP10", b"GP11")
+"""What a database says that it is; others can have tables that stand for other files."""
 _VECTOR_KINDS = "shapefiles (zipped or not), GeoPackage, GeoJSON and FlatGeobuf"
 _VECTOR_SUFFIXES = {
     ".shp": (".shp", ".shx", ".dbf", ".prj", ".cpg"),
@@ -87,7 +89,7 @@ def raster_driver(path: Path) -> str:
     if start.lstrip(_BLANK).startswith(b"<"):
         raise RasterError(f"{path}: an XML file (a VRT?) is not a grid; name the file that holds the data")
     driver = next((name for mark, name in _RASTER_MARKS.items() if start.startswith(mark)), None)
-    driver = driver or _text_driver(start) or _headed_driver(path)
+    driver = driver or _text_driver(start) or ("SRTMHGT" if path.suffix.lower() == ".hgt" else None)
     if driver is None:
         raise RasterError(f"{path}: cannot be read as a raster: it is none of {_RASTER_KINDS}")
     return driver
@@ -97,17 +99,6 @@ def _text_driver(start: bytes) -> str | None:
     if start.lstrip()[:5].lower() == b"ncols":
         return "AAIGrid"
     return "GRIB" if b"GRIB" in start else None  # a bulletin's header may stand before it
-
-
-def _headed_driver(path: Path) -> str | None:
-    """The driver of cells without a mark of their own: a header beside them, or the name, tells what they are."""
-    if path.suffix.lower() == ".hgt":
-        return "SRTMHGT"
-    for header in (path.with_suffix(".hdr"), path.with_name(f"{path.name}.hdr")):
-        if header.is_file():
-            with header.open("rb") as file:
-                return "ENVI" if file.read(4) == b"ENVI" else "EHdr"
-    return None
 
 
 def _start_of(path: Path, error: type[InputError]) -> bytes:
@@ -161,7 +152,7 @@ def _vector_driver(name: str, start: bytes) -> str:
     if start.lstrip(_BLANK).startswith(b"<"):
         raise FeaturesError(f"{name}: XML (a VRT, KML or GML?) is not read; convert it to GeoPackage")
     driver = next((driver for mark, driver in _VECTOR_MARKS.items() if start.lstrip(_BLANK).startswith(mark)), None)
-    if driver is None:
+    if driver is None or (driver == "GPKG" and start[68:72] not in _GEOPACKAGES):
         raise FeaturesError(f"{name}: cannot be read as vector data: only {_VECTOR_KINDS} are")
     return driver
 

@@ -239,7 +239,7 @@ def _check_references(path: Path, driver: str) -> None:
     import rasterio  # noqa: PLC0415
 
     with rasterio.open(path, driver=driver) as dataset:
-        named = [*dataset.tags(ns="OVERVIEWS").values(), *dataset.tags(ns="ProxyOverviewRequest").values()]
+        named = list(dataset.tags(ns="OVERVIEWS").values())
         named += [name for name in dataset.subdatasets if not _is_within(name, path)]
     if named:
         raise RasterError(f"{path}: its metadata refer to another file, which is not followed: {plain_text(named[0])}")
@@ -366,7 +366,9 @@ def _placed(data: xr.DataArray, settings: RasterSettings) -> xr.DataArray:
     """The grid with a CRS: its own, the one given, or WGS 84 where its axes are in degrees."""
     if data.rio.crs is None:
         data = data.rio.write_crs((parse_crs(settings.crs) if settings.crs else _assumed_crs(data, settings)).to_wkt())
-    if min(data.shape) < 2 or data.rio.transform().is_identity:
+    if min(data.shape) < 2:
+        raise RasterError(f"{settings.path}: {' x '.join(map(str, data.shape[::-1]))} cells are too few to make a grid")
+    if data.rio.transform().is_identity:
         raise RasterError(f"{settings.path}: the raster has no georeference (no affine transform)")
     return data
 

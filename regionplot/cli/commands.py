@@ -77,6 +77,7 @@ def cli() -> None:
 @click.argument("regions", type=click.Path(path_type=Path))
 @click.option("-c", "--config", "config_file", metavar="FILE", type=click.Path(path_type=Path), help="Settings (TOML).")
 @click.option("--raster", metavar="PATH", help="The raster to draw; sample:relief is built in.")
+@click.option("--crs", metavar="CRS", help="CRS of a raster that names none, such as EPSG:4326.")
 @click.option("--features", metavar="PATH", multiple=True, help="A vector layer to draw over it; repeatable.")
 @click.option("-o", "--output", metavar="DIR", help="Folder for the maps.")
 @click.option("-j", "--workers", metavar="N|auto", help="Worker processes; auto is one for each usable CPU.")
@@ -94,7 +95,6 @@ def cli() -> None:
 @click.option("-v", "--verbose", is_flag=True, help="Print every map and what is done.")
 def render(regions: Path, config_file: Path | None, only: tuple[str, ...], **options: Any) -> int:
     """Draw the map of every region in the table REGIONS."""
-    _import_away_from_here()
     from regionplot.batch import render_regions  # noqa: PLC0415 (so that --help is quick)
     from regionplot.cli.display import make_display, stage_table  # noqa: PLC0415
 
@@ -102,6 +102,7 @@ def render(regions: Path, config_file: Path | None, only: tuple[str, ...], **opt
         options.pop(name) for name in ("quiet", "verbose", "profile", "allow_empty")
     )
     _set_up_logging(level=logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING)
+    _import_away_from_here()
     display = make_display(quiet=quiet, verbose=verbose)
     try:
         config = _read_settings(regions, config_file, options)
@@ -156,7 +157,7 @@ def _overrides(options: dict[str, Any]) -> dict[str, Any]:
     """Options as config sections; those that were not given are left out."""
     workers = options["workers"]
     sections: dict[str, dict[str, Any]] = {
-        "raster": {"path": options["raster"]},
+        "raster": {"path": options["raster"], "crs": options["crs"]},
         "output": {"directory": options["output"]},
         "run": {
             "workers": int(workers) if workers and workers.isdecimal() else workers,
@@ -192,6 +193,8 @@ def _import_away_from_here() -> None:
 def _set_up_logging(*, level: int) -> None:
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
     logging.getLogger("regionplot").setLevel(level)
+    if level > logging.INFO:  # a home that cannot be written, a lock on its fonts: it then does without
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 
 @contextmanager
