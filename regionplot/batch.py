@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from regionplot import output, phases, templates
 from regionplot.config import Config, RunSettings
-from regionplot.errors import ConfigError, RegionplotError, RegionsError
+from regionplot.errors import ConfigError, NoSpaceError, RegionplotError, RegionsError
 from regionplot.executors import Executor, WorkerSettings, choose_start_method, make_executor
 from regionplot.layout import Layout
 from regionplot.lock import locked
@@ -28,12 +29,18 @@ from regionplot.publication import take_over
 from regionplot.raster import FIELDS
 from regionplot.record import RunRecord
 from regionplot.regions import read_regions
-from regionplot.report import NoObserver, Observer, RunReport
-from regionplot.shared import LoadPlan, SharedData, check_inputs, shared_by_children, shared_data
+from regionplot.report import NOT_RUN, NoObserver, Observer, RunReport
+from regionplot.shared import LoadPlan, SharedData, check_inputs, input_changed, shared_by_children, shared_data
 from regionplot.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from regionplot.drawing import MapDigests, MapRenderer
+
+
+logger = logging.getLogger(__name__)
+
+_MOST_WITHOUT_SPACE = 3
+"""So many maps in a row that find the disk full end a run: the next would find it full, too."""
 
 
 @dataclass
@@ -69,10 +76,18 @@ class RenderTask:
             return kept
         phases.reached("draw", job.name)
         picture = self._renderer.draw(job.region, watch)
+        if picture.no_data and self.config.map.empty == "skip":
+            return Drawn(job.target, 0, True, watch.seconds, state="skipped")
         text = {"Title": picture.title, "Software": "regionplot", output.DIGEST: digest}
         compression = self.config.output.png_compression
         size = output.write_png(
-            job.target, picture.image, self.run, text, palette=picture.palette, compression=compression
+            job.target,
+            picture.image,
+            self.run,
+            text,
+            palette=picture.palette,
+            compression=compression,
+            within=self.config.output.directory,
         )
         watch.lap("write")
         return Drawn(job.target, size, picture.no_data, watch.seconds, digest, peak_memory=peak_memory())
@@ -111,6 +126,7 @@ def render_regions(
     *,
     only: Sequence[str] = (),
     force: bool = False,
+    allow_empty: bool = False,
     observer: Observer | None = None,
 ) -> RunReport:
     """Draw the map of every region into the output folder of a config.
@@ -131,6 +147,8 @@ def render_regions(
         Glob patterns; regions whose names match none of them are left out.
     force : bool
         Draw maps on which nothing has changed, too.
+    allow_empty : bool
+        No regions at all are nothing to do, and not an error.
     observer : Observer, optional
         Is told of each outcome as it comes.
 
@@ -150,7 +168,11 @@ def render_regions(
     """
     watch = Stopwatch()
     config = data.config if isinstance(data, SharedData) else data
-    chosen = _choose(read_regions(regions) if isinstance(regions, str | Path) else list(regions), only)
+    found = read_regions(regions, allow_empty=allow_empty) if isinstance(regions, str | Path) else list(regions)
+    if allow_empty and not found:
+        watch.lap("check")
+        return RunReport((), sum(watch.seconds.values()), "serial", 0, watch.seconds)
+    chosen = _choose(found, only)
     check_config(config, chosen)
     method = choose_start_method(config.run.start_method)
     output.prepare_directory(config.output.directory)
@@ -178,11 +200,15 @@ def _draw_all(record: RunRecord, data: Config | SharedData, regions: Sequence[Re
         if record.start_method in ("fork", "serial"):
             jobs = list(_unsettled(task, jobs, record, observer))
             watch.lap("compare")
-        for outcome in executor.run(task, jobs) if jobs else ():
+        for outcome in _until_full(executor.run(task, jobs)) if jobs else ():
             record.add(outcome)
             observer.finished(outcome)
         watch.lap("draw")
-        phases.reached("report")
+    if input_changed(config, plan):
+        logger.warning("%s: input changed while running; the maps show it as it was at the start", config.raster.path)
+    if not_run := record.report.in_state(NOT_RUN):
+        logger.error("%s: the disk is full: %d regions not run", config.output.directory, len(not_run))
+    phases.reached("report")
 
 
 def _unsettled(task: RenderTask, jobs: Sequence[Job], record: RunRecord, observer: Observer) -> Iterator[Job]:
@@ -209,6 +235,16 @@ def _make_executor(settings: RunSettings, method: str, jobs: int) -> Executor:
     memory = None if settings.worker_memory == "auto" else settings.worker_memory
     limits = WorkerSettings(settings.timeout, settings.maps_per_worker, settings.retries, memory, settings.nice)
     return make_executor(method, settings.workers, jobs, limits)
+
+
+def _until_full(outcomes: Iterable[Outcome[Job]]) -> Iterator[Outcome[Job]]:
+    """Outcomes, up to where the disk has been full so often that no more maps need be tried."""
+    full = 0
+    for outcome in outcomes:
+        yield outcome
+        full = full + 1 if outcome.failure and outcome.failure.cause == NoSpaceError.__name__ else 0
+        if full == _MOST_WITHOUT_SPACE:
+            return
 
 
 def check_config(config: Config, regions: Sequence[Region]) -> None:

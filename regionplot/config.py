@@ -30,6 +30,7 @@ from regionplot.errors import ConfigError, InputError
 DEFAULT_NAME = "regionplot.toml"
 MAX_PIXELS = 100_000_000
 MAX_TEXT = 2_000
+MAX_BYTES = 2**20
 _MISSING_FILE = "missing_file"
 _RASTER_MAY_COME = "raster_may_come"
 
@@ -96,7 +97,8 @@ class RasterSettings(_Section):
     cycle: Annotated[int, Field(ge=1, le=24)] = 1
     """Hours between two runs of a model, for `{run:%Y%m%d%H}` in `path`; before it, because that needs it."""
     path: Annotated[Path, BeforeValidator(_meant)]
-    """Anything GDAL opens as a grid: GeoTIFF, COG, NetCDF, GRIB2 ... May hold the time of the run and wildcards."""
+    """GeoTIFF, COG, NetCDF, GRIB2 ...: a local file of a kind that `intake` lets in. May hold the time of the run and
+    wildcards."""
     settle: Annotated[float, Field(ge=0, le=86_400)] = 2.0
     """Seconds without a change after which a raster that is waited for is complete."""
     band: int | Text = 1
@@ -108,6 +110,8 @@ class RasterSettings(_Section):
     resampling: Literal["nearest", "bilinear", "cubic", "average", "mode", "max"] = "nearest"
     crs: Text | None = None
     """CRS of a file that names none."""
+    max_cells: Annotated[int, Field(ge=1, le=2**62)] = 10_000_000_000
+    """A grid of more cells is refused before any is read."""
 
     @property
     def pattern(self) -> Pattern:
@@ -128,6 +132,8 @@ class MapSettings(_Section):
     """Widen the region's limits to the panel's aspect, or keep them and letterbox."""
     background: Text = "white"
     """Colour of the panel where nothing is drawn."""
+    empty: Literal["note", "skip"] = "note"
+    """A region that holds nothing but nodata: a map that says so, or no map, and an older one is left as it is."""
 
     @model_validator(mode="after")
     def _bounded(self) -> MapSettings:
@@ -172,7 +178,7 @@ class FeatureSettings(_Section):
     """`[[features]]`: one vector layer."""
 
     path: InputPath
-    """Shapefile (zipped or not), GeoPackage, GeoJSON, FlatGeobuf ..."""
+    """Shapefile (zipped or not), GeoPackage, GeoJSON or FlatGeobuf."""
     layer: Text | None = None
     crs: Text | None = None
     """CRS of a file that names none."""
@@ -294,13 +300,13 @@ class _Document(NamedTuple):
             return cls("settings", Path.cwd(), source)
         path = Path(source)
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            text = _read_bounded(path).decode("utf-8-sig")
             return cls(str(path), path.absolute().parent, tomllib.loads(text), text)
         except OSError as error:
             raise ConfigError(f"{path}: {error.strerror or error}") from None
         except UnicodeDecodeError as error:
             raise ConfigError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # ValueError also of a number with thousands of digits
             raise ConfigError(f"{path}: not valid TOML: {error}") from None
 
     def place(self, location: tuple[int | str, ...]) -> str:
@@ -325,6 +331,17 @@ class _Document(NamedTuple):
                 if key is None:
                     break
         return start
+
+
+def _read_bounded(path: Path) -> bytes:
+    """A settings file; what is larger than any is not read further."""
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path}: it is not a file")
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise ConfigError(f"{path}: the file is larger than {MAX_BYTES:,} bytes; is it a settings file?")
+    return content
 
 
 def _absolute(tables: Mapping[str, Any], base: Path) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from regionplot import projections
 from regionplot.cache import ArrayCache, digest
 from regionplot.config import FeatureSettings
 from regionplot.errors import FeaturesError
+from regionplot.intake import VectorSource, vector_source
 from regionplot.models import Extent, PixelGrid
 from regionplot.projections import CIRCLE, meridian_offset, parse_crs, project_geometry, same_crs, transformer, unwrap
 
@@ -264,18 +265,22 @@ def check_layer(settings: FeatureSettings) -> None:
         As `load_layer`, but for faults deeper in the file.
     """
     _check_parts(settings)
-    _crs(
-        settings, _guarded(settings, lambda: pyogrio.read_info(_gdal_path(settings), layer=settings.layer or 0))["crs"]
-    )
+    source = vector_source(settings.path)
+    _crs(settings, _described(settings, source)["crs"])
 
 
 def _none() -> Geometries:
     return np.empty(0, dtype=object)
 
 
-def _gdal_path(settings: FeatureSettings) -> str:
-    path = settings.path
-    return f"/vsizip/{path}" if path.suffix == ".zip" else str(path)
+def _described(settings: FeatureSettings, source: VectorSource) -> dict[str, Any]:
+    """What GDAL tells of a layer, if it was opened by the driver that it was let in for."""
+    info: dict[str, Any] = _guarded(settings, lambda: pyogrio.read_info(source.name, layer=settings.layer or 0))
+    if info["driver"] != source.driver:
+        raise FeaturesError(
+            f"{settings.path}: cannot be read as vector data: it looks like {source.driver}, but is {info['driver']}"
+        )
+    return info
 
 
 def _guarded(settings: FeatureSettings, read: Callable[[], Any]) -> Any:
@@ -316,8 +321,10 @@ def _check_length(path: Path) -> None:
 
 def _read(settings: FeatureSettings) -> tuple[Geometries, pyproj.CRS]:
     """The geometries of a file, sound and not null, and their CRS."""
+    source = vector_source(settings.path)
+    _described(settings, source)
     meta, _, wkb, _ = _guarded(
-        settings, lambda: pyogrio.raw.read(_gdal_path(settings), layer=settings.layer or 0, columns=[], force_2d=True)
+        settings, lambda: pyogrio.raw.read(source.name, layer=settings.layer or 0, columns=[], force_2d=True)
     )
     if wkb is None or not len(wkb):
         raise FeaturesError(f"{settings.path}: the layer holds no features")

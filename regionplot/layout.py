@@ -66,7 +66,7 @@ class Layout:
         bar = Box(inset, pixels(24) + ticks, width - 2 * inset, pixels(9))
         bottom = bar.top + pixels(9) if config.colors.colorbar else margin
         panel = Box(margin, bottom, width - 2 * margin, height - title - bottom)
-        if panel.width < _LEAST_PANEL or panel.height < _LEAST_PANEL:
+        if min(panel.width, panel.height, bar.width) < _LEAST_PANEL:
             raise ConfigError(f"[map] size: {width} x {height} pixels at {dpi:g} dpi leave no room for the map")
         return cls(
             size=(width, height),

@@ -10,7 +10,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,10 +48,15 @@ def locked(directory: Path) -> Iterator[None]:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise LockedError(f"{directory}: {_holder(file.read(1000))} is drawing into this folder") from None
-        file.truncate(0)
-        file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": _now().isoformat()}))
-        file.flush()
+        with suppress(OSError):  # on a full disk the lock holds, and tells nothing
+            os.truncate(descriptor, 0)
+            os.pwrite(descriptor, _told().encode(), 0)
         yield
+
+
+def _told() -> str:
+    """What a lock's holder writes into it."""
+    return json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": _now().isoformat()})
 
 
 def _holder(text: str) -> str:

@@ -95,18 +95,15 @@ def _entry(outcome: Outcome[Job], file: str, run: str, before: Mapping[str, Any]
         "state": state_of(outcome),
         "file": file,
         "run": run,
-        "digest": None,
-        "bytes": None,
     }
+    still = {key: before.get(key) for key in ("digest", "bytes")}  # of an older image, if one is there
     if outcome.failure is not None:
-        # an older image still stands there; what it shows is not forgotten
-        still = {key: before.get(key) for key in ("digest", "bytes")}
         return {**entry, **still, "error": {"cause": outcome.failure.cause, "message": outcome.failure.message}}
     drawn = outcome.value
+    made = still if drawn.state == "skipped" else {"digest": drawn.digest, "bytes": drawn.bytes}
     return {
         **entry,
-        "digest": drawn.digest,
-        "bytes": drawn.bytes,
+        **made,
         "no_data": drawn.no_data,
         "seconds": _rounded(drawn.stages),
         "peak_memory": drawn.peak_memory,

@@ -203,7 +203,7 @@ class Outcome(Generic[J]):
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A map that was written, or stands as it is."""
+    """A map that was written, stands as it is, or was not wanted."""
 
     path: Path
     bytes: int

@@ -6,6 +6,7 @@ without an error (https://gdal.org/en/stable/user/multithreading.html). So every
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,8 +22,10 @@ from numpy.typing import NDArray
 from regionplot.config import RasterSettings
 from regionplot.errors import RasterError
 from regionplot.grid import GridGeometry, Window
+from regionplot.intake import Fingerprint, raster_driver
 from regionplot.models import LONLAT
 from regionplot.projections import parse_crs
+from regionplot.templates import plain_text
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,7 +33,14 @@ if TYPE_CHECKING:
 FIELDS = ("raster", "variable", "long_name", "units", "time")
 """What `RasterInfo.description` may tell of a grid."""
 
-_GDAL = {"GDAL_CACHEMAX": 32 * 2**20, "GDAL_PAM_ENABLED": "NO", "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+_GDAL = {
+    "GDAL_CACHEMAX": 32 * 2**20,
+    "GDAL_PAM_ENABLED": "NO",
+    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "CPL_VSIL_CURL_ALLOWED_FILENAME": "none",  # no address is opened, whatever a file says
+}
+_LARGEST_BLOCK = 2**30
+"""Bytes; GDAL unpacks a whole block, even for one cell of it."""
 _TIME_TAGS = ("VALID_TIME", "TIFFTAG_DATETIME", "REF_TIME")
 _TIME_FORMATS = ("%Y:%m:%d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
 
@@ -42,6 +52,10 @@ class RasterInfo:
     path: Path
     source: str
     """What GDAL opens: the path, or a subdataset of it."""
+    driver: str
+    """The GDAL driver that opens it, and no other."""
+    fingerprint: Fingerprint | None
+    """Of the file, when it was inspected."""
     band: int
     """From 1."""
     geometry: GridGeometry
@@ -107,7 +121,7 @@ def load_raster(settings: RasterSettings, window: Window | None = None, step: in
 
 def _at(geometry: GridGeometry, data: xr.DataArray) -> xr.DataArray:
     """The data with the coordinates and the affine transform of their geometry."""
-    if geometry.is_axis_aligned and {data.rio.x_dim, data.rio.y_dim} <= set(data.coords):
+    if geometry.is_axis_aligned:
         x, _ = geometry.coordinates(np.arange(geometry.width) + 0.5, np.zeros(1))
         _, y = geometry.coordinates(np.zeros(1), np.arange(geometry.height) + 0.5)
         data = data.assign_coords({data.rio.x_dim: x, data.rio.y_dim: y})
@@ -141,7 +155,7 @@ def read_window(
     Raises
     ------
     RasterError
-        If the cells cannot be read.
+        If the cells cannot be read, or are no longer those of the file that was inspected.
     """
     import rasterio  # noqa: PLC0415 (GDAL: only who reads pays for its import)
     from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415
@@ -151,13 +165,20 @@ def read_window(
     try:
         with rasterio.Env(**_GDAL), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with rasterio.open(info.source) as dataset:
+            with rasterio.open(info.source, driver=info.driver) as dataset:
                 method = rasterio.enums.Resampling[resampling]
                 raw = dataset.read(info.band, window=area, out_shape=shape, resampling=method)
                 mask = dataset.read_masks(info.band, window=area, out_shape=shape) if info.has_mask else None
     except (rasterio.errors.RasterioError, OSError, ValueError) as error:
         raise RasterError(f"{info.path}: cannot be read as a raster: {_first_line(error)}") from error
+    if is_changed(info):
+        raise RasterError(f"{info.path}: input changed: the file was replaced or written to while it was in use")
     return _decoded(raw, mask, info), info.geometry.part(window, *shape)
+
+
+def is_changed(info: RasterInfo) -> bool:
+    """Whether the file is no longer the one that was inspected."""
+    return Fingerprint.of(info.path) != info.fingerprint
 
 
 def _decoded(raw: NDArray[Any], mask: NDArray[np.uint8] | None, info: RasterInfo) -> NDArray[Any]:
@@ -191,13 +212,17 @@ def _opened(settings: RasterSettings) -> Iterator[tuple[xr.DataArray, int]]:
     import rioxarray  # noqa: PLC0415
 
     path = settings.path
-    _check_content(path)
+    driver = raster_driver(path)
     try:
         with rasterio.Env(**_GDAL), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = rioxarray.open_rasterio(path, lock=False, cache=False, variable=settings.variable)
+            _check_references(path, driver)
+            found = rioxarray.open_rasterio(
+                path, lock=False, cache=False, parse_coordinates=False, variable=settings.variable, driver=driver
+            )
             try:
                 data, number = _band(_variable(found, settings), settings)
+                _check_size(data, settings)
                 yield _placed(data, settings), number
             finally:
                 for dataset in found if isinstance(found, list) else [found]:
@@ -206,19 +231,35 @@ def _opened(settings: RasterSettings) -> Iterator[tuple[xr.DataArray, int]]:
         raise RasterError(f"{path}: cannot be read as a raster: {_first_line(error)}") from error
 
 
-def _check_content(path: Path) -> None:
-    """Refuse what is no grid before GDAL sees it: an XML file (VRT, WMS) can name other files and addresses."""
-    if not path.is_file():
-        return
-    try:
-        with path.open("rb") as file:
-            start = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
-    except OSError as error:
-        raise RasterError(f"{path}: {error.strerror or error}") from None
-    if not start:
-        raise RasterError(f"{path}: the file is empty")
-    if start.startswith(b"<"):
-        raise RasterError(f"{path}: an XML file (a VRT?) is not a grid; name the file that holds the data")
+def _check_references(path: Path, driver: str) -> None:
+    """Refuse a file whose metadata give other files or addresses as its overviews or subdatasets: GDAL would open them.
+
+    Any GeoTIFF can carry such metadata. Its own overviews and subdatasets need none.
+    """
+    import rasterio  # noqa: PLC0415
+
+    with rasterio.open(path, driver=driver) as dataset:
+        named = list(dataset.tags(ns="OVERVIEWS").values())
+        named += [name for name in dataset.subdatasets if not _is_within(name, path)]
+    if named:
+        raise RasterError(f"{path}: its metadata refer to another file, which is not followed: {plain_text(named[0])}")
+
+
+def _is_within(subdataset: str, path: Path) -> bool:
+    """Whether the name of a subdataset is one that GDAL makes up itself for a part of a file."""
+    file = re.escape(str(path))
+    pattern = rf'(?i:netcdf|hdf5):("{file}"|{file}):[^"]*|(?i:gtiff_dir):\d+:{file}'
+    return re.fullmatch(pattern, subdataset) is not None
+
+
+def _check_size(data: xr.DataArray, settings: RasterSettings) -> None:
+    """Refuse what a small file can claim to be: a grid without end, before a cell of it is read."""
+    height, width = data.sizes[data.rio.y_dim], data.sizes[data.rio.x_dim]
+    if height * width > settings.max_cells:
+        raise RasterError(
+            f"{settings.path}: the grid claims {width:,} x {height:,} cells, more than [raster] max_cells = "
+            f"{settings.max_cells:,}"
+        )
 
 
 def _first_line(error: BaseException) -> str:
@@ -230,14 +271,17 @@ def _info(data: xr.DataArray, number: int, settings: RasterSettings) -> RasterIn
     import rasterio  # noqa: PLC0415
 
     attributes = data.attrs
-    source = str(data.encoding.get("source", settings.path))
-    with rasterio.open(source) as dataset:
+    source, driver = str(data.encoding.get("source", settings.path)), raster_driver(settings.path)
+    with rasterio.open(source, driver=driver) as dataset:
         flags = dataset.mask_flag_enums[number]
+        _check_block(settings.path, dataset.block_shapes[number], data.dtype.itemsize)
     scale, offset = float(attributes.get("scale_factor", 1.0)), float(attributes.get("add_offset", 0.0))
     nodata = attributes.get("_FillValue", attributes.get("missing_value"))
     return RasterInfo(
         path=settings.path,
         source=source,
+        driver=driver,
+        fingerprint=Fingerprint.of(settings.path),
         band=number + 1,
         geometry=GridGeometry(data.rio.transform(), data.sizes[data.rio.y_dim], data.sizes[data.rio.x_dim], _crs(data)),
         dtype=_decoded_type(data.dtype) if settings.mask_and_scale else data.dtype,
@@ -248,6 +292,15 @@ def _info(data: xr.DataArray, number: int, settings: RasterSettings) -> RasterIn
         decode=settings.mask_and_scale,
         description=_describe(data, settings.path),
     )
+
+
+def _check_block(path: Path, shape: tuple[int, int], itemsize: int) -> None:
+    size = shape[0] * shape[1] * itemsize
+    if size > _LARGEST_BLOCK:
+        raise RasterError(
+            f"{path}: its cells are stored in blocks of {size:,} bytes, and each read would take that much memory; "
+            "store it in tiles (gdal_translate -co TILED=YES)"
+        )
 
 
 def _decoded_type(stored: np.dtype[Any]) -> np.dtype[Any]:
@@ -313,7 +366,9 @@ def _placed(data: xr.DataArray, settings: RasterSettings) -> xr.DataArray:
     """The grid with a CRS: its own, the one given, or WGS 84 where its axes are in degrees."""
     if data.rio.crs is None:
         data = data.rio.write_crs((parse_crs(settings.crs) if settings.crs else _assumed_crs(data, settings)).to_wkt())
-    if min(data.shape) < 2 or data.rio.transform().is_identity:
+    if min(data.shape) < 2:
+        raise RasterError(f"{settings.path}: {' x '.join(map(str, data.shape[::-1]))} cells are too few to make a grid")
+    if data.rio.transform().is_identity:
         raise RasterError(f"{settings.path}: the raster has no georeference (no affine transform)")
     return data
 
@@ -343,6 +398,7 @@ def _describe(data: xr.DataArray, path: Path) -> Mapping[str, object]:
         "long_name": long_name.partition(" [")[0],
         "units": units,
     }
+    description = {name: plain_text(str(text)) for name, text in description.items()}
     time = _time(data)
     return description if time is None else {**description, "time": time}
 

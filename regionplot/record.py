@@ -46,12 +46,26 @@ class RunRecord:
         self.jobs = [self._job(region, name, force=force) for region, name in _named(regions, config)]
         self._outcomes: dict[Path, Outcome[Job]] = {}
         self._started = datetime.now(UTC)
+        self._check_folders()
         sweep(self._folders)
         watch.lap("check")
 
     def _job(self, region: Region, name: str, *, force: bool) -> Job:
         known = None if force else known_map(self._before, self._publication.previous, name)
         return Job(region, self._publication.folder / name, known)
+
+    def _check_folders(self) -> None:
+        """See that no folder of a map leads out of the output folder; each is looked at once."""
+        first: dict[Path, Region] = {}
+        for job in self.jobs:
+            first.setdefault(job.target.parent, job.region)
+        problems = [
+            f"{region.origin or region.name}: maps cannot be written into {problem}"
+            for folder, region in first.items()
+            for problem in output.check_folders(self.config.output.directory, [folder])
+        ]
+        if problems:
+            raise RegionsError(*problems)
 
     @property
     def _folders(self) -> set[Path]:

@@ -24,10 +24,11 @@ _FORMS = "west,east,south,north | xmin,xmax,ymin,ymax | region | geometry,crs"
 _DELIMITERS = ",;\t|"
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _MAX_CELL = 100_000
+_MAX_BYTES = 256 * 2**20
 _ENCODING_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
-def read_regions(source: str | Path | pd.DataFrame) -> list[Region]:
+def read_regions(source: str | Path | pd.DataFrame, *, allow_empty: bool = False) -> list[Region]:
     """Read the regions to be drawn.
 
     Parameters
@@ -42,12 +43,16 @@ def read_regions(source: str | Path | pd.DataFrame) -> list[Region]:
         - `geometry` as WKT, with its `crs`; the limits are its bounding box.
 
         All other columns are kept for templates.
+    allow_empty : bool
+        Take a table without rows, and a file that is empty, for no regions; otherwise they are an error.
 
     Raises
     ------
     RegionsError
         If the file is not such a table, with one problem, or if rows are bad, with one for each.
     """
+    if allow_empty and not isinstance(source, pd.DataFrame) and _is_blank(Path(source)):
+        return []
     table = _frame(source) if isinstance(source, pd.DataFrame) else _read_table(Path(source))
     rows = list(table.rows())
     problems: list[str] = []
@@ -61,7 +66,7 @@ def read_regions(source: str | Path | pd.DataFrame) -> list[Region]:
     problems.extend(_duplicates(rows))
     if problems:
         raise RegionsError(*problems)
-    if not regions:
+    if not regions and not allow_empty:
         raise RegionsError(f"{table.name}: no regions: the table has no rows below its header")
     return regions
 
@@ -125,14 +130,21 @@ def _read_table(path: Path) -> _Table:
     return _Table(str(path), cells, lines)
 
 
+def _is_blank(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size < _MAX_CELL and not _decode(path).strip()
+
+
 def _decode(path: Path) -> str:
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise RegionsError(f"{path}: {error.strerror or error}") from None
     encoding = _ENCODING_MARKS.get(raw[:2])
     if encoding:
         raise RegionsError(f"{path}: byte 0: the file is {encoding}; save it as UTF-8")
+    if len(raw) > _MAX_BYTES:
+        raise RegionsError(f"{path}: the file is larger than {_MAX_BYTES:,} bytes; is it a table of regions?")
     if b"\0" in raw:
         raise RegionsError(f"{path}: byte {raw.index(0)}: a NUL byte; this is not a text table in UTF-8")
     try:

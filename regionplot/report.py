@@ -70,6 +70,11 @@ class RunReport:
         return self.in_state("unchanged")
 
     @property
+    def skipped(self) -> list[Outcome[Job]]:
+        """The maps that were not to be written, for want of data."""
+        return self.in_state("skipped")
+
+    @property
     def failed(self) -> list[Outcome[Job]]:
         """The maps that are missing, be it that their turn did not come."""
         return [outcome for outcome in self.outcomes if not outcome.ok]

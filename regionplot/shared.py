@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 from regionplot import phases
 from regionplot.cache import user_cache
 from regionplot.config import Config
-from regionplot.errors import RegionError
+from regionplot.errors import RasterError, RegionError
 from regionplot.features import FeatureLayer, check_layer, load_layer
 from regionplot.grid import GridGeometry, Window
+from regionplot.intake import Fingerprint
 from regionplot.layout import Layout
 from regionplot.machine import available_memory
 from regionplot.models import PixelGrid, Region
@@ -55,6 +56,8 @@ class LoadPlan:
     """The part that is loaded."""
     windowed: bool
     """Too much to load: each map reads its own cells."""
+    fingerprint: Fingerprint | None = None
+    """Of the raster's file when the plan was made; no process draws from another one."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +113,8 @@ class SharedData:
         info = inspect_raster(config.raster)
         crs = parse_projection(config.map.projection) or info.geometry.crs
         plan = plan or plan_load(config, info, regions)
+        if info.fingerprint != plan.fingerprint:
+            raise RasterError(f"{info.path}: input changed: the file was replaced or written to since the run began")
         with ThreadPoolExecutor(1) as pool:  # it ends here: no thread is left when workers are forked
             loading = pool.submit(_load_part, config, info, plan)
             cache = user_cache() if config.run.cache else None
@@ -166,7 +171,7 @@ def plan_load(config: Config, info: RasterInfo, regions: Sequence[Region] | None
     memory = config.run.memory
     budget = min(_AUTO_BUDGET, available_memory() // 4) if memory == "auto" else memory * _MEGABYTE
     windowed = window.cells * info.dtype.itemsize > budget
-    return LoadPlan(whole if windowed else window, windowed)
+    return LoadPlan(whole if windowed else window, windowed, info.fingerprint)
 
 
 def _union(config: Config, info: RasterInfo, regions: Sequence[Region]) -> Window:
@@ -214,6 +219,11 @@ def check_inputs(config: Config, regions: Sequence[Region]) -> LoadPlan:
     for settings in config.features:
         check_layer(settings)
     return plan_load(config, info, regions)
+
+
+def input_changed(config: Config, plan: LoadPlan) -> bool:
+    """Whether the raster's file is no longer the one that the plan was made for."""
+    return Fingerprint.of(config.raster.path) != plan.fingerprint
 
 
 _slot: SharedData | None = None

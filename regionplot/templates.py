@@ -7,6 +7,7 @@ specs are checked against a short grammar (https://docs.python.org/3/library/str
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from string import Formatter
@@ -14,6 +15,10 @@ from string import Formatter
 _NAME = re.compile(r"[^\W\d]\w*( \w+)*")
 _NUMBER_SPEC = re.compile(r"[<>^=]?[+\- ]?#?0?\d{0,2},?(\.\d{1,2})?[bcdeEfFgGosxX%]?")
 _TIME_SPEC = re.compile(r"[\w %:/.,\-+]{1,60}")
+LONGEST_TEXT = 300
+"""Characters of a title or a label; more does not fit on a sheet."""
+_UNSEEN = {"Cc": " ", "Cs": " ", "Zl": " ", "Zp": " ", "Cf": ""}
+"""What stands for characters of these categories: controls and separators, and marks of direction."""
 _INTEGER_TYPES = frozenset("bcdoxX")
 _FLOAT_TYPES = frozenset("eEfFgG%,")
 
@@ -72,6 +77,27 @@ def render(template: str, fields: Mapping[str, object]) -> str:
                 raise TemplateError(f"{template!r}: there is no field {name!r}; there are: {known}")
             parts.append(_format(fields[name], name, spec))
     return "".join(parts)
+
+
+def plain_text(text: str, longest: int = LONGEST_TEXT) -> str:
+    r"""Text from a file as one line without control or direction marks, cut where it is too long.
+
+    Parameters
+    ----------
+    text : str
+        Anything.
+    longest : int
+        Characters that are kept.
+
+    Examples
+    --------
+    >>> plain_text("Snow\n\x1b[31mdepth ")
+    'Snow [31mdepth'
+    """
+    start = text[: 4 * longest]  # what a megabyte of blanks would hide is not looked for
+    kept = "".join(_UNSEEN.get(unicodedata.category(c), c) for c in start)
+    words = " ".join(kept.split())
+    return words if len(words) <= longest and len(text) <= len(start) else words[: longest - 1].rstrip() + "…"
 
 
 def _parse(template: str) -> Iterator[tuple[str, str | None, str]]:

@@ -91,7 +91,7 @@ def test_an_output_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> N
 
 def test_an_image_reads_back_pixel_by_pixel_with_its_text(tmp_path: Path) -> None:
     target = tmp_path / "folder" / "map.png"
-    size = write_png(target, PIXELS, new_run(), {"Title": "Höhe", "Software": "regionplot"})
+    size = write_png(target, PIXELS, new_run(), {"Title": "Höhe", "Software": "regionplot"}, within=tmp_path)
     assert size == target.stat().st_size
     with Image.open(target) as image:
         np.testing.assert_array_equal(np.asarray(image), PIXELS)

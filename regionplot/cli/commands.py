@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import importlib
 import logging
 import multiprocessing
 import os
@@ -105,6 +106,7 @@ def cli() -> None:
 @click.argument("regions", type=click.Path(path_type=Path))
 @click.option("-c", "--config", "config_file", metavar="FILE", type=click.Path(path_type=Path), help="Settings (TOML).")
 @click.option("--raster", metavar="PATH", help="The raster to draw; sample:relief is built in.")
+@click.option("--crs", metavar="CRS", help="CRS of a raster that names none, such as EPSG:4326.")
 @click.option("--features", metavar="PATH", multiple=True, help="A vector layer to draw over it; repeatable.")
 @click.option("-o", "--output", metavar="DIR", help="Folder for the maps.")
 @click.option("-j", "--workers", metavar="N|auto", help="Worker processes; auto is one for each usable CPU.")
@@ -115,6 +117,7 @@ def cli() -> None:
 )
 @click.option("--only", metavar="PATTERN", multiple=True, help="Only regions whose name matches the glob; repeatable.")
 @click.option("--force", is_flag=True, help="Draw maps on which nothing has changed, too.")
+@click.option("--allow-empty", is_flag=True, help="Take a table without regions for nothing to do, not for an error.")
 @click.option("--timeout", metavar="SECONDS", type=float, help="Longest time for one map.")
 @click.option(
     "--wait-for",
@@ -138,7 +141,8 @@ def render(regions: Path, config_file: Path | None, only: tuple[str, ...], **opt
     from regionplot.cli.session import Session  # noqa: PLC0415
 
     quiet, verbose, profile, log_format = (options[name] for name in ("quiet", "verbose", "profile", "log_format"))
-    _set_up_logging(verbose=verbose, log_format=log_format)
+    _set_up_logging(log_format, quiet=quiet, verbose=verbose)
+    _import_away_from_here()
     session = Session(make_display(quiet=quiet, verbose=verbose, log_format=log_format))
     with ExitStack() as until_the_end:
 
@@ -146,10 +150,12 @@ def render(regions: Path, config_file: Path | None, only: tuple[str, ...], **opt
             _open_records(session, options, until_the_end)
             with session.display, _deadline(options["deadline"]):
                 config = _read_settings(regions, config_file, options, session)
-                report = session.complete(
-                    render_regions(regions, config, only=only, force=options["force"], observer=session)
-                )
-            session.display.summarize(report, config.output.directory)
+                how = {name: options[name] for name in ("force", "allow_empty")}
+                report = session.complete(render_regions(regions, config, only=only, **how, observer=session))
+            if report.outcomes:
+                session.display.summarize(report, config.output.directory)
+            else:
+                session.display.note(f"{regions}: no regions, nothing to draw")
             if profile:
                 session.display.say(stage_table(report))
             return report
@@ -267,7 +273,7 @@ def _overrides(options: dict[str, Any]) -> dict[str, Any]:
     """Options as config sections; those that were not given are left out."""
     workers = options["workers"]
     sections: dict[str, dict[str, Any]] = {
-        "raster": {"path": options["raster"]},
+        "raster": {"path": options["raster"], "crs": options["crs"]},
         "output": {"directory": options["output"]},
         "run": {
             "workers": int(workers) if workers and workers.isdecimal() else workers,
@@ -283,10 +289,29 @@ def _overrides(options: dict[str, Any]) -> dict[str, Any]:
     return overrides
 
 
-def _set_up_logging(*, verbose: bool, log_format: str) -> None:
+def _import_away_from_here() -> None:
+    """Import what imports matplotlib from a folder without a matplotlibrc, for one in the working directory is read.
+
+    Its parameters would be reset before anything is drawn, but it may be a pipe, or no text, or a page of warnings.
+    """
+    try:
+        here = os.open(".", os.O_RDONLY)
+    except OSError:  # there is no working directory that could hold one
+        return
+    try:
+        os.chdir(_STARTER)
+        importlib.import_module("regionplot.drawing")
+    finally:
+        os.fchdir(here)
+        os.close(here)
+
+
+def _set_up_logging(log_format: str, *, quiet: bool, verbose: bool) -> None:
     from regionplot.cli.logs import log_to_stderr  # noqa: PLC0415
 
-    log_to_stderr(log_format, verbose=verbose)
+    log_to_stderr(log_format, level=logging.INFO if verbose else logging.ERROR if quiet else logging.WARNING)
+    if not verbose:  # a home that cannot be written, a lock on its fonts: matplotlib then does without
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 
 @contextmanager

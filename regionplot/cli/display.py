@@ -85,8 +85,8 @@ class PlainDisplay(Display):
         if outcome.ok:
             note = " (no data)" if outcome.value.no_data else ""
             state = outcome.value.state
-            how = f"{outcome.seconds * 1000:.0f} ms" if state == "rendered" else state
-            self.say(f"[{self.done}/{self.jobs}] {_from_here(outcome.job.target)}{note} {how}")
+            how = f"{note} {outcome.seconds * 1000:.0f} ms" if state == "rendered" else f" {state}{note}"
+            self.say(f"[{self.done}/{self.jobs}] {_from_here(outcome.job.target)}{how}")
 
     def note(self, text: str) -> None:
         """A line between those of the maps."""
@@ -160,6 +160,8 @@ class BarDisplay(Display):
             table.add_row("unchanged", str(len(report.unchanged)))
         if empty:
             table.add_row("of these without data", str(empty), style="yellow")
+        if report.skipped:
+            table.add_row("without data, skipped", str(len(report.skipped)), style="yellow")
         if report.failed:
             table.add_row("failed", str(len(report.failed)), style="red")
         rate = len(report.drawn) / report.seconds

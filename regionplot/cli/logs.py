@@ -80,15 +80,14 @@ def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     return str(getattr(record, "traceback", ""))
 
 
-def log_to_stderr(log_format: str, *, verbose: bool) -> None:
-    """Errors of this package, and with `verbose` all that it does, to stderr."""
+def log_to_stderr(log_format: str, *, level: int) -> None:
+    """What this package has to say from a level up, to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     as_json = log_format == "json"
     handler.setFormatter(JsonFormatter() if as_json else logging.Formatter("%(levelname)s: %(message)s"))
-    lowest = logging.INFO if verbose else logging.ERROR
-    handler.addFilter(lambda record: record.name != RUN or (as_json and record.levelno >= lowest))
+    handler.addFilter(lambda record: record.name != RUN or (as_json and record.levelno >= level))
     logging.basicConfig(handlers=[handler])
-    logging.getLogger("regionplot").setLevel(lowest)
+    logging.getLogger("regionplot").setLevel(level)
     logging.getLogger(RUN).setLevel(logging.INFO)  # the package's level, which workers take over, is stderr's affair
 
 

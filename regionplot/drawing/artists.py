@@ -60,6 +60,7 @@ def add_colorbar(figure: Figure, layout: Layout, scale: ColorScale, label: str) 
     axes.tick_params(labelsize=layout.label_points, width=0.6, length=3, pad=2, colors=INK, which="major")
     axes.tick_params(width=0.4, length=1.5, which="minor")
     bar.set_label(label, fontsize=layout.label_points, color=INK, labelpad=2, parse_math=False)
+    _fit(axes.xaxis.label, layout)
     if scale.levels is not None:
         axes.minorticks_off()
         axes.set_xticklabels([f"{level:g}" for level in scale.levels], parse_math=False)
@@ -211,11 +212,16 @@ def title_text(text: str, layout: Layout, figure: Figure) -> Text:
         transform=IdentityTransform(),
     )
     title.set_figure(figure)
+    _fit(title, layout)
+    return title
+
+
+def _fit(title: Text, layout: Layout) -> None:
+    """Make a text smaller, or cut it, so that it fits between the sheet's margins."""
     available = layout.size[0] - 2 * layout.panel.left
     if not _surely_fits(title.get_text(), available, layout) and (width := _width(title)) > available:
-        title.set_fontsize(layout.title_points * max(_SMALLEST_TITLE, available / width * 0.99))
+        title.set_fontsize(float(title.get_fontsize()) * max(_SMALLEST_TITLE, available / width * 0.99))
         _shorten(title, available)
-    return title
 
 
 def _surely_fits(text: str, available: float, layout: Layout) -> bool:

@@ -78,7 +78,7 @@ class Style:
         """The colour bar's."""
         given = self.shared.config.colors.label
         if given is not None:
-            return given
+            return templates.plain_text(given)
         return artists.colorbar_label(str(self.description["long_name"]), str(self.description["units"]))
 
 
@@ -167,7 +167,8 @@ def title_of(region: Region, shared: SharedData) -> str:
         If the region's row lacks a field of it.
     """
     try:
-        return templates.render(shared.config.map.title, title_fields(region, shared.description))
+        fields = title_fields(region, shared.description)
+        return templates.plain_text(templates.render(shared.config.map.title, fields))
     except templates.TemplateError as error:
         raise RegionError(f"[map] title: {error}") from None
 

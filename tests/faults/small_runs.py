@@ -1,0 +1,48 @@
+"""Run the real command on small maps, and look at what it leaves."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+CONFIG = '[raster]\npath = "sample:relief"\n[map]\nsize = [300, 200]\n[run]\nworkers = 2\n'
+HEADER = "name,west,east,south,north\n"
+TABLE = f"{HEADER}east,-84.5,-75.3,33.8,36.7\nwest,-124,-114,33,42\n"
+
+
+def run(folder: Path, *arguments: object, table: str | bytes = TABLE, config: str = CONFIG, **options: Any) -> Any:
+    """The command in a folder, on a table and settings that are written there first."""
+    (folder / "regions.csv").write_bytes(table if isinstance(table, bytes) else table.encode())
+    (folder / "regionplot.toml").write_text(config, encoding="utf-8")
+    command = [sys.executable, "-m", "regionplot", "regions.csv", *map(str, arguments)]
+    options = {"cwd": folder, "capture_output": True, "text": True, "encoding": "utf-8", "timeout": 100, **options}
+    result = subprocess.run(command, **options)
+    assert "Traceback" not in result.stderr, result.stderr
+    assert not leftovers(folder)
+    return result
+
+
+def with_raster(path: Path, more: str = "", section: str = "") -> str:
+    """Settings for another raster, with more keys in its section, and other sections."""
+    return CONFIG.replace('"sample:relief"', f'"{path}"\n{more}') + section
+
+
+def images(folder: Path) -> list[str]:
+    """The names of the maps in the output folder."""
+    return sorted(path.stem for path in (folder / "output").rglob("*.png") if not path.name.startswith("."))
+
+
+def pixels(path: Path) -> bytes:
+    """What an image shows, whatever else its file tells."""
+    with Image.open(path) as image:
+        return image.convert("RGB").tobytes()
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Temporary files."""
+    return [Path(where) / name for where, _, names in os.walk(folder) for name in names if name.endswith(".tmp")]

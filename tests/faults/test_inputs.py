@@ -1,0 +1,481 @@
+"""Inputs that are damaged, missing, strange or changed while in use, and places that cannot be written to."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pyproj
+import pytest
+import rasterio
+import shapely
+from affine import Affine
+from PIL import Image
+from small_runs import CONFIG, HEADER, TABLE, images, leftovers, pixels, run, with_raster
+
+from regionplot import FeaturesError, RegionsError, read_regions, render_regions
+from regionplot.config import FeatureSettings
+from regionplot.features import load_layer
+from regionplot.models import Job, Outcome
+from regionplot.report import NoObserver, RunReport
+
+LONLAT = {"crs": "EPSG:4326", "affine": Affine(0.05, 0, -125, 0, -0.05, 50)}
+NOISE = np.random.default_rng(0).integers(0, 1000, (600, 1200)).astype(np.int16)
+LEVELS = "[colors]\nlevels = [0, 250, 500, 750, 1000]\n"
+
+
+def cut(part: float) -> Callable[[Path], None]:
+    return lambda path: os.truncate(path, int(path.stat().st_size * part))
+
+
+def spoil(row: int) -> Callable[[Path], None]:
+    """Overwrite the head of the compressed strip that a row of a block stands in, which is always found out."""
+
+    def overwrite(path: Path) -> None:
+        with rasterio.open(path) as file:
+            block = row // file.block_shapes[0][0]
+            offset = int(file.get_tag_item(f"BLOCK_OFFSET_0_{block}", "TIFF", bidx=1))
+        with path.open("r+b") as raw:
+            raw.seek(offset)
+            raw.write(b"\xff" * 8)
+
+    return overwrite
+
+
+DAMAGES = {"empty": (cut(0), "fork"), "half": (cut(0.5), "fork"), "block": (spoil(240), "spawn")}
+"""Other cuts are tested with `load_raster`."""
+
+
+@pytest.mark.parametrize(("harm", "method"), DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_raster_ends_the_run_with_3_and_its_name(harm, method, write_raster, tmp_path: Path) -> None:
+    path = write_raster(NOISE, LONLAT["affine"], compress="deflate")
+    harm(path)
+    result = run(tmp_path, "--start-method", method, config=with_raster(path))
+    assert (result.returncode, result.stdout) == (3, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith(f"regionplot: {path}: ")
+    assert not images(tmp_path)
+
+
+def test_a_damaged_block_costs_the_maps_that_show_it(write_raster, tmp_path: Path) -> None:
+    """Where each map reads its own cells."""
+    values = np.random.default_rng(0).integers(0, 1000, (1200, 1200)).astype(np.int16)
+    path = write_raster(values, Affine(0.05, 0, -125, 0, -0.05, 70), compress="deflate", blockysize=1)
+    spoil(900)(path)  # every second row is in the preview; this one is not
+    table = f"{HEADER}north,-124,-115,53.8,56.7\nsouth,-75,-66,23.8,26.7\n"
+    result = run(tmp_path, config=with_raster(path, section="memory = 1\n" + LEVELS), table=table)
+    assert result.returncode == 1
+    assert re.search(rf"csv:3: south: {re.escape(str(path))}: cannot be read as a raster", result.stderr)
+    assert images(tmp_path) == ["north"]
+
+
+@pytest.mark.parametrize("empty", ["note", "skip"])
+def test_a_region_without_data_gets_a_note_or_no_map(empty: str, write_raster, tmp_path: Path) -> None:
+    values = NOISE.copy()
+    values[:, :600] = -1
+    path = write_raster(values, LONLAT["affine"], nodata=-1)
+    (tmp_path / "output").mkdir()
+    (tmp_path / "output" / "west.png").write_text("older")
+    config = with_raster(path).replace("[map]\n", f'[map]\nempty = "{empty}"\n')
+    result = run(tmp_path, config=config, table=f"{HEADER}east,-84.5,-75.3,33.8,36.7\nwest,-124,-114,33,42\n")
+    assert (result.returncode, result.stderr) == (0, "")
+    kept = (tmp_path / "output" / "west.png").read_bytes() == b"older"
+    assert kept == (empty == "skip")
+    told = "output/west.png skipped (no data)" if kept else "output/west.png (no data)"
+    assert told in result.stdout
+    told = "1 map drawn, 1 skipped" if kept else "2 maps drawn, 1 without data"
+    assert told in result.stdout
+
+
+def test_a_region_outside_the_raster_is_told_with_both_extents(tmp_path: Path) -> None:
+    result = run(tmp_path, table=f"{TABLE}far,100,110,-30,-20\n")
+    assert result.returncode == 1
+    assert re.search(
+        r"csv:4: far: the region \(x 100 to 110, y -30 to -20\) does not overlap the raster \(x -1\d\d", result.stderr
+    )
+    assert images(tmp_path) == ["east", "west"]
+
+
+TABLES: dict[str, tuple[str | bytes, str]] = {
+    "15 nan": (f"{HEADER}a,nan,1,0,1\n", r"csv:2: column 'west': 'nan' is not a finite number"),
+    "15 inf": (f"{HEADER}a,0,1,0,inf\n", r"csv:2: column 'north': 'inf'"),
+    "15 1e400": (f"{HEADER}a,0,1e400,0,1\n", r"csv:2: column 'east': '1e400'"),
+    "15 underscore": (f"{HEADER}a,0,1_0,0,1\n", r"csv:2: column 'east': '1_0'"),
+    "15 digits": (f"{HEADER}a,0,\uff11,0,1\n", r"csv:2: column 'east': "),
+    "16 south > north": (f"{HEADER}a,0,1,5,4\n", r"csv:2: column 'south': south 5 is greater than north 4"),
+    "16 xmin > xmax": ("name,xmin,xmax,ymin,ymax\na,1,0,4,5\n", r"csv:2: column 'xmin': xmin 1 is greater than xmax 0"),
+    "18 latitude": (f"{HEADER}a,0,1,5,91\n", r"csv:2: column 'north': 91 is not a latitude"),
+    "18 area": (f"{HEADER}a,0,0,5,6\n", r"csv:2: column 'west': west 0 equals east 0"),
+    "18 width": (f"{HEADER}a,-360,360,5,6\n", r"csv:2: column 'east': the region spans 720 degrees"),
+    "19 names": (f"{HEADER}a,0,1,0,1\na,0,1,0,1\n", r"csv:3: the name 'a' is taken by 'a' on line 2"),
+    "19 case": (f"{HEADER}\u00c5,0,1,0,1\na\u030a,0,1,0,1\n", r"csv:3: the name '.*' is taken by '\u00c5' on line 2"),
+    "22 UTF-16": (TABLE.encode("utf-16"), r"csv: byte 0: the file is UTF-16; save it as UTF-8"),
+    "22 Latin-1": (f"{HEADER}\u00e9,0,1,0,1\n".encode("latin-1"), r"csv: byte 27 is not UTF-8 \(a Latin-1"),
+    "22 NUL": (f"{HEADER}a\0,0,1,0,1\n", r"csv: byte 28: a NUL byte"),
+    "23 quote": (f'{HEADER}a,0,1,0,1\n"b,0,1,0,1\nc,0,1,0,1\n', r"csv:3: .*a quote left open"),
+    "23 row": (f"{HEADER}a,0,1,0\n", r"csv:2: 4 fields, but the header has 5"),
+    "23 header": (f"{TABLE}{HEADER}", r"csv:4: the header line stands here again"),
+    "23 field": (f"{HEADER}{'a' * 101_000},0,1,0,1\n", r"csv:2: a field has more than 100,000 characters"),
+}
+
+
+@pytest.mark.parametrize(("table", "message"), TABLES.values(), ids=TABLES)
+def test_a_bad_table_is_refused_with_its_place(table: str | bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "regions.csv"
+    path.write_bytes(table if isinstance(table, bytes) else table.encode())
+    with pytest.raises(RegionsError, match=message):
+        read_regions(path)
+
+
+@pytest.mark.parametrize("name", ["16 south > north", "19 names", "22 Latin-1"])
+def test_a_bad_table_ends_the_command_with_2_before_the_raster_is_looked_at(name: str, tmp_path: Path) -> None:
+    table, message = TABLES[name]
+    result = run(tmp_path, table=table, config=CONFIG.replace("sample:relief", "regions.csv"))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert re.search(message, result.stderr)
+
+
+@pytest.mark.parametrize("table", ["", "\n", HEADER], ids=["empty", "blank", "header"])
+def test_an_empty_table_is_an_error_unless_allowed(table: str, tmp_path: Path) -> None:
+    (tmp_path / "regions.csv").write_text(table)
+    with pytest.raises(RegionsError, match=r"regions.csv: no regions"):
+        read_regions(tmp_path / "regions.csv")
+    assert read_regions(tmp_path / "regions.csv", allow_empty=True) == []
+
+
+def test_the_command_takes_an_empty_table_if_told_to(tmp_path: Path) -> None:
+    assert run(tmp_path, table=HEADER).returncode == 2
+    result = run(tmp_path, "--allow-empty", table=HEADER)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "regions.csv: no regions, nothing to draw\n"
+    assert run(tmp_path, "--allow-empty", "--only", "nowhere").returncode == 2, "the table is not empty"
+
+
+def test_another_dialect_of_a_table_draws_the_same_maps(tmp_path: Path) -> None:
+    maps = []
+    for name, table in (("plain", TABLE.encode()), ("other", _foreign(TABLE))):
+        (tmp_path / name).mkdir()
+        assert run(tmp_path / name, table=table).returncode == 0
+        maps.append([(tmp_path / name / "output" / f"{image}.png").read_bytes() for image in ("east", "west")])
+    assert maps[0] == maps[1]
+
+
+def _foreign(table: str) -> bytes:
+    """With a mark of byte order, semicolons and the line ends of Windows."""
+    return b"\xef\xbb\xbf" + table.replace(",", ";").replace("\n", "\r\n").encode()
+
+
+def test_both_sides_of_the_antimeridian_are_drawn_without_a_seam(write_raster, tmp_path: Path) -> None:
+    """West of it is one class, east of it another; they meet in one column."""
+    values = np.repeat(np.where(np.arange(360) < 180, 1.0, 3.0)[None], 180, axis=0).astype(np.float32)
+    path = write_raster(values, Affine(1, 0, -180, 0, -1, 90))
+    section = '[colors]\nlevels = [0, 2, 4]\ncolormap = "gray"\n'
+    config = with_raster(path, section=section).replace("[map]\n", '[map]\ntitle = ""\n')
+    result = run(tmp_path, config=config, table=f"{HEADER}folded,170,-170,-10,10\nunfolded,170,190,-10,10\n")
+    assert (result.returncode, result.stderr) == (0, "")
+    folded, unfolded = (tmp_path / "output" / f"{name}.png" for name in ("folded", "unfolded"))
+    assert folded.read_bytes() == unfolded.read_bytes()
+    with Image.open(folded) as image:
+        row = np.asarray(image.convert("L"))[100, 20:280]
+    assert row[0] != row[-1]
+    assert np.count_nonzero(np.diff(row.astype(int))) == 1
+    assert abs(np.flatnonzero(np.diff(row.astype(int)))[0] - 130) <= 1
+
+
+def test_a_table_of_100_000_rows_is_begun_in_little_memory_and_ended_at_once(tmp_path: Path) -> None:
+    few, _ = _interrupted_at_first_map(tmp_path / "few", 100)
+    many, seconds = _interrupted_at_first_map(tmp_path / "many", 100_000)
+    assert many - few < 100 * 2**20
+    assert seconds < 2
+    assert not leftovers(tmp_path)
+
+
+def _interrupted_at_first_map(folder: Path, rows: int) -> tuple[int, float]:
+    """The command on so many rows: its memory at its first map, and the seconds that it takes Ctrl-C to end it."""
+    folder.mkdir()
+    (folder / "regionplot.toml").write_text(CONFIG.replace("[300, 200]", "[1400, 900]"))
+    lines = (f"r{i},{-120 + i % 40},{-110 + i % 40},30,40\n" for i in range(rows))
+    (folder / "regions.csv").write_text(HEADER + "".join(lines))
+    command = subprocess.Popen(
+        [sys.executable, "-m", "regionplot", "-q", "regions.csv"], cwd=folder, stderr=subprocess.DEVNULL
+    )
+    try:
+        while not images(folder):
+            assert command.poll() is None
+            time.sleep(0.01)
+        used = psutil.Process(command.pid).memory_full_info().uss
+        command.send_signal(signal.SIGINT)
+        told = time.monotonic()
+        assert command.wait(20) == 130
+        return used, time.monotonic() - told
+    finally:
+        command.kill()
+        command.wait()
+
+
+SHAPEFILES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "25 empty": (cut(0), "layer.shp: the file is empty"),
+    "25 cut": (cut(0.7), "layer.shp: the file is cut"),
+    "25 garbage": (lambda path: path.write_bytes(b"garbage" * 50), "layer.shp: cannot be read as vector data"),
+    "26 shx": (lambda path: path.with_suffix(".shx").unlink(), "its .shx part is missing"),
+    "26 dbf": (lambda path: path.with_suffix(".dbf").unlink(), "its .dbf part is missing"),
+    "26 prj": (lambda path: path.with_suffix(".prj").unlink(), "layer.shp: the file names no CRS; give it as crs"),
+}
+
+
+@pytest.mark.parametrize(("harm", "message"), SHAPEFILES.values(), ids=SHAPEFILES)
+def test_a_damaged_shapefile_is_refused_with_its_name(harm, message, write_vector) -> None:
+    path = write_vector([shapely.box(-90, 30, -80, 40), shapely.box(-80, 30, -70, 40)])
+    harm(path)
+    with pytest.raises(FeaturesError, match=message):
+        load_layer(FeatureSettings(path=path), pyproj.CRS.from_epsg(4326))
+
+
+@pytest.mark.parametrize("name", ["25 cut", "26 shx"])
+def test_a_damaged_shapefile_ends_the_run_with_3(name: str, write_vector, tmp_path: Path) -> None:
+    path = write_vector([shapely.box(-90, 30, -80, 40), shapely.box(-80, 30, -70, 40)])
+    harm, message = SHAPEFILES[name]
+    harm(path)
+    result = run(tmp_path, "--features", path)
+    assert (result.returncode, result.stdout) == (3, "")
+    assert message in result.stderr
+    assert not images(tmp_path)
+
+
+def test_bad_geometries_are_mended_or_skipped_and_counted(write_vector, tmp_path: Path) -> None:
+    bow_tie = shapely.Polygon([(-90, 30), (-80, 40), (-80, 30), (-90, 40), (-90, 30)])
+    path = write_vector([bow_tie, None, shapely.box(-80, 30, -70, 40)])
+    config = CONFIG + f'[[features]]\npath = "{path}"\nfacecolor = "red"\n'
+    result = run(tmp_path, "-v", "--no-cache", config=config)
+    assert result.returncode == 0
+    assert f"{path}: 1 features without a geometry skipped" in result.stderr
+
+
+def test_vectors_in_another_crs_lie_where_they_did(write_vector, tmp_path: Path) -> None:
+    box = shapely.segmentize(shapely.box(-82, 34, -78, 36), 0.01)
+    project = pyproj.Transformer.from_crs("EPSG:4326", "EPSG:3857", always_xy=True).transform
+    for name, crs, shape in (("a", "EPSG:4326", box), ("b", "EPSG:3857", shapely.transform(box, _of(project)))):
+        path = write_vector([shape], crs=crs, name=f"{name}.shp")
+        assert run(tmp_path, "--only", "east", "--features", path, "-o", f"output/{name}").returncode == 0
+    first, second = (np.asarray(Image.open(tmp_path / "output" / n / "east.png").convert("L"), int) for n in "ab")
+    assert (abs(first - second) > 60).mean() < 0.001
+
+
+def _of(project: Any) -> Callable[[Any], Any]:
+    return lambda points: np.column_stack(project(*points.T))
+
+
+def test_a_raster_without_a_crs_needs_one(write_raster, tmp_path: Path) -> None:
+    path = write_raster(NOISE, LONLAT["affine"], crs=None)
+    result = run(tmp_path, config=with_raster(path))
+    assert result.returncode == 3
+    assert f"{path}: the raster names no CRS; give it as crs" in result.stderr
+    assert run(tmp_path, "--crs", "EPSG:4326", config=with_raster(path)).returncode == 0
+    assert images(tmp_path) == ["east", "west"]
+
+
+def test_a_raster_with_south_up_gives_the_maps_of_its_flip(write_raster, tmp_path: Path) -> None:
+    affine = Affine(0.0625, 0, -128, 0, -0.0625, 50)  # exact in binary
+    table = f"{HEADER}east,-84.513,-75.327,33.819,36.731\nwest,-124.07,-114.03,33.11,42.05\n"  # on no edge of a cell
+    up = affine @ Affine.translation(0, 600) @ Affine.scale(1, -1)
+    for name, values, placed in (("down", NOISE, affine), ("up", NOISE[::-1].copy(), up)):
+        path = write_raster(values, placed, name=f"{name}.tif")
+        config = with_raster(path, section='[colors]\nlabel = "a"\n')
+        assert run(tmp_path, "-o", f"output/{name}", config=config, table=table).returncode == 0
+    for name in ("east.png", "west.png"):
+        down, up_image = (tmp_path / "output" / folder / name for folder in ("down", "up"))
+        assert pixels(down) == pixels(up_image)
+
+
+def test_a_rotated_raster_is_drawn_right(write_raster, tmp_path: Path) -> None:
+    """Two halves of a grid turned by 90 degrees: the western half becomes the southern one."""
+    values = np.repeat(np.where(np.arange(40) < 20, 1.0, 3.0)[None], 40, axis=0).astype(np.float32)
+    path = write_raster(values, Affine.translation(-100, 20) @ Affine.rotation(90) @ Affine.scale(1, -1))
+    section = '[colors]\nlevels = [0, 2, 4]\ncolormap = "gray"\n'
+    table = f"{HEADER}a,-98,-82,22,58\n"
+    result = run(tmp_path, config=with_raster(path, section=section), table=table)
+    assert (result.returncode, result.stderr) == (0, "")
+    with Image.open(tmp_path / "output" / "a.png") as image:
+        column = np.asarray(image.convert("L"))[:, 150]
+    assert (column[45], column[110]) == (255, 0), "3 is white, and lies in the north"
+
+
+FULL = "".join(f"r{number},{-124 + 5 * number},{-110 + 5 * number},22,48\n" for number in range(8))
+ONE_WORKER = CONFIG.replace("workers = 2", "workers = 1")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, of 1 MB."""
+    (tmp_path / "disk").mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path / "disk")]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("file systems cannot be mounted here; the test with a limit of file sizes runs everywhere")
+    yield tmp_path / "disk"
+    subprocess.run(["umount", str(tmp_path / "disk")], check=True)
+
+
+def assert_ended_for_want_of_space(result: Any, errno: str) -> None:
+    assert result.returncode == 1
+    lines = result.stderr.splitlines()
+    failed = [line for line in lines if re.search(rf"csv:\d: r\d: .*r\d.png: cannot be written: .*\({errno}\)", line)]
+    assert len(failed) == 3
+    others = [line for line in lines if line not in failed]
+    assert re.search("the disk is full: 5 regions not run$", others[0])
+    assert all(re.search(r"manifest.json: cannot be written", line) for line in others[1:])
+    assert "0 maps drawn, 3 failed, 5 not run" in result.stdout
+
+
+def _fill(ballast: Path) -> None:
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    assert not shutil.disk_usage(ballast.parent).free
+
+
+def test_a_full_disk_ends_the_run_and_spares_the_old_maps(small_disk: Path) -> None:
+    assert run(small_disk, config=ONE_WORKER, table=HEADER + FULL).returncode == 0
+    old = {path: path.read_bytes() for path in (small_disk / "output").glob("*.png")}
+    _fill(small_disk / "ballast")
+    result = subprocess.run(
+        [sys.executable, "-m", "regionplot", "regions.csv", "--force"],
+        cwd=small_disk,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert_ended_for_want_of_space(result, "ENOSPC")
+    assert {path: path.read_bytes() for path in (small_disk / "output").glob("*.png")} == old
+
+
+def test_maps_that_grow_too_large_end_the_run_and_spare_the_old_ones(tmp_path: Path) -> None:
+    assert run(tmp_path, config=ONE_WORKER, table=HEADER + FULL).returncode == 0
+    old = {path: path.read_bytes() for path in (tmp_path / "output").glob("*.png")}
+    limit = 2048
+    assert min(map(len, old.values())) > limit
+    result = run(
+        tmp_path,
+        "--force",
+        config=ONE_WORKER,
+        table=HEADER + FULL,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert_ended_for_want_of_space(result, "EFBIG")
+    assert {path: path.read_bytes() for path in (tmp_path / "output").glob("*.png")} == old
+
+
+@pytest.mark.parametrize("place", ["/proc/maps", "loop/maps"])
+def test_an_output_folder_that_cannot_be_written_is_told_before_anything_is_loaded(place: str, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    result = run(tmp_path, "-o", place, config=CONFIG.replace("sample:relief", "regions.csv"))
+    assert (result.returncode, result.stdout) == (2, ""), "not 3: the raster, which is none, was not looked at"
+    assert f"{place}: maps cannot be written there: " in result.stderr
+
+
+class After(NoObserver):
+    """Does something once, when the first map is there."""
+
+    def __init__(self, do: Callable[[], object]) -> None:
+        self._do: Callable[[], object] | None = do
+
+    def finished(self, _: Outcome[Job]) -> None:  # type: ignore[override]
+        if self._do is not None:
+            self._do()
+            self._do = None
+
+
+@pytest.fixture
+def render(make_config, tmp_path: Path) -> Callable[..., RunReport]:
+    """Draw maps of the noise in this process's children, and do something after the first."""
+
+    def draw(path: Path, do: Callable[[], object], method: str = "fork", **sections: Any) -> RunReport:
+        (tmp_path / "regions.csv").write_text(HEADER + FULL)
+        run = {"workers": 1, "start_method": method, "maps_per_worker": 3, **sections.pop("run", {})}
+        colors = {"levels": [0, 250, 500, 750, 1000], "label": "a"}
+        sections = {"raster": {"path": path}, "map": {"size": (300, 200)}, "colors": colors, "run": run, **sections}
+        return render_regions(tmp_path / "regions.csv", make_config(**sections), force=True, observer=After(do))
+
+    return draw
+
+
+@pytest.mark.timeout(method="signal")
+@pytest.mark.parametrize("method", ["fork", "serial"])
+def test_an_output_folder_taken_away_is_not_made_again(method, render, write_raster, tmp_path: Path) -> None:
+    path = write_raster(NOISE, LONLAT["affine"])
+    output = {"directory": tmp_path / "maps", "filename": "{name}/map.png"}
+    report = render(path, lambda: shutil.rmtree(tmp_path / "maps", ignore_errors=True), method, output=output)
+    assert report.exit_code == 1
+    assert len(report.outcomes) == 8
+    assert len(report.failed) >= 6, "one map may be under way"
+    assert all("No such file or directory" in outcome.failure.message for outcome in report.failed)
+    assert not (tmp_path / "maps" / "r7").exists()
+
+
+@pytest.mark.timeout(method="signal")
+def test_a_raster_replaced_after_it_was_loaded_is_drawn_as_it_was(
+    render, write_raster, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_raster(NOISE, LONLAT["affine"])
+    other = write_raster(NOISE[::-1].copy(), LONLAT["affine"], name="other.tif")
+    assert render(path, lambda: None).exit_code == 0
+    before = {image: image.read_bytes() for image in (tmp_path / "maps").glob("*.png")}
+    assert "input changed" not in caplog.text
+    with caplog.at_level(logging.WARNING, "regionplot"):
+        assert render(path, lambda: other.replace(path)).exit_code == 0
+    assert {image: image.read_bytes() for image in before} == before
+    assert f"{path}: input changed while running" in caplog.text
+
+
+@pytest.mark.timeout(method="signal")
+@pytest.mark.parametrize("change", ["replaced", "cut"])
+def test_a_raster_changed_while_maps_read_their_own_cells_costs_those_maps(change: str, render, write_raster) -> None:
+    path = write_raster(NOISE, LONLAT["affine"])
+    other = write_raster(NOISE[::-1].copy(), LONLAT["affine"], name="other.tif")
+    harm = {"replaced": lambda: other.replace(path), "cut": lambda: os.truncate(path, 20_000)}[change]
+    report = render(path, harm, run={"memory": 1})
+    messages = [outcome.failure.message for outcome in report.failed]
+    assert len(messages) >= 6, "one map may be under way"
+    pattern = "input changed" if change == "replaced" else "input changed|cannot be read as a raster"
+    assert all(re.search(f"{re.escape(str(path))}: .*({pattern})|{pattern}", message) for message in messages)
+
+
+HOMES: dict[str, dict[str, str | None]] = {
+    "none": {"HOME": None},
+    "read-only": {"HOME": "/proc", "XDG_CACHE_HOME": None, "XDG_CONFIG_HOME": None, "MPLCONFIGDIR": "/proc/nowhere"},
+}
+
+
+@pytest.mark.parametrize("changes", HOMES.values(), ids=HOMES)
+def test_a_home_that_cannot_be_written_costs_one_warning_at_most(changes, tmp_path: Path) -> None:
+    environment = {**os.environ, **{name: value for name, value in changes.items() if value is not None}}
+    for name in [name for name, value in changes.items() if value is None]:
+        environment.pop(name, None)
+    result = run(tmp_path, "--features", "sample:states", env=environment)
+    assert result.returncode == 0
+    assert len(result.stderr.splitlines()) <= 1
+    assert images(tmp_path) == ["east", "west"]
+
+
+def test_a_stale_lock_on_the_fonts_costs_one_warning_at_most(tmp_path: Path) -> None:
+    import matplotlib.font_manager
+
+    version = matplotlib.font_manager.FontManager.__version__
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / f"fontlist-v{version}.json.matplotlib-lock").touch()
+    result = run(tmp_path, env={**os.environ, "MPLCONFIGDIR": str(tmp_path / "config")})
+    assert result.returncode == 0
+    assert len(result.stderr.splitlines()) <= 1
+    assert images(tmp_path) == ["east", "west"]

@@ -1,0 +1,59 @@
+"""The kind of a file is found by its content, and a change of it is noticed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from regionplot import RasterError
+from regionplot.intake import Fingerprint, raster_driver
+
+
+@pytest.mark.parametrize(
+    ("start", "driver"),
+    [
+        (b"II*\0", "GTiff"),
+        (b"MM\0+", "GTiff"),
+        (b"CDF\x02", "netCDF"),
+        (b"\x89HDF\r\n\x1a\n", "netCDF"),
+        (b"GRIB", "GRIB"),
+        (b"TTAA00 KWBC 010000\r\r\nGRIB", "GRIB"),
+        (b"NCOLS 4\n", "AAIGrid"),
+    ],
+)
+def test_the_driver_of_a_raster_is_found_whatever_its_name(start: bytes, driver: str, tmp_path: Path) -> None:
+    path = tmp_path / "grid.txt"
+    path.write_bytes(start + bytes(100))
+    assert raster_driver(path) == driver
+
+
+@pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n" + bytes(20), b'{"zarr_format": 2}', b"ZARR", b"%PDF-1.7"])
+def test_other_kinds_of_rasters_are_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "grid.tif").write_bytes(content)
+    with pytest.raises(RasterError, match="it is none of GeoTIFF, NetCDF, GRIB"):
+        raster_driver(tmp_path / "grid.tif")
+
+
+def replace(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_bytes(path.read_bytes())
+    stat = path.stat()
+    os.utime(other, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    other.replace(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [replace, lambda path: os.truncate(path, 2), lambda path: os.utime(path, ns=(1, 1)), Path.unlink],
+    ids=["replaced", "cut", "touched", "removed"],
+)
+def test_a_changed_file_has_another_fingerprint(change: Callable[[Path], None], tmp_path: Path) -> None:
+    path = tmp_path / "grid.tif"
+    path.write_bytes(b"content")
+    before = Fingerprint.of(path)
+    assert before == Fingerprint.of(path)
+    change(path)
+    assert before != Fingerprint.of(path)
