@@ -35,6 +35,7 @@ from regionplot.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from regionplot.drawing import MapDigests, MapRenderer
+    from regionplot.features import FeatureLayer
 
 
 logger = logging.getLogger(__name__)
@@ -127,6 +128,7 @@ def render_regions(
     only: Sequence[str] = (),
     force: bool = False,
     allow_empty: bool = False,
+    layers: Sequence[FeatureLayer] = (),
     observer: Observer | None = None,
 ) -> RunReport:
     """Draw the map of every region into the output folder of a config.
@@ -149,6 +151,8 @@ def render_regions(
         Draw maps on which nothing has changed, too.
     allow_empty : bool
         No regions at all are nothing to do, and not an error.
+    layers : sequence of FeatureLayer
+        Vector layers loaded before, which are used again if their files are the same.
     observer : Observer, optional
         Is told of each outcome as it comes.
 
@@ -178,16 +182,22 @@ def render_regions(
     output.prepare_directory(config.output.directory)
     with locked(config.output.directory):
         with RunRecord(config, chosen, watch, method, force=force) as record:
-            _draw_all(record, data, chosen, observer or NoObserver())
+            _draw_all(record, data, layers, chosen, observer or NoObserver())
         return record.report
 
 
-def _draw_all(record: RunRecord, data: Config | SharedData, regions: Sequence[Region], observer: Observer) -> None:
+def _draw_all(
+    record: RunRecord,
+    data: Config | SharedData,
+    layers: Sequence[FeatureLayer],
+    regions: Sequence[Region],
+    observer: Observer,
+) -> None:
     """Load what all share, settle what is unchanged, and have the rest drawn."""
     config, watch = record.config, record.watch
     with ExitStack() as stack:
         if record.start_method in ("fork", "serial"):
-            shared = data if isinstance(data, SharedData) else SharedData.load(data, regions)
+            shared = data if isinstance(data, SharedData) else SharedData.load(data, regions, layers=layers)
             plan = stack.enter_context(shared_by_children(shared)).plan
         else:
             plan = check_inputs(config, regions)

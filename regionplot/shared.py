@@ -148,6 +148,19 @@ class SharedData:
         return read_window(self.info, window, step, method)
 
 
+def load_layers(config: Config) -> tuple[FeatureLayer, ...]:
+    """The vector layers alone, for the CRS that the maps will have.
+
+    Raises
+    ------
+    InputError
+        If a vector file, or the raster's description, cannot be read.
+    """
+    crs = parse_projection(config.map.projection) or inspect_raster(config.raster).geometry.crs
+    cache = user_cache() if config.run.cache else None
+    return tuple(load_layer(settings, crs, cache) for settings in config.features)
+
+
 def _load_part(config: Config, info: RasterInfo, plan: LoadPlan) -> tuple[xr.DataArray, GridGeometry]:
     step = max(1, int(np.ceil(np.sqrt(plan.window.cells / _PREVIEW_CELLS)))) if plan.windowed else 1
     raster = load_raster(config.raster, plan.window, step)

@@ -95,7 +95,7 @@ def _settle(inherited: list[Connection], terms: Terms) -> None:
     _give_memory_back()
     if hasattr(os, "nice"):
         os.nice(terms.settings.nice)
-    _die_with(terms.parent, forked=bool(inherited))
+    die_with(terms.parent, forked=bool(inherited))
 
 
 def _tell_where_it_stands() -> None:
@@ -145,7 +145,7 @@ def _give_memory_back() -> None:
             libc.mallopt(parameter, _LARGE)
 
 
-def _die_with(parent: int, *, forked: bool) -> None:
+def die_with(parent: int, *, forked: bool) -> None:
     """Have this process end when its parent dies, however it dies.
 
     On Linux the kernel does that (prctl(2)), but it minds the process that forked this one. Under forkserver that is

@@ -19,7 +19,7 @@ import pytest
 
 import regionplot
 from regionplot import lock
-from regionplot.cli import commands
+from regionplot.cli import commands, rendering
 from regionplot.config import Config, FeatureSettings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals of POSIX")
@@ -261,7 +261,7 @@ def test_nohup_is_respected(start, long_run):
 
 
 def test_signal_before_the_run_has_its_exit_code_too(monkeypatch, capsys):
-    monkeypatch.setattr(commands, "_set_up_logging", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(rendering, "set_up", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
     monkeypatch.setattr(sys, "argv", ["regionplot", "regions.csv"])
     before = signal.getsignal(signal.SIGTERM)
     assert commands.run() == 143

@@ -1,0 +1,103 @@
+"""How a run comes to an end before it is done: by a signal or a deadline, always in order.
+
+The first signal ends the run through an exception, so that everything is tidied on the way out; more of them hasten
+that.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
+_TIDYING = 3.0
+"""Seconds that the end of a run may take; the supervisor gives workers two."""
+_AGAIN = 5.0
+"""Seconds after which a deadline strikes again: an exception raised inside a destructor is lost."""
+
+
+class EndedBySignal(KeyboardInterrupt):
+    """SIGINT, SIGTERM or SIGHUP, ending a run in order."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+        self.exit_code = 128 + int(number)
+
+
+class DeadlinePassed(KeyboardInterrupt):
+    """The time for the whole run is over; it ends in the same order as by Ctrl-C."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+        self.exit_code = 1
+
+
+def explain(interrupt: KeyboardInterrupt) -> str:
+    """What has ended the run, in words."""
+    if isinstance(interrupt, DeadlinePassed):
+        return f"the deadline of {interrupt.seconds:g} s has passed"
+    number = interrupt.number if isinstance(interrupt, EndedBySignal) else signal.SIGINT
+    return f"ended by {signal.Signals(number).name}"
+
+
+def exit_code(interrupt: BaseException) -> int:
+    """What the command ends with."""
+    return int(getattr(interrupt, "exit_code", 128 + signal.SIGINT))
+
+
+def confess() -> None:
+    """Tell of an error that nobody foresaw."""
+    logging.getLogger("regionplot").critical("this is a bug in regionplot; please report it", exc_info=True)
+
+
+@contextmanager
+def until_deadline(seconds: float | None) -> Iterator[None]:
+    """Raise DeadlinePassed after so many seconds, by a timer that setting the clock does not move."""
+    if seconds is None:
+        yield
+        return
+
+    def end(_number: int, _frame: object) -> None:
+        raise DeadlinePassed(seconds)
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def signals_as_interrupts() -> Iterator[None]:
+    """The first signal ends the run in order; more of them hasten that, for they must not cut the tidying short."""
+    first: list[float] = []
+
+    def interrupt(number: int, _frame: object) -> None:
+        if first and time.monotonic() - first[0] < _TIDYING:
+            _kill_workers()
+            return
+        first[:] = [time.monotonic()]
+        raise EndedBySignal(number)
+
+    numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores SIGHUP
+    before = {number: signal.signal(number, interrupt) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _kill_workers() -> None:
+    for worker in multiprocessing.active_children():
+        with suppress(ValueError):  # it has been closed by now
+            worker.kill()

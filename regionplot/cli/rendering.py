@@ -1,0 +1,141 @@
+"""One run of the command: its records opened, its settings read, its maps drawn, its end told."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from regionplot.arrival import wait_for
+from regionplot.batch import check_config, render_regions
+from regionplot.cli.display import make_display, stage_table
+from regionplot.cli.endings import confess, exit_code, explain, until_deadline
+from regionplot.cli.logs import log_to_file, log_to_stderr
+from regionplot.cli.request import Request
+from regionplot.cli.session import Session
+from regionplot.config import Config
+from regionplot.errors import RegionplotError
+from regionplot.metrics import check_target
+from regionplot.regions import read_regions
+from regionplot.report import RunReport
+
+if TYPE_CHECKING:
+    from regionplot.features import FeatureLayer
+
+_ELSEWHERE = Path(__file__).parent / "starter"
+
+
+def set_up(request: Request) -> None:
+    """What holds for the whole process: its log on stderr, and imports that must not see the working directory."""
+    level = logging.INFO if request.verbose else logging.ERROR if request.quiet else logging.WARNING
+    log_to_stderr(request.log_format, level=level)
+    if not request.verbose:  # a home that cannot be written, a lock on its fonts: matplotlib then does without
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    _import_away_from_here()
+
+
+def _import_away_from_here() -> None:
+    """Import what imports matplotlib from a folder without a matplotlibrc, for one in the working directory is read.
+
+    Its parameters would be reset before anything is drawn, but it may be a pipe, or no text, or a page of warnings.
+    """
+    try:
+        here = os.open(".", os.O_RDONLY)
+    except OSError:  # there is no working directory that could hold one
+        return
+    try:
+        os.chdir(_ELSEWHERE)
+        importlib.import_module("regionplot.drawing")
+    finally:
+        os.fchdir(here)
+        os.close(here)
+
+
+def render_once(request: Request, raster: Path | None = None, layers: Sequence[FeatureLayer] = ()) -> int:
+    """Do what a request asks for, once; however that ends, it is said, logged and measured.
+
+    Parameters
+    ----------
+    request : Request
+        What to do.
+    raster : Path, optional
+        What to draw; else what the settings name, waited for if that is asked.
+    layers : sequence of FeatureLayer
+        Vector layers loaded before.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    session = Session(make_display(quiet=request.quiet, verbose=request.verbose, log_format=request.log_format))
+    code, report = 1, None
+    with ExitStack() as until_the_end:
+        try:
+            _open_records(session, request, until_the_end)
+            report = _render(request, session, raster, layers)
+            code = report.exit_code
+        except KeyboardInterrupt as interrupt:
+            code = exit_code(interrupt)
+            session.interrupted(explain(interrupt))
+        except RegionplotError as error:
+            code = error.exit_code
+            for problem in error.problems:
+                session.error(problem)
+        except Exception:
+            confess()
+        finally:
+            session.end(code, report)
+    return code
+
+
+def _open_records(session: Session, request: Request, until_the_end: ExitStack) -> None:
+    """See that the metrics can be written, then open the log."""
+    if request.metrics:
+        session.metrics = check_target(request.metrics)
+    if request.log_file:
+        until_the_end.enter_context(log_to_file(request.log_file, request.log_format))
+
+
+def _render(request: Request, session: Session, raster: Path | None, layers: Sequence[FeatureLayer]) -> RunReport:
+    with session.display, until_deadline(request.deadline):
+        if raster is None and request.wait_for is not None:
+            raster = _wait_for_raster(request.wanted(), request, session)
+        config = request.config(raster)
+        session.draws(request.source, config)
+        report = session.complete(
+            render_regions(
+                request.regions,
+                config,
+                only=request.only,
+                force=request.force,
+                allow_empty=request.allow_empty,
+                layers=layers,
+                observer=session,
+            )
+        )
+    if report.outcomes:
+        session.display.summarize(report, config.output.directory)
+    else:
+        session.display.note(f"{request.regions}: no regions, nothing to draw")
+    if request.profile:
+        session.display.say(stage_table(report))
+    return report
+
+
+def _wait_for_raster(wanted: Config, request: Request, session: Session) -> Path:
+    """The raster, as soon as it is complete; what is wrong with the rest is told before the wait, not after it."""
+    seconds = request.wait_for
+    assert seconds is not None, "asked for only if it is to be waited"
+    check_config(wanted, read_regions(request.regions, allow_empty=request.allow_empty))
+    session.waits(f"waiting for {wanted.raster.pattern}, at most {seconds:g} s")
+    start = time.monotonic()
+    try:
+        return wait_for(wanted.raster.pattern, seconds, wanted.raster.settle)
+    finally:
+        session.waited = time.monotonic() - start

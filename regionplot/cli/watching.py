@@ -1,0 +1,155 @@
+"""Stay, and draw each time the raster is renewed.
+
+::
+
+    the watcher: imports and vector layers, warm ─ Arrivals ─ fork ─► one run, as the command does it ─► its exit code
+                      ▲ SIGHUP: the settings anew                         └─ fork ─► workers
+
+Each renewal is drawn by a process of its own, so that whatever a raster does to it, the watcher is as it was before.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from regionplot.arrival import Arrivals
+from regionplot.cli.endings import EndedBySignal, exit_code, explain
+from regionplot.cli.rendering import render_once
+from regionplot.cli.request import Request
+from regionplot.config import Config
+from regionplot.errors import ConfigError, RegionplotError
+from regionplot.executors.worker import die_with
+from regionplot.shared import load_layers
+
+if TYPE_CHECKING:
+    from regionplot.features import FeatureLayer
+
+_LOOK = 0.5
+"""Seconds after which a watcher that has seen nothing minds whether it has been hung up."""
+_GRACE = 5.0
+"""Seconds that a run has to end in order once the watcher is ended."""
+
+
+def watch(request: Request) -> int:
+    """Draw whenever the raster is renewed, until a signal ends that; returns the exit code.
+
+    Raises
+    ------
+    RegionplotError
+        If the settings cannot be used at the start. Later ones that cannot are told, and the last good ones stay.
+    """
+    if not hasattr(os, "fork"):
+        raise ConfigError("--watch forks a process for each renewal, which this platform cannot")
+    watcher = _Watcher(request)
+    try:
+        watcher.watch()
+    except KeyboardInterrupt as interrupt:
+        click.echo(f"regionplot: {explain(interrupt)}, watching no more", err=True)
+        return exit_code(interrupt)
+    return 0
+
+
+class _Watcher:
+    """Waits, forks, and waits again."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._config = request.wanted()
+        self._arrivals = self._look_for(self._config)
+        self._layers: Sequence[FeatureLayer] = ()
+        self._hung_up = False
+
+    def watch(self) -> None:
+        """For ever."""
+        signal.signal(signal.SIGHUP, self._hang_up)
+        self._note(f"watching {self._config.raster.pattern}")
+        while True:
+            path = self._arrivals.next(_LOOK)
+            if self._hung_up:
+                self._read_anew()
+            elif path is not None:
+                self._layers = self._layers or self._warm(path)
+                _run_apart(self._request, path, self._layers)
+
+    def _hang_up(self, _number: int, _frame: object) -> None:
+        self._hung_up = True
+
+    def _read_anew(self) -> None:
+        """Take up the settings as they are now, and draw by them what is there."""
+        self._hung_up = False
+        try:
+            self._config = self._request.wanted()
+        except RegionplotError as error:
+            for problem in error.problems:
+                click.echo(f"regionplot: {problem}", err=True)
+            self._note("the settings stay as they were")
+            return
+        self._layers = ()
+        self._arrivals = self._look_for(self._config)
+        self._note(f"settings read again, watching {self._config.raster.pattern}")
+
+    def _warm(self, path: Path) -> Sequence[FeatureLayer]:
+        """The vector layers, which stay the same; without them if they, or the raster, are no good: the run tells."""
+        try:
+            return load_layers(self._request.config(path))
+        except RegionplotError:
+            return ()
+
+    def _look_for(self, config: Config) -> Arrivals:
+        return Arrivals(config.raster.pattern, config.raster.settle)
+
+    def _note(self, text: str) -> None:
+        if not self._request.quiet:
+            click.echo(text)
+
+
+def _run_apart(request: Request, path: Path, layers: Sequence[FeatureLayer]) -> None:
+    """One run in a forked process; a signal that ends the watcher ends it first, in order."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    watcher = os.getpid()
+    pid = os.fork()
+    if not pid:
+        _be_the_run(watcher, request, path, layers)
+    try:
+        os.waitpid(pid, 0)
+    except KeyboardInterrupt:
+        os.kill(pid, signal.SIGTERM)
+        _see_off(pid)
+        raise
+
+
+def _be_the_run(watcher: int, request: Request, path: Path, layers: Sequence[FeatureLayer]) -> None:
+    """The life of the forked process; it never returns."""
+    code = 1
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is the watcher's affair
+        die_with(watcher, forked=True)
+        code = render_once(request, path, layers)
+    except EndedBySignal as interrupt:  # before or after what tells of it
+        code = interrupt.exit_code
+    finally:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _see_off(pid: int) -> None:
+    """Wait until a run has ended, and kill it if it does not."""
+    end = time.monotonic() + _GRACE
+    while time.monotonic() < end:
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            return
+        time.sleep(0.02)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)

@@ -1,0 +1,209 @@
+"""The real command, staying: each renewal of the raster is drawn, whatever it is like, until a signal ends that."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import rasterio
+from affine import Affine
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+
+CONFIG = """
+[raster]
+path = "data/grid_*.tif"
+settle = 0.3
+[map]
+size = [300, 200]
+[colors]
+levels = [0, 50, 100, 150, 200, 256]
+[[features]]
+path = "sample:states"
+[run]
+workers = 2
+"""
+TABLE = "name,west,east,south,north\neast,-84,-80,33,35\nwest,-124,-120,33,35\n"
+
+
+def write_raster(path: Path, east: int, west: int) -> None:
+    """A grid whose two halves hold one value each."""
+    values = np.where(np.arange(120) < 60, west, east) * np.ones((60, 1))
+    profile = {"driver": "GTiff", "dtype": "float32", "count": 1, "height": 60, "width": 120, "crs": "EPSG:4326"}
+    temporary = path.with_name("writing.part")
+    with rasterio.open(temporary, "w", **profile, transform=Affine(0.5, 0, -130, 0, -0.5, 50)) as file:
+        file.write(values.astype(np.float32), 1)
+    temporary.replace(path)
+
+
+class Watched:
+    """A watching command, and the lines it has printed so far."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.folder = folder
+        (folder / "regionplot.toml").write_text(CONFIG)
+        (folder / "regions.csv").write_text(TABLE)
+        (folder / "data").mkdir()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "regionplot", "regions.csv", "--watch", *arguments],
+            cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        )  # fmt: skip
+        self.lines: list[str] = []
+        self._new = threading.Condition()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._new:
+                self.lines.append(line.rstrip())
+                self._new.notify_all()
+
+    def close(self) -> None:
+        """Kill it, should it still run."""
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        self.process.stdout.close()
+
+    def wait_for(self, text: str, times: int = 1) -> None:
+        """Wait until lines with a text have been printed so many times."""
+        with self._new:
+            assert self._new.wait_for(lambda: sum(text in line for line in self.lines) >= times, 20), self.lines
+
+    def write(self, east: int, west: int, name: str = "grid_1.tif") -> None:
+        write_raster(self.folder / "data" / name, east, west)
+
+    def value(self, name: str) -> tuple[int, int, int]:
+        """The colour in the middle of a map."""
+        from PIL import Image
+
+        with Image.open(self.folder / "output" / f"{name}.png") as image:
+            return image.convert("RGB").getpixel((75, 80))
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(20)
+        alive = [p for p in psutil.process_iter() if _session(p.pid) == self.process.pid and p.pid != self.process.pid]
+        assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
+        return code
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return -1
+
+
+@pytest.fixture
+def watch(tmp_path):
+    """Start watching a folder; it is killed in the end, should it still run."""
+    started: list[Watched] = []
+
+    def start(*arguments: str) -> Watched:
+        started.append(Watched(tmp_path, *arguments))
+        return started[-1]
+
+    yield start
+    for watched in started:
+        watched.close()
+
+
+def test_each_renewal_is_drawn_as_far_as_it_is_new(watch):
+    watched = watch()
+    watched.wait_for("watching")
+    watched.write(10, 60)
+    watched.wait_for("2 maps drawn")
+    before = watched.value("west")
+    watched.write(10, 160)
+    watched.wait_for("1 map drawn, 1 unchanged")
+    assert watched.value("west") != before
+    watched.write(110, 60, "grid_2.tif")  # a newer file that matches
+    watched.wait_for("2 maps drawn", 2)
+    assert watched.value("west") == before
+    assert watched.end() == 143
+    assert watched.lines[-1] == "regionplot: ended by SIGTERM, watching no more"
+
+
+def test_bad_and_half_written_rasters_are_told_and_survived(watch):
+    watched = watch()
+    watched.write(10, 60)
+    watched.wait_for("2 maps drawn")
+    (watched.folder / "data" / "bad.part").write_text("no raster")
+    (watched.folder / "data" / "bad.part").replace(watched.folder / "data" / "grid_1.tif")
+    watched.wait_for("grid_1.tif")
+    (watched.folder / "data" / "grid_1.tif").unlink()
+    whole = watched.folder / "whole"
+    write_raster(whole, 110, 160)
+    with (watched.folder / "data" / "grid_1.tif").open("wb") as file:  # open for writing until it is whole
+        for piece in np.array_split(np.frombuffer(whole.read_bytes(), np.uint8), 4):
+            file.write(piece.tobytes())
+            file.flush()
+            time.sleep(0.1)
+    watched.wait_for("2 maps drawn", 2)
+    assert watched.end(signal.SIGINT) == 130
+
+
+def test_settings_are_read_again_when_it_is_hung_up_and_bad_ones_are_not_taken(watch):
+    watched = watch()
+    watched.write(10, 60)
+    watched.wait_for("2 maps drawn")
+    (watched.folder / "regionplot.toml").write_text("[rastr]\n")
+    watched.process.send_signal(signal.SIGHUP)
+    watched.wait_for("unknown key")
+    watched.wait_for("the settings stay as they were")
+    (watched.folder / "regionplot.toml").write_text(CONFIG.replace("[300, 200]", "[400, 200]"))
+    watched.process.send_signal(signal.SIGHUP)
+    watched.wait_for("2 maps drawn", 2)
+    assert watched.end() == 143
+
+
+def test_a_signal_ends_the_run_that_is_under_way_in_order(watch):
+    watched = watch()
+    watched.wait_for("watching")
+    rows = "".join(f"r{i},{-124 + i / 10},{-80 + i / 10},25,45\n" for i in range(200))
+    (watched.folder / "regions.csv").write_text("name,west,east,south,north\n" + rows)
+    config = CONFIG.replace("[300, 200]", "[1400, 900]") + "maps_per_worker = 100\n"
+    (watched.folder / "regionplot.toml").write_text(config)
+    watched.process.send_signal(signal.SIGHUP)
+    watched.wait_for("read again")
+    watched.write(10, 60)
+    watched.wait_for("[3/200]")
+    assert watched.end() == 143
+    assert any("ended by SIGTERM: " in line and "not run" in line for line in watched.lines)
+    assert not list((watched.folder / "output").glob(".*.tmp"))
+
+
+def test_memory_and_descriptors_stay_as_they_are(watch):
+    watched = watch("-q")
+    process, seen = psutil.Process(watched.process.pid), []
+    for number in range(14):
+        watched.write(number, 200 - number)
+        image = watched.folder / "output" / "manifest.json"
+        before = image.stat().st_mtime_ns if image.exists() else 0
+        end = time.monotonic() + 20
+        while not (image.exists() and image.stat().st_mtime_ns > before):
+            assert time.monotonic() < end, watched.lines
+            time.sleep(0.02)
+        seen.append((process.memory_info().rss, process.num_fds()))
+    assert seen[-1][0] - seen[3][0] < 2 * 2**20, seen
+    assert seen[-1][1] == seen[3][1]
+    assert watched.end() == 143
+
+
+def test_watching_and_waiting_do_not_go_together(tmp_path):
+    (tmp_path / "regions.csv").write_text(TABLE)
+    command = [sys.executable, "-m", "regionplot", "regions.csv", "--watch", "--wait-for", "5"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "--watch waits for the raster by itself" in result.stderr
