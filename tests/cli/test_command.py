@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
@@ -437,3 +438,14 @@ def test_what_is_unchanged_is_told_and_left(folder):
     assert "0 maps drawn, 2 unchanged in" in again.stdout
     assert (image.stat().st_mtime_ns, image.stat().st_ino) == before
     assert "2 maps drawn in" in regionplot_command(folder, "regions.csv", "--force").stdout
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "Pacific/Apia"])
+def test_maps_and_stamps_are_the_same_in_every_time_zone(folder, zone):
+    for name in ("UTC", zone):
+        regionplot_command(folder, "regions.csv", "-o", name.replace("/", "_"), env={**os.environ, "TZ": name})
+    for image in ("east.png", "west.png"):
+        assert (folder / "UTC" / image).read_bytes() == (folder / zone.replace("/", "_") / image).read_bytes()
+    run = json.loads((folder / zone.replace("/", "_") / "manifest.json").read_text())["run"]
+    assert abs(datetime.fromisoformat(run["ended"]) - datetime.now(UTC)) < timedelta(minutes=2)
+    assert run["ended"].endswith("+00:00")

@@ -237,3 +237,13 @@ def test_descriptors_do_not_add_up(tmp_path):
     counts = [len(list(Path("/proc/self/fd").iterdir())) for _ in executor("fork", 2, 60, 1).run(Act(tmp_path), jobs)]
     assert len(counts) == 200
     assert max(counts[100:]) <= max(counts[:20]) + 8
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_no_time_limit_asks_the_clock_that_people_set(method, tmp_path, monkeypatch):
+    def stepped() -> float:
+        pytest.fail("the wall clock was asked")
+
+    monkeypatch.setattr("time.time", stepped)
+    outcomes = list(executor(method, 2, 2.0, 10).run(Act(tmp_path), ["hang", *OTHERS]))
+    assert [outcome.job for outcome in outcomes if not outcome.ok] == ["hang"]

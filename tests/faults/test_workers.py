@@ -174,6 +174,9 @@ def test_no_worker_outlives_the_killed_command(place):
     command.kill()
     place.wait_for_end(2)
     assert place.untouched() == set("abcdef")
+    assert place.temporaries(), "a killed run cannot sweep"
+    place.run([])
+    place.assert_only_failed()
 
 
 @linux
