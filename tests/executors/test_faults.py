@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import itertools
 import os
 import signal
 import subprocess
@@ -240,10 +241,8 @@ def test_descriptors_do_not_add_up(tmp_path):
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_no_time_limit_asks_the_clock_that_people_set(method, tmp_path, monkeypatch):
-    def stepped() -> float:
-        pytest.fail("the wall clock was asked")
-
-    monkeypatch.setattr("time.time", stepped)
+def test_steps_of_the_clock_that_people_set_change_no_time_limit(method, tmp_path, monkeypatch):
+    steps = itertools.cycle([1e9, 4e9])  # some decades to and fro, at each look
+    monkeypatch.setattr("time.time", lambda: next(steps))
     outcomes = list(executor(method, 2, 2.0, 10).run(Act(tmp_path), ["hang", *OTHERS]))
     assert [outcome.job for outcome in outcomes if not outcome.ok] == ["hang"]
