@@ -75,7 +75,7 @@ class DaskExecutor:
             while under_way:
                 for job in islice(waiting, _UNDER_WAY * self.workers - len(under_way)):
                     under_way[client.submit(_work, there, job, pure=False, retries=0)] = job
-                for future in _done(under_way):
+                for future in _done(client, under_way):
                     yield _outcome(future, under_way.pop(future))
 
 
@@ -125,10 +125,11 @@ def _work(task: Task[J], job: J) -> tuple[str, Any]:
     return "done", (outcome.value, outcome.failure, outcome.seconds, outcome.pid)
 
 
-def _done(futures: Iterable[Any]) -> list[Any]:
+def _done(client: Any, futures: Iterable[Any]) -> list[Any]:
     import distributed  # noqa: PLC0415
 
-    return list(distributed.wait(list(futures), return_when="FIRST_COMPLETED").done)
+    with client.as_current():  # it is no other program's default
+        return list(distributed.wait(list(futures), return_when="FIRST_COMPLETED").done)
 
 
 def _outcome(future: Any, job: J) -> Outcome[J]:
