@@ -23,6 +23,7 @@ from pathlib import Path
 
 from regionplot import templates
 from regionplot.errors import InputError
+from regionplot.intake import Fingerprint
 from regionplot.templates import TemplateError
 
 _WILD = frozenset("*?[")
@@ -137,29 +138,8 @@ def _is_finished(name: str) -> bool:
 
 
 def _newest(paths: Iterator[Path]) -> Path | None:
-    stamps = [stamp for path in paths if (stamp := Stamp.of(path))]
-    return max(stamps, key=lambda stamp: (stamp.mtime_ns, str(stamp.path))).path if stamps else None
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """What tells one content of a file from the next without reading it."""
-
-    path: Path
-    device: int
-    inode: int
-    size: int
-    """Bytes."""
-    mtime_ns: int
-
-    @classmethod
-    def of(cls, path: Path) -> Stamp | None:
-        """The stamp of a file as it is now; None if it is not there."""
-        try:
-            status = path.stat()
-        except OSError:
-            return None
-        return cls(path, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    found = [(mark.modified, str(path)) for path in paths if (mark := Fingerprint.of(path))]
+    return Path(max(found)[1]) if found else None
 
 
 class Arrivals:
@@ -182,9 +162,9 @@ class Arrivals:
         self._settle = settle
         self._scanned = float("-inf")
         self._path: Path | None = None
-        self._seen: Stamp | None = None
+        self._seen: tuple[Path, Fingerprint] | None = None
         self._since = 0.0
-        self._taken: Stamp | None = None
+        self._taken: tuple[Path, Fingerprint] | None = None
 
     def next(self, timeout: float) -> Path | None:
         """Wait for a raster that differs from the last one handed out; None if none is complete in time.
@@ -210,8 +190,8 @@ class Arrivals:
             return "it is not there"
         if self._seen == self._taken:
             return "it is unchanged"
-        size = f"{self._seen.size:,} bytes"
-        return f"{self._seen.path} is still growing ({size})" if self._seen.size else f"{self._seen.path} is empty"
+        path, mark = self._seen
+        return f"{path} is still growing ({mark.size:,} bytes)" if mark.size else f"{path} is empty"
 
     def __str__(self) -> str:
         """What is looked for."""
@@ -222,16 +202,17 @@ class Arrivals:
         now = time.monotonic()
         if now - self._scanned >= (0.0 if isinstance(self._find, Pattern) and not self._find.wild else _SCAN):
             self._path, self._scanned = self._find(), now
-        stamp = Stamp.of(self._path) if self._path else None
-        if stamp != self._seen:
-            self._seen, self._since = stamp, now
-        if stamp is None or stamp == self._taken or not stamp.size:
+        mark = Fingerprint.of(self._path) if self._path else None
+        seen = (self._path, mark) if self._path and mark else None
+        if seen != self._seen:
+            self._seen, self._since = seen, now
+        if seen is None or seen == self._taken or not seen[1].size:
             return False
-        return self._settled(stamp, now) or _nobody_writes(stamp.path)
+        return self._settled(seen[1], now) or _nobody_writes(seen[0])
 
-    def _settled(self, stamp: Stamp, now: float) -> bool:
+    def _settled(self, mark: Fingerprint, now: float) -> bool:
         """Whether it has been watched unchanged for long enough, or had been left alone before that."""
-        age = time.time() - stamp.mtime_ns / 1e9  # of no use if the clock was set; then it is watched
+        age = time.time() - mark.modified / 1e9  # of no use if the clock was set; then it is watched
         return now - self._since >= self._settle or age >= self._settle
 
 

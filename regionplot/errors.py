@@ -13,6 +13,7 @@
     ├── RegionError                      one region cannot be drawn; the others can      1
     │   └── NoOverlapError               it lies outside the raster
     ├── NoSpaceError                     a map cannot be written for want of space       1
+    ├── BlockError                       one block of a raster cannot be worked out      1
     └── ExecutorError                    the processes cannot be started or kept         3
 
 Every fault found in one input is reported in one error: `RegionplotError.problems` lists them.
@@ -86,6 +87,10 @@ class NoOverlapError(RegionError):
 
 class NoSpaceError(RegionplotError):
     """A map cannot be written, because the disk or a quota is full."""
+
+
+class BlockError(RegionplotError):
+    """One block of a raster cannot be worked out; the raster is not written without it."""
 
 
 class ExecutorError(RegionplotError):

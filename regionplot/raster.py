@@ -216,7 +216,7 @@ def _opened(settings: RasterSettings) -> Iterator[tuple[xr.DataArray, int]]:
     try:
         with rasterio.Env(**_GDAL), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            _check_references(path, driver)
+            check_references(path, driver)
             found = rioxarray.open_rasterio(
                 path, lock=False, cache=False, parse_coordinates=False, variable=settings.variable, driver=driver
             )
@@ -231,10 +231,15 @@ def _opened(settings: RasterSettings) -> Iterator[tuple[xr.DataArray, int]]:
         raise RasterError(f"{path}: cannot be read as a raster: {_first_line(error)}") from error
 
 
-def _check_references(path: Path, driver: str) -> None:
+def check_references(path: Path, driver: str) -> None:
     """Refuse a file whose metadata give other files or addresses as its overviews or subdatasets: GDAL would open them.
 
     Any GeoTIFF can carry such metadata. Its own overviews and subdatasets need none.
+
+    Raises
+    ------
+    RasterError
+        With the first of them.
     """
     import rasterio  # noqa: PLC0415
 

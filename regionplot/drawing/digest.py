@@ -77,8 +77,7 @@ class MapDigests:
         if window is None:
             return
         if shared.plan.windowed:
-            stat = shared.info.path.stat()
-            yield repr((str(shared.info.path), stat.st_size, stat.st_mtime_ns, stat.st_ino)).encode()
+            yield repr((str(shared.info.path), shared.info.fingerprint)).encode()
             return
         loaded = shared.plan.window
         top, left = window.row - loaded.row, window.column - loaded.column
