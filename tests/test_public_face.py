@@ -25,8 +25,8 @@ def test_all_that_is_public_is_named_and_there() -> None:
     for name in regionplot.__all__:
         assert getattr(regionplot, name).__doc__
     assert set(regionplot.__all__) == {
-        "BlockError", "Config", "ConfigError", "ExecutorError", "Extent", "Failure", "FeaturesError", "InputError", "Job",
-            "LockedError",
+        "BlockError", "Config", "ConfigError", "ExecutorError", "Extent", "Failure", "FeaturesError", "InputError",
+        "Job", "LockedError",
         "NoOverlapError", "Outcome", "OutputError", "RasterError", "Region", "RegionError", "RegionplotError",
         "RegionsError", "RunReport", "SharedData", "__version__", "plot_region", "read_config", "read_regions",
         "render_regions",
