@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.output import new_raster
 from regionplot.blocks.process import failed_at, make_crew, process_blocks
 from regionplot.blocks.sources import GDAL_OPTIONS, Handles, Sources, read_block, shifted
-from regionplot.blocks.task import BlockFunction, checksum_of
+from regionplot.blocks.task import BlockFunction, checksum_of, prepare_worker
 from regionplot.errors import RasterError
 from regionplot.grid import Window
 
@@ -148,9 +149,12 @@ class _OverTile:
 
     function: BlockFunction
     options: dict[str, Any]
+    parent: int = field(default_factory=os.getpid)
 
     def prepare(self) -> None:
-        """Nothing is shared."""
+        """Make a worker ready."""
+        if os.getpid() != self.parent:
+            prepare_worker(None)
 
     def __call__(self, job: _File) -> None:
         shape = Sources.of(job.source).shape
