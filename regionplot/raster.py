@@ -157,10 +157,10 @@ def read_window(
                 mask = dataset.read_masks(info.band, window=area, out_shape=shape) if info.has_mask else None
     except (rasterio.errors.RasterioError, OSError, ValueError) as error:
         raise RasterError(f"{info.path}: cannot be read as a raster: {_first_line(error)}") from error
-    return _decoded(raw, mask, info), info.geometry.part(window, *shape)
+    return decoded(raw, mask, info), info.geometry.part(window, *shape)
 
 
-def _decoded(raw: NDArray[Any], mask: NDArray[np.uint8] | None, info: RasterInfo) -> NDArray[Any]:
+def decoded(raw: NDArray[Any], mask: NDArray[np.uint8] | None, info: RasterInfo) -> NDArray[Any]:
     """The values in their units, NaN where there are none; in place where the type allows it."""
     if not info.decode:
         return raw
@@ -240,7 +240,7 @@ def _info(data: xr.DataArray, number: int, settings: RasterSettings) -> RasterIn
         source=source,
         band=number + 1,
         geometry=GridGeometry(data.rio.transform(), data.sizes[data.rio.y_dim], data.sizes[data.rio.x_dim], _crs(data)),
-        dtype=_decoded_type(data.dtype) if settings.mask_and_scale else data.dtype,
+        dtype=decoded_type(data.dtype) if settings.mask_and_scale else data.dtype,
         nodata=None if nodata is None else float(nodata),
         scale=scale,
         offset=offset,
@@ -250,7 +250,7 @@ def _info(data: xr.DataArray, number: int, settings: RasterSettings) -> RasterIn
     )
 
 
-def _decoded_type(stored: np.dtype[Any]) -> np.dtype[Any]:
+def decoded_type(stored: np.dtype[Any]) -> np.dtype[Any]:
     """The floating type that holds the stored values and NaN."""
     exact_in_single = stored.itemsize <= 2 or stored == np.float32
     return np.dtype(np.float32 if exact_in_single else np.float64)
