@@ -12,6 +12,7 @@
     │   └── FeaturesError
     ├── RegionError                      one region cannot be drawn; the others can      1
     │   └── NoOverlapError               it lies outside the raster
+    ├── BlockError                       one block of a raster cannot be worked out      1
     └── ExecutorError                    the processes cannot be started or kept         3
 
 Every fault found in one input is reported in one error: `RegionplotError.problems` lists them.
@@ -81,6 +82,10 @@ class RegionError(RegionplotError):
 
 class NoOverlapError(RegionError):
     """The region lies outside the raster."""
+
+
+class BlockError(RegionplotError):
+    """One block of a raster cannot be worked out; the raster is not written without it."""
 
 
 class ExecutorError(RegionplotError):

@@ -71,9 +71,10 @@ class BlockGrid:
         columns = _cuts(self.width, self.block_width, self.column_offset)
         for top, bottom in itertools.pairwise(rows):
             for left, right in itertools.pairwise(columns):
-                yield self._block(Window(top, left, bottom - top, right - left))
+                yield self.block(Window(top, left, bottom - top, right - left))
 
-    def _block(self, core: Window) -> Block:
+    def block(self, core: Window) -> Block:
+        """The block whose core is a window, be it one of this grid's own or any other."""
         top, left = max(0, core.row - self.halo), max(0, core.column - self.halo)
         bottom = min(self.height, core.row + core.height + self.halo)
         right = min(self.width, core.column + core.width + self.halo)

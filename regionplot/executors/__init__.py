@@ -9,6 +9,7 @@ import threading
 from regionplot.errors import ExecutorError
 from regionplot.executors.base import Executor, SerialExecutor, Task
 from regionplot.executors.processes import ProcessExecutor
+from regionplot.executors.threads import ThreadExecutor
 from regionplot.machine import usable_cpus
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "ProcessExecutor",
     "SerialExecutor",
     "Task",
+    "ThreadExecutor",
     "choose_start_method",
     "make_executor",
 ]
@@ -38,7 +40,7 @@ def choose_start_method(requested: str) -> str:
         if sys.platform == "linux" and threads == 1:
             return "fork"
         return "forkserver" if "forkserver" in available else "spawn"
-    if requested not in {*available, "serial"}:
+    if requested not in {*available, "serial", "threads", "dask"}:
         raise ExecutorError(f"start method {requested!r} does not exist on this platform; use 'auto'")
     if requested == "fork" and threads > 1:
         raise ExecutorError(
@@ -52,7 +54,7 @@ def make_executor(start_method: str, workers: int | str, jobs: int, timeout: flo
 
     Parameters
     ----------
-    start_method : {"serial", "fork", "forkserver", "spawn"}
+    start_method : {"serial", "threads", "fork", "forkserver", "spawn", "dask"}
         What `choose_start_method` gives.
     workers : int or "auto"
         Never more are started than there are jobs; `auto` is one for each usable CPU.
@@ -66,4 +68,11 @@ def make_executor(start_method: str, workers: int | str, jobs: int, timeout: flo
     if start_method == "serial":
         return SerialExecutor()
     wanted = usable_cpus() if workers == "auto" else int(workers)
-    return ProcessExecutor(start_method, max(1, min(wanted, jobs)), timeout, jobs_per_worker)
+    count = max(1, min(wanted, jobs))
+    if start_method == "threads":
+        return ThreadExecutor(count)
+    if start_method == "dask":
+        from regionplot.executors.dask import DaskExecutor  # noqa: PLC0415 (an optional dependency)
+
+        return DaskExecutor(count)
+    return ProcessExecutor(start_method, count, timeout, jobs_per_worker)

@@ -24,7 +24,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
 ]
 
-METHODS = ["serial", "fork", "forkserver", "spawn"]
+PROCESSES = ["fork", "forkserver", "spawn"]
+METHODS = ["serial", "threads", *PROCESSES, "dask"]
+HERE = ["serial", "threads"]
 JOBS = [*(f"echo:{i}" for i in range(12)), "refuse:two\nlines", "fail:x", "echo:again", "echo:again"]
 
 
@@ -66,12 +68,12 @@ def test_each_process_loads_once(run, method):
     folder, outcomes = run
     loads, workers = noted(folder, "loads"), {outcome.pid for outcome in outcomes}
     assert len(set(loads)) == len(loads)
-    if method in ("serial", "fork"):
+    if method in (*HERE, "fork"):
         assert loads == [os.getpid()]
     else:
         assert workers <= set(loads)
         assert len(loads) <= 2
-    assert (os.getpid() in workers) == (method == "serial")
+    assert (os.getpid() in workers) == (method in HERE)
 
 
 def test_no_jobs_no_outcomes(method, tmp_path):
@@ -82,7 +84,7 @@ def test_serial_keeps_the_order(tmp_path):
     assert [outcome.job for outcome in make_executor("serial", 2, 3, 60, 1).run(Act(tmp_path), JOBS)] == JOBS
 
 
-@pytest.mark.parametrize("method", METHODS[1:])
+@pytest.mark.parametrize("method", PROCESSES)
 def test_result_that_cannot_travel_is_a_failure(method, tmp_path):
     jobs = ["unpicklable", "unreadable", "echo:1", "echo:2"]
     outcomes = {o.job: o for o in make_executor(method, 1, len(jobs), 60, 10).run(Act(tmp_path), jobs)}
@@ -107,7 +109,7 @@ def test_unforeseen_error_that_all_jobs_share_has_its_traceback(method, tmp_path
     assert 1 <= len(noted(tmp_path, "loads")) <= 2
 
 
-@pytest.mark.parametrize("method", METHODS[1:])
+@pytest.mark.parametrize("method", PROCESSES)
 def test_worker_is_replaced_after_its_share_of_jobs(method, tmp_path):
     jobs = [f"echo:{i}" for i in range(5)]
     outcomes = list(make_executor(method, 2, len(jobs), 60, 1).run(Act(tmp_path), jobs))

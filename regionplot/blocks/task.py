@@ -1,0 +1,150 @@
+"""What is done to one block, wherever it is done: read, call the function, trim, convert."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regionplot.blocks.grid import Block
+from regionplot.blocks.sources import GDAL_OPTIONS, Handles, read_block
+from regionplot.blocks.transport import Parcel, Segment
+from regionplot.errors import BlockError, RasterError
+
+BlockFunction = Callable[[Any, Block, Any], Any]
+"""A function of what was read, the block, and the arguments that all blocks share."""
+READS = ("arrays", "stack", "datasets")
+
+
+@dataclass(frozen=True, slots=True)
+class Worked:
+    """A block's result, as it travels to the parent."""
+
+    content: Parcel | NDArray[Any]
+    """Shape (bands, rows, columns) of the block's core, or (rows, columns)."""
+    checksum: int | None
+    """Of its bytes; None if nothing is written that could be compared with it."""
+
+
+@dataclass
+class BlockTask:
+    """Work out one block; its job is a `Block`."""
+
+    function: BlockFunction
+    handles: Handles
+    read: str
+    bands: tuple[int, ...] | None
+    arguments: Any
+    dtype: str | None = None
+    """What results are converted to; None: they stay as they are."""
+    count: int | None = None
+    """Bands that a result must have; None: any."""
+    output: Path | None = None
+    """The file that the parent has open for writing."""
+    shared_memory: bool = False
+    parent: int = field(default_factory=os.getpid)
+    _segment: Segment = field(default_factory=Segment, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_segment": Segment()}
+
+    def prepare(self) -> None:
+        """Cut a forked worker off from the output: handles are opened at the first block, after the fork."""
+        if self.output is not None and os.getpid() != self.parent:
+            _disconnect(self.output)
+
+    def __call__(self, job: Block) -> Worked:
+        """Work out one block."""
+        import rasterio  # noqa: PLC0415 (GDAL)
+
+        with rasterio.Env(**GDAL_OPTIONS):
+            result = self.function(self._input(job), job, self.arguments)
+        values = self._converted(_core_of(np.asarray(result), job))
+        checksum = None if self.dtype is None else checksum_of(values)
+        return Worked(self._segment.put(values) if self.shared_memory else values, checksum)
+
+    def _input(self, block: Block) -> Any:
+        datasets = self.handles.get()
+        if self.read == "datasets":
+            return datasets
+        arrays = [self._read(path, dataset, block) for path, dataset in zip(self.handles.paths, datasets, strict=True)]
+        return arrays if self.read == "arrays" else np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
+
+    def _read(self, path: Path, dataset: Any, block: Block) -> NDArray[Any]:
+        import rasterio  # noqa: PLC0415
+
+        try:
+            return read_block(dataset, block.padded, self.bands)
+        except (rasterio.errors.RasterioError, OSError) as error:
+            raise RasterError(f"{path}: cannot be read: {error.__cause__ or error}") from error
+
+    def _converted(self, values: NDArray[Any]) -> NDArray[Any]:
+        if self.count is not None and (values.shape[0] if values.ndim == 3 else 1) != self.count:
+            bands = values.shape[0] if values.ndim == 3 else 1
+            raise BlockError(
+                f"the function returned {bands} band(s), but the output has {self.count}; "
+                f'give profile={{"count": {bands}}}'
+            )
+        if self.dtype is None:
+            return np.ascontiguousarray(values)
+        return np.ascontiguousarray(_cast(values, np.dtype(self.dtype)))
+
+
+def checksum_of(values: NDArray[Any]) -> int:
+    """A checksum of an array's bytes."""
+    return zlib.crc32(np.ascontiguousarray(values).data)
+
+
+def _core_of(values: NDArray[Any], block: Block) -> NDArray[Any]:
+    """The part of a function's result that the block answers for."""
+    core, padded = (block.core.height, block.core.width), (block.padded.height, block.padded.width)
+    if values.ndim in (2, 3) and values.shape[-2:] == core:
+        return values
+    if values.ndim in (2, 3) and values.shape[-2:] == padded:
+        rows, columns = block.trim
+        return values[..., rows, columns]
+    raise BlockError(
+        f"the function returned an array of shape {values.shape}, but the block is {core} (rows, columns)"
+        + (f", or {padded} with its halo" if padded != core else "")
+    )
+
+
+def _cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Values of another type, if that keeps what they mean: no fraction is cut off, and no integer wraps around."""
+    if np.can_cast(values.dtype, dtype, "same_kind") and (dtype.kind not in "iu" or dtype.itemsize >= values.itemsize):
+        return values.astype(dtype, copy=False)
+    if dtype.kind in "iu" and values.dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        if not values.size or (limits.min <= values.min() and values.max() <= limits.max):
+            return values.astype(dtype)
+    raise BlockError(
+        f"the function returned {values.dtype}, which the output's {dtype} does not hold; "
+        f'convert it there, or give profile={{"dtype": "{values.dtype}"}}'
+    )
+
+
+def _disconnect(path: Path) -> None:
+    """Have a forked process write nothing into a file that its parent has open.
+
+    It inherits the file's descriptor, and GDAL's cache with cells that the parent has not written yet. Were the
+    cache to fill, it would write them, at the place where the parent's own writing stands; now they go nowhere.
+    """
+    try:
+        target, folder = path.stat(), next(f for f in ("/proc/self/fd", "/dev/fd") if os.path.isdir(f))  # noqa: PTH112
+    except (OSError, StopIteration):
+        return
+    null = os.open(os.devnull, os.O_RDWR)
+    for name in os.listdir(folder):  # noqa: PTH208
+        try:
+            found = os.fstat(int(name))
+        except OSError:  # the descriptor that lists them
+            continue
+        if (found.st_dev, found.st_ino) == (target.st_dev, target.st_ino):
+            os.dup2(null, int(name))
+    os.close(null)
