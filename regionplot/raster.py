@@ -165,7 +165,7 @@ def decoded(raw: NDArray[Any], mask: NDArray[np.uint8] | None, info: RasterInfo)
     if not info.decode:
         return raw
     values = raw.astype(info.dtype, copy=False)
-    if info.nodata is not None and _can_hold(raw.dtype, info.nodata):
+    if info.nodata is not None and can_hold(raw.dtype, info.nodata):
         np.putmask(values, raw == raw.dtype.type(info.nodata), np.nan)
     if mask is not None:
         np.putmask(values, mask == 0, np.nan)
@@ -176,7 +176,7 @@ def decoded(raw: NDArray[Any], mask: NDArray[np.uint8] | None, info: RasterInfo)
     return values
 
 
-def _can_hold(dtype: np.dtype[Any], value: float) -> bool:
+def can_hold(dtype: np.dtype[Any], value: float) -> bool:
     """Whether a value can occur among values of a type; some files name a nodata value that cannot."""
     if dtype.kind not in "iu":
         return not np.isnan(value)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from regionplot.cache import user_cache
 from regionplot.config import Config
-from regionplot.errors import RegionError
+from regionplot.errors import ConfigError, RegionError
 from regionplot.features import FeatureLayer, check_layer, load_layer
 from regionplot.grid import GridGeometry, Window
 from regionplot.layout import Layout
@@ -102,9 +102,11 @@ class SharedData:
         InputError
             If the raster or a vector file cannot be read.
         ConfigError
-            If the map's projection is none.
+            If the map's projection is none, or the raster is to be prepared before.
         """
         start = time.perf_counter()
+        if config.prepare:
+            raise ConfigError("[[prepare]]: its steps come first; load what regionplot.prepared(config) gives")
         info = inspect_raster(config.raster)
         crs = parse_projection(config.map.projection) or info.geometry.crs
         plan = plan or plan_load(config, info, regions)

@@ -28,8 +28,8 @@ def test_all_that_is_public_is_named_and_there() -> None:
         "Config", "ConfigError", "ExecutorError", "Extent", "Failure", "FeaturesError", "InputError", "Job",
             "LockedError",
         "NoOverlapError", "Outcome", "OutputError", "RasterError", "Region", "RegionError", "RegionplotError",
-        "RegionsError", "RunReport", "SharedData", "__version__", "plot_region", "read_config", "read_regions",
-        "render_regions",
+        "RegionsError", "RunReport", "SharedData", "__version__", "plot_region", "prepared", "read_config",
+        "read_regions", "render_regions",
     }  # fmt: skip
 
 

@@ -147,7 +147,11 @@ class Storage:
         scaled = values if (self.scale, self.offset) == (1.0, 0.0) else (values - self.offset) / self.scale
         if dtype.kind == "f":
             missing = np.isnan(scaled)
-            return np.where(missing, dtype.type(self.nodata), scaled.astype(dtype)) if missing.any() else scaled.astype(dtype)
+            return (
+                np.where(missing, dtype.type(self.nodata), scaled.astype(dtype))
+                if missing.any()
+                else scaled.astype(dtype)
+            )
         limits = np.iinfo(dtype)
         rounded = np.rint(scaled.astype(np.float64))
         held = (rounded >= limits.min) & (rounded <= limits.max)

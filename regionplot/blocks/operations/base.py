@@ -28,8 +28,8 @@ class Site:
 class Operation:
     """Base of the ready operations: frozen values that pickle, and give each cell the same result in any block.
 
-    A cell's result may depend on the cells of the grid within `halo` of it, on where it lies in the grid, and on nothing
-    else, such as where a block ends. Beyond the edges of the grid nothing is known; cells there count as missing.
+    A cell's result may depend on the cells of the grid within `halo` of it and on where it lies in the grid, but not on
+    where a block ends. Beyond the edges of the grid nothing is known; cells there count as missing.
     """
 
     @property
@@ -58,7 +58,7 @@ class Operation:
         return self
 
     def profile(self, profile: Mapping[str, Any]) -> dict[str, Any]:
-        """The output's profile, as rasterio names it, from that of the first input: values are floating, NaN missing."""
+        """The output's profile from that of the first input, as rasterio names it: values are floating, NaN missing."""
         dtype = floating(np.dtype(profile["dtype"])).name
         return {**profile, "dtype": dtype, "count": self.bands(int(profile["count"])), "nodata": float("nan")}
 

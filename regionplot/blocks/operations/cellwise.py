@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -150,7 +151,7 @@ def convert(source: str, target: str) -> Linear:
     """
     import pint  # noqa: PLC0415 (only who converts pays for its import)
 
-    registry = pint.UnitRegistry()
+    registry: Any = pint.UnitRegistry()
     try:
         old, new = (registry.Unit(_pint_name(text)) for text in (source, target))
         zero, one = (registry.Quantity(value, old).to(new).magnitude for value in (0.0, 1.0))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import multiprocessing
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -34,8 +36,8 @@ class Expression(Operation):
     """A formula over bands: `b1`, `b2` ... of the raster, `NAME.b1` or `NAME_b1` of further inputs.
 
     Arithmetic, comparisons, `&`, `|`, `~`, and the functions that numexpr has (https://numexpr.readthedocs.io). It is
-    computed in double precision. A cell that is missing in a band that the formula names is missing in the result, unless
-    the formula asks with `isnan`; so is a result that is not finite.
+    computed in double precision. A cell that is missing in a band that the formula names is missing in the result,
+    unless the formula asks with `isnan`; so is a result that is not finite.
 
     Raises
     ------
@@ -98,7 +100,6 @@ class Expression(Operation):
     def apply(self, values: Values, site: Site) -> Values:
         """See `Operation`."""
         bands = {name: _band(name, values, site.others) for name in self.names}
-        _keep_to_one_thread()
         result = np.broadcast_to(np.asarray(_evaluate(self._checked[0], bands), np.float64), values.shape[1:])
         missing = ~np.isfinite(result)
         if "isnan" not in self.formula:
@@ -109,24 +110,28 @@ class Expression(Operation):
 
 def _evaluate(formula: str, bands: Mapping[str, Values]) -> object:
     """The formula's value; what it names is in `bands`, and nothing else can be reached."""
+    numexpr = _numexpr()
+    doubles = {name: np.ascontiguousarray(band, np.float64) for name, band in bands.items()}
+    return numexpr.evaluate(formula, local_dict=doubles, global_dict={}, sanitize=True, truediv=True)
+
+
+def _numexpr() -> Any:
+    """The library, kept to one thread: there is a worker for each CPU already, and threads stand in the way of a fork.
+
+    Where a host program uses it, too, its setting is left alone but for our worker processes.
+    """
+    is_ours = "numexpr" not in sys.modules or multiprocessing.parent_process() is not None
     import numexpr  # noqa: PLC0415 (only who evaluates pays for its import)
 
-    doubles = {name: np.ascontiguousarray(band, np.float64) for name, band in bands.items()}
-    with np.errstate(all="ignore"):
-        return numexpr.evaluate(formula, local_dict=doubles, global_dict={}, sanitize=True, truediv=True)
-
-
-def _keep_to_one_thread() -> None:
-    """In a worker process: there is one for each CPU already."""
-    import numexpr  # noqa: PLC0415
-
-    if multiprocessing.parent_process() is not None and numexpr.get_num_threads() != 1:
+    if is_ours and numexpr.get_num_threads() != 1:
         numexpr.set_num_threads(1)
+    return numexpr
 
 
 def _band(name: str, values: Values, others: Mapping[str, Values]) -> Values:
     source, _, band = name.rpartition("_")
-    return (others[source] if source else values)[int(band[1:]) - 1]
+    found: Values = (others[source] if source else values)[int(band[1:]) - 1]
+    return found
 
 
 def _check(formula: str) -> tuple[str, frozenset[str]]:
@@ -223,4 +228,6 @@ def _refusal(node: ast.expr) -> str:
         return "write & | ~ for and, or, not, with what they join in parentheses"
     if isinstance(node, ast.Compare):
         return "compare two things at a time, and join the comparisons with &"
-    return f"{ast.unparse(node)[:60]!r} is not allowed; use bands, numbers, + - * / % **, comparisons, & | ~ and functions"
+    return (
+        f"{ast.unparse(node)[:60]!r} is not allowed; use bands, numbers, + - * / % **, comparisons, & | ~ and functions"
+    )

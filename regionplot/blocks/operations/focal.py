@@ -29,8 +29,8 @@ _MOST_SORTED = 4_000_000
 class Focal(Operation):
     """Each cell from the square of cells around it, or, if Gaussian, from a bell-shaped neighbourhood.
 
-    Missing cells, and those beyond the grid's edges, are left out: a mean is that of the cells that are there, with their
-    weights (normalized convolution, Knutsson and Westin 1993, https://doi.org/10.1109/CVPR.1993.341081).
+    Missing cells, and those beyond the grid's edges, are left out: a mean is that of the cells that are there, with
+    their weights (normalized convolution, Knutsson and Westin 1993, https://doi.org/10.1109/CVPR.1993.341081).
 
     Raises
     ------
@@ -53,7 +53,7 @@ class Focal(Operation):
             raise ConfigError(f"focal {self.kind!r} is none of {', '.join(KINDS)}")
         if self.kind == "gaussian" and not (0 < self.sigma < math.inf and 0 < self.truncate < math.inf):
             raise ConfigError(f"focal gaussian: sigma {self.sigma:g} and truncate {self.truncate:g} must be above zero")
-        if self.kind != "gaussian" and not (1 <= self.size and self.size % 2):
+        if self.kind != "gaussian" and not (self.size >= 1 and self.size % 2):
             raise ConfigError(f"focal {self.kind}: size {self.size} must be an odd number: 3, 5, 7 ...")
         if 2 * self.halo + 1 > _LARGEST:
             raise ConfigError(f"focal {self.kind}: a window of {2 * self.halo + 1} cells is more than {_LARGEST}")
@@ -151,4 +151,5 @@ def _middle(squares: Values) -> Values:
     count = (~np.isnan(ordered)).sum(axis=1)
     index = np.arange(len(ordered))
     low, high = ordered[index, (count - 1) // 2], ordered[index, count // 2]
-    return np.where(count % 2 == 1, low, low / 2 + high / 2)
+    middle: Values = np.where(count % 2 == 1, low, low / 2 + high / 2)
+    return middle

@@ -116,8 +116,8 @@ def _gradient(band: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
 def cell_sizes(geometry: GridGeometry, window: Window) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """How far, in metres, the next column is to the east and the next row to the north, for each row; shape (rows, 1).
 
-    They are negative where columns run to the west, and rows to the south. In degrees, they are those of the ellipsoid at the
-    row's latitude. They are worked out for all rows of the grid, so that a row's do not depend on the window.
+    They are negative where columns run to the west, and rows to the south. In degrees, they are those of the ellipsoid
+    at the row's latitude. They are worked out for all rows of the grid, so that a row's do not depend on the window.
     """
     across, down = _row_sizes(geometry)
     rows = slice(window.row, window.row + window.height)
@@ -131,6 +131,7 @@ def _row_sizes(geometry: GridGeometry) -> tuple[NDArray[np.float64], NDArray[np.
         return np.full(count, affine.a * unit), np.full(count, affine.e * unit)
     latitude = np.radians(affine.e * (np.arange(count) + 0.5) + affine.f)
     ellipsoid = geometry.crs.ellipsoid
+    assert ellipsoid is not None, "a geographic CRS has one"
     axis, polar = ellipsoid.semi_major_metre, ellipsoid.semi_minor_metre
     eccentricity = 1 - (polar / axis) ** 2
     bend = 1 - eccentricity * np.sin(latitude) ** 2

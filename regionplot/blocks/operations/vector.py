@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,8 +22,8 @@ from regionplot.features import FeatureLayer, load_layer
 from regionplot.grid import GridGeometry, Window
 
 _TILE = 256
-"""Rows and columns that are rasterized at a time. The cuts are those of the grid and not of the blocks, so that rounding
-at an edge that runs through the middle of a cell is the same in any block."""
+"""Rows and columns that are rasterized at a time. The cuts are those of the grid and not of the blocks, so that
+rounding at an edge through the middle of a cell is the same in any block."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,9 @@ class MaskByVector(Operation):
             top, left = max(tile.row, window.row), max(tile.column, window.column)
             bottom = min(tile.row + tile.height, window.row + window.height)
             right = min(tile.column + tile.width, window.column + window.width)
-            found = self._inside_tile(tile)[top - tile.row : bottom - tile.row, left - tile.column : right - tile.column]
+            found = self._inside_tile(tile)[
+                top - tile.row : bottom - tile.row, left - tile.column : right - tile.column
+            ]
             inside[top - window.row : bottom - window.row, left - window.column : right - window.column] = found
         return inside
 
@@ -89,7 +91,9 @@ class MaskByVector(Operation):
         if not shapes:
             return np.zeros((tile.height, tile.width), bool)
         return np.asarray(
-            rasterize(shapes, (tile.height, tile.width), 0, transform=part.affine, all_touched=self.all_touched, dtype="uint8")
+            rasterize(
+                shapes, (tile.height, tile.width), 0, transform=part.affine, all_touched=self.all_touched, dtype="uint8"
+            )
             == 1
         )
 
@@ -102,7 +106,7 @@ class MaskByVector(Operation):
             box = shapely.box(extent.xmin - shift, extent.ymin, extent.xmax - shift, extent.ymax)
             for number in np.sort(index.tree.query(box)):
                 polygon = index.geometries[number]
-                yield shapely.transform(polygon, lambda p, s=shift: p + (s, 0.0)) if shift else polygon
+                yield shapely.transform(polygon, partial(np.add, (shift, 0.0))) if shift else polygon
 
 
 def _crossing(tiles: BlockGrid, window: Window) -> Iterator[Window]:
