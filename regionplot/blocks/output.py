@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ _FULL = 2**20
 """A disk with fewer bytes left is full."""
 
 
+@runtime_checkable
 class Sink(Protocol):
     """Who takes the blocks."""
 
@@ -98,7 +99,7 @@ class DatasetSink:
         try:
             self.dataset.write(values if values.ndim == 3 else values[None], window=area)
         except (rasterio.errors.RasterioError, OSError) as error:
-            raise _unwritten(Path(self.name), error) from error
+            raise unwritten(Path(self.name), error) from error
         self.written.append((core, checksum))
 
 
@@ -127,7 +128,7 @@ def new_raster(path: Path, profile: Mapping[str, Any], labels: Labels | None, re
     driver = str(options.pop("driver", "GTiff")).upper()
     if driver not in ("GTIFF", "COG"):
         raise RasterError(f"{path}: a raster is written as GTiff or COG, not as {driver}")
-    with _told(path), replacing(path, run) as temporary:
+    with told(path), replacing(path, run) as temporary:
         if driver == "GTIFF":
             with _written(path, temporary, options, labels, readers) as sink:
                 yield sink
@@ -144,12 +145,12 @@ def new_raster(path: Path, profile: Mapping[str, Any], labels: Labels | None, re
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def told(path: Path) -> Iterator[None]:
     """Errors of the file system as those of this raster."""
     try:
         yield
     except OSError as error:
-        raise _unwritten(path, error) from error
+        raise unwritten(path, error) from error
 
 
 @contextmanager
@@ -165,7 +166,7 @@ def _written(
         try:
             dataset = rasterio.open(temporary, "w", driver="GTiff", **{"BIGTIFF": "IF_SAFER", **options})
         except (rasterio.errors.RasterioError, OSError, ValueError, TypeError) as error:
-            raise _unwritten(path, error) from error
+            raise unwritten(path, error) from error
         try:
             if labels is not None:
                 _label(dataset, labels)
@@ -217,13 +218,12 @@ def _make_cog(source: Path, target: Path, options: Mapping[str, Any]) -> None:
     dropped = {"dtype", "count", "height", "width", "crs", "transform", "nodata", "tiled", "interleave", "predictor"}
     given = {key: value for key, value in options.items() if key.lower() not in {*dropped, "blockxsize", "blockysize"}}
     usual = {"COMPRESS": "DEFLATE", "PREDICTOR": "YES", "STATISTICS": "YES", "BIGTIFF": "IF_SAFER"}
-    blocksize = {"BLOCKSIZE": options["blockxsize"]} if options.get("blockxsize") == options.get("blockysize") else {}
-    creation = {**usual, **blocksize, **{key.upper(): value for key, value in given.items() if value is not None}}
+    creation = {**usual, **{key.upper(): value for key, value in given.items() if value is not None}}
     with rasterio.Env(**GDAL_OPTIONS):
         try:
             rasterio.shutil.copy(source, target, driver="COG", strict=False, **creation)
         except (rasterio.errors.RasterioError, OSError) as error:
-            raise _unwritten(target, error) from error
+            raise unwritten(target, error) from error
 
 
 def _verify(path: Path, written: Path, blocks: list[tuple[Window, int | None]], readers: int) -> None:
@@ -242,12 +242,13 @@ def _verify_part(path: Path, written: Path, blocks: list[tuple[Window, int | Non
             for window, checksum in blocks:
                 values = read_block(dataset, window, None)
                 if checksum is not None and checksum_of(values) != checksum:
-                    raise _unwritten(path, "cells that were read back differ from those that were written")
+                    raise unwritten(path, "cells that were read back differ from those that were written")
     except (rasterio.errors.RasterioError, OSError) as error:
-        raise _unwritten(path, error) from error
+        raise unwritten(path, error) from error
 
 
-def _unwritten(path: Path, error: object) -> RasterError:
+def unwritten(path: Path, error: object) -> RasterError:
+    """The error that tells why a raster is not in its place."""
     hint = ""
     with suppress(OSError):
         hint = "; the disk is full" if shutil.disk_usage(path.parent).free < _FULL else ""
@@ -274,6 +275,10 @@ def derive_profile(
     derived = dict(derive(dict(first))) if callable(derive) else dict(first)
     profile = {**derived, **(given or {})}
     asked = {name: profile.pop(name) for name in _LABELS if name in profile}
+    try:
+        np.dtype(profile["dtype"])
+    except TypeError as error:
+        raise RasterError(f"the output cannot have the data type {profile['dtype']!r}: {error}") from None
     if "predictor" in profile and "predictor" not in (given or {}) and profile["dtype"] != first["dtype"]:
         profile["predictor"] = 3 if np.dtype(profile["dtype"]).kind == "f" else 2
     if "nodata" not in (given or {}) and not _holds(profile["dtype"], profile.get("nodata")):

@@ -26,16 +26,17 @@ from regionplot.blocks.sources import Handles, Inputs, Sources
 from regionplot.blocks.task import READS, BlockFunction, BlockTask
 from regionplot.blocks.transport import Receiver, memory_can_be_shared
 from regionplot.errors import BlockError, ExecutorError, RasterError
-from regionplot.executors import Executor, choose_start_method, make_executor
+from regionplot.executors import Executor, Task, choose_start_method, make_executor
 from regionplot.grid import Window
 from regionplot.machine import usable_cpus
-from regionplot.models import Outcome
+from regionplot.models import Failure, Outcome
 
 Grid = BlockGrid | Iterable[Any] | None
 """What blocks there are: a grid, windows (ours or rasterio's), or the first input's own blocks."""
 Output = str | Path | Callable[[Block, NDArray[Any]], object] | Any
 
-_PROCESSES = ("fork", "forkserver", "spawn")
+_MOST_NAMES = 8
+"""Of inputs in a message."""
 _ENDLESS = 2**31
 """Blocks for each worker: one need not be replaced, for a function's memory is its own affair."""
 
@@ -114,18 +115,18 @@ def process_blocks(
         raise ValueError(f"read must be one of {', '.join(READS)}, not {read!r}")
     sources = Sources.of(inputs, bands, alike=read != "datasets")
     blocks = _blocks(grid, sources, halo or getattr(function, "halo", 0), fits=read != "datasets")
-    crew, method = _crew(executor, workers, len(blocks), timeout, function)
+    crew, method = make_crew(executor, workers, len(blocks), timeout, function)
     handles = Handles(sources.paths)
     with _sink(function, sources, output, profile, crew.workers) as sink:
         task = BlockTask(
             function, handles, read, tuple(bands) if bands else None, arguments, sink.dtype, sink.count, sink.file,
-            shared_memory=method in _PROCESSES and memory_can_be_shared(),
+            shared_memory=shares_memory(method),
         )  # fmt: skip
         if observer is not None:
             observer.started(len(blocks), crew.workers, method)
         durations = array("d")
         with closing(handles):
-            for outcome in _run(crew, task, blocks, sink):
+            for outcome in run_blocks(crew, task, blocks, sink, sources.paths):
                 durations.append(outcome.seconds)
                 if observer is not None:
                     observer.finished(outcome)
@@ -205,8 +206,8 @@ def _check_windows(windows: Sequence[Window], height: int, width: int) -> None:
         active.append(window)
 
 
-def _crew(requested: Any, workers: int | str, jobs: int, timeout: float, function: object) -> tuple[Executor, str]:
-    """The executor, and what to call it."""
+def make_crew(requested: Any, workers: int | str, jobs: int, timeout: float, function: object) -> tuple[Executor, str]:
+    """The executor that was asked for, and what to call it."""
     if not isinstance(requested, str) or "://" in requested:
         from regionplot.executors.dask import DaskExecutor  # noqa: PLC0415 (an optional dependency)
 
@@ -215,6 +216,11 @@ def _crew(requested: Any, workers: int | str, jobs: int, timeout: float, functio
     if method in ("forkserver", "spawn"):
         _check_that_it_travels(function, method)
     return make_executor(method, workers, jobs, timeout, _ENDLESS), method
+
+
+def shares_memory(method: str) -> bool:
+    """Whether workers hand results over through memory: they are processes of this machine that can."""
+    return method in ("fork", "forkserver", "spawn") and memory_can_be_shared()
 
 
 def _choose_method(requested: str, workers: int | str, jobs: int, function: object) -> str:
@@ -243,7 +249,7 @@ def _sink(
     if isinstance(output, str | Path):
         profile, labels = derive_profile(function, sources.profile, sources.labels, given)
         return new_raster(Path(output), profile, labels, max(1, min(workers, usable_cpus())))
-    if isinstance(output, FunctionSink):
+    if isinstance(output, Sink):
         return nullcontext(output)
     if callable(output):
         return nullcontext(FunctionSink(output))
@@ -252,32 +258,39 @@ def _sink(
     raise TypeError(f"the output must be a path, a rasterio dataset or a function, not {type(output).__name__}")
 
 
-def _run(crew: Executor, task: BlockTask, blocks: Iterable[Block], sink: Sink) -> Iterator[Outcome[Block]]:
-    """Have the blocks done, and hand each over as it comes."""
+def run_blocks(
+    crew: Executor, task: Task[Block], blocks: Iterable[Block], sink: Sink, paths: Sequence[Path]
+) -> Iterator[Outcome[Block]]:
+    """Have blocks done by a task whose values are `Worked`, and hand each over to a sink as it comes.
+
+    Raises
+    ------
+    RasterError, BlockError
+        At the first block that fails, naming it and the paths.
+    """
     receiver = Receiver()
     with closing(crew.run(task, blocks)) as outcomes:  # type: ignore[type-var]  # it is a generator
         for outcome in outcomes:
             if outcome.failure is not None:
-                raise _failed(task, outcome)
+                raise failed_at(_place(paths, outcome.job), outcome.failure)
             try:
                 values = receiver.open(outcome.value.content)
             except OSError as error:
-                raise BlockError(f"{_place(task, outcome.job)}: its worker is gone: {error}") from error
+                raise BlockError(f"{_place(paths, outcome.job)}: its worker is gone: {error}") from error
             sink.write(outcome.job, values, outcome.value.checksum)
             yield replace(outcome, value=None)
 
 
-def _failed(task: BlockTask, outcome: Outcome[Block]) -> Exception:
-    failure = outcome.failure
-    assert failure is not None
+def failed_at(place: str, failure: Failure) -> Exception:
+    """The error that tells of a job's failure."""
     if failure.cause == "RasterError":
         return RasterError(failure.message)
-    message = f"{_place(task, outcome.job)}: {failure.message}"
+    message = f"{place}: {failure.message}"
     return BlockError("\n".join(filter(None, (message, failure.traceback.rstrip()))))
 
 
-def _place(task: BlockTask, block: Block) -> str:
+def _place(paths: Sequence[Path], block: Block) -> str:
     core = block.core
-    names = ", ".join(map(str, task.handles.paths))
+    names = ", ".join(map(str, paths[:_MOST_NAMES])) + (" ..." if len(paths) > _MOST_NAMES else "")
     rows, columns = (f"{first} to {first + n - 1}" for first, n in ((core.row, core.height), (core.column, core.width)))
     return f"{names}: block of rows {rows}, columns {columns}"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from affine import Affine
 from numpy.typing import NDArray
 
 from regionplot.blocks.grid import BlockGrid
@@ -191,11 +192,12 @@ def _output_tile(dataset: Any) -> tuple[int, int]:
 
 
 def _natural_grid(dataset: Any) -> BlockGrid:
+    """Whole blocks of the input and whole tiles of the output, if that can be."""
     block_height, block_width = dataset.block_shapes[0]
     if block_width >= dataset.width or block_height * block_width > _MOST_CELLS:
         rows, columns = _output_tile(dataset)
-        most = max(1, _MOST_CELLS // (rows * columns)) * columns
-        return BlockGrid(dataset.height, dataset.width, rows, min(dataset.width, most))
+        width = min(dataset.width, max(1, _MOST_CELLS // (rows * columns)) * columns)
+        return BlockGrid(dataset.height, dataset.width, rows * -(-(_SIDE**2) // (rows * width)), width)
     rows, columns = (side * -(-_SIDE // side) for side in (block_height, block_width))
     return BlockGrid(dataset.height, dataset.width, rows, columns)
 
@@ -222,6 +224,12 @@ class Handles:
             for dataset in self._local.datasets:
                 dataset.close()
         self._local = threading.local()
+
+
+def shifted(affine: Affine, row: int, column: int) -> Affine:
+    """The affine transform of the part of a grid that begins at some row and column."""
+    a, b, c, d, e, f = affine[:6]
+    return Affine(a, b, a * column + b * row + c, d, e, d * column + e * row + f)
 
 
 def read_block(dataset: Any, window: Window, bands: Sequence[int] | None) -> NDArray[Any]:

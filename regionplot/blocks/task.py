@@ -57,7 +57,7 @@ class BlockTask:
     def prepare(self) -> None:
         """Cut a forked worker off from the output: handles are opened at the first block, after the fork."""
         if self.output is not None and os.getpid() != self.parent:
-            _disconnect(self.output)
+            disconnect(self.output)
 
     def __call__(self, job: Block) -> Worked:
         """Work out one block."""
@@ -93,7 +93,7 @@ class BlockTask:
             )
         if self.dtype is None:
             return np.ascontiguousarray(values)
-        return np.ascontiguousarray(_cast(values, np.dtype(self.dtype)))
+        return np.ascontiguousarray(cast(values, np.dtype(self.dtype)))
 
 
 def checksum_of(values: NDArray[Any]) -> int:
@@ -115,7 +115,7 @@ def _core_of(values: NDArray[Any], block: Block) -> NDArray[Any]:
     )
 
 
-def _cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+def cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Values of another type, if that keeps what they mean: no fraction is cut off, and no integer wraps around."""
     if np.can_cast(values.dtype, dtype, "same_kind") and (dtype.kind not in "iu" or dtype.itemsize >= values.itemsize):
         return values.astype(dtype, copy=False)
@@ -129,7 +129,7 @@ def _cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     )
 
 
-def _disconnect(path: Path) -> None:
+def disconnect(path: Path) -> None:
     """Have a forked process write nothing into a file that its parent has open.
 
     It inherits the file's descriptor, and GDAL's cache with cells that the parent has not written yet. Were the

@@ -12,7 +12,7 @@ from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from regionplot.errors import ExecutorError, RegionplotError
@@ -28,7 +28,7 @@ _UNDER_WAY = 2
 _LOOPBACK = {"127.0.0.1", "localhost", "::1", ""}
 _ENCRYPTED = ("tls", "wss")
 _preparing = threading.Lock()
-"""A worker of several threads prepares once."""
+"""A worker may have several threads."""
 
 
 @dataclass
@@ -69,7 +69,7 @@ class DaskExecutor:
             return
         with ExitStack() as stack:
             client = _client(stack, self.cluster, self.workers)
-            there = client.scatter(task, broadcast=True, hash=False)
+            there = client.scatter(_Kept(task), broadcast=True, hash=False)
             under_way = {client.submit(_work, there, job, pure=False, retries=0): job for job in first}
             stack.callback(lambda: client.cancel(list(under_way)))
             while under_way:
@@ -114,14 +114,31 @@ def _warn_of(address: str) -> None:
         )
 
 
-def _work(task: Task[J], job: J) -> tuple[str, Any]:
-    """What a worker does: the task is prepared once in each process, for the same object is used for all its jobs."""
-    try:
+@dataclass
+class _Kept(Generic[J]):
+    """A task, sent once to each worker, where all jobs find the same object."""
+
+    task: Task[J]
+    prepared: bool = False
+    broken: RegionplotError | None = None
+
+    def prepare(self) -> None:
+        """Prepare the task once, be it in vain."""
         with _preparing:
-            prepare(task)
-    except RegionplotError as error:
-        return "broken", error
-    outcome = attempt(task, job)
+            if not self.prepared:
+                self.prepared = True
+                try:
+                    prepare(self.task)
+                except RegionplotError as error:
+                    self.broken = error
+
+
+def _work(kept: _Kept[J], job: J) -> tuple[str, Any]:
+    """What a worker does."""
+    kept.prepare()
+    if kept.broken is not None:
+        return "broken", kept.broken
+    outcome = attempt(kept.task, job)
     return "done", (outcome.value, outcome.failure, outcome.seconds, outcome.pid)
 
 

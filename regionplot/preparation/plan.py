@@ -36,7 +36,7 @@ from regionplot.blocks.operations import (
 )
 from regionplot.blocks.values import Source, Storage
 from regionplot.config import RasterSettings, read_config
-from regionplot.errors import ConfigError, RasterError, RegionplotError
+from regionplot.errors import ConfigError, InputError, RasterError, RegionplotError
 from regionplot.grid import GridGeometry, Window
 from regionplot.projections import parse_crs
 from regionplot.raster import RasterInfo, inspect_raster
@@ -77,7 +77,10 @@ class Input:
         name, equals, path = str(text).partition("=")
         if not (equals and re.fullmatch(r"[A-Za-z]\w*", name)):
             name, path = "", str(text)
-        settings = read_config({"raster": {"path": path}}).raster
+        try:
+            settings = read_config({"raster": {"path": path}}).raster
+        except InputError as error:
+            raise InputError(*(problem.removeprefix("settings: [raster] path: ") for problem in error.problems)) from None
         stem = re.sub(r"\W", "_", Path(path).stem, flags=re.ASCII).strip("_")
         return cls(name or (stem if stem[:1].isalpha() else f"in_{stem}"), settings)
 

@@ -15,6 +15,7 @@ import numpy as np
 from regionplot.blocks.operations.base import Operation, Site
 from regionplot.blocks.values import Values
 from regionplot.errors import ConfigError
+from regionplot.grid import GridGeometry
 
 MOST_CHARACTERS = 2_000
 _MOST_NODES = 500
@@ -77,6 +78,14 @@ class Expression(Operation):
         if missing:
             raise ConfigError(f"{self.formula!r}: there is no {', '.join(missing)}; the bands are b1 to b{count}")
         return 1
+
+    def on(self, geometry: GridGeometry) -> Operation:
+        """See `Operation`; the formula is tried once, so that what numexpr cannot do is found now."""
+        try:
+            _evaluate(self._checked[0], dict.fromkeys(self.names, np.ones(2)))
+        except Exception as error:  # whatever numexpr, or Python where it joins two numbers, may raise
+            raise ConfigError(f"{self.formula[:200]!r} cannot be evaluated: {error or type(error).__name__}") from None
+        return self
 
     def describe(self, description: Mapping[str, object]) -> dict[str, object]:
         """See `Operation`."""

@@ -1,0 +1,265 @@
+"""Tiles put together, block by block of the whole."""
+
+from __future__ import annotations
+
+import os
+import time
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regionplot.blocks.grid import Block, BlockGrid
+from regionplot.blocks.output import derive_profile, new_raster
+from regionplot.blocks.process import make_crew, run_blocks, shares_memory
+from regionplot.blocks.report import BlocksReport
+from regionplot.blocks.sources import GDAL_OPTIONS, Sources, open_raster, read_block, shifted
+from regionplot.blocks.task import Worked, cast, checksum_of, disconnect
+from regionplot.blocks.transport import Segment
+from regionplot.errors import RasterError
+from regionplot.grid import Window
+
+OVERLAPS = ("first", "last", "min", "max", "mean", "feather")
+_ON_GRID = 1e-3
+"""How far, in cells, a tile may lie off the others' grid."""
+_BLOCK = 512
+
+
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    """Where a tile lies in the mosaic."""
+
+    path: Path
+    window: Window
+    skip: float | None
+    """The value of its cells that do not count."""
+
+    def meets(self, window: Window) -> Window | None:
+        """The cells of the mosaic that a window of it and this tile have in common."""
+        own = self.window
+        top, left = max(own.row, window.row), max(own.column, window.column)
+        bottom = min(own.row + own.height, window.row + window.height)
+        right = min(own.column + own.width, window.column + window.width)
+        return Window(top, left, bottom - top, right - left) if top < bottom and left < right else None
+
+
+def mosaic(
+    tiles: Sequence[str | Path],
+    output: str | Path,
+    overlap: str = "last",
+    background: float | None = None,
+    skip_value: float | None = None,
+    band: int | None = None,
+    **options: Any,
+) -> BlocksReport:
+    """Put tiles together, block by block of the whole, so that memory does not grow with it.
+
+    Parameters
+    ----------
+    tiles : sequence of path
+        Rasters on one grid (CRS, cell size, alignment), with the same number of bands, anywhere on it.
+    output : path
+        A GeoTIFF, or a COG by `profile={"driver": "COG"}`.
+    overlap : {"first", "last", "min", "max", "mean", "feather"}
+        What counts where several tiles have data; `feather` is the mean weighted by the distance from a tile's edge.
+    background : float, optional
+        Value of cells where no tile has data; the tiles' nodata value, else 0.
+    skip_value : float, optional
+        Value of cells that do not count; the tiles' nodata value, if they have one. NaN never counts.
+    band : int, optional
+        The band, from 1, that tells for all bands which cells do not count. None: each band tells for itself.
+    **options
+        `profile`, `executor`, `workers`, `timeout`, `observer`, as for `process_blocks`.
+
+    Returns
+    -------
+    BlocksReport
+
+    Raises
+    ------
+    RasterError
+        If the tiles do not fit together, one cannot be read, or the output cannot be written whole.
+    """
+    start = time.perf_counter()
+    if overlap not in OVERLAPS:
+        raise ValueError(f"overlap must be one of {', '.join(OVERLAPS)}, not {overlap!r}")
+    first = Sources.of(tiles[:1])
+    placed, whole = _place_tiles([Path(tile) for tile in tiles], skip_value, first)
+    profile, labels = derive_profile(None, {**first.profile, **whole}, first.labels, options.get("profile"))
+    nodata = profile.get("nodata")
+    filling = background if background is not None else 0 if nodata is None else nodata
+    grid = BlockGrid(profile["height"], profile["width"], _BLOCK, _BLOCK)
+    crew, method = make_crew(
+        options.get("executor", "auto"), options.get("workers", "auto"), len(grid), options.get("timeout", 3600.0), None
+    )
+    observer, durations = options.get("observer"), array("d")
+    with new_raster(Path(output), profile, labels, crew.workers) as sink:
+        task = _MosaicTask(tuple(placed), overlap, filling, band, profile, sink.file, shares_memory(method))
+        if observer is not None:
+            observer.started(len(grid), crew.workers, method)
+        for outcome in run_blocks(crew, task, grid, sink, [tile.path for tile in placed]):
+            durations.append(outcome.seconds)
+            if observer is not None:
+                observer.finished(outcome)
+    return BlocksReport(len(durations), time.perf_counter() - start, durations, crew.workers, method)
+
+
+def _place_tiles(paths: Sequence[Path], skip: float | None, first: Sources) -> tuple[list[_Tile], dict[str, Any]]:
+    """Where tiles lie in their mosaic, and what of its profile is not that of the first tile."""
+    import rasterio  # noqa: PLC0415
+
+    found, problems = [], []
+    with rasterio.Env(**GDAL_OPTIONS):
+        for path in paths:
+            with open_raster(path) as dataset:
+                row, column = _corner(dataset, first)
+                problems += [f"{path}: {problem}" for problem in _misfits(dataset, first, row, column)]
+                window = Window(round(row), round(column), dataset.height, dataset.width)
+                found.append(_Tile(path, window, dataset.nodata if skip is None else skip))
+    if problems:
+        raise RasterError(*problems)
+    top, left = min(tile.window.row for tile in found), min(tile.window.column for tile in found)
+    tiles = [replace(tile, window=_moved(tile.window, -top, -left)) for tile in found]
+    return tiles, {
+        "height": max(tile.window.row + tile.window.height for tile in tiles),
+        "width": max(tile.window.column + tile.window.width for tile in tiles),
+        "transform": shifted(first.profile["transform"], top, left),
+    }
+
+
+def _moved(window: Window, rows: int, columns: int) -> Window:
+    return Window(window.row + rows, window.column + columns, window.height, window.width)
+
+
+def _corner(dataset: Any, first: Sources) -> tuple[float, float]:
+    """Row and column of a tile's first corner from that of the first tile, in cells of the first."""
+    a, b, c, d, e, f = (~first.profile["transform"])[:6]
+    x, y = dataset.transform.c, dataset.transform.f
+    return d * x + e * y + f, a * x + b * y + c
+
+
+def _misfits(dataset: Any, first: Sources, row: float, column: float) -> list[str]:
+    """What keeps a tile from being put beside the first."""
+    found, name, profile = [], first.paths[0], first.profile
+    if dataset.crs != profile["crs"]:
+        found.append(f"another CRS than that of {name}; reproject it first")
+    if dataset.count != profile["count"]:
+        found.append(f"{dataset.count} bands, but {name} has {profile['count']}")
+    sides = [affine[i] for affine in (dataset.transform, profile["transform"]) for i in (0, 1, 3, 4)]
+    off = max(abs(row - round(row)), abs(column - round(column)))
+    if not np.allclose(sides[:4], sides[4:], rtol=1e-7, atol=1e-7 * max(map(abs, sides[4:]))):
+        found.append(f"its cells have another size than those of {name}; reproject it first")
+    elif off > _ON_GRID:
+        found.append(f"its cells are shifted by {off:.3g} of a cell from those of {name}; reproject it first")
+    return found
+
+
+@dataclass
+class _MosaicTask:
+    """Put one block of a mosaic together."""
+
+    tiles: tuple[_Tile, ...]
+    overlap: str
+    background: float
+    band: int | None
+    profile: dict[str, Any]
+    output: Path | None
+    shared_memory: bool
+    parent: int = field(default_factory=os.getpid)
+    _segment: Segment = field(default_factory=Segment, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_segment": Segment()}
+
+    def prepare(self) -> None:
+        """Cut a forked worker off from the output."""
+        if self.output is not None and os.getpid() != self.parent:
+            disconnect(self.output)
+
+    def __call__(self, job: Block) -> Worked:
+        import rasterio  # noqa: PLC0415
+
+        dtype = np.dtype(self.profile["dtype"])
+        merge = Merge(self.overlap, (self.profile["count"], job.core.height, job.core.width), dtype)
+        with rasterio.Env(**GDAL_OPTIONS):
+            for tile in self.tiles:
+                common = tile.meets(job.core)
+                if common is not None:
+                    self._add(merge, tile, common, job.core)
+        values = cast(merge.result(self.background), dtype)
+        return Worked(self._segment.put(values) if self.shared_memory else values, checksum_of(values))
+
+    def _add(self, merge: Merge, tile: _Tile, common: Window, core: Window) -> None:
+        import rasterio  # noqa: PLC0415
+
+        own = Window(common.row - tile.window.row, common.column - tile.window.column, common.height, common.width)
+        try:
+            with open_raster(tile.path) as dataset:
+                values = read_block(dataset, own, None)
+        except (rasterio.errors.RasterioError, OSError) as error:
+            raise RasterError(f"{tile.path}: cannot be read: {error.__cause__ or error}") from error
+        valid = counted(values, tile.skip)
+        if self.band is not None:
+            valid = np.broadcast_to(valid[self.band - 1], valid.shape)
+        rows = slice(common.row - core.row, common.row - core.row + common.height)
+        columns = slice(common.column - core.column, common.column - core.column + common.width)
+        weights = edge_distance(own, tile.window.height, tile.window.width) if self.overlap == "feather" else None
+        merge.add((slice(None), rows, columns), values, valid, weights)
+
+
+def counted(values: NDArray[Any], skip: float | None) -> NDArray[np.bool_]:
+    """Which values count: those that are neither NaN nor to be skipped."""
+    valid: NDArray[np.bool_] = ~np.isnan(values) if values.dtype.kind in "fc" else np.ones(values.shape, bool)
+    if skip is not None and not np.isnan(skip):
+        valid &= values != values.dtype.type(skip) if values.dtype.kind == "f" else values != skip
+    return valid
+
+
+def edge_distance(window: Window, height: int, width: int) -> NDArray[np.float64]:
+    """How far each cell of a window of a tile lies from the nearest edge of the tile, in cells; 1 along the edge."""
+    rows = np.arange(window.row, window.row + window.height)
+    columns = np.arange(window.column, window.column + window.width)
+    down, across = np.minimum(rows + 1, height - rows), np.minimum(columns + 1, width - columns)
+    return np.minimum(down[:, None], across[None, :]).astype(np.float64)
+
+
+class Merge:
+    """Values of one block from several tiles, added one after the other."""
+
+    def __init__(self, overlap: str, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
+        self._overlap, self._dtype = overlap, dtype
+        self._mean = overlap in ("mean", "feather")
+        self._values = np.zeros(shape, np.float64 if self._mean else dtype)
+        self._weight = np.zeros(shape, np.float64)
+
+    def add(
+        self, place: tuple[slice, ...], values: NDArray[Any], valid: NDArray[np.bool_], weights: NDArray[Any] | None
+    ) -> None:
+        """Add a tile's values at some place; weights only count for `feather`."""
+        there, weight = self._values[place], self._weight[place]
+        if self._mean:
+            share = valid * (1.0 if weights is None else weights)
+            there += np.where(valid, values, 0) * share
+            weight += share
+            return
+        new = weight == 0
+        taken = {
+            "first": new,
+            "last": True,
+            "min": new | (values < there),
+            "max": new | (values > there),
+        }[self._overlap]
+        np.copyto(there, values, where=valid & taken, casting="unsafe")
+        np.copyto(weight, 1.0, where=valid)
+
+    def result(self, background: float) -> NDArray[Any]:
+        """The values, with the background where there were none."""
+        values = self._values
+        if self._mean:
+            values = np.divide(values, self._weight, out=values, where=self._weight > 0)
+            values = (np.rint(values) if self._dtype.kind in "iu" else values).astype(self._dtype)
+        return np.where(self._weight > 0, values, np.array(background).astype(self._dtype))

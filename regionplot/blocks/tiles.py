@@ -1,0 +1,184 @@
+"""A raster cut into tile files, and a function over such files; `mosaic` puts them together again."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from regionplot.blocks.grid import Block, BlockGrid
+from regionplot.blocks.output import new_raster
+from regionplot.blocks.process import failed_at, make_crew, process_blocks
+from regionplot.blocks.sources import GDAL_OPTIONS, Handles, Sources, read_block, shifted
+from regionplot.blocks.task import BlockFunction, checksum_of
+from regionplot.errors import RasterError
+from regionplot.grid import Window
+
+_TILE_TIMEOUT = 24 * 3600.0
+
+
+def split_tiles(
+    source: str | Path,
+    folder: str | Path,
+    tile: tuple[int, int] = (1024, 1024),
+    overlap: int = 0,
+    offset: tuple[int, int] = (0, 0),
+    **options: Any,
+) -> list[Path]:
+    """Cut a raster into files, `STEM_rROW_cCOLUMN.tif` by row and column of tiles from 0.
+
+    Parameters
+    ----------
+    source : path
+        The raster.
+    folder : path
+        Where the files go; it is made if need be.
+    tile : (int, int)
+        Rows and columns of a tile without its overlap.
+    overlap : int
+        Cells that a tile has in addition on each side, as far as the raster goes.
+    offset : (int, int)
+        Row and column of the first cut; the tiles before it are smaller.
+    **options
+        `executor` and `workers`, as for `process_blocks`.
+
+    Returns
+    -------
+    list of Path
+        Row by row from the top left.
+
+    Raises
+    ------
+    RasterError
+        If the source cannot be read or a tile not be written whole; no tile is left then.
+    """
+    sources = Sources.of(source)
+    grid = BlockGrid(*sources.shape, *tile, halo=overlap, row_offset=offset[0], column_offset=offset[1])
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    _, columns = grid.shape
+    stem = Path(folder) / sources.paths[0].stem
+    targets = [stem.with_name(f"{stem.name}_r{n // columns:03d}_c{n % columns:03d}.tif") for n in range(len(grid))]
+    jobs = [_Cut(block, target) for block, target in zip(grid, targets, strict=True)]
+    _run_files(_Cutter(sources, Handles(sources.paths)), jobs, options)
+    return targets
+
+
+def process_tiles(
+    function: BlockFunction, tiles: Sequence[str | Path], folder: str | Path, **options: Any
+) -> list[Path]:
+    """Apply a function to each of some tile files as a whole, several tiles at a time.
+
+    Parameters
+    ----------
+    function : callable
+        As for `process_blocks`; its block is the whole tile.
+    tiles : sequence of path
+        The files.
+    folder : path
+        Where the results go, each under its tile's name; it is made if need be.
+    **options
+        `executor` and `workers`; `arguments`, `profile`, `bands` and `read`, as for `process_blocks`.
+
+    Returns
+    -------
+    list of Path
+        The results, in the order of the tiles.
+
+    Raises
+    ------
+    BlockError, RasterError
+        If one fails; no result is left then.
+    """
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    jobs = [_File(Path(tile), Path(folder) / Path(tile).name) for tile in tiles]
+    if any(job.source.resolve() == job.target.resolve() for job in jobs):
+        raise RasterError(f"{folder}: the results would take the tiles' places; name another folder")
+    names = ("executor", "workers", "timeout")
+    own = {name: options.pop(name) for name in names if name in options}
+    _run_files(_OverTile(function, options), jobs, own)
+    return [job.target for job in jobs]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file that a job makes."""
+
+    source: Path
+    target: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    block: Block
+    target: Path
+
+
+@dataclass
+class _Cutter:
+    """Write one tile."""
+
+    sources: Sources
+    handles: Handles
+
+    def prepare(self) -> None:
+        """Handles are opened at the first tile, after the fork."""
+
+    def __call__(self, job: _Cut) -> None:
+        import rasterio  # noqa: PLC0415
+
+        window, profile = job.block.padded, self.sources.profile
+        place = shifted(profile["transform"], window.row, window.column)
+        profile = {**profile, "height": window.height, "width": window.width, "transform": place}
+        whole = Block(*(Window(0, 0, window.height, window.width),) * 2)
+        try:
+            with rasterio.Env(**GDAL_OPTIONS):
+                values = read_block(self.handles.get()[0], window, None)
+        except (rasterio.errors.RasterioError, OSError) as error:
+            raise RasterError(f"{self.sources.paths[0]}: cannot be read: {error.__cause__ or error}") from error
+        with new_raster(job.target, profile, self.sources.labels, 1) as sink:
+            sink.write(whole, values, checksum_of(values))
+
+
+@dataclass
+class _OverTile:
+    """Apply a function to one tile."""
+
+    function: BlockFunction
+    options: dict[str, Any]
+
+    def prepare(self) -> None:
+        """Nothing is shared."""
+
+    def __call__(self, job: _File) -> None:
+        shape = Sources.of(job.source).shape
+        process_blocks(
+            self.function, job.source, job.target, grid=BlockGrid(*shape, *shape), executor="serial", **self.options
+        )
+
+
+def _run_files(task: Any, jobs: Sequence[Any], options: dict[str, Any]) -> None:
+    """Have files made, all or none."""
+    wanted = {"executor": "auto", "workers": "auto", "timeout": _TILE_TIMEOUT, **options}
+    function = getattr(task, "function", None)
+    crew, _ = make_crew(wanted["executor"], wanted["workers"], len(jobs), wanted["timeout"], function)
+    existing = {job.target for job in jobs if job.target.exists()}
+    try:
+        with closing(crew.run(task, jobs)) as outcomes:  # type: ignore[type-var]  # it is a generator
+            for outcome in outcomes:
+                if outcome.failure is not None:
+                    raise failed_at(str(outcome.job.target), outcome.failure)
+    except BaseException:
+        for job in jobs:
+            _remove(job.target, keep=job.target in existing)
+        raise
+
+
+def _remove(target: Path, *, keep: bool) -> None:
+    """Remove a file, unless it was there before, and what a worker that was ended has begun of it."""
+    if not keep:
+        target.unlink(missing_ok=True)
+    for begun in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        begun.unlink(missing_ok=True)

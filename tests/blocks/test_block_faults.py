@@ -1,0 +1,214 @@
+"""Whatever goes wrong over blocks: a clear error, the old output, no temporary, no worker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import block_functions as functions
+import numpy as np
+import psutil
+import pytest
+import rasterio
+from affine import Affine
+
+from regionplot.blocks import BlockGrid, process_blocks
+from regionplot.blocks.task import disconnect
+from regionplot.errors import BlockError, RasterError
+
+pytestmark = [
+    pytest.mark.timeout(120, method="signal"),  # a thread would make fork unsafe
+    pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
+]
+
+GRID = BlockGrid(70, 90, 20, 30)
+BAD = (40, 60)
+
+
+@pytest.fixture
+def target(grid_file: Path) -> Iterator[Path]:
+    """An output that is there already, and must be afterwards, with nothing beside it."""
+    path = grid_file.with_name("out.tif")
+    path.write_bytes(b"the old one")
+    yield path
+    assert path.read_bytes() == b"the old one"
+    assert {path.name for path in grid_file.parent.iterdir()} == {"grid.tif", "out.tif"}
+    assert all("resource_tracker" in " ".join(child.cmdline()) for child in psutil.Process().children())
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads", "fork", "spawn"])
+def test_a_function_that_raises_is_told_of_with_traceback_window_and_input(grid_file, target, executor):
+    with pytest.raises(BlockError) as caught:
+        process_blocks(functions.fail_at, grid_file, target, grid=GRID, arguments=BAD, executor=executor, workers=2)
+    message = str(caught.value)
+    assert "grid.tif: block of rows 40 to 59, columns 60 to 89: ZeroDivisionError: no such luck" in message
+    assert "block_functions.py" in message
+    assert caught.value.exit_code == 1
+
+
+def test_a_worker_that_is_killed_is_told_of(grid_file, target):
+    with pytest.raises(BlockError, match=r"rows 40 to 59, columns 60 to 89: .*SIGKILL"):
+        process_blocks(functions.die_at, grid_file, target, grid=GRID, arguments=BAD, executor="fork", workers=2)
+
+
+def test_a_block_that_takes_too_long_ends_the_run(grid_file, target, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("workers")
+    options = {"grid": GRID, "executor": "fork", "workers": 2, "timeout": 0.5}
+    with pytest.raises(BlockError, match=r"took longer than 0.5 s"):
+        process_blocks(functions.tell_and_wait, grid_file, target, arguments=folder, **options)
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_an_observer_that_raises_ends_the_run(grid_file, target):
+    class Broken:
+        def started(self, *_what):
+            pass
+
+        def finished(self, _outcome):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        process_blocks(functions.core_only, grid_file, target, grid=GRID, executor="fork", workers=2, observer=Broken())
+
+
+def test_an_input_that_is_cut_is_named(grid_file, target):
+    whole = grid_file.read_bytes()
+    grid_file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(RasterError, match=r"grid.tif: cannot be read"):
+        process_blocks(functions.core_only, grid_file, target, executor="fork", workers=2, grid=GRID)
+    grid_file.write_bytes(whole)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"driver": "PNG"}, "out.tif: .* not as PNG"),
+        ({"dtype": "int7"}, "data type 'int7'"),
+        ({"blockxsize": 17}, "out.tif: could not be written whole: .*multiples of 16"),
+    ],
+)
+def test_an_output_that_cannot_be_created_is_named(grid_file, target, options, message):
+    with pytest.raises(RasterError, match=message):
+        process_blocks(functions.core_only, grid_file, target, profile=options)
+
+
+def test_a_folder_that_is_not_there_is_named(grid_file, tmp_path):
+    with pytest.raises(RasterError, match=r"there is no folder .*none"):
+        process_blocks(functions.core_only, grid_file, tmp_path / "none" / "out.tif")
+
+
+def test_cells_that_are_not_as_they_were_written_are_found(grid_file, target, monkeypatch):
+    import regionplot.blocks.output as output
+
+    monkeypatch.setattr(output, "checksum_of", lambda _values: 0)
+    with pytest.raises(RasterError, match=r"out.tif: .*read back differ"):
+        process_blocks(functions.core_only, grid_file, target, grid=GRID)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 600 kB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", folder]
+    if sys.platform != "linux" or os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("a file system can be mounted by root on Linux only")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("driver", ["GTiff", "COG"])
+def test_a_disk_that_fills_is_found_though_gdal_hides_it(write_raster, small_disk, driver):
+    source = write_raster(np.random.default_rng(1).random((600, 600), np.float32))
+    target = small_disk / "out.tif"
+    target.write_bytes(b"the old one")
+    with pytest.raises(RasterError, match=r"out.tif: could not be written whole: .*") as caught:
+        process_blocks(functions.core_only, source, target, executor="fork", workers=2, profile={"driver": driver})
+    assert caught.value.exit_code == 3
+    assert target.read_bytes() == b"the old one"
+    assert list(small_disk.iterdir()) == [target]
+
+
+LIMITED = """
+import resource, sys
+import block_functions
+from regionplot.blocks import process_blocks
+from regionplot.errors import RasterError
+resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+try:
+    process_blocks(block_functions.core_only, sys.argv[1], sys.argv[2], executor="serial")
+except RasterError as error:
+    sys.exit(f"RasterError: {error}")
+"""
+
+
+def test_a_limit_of_file_sizes_is_found(write_raster, tmp_path):
+    source = write_raster(np.random.default_rng(1).random((600, 600), np.float32))
+    target = tmp_path / "out.tif"
+    result = run_script(LIMITED, source, target)
+    assert "RasterError" in result.stderr
+    assert "out.tif: could not be written whole" in result.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"grid.tif"}
+
+
+def run_script(script, *arguments):
+    command, environment = [sys.executable, "-c", script, *map(str, arguments)], {**os.environ, "PYTHONPATH": "."}
+    return subprocess.run(
+        command, cwd=Path(__file__).parent, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+WAITING = """
+import sys
+import block_functions
+from regionplot.blocks import BlockGrid, process_blocks
+source, target, folder, executor = sys.argv[1:]
+if __name__ == "__main__":
+    process_blocks(block_functions.tell_and_wait, source, target, grid=BlockGrid(70, 90, 20, 30), arguments=folder,
+        executor=executor, workers=2)
+"""
+
+
+@pytest.mark.parametrize("executor", ["serial", "fork", "forkserver"])
+def test_ctrl_c_ends_the_run(grid_file, target, tmp_path_factory, executor):
+    folder, environment = tmp_path_factory.mktemp("workers"), {**os.environ, "PYTHONPATH": "."}
+    script = folder.with_suffix(".py")
+    script.write_text(WAITING)
+    environment["PYTHONPATH"] = str(Path(__file__).parent)
+    command = [sys.executable, script, grid_file, target, folder, executor]
+    run = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    expected = 1 if executor == "serial" else 2
+    while len(list(folder.iterdir())) < expected:
+        assert run.poll() is None, run.stderr.read()
+        time.sleep(0.02)
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to all
+    _, errors = run.communicate(timeout=30)
+    assert run.returncode == -signal.SIGINT
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    for worker in folder.iterdir():
+        assert not psutil.pid_exists(int(worker.name)) or psutil.Process(int(worker.name)).status() == "zombie"
+
+
+def test_a_forked_process_cannot_write_what_gdal_holds_back(tmp_path):
+    """Were it to have the parent's descriptor, closing the dataset in the child would write the parent's cells."""
+    path = tmp_path / "out.tif"
+    profile = {"driver": "GTiff", "width": 300, "height": 300, "count": 1, "dtype": "uint8", "crs": "EPSG:4326",
+        "transform": Affine(1, 0, 5, 0, -1, 5)}  # fmt: skip
+    with rasterio.open(path, "w", **profile) as dataset:
+        dataset.write(np.full((1, 300, 300), 7, np.uint8))
+        size = path.stat().st_size
+        child = os.fork()
+        if child == 0:
+            disconnect(path)
+            dataset.close()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert path.stat().st_size == size
+        dataset.write(np.full((1, 300, 300), 8, np.uint8))
+    with rasterio.open(path) as dataset:
+        assert (dataset.read() == 8).all()

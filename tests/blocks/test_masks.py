@@ -1,0 +1,115 @@
+"""Masks of whole datasets, selectors and stacks, against plain numpy."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import rasterio
+
+from regionplot.blocks import BlockGrid, BlocksReport, compute_mask, stack_arrays, valid_selector
+from regionplot.errors import RasterError
+
+pytestmark = [
+    pytest.mark.timeout(120, method="signal"),  # a thread would make fork unsafe
+    pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
+]
+
+
+@pytest.fixture
+def holes():
+    """Three bands of bytes with holes of 9."""
+    return np.random.default_rng(2).choice(np.array([1, 2, 9], np.uint8), size=(3, 60, 80))
+
+
+def exactly_two(missing):
+    return missing.sum(axis=0) == 2
+
+
+RULES = {
+    "any": ("any", lambda missing: missing.any(axis=0)),
+    "all": ("all", lambda missing: missing.all(axis=0)),
+    "callable": (exactly_two, exactly_two),
+}
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads", "fork", "spawn"])
+@pytest.mark.parametrize("rule", RULES)
+def test_a_mask_is_that_of_the_whole(write_raster, holes, rule, executor):
+    logic, plain = RULES[rule]
+    mask = compute_mask(write_raster(holes), 9, logic, grid=BlockGrid(60, 80, 25, 33), executor=executor, workers=2)
+    assert mask.dtype == np.uint8
+    np.testing.assert_array_equal(mask, np.where(plain(holes == 9), 0, 255))
+
+
+def test_the_files_own_nodata_is_taken(write_raster, holes):
+    mask = compute_mask(write_raster(holes, nodata=2), bands=[1, 3])
+    np.testing.assert_array_equal(mask, np.where((holes[[0, 2]] == 2).any(axis=0), 0, 255))
+
+
+def test_nan_is_no_data_in_any_case(write_raster):
+    values = np.array([[np.nan, 1, -1], [2, np.nan, 3]], np.float32)
+    np.testing.assert_array_equal(compute_mask(write_raster(values)), [[0, 255, 255], [255, 0, 255]])
+    np.testing.assert_array_equal(compute_mask(write_raster(values), nodata=-1), [[0, 255, 0], [255, 0, 255]])
+
+
+def test_logic_that_is_none_is_refused(write_raster, holes):
+    with pytest.raises(ValueError, match="'any', 'all' or a function, not 'most'"):
+        compute_mask(write_raster(holes), logic="most")
+
+
+def test_a_mask_is_written_to_a_raster(write_raster, holes, tmp_path, read):
+    target = tmp_path / "mask.tif"
+    report = compute_mask(write_raster(holes), 9, output=target, executor="fork", workers=2)
+    assert isinstance(report, BlocksReport)
+    np.testing.assert_array_equal(read(target), np.where((holes == 9).any(axis=0), 0, 255)[None])
+    with rasterio.open(target) as dataset:
+        assert (dataset.dtypes, dataset.nodata) == (("uint8",), None)
+
+
+@pytest.mark.parametrize("options", [{}, {"nodata": 9}, {"tiled": True, "compress": "deflate", "nodata": 7}])
+def test_a_mask_becomes_the_files_own(write_raster, holes, options):
+    source = write_raster(holes, descriptions=("a", "b", "c"), **options)
+    compute_mask(source, 9, "all", output=source, executor="fork", workers=2, grid=BlockGrid(60, 80, 32, 32))
+    with rasterio.open(source) as dataset:
+        np.testing.assert_array_equal(dataset.read(), holes)
+        expected = np.where((holes == 9).all(axis=0), 0, 255)
+        np.testing.assert_array_equal(dataset.dataset_mask(), expected)
+        np.testing.assert_array_equal(dataset.read_masks(2), expected)
+        assert dataset.descriptions == ("a", "b", "c")
+    assert {path.name for path in source.parent.iterdir()} == {"grid.tif"}
+    np.testing.assert_array_equal(compute_mask(source), expected)
+
+
+def test_a_mask_that_cannot_be_written_leaves_the_file_as_it_was(write_raster, holes, monkeypatch):
+    import regionplot.blocks.masks as masks
+
+    source = write_raster(holes)
+    before = source.read_bytes()
+    monkeypatch.setattr(masks, "checksum_of", lambda _values: 0)
+    with pytest.raises(RasterError, match=r"grid.tif: .*read back differs"):
+        compute_mask(source, 9, output=source)
+    assert source.read_bytes() == before
+    assert {path.name for path in source.parent.iterdir()} == {"grid.tif"}
+
+
+def test_a_selector_is_true_where_all_have_data():
+    masked = np.ma.masked_array([1, 2, 3, 4, 5], [True, False, False, False, False])
+    mask = np.array([255, 0, 255, 255, 255], np.uint8)
+    values = np.array([1, 1, np.nan, 1, 1])
+    booleans = np.array([True, True, True, True, True])
+    selector = valid_selector(masked, mask, values, booleans)
+    np.testing.assert_array_equal(selector, [False, False, False, True, True])
+    extra = np.array([1.0, 1.0, 1.0, 0.0, 2.0])
+    np.testing.assert_array_equal(valid_selector(masked, mask, values, extra_mask=extra), [0, 0, 0, 0, 1])
+    with pytest.raises(ValueError, match=r"array 2 has the shape \(3,\), but the first one \(5,\)"):
+        valid_selector(mask, mask[:3])
+    with pytest.raises(ValueError, match="no arrays"):
+        valid_selector()
+
+
+def test_arrays_are_stacked_band_by_band():
+    one, two = np.ones((2, 3, 4)), np.zeros((3, 4))
+    assert stack_arrays([one, two]).shape == (3, 3, 4)
+    assert stack_arrays([one, two])[2].sum() == 0
+    with pytest.raises(ValueError, match="array 2 has the shape"):
+        stack_arrays([one, two.T])

@@ -1,0 +1,146 @@
+"""Mosaics against plain numpy, for each rule of overlap."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+
+from regionplot.blocks import mosaic
+from regionplot.errors import RasterError
+
+pytestmark = [
+    pytest.mark.timeout(120, method="signal"),  # a thread would make fork unsafe
+    pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
+]
+
+PLACES = [(0, 0, 40, 50), (25, 30, 45, 60), (10, 70, 600, 20), (0, 100, 5, 5)]
+"""Row, column, height and width of tiles; the last stands alone."""
+SKIP = -9999.0
+
+
+def draw(dtype):
+    random = np.random.default_rng(3)
+    tiles = []
+    for _, _, height, width in PLACES:
+        tile = random.integers(0, 100, size=(2, height, width)).astype(dtype)
+        tile[random.random(tile.shape) < 0.2] = SKIP if dtype != "uint8" else 99
+        tiles.append(tile)
+    return tiles
+
+
+@pytest.fixture(params=["float32", "uint8", "int16"])
+def tiles(request, write_raster):
+    """Tiles, and their files."""
+    arrays = draw(request.param)
+    nodata = SKIP if request.param != "uint8" else 99
+    files = [
+        write_raster(
+            array,
+            name=f"tile_{n}.tif",
+            nodata=nodata,
+            affine=Affine(2, 0, 1000 + 2 * column, 0, -2, 500 - 2 * row),
+            crs="EPSG:5070",
+            descriptions=("a", "b"),
+        )
+        for n, (array, (row, column, _, _)) in enumerate(zip(arrays, PLACES, strict=True))
+    ]
+    return arrays, files, nodata
+
+
+def layers_of(arrays, skip, fill):
+    """All tiles, each on the whole, with NaN where it has nothing; and the weights of feathering."""
+    shape = 2, max(p[0] + p[2] for p in PLACES), max(p[1] + p[3] for p in PLACES)
+    layers, weights = np.full((len(arrays), *shape), fill), np.zeros((len(arrays), *shape))
+    for layer, weight, array, (row, column, height, width) in zip(layers, weights, arrays, PLACES, strict=True):
+        place = np.s_[:, row : row + height, column : column + width]
+        layer[place] = np.where(array == skip, fill, array)
+        down, across = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
+        weight[place] = np.minimum.reduce([down + 1, height - down, across + 1, width - across])
+    return layers, weights
+
+
+def plain(rule, arrays, skip):
+    layers, weights = layers_of(arrays, skip, np.nan)
+    there = ~np.isnan(layers)
+    values, anywhere = np.where(there, layers, 0), there.any(axis=0)
+    if rule in ("first", "last"):
+        index = there.argmax(axis=0) if rule == "first" else len(layers) - 1 - there[::-1].argmax(axis=0)
+        result = np.take_along_axis(values, index[None], axis=0)[0]
+    elif rule in ("min", "max"):
+        lost = np.inf if rule == "min" else -np.inf
+        result = getattr(np, rule)(np.where(there, layers, lost), axis=0)
+    else:
+        share = there * (weights if rule == "feather" else 1.0)
+        total = share.sum(axis=0)
+        result = np.divide((values * share).sum(axis=0), total, out=np.zeros(total.shape), where=total > 0)
+    return result, anywhere
+
+
+@pytest.mark.parametrize("executor", ["serial", "fork"])
+@pytest.mark.parametrize("rule", ["first", "last", "min", "max", "mean", "feather"])
+def test_overlaps_follow_their_rule(tiles, tmp_path, read, rule, executor):
+    arrays, files, skip = tiles
+    report = mosaic(files, tmp_path / "out.tif", overlap=rule, executor=executor, workers=2)
+    result, anywhere = plain(rule, arrays, skip)
+    dtype = arrays[0].dtype
+    result = np.where(anywhere, result, skip)
+    expected = (np.rint(result) if dtype.kind in "iu" else result).astype(dtype)
+    np.testing.assert_array_equal(read(tmp_path / "out.tif"), expected)
+    assert report.blocks == 2
+    with rasterio.open(tmp_path / "out.tif") as dataset, rasterio.open(files[0]) as first:
+        assert dataset.transform == first.transform
+        assert (dataset.nodata, dataset.descriptions, dataset.crs) == (skip, ("a", "b"), first.crs)
+
+
+def test_the_first_tile_need_not_be_the_north_western(tiles, tmp_path, read):
+    arrays, files, skip = tiles
+    mosaic(files[::-1], tmp_path / "out.tif", overlap="first", executor="serial")
+    result, anywhere = plain("last", arrays, skip)
+    np.testing.assert_array_equal(read(tmp_path / "out.tif"), np.where(anywhere, result, skip))
+
+
+def test_background_and_skip_value_are_as_asked_for(write_raster, tmp_path, read):
+    left = write_raster(np.array([[1, 0, 3]], np.int16).repeat(2, 0), name="left.tif")
+    right = write_raster(
+        np.array([[4, 5, 6]], np.int16).repeat(2, 0), name="right.tif", affine=Affine(1, 0, -98, 0, -1, 50)
+    )
+    below = write_raster(
+        np.array([[7, 8, 9]], np.int16).repeat(2, 0), name="below.tif", affine=Affine(1, 0, -99, 0, -1, 48)
+    )
+    mosaic([left, right, below], tmp_path / "out.tif", "last", background=-5, skip_value=0)
+    expected = [[1, -5, 4, 5, 6]] * 2 + [[-5, 7, 8, 9, -5]] * 2
+    np.testing.assert_array_equal(read(tmp_path / "out.tif")[0], expected)
+
+
+def test_one_band_can_tell_for_all(write_raster, tmp_path, read):
+    below = write_raster(np.array([[[1, 2]] * 2, [[3, 4]] * 2], np.uint8), name="below.tif")
+    above = write_raster(np.array([[[5, 0]] * 2, [[0, 6]] * 2], np.uint8), name="above.tif")
+    mosaic([below, above], tmp_path / "out.tif", skip_value=0, band=1)
+    np.testing.assert_array_equal(read(tmp_path / "out.tif"), [[[5, 2]] * 2, [[0, 4]] * 2])
+
+
+def test_what_does_not_fit_together_is_told_at_once(write_raster, tmp_path):
+    def tile(name, **options):
+        return write_raster(np.zeros((5, 5), np.uint8), name=name, **options)
+
+    files = [
+        tile("one.tif"),
+        tile("shifted.tif", affine=Affine(1, 0, -90.5, 0, -1, 50)),
+        tile("coarse.tif", affine=Affine(2, 0, -90, 0, -2, 50)),
+        tile("crs.tif", crs="EPSG:4269"),
+        write_raster(np.zeros((2, 5, 5), np.uint8), name="bands.tif"),
+    ]
+    with pytest.raises(RasterError) as caught:
+        mosaic(files, tmp_path / "out.tif")
+    assert len(caught.value.problems) == 4
+    for text in ("shifted by 0.5 of a cell", "coarse.tif: its cells have another size", "another CRS", "2 bands, but"):
+        assert text in str(caught.value)
+    with pytest.raises(ValueError, match="overlap must be one of first,"):
+        mosaic(files[:1], tmp_path / "out.tif", overlap="blend")
+
+
+def test_no_tiles_are_an_error(tmp_path):
+    with pytest.raises(RasterError, match="no inputs"):
+        mosaic([], tmp_path / "out.tif")

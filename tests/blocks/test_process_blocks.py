@@ -1,0 +1,338 @@
+"""A function over blocks gives what it gives over the whole, whatever the blocks and whoever does them."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import block_functions as functions
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from regionplot.blocks import Block, BlockGrid, BlocksReport, fill_array, process_blocks
+from regionplot.errors import BlockError, ExecutorError, RasterError
+from regionplot.grid import Window
+
+pytestmark = [
+    pytest.mark.timeout(120, method="signal"),  # a thread would make fork unsafe
+    pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
+]
+
+HERE = ["serial", "threads"]
+sides = st.integers(1, 100)
+some_grids = st.builds(
+    lambda rows, columns, down, across: BlockGrid(70, 90, rows, columns, row_offset=down, column_offset=across),
+    st.integers(9, 80), st.integers(9, 100), st.integers(0, 20), st.integers(0, 20),
+)  # fmt: skip
+same_fixtures = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def check_neighbours(grid_file, values, read, grid, executor):
+    target = grid_file.with_name("out.tif")
+    report = process_blocks(functions.neighbours, grid_file, target, grid=grid, halo=1, executor=executor, workers=2)
+    np.testing.assert_array_equal(read(target), functions.neighbours([values], None, None))
+    assert report.blocks == len(grid)
+
+
+@given(grid=some_grids, executor=st.sampled_from(HERE))
+@same_fixtures
+def test_blocks_equal_the_whole(grid_file, values, read, grid, executor):
+    check_neighbours(grid_file, values, read, grid, executor)
+
+
+@given(grid=some_grids)
+@settings(same_fixtures, max_examples=8)
+def test_blocks_in_forked_workers_equal_the_whole(grid_file, values, read, grid):
+    check_neighbours(grid_file, values, read, grid, "fork")
+
+
+@pytest.mark.parametrize("executor", ["forkserver", "spawn"])
+def test_blocks_in_fresh_workers_equal_the_whole(grid_file, values, read, executor):
+    check_neighbours(grid_file, values, read, BlockGrid(70, 90, 33, 41), executor)
+
+
+DASK = """
+import sys
+import block_functions, distributed
+from regionplot.blocks import process_blocks
+if __name__ == "__main__":
+    source, target = sys.argv[1:]
+    print(process_blocks(block_functions.neighbours, source, target, halo=1, executor="dask", workers=2))
+    local = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
+    with distributed.LocalCluster(**local) as cluster:
+        with distributed.Client(cluster, set_as_default=False) as client:
+            print(process_blocks(block_functions.neighbours, source, target + "f", halo=1, executor=client))
+        print(process_blocks(block_functions.neighbours, source, target + "a", halo=1,
+            executor=cluster.scheduler_address))
+"""
+
+
+def test_blocks_on_a_dask_cluster_equal_the_whole(grid_file, values, read):
+    target = grid_file.with_name("out.tif")
+    folder = {"cwd": Path(__file__).parent, "env": {"PYTHONPATH": ".", "PATH": ""}}
+    command = [sys.executable, "-c", DASK, grid_file, target]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100, **folder)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("(dask)") == 3
+    for path in (target, Path(f"{target}f"), Path(f"{target}a")):
+        np.testing.assert_array_equal(read(path), functions.neighbours([values], None, None))
+
+
+def test_inputs_come_as_a_list_of_arrays(grid_file, write_raster, values, read):
+    other = write_raster(values[::-1] + 1, name="other.tif")
+    target = grid_file.with_name("out.tif")
+    process_blocks(functions.combine, [grid_file, other], target, arguments=np.float32(3))
+    np.testing.assert_array_equal(read(target), functions.combine([values, values[::-1] + 1], None, np.float32(3)))
+
+
+def test_inputs_come_as_one_stack(grid_file, write_raster, values, read):
+    other = write_raster(values[::-1] + 1, name="other.tif")
+    target = grid_file.with_name("out.tif")
+    inputs = [grid_file, other]
+    process_blocks(functions.stacked_maximum, inputs, target, read="stack", profile={"count": 1})
+    np.testing.assert_array_equal(read(target)[0], np.concatenate([values, values[::-1] + 1]).max(axis=0))
+
+
+@pytest.mark.parametrize("executor", ["threads", "fork"])
+def test_inputs_come_as_open_datasets_of_any_grid(grid_file, write_raster, values, read, executor):
+    larger = write_raster(np.ones((100, 100), np.float32), affine=Affine(2, 0, 0, 0, -2, 0), name="larger.tif")
+    target = grid_file.with_name("out.tif")
+    options = {"read": "datasets", "profile": {"count": 1}, "executor": executor, "workers": 2}
+    process_blocks(functions.read_by_hand, [grid_file, larger], target, **options)
+    np.testing.assert_array_equal(read(target)[0], values.sum(axis=0) + np.float32(1))
+
+
+def test_a_result_may_be_that_of_the_core(grid_file, values, read):
+    target = grid_file.with_name("out.tif")
+    process_blocks(functions.core_only, grid_file, target, halo=5, grid=BlockGrid(70, 90, 20, 20))
+    np.testing.assert_array_equal(read(target), values * 2)
+
+
+def test_chosen_bands_are_read_and_keep_what_is_said_of_them(grid_file, values, read):
+    target = grid_file.with_name("out.tif")
+    process_blocks(functions.core_only, grid_file, target, bands=[2])
+    np.testing.assert_array_equal(read(target), values[1:] * 2)
+    with rasterio.open(target) as dataset:
+        assert (dataset.descriptions, dataset.scales, dataset.offsets) == (("water",), (2.0,), (1.0,))
+
+
+def test_an_output_is_like_its_first_input(grid_file):
+    target = grid_file.with_name("out.tif")
+    process_blocks(functions.core_only, grid_file, target)
+    with rasterio.open(grid_file) as source, rasterio.open(target) as dataset:
+        assert dataset.profile == source.profile
+        for name in ("descriptions", "units", "scales", "offsets"):
+            assert getattr(dataset, name) == getattr(source, name)
+        assert dataset.tags()["VALID_TIME"] == "2026-11-20T00:00:00"
+        assert dataset.tags(ns="IMAGE_STRUCTURE")["PREDICTOR"] == "3"
+
+
+def test_the_profile_given_comes_before_all(grid_file):
+    target = grid_file.with_name("out.tif")
+    profile = {"compress": "lzw", "blockxsize": 64, "blockysize": 64, "units": ("mm", "mm"), "nodata": -1}
+    process_blocks(functions.core_only, grid_file, target, profile=profile)
+    with rasterio.open(target) as dataset:
+        assert (dataset.profile["compress"], dataset.block_shapes[0], dataset.units) == ("lzw", (64, 64), ("mm", "mm"))
+        assert dataset.nodata == -1
+
+
+def test_an_operation_knows_its_halo_and_its_output(grid_file, values, read):
+    target = grid_file.with_name("out.tif")
+    process_blocks(functions.Neighbours(), grid_file, target, grid=BlockGrid(70, 90, 13, 17))
+    np.testing.assert_array_equal(read(target), functions.neighbours([values], None, None).astype(np.float64))
+    with rasterio.open(target) as dataset:
+        assert (dataset.dtypes[0], dataset.nodata) == ("float64", -1)
+
+
+def test_rasterio_windows_are_blocks(grid_file, values, read):
+    target = grid_file.with_name("out.tif")
+    with rasterio.open(grid_file) as dataset:
+        windows = [window for _, window in dataset.block_windows(1)]
+    report = process_blocks(functions.core_only, grid_file, target, grid=windows)
+    assert report.blocks == len(windows) == 15
+    np.testing.assert_array_equal(read(target), values * 2)
+
+
+def test_cells_that_no_window_covers_have_no_data(grid_file, values, read):
+    target = grid_file.with_name("out.tif")
+    process_blocks(functions.core_only, grid_file, target, grid=[Window(10, 20, 30, 40)])
+    expected = np.full_like(values, -9999)
+    expected[:, 10:40, 20:60] = values[:, 10:40, 20:60] * 2
+    np.testing.assert_array_equal(read(target), expected)
+
+
+@pytest.mark.parametrize(
+    ("windows", "message"),
+    [
+        ([Window(0, 0, 20, 20), Window(30, 0, 5, 90), Window(10, 19, 5, 5)], "overlap"),
+        ([Window(60, 0, 11, 5)], "not within the raster of 70 rows and 90 columns"),
+        ([Window(0, -1, 5, 5)], "not within"),
+    ],
+)
+def test_windows_that_cannot_be_written_are_refused(grid_file, windows, message):
+    with pytest.raises(ValueError, match=message):
+        process_blocks(functions.core_only, grid_file, grid_file.with_name("out.tif"), grid=windows)
+
+
+def test_a_dataset_that_is_open_can_be_the_output(grid_file, values, read):
+    target = grid_file.with_name("out.tif")
+    with rasterio.open(grid_file) as source, rasterio.open(target, "w", **source.profile) as dataset:
+        process_blocks(functions.core_only, grid_file, dataset, executor="fork", workers=2)
+    np.testing.assert_array_equal(read(target), values * 2)
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads", "fork"])
+def test_a_function_may_take_the_results_and_keep_them(grid_file, values, executor):
+    kept = []
+    options = {"grid": BlockGrid(70, 90, 35, 90), "executor": executor, "workers": 2}
+    process_blocks(functions.core_only, grid_file, lambda *result: kept.append(result), **options)
+    kept.sort(key=lambda result: result[0].core.row)
+    assert all(isinstance(block, Block) for block, _ in kept)
+    np.testing.assert_array_equal(np.concatenate([array for _, array in kept], axis=1), values * 2)
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads", "fork"])
+def test_an_array_is_filled(grid_file, values, executor):
+    options = {"dtype": "float32", "grid": BlockGrid(70, 90, 16, 32), "executor": executor, "workers": 2}
+    filled = fill_array(functions.core_only, grid_file, count=2, **options)
+    np.testing.assert_array_equal(filled, values * 2)
+    flat = fill_array(functions.core_only, grid_file, bands=[1], **options)
+    np.testing.assert_array_equal(flat, values[0] * 2)
+
+
+@pytest.mark.parametrize(("tiled", "blocks"), [(True, 1), (False, 1)])
+def test_small_blocks_are_merged(write_raster, tiled, blocks):
+    options = {"tiled": True, "blockxsize": 16, "blockysize": 16} if tiled else {}
+    source = write_raster(np.zeros((200, 500), np.uint8), **options)
+    report = process_blocks(functions.core_only, source, source.with_name("out.tif"))
+    assert report.blocks == blocks
+
+
+def test_blocks_of_strips_are_as_high_as_the_tiles_that_they_are_written_to(write_raster):
+    for width, height in ((600, 512), (1100, 256)):
+        source = write_raster(np.zeros((600, width), np.uint8))
+        seen = set()
+        process_blocks(functions.core_only, source, lambda block, _, seen=seen: seen.add(block.core))
+        assert seen == {Window(row, 0, min(height, 600 - row), width) for row in range(0, 600, height)}
+
+
+def test_wide_rasters_of_strips_are_cut_across(write_raster):
+    source = write_raster(np.zeros((300, 20_000), np.uint8))
+    seen = set()
+    process_blocks(functions.core_only, source, lambda block, _: seen.add(block.core.width))
+    assert max(seen) * 256 <= 2**22
+    assert max(seen) % 256 == 0
+
+
+def test_all_that_keeps_inputs_apart_is_told_at_once(grid_file, write_raster):
+    other_shape = write_raster(np.zeros((2, 70, 91), np.float32), name="shape.tif")
+    shifted = write_raster(np.zeros((2, 70, 90)), affine=Affine(1, 0, -100.5, 0, -1, 50), name="shifted.tif")
+    other_crs = write_raster(np.zeros((70, 90)), crs="EPSG:4269", name="crs.tif")
+    with pytest.raises(RasterError) as caught:
+        process_blocks(functions.combine, [grid_file, other_shape, shifted, other_crs], "out.tif", bands=[2])
+    found = "\n".join(caught.value.problems)
+    for text in ("shape.tif: (70, 91)", "shifted.tif: its cells lie elsewhere", "crs.tif: another CRS", "no band 2"):
+        assert text in found
+    assert len(caught.value.problems) == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "no such file"), (b"<VRTDataset/>", "an XML file"), (b"nothing", "cannot be read as a raster")],
+)
+def test_what_is_no_raster_is_named(tmp_path, content, message):
+    path = tmp_path / "in.tif"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(RasterError, match=f"in.tif: .*{message}"):
+        process_blocks(functions.combine, [path], tmp_path / "out.tif")
+
+
+@pytest.mark.parametrize(
+    ("function", "options", "message"),
+    [
+        (lambda *_: np.zeros(5), {}, r"shape \(5,\), but the block is \(70, 90\)"),
+        (lambda *_: np.zeros((3, 70, 90), np.float32), {}, r'3 band\(s\), but the output has 2.*"count": 3'),
+        (lambda *_: np.zeros((2, 70, 90)), {"profile": {"dtype": "uint8"}}, "float64, which the output's uint8"),
+        (lambda *_: np.full((2, 70, 90), 256), {"profile": {"dtype": "uint8"}}, "int64, which the output's uint8"),
+    ],
+)
+def test_results_that_do_not_fit_are_explained(grid_file, function, options, message):
+    with pytest.raises(BlockError, match=message):
+        process_blocks(function, grid_file, grid_file.with_name("out.tif"), executor="serial", **options)
+
+
+def test_integers_that_fit_are_taken(grid_file, read):
+    target = grid_file.with_name("out.tif")
+    process_blocks(lambda *_: np.full((2, 70, 90), 255), grid_file, target, profile={"dtype": "uint8"})
+    assert (read(target) == 255).all()
+    assert rasterio.open(target).nodata is None, "bytes cannot be -9999"
+
+
+def test_a_function_that_cannot_travel_is_told_of_before_anything_is_started(grid_file):
+    with pytest.raises(ExecutorError, match="top of a module, or use executor='threads'"):
+        process_blocks(lambda arrays, *_: arrays[0], grid_file, "out.tif", executor="spawn", workers=2)
+
+
+def test_auto_takes_threads_where_fork_is_unsafe_and_where_they_suit(grid_file):
+    options = {"grid": BlockGrid(70, 90, 16, 32), "workers": 2}
+    target = grid_file.with_name("out.tif")
+    assert process_blocks(functions.core_only, grid_file, target, **options).executor == "fork"
+    suited = functions.Neighbours()
+    suited.releases_gil = True
+    assert process_blocks(suited, grid_file, target, **options).executor == "threads"
+    event = threading.Event()
+    thread = threading.Thread(target=event.wait)
+    thread.start()
+    try:
+        assert process_blocks(functions.core_only, grid_file, target, **options).executor == "threads"
+    finally:
+        event.set()
+        thread.join()
+    assert process_blocks(functions.core_only, grid_file, target, workers=2).executor == "serial", "one block"
+
+
+def test_a_report_tells_what_blocks_took(grid_file):
+    seen = []
+
+    class Watcher:
+        def started(self, *what):
+            seen.append(what)
+
+        def finished(self, outcome):
+            seen.append(outcome.job)
+
+    grid = BlockGrid(70, 90, 35, 45)
+    target = grid_file.with_name("out.tif")
+    report = process_blocks(
+        functions.core_only, grid_file, target, grid=grid, executor="threads", workers=2, observer=Watcher()
+    )
+    assert seen[0] == (4, 2, "threads")
+    assert set(seen[1:]) == set(grid)
+    assert 0 < report.shortest <= report.median <= report.longest < report.seconds
+    assert str(report).startswith("4 blocks in")
+    assert str(BlocksReport(0, 0.0, (), 1, "serial")).startswith("0 blocks in 0.0 s by 1 worker")
+
+
+def test_little_crosses_the_border_to_a_worker():
+    block = next(iter(BlockGrid(10_000, 10_000, 512, 512, halo=3)))
+    assert len(pickle.dumps(block)) < 400
+
+
+def test_no_threads_and_no_files_are_left(grid_file):
+    before = threading.active_count()
+    open_files = {path.name for path in Path("/proc/self/fd").iterdir()} if Path("/proc/self/fd").is_dir() else set()
+    for executor in ("serial", "threads", "fork"):
+        target = grid_file.with_name("out.tif")
+        process_blocks(functions.core_only, grid_file, target, grid=BlockGrid(70, 90, 20, 20), executor=executor)
+    assert threading.active_count() == before
+    if open_files:
+        assert len(list(Path("/proc/self/fd").iterdir())) <= len(open_files)
+    assert {path.name for path in grid_file.parent.iterdir()} == {"grid.tif", "out.tif"}

@@ -1,0 +1,80 @@
+"""Arrays from one process to another through memory."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from regionplot.blocks.transport import Parcel, Receiver, Segment, memory_can_be_shared
+
+pytestmark = [
+    pytest.mark.skipif(not memory_can_be_shared(), reason="needs memfd_create"),
+    pytest.mark.timeout(60, method="signal"),
+    pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
+]
+
+ARRAYS = [
+    np.arange(50_000, dtype=np.float64).reshape(2, 100, 250),
+    np.arange(50_000, dtype=np.int16).reshape(250, 200),
+    np.asfortranarray(np.arange(200_000, dtype=np.float64).reshape(400, 500)),
+    np.arange(100_000, dtype=">f8")[::2],
+]
+
+
+def put_all(connection):
+    segment = Segment()
+    for array in ARRAYS:
+        connection.send(segment.put(array))
+        connection.recv()
+    connection.send(len(list(Path("/proc/self/fd").iterdir())))
+
+
+def test_arrays_arrive_as_they_are():
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("fork").Process(target=put_all, args=(theirs,))
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    process.start()
+    receiver = Receiver()
+    for array in ARRAYS:
+        parcel = ours.recv()
+        assert isinstance(parcel, Parcel)
+        assert len(pickle.dumps(parcel)) < 300
+        received = receiver.open(parcel)
+        np.testing.assert_array_equal(received, array)
+        assert received.dtype == array.dtype
+        assert not received.flags.writeable
+        del received
+        ours.send(None)
+    ours.recv()
+    process.join()
+    del receiver
+    process.close()
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+
+
+def test_small_arrays_travel_as_they_are():
+    small = np.zeros(10)
+    assert Segment().put(small) is small
+    assert Receiver().open(small) is small
+
+
+def test_a_segment_is_used_again_and_has_no_name():
+    segment, receiver = Segment(), Receiver()
+    parcels = [segment.put(np.full(20_000 - n, n, np.float64)) for n in range(3)]
+    assert len({parcel.inode for parcel in parcels}) == 1
+    assert (receiver.open(parcels[-1]) == 2).all()
+    assert len({*parcels, segment.put(np.zeros(90_000))}) == 4
+
+
+def test_a_worker_that_is_gone_is_an_error():
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    with pytest.raises(OSError, match=str(child)):
+        Receiver().open(Parcel(child, 3, 1, (5,), "<f8"))
