@@ -80,7 +80,9 @@ class Input:
         try:
             settings = read_config({"raster": {"path": path}}).raster
         except InputError as error:
-            raise InputError(*(problem.removeprefix("settings: [raster] path: ") for problem in error.problems)) from None
+            raise InputError(
+                *(problem.removeprefix("settings: [raster] path: ") for problem in error.problems)
+            ) from None
         stem = re.sub(r"\W", "_", Path(path).stem, flags=re.ASCII).strip("_")
         return cls(name or (stem if stem[:1].isalpha() else f"in_{stem}"), settings)
 

@@ -42,7 +42,8 @@ class _Terrain(Operation):
     def _of_band(self, band: Values, across: NDArray[np.float64], down: NDArray[np.float64]) -> Values:
         east, north = _gradient(band.astype(np.float64))
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            return self._of_slope(east * self.z_factor / across, north * self.z_factor / down)
+            result = self._of_slope(east * self.z_factor / across, north * self.z_factor / down)
+        return np.where(np.isnan(band), np.nan, result)
 
     def _of_slope(self, east: NDArray[np.float64], north: NDArray[np.float64]) -> Values:
         """The result, from the rise to the east and to the north."""
@@ -98,7 +99,7 @@ class Hillshade(_Terrain):
 
 
 def _gradient(band: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The rise from column to column and from row to row; NaN where the cell is missing."""
+    """The rise from column to column and from row to row, as far as a cell is not missing itself."""
     height, width = band.shape
     around = np.pad(band, 1, constant_values=np.nan)
 

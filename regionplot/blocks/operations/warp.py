@@ -21,7 +21,7 @@ from regionplot.blocks.grid import Block
 from regionplot.blocks.values import Source, Storage
 from regionplot.errors import ConfigError, RasterError
 from regionplot.grid import GridGeometry
-from regionplot.projections import same_crs
+from regionplot.projections import CIRCLE, same_crs, with_meridian
 from regionplot.raster import can_hold
 
 Method = Literal["nearest", "bilinear", "cubic", "lanczos", "average", "mode", "max", "min", "med", "sum"]
@@ -87,11 +87,26 @@ class Warp:
 
         info = self.source.bands[0]
         nodata = info.nodata if info.nodata is not None and can_hold(np.dtype(dataset.dtypes[0]), info.nodata) else None
+        (source_crs, source_affine), (crs, affine) = _unrolled(info.geometry), _unrolled(self.target)
         return WarpedVRT(
-            dataset, src_crs=info.geometry.crs.to_wkt(), crs=self.target.crs.to_wkt(), transform=self.target.affine,
+            dataset, src_crs=source_crs, src_transform=source_affine, crs=crs, transform=affine,
             height=self.target.height, width=self.target.width, resampling=Resampling[self.method], tolerance=_EXACT,
             src_nodata=nodata, nodata=np.nan, dtype=self.source.dtype.name, XSCALE="1", YSCALE="1", NUM_THREADS="1",
         )  # fmt: skip
+
+
+def _unrolled(geometry: GridGeometry) -> tuple[str, Affine]:
+    """CRS and transform for GDAL, which gives longitudes within half a circle of the prime meridian.
+
+    For a grid in degrees that goes beyond, such as one from 0 to 360, they are counted from its middle.
+    """
+    extent, affine = geometry.extent, geometry.affine
+    if not geometry.crs.is_geographic or max(-extent.xmin, extent.xmax) <= CIRCLE / 2 + abs(affine.a):
+        return geometry.crs.to_wkt(), affine
+    middle = (extent.xmin + extent.xmax) / 2
+    a, b, c, d, e, f = affine[:6]
+    own = float(geometry.crs.prime_meridian.longitude) if geometry.crs.prime_meridian else 0.0
+    return with_meridian(geometry.crs, own + middle).to_wkt(), Affine(a, b, c - middle, d, e, f)
 
 
 def target_geometry(
