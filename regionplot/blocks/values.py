@@ -132,7 +132,11 @@ class Storage:
     offset: float = 0.0
 
     def __post_init__(self) -> None:
-        if np.dtype(self.dtype).kind not in "iuf":
+        try:
+            known = np.dtype(self.dtype).kind in "iuf"
+        except TypeError:
+            known = False
+        if not known:
             raise ConfigError(f"{self.dtype!r} is not a type of cells; take one like float32 or int16")
         if np.dtype(self.dtype).kind in "iu" and not self._holds(self.nodata):
             raise ConfigError(f"nodata {self.nodata:g} is no value of {self.dtype}; name one that is")

@@ -28,7 +28,7 @@ def _pairs(text: str, names: tuple[str, ...]) -> dict[str, Any]:
     """`A:B` as settings: the parts that are there, by name."""
     parts = text.split(":")
     if len(parts) > len(names):
-        raise ConfigError(f"{text!r} has more than {len(names)} parts: {':'.join(names).upper()}")
+        raise ConfigError(f"it has more than {len(names)} parts: {':'.join(names).upper()}")
     return {name: part for name, part in zip(names, parts, strict=False) if part}
 
 
@@ -196,7 +196,7 @@ def _read_steps(given: list[tuple[str, str]], options: dict[str, Any]) -> Iterat
     """The steps, checked; all faults of their values together."""
     from regionplot.config import read_config  # noqa: PLC0415
 
-    settings = [{"step": name, **_STEPS[name][2](text)} for name, text in given]
+    settings = [_settings_of(name, text) for name, text in given]
     for step in settings:
         if step["step"] in ("resample", "reproject"):
             step["method"] = options["resampling"]
@@ -204,6 +204,13 @@ def _read_steps(given: list[tuple[str, str]], options: dict[str, Any]) -> Iterat
         yield from read_config({"raster": {"path": "sample:relief"}, "prepare": settings}).prepare
     except (ConfigError, InputError) as error:
         raise type(error)(*(_of_option(problem, given) for problem in error.problems)) from None
+
+
+def _settings_of(name: str, text: str) -> dict[str, Any]:
+    try:
+        return {"step": name, **_STEPS[name][2](text)}
+    except ConfigError as error:
+        raise ConfigError(f"--{name} {text}: {error}") from None
 
 
 def _of_option(problem: str, given: list[tuple[str, str]]) -> str:

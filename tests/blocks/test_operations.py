@@ -163,7 +163,7 @@ def test_what_is_no_formula_over_bands_is_refused(formula: str) -> None:
     ids=["many terms", "many nodes", "deep signs", "deep calls"],
 )
 def test_formulas_that_are_very_long_or_deep_are_refused(formula: str) -> None:
-    with pytest.raises(ConfigError, match="too long|too deeply|not an expression"):
+    with pytest.raises(ConfigError, match=r"too long|too deeply|not an expression"):
         Expression(formula)
 
 
@@ -400,7 +400,7 @@ def test_lines_and_missing_files_make_no_mask(write_vector: Any, tmp_path: Path)
     with pytest.raises(ConfigError, match="no polygons"):
         MaskByVector(write_vector([shapely.LineString([(0, 0), (1, 1)])])).on(metres(2, 2))
     (tmp_path / "bad.geojson").write_text("{")
-    with pytest.raises(FeaturesError, match="bad.geojson"):
+    with pytest.raises(FeaturesError, match=r"bad\.geojson"):
         MaskByVector(tmp_path / "bad.geojson").on(metres(2, 2))
 
 

@@ -198,7 +198,7 @@ def _call(function: str, arguments: list[ast.expr], names: set[str], depth: int)
 def _variable(node: ast.Name | ast.Attribute, names: set[str]) -> ast.expr:
     parts = list(_parts(node))
     name = "_".join(parts)
-    source, _, band = name.rpartition("_")
+    band = name.rpartition("_")[2]
     is_band = len(parts) <= 2 and band[:1] == "b" and band[1:].isascii() and band[1:].isdecimal() and band[1] != "0"
     if not is_band or len(band) > 6 or "__" in name or name.startswith("_"):
         raise _RefusedError(f"{'.'.join(parts)!r} is no band; bands are b1, b2 ..., and NAME.b1 of further inputs")
