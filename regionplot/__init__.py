@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from regionplot.errors import (
+    BlockError,
     ConfigError,
     ExecutorError,
     FeaturesError,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BlockError",
     "Config",
     "ConfigError",
     "ExecutorError",

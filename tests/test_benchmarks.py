@@ -32,6 +32,16 @@ def test_the_table_of_ratios_has_its_rows():
         assert all(math.isfinite(ratio) and ratio > 0 for ratio in found)
 
 
+def test_blocks_are_compared_and_weighed():
+    table = run("blocks.py", "--repeat", "1")
+    ratios = re.findall(r"^(?:holds|releases|512|2048).* ([\d.]+)$", table, re.MULTILINE)
+    assert len(ratios) >= 4
+    assert all(0 < float(ratio) < math.inf for ratio in ratios)
+    memory = dict(re.findall(r"^memory, (\w+) +(\d+) MB$", table, re.MULTILINE))
+    assert {"serial", "threads", "fork", "spawn"} <= memory.keys()
+    assert all(10 < int(megabytes) < 1000 for megabytes in memory.values())
+
+
 def test_the_stages_add_up_to_a_map():
     table = run("stages.py")
     stages = dict(re.findall(r"^(\w[\w ]*?) +([\d.]+) +\d+%", table, re.MULTILINE))

@@ -25,8 +25,8 @@ def test_all_that_is_public_is_named_and_there() -> None:
     for name in regionplot.__all__:
         assert getattr(regionplot, name).__doc__
     assert set(regionplot.__all__) == {
-        "Config", "ConfigError", "ExecutorError", "Extent", "Failure", "FeaturesError", "InputError", "Job",
-            "LockedError",
+        "BlockError", "Config", "ConfigError", "ExecutorError", "Extent", "Failure", "FeaturesError", "InputError",
+        "Job", "LockedError",
         "NoOverlapError", "Outcome", "OutputError", "RasterError", "Region", "RegionError", "RegionplotError",
         "RegionsError", "RunReport", "SharedData", "__version__", "plot_region", "prepared", "read_config",
         "read_regions", "render_regions",
@@ -40,7 +40,7 @@ def test_what_is_not_public_is_not_there() -> None:
 
 def test_every_error_is_a_regionplot_error_with_an_exit_code() -> None:
     errors = [value for name, value in vars(regionplot).items() if name.endswith("Error")]
-    assert len(errors) == 11
+    assert len(errors) == 12
     assert all(issubclass(error, regionplot.RegionplotError) and error.exit_code in (1, 2, 3, 4) for error in errors)
     error = regionplot.ConfigError("one", "two")
     assert (error.problems, str(error)) == (("one", "two"), "one\ntwo")

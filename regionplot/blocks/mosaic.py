@@ -18,7 +18,7 @@ from regionplot.blocks.output import derive_profile, new_raster
 from regionplot.blocks.process import make_crew, run_blocks, shares_memory
 from regionplot.blocks.report import BlocksReport
 from regionplot.blocks.sources import GDAL_OPTIONS, Sources, open_raster, read_block, shifted
-from regionplot.blocks.task import Worked, cast, checksum_of, disconnect
+from regionplot.blocks.task import Worked, cast, checksum_of, prepare_worker
 from regionplot.blocks.transport import Segment
 from regionplot.errors import RasterError
 from regionplot.grid import Window
@@ -176,9 +176,9 @@ class _MosaicTask:
         return {**self.__dict__, "_segment": Segment()}
 
     def prepare(self) -> None:
-        """Cut a forked worker off from the output."""
-        if self.output is not None and os.getpid() != self.parent:
-            disconnect(self.output)
+        """Make a worker ready."""
+        if os.getpid() != self.parent:
+            prepare_worker(self.output)
 
     def __call__(self, job: Block) -> Worked:
         import rasterio  # noqa: PLC0415

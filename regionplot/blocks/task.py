@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +21,9 @@ from regionplot.errors import BlockError, RasterError
 
 BlockFunction = Callable[[Any, Block, Any], Any]
 """A function of what was read, the block, and the arguments that all blocks share."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_KEPT = 2**25
+"""Bytes; the largest block that malloc may keep."""
 READS = ("arrays", "stack", "datasets")
 
 
@@ -55,9 +60,9 @@ class BlockTask:
         return {**self.__dict__, "_segment": Segment()}
 
     def prepare(self) -> None:
-        """Cut a forked worker off from the output: handles are opened at the first block, after the fork."""
-        if self.output is not None and os.getpid() != self.parent:
-            disconnect(self.output)
+        """Make a worker ready; handles are opened at the first block, after the fork."""
+        if os.getpid() != self.parent:
+            prepare_worker(self.output)
 
     def __call__(self, job: Block) -> Worked:
         """Work out one block."""
@@ -127,6 +132,27 @@ def cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         f"the function returned {values.dtype}, which the output's {dtype} does not hold; "
         f'convert it there, or give profile={{"dtype": "{values.dtype}"}}'
     )
+
+
+def prepare_worker(output: Path | None) -> None:
+    """What a process that is not the parent does before its first block."""
+    if output is not None:
+        disconnect(output)
+    _keep_memory()
+
+
+def _keep_memory() -> None:
+    """Have freed arrays used again for the next ones (glibc; mallopt(3)).
+
+    Workers give large blocks back to the system at once, which suits maps; but a function over blocks makes one array
+    of the same size after the other, and most of its time could then be page faults.
+    """
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
+            libc.mallopt(parameter, _KEPT)
 
 
 def disconnect(path: Path) -> None:

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -26,10 +27,12 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from regionplot.blocks import Block
-from regionplot.blocks.report import BlockObserver
 from regionplot.models import Job, Outcome
 from regionplot.report import RunReport
+
+if TYPE_CHECKING:
+    from regionplot.blocks import Block
+    from regionplot.blocks.report import BlockObserver
 
 _REFRESH = 0.1
 """Seconds between two pictures of the progress bar."""

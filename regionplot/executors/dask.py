@@ -9,7 +9,7 @@ import logging
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, TypeVar
@@ -82,15 +82,17 @@ class DaskExecutor:
 def _client(stack: ExitStack, cluster: Any, workers: int) -> Any:
     """A client of a cluster, closed in the end if it was made here."""
     try:
-        import distributed  # noqa: PLC0415 (an optional dependency)
+        import dask  # noqa: PLC0415 (an optional dependency)
+        import distributed  # noqa: PLC0415
     except ImportError as error:
         raise ExecutorError("executor 'dask' needs the package distributed: pip install regionplot[dask]") from error
     if isinstance(cluster, distributed.Client):
         return cluster
     try:
         if cluster is not None:
-            _warn_of(str(cluster))
+            warn_of(str(cluster))
             return stack.enter_context(distributed.Client(cluster, set_as_default=False))
+        stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
         own = stack.enter_context(
             distributed.LocalCluster(
                 n_workers=workers,
@@ -105,7 +107,7 @@ def _client(stack: ExitStack, cluster: Any, workers: int) -> Any:
         raise ExecutorError(f"there is no dask cluster at {cluster or 'this machine'}: {error}") from error
 
 
-def _warn_of(address: str) -> None:
+def warn_of(address: str) -> None:
     """Say that anyone on the way to a scheduler can read, and send, what its workers run."""
     parts = urlsplit(address if "://" in address else f"tcp://{address}")
     if parts.scheme not in _ENCRYPTED and (parts.hostname or "") not in _LOOPBACK and parts.scheme != "inproc":
@@ -145,8 +147,9 @@ def _work(kept: _Kept[J], job: J) -> tuple[str, Any]:
 def _done(client: Any, futures: Iterable[Any]) -> list[Any]:
     import distributed  # noqa: PLC0415
 
-    with client.as_current():  # it is no other program's default
-        return list(distributed.wait(list(futures), return_when="FIRST_COMPLETED").done)
+    with client.as_current(), suppress(CancelledError):  # what is cancelled is done, too
+        distributed.wait(list(futures), return_when="FIRST_COMPLETED")
+    return [future for future in futures if future.status != "pending"]
 
 
 def _outcome(future: Any, job: J) -> Outcome[J]:

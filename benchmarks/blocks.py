@@ -1,0 +1,194 @@
+"""Blocks in parallel against one process, and against rio-mucho: ``python benchmarks/blocks.py``; `--help` has options.
+
+Each run is a process of its own, in turn with the one that it is compared with. Memory is sampled in runs that are not
+timed. Only ratios of one run are worth comparing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import math
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from affine import Affine
+from measure import Measured, measure
+
+_MEGABYTE = 2**20
+_ITERATIONS = 700_000
+
+
+def hold(values: np.ndarray, rounds: int) -> np.ndarray:
+    """Work that holds Python's lock."""
+    total = 0
+    for number in range(rounds * _ITERATIONS * values.size // 2**18):
+        total += number & 7
+    return values + np.float32(total & 1)
+
+
+def release(values: np.ndarray, rounds: int) -> np.ndarray:
+    """Work that does not: elementary functions of numpy."""
+    for _ in range(rounds * 8):
+        values = np.cos(np.sin(values))
+    return values
+
+
+def copy(values: np.ndarray, rounds: int) -> np.ndarray:
+    """Next to no work: what counts is how cells come and go."""
+    return values * np.float32(1 + rounds)
+
+
+WORK: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {"hold": hold, "release": release, "copy": copy}
+
+
+def over_block(arrays: list[np.ndarray], _block: Any, arguments: tuple[str, int]) -> np.ndarray:
+    """What regionplot calls."""
+    return WORK[arguments[0]](arrays[0], arguments[1])
+
+
+def over_window(arrays: list[np.ndarray], _window: Any, _ij: Any, arguments: dict[str, Any]) -> np.ndarray:
+    """What rio-mucho calls."""
+    return WORK[arguments["work"]](arrays[0], arguments["rounds"])
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run: who does what with how many workers."""
+
+    who: str
+    """An executor of regionplot; `pipe`, which is fork without shared memory; or `rio-mucho`."""
+    work: str
+    workers: int = 2
+    block: int = 512
+
+    def __str__(self) -> str:
+        return f"{self.work}, {self.who} x {self.workers}, blocks of {self.block}"
+
+
+def run_case(case: Case, folder: Path, rounds: int) -> None:
+    """Do it."""
+    source, target = folder / "in.tif", folder / f"{case.who}.tif"
+    with rasterio.open(source) as dataset:
+        profile, shape = dataset.profile, dataset.shape
+    if case.who == "rio-mucho":
+        _run_riomucho(case, source, target, profile, rounds)
+        return
+    from regionplot.blocks import BlockGrid, process, process_blocks  # noqa: PLC0415 (its import is part of the run)
+
+    if case.who == "pipe":
+        process.memory_can_be_shared = lambda: False
+    executor = "fork" if case.who == "pipe" else case.who
+    grid = BlockGrid(*shape, case.block, case.block)
+    arguments = case.work, rounds
+    print(process_blocks(over_block, source, target, grid=grid, arguments=arguments, executor=executor, workers=2))
+
+
+def _run_riomucho(case: Case, source: Path, target: Path, profile: dict[str, Any], rounds: int) -> None:
+    import riomucho  # noqa: PLC0415 (optional)
+    from rasterio.windows import Window  # noqa: PLC0415
+
+    side, height, width = case.block, profile["height"], profile["width"]
+    windows = [
+        (Window(column, row, min(side, width - column), min(side, height - row)), (row // side, column // side))
+        for row in range(0, height, side)
+        for column in range(0, width, side)
+    ]
+    arguments = {"work": case.work, "rounds": rounds}
+    with riomucho.RioMucho(
+        [str(source)], str(target), over_window, windows=windows, global_args=arguments, options=profile,
+        mode="simple_read",
+    ) as run:  # fmt: skip
+        run.run(case.workers)
+
+
+def make_raster(path: Path, side: int) -> None:
+    """Tiles of noise, float32, not compressed."""
+    profile = {
+        "driver": "GTiff", "dtype": "float32", "count": 1, "height": side, "width": side, "crs": "EPSG:5070",
+        "transform": Affine(100, 0, 5, 0, -100, 5), "tiled": True, "blockxsize": 512, "blockysize": 512,
+    }  # fmt: skip
+    random = np.random.default_rng(1)
+    with rasterio.open(path, "w", **profile) as dataset:
+        for _, window in dataset.block_windows(1):
+            dataset.write(random.random((1, window.height, window.width), np.float32), window=window)
+
+
+class Bench:
+    """Runs of cases on one raster."""
+
+    def __init__(self, folder: Path, options: argparse.Namespace) -> None:
+        self._folder, self._options = folder, options
+
+    def run(self, case: Case, pause: float = math.inf) -> Measured:
+        """One run; it stops the benchmark if it fails."""
+        fields = [case.who, case.work, str(case.workers), str(case.block)]
+        command = [sys.executable, __file__, "--rounds", str(self._options.rounds)]
+        measured = measure([*command, "--case", str(self._folder), *fields], {"OMP_NUM_THREADS": "1"}, pause=pause)
+        if measured.exit_code:
+            sys.exit(f"exit code {measured.exit_code}: {case}")
+        (self._folder / f"{case.who}.tif").unlink()
+        return measured
+
+    def print_ratio(self, what: str, case: Case, other: Case) -> None:
+        """How many times as long the other takes, in the quickest of some runs in turn: others use the machine, too."""
+        pairs = [(self.run(case).wall, self.run(other).wall) for _ in range(self._options.repeat)]
+        ratio = min(its for _, its in pairs) / min(mine for mine, _ in pairs)
+        walls = " ".join(f"{mine:.1f}/{its:.1f}" for mine, its in pairs) if self._options.absolute else ""
+        print(f"{what:<52} {ratio:5.2f}  {walls}".rstrip(), flush=True)
+
+    def print_memory(self, what: str, case: Case) -> None:
+        """Peak of the whole tree, sampled without a pause."""
+        print(f"{what:<52} {self.run(case, pause=0).pss / _MEGABYTE:5.0f} MB", flush=True)
+
+
+def print_table(bench: Bench) -> None:
+    """All comparisons."""
+    held, released, light = (Case("serial", work, 1) for work in WORK)
+    print("seconds of the second over those of the first: more than 1 is in favour of the first")
+    bench.print_ratio("holds the lock: 2 processes / serial", replace(held, who="fork", workers=2), held)
+    bench.print_ratio("releases it: 2 threads / serial", replace(released, who="threads", workers=2), released)
+    large = Case("fork", "copy", block=2048)
+    bench.print_ratio("512 x 512 results: memory / pipe", Case("fork", "copy"), Case("pipe", "copy"))
+    bench.print_ratio("2048 x 2048 results: memory / pipe", large, replace(large, who="pipe"))
+    if importlib.util.find_spec("riomucho"):
+        for what, case in (("holds the lock", Case("fork", "hold")), ("releases it", Case("fork", "release")),
+                           ("512 x 512 results", Case("fork", "copy")), ("2048 x 2048 results", large)):  # fmt: skip
+            bench.print_ratio(f"{what}: regionplot / rio-mucho", case, replace(case, who="rio-mucho"))
+        bench.print_ratio(
+            "releases it: 2 threads / rio-mucho", Case("threads", "release"), Case("rio-mucho", "release")
+        )
+        bench.print_memory("memory, rio-mucho", Case("rio-mucho", "copy"))
+    for who in ("serial", "threads", "fork", "spawn"):
+        bench.print_memory(f"memory, {who}", replace(light, who=who, workers=2))
+
+
+def main() -> None:
+    """Print the table, or do one case for it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--small", action="store_true", help="a tiny raster: does it run?")
+    parser.add_argument("--side", type=int, default=10_000, help="rows and columns of the raster")
+    parser.add_argument("--rounds", type=int, default=1, help="how much work a block is")
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each case")
+    parser.add_argument("--absolute", action="store_true", help="print seconds, too")
+    parser.add_argument("--case", nargs=5, metavar=("FOLDER", "WHO", "WORK", "WORKERS", "BLOCK"), help="for itself")
+    options = parser.parse_args()
+    if options.case:
+        folder, who, work, workers, block = options.case
+        run_case(Case(who, work, int(workers), int(block)), Path(folder), options.rounds)
+        return
+    if options.small:
+        options.side, options.repeat = 600, 1
+    with tempfile.TemporaryDirectory() as folder:
+        make_raster(Path(folder) / "in.tif", options.side)
+        print_table(Bench(Path(folder), options))
+
+
+if __name__ == "__main__":
+    main()
