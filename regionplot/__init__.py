@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from regionplot.batch import render_regions
     from regionplot.config import Config, read_config
     from regionplot.drawing import plot_region
+    from regionplot.preparation import prepared
     from regionplot.regions import read_regions
     from regionplot.report import RunReport
     from regionplot.shared import SharedData
@@ -64,6 +65,7 @@ __all__ = [
     "SharedData",
     "__version__",
     "plot_region",
+    "prepared",
     "read_config",
     "read_regions",
     "render_regions",
@@ -74,6 +76,7 @@ _LAZY = {
     "RunReport": "report",
     "SharedData": "shared",
     "plot_region": "drawing",
+    "prepared": "preparation",
     "read_config": "config",
     "read_regions": "regions",
     "render_regions": "batch",

@@ -1,8 +1,8 @@
-"""The main job: regions in, maps out. Check everything, load once, let an executor draw, report.
+"""The main job: regions in, maps out. Check everything, prepare and load once, let an executor draw, report.
 
 ::
 
-    regions + config ─► check ─► jobs ─► executor( RenderTask ) ─► outcomes ─► RunReport
+    regions + config ─► check ─► prepare ─► jobs ─► executor( RenderTask ) ─► outcomes ─► RunReport
 """
 
 from __future__ import annotations
@@ -194,7 +194,13 @@ def _draw_all(
     observer: Observer,
 ) -> None:
     """Load what all share, settle what is unchanged, and have the rest drawn."""
-    config, watch = record.config, record.watch
+    watch = record.watch
+    if isinstance(data, Config) and data.prepare:
+        from regionplot.preparation import prepared  # noqa: PLC0415 (only where a raster is prepared)
+
+        data = prepared(data, observer)
+        watch.lap("prepare")
+    config = data.config if isinstance(data, SharedData) else data
     with ExitStack() as stack:
         if record.start_method in ("fork", "serial"):
             shared = data if isinstance(data, SharedData) else SharedData.load(data, regions, layers=layers)

@@ -15,7 +15,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -23,42 +22,28 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from regionplot import sample, templates
+from regionplot import sample, steps, templates
 from regionplot.arrival import Pattern
 from regionplot.errors import ConfigError, InputError
+from regionplot.fields import MISSING_FILE, InputPath, Section, Text, existing
 
 DEFAULT_NAME = "regionplot.toml"
 MAX_PIXELS = 100_000_000
-MAX_TEXT = 2_000
 MAX_BYTES = 2**20
-_MISSING_FILE = "missing_file"
 _RASTER_MAY_COME = "raster_may_come"
-
-
-def _existing(value: object) -> object:
-    """The path of an input: `sample:NAME`, or a file that is there."""
-    if not isinstance(value, str | Path):
-        return value
-    text = str(value)
-    try:
-        path = sample.locate(text[len(sample.PREFIX) :]) if text.startswith(sample.PREFIX) else Path(text)
-    except FileNotFoundError as error:
-        raise PydanticCustomError(_MISSING_FILE, "{problem}", {"problem": str(error)}) from None
-    if not path.exists():
-        raise PydanticCustomError(_MISSING_FILE, "there is no file {path}", {"path": str(path)})
-    return path
+_LISTS = ("features", "prepare")
 
 
 def _meant(value: object, info: ValidationInfo) -> object:
     """The path of the raster: the file that a pattern means now, or, if it may come later, the pattern."""
     if not isinstance(value, str | Path) or str(value).startswith(sample.PREFIX):
-        return _existing(value)
+        return existing(value)
     pattern = Pattern(str(value), info.data.get("cycle", 1))
     path = pattern.find()
     if (info.context or {}).get(_RASTER_MAY_COME):
         return Path(value)
     if path is None:
-        raise PydanticCustomError(_MISSING_FILE, "{problem}", {"problem": pattern.absence})
+        raise PydanticCustomError(MISSING_FILE, "{problem}", {"problem": pattern.absence})
     return path
 
 
@@ -80,18 +65,12 @@ def _has_image_suffix(text: str) -> str:
     return text
 
 
-Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Template = Annotated[Text, AfterValidator(_check_template)]
-InputPath = Annotated[Path, BeforeValidator(_existing)]
 Side = Annotated[int, Field(ge=100, le=20_000)]
 StartMethod = Literal["auto", "fork", "forkserver", "spawn", "serial"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
-
-
-class RasterSettings(_Section):
+class RasterSettings(Section):
     """`[raster]`: the grid that every map shows."""
 
     cycle: Annotated[int, Field(ge=1, le=24)] = 1
@@ -118,8 +97,11 @@ class RasterSettings(_Section):
         """What to look for as the raster; in settings read with `raster_may_come`, it may mean another file later."""
         return Pattern(str(self.path), self.cycle)
 
+    prepared: Annotated[Path, Field(strict=False)] | None = None
+    """Where the steps of `[[prepare]]` leave their result; in the user's cache folder by default."""
 
-class MapSettings(_Section):
+
+class MapSettings(Section):
     """`[map]`: the sheet."""
 
     projection: Text | dict[str, Any] = "raster"
@@ -142,7 +124,7 @@ class MapSettings(_Section):
         return self
 
 
-class ColorSettings(_Section):
+class ColorSettings(Section):
     """`[colors]`: from values to colours."""
 
     colormap: Text = "viridis"
@@ -174,7 +156,7 @@ class ColorSettings(_Section):
         return self
 
 
-class FeatureSettings(_Section):
+class FeatureSettings(Section):
     """`[[features]]`: one vector layer."""
 
     path: InputPath
@@ -188,7 +170,7 @@ class FeatureSettings(_Section):
     facecolor: Text = "none"
 
 
-class OutputSettings(_Section):
+class OutputSettings(Section):
     """`[output]`: where the maps go."""
 
     directory: Annotated[Path, Field(strict=False)] = Path("output")
@@ -206,7 +188,7 @@ class OutputSettings(_Section):
     """With `runs`: let a run of which maps are missing become the latest."""
 
 
-class RunSettings(_Section):
+class RunSettings(Section):
     """`[run]`: the processes."""
 
     workers: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
@@ -227,13 +209,15 @@ class RunSettings(_Section):
     """Keep projected vectors in the user's cache folder for the next run."""
 
 
-class Config(_Section):
+class Config(Section):
     """All settings of a run, checked; `read_config` makes it.
 
     It is frozen and picklable: it is what travels to workers that cannot inherit the data.
     """
 
     raster: RasterSettings
+    prepare: Annotated[tuple[steps.Step, ...], Field(strict=False)] = ()
+    """What is done to the raster before it is drawn, in order."""
     map: MapSettings = MapSettings()
     colors: ColorSettings = ColorSettings()
     features: Annotated[tuple[FeatureSettings, ...], Field(strict=False)] = ()
@@ -255,7 +239,7 @@ def read_config(
         A TOML file, or its contents as a mapping of sections. Relative paths in a file are relative to its folder,
         those in a mapping to the working directory.
     overrides : mapping, optional
-        Sections that replace or extend those of `source`, key by key; a list (`features`) is replaced whole.
+        Sections that replace or extend those of `source`, key by key; a list (`features`, `prepare`) is replaced whole.
         Relative paths are relative to the working directory.
     raster_may_come : bool
         Leave `[raster] path` as it is written, whether there is such a file or not, to be found by `raster.pattern`.
@@ -311,7 +295,7 @@ class _Document(NamedTuple):
 
     def place(self, location: tuple[int | str, ...]) -> str:
         """`regionplot.toml:12: [map] size`, as near as the text lets us say it."""
-        section, *keys = location
+        section, *keys = _without_tag(location)
         index = next((key for key in keys[:1] if isinstance(key, int)), None)
         if index is not None:
             keys = keys[1:]
@@ -347,12 +331,19 @@ def _read_bounded(path: Path) -> bytes:
 def _absolute(tables: Mapping[str, Any], base: Path) -> dict[str, Any]:
     """The tables with the paths in them joined to the folder they are relative to."""
     result = {name: dict(table) if isinstance(table, Mapping) else table for name, table in tables.items()}
-    for section, key in (("raster", "path"), ("output", "directory")):
+    for section, key in (("raster", "path"), ("raster", "prepared"), ("output", "directory")):
         if section in result:
             result[section] = _with_path(result[section], key, base)
     if isinstance(features := result.get("features"), list | tuple):
         result["features"] = [_with_path(table, "path", base) for table in features]
+    if isinstance(prepare := result.get("prepare"), list | tuple):
+        result["prepare"] = [_with_path(_with_path(table, "path", base), "like", base) for table in prepare]
     return result
+
+
+def _without_tag(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """The place of a fault without the name of the step's class, which pydantic puts into it."""
+    return (*location[:2], *location[3:]) if location[0] == "prepare" and len(location) > 2 else location
 
 
 def _with_path(table: Any, key: str, base: Path) -> Any:
@@ -386,25 +377,31 @@ def _explained(error: ValidationError, document: _Document) -> ConfigError | Inp
         if (message := _message(detail)) not in messages:
             messages.append(message)
     texts = [f"{place}: {' or: '.join(messages)}" for place, messages in problems.items()]
-    only_missing_files = all(detail["type"] == _MISSING_FILE for detail in details)
+    only_missing_files = all(detail["type"] == MISSING_FILE for detail in details)
     return InputError(*texts) if only_missing_files else ConfigError(*texts)
 
 
 def _message(detail: ErrorDetails) -> str:
     if detail["type"] == "extra_forbidden":
         return "; ".join(["unknown key", *_suggestion(detail["loc"])])
-    if detail["type"] == "missing" and isinstance(detail["loc"][-1], int) and detail["loc"][0] != "features":
+    if detail["type"] == "missing" and isinstance(detail["loc"][-1], int) and detail["loc"][0] not in _LISTS:
         return f"needs a value more after its first {detail['loc'][-1]}"
+    if detail["type"] == "union_tag_not_found":
+        return f"needs a step = one of {', '.join(steps.KINDS)}"
+    if detail["type"] == "union_tag_invalid":
+        return f"there is no step {detail['ctx']['tag']!r}; there are: {', '.join(steps.KINDS)}"
     if detail["type"] == "missing":
         return "is needed, but not given"
     message = detail["msg"].removeprefix("Value error, ")
     is_scalar = isinstance(detail["input"], str | int | float | bool)
-    return f"{message} (it is {detail['input']!r})" if is_scalar and detail["type"] != _MISSING_FILE else message
+    return f"{message} (it is {detail['input']!r})" if is_scalar and detail["type"] != MISSING_FILE else message
 
 
 def _suggestion(location: tuple[int | str, ...]) -> Iterator[str]:
     known = list(Config.model_fields)
-    if len(location) > 1:
+    if location[0] == "prepare" and len(location) > 2:
+        known = list(steps.known_keys(location[2]))
+    elif len(location) > 1:
         annotation = Config.model_fields[str(location[0])].annotation
         section = FeatureSettings if location[0] == "features" else annotation
         known = list(section.model_fields) if isinstance(section, type) and issubclass(section, BaseModel) else []

@@ -173,7 +173,7 @@ def read_window(
         raise RasterError(f"{info.path}: cannot be read as a raster: {_first_line(error)}") from error
     if is_changed(info):
         raise RasterError(f"{info.path}: input changed: the file was replaced or written to while it was in use")
-    return _decoded(raw, mask, info), info.geometry.part(window, *shape)
+    return decoded(raw, mask, info), info.geometry.part(window, *shape)
 
 
 def is_changed(info: RasterInfo) -> bool:
@@ -181,12 +181,12 @@ def is_changed(info: RasterInfo) -> bool:
     return Fingerprint.of(info.path) != info.fingerprint
 
 
-def _decoded(raw: NDArray[Any], mask: NDArray[np.uint8] | None, info: RasterInfo) -> NDArray[Any]:
+def decoded(raw: NDArray[Any], mask: NDArray[np.uint8] | None, info: RasterInfo) -> NDArray[Any]:
     """The values in their units, NaN where there are none; in place where the type allows it."""
     if not info.decode:
         return raw
     values = raw.astype(info.dtype, copy=False)
-    if info.nodata is not None and _can_hold(raw.dtype, info.nodata):
+    if info.nodata is not None and can_hold(raw.dtype, info.nodata):
         np.putmask(values, raw == raw.dtype.type(info.nodata), np.nan)
     if mask is not None:
         np.putmask(values, mask == 0, np.nan)
@@ -197,7 +197,7 @@ def _decoded(raw: NDArray[Any], mask: NDArray[np.uint8] | None, info: RasterInfo
     return values
 
 
-def _can_hold(dtype: np.dtype[Any], value: float) -> bool:
+def can_hold(dtype: np.dtype[Any], value: float) -> bool:
     """Whether a value can occur among values of a type; some files name a nodata value that cannot."""
     if dtype.kind not in "iu":
         return not np.isnan(value)
@@ -289,7 +289,7 @@ def _info(data: xr.DataArray, number: int, settings: RasterSettings) -> RasterIn
         fingerprint=Fingerprint.of(settings.path),
         band=number + 1,
         geometry=GridGeometry(data.rio.transform(), data.sizes[data.rio.y_dim], data.sizes[data.rio.x_dim], _crs(data)),
-        dtype=_decoded_type(data.dtype) if settings.mask_and_scale else data.dtype,
+        dtype=decoded_type(data.dtype) if settings.mask_and_scale else data.dtype,
         nodata=None if nodata is None else float(nodata),
         scale=scale,
         offset=offset,
@@ -308,7 +308,7 @@ def _check_block(path: Path, shape: tuple[int, int], itemsize: int) -> None:
         )
 
 
-def _decoded_type(stored: np.dtype[Any]) -> np.dtype[Any]:
+def decoded_type(stored: np.dtype[Any]) -> np.dtype[Any]:
     """The floating type that holds the stored values and NaN."""
     exact_in_single = stored.itemsize <= 2 or stored == np.float32
     return np.dtype(np.float32 if exact_in_single else np.float64)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from regionplot import phases
 from regionplot.cache import user_cache
 from regionplot.config import Config
-from regionplot.errors import RasterError, RegionError
+from regionplot.errors import ConfigError, RasterError, RegionError
 from regionplot.features import FeatureLayer, check_layer, load_layer
 from regionplot.grid import GridGeometry, Window
 from regionplot.intake import Fingerprint
@@ -106,9 +106,11 @@ class SharedData:
         InputError
             If the raster or a vector file cannot be read.
         ConfigError
-            If the map's projection is none.
+            If the map's projection is none, or the raster is to be prepared before.
         """
         start = time.perf_counter()
+        if config.prepare:
+            raise ConfigError("[[prepare]]: its steps come first; load what regionplot.prepared(config) gives")
         phases.reached("read", config.raster.path.name)
         info = inspect_raster(config.raster)
         crs = parse_projection(config.map.projection) or info.geometry.crs

@@ -28,7 +28,7 @@ def test_all_that_is_public_is_named_and_there() -> None:
         "BlockError", "Config", "ConfigError", "ExecutorError", "Extent", "Failure", "FeaturesError", "InputError",
         "Job", "LockedError", "NoOverlapError", "Outcome", "OutputError", "RasterError", "Region", "RegionError",
         "RegionplotError", "RegionsError", "RunReport", "SharedData", "__version__", "plot_region",
-        "read_config", "read_regions", "render_regions",
+        "prepared", "read_config", "read_regions", "render_regions",
     }  # fmt: skip
 
 

@@ -75,7 +75,8 @@ def process_blocks(
         What the function gets: a list of arrays (bands, rows, columns), one for each input; one such array of all
         bands of all inputs; or the open datasets.
     grid : BlockGrid, iterable of windows, or None
-        The blocks; windows must not overlap. None: the first input's own, merged to some 512 × 512 cells.
+        The blocks; windows must not overlap. None: the first input's own, merged to some 512 × 512 cells. A BlockGrid
+        may be other than the inputs' where `read` is "datasets".
     halo : int
         Cells around each block that are read with it.
     arguments : object
@@ -113,7 +114,7 @@ def process_blocks(
     if read not in READS:
         raise ValueError(f"read must be one of {', '.join(READS)}, not {read!r}")
     sources = Sources.of(inputs, bands, alike=read != "datasets")
-    blocks = _blocks(grid, sources, halo or getattr(function, "halo", 0))
+    blocks = _blocks(grid, sources, halo or getattr(function, "halo", 0), fits=read != "datasets")
     crew, method = make_crew(executor, workers, len(blocks), timeout, function)
     handles = Handles(sources.paths)
     with _sink(function, sources, output, profile, crew.workers) as sink:
@@ -171,11 +172,11 @@ def fill_array(
     return filled
 
 
-def _blocks(grid: Grid, sources: Sources, halo: int) -> BlockGrid | list[Block]:
+def _blocks(grid: Grid, sources: Sources, halo: int, *, fits: bool) -> BlockGrid | list[Block]:
     if grid is None:
         return replace(sources.natural, halo=halo)
     if isinstance(grid, BlockGrid):
-        if (grid.height, grid.width) != sources.shape:
+        if fits and (grid.height, grid.width) != sources.shape:
             raise ValueError(f"the grid has {(grid.height, grid.width)} rows and columns, the raster {sources.shape}")
         return replace(grid, halo=halo or grid.halo)
     whole = replace(sources.natural, halo=halo)

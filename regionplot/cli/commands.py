@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from regionplot.cli.endings import ENDING, confess, exit_code, signals_as_interrupts
+from regionplot.cli.prepare import prepare
 from regionplot.errors import ConfigError, RegionplotError
 
 _STARTER = Path(__file__).parent / "starter"
@@ -52,7 +53,7 @@ class _RendersByDefault(click.Group):
         with formatter.section("Options"):
             formatter.write_dl([*options, *own])
         with formatter.section("Other commands"):
-            formatter.write_dl([("init [DIR]", init.get_short_help_str(80))])
+            formatter.write_dl([(usage, command.get_short_help_str(80)) for usage, command in _OTHERS])
 
 
 @click.group(
@@ -136,6 +137,10 @@ def init(directory: Path) -> int:
         raise ConfigError(f"{directory}: {error.strerror or error}") from None
     click.echo(f"Wrote {' and '.join(map(str, targets))}.\nNow: regionplot {directory / 'regions.csv'}")
     return 0
+
+
+cli.add_command(prepare)
+_OTHERS = (("init [DIR]", init), ("prepare INPUTS... -o OUT", prepare))
 
 
 def main() -> None:

@@ -11,15 +11,29 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
 from regionplot.cli.logs import one_line
 from regionplot.models import Job, Outcome
 from regionplot.report import RunReport
+
+if TYPE_CHECKING:
+    from regionplot.blocks import Block
+    from regionplot.blocks.report import BlockObserver
 
 _REFRESH = 0.1
 """Seconds between two pictures of the progress bar."""
@@ -52,6 +66,10 @@ class Display:
             self.failures += 1
             self.error(_failure_line(outcome))
 
+    def preparing(self) -> BlockObserver:
+        """The raster is about to be prepared."""
+        return BlockProgress()
+
     def summarize(self, report: RunReport, directory: Path) -> None:
         """The run is over."""
 
@@ -74,6 +92,16 @@ class Display:
     def say(self, text: str) -> None:
         """A line for stdout."""
         _print_to(sys.stdout, text)
+
+
+class BlockProgress:
+    """What is seen of the blocks of a raster: nothing, but where there is a bar."""
+
+    def started(self, jobs: int, workers: int, start_method: str) -> None:
+        """The first block is about to be done."""
+
+    def finished(self, outcome: Outcome[Block]) -> None:
+        """One block is done."""
 
 
 class PlainDisplay(Display):
@@ -147,6 +175,10 @@ class BarDisplay(Display):
         """A line above the bar, too."""
         self._console.print(Text(text), soft_wrap=True)
 
+    def preparing(self) -> BlockObserver:
+        """The raster is about to be prepared; the bar counts its blocks."""
+        return _BlockBar(self._progress, self._task)
+
     def error(self, text: str) -> None:
         """A line above the bar."""
         self._console.print(Text.assemble(("regionplot: ", "bold red"), text), soft_wrap=True)
@@ -170,12 +202,34 @@ class BarDisplay(Display):
         Console(highlight=False).print(table)
 
 
+class _BlockBar(BlockProgress):
+    """The bar, while it counts blocks."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task, self._refreshed = progress, task, 0.0
+
+    def started(self, jobs: int, workers: int, start_method: str) -> None:
+        """The first block is about to be done."""
+        self._progress.reset(self._task, total=jobs, description="preparing")
+        self._progress.refresh()
+
+    def finished(self, outcome: Outcome[Block]) -> None:
+        """One block is done."""
+        self._progress.advance(self._task)
+        if time.monotonic() - self._refreshed > _REFRESH:
+            self._refreshed = time.monotonic()
+            self._progress.refresh()
+
+
 class _RateColumn(ProgressColumn):
-    """Maps each second."""
+    """Maps, or blocks, each second."""
 
     def render(self, task: Task) -> Text:
         """See rich."""
-        return Text(f"{task.speed:.1f} maps/s" if task.speed else "", style="progress.data.speed")
+        return Text(
+            f"{task.speed:.1f} {'blocks' if task.description == 'preparing' else 'maps'}/s" if task.speed else "",
+            style="progress.data.speed",
+        )
 
 
 def stage_table(report: RunReport) -> str:

@@ -6,8 +6,6 @@ that.
 
 from __future__ import annotations
 
-import logging
-import multiprocessing
 import signal
 import time
 from collections.abc import Iterator
@@ -53,6 +51,8 @@ def exit_code(interrupt: BaseException) -> int:
 
 def confess() -> None:
     """Tell of an error that nobody foresaw."""
+    import logging  # noqa: PLC0415 (so that --help is quick)
+
     logging.getLogger("regionplot").critical("this is a bug in regionplot; please report it", exc_info=True)
 
 
@@ -98,6 +98,8 @@ def signals_as_interrupts() -> Iterator[None]:
 
 
 def _kill_workers() -> None:
+    import multiprocessing  # noqa: PLC0415 (so that --help is quick)
+
     for worker in multiprocessing.active_children():
         with suppress(ValueError):  # it has been closed by now
             worker.kill()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regionplot.cli.display import Display
 from regionplot.cli.logs import RunLog
@@ -14,6 +15,9 @@ from regionplot.errors import OutputError
 from regionplot.metrics import write_metrics
 from regionplot.models import Job, Outcome
 from regionplot.report import NOT_RUN, RunReport
+
+if TYPE_CHECKING:
+    from regionplot.blocks.report import BlockObserver
 
 
 @dataclass
@@ -39,6 +43,10 @@ class Session:
     def draws(self, source: Path | None, config: Config) -> None:
         """The settings are known."""
         self.log.inputs = f"config {source or 'none'}, raster {config.raster.path}"
+
+    def preparing(self) -> BlockObserver:
+        """The raster is about to be prepared."""
+        return self.display.preparing()
 
     def started(self, jobs: int, workers: int, start_method: str) -> None:
         """The first job is about to be done."""

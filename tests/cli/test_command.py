@@ -21,7 +21,8 @@ import pytest
 import regionplot
 from regionplot import lock
 from regionplot.cli import commands, rendering
-from regionplot.config import Config, FeatureSettings
+from regionplot.config import Config, FeatureSettings, read_config
+from regionplot.steps import KINDS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals of POSIX")
 
@@ -355,14 +356,15 @@ def _commented():
     """(section, key, value) of the commented-out keys of the starter."""
     section = ""
     for line in (STARTER / "regionplot.toml").read_text(encoding="utf-8").splitlines():
-        if header := re.match(r"\[+(\w+)", line):
+        if header := re.match(r"(?:# )?\[+(\w+)", line):
             section = header[1]
-        elif re.match(r"# \w+ = ", line):
+        elif section != "prepare" and re.match(r"# \w+ = ", line):
             ((key, value),) = tomllib.loads(line.removeprefix("# ")).items()
             yield section, key, value
 
 
-EXAMPLES = {"variable", "crs", "vmin", "vmax"}  # their default is none at all
+LISTS = {"features", "prepare"}
+EXAMPLES = {"variable", "crs", "prepared", "vmin", "vmax"}  # their default is none at all
 
 
 @pytest.mark.parametrize(("section", "key", "value"), list(_commented()))
@@ -375,11 +377,19 @@ def test_commented_values_of_the_starter_are_the_defaults(section, key, value):
 def test_starter_mentions_every_key():
     text = (STARTER / "regionplot.toml").read_text(encoding="utf-8")
     written = {
-        (section, key) for section, table in tomllib.loads(text).items() if section != "features" for key in table
+        (section, key) for section, table in tomllib.loads(text).items() if section not in LISTS for key in table
     }
-    sections = {name: field.annotation for name, field in Config.model_fields.items() if name != "features"}
+    sections = {name: field.annotation for name, field in Config.model_fields.items() if name not in LISTS}
     known = {(name, key) for name, section in sections.items() for key in section.model_fields}
-    assert written | {(section, key) for section, key, _ in _commented() if section != "features"} == known
+    assert written | {(section, key) for section, key, _ in _commented() if section not in LISTS} == known
+
+
+def test_the_step_in_the_starter_is_a_step():
+    text = (STARTER / "regionplot.toml").read_text(encoding="utf-8")
+    step = re.search(r"# \[\[prepare\]\]\n((?:# .*\n)+)", text)[1]
+    config = read_config({"raster": {"path": "sample:relief"}, "prepare": [tomllib.loads(re.sub("(?m)^# ", "", step))]})
+    assert config.prepare[0].kind == "gaussian"
+    assert all(kind in step for kind in KINDS)
 
 
 def test_profile_tells_where_the_time_went(folder):

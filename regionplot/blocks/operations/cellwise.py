@@ -1,0 +1,173 @@
+"""Each cell by itself: classes, units, a scale and an offset."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from regionplot.blocks.operations.base import Operation, Site
+from regionplot.blocks.values import Values
+from regionplot.errors import ConfigError
+
+MISSING = "missing"
+KEEP = "keep"
+_ALIASES = {"c": "degC", "f": "degF", "celsius": "degC", "fahrenheit": "degF", "degk": "kelvin", "in": "inch"}
+"""How grids write units that mean something else to pint: `C` would be coulomb."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What values of a class become."""
+
+    low: float
+    """The class's least value."""
+    high: float
+    """The class ends before this value; if it is `low`, that one value is the class."""
+    new: float
+    """NaN makes them missing."""
+
+    @classmethod
+    def parse(cls, text: str) -> Rule:
+        """A rule from `LOW:HIGH=NEW` (from LOW to below HIGH; either may be left out) or `OLD=NEW`.
+
+        Raises
+        ------
+        ConfigError
+            If it is neither.
+
+        Examples
+        --------
+        >>> Rule.parse("10:20 = 2")
+        Rule(low=10.0, high=20.0, new=2.0)
+        """
+        old, equals, new = text.partition("=")
+        low, colon, high = old.partition(":")
+        try:
+            value = math.nan if new.strip() == MISSING else _finite(new)
+            if not colon:
+                return cls(_finite(old), _finite(old), value)
+            bounds = _finite(low) if low.strip() else -math.inf, _finite(high) if high.strip() else math.inf
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise ConfigError(f"{text!r} is no rule; write LOW:HIGH=NEW, OLD=NEW, or ...={MISSING}")
+        if not bounds[0] < bounds[1]:
+            raise ConfigError(f"{text!r}: {bounds[0]:g} is not less than {bounds[1]:g}")
+        return cls(*bounds, value)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+@dataclass(frozen=True)
+class Reclassify(Operation):
+    """New values for classes of old ones; the first rule that fits counts."""
+
+    rules: tuple[Rule, ...]
+    otherwise: float | None = None
+    """What values become that fit no rule: None keeps them, NaN makes them missing. Missing cells stay so."""
+
+    @classmethod
+    def parse(cls, rules: Sequence[str]) -> Reclassify:
+        """From the texts of rules; the last may be `else=NUMBER`, `else=keep` or `else=missing`.
+
+        Raises
+        ------
+        ConfigError
+            If one is no rule.
+        """
+        found, otherwise = [], None
+        for number, text in enumerate(rules, 1):
+            name, _, value = (part.strip() for part in text.partition("="))
+            if name != "else":
+                found.append(Rule.parse(text))
+            elif number != len(rules):
+                raise ConfigError(f"{text!r} must be the last rule")
+            elif value != KEEP:
+                otherwise = Rule.parse(f"0={value}").new
+        if not found:
+            raise ConfigError("reclassify needs one rule at least, like 0:10=1")
+        return cls(tuple(found), otherwise)
+
+    def describe(self, description: Mapping[str, object]) -> dict[str, object]:
+        """See `Operation`; classes have no units."""
+        return {**description, "units": ""}
+
+    def apply(self, values: Values, site: Site) -> Values:
+        """See `Operation`."""
+        result = values.copy() if self.otherwise is None else np.full_like(values, self.otherwise)
+        for rule in reversed(self.rules):
+            exact = rule.low == rule.high
+            fits = values == values.dtype.type(rule.low) if exact else (values >= rule.low) & (values < rule.high)
+            result[fits] = rule.new
+        result[np.isnan(values)] = np.nan
+        return result
+
+
+@dataclass(frozen=True)
+class Linear(Operation):
+    """A scale and an offset: scale * value + offset."""
+
+    scale: float = 1.0
+    offset: float = 0.0
+    units: str | None = None
+    """Of the result; as before by default."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.scale) and math.isfinite(self.offset)):
+            raise ConfigError(f"scale {self.scale} and offset {self.offset} must be finite numbers")
+
+    def describe(self, description: Mapping[str, object]) -> dict[str, object]:
+        """See `Operation`."""
+        return dict(description) if self.units is None else {**description, "units": self.units}
+
+    def apply(self, values: Values, site: Site) -> Values:
+        """See `Operation`; in double precision."""
+        with np.errstate(over="ignore"):
+            return (values.astype(np.float64) * self.scale + self.offset).astype(values.dtype)
+
+
+def convert(source: str, target: str) -> Linear:
+    """The conversion from some units to others (https://pint.readthedocs.io).
+
+    Raises
+    ------
+    ConfigError
+        If pint does not know them, or they are of different things.
+
+    Examples
+    --------
+    >>> convert("mm", "inch").scale
+    0.03937007874015748
+    """
+    import pint  # noqa: PLC0415 (only who converts pays for its import)
+
+    registry: Any = pint.UnitRegistry()
+    try:
+        old, new = (registry.Unit(_pint_name(text)) for text in (source, target))
+        zero, one = (registry.Quantity(value, old).to(new).magnitude for value in (0.0, 1.0))
+    except pint.UndefinedUnitError as error:
+        raise ConfigError(f"convert {source}:{target}: {error}") from None
+    except Exception as error:  # pint raises whatever its parser does
+        raise ConfigError(f"convert {source}:{target}: {error or type(error).__name__}") from None
+    if not zero:
+        scale = registry.Quantity(1.0, old).to(new).magnitude
+        return Linear(float(scale), 0.0, target)
+    return Linear(float(one - zero), float(zero), target)
+
+
+def _pint_name(text: str) -> str:
+    """Units as pint writes them, from what stands in files: `kg m-2`, `C`."""
+    name = text.strip().strip("[]").replace("^", "**")
+    if not name:
+        raise ConfigError("the raster names no units to convert from; give them as FROM:TO")
+    return _ALIASES.get(name.lower(), re.sub(r"([A-Za-z])([-+]?\d+)\b", r"\1**\2", name))

@@ -1,0 +1,162 @@
+"""Cells as operations see them, and as files store them: the one place where the two meet.
+
+::
+
+    stored (any type, nodata, mask, scale, offset) ─► values (floating, in their units, NaN where missing)
+    values ─► stored
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regionplot.config import RasterSettings
+from regionplot.errors import ConfigError
+from regionplot.grid import GridGeometry, Window
+from regionplot.raster import RasterInfo, decoded, inspect_raster
+
+Values = NDArray[np.floating[Any]]
+"""Shape (bands, rows, columns); NaN where there is nothing."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A raster whose bands are read as values."""
+
+    bands: tuple[RasterInfo, ...]
+    """Those that are read, in order."""
+
+    @classmethod
+    def of(cls, settings: RasterSettings, *, whole: bool = True) -> Source:
+        """Look at a raster.
+
+        Parameters
+        ----------
+        settings : RasterSettings
+            Its path, variable, CRS and band.
+        whole : bool
+            Read all bands; else only the one that the settings name.
+
+        Raises
+        ------
+        RasterError
+            If it cannot be opened, or placed on the earth.
+        """
+        import rasterio  # noqa: PLC0415 (GDAL: only who reads pays for its import)
+
+        info = inspect_raster(settings)
+        if not whole:
+            return cls((info,))
+        with rasterio.open(info.source, driver=info.driver) as dataset:
+            return cls(tuple(_of_band(info, dataset, number) for number in dataset.indexes))
+
+    @property
+    def geometry(self) -> GridGeometry:
+        """Where the cells lie."""
+        return self.bands[0].geometry
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.bands[0].path
+
+    @property
+    def is_subdataset(self) -> bool:
+        """Whether the cells are in a part of the file that GDAL opens under a name of its own."""
+        return self.bands[0].source != str(self.bands[0].path)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the values."""
+        return np.result_type(*(floating(info.dtype) for info in self.bands))
+
+    def read(self, dataset: Any, window: Window) -> Values:
+        """The values of a window, through an open handle of the file.
+
+        Parameters
+        ----------
+        dataset : rasterio.DatasetReader
+            The file, open.
+        window : Window
+            The cells.
+
+        Returns
+        -------
+        ndarray, shape (bands, rows, columns)
+        """
+        from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415
+
+        area = RasterioWindow(window.column, window.row, window.width, window.height)
+        values = np.empty((len(self.bands), window.height, window.width), self.dtype)
+        for place, info in enumerate(self.bands):
+            mask = dataset.read_masks(info.band, window=area) if info.has_mask else None
+            values[place] = decoded(dataset.read(info.band, window=area), mask, info)
+        return values
+
+
+def _of_band(info: RasterInfo, dataset: Any, number: int) -> RasterInfo:
+    """What `inspect_raster` would say of another band."""
+    import rasterio  # noqa: PLC0415
+
+    if number == info.band:
+        return info
+    nodata = dataset.nodatavals[number - 1]
+    return replace(
+        info,
+        band=number,
+        nodata=info.nodata if nodata is None or nodata == dataset.nodatavals[info.band - 1] else float(nodata),
+        scale=float(dataset.scales[number - 1]),
+        offset=float(dataset.offsets[number - 1]),
+        has_mask=rasterio.enums.MaskFlags.per_dataset in dataset.mask_flag_enums[number - 1],
+    )
+
+
+def floating(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type of values that are computed from some type: single precision where that holds it."""
+    return np.dtype(np.float32 if dtype.itemsize <= 2 or dtype == np.float32 else np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """How values are written."""
+
+    dtype: str = "float32"
+    nodata: float = float("nan")
+    """What missing cells become; NaN only in a floating type."""
+    scale: float = 1.0
+    offset: float = 0.0
+
+    def __post_init__(self) -> None:
+        try:
+            known = np.dtype(self.dtype).kind in "iuf"
+        except TypeError:
+            known = False
+        if not known:
+            raise ConfigError(f"{self.dtype!r} is not a type of cells; take one like float32 or int16")
+        if np.dtype(self.dtype).kind in "iu" and not self._holds(self.nodata):
+            raise ConfigError(f"nodata {self.nodata:g} is no value of {self.dtype}; name one that is")
+
+    def _holds(self, value: float) -> bool:
+        limits = np.iinfo(self.dtype)
+        return bool(np.isfinite(value)) and float(value).is_integer() and limits.min <= value <= limits.max
+
+    def encode(self, values: Values) -> NDArray[Any]:
+        """Values as they are stored; what the type cannot hold becomes missing."""
+        dtype = np.dtype(self.dtype)
+        scaled = values if (self.scale, self.offset) == (1.0, 0.0) else (values - self.offset) / self.scale
+        if dtype.kind == "f":
+            missing = np.isnan(scaled)
+            return (
+                np.where(missing, dtype.type(self.nodata), scaled.astype(dtype))
+                if missing.any()
+                else scaled.astype(dtype)
+            )
+        limits = np.iinfo(dtype)
+        rounded = np.rint(scaled.astype(np.float64))
+        held = (rounded >= limits.min) & (rounded <= limits.max)
+        return np.where(held, rounded, self.nodata).astype(dtype)

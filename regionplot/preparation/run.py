@@ -1,0 +1,255 @@
+"""A raster prepared for its maps: steps planned as stages over blocks, run, and kept until an input or a step changes.
+
+::
+
+    inputs, steps ─► plan ─► stages ─► process_blocks ... ─► output
+                       └ Chain (expressions, focal ...) | Warp | Accumulation
+
+Steps that need no new grid are done in one stage: a block is read once and written once. Between stages there are
+temporary files beside the output.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import re
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from regionplot.blocks.process import process_blocks
+from regionplot.blocks.report import BlockObserver, BlocksReport
+from regionplot.config import Config, RasterSettings
+from regionplot.errors import ConfigError, OutputError, RasterError, RegionplotError
+from regionplot.files import new_run, replacing
+from regionplot.preparation.kept import KEY_TAG, PreparedFolder, key_of, stands, user_folder
+from regionplot.preparation.plan import Input, Plan, profile_of
+from regionplot.raster import inspect_raster
+from regionplot.steps import AccumulateStep, ExpressionStep, Step
+
+logger = logging.getLogger(__name__)
+
+_NEEDED = {"expression": "numexpr", "focal": "scipy", "convert": "pint"}
+"""Libraries that a step cannot do without, which come with `regionplot[prepare]`."""
+
+
+@runtime_checkable
+class PreparationObserver(Protocol):
+    """Who wants to see the preparation before a run of maps."""
+
+    def preparing(self) -> BlockObserver:
+        """The raster is about to be prepared; what is given is told of each block."""
+
+
+@dataclass(frozen=True)
+class PreparationReport:
+    """What a preparation took."""
+
+    output: Path
+    stages: tuple[BlocksReport, ...]
+    """None if the output stands as it was, because nothing that it depends on is new."""
+    seconds: float
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether nothing was done."""
+        return not self.stages
+
+    def __str__(self) -> str:
+        if self.unchanged:
+            return f"unchanged in {self.seconds:.1f} s"
+        done = sum(stage.blocks for stage in self.stages)
+        last = self.stages[-1]
+        return f"{done} blocks in {self.seconds:.1f} s, {last.workers} x {last.executor}"
+
+
+def prepare_raster(
+    inputs: Sequence[str | Path | Input],
+    output: str | Path,
+    steps: Sequence[Step],
+    *,
+    storage: Mapping[str, Any] | None = None,
+    cog: bool = False,
+    force: bool = False,
+    executor: str = "auto",
+    workers: int | str = "auto",
+    observer: BlockObserver | None = None,
+    whole: bool = True,
+    named: Mapping[str, str] | None = None,
+) -> PreparationReport:
+    """Do the steps, in order, to rasters, and write the result; or leave it, if it stands there already.
+
+    Parameters
+    ----------
+    inputs : sequence of path, `NAME=PATH` or Input
+        The first is the raster that the steps are done to; further ones are for expressions, and to be accumulated.
+    output : path
+        A GeoTIFF; it appears whole or not at all.
+    steps : sequence of Step
+        As in `[[prepare]]`.
+    storage : mapping, optional
+        How it is stored, if not in floating point with NaN where missing: `dtype`, `nodata`, `scale`, `offset`.
+    cog : bool
+        Write a cloud-optimised GeoTIFF, with overviews and statistics.
+    force : bool
+        Do it even if nothing is new.
+    executor, workers, observer
+        As for `process_blocks`.
+    whole : bool
+        Take all bands of the inputs; else only those that their settings name.
+    named : mapping, optional
+        `long_name` and `units` of the result, if the steps do not say them rightly.
+
+    Raises
+    ------
+    ConfigError
+        If a step cannot be done.
+    InputError
+        If an input cannot be read, or has changed meanwhile, or the output cannot be written whole.
+    BlockError
+        If a step fails at one block.
+    """
+    start, target = time.perf_counter(), Path(output).absolute()
+    sources = _distinct([item if isinstance(item, Input) else Input.parse(item) for item in inputs])
+    _check_libraries(steps)
+    form = (sorted((storage or {}).items()), cog, whole, sorted((named or {}).items()))
+    key = key_of(sources, steps, form)
+    if not force and stands(target, key):
+        return PreparationReport(target, (), time.perf_counter() - start)
+    if not target.parent.is_dir():
+        raise OutputError(f"{target}: there is no folder {target.parent}")
+    run = new_run()
+    with ExitStack() as stack, _named_as(target, run), replacing(target, run) as temporary:
+        plan = Plan(sources, temporary, stack, whole=whole)
+        stages = plan.stages(steps, storage or {})
+        plan.description |= named or {}
+        profiles = [profile_of(stage) for stage in stages]
+        profiles[-1] |= plan.labels(steps, KEY_TAG, key) | {"driver": "COG" if cog else "GTiff"}
+        plan.copy_out()
+        done = [
+            process_blocks(
+                stage.function, stage.inputs, stage.output, read="datasets", grid=stage.grid, profile=profile,
+                executor=executor, workers=workers, observer=observer,
+            )
+            for stage, profile in zip(stages, profiles, strict=True)
+        ]  # fmt: skip
+        if key_of(sources, steps, form) != key:
+            raise RasterError(f"{target}: an input has changed while it was prepared; run again")
+    return PreparationReport(target, tuple(done), time.perf_counter() - start)
+
+
+class _named_as:  # noqa: N801 (a context)
+    """Errors that name the temporary file name the output."""
+
+    def __init__(self, target: Path, run: str) -> None:
+        self._target, self._hidden = str(target), re.escape(f".{target.name}.{run}") + r"[\w.]*?\.tmp"
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, RegionplotError):
+            name = Path(self._target).name
+            error.args = tuple(re.sub(self._hidden, name.replace("\\", r"\\"), str(problem)) for problem in error.args)
+
+
+def _distinct(inputs: Sequence[Input]) -> list[Input]:
+    if not inputs:
+        raise ConfigError("no inputs: name one raster at least")
+    names = [item.name for item in inputs]
+    twice = {name for name in names if names.count(name) > 1}
+    return [replace(item, name=f"in{n}") if item.name in twice else item for n, item in enumerate(inputs, 1)]
+
+
+def _check_libraries(steps: Sequence[Step]) -> None:
+    needed = {_NEEDED[step.step] for step in steps if step.step in _NEEDED}
+    missing = sorted(name for name in needed if importlib.util.find_spec(name) is None)
+    if missing:
+        raise ConfigError(f"{', '.join(missing)} is not installed; install regionplot[prepare]")
+
+
+def prepared(config: Config, observer: object = None) -> Config:
+    """Do the steps of a config's `[[prepare]]`, unless their result is there already.
+
+    Parameters
+    ----------
+    config : Config
+        What `read_config` gives.
+    observer : object
+        If it is a `PreparationObserver`, it is told of each block.
+
+    Returns
+    -------
+    Config
+        The same without steps, whose raster is the prepared one; the very config if it has no steps.
+
+    Raises
+    ------
+    ConfigError, InputError, BlockError
+        As `prepare_raster`.
+    """
+    if not config.prepare:
+        return config
+    settings = config.raster
+    whole = any(isinstance(step, ExpressionStep | AccumulateStep) for step in config.prepare)
+    item = Input("raster", settings)
+    with _at_steps():
+        target = _place(config, item, whole=whole)
+        report = prepare_raster(
+            [item],
+            target,
+            config.prepare,
+            force=not config.run.cache,
+            executor=config.run.start_method,
+            workers=config.run.workers,
+            observer=observer.preparing() if isinstance(observer, PreparationObserver) else None,
+            whole=whole,
+        )
+    logger.info("%s: %s", target, report)
+    if settings.prepared is None:
+        with suppress(OSError):  # another run may be doing the same
+            user_folder().trim()
+    band = inspect_raster(settings).band if _band_count(target) > 1 else 1
+    kept = RasterSettings(path=target, band=band, resampling=settings.resampling)
+    return config.model_copy(update={"raster": kept, "prepare": ()})
+
+
+class _at_steps:  # noqa: N801 (a context)
+    """Errors of steps name their place in the config."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, RegionplotError):
+            error.args = tuple(
+                re.sub(r"^step (\d+) \((\w+)\)", r"[[prepare]] #\1 (\2)", problem) for problem in error.problems
+            )
+
+
+def _place(config: Config, item: Input, *, whole: bool) -> Path:
+    """Where the prepared raster is kept; its stem is that of the raster, for titles."""
+    if config.raster.prepared is not None:
+        return config.raster.prepared
+    key = key_of([item], config.prepare, ([], False, whole, []))
+    stem = config.raster.path.stem
+    try:
+        return user_folder().path(key, stem)
+    except OSError as error:
+        folder = config.output.directory / ".prepared"
+        logger.warning("%s; prepared rasters are kept in %s", error, folder)
+    try:
+        return PreparedFolder(folder).path(key, stem)
+    except OSError as error:
+        raise OutputError(f"{folder}: {error.strerror or error}") from error
+
+
+def _band_count(path: Path) -> int:
+    import rasterio  # noqa: PLC0415
+
+    with rasterio.open(path) as dataset:
+        return int(dataset.count)

@@ -1,0 +1,560 @@
+"""Each ready operation against a plain, independent computation on small arrays with missing cells."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyproj
+import pytest
+import rasterio
+import scipy.ndimage
+import shapely
+from affine import Affine
+from rasterio.features import geometry_mask
+from rasterio.warp import Resampling, reproject
+
+from regionplot.blocks import Block
+from regionplot.blocks.chain import Chain
+from regionplot.blocks.operations import (
+    Accumulate,
+    Expression,
+    Focal,
+    Hillshade,
+    Linear,
+    MaskByVector,
+    Operation,
+    Reclassify,
+    Rule,
+    Site,
+    Slope,
+    Warp,
+    convert,
+    target_geometry,
+)
+from regionplot.blocks.values import Source, Storage
+from regionplot.config import RasterSettings
+from regionplot.errors import ConfigError, FeaturesError
+from regionplot.grid import GridGeometry, Window
+
+UTM = pyproj.CRS.from_epsg(32612)
+LONLAT = pyproj.CRS.from_epsg(4326)
+
+
+def metres(height: int, width: int, cell: float = 100.0) -> GridGeometry:
+    return GridGeometry(Affine(cell, 0, 500_000, 0, -cell, 4_000_000), height, width, UTM)
+
+
+def done(operation: Operation, values: Any, geometry: GridGeometry | None = None, **others: Any) -> Any:
+    """An operation on a whole array at once."""
+    stack = np.asarray(values, float)
+    stack = stack if stack.ndim == 3 else stack[None]
+    geometry = geometry or metres(*stack.shape[1:])
+    whole = Window(0, 0, *stack.shape[1:])
+    site = Site(Block(whole, whole), geometry, {name: np.asarray(v, float)[None] for name, v in others.items()})
+    result = operation.on(geometry).apply(stack, site)
+    return result[0] if len(result) == 1 else result
+
+
+@pytest.fixture
+def holed() -> Any:
+    """Heights with missing cells: single ones, a row of them, a whole corner."""
+    random = np.random.default_rng(3)
+    values = random.normal(500, 100, (23, 31))
+    values[random.random(values.shape) < 0.15] = np.nan
+    values[:9, :9] = np.nan
+    values[15] = np.nan
+    return values
+
+
+def windows(values: Any, reach: int) -> Any:
+    """The square around each cell, NaN beyond the edges."""
+    padded = np.pad(values, reach, constant_values=np.nan)
+    return np.lib.stride_tricks.sliding_window_view(padded, (2 * reach + 1,) * 2)
+
+
+# expressions
+
+
+def test_an_expression_is_its_formula_and_missing_stays_missing() -> None:
+    b1, b2 = np.array([[1.0, np.nan, 3, 4]]), np.array([[2.0, 2, np.nan, 0]])
+    result = done(Expression("where(b1 > 2, b1 - b2 * 0.5, -b1) ** 2"), np.stack([b1, b2]))
+    np.testing.assert_array_equal(result, [[1, np.nan, np.nan, 16]])
+
+
+def test_what_is_not_finite_is_missing() -> None:
+    np.testing.assert_array_equal(done(Expression("1 / b1 + log(b1)"), [[0.0, 1, -1]]), [[np.nan, 1, np.nan]])
+
+
+def test_an_expression_can_ask_what_is_missing() -> None:
+    np.testing.assert_array_equal(done(Expression("where(isnan(b1), 0, b1)"), [[np.nan, 5.0]]), [[0, 5]])
+
+
+@pytest.mark.parametrize("formula", ["b1 + snow.b1 * 2", "b1 + snow_b1 * 2"])
+def test_further_inputs_are_named(formula: str) -> None:
+    np.testing.assert_array_equal(done(Expression(formula), [[1.0]], snow=[[3.0]]), [[7]])
+
+
+def test_an_integer_divided_is_not_cut_off() -> None:
+    np.testing.assert_array_equal(done(Expression("b1 * (1 / 2)"), [[3.0]]), [[1.5]])
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "__import__('os').system('touch HERE')",
+        "b1.__class__",
+        "b1.b1.b1",
+        "().__class__.__bases__[0].__subclasses__()",
+        "(lambda: 1)()",
+        "[b1 for b1 in (1,)]",
+        "b1[0]",
+        "'text'",
+        "b1 if b1 else b2",
+        "open(b1)",
+        "eval(b1)",
+        "where(b1, b1)",
+        "sqrt(x=b1)",
+        "sqrt(*b1)",
+        "(b1 := 3)",
+        "b1 and b2",
+        "not b1",
+        "0 < b1 < 3",
+        "b1; b2",
+        "b1 = 3",
+        "1j * b1",
+        "True",
+        "None",
+        "f'{b1}'",
+        "_b1",
+        "a__b1",
+        "b0",
+        "b01",
+        "b1234567890",
+        "b²",
+        "1 + 1",
+        "",
+        "b1 +",
+        "1e999 * b1",
+        "b1 @ b2",
+        "b1\x00",
+        "yield b1",
+        "sum(b1)",
+    ],
+)
+def test_what_is_no_formula_over_bands_is_refused(formula: str) -> None:
+    with pytest.raises(ConfigError):
+        Expression(formula)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "+".join(["b1"] * 2000),
+        "(" * 150 + "b1" + ")" * 150 + "+b1" * 800,
+        "-" * 500 + "b1",
+        "abs(" * 90 + "b1" + ")" * 90,
+    ],
+    ids=["many terms", "many nodes", "deep signs", "deep calls"],
+)
+def test_formulas_that_are_very_long_or_deep_are_refused(formula: str) -> None:
+    with pytest.raises(ConfigError, match=r"too long|too deeply|not an expression"):
+        Expression(formula)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "formula", ["9**9**9**9 * b1", "10**400 * b1", "b1 * (1/0)", "~b1", "where(b1, 1, 2)", "b1 & 3"]
+)
+def test_what_numexpr_cannot_do_is_said_before_a_block_is_read(formula: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape("cannot be evaluated")):
+        Expression(formula).on(metres(2, 2))
+
+
+def test_bands_that_are_not_there_are_named() -> None:
+    with pytest.raises(ConfigError, match="no b3; the bands are b1 to b2"):
+        Expression("b1 + b3").bands(2)
+    with pytest.raises(ConfigError, match="no snow_b2; further inputs' bands are: snow_b1"):
+        Expression("b1 + snow.b2").check_others({"snow": 1})
+
+
+# focal
+
+
+@pytest.mark.parametrize("size", [1, 3, 7])
+@pytest.mark.parametrize(
+    ("kind", "plain"), [("mean", np.nanmean), ("median", np.nanmedian), ("min", np.nanmin), ("max", np.nanmax)]
+)
+@pytest.mark.filterwarnings("ignore:(Mean of empty|All-NaN):RuntimeWarning")
+def test_a_focal_statistic_is_that_of_the_cells_that_are_there(
+    holed: Any, kind: Any, plain: Callable[..., Any], size: int
+) -> None:
+    expected = plain(windows(holed, size // 2), axis=(2, 3))
+    np.testing.assert_allclose(done(Focal(kind, size, fill=True), holed), expected, rtol=1e-13)
+    kept = np.where(np.isnan(holed), np.nan, expected)
+    np.testing.assert_allclose(done(Focal(kind, size), holed), kept, rtol=1e-13)
+
+
+def test_a_gaussian_is_scipys_normalized_by_the_weights_that_are_there(holed: Any) -> None:
+    there = np.isfinite(holed)
+    options: dict[str, Any] = {"sigma": 1.3, "radius": math.ceil(4 * 1.3), "mode": "constant"}
+    total = scipy.ndimage.gaussian_filter(np.where(there, holed, 0), **options)
+    weight = scipy.ndimage.gaussian_filter(there.astype(float), **options)
+    expected = np.where(there, total / np.where(there, weight, 1), np.nan)
+    np.testing.assert_allclose(done(Focal("gaussian", sigma=1.3), holed), expected, rtol=1e-12)
+
+
+def test_smoothing_keeps_a_constant_up_to_the_edge() -> None:
+    constant = np.full((9, 9), 7.0)
+    np.testing.assert_allclose(done(Focal("gaussian", sigma=2), constant), constant, rtol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"size": 4}, "odd number"),
+        ({"size": -1}, "odd number"),
+        ({"kind": "variance"}, "none of mean"),
+        ({"kind": "gaussian", "sigma": 0.0}, "above zero"),
+        ({"size": 1001}, "more than 501"),
+    ],
+)
+def test_windows_that_cannot_be_are_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Focal(**wrong)
+
+
+def test_halos_follow_from_the_size() -> None:
+    assert [Focal("mean", 5).halo, Focal("gaussian", sigma=1.3).halo, Slope().halo, Linear().halo] == [2, 6, 1, 0]
+
+
+# classes, units
+
+
+def test_rules_are_tried_in_order_and_intervals_end_before_their_upper_limit() -> None:
+    operation = Reclassify.parse(["5=50", "0:10=1", "10:=2", ":-100=missing", "else=9"])
+    values = [[0, 5, 9.99, 10, 1e6, -1, -200, np.nan]]
+    np.testing.assert_array_equal(done(operation, values), [[1, 50, 1, 2, 2, 9, np.nan, np.nan]])
+
+
+def test_what_fits_no_rule_is_kept_unless_told() -> None:
+    np.testing.assert_array_equal(done(Reclassify.parse(["1=2"]), [[1, 3]]), [[2, 3]])
+    np.testing.assert_array_equal(done(Reclassify.parse(["1=2", "else=missing"]), [[1, 3]]), [[2, np.nan]])
+
+
+@pytest.mark.parametrize(
+    "rules", [["1"], ["a=1"], ["2:1=1"], ["1:1=1"], ["nan=1"], ["1=inf"], ["else=1", "1=2"], ["else=1"]]
+)
+def test_what_is_no_rule_is_refused(rules: list[str]) -> None:
+    with pytest.raises(ConfigError):
+        Reclassify.parse(rules)
+
+
+def test_a_rule_names_its_bounds() -> None:
+    assert Rule.parse(" :5 = 3") == Rule(-math.inf, 5, 3)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "value", "expected"),
+    [
+        ("mm", "inch", 25.4, 1),
+        ("K", "degC", 273.15, 0),
+        ("C", "F", 100, 212),
+        ("degF", "kelvin", 32, 273.15),
+        ("kg m-2", "g/cm^2", 10, 1),
+        ("m s-1", "knot", 1852 / 3600, 1),
+        ("ug m-3", "mg/m**3", 1000, 1),
+        ("%", "1", 50, 0.5),
+    ],
+)
+def test_units_are_converted(source: str, target: str, value: float, expected: float) -> None:
+    operation = convert(source, target)
+    np.testing.assert_allclose(done(operation, [[value]]), [[expected]], rtol=1e-12, atol=1e-10)
+    assert operation.describe({"units": source})["units"] == target
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "message"),
+    [
+        ("mm", "second", "convert mm:second"),
+        ("smoot3x", "m", "smoot3x"),
+        ("", "m", "names no units"),
+        ("m", "(", r"convert m:\("),
+    ],
+)
+def test_units_that_do_not_fit_are_refused(source: str, target: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        convert(source, target)
+
+
+# terrain
+
+
+def test_the_slope_of_a_plane_is_its_own() -> None:
+    rows, columns = np.mgrid[0:9, 0:11]
+    plane = columns * 100 * 0.3 - rows * 100 * 0.4
+    np.testing.assert_allclose(done(Slope("percent"), plane)[1:-1, 1:-1], 50)
+    np.testing.assert_allclose(done(Slope("degree"), plane)[1:-1, 1:-1], math.degrees(math.atan(0.5)))
+    np.testing.assert_allclose(done(Slope("percent", z_factor=2), plane)[1:-1, 1:-1], 100)
+
+
+def horn(values: Any, cell: float) -> tuple[Any, Any]:
+    """Rise to the east and the north by Horn's weights; a missing neighbour is as high as the cell."""
+    around = windows(values, 1)
+    around = np.where(np.isnan(around), values[..., None, None], around)
+    weights = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / (8 * cell)
+    return (around * weights).sum(axis=(2, 3)), (around * -weights.T).sum(axis=(2, 3))
+
+
+def test_hillshade_is_the_angle_between_light_and_ground(holed: Any) -> None:
+    east, north = horn(holed, 100)
+    slope, aspect = np.arctan(np.hypot(east, north)), np.arctan2(-east, -north)
+    altitude, azimuth = np.radians(35), np.radians(300)
+    light = np.sin(altitude) * np.cos(slope) + np.cos(altitude) * np.sin(slope) * np.cos(azimuth - aspect)
+    expected = 255 * np.maximum(0, light)
+    np.testing.assert_allclose(done(Hillshade(300, 35), holed), expected, rtol=1e-10, atol=1e-10)
+
+
+def test_a_slope_in_the_north_west_is_lit_from_there() -> None:
+    rows, columns = np.mgrid[0:5, 0:5]
+    rising_to_the_south_east = (rows + columns) * 50.0
+    assert (
+        done(Hillshade(315, 45), rising_to_the_south_east)[2, 2]
+        > done(Hillshade(135, 45), rising_to_the_south_east)[2, 2]
+    )
+
+
+def test_a_grid_that_runs_south_to_north_has_the_same_shades() -> None:
+    values = np.random.default_rng(1).normal(0, 50, (8, 9))
+    up = GridGeometry(Affine(100, 0, 500_000, 0, 100, 4_000_000 - 800), 8, 9, UTM)
+    np.testing.assert_allclose(done(Hillshade(), values[::-1], up)[::-1], done(Hillshade(), values), rtol=1e-12)
+
+
+def test_degrees_are_metres_of_the_ellipsoid_at_the_rows_latitude() -> None:
+    geometry = GridGeometry(Affine(0.1, 0, 10, 0, -0.1, 61), 20, 20, LONLAT)
+    geod = pyproj.Geod(ellps="WGS84")
+    _, _, across = geod.inv(10, 60.05, 10.1, 60.05)
+    _, _, down = geod.inv(10, 60.0, 10, 60.1)
+    east = done(Slope("percent"), np.tile(np.arange(20.0), (20, 1)), geometry)
+    north = done(Slope("percent"), np.tile(np.arange(20.0)[:, None], (1, 20)), geometry)
+    assert east[9, 9] == pytest.approx(100 / across, rel=1e-5)
+    assert north[9, 9] == pytest.approx(100 / down, rel=1e-5)
+
+
+def test_feet_are_feet_and_beyond_the_pole_there_is_nothing() -> None:
+    feet = GridGeometry(Affine(100, 0, 0, 0, -100, 0), 3, 3, pyproj.CRS.from_epsg(2225))
+    assert done(Slope("percent"), np.tile(np.arange(3.0), (3, 1)), feet)[1, 1] == pytest.approx(
+        100 / (100 * 0.3048006096)
+    )
+    polar = GridGeometry(Affine(1, 0, 0, 0, -1, 92), 5, 5, LONLAT)
+    assert np.isnan(done(Slope(), np.ones((5, 5)), polar)[0]).all()
+
+
+def test_a_rotated_grid_has_no_rows_to_the_north() -> None:
+    rotated = GridGeometry(Affine.rotation(30) @ Affine.scale(100, -100), 3, 3, UTM)
+    with pytest.raises(ConfigError, match="not rotated"):
+        Hillshade().on(rotated)
+
+
+# masks
+
+
+TRIANGLE = shapely.Polygon([(-98.2, 41.3), (-93.1, 47.7), (-90.4, 42.2)])
+
+
+@pytest.mark.parametrize("all_touched", [False, True])
+@pytest.mark.parametrize("keep", ["inside", "outside"])
+def test_a_mask_keeps_what_rasterio_says_is_inside(write_vector: Any, keep: Any, all_touched: bool) -> None:
+    geometry = GridGeometry(Affine(0.5, 0, -100, 0, -0.5, 50), 20, 30, LONLAT)
+    hole = TRIANGLE.difference(shapely.Point(-94, 44).buffer(0.8))
+    path = write_vector([hole])
+    outside = geometry_mask([hole], (20, 30), geometry.affine, all_touched=all_touched)
+    result = done(MaskByVector(path, keep, all_touched=all_touched), np.ones((20, 30)), geometry)
+    np.testing.assert_array_equal(np.isnan(result), outside if keep == "inside" else ~outside)
+
+
+def test_polygons_are_brought_into_the_rasters_crs(write_vector: Any) -> None:
+    x, y = pyproj.Transformer.from_crs(4326, 32612, always_xy=True).transform(-111, 36)
+    geometry = GridGeometry(Affine(100, 0, x - 1000, 0, -100, y + 1000), 20, 20, UTM)
+    path = write_vector([shapely.box(-111, 36, -110, 37)])
+    inside = np.isfinite(done(MaskByVector(path), np.ones((20, 20)), geometry))
+    assert inside[:10, 10:].all()
+    assert inside.sum() == 100
+
+
+def test_polygons_are_found_on_each_turn_of_the_circle(write_vector: Any) -> None:
+    geometry = GridGeometry(Affine(1, 0, 0, 0, -1, 10), 20, 360, LONLAT)
+    inside = np.isfinite(
+        done(MaskByVector(write_vector([shapely.box(-100, -5, -90, 5)])), np.ones((20, 360)), geometry)
+    )
+    assert inside[5:15, 260:270].all()
+    assert inside.sum() == 100
+
+
+def test_lines_and_missing_files_make_no_mask(write_vector: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no polygons"):
+        MaskByVector(write_vector([shapely.LineString([(0, 0), (1, 1)])])).on(metres(2, 2))
+    (tmp_path / "bad.geojson").write_text("{")
+    with pytest.raises(FeaturesError, match=r"bad\.geojson"):
+        MaskByVector(tmp_path / "bad.geojson").on(metres(2, 2))
+
+
+def test_a_mask_travels_without_its_polygons(write_vector: Any) -> None:
+    mask = MaskByVector(write_vector([shapely.Point(-95, 45).buffer(3, quad_segs=4000)]))
+    geometry = GridGeometry(Affine(0.5, 0, -100, 0, -0.5, 50), 20, 30, LONLAT)
+    ready = mask.on(geometry)
+    pickled = pickle.dumps(ready)
+    assert len(pickled) < 5000
+    whole = Window(0, 0, 20, 30)
+    site = Site(Block(whole, whole), geometry)
+    for operation in (ready, pickle.loads(pickled)):
+        assert (
+            np.isfinite(operation.apply(np.ones((1, 20, 30)), site)).sum()
+            == np.isfinite(ready.apply(np.ones((1, 20, 30)), site)).sum()
+        )
+
+
+# accumulation
+
+
+@pytest.mark.parametrize(
+    ("how", "plain"), [("sum", np.nansum), ("mean", np.nanmean), ("min", np.nanmin), ("max", np.nanmax)]
+)
+@pytest.mark.filterwarnings("ignore:(Mean of empty|All-NaN):RuntimeWarning")
+def test_what_is_missing_is_skipped_and_missing_everywhere_stays_so(how: Any, plain: Callable[..., Any]) -> None:
+    random = np.random.default_rng(5)
+    values = random.normal(size=(6, 10, 10))
+    values[random.random(values.shape) < 0.5] = np.nan
+    values[:, 0, 0] = np.nan
+    expected = np.where(np.isnan(values).all(axis=0), np.nan, plain(values, axis=0))
+    np.testing.assert_allclose(done(Accumulate(how), values), expected, rtol=1e-12)
+
+
+def test_the_last_is_the_last_that_is_there() -> None:
+    values = [[[1, 1, np.nan]], [[2, 2, np.nan]], [[np.nan, 3, np.nan]]]
+    np.testing.assert_array_equal(done(Accumulate("last"), values), [[2, 3, np.nan]])
+
+
+# warps
+
+
+def source_of(path: Path) -> Source:
+    return Source.of(RasterSettings(path=path))
+
+
+def warped(warp: Warp, path: Path) -> Any:
+    whole = Window(0, 0, warp.target.height, warp.target.width)
+    with rasterio.open(path) as dataset:
+        return warp([dataset], Block(whole, whole), None)
+
+
+@pytest.mark.parametrize("method", ["nearest", "bilinear", "cubic", "average", "max"])
+def test_a_warp_is_gdals_in_one_go(write_raster: Any, holed: Any, method: Any) -> None:
+    values = np.where(np.isnan(holed), -9999, holed).astype("float32")
+    path = write_raster(values, nodata=-9999)
+    source = source_of(path)
+    target = target_geometry(source.geometry, pyproj.CRS.from_epsg(5070))
+    result = warped(Warp(source, target, method, Storage()), path)[0]
+    expected = np.full(result.shape, np.nan, "float32")
+    with rasterio.open(path) as dataset:
+        reproject(
+            rasterio.band(dataset, 1), expected, dst_transform=target.affine, dst_crs="EPSG:5070", src_nodata=-9999,
+            dst_nodata=np.nan, resampling=Resampling[method], XSCALE=1, YSCALE=1,
+        )  # fmt: skip
+    both = np.isfinite(result) & np.isfinite(expected)
+    assert both.sum() > 0.95 * np.isfinite(expected).sum() > 100
+    # GDAL's own call interpolates positions, to an eighth of a cell
+    assert np.median(abs(result[both] - expected[both])) < 5
+    assert abs(result[both] - expected[both]).mean() < 10
+
+
+def test_nearest_cells_are_where_proj_says_they_are(write_raster: Any) -> None:
+    values = np.arange(600, dtype="float32").reshape(20, 30)
+    path = write_raster(values)
+    source = source_of(path)
+    target = target_geometry(source.geometry, pyproj.CRS.from_epsg(5070), (40_000, 40_000))
+    result = warped(Warp(source, target, "nearest", Storage()), path)[0]
+    rows, columns = np.mgrid[0 : target.height, 0 : target.width] + 0.5
+    x, y = target.affine @ (columns, rows)
+    x, y = pyproj.Transformer.from_crs(5070, 4326, always_xy=True).transform(x, y)
+    column, row = np.floor(~source.geometry.affine @ (x, y)).astype(int)
+    inside = (row >= 0) & (row < 20) & (column >= 0) & (column < 30)
+    expected = np.where(inside, values[row.clip(0, 19), column.clip(0, 29)], np.nan)
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_scale_and_offset_are_applied_after_interpolating(write_raster: Any) -> None:
+    path = write_raster(np.array([[0, 100], [0, 100]], "int16"), scales=(0.1,), offsets=(5,))
+    source = source_of(path)
+    target = target_geometry(source.geometry, resolution=(0.5, 1))
+    assert (target.height, target.width) == (2, 4)
+    result = warped(Warp(source, target, "bilinear", Storage()), path)[0]
+    np.testing.assert_allclose(result[0], [5, 7.5, 12.5, 15])
+
+
+def test_a_grid_in_degrees_from_0_to_360_is_found_in_the_west(write_raster: Any) -> None:
+    values = np.tile(np.arange(360, dtype="float32"), (180, 1))
+    path = write_raster(values, Affine(1, 0, 0, 0, -1, 90))
+    target = GridGeometry(Affine(50_000, 0, -1_000_000, 0, -50_000, 2_500_000), 30, 40, pyproj.CRS.from_epsg(5070))
+    result = warped(Warp(source_of(path), target, "nearest", Storage()), path)[0]
+    assert np.isfinite(result).all()
+    assert 250 <= result.min() <= result.max() <= 276
+
+
+def test_a_grid_from_0_to_360_is_filled_from_one_around_greenwich(write_raster: Any) -> None:
+    values = np.tile(np.arange(-180, 180, dtype="float32"), (180, 1))
+    path = write_raster(values, Affine(1, 0, -180, 0, -1, 90))
+    target = GridGeometry(Affine(2, 0, 0, 0, -2, 90), 90, 180, LONLAT)
+    result = warped(Warp(source_of(path), target, "nearest", Storage()), path)[0]
+    longitudes = (np.arange(180) * 2 + 1 + 180) % 360 - 180
+    np.testing.assert_allclose(result, np.tile(longitudes, (90, 1)), atol=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"resolution": (0.0, 1.0)}, "above zero"), ({"resolution": (1e-9, 1e-9)}, "too large")],
+)
+def test_grids_that_cannot_be_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        target_geometry(metres(100, 100), **options)
+
+
+# storage
+
+
+def test_values_are_decoded_as_for_maps_and_encoded_as_asked(write_raster: Any) -> None:
+    path = write_raster(np.array([[-1, 0, 10], [20, 30, 32767]], "int16"), nodata=-1, scales=(0.5,), offsets=(1,))
+    source = source_of(path)
+    with rasterio.open(path) as dataset:
+        values = source.read(dataset, source.geometry.whole)
+    np.testing.assert_array_equal(values[0], np.array([[np.nan, 1, 6], [11, 16, 16384.5]], "float32"))
+    stored = Storage("int16", -1, 0.5, 1).encode(values)
+    np.testing.assert_array_equal(stored[0], [[-1, 0, 10], [20, 30, 32767]])
+    assert Storage("uint8", 255).encode(np.array([[[300.0, -1, 254.4, np.nan]]])).tolist() == [[[255, 255, 254, 255]]]
+    with pytest.raises(ConfigError, match="no value of uint8"):
+        Storage("uint8", -9999)
+
+
+def test_a_mask_band_says_what_is_missing(write_raster: Any) -> None:
+    path = write_raster(np.arange(4, dtype="uint8").reshape(2, 2) + 1)
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as dataset:
+        dataset.write_mask(np.array([[True, False], [True, True]]))
+    source = source_of(path)
+    with rasterio.open(path) as dataset:
+        values = source.read(dataset, source.geometry.whole)
+    np.testing.assert_array_equal(values[0], [[1, np.nan], [3, 4]])
+
+
+def test_a_chain_says_how_far_it_looks_and_what_comes_out(write_raster: Any) -> None:
+    source = source_of(write_raster(np.zeros((3, 5, 5), "float64")))
+    chain = Chain.of(source, [Focal("mean", 5), Expression("b1 + b3"), Slope()])
+    assert (chain.halo, chain.count, chain.storage.dtype) == (3, 1, "float64")
+    profile = chain.profile({"dtype": "int16", "count": 3, "nodata": -1, "width": 5})
+    assert (profile["count"], profile["dtype"], profile["width"]) == (1, "float64", 5)
+    with pytest.raises(ConfigError, match="no b2"):
+        Chain.of(source, [Accumulate(), Expression("b2")])

@@ -1,0 +1,173 @@
+"""`regionplot prepare`, the real command: what it makes, prints, refuses, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from affine import Affine
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+
+COMMAND = [sys.executable, "-m", "regionplot"]
+
+
+def regionplot_command(folder: Path, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+    command = [*COMMAND, *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=100, env=environment, check=False, **options
+    )
+
+
+def prepare(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    return regionplot_command(folder, "prepare", *arguments)
+
+
+def read(path: Path) -> Any:
+    with rasterio.open(path) as dataset:
+        return dataset.read()
+
+
+def leftovers(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*") if path.name.endswith(".tmp") or path.name.startswith(".")]
+
+
+@pytest.fixture
+def grid(write_raster: Any) -> Path:
+    return write_raster(np.arange(600, dtype="float32").reshape(20, 30), name="dem.tif")
+
+
+def test_steps_are_done_in_the_order_in_which_they_are_given(grid: Path, tmp_path: Path) -> None:
+    steps = ["--expression", "b1 * 2", "--scale", "1:1", "--expression", "b1 * 10"]
+    result = prepare(tmp_path, grid, "-o", "out.tif", *steps)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert re.fullmatch(r"out.tif: \d+ blocks in \d+\.\d s, \d x \w+\n", result.stdout)
+    np.testing.assert_array_equal(read(tmp_path / "out.tif"), (read(grid) * 2 + 1) * 10)
+    assert leftovers(tmp_path) == []
+
+
+def test_every_step_has_its_option(grid: Path, write_vector: Any, tmp_path: Path) -> None:
+    layer = write_vector([shapely.box(-95, 35, -85, 45)])
+    options = [
+        *("--focal", "gaussian:1.5", "--focal", "median:3", "--mask", layer, "--mask", f"{layer}:outside"),
+        *("--expression", "where(isnan(b1), 7, b1)", "--convert", "mm:inch", "--convert", "cm"),
+        *("--reclassify", "0:1=5,else=keep", "--resample", "0.5,0.25", "--resample", grid),
+        *("--reproject", "EPSG:5070@50000", "--resampling", "nearest", "--hillshade", "--slope=percent:2"),
+        *("--accumulate", "sum", "--long-name", "All", "--units", "1", "--cog", "--dtype", "float64", "-j", "1"),
+    ]
+    result = prepare(tmp_path, grid, "-o", "out.tif", *options)
+    assert (result.returncode, result.stderr) == (0, "")
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        assert (dataset.crs.to_epsg(), dataset.res, dataset.dtypes[0]) == (5070, (50_000, 50_000), "float64")
+        assert (dataset.descriptions, dataset.units) == (("All",), ("1",))
+        assert np.isfinite(dataset.read()).any()
+
+
+def test_a_second_run_finds_it_done_and_force_does_it_again(grid: Path, tmp_path: Path) -> None:
+    arguments = [grid, "-o", "out.tif", "--focal", "mean:3"]
+    assert prepare(tmp_path, *arguments).returncode == 0
+    before = (tmp_path / "out.tif").stat()
+    result = prepare(tmp_path, *arguments)
+    assert re.fullmatch(r"out.tif: unchanged in \d+\.\d s\n", result.stdout)
+    after = (tmp_path / "out.tif").stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
+    assert "blocks" in prepare(tmp_path, *arguments, "--force").stdout
+    assert "blocks" in prepare(tmp_path, grid, "-o", "out.tif", "--focal", "mean:5").stdout
+
+
+def test_quiet_prints_nothing_when_all_is_well(grid: Path, tmp_path: Path) -> None:
+    result = prepare(tmp_path, "-q", grid, "-o", "out.tif", "--slope")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+REFUSED = {
+    "no such input": (3, ["none.tif", "--slope"], r"there is no file .*none.tif"),
+    "input is no raster": (3, ["text.csv", "--slope"], r"text.csv: cannot be read as a raster"),
+    "no output folder": (2, ["dem.tif", "-o", "no/out.tif", "--slope"], r"there is no folder .*no"),
+    "no output": (2, ["dem.tif", "--slope"], r"Missing option '-o'"),
+    "attack": (2, ["dem.tif", "--expression", "b1.__class__.__base__"], r"step 1 \(expression\): .*is no band"),
+    "import": (2, ["dem.tif", "--expression", "__import__('os').system('touch x')"], r"step 1 \(expression\): "),
+    "no such band": (2, ["dem.tif", "--slope", "--expression", "b2"], r"step 2 \(expression\): .*there is no b2"),
+    "bad kind": (2, ["dem.tif", "--focal", "meen:3"], r"--focal meen:3: kind: .*\(it is 'meen'\)"),
+    "bad size": (2, ["dem.tif", "--focal", "mean:big"], r"--focal mean:big: size: .*integer"),
+    "even size": (2, ["dem.tif", "--focal", "mean:4"], r"step 1 \(focal\): .*odd number"),
+    "no such mask": (3, ["dem.tif", "--mask", "none.shp:outside"], r"--mask none.shp:outside: path: there is no file"),
+    "bad rule": (2, ["dem.tif", "--reclassify", "1"], r"step 1 \(reclassify\): '1' is no rule"),
+    "bad units": (2, ["dem.tif", "--convert", "mm:second"], r"convert mm:second"),
+    "bad CRS": (2, ["dem.tif", "--reproject", "EPSG:1"], r"step 1 \(reproject\): 'EPSG:1' is not a CRS"),
+    "bad how": (2, ["dem.tif", "--accumulate", "product"], r"--accumulate product: how: "),
+    "bad dtype": (2, ["dem.tif", "--slope", "--dtype", "text"], r"'text' is not a type of cells"),
+    "no nodata": (2, ["dem.tif", "--slope", "--dtype", "int16"], r"nodata nan is no value of int16"),
+    "too many parts": (2, ["dem.tif", "--scale", "1:2:3"], r"--scale 1:2:3: .*more than 2 parts"),
+    "bad workers": (2, ["dem.tif", "--slope", "-j", "none"], r"--workers: 'none'"),
+}
+
+
+@pytest.mark.parametrize(("code", "arguments", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_done_is_said_once_and_clearly(
+    code: int, arguments: list[str], message: str, grid: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "text.csv").write_text("a,b\n1,2\n")
+    output = [] if "-o" in arguments or message.startswith("Missing") else ["-o", "out.tif"]
+    result = prepare(tmp_path, *arguments, *output)
+    assert result.returncode == code, result.stderr
+    assert re.search(message, result.stderr), result.stderr
+    assert len(re.findall(r"^(regionplot|Error): ", result.stderr, re.MULTILINE)) == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == [grid.name, "text.csv"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_signal_ends_it_and_leaves_the_old_output(number: signal.Signals, write_raster: Any, tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    large = write_raster(
+        random.normal(size=(3000, 3000)).astype("float32"), Affine(1e-3, 0, 0, 0, -1e-3, 0), name="l.tif"
+    )
+    (tmp_path / "out.tif").write_bytes(b"the old one")
+    command = [*COMMAND, "prepare", "-v", str(large), "-o", "out.tif", "--focal", "median:31", "-j", "2"]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment)
+    while not leftovers(tmp_path):  # the output has been begun
+        assert process.poll() is None
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert f"ended by {number.name}: out.tif is not written" in errors
+    assert (tmp_path / "out.tif").read_bytes() == b"the old one"
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.usefixtures("grid")
+def test_a_config_with_steps_makes_maps_and_says_so(tmp_path: Path) -> None:
+    (tmp_path / "regionplot.toml").write_text(
+        '[raster]\npath = "dem.tif"\n[[prepare]]\nstep = "hillshade"\n[map]\nsize = [300, 200]\n'
+    )
+    (tmp_path / "regions.csv").write_text("name,west,east,south,north\na,-98,-75,33,48\n")
+    result = regionplot_command(tmp_path, "regions.csv", "--profile")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert re.search(r"^prepare +\d", result.stdout, re.MULTILINE)
+    (kept,) = (tmp_path / "cache").rglob("dem.tif")
+    before = kept.stat()
+    assert "0 maps drawn, 1 unchanged" in regionplot_command(tmp_path, "regions.csv").stdout
+    assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    (tmp_path / "regionplot.toml").write_text('[raster]\npath = "dem.tif"\n[[prepare]]\nstep = "focal"\nsize = 2\n')
+    result = regionplot_command(tmp_path, "regions.csv")
+    assert result.returncode == 2
+    assert "regionplot: [[prepare]] #1 (focal): focal mean: size 2 must be an odd number" in result.stderr
+
+
+def test_help_names_every_step(tmp_path: Path) -> None:
+    text = prepare(tmp_path, "--help").stdout
+    assert all(f"--{step}" in text for step in ("expression", "focal", "mask", "hillshade", "reproject", "accumulate"))
+    assert "prepare INPUTS... -o OUT" in regionplot_command(tmp_path, "--help").stdout

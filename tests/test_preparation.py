@@ -1,0 +1,408 @@
+"""Rasters prepared from a config: done once, kept until something changes, and drawn in the place of the raster."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+import shapely
+from affine import Affine
+
+import regionplot
+from regionplot import ConfigError, InputError, RasterError, SharedData, read_config
+from regionplot.cli.display import Display
+from regionplot.preparation import Input, PreparationObserver, prepare_raster, prepared, run
+from regionplot.preparation.kept import PreparedFolder
+from regionplot.raster import inspect_raster
+
+pytestmark = pytest.mark.timeout(method="signal")
+
+DOUBLE: dict[str, Any] = {"step": "expression", "formula": "b1 * 2", "units": "inch", "long_name": "Twice"}
+MEAN: dict[str, Any] = {"step": "focal", "size": 3}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def grid(write_raster: Any) -> Path:
+    values = np.arange(600, dtype="float32").reshape(20, 30)
+    values[3, 4] = -1
+    tags = {"VALID_TIME": "2026-03-10 00:00:00"}
+    return write_raster(values, name="snow.tif", nodata=-1, tags=tags, descriptions=["Snow"])
+
+
+def steps_of(*steps: dict[str, Any]) -> Any:
+    return read_config({"raster": {"path": "sample:relief"}, "prepare": list(steps)}).prepare
+
+
+def read(path: Path) -> Any:
+    with rasterio.open(path) as dataset:
+        return dataset.read()
+
+
+def config_of(grid: Path, *steps: dict[str, Any], **raster: Any) -> Any:
+    return read_config({"raster": {"path": grid, **raster}, "prepare": list(steps), "run": {"start_method": "serial"}})
+
+
+def state(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_ino, stat.st_mtime_ns
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+# done once
+
+
+def test_a_prepared_config_draws_from_the_result(grid: Path) -> None:
+    config = prepared(config_of(grid, DOUBLE))
+    assert config.prepare == ()
+    values = SharedData.load(config).raster.data
+    assert values[0, 5] == 10
+    assert np.isnan(values[3, 4])
+
+
+def test_what_is_there_is_not_done_again(grid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = prepared(config_of(grid, DOUBLE, MEAN)).raster.path
+    before = state(first)
+    monkeypatch.setattr(run, "process_blocks", lambda *_args, **_options: pytest.fail("blocks were processed again"))
+    assert prepared(config_of(grid, DOUBLE, MEAN)).raster.path == first
+    assert state(first) == before
+
+
+def test_a_change_of_a_step_or_an_input_makes_it_new(grid: Path, write_vector: Any) -> None:
+    layer = write_vector([shapely.box(-100, 30, -90, 50)])
+    mask = {"step": "mask", "path": layer}
+    paths = [
+        prepared(config_of(grid, *steps)).raster.path for steps in ([DOUBLE], [DOUBLE, MEAN], [MEAN, DOUBLE], [mask])
+    ]
+    write_vector([shapely.box(-100, 30, -80, 50)])
+    paths.append(prepared(config_of(grid, mask)).raster.path)
+    with rasterio.open(grid, "r+") as dataset:
+        dataset.write(np.ones((20, 30), "float32"), 1)
+    paths.append(prepared(config_of(grid, DOUBLE)).raster.path)
+    assert len(set(paths)) == len(paths)
+    assert (read(paths[-1]) == 2).all()
+    assert np.isfinite(read(paths[-2])).sum() > np.isfinite(read(paths[-3])).sum()
+
+
+def test_a_damaged_result_is_made_again(grid: Path) -> None:
+    path = prepared(config_of(grid, DOUBLE)).raster.path
+    good = path.read_bytes()
+    path.write_bytes(good[: len(good) // 2])
+    assert prepared(config_of(grid, DOUBLE)).raster.path == path
+    assert read(path)[0, 0, 5] == 10
+
+
+def test_a_run_without_cache_does_it_again(grid: Path) -> None:
+    path = prepared(config_of(grid, DOUBLE)).raster.path
+    before = state(path)
+    config = config_of(grid, DOUBLE)
+    prepared(config.model_copy(update={"run": config.run.model_copy(update={"cache": False})}))
+    assert state(path) != before
+
+
+def test_it_can_be_kept_in_a_place_of_ones_own(grid: Path, tmp_path: Path) -> None:
+    place = tmp_path / "derived.tif"
+    assert prepared(config_of(grid, DOUBLE, prepared=place)).raster.path == place
+    before = state(place)
+    prepared(config_of(grid, DOUBLE, prepared=place))
+    assert state(place) == before
+    prepared(config_of(grid, MEAN, prepared=place))
+    assert state(place) != before
+
+
+def test_an_input_that_changes_meanwhile_is_told_and_nothing_is_kept(
+    grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = run.process_blocks
+
+    def changing(*args: Any, **options: Any) -> Any:
+        report = honest(*args, **options)
+        with rasterio.open(grid, "r+") as dataset:
+            dataset.write(np.zeros((20, 30), "float32"), 1)
+        return report
+
+    monkeypatch.setattr(run, "process_blocks", changing)
+    with pytest.raises(RasterError, match=r"out.tif: an input has changed while it was prepared"):
+        prepare_raster([grid], tmp_path / "out.tif", steps_of(DOUBLE), executor="serial")
+    assert files_below(tmp_path) == ["snow.tif"]
+
+
+def test_the_folder_is_bounded_but_what_was_just_used_stays(tmp_path: Path) -> None:
+    folder = PreparedFolder(tmp_path / "prepared", max_bytes=250)
+    for number in range(5):
+        path = folder.path(f"key{number}", "grid")
+        path.write_bytes(b"x" * 100)
+        age = 10_000 - 1000 * number if number < 4 else 0
+        os.utime(path.parent, (time.time() - age,) * 2)
+    folder.trim()
+    assert sorted(entry.name for entry in folder.folder.iterdir()) == ["key3", "key4"]
+    assert PreparedFolder(folder.folder, max_bytes=0).trim() is None
+    assert [entry.name for entry in folder.folder.iterdir()] == ["key4"], "in use within the hour"
+
+
+def test_a_cache_that_cannot_be_written_is_made_do_without(
+    grid: Path, cache: Path, tmp_path: Path, caplog: Any
+) -> None:
+    cache.write_text("a file in the place of the folder")
+    config = config_of(grid, DOUBLE)
+    output = config.output.model_copy(update={"directory": tmp_path / "maps"})
+    path = prepared(config.model_copy(update={"output": output})).raster.path
+    assert path.is_relative_to(tmp_path / "maps" / ".prepared")
+    assert read(path)[0, 0, 5] == 10
+    assert len(caplog.records) == 1
+
+
+# what it says of itself
+
+
+def test_titles_say_what_they_would_say_of_the_raster(grid: Path) -> None:
+    said = inspect_raster(prepared(config_of(grid, MEAN)).raster).description
+    before = inspect_raster(config_of(grid).raster).description
+    assert said == before
+    assert said["time"] == datetime(2026, 3, 10, tzinfo=UTC)
+    assert said["raster"] == "snow"
+
+
+def test_units_and_names_are_those_of_the_result(grid: Path) -> None:
+    said = inspect_raster(prepared(config_of(grid, DOUBLE, {"step": "convert", "units": "cm"})).raster).description
+    assert (said["long_name"], said["units"]) == ("Twice", "cm")
+    assert read(prepared(config_of(grid, DOUBLE, {"step": "convert", "units": "cm"})).raster.path)[
+        0, 0, 1
+    ] == pytest.approx(5.08)
+
+
+def test_stored_scales_and_names_of_old_values_do_not_stick(write_raster: Any) -> None:
+    """What rioxarray writes: scale, offset and units as tags, too."""
+    tags = {"scale_factor": "0.1", "add_offset": "3", "units": "K", "long_name": "Old", "_FillValue": "-1"}
+    path = write_raster(np.full((5, 5), 10, "int16"), nodata=-1, scales=(0.1,), offsets=(3,), tags=tags)
+    config = prepared(config_of(path, DOUBLE))
+    info = inspect_raster(config.raster)
+    assert (info.scale, info.offset) == (1, 0)
+    assert np.isnan(info.nodata or 0)
+    assert (info.description["units"], info.description["long_name"]) == ("inch", "Twice")
+    np.testing.assert_allclose(SharedData.load(config).raster.data, 8)
+
+
+def test_a_band_stays_the_band_that_was_asked_for(write_raster: Any) -> None:
+    path = write_raster(np.arange(75, dtype="float32").reshape(3, 5, 5), descriptions=["a", "b", "c"])
+    config = prepared(config_of(path, {"step": "scale", "scale": 10}, band="c"))
+    assert (config.raster.band, SharedData.load(config).raster.data[0, 0]) == (1, 500)
+    config = prepared(config_of(path, {"step": "expression", "formula": "b3 - b1"}, band=2))
+    assert (SharedData.load(config).raster.data == 50).all()
+
+
+# steps
+
+
+def test_steps_that_need_no_new_grid_are_one_pass_and_others_have_no_leftovers(grid: Path, tmp_path: Path) -> None:
+    report = prepare_raster([grid], tmp_path / "a.tif", steps_of(DOUBLE, MEAN, MEAN), executor="serial")
+    assert len(report.stages) == 1
+    steps = steps_of(DOUBLE, {"step": "resample", "resolution": 0.5}, MEAN, {"step": "reproject", "crs": "EPSG:5070"})
+    report = prepare_raster([grid], tmp_path / "b.tif", steps, executor="serial")
+    assert len(report.stages) == 4
+    assert files_below(tmp_path) == ["a.tif", "b.tif", "snow.tif"]
+
+
+def test_inputs_are_joined_by_name_also_after_they_were_brought_onto_one_grid(
+    write_raster: Any, tmp_path: Path
+) -> None:
+    main = write_raster(np.full((4, 4), 10.0), name="main.tif")
+    fine = write_raster(np.full((8, 8), 3.0), Affine(0.5, 0, -100, 0, -0.5, 50), name="fine-grid.tif")
+    output = tmp_path / "out.tif"
+    formula = {"step": "expression", "formula": "b1 - fine_grid.b1"}
+    with pytest.raises(ConfigError, match=r"fine-grid.tif: its grid is not that of .*main.tif; bring them onto one"):
+        prepare_raster([main, fine], output, steps_of(formula), executor="serial")
+    prepare_raster([main, fine], output, steps_of({"step": "resample", "like": main}, formula), executor="serial")
+    assert (read(output) == 7).all()
+    prepare_raster([main, f"f={fine}"], output, steps_of({"step": "resample", "like": main}), executor="serial")
+    assert (read(output) == 10).all(), "the first input is the raster that is written"
+
+
+@pytest.mark.parametrize(("how", "expected"), [("sum", 6), ("mean", 2), ("max", 3), ("last", 3)])
+def test_files_are_accumulated(write_raster: Any, tmp_path: Path, how: str, expected: float) -> None:
+    files = [write_raster(np.full((4, 4), float(n)), name=f"hour{n}.tif") for n in (1, 2, 3)]
+    prepare_raster(files, tmp_path / "out.tif", steps_of({"step": "accumulate", "how": how}), executor="serial")
+    assert (read(tmp_path / "out.tif") == expected).all()
+
+
+def test_bands_are_accumulated(write_raster: Any, tmp_path: Path) -> None:
+    path = write_raster(np.stack([np.full((4, 4), n) for n in (1.0, 2.0, 5.0)]))
+    prepare_raster([path], tmp_path / "out.tif", steps_of({"step": "accumulate"}, DOUBLE), executor="serial")
+    assert (read(tmp_path / "out.tif") == 16).all()
+
+
+def test_a_mask_band_and_a_variable_of_several_are_read(write_raster: Any, tmp_path: Path) -> None:
+    import xarray as xr
+
+    masked = write_raster(np.full((4, 4), 9, "uint8"), name="masked.tif")
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(masked, "r+") as dataset:
+        dataset.write_mask(np.eye(4, dtype=bool))
+    steps = steps_of({"step": "resample", "resolution": 1, "method": "nearest"})
+    prepare_raster([masked], tmp_path / "out.tif", steps, executor="serial")
+    assert (np.isfinite(read(tmp_path / "out.tif")[0]) == np.eye(4, dtype=bool)).all()
+    y, x = np.arange(40.0, 36, -1), np.arange(-100.0, -95)
+    axes = {"y": ("y", y, {"units": "degrees_north"}), "x": ("x", x, {"units": "degrees_east"})}
+    data = {name: (("y", "x"), np.full((4, 5), value)) for name, value in (("tmp", 1.0), ("rain", 4.0))}
+    xr.Dataset(data, coords=axes).to_netcdf(tmp_path / "two.nc", engine="scipy")
+    config = config_of(tmp_path / "two.nc", DOUBLE, variable="rain", crs="EPSG:4326")
+    result = SharedData.load(prepared(config))
+    assert (result.raster.data == 8).all()
+    assert result.info.description["variable"] == "rain"
+
+
+def test_it_can_be_stored_in_integers_and_as_a_cog(grid: Path, tmp_path: Path) -> None:
+    output, storage = tmp_path / "out.tif", {"dtype": "int16", "nodata": -5}
+    prepare_raster([grid], output, steps_of(DOUBLE), storage=storage, cog=True, executor="serial")
+    with rasterio.open(output) as dataset:
+        assert (dataset.dtypes[0], dataset.nodata, dataset.units) == ("int16", -5, ("inch",))
+        assert dataset.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert dataset.read(1)[3, 4] == -5
+
+
+# faults
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        ({"step": "expression", "formula": "b2"}, r"\[\[prepare\]\] #2 \(expression\): 'b2': there is no b2"),
+        ({"step": "expression", "formula": "__import__('os')"}, r"#2 \(expression\): .*no function '__import__'"),
+        ({"step": "focal", "size": 4}, r"#2 \(focal\): .*odd number"),
+        ({"step": "reclassify", "rules": ["x"]}, r"#2 \(reclassify\): 'x' is no rule"),
+        ({"step": "convert", "units": "parsec"}, r"#2 \(convert\): .*names no units"),
+        ({"step": "convert", "units": "second", "from_units": "mm"}, r"#2 \(convert\): convert mm:second"),
+        ({"step": "reproject", "crs": "EPSG:1"}, r"#2 \(reproject\): .*not a CRS"),
+        ({"step": "resample", "resolution": 1e-9}, r"#2 \(resample\): .*too large"),
+    ],
+)
+def test_steps_that_cannot_be_done_are_told_with_their_place_before_anything_is_done(
+    grid: Path, cache: Path, step: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        prepared(config_of(grid, MEAN, step))
+    assert files_below(cache) == []
+
+
+def test_bad_settings_of_steps_are_told_with_their_lines(tmp_path: Path) -> None:
+    path = tmp_path / "regionplot.toml"
+    path.write_text(
+        '[raster]\npath = "sample:relief"\n\n[[prepare]]\nstep = "focal"\nkin = "mean"\n\n[[prepare]]\n'
+        'step = "smooth"\n\n[[prepare]]\nstep = "mask"\npath = "none.shp"\n\n[[prepare]]\nformula = "b1"\n'
+    )
+    with pytest.raises(ConfigError) as caught:
+        read_config(path)
+    problems = caught.value.problems
+    assert problems[0] == f"{path}:6: [[prepare]] #1 kin: unknown key; did you mean 'kind'?"
+    assert problems[1].startswith(f"{path}:8: [[prepare]] #2: there is no step 'smooth'; there are: expression, focal")
+    assert problems[2] == f"{path}:13: [[prepare]] #3 path: there is no file {tmp_path / 'none.shp'}"
+    assert problems[3].startswith(f"{path}:15: [[prepare]] #4: needs a step = one of expression")
+
+
+def test_missing_files_alone_are_missing_inputs(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"\[\[prepare\]\] #1 path: there is no file"):
+        steps_of({"step": "mask", "path": str(tmp_path / "none.shp")})
+    with pytest.raises(InputError, match=r"^there is no file .*none.tif"):
+        Input.parse(tmp_path / "none.tif")
+
+
+def test_an_unreadable_input_leaves_the_old_output(grid: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.tif"
+    prepare_raster([grid], output, steps_of(DOUBLE), executor="serial")
+    before = output.read_bytes()
+    grid.write_bytes(grid.read_bytes()[:1500])
+    with pytest.raises(regionplot.RegionplotError, match=r"snow\.tif"):
+        prepare_raster([grid], output, steps_of(DOUBLE), executor="serial")
+    assert output.read_bytes() == before
+    assert files_below(tmp_path) == ["out.tif", "snow.tif"]
+
+
+def test_a_config_with_steps_is_prepared_before_it_is_loaded(grid: Path) -> None:
+    with pytest.raises(ConfigError, match=r"load what regionplot.prepared\(config\) gives"):
+        SharedData.load(config_of(grid, DOUBLE))
+
+
+def test_steps_pickle_and_round_trip(grid: Path) -> None:
+    config = config_of(grid, DOUBLE, MEAN, {"step": "resample", "resolution": [1.0, 2.0]})
+    assert pickle.loads(pickle.dumps(config)) == config
+    assert read_config(config.model_dump()) == config
+
+
+# with maps
+
+
+REGION = regionplot.Region("here", regionplot.Extent(-98, -75, 33, 48))
+MAP = {"map": {"size": [300, 200]}}
+
+
+def test_a_run_of_maps_prepares_first_and_not_again(grid: Path, tmp_path: Path) -> None:
+    sections = {**MAP, "raster": {"path": grid}, "prepare": [DOUBLE], "output": {"directory": tmp_path / "maps"}}
+    first = regionplot.render_regions([REGION], read_config(sections))
+    assert (len(first.drawn), list(first.stages)) == (1, ["check", "prepare", "load", "compare", "draw"])
+    again = regionplot.render_regions([REGION], read_config(sections))
+    assert len(again.unchanged) == 1
+    sections["prepare"] = [MEAN]
+    assert len(regionplot.render_regions([REGION], read_config(sections)).drawn) == 1
+
+
+def test_maps_by_forked_and_spawned_workers_are_the_same(grid: Path, tmp_path: Path) -> None:
+    images = []
+    for method in ("serial", "fork", "spawn"):
+        directory = tmp_path / method
+        sections = {**MAP, "raster": {"path": grid}, "prepare": [MEAN], "output": {"directory": directory}}
+        options = {"start_method": method, "workers": 2, "cache": False}
+        report = regionplot.render_regions([REGION], read_config({**sections, "run": options}))
+        images.append(report.drawn[0].value.path.read_bytes())
+    assert images[0] == images[1] == images[2]
+
+
+def test_a_display_hears_of_blocks() -> None:
+    assert isinstance(Display(), PreparationObserver)
+
+
+def test_snow_water_equivalent_becomes_inches_of_snow_on_all_states(shared_data_folder: Path, tmp_path: Path) -> None:
+    """Point 5 of what must be seen: a map of each state that the grid covers, from a prepared raster."""
+    path = shared_data_folder / "snow_swe_conus_lcc.tif"
+    states = shared_data_folder / "us_states.shp"
+    config = read_config(
+        {
+            "raster": {"path": path},
+            "prepare": [
+                {"step": "expression", "formula": "b1 * 10 / 25.4", "long_name": "Snow depth", "units": "inch"},
+                {"step": "focal", "kind": "gaussian", "sigma": 2.0},
+                {"step": "mask", "path": states},
+            ],
+            "map": {"size": [300, 200], "title": "{title}: {long_name} ({units}), {time:%d %b %Y}"},
+            "colors": {"levels": [0.1, 1, 4, 12, 36]},
+            "features": [{"path": states}],
+            "output": {"directory": tmp_path / "maps"},
+        }
+    )
+    report = regionplot.render_regions(shared_data_folder / "regions_us_states.csv", config)
+    assert len(report.drawn) == 48
+    assert sorted(outcome.job.name for outcome in report.failed) == ["AK", "HI"], "the grid does not reach them"
+    values = SharedData.load(prepared(config)).raster.data
+    with rasterio.open(path) as dataset:
+        inches = dataset.read(1, masked=True).astype(float).filled(np.nan) * 10 / 25.4
+        x, y = rasterio.warp.transform("EPSG:4326", dataset.crs, [-106.5], [39.5])
+        row, column = dataset.index(x[0], y[0])
+    around = inches[row - 8 : row + 9, column - 8 : column + 9]
+    weight = np.exp(-0.125 * np.arange(-8, 9) ** 2)
+    expected = (around * np.outer(weight, weight)).sum() / np.outer(weight, weight).sum()
+    assert values[row, column] == pytest.approx(expected, rel=1e-5)
+    assert np.isfinite(values).mean() < np.isfinite(inches).mean(), "Canada and the sea are masked"
