@@ -141,6 +141,11 @@ def test_what_does_not_fit_together_is_told_at_once(write_raster, tmp_path):
         mosaic(files[:1], tmp_path / "out.tif", overlap="blend")
 
 
+def test_an_argument_that_does_not_exist_is_refused(write_raster, tmp_path):
+    with pytest.raises(TypeError, match="unknown arguments: exectuor"):
+        mosaic([write_raster(np.zeros((5, 5), np.uint8))], tmp_path / "out.tif", exectuor="serial")
+
+
 def test_no_tiles_are_an_error(tmp_path):
     with pytest.raises(RasterError, match="no inputs"):
         mosaic([], tmp_path / "out.tif")
