@@ -80,10 +80,10 @@ def run_case(case: Case, folder: Path, rounds: int) -> None:
     if case.who == "rio-mucho":
         _run_riomucho(case, source, target, profile, rounds)
         return
-    from regionplot.blocks import BlockGrid, process, process_blocks  # noqa: PLC0415 (its import is part of the run)
+    from regionplot.blocks import BlockGrid, crew, process_blocks  # noqa: PLC0415 (its import is part of the run)
 
     if case.who == "pipe":
-        process.memory_can_be_shared = lambda: False
+        crew.memory_can_be_shared = lambda: False
     executor = "fork" if case.who == "pipe" else case.who
     grid = BlockGrid(*shape, case.block, case.block)
     arguments = case.work, rounds
@@ -138,10 +138,11 @@ class Bench:
 
     def print_ratio(self, what: str, case: Case, other: Case) -> None:
         """How many times as long the other takes, in the quickest of some runs in turn: others use the machine, too."""
-        pairs = [(self.run(case).wall, self.run(other).wall) for _ in range(self._options.repeat)]
-        ratio = min(its for _, its in pairs) / min(mine for mine, _ in pairs)
-        walls = " ".join(f"{mine:.1f}/{its:.1f}" for mine, its in pairs) if self._options.absolute else ""
-        print(f"{what:<52} {ratio:5.2f}  {walls}".rstrip(), flush=True)
+        pairs = [(self.run(case), self.run(other)) for _ in range(self._options.repeat)]
+        wall = min(its.wall for _, its in pairs) / min(mine.wall for mine, _ in pairs)
+        cpu = min(its.cpu for _, its in pairs) / min(mine.cpu for mine, _ in pairs)
+        walls = " ".join(f"{mine.wall:.1f}/{its.wall:.1f}" for mine, its in pairs) if self._options.absolute else ""
+        print(f"{what:<52} {wall:5.2f} {cpu:5.2f}  {walls}".rstrip(), flush=True)
 
     def print_memory(self, what: str, case: Case) -> None:
         """Peak of the whole tree, sampled without a pause."""
@@ -151,7 +152,8 @@ class Bench:
 def print_table(bench: Bench) -> None:
     """All comparisons."""
     held, released, light = (Case("serial", work, 1) for work in WORK)
-    print("seconds of the second over those of the first: more than 1 is in favour of the first")
+    print("the second's over the first's, more than 1 is in favour of the first:")
+    print(f"{'':<52}  wall   cpu")
     bench.print_ratio("holds the lock: 2 processes / serial", replace(held, who="fork", workers=2), held)
     bench.print_ratio("releases it: 2 threads / serial", replace(released, who="threads", workers=2), released)
     large = Case("fork", "copy", block=2048)

@@ -34,7 +34,7 @@ def test_the_table_of_ratios_has_its_rows():
 
 def test_blocks_are_compared_and_weighed():
     table = run("blocks.py", "--repeat", "1")
-    ratios = re.findall(r"^(?:holds|releases|512|2048).* ([\d.]+)$", table, re.MULTILINE)
+    ratios = re.findall(r"^(?:holds|releases|512|2048).* ([\d.]+) +[\d.]+$", table, re.MULTILINE)
     assert len(ratios) >= 4
     assert all(0 < float(ratio) < math.inf for ratio in ratios)
     memory = dict(re.findall(r"^memory, (\w+) +(\d+) MB$", table, re.MULTILINE))

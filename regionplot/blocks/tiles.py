@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from regionplot.blocks.crew import Crew, failed_at
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.output import new_raster
-from regionplot.blocks.process import failed_at, make_crew, process_blocks
+from regionplot.blocks.process import process_blocks
 from regionplot.blocks.sources import GDAL_OPTIONS, Handles, Sources, read_block, shifted
-from regionplot.blocks.task import BlockFunction, checksum_of
+from regionplot.blocks.task import BlockFunction, checksum_of, prepare_worker
 from regionplot.errors import RasterError
 from regionplot.grid import Window
 
@@ -148,9 +150,12 @@ class _OverTile:
 
     function: BlockFunction
     options: dict[str, Any]
+    parent: int = field(default_factory=os.getpid)
 
     def prepare(self) -> None:
-        """Nothing is shared."""
+        """Make a worker ready."""
+        if os.getpid() != self.parent:
+            prepare_worker(None)
 
     def __call__(self, job: _File) -> None:
         shape = Sources.of(job.source).shape
@@ -161,12 +166,10 @@ class _OverTile:
 
 def _run_files(task: Any, jobs: Sequence[Any], options: dict[str, Any]) -> None:
     """Have files made, all or none."""
-    wanted = {"executor": "auto", "workers": "auto", "timeout": _TILE_TIMEOUT, **options}
-    function = getattr(task, "function", None)
-    crew, _ = make_crew(wanted["executor"], wanted["workers"], len(jobs), wanted["timeout"], function)
+    crew = Crew.asked_for(options, len(jobs), _TILE_TIMEOUT, getattr(task, "function", None))
     existing = {job.target for job in jobs if job.target.exists()}
     try:
-        with closing(crew.run(task, jobs)) as outcomes:  # type: ignore[type-var]  # it is a generator
+        with closing(crew.executor.run(task, jobs)) as outcomes:  # type: ignore[type-var]  # it is a generator
             for outcome in outcomes:
                 if outcome.failure is not None:
                     raise failed_at(str(outcome.job.target), outcome.failure)
