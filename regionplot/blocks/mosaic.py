@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot.blocks.crew import Crew
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.output import derive_profile, new_raster
-from regionplot.blocks.process import make_crew, run_blocks, shares_memory
 from regionplot.blocks.report import BlocksReport
 from regionplot.blocks.sources import GDAL_OPTIONS, Sources, open_raster, read_block, shifted
 from regionplot.blocks.task import Worked, cast, checksum_of, prepare_worker
@@ -89,23 +88,16 @@ def mosaic(
         raise ValueError(f"overlap must be one of {', '.join(OVERLAPS)}, not {overlap!r}")
     first = Sources.of(tiles[:1])
     placed, whole = _place_tiles([Path(tile) for tile in tiles], skip_value, first)
-    profile, labels = derive_profile(None, {**first.profile, **whole}, first.labels, options.get("profile"))
+    profile, labels = derive_profile(None, {**first.profile, **whole}, first.labels, options.pop("profile", None))
+    observer = options.pop("observer", None)
     nodata = profile.get("nodata")
     filling = background if background is not None else 0 if nodata is None else nodata
     grid = BlockGrid(profile["height"], profile["width"], _BLOCK, _BLOCK)
-    crew, method = make_crew(
-        options.get("executor", "auto"), options.get("workers", "auto"), len(grid), options.get("timeout", 3600.0), None
-    )
-    observer, durations = options.get("observer"), array("d")
+    crew = Crew.asked_for(options, len(grid), timeout=3600.0)
     with new_raster(Path(output), profile, labels, crew.workers) as sink:
-        task = _MosaicTask(tuple(placed), overlap, filling, band, profile, sink.file, shares_memory(method))
-        if observer is not None:
-            observer.started(len(grid), crew.workers, method)
-        for outcome in run_blocks(crew, task, grid, sink, [tile.path for tile in placed]):
-            durations.append(outcome.seconds)
-            if observer is not None:
-                observer.finished(outcome)
-    return BlocksReport(len(durations), time.perf_counter() - start, durations, crew.workers, method)
+        task = _MosaicTask(tuple(placed), overlap, filling, band, profile, sink.file, crew.shares_memory)
+        durations = crew.run(task, grid, sink, [tile.path for tile in placed], observer)
+    return BlocksReport(len(durations), time.perf_counter() - start, durations, crew.workers, crew.method)
 
 
 def _place_tiles(paths: Sequence[Path], skip: float | None, first: Sources) -> tuple[list[_Tile], dict[str, Any]]:

@@ -7,10 +7,8 @@
 
 from __future__ import annotations
 
-import pickle
 import time
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -19,26 +17,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot.blocks.crew import Crew
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.output import DatasetSink, FunctionSink, Sink, derive_profile, new_raster
 from regionplot.blocks.report import BlockObserver, BlocksReport
 from regionplot.blocks.sources import Handles, Inputs, Sources
 from regionplot.blocks.task import READS, BlockFunction, BlockTask
-from regionplot.blocks.transport import Receiver, memory_can_be_shared
-from regionplot.errors import BlockError, ExecutorError, RasterError
-from regionplot.executors import Executor, Task, WorkerSettings, choose_start_method, make_executor
 from regionplot.grid import Window
 from regionplot.machine import usable_cpus
-from regionplot.models import Failure, Outcome
 
 Grid = BlockGrid | Iterable[Any] | None
 """What blocks there are: a grid, windows (ours or rasterio's), or the first input's own blocks."""
 Output = str | Path | Callable[[Block, NDArray[Any]], object] | Any
-
-_MOST_NAMES = 8
-"""Of inputs in a message."""
-_ENDLESS = 2**31
-"""Blocks for each worker: one need not be replaced, for a function's memory is its own affair."""
 
 
 def process_blocks(
@@ -115,22 +105,15 @@ def process_blocks(
         raise ValueError(f"read must be one of {', '.join(READS)}, not {read!r}")
     sources = Sources.of(inputs, bands, alike=read != "datasets")
     blocks = _blocks(grid, sources, halo or getattr(function, "halo", 0), fits=read != "datasets")
-    crew, method = make_crew(executor, workers, len(blocks), timeout, function)
+    crew = Crew.of(executor, workers, len(blocks), timeout, function)
     handles = Handles(sources.paths)
-    with _sink(function, sources, output, profile, crew.workers) as sink:
+    with _sink(function, sources, output, profile, crew.workers) as sink, closing(handles):
         task = BlockTask(
             function, handles, read, tuple(bands) if bands else None, arguments, sink.dtype, sink.count, sink.file,
-            shared_memory=shares_memory(method),
+            shared_memory=crew.shares_memory,
         )  # fmt: skip
-        if observer is not None:
-            observer.started(len(blocks), crew.workers, method)
-        durations = array("d")
-        with closing(handles):
-            for outcome in run_blocks(crew, task, blocks, sink, sources.paths):
-                durations.append(outcome.seconds)
-                if observer is not None:
-                    observer.finished(outcome)
-    return BlocksReport(len(durations), time.perf_counter() - start, durations, crew.workers, method)
+        durations = crew.run(task, blocks, sink, sources.paths, observer)
+    return BlocksReport(len(durations), time.perf_counter() - start, durations, crew.workers, crew.method)
 
 
 def fill_array(
@@ -206,43 +189,6 @@ def _check_windows(windows: Sequence[Window], height: int, width: int) -> None:
         active.append(window)
 
 
-def make_crew(requested: Any, workers: int | str, jobs: int, timeout: float, function: object) -> tuple[Executor, str]:
-    """The executor that was asked for, and what to call it."""
-    if not isinstance(requested, str) or "://" in requested:
-        from regionplot.executors.dask import DaskExecutor  # noqa: PLC0415 (an optional dependency)
-
-        return DaskExecutor.at(requested), "dask"
-    method = _choose_method(requested, workers, jobs, function)
-    if method in ("forkserver", "spawn"):
-        _check_that_it_travels(function, method)
-    return make_executor(method, workers, jobs, WorkerSettings(timeout, _ENDLESS, retries=0)), method
-
-
-def shares_memory(method: str) -> bool:
-    """Whether workers hand results over through memory: they are processes of this machine that can."""
-    return method in ("fork", "forkserver", "spawn") and memory_can_be_shared()
-
-
-def _choose_method(requested: str, workers: int | str, jobs: int, function: object) -> str:
-    if requested != "auto":
-        return choose_start_method(requested)
-    if min(jobs, usable_cpus() if workers == "auto" else int(workers)) <= 1:
-        return "serial"
-    if getattr(function, "releases_gil", False) or choose_start_method("auto") != "fork":
-        return "threads"
-    return "fork"
-
-
-def _check_that_it_travels(function: object, method: str) -> None:
-    try:
-        pickle.dumps(function)
-    except Exception as error:
-        raise ExecutorError(
-            f"the function cannot be sent to processes started by {method}: {error}; define it at the top of a module, "
-            "or use executor='threads'"
-        ) from error
-
-
 def _sink(
     function: object, sources: Sources, output: Output, given: Mapping[str, Any] | None, workers: int
 ) -> AbstractContextManager[Sink]:
@@ -256,41 +202,3 @@ def _sink(
     if hasattr(output, "write") and hasattr(output, "block_shapes"):
         return nullcontext(DatasetSink(output, str(output.name)))
     raise TypeError(f"the output must be a path, a rasterio dataset or a function, not {type(output).__name__}")
-
-
-def run_blocks(
-    crew: Executor, task: Task[Block], blocks: Iterable[Block], sink: Sink, paths: Sequence[Path]
-) -> Iterator[Outcome[Block]]:
-    """Have blocks done by a task whose values are `Worked`, and hand each over to a sink as it comes.
-
-    Raises
-    ------
-    RasterError, BlockError
-        At the first block that fails, naming it and the paths.
-    """
-    receiver = Receiver()
-    with closing(crew.run(task, blocks)) as outcomes:  # type: ignore[type-var]  # it is a generator
-        for outcome in outcomes:
-            if outcome.failure is not None:
-                raise failed_at(_place(paths, outcome.job), outcome.failure)
-            try:
-                values = receiver.open(outcome.value.content)
-            except OSError as error:
-                raise BlockError(f"{_place(paths, outcome.job)}: its worker is gone: {error}") from error
-            sink.write(outcome.job, values, outcome.value.checksum)
-            yield replace(outcome, value=None)
-
-
-def failed_at(place: str, failure: Failure) -> Exception:
-    """The error that tells of a job's failure."""
-    if failure.cause == "RasterError":
-        return RasterError(failure.message)
-    message = f"{place}: {failure.message}"
-    return BlockError("\n".join(filter(None, (message, failure.traceback.rstrip()))))
-
-
-def _place(paths: Sequence[Path], block: Block) -> str:
-    core = block.core
-    names = ", ".join(map(str, paths[:_MOST_NAMES])) + (" ..." if len(paths) > _MOST_NAMES else "")
-    rows, columns = (f"{first} to {first + n - 1}" for first, n in ((core.row, core.height), (core.column, core.width)))
-    return f"{names}: block of rows {rows}, columns {columns}"

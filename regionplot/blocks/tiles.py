@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from regionplot.blocks.crew import Crew, failed_at
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.output import new_raster
-from regionplot.blocks.process import failed_at, make_crew, process_blocks
+from regionplot.blocks.process import process_blocks
 from regionplot.blocks.sources import GDAL_OPTIONS, Handles, Sources, read_block, shifted
 from regionplot.blocks.task import BlockFunction, checksum_of, prepare_worker
 from regionplot.errors import RasterError
@@ -165,12 +166,10 @@ class _OverTile:
 
 def _run_files(task: Any, jobs: Sequence[Any], options: dict[str, Any]) -> None:
     """Have files made, all or none."""
-    wanted = {"executor": "auto", "workers": "auto", "timeout": _TILE_TIMEOUT, **options}
-    function = getattr(task, "function", None)
-    crew, _ = make_crew(wanted["executor"], wanted["workers"], len(jobs), wanted["timeout"], function)
+    crew = Crew.asked_for(options, len(jobs), _TILE_TIMEOUT, getattr(task, "function", None))
     existing = {job.target for job in jobs if job.target.exists()}
     try:
-        with closing(crew.run(task, jobs)) as outcomes:  # type: ignore[type-var]  # it is a generator
+        with closing(crew.executor.run(task, jobs)) as outcomes:  # type: ignore[type-var]  # it is a generator
             for outcome in outcomes:
                 if outcome.failure is not None:
                     raise failed_at(str(outcome.job.target), outcome.failure)

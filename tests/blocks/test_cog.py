@@ -50,11 +50,11 @@ def large(write_raster):
     )
 
 
-def test_a_cog_is_laid_out_for_reading_parts_of_it(large, tmp_path, read):
+def test_a_cog_is_laid_out_for_reading_parts_of_it(large, tmp_path, read_raster):
     values, source = large
     target = tmp_path / "cog.tif"
     process_blocks(functions.core_only, source, target, profile={"driver": "COG"}, executor="fork", workers=2)
-    np.testing.assert_array_equal(read(target), values * 2)
+    np.testing.assert_array_equal(read_raster(target), values * 2)
     found = directories(target)
     widths = [tags[_WIDTH][0] for _, tags in found]
     assert widths == [1300, 650, 325]

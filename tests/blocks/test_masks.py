@@ -57,11 +57,11 @@ def test_logic_that_is_none_is_refused(write_raster, holes):
         compute_mask(write_raster(holes), logic="most")
 
 
-def test_a_mask_is_written_to_a_raster(write_raster, holes, tmp_path, read):
+def test_a_mask_is_written_to_a_raster(write_raster, holes, tmp_path, read_raster):
     target = tmp_path / "mask.tif"
     report = compute_mask(write_raster(holes), 9, output=target, executor="fork", workers=2)
     assert isinstance(report, BlocksReport)
-    np.testing.assert_array_equal(read(target), np.where((holes == 9).any(axis=0), 0, 255)[None])
+    np.testing.assert_array_equal(read_raster(target), np.where((holes == 9).any(axis=0), 0, 255)[None])
     with rasterio.open(target) as dataset:
         assert (dataset.dtypes, dataset.nodata) == (("uint8",), None)
 

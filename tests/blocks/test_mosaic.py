@@ -80,28 +80,28 @@ def plain(rule, arrays, skip):
 
 @pytest.mark.parametrize("executor", ["serial", "fork"])
 @pytest.mark.parametrize("rule", ["first", "last", "min", "max", "mean", "feather"])
-def test_overlaps_follow_their_rule(tiles, tmp_path, read, rule, executor):
+def test_overlaps_follow_their_rule(tiles, tmp_path, read_raster, rule, executor):
     arrays, files, skip = tiles
     report = mosaic(files, tmp_path / "out.tif", overlap=rule, executor=executor, workers=2)
     result, anywhere = plain(rule, arrays, skip)
     dtype = arrays[0].dtype
     result = np.where(anywhere, result, skip)
     expected = (np.rint(result) if dtype.kind in "iu" else result).astype(dtype)
-    np.testing.assert_array_equal(read(tmp_path / "out.tif"), expected)
+    np.testing.assert_array_equal(read_raster(tmp_path / "out.tif"), expected)
     assert report.blocks == 2
     with rasterio.open(tmp_path / "out.tif") as dataset, rasterio.open(files[0]) as first:
         assert dataset.transform == first.transform
         assert (dataset.nodata, dataset.descriptions, dataset.crs) == (skip, ("a", "b"), first.crs)
 
 
-def test_the_first_tile_need_not_be_the_north_western(tiles, tmp_path, read):
+def test_the_first_tile_need_not_be_the_north_western(tiles, tmp_path, read_raster):
     arrays, files, skip = tiles
     mosaic(files[::-1], tmp_path / "out.tif", overlap="first", executor="serial")
     result, anywhere = plain("last", arrays, skip)
-    np.testing.assert_array_equal(read(tmp_path / "out.tif"), np.where(anywhere, result, skip))
+    np.testing.assert_array_equal(read_raster(tmp_path / "out.tif"), np.where(anywhere, result, skip))
 
 
-def test_background_and_skip_value_are_as_asked_for(write_raster, tmp_path, read):
+def test_background_and_skip_value_are_as_asked_for(write_raster, tmp_path, read_raster):
     left = write_raster(np.array([[1, 0, 3]], np.int16).repeat(2, 0), name="left.tif")
     right = write_raster(
         np.array([[4, 5, 6]], np.int16).repeat(2, 0), name="right.tif", affine=Affine(1, 0, -98, 0, -1, 50)
@@ -111,14 +111,14 @@ def test_background_and_skip_value_are_as_asked_for(write_raster, tmp_path, read
     )
     mosaic([left, right, below], tmp_path / "out.tif", "last", background=-5, skip_value=0)
     expected = [[1, -5, 4, 5, 6]] * 2 + [[-5, 7, 8, 9, -5]] * 2
-    np.testing.assert_array_equal(read(tmp_path / "out.tif")[0], expected)
+    np.testing.assert_array_equal(read_raster(tmp_path / "out.tif")[0], expected)
 
 
-def test_one_band_can_tell_for_all(write_raster, tmp_path, read):
+def test_one_band_can_tell_for_all(write_raster, tmp_path, read_raster):
     below = write_raster(np.array([[[1, 2]] * 2, [[3, 4]] * 2], np.uint8), name="below.tif")
     above = write_raster(np.array([[[5, 0]] * 2, [[0, 6]] * 2], np.uint8), name="above.tif")
     mosaic([below, above], tmp_path / "out.tif", skip_value=0, band=1)
-    np.testing.assert_array_equal(read(tmp_path / "out.tif"), [[[5, 2]] * 2, [[0, 4]] * 2])
+    np.testing.assert_array_equal(read_raster(tmp_path / "out.tif"), [[[5, 2]] * 2, [[0, 4]] * 2])
 
 
 def test_what_does_not_fit_together_is_told_at_once(write_raster, tmp_path):
@@ -139,6 +139,11 @@ def test_what_does_not_fit_together_is_told_at_once(write_raster, tmp_path):
         assert text in str(caught.value)
     with pytest.raises(ValueError, match="overlap must be one of first,"):
         mosaic(files[:1], tmp_path / "out.tif", overlap="blend")
+
+
+def test_an_argument_that_does_not_exist_is_refused(write_raster, tmp_path):
+    with pytest.raises(TypeError, match="unknown arguments: exectuor"):
+        mosaic([write_raster(np.zeros((5, 5), np.uint8))], tmp_path / "out.tif", exectuor="serial")
 
 
 def test_no_tiles_are_an_error(tmp_path):

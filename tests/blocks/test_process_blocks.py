@@ -34,28 +34,28 @@ some_grids = st.builds(
 same_fixtures = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def check_neighbours(grid_file, values, read, grid, executor):
+def check_neighbours(grid_file, noise, read_raster, grid, executor):
     target = grid_file.with_name("out.tif")
     report = process_blocks(functions.neighbours, grid_file, target, grid=grid, halo=1, executor=executor, workers=2)
-    np.testing.assert_array_equal(read(target), functions.neighbours([values], None, None))
+    np.testing.assert_array_equal(read_raster(target), functions.neighbours([noise], None, None))
     assert report.blocks == len(grid)
 
 
 @given(grid=some_grids, executor=st.sampled_from(HERE))
 @same_fixtures
-def test_blocks_equal_the_whole(grid_file, values, read, grid, executor):
-    check_neighbours(grid_file, values, read, grid, executor)
+def test_blocks_equal_the_whole(grid_file, noise, read_raster, grid, executor):
+    check_neighbours(grid_file, noise, read_raster, grid, executor)
 
 
 @given(grid=some_grids)
 @settings(same_fixtures, max_examples=8)
-def test_blocks_in_forked_workers_equal_the_whole(grid_file, values, read, grid):
-    check_neighbours(grid_file, values, read, grid, "fork")
+def test_blocks_in_forked_workers_equal_the_whole(grid_file, noise, read_raster, grid):
+    check_neighbours(grid_file, noise, read_raster, grid, "fork")
 
 
 @pytest.mark.parametrize("executor", ["forkserver", "spawn"])
-def test_blocks_in_fresh_workers_equal_the_whole(grid_file, values, read, executor):
-    check_neighbours(grid_file, values, read, BlockGrid(70, 90, 33, 41), executor)
+def test_blocks_in_fresh_workers_equal_the_whole(grid_file, noise, read_raster, executor):
+    check_neighbours(grid_file, noise, read_raster, BlockGrid(70, 90, 33, 41), executor)
 
 
 DASK = """
@@ -74,7 +74,7 @@ if __name__ == "__main__":
 """
 
 
-def test_blocks_on_a_dask_cluster_equal_the_whole(grid_file, values, read):
+def test_blocks_on_a_dask_cluster_equal_the_whole(grid_file, noise, read_raster):
     target = grid_file.with_name("out.tif")
     folder = {"cwd": Path(__file__).parent, "env": {"PYTHONPATH": ".", "PATH": ""}}
     command = [sys.executable, "-c", DASK, grid_file, target]
@@ -82,43 +82,43 @@ def test_blocks_on_a_dask_cluster_equal_the_whole(grid_file, values, read):
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("(dask)") == 3
     for path in (target, Path(f"{target}f"), Path(f"{target}a")):
-        np.testing.assert_array_equal(read(path), functions.neighbours([values], None, None))
+        np.testing.assert_array_equal(read_raster(path), functions.neighbours([noise], None, None))
 
 
-def test_inputs_come_as_a_list_of_arrays(grid_file, write_raster, values, read):
-    other = write_raster(values[::-1] + 1, name="other.tif")
+def test_inputs_come_as_a_list_of_arrays(grid_file, write_raster, noise, read_raster):
+    other = write_raster(noise[::-1] + 1, name="other.tif")
     target = grid_file.with_name("out.tif")
     process_blocks(functions.combine, [grid_file, other], target, arguments=np.float32(3))
-    np.testing.assert_array_equal(read(target), functions.combine([values, values[::-1] + 1], None, np.float32(3)))
+    np.testing.assert_array_equal(read_raster(target), functions.combine([noise, noise[::-1] + 1], None, np.float32(3)))
 
 
-def test_inputs_come_as_one_stack(grid_file, write_raster, values, read):
-    other = write_raster(values[::-1] + 1, name="other.tif")
+def test_inputs_come_as_one_stack(grid_file, write_raster, noise, read_raster):
+    other = write_raster(noise[::-1] + 1, name="other.tif")
     target = grid_file.with_name("out.tif")
     inputs = [grid_file, other]
     process_blocks(functions.stacked_maximum, inputs, target, read="stack", profile={"count": 1})
-    np.testing.assert_array_equal(read(target)[0], np.concatenate([values, values[::-1] + 1]).max(axis=0))
+    np.testing.assert_array_equal(read_raster(target)[0], np.concatenate([noise, noise[::-1] + 1]).max(axis=0))
 
 
 @pytest.mark.parametrize("executor", ["threads", "fork"])
-def test_inputs_come_as_open_datasets_of_any_grid(grid_file, write_raster, values, read, executor):
+def test_inputs_come_as_open_datasets_of_any_grid(grid_file, write_raster, noise, read_raster, executor):
     larger = write_raster(np.ones((100, 100), np.float32), affine=Affine(2, 0, 0, 0, -2, 0), name="larger.tif")
     target = grid_file.with_name("out.tif")
     options = {"read": "datasets", "profile": {"count": 1}, "executor": executor, "workers": 2}
     process_blocks(functions.read_by_hand, [grid_file, larger], target, **options)
-    np.testing.assert_array_equal(read(target)[0], values.sum(axis=0) + np.float32(1))
+    np.testing.assert_array_equal(read_raster(target)[0], noise.sum(axis=0) + np.float32(1))
 
 
-def test_a_result_may_be_that_of_the_core(grid_file, values, read):
+def test_a_result_may_be_that_of_the_core(grid_file, noise, read_raster):
     target = grid_file.with_name("out.tif")
     process_blocks(functions.core_only, grid_file, target, halo=5, grid=BlockGrid(70, 90, 20, 20))
-    np.testing.assert_array_equal(read(target), values * 2)
+    np.testing.assert_array_equal(read_raster(target), noise * 2)
 
 
-def test_chosen_bands_are_read_and_keep_what_is_said_of_them(grid_file, values, read):
+def test_chosen_bands_are_read_and_keep_what_is_said_of_them(grid_file, noise, read_raster):
     target = grid_file.with_name("out.tif")
     process_blocks(functions.core_only, grid_file, target, bands=[2])
-    np.testing.assert_array_equal(read(target), values[1:] * 2)
+    np.testing.assert_array_equal(read_raster(target), noise[1:] * 2)
     with rasterio.open(target) as dataset:
         assert (dataset.descriptions, dataset.scales, dataset.offsets) == (("water",), (2.0,), (1.0,))
 
@@ -143,29 +143,29 @@ def test_the_profile_given_comes_before_all(grid_file):
         assert dataset.nodata == -1
 
 
-def test_an_operation_knows_its_halo_and_its_output(grid_file, values, read):
+def test_an_operation_knows_its_halo_and_its_output(grid_file, noise, read_raster):
     target = grid_file.with_name("out.tif")
     process_blocks(functions.Neighbours(), grid_file, target, grid=BlockGrid(70, 90, 13, 17))
-    np.testing.assert_array_equal(read(target), functions.neighbours([values], None, None).astype(np.float64))
+    np.testing.assert_array_equal(read_raster(target), functions.neighbours([noise], None, None).astype(np.float64))
     with rasterio.open(target) as dataset:
         assert (dataset.dtypes[0], dataset.nodata) == ("float64", -1)
 
 
-def test_rasterio_windows_are_blocks(grid_file, values, read):
+def test_rasterio_windows_are_blocks(grid_file, noise, read_raster):
     target = grid_file.with_name("out.tif")
     with rasterio.open(grid_file) as dataset:
         windows = [window for _, window in dataset.block_windows(1)]
     report = process_blocks(functions.core_only, grid_file, target, grid=windows)
     assert report.blocks == len(windows) == 15
-    np.testing.assert_array_equal(read(target), values * 2)
+    np.testing.assert_array_equal(read_raster(target), noise * 2)
 
 
-def test_cells_that_no_window_covers_have_no_data(grid_file, values, read):
+def test_cells_that_no_window_covers_have_no_data(grid_file, noise, read_raster):
     target = grid_file.with_name("out.tif")
     process_blocks(functions.core_only, grid_file, target, grid=[Window(10, 20, 30, 40)])
-    expected = np.full_like(values, -9999)
-    expected[:, 10:40, 20:60] = values[:, 10:40, 20:60] * 2
-    np.testing.assert_array_equal(read(target), expected)
+    expected = np.full_like(noise, -9999)
+    expected[:, 10:40, 20:60] = noise[:, 10:40, 20:60] * 2
+    np.testing.assert_array_equal(read_raster(target), expected)
 
 
 @pytest.mark.parametrize(
@@ -181,30 +181,30 @@ def test_windows_that_cannot_be_written_are_refused(grid_file, windows, message)
         process_blocks(functions.core_only, grid_file, grid_file.with_name("out.tif"), grid=windows)
 
 
-def test_a_dataset_that_is_open_can_be_the_output(grid_file, values, read):
+def test_a_dataset_that_is_open_can_be_the_output(grid_file, noise, read_raster):
     target = grid_file.with_name("out.tif")
     with rasterio.open(grid_file) as source, rasterio.open(target, "w", **source.profile) as dataset:
         process_blocks(functions.core_only, grid_file, dataset, executor="fork", workers=2)
-    np.testing.assert_array_equal(read(target), values * 2)
+    np.testing.assert_array_equal(read_raster(target), noise * 2)
 
 
 @pytest.mark.parametrize("executor", ["serial", "threads", "fork"])
-def test_a_function_may_take_the_results_and_keep_them(grid_file, values, executor):
+def test_a_function_may_take_the_results_and_keep_them(grid_file, noise, executor):
     kept = []
     options = {"grid": BlockGrid(70, 90, 35, 90), "executor": executor, "workers": 2}
     process_blocks(functions.core_only, grid_file, lambda *result: kept.append(result), **options)
     kept.sort(key=lambda result: result[0].core.row)
     assert all(isinstance(block, Block) for block, _ in kept)
-    np.testing.assert_array_equal(np.concatenate([array for _, array in kept], axis=1), values * 2)
+    np.testing.assert_array_equal(np.concatenate([array for _, array in kept], axis=1), noise * 2)
 
 
 @pytest.mark.parametrize("executor", ["serial", "threads", "fork"])
-def test_an_array_is_filled(grid_file, values, executor):
+def test_an_array_is_filled(grid_file, noise, executor):
     options = {"dtype": "float32", "grid": BlockGrid(70, 90, 16, 32), "executor": executor, "workers": 2}
     filled = fill_array(functions.core_only, grid_file, count=2, **options)
-    np.testing.assert_array_equal(filled, values * 2)
+    np.testing.assert_array_equal(filled, noise * 2)
     flat = fill_array(functions.core_only, grid_file, bands=[1], **options)
-    np.testing.assert_array_equal(flat, values[0] * 2)
+    np.testing.assert_array_equal(flat, noise[0] * 2)
 
 
 @pytest.mark.parametrize(("tiled", "blocks"), [(True, 1), (False, 1)])
@@ -269,10 +269,10 @@ def test_results_that_do_not_fit_are_explained(grid_file, function, options, mes
         process_blocks(function, grid_file, grid_file.with_name("out.tif"), executor="serial", **options)
 
 
-def test_integers_that_fit_are_taken(grid_file, read):
+def test_integers_that_fit_are_taken(grid_file, read_raster):
     target = grid_file.with_name("out.tif")
     process_blocks(lambda *_: np.full((2, 70, 90), 255), grid_file, target, profile={"dtype": "uint8"})
-    assert (read(target) == 255).all()
+    assert (read_raster(target) == 255).all()
     assert rasterio.open(target).nodata is None, "bytes cannot be -9999"
 
 

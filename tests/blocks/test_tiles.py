@@ -18,7 +18,7 @@ pytestmark = [
 ]
 
 
-def test_tiles_are_parts_of_the_raster_where_they_lie(grid_file, tmp_path, values):
+def test_tiles_are_parts_of_the_raster_where_they_lie(grid_file, tmp_path, noise):
     tiles = split_tiles(grid_file, tmp_path / "tiles", (30, 40), overlap=5, offset=(10, 0), executor="fork", workers=2)
     names = [f"grid_r{row:03d}_c{column:03d}.tif" for row in range(3) for column in range(3)]
     assert [tile.name for tile in tiles] == names
@@ -27,7 +27,7 @@ def test_tiles_are_parts_of_the_raster_where_they_lie(grid_file, tmp_path, value
         for tile in tiles:
             with rasterio.open(tile) as part:
                 row, column = whole.index(*part.xy(0, 0))
-                expected = values[:, row : row + part.height, column : column + part.width]
+                expected = noise[:, row : row + part.height, column : column + part.width]
                 np.testing.assert_array_equal(part.read(), expected)
                 assert (part.crs, part.nodata, part.descriptions) == (whole.crs, whole.nodata, whole.descriptions)
     with rasterio.open(tiles[4]) as part:
@@ -41,20 +41,22 @@ def test_tiles_are_parts_of_the_raster_where_they_lie(grid_file, tmp_path, value
     st.sampled_from(["first", "last", "min", "max"]),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
-def test_tiles_put_together_are_the_raster(grid_file, tmp_path_factory, values, read, tile, overlap, offset, rule):
+def test_tiles_put_together_are_the_raster(
+    grid_file, tmp_path_factory, noise, read_raster, tile, overlap, offset, rule
+):
     folder = tmp_path_factory.mktemp("tiles")
     tiles = split_tiles(grid_file, folder, tile, overlap, offset, executor="serial")
     mosaic(tiles, folder / "whole.tif", overlap=rule, executor="serial")
-    np.testing.assert_array_equal(read(folder / "whole.tif"), values)
+    np.testing.assert_array_equal(read_raster(folder / "whole.tif"), noise)
 
 
 @pytest.mark.parametrize("executor", ["serial", "threads", "fork", "spawn"])
-def test_a_function_over_tiles_with_overlap_equals_the_whole(grid_file, tmp_path, values, read, executor):
+def test_a_function_over_tiles_with_overlap_equals_the_whole(grid_file, tmp_path, noise, read_raster, executor):
     options = {"executor": executor, "workers": 2}
     tiles = split_tiles(grid_file, tmp_path / "tiles", (30, 40), overlap=3, **options)
     done = process_tiles(functions.neighbours, tiles, tmp_path / "done", **options)
-    expected = functions.neighbours([values], None, None)[:, 30:60, 40:80]
-    np.testing.assert_array_equal(read(done[4])[:, 3:-3, 3:-3], expected)
+    expected = functions.neighbours([noise], None, None)[:, 30:60, 40:80]
+    np.testing.assert_array_equal(read_raster(done[4])[:, 3:-3, 3:-3], expected)
     assert [path.name for path in done] == [path.name for path in tiles]
 
 

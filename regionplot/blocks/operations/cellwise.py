@@ -146,8 +146,8 @@ def convert(source: str, target: str) -> Linear:
 
     Examples
     --------
-    >>> convert("mm", "inch").scale
-    0.03937007874015748
+    >>> convert("K", "degC").offset
+    -273.15
     """
     import pint  # noqa: PLC0415 (only who converts pays for its import)
 
