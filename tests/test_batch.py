@@ -154,7 +154,8 @@ def test_loaded_data_is_used_as_it_is(load, monkeypatch, tmp_path):
 
 _HOST = """
 import multiprocessing, os, signal, threading, warnings
-import matplotlib, rioxarray  # what these import adds warning filters of its own
+import matplotlib
+import rioxarray  # beside dask, it imports scipy, which has warning filters of its own
 from regionplot import Extent, ExecutorError, Region, read_config, render_regions
 
 def state():
