@@ -181,7 +181,7 @@ def render_regions(
     method = choose_start_method(config.run.start_method)
     output.prepare_directory(config.output.directory)
     with locked(config.output.directory):
-        with RunRecord(config, chosen, watch, method, force=force) as record:
+        with RunRecord(config, chosen, watch, method, force=force, whole=not only) as record:
             _draw_all(record, data, layers, chosen, observer or NoObserver())
         return record.report
 

@@ -220,7 +220,9 @@ def layer_key(settings: FeatureSettings, crs: pyproj.CRS) -> str:
         If the file cannot be read.
     """
     path = settings.path
-    files = [other for other in sorted(path.parent.glob(f"{glob.escape(path.stem)}.*")) if other.suffix in _SIDECARS]
+    files = [
+        other for other in sorted(path.parent.glob(f"{glob.escape(path.stem)}.*")) if other.suffix.lower() in _SIDECARS
+    ]
     versions = (shapely.__version__, shapely.geos_version_string, pyproj.proj_version_str)
     text = (*versions, str(settings.layer), str(settings.crs), str(settings.facecolor != "none"), crs.to_wkt())
     key: str = _guarded(settings, lambda: digest(text, [path, *files, *_CODE]))

@@ -50,10 +50,24 @@ def create(path: Path) -> BinaryIO:
 
 
 def sweep(folders: Iterable[Path], run: str | None = None) -> None:
-    """Remove the temporary files that killed processes have left in some folders, of one run or of any."""
+    """Remove the temporary files that killed processes have left in some folders, of one run or of any that is over."""
     for folder in folders:
         with suppress(OSError), os.scandir(folder) as entries:
             for entry in entries:
                 found = _TEMPORARY.fullmatch(entry.name)
-                if found and run in (None, found[1]):
+                if found and (found[1] == run or (run is None and not _lives(found[1]))):
                     Path(entry.path).unlink(missing_ok=True)
+
+
+def _lives(run: str) -> bool:
+    """Whether the process of a run is still there, and not this one."""
+    pid = int(run.split("-")[1])
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True

@@ -65,7 +65,9 @@ class Fingerprint:
     inode: int
     size: int
     modified: int
-    """In nanoseconds."""
+    """When it was written to, in nanoseconds; a copy can have that of its original."""
+    changed: int
+    """When anything about it changed, in nanoseconds, which nobody can set back."""
 
     @classmethod
     def of(cls, path: Path) -> Fingerprint | None:
@@ -74,7 +76,7 @@ class Fingerprint:
             found = path.stat()
         except OSError:
             return None
-        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
 def raster_driver(path: Path) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +23,8 @@ from regionplot.files import RUN, replacing
 
 LATEST = "latest"
 _RUN = re.compile(RUN)
+_COMPLETE = ".complete"
+"""Stands in the folder of a run that lacks no map; only such runs count as history."""
 
 
 class Publication(Protocol):
@@ -37,8 +40,8 @@ class Publication(Protocol):
         """Where those of the run before lie."""
         ...
 
-    def finish(self, *, complete: bool) -> None:
-        """Publish what was written, once all is; `complete` if no map is missing."""
+    def finish(self, *, complete: bool, ended: bool = True) -> None:
+        """Publish what was written; `complete` if no map is missing, `ended` if the run was not cut short."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Replace:
         """See `Publication`."""
         return self.folder
 
-    def finish(self, *, complete: bool) -> None:
+    def finish(self, *, complete: bool, ended: bool = True) -> None:
         """See `Publication`."""
 
 
@@ -78,7 +81,7 @@ class Runs:
         """See `Publication`."""
         return self.directory / LATEST
 
-    def finish(self, *, complete: bool) -> None:
+    def finish(self, *, complete: bool, ended: bool = True) -> None:
         """See `Publication`.
 
         Raises
@@ -86,11 +89,16 @@ class Runs:
         OutputError
             If the link cannot be made.
         """
-        if complete or self.partial:
-            self._switch()
-        elif not any(self.folder.rglob("*.png")):  # a run that drew nothing is nobody's history
-            shutil.rmtree(self.folder, ignore_errors=True)
-        self._prune()
+        try:
+            if not any(self.folder.rglob("*.png")):  # a run that drew nothing is nobody's history
+                shutil.rmtree(self.folder, ignore_errors=True)
+            elif complete or (ended and self.partial):
+                self._switch()
+            if complete and self.folder.is_dir():
+                (self.folder / _COMPLETE).touch()
+        finally:
+            with suppress(OSError):  # the folder may have been taken away meanwhile
+                self._prune()
 
     def _switch(self) -> None:
         latest = self.directory / LATEST
@@ -101,21 +109,35 @@ class Runs:
             raise OutputError(f"{latest}: cannot be made a link to {self.run}: {error.strerror or error}") from None
 
     def _prune(self) -> None:
-        """Remove the oldest runs, but neither the latest nor this one."""
+        """Remove the oldest complete runs, and all others, but neither the latest nor this one."""
         latest = self.directory / LATEST
         kept = {self.run, latest.readlink().name if latest.is_symlink() else ""}
-        runs = sorted(
+        runs = [
             entry.name
             for entry in self.directory.iterdir()
             if _RUN.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink() and entry.name not in kept
-        )
-        for name in runs[: max(0, len(runs) - self.keep)]:
-            shutil.rmtree(self.directory / name, ignore_errors=True)
+        ]
+        marks = [self.directory / name / _COMPLETE for name in runs]
+        ages = {mark.parent.name: mark.stat().st_mtime_ns for mark in marks if mark.exists()}
+        complete = sorted(ages, key=lambda name: ages[name])
+        history = complete[max(0, len(complete) - self.keep) :]
+        for name in runs:
+            if name not in history:
+                shutil.rmtree(self.directory / name, ignore_errors=True)
 
 
 def publication(settings: OutputSettings, run: str) -> Publication:
-    """The way of publishing that a config asks for."""
+    """The way of publishing that a config asks for.
+
+    Raises
+    ------
+    OutputError
+        If something else stands where the link to the latest run must be.
+    """
     if settings.publish == "runs":
+        latest = settings.directory / LATEST
+        if latest.exists() and not latest.is_symlink():
+            raise OutputError(f"{latest}: it is not the link that [output] publish = 'runs' makes; move it away")
         return Runs(settings.directory, run, settings.keep, settings.publish_partial)
     return Replace(settings.directory)
 

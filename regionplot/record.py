@@ -17,13 +17,16 @@ from regionplot import output, templates
 from regionplot.config import Config
 from regionplot.errors import OutputError, RegionsError
 from regionplot.files import new_run, sweep
-from regionplot.manifest import known_map, read_entries, write_manifest
+from regionplot.manifest import NAME, is_there, known_map, read_entries, write_manifest
 from regionplot.models import Failure, Job, Outcome, Region
-from regionplot.publication import publication
+from regionplot.publication import LATEST, publication, take_over
 from regionplot.report import NOT_RUN, RunReport
 from regionplot.stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)
+
+_RESERVED = {NAME, LATEST}
+"""First parts of file names that mean something else in an output folder."""
 
 
 class RunRecord:
@@ -34,9 +37,17 @@ class RunRecord:
     """
 
     def __init__(
-        self, config: Config, regions: Sequence[Region], watch: Stopwatch, start_method: str, *, force: bool
+        self,
+        config: Config,
+        regions: Sequence[Region],
+        watch: Stopwatch,
+        start_method: str,
+        *,
+        force: bool,
+        whole: bool,
     ) -> None:
         self.config = config
+        self._whole = whole
         self.watch = watch
         self.start_method = start_method
         self.workers = 0
@@ -91,15 +102,27 @@ class RunRecord:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         report = self.report
-        if report.failed:
-            sweep(self._folders, self.run)
-        folder = self._publication.folder
-        if folder.is_dir():  # of a run that drew nothing there may be none
-            try:
-                write_manifest(folder, self._described(error, report), report, self._before)
-            except OutputError as problem:
-                logger.error("%s", problem)
-        self._publication.finish(complete=error is None and not report.failed)
+        try:
+            if report.failed:
+                sweep(self._folders, self.run)
+            self._carry_over(report)
+            if self._publication.folder.is_dir():  # of a run that drew nothing there may be none
+                described = self._described(error, report)
+                write_manifest(self._publication.folder, described, report, self._before)
+        except (OutputError, OSError, ValueError) as problem:
+            logger.error("%s", problem)
+        finally:
+            self._publication.finish(complete=error is None and not report.failed, ended=error is None)
+
+    def _carry_over(self, report: RunReport) -> None:
+        """Have older maps stand in a new run's folder for those that this run has not made, or was not asked for."""
+        old, new = self._publication.previous, self._publication.folder
+        missing = [job.target for job in self.jobs if job.target not in _made(report)] if old != new else []
+        others = [new / file for file in self._before] if old != new and not self._whole else []
+        for target in {*missing, *others}:
+            image = old / target.relative_to(new)
+            if is_there(image) and not target.exists():
+                take_over(image, target)
 
     def _described(self, error: BaseException | None, report: RunReport) -> dict[str, Any]:
         """What the manifest tells of the run."""
@@ -109,13 +132,18 @@ class RunRecord:
             "ended": datetime.now(UTC).isoformat(timespec="seconds"),
             "host": socket.gethostname(),
             "version": regionplot.__version__,
-            "config_digest": hashlib.sha256(self.config.model_dump_json().encode()).hexdigest()[:32],
+            "config_digest": hashlib.sha256(repr(self.config).encode(errors="backslashreplace")).hexdigest()[:32],
             "raster": str(self.config.raster.path),
             "start_method": self.start_method,
             "workers": self.workers,
             "error": None if error is None else f"{type(error).__name__}: {error}".rstrip(": "),
             "exit_code": _exit_code(error, report),
         }
+
+
+def _made(report: RunReport) -> set[Path]:
+    """The images that a run has put where they belong."""
+    return {outcome.job.target for outcome in [*report.drawn, *report.unchanged]}
 
 
 def _exit_code(error: BaseException | None, report: RunReport) -> int:
@@ -135,6 +163,8 @@ def _named(regions: Sequence[Region], config: Config) -> list[tuple[Region, str]
         except templates.TemplateError as error:
             problems.append(f"{region.origin or region.name}: [output] filename: {error}")
             continue
+        if name.split("/")[0].casefold() in _RESERVED:
+            problems.append(f"{region.origin or region.name}: {name}: this name is taken; change [output] filename")
         owner = owners.setdefault(name.casefold(), region)
         if owner is not region:
             problems.append(

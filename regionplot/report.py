@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -85,7 +86,8 @@ class RunReport:
 
     def counts(self) -> dict[str, int]:
         """How many maps are in each of `STATES`."""
-        return {state: len(self.in_state(state)) for state in STATES}
+        found = Counter(map(state_of, self.outcomes))
+        return {state: found[state] for state in STATES}
 
     @property
     def exit_code(self) -> int:

@@ -32,6 +32,8 @@ TOLERANCE = 0.125
 _STEPS = (64, 32, 16, 8)
 _MESH = 32
 """Pixels between the positions from which the part of the grid that a panel needs is found."""
+_FINE_MESH = 4
+"""The same, where the map has an edge in the panel."""
 _MARGIN = 3
 _STRIP = 2**16
 """Pixels that are worked on at a time, so that what is worked out for them stays in the processor's cache."""
@@ -394,20 +396,41 @@ def _middle_longitude(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS)
 def _spans(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> tuple[tuple[int, int], tuple[int, int]] | None:
     """First and last row, first and last column that a panel needs, with a margin, be they in the grid or not."""
     column, row = _positions_on_mesh(geometry, panel, crs)
+    if not (np.isfinite(column).all() and np.isfinite(row).all()):  # the edge of the map lies between nodes
+        column, row = _positions_on_mesh(geometry, panel, crs, _FINE_MESH)
     finite = np.isfinite(column) & np.isfinite(row)
     if not finite.any():
         return None
-    spans = []
-    for position in (row[finite], column[finite]):
-        low, high = position.min(), position.max()
-        margin = _MARGIN + 0.05 * (high - low)
-        spans.append((int(np.floor(low - margin)), int(np.ceil(high + margin))))
-    return spans[0], spans[1]
+    poles = np.array(list(_poles(geometry, panel, crs)))
+    all_columns = np.array([0.0, geometry.width] if poles.size else [])
+    return (
+        _with_margin(np.concatenate([row[finite], poles])),
+        _with_margin(np.concatenate([column[finite], all_columns])),
+    )
 
 
-def _positions_on_mesh(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> tuple[Floats, Floats]:
+def _with_margin(positions: Floats) -> tuple[int, int]:
+    low, high = positions.min(), positions.max()
+    margin = _MARGIN + 0.05 * (high - low)
+    return int(np.floor(low - margin)), int(np.ceil(high + margin))
+
+
+def _poles(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> Iterator[float]:
+    """The rows of the poles that a panel shows, of a grid in degrees; all meridians meet there, between any nodes."""
+    if not geometry.crs.is_geographic or crs.is_geographic:
+        return
+    shown = panel.extent.resized(panel.extent.width + panel.pixel_width, panel.extent.height + panel.pixel_height)
+    for latitude in (-90.0, 90.0):
+        x, y = transformer(geometry.crs, crs).transform(0.0, latitude)
+        if shown.xmin <= x <= shown.xmax and shown.ymin <= y <= shown.ymax:
+            yield float(geometry.columns_and_rows(np.zeros(1), np.array([latitude]))[1][0])
+
+
+def _positions_on_mesh(
+    geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS, step: int = _MESH
+) -> tuple[Floats, Floats]:
     with np.errstate(invalid="ignore"):
-        return _Locator(geometry, crs, panel)(_mesh(panel.width, _MESH), _mesh(panel.height, _MESH))
+        return _Locator(geometry, crs, panel)(_mesh(panel.width, step), _mesh(panel.height, step))
 
 
 def needed_window(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> Window | None:

@@ -59,15 +59,33 @@ def test_the_oldest_runs_go_but_never_the_latest_nor_anything_else(tmp_path: Pat
     good = publish(tmp_path)
     runs = [publish(tmp_path, complete=False) for _ in range(5)]
     kept = {path.name for path in tmp_path.iterdir()}
-    assert {"mine", "latest", good.run, runs[-1].run} <= kept
-    assert len(kept) == 4 + 2
+    assert kept == {"mine", "latest", good.run, runs[-1].run}, "failed runs do not push good ones out"
+    newer = [publish(tmp_path) for _ in range(4)]
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "latest", *(run.run for run in newer[-3:])}
 
 
-def test_a_folder_in_the_place_of_the_link_is_told_and_left(tmp_path: Path) -> None:
+def test_a_folder_in_the_place_of_the_link_is_told_before_anything_is_drawn_and_left(tmp_path: Path) -> None:
     (tmp_path / "latest").mkdir()
+    with pytest.raises(OutputError, match="latest: it is not the link"):
+        publication(OutputSettings(directory=tmp_path, publish="runs"), "run")
     with pytest.raises(OutputError, match="cannot be made a link"):
         publish(tmp_path)
     assert not list(tmp_path.glob(".*"))
+
+
+def test_nothing_is_never_published(tmp_path: Path) -> None:
+    good = publish(tmp_path)
+    for complete in (True, False):
+        Runs(tmp_path, new_run(), 2, True).finish(complete=complete)
+    assert (tmp_path / "latest").readlink() == Path(good.run)
+
+
+def test_a_run_that_was_cut_short_is_not_published_even_in_part(tmp_path: Path) -> None:
+    good, run = publish(tmp_path), Runs(tmp_path, new_run(), 2, True)
+    run.folder.mkdir()
+    (run.folder / "map.png").touch()
+    run.finish(complete=False, ended=False)
+    assert (tmp_path / "latest").readlink() == Path(good.run)
 
 
 def test_an_unchanged_map_is_linked_into_the_new_run(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from regionplot import Extent, NoOverlapError, RasterError, Region, render_regions
+from regionplot import Extent, NoOverlapError, RasterError, Region, RegionsError, render_regions
 from regionplot.report import RunReport
 
 pytestmark = pytest.mark.timeout(method="signal")  # a thread of pytest's would rule out fork
@@ -151,7 +151,7 @@ def test_a_raster_that_cannot_be_read_leaves_all_as_it_was_and_is_told(run, make
 
 def test_temporaries_of_killed_runs_are_swept(run, tmp_path) -> None:
     run(filename="sub/{name}.png")
-    stale = tmp_path / "maps" / "sub" / ".west.png.20260101T000000Z-1-00000000.tmp"
+    stale = tmp_path / "maps" / "sub" / ".west.png.20260101T000000Z-999999999-00000000.tmp"
     stale.touch()
     run(filename="sub/{name}.png")
     assert not stale.exists()
@@ -177,3 +177,40 @@ def test_a_failed_run_is_not_published(run, tmp_path) -> None:
     assert (tmp_path / "maps" / "latest").resolve() == good
     run(WEST, OUTSIDE, publish="runs", publish_partial=True)
     assert (tmp_path / "maps" / "latest").resolve() != good
+
+
+def test_maps_that_a_run_was_not_asked_for_stay_published(run, tmp_path) -> None:
+    run(publish="runs")
+    run(publish="runs", only=["west"], change=(15, 8))
+    latest = tmp_path / "maps" / "latest"
+    assert {path.name for path in latest.glob("*.png")} == {"west.png", "east.png"}
+    assert set(entries(latest)) == {"west", "east"}
+    run(WEST, publish="runs")
+    assert {path.name for path in latest.glob("*.png")} == {"west.png"}, "a row that is gone takes its map with it"
+
+
+def test_a_map_that_failed_stays_as_it_was_where_runs_are_published_in_part(run, tmp_path, monkeypatch) -> None:
+    run(publish="runs")
+    old = (tmp_path / "maps" / "latest" / "west.png").read_bytes()
+    monkeypatch.setattr("regionplot.drawing.renderer.Sheet.of", lambda *_: 1 / 0)
+    partial = {"publish": "runs", "publish_partial": True}
+    assert run(change=(15, 8), start_method="serial", **partial) == {"west": "failed", "east": "unchanged"}
+    assert (tmp_path / "maps" / "latest" / "west.png").read_bytes() == old
+    assert entries(tmp_path / "maps" / "latest")["west"]["state"] == "failed"
+
+
+@pytest.mark.parametrize("harm", [{"file": "x" * 300 + ".png"}, {"file": "../west.png"}, {"name": "\ud800"}])
+def test_an_entry_that_cannot_be_is_no_obstacle(run, tmp_path, harm) -> None:
+    run()
+    path = tmp_path / "maps" / "manifest.json"
+    document = json.loads(path.read_text())
+    document["regions"].append({**document["regions"][0], "file": "other.png", **harm})
+    path.write_text(json.dumps(document))
+    assert run(only=["west"]) == {"west": "unchanged"}
+    assert set(entries(tmp_path / "maps")) == {"west", "east"}
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "Latest"])
+def test_names_that_mean_something_else_are_taken(run, name) -> None:
+    with pytest.raises(RegionsError, match="this name is taken"):
+        run(Region(name, WEST.extent), filename="{name}/map.png")

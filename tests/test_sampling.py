@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from regionplot.models import Extent, PixelGrid
 from regionplot.projections import parse_crs, project_extent, transformer
-from regionplot.sampling import TOLERANCE, GridGeometry, _Locator, _Positions, pixel_centers, sample
+from regionplot.sampling import TOLERANCE, GridGeometry, _Locator, _Positions, needed_window, pixel_centers, sample
 
 LONLAT = parse_crs("EPSG:4326")
 ALBERS = parse_crs("EPSG:5070")
@@ -228,3 +228,15 @@ def test_a_window_resamples_like_the_whole_grid(grid: str, resampling: str) -> N
     assert np.isfinite(expected).mean() > 0.3
     different = ~np.isclose(shown, expected, atol=0.02, equal_nan=True)
     assert different.mean() < 0.01, "GDAL approximates positions, which depends on its chunks, but hardly"
+
+
+@pytest.mark.parametrize("size", [(276, 130), (300, 200), (640, 400)])
+@pytest.mark.parametrize(("crs", "latitude"), [("EPSG:3995", 90.0), ("EPSG:3031", -90.0)])
+def test_a_pole_within_a_panel_is_within_the_window_it_needs(size, crs, latitude) -> None:
+    """The pole lies between any nodes from which the window is found."""
+    grid = GridGeometry(Affine(0.02, 0, -180, 0, -0.02, 90), 9000, 18000, pyproj.CRS.from_epsg(4326))
+    panel = PixelGrid(Extent(-4.1e5, 3.7e5, -1.9e5, 2.3e5), *size)
+    window = needed_window(grid, panel, pyproj.CRS(crs))
+    assert window is not None
+    assert (window.column, window.width) == (0, 18000)
+    assert (window.row == 0) if latitude > 0 else (window.row + window.height == 9000)

@@ -56,15 +56,15 @@ def _import_away_from_here() -> None:
         os.close(here)
 
 
-def render_once(request: Request, raster: Path | None = None, layers: Sequence[FeatureLayer] = ()) -> int:
+def render_once(request: Request, config: Config | None = None, layers: Sequence[FeatureLayer] = ()) -> int:
     """Do what a request asks for, once; however that ends, it is said, logged and measured.
 
     Parameters
     ----------
     request : Request
         What to do.
-    raster : Path, optional
-        What to draw; else what the settings name, waited for if that is asked.
+    config : Config, optional
+        The settings; else those that the request names, now, once the raster is there if that is to be waited for.
     layers : sequence of FeatureLayer
         Vector layers loaded before.
 
@@ -78,7 +78,7 @@ def render_once(request: Request, raster: Path | None = None, layers: Sequence[F
     with ExitStack() as until_the_end:
         try:
             _open_records(session, request, until_the_end)
-            report = _render(request, session, raster, layers)
+            report = _render(request, session, config, layers)
             code = report.exit_code
         except KeyboardInterrupt as interrupt:
             code = exit_code(interrupt)
@@ -102,11 +102,11 @@ def _open_records(session: Session, request: Request, until_the_end: ExitStack) 
         until_the_end.enter_context(log_to_file(request.log_file, request.log_format))
 
 
-def _render(request: Request, session: Session, raster: Path | None, layers: Sequence[FeatureLayer]) -> RunReport:
+def _render(request: Request, session: Session, config: Config | None, layers: Sequence[FeatureLayer]) -> RunReport:
     with session.display, until_deadline(request.deadline):
-        if raster is None and request.wait_for is not None:
-            raster = _wait_for_raster(request.wanted(), request, session)
-        config = request.config(raster)
+        if config is None:
+            late = request.wait_for is not None
+            config = request.config(_wait_for_raster(request.wanted(), request, session) if late else None)
         session.draws(request.source, config)
         report = session.complete(
             render_regions(

@@ -4,6 +4,7 @@
 
     the watcher: imports and vector layers, warm ─ Arrivals ─ fork ─► one run, as the command does it ─► its exit code
                       ▲ SIGHUP: the settings anew                         └─ fork ─► workers
+                      ▲ another table, or a failed run after a pause: the same raster again
 
 Each renewal is drawn by a process of its own, so that whatever a raster does to it, the watcher is as it was before.
 """
@@ -14,7 +15,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ from regionplot.cli.request import Request
 from regionplot.config import Config
 from regionplot.errors import ConfigError, RegionplotError
 from regionplot.executors.worker import die_with
+from regionplot.intake import Fingerprint
 from regionplot.shared import load_layers
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 _LOOK = 0.5
 """Seconds after which a watcher that has seen nothing minds whether it has been hung up."""
+_PAUSES = (5.0, 30.0, 300.0)
+"""Seconds before a raster whose run has failed is tried again; then it is left until it is renewed."""
 _GRACE = 5.0
 """Seconds that a run has to end in order once the watcher is ended."""
 
@@ -63,10 +67,19 @@ class _Watcher:
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        self._config = request.wanted()
-        self._arrivals = self._look_for(self._config)
         self._layers: Sequence[FeatureLayer] = ()
         self._hung_up = False
+        self._take(request.wanted())
+
+    def _take(self, config: Config) -> None:
+        """Go by these settings from now on, and draw by them what is there."""
+        self._config = config
+        self._arrivals = Arrivals(config.raster.pattern, config.raster.settle)
+        self._layers = ()
+        self._drawn: Path | None = None
+        self._table: Fingerprint | None = None
+        self._pauses: Iterator[float] = iter(())
+        self._again = float("inf")
 
     def watch(self) -> None:
         """For ever."""
@@ -74,67 +87,84 @@ class _Watcher:
         self._note(f"watching {self._config.raster.pattern}")
         while True:
             path = self._arrivals.next(_LOOK)
+            if path is not None:
+                self._drawn, self._pauses = path, iter(_PAUSES)
             if self._hung_up:
                 self._read_anew()
-            elif path is not None:
-                self._layers = self._layers or self._warm(path)
-                _run_apart(self._request, path, self._layers)
+            elif path is not None or self._is_due():
+                self._draw()
+
+    def _is_due(self) -> bool:
+        """Whether the last raster is to be drawn again: the table is another one, or a run has failed for a while."""
+        if self._drawn is None:
+            return False
+        return self._table != Fingerprint.of(self._request.regions) or time.monotonic() >= self._again
+
+    def _draw(self) -> None:
+        assert self._drawn is not None, "there has been a raster"
+        self._table = Fingerprint.of(self._request.regions)
+        config = _with_raster(self._config, self._drawn)
+        self._layers = self._layers or _warm(config)
+        code = _run_apart(self._request, config, self._layers)
+        pause = next(self._pauses, None) if code else None
+        self._again = float("inf") if pause is None else time.monotonic() + pause
 
     def _hang_up(self, _number: int, _frame: object) -> None:
         self._hung_up = True
 
     def _read_anew(self) -> None:
-        """Take up the settings as they are now, and draw by them what is there."""
+        """Take up the settings as they are now."""
         self._hung_up = False
         try:
-            self._config = self._request.wanted()
+            self._take(self._request.wanted())
         except RegionplotError as error:
             for problem in error.problems:
                 click.echo(f"regionplot: {problem}", err=True)
             self._note("the settings stay as they were")
             return
-        self._layers = ()
-        self._arrivals = self._look_for(self._config)
         self._note(f"settings read again, watching {self._config.raster.pattern}")
-
-    def _warm(self, path: Path) -> Sequence[FeatureLayer]:
-        """The vector layers, which stay the same; without them if they, or the raster, are no good: the run tells."""
-        try:
-            return load_layers(self._request.config(path))
-        except RegionplotError:
-            return ()
-
-    def _look_for(self, config: Config) -> Arrivals:
-        return Arrivals(config.raster.pattern, config.raster.settle)
 
     def _note(self, text: str) -> None:
         if not self._request.quiet:
             click.echo(text)
 
 
-def _run_apart(request: Request, path: Path, layers: Sequence[FeatureLayer]) -> None:
-    """One run in a forked process; a signal that ends the watcher ends it first, in order."""
+def _with_raster(config: Config, path: Path) -> Config:
+    """Settings that name a pattern, for the file that it means."""
+    return config.model_copy(update={"raster": config.raster.model_copy(update={"path": path})})
+
+
+def _warm(config: Config) -> Sequence[FeatureLayer]:
+    """The vector layers, which stay the same; without them if they, or the raster, are no good: the run tells."""
+    try:
+        return load_layers(config)
+    except RegionplotError:
+        return ()
+
+
+def _run_apart(request: Request, config: Config, layers: Sequence[FeatureLayer]) -> int:
+    """One run in a forked process, and its exit code; a signal that ends the watcher ends it first, in order."""
     sys.stdout.flush()
     sys.stderr.flush()
     watcher = os.getpid()
     pid = os.fork()
     if not pid:
-        _be_the_run(watcher, request, path, layers)
+        _be_the_run(watcher, request, config, layers)
     try:
-        os.waitpid(pid, 0)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     except KeyboardInterrupt:
         os.kill(pid, signal.SIGTERM)
         _see_off(pid)
         raise
 
 
-def _be_the_run(watcher: int, request: Request, path: Path, layers: Sequence[FeatureLayer]) -> None:
+def _be_the_run(watcher: int, request: Request, config: Config, layers: Sequence[FeatureLayer]) -> None:
     """The life of the forked process; it never returns."""
     code = 1
     try:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is the watcher's affair
         die_with(watcher, forked=True)
-        code = render_once(request, path, layers)
+        code = render_once(request, config, layers)
     except EndedBySignal as interrupt:  # before or after what tells of it
         code = interrupt.exit_code
     finally:

@@ -16,23 +16,28 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import matplotlib.ft2font
 import numpy as np
 import PIL
 import pyproj
+import rasterio
 import shapely
 
 import regionplot
-from regionplot import layout, sampling, view
+from regionplot import grid, layout, projections, raster, sampling, shared, view
 from regionplot.drawing.colors import ColorScale
-from regionplot.drawing.sheet import title_of
+from regionplot.drawing.sheet import plain_style, title_of
 from regionplot.layout import Layout
 from regionplot.models import Region
+from regionplot.raster import RasterInfo
 from regionplot.sampling import needed_window
 from regionplot.shared import SharedData
 from regionplot.view import View
 
 _LENGTH = 32
-_CODE = sorted(Path(__file__).parent.glob("*.py")) + [Path(str(m.__file__)) for m in (layout, sampling, view)]
+_CODE = sorted(Path(__file__).parent.glob("*.py")) + [
+    Path(str(module.__file__)) for module in (grid, layout, projections, raster, sampling, shared, view)
+]
 _ROWS = 256
 """Of the raster, hashed at a time."""
 
@@ -49,7 +54,8 @@ class MapDigests:
 
     def __init__(self, shared: SharedData) -> None:
         self._shared = shared
-        self._common = hashlib.sha256(json.dumps(dict(_common(shared)), default=str).encode())
+        with plain_style():
+            self._common = hashlib.sha256(json.dumps(dict(_common(shared)), default=str).encode())
         for path in _CODE:
             self._common.update(path.read_bytes())
 
@@ -71,32 +77,40 @@ class MapDigests:
 
     def _cells(self, seen: View) -> Iterator[Any]:
         """The bytes of the cells under a panel, and where they lie."""
-        shared = self._shared
-        window = needed_window(shared.info.geometry, seen.panel, shared.crs)
-        yield repr((window, shared.info.geometry.affine, shared.info.geometry.crs.to_wkt())).encode()
+        data = self._shared
+        window = needed_window(data.info.geometry, seen.panel, data.crs)
+        yield repr((window, data.info.geometry.affine, data.info.geometry.crs.to_wkt())).encode()
         if window is None:
             return
-        if shared.plan.windowed:
-            yield repr((str(shared.info.path), shared.info.fingerprint)).encode()
+        if data.plan.windowed:
+            yield repr(_file(data.info)).encode()
             return
-        loaded = shared.plan.window
+        loaded = data.plan.window
         top, left = window.row - loaded.row, window.column - loaded.column
-        cells = shared.raster.data[max(top, 0) : top + window.height, max(left, 0) : left + window.width]
+        cells = data.raster.data[max(top, 0) : top + window.height, max(left, 0) : left + window.width]
         yield str(cells.dtype).encode()
         for first in range(0, len(cells), _ROWS):
             yield np.ascontiguousarray(cells[first : first + _ROWS])
 
 
-def _common(shared: SharedData) -> Iterator[tuple[str, Any]]:
+def _file(info: RasterInfo) -> tuple[object, ...]:
+    """What stands for the cells of a raster that is not loaded."""
+    how = (info.source, info.band, info.dtype, info.nodata, info.scale, info.offset, info.has_mask, info.decode)
+    return (info.fingerprint, info.geometry.height, info.geometry.width, *how)
+
+
+def _common(data: SharedData) -> Iterator[tuple[str, Any]]:
     """What all maps of a run depend on."""
-    config = shared.config
+    config = data.config
     modules = (regionplot, matplotlib, np, PIL, pyproj, shapely)
-    yield "versions", [module.__version__ for module in modules] + [pyproj.proj_version_str]
+    yield "versions", [module.__version__ for module in modules]
+    yield "libraries", [pyproj.proj_version_str, shapely.geos_version_string, rasterio.__gdal_version__]
+    yield "text", matplotlib.ft2font.__freetype_version__
     yield "map", config.map.model_dump(mode="json")
     yield "colors", config.colors.model_dump(mode="json")
     yield "image", [config.output.png, config.output.png_compression, config.raster.resampling]
-    yield "layers", [(layer.key, layer.settings.model_dump(mode="json", exclude={"path"})) for layer in shared.features]
-    yield "crs", shared.crs.to_wkt()
-    yield "label", [shared.description.get("long_name"), shared.description.get("units")]
-    scale = ColorScale.of(config, shared.raster.data)
+    yield "layers", [(layer.key, layer.settings.model_dump(mode="json", exclude={"path"})) for layer in data.features]
+    yield "crs", data.crs.to_wkt()
+    yield "label", [data.description.get("long_name"), data.description.get("units")]
+    scale = ColorScale.of(config, data.raster.data)
     yield "scale", [str(scale.norm.vmin), str(scale.norm.vmax), scale.extend, scale.palette.tolist()]

@@ -34,7 +34,8 @@ NO_DATA = "no data"
 def plain_style() -> Iterator[None]:
     """Matplotlib's own defaults for the time of drawing, whatever the host program or a matplotlibrc says."""
     changed = _changed_parameters()
-    with warnings.catch_warnings(), matplotlib.rc_context(changed) if changed else nullcontext():
+    context = matplotlib.rc_context(changed) if changed else nullcontext()
+    with warnings.catch_warnings(), context, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)  # it shows as a box
         yield
 

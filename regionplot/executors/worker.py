@@ -51,7 +51,7 @@ def work(task: Task[J], connection: Connection, inherited: list[Connection], ter
     try:
         prepare(task)
     except RegionplotError as error:
-        connection.send(("broken", error))
+        connection.send(("broken", type(error)(*error.args)))  # without its cause, which may not pickle
         return
     limit = _limit_memory(terms.settings.memory)
     connection.send(("ready", None))
