@@ -32,6 +32,8 @@ TOLERANCE = 0.125
 _STEPS = (64, 32, 16, 8)
 _MESH = 32
 """Pixels between the positions from which the part of the grid that a panel needs is found."""
+_NODES = 16
+"""At least so many of these along each side."""
 _FINE_MESH = 4
 """The same, where the map has an edge in the panel."""
 _MARGIN = 3
@@ -429,8 +431,15 @@ def _poles(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> Iterato
 def _positions_on_mesh(
     geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS, step: int = _MESH
 ) -> tuple[Floats, Floats]:
+    """(column, row) of the grid at the nodes of a panel."""
     with np.errstate(invalid="ignore"):
-        return _Locator(geometry, crs, panel)(_mesh(panel.width, step), _mesh(panel.height, step))
+        return _Locator(geometry, crs, panel)(*_nodes(panel, step))
+
+
+def _nodes(panel: PixelGrid, step: int = _MESH) -> tuple[Floats, Floats]:
+    """x and y of nodes a step apart, in pixels; of which even a small panel has some."""
+    step = max(1, min(step, panel.width // _NODES, panel.height // _NODES))
+    return _mesh(panel.width, step), _mesh(panel.height, step)
 
 
 def needed_window(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> Window | None:
@@ -460,7 +469,7 @@ def _on_the_grid(first: int, last: int, geometry: GridGeometry) -> Iterator[tupl
 def cells_per_pixel(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> float:
     """How many cells lie along a pixel of a panel where they are fewest; 1 if that cannot be told."""
     nodes = _positions_on_mesh(geometry, panel, crs)
-    mesh = _mesh(panel.width, _MESH), _mesh(panel.height, _MESH)
+    mesh = _nodes(panel)
     with np.errstate(invalid="ignore"):
         along_x = np.hypot(*(np.diff(position, axis=1) for position in nodes)) / np.diff(mesh[0])
         along_y = np.hypot(*(np.diff(position, axis=0) for position in nodes)) / np.diff(mesh[1])[:, None]
