@@ -437,7 +437,7 @@ def _positions_on_mesh(
 
 
 def _nodes(panel: PixelGrid, step: int = _MESH) -> tuple[Floats, Floats]:
-    """x and y of nodes a step apart, in pixels; of which even a small panel has some."""
+    """X and y of nodes a step apart, in pixels; of which even a small panel has some."""
     step = max(1, min(step, panel.width // _NODES, panel.height // _NODES))
     return _mesh(panel.width, step), _mesh(panel.height, step)
 
