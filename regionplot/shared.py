@@ -12,7 +12,6 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from regionplot import phases
 from regionplot.cache import user_cache
 from regionplot.config import Config
 from regionplot.errors import ConfigError, RasterError, RegionError
+from regionplot.executors.pool import thread_pool
 from regionplot.features import FeatureLayer, check_layer, load_layer
 from regionplot.grid import GridGeometry, Window
 from regionplot.intake import Fingerprint
@@ -117,7 +117,7 @@ class SharedData:
         plan = plan or plan_load(config, info, regions)
         if info.fingerprint != plan.fingerprint:
             raise RasterError(f"{info.path}: input changed: the file was replaced or written to since the run began")
-        with ThreadPoolExecutor(1) as pool:  # it ends here: no thread is left when workers are forked
+        with thread_pool(1) as pool:  # no thread is left when workers are forked
             loading = pool.submit(_load_part, config, info, plan)
             cache = user_cache() if config.run.cache else None
             features = tuple(load_layer(settings, crs, cache, layers) for settings in config.features)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from regionplot.blocks.grid import Block
 from regionplot.blocks.sources import GDAL_OPTIONS, LOSSLESS, Labels, open_raster, read_block
 from regionplot.blocks.task import checksum_of
 from regionplot.errors import RasterError
+from regionplot.executors.pool import thread_pool
 from regionplot.files import new_run, replacing
 from regionplot.grid import Window
 
@@ -229,7 +229,7 @@ def _make_cog(source: Path, target: Path, options: Mapping[str, Any]) -> None:
 def _verify(path: Path, written: Path, blocks: list[tuple[Window, int | None]], readers: int) -> None:
     """Read a raster back, all of it."""
     parts = [blocks[start::readers] for start in range(readers)]
-    with ThreadPoolExecutor(readers) as pool:  # they end here: no thread is left when workers are forked
+    with thread_pool(readers) as pool:
         for _ in pool.map(lambda part: _verify_part(path, written, part), parts):
             pass
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
 from regionplot.executors.base import Task, attempt, prepare
+from regionplot.executors.pool import thread_pool
 from regionplot.models import Outcome
 
 J = TypeVar("J")
@@ -28,8 +29,7 @@ class ThreadExecutor:
         prepare(task)
         waiting = iter(jobs)
         under_way: set[Future[Outcome[J]]] = set()
-        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="regionplot")
-        try:
+        with thread_pool(self.workers) as pool:
             while True:
                 room = _UNDER_WAY * self.workers - len(under_way)
                 under_way |= {pool.submit(attempt, task, job) for job in islice(waiting, room)}
@@ -38,5 +38,3 @@ class ThreadExecutor:
                 done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
                 while done:
                     yield done.pop().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 import threading
+from pathlib import Path
 
+import numpy as np
 import pytest
 from executor_tasks import Act
 
 from regionplot.executors import ThreadExecutor
+from regionplot.executors.pool import thread_pool
 
 
 def test_jobs_are_taken_only_as_they_are_needed(tmp_path):
@@ -18,6 +21,16 @@ def test_jobs_are_taken_only_as_they_are_needed(tmp_path):
         next(run)
     run.close()
     assert next(taken) <= 10 + 2 * 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads in /proc")
+def test_threads_of_a_pool_are_gone_for_the_system_too():
+    """A fork while one of them ends could inherit a lock that it holds."""
+    before = set(Path("/proc/self/task").iterdir())
+    for _ in range(50):
+        with thread_pool(3) as pool:
+            list(pool.map(lambda _: np.linalg.norm(np.ones(10)), range(3)))
+        assert set(Path("/proc/self/task").iterdir()) <= before
 
 
 def test_closing_the_run_ends_its_threads(tmp_path):
