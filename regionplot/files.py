@@ -60,14 +60,15 @@ def sweep(folders: Iterable[Path], run: str | None = None) -> None:
 
 
 def _lives(run: str) -> bool:
-    """Whether the process of a run is still there, and not this one."""
+    """Whether the process of a run is still at work, and not this one; one that only waits to be buried is not."""
     pid = int(run.split("-")[1])
     if pid == os.getpid():
         return False
     try:
         os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
     except (ProcessLookupError, OverflowError):
         return False
-    except OSError:  # it is somebody else's
+    except OSError:  # it is somebody else's, or the system has no /proc
         return True
-    return True
+    return state not in ("Z", "X")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,18 @@ def test_sweeping_removes_the_temporaries_of_one_run_or_of_all_and_nothing_else(
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == {*kept, theirs}
     sweep([tmp_path, sub])
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == kept
+
+
+def test_sweeping_spares_the_temporaries_of_a_run_that_is_at_work(tmp_path: Path) -> None:
+    worker = subprocess.Popen(["sleep", "60"])
+    theirs = tmp_path / f".a.png.20260101T000000Z-{worker.pid}-00000000.tmp"
+    theirs.touch()
+    try:
+        sweep([tmp_path])
+        assert theirs.exists()
+    finally:
+        worker.kill()
+    os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)  # it is dead, and not buried
+    sweep([tmp_path])
+    assert not theirs.exists()
+    worker.wait()
