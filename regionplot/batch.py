@@ -65,6 +65,7 @@ class RenderTask:
             from regionplot.drawing import MapRenderer  # noqa: PLC0415 (matplotlib, only where maps are drawn)
 
             self._renderer = MapRenderer(self._shared, self.maps)
+        self._digests = self.digests  # here, so that forked workers inherit what it has read
 
     def __call__(self, job: Job) -> Drawn:
         """Draw and write one map, unless the one that is there is the same."""
@@ -134,9 +135,8 @@ def render_regions(
     """Draw the map of every region into the output folder of a config.
 
     A map on which nothing has changed since the run before is left as it is. Safe to call in a host program: its signal
-    handlers, rcParams, environment and start method are left alone. Where it
-    runs threads, `start_method = "auto"` avoids fork; as with any use of `multiprocessing`, a script then needs
-    `if __name__ == "__main__":`.
+    handlers, rcParams, environment and start method are left alone. Where it runs threads, `start_method = "auto"`
+    avoids fork; as with any use of `multiprocessing`, a script then needs `if __name__ == "__main__":`.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ def render_regions(
     method = choose_start_method(config.run.start_method)
     output.prepare_directory(config.output.directory)
     with locked(config.output.directory):
-        with RunRecord(config, chosen, watch, method, force=force, whole=not only) as record:
+        with RunRecord(config, chosen, watch, method, force=force, all_regions=not only) as record:
             _draw_all(record, data, layers, chosen, observer or NoObserver())
         return record.report
 
@@ -195,11 +195,7 @@ def _draw_all(
 ) -> None:
     """Load what all share, settle what is unchanged, and have the rest drawn."""
     watch = record.watch
-    if isinstance(data, Config) and data.prepare:
-        from regionplot.preparation import prepared  # noqa: PLC0415 (only where a raster is prepared)
-
-        data = prepared(data, observer)
-        watch.lap("prepare")
+    data = _prepared(data, watch, observer)
     config = data.config if isinstance(data, SharedData) else data
     with ExitStack() as stack:
         if record.start_method in ("fork", "serial"):
@@ -225,6 +221,17 @@ def _draw_all(
     if not_run := record.report.in_state(NOT_RUN):
         logger.error("%s: the disk is full: %d regions not run", config.output.directory, len(not_run))
     phases.reached("report")
+
+
+def _prepared(data: Config | SharedData, watch: Stopwatch, observer: Observer) -> Config | SharedData:
+    """The data after the steps of `[[prepare]]`, if there are any."""
+    if isinstance(data, SharedData) or not data.prepare:
+        return data
+    from regionplot.preparation import prepared  # noqa: PLC0415 (only where a raster is prepared)
+
+    config = prepared(data, observer)
+    watch.lap("prepare")
+    return config
 
 
 def _unsettled(task: RenderTask, jobs: Sequence[Job], record: RunRecord, observer: Observer) -> Iterator[Job]:

@@ -337,7 +337,9 @@ def _absolute(tables: Mapping[str, Any], base: Path) -> dict[str, Any]:
     if isinstance(features := result.get("features"), list | tuple):
         result["features"] = [_with_path(table, "path", base) for table in features]
     if isinstance(prepare := result.get("prepare"), list | tuple):
-        result["prepare"] = [_with_path(_with_path(table, "path", base), "like", base) for table in prepare]
+        for key in steps.PATH_KEYS:
+            prepare = [_with_path(table, key, base) for table in prepare]
+        result["prepare"] = prepare
     return result
 
 

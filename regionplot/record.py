@@ -44,10 +44,10 @@ class RunRecord:
         start_method: str,
         *,
         force: bool,
-        whole: bool,
+        all_regions: bool,
     ) -> None:
         self.config = config
-        self._whole = whole
+        self._all_regions = all_regions
         self.watch = watch
         self.start_method = start_method
         self.workers = 0
@@ -117,8 +117,10 @@ class RunRecord:
     def _carry_over(self, report: RunReport) -> None:
         """Have older maps stand in a new run's folder for those that this run has not made, or was not asked for."""
         old, new = self._publication.previous, self._publication.folder
+        if not self.config.output.directory.is_dir():  # it was taken away, and is not to be made again
+            return
         missing = [job.target for job in self.jobs if job.target not in _made(report)] if old != new else []
-        others = [new / file for file in self._before] if old != new and not self._whole else []
+        others = [new / file for file in self._before] if old != new and not self._all_regions else []
         for target in {*missing, *others}:
             image = old / target.relative_to(new)
             if is_there(image) and not target.exists():

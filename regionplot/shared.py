@@ -119,8 +119,7 @@ class SharedData:
             raise RasterError(f"{info.path}: input changed: the file was replaced or written to since the run began")
         with thread_pool(1) as pool:  # no thread is left when workers are forked
             loading = pool.submit(_load_part, config, info, plan)
-            cache = user_cache() if config.run.cache else None
-            features = tuple(load_layer(settings, crs, cache, layers) for settings in config.features)
+            features = _load_layers(config, crs, layers)
             raster, geometry = loading.result()
         logger.info("process %d loaded the shared data in %.2f s", os.getpid(), time.perf_counter() - start)
         return cls(config, raster, _meshgrid(geometry), geometry, crs, features, info, plan)
@@ -158,9 +157,14 @@ def load_layers(config: Config) -> tuple[FeatureLayer, ...]:
     InputError
         If a vector file, or the raster's description, cannot be read.
     """
-    crs = parse_projection(config.map.projection) or inspect_raster(config.raster).geometry.crs
+    if not config.features:
+        return ()
+    return _load_layers(config, parse_projection(config.map.projection) or inspect_raster(config.raster).geometry.crs)
+
+
+def _load_layers(config: Config, crs: pyproj.CRS, known: Sequence[FeatureLayer] = ()) -> tuple[FeatureLayer, ...]:
     cache = user_cache() if config.run.cache else None
-    return tuple(load_layer(settings, crs, cache) for settings in config.features)
+    return tuple(load_layer(settings, crs, cache, known) for settings in config.features)
 
 
 def _load_part(config: Config, info: RasterInfo, plan: LoadPlan) -> tuple[xr.DataArray, GridGeometry]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,7 @@ from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.output import derive_profile, new_raster
 from regionplot.blocks.report import BlocksReport
 from regionplot.blocks.sources import GDAL_OPTIONS, Sources, open_raster, read_block, shifted
-from regionplot.blocks.task import Worked, cast, checksum_of, prepare_worker
-from regionplot.blocks.transport import Segment
+from regionplot.blocks.task import BlockWorker, Worked, cast, checksum_of
 from regionplot.errors import RasterError
 from regionplot.grid import Window
 
@@ -95,7 +93,9 @@ def mosaic(
     grid = BlockGrid(profile["height"], profile["width"], _BLOCK, _BLOCK)
     crew = Crew.asked_for(options, len(grid), timeout=3600.0)
     with new_raster(Path(output), profile, labels, crew.workers) as sink:
-        task = _MosaicTask(tuple(placed), overlap, filling, band, profile, sink.file, crew.shares_memory)
+        task = _MosaicTask(
+            tuple(placed), overlap, filling, band, profile, output=sink.file, shared_memory=crew.shares_memory
+        )
         durations = crew.run(task, grid, sink, [tile.path for tile in placed], observer)
     return BlocksReport(len(durations), time.perf_counter() - start, durations, crew.workers, crew.method)
 
@@ -151,7 +151,7 @@ def _misfits(dataset: Any, first: Sources, row: float, column: float) -> list[st
 
 
 @dataclass
-class _MosaicTask:
+class _MosaicTask(BlockWorker):
     """Put one block of a mosaic together."""
 
     tiles: tuple[_Tile, ...]
@@ -159,18 +159,6 @@ class _MosaicTask:
     background: float
     band: int | None
     profile: dict[str, Any]
-    output: Path | None
-    shared_memory: bool
-    parent: int = field(default_factory=os.getpid)
-    _segment: Segment = field(default_factory=Segment, repr=False)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_segment": Segment()}
-
-    def prepare(self) -> None:
-        """Make a worker ready."""
-        if os.getpid() != self.parent:
-            prepare_worker(self.output)
 
     def __call__(self, job: Block) -> Worked:
         import rasterio  # noqa: PLC0415
@@ -183,7 +171,7 @@ class _MosaicTask:
                 if common is not None:
                     self._add(merge, tile, common, job.core)
         values = cast(merge.result(self.background), dtype)
-        return Worked(self._segment.put(values) if self.shared_memory else values, checksum_of(values))
+        return self.handed_over(values, checksum_of(values))
 
     def _add(self, merge: Merge, tile: _Tile, common: Window, core: Window) -> None:
         import rasterio  # noqa: PLC0415

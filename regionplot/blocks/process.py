@@ -109,8 +109,8 @@ def process_blocks(
     handles = Handles(sources.paths)
     with _sink(function, sources, output, profile, crew.workers) as sink, closing(handles):
         task = BlockTask(
-            function, handles, read, tuple(bands) if bands else None, arguments, sink.dtype, sink.count, sink.file,
-            shared_memory=crew.shares_memory,
+            function, handles, read, tuple(bands) if bands else None, arguments, sink.dtype, sink.count,
+            output=sink.file, shared_memory=crew.shares_memory,
         )  # fmt: skip
         durations = crew.run(task, blocks, sink, sources.paths, observer)
     return BlocksReport(len(durations), time.perf_counter() - start, durations, crew.workers, crew.method)

@@ -37,19 +37,10 @@ class Worked:
     """Of its bytes; None if nothing is written that could be compared with it."""
 
 
-@dataclass
-class BlockTask:
-    """Work out one block; its job is a `Block`."""
+@dataclass(kw_only=True)
+class BlockWorker:
+    """What every task over blocks is in its worker, and how it hands over its results."""
 
-    function: BlockFunction
-    handles: Handles
-    read: str
-    bands: tuple[int, ...] | None
-    arguments: Any
-    dtype: str | None = None
-    """What results are converted to; None: they stay as they are."""
-    count: int | None = None
-    """Bands that a result must have; None: any."""
     output: Path | None = None
     """The file that the parent has open for writing."""
     shared_memory: bool = False
@@ -64,6 +55,25 @@ class BlockTask:
         if os.getpid() != self.parent:
             prepare_worker(self.output)
 
+    def handed_over(self, values: NDArray[Any], checksum: int | None) -> Worked:
+        """A result for the parent, in memory that both see if there is such."""
+        return Worked(self._segment.put(values) if self.shared_memory else values, checksum)
+
+
+@dataclass
+class BlockTask(BlockWorker):
+    """Work out one block; its job is a `Block`."""
+
+    function: BlockFunction
+    handles: Handles
+    read: str
+    bands: tuple[int, ...] | None
+    arguments: Any
+    dtype: str | None = None
+    """What results are converted to; None: they stay as they are."""
+    count: int | None = None
+    """Bands that a result must have; None: any."""
+
     def __call__(self, job: Block) -> Worked:
         """Work out one block."""
         import rasterio  # noqa: PLC0415 (GDAL)
@@ -71,8 +81,7 @@ class BlockTask:
         with rasterio.Env(**GDAL_OPTIONS):
             result = self.function(self._input(job), job, self.arguments)
         values = self._converted(_core_of(np.asarray(result), job))
-        checksum = None if self.dtype is None else checksum_of(values)
-        return Worked(self._segment.put(values) if self.shared_memory else values, checksum)
+        return self.handed_over(values, None if self.dtype is None else checksum_of(values))
 
     def _input(self, block: Block) -> Any:
         datasets = self.handles.get()
