@@ -28,6 +28,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, Generic, TypeVar
@@ -132,7 +133,7 @@ class ProcessExecutor:
     """Bytes that are available for more workers."""
 
     def run(self, task: Task[J], jobs: Iterable[J]) -> Iterator[Outcome[J]]:
-        """Apply a task to jobs in worker processes; yield outcomes as they come.
+        """Apply a task to jobs in worker processes; jobs are taken from their iterable only as they are needed.
 
         Raises
         ------
@@ -144,12 +145,12 @@ class ProcessExecutor:
         if self.settings.memory is not None and data_size() is None:
             logger.warning("worker_memory is ignored: this platform does not limit the memory of a process")
         if self.start_method != "fork":
-            yield from _Supervisor(self, task).run(jobs)
+            yield from _Supervisor(self, task, iter(jobs)).run()
             return
         prepare(task)
         gc.freeze()  # what the parent holds now is not traversed in children, so its pages stay shared
         try:
-            yield from _Supervisor(self, task).run(jobs)
+            yield from _Supervisor(self, task, iter(jobs)).run()
         finally:
             gc.unfreeze()
 
@@ -160,6 +161,8 @@ class _Supervisor(Generic[J]):
 
     executor: ProcessExecutor
     task: Task[J]
+    jobs: Iterator[J]
+    """What is not yet pending: there may be very many."""
     pending: deque[_Ticket[J]] = field(default_factory=deque)
     to_retry: deque[_Ticket[J]] = field(default_factory=deque)
     places: int = 0
@@ -169,8 +172,7 @@ class _Supervisor(Generic[J]):
     starts_lost: int = 0
     warned_of_memory: bool = False
 
-    def run(self, jobs: Iterable[J]) -> Iterator[Outcome[J]]:
-        self.pending.extend(map(_Ticket, jobs))
+    def run(self) -> Iterator[Outcome[J]]:
         self.places = self.executor.workers
         try:
             while self._goes_on():
@@ -188,6 +190,7 @@ class _Supervisor(Generic[J]):
 
     def _goes_on(self) -> bool:
         """Whether there is anything left to do; when only retries are left, they become what is to be done."""
+        self.pending.extend(map(_Ticket, islice(self.jobs, max(0, self.places - len(self.pending)))))
         if not self.pending and self.to_retry and not self._busy():
             self._dismiss()  # a retry has a fresh worker, and the machine for itself
             self.places = 1

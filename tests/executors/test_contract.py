@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import pickle
@@ -33,11 +34,16 @@ JOBS = [*(f"echo:{i}" for i in range(12)), "refuse:two\nlines", "fail:x", "echo:
 
 
 def outcomes_of(method, task, jobs):
-    """What two workers make of jobs; dask leaves a thread behind, beside which fork is refused: it gets a process."""
+    """What two workers make of jobs."""
+    return in_a_process_if_dask(_here, method, task, jobs)
+
+
+def in_a_process_if_dask(function, method, *arguments):
+    """Dask leaves a thread behind, beside which fork is refused."""
     if method == "dask":
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            return pool.submit(_here, method, task, jobs).result()
-    return _here(method, task, jobs)
+            return pool.submit(function, method, *arguments).result()
+    return function(method, *arguments)
 
 
 def _here(method, task, jobs):
@@ -58,6 +64,21 @@ def run(method, tmp_path_factory):
 
 def test_every_job_has_exactly_one_outcome(run):
     assert Counter(outcome.job for outcome in run[1]) == Counter(JOBS)
+
+
+def test_jobs_are_taken_only_as_they_are_needed(method, tmp_path):
+    """A raster may have more blocks than fit into memory."""
+    assert in_a_process_if_dask(_taken_for_ten, method, tmp_path) <= 10 + 2 * 2
+
+
+def _taken_for_ten(method, folder):
+    """How many of endless jobs are taken until ten outcomes are there."""
+    taken = itertools.count()
+    jobs = (f"echo:{next(taken)}" for _ in itertools.count())
+    run = make_executor(method, 2, 1_000, WorkerSettings(60, 100)).run(Act(folder), jobs)
+    assert len(list(itertools.islice(run, 10))) == 10
+    run.close()
+    return next(taken)
 
 
 def test_value_of_each_job_is_its_own(run):

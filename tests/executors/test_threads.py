@@ -1,8 +1,7 @@
-"""What is particular to threads: jobs are taken as they are needed, and none is left running."""
+"""What is particular to threads: none is left running."""
 
 from __future__ import annotations
 
-import itertools
 import threading
 from pathlib import Path
 
@@ -12,15 +11,6 @@ from executor_tasks import Act
 
 from regionplot.executors import ThreadExecutor
 from regionplot.executors.pool import thread_pool
-
-
-def test_jobs_are_taken_only_as_they_are_needed(tmp_path):
-    taken = itertools.count()
-    run = ThreadExecutor(2).run(Act(tmp_path), (f"echo:{next(taken)}" for _ in itertools.count()))
-    for _ in range(10):
-        next(run)
-    run.close()
-    assert next(taken) <= 10 + 2 * 2
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads in /proc")
