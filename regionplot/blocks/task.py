@@ -87,7 +87,7 @@ class BlockTask(BlockWorker):
         datasets = self.handles.get()
         if self.read == "datasets":
             return datasets
-        arrays = [self._read(path, dataset, block) for path, dataset in zip(self.handles.paths, datasets, strict=True)]
+        arrays = [self._read(path, datasets[number], block) for number, path in enumerate(self.handles.paths)]
         return arrays if self.read == "arrays" else np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
 
     def _read(self, path: Path, dataset: Any, block: Block) -> NDArray[Any]:

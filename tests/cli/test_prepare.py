@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,15 @@ def test_a_second_run_finds_it_done_and_force_does_it_again(grid: Path, tmp_path
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
     assert "blocks" in prepare(tmp_path, *arguments, "--force").stdout
     assert "blocks" in prepare(tmp_path, grid, "-o", "out.tif", "--focal", "mean:5").stdout
+
+
+def test_more_inputs_than_a_program_may_have_files_open(write_raster: Any, tmp_path: Path) -> None:
+    files = [write_raster(np.full((4, 4), 1.0), name=f"hour{n}.tif") for n in range(60)]
+    arguments = [*files, "-o", "out.tif", "--accumulate", "sum"]
+    limited = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (50, 50))
+    result = regionplot_command(tmp_path, "prepare", *arguments, preexec_fn=limited)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (read(tmp_path / "out.tif") == 60).all()
 
 
 def test_quiet_prints_nothing_when_all_is_well(grid: Path, tmp_path: Path) -> None:
