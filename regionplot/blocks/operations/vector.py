@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -24,6 +25,10 @@ from regionplot.grid import GridGeometry, Window
 _TILE = 256
 """Rows and columns that are rasterized at a time. The cuts are those of the grid and not of the blocks, so that
 rounding at an edge through the middle of a cell is the same in any block."""
+_MARGIN = 4
+"""Cells by which polygons are cut wider and higher than a tile, so that no cut edge is in it."""
+_one_at_a_time = threading.Lock()
+"""Rasterio silences a warning meanwhile, which two threads cannot do at once without one hearing it."""
 
 
 @dataclass(frozen=True)
@@ -88,24 +93,25 @@ class MaskByVector(Operation):
         assert self.geometry is not None
         part = self.geometry.part(tile)
         shapes = [(polygon, 1) for polygon in self._polygons_at(part)]
-        if not shapes:
-            return np.zeros((tile.height, tile.width), bool)
-        return np.asarray(
-            rasterize(
-                shapes, (tile.height, tile.width), 0, transform=part.affine, all_touched=self.all_touched, dtype="uint8"
-            )
-            == 1
-        )
+        inside = np.zeros((tile.height, tile.width), np.uint8)
+        if shapes:
+            with _one_at_a_time:
+                rasterize(shapes, out=inside, transform=part.affine, all_touched=self.all_touched)
+        return inside.astype(bool)
 
     def _polygons_at(self, part: GridGeometry) -> Iterator[shapely.Geometry]:
-        """The polygons that may have cells there; in degrees, on whichever turn of the circle the grid is."""
-        index, turn, extent = self.polygons.polygon_index, self.polygons.turn, part.extent
+        """What there is of polygons, cut a little outside; in degrees, on whichever turn of the circle the grid is."""
+        index, turn = self.polygons.polygon_index, self.polygons.turn
+        extent = part.extent.resized(
+            part.extent.width * (1 + _MARGIN / part.width), part.extent.height * (1 + _MARGIN / part.height)
+        )
         first = int(np.ceil((extent.xmin - index.bounds[:, 2].max()) / turn)) if turn else 0
         last = int(np.floor((extent.xmax - index.bounds[:, 0].min()) / turn)) if turn else 0
         for shift in (turn * number for number in range(first, last + 1)):
-            box = shapely.box(extent.xmin - shift, extent.ymin, extent.xmax - shift, extent.ymax)
-            for number in np.sort(index.tree.query(box)):
-                polygon = index.geometries[number]
+            bounds = extent.xmin - shift, extent.ymin, extent.xmax - shift, extent.ymax
+            found = index.geometries[np.sort(index.tree.query(shapely.box(*bounds)))]
+            clipped = shapely.clip_by_rect(found, *bounds)
+            for polygon in clipped[~shapely.is_empty(clipped)]:
                 yield shapely.transform(polygon, partial(np.add, (shift, 0.0))) if shift else polygon
 
 
