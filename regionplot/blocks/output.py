@@ -215,8 +215,9 @@ def _make_cog(source: Path, target: Path, options: Mapping[str, Any]) -> None:
     import rasterio  # noqa: PLC0415
     import rasterio.shutil  # noqa: PLC0415
 
-    dropped = {"dtype", "count", "height", "width", "crs", "transform", "nodata", "tiled", "interleave", "predictor"}
-    given = {key: value for key, value in options.items() if key.lower() not in {*dropped, "blockxsize", "blockysize"}}
+    kept = {"dtype", "count", "height", "width", "crs", "transform", "nodata"}
+    of_gtiff = {"tiled", "interleave", "predictor", "zlevel", "blockxsize", "blockysize"}
+    given = {key: value for key, value in options.items() if key.lower() not in kept | of_gtiff}
     usual = {"COMPRESS": "DEFLATE", "PREDICTOR": "YES", "STATISTICS": "YES", "BIGTIFF": "IF_SAFER"}
     creation = {**usual, **{key.upper(): value for key, value in given.items() if value is not None}}
     with rasterio.Env(**GDAL_OPTIONS):

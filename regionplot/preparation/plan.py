@@ -116,6 +116,7 @@ def profile_of(stage: Stage) -> dict[str, Any]:
         "blockxsize": _BLOCK,
         "blockysize": _BLOCK,
         "compress": "deflate",
+        "zlevel": 1,  # half the time of the usual level, for two percent more bytes
         "predictor": 3 if floats else 2,
         "scales": (storage.scale,) * function.count,
         "offsets": (storage.offset,) * function.count,
