@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyproj
@@ -14,7 +19,7 @@ from affine import Affine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from regionplot.blocks import BlockGrid, process_blocks
+from regionplot.blocks import Block, BlockGrid, process_blocks
 from regionplot.blocks.chain import Chain
 from regionplot.blocks.operations import (
     Accumulate,
@@ -31,8 +36,11 @@ from regionplot.blocks.operations import (
     convert,
     target_geometry,
 )
+from regionplot.blocks.operations.accumulate import How
+from regionplot.blocks.operations.warp import Method
 from regionplot.blocks.values import Source, Storage
 from regionplot.config import RasterSettings
+from regionplot.grid import GridGeometry
 
 pytestmark = pytest.mark.timeout(method="signal")
 
@@ -84,7 +92,41 @@ grids = st.builds(
     BlockGrid, st.just(ROWS), st.just(COLUMNS), st.integers(1, 70), st.integers(1, 70), st.just(0),
     st.integers(0, 70), st.integers(0, 70),
 )  # fmt: skip
+large_grids = st.builds(
+    BlockGrid, st.just(ROWS), st.just(COLUMNS), st.integers(8, 70), st.integers(8, 70), st.just(0),
+    st.integers(0, 70), st.integers(0, 70),
+)  # fmt: skip
 few = settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+WARPS: tuple[Method, ...] = get_args(Method)
+HOWS: tuple[How, ...] = get_args(How)
+
+
+@dataclass(frozen=True)
+class Together:
+    """Functions over blocks as one, so that each executor is started once for all of them."""
+
+    of_one: tuple[Chain | Warp | Accumulation, ...]
+    """Of the first dataset."""
+    of_two: tuple[Accumulation, ...]
+
+    @property
+    def count(self) -> int:
+        return sum(function.count for function in (*self.of_one, *self.of_two))
+
+    def profile(self, profile: Any) -> dict[str, Any]:
+        return {**profile, "count": self.count, "dtype": "float64", "nodata": np.nan}
+
+    def __call__(self, datasets: Sequence[Any], block: Block, _arguments: object) -> Any:
+        results = [function([datasets[0]], around(function, block), None) for function in self.of_one]
+        results += [function(datasets, around(function, block), None) for function in self.of_two]
+        return np.concatenate(results).astype("float64")
+
+
+def around(function: Chain | Warp | Accumulation, block: Block) -> Block:
+    """The same block with the halo that a function needs."""
+    return BlockGrid(ROWS, COLUMNS, ROWS, COLUMNS, function.halo).block(block.core)
 
 
 def by_blocks(function: Any, datasets: Any, grid: BlockGrid) -> Any:
@@ -134,14 +176,14 @@ def test_masks_equal_the_whole_across_the_tiles_that_they_are_made_in(folder: Pa
     assert_blocks_equal_the_whole(chain, path, BlockGrid(600, 700, 177, 260))
 
 
-@pytest.mark.parametrize("method", ["nearest", "bilinear", "cubic", "average", "mode", "sum"])
+@pytest.mark.parametrize("method", WARPS)
 @settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(height=st.integers(1, 90), width=st.integers(1, 90))
 def test_warps_by_blocks_equal_the_whole(folder: Path, method: Any, height: int, width: int) -> None:
     source = source_of(folder / "grid.tif")
-    target = target_geometry(source.geometry, pyproj.CRS.from_epsg(5070), (8_000, 7_000))
+    target = target_geometry(source.geometry, pyproj.CRS.from_epsg(5070), (18_000, 17_000))
     warp = Warp(source, target, method, Storage())
-    grid = BlockGrid(target.height, target.width, max(height, 8), max(width, 8))
+    grid = BlockGrid(target.height, target.width, height, width)
     assert_blocks_equal_the_whole(warp, folder / "grid.tif", grid)
 
 
@@ -154,21 +196,57 @@ def test_accumulations_by_blocks_equal_the_whole(folder: Path, grid: BlockGrid) 
 
 
 @pytest.fixture(scope="module")
-def chain(folder: Path) -> Chain:
-    steps = [*OPERATIONS["chain"], MaskByVector(folder / "areas.gpkg")]
-    return Chain.of(source_of(folder / "grid.tif"), steps)
+def everything(folder: Path) -> Together:
+    """All ready operations, on one grid of as many rows and columns as the raster has."""
+    source = source_of(folder / "grid.tif")
+    masks = [[MaskByVector(folder / "areas.gpkg", all_touched=touched)] for touched in (False, True)]
+    chains = [Chain.of(source, steps) for steps in (*OPERATIONS.values(), *masks)]
+    target = GridGeometry(Affine(9_000, 0, -330_000, 0, -9_000, 3_050_000), ROWS, COLUMNS, pyproj.CRS.from_epsg(5070))
+    warps = [Warp(source, target, method, Storage()) for method in WARPS]
+    sums = [Accumulation((source,), Accumulate(how), Storage()) for how in HOWS]
+    pairs = [Accumulation((source, source), Accumulate(how), Storage()) for how in HOWS]
+    return Together((*chains, *warps, *sums), (*pairs,))
 
 
-@pytest.mark.parametrize("executor", ["serial", "threads", "fork", "spawn"])
-def test_every_executor_writes_the_same_cells(folder: Path, chain: Chain, executor: str, tmp_path: Path) -> None:
-    grid = BlockGrid(ROWS, COLUMNS, 16, 17)
-    output = tmp_path / "out.tif"
-    process_blocks(chain, [folder / "grid.tif"], output, read="datasets", grid=grid, executor=executor, workers=2)
-    with rasterio.open(folder / "grid.tif") as dataset:
-        expected = by_blocks(chain, [dataset], BlockGrid(ROWS, COLUMNS, ROWS, COLUMNS, chain.halo))
-    with rasterio.open(output) as written:
-        assert (written.count, written.dtypes[0]) == (1, "float32")
-        np.testing.assert_array_equal(written.read(), expected.astype("float32"))
+@pytest.fixture(scope="module")
+def expected(folder: Path, everything: Together) -> Any:
+    """What each gives over the whole raster at once."""
+    with rasterio.open(folder / "grid.tif") as one, rasterio.open(folder / "grid.tif") as two:
+        whole = by_blocks(everything, [one, two], BlockGrid(ROWS, COLUMNS, ROWS, COLUMNS))
+    assert np.isfinite(whole).any(axis=(1, 2)).all(), "each has something to show"
+    return whole
+
+
+def assert_written_alike(folder: Path, everything: Together, expected: Any, **options: Any) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        output = Path(place, "out.tif")
+        inputs = [folder / "grid.tif"] * 2
+        process_blocks(everything, inputs, output, read="datasets", workers=2, **options)
+        with rasterio.open(output) as written:
+            assert (written.count, written.dtypes[0]) == (everything.count, "float64")
+            np.testing.assert_array_equal(written.read(), expected)
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads", "fork"])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(grid=large_grids)
+def test_every_executor_writes_the_same_cells_whatever_the_blocks(
+    folder: Path, everything: Together, expected: Any, executor: str, grid: BlockGrid
+) -> None:
+    assert_written_alike(folder, everything, expected, grid=grid, executor=executor)
+
+
+@pytest.mark.parametrize("executor", ["forkserver", "spawn", "dask"])
+def test_processes_that_inherit_nothing_write_the_same_cells(
+    folder: Path, everything: Together, expected: Any, executor: str
+) -> None:
+    grid = BlockGrid(ROWS, COLUMNS, 16, 17, row_offset=5, column_offset=9)
+    options = {"grid": grid, "executor": executor}
+    if executor != "dask":
+        assert_written_alike(folder, everything, expected, **options)
+        return
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:  # it leaves a thread behind
+        pool.submit(assert_written_alike, folder, everything, expected, **options).result()
 
 
 def test_an_operation_is_a_function_of_arrays_too(folder: Path, tmp_path: Path) -> None:
