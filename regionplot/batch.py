@@ -169,6 +169,8 @@ def render_regions(
         If another run is drawing into the output folder.
     InputError
         If the raster or a vector file cannot be read.
+    BlockError
+        If a step that prepares the raster fails.
     """
     watch = Stopwatch()
     config = data.config if isinstance(data, SharedData) else data

@@ -16,12 +16,15 @@ from typing import BinaryIO
 
 RUN = r"\d{8}T\d{6}Z-\d+-[0-9a-f]{8}"
 """What the name of a run looks like."""
-_TEMPORARY = re.compile(rf"\..+\.({RUN})\.tmp")
+_TEMPORARY = re.compile(rf"\..+\.({RUN})\.tmp(\..+)?")
+"""GDAL puts files of its own beside the one that it writes."""
+_PROCESS = secrets.token_hex(2)
+"""With the process id, which is used again (in a container each time), tells this process from those that are over."""
 
 
 def new_run() -> str:
     """A name for a run, which its temporary files carry: its time (UTC), so that names sort by it, and its process."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}-{secrets.token_hex(4)}"
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}-{_PROCESS}{secrets.token_hex(2)}"
 
 
 @contextmanager
@@ -60,10 +63,11 @@ def sweep(folders: Iterable[Path], run: str | None = None) -> None:
 
 
 def _lives(run: str) -> bool:
-    """Whether the process of a run is still at work, and not this one; one that only waits to be buried is not."""
-    pid = int(run.split("-")[1])
+    """Whether the process of a run is still at work; one that only waits to be buried is not."""
+    _, number, token = run.split("-")
+    pid = int(number)
     if pid == os.getpid():
-        return False
+        return token.startswith(_PROCESS)
     try:
         os.kill(pid, 0)
         state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]

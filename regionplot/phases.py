@@ -2,9 +2,10 @@
 
 Outside of tests there is no hook, and `reached` does nothing. Forked workers inherit the hook.
 
-========  ==========================================  ====================
+========  ==========================================  ======================================
 phase     where                                       name
-========  ==========================================  ====================
+========  ==========================================  ======================================
+block     a block is about to be worked out           its first row and column, as `512,0`
 start     a worker is about to begin a map            the region's
 read      the shared data is about to be loaded       the raster's file
 draw      the map is about to be drawn                the region's
@@ -12,7 +13,7 @@ save      the image is about to be written            the image's file
 verify    it is written, and about to be read back    the image's file
 replace   it is about to take the old one's place     the image's file
 report    every map is done, the report is not made   none
-========  ==========================================  ====================
+========  ==========================================  ======================================
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-Phase = Literal["start", "read", "draw", "save", "verify", "replace", "report"]
+Phase = Literal["block", "start", "read", "draw", "save", "verify", "replace", "report"]
 Hook = Callable[[Phase, str], None]
 
 _hook: Hook | None = None

@@ -60,10 +60,12 @@ def test_runs_have_names_that_sort_by_time() -> None:
 
 
 def test_sweeping_removes_the_temporaries_of_one_run_or_of_all_and_nothing_else(tmp_path: Path) -> None:
-    mine, others, sub = new_run(), new_run(), tmp_path / "sub"
+    mine, sub = new_run(), tmp_path / "sub"
     sub.mkdir()
     kept = {tmp_path / "a.png", tmp_path / ".hidden.tmp", tmp_path / ".a.png.123.tmp", sub / "b.tmp"}
-    theirs = tmp_path / f".a.png.{others}.tmp"
+    kept.add(tmp_path / f".also_mine.tif.{new_run()}.tmp")
+    of_an_earlier_process = f"20260101T000000Z-{os.getpid()}-00000000"
+    theirs = tmp_path / f".a.tif.{of_an_earlier_process}.tmp.ovr.tmp"
     for path in [*kept, theirs, tmp_path / f".a.png.{mine}.tmp", sub / f".b.png.{mine}.tmp"]:
         path.touch()
     sweep([tmp_path, sub, tmp_path / "none"], mine)

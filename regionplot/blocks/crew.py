@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,7 +44,17 @@ class Crew:
         return self.method in ("fork", "forkserver", "spawn") and memory_can_be_shared()
 
     @classmethod
-    def of(cls, requested: Any, workers: int | str, jobs: int, timeout: float, function: object) -> Crew:
+    def of(
+        cls,
+        jobs: int,
+        function: object = None,
+        *,
+        executor: Any = "auto",
+        workers: int | str = "auto",
+        timeout: float = 3600.0,
+        retries: int = 1,
+        nice: int = 0,
+    ) -> Crew:
         """The executor that is asked for, or that suits a function.
 
         Raises
@@ -52,24 +62,14 @@ class Crew:
         ExecutorError
             If there cannot be such workers, or the function cannot be sent to them.
         """
-        if not isinstance(requested, str) or "://" in requested:
+        if not isinstance(executor, str) or "://" in executor:
             from regionplot.executors.dask import DaskExecutor  # noqa: PLC0415 (an optional dependency)
 
-            return cls(DaskExecutor.at(requested), "dask")
-        method = _choose_method(requested, workers, jobs, function)
+            return cls(DaskExecutor.at(executor), "dask")
+        method = _choose_method(executor, workers, jobs, function)
         if method in ("forkserver", "spawn"):
             _check_that_it_travels(function, method)
-        return cls(make_executor(method, workers, jobs, WorkerSettings(timeout, _ENDLESS, retries=0)), method)
-
-    @classmethod
-    def asked_for(cls, options: Mapping[str, Any], jobs: int, timeout: float, function: object = None) -> Crew:
-        """The executor by keyword arguments: `executor`, `workers` and `timeout`; another one is an error."""
-        usual = {"executor": "auto", "workers": "auto", "timeout": timeout}
-        unknown = options.keys() - usual.keys()
-        if unknown:
-            raise TypeError(f"unknown arguments: {', '.join(sorted(unknown))}")
-        wanted = {**usual, **options}
-        return cls.of(wanted["executor"], wanted["workers"], jobs, wanted["timeout"], function)
+        return cls(make_executor(method, workers, jobs, WorkerSettings(timeout, _ENDLESS, retries, nice=nice)), method)
 
     def run(
         self,

@@ -62,7 +62,7 @@ def compute_mask(
         A raster to write the mask to, instead of returning it. If it is the source itself, the mask becomes the file's
         own, within it; the file is replaced by a copy with the mask.
     **options
-        `executor`, `workers`, `grid`, `timeout`, `observer`, as for `process_blocks`.
+        `executor`, `workers`, `grid`, `timeout`, `retries`, `nice`, `observer`, as for `process_blocks`.
 
     Returns
     -------

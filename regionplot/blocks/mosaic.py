@@ -70,7 +70,7 @@ def mosaic(
     band : int, optional
         The band, from 1, that tells for all bands which cells do not count. None: each band tells for itself.
     **options
-        `profile`, `executor`, `workers`, `timeout`, `observer`, as for `process_blocks`.
+        `profile`, `executor`, `workers`, `timeout`, `retries`, `nice`, `observer`, as for `process_blocks`.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def mosaic(
     nodata = profile.get("nodata")
     filling = background if background is not None else 0 if nodata is None else nodata
     grid = BlockGrid(profile["height"], profile["width"], _BLOCK, _BLOCK)
-    crew = Crew.asked_for(options, len(grid), timeout=3600.0)
+    crew = Crew.of(len(grid), **options)
     with new_raster(Path(output), profile, labels, crew.workers) as sink:
         task = _MosaicTask(
             tuple(placed), overlap, filling, band, profile, output=sink.file, shared_memory=crew.shares_memory

@@ -22,7 +22,7 @@ from regionplot.blocks.sources import GDAL_OPTIONS, LOSSLESS, Labels, open_raste
 from regionplot.blocks.task import checksum_of
 from regionplot.errors import RasterError
 from regionplot.executors.pool import thread_pool
-from regionplot.files import new_run, replacing
+from regionplot.files import new_run, replacing, sweep
 from regionplot.grid import Window
 
 _LABELS = ("descriptions", "units", "scales", "offsets", "tags")
@@ -128,6 +128,7 @@ def new_raster(path: Path, profile: Mapping[str, Any], labels: Labels | None, re
     driver = str(options.pop("driver", "GTiff")).upper()
     if driver not in ("GTIFF", "COG"):
         raise RasterError(f"{path}: a raster is written as GTiff or COG, not as {driver}")
+    sweep([path.parent])
     with told(path), replacing(path, run) as temporary:
         if driver == "GTIFF":
             with _written(path, temporary, options, labels, readers) as sink:

@@ -45,6 +45,8 @@ def process_blocks(
     executor: Any = "auto",
     workers: int | str = "auto",
     timeout: float = 3600.0,
+    retries: int = 1,
+    nice: int = 0,
     observer: BlockObserver | None = None,
 ) -> BlocksReport:
     """Apply a function to every block of some rasters, in parallel, and write what it returns.
@@ -83,6 +85,10 @@ def process_blocks(
         Threads or processes; `auto` is one for each usable CPU.
     timeout : float
         Seconds for one block, in processes.
+    retries : int
+        How often a block whose process was killed or ran out of memory is tried again, alone, after all others.
+    nice : int
+        How far processes give way to other programs, 0 to 19.
     observer : BlockObserver, optional
         Is told of each block as it is done.
 
@@ -105,7 +111,9 @@ def process_blocks(
         raise ValueError(f"read must be one of {', '.join(READS)}, not {read!r}")
     sources = Sources.of(inputs, bands, alike=read != "datasets")
     blocks = _blocks(grid, sources, halo or getattr(function, "halo", 0), fits=read != "datasets")
-    crew = Crew.of(executor, workers, len(blocks), timeout, function)
+    crew = Crew.of(
+        len(blocks), function, executor=executor, workers=workers, timeout=timeout, retries=retries, nice=nice
+    )
     handles = Handles(sources.paths)
     with _sink(function, sources, output, profile, crew.workers) as sink, closing(handles):
         task = BlockTask(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot import phases
 from regionplot.blocks.grid import Block
 from regionplot.blocks.sources import GDAL_OPTIONS, Handles, read_block
 from regionplot.blocks.transport import Parcel, Segment
@@ -78,6 +79,7 @@ class BlockTask(BlockWorker):
         """Work out one block."""
         import rasterio  # noqa: PLC0415 (GDAL)
 
+        phases.reached("block", f"{job.core.row},{job.core.column}")
         with rasterio.Env(**GDAL_OPTIONS):
             result = self.function(self._input(job), job, self.arguments)
         values = self._converted(_core_of(np.asarray(result), job))

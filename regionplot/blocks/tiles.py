@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from collections.abc import Sequence
 from contextlib import closing
@@ -17,6 +16,7 @@ from regionplot.blocks.process import process_blocks
 from regionplot.blocks.sources import GDAL_OPTIONS, Handles, Sources, read_block, shifted
 from regionplot.blocks.task import BlockFunction, checksum_of, prepare_worker
 from regionplot.errors import RasterError
+from regionplot.files import sweep
 from regionplot.grid import Window
 
 _TILE_TIMEOUT = 24 * 3600.0
@@ -45,7 +45,7 @@ def split_tiles(
     offset : (int, int)
         Row and column of the first cut; the tiles before it are smaller.
     **options
-        `executor` and `workers`, as for `process_blocks`.
+        `executor`, `workers`, `timeout`, `retries` and `nice`, as for `process_blocks`.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def process_tiles(
     folder : path
         Where the results go, each under its tile's name; it is made if need be.
     **options
-        `executor` and `workers`; `arguments`, `profile`, `bands` and `read`, as for `process_blocks`.
+        As for `process_blocks`, but for `grid`, `halo` and `observer`.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def process_tiles(
     jobs = [_File(Path(tile), Path(folder) / Path(tile).name) for tile in tiles]
     if any(job.source.resolve() == job.target.resolve() for job in jobs):
         raise RasterError(f"{folder}: the results would take the tiles' places; name another folder")
-    names = ("executor", "workers", "timeout")
+    names = ("executor", "workers", "timeout", "retries", "nice")
     own = {name: options.pop(name) for name in names if name in options}
     _run_files(_OverTile(function, options), jobs, own)
     return [job.target for job in jobs]
@@ -166,7 +166,7 @@ class _OverTile:
 
 def _run_files(task: Any, jobs: Sequence[Any], options: dict[str, Any]) -> None:
     """Have files made, all or none."""
-    crew = Crew.asked_for(options, len(jobs), _TILE_TIMEOUT, getattr(task, "function", None))
+    crew = Crew.of(len(jobs), getattr(task, "function", None), **{"timeout": _TILE_TIMEOUT, **options})
     existing = {job.target for job in jobs if job.target.exists()}
     try:
         with closing(crew.executor.run(task, jobs)) as outcomes:  # type: ignore[type-var]  # it is a generator
@@ -175,13 +175,8 @@ def _run_files(task: Any, jobs: Sequence[Any], options: dict[str, Any]) -> None:
                     raise failed_at(str(outcome.job.target), outcome.failure)
     except BaseException:
         for job in jobs:
-            _remove(job.target, keep=job.target in existing)
+            if job.target not in existing:
+                job.target.unlink(missing_ok=True)
         raise
-
-
-def _remove(target: Path, *, keep: bool) -> None:
-    """Remove a file, unless it was there before, and what a worker that was ended has begun of it."""
-    if not keep:
-        target.unlink(missing_ok=True)
-    for begun in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
-        begun.unlink(missing_ok=True)
+    finally:
+        sweep({job.target.parent for job in jobs})

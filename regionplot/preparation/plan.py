@@ -260,7 +260,8 @@ class Plan:
 
     def _temporary_file(self) -> Path:
         number = len(self._stages) + len(self._copies)
-        path = self._temporary.with_name(f"{self._temporary.name.removesuffix('.tmp')}.{number}.tmp")
+        name, _, run = self._temporary.name.removesuffix(".tmp").rpartition(".")
+        path = self._temporary.with_name(f"{name}.{number}.{run}.tmp")
         self._stack.callback(path.unlink, missing_ok=True)
         return path
 

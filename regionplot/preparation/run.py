@@ -75,11 +75,9 @@ def prepare_raster(
     storage: Mapping[str, Any] | None = None,
     cog: bool = False,
     force: bool = False,
-    executor: str = "auto",
-    workers: int | str = "auto",
-    observer: BlockObserver | None = None,
     whole: bool = True,
     named: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> PreparationReport:
     """Do the steps, in order, to rasters, and write the result; or leave it, if it stands there already.
 
@@ -97,12 +95,12 @@ def prepare_raster(
         Write a cloud-optimised GeoTIFF, with overviews and statistics.
     force : bool
         Do it even if nothing is new.
-    executor, workers, observer
-        As for `process_blocks`.
     whole : bool
         Take all bands of the inputs; else only those that their settings name.
     named : mapping, optional
         `long_name` and `units` of the result, if the steps do not say them rightly.
+    **options
+        `executor`, `workers`, `timeout`, `retries`, `nice`, `observer`, as for `process_blocks`.
 
     Raises
     ------
@@ -132,8 +130,7 @@ def prepare_raster(
         plan.copy_out()
         done = [
             process_blocks(
-                stage.function, stage.inputs, stage.output, read="datasets", grid=stage.grid, profile=profile,
-                executor=executor, workers=workers, observer=observer,
+                stage.function, stage.inputs, stage.output, read="datasets", grid=stage.grid, profile=profile, **options
             )
             for stage, profile in zip(stages, profiles, strict=True)
         ]  # fmt: skip
@@ -146,7 +143,7 @@ class _named_as:  # noqa: N801 (a context)
     """Errors that name the temporary file name the output."""
 
     def __init__(self, target: Path, run: str) -> None:
-        self._target, self._hidden = str(target), re.escape(f".{target.name}.{run}") + r"[\w.]*?\.tmp"
+        self._target, self._hidden = str(target), re.escape(f".{target.name}.") + r"(\w+\.)*?" + re.escape(f"{run}.tmp")
 
     def __enter__(self) -> None:
         return None
@@ -206,6 +203,8 @@ def prepared(config: Config, observer: object = None) -> Config:
             force=not config.run.cache,
             executor=config.run.start_method,
             workers=config.run.workers,
+            retries=config.run.retries,
+            nice=config.run.nice,
             observer=observer.preparing() if isinstance(observer, PreparationObserver) else None,
             whole=whole,
         )
