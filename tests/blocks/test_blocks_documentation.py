@@ -1,30 +1,68 @@
-"""Every example in docs/blocks.md runs as it stands there."""
+"""Every example in docs/blocks.md and docs/operations.md runs as it stands there."""
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import rasterio
+import shapely
 
-PAGE = Path(__file__).parents[2] / "docs" / "blocks.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "blocks.md"
 
 
-def examples() -> list[tuple[int, str]]:
-    """Line and text of the page's Python."""
-    text = PAGE.read_text(encoding="utf-8")
-    found = re.finditer(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+def examples(page: Path, language: str) -> list[tuple[int, str]]:
+    """Line and text of a page's examples in a language."""
+    text = page.read_text(encoding="utf-8")
+    found = re.finditer(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     return [(text.count("\n", 0, match.start(1)), match[1]) for match in found]
+
+
+def run_python(page: Path) -> None:
+    names: dict[str, object] = {"__name__": "examples"}
+    for line, example in examples(page, "python"):
+        exec(compile("\n" * line + example, str(page), "exec"), names)
 
 
 @pytest.mark.timeout(120, method="signal")  # a thread would make fork unsafe
 @pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
 def test_every_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {"__name__": "examples"}
-    for line, example in examples():
-        exec(compile("\n" * line + example, str(PAGE), "exec"), names)
+    run_python(PAGE)
     assert not list(tmp_path.rglob(".*")), "no temporary is left"
+
+
+@pytest.mark.timeout(120, method="signal")
+@pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
+def test_operations_are_done_as_their_page_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_raster: Any, write_vector: Any
+) -> None:
+    """By the command, by a config and from Python."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    write_raster(np.full((30, 40), 254.0, "float32"), name="swe.tif")
+    write_raster(np.random.default_rng(1).random((30, 40), "float32"), name="dem.tif")
+    write_vector([shapely.box(-95, 15, -85, 35)], name="states.shp")
+    ((_, command),) = examples(DOCS / "operations.md", "sh")
+    subprocess.run(["sh", "-ec", command], check=True, timeout=60)
+    ((_, settings),) = examples(DOCS / "operations.md", "toml")
+    Path("regionplot.toml").write_text(settings)
+    run_python(DOCS / "operations.md")
+    (kept,) = (tmp_path / "cache").rglob("swe.tif")
+    with rasterio.open("depth.tif") as one, rasterio.open(kept) as other:
+        np.testing.assert_allclose(one.read(), other.read(), rtol=1e-6)
+        assert np.nanmax(one.read()) == pytest.approx(100)
+        assert (one.units, other.units) == (("inch",), ("inch",))
+    with rasterio.open("slope.tif") as dataset:
+        assert np.isfinite(dataset.read()).all()
 
 
 def test_each_system_has_its_examples() -> None:
