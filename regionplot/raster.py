@@ -10,7 +10,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,9 @@ from numpy.typing import NDArray
 
 from regionplot import netcdf
 from regionplot.config import RasterSettings
+from regionplot.curvilinear import CellLocator, RegularGrid, fit_grid
 from regionplot.errors import RasterError
+from regionplot.geolocation import Geolocation, find_geolocation, kind_of, read_coordinates
 from regionplot.grid import GridGeometry, Window
 from regionplot.intake import Fingerprint, raster_driver
 from regionplot.models import LONLAT
@@ -40,6 +42,8 @@ _GDAL = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "CPL_VSIL_CURL_ALLOWED_FILENAME": "none",  # no address is opened, whatever a file says
 }
+_BANDS, _GEOLOCATION = "regionplot_bands", "regionplot_geolocation"
+"""What is known of a grid beside what xarray knows."""
 _LARGEST_BLOCK = 2**30
 """Bytes; GDAL unpacks a whole block, even for one cell of it."""
 _TIME_TAGS = ("VALID_TIME", "TIFFTAG_DATETIME", "REF_TIME")
@@ -72,10 +76,16 @@ class RasterInfo:
     description: Mapping[str, object]
     """What templates and labels may say: `raster` (the file's stem), `variable`, `long_name`, `units`, and `time` (a
     datetime in UTC) if it is known."""
+    geolocation: Geolocation | None = None
+    """The 2-D coordinates of a curvilinear grid's cells; `geometry` is then that of a regular grid fitted to them."""
+    fineness: int = 1
+    """How many cells of that lie along the spacing of the file's."""
+    smooth: bool = False
+    """Interpolate between the file's cells, rather than take the nearest."""
 
 
 def inspect_raster(settings: RasterSettings) -> RasterInfo:
-    """Open the grid that a config names and read its description only.
+    """Open the grid that a config names and read its description only; of a curvilinear grid, its coordinates, too.
 
     Raises
     ------
@@ -102,7 +112,7 @@ def load_raster(settings: RasterSettings, window: Window | None = None, step: in
     -------
     xarray.DataArray
         Dimensions (y, x), read-only, with its CRS and affine transform under `.rio`; missing cells are NaN if
-        `mask_and_scale` is set. Its file is closed.
+        `mask_and_scale` is set. Its file is closed. A curvilinear grid comes as the regular one that it is drawn from.
 
     Raises
     ------
@@ -112,6 +122,8 @@ def load_raster(settings: RasterSettings, window: Window | None = None, step: in
     with _opened(settings) as (data, number):
         info = _info(data, number, settings)
         window = window or info.geometry.whole
+        if info.geolocation is not None:
+            return _labelled(info, *read_window(info, window, step))
         rows = slice(window.row, window.row + window.height, step)
         columns = slice(window.column, window.column + window.width, step)
         part = data.isel({data.rio.y_dim: rows, data.rio.x_dim: columns})
@@ -158,11 +170,22 @@ def read_window(
     RasterError
         If the cells cannot be read, or are no longer those of the file that was inspected.
     """
+    if info.geolocation is not None:
+        values = on_regular_grid(info, read_cells(info), window)[::step, ::step]
+        return values, info.geometry.part(window, *values.shape)
+    shape = -(-window.height // step), -(-window.width // step)
+    raw, mask = _read_stored(info, window, shape, resampling)
+    return decoded(raw, mask, info), info.geometry.part(window, *shape)
+
+
+def _read_stored(
+    info: RasterInfo, window: Window | None, shape: tuple[int, int] | None, resampling: str = "nearest"
+) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
+    """Cells as they are stored, onto so many rows and columns, and the mask over them if there is one."""
     import rasterio  # noqa: PLC0415 (GDAL: only who reads pays for its import)
     from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415
 
-    shape = -(-window.height // step), -(-window.width // step)
-    area = RasterioWindow(window.column, window.row, window.width, window.height)
+    area = window and RasterioWindow(window.column, window.row, window.width, window.height)
     try:
         with rasterio.Env(**_GDAL), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -174,7 +197,73 @@ def read_window(
         raise RasterError(f"{info.path}: cannot be read as a raster: {_first_line(error)}") from error
     if is_changed(info):
         raise RasterError(f"{info.path}: input changed: the file was replaced or written to while it was in use")
-    return decoded(raw, mask, info), info.geometry.part(window, *shape)
+    return raw, mask
+
+
+@dataclass(frozen=True)
+class CurvilinearCells:
+    """The cells of a curvilinear grid as its file has them."""
+
+    values: NDArray[Any]
+    """Of floating type, shape (rows, columns); NaN where they are missing."""
+    longitudes: NDArray[np.floating[Any]]
+    """Of the cells' centres, in degrees; NaN where they are not known."""
+    latitudes: NDArray[np.floating[Any]]
+
+    def labelled(self, info: RasterInfo) -> xr.DataArray:
+        """The values with their coordinates, read-only."""
+        import xarray as xr  # noqa: PLC0415
+
+        assert info.geolocation is not None, "cells of a curvilinear grid"
+        for array in (self.values, self.longitudes, self.latitudes):
+            array.flags.writeable = False
+        places = {"longitude": (("y", "x"), self.longitudes), "latitude": (("y", "x"), self.latitudes)}
+        data = xr.DataArray(self.values, places, ("y", "x"), **_labels(info))
+        data.rio.write_crs(info.geolocation.crs.to_wkt(), inplace=True)
+        return data
+
+
+def read_cells(info: RasterInfo) -> CurvilinearCells:
+    """Read all cells of a curvilinear grid, and where they lie.
+
+    Raises
+    ------
+    RasterError
+        If they cannot be read, or are no longer those of the file that was inspected.
+    """
+    import rasterio  # noqa: PLC0415
+
+    assert info.geolocation is not None, "cells of a curvilinear grid"
+    try:
+        with rasterio.Env(**_GDAL), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            longitudes, latitudes = read_coordinates(info.path, info.driver, info.geolocation)
+    except (rasterio.errors.RasterioError, OSError) as error:
+        raise RasterError(f"{info.path}: cannot be read as a raster: {_first_line(error)}") from error
+    raw, mask = _read_stored(info, None, None)
+    return CurvilinearCells(decoded(raw, mask, info).astype(info.dtype, copy=False), longitudes, latitudes)
+
+
+def on_regular_grid(info: RasterInfo, cells: CurvilinearCells, window: Window) -> NDArray[Any]:
+    """A window of the regular grid that a curvilinear one is drawn from."""
+    assert info.geolocation is not None, "cells of a curvilinear grid"
+    grid = RegularGrid(info.geometry, info.fineness)
+    locator = CellLocator(cells.longitudes, cells.latitudes, grid, info.geolocation.crs)
+    return locator.resample(cells.values, window, smooth=info.smooth)
+
+
+def _labelled(info: RasterInfo, values: NDArray[Any], geometry: GridGeometry) -> xr.DataArray:
+    import xarray as xr  # noqa: PLC0415
+
+    values.flags.writeable = False
+    data = xr.DataArray(values, dims=("y", "x"), **_labels(info))
+    data.rio.write_crs(geometry.crs.to_wkt(), inplace=True)
+    return _at(geometry, data)
+
+
+def _labels(info: RasterInfo) -> dict[str, Any]:
+    said = info.description
+    return {"name": said["variable"] or None, "attrs": {key: said[key] for key in ("long_name", "units") if said[key]}}
 
 
 def is_changed(info: RasterInfo) -> bool:
@@ -221,7 +310,7 @@ def _opened(settings: RasterSettings) -> Iterator[tuple[xr.DataArray, int]]:
             try:
                 data, number = _band(_variable(found, settings), settings)
                 _check_size(data, settings)
-                yield _placed(data, settings), number
+                yield _placed(data, number, settings), number
             finally:
                 for dataset in found if isinstance(found, list) else [found]:
                     dataset.close()
@@ -293,20 +382,38 @@ def _info(data: xr.DataArray, number: int, settings: RasterSettings) -> RasterIn
         _check_block(settings.path, dataset.block_shapes[number], data.dtype.itemsize)
     scale, offset = float(attributes.get("scale_factor", 1.0)), float(attributes.get("add_offset", 0.0))
     nodata = attributes.get("_FillValue", attributes.get("missing_value"))
-    return RasterInfo(
+    dtype = decoded_type(data.dtype) if settings.mask_and_scale else data.dtype
+    info = RasterInfo(
         path=settings.path,
         source=source,
         driver=driver,
         fingerprint=Fingerprint.of(settings.path),
         band=number + 1,
         geometry=GridGeometry(data.rio.transform(), data.sizes[data.rio.y_dim], data.sizes[data.rio.x_dim], _crs(data)),
-        dtype=decoded_type(data.dtype) if settings.mask_and_scale else data.dtype,
+        dtype=dtype,
         nodata=None if nodata is None else float(nodata),
         scale=scale,
         offset=offset,
         has_mask=rasterio.enums.MaskFlags.per_dataset in flags,
         decode=settings.mask_and_scale,
         description=_describe(data, settings.path),
+    )
+    geolocation = data.encoding.get(_GEOLOCATION)
+    return info if geolocation is None else _fitted(info, geolocation, settings)
+
+
+def _fitted(info: RasterInfo, geolocation: Geolocation, settings: RasterSettings) -> RasterInfo:
+    """The description of a curvilinear grid, with that of the regular one that it is drawn from."""
+    grid = fit_grid(*read_coordinates(info.path, info.driver, geolocation), geolocation.crs)
+    if grid is None:
+        raise RasterError(f"{info.path}: all cells of the curvilinear grid lie at one place; no map can be drawn")
+    return replace(
+        info,
+        geometry=grid.geometry,
+        fineness=grid.fineness,
+        geolocation=geolocation,
+        dtype=info.dtype if info.dtype.kind == "f" else decoded_type(info.dtype),  # for NaN, where no cell lies
+        smooth=settings.resampling in ("bilinear", "cubic"),
     )
 
 
@@ -337,10 +444,9 @@ def _variable(found: Any, settings: RasterSettings) -> xr.DataArray:
     variables: dict[str, xr.DataArray] = {
         str(name): data for dataset in datasets for name, data in dataset.data_vars.items()
     }
-    if {"lat", "lon"} <= set(variables) or {"latitude", "longitude"} <= set(variables):
-        raise RasterError(
-            f"{settings.path}: the grid is curvilinear (2-D latitude and longitude); regrid it onto a regular one"
-        )
+    fields = {name: data for name, data in variables.items() if kind_of(name, data.attrs) is None}
+    if settings.variable is None and fields:
+        variables = fields
     if settings.variable in variables:
         return variables[settings.variable]
     if settings.variable is None and len(variables) == 1:
@@ -362,7 +468,7 @@ def _band(data: xr.DataArray, settings: RasterSettings) -> tuple[xr.DataArray, i
         key: value[number] if isinstance(value, tuple) and len(value) == count else value
         for key, value in data.attrs.items()
     }
-    band.encoding = data.encoding
+    band.encoding = {**data.encoding, _BANDS: count}
     return band, number
 
 
@@ -379,15 +485,35 @@ def _band_index(data: xr.DataArray, settings: RasterSettings, count: int) -> int
     raise RasterError(f"{settings.path}: no band is described as {settings.band!r}: there are {', '.join(names) or 1}")
 
 
-def _placed(data: xr.DataArray, settings: RasterSettings) -> xr.DataArray:
+def _placed(data: xr.DataArray, number: int, settings: RasterSettings) -> xr.DataArray:
     """The grid with a CRS: its own, the one given, or WGS 84 where its axes are in degrees."""
-    if data.rio.crs is None:
-        data = data.rio.write_crs((parse_crs(settings.crs) if settings.crs else _assumed_crs(data, settings)).to_wkt())
     if min(data.shape) < 2:
         raise RasterError(f"{settings.path}: {' x '.join(map(str, data.shape[::-1]))} cells are too few to make a grid")
+    if (geolocation := _geolocation(data, number, settings)) is not None:
+        data = data.rio.write_crs(geolocation.crs.to_wkt())
+        data.encoding[_GEOLOCATION] = geolocation
+        return data
+    if data.rio.crs is None:
+        data = data.rio.write_crs((parse_crs(settings.crs) if settings.crs else _assumed_crs(data, settings)).to_wkt())
     if data.rio.transform().is_identity:
         raise RasterError(f"{settings.path}: the raster has no georeference (no affine transform)")
     return data
+
+
+def _geolocation(data: xr.DataArray, number: int, settings: RasterSettings) -> Geolocation | None:
+    """The 2-D coordinates of a grid that is not placed otherwise."""
+    driver, source = raster_driver(settings.path), str(data.encoding.get("source", settings.path))
+    placed = data.rio.crs is not None or (settings.crs is not None and parse_crs(settings.crs).is_projected)
+    if driver not in netcdf.DRIVERS or (placed and not data.rio.transform().is_identity):
+        return None
+    crs = parse_crs(settings.crs or LONLAT)
+    found = find_geolocation(settings.path, driver, source, (number, data.encoding[_BANDS]), crs)
+    if found is not None and not crs.is_geographic:
+        raise RasterError(
+            f"{settings.path}: its cells are placed by longitudes and latitudes, and {crs.name!r} has none; leave out "
+            "crs in [raster], and choose the map's with projection in [map]"
+        )
+    return found
 
 
 def _assumed_crs(data: xr.DataArray, settings: RasterSettings) -> pyproj.CRS:

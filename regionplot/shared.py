@@ -32,7 +32,7 @@ from regionplot.layout import Layout
 from regionplot.machine import available_memory
 from regionplot.models import PixelGrid, Region
 from regionplot.projections import parse_projection
-from regionplot.raster import RasterInfo, inspect_raster, load_raster, read_window
+from regionplot.raster import RasterInfo, inspect_raster, load_raster, on_regular_grid, read_cells, read_window
 from regionplot.sampling import cells_per_pixel, needed_window
 from regionplot.view import View
 
@@ -67,11 +67,14 @@ class SharedData:
     config: Config
     raster: xr.DataArray
     """Dimensions (y, x), loaded, read-only: all of the grid that the regions need. Of a grid beyond the memory budget,
-    a thinned preview."""
+    a thinned preview; of a curvilinear grid, all of it as the file has it."""
     meshgrid: tuple[NDArray[Any], NDArray[Any]]
-    """x and y of every cell of `raster`, shape (y, x) each, in the raster's CRS; views, read-only."""
+    """x and y of every cell of `raster`, shape (y, x) each, in the raster's CRS; views, read-only. Of a curvilinear
+    grid, its own longitudes and latitudes, NaN where they are missing."""
+    cells_drawn: NDArray[Any]
+    """What maps are sampled from: the cells of `raster`, or of the regular grid fitted to a curvilinear one."""
     geometry: GridGeometry
-    """Where the cells of `raster` lie."""
+    """Where `cells_drawn` lie."""
     crs: pyproj.CRS
     """The map's CRS."""
     features: tuple[FeatureLayer, ...]
@@ -120,9 +123,9 @@ class SharedData:
         with thread_pool(1) as pool:  # no thread is left when workers are forked
             loading = pool.submit(_load_part, config, info, plan)
             features = _load_layers(config, crs, layers)
-            raster, geometry = loading.result()
+            raster, cells, geometry = loading.result()
         logger.info("process %d loaded the shared data in %.2f s", os.getpid(), time.perf_counter() - start)
-        return cls(config, raster, _meshgrid(geometry), geometry, crs, features, info, plan)
+        return cls(config, raster, _meshgrid(raster, geometry), cells, geometry, crs, features, info, plan)
 
     @property
     def description(self) -> Mapping[str, object]:
@@ -140,7 +143,7 @@ class SharedData:
             If they cannot be read.
         """
         if not self.plan.windowed:
-            return self.raster.data, self.geometry
+            return self.cells_drawn, self.geometry
         window = needed_window(self.info.geometry, panel, self.crs)
         if window is None:
             return None
@@ -167,10 +170,16 @@ def _load_layers(config: Config, crs: pyproj.CRS, known: Sequence[FeatureLayer] 
     return tuple(load_layer(settings, crs, cache, known) for settings in config.features)
 
 
-def _load_part(config: Config, info: RasterInfo, plan: LoadPlan) -> tuple[xr.DataArray, GridGeometry]:
+def _load_part(config: Config, info: RasterInfo, plan: LoadPlan) -> tuple[xr.DataArray, NDArray[Any], GridGeometry]:
+    """The raster, the cells that maps are sampled from, and where these lie."""
+    if info.geolocation is not None:
+        stored = read_cells(info)
+        cells = on_regular_grid(info, stored, plan.window)
+        cells.flags.writeable = False
+        return stored.labelled(info), cells, info.geometry.part(plan.window)
     step = max(1, int(np.ceil(np.sqrt(plan.window.cells / _PREVIEW_CELLS)))) if plan.windowed else 1
     raster = load_raster(config.raster, plan.window, step)
-    return raster, info.geometry.part(plan.window, *raster.shape)
+    return raster, raster.data, info.geometry.part(plan.window, *raster.shape)
 
 
 def plan_load(config: Config, info: RasterInfo, regions: Sequence[Region] | None = None) -> LoadPlan:
@@ -184,12 +193,23 @@ def plan_load(config: Config, info: RasterInfo, regions: Sequence[Region] | None
         The raster.
     regions : sequence of Region, optional
         All that will be drawn; everything is loaded by default.
+
+    Raises
+    ------
+    RasterError
+        If a curvilinear grid does not fit the budget, for a map cannot read its own part of one.
     """
     whole = info.geometry.whole
     window = _union(config, info, regions) if regions is not None and len(regions) <= _MOST_PLANNED else whole
     memory = config.run.memory
     budget = min(_AUTO_BUDGET, available_memory() // 4) if memory == "auto" else memory * _MEGABYTE
     windowed = window.cells * info.dtype.itemsize > budget
+    if windowed and info.geolocation is not None:
+        needed = -(-window.cells * info.dtype.itemsize // _MEGABYTE)
+        raise RasterError(
+            f"{info.path}: the regular grid that this curvilinear one is drawn from takes {needed:,} MB, and [run] "
+            f"memory gives {budget // _MEGABYTE:,}; set memory = {needed}, draw smaller regions, or regrid the file"
+        )
     return LoadPlan(whole if windowed else window, windowed, info.fingerprint)
 
 
@@ -213,8 +233,10 @@ def _region_window(config: Config, info: RasterInfo, region: Region) -> Window |
     return needed_window(info.geometry, view.panel, crs)
 
 
-def _meshgrid(geometry: GridGeometry) -> tuple[NDArray[Any], NDArray[Any]]:
+def _meshgrid(raster: xr.DataArray, geometry: GridGeometry) -> tuple[NDArray[Any], NDArray[Any]]:
     """Coordinates of all cell centres. Of an unrotated grid, a row and a column, repeated without a copy."""
+    if "longitude" in raster.coords:
+        return raster["longitude"].data, raster["latitude"].data
     columns, rows = np.arange(geometry.width) + 0.5, np.arange(geometry.height) + 0.5
     shape = (geometry.height, geometry.width)
     if geometry.is_axis_aligned:

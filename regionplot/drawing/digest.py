@@ -24,7 +24,7 @@ import rasterio
 import shapely
 
 import regionplot
-from regionplot import grid, layout, projections, raster, sampling, shared, view
+from regionplot import curvilinear, geolocation, grid, layout, projections, raster, sampling, shared, view
 from regionplot.drawing.colors import ColorScale
 from regionplot.drawing.sheet import plain_style, title_of
 from regionplot.layout import Layout
@@ -35,8 +35,13 @@ from regionplot.shared import SharedData
 from regionplot.view import View
 
 _LENGTH = 32
-_CODE = sorted(Path(__file__).parent.glob("*.py")) + [
-    Path(str(module.__file__)) for module in (grid, layout, projections, raster, sampling, shared, view)
+_CODE = [
+    *sorted(Path(__file__).parent.glob("*.py")),
+    *sorted(Path(str(curvilinear.__file__)).parent.glob("*.py")),
+    *(
+        Path(str(module.__file__))
+        for module in (geolocation, grid, layout, projections, raster, sampling, shared, view)
+    ),
 ]
 _ROWS = 256
 """Of the raster, hashed at a time."""
@@ -87,7 +92,7 @@ class MapDigests:
             return
         loaded = data.plan.window
         top, left = window.row - loaded.row, window.column - loaded.column
-        cells = data.raster.data[max(top, 0) : top + window.height, max(left, 0) : left + window.width]
+        cells = data.cells_drawn[max(top, 0) : top + window.height, max(left, 0) : left + window.width]
         yield str(cells.dtype).encode()
         for first in range(0, len(cells), _ROWS):
             yield np.ascontiguousarray(cells[first : first + _ROWS])
@@ -112,5 +117,5 @@ def _common(data: SharedData) -> Iterator[tuple[str, Any]]:
     yield "layers", [(layer.key, layer.settings.model_dump(mode="json", exclude={"path"})) for layer in data.features]
     yield "crs", data.crs.to_wkt()
     yield "label", [data.description.get("long_name"), data.description.get("units")]
-    scale = ColorScale.of(config, data.raster.data)
+    scale = ColorScale.of(config, data.cells_drawn)
     yield "scale", [str(scale.norm.vmin), str(scale.norm.vmax), scale.extend, scale.palette.tolist()]

@@ -67,11 +67,11 @@ class Style:
         config = shared.config
         if "time" in templates.fields_of(config.map.title) and "time" not in shared.description:
             raise ConfigError(f"[map] title: {config.map.title!r}: {config.raster.path} does not tell its time")
-        scale = ColorScale.of(config, shared.raster.data)
+        scale = ColorScale.of(config, shared.cells_drawn)
         layout = Layout.of(config)
         pixels = maps * layout.panel.width * layout.panel.height
         classed = scale.levels is not None and config.raster.resampling == "nearest" and not shared.plan.windowed
-        classes = scale.indices(shared.raster.data) if classed and shared.raster.size < pixels else None
+        classes = scale.indices(shared.cells_drawn) if classed and shared.cells_drawn.size < pixels else None
         return cls(shared, layout, scale, shared.description, classes)
 
     @cached_property
