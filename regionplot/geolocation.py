@@ -107,8 +107,8 @@ def find_geolocation(
         for dataset in (x, y):
             if dataset.shape != shape:
                 raise RasterError(
-                    f"{path}: the coordinates {_variable_in(dataset.name)} are of {_sides(dataset.shape)} cells, the "
-                    f"variable {_variable_in(source)} of {_sides(shape)}; choose another: variable = NAME in [raster]"
+                    f"{path}: {_variable_in(source)} has {_sides(shape)} cells, but its coordinates "
+                    f"{_variable_in(dataset.name)} have {_sides(dataset.shape)}; choose another with variable = NAME"
                 )
         each = max(1, bands[1] // min(x.count, y.count))
         band = min(bands[0] // each, x.count - 1, y.count - 1) + 1

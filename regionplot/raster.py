@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -42,6 +42,8 @@ _GDAL = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "CPL_VSIL_CURL_ALLOWED_FILENAME": "none",  # no address is opened, whatever a file says
 }
+_FILE_ORDER = {"GDAL_NETCDF_BOTTOMUP": "NO"}
+"""The rows of a curvilinear grid come as they are stored; GDAL would turn them over, with their coordinates."""
 _BANDS, _GEOLOCATION = "regionplot_bands", "regionplot_geolocation"
 """What is known of a grid beside what xarray knows."""
 _LARGEST_BLOCK = 2**30
@@ -186,8 +188,9 @@ def _read_stored(
     from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415
 
     area = window and RasterioWindow(window.column, window.row, window.width, window.height)
+    options = _GDAL if info.geolocation is None else {**_GDAL, **_FILE_ORDER}
     try:
-        with rasterio.Env(**_GDAL), warnings.catch_warnings():
+        with rasterio.Env(**options), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with rasterio.open(info.source, driver=info.driver) as dataset:
                 method = rasterio.enums.Resampling[resampling]
@@ -235,7 +238,7 @@ def read_cells(info: RasterInfo) -> CurvilinearCells:
 
     assert info.geolocation is not None, "cells of a curvilinear grid"
     try:
-        with rasterio.Env(**_GDAL), warnings.catch_warnings():
+        with rasterio.Env(**_GDAL, **_FILE_ORDER), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             longitudes, latitudes = read_coordinates(info.path, info.driver, info.geolocation)
     except (rasterio.errors.RasterioError, OSError) as error:
@@ -246,10 +249,31 @@ def read_cells(info: RasterInfo) -> CurvilinearCells:
 
 def on_regular_grid(info: RasterInfo, cells: CurvilinearCells, window: Window) -> NDArray[Any]:
     """A window of the regular grid that a curvilinear one is drawn from."""
+    return _locator(info, cells).resample(cells.values, window, smooth=info.smooth)
+
+
+def _locator(info: RasterInfo, cells: CurvilinearCells) -> CellLocator:
     assert info.geolocation is not None, "cells of a curvilinear grid"
     grid = RegularGrid(info.geometry, info.fineness)
-    locator = CellLocator(cells.longitudes, cells.latitudes, grid, info.geolocation.crs)
-    return locator.resample(cells.values, window, smooth=info.smooth)
+    return CellLocator(cells.longitudes, cells.latitudes, grid, info.geolocation.crs)
+
+
+def bands_on_regular_grid(bands: Sequence[RasterInfo]) -> Iterator[NDArray[Any]]:
+    """Several bands of a curvilinear grid, whole, one after the other; where their cells lie is found out only once.
+
+    Raises
+    ------
+    RasterError
+        If one cannot be read.
+    """
+    known, nearest = None, np.empty(0, np.int32)
+    for info in bands:
+        cells = read_cells(info)
+        if info.geolocation != known:
+            known, nearest = info.geolocation, _locator(info, cells).nearest(info.geometry.whole)
+        values = cells.values.ravel()[nearest]
+        np.putmask(values, nearest < 0, np.nan)
+        yield values
 
 
 def _labelled(info: RasterInfo, values: NDArray[Any], geometry: GridGeometry) -> xr.DataArray:
@@ -323,12 +347,22 @@ def _open(path: Path, driver: str, variable: str | None) -> Any:
     import rioxarray  # noqa: PLC0415
 
     options: dict[str, Any] = {"lock": False, "cache": False, "parse_coordinates": False}
+    if variable is None and driver in netcdf.DRIVERS and _holds_several(path, driver):
+        return netcdf.open_variables(path, driver)  # rioxarray 0.19 leaves files open where shapes differ
     try:
         return rioxarray.open_rasterio(path, variable=variable, driver=driver, **options)
     except ValueError:
         if driver not in netcdf.DRIVERS:
             raise
         return netcdf.open_variables(path, driver)
+
+
+def _holds_several(path: Path, driver: str) -> bool:
+    """Whether a file holds several variables."""
+    import rasterio  # noqa: PLC0415
+
+    with rasterio.open(path, driver=driver) as dataset:
+        return len(dataset.subdatasets) > 1
 
 
 def check_references(path: Path, driver: str) -> None:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,10 @@ class Source:
         info = inspect_raster(settings)
         if not whole:
             return cls((info,))
-        with rasterio.open(info.source, driver=info.driver) as dataset:
-            return cls(tuple(_of_band(info, dataset, number) for number in dataset.indexes))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # a curvilinear grid's own cells
+            with rasterio.open(info.source, driver=info.driver) as dataset:
+                return cls(tuple(_of_band(info, dataset, number) for number in dataset.indexes))
 
     @property
     def geometry(self) -> GridGeometry:

@@ -60,6 +60,8 @@ class _Slopes:
 class _Places:
     """Where some positions lie in the source."""
 
+    spot: Points
+    """The positions."""
     cell: Indices
     """A source cell near to each, the nearest if that could be told."""
     across: Floats
@@ -68,6 +70,18 @@ class _Places:
     """... and rows."""
     slopes: _Slopes
     """At that cell."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """What is brought onto the regular grid."""
+
+    cells: NDArray[Any]
+    """Of the source, one after the other."""
+    fill: float
+    """What stands where none is near."""
+    smooth: bool = False
+    """Interpolate between them."""
 
 
 class CellLocator:
@@ -110,15 +124,28 @@ class CellLocator:
         ndarray
             Of the window's shape, NaN where no cell is near.
         """
-        n, cells = self._grid.fineness, np.ascontiguousarray(values).ravel()
+        return self._resampled(_Field(np.ascontiguousarray(values).ravel(), np.nan, smooth), window)
+
+    def nearest(self, window: Window) -> Indices:
+        """The cells themselves, counted row by row; -1 where none is near.
+
+        Parameters
+        ----------
+        window : Window
+            Rows and columns of the regular grid.
+        """
+        return self._resampled(_Field(np.arange(self._rows * self._columns, dtype=np.int32), -1), window)
+
+    def _resampled(self, field: _Field, window: Window) -> NDArray[Any]:
+        n = self._grid.fineness
         first, last = window.row // n, -(-(window.row + window.height) // n)
         left, right = window.column // n, -(-(window.column + window.width) // n)
-        result = np.full((last - first, n, right - left, n), np.nan, values.dtype)
+        result = np.full((last - first, n, right - left, n), field.fill, field.cells.dtype)
         step = max(1, _STRIP // (right - left))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # where cells lie on one another
             for top in range(first, last, step):
                 rows = slice(top, min(top + step, last))
-                self._fill(result[top - first : rows.stop - first], cells, rows, slice(left, right), smooth=smooth)
+                self._fill(result[top - first : rows.stop - first], field, rows, slice(left, right))
         row, column = window.row - first * n, window.column - left * n
         fine = result.reshape((last - first) * n, (right - left) * n)
         return np.ascontiguousarray(fine[row : row + window.height, column : column + window.width])
@@ -138,32 +165,29 @@ class CellLocator:
             done += column.size
         return points, _filled(lookup, _LEVELS)
 
-    def _fill(self, result: NDArray[Any], cells: NDArray[Any], rows: slice, columns: slice, *, smooth: bool) -> None:
+    def _fill(self, result: NDArray[Any], field: _Field, rows: slice, columns: slice) -> None:
         """Fill a strip of shape (rows, fineness, columns, fineness)."""
         near = self._lookup[rows, columns].ravel()
         known = np.flatnonzero(near >= 0)
         row, column = np.divmod(known, columns.stop - columns.start)
         x, y = column + (columns.start + 0.5), row + (rows.start + 0.5)
-        center = self._space.points(x, y)
-        start = self._settled(near[known], center)
+        start = self._settled(near[known], self._space.points(x, y))
         offsets = (np.arange(self._grid.fineness) + 0.5) / self._grid.fineness - 0.5
         for a, b in np.ndindex(offsets.size, offsets.size):
             fine_x, fine_y = x + offsets[b], y + offsets[a]
-            result[:, a, :, b].flat[known] = self._sample(cells, start, center, (fine_x, fine_y), smooth=smooth)
+            result[:, a, :, b].flat[known] = self._sample(field, start, (fine_x, fine_y))
 
-    def _sample(
-        self, cells: NDArray[Any], start: _Places, center: Points, position: tuple[Floats, Floats], *, smooth: bool
-    ) -> Floats:
+    def _sample(self, field: _Field, start: _Places, position: tuple[Floats, Floats]) -> NDArray[Any]:
         """The source's values at positions beside those where a search started."""
         spot = self._space.points(*position)
-        step = start.slopes.of(tuple(a - b for a, b in zip(spot, center, strict=True)))
+        step = start.slopes.of(tuple(a - b for a, b in zip(spot, start.spot, strict=True)))
         cell, across, down = self._own_cell(start, start.across + step[0], start.down + step[1], spot, position)
         missing = cell < 0
-        sampled = cells[np.where(missing, 0, cell)]
-        if smooth:
-            between = self._interpolated(cells, cell, across, down)
+        sampled = field.cells[np.where(missing, 0, cell)]
+        if field.smooth:
+            between = self._interpolated(field.cells, cell, across, down)
             sampled = np.where(np.isnan(between), sampled, between)
-        sampled[missing] = np.nan
+        np.putmask(sampled, missing, field.fill)
         return sampled
 
     def _own_cell(
@@ -227,7 +251,7 @@ class CellLocator:
             old, new = (across, down, *slopes.across, *slopes.down), (*offsets, *steeper.across, *steeper.down)
             for values, changed in zip(old, new, strict=True):
                 values[moving] = changed[better]
-        return _Places(cell, across, down, slopes)
+        return _Places(spot, cell, across, down, slopes)
 
     def _offsets(self, cell: Indices, spot: Points) -> tuple[Floats, Floats, _Slopes]:
         """How far positions lie from source cells, in the source's columns and rows, and the slopes of these."""

@@ -39,7 +39,7 @@ from regionplot.config import RasterSettings, read_config
 from regionplot.errors import ConfigError, InputError, RasterError, RegionplotError
 from regionplot.grid import GridGeometry, Window
 from regionplot.projections import parse_crs
-from regionplot.raster import RasterInfo, inspect_raster
+from regionplot.raster import RasterInfo, bands_on_regular_grid, inspect_raster
 from regionplot.steps import (
     AccumulateStep,
     ConvertStep,
@@ -342,11 +342,22 @@ def _copy(source: Source, path: Path) -> None:
         "dtype": storage.dtype, "nodata": storage.nodata, "crs": geometry.crs.to_wkt(), "transform": geometry.affine,
     }  # fmt: skip
     try:
-        first = source.bands[0]
-        with rasterio.open(first.source, driver=first.driver) as dataset, rasterio.open(path, "w", **profile) as target:
-            for row in range(0, geometry.height, _BLOCK):
-                window = Window(row, 0, min(_BLOCK, geometry.height - row), geometry.width)
-                values = source.read(dataset, window)
-                target.write(storage.encode(values), window=((row, row + window.height), (0, window.width)))
+        with rasterio.open(path, "w", **profile) as target:
+            if source.bands[0].geolocation is None:
+                _copy_cells(source, storage, target)
+            else:
+                for number, values in enumerate(bands_on_regular_grid(source.bands), 1):
+                    target.write(storage.encode(values), number)
     except (rasterio.errors.RasterioError, OSError) as error:
         raise RasterError(f"{source.path}: cannot be read as a raster: {error}") from error
+
+
+def _copy_cells(source: Source, storage: Storage, target: Any) -> None:
+    import rasterio  # noqa: PLC0415
+
+    geometry, first = source.geometry, source.bands[0]
+    with rasterio.open(first.source, driver=first.driver) as dataset:
+        for row in range(0, geometry.height, _BLOCK):
+            window = Window(row, 0, min(_BLOCK, geometry.height - row), geometry.width)
+            values = source.read(dataset, window)
+            target.write(storage.encode(values), window=((row, row + window.height), (0, window.width)))
