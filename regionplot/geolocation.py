@@ -25,6 +25,8 @@ Floats = NDArray[np.floating[Any]]
 _UNITS = {"latitude": re.compile(r"degrees?_?n(orth)?", re.I), "longitude": re.compile(r"degrees?_?e(ast)?", re.I)}
 _NAMES = {"latitude": re.compile(r"lat(itude)?", re.I), "longitude": re.compile(r"lon(g(itude)?)?", re.I)}
 _PLAIN_UNITS = ("", "degree", "degrees", "deg")
+AS_STORED = {"GDAL_NETCDF_BOTTOMUP": "NO", "GDAL_NETCDF_CENTERLONG_180": "NO"}
+"""For GDAL, which would otherwise turn rows over, and take 360 from what seems to be a longitude beyond 180."""
 _TURNS = 720.0
 """Degrees; a longitude beyond is none."""
 _BYTES = 64
@@ -125,12 +127,15 @@ def _sides(shape: tuple[int, int]) -> str:
 
 
 def _pair_of_shape(parts: Mapping[str, str], driver: str, shape: tuple[int, int]) -> tuple[str, str] | None:
-    """A longitude and a latitude of one shape, whose names are alike but for that."""
+    """A longitude and a latitude of one shape; of several, two whose names are alike but for that."""
     found: dict[str, dict[str, str]] = {"longitude": {}, "latitude": {}}
     for kind, name, source in _coordinates(parts, driver, shape):
         found[kind].setdefault(_NAMES[kind].sub("", name, count=1).lower(), source)
-    alike = sorted(found["longitude"].keys() & found["latitude"].keys(), key=lambda rest: (len(rest), rest))
-    return (found["longitude"][alike[0]], found["latitude"][alike[0]]) if alike else None
+    x, y = found["longitude"], found["latitude"]
+    if len(x) == len(y) == 1:
+        return next(iter(x.values())), next(iter(y.values()))
+    alike = sorted(x.keys() & y.keys(), key=lambda rest: (len(rest), rest))
+    return (x[alike[0]], y[alike[0]]) if alike else None
 
 
 def _coordinates(parts: Mapping[str, str], driver: str, shape: tuple[int, int]) -> Iterator[tuple[str, str, str]]:
@@ -177,7 +182,7 @@ def _sources(geolocation: Geolocation) -> tuple[str, str]:
 def _read(path: Path, driver: str, source: str, band: int) -> Floats:
     import rasterio  # noqa: PLC0415
 
-    with rasterio.open(source, driver=driver) as dataset:
+    with rasterio.Env(**AS_STORED), rasterio.open(source, driver=driver) as dataset:
         needed = dataset.height * dataset.width * _BYTES
         if needed > available_memory():
             raise RasterError(

@@ -23,7 +23,7 @@ from regionplot import netcdf
 from regionplot.config import RasterSettings
 from regionplot.curvilinear import CellLocator, RegularGrid, fit_grid
 from regionplot.errors import RasterError
-from regionplot.geolocation import Geolocation, find_geolocation, kind_of, read_coordinates
+from regionplot.geolocation import AS_STORED, Geolocation, find_geolocation, kind_of, read_coordinates
 from regionplot.grid import GridGeometry, Window
 from regionplot.intake import Fingerprint, raster_driver
 from regionplot.models import LONLAT
@@ -42,8 +42,6 @@ _GDAL = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "CPL_VSIL_CURL_ALLOWED_FILENAME": "none",  # no address is opened, whatever a file says
 }
-_FILE_ORDER = {"GDAL_NETCDF_BOTTOMUP": "NO"}
-"""The rows of a curvilinear grid come as they are stored; GDAL would turn them over, with their coordinates."""
 _BANDS, _GEOLOCATION = "regionplot_bands", "regionplot_geolocation"
 """What is known of a grid beside what xarray knows."""
 _LARGEST_BLOCK = 2**30
@@ -188,7 +186,7 @@ def _read_stored(
     from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415
 
     area = window and RasterioWindow(window.column, window.row, window.width, window.height)
-    options = _GDAL if info.geolocation is None else {**_GDAL, **_FILE_ORDER}
+    options = _GDAL if info.geolocation is None else {**_GDAL, **AS_STORED}
     try:
         with rasterio.Env(**options), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -218,11 +216,11 @@ class CurvilinearCells:
         import xarray as xr  # noqa: PLC0415
 
         assert info.geolocation is not None, "cells of a curvilinear grid"
-        for array in (self.values, self.longitudes, self.latitudes):
-            array.flags.writeable = False
         places = {"longitude": (("y", "x"), self.longitudes), "latitude": (("y", "x"), self.latitudes)}
         data = xr.DataArray(self.values, places, ("y", "x"), **_labels(info))
         data.rio.write_crs(info.geolocation.crs.to_wkt(), inplace=True)
+        for array in (data, data["longitude"], data["latitude"]):
+            array.data.flags.writeable = False
         return data
 
 
@@ -238,7 +236,7 @@ def read_cells(info: RasterInfo) -> CurvilinearCells:
 
     assert info.geolocation is not None, "cells of a curvilinear grid"
     try:
-        with rasterio.Env(**_GDAL, **_FILE_ORDER), warnings.catch_warnings():
+        with rasterio.Env(**_GDAL), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             longitudes, latitudes = read_coordinates(info.path, info.driver, info.geolocation)
     except (rasterio.errors.RasterioError, OSError) as error:

@@ -64,6 +64,28 @@ def write_raster(tmp_path: Path) -> WriteRaster:
 
 
 @pytest.fixture
+def write_netcdf(tmp_path: Path) -> Callable[..., Path]:
+    """Write variables, each as (values, attributes) or values alone, to a NetCDF-3 file; dimensions go by length."""
+
+    def write(name: str = "grid.nc", **variables: Any) -> Path:
+        from scipy.io import netcdf_file
+
+        path = tmp_path / name
+        with netcdf_file(path, "w") as file:
+            for variable, content in variables.items():
+                values, attributes = content if isinstance(content, tuple) else (content, {})
+                for length in set(values.shape) - set(file.dimensions.values()):
+                    file.createDimension(f"d{length}", length)
+                stored = file.createVariable(variable, values.dtype, [f"d{length}" for length in values.shape])
+                stored[:] = values
+                for key, value in attributes.items():
+                    setattr(stored, key, value)
+        return path
+
+    return write
+
+
+@pytest.fixture
 def write_vector(tmp_path: Path) -> Callable[..., Path]:
     """Write geometries (None is a null one) to a shapefile, or whatever the suffix of `name` says."""
 

@@ -208,11 +208,6 @@ def test_bands_over_time_and_level_are_counted_level_by_level(tmp_path: Path, va
         load(path, **({} if variables > 1 else {"variable": "none"}))
 
 
-def test_a_curvilinear_grid_is_refused_with_a_hint(shared_data_folder: Path) -> None:
-    with pytest.raises(RasterError, match="curvilinear"):
-        load(shared_data_folder / "stageiv_precip_curvilinear.nc")
-
-
 def test_a_variable_is_not_silently_ignored(write_raster) -> None:
     with pytest.raises(RasterError, match="there is no variable 'tmp'"):
         load(write_raster(VALUES), variable="tmp")

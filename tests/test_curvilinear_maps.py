@@ -1,0 +1,177 @@
+"""Maps of curvilinear grids: the pixels that matplotlib draws from the true coordinates, however the run is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
+
+from regionplot import Extent, RasterError, Region, SharedData, plot_region, render_regions
+from regionplot.config import Config
+from regionplot.drawing import MapRenderer
+from regionplot.drawing.sheet import Sheet, Style
+from regionplot.layout import Layout
+from regionplot.preparation import prepared
+from regionplot.view import View
+
+LEVELS = [0.0, 1, 2, 5, 10, 15, 20, 30, 50]
+SHEET = {"size": [420, 340]}
+EAST_CAROLINA = Region("all", Extent(-80.4, -75, 32.8, 37.3))
+NEW_BERN = Region("zoom", Extent(-77.6, -77.0, 34.4, 34.9))
+
+
+@pytest.fixture
+def stage_iv(shared_data_folder: Path, make_config: Callable[..., Config]) -> Callable[..., Config]:
+    """A config for the real grid: 118 x 87 cells of about 4.8 km, at the height of the storm."""
+
+    def config(**sections: Any) -> Config:
+        path = shared_data_folder / "stageiv_precip_curvilinear.nc"
+        raster = {"path": path, "band": 12, **sections.pop("raster", {})}
+        return make_config(raster=raster, map=SHEET, colors={"levels": LEVELS}, **sections)
+
+    return config
+
+
+@pytest.fixture
+def swath(write_netcdf: Callable[..., Path]) -> Path:
+    """A small tilted swath over the antimeridian, two of its edges without coordinates."""
+    row, column = np.mgrid[:90, :120]
+    latitudes, longitudes = 10 - 0.1 * row + 0.03 * column, 174 + 0.1 * column + 0.03 * row
+    longitudes = np.where(longitudes > 180, longitudes - 360, longitudes)
+    longitudes[:, :4] = latitudes[:, :4] = -999
+    field = (10 + 8 * np.sin(row / 9) * np.cos(column / 7)).astype(np.float32)
+    units = {"lat": (latitudes, {"units": "degrees_north"}), "lon": (longitudes, {"units": "degrees_east"})}
+    return write_netcdf("swath.nc", **units, field=(field, {"coordinates": "lon lat", "units": "K"}))
+
+
+def pcolormesh(shared: SharedData, region: Region) -> np.ndarray:
+    """The classes that matplotlib draws onto a region's panel from the true coordinates; 255 where there are none."""
+    view = View.of(region, shared.crs, Layout.of(shared.config).panel, "datalim")
+    panel, extent = view.panel, view.panel.extent
+    figure = Figure(figsize=(panel.width / 100, panel.height / 100), dpi=100)
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1), frameon=False)
+    axes.set(xlim=(extent.xmin, extent.xmax), ylim=(extent.ymin, extent.ymax), xticks=[], yticks=[])
+    colors = ListedColormap([(i / 255, 0, 0) for i in range(len(LEVELS) - 1)])
+    norm = BoundaryNorm(LEVELS, colors.N)
+    axes.pcolormesh(*shared.meshgrid, shared.raster.data, cmap=colors, norm=norm, shading="nearest", antialiased=False)
+    canvas.draw()
+    drawn = np.asarray(canvas.buffer_rgba())
+    return np.where(drawn[..., 1] == 255, 255, drawn[..., 0])
+
+
+@pytest.mark.parametrize(("region", "share"), [(EAST_CAROLINA, 0.06), (NEW_BERN, 0.04)], ids=["all", "zoom"])
+def test_pixels_are_those_that_matplotlib_draws_from_the_true_coordinates(
+    stage_iv: Callable[..., Config], region: Region, share: float
+) -> None:
+    """But for those along the edges of cells, which are right to a sixteenth of a cell."""
+    shared = SharedData.load(stage_iv())
+    expected = pcolormesh(shared, region)
+    style = Style.of(shared)
+    shown = Sheet.of(region, style).indices.astype(int)
+    classes = np.where(shown == style.scale.nodata, 255, shown - 1)
+    assert classes.shape == expected.shape
+    assert (classes != expected).mean() < share
+    assert (expected == 255).mean() > 0.1 or region is NEW_BERN
+
+
+def test_shared_data_hold_the_cells_and_coordinates_of_the_file(
+    stage_iv: Callable[..., Config], shared_data_folder: Path
+) -> None:
+    from scipy.io import netcdf_file
+
+    shared = SharedData.load(stage_iv())
+    with netcdf_file(shared_data_folder / "stageiv_precip_curvilinear.nc", mmap=False) as file:
+        for mine, name in zip(shared.meshgrid, ("lon", "lat"), strict=True):
+            np.testing.assert_array_equal(mine, file.variables[name][:])
+            assert not mine.flags.writeable
+        rain = file.variables["Total_precipitation_surface_1_Hour_Accumulation"][11]
+    np.testing.assert_array_equal(shared.raster.data, rain)
+    assert not shared.raster.data.flags.writeable
+    assert not shared.cells_drawn.flags.writeable
+    assert shared.raster.rio.crs.to_epsg() == 4326
+    np.testing.assert_array_equal(shared.raster["longitude"], shared.meshgrid[0])
+    assert shared.description["time"] == datetime(2018, 9, 14, 6, tzinfo=UTC)
+
+
+def test_a_band_is_a_time(stage_iv: Callable[..., Config]) -> None:
+    first, last = (SharedData.load(stage_iv(raster={"band": band})) for band in (1, 23))
+    assert first.description["time"] == datetime(2018, 9, 13, 19, tzinfo=UTC)
+    assert last.description["time"] == datetime(2018, 9, 14, 17, tzinfo=UTC)
+    assert not np.array_equal(first.raster, last.raster)
+
+
+@pytest.mark.timeout(method="signal")
+def test_all_ways_to_run_write_the_same_bytes(make_config: Callable[..., Config], swath: Path, tmp_path: Path) -> None:
+    regions = [Region("seam", Extent(176, 183, 4, 9)), Region("all", Extent(173, -172 + 360, -2, 15))]
+    written = {}
+    for method in ("serial", "fork", "spawn"):
+        config = make_config(
+            raster={"path": swath}, map=SHEET, colors={"levels": [0, 5, 10, 15, 20]},
+            output={"directory": tmp_path / method}, run={"start_method": method},
+        )  # fmt: skip
+        assert render_regions(regions, config).failed == []
+        written[method] = [(tmp_path / method / f"{region.name}.png").read_bytes() for region in regions]
+        assert all(outcome.value.state == "unchanged" for outcome in render_regions(regions, config).outcomes)
+    assert written["serial"] == written["fork"] == written["spawn"]
+
+
+def test_a_map_across_the_antimeridian_has_no_seam(load: Callable[..., SharedData], swath: Path) -> None:
+    shared = load(raster={"path": swath}, map=SHEET, colors={"levels": [0, 5, 10, 15, 20]})
+    style = Style.of(shared)
+    assert not (Sheet.of(Region("seam", Extent(178, 182, 5, 8)), style).indices == style.scale.nodata).any()
+    west = Sheet.of(Region("west", Extent(-182, -178, 5, 8)), style).indices
+    np.testing.assert_array_equal(west, Sheet.of(Region("seam", Extent(178, 182, 5, 8)), style).indices)
+
+
+def test_plot_region_draws_what_the_batch_draws(load: Callable[..., SharedData], swath: Path) -> None:
+    shared = load(raster={"path": swath}, map=SHEET, output={"png": "rgb"}, colors={"levels": [0, 5, 10, 15, 20]})
+    region = Region("part", Extent(176, 182, 4, 9))
+    figure = plot_region(shared, region)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    fast = MapRenderer(shared).draw(region).pixels
+    np.testing.assert_array_equal(np.asarray(canvas.buffer_rgba())[..., :3], fast)
+
+
+def test_only_what_regions_need_is_brought_onto_the_regular_grid(
+    make_config: Callable[..., Config], swath: Path
+) -> None:
+    config = make_config(raster={"path": swath}, map=SHEET, colors={"levels": [0, 5, 10, 15, 20]})
+    region = Region("small", Extent(178, 178.5, 6, 6.4))
+    whole, part = SharedData.load(config), SharedData.load(config, [region])
+    assert part.cells_drawn.size < whole.cells_drawn.size / 20
+    shown = [Sheet.of(region, Style.of(shared)).indices for shared in (whole, part)]
+    np.testing.assert_array_equal(*shown)
+
+
+def test_a_grid_beyond_the_memory_says_what_to_set(make_config: Callable[..., Config], swath: Path) -> None:
+    config = make_config(raster={"path": swath}, run={"memory": 1})
+    with pytest.raises(RasterError, match=r"swath.nc: the regular grid .* takes (\d+) MB.* set memory = \1"):
+        SharedData.load(config)
+    assert SharedData.load(config, [Region("small", Extent(178, 178.2, 6, 6.2))]).plan.window.cells < 2**18
+
+
+def test_smooth_methods_interpolate_between_the_cells(load: Callable[..., SharedData], swath: Path) -> None:
+    smooth, stepped = (
+        load(raster={"path": swath, "resampling": resampling}, colors={"levels": [0, 5, 10, 15, 20]}).cells_drawn
+        for resampling in ("bilinear", "nearest")
+    )
+    np.testing.assert_array_equal(np.isnan(smooth), np.isnan(stepped))
+    steps = [np.nanmax(abs(np.diff(cells, axis=1))) for cells in (smooth, stepped)]
+    assert steps[0] < steps[1] / 4
+
+
+def test_a_curvilinear_grid_is_prepared_as_the_regular_one(make_config: Callable[..., Config], swath: Path) -> None:
+    steps = [{"step": "expression", "formula": "b1 * 2"}]
+    colors = {"levels": [0, 5, 10, 15, 20, 30, 40]}
+    plain = SharedData.load(make_config(raster={"path": swath}, colors=colors))
+    config = prepared(make_config(raster={"path": swath}, colors=colors, prepare=steps))
+    np.testing.assert_allclose(SharedData.load(config).raster, plain.cells_drawn * 2)

@@ -1,0 +1,194 @@
+"""Files whose cells are placed by 2-D coordinates: which those are, and what is said where they will not do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from regionplot import RasterError
+from regionplot.config import RasterSettings
+from regionplot.geolocation import kind_of
+from regionplot.raster import CurvilinearCells, inspect_raster, load_raster, read_cells
+
+WriteNetcdf = Callable[..., Path]
+
+ROW, COLUMN = np.mgrid[:20, :30]
+LATITUDES = (50 - 0.1 * ROW + 0.02 * COLUMN).astype(np.float32)
+LONGITUDES = (5 + 0.1 * COLUMN + 0.03 * ROW).astype(np.float32)
+NORTH, EAST = {"units": "degrees_north"}, {"units": "degrees_east"}
+RAIN = np.arange(600, dtype=np.float32).reshape(20, 30)
+
+
+def cells(path: Path, **settings: Any) -> CurvilinearCells:
+    return read_cells(inspect_raster(RasterSettings(path=path, **settings)))
+
+
+CONVENTIONS: dict[str, dict[str, Any]] = {
+    "CF": {"lat": (LATITUDES, NORTH), "lon": (LONGITUDES, EAST), "rain": (RAIN, {"coordinates": "lat lon"})},
+    "CF, not named": {"lat": (LATITUDES, NORTH), "lon": (LONGITUDES, EAST), "rain": RAIN},
+    "names alone": {"nav_lat": LATITUDES, "nav_lon": LONGITUDES, "rain": RAIN},
+    "standard names": {
+        "gphi_lat": (LATITUDES, {"standard_name": "latitude"}),
+        "glam_lon": (LONGITUDES, {"standard_name": "longitude"}),
+        "rain": RAIN,
+    },
+    "plain degrees": {
+        "Latitude": (LATITUDES, {"units": "degrees"}),
+        "Longitude": (LONGITUDES, {"units": "degrees"}),
+        "rain": RAIN,
+    },
+    "packed": {
+        "lat": (np.rint(LATITUDES * 1000).astype("i4"), NORTH | {"scale_factor": 0.001}),
+        "lon": (np.rint(LONGITUDES * 1000).astype("i4"), EAST | {"scale_factor": 0.001}),
+        "rain": RAIN,
+    },
+}
+
+
+@pytest.mark.parametrize("variables", CONVENTIONS.values(), ids=CONVENTIONS)
+def test_coordinates_are_known_by_convention_and_come_in_the_order_of_the_file(
+    write_netcdf: WriteNetcdf, variables: dict[str, Any]
+) -> None:
+    found = cells(write_netcdf(**variables))
+    np.testing.assert_array_equal(found.values, RAIN)
+    np.testing.assert_allclose(found.longitudes, LONGITUDES, atol=6e-4)
+    np.testing.assert_allclose(found.latitudes, LATITUDES, atol=6e-4)
+
+
+def test_wrf_output_moves_with_its_time(write_netcdf: WriteNetcdf) -> None:
+    """XLAT and XLONG have a time, a variable's bands count levels, too, and others are staggered."""
+    time = np.arange(2)[:, None, None]
+    wind = np.arange(2 * 3 * 600, dtype=np.float32).reshape(2, 3, 20, 30)
+    path = write_netcdf(
+        XLAT=(LATITUDES + time, {"units": "degree_north"}),
+        XLONG=(LONGITUDES + time, {"units": "degree_east"}),
+        XLAT_U=(np.zeros((2, 20, 31), "f4"), {"units": "degree_north"}),
+        XLONG_U=(np.zeros((2, 20, 31), "f4"), {"units": "degree_east"}),
+        T2=(RAIN + time, {"units": "K", "coordinates": "XLONG XLAT XTIME"}),
+        V=(wind, {"coordinates": "XLONG XLAT XTIME"}),
+    )
+    for variable, band, hour, values in (("T2", 1, 0, RAIN), ("T2", 2, 1, RAIN + 1), ("V", 5, 1, wind[1, 1])):
+        found = cells(path, variable=variable, band=band)
+        np.testing.assert_array_equal(found.values, values)
+        np.testing.assert_array_equal(found.longitudes, (LONGITUDES + time)[hour])
+        np.testing.assert_array_equal(found.latitudes, (LATITUDES + time)[hour])
+    with pytest.raises(RasterError, match=r"choose one with variable = NAME in \[raster\]: T2, V"):
+        inspect_raster(RasterSettings(path=path))
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_roms_output_has_a_grid_for_each_kind_of_point(write_netcdf: WriteNetcdf, named: bool) -> None:
+    points: dict[str, Any] = {}
+    for suffix, shape in (("rho", (20, 30)), ("u", (20, 29)), ("v", (19, 30))):
+        points[f"lat_{suffix}"] = LATITUDES[: shape[0], : shape[1]] + len(suffix), NORTH
+        points[f"lon_{suffix}"] = LONGITUDES[: shape[0], : shape[1]], EAST
+        places = {"coordinates": f"lon_{suffix} lat_{suffix}"} if named else {}
+        points[f"field_{suffix}"] = np.full(shape, len(suffix), np.float32), places
+    path = write_netcdf(**points)
+    for suffix, shape in (("rho", (20, 30)), ("u", (20, 29)), ("v", (19, 30))):
+        found = cells(path, variable=f"field_{suffix}")
+        assert found.values.shape == shape
+        np.testing.assert_array_equal(found.latitudes, LATITUDES[: shape[0], : shape[1]] + len(suffix))
+
+
+@pytest.mark.parametrize("missing", [np.nan, -999.0, 1e30, 9.96921e36])
+def test_what_cannot_be_a_coordinate_is_none(write_netcdf: WriteNetcdf, missing: float) -> None:
+    latitudes, longitudes = LATITUDES.copy(), LONGITUDES.copy()
+    latitudes[:, 0] = longitudes[:, -1] = missing
+    found = cells(write_netcdf(lat=(latitudes, NORTH), lon=(longitudes, EAST), rain=RAIN))
+    expected = np.isin(COLUMN, [0, 29])
+    np.testing.assert_array_equal(np.isnan(found.latitudes), expected)
+    np.testing.assert_array_equal(np.isnan(found.longitudes), expected)
+
+
+def test_whole_numbers_become_floating_even_if_they_are_not_decoded(write_netcdf: WriteNetcdf) -> None:
+    """Beyond the cells there must be something that is none."""
+    path = write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES, EAST), kind=RAIN.astype("i2"))
+    regular = load_raster(RasterSettings(path=path, mask_and_scale=False))
+    assert regular.dtype.kind == "f"
+    assert np.isnan(regular.data[0, 0])
+    assert set(np.unique(regular.data[np.isfinite(regular.data)])) == set(range(600))
+
+
+NONE = np.full((20, 30), -999.0, np.float32)
+FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "all missing": ({"lat": (NONE, NORTH), "lon": (NONE, EAST)}, {}, "coordinates lon and lat are missing everywhere"),
+    "one place": ({"lat": (NONE * 0, NORTH), "lon": (NONE * 0, EAST)}, {}, "all cells of the curvilinear grid lie at"),
+    "another shape": (
+        {"lat": (LATITUDES[:10, :15], NORTH), "lon": (LONGITUDES[:10, :15], EAST)},
+        {},
+        "rain has 20 x 30 cells, but its coordinates lon have 10 x 15",
+    ),
+    "no longitude": ({"lat": (LATITUDES, NORTH)}, {}, "the raster names no CRS"),
+    "a projected CRS": (
+        {"lat": (LATITUDES, NORTH), "lon": (LONGITUDES, EAST)},
+        {"crs": "EPSG:5070"},
+        "placed by longitudes and latitudes, and 'NAD83 / Conus Albers' has none; leave out crs",
+    ),
+}
+
+
+@pytest.mark.parametrize(("variables", "settings", "message"), FAULTS.values(), ids=FAULTS)
+def test_coordinates_that_will_not_do_are_told(
+    write_netcdf: WriteNetcdf, variables: dict[str, Any], settings: dict[str, Any], message: str
+) -> None:
+    path = write_netcdf(**variables, rain=(RAIN, {"coordinates": "lat lon"}))
+    with pytest.raises(RasterError, match=message) as caught:
+        load_raster(RasterSettings(path=path, **settings))
+    assert str(path) in str(caught.value)
+
+
+def test_longitudes_stay_on_the_turn_that_they_are_stored_on(write_netcdf: WriteNetcdf) -> None:
+    path = write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES + 173.5, EAST), rain=RAIN)
+    np.testing.assert_array_equal(cells(path).longitudes, LONGITUDES + 173.5)
+    assert inspect_raster(RasterSettings(path=path)).geometry.extent.width < 4
+
+
+def test_a_file_that_changes_after_it_was_looked_at_is_not_read(write_netcdf: WriteNetcdf) -> None:
+    path = write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES, EAST), rain=RAIN)
+    info = inspect_raster(RasterSettings(path=path))
+    write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES + 1, EAST), rain=RAIN, more=RAIN)
+    with pytest.raises(RasterError, match="input changed"):
+        read_cells(info)
+
+
+def test_no_file_stays_open(write_netcdf: WriteNetcdf) -> None:
+    """A descriptor that a forked worker inherits would give it wrong cells."""
+    path = write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES, EAST), rain=RAIN, edges=(np.zeros((3, 4)), {}))
+    load_raster(RasterSettings(path=path, variable="rain"))
+    with pytest.raises(RasterError, match="choose one"):
+        load_raster(RasterSettings(path=path))
+    assert str(path) not in [file.path for file in psutil.Process().open_files()]
+
+
+def test_more_cells_than_memory_are_refused_before_they_are_read(
+    write_netcdf: WriteNetcdf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES, EAST), rain=RAIN)
+    monkeypatch.setattr("regionplot.geolocation.available_memory", lambda: 10_000)
+    with pytest.raises(RasterError, match="20 x 30 cells by 2-D coordinates takes 0 MB of memory, more than there is"):
+        load_raster(RasterSettings(path=path))
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes", "kind"),
+    [
+        ("XLAT", {"units": "degree_north"}, "latitude"),
+        ("x", {"units": ("degrees_east", "degrees_east")}, "longitude"),
+        ("/geo/Longitude", {"units": "deg"}, "longitude"),
+        ("nav_lat", {}, "latitude"),
+        ("lat_rho", {}, "latitude"),
+        ("latent_heat", {}, None),
+        ("plate", {"units": "degrees"}, None),
+        ("lat_error", {"units": "m"}, None),
+        ("solar_zenith", {"units": "degrees"}, None),
+        ("sst", {"units": "degree_C"}, None),
+    ],
+)
+def test_coordinates_are_told_from_other_variables(name: str, attributes: dict[str, Any], kind: str | None) -> None:
+    assert kind_of(name, attributes) == kind
