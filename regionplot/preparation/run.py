@@ -211,7 +211,7 @@ def prepared(config: Config, observer: object = None) -> Config:
     logger.info("%s: %s", target, report)
     if settings.prepared is None:
         with suppress(OSError):  # another run may be doing the same
-            user_folder().trim()
+            PreparedFolder(target.parent.parent).trim()
     band = inspect_raster(settings).band if _band_count(target) > 1 else 1
     kept = RasterSettings(path=target, band=band, resampling=settings.resampling)
     return config.model_copy(update={"raster": kept, "prepare": ()})
