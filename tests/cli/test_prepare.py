@@ -75,9 +75,7 @@ def test_every_step_has_its_option(grid: Path, write_vector: Any, tmp_path: Path
         assert np.isfinite(dataset.read()).any()
 
 
-def test_masks_take_a_layer_and_cells_that_are_touched(
-    grid: Path, write_raster: Any, write_vector: Any, tmp_path: Path
-) -> None:
+def test_masks_take_a_layer_and_cells_that_are_touched(grid: Path, write_vector: Any, tmp_path: Path) -> None:
     path = write_vector([shapely.box(-95.4, 35.6, -90, 40)], name="areas.gpkg", layer="small")
     write_vector([shapely.box(-100, 30, -70, 50)], name="areas.gpkg", layer="large", append=True)
     counts = []
