@@ -37,6 +37,8 @@ _LARGEST_TABLE = 65_536
 _RED_GREEN_BLUE = ("red", "green", "blue")
 _ALPHA = "alpha"
 _DEPTHS = {"uint8": 8, "uint16": 16}
+_FEWER_BITS = [str(bits) for bits in range(9, 16)]
+"""That a file may say are used of sixteen."""
 _NAME, _VALUE, _TEXT = "2", "5", "2"
 """What GDAL calls the usage of a table's columns, and the type of texts."""
 
@@ -265,13 +267,14 @@ def _true_color(dataset: Any, raster: RasterSettings) -> TrueColor | None:
     if len(dtypes) > 1 or not dtypes <= set(_DEPTHS):
         return None
     dtype = dtypes.pop()
-    bits = int(dataset.tags(bands[0], ns="IMAGE_STRUCTURE").get("NBITS", _DEPTHS[dtype]))
+    said = dataset.tags(bands[0], ns="IMAGE_STRUCTURE").get("NBITS", "")
+    bits = int(said) if said in _FEWER_BITS and dtype == "uint16" else _DEPTHS[dtype]
     nodata, flags = dataset.nodatavals[bands[0] - 1], dataset.mask_flag_enums[bands[0] - 1]
     can_be = nodata is not None and nodata.is_integer() and 0 <= nodata < 2 ** _DEPTHS[dtype]
     return TrueColor(
         bands=bands,
         dtype=dtype,
-        largest=2 ** (bits if dtype == "uint16" else 8) - 1,
+        largest=2**bits - 1,
         nodata=nodata if can_be and raster.mask_and_scale else None,
         has_mask=raster.mask_and_scale and MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags,
     )
