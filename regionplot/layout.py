@@ -152,6 +152,7 @@ def _legend(
     columns = max(1, min(available // (beside + widest), len(names)))
     rows = min(-(-len(names) // columns), most_rows)
     columns = -(-len(names) // rows)
+    rows = -(-len(names) // columns)
     width = min(beside + widest, available // columns)
     if width < beside + _LEAST_NAME * pixels(_LABEL) and width < beside + widest:
         return None
