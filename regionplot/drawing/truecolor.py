@@ -17,6 +17,8 @@ from regionplot.models import PixelGrid
 from regionplot.sampling import Sample, needed_window, sample
 
 _NOTHING = 0
+_WITH_OPACITY = 4
+"""Bands."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +53,16 @@ class TrueColorScale:
 
     def rgba(self, codes: Codes) -> NDArray[np.uint8]:
         """See `Scale`."""
-        pixels = np.ascontiguousarray(codes).view(np.uint8).reshape(*codes.shape, 4)
-        opaque = pixels[..., 3] == 255
-        if opaque.all():
-            return pixels
-        colors = pixels.copy()
-        alpha = pixels[~opaque, 3:] / 255
-        colors[~opaque, :3] = np.rint(pixels[~opaque, :3] * alpha + paper_under(self.background) * 255 * (1 - alpha))
-        colors[..., 3] = 255
-        return colors
+        paper = paper_under(self.background) * 255
+        packed_paper = np.append(np.rint(paper), 255).astype(np.uint8).view(PACKED)
+        pixels = np.where(codes == _NOTHING, packed_paper, codes).view(np.uint8).reshape(*codes.shape, 4)
+        if len(self.coloring.bands) == _WITH_OPACITY:
+            rows = np.nonzero(pixels[..., 3] != 255)
+            alpha = pixels[rows][:, 3:] / 255
+            pixels[rows] = np.append(
+                np.rint(pixels[rows][:, :3] * alpha + paper * (1 - alpha)), 255 + 0 * alpha, axis=1
+            )
+        return pixels
 
     def facts(self) -> list[object]:
         """See `Scale`."""
