@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regionplot import output, phases, templates
+from regionplot.coloring import resampling_problem
 from regionplot.config import Config, RunSettings
 from regionplot.errors import ConfigError, NoSpaceError, RegionplotError, RegionsError
 from regionplot.executors import Executor, WorkerSettings, choose_start_method, make_executor
@@ -288,6 +289,8 @@ def check_config(config: Config, regions: Sequence[Region]) -> None:
     from regionplot.drawing import color_problems  # noqa: PLC0415 (matplotlib)
 
     problems = list(color_problems(config))
+    if config.colors.classes and (problem := resampling_problem(config.raster, "[colors] classes are given")):
+        problems.append(problem)
     try:
         Layout.of(config)
     except ConfigError as error:

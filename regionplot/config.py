@@ -30,6 +30,7 @@ from regionplot.fields import MISSING_FILE, InputPath, Section, Text, existing
 DEFAULT_NAME = "regionplot.toml"
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 2**20
+MAX_CLASS_SPAN = 1_000_000
 _RASTER_MAY_COME = "raster_may_come"
 _LISTS = ("features", "prepare")
 
@@ -86,8 +87,9 @@ class RasterSettings(Section):
     wildcards."""
     settle: Annotated[float, Field(ge=0, le=86_400)] = 2.0
     """Seconds without a change after which a raster that is waited for is complete."""
-    band: int | Text = 1
-    """Number (from 1) or description of the band."""
+    band: int | Text | None = None
+    """Number (from 1) or description of the band; by default the first, or the colours of all that are red, green and
+    blue."""
     variable: Text | None = None
     """Variable of a NetCDF or HDF5 file that holds several."""
     mask_and_scale: bool = True
@@ -132,15 +134,45 @@ class MapSettings(Section):
         return self
 
 
+class ClassSettings(Section):
+    """One of `[colors] classes`: a value that stands for a class."""
+
+    value: Annotated[int, Field(ge=-(2**31), lt=2**32)]
+    color: Text | None = None
+    """Any matplotlib colour; by default that of the raster's own colour table."""
+    name: Text = ""
+    """In the legend; by default the number."""
+
+
+def _distinct(classes: tuple[ClassSettings, ...]) -> tuple[ClassSettings, ...]:
+    """Classes of which no two have one value, and whose values a table can hold."""
+    first: dict[int, int] = {}
+    for number, item in enumerate(classes, 1):
+        if (earlier := first.setdefault(item.value, number)) != number:
+            raise ValueError(f"#{earlier} and #{number} have the same value, {item.value}")
+    if max(first) - min(first) > MAX_CLASS_SPAN:
+        raise ValueError(f"the values {min(first)} and {max(first)} are more than {MAX_CLASS_SPAN:,} apart")
+    return classes
+
+
 class ColorSettings(Section):
     """`[colors]`: from values to colours."""
 
-    colormap: Text = "viridis"
+    colormap: Text | None = None
+    """Any of matplotlib's; by default `viridis`."""
+    classes: (
+        Annotated[
+            tuple[ClassSettings, ...], Field(strict=False, min_length=1, max_length=1000), AfterValidator(_distinct)
+        ]
+        | None
+    ) = None
+    """Values that stand for classes, with their colours and names."""
     levels: Annotated[tuple[float, ...], Field(strict=False, min_length=2, max_length=250)] | None = None
     """Class limits; without them the scale is continuous."""
     vmin: float | None = None
     vmax: float | None = None
-    norm: Literal["linear", "log", "symlog", "sqrt"] = "linear"
+    norm: Literal["linear", "log", "symlog", "sqrt"] | None = None
+    """By default linear."""
     under: Text = "lowest"
     """Colour below the scale: `lowest`, `none`, or any matplotlib colour."""
     over: Text = "highest"
@@ -155,13 +187,20 @@ class ColorSettings(Section):
     def _one_scale(self) -> ColorSettings:
         if self.levels is not None:
             _increasing(self.levels)
-            if self.vmin is not None or self.vmax is not None or self.norm != "linear":
+            if self.vmin is not None or self.vmax is not None or self.norm not in (None, "linear"):
                 raise ValueError("give either levels, or vmin, vmax and norm")
         if self.vmin is not None and self.vmax is not None and not self.vmin < self.vmax:
             raise ValueError(f"vmin {self.vmin:g} must be less than vmax {self.vmax:g}")
         if self.norm == "log" and any(v is not None and v <= 0 for v in (self.vmin, self.vmax)):
             raise ValueError("a log norm needs vmin and vmax above zero")
+        if self.classes is not None and self.are_for_numbers:
+            raise ValueError("give either classes, or colormap, levels, vmin, vmax and norm, which are for numbers")
         return self
+
+    @property
+    def are_for_numbers(self) -> bool:
+        """Whether something is said that makes sense for numbers only: the raster's own colours are not wanted."""
+        return any(value is not None for value in (self.colormap, self.levels, self.vmin, self.vmax, self.norm))
 
 
 class FeatureSettings(Section):
@@ -315,9 +354,12 @@ class _Document(NamedTuple):
         index = next((key for key in keys[:1] if isinstance(key, int)), None)
         if index is not None:
             keys = keys[1:]
+        part = [str(keys[0])] if keys else []
+        if len(keys) > 1 and keys[0] == "classes" and isinstance(keys[1], int):
+            part = ["classes", f"#{keys[1] + 1}", *map(str, keys[2:3])]
         header = f"[{section}]" if index is None else f"[[{section}]] #{index + 1}"
         line = self._line(str(section), index or 0, str(keys[0]) if keys else None)
-        return f"{self.name}{f':{line}' if line else ''}: {' '.join([header, *map(str, keys[:1])])}"
+        return f"{self.name}{f':{line}' if line else ''}: {' '.join([header, *part])}"
 
     def _line(self, section: str, index: int, key: str | None) -> int | None:
         current, seen, start = "", -1, None
@@ -421,6 +463,8 @@ def _suggestion(location: tuple[int | str, ...]) -> Iterator[str]:
     known = list(Config.model_fields)
     if location[0] == "prepare" and len(location) > 2:
         known = list(steps.known_keys(location[2]))
+    elif location[:2] == ("colors", "classes"):
+        known = list(ClassSettings.model_fields)
     elif len(location) > 1:
         annotation = Config.model_fields[str(location[0])].annotation
         section = FeatureSettings if location[0] == "features" else annotation

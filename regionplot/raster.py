@@ -20,7 +20,8 @@ import pyproj
 from numpy.typing import NDArray
 
 from regionplot import netcdf
-from regionplot.config import RasterSettings
+from regionplot.coloring import PACKED, Coloring, TrueColor, coloring_of
+from regionplot.config import ColorSettings, RasterSettings
 from regionplot.curvilinear import CellLocator, RegularGrid, fit_grid
 from regionplot.errors import RasterError
 from regionplot.geolocation import AS_STORED, Geolocation, find_geolocation, kind_of, read_coordinates
@@ -82,10 +83,19 @@ class RasterInfo:
     """How many cells of that lie along the spacing of the file's."""
     smooth: bool = False
     """Interpolate between the file's cells, rather than take the nearest."""
+    coloring: Coloring | None = None
+    """How it is drawn; None as numbers. In true colour, its cells are packed: see `TrueColor.read`."""
 
 
-def inspect_raster(settings: RasterSettings) -> RasterInfo:
+def inspect_raster(settings: RasterSettings, colors: ColorSettings | None = None) -> RasterInfo:
     """Open the grid that a config names and read its description only; of a curvilinear grid, its coordinates, too.
+
+    Parameters
+    ----------
+    settings : RasterSettings
+        Path, band or variable, CRS.
+    colors : ColorSettings, optional
+        Those that it will be drawn in, where it is to be drawn; else what is read are numbers.
 
     Raises
     ------
@@ -93,10 +103,12 @@ def inspect_raster(settings: RasterSettings) -> RasterInfo:
         If the file cannot be opened, holds no such band, or cannot be placed on the earth.
     """
     with _opened(settings) as (data, number):
-        return _info(data, number, settings)
+        return _info(data, number, settings, colors)
 
 
-def load_raster(settings: RasterSettings, window: Window | None = None, step: int = 1) -> xr.DataArray:
+def load_raster(
+    settings: RasterSettings, window: Window | None = None, step: int = 1, colors: ColorSettings | None = None
+) -> xr.DataArray:
     """Load the grid that a config names, or a window of it.
 
     Parameters
@@ -107,6 +119,8 @@ def load_raster(settings: RasterSettings, window: Window | None = None, step: in
         The part to load; all by default.
     step : int
         Of every `step` by `step` cells, load one.
+    colors : ColorSettings, optional
+        As `inspect_raster`.
 
     Returns
     -------
@@ -120,7 +134,7 @@ def load_raster(settings: RasterSettings, window: Window | None = None, step: in
         If the file cannot be read whole, holds no such band, or cannot be placed on the earth.
     """
     with _opened(settings) as (data, number):
-        info = _info(data, number, settings)
+        info = _info(data, number, settings, colors)
         window = window or info.geometry.whole
         if info.geolocation is not None:
             return _labelled(info, *read_window(info, window, step))
@@ -161,7 +175,7 @@ def read_window(
     Returns
     -------
     values : ndarray, shape (rows, columns)
-        In their units, NaN where there are none, if `info.decode` is set; else as stored.
+        In their units, NaN where there are none, if `info.decode` is set; else as stored. In true colour, packed.
     geometry : GridGeometry
         Where they lie.
 
@@ -174,14 +188,13 @@ def read_window(
         values = on_regular_grid(info, read_cells(info), window)[::step, ::step]
         return values, info.geometry.part(window, *values.shape)
     shape = -(-window.height // step), -(-window.width // step)
-    raw, mask = _read_stored(info, window, shape, resampling)
-    return decoded(raw, mask, info), info.geometry.part(window, *shape)
+    return _read(info, window, shape, resampling), info.geometry.part(window, *shape)
 
 
-def _read_stored(
+def _read(
     info: RasterInfo, window: Window | None, shape: tuple[int, int] | None, resampling: str = "nearest"
-) -> tuple[NDArray[Any], NDArray[np.uint8] | None]:
-    """Cells as they are stored, onto so many rows and columns, and the mask over them if there is one."""
+) -> NDArray[Any]:
+    """The cells of the file's own rows and columns, all or a window of them, onto so many."""
     import rasterio  # noqa: PLC0415 (GDAL: only who reads pays for its import)
     from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415
 
@@ -191,14 +204,22 @@ def _read_stored(
         with rasterio.Env(**options), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with rasterio.open(info.source, driver=info.driver) as dataset:
-                method = rasterio.enums.Resampling[resampling]
-                raw = dataset.read(info.band, window=area, out_shape=shape, resampling=method)
-                mask = dataset.read_masks(info.band, window=area, out_shape=shape) if info.has_mask else None
+                values = _cells(dataset, info, area, shape, rasterio.enums.Resampling[resampling])
     except (rasterio.errors.RasterioError, OSError, ValueError) as error:
         raise RasterError(f"{info.path}: cannot be read as a raster: {_first_line(error)}") from error
     if is_changed(info):
         raise RasterError(f"{info.path}: input changed: the file was replaced or written to while it was in use")
-    return raw, mask
+    return values
+
+
+def _cells(dataset: Any, info: RasterInfo, area: Any, shape: tuple[int, int] | None, method: Any) -> NDArray[Any]:
+    """See `read_window`."""
+    if isinstance(info.coloring, TrueColor):
+        assert shape is not None, "only curvilinear grids are read without"
+        return info.coloring.read(dataset, area, shape, method)
+    raw = dataset.read(info.band, window=area, out_shape=shape, resampling=method)
+    mask = dataset.read_masks(info.band, window=area, out_shape=shape) if info.has_mask else None
+    return decoded(raw, mask, info)
 
 
 @dataclass(frozen=True)
@@ -241,8 +262,7 @@ def read_cells(info: RasterInfo) -> CurvilinearCells:
             longitudes, latitudes = read_coordinates(info.path, info.driver, info.geolocation)
     except (rasterio.errors.RasterioError, OSError) as error:
         raise RasterError(f"{info.path}: cannot be read as a raster: {_first_line(error)}") from error
-    raw, mask = _read_stored(info, None, None)
-    return CurvilinearCells(decoded(raw, mask, info).astype(info.dtype, copy=False), longitudes, latitudes)
+    return CurvilinearCells(_read(info, None, None).astype(info.dtype, copy=False), longitudes, latitudes)
 
 
 def on_regular_grid(info: RasterInfo, cells: CurvilinearCells, window: Window) -> NDArray[Any]:
@@ -404,7 +424,7 @@ def _first_line(error: BaseException) -> str:
     return text.splitlines()[0]
 
 
-def _info(data: xr.DataArray, number: int, settings: RasterSettings) -> RasterInfo:
+def _info(data: xr.DataArray, number: int, settings: RasterSettings, colors: ColorSettings | None = None) -> RasterInfo:
     import rasterio  # noqa: PLC0415
 
     attributes = data.attrs
@@ -412,6 +432,7 @@ def _info(data: xr.DataArray, number: int, settings: RasterSettings) -> RasterIn
     with rasterio.open(source, driver=driver) as dataset:
         flags = dataset.mask_flag_enums[number]
         _check_block(settings.path, dataset.block_shapes[number], data.dtype.itemsize)
+        coloring = coloring_of(dataset, number + 1, settings, colors) if colors else None
     scale, offset = float(attributes.get("scale_factor", 1.0)), float(attributes.get("add_offset", 0.0))
     nodata = attributes.get("_FillValue", attributes.get("missing_value"))
     dtype = decoded_type(data.dtype) if settings.mask_and_scale else data.dtype
@@ -422,13 +443,14 @@ def _info(data: xr.DataArray, number: int, settings: RasterSettings) -> RasterIn
         fingerprint=Fingerprint.of(settings.path),
         band=number + 1,
         geometry=GridGeometry(data.rio.transform(), data.sizes[data.rio.y_dim], data.sizes[data.rio.x_dim], _crs(data)),
-        dtype=dtype,
+        dtype=PACKED if isinstance(coloring, TrueColor) else dtype,
         nodata=None if nodata is None else float(nodata),
         scale=scale,
         offset=offset,
         has_mask=rasterio.enums.MaskFlags.per_dataset in flags,
         decode=settings.mask_and_scale,
         description=_describe(data, settings.path),
+        coloring=coloring,
     )
     geolocation = data.encoding.get(_GEOLOCATION)
     return info if geolocation is None else _fitted(info, geolocation, settings)
@@ -508,6 +530,8 @@ def _band_index(data: xr.DataArray, settings: RasterSettings, count: int) -> int
     """The position of the band, from 0."""
     names = data.attrs.get("long_name", ())
     names = (names,) if isinstance(names, str) else tuple(names)
+    if settings.band is None:
+        return 0
     if isinstance(settings.band, int):
         if not 1 <= settings.band <= count:
             raise RasterError(f"{settings.path}: there is no band {settings.band}: the bands are 1 to {count}")

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from regionplot import phases
 from regionplot.cache import user_cache
+from regionplot.coloring import Classes
 from regionplot.config import Config
 from regionplot.errors import ConfigError, RasterError, RegionError
 from regionplot.executors.pool import thread_pool
@@ -44,6 +45,9 @@ logger = logging.getLogger(__name__)
 _MEGABYTE = 2**20
 _AUTO_BUDGET = 512 * _MEGABYTE
 _PREVIEW_CELLS = 1_000_000
+_WITHOUT_LEGEND = (
+    "its classes are too many for the sheet; name those that matter in [colors] classes, or set colorbar = false"
+)
 _MOST_PLANNED = 500
 """For more regions than these, finding out the part of the raster they need costs more than it saves."""
 
@@ -67,7 +71,8 @@ class SharedData:
     config: Config
     raster: xr.DataArray
     """Dimensions (y, x), loaded, read-only: all of the grid that the regions need. Of a grid beyond the memory budget,
-    a thinned preview; of a curvilinear grid, all of it as the file has it."""
+    a thinned preview; of a curvilinear grid, all of it as the file has it. In true colour, cells hold the bytes red,
+    green, blue and opacity."""
     meshgrid: tuple[NDArray[Any], NDArray[Any]]
     """x and y of every cell of `raster`, shape (y, x) each, in the raster's CRS; views, read-only. Of a curvilinear
     grid, its own longitudes and latitudes, NaN where they are missing."""
@@ -115,7 +120,7 @@ class SharedData:
         if config.prepare:
             raise ConfigError("[[prepare]]: its steps come first; load what regionplot.prepared(config) gives")
         phases.reached("read", config.raster.path.name)
-        info = inspect_raster(config.raster)
+        info = inspect_raster(config.raster, config.colors)
         crs = parse_projection(config.map.projection) or info.geometry.crs
         plan = plan or plan_load(config, info, regions)
         if info.fingerprint != plan.fingerprint:
@@ -178,7 +183,7 @@ def _load_part(config: Config, info: RasterInfo, plan: LoadPlan) -> tuple[xr.Dat
         cells.flags.writeable = False
         return stored.labelled(info), cells, info.geometry.part(plan.window)
     step = max(1, int(np.ceil(np.sqrt(plan.window.cells / _PREVIEW_CELLS)))) if plan.windowed else 1
-    raster = load_raster(config.raster, plan.window, step)
+    raster = load_raster(config.raster, plan.window, step, config.colors)
     return raster, raster.data, info.geometry.part(plan.window, *raster.shape)
 
 
@@ -210,6 +215,8 @@ def plan_load(config: Config, info: RasterInfo, regions: Sequence[Region] | None
             f"{info.path}: the regular grid that this curvilinear one is drawn from takes {needed:,} MB, and [run] "
             f"memory gives {budget // _MEGABYTE:,}; set memory = {needed}, draw smaller regions, or regrid the file"
         )
+    if isinstance(info.coloring, Classes) and config.colors.colorbar and not Layout.of(config, info.coloring).legend:
+        logger.warning("%s: no legend: %s", info.path, _WITHOUT_LEGEND)
     return LoadPlan(whole if windowed else window, windowed, info.fingerprint)
 
 
@@ -227,7 +234,7 @@ def _union(config: Config, info: RasterInfo, regions: Sequence[Region]) -> Windo
 def _region_window(config: Config, info: RasterInfo, region: Region) -> Window | None:
     crs = parse_projection(config.map.projection) or info.geometry.crs
     try:
-        view = View.of(region, crs, Layout.of(config).panel, config.map.fit)
+        view = View.of(region, crs, Layout.of(config, info.coloring).panel, config.map.fit)
     except RegionError:  # it will be reported when its turn comes
         return None
     return needed_window(info.geometry, view.panel, crs)
@@ -256,7 +263,7 @@ def check_inputs(config: Config, regions: Sequence[Region]) -> LoadPlan:
     InputError
         If the raster or a vector file cannot be opened.
     """
-    info = inspect_raster(config.raster)
+    info = inspect_raster(config.raster, config.colors)
     for settings in config.features:
         check_layer(settings)
     return plan_load(config, info, regions)

@@ -45,6 +45,7 @@ def write_raster(tmp_path: Path) -> WriteRaster:
 
         bands = np.atleast_3d(np.asarray(values)) if np.ndim(values) == 3 else np.asarray(values)[None]
         path = tmp_path / options.pop("name", "grid.tif")
+        table = options.pop("colormap", None)
         tags, descriptions = options.pop("tags", {}), options.pop("descriptions", ())
         profile = {
             "driver": "GTiff", "dtype": bands.dtype, "count": len(bands), "height": bands.shape[1],
@@ -52,6 +53,8 @@ def write_raster(tmp_path: Path) -> WriteRaster:
         }  # fmt: skip
         scales, offsets = profile.pop("scales", None), profile.pop("offsets", None)
         with rasterio.open(path, "w", **profile) as file:
+            if table:
+                file.write_colormap(1, table)
             file.write(bands)
             file.update_tags(**tags)
             for number, text in enumerate(descriptions, 1):

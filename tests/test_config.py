@@ -80,6 +80,14 @@ def test_all_problems_are_told_together_with_their_lines(tmp_path: Path) -> None
         ({"colors": {"vmin": 0, "vmax": 2, "norm": "log"}}, "log norm needs"),
         ({"colors": {"vmin": float("nan")}}, r"\[colors\] vmin: .*finite"),
         ({"colors": {"levels": [0.0, float("inf")]}}, r"\[colors\] levels: .*finite"),
+        ({"colors": {"classes": []}}, r"\[colors\] classes: .*at least 1"),
+        ({"colors": {"classes": [{"color": "red"}]}}, r"\[colors\] classes #1 value: is needed, but not given"),
+        ({"colors": {"classes": [{"value": 1}, {"value": 1.5}]}}, r"\[colors\] classes #2 value: .*\(it is 1.5\)"),
+        ({"colors": {"classes": [{"value": 1, "colour": "red"}]}}, r"classes #1 colour: .*did you mean 'color'"),
+        ({"colors": {"classes": [{"value": 3}, {"value": 4}, {"value": 3}]}}, "#1 and #3 have the same value, 3"),
+        ({"colors": {"classes": [{"value": 3}, {"value": 2_000_000}]}}, "3 and 2000000 are more than 1,000,000 apart"),
+        ({"colors": {"classes": [{"value": 3}], "levels": [1, 2]}}, r"\[colors\].*: give either classes, or colormap"),
+        ({"colors": {"classes": [{"value": 3}], "colormap": "viridis"}}, "give either classes, or colormap"),
         ({"map": {"dpi": float("inf")}}, r"\[map\] dpi: .*finite"),
         ({"features": {"path": "sample:states"}}, r"\[features\]"),
         ({"features": [{"path": "sample:states", "linewidth": -1}]}, r"\[\[features\]\] #1 linewidth"),
@@ -163,10 +171,23 @@ def test_configs_pickle_and_round_trip(limits: list[float], size: tuple[int, int
     """A config is what travels to workers that cannot inherit data."""
     sections = {"colors": {"levels": limits}, "map": {"size": list(size), "dpi": dpi}, "raster": RELIEF}
     config = read_config({**sections, "features": [{"path": "sample:states", "facecolor": "red"}]})
+    check_round_trip(config)
+    assert isinstance(config.features[0], FeatureSettings)
+
+
+def test_so_do_classes() -> None:
+    classes = [{"value": 11, "color": "#466b9f", "name": "Open water"}, {"value": 12}]
+    config = read_config({"raster": RELIEF, "colors": {"classes": classes}})
+    check_round_trip(config)
+    assert config.colors.classes is not None
+    assert config.colors.classes[0].name == "Open water"
+    assert not config.colors.are_for_numbers
+
+
+def check_round_trip(config: Config) -> None:
     assert pickle.loads(pickle.dumps(config)) == config
     assert Config.model_validate(config.model_dump()) == config
     assert read_config(config.model_dump()) == config
-    assert isinstance(config.features[0], FeatureSettings)
 
 
 def test_a_size_of_one_number_is_said_to_lack_the_other() -> None:

@@ -7,6 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from regionplot import ConfigError, read_config
+from regionplot.coloring import Classes, TrueColor, ValueClass
 from regionplot.layout import Layout
 from regionplot.models import Box
 
@@ -32,6 +33,53 @@ def test_boxes_lie_in_the_sheet_and_apart(width: int, height: int, dpi: float, c
         assert 0 < layout.colorbar.bottom < layout.colorbar.top < panel.bottom
         assert panel.left < layout.colorbar.left < layout.colorbar.right < panel.right
     assert layout.inches[0] * layout.dpi == pytest.approx(width)
+
+
+@given(
+    st.integers(100, 3000),
+    st.integers(100, 3000),
+    st.floats(20, 300),
+    st.lists(st.text(max_size=60), min_size=1, max_size=64),
+)
+def test_a_legend_lies_below_the_panel_and_holds_every_class(
+    width: int, height: int, dpi: float, names: list[str]
+) -> None:
+    config = read_config({"raster": {"path": "sample:relief"}, "map": {"size": [width, height], "dpi": dpi}})
+    shown = tuple(ValueClass(value, "red", name) for value, name in enumerate(names))
+    try:
+        layout = Layout.of(config, Classes(shown, shown))
+    except ConfigError:
+        assume(False)
+    grid = layout.legend
+    assert layout.colorbar is None
+    assume(grid is not None)
+    assert grid is not None
+    boxes = [grid.swatch_box(number) for number in range(len(names))]
+    assert len(set(boxes)) == len(names) <= grid.rows * grid.columns
+    assert grid.name_width > 0
+    assert min(box.bottom for box in boxes) >= grid.box.bottom > layout.legend_label
+    assert max(box.top for box in boxes) < layout.panel.bottom
+    assert layout.panel.height > height / 3
+    assert min(box.left for box in boxes) >= 0
+    assert max(box.right for box in boxes) + grid.gap + grid.name_width <= width
+
+
+def test_a_name_that_is_too_long_for_two_columns_has_one_of_its_own() -> None:
+    config = read_config({"raster": {"path": "sample:relief"}, "map": {"size": [400, 600]}})
+    grids = []
+    for length in (4, 200):
+        shown = tuple(ValueClass(value, "red", "x" * length) for value in range(6))
+        grid = Layout.of(config, Classes(shown, shown)).legend
+        assert grid is not None
+        grids.append(grid)
+    assert grids[0].columns > grids[1].columns == 1
+
+
+def test_true_colour_has_neither_bar_nor_legend() -> None:
+    config = read_config({"raster": {"path": "sample:relief"}})
+    layout = Layout.of(config, TrueColor((1, 2, 3), "uint8", 255, None, has_mask=False))
+    assert layout.colorbar is layout.legend is None
+    assert layout.panel == layout_of(1400, 900, colorbar=False).panel
 
 
 def test_a_sheet_without_room_for_the_map_is_refused() -> None:

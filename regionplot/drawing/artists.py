@@ -23,9 +23,10 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox, IdentityTransform
 from numpy.typing import NDArray
 
-from regionplot.drawing.colors import ColorScale
+from regionplot.drawing.categories import ClassScale
+from regionplot.drawing.colors import ColorScale, Scale
 from regionplot.features import FeatureLayer
-from regionplot.layout import Layout
+from regionplot.layout import HALF_CAPITAL, Layout, LegendGrid
 from regionplot.models import Box, PixelGrid
 
 _POINTS_PER_INCH = 72
@@ -41,6 +42,44 @@ def new_figure(layout: Layout) -> Figure:
     figure = Figure(figsize=layout.inches, dpi=layout.dpi, facecolor="white")
     figure.set_layout_engine("none")
     return figure
+
+
+def add_key(figure: Figure, layout: Layout, scale: Scale, label: str) -> None:
+    """What explains the colours, below the panel: a colour bar for numbers, a legend for classes."""
+    if isinstance(scale, ColorScale):
+        add_colorbar(figure, layout, scale, label)
+    elif isinstance(scale, ClassScale) and layout.legend:
+        for artist in legend_artists(figure, layout, layout.legend, scale):
+            figure.add_artist(artist)
+        figure.add_artist(_legend_label(figure, layout, label))
+
+
+def legend_artists(figure: Figure, layout: Layout, grid: LegendGrid, scale: ClassScale) -> Iterator[Artist]:
+    """A swatch and a name for each class."""
+    for number, (item, color) in enumerate(zip(scale.shown, scale.swatches, strict=True)):
+        box = grid.swatch_box(number)
+        style: dict[str, Any] = {"facecolor": color, "edgecolor": INK, "antialiased": False}
+        style["linewidth"] = _whole_pixels(layout)
+        yield Rectangle((box.left, box.bottom), box.width, box.height, transform=IdentityTransform(), **style)
+        name = _key_text(box.right + grid.gap, box.bottom + box.height / 2, item.label, layout, "left")
+        name.set_figure(figure)
+        _shorten(name, grid.name_width)
+        yield name
+
+
+def _legend_label(figure: Figure, layout: Layout, label: str) -> Text:
+    text = _key_text(layout.size[0] / 2, layout.legend_label, label, layout, "center")
+    text.set_figure(figure)
+    _fit(text, layout)
+    return text
+
+
+def _key_text(x: float, middle: float, text: str, layout: Layout, alignment: str) -> Text:
+    """A line of text whose capitals stand around a height."""
+    half = layout.label_points * layout.dpi / _POINTS_PER_INCH * HALF_CAPITAL
+    style: dict[str, Any] = {"fontsize": layout.label_points, "color": INK, "parse_math": False, "usetex": False}
+    place: dict[str, Any] = {"horizontalalignment": alignment, "verticalalignment": "baseline"}
+    return Text(round(x), round(middle - half), text, transform=IdentityTransform(), **style, **place)
 
 
 def add_colorbar(figure: Figure, layout: Layout, scale: ColorScale, label: str) -> None:

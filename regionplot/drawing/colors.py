@@ -6,29 +6,36 @@ colours; both are several times faster than `searchsorted` and a call of the col
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import matplotlib
 import numpy as np
+import pyproj
 from matplotlib import colors
 from matplotlib.colors import BoundaryNorm, Colormap, LogNorm, Normalize, PowerNorm, SymLogNorm
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from regionplot.config import ColorSettings, Config
-from regionplot.sampling import strips_of
+from regionplot.grid import GridGeometry
+from regionplot.models import PixelGrid
+from regionplot.sampling import Sample, sample, strips_of
 
+_COLORMAP = "viridis"
 _CONTINUOUS = 256
 _PERCENTILES = (1, 99)
 _ENOUGH = 1_000_000
+_BYTE = 256
+
+Codes = NDArray[np.unsignedinteger[Any]]
 
 
 def color_problems(config: Config) -> Iterator[str]:
     """Every colour and colormap in a config that matplotlib does not know, with its place."""
     settings = config.colors
-    if settings.colormap not in matplotlib.colormaps:
+    if (settings.colormap or _COLORMAP) not in matplotlib.colormaps:
         yield f"[colors] colormap: matplotlib has no {settings.colormap!r}; names are case-sensitive, such as 'viridis'"
     named = {
         "[colors] under": settings.under if settings.under != "lowest" else "none",
@@ -36,6 +43,8 @@ def color_problems(config: Config) -> Iterator[str]:
         "[colors] nodata": settings.nodata,
         "[map] background": config.map.background,
     }
+    for number, item in enumerate(settings.classes or (), 1):
+        named[f"[colors] classes #{number} color"] = item.color or "none"
     for number, layer in enumerate(config.features, 1):
         named[f"[[features]] #{number} edgecolor"] = layer.edgecolor
         named[f"[[features]] #{number} facecolor"] = layer.facecolor
@@ -44,9 +53,89 @@ def color_problems(config: Config) -> Iterator[str]:
             yield f"{place}: {color!r} is not a colour; write a name or '#rrggbb'"
 
 
+class Scale(Protocol):
+    """How the cells of a raster become colours, by way of a code for each pixel."""
+
+    @property
+    def nodata(self) -> int:
+        """The code of what is missing."""
+        ...
+
+    def codes_of_cells(self, values: NDArray[Any], pixels: int) -> Codes | None:
+        """The code of every cell, if that is less work than those of so many pixels."""
+        ...
+
+    def sample(
+        self, values: NDArray[Any], geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS, resampling: str
+    ) -> Sample:
+        """The codes of the pixels of a panel; see `sampling.sample`."""
+        ...
+
+    def rgba(self, codes: Codes) -> NDArray[np.uint8]:
+        """The opaque colours of codes, shape (height, width, 4)."""
+        ...
+
+    def facts(self) -> list[object]:
+        """All that decides which colour a value gets, for a digest."""
+        ...
+
+
 @dataclass(frozen=True)
-class ColorScale:
-    """How values become colours."""
+class PaletteScale:
+    """A scale whose codes are rows of a table of colours."""
+
+    palette: NDArray[np.uint8]
+    """Opaque colours, shape (n, 4): below the scale, the scale's own, above it, nodata."""
+
+    @property
+    def is_classed(self) -> bool:
+        """Whether each row of the palette is a class of its own."""
+        raise NotImplementedError
+
+    @property
+    def nodata(self) -> int:
+        """The palette's row for nodata."""
+        return len(self.palette) - 1
+
+    def rgba(self, codes: Codes) -> NDArray[np.uint8]:
+        """See `Scale`."""
+        packed = self.palette.view(np.uint32).ravel()
+        return packed.take(codes).view(np.uint8).reshape(*codes.shape, 4)
+
+    def codes_of_cells(self, values: NDArray[Any], pixels: int) -> Codes | None:
+        """See `Scale`."""
+        return self.indices(values) if self.is_classed and values.size < pixels else None
+
+    def sample(
+        self, values: NDArray[Any], geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS, resampling: str
+    ) -> Sample:
+        """See `Scale`."""
+        found = sample(values, geometry, panel, crs, resampling)
+        return Sample(self.indices(found.values), found.inside)
+
+    def indices(self, values: NDArray[Any]) -> Codes:
+        """The palette's row for each value.
+
+        Parameters
+        ----------
+        values : ndarray, shape (rows, columns)
+            NaN where there is no data.
+        """
+        index = np.empty(values.shape, np.uint8 if self.is_classed and len(self.palette) <= _BYTE else np.uint16)
+        for rows in strips_of(*values.shape):
+            strip = values[rows]
+            index[rows] = self._rows_of(strip)
+            np.putmask(index[rows], np.isnan(strip), self.nodata)
+        return index
+
+    def _rows_of(self, values: NDArray[Any]) -> Codes:
+        """The palette's row for each value that is there."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class ColorScale(PaletteScale):
+    """How numbers become colours."""
 
     norm: Normalize
     cmap: Colormap
@@ -54,8 +143,6 @@ class ColorScale:
     """Class limits; None for a continuous scale."""
     extend: str
     """Which ends of the colour bar are open: `neither`, `min`, `max` or `both`."""
-    palette: NDArray[np.uint8]
-    """Opaque colours, shape (n, 4): below the scale, the scale's own, above it, nodata."""
 
     @classmethod
     def of(cls, config: Config, values: NDArray[Any]) -> ColorScale:
@@ -72,34 +159,22 @@ class ColorScale:
         extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[
             open_ends
         ]
-        return cls(norm, cmap, levels, extend, _palette(cmap, config.map.background))
+        rows = [cmap.get_under(), *cmap(np.arange(cmap.N)), cmap.get_over(), cmap.get_bad()]
+        return cls(on_background(rows, config.map.background), norm, cmap, levels, extend)
 
     @property
-    def nodata(self) -> int:
-        """The palette's row for nodata."""
-        return len(self.palette) - 1
+    def is_classed(self) -> bool:
+        """See `PaletteScale`."""
+        return self.levels is not None
 
-    def rgba(self, indices: NDArray[np.unsignedinteger[Any]]) -> NDArray[np.uint8]:
-        """The opaque colours of some rows of the palette, shape (height, width, 4)."""
-        packed = self.palette.view(np.uint32).ravel()
-        return packed.take(indices).view(np.uint8).reshape(*indices.shape, 4)
+    def facts(self) -> list[object]:
+        """See `Scale`."""
+        return [str(self.norm.vmin), str(self.norm.vmax), self.extend, self.palette.tolist()]
 
-    def indices(self, values: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
-        """The palette's row for each value.
+    def _rows_of(self, values: NDArray[Any]) -> Codes:
+        return self._steps(values) if self.levels is None else self._classes(values)
 
-        Parameters
-        ----------
-        values : ndarray, shape (rows, columns)
-            NaN where there is no data.
-        """
-        index = np.empty(values.shape, np.uint16 if self.levels is None else np.uint8)
-        for rows in strips_of(*values.shape):
-            strip = values[rows]
-            index[rows] = self._steps(strip) if self.levels is None else self._classes(strip)
-            np.putmask(index[rows], np.isnan(strip), self.nodata)
-        return index
-
-    def _classes(self, values: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
+    def _classes(self, values: NDArray[Any]) -> Codes:
         """0 below the first level, then the number of levels reached: `levels[i - 1] <= value < levels[i]`."""
         assert self.levels is not None
         index, reached = np.zeros(values.shape, np.uint8), np.empty(values.shape, np.bool_)
@@ -107,7 +182,7 @@ class ColorScale:
             index += np.greater_equal(values, values.dtype.type(level), out=reached).view(np.uint8)
         return index
 
-    def _steps(self, values: NDArray[Any]) -> NDArray[np.unsignedinteger[Any]]:
+    def _steps(self, values: NDArray[Any]) -> Codes:
         count = self.cmap.N
         with np.errstate(invalid="ignore"):
             within = np.clip(np.nan_to_num(values, nan=self.norm.vmin or 0.0), self.norm.vmin, self.norm.vmax)
@@ -119,7 +194,7 @@ class ColorScale:
 
 
 def _colormap(settings: ColorSettings, count: int) -> Colormap:
-    cmap = matplotlib.colormaps[settings.colormap].resampled(count)
+    cmap = matplotlib.colormaps[settings.colormap or _COLORMAP].resampled(count)
     return cmap.with_extremes(
         under=None if settings.under == "lowest" else settings.under,
         over=None if settings.over == "highest" else settings.over,
@@ -127,15 +202,19 @@ def _colormap(settings: ColorSettings, count: int) -> Colormap:
     )
 
 
-def _palette(cmap: Colormap, background: str) -> NDArray[np.uint8]:
-    """The colours of a colormap laid over the background, which lies on white paper."""
-    *paint, opacity = colors.to_rgba(background)
-    paper = np.asarray(paint) * opacity + 1 - opacity
-    rows = [cmap.get_under(), *cmap(np.arange(cmap.N)), cmap.get_over(), cmap.get_bad()]
+def on_background(rows: Sequence[Any], background: str) -> NDArray[np.uint8]:
+    """Colours laid over the background, which lies on white paper: opaque, shape (n, 4)."""
+    paper = paper_under(background)
     rgba = np.asarray(rows, dtype=float)
     alpha = rgba[:, 3:]
     mixed = rgba[:, :3] * alpha + paper * (1 - alpha)
-    return np.ascontiguousarray(np.column_stack([np.rint(mixed * 255), np.full(len(rows), 255)]).astype(np.uint8))
+    return np.ascontiguousarray(np.column_stack([np.rint(mixed * 255), np.full(len(rgba), 255)]).astype(np.uint8))
+
+
+def paper_under(background: str) -> NDArray[np.floating[Any]]:
+    """Red, green and blue, 0 to 1, of the background on white paper."""
+    *paint, opacity = colors.to_rgba(background)
+    return np.asarray(paint) * opacity + 1 - opacity
 
 
 def _continuous(settings: ColorSettings, values: NDArray[Any]) -> tuple[Normalize, tuple[bool, bool]]:
@@ -152,7 +231,7 @@ def _continuous(settings: ColorSettings, values: NDArray[Any]) -> tuple[Normaliz
         "sqrt": lambda: PowerNorm(0.5, vmin, vmax),
         "symlog": lambda: SymLogNorm(max(abs(vmin), abs(vmax)) / 100, vmin=vmin, vmax=vmax),
     }
-    return norms[settings.norm](), (bool(found.min() < vmin), bool(found.max() > vmax))
+    return norms[settings.norm or "linear"](), (bool(found.min() < vmin), bool(found.max() > vmax))
 
 
 def _finite(values: NDArray[Any], *, positive: bool) -> NDArray[Any]:

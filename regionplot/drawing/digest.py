@@ -24,8 +24,8 @@ import rasterio
 import shapely
 
 import regionplot
-from regionplot import curvilinear, geolocation, grid, layout, projections, raster, sampling, shared, view
-from regionplot.drawing.colors import ColorScale
+from regionplot import coloring, curvilinear, geolocation, grid, layout, projections, raster, sampling, shared, view
+from regionplot.drawing.scales import scale_of
 from regionplot.drawing.sheet import plain_style, title_of
 from regionplot.layout import Layout
 from regionplot.models import Region
@@ -40,7 +40,7 @@ _CODE = [
     *sorted(Path(str(curvilinear.__file__)).parent.glob("*.py")),
     *(
         Path(str(module.__file__))
-        for module in (geolocation, grid, layout, projections, raster, sampling, shared, view)
+        for module in (coloring, geolocation, grid, layout, projections, raster, sampling, shared, view)
     ),
 ]
 _ROWS = 256
@@ -73,7 +73,7 @@ class MapDigests:
             If the region cannot be projected, or its row lacks a field of the title.
         """
         config = self._shared.config
-        seen = View.of(region, self._shared.crs, Layout.of(config).panel, config.map.fit)
+        seen = View.of(region, self._shared.crs, Layout.of(config, self._shared.info.coloring).panel, config.map.fit)
         total = self._common.copy()
         total.update(repr((title_of(region, self._shared), seen)).encode())
         for piece in self._cells(seen):
@@ -100,7 +100,17 @@ class MapDigests:
 
 def _file(info: RasterInfo) -> tuple[object, ...]:
     """What stands for the cells of a raster that is not loaded."""
-    how = (info.source, info.band, info.dtype, info.nodata, info.scale, info.offset, info.has_mask, info.decode)
+    how = (
+        info.source,
+        info.band,
+        info.dtype,
+        info.nodata,
+        info.scale,
+        info.offset,
+        info.has_mask,
+        info.decode,
+        info.coloring,
+    )
     return (info.fingerprint, info.geometry.height, info.geometry.width, *how)
 
 
@@ -117,5 +127,4 @@ def _common(data: SharedData) -> Iterator[tuple[str, Any]]:
     yield "layers", [(layer.key, layer.settings.model_dump(mode="json", exclude={"path"})) for layer in data.features]
     yield "crs", data.crs.to_wkt()
     yield "label", [data.description.get("long_name"), data.description.get("units")]
-    scale = ColorScale.of(config, data.cells_drawn)
-    yield "scale", [str(scale.norm.vmin), str(scale.norm.vmax), scale.extend, scale.palette.tolist()]
+    yield "scale", scale_of(data).facts()

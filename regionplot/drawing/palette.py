@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from regionplot.config import Config
 from regionplot.drawing.artists import INK
-from regionplot.drawing.colors import ColorScale
+from regionplot.drawing.colors import PaletteScale, Scale
 
 _SIZE = 256
 _FRAME_SHADES = 16
@@ -49,12 +49,14 @@ class ShadedPalette:
     """The channel, 0 to 2, in which the ink is darkest."""
 
     @classmethod
-    def of(cls, config: Config, scale: ColorScale) -> ShadedPalette | None:
+    def of(cls, config: Config, scale: Scale) -> ShadedPalette | None:
         """The palette for a config, or None where there is none: no classes, too many, or lines of several inks."""
+        if not isinstance(scale, PaletteScale):
+            return None
         inks = set(_inks(config))
         rows = np.unique(scale.palette[:, :3], axis=0)
         shades = (_SIZE - len(scale.palette) - 1 - _FRAME_SHADES) // len(rows)
-        if scale.levels is None or len(inks) > 1 or shades < _FEWEST_SHADES:
+        if not scale.is_classed or len(inks) > 1 or shades < _FEWEST_SHADES:
             return None
         ink = np.asarray(inks.pop() if inks else (0, 0, 0), dtype=float)
         if ink.min() > _WHITE / 2:  # a light ink leaves no trace on white

@@ -53,7 +53,7 @@ def plot_region(shared: SharedData, region: Region) -> Figure:
         figure = artists.new_figure(style.layout)
         FigureCanvasAgg(figure)
         axes = _add_axes(figure, sheet)
-        artists.add_colorbar(figure, style.layout, style.scale, style.label)
+        artists.add_key(figure, style.layout, style.scale, style.label)
         for order, artist in enumerate(sheet.artists_above(axes)):
             artist.set_zorder(_ABOVE + order)
             axes.add_artist(artist) if artist.get_clip_box() else figure.add_artist(artist)

@@ -2,7 +2,7 @@
 
 ::
 
-    background (page, colour bar) ─► copy ─► raster into the panel ─► lines ─► neatline, title ─► pixels
+    background (page, colour bar or legend) ─► copy ─► raster into the panel ─► lines ─► neatline, title ─► pixels
 
 It is what `plot_region` and `savefig` do, less what is the same each time; a test holds the two to equal pixels. Where
 a palette can hold the map's colours, `_PalettePainter` puts it together from bytes; a test bounds the difference.
@@ -98,8 +98,7 @@ def _palette(style: Style) -> ShadedPalette | None:
     palette = ShadedPalette.of(config, style.scale) if config.output.png != "rgb" else None
     if palette is None and config.output.png == "palette":
         raise ConfigError(
-            "[output] png: a palette needs [colors] levels of some 25 classes at most, and dark lines of one colour; "
-            "use 'auto'"
+            "[output] png: a palette needs levels or classes, some 25 at most, and dark lines of one colour; use 'auto'"
         )
     return palette
 
@@ -110,7 +109,7 @@ class _Canvas:
     def __init__(self, style: Style) -> None:
         self.layout = style.layout
         self.figure = artists.new_figure(style.layout)
-        artists.add_colorbar(self.figure, style.layout, style.scale, style.label)
+        artists.add_key(self.figure, style.layout, style.scale, style.label)
         canvas = FigureCanvasAgg(self.figure)
         canvas.draw()
         self.renderer = canvas.get_renderer()
@@ -189,7 +188,7 @@ class _PalettePainter:
             canvas.draw(artist)
         watch.lap("stroke")
         image = self._background.copy()
-        image[panel] = sheet.indices
+        image[panel] = sheet.codes
         drawn, values = self._inked(panel[0], palette.channel)
         rows = image[panel[0]].reshape(-1)
         rows[drawn] = palette.shaded[rows[drawn], values]

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from regionplot import templates
 from regionplot.drawing import artists
-from regionplot.drawing.colors import ColorScale
+from regionplot.drawing.colors import Codes, Scale
+from regionplot.drawing.scales import scale_of
 from regionplot.errors import ConfigError, NoOverlapError, RegionError
 from regionplot.layout import Layout
 from regionplot.models import Extent, Region
@@ -56,10 +57,10 @@ class Style:
 
     shared: SharedData
     layout: Layout
-    scale: ColorScale
+    scale: Scale
     description: Mapping[str, object]
-    classes: NDArray[np.unsignedinteger[Any]] | None
-    """The class of every cell, as the palette's row, where that is less work than the class of every pixel."""
+    codes: Codes | None
+    """The scale's code of every cell, where that is less work than the code of every pixel."""
 
     @classmethod
     def of(cls, shared: SharedData, maps: int = 1) -> Style:
@@ -67,16 +68,15 @@ class Style:
         config = shared.config
         if "time" in templates.fields_of(config.map.title) and "time" not in shared.description:
             raise ConfigError(f"[map] title: {config.map.title!r}: {config.raster.path} does not tell its time")
-        scale = ColorScale.of(config, shared.cells_drawn)
-        layout = Layout.of(config)
+        scale, layout = scale_of(shared), Layout.of(config, shared.info.coloring)
         pixels = maps * layout.panel.width * layout.panel.height
-        classed = scale.levels is not None and config.raster.resampling == "nearest" and not shared.plan.windowed
-        classes = scale.indices(shared.cells_drawn) if classed and shared.cells_drawn.size < pixels else None
-        return cls(shared, layout, scale, shared.description, classes)
+        are_cells = config.raster.resampling == "nearest" and not shared.plan.windowed
+        codes = scale.codes_of_cells(shared.cells_drawn, pixels) if are_cells else None
+        return cls(shared, layout, scale, shared.description, codes)
 
     @cached_property
     def label(self) -> str:
-        """The colour bar's."""
+        """The colour bar's, or the legend's."""
         given = self.shared.config.colors.label
         if given is not None:
             return templates.plain_text(given)
@@ -90,8 +90,8 @@ class Sheet:
     style: Style
     region: Region
     view: View
-    indices: NDArray[np.unsignedinteger[Any]]
-    """The panel's colours as rows of the scale's palette, shape (height, width), row 0 in the north."""
+    codes: Codes
+    """The panel's colours as codes of the scale, shape (height, width), row 0 in the north."""
     no_data: bool
     """Nothing but nodata within the region's limits."""
 
@@ -108,17 +108,17 @@ class Sheet:
         """
         shared, config = style.shared, style.shared.config
         view = View.of(region, shared.crs, style.layout.panel, config.map.fit)
-        indices, inside = _sampled(style, view)
+        codes, inside = _sampled(style, view)
         if not view.asked_pixels(inside).any():
             raise NoOverlapError(
                 f"the region ({region.extent}) does not overlap the raster ({_raster_extent(shared, region)})"
             )
-        return cls(style, region, view, indices, bool((view.asked_pixels(indices) == style.scale.nodata).all()))
+        return cls(style, region, view, codes, bool((view.asked_pixels(codes) == style.scale.nodata).all()))
 
     @property
     def image(self) -> NDArray[np.uint8]:
         """The panel's colours, shape (height, width, 4), opaque."""
-        return self.style.scale.rgba(self.indices)
+        return self.style.scale.rgba(self.codes)
 
     @property
     def title(self) -> str:
@@ -145,18 +145,18 @@ class Sheet:
         return artists.title_text(self.title, self.style.layout, figure)
 
 
-def _sampled(style: Style, view: View) -> tuple[NDArray[np.unsignedinteger[Any]], NDArray[np.bool_]]:
-    """The palette's row for each pixel of a panel, and whether the pixel lies within the raster."""
-    shared, panel = style.shared, view.panel
-    if style.classes is not None:
-        found = sample(style.classes, shared.geometry, panel, shared.crs, fill=style.scale.nodata)
+def _sampled(style: Style, view: View) -> tuple[Codes, NDArray[np.bool_]]:
+    """The scale's code for each pixel of a panel, and whether the pixel lies within the raster."""
+    shared, panel, scale = style.shared, view.panel, style.scale
+    if style.codes is not None:
+        found = sample(style.codes, shared.geometry, panel, shared.crs, fill=scale.nodata)
         return found.values, found.inside
     cells = shared.cells(panel)
     if cells is None:
         shape = (panel.height, panel.width)
-        return np.full(shape, style.scale.nodata, np.uint16), np.broadcast_to(np.False_, shape)
-    found = sample(*cells, panel, shared.crs, shared.config.raster.resampling)
-    return style.scale.indices(found.values), found.inside
+        return np.full(shape, scale.nodata, np.uint32), np.broadcast_to(np.False_, shape)
+    found = scale.sample(*cells, panel, shared.crs, shared.config.raster.resampling)
+    return found.values, found.inside
 
 
 def title_of(region: Region, shared: SharedData) -> str:

@@ -171,8 +171,8 @@ def test_cells_that_are_classed_before_give_the_same_pixels(load_small, write_ra
     raster = {"path": write_raster(values, Affine(0.5, 0, -150, 0, -0.5, 70), nodata=-9999)}
     shared = load_small(raster=raster, map={"projection": projection}, colors={"levels": [-500, 0, 100, 500]})
     one, many = MapRenderer(shared, maps=0), MapRenderer(shared, maps=100)
-    assert one._style.classes is None
-    assert many._style.classes is not None
+    assert one._style.codes is None
+    assert many._style.codes is not None
     hole = Region("hole", Extent(-122, -112, 43, 53))
     for region in (CAROLINA, Region("wide", Extent(-160, -40, 10, 75)), hole):
         found = many.draw(region)
