@@ -75,7 +75,7 @@ def test_pixels_are_those_that_matplotlib_draws_from_the_true_coordinates(
     shared = SharedData.load(stage_iv())
     expected = pcolormesh(shared, region)
     style = Style.of(shared)
-    shown = Sheet.of(region, style).indices.astype(int)
+    shown = Sheet.of(region, style).codes.astype(int)
     classes = np.where(shown == style.scale.nodata, 255, shown - 1)
     assert classes.shape == expected.shape
     assert (classes != expected).mean() < share
@@ -126,9 +126,9 @@ def test_all_ways_to_run_write_the_same_bytes(make_config: Callable[..., Config]
 def test_a_map_across_the_antimeridian_has_no_seam(load: Callable[..., SharedData], swath: Path) -> None:
     shared = load(raster={"path": swath}, map=SHEET, colors={"levels": [0, 5, 10, 15, 20]})
     style = Style.of(shared)
-    assert not (Sheet.of(Region("seam", Extent(178, 182, 5, 8)), style).indices == style.scale.nodata).any()
-    west = Sheet.of(Region("west", Extent(-182, -178, 5, 8)), style).indices
-    np.testing.assert_array_equal(west, Sheet.of(Region("seam", Extent(178, 182, 5, 8)), style).indices)
+    assert not (Sheet.of(Region("seam", Extent(178, 182, 5, 8)), style).codes == style.scale.nodata).any()
+    west = Sheet.of(Region("west", Extent(-182, -178, 5, 8)), style).codes
+    np.testing.assert_array_equal(west, Sheet.of(Region("seam", Extent(178, 182, 5, 8)), style).codes)
 
 
 def test_plot_region_draws_what_the_batch_draws(load: Callable[..., SharedData], swath: Path) -> None:
@@ -148,7 +148,7 @@ def test_only_what_regions_need_is_brought_onto_the_regular_grid(
     region = Region("small", Extent(178, 178.5, 6, 6.4))
     whole, part = SharedData.load(config), SharedData.load(config, [region])
     assert part.cells_drawn.size < whole.cells_drawn.size / 20
-    shown = [Sheet.of(region, Style.of(shared)).indices for shared in (whole, part)]
+    shown = [Sheet.of(region, Style.of(shared)).codes for shared in (whole, part)]
     np.testing.assert_array_equal(*shown)
 
 
