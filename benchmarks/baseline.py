@@ -43,8 +43,8 @@ def load(raster: Path, layers: list[Path]) -> None:
     _data.update(values=grid.values, x=x, y=y, features=features)
 
 
-def plot(job: tuple[str, list[float], str, tuple[int, int], Path]) -> tuple[float, float]:
-    """Draw one region; give its wall and CPU seconds."""
+def plot(job: tuple[str, list[float], str, tuple[int, int], Path]) -> tuple[float, float, list[float]]:
+    """Draw one region; give its wall and CPU seconds, and where its panel lies (left, top, width, height, limits)."""
     name, extent, crs, size, folder = job
     start, cpu = time.perf_counter(), time.process_time()
     figure = plt.figure(figsize=(size[0] / 100, size[1] / 100), dpi=100)
@@ -59,7 +59,10 @@ def plot(job: tuple[str, list[float], str, tuple[int, int], Path]) -> tuple[floa
     figure.colorbar(mesh, ax=axes, orientation="horizontal", ticks=LEVELS, aspect=80, pad=0.03, label="Snowfall (in)")
     figure.savefig(folder / f"{name}.png")
     plt.close(figure)
-    return time.perf_counter() - start, time.process_time() - cpu
+    took = time.perf_counter() - start, time.process_time() - cpu
+    left, bottom, width, height = axes.get_window_extent().bounds
+    xmin, xmax, ymin, ymax = axes.get_extent()
+    return *took, [left, size[1] - bottom - height, width, height, xmin, ymin, xmax, ymax]
 
 
 def read_jobs(table: Path, count: int | None, crs: str, size: tuple[int, int], folder: Path) -> list[tuple]:
@@ -89,9 +92,13 @@ def main() -> None:
     loading = time.process_time()
     with multiprocessing.get_context("fork").Pool(options.workers, maxtasksperchild=1) as pool:
         maps = pool.map(plot, jobs, chunksize=1)
-    print(
-        json.dumps({"load_cpu": loading, "map_wall": [wall for wall, _ in maps], "map_cpu": [cpu for _, cpu in maps]})
-    )
+    report = {
+        "load_cpu": loading,
+        "map_wall": [wall for wall, _, _ in maps],
+        "map_cpu": [cpu for _, cpu, _ in maps],
+        "places": {job[0]: place for job, (_, _, place) in zip(jobs, maps, strict=True)},
+    }
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 import pytest
+from PIL import Image
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -50,3 +53,91 @@ def test_the_stages_add_up_to_a_map():
     ratio = re.search(r"^map / floor.*: ([\d.]+)$", table, re.MULTILINE)
     assert ratio
     assert 0 < float(ratio[1]) < math.inf
+
+
+def rows_of_peers(table):
+    """Name, ratios of wall, CPU and memory, shares of classes and lines."""
+    rows = re.findall(r"^(\w+) +2 \|((?: +[\d.]+){3}) \| +([\d.]+)% +([\d.]+)% ", table, re.MULTILINE)
+    return {
+        name: ([float(ratio) for ratio in ratios.split()], float(found), float(lines))
+        for name, ratios, found, lines in rows
+    }
+
+
+def assert_compared(table, names):
+    rows = rows_of_peers(table)
+    assert set(rows) == {"regionplot", *names}
+    for ratios, classes, lines in rows.values():
+        assert all(0 < ratio < math.inf for ratio in ratios)
+        assert classes >= 80
+        assert lines >= 50
+
+
+def test_matplotlib_draws_the_same_maps_and_is_compared():
+    assert_compared(run("peers.py", "--only", "plain", "--only", "matplotlib"), ["plain", "matplotlib"])
+
+
+def test_each_peer_is_compared_or_named_as_left_out():
+    peers = ["mapnik", "mapserver", "gmt", "qgis"]
+    table = run("peers.py", *(option for peer in peers for option in ("--only", peer)))
+    left_out = re.findall(r"^(\w+) is left out, for it is not installed; apt-get install \w+", table, re.MULTILINE)
+    assert_compared(table, set(peers) - set(left_out))
+
+
+def test_a_peer_whose_python_is_not_there_is_left_out(tmp_path):
+    table = run("peers.py", "--only", "mapnik", "--python", f"mapnik={tmp_path / 'python'}")
+    assert "mapnik is left out, for it is not installed; apt-get install python3-mapnik" in table
+    assert_compared(table, [])
+
+
+class TestBrokenPeers:
+    """What does not show the same maps does not count, however quick it was."""
+
+    TASK: ClassVar = {"sheet": [64, 48], "panel": [4, 4, 56, 40], "maps": [{"name": "a", "panel": [0, 0, 56, 40]}]}
+
+    @pytest.fixture
+    def check(self, tmp_path, monkeypatch):
+        monkeypatch.syspath_prepend(FOLDER)
+        import peer_check
+
+        bare = np.full((48, 64, 3), (255, 200, 0), np.uint8)
+        bare[:, 32:] = 90, 200, 255
+        drawn = bare.copy()
+        drawn[20:22] = 0
+        for folder, picture in (("bare", bare), ("ours", drawn)):
+            self.write(tmp_path / folder, picture)
+
+        def compare(picture):
+            self.write(tmp_path / "theirs", picture)
+            return peer_check.compare(self.TASK, *(tmp_path / folder for folder in ("theirs", "ours", "bare")))
+
+        return compare, drawn, peer_check.BrokenError
+
+    @staticmethod
+    def write(folder, picture):
+        folder.mkdir(exist_ok=True)
+        if picture is not None:
+            Image.fromarray(picture).save(folder / "a.png")
+
+    def test_the_same_picture_counts(self, check):
+        compare, drawn, _ = check
+        agreement = compare(drawn)
+        assert (agreement.classes, agreement.lines) == (1, 1)
+
+    @pytest.mark.parametrize(
+        ("spoil", "problem"),
+        [
+            (lambda _: None, "1 of 1 maps are missing, such as a"),
+            (lambda drawn: drawn[:40], "a has 64 x 40 pixels"),
+            (lambda drawn: np.full_like(drawn, 255), "a is blank"),
+            (lambda drawn: drawn[:, ::-1].copy(), "shows something else: 0% of the classes"),
+            (
+                lambda drawn: np.repeat(drawn[:1], 48, axis=0),
+                "shows something else: 100% of the classes, 0% of the lines",
+            ),
+        ],
+    )
+    def test_others_do_not(self, check, spoil, problem):
+        compare, drawn, broken = check
+        with pytest.raises(broken, match=problem):
+            compare(spoil(drawn))

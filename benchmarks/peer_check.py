@@ -1,0 +1,135 @@
+"""Whether a peer drew the same maps: number and size of its pictures, and their pixels beside regionplot's.
+
+Two shares are taken over the panels: of pixels away from lines, those that have the same colour; of pixels on lines
+that stand out from their class, those where the peer has a line, too, at most one pixel away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+LEAST_CLASSES, LEAST_LINES = 0.8, 0.5
+_TOLERANCE = 32
+"""Of 255, in the channel that differs most."""
+_DARKER = 40
+"""Of 255: a pixel so much darker than its class is on a line."""
+_CHECKED = 12
+"""The most pictures whose pixels are compared; all are counted and measured."""
+
+
+class BrokenError(Exception):
+    """What a peer drew does not count."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How much of the pictures is as in regionplot's."""
+
+    classes: float
+    """Share of the pixels away from lines with the same colour."""
+    lines: float
+    """Share of the pixels on lines where the peer has one, too."""
+    kilobytes: float
+    """Mean size of a file."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a picture shows what, if not in regionplot's panel."""
+
+    box: tuple[float, float, float, float]
+    """Left, top, width and height in pixels."""
+    limits: tuple[float, float, float, float]
+    """xmin, ymin, xmax, ymax in metres."""
+
+
+def compare(
+    task: Mapping[str, Any], folder: Path, ours: Path, bare: Path, places: Mapping[str, Place] | None = None
+) -> Agreement:
+    """Compare pictures; `bare` holds regionplot's without lines, and `places` says which maps were drawn, and where.
+
+    Raises
+    ------
+    BrokenError
+        If a picture is missing, has another size or is blank, or if they show something else.
+    """
+    maps = [one for one in task["maps"] if places is None or one["name"] in places]
+    files = _files(folder, [one["name"] for one in maps], tuple(task["sheet"]))
+    shares = []
+    for one in maps[:: -(-len(maps) // _CHECKED)]:
+        panel = Place(tuple(task["panel"]), tuple(one["panel"]))
+        place = panel if places is None else places[one["name"]]
+        name = f"{one['name']}.png"
+        shares.append(_shares(folder / name, ours / name, bare / name, panel, place))
+    classes, lines = np.nanmean(shares, axis=0)
+    if classes < LEAST_CLASSES or lines < LEAST_LINES:
+        raise BrokenError(f"shows something else: {classes:.0%} of the classes, {lines:.0%} of the lines")
+    return Agreement(classes, lines, sum(path.stat().st_size for path in files) / len(files) / 1000)
+
+
+def _files(folder: Path, names: Sequence[str], sheet: tuple[int, int]) -> list[Path]:
+    """The pictures, which must be the right ones, of the right size, and not blank."""
+    found = {path.stem: path for path in folder.glob("*.png")}
+    if missing := set(names) - set(found):
+        raise BrokenError(f"{len(missing)} of {len(names)} maps are missing, such as {min(missing)}")
+    for name in names:
+        with Image.open(found[name]) as image:
+            if image.size != sheet:
+                raise BrokenError(f"{name} has {image.size[0]} x {image.size[1]} pixels")
+            if max(high - low for low, high in _ranges(image)) < _TOLERANCE:
+                raise BrokenError(f"{name} is blank")
+    return [found[name] for name in names]
+
+
+def _ranges(image: Image.Image) -> Iterable[tuple[int, int]]:
+    """The least and greatest value of each channel."""
+    return np.atleast_2d(image.convert("RGB").getextrema())
+
+
+def _shares(theirs: Path, ours: Path, bare: Path, panel: Place, place: Place) -> tuple[float, float]:
+    """The shares of one map, over what is in both pictures."""
+    rows, columns, inside = _positions(panel, place)
+    picture = Image.open(theirs).convert("RGB")
+    colors = np.asarray(picture, dtype=int)[rows, columns]
+    darkest = np.asarray(picture.convert("L").filter(ImageFilter.MinFilter(3)), dtype=int)[rows, columns]
+    drawn, plain = (_panel_of(path, panel) for path in (ours, bare))
+    changed = np.abs(drawn - plain).max(axis=2)
+    away = inside & (_spread(changed) == 0)
+    grey = plain @ (0.299, 0.587, 0.114)
+    on_line = inside & (grey - drawn @ (0.299, 0.587, 0.114) > 2 * _DARKER)
+    same = np.abs(colors - plain).max(axis=2) <= _TOLERANCE
+    return _share(same, away), _share(grey - darkest > _DARKER, on_line)
+
+
+def _share(found: np.ndarray, of: np.ndarray) -> float:
+    return float(found[of].mean()) if of.any() else np.nan
+
+
+def _spread(values: np.ndarray) -> np.ndarray:
+    """The greatest value of each pixel and its neighbours two away."""
+    image = Image.fromarray(values.astype(np.uint8))
+    return np.asarray(image.filter(ImageFilter.MaxFilter(5)))
+
+
+def _panel_of(path: Path, panel: Place) -> np.ndarray:
+    left, top, width, height = (int(side) for side in panel.box)
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"), dtype=int)[top : top + height, left : left + width]
+
+
+def _positions(panel: Place, place: Place) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row and column in the other picture of each pixel of the panel, and which of them lie inside; not the rims."""
+    _, _, width, height = (int(side) for side in panel.box)
+    x = panel.limits[0] + (np.arange(width) + 0.5) / width * (panel.limits[2] - panel.limits[0])
+    y = panel.limits[3] - (np.arange(height) + 0.5) / height * (panel.limits[3] - panel.limits[1])
+    columns = (x - place.limits[0]) / (place.limits[2] - place.limits[0]) * place.box[2]
+    rows = (place.limits[3] - y) / (place.limits[3] - place.limits[1]) * place.box[3]
+    inside = np.outer((rows > 2) & (rows < place.box[3] - 2), (columns > 2) & (columns < place.box[2] - 2))
+    rows, columns = (np.clip(found, 0, side - 1) for found, side in ((rows, place.box[3]), (columns, place.box[2])))
+    return (rows + place.box[1]).astype(int)[:, None], (columns + place.box[0]).astype(int)[None, :], inside

@@ -1,0 +1,191 @@
+"""How each tool of `peers.py` is run: its command, what it prepares, what its runs took."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, median
+
+from inputs import config_text, make_inputs
+from measure import Measured, measure
+from peer_check import Agreement, BrokenError, Place, compare
+from peer_task import empty, write_task
+
+_FOLDER = Path(__file__).parent
+_MEGABYTE = 2**20
+DEBIAN = "/usr/bin/python3"
+"""The Python that Debian's packages are installed for."""
+_MINE = sys.executable
+_PLAIN_DRAWS = 12
+"""The most maps that plain matplotlib draws; what more would take is reckoned from these."""
+_WORKERS = "2"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A tool, and how to find out whether it is there."""
+
+    name: str
+    script: str
+    modules: str
+    """What its script imports, for `import`."""
+    programs: tuple[str, ...] = ()
+    install: str = ""
+    python: str = DEBIAN
+    lacks: str = ""
+    """What its pictures do not have."""
+
+
+PEERS = (
+    Peer("mapnik", "with_mapnik.py", "mapnik", ("shapeindex",), "apt-get install python3-mapnik mapnik-utils",
+         lacks="title, colour bar"),
+    Peer("mapserver", "with_mapserver.py", "mapscript", ("shptree",), "apt-get install python3-mapscript mapserver-bin",
+         lacks="colour bar"),
+    Peer("gmt", "with_gmt.py", "ctypes", ("gmt", "gs"), "apt-get install gmt ghostscript", lacks="colour bar's label"),
+    Peer("qgis", "with_qgis.py", "qgis.core", (), "apt-get install python3-qgis qgis-providers", lacks="colour bar"),
+    Peer("satpy", "with_satpy.py", "satpy, pycoast, aggdraw", (), "pip install satpy pycoast rioxarray, in an "
+         "environment of its own, and --python satpy=PATH", _MINE, "title, colour bar"),
+    Peer("matplotlib", "with_matplotlib.py", "cartopy, rasterio", (), "pip install '.[test]'", _MINE,
+         "colour bar's label"),
+    Peer("plain", "baseline.py", "cartopy, rioxarray", (), "pip install '.[test]'", _MINE),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What the maps of one run took, or would take."""
+
+    wall: float
+    """Seconds."""
+    cpu: float
+    """Seconds of all processes."""
+    pss: float = math.nan
+    """Megabytes of all processes together, if they were sampled."""
+
+    @classmethod
+    def over_runs(cls, timed: Sequence[Costs], sampled: Costs) -> Costs:
+        """The medians of times, and the memory of the run that was sampled."""
+        return cls(median(run.wall for run in timed), median(run.cpu for run in timed), sampled.pss)
+
+    def over(self, other: Costs) -> tuple[float, ...]:
+        """How many times the other's these are."""
+        return self.wall / other.wall, self.cpu / other.cpu, self.pss / other.pss
+
+
+class Runner:
+    """One tool and one table."""
+
+    def __init__(self, bench: Bench, name: str, count: int) -> None:
+        self.name, self._bench, self._count = name, bench, count
+        self.folder = bench.folder / f"{name}_{count}"
+
+    def prepare(self) -> float:
+        """Do what need not be done again for each run; give the seconds it took."""
+        return 0.0
+
+    def run(self, pause: float = math.inf) -> Costs:
+        """Draw all maps into an empty folder; sample memory only if told to."""
+        return _costs(self._measured(self._command(), pause))
+
+    def check(self, task: dict[str, object]) -> Agreement:
+        """Compare the pictures of the last run with regionplot's."""
+        return compare(task, self.folder, *self._bench.references(self._count))
+
+    def _command(self) -> list[str]:
+        inputs = self._bench.inputs
+        return [
+            _MINE, "-m", "regionplot", "-q", "--force", str(inputs.table(self._count)), "--workers", _WORKERS,
+            "--config", str(inputs.config("same")), "--output", str(self.folder),
+        ]  # fmt: skip
+
+    def _measured(self, command: Sequence[str], pause: float) -> Measured:
+        empty(self.folder)
+        variables = {"XDG_CACHE_HOME": str(self._bench.folder / "cache"), "OMP_NUM_THREADS": "1"}
+        measured = measure(command, variables, pause=pause)
+        if measured.exit_code:
+            raise BrokenError(f"exit code {measured.exit_code}")
+        return measured
+
+
+class Script(Runner):
+    """A peer's script."""
+
+    def __init__(self, bench: Bench, peer: Peer, python: str, count: int) -> None:
+        super().__init__(bench, peer.name, count)
+        self._start = [python, str(_FOLDER / "peers" / peer.script)]
+
+    def prepare(self) -> float:
+        """Have the script do it."""
+        start = time.perf_counter()
+        if subprocess.run(self._arguments("prepare"), check=False, stdout=subprocess.DEVNULL).returncode:
+            raise BrokenError("its preparation failed")
+        return time.perf_counter() - start
+
+    def _command(self) -> list[str]:
+        return self._arguments("draw")
+
+    def _arguments(self, verb: str) -> list[str]:
+        return [*self._start, verb, str(self._bench.tasks[self._count]), str(self.folder)]
+
+
+class Plain(Runner):
+    """The published recipe; of many maps it draws some."""
+
+    def __init__(self, bench: Bench, name: str, count: int) -> None:
+        super().__init__(bench, name, count)
+        self._places: dict[str, Place] = {}
+
+    def run(self, pause: float = math.inf) -> Costs:
+        """Draw some maps, and reckon what all would take."""
+        measured = self._measured(self._command(), pause)
+        report = json.loads(measured.output)
+        self._places = {name: Place(place[:4], place[4:]) for name, place in report["places"].items()}
+        left, costs = self._count - len(self._places), _costs(measured)
+        wall = costs.wall + mean(report["map_wall"]) * left / int(_WORKERS)
+        return Costs(wall, costs.cpu + mean(report["map_cpu"]) * left, costs.pss)
+
+    def check(self, task: dict[str, object]) -> Agreement:
+        """Compare, where the pictures have their panels."""
+        return compare(task, self.folder, *self._bench.references(self._count), self._places)
+
+    def _command(self) -> list[str]:
+        inputs, size = self._bench.inputs, map(str, self._bench.sheet)
+        files = [inputs.table(self._count), self._bench.raster, self.folder, *inputs.layers]
+        options = ["--workers", _WORKERS, "--count", str(_PLAIN_DRAWS), "--sheet", *size]
+        return [_MINE, str(_FOLDER / "baseline.py"), *map(str, files), *options]
+
+
+def _costs(measured: Measured) -> Costs:
+    return Costs(measured.wall, measured.cpu, measured.pss / _MEGABYTE)
+
+
+class Bench:
+    """The inputs, the tasks and regionplot's own pictures."""
+
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self.folder, self.sheet = folder, options.sheet
+        self.inputs = make_inputs(
+            options.inputs or folder / "inputs", [options.size], options.regions, options.layers, options.sheet
+        )
+        self.raster = self.inputs.raster(options.size)
+        config = config_text(self.raster.name, "raster", options.layers, options.sheet)
+        self.inputs.config("same").write_text(config, encoding="utf-8")
+        self.tasks = {count: write_task(self.inputs, self.raster, count, folder) for count in options.regions}
+
+    def references(self, count: int) -> tuple[Path, Path]:
+        """Regionplot's pictures with and without lines."""
+        return self.folder / f"regionplot_{count}", self.folder / f"bare_{count}"
+
+    def draw_bare(self, count: int) -> None:
+        """Draw the maps without lines."""
+        config = self.inputs.folder / "bare.toml"
+        config.write_text(config_text(self.raster.name, "raster", [], self.sheet), encoding="utf-8")
+        command = [_MINE, "-m", "regionplot", "-q", str(self.inputs.table(count)), "--config", str(config)]
+        subprocess.run([*command, "--output", str(self.references(count)[1])], check=True)

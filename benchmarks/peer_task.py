@@ -1,0 +1,125 @@
+"""What is drawn by each peer, and files prepared for it beforehand: what `benchmarks/peers/task.py` reads."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pyogrio.raw
+import pyproj
+import rasterio
+import rasterio.shutil
+import shapely
+from inputs import LAMBERT, LAYERS, LEVELS, Inputs
+from matplotlib.colors import to_hex
+from rasterio.enums import Resampling
+
+import regionplot
+from regionplot.layout import Layout
+from regionplot.view import View
+
+_BACKGROUND = "#ffffff"
+_WORKERS = 2
+
+
+def write_task(inputs: Inputs, raster: Path, count: int, folder: Path) -> Path:
+    """Write the task of drawing the regions of a table; files are prepared once."""
+    config = regionplot.read_config(inputs.config("same"))
+    layout = Layout.of(config)
+    colors = matplotlib.colormaps["turbo"].resampled(len(LEVELS) - 1)
+    task = {
+        "sheet": layout.size,
+        "panel": _from_top(layout),
+        "dpi": layout.dpi,
+        "crs": LAMBERT,
+        "raster": str(prepare_raster(raster, folder)),
+        "layers": [prepare_lines(path, folder) for path in inputs.layers],
+        "levels": LEVELS,
+        "colors": [to_hex(colors(number)) for number in range(colors.N)],
+        "background": _BACKGROUND,
+        "label": config.colors.label,
+        "font": str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")),
+        "workers": _WORKERS,
+        "maps": [_map(row, layout) for row in _rows(inputs.table(count))],
+    }
+    path = folder / f"task_{count}.json"
+    path.write_text(json.dumps(task, indent=1), encoding="utf-8")
+    return path
+
+
+def _rows(table: Path) -> Iterable[dict[str, str]]:
+    with table.open(newline="", encoding="utf-8") as file:
+        yield from csv.DictReader(file)
+
+
+def _from_top(layout: Layout) -> list[int]:
+    """Left, top, width and height of the panel."""
+    panel = layout.panel
+    return [panel.left, layout.size[1] - panel.top, panel.width, panel.height]
+
+
+def _map(row: dict[str, str], layout: Layout) -> dict[str, Any]:
+    """A region with the limits of what its sheet shows."""
+    xmin, xmax, ymin, ymax = (float(row[key]) for key in ("xmin", "xmax", "ymin", "ymax"))
+    region = regionplot.Region(row["name"], regionplot.Extent(xmin, xmax, ymin, ymax), crs=LAMBERT)
+    shown = View.of(region, pyproj.CRS(LAMBERT), layout.panel, "datalim").panel.extent
+    metres = shown.width / layout.panel.width
+    left, top, _, _ = _from_top(layout)
+    sheet_xmin, sheet_ymax = shown.xmin - left * metres, shown.ymax + top * metres
+    return {
+        "name": row["name"],
+        "title": f"Snowfall {row['name']}",
+        "region": [xmin, ymin, xmax, ymax],
+        "panel": [shown.xmin, shown.ymin, shown.xmax, shown.ymax],
+        "sheet": [
+            sheet_xmin,
+            sheet_ymax - layout.size[1] * metres,
+            sheet_xmin + layout.size[0] * metres,
+            sheet_ymax,
+        ],
+    }
+
+
+def prepare_raster(raster: Path, folder: Path) -> Path:
+    """A copy that is quicker to read: tiled, not compressed, with overviews of nearest cells."""
+    path = folder / "cells.tif"
+    if not path.exists():
+        temporary = folder / "cells.part.tif"
+        rasterio.shutil.copy(raster, temporary, driver="GTiff", tiled=True, blockxsize=256, blockysize=256)
+        with rasterio.open(temporary, "r+") as file:
+            file.build_overviews([2, 4], Resampling.nearest)
+        temporary.replace(path)
+    return path
+
+
+def prepare_lines(layer: Path, folder: Path) -> dict[str, Any]:
+    """The borders of a layer, each once, as lines in metres and in degrees."""
+    plane, degrees = folder / f"{layer.stem}_lines.shp", folder / f"{layer.stem}_degrees.shp"
+    if not plane.exists():
+        rings = shapely.boundary(shapely.from_wkb(pyogrio.raw.read(layer, columns=[])[2]))
+        lines = shapely.get_parts(shapely.line_merge(shapely.union_all(rings)))
+        to_degrees = pyproj.Transformer.from_crs(LAMBERT, 4326, always_xy=True).transform
+        turned = shapely.transform(lines, lambda points: np.column_stack(to_degrees(*points.T)))
+        _write_lines(degrees, turned, pyproj.CRS(4326))
+        _write_lines(plane, lines, pyproj.CRS(LAMBERT))
+    return {"name": layer.stem, "path": str(plane), "degrees": str(degrees), "points": LAYERS[layer.stem]}
+
+
+def _write_lines(path: Path, lines: np.ndarray, crs: pyproj.CRS) -> None:
+    pyogrio.raw.write(
+        path, shapely.to_wkb(lines), field_data=[np.arange(len(lines))], fields=["id"], geometry_type="LineString",
+        crs=crs.to_wkt("WKT1_GDAL"), driver="ESRI Shapefile",
+    )  # fmt: skip
+
+
+def empty(folder: Path) -> Path:
+    """The folder, with nothing in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
