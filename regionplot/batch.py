@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -198,9 +198,9 @@ def _draw_all(
 ) -> None:
     """Load what all share, settle what is unchanged, and have the rest drawn."""
     watch = record.watch
-    data = _prepared(data, watch, observer)
-    config = data.config if isinstance(data, SharedData) else data
     with ExitStack() as stack:
+        data = stack.enter_context(_prepared(data, watch, observer))
+        config = data.config if isinstance(data, SharedData) else data
         if record.start_method in ("fork", "serial"):
             shared = data if isinstance(data, SharedData) else SharedData.load(data, regions, layers=layers)
             plan = stack.enter_context(shared_by_children(shared)).plan
@@ -219,22 +219,27 @@ def _draw_all(
             record.add(outcome)
             observer.finished(outcome)
         watch.lap("draw")
-    if input_changed(config, plan):
-        logger.warning("%s: input changed while running; the maps show it as it was at the start", config.raster.path)
+        if input_changed(config, plan):
+            logger.warning(
+                "%s: input changed while running; the maps show it as it was at the start", config.raster.path
+            )
     if not_run := record.report.in_state(NOT_RUN):
         logger.error("%s: the disk is full: %d regions not run", config.output.directory, len(not_run))
     phases.reached("report")
 
 
-def _prepared(data: Config | SharedData, watch: Stopwatch, observer: Observer) -> Config | SharedData:
-    """The data after the steps of `[[prepare]]`, if there are any."""
+@contextmanager
+def _prepared(data: Config | SharedData, watch: Stopwatch, observer: Observer) -> Iterator[Config | SharedData]:
+    """The data after the steps of `[[prepare]]`, if there are any; what was prepared stays meanwhile."""
     if isinstance(data, SharedData) or not data.prepare:
-        return data
-    from regionplot.preparation import prepared  # noqa: PLC0415 (only where a raster is prepared)
+        yield data
+        return
+    from regionplot.preparation import held, prepared  # noqa: PLC0415 (only where a raster is prepared)
 
     config = prepared(data, observer)
     watch.lap("prepare")
-    return config
+    with held(config.raster.path):
+        yield config
 
 
 def _unsettled(task: RenderTask, jobs: Sequence[Job], record: RunRecord, observer: Observer) -> Iterator[Job]:

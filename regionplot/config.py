@@ -71,6 +71,12 @@ Side = Annotated[int, Field(ge=100, le=20_000)]
 StartMethod = Literal["auto", "fork", "forkserver", "spawn", "serial"]
 
 
+def _name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z]\w*", text, re.ASCII):
+        raise ValueError("a name is made of letters, digits and _, a letter first")
+    return text
+
+
 class RasterSettings(Section):
     """`[raster]`: the grid that every map shows."""
 
@@ -101,6 +107,8 @@ class RasterSettings(Section):
 
     prepared: Annotated[Path, Field(strict=False)] | None = None
     """Where the steps of `[[prepare]]` leave their result; in the user's cache folder by default."""
+    inputs: dict[Annotated[str, AfterValidator(_name)], InputPath] = Field(default_factory=dict)
+    """Further rasters for these steps, by the names that expressions give them."""
 
 
 class MapSettings(Section):
@@ -263,6 +271,12 @@ class Config(Section):
     output: OutputSettings = OutputSettings()
     run: RunSettings = RunSettings()
 
+    @model_validator(mode="after")
+    def _used(self) -> Config:
+        if self.raster.inputs and not self.prepare:
+            raise ValueError("[raster] inputs are for the steps of [[prepare]], but there is none")
+        return self
+
 
 def read_config(
     source: str | Path | Mapping[str, Any] | None = None,
@@ -333,7 +347,9 @@ class _Document(NamedTuple):
             raise ConfigError(f"{path}: not valid TOML: {error}") from None
 
     def place(self, location: tuple[int | str, ...]) -> str:
-        """`regionplot.toml:12: [map] size`, as near as the text lets us say it."""
+        """`regionplot.toml:12: [map] size`, as near as the text lets us say it; of several sections, the file."""
+        if not location:
+            return self.name
         section, *keys = _without_tag(location)
         index = next((key for key in keys[:1] if isinstance(key, int)), None)
         if index is not None:
@@ -348,7 +364,7 @@ class _Document(NamedTuple):
     def _line(self, section: str, index: int, key: str | None) -> int | None:
         current, seen, start = "", -1, None
         for number, line in enumerate(self.text.splitlines(), 1):
-            if header := re.match(r"\s*\[\[?\s*([\w-]+)", line):
+            if header := re.match(r"\s*\[\[?\s*([\w-]+)\s*\]", line):
                 current = header[1]
                 seen += current == section
             inside = current == section and seen == index
@@ -376,6 +392,8 @@ def _absolute(tables: Mapping[str, Any], base: Path) -> dict[str, Any]:
     for section, key in (("raster", "path"), ("raster", "prepared"), ("output", "directory")):
         if section in result:
             result[section] = _with_path(result[section], key, base)
+    if isinstance(raster := result.get("raster"), dict) and isinstance(inputs := raster.get("inputs"), Mapping):
+        raster["inputs"] = {name: _with_path({"path": path}, "path", base)["path"] for name, path in inputs.items()}
     if isinstance(features := result.get("features"), list | tuple):
         result["features"] = [_with_path(table, "path", base) for table in features]
     if isinstance(prepare := result.get("prepare"), list | tuple):

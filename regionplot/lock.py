@@ -2,6 +2,8 @@
 
 The lock is `fcntl.lockf`'s: the kernel gives it back when the run that holds it ends, however it ends, and forked
 workers do not inherit it (as they would `flock`'s), so that neither a killed run nor an orphan keeps the next one out.
+It keeps processes apart only, and is lost when its process closes any descriptor of the file; so which folders this
+process holds is known beside it, and asked first.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -22,6 +25,9 @@ except ImportError:  # not a POSIX system
     fcntl = None  # type: ignore[assignment]
 
 NAME = ".regionplot.lock"
+_guard = threading.Lock()
+_held: set[tuple[int, int]] = set()
+"""Device and inode of the folders that runs of this process hold: a global, as the process's locks are."""
 
 
 @contextmanager
@@ -33,10 +39,34 @@ def locked(directory: Path) -> Iterator[None]:
     Raises
     ------
     LockedError
-        If another process holds it; the message names that process.
+        If another process holds it, which the message names, or another thread of this one.
     OutputError
         If the lock file cannot be opened, or is a link.
     """
+    with _kept_from_threads(directory), _kept_from_processes(directory):
+        yield
+
+
+@contextmanager
+def _kept_from_threads(directory: Path) -> Iterator[None]:
+    try:
+        found = directory.stat()
+    except OSError as error:
+        raise OutputError(f"{directory}: the output folder cannot be locked: {error.strerror or error}") from None
+    folder = found.st_dev, found.st_ino
+    with _guard:
+        if folder in _held:
+            raise LockedError(f"{directory}: another thread of this program is drawing into this folder")
+        _held.add(folder)
+    try:
+        yield
+    finally:
+        with _guard:
+            _held.discard(folder)
+
+
+@contextmanager
+def _kept_from_processes(directory: Path) -> Iterator[None]:
     path = directory / NAME
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)

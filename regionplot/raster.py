@@ -19,6 +19,7 @@ import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
+from regionplot import netcdf
 from regionplot.coloring import PACKED, Coloring, TrueColor, coloring_of
 from regionplot.config import ColorSettings, RasterSettings
 from regionplot.errors import RasterError
@@ -230,7 +231,6 @@ def can_hold(dtype: np.dtype[Any], value: float) -> bool:
 def _opened(settings: RasterSettings) -> Iterator[tuple[xr.DataArray, int]]:
     """The grid, lazy and as stored, and its band's number from 0; its faults are told as RasterError."""
     import rasterio  # noqa: PLC0415 (GDAL, rioxarray and xarray take half a second: only who loads pays it)
-    import rioxarray  # noqa: PLC0415
 
     path = settings.path
     driver = raster_driver(path)
@@ -238,9 +238,7 @@ def _opened(settings: RasterSettings) -> Iterator[tuple[xr.DataArray, int]]:
         with rasterio.Env(**_GDAL), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             check_references(path, driver)
-            found = rioxarray.open_rasterio(
-                path, lock=False, cache=False, parse_coordinates=False, variable=settings.variable, driver=driver
-            )
+            found = _open(path, driver, settings.variable)
             try:
                 data, number = _band(_variable(found, settings), settings)
                 _check_size(data, settings)
@@ -250,6 +248,19 @@ def _opened(settings: RasterSettings) -> Iterator[tuple[xr.DataArray, int]]:
                     dataset.close()
     except (rasterio.errors.RasterioError, OSError, ValueError, IndexError, KeyError) as error:
         raise RasterError(f"{path}: cannot be read as a raster: {_first_line(error)}") from error
+
+
+def _open(path: Path, driver: str, variable: str | None) -> Any:
+    """What rioxarray makes of a file, be it an array, a dataset or several."""
+    import rioxarray  # noqa: PLC0415
+
+    options: dict[str, Any] = {"lock": False, "cache": False, "parse_coordinates": False}
+    try:
+        return rioxarray.open_rasterio(path, variable=variable, driver=driver, **options)
+    except ValueError:
+        if driver not in netcdf.DRIVERS:
+            raise
+        return netcdf.open_variables(path, driver)
 
 
 def check_references(path: Path, driver: str) -> None:
@@ -358,8 +369,9 @@ def _variable(found: Any, settings: RasterSettings) -> xr.DataArray:
         return variables[settings.variable]
     if settings.variable is None and len(variables) == 1:
         return next(iter(variables.values()))
-    if not variables:
-        raise RasterError(f"{settings.path}: there is no variable {settings.variable!r} in the file")
+    if settings.variable is not None or not variables:
+        there = f"; there are {', '.join(variables)}" if variables else ""
+        raise RasterError(f"{settings.path}: there is no variable {settings.variable!r} in the file{there}")
     raise RasterError(f"{settings.path}: choose one with variable = NAME in [raster]: {', '.join(variables)}")
 
 

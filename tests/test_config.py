@@ -193,3 +193,22 @@ def check_round_trip(config: Config) -> None:
 def test_a_size_of_one_number_is_said_to_lack_the_other() -> None:
     with pytest.raises(ConfigError, match=r"\[map\] size: needs a value more after its first 1"):
         read_config({"raster": {"path": "sample:relief"}, "map": {"size": [100]}})
+
+
+def test_further_inputs_have_names_files_and_a_use(tmp_path: Path) -> None:
+    path = tmp_path / "regionplot.toml"
+    text = '[raster]\npath = "sample:relief"\n[raster.inputs]\n{}\n[map]\nsize = [300, 200]\n'
+    path.write_text(text.format('"1x" = "sample:relief"'))
+    with pytest.raises(ConfigError, match=r"\[raster\] inputs: a name is made of letters.*'1x'"):
+        read_config(path)
+    path.write_text(text.format('normal = "none.tif"'))
+    with pytest.raises(InputError, match=rf"\[raster\] inputs: there is no file {tmp_path / 'none.tif'}"):
+        read_config(path)
+    path.write_text(text.format('normal = "sample:relief"'))
+    with pytest.raises(ConfigError, match=r"regionplot.toml: \[raster\] inputs are for .*but there is none"):
+        read_config(path)
+    path.write_text(path.read_text() + '[[prepare]]\nstep = "expression"\nformula = "b1 - normal.b1"\n')
+    assert list(read_config(path).raster.inputs) == ["normal"]
+    path.write_text(path.read_text().replace("size = [300, 200]", "size = 300"))
+    with pytest.raises(ConfigError, match=r"regionplot.toml:6: \[map\] size"):
+        read_config(path)

@@ -41,6 +41,16 @@ def test_a_second_run_is_told_who_holds_the_folder(tmp_path: Path, holder: subpr
     assert caught.value.exit_code == 4
 
 
+def test_another_thread_is_refused_and_does_not_lose_the_lock_for_the_first(tmp_path: Path) -> None:
+    again = f"import pathlib; from regionplot.lock import locked; locked(pathlib.Path({str(tmp_path)!r})).__enter__()"
+    other_process = [sys.executable, "-c", again]
+    with locked(tmp_path):
+        with pytest.raises(LockedError, match="another thread of this program"), locked(tmp_path / "."):
+            pass
+        assert f"process {os.getpid()}" in subprocess.run(other_process, capture_output=True, text=True).stderr
+    assert subprocess.run(other_process).returncode == 0
+
+
 def test_the_lock_of_a_killed_run_is_free(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     holder.kill()
     holder.wait()

@@ -19,7 +19,7 @@ import regionplot
 from regionplot import ConfigError, InputError, RasterError, SharedData, read_config
 from regionplot.cli.display import Display
 from regionplot.preparation import Input, PreparationObserver, prepare_raster, prepared, run
-from regionplot.preparation.kept import PreparedFolder
+from regionplot.preparation.kept import PreparedFolder, held
 from regionplot.raster import inspect_raster
 
 pytestmark = pytest.mark.timeout(method="signal")
@@ -152,8 +152,12 @@ def test_the_folder_is_bounded_but_what_was_just_used_stays(tmp_path: Path) -> N
         os.utime(path.parent, (time.time() - age,) * 2)
     folder.trim()
     assert sorted(entry.name for entry in folder.folder.iterdir()) == ["key3", "key4"]
-    assert PreparedFolder(folder.folder, max_bytes=0).trim() is None
-    assert [entry.name for entry in folder.folder.iterdir()] == ["key4"], "in use within the hour"
+    everything = PreparedFolder(folder.folder, max_bytes=0)
+    with held(folder.folder / "key3" / "grid.tif"):
+        everything.trim()
+        assert sorted(entry.name for entry in folder.folder.iterdir()) == ["key3", "key4"], "a run draws from it"
+    everything.trim()
+    assert [entry.name for entry in folder.folder.iterdir()] == ["key4"], "it was just made"
 
 
 def test_a_cache_that_cannot_be_written_is_made_do_without(

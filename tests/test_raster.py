@@ -146,6 +146,12 @@ def test_a_damaged_byte_in_a_compressed_raster_is_found(write_raster) -> None:
         ("air_temperature_small.nc", {"band": 20}, (25, 53), {"units": "degK"}),
         ("aqm_pm25_conus_lcc.nc", {}, (1025, 1473), {"time": datetime(2024, 5, 16, 13, tzinfo=UTC)}),
         ("hrrr_surface_temp.grib2", {}, (1059, 1799), {"time": datetime(2023, 7, 22, 7, tzinfo=UTC), "units": "C"}),
+        (
+            "oisst_19811231_0to360.nc",
+            {"variable": "sst"},
+            (90, 180),
+            {"time": datetime(1981, 12, 31, tzinfo=UTC), "units": "degree_C"},
+        ),
         ("RGB.byte.tif", {"band": 3}, (718, 791), {}),
         ("nsidc_seaice_20201024_south.tif", {}, (332, 316), {}),
     ],
@@ -175,6 +181,31 @@ def test_a_file_of_many_variables_asks_for_one(tmp_path: Path) -> None:
     grid = load(path, variable="rain")
     np.testing.assert_array_equal(grid.data, VALUES * 2)
     assert grid.rio.crs.to_epsg() == 4326
+
+
+@pytest.mark.parametrize("variables", [1, 2])
+def test_bands_over_time_and_level_are_counted_level_by_level(tmp_path: Path, variables: int) -> None:
+    pytest.importorskip("scipy", reason="writes the NetCDF file")
+    import xarray as xr
+
+    path, axes = tmp_path / "deep.nc", {"lat": ("lat", [3.0, 2, 1], {"units": "degrees_north"})}
+    axes |= {"lon": ("lon", [10.0, 11, 12, 13], {"units": "degrees_east"}), "level": ("level", [1000.0, 850, 500])}
+    axes["time"] = ("time", [0, 6], {"units": "hours since 2026-03-10"})
+    stored = np.arange(72, dtype="i2").reshape(2, 3, 3, 4)
+    stored[1, 2, 0, 0] = -1
+    packed = {"units": "K", "scale_factor": 0.5, "add_offset": 200.0, "_FillValue": np.int16(-1)}
+    fields = {f"t{n}": (("time", "level", "lat", "lon"), stored, packed) for n in range(variables)}
+    fields |= {"surface": (("lat", "lon"), np.ones((3, 4)))} if variables > 1 else {}
+    xr.Dataset(fields, axes).to_netcdf(path, format="NETCDF3_CLASSIC", engine="scipy")
+    settings = {"band": 6, "variable": "t0"}
+    expected = np.where(stored[1, 2] == -1, np.nan, stored[1, 2] * 0.5 + 200)
+    np.testing.assert_array_equal(load(path, **settings).data, expected)
+    said = described(path, **settings)
+    assert (said["variable"], said["units"], said["time"]) == ("t0", "K", datetime(2026, 3, 10, 6, tzinfo=UTC))
+    with pytest.raises(RasterError, match="there is no band 7: the bands are 1 to 6"):
+        load(path, band=7, variable="t0")
+    with pytest.raises(RasterError, match="t1" if variables > 1 else "no variable 'none'"):
+        load(path, **({} if variables > 1 else {"variable": "none"}))
 
 
 def test_a_curvilinear_grid_is_refused_with_a_hint(shared_data_folder: Path) -> None:

@@ -128,6 +128,8 @@ def _with_steps(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("-o", "--output", metavar="OUT", required=True, type=click.Path(path_type=Path), help="A GeoTIFF.")
 @_with_steps
 @click.option("--resampling", metavar="METHOD", default="bilinear", help="For other grids: nearest, average ...")
+@click.option("--layer", metavar="NAME", help="For masks: the layer of a file that holds several.")
+@click.option("--all-touched", is_flag=True, help="For masks: take each cell that a polygon touches.")
 @click.option("--long-name", metavar="TEXT", help="What the result is called.")
 @click.option("--units", metavar="TEXT", help="Its units, where an expression has made them others.")
 @click.option("--dtype", metavar="TYPE", help="Store as this type, such as int16; float32 by default.")
@@ -193,6 +195,8 @@ def _read_steps(given: list[tuple[str, str]], options: dict[str, Any]) -> Iterat
     for step in settings:
         if step["step"] in ("resample", "reproject"):
             step["method"] = options["resampling"]
+        if step["step"] == "mask":
+            step |= {"layer": options["layer"], "all_touched": options["all_touched"]}
     try:
         yield from read_config({"raster": {"path": "sample:relief"}, "prepare": settings}).prepare
     except (ConfigError, InputError) as error:

@@ -9,6 +9,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +19,19 @@ from regionplot.errors import RasterError
 from regionplot.preparation.plan import Input
 from regionplot.steps import Step
 
+try:
+    import fcntl
+except ImportError:  # not a POSIX system
+    fcntl = None  # type: ignore[assignment]
+
 KEY_TAG = "REGIONPLOT_PREPARED"
 _LIBRARIES = ("numpy", "scipy", "numexpr", "pint", "rasterio", "shapely", "pyproj")
 _LARGE = 64 * 2**20
 """Bytes; of a larger file, its size, time and number stand for its content."""
 _MAX_BYTES = 2 * 2**30
-_IN_USE = 3600.0
-"""Seconds since its last use for which a prepared raster is not removed: another run may draw from it."""
+_JUST_USED = 600.0
+"""Seconds since it was made or found for which a prepared raster is not removed: who is to draw from it may not hold it
+yet, as a run does."""
 _SHAPEFILE_PARTS = frozenset({".shp", ".shx", ".dbf", ".prj", ".cpg"})
 
 
@@ -109,16 +116,50 @@ class PreparedFolder:
         return folder / f"{stem}.tif"
 
     def trim(self) -> None:
-        """Remove the least recently used rasters, but for those that were used within the hour."""
+        """Remove the least recently used rasters, but for those that were just used, or are held."""
         entries = sorted((entry.stat().st_mtime, entry) for entry in self.folder.iterdir() if entry.is_dir())
         sizes = {entry: sum(f.stat().st_size for f in entry.iterdir() if f.is_file()) for _, entry in entries}
         excess = sum(sizes.values()) - self.max_bytes
         for used, entry in entries:
             if excess <= 0:
                 return
-            if time.time() - used > _IN_USE:
+            if time.time() - used > _JUST_USED and not _is_held(entry):
                 shutil.rmtree(entry, ignore_errors=True)
                 excess -= sizes[entry]
+
+
+@contextmanager
+def held(prepared: Path) -> Iterator[None]:
+    """Keep a prepared raster from being removed meanwhile, by whichever process."""
+    descriptor = _lock(prepared.parent, exclusive=False)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _is_held(entry: Path) -> bool:
+    descriptor = _lock(entry, exclusive=True)
+    if descriptor is not None:
+        os.close(descriptor)
+    return descriptor is None and fcntl is not None
+
+
+def _lock(folder: Path, *, exclusive: bool) -> int | None:
+    """A descriptor that locks a folder until it is closed; None if that cannot be."""
+    if fcntl is None:
+        return None
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def user_folder() -> PreparedFolder:

@@ -193,11 +193,11 @@ def prepared(config: Config, observer: object = None) -> Config:
         return config
     settings = config.raster
     whole = any(isinstance(step, ExpressionStep | AccumulateStep) for step in config.prepare)
-    item = Input("raster", settings)
+    inputs = [Input("raster", settings), *(Input(n, RasterSettings(path=path)) for n, path in settings.inputs.items())]
     with _at_steps():
-        target = _place(config, item, whole=whole)
+        target = _place(config, inputs, whole=whole)
         report = prepare_raster(
-            [item],
+            inputs,
             target,
             config.prepare,
             force=not config.run.cache,
@@ -211,7 +211,7 @@ def prepared(config: Config, observer: object = None) -> Config:
     logger.info("%s: %s", target, report)
     if settings.prepared is None:
         with suppress(OSError):  # another run may be doing the same
-            user_folder().trim()
+            PreparedFolder(target.parent.parent).trim()
     band = inspect_raster(settings).band if _band_count(target) > 1 else 1
     kept = RasterSettings(path=target, band=band, resampling=settings.resampling)
     return config.model_copy(update={"raster": kept, "prepare": ()})
@@ -230,11 +230,11 @@ class _at_steps:  # noqa: N801 (a context)
             )
 
 
-def _place(config: Config, item: Input, *, whole: bool) -> Path:
+def _place(config: Config, inputs: Sequence[Input], *, whole: bool) -> Path:
     """Where the prepared raster is kept; its stem is that of the raster, for titles."""
     if config.raster.prepared is not None:
         return config.raster.prepared
-    key = key_of([item], config.prepare, ([], False, whole, []))
+    key = key_of(inputs, config.prepare, ([], False, whole, []))
     stem = config.raster.path.stem
     try:
         return user_folder().path(key, stem)

@@ -14,6 +14,8 @@ import pytest
 import rasterio
 import shapely
 
+import regionplot
+
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "blocks.md"
 
@@ -53,7 +55,7 @@ def test_operations_are_done_as_their_page_says(
     write_vector([shapely.box(-95, 15, -85, 35)], name="states.shp")
     ((_, command),) = examples(DOCS / "operations.md", "sh")
     subprocess.run(["sh", "-ec", command], check=True, timeout=60)
-    ((_, settings),) = examples(DOCS / "operations.md", "toml")
+    (_, settings), (_, anomaly) = examples(DOCS / "operations.md", "toml")
     Path("regionplot.toml").write_text(settings)
     run_python(DOCS / "operations.md")
     (kept,) = (tmp_path / "cache").rglob("swe.tif")
@@ -63,6 +65,11 @@ def test_operations_are_done_as_their_page_says(
         assert (one.units, other.units) == (("inch",), ("inch",))
     with rasterio.open("slope.tif") as dataset:
         assert np.isfinite(dataset.read()).all()
+    for name, value in (("today.tif", 7.0), ("normal.tif", 5.0)):
+        write_raster(np.full((30, 40), value), name=name)
+    Path("anomaly.toml").write_text(anomaly)
+    config = regionplot.prepared(regionplot.read_config("anomaly.toml"))
+    assert (regionplot.SharedData.load(config).raster == 2).all()
 
 
 def test_each_system_has_its_examples() -> None:

@@ -75,6 +75,19 @@ def test_every_step_has_its_option(grid: Path, write_vector: Any, tmp_path: Path
         assert np.isfinite(dataset.read()).any()
 
 
+def test_masks_take_a_layer_and_cells_that_are_touched(grid: Path, write_vector: Any, tmp_path: Path) -> None:
+    path = write_vector([shapely.box(-95.4, 35.6, -90, 40)], name="areas.gpkg", layer="small")
+    write_vector([shapely.box(-100, 30, -70, 50)], name="areas.gpkg", layer="large", append=True)
+    counts = []
+    for more in ([], ["--all-touched"]):
+        result = prepare(tmp_path, grid, "-o", "out.tif", "--mask", path, "--layer", "small", *more)
+        assert (result.returncode, result.stderr) == (0, "")
+        counts.append(np.isfinite(read(tmp_path / "out.tif")).sum())
+    assert counts == [5 * 4, 6 * 5]
+    result = prepare(tmp_path, grid, "-o", "out.tif", "--mask", path, "--layer", "none")
+    assert "areas.gpkg: cannot be read as vector data: Layer 'none'" in result.stderr
+
+
 def test_a_second_run_finds_it_done_and_force_does_it_again(grid: Path, tmp_path: Path) -> None:
     arguments = [grid, "-o", "out.tif", "--focal", "mean:3"]
     assert prepare(tmp_path, *arguments).returncode == 0

@@ -33,6 +33,16 @@ def wait_until(condition: Callable[[], Any], seconds: float = 30) -> Any:
     return result
 
 
+def living(session: int) -> list[int]:
+    """The processes of a session that still live; an orphan has another parent, but is in the session."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, ProcessLookupError):
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+    return found
+
+
 @dataclass
 class Place:
     """A folder with a table of six regions, small maps and their previous images; what became of a run there."""
@@ -115,12 +125,7 @@ class Place:
 
     def alive(self) -> list[int]:
         """The processes of the run that still live."""
-        found = []
-        for process in psutil.process_iter():  # by session, for an orphan has another parent
-            with suppress(psutil.Error, ProcessLookupError):
-                if os.getsid(process.pid) == self.session and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process.pid)
-        return found
+        return living(self.session)
 
     def assert_only_failed(self, *regions: str) -> None:
         """What must hold whatever went wrong: it cost these regions, whose images stay, and nothing else."""

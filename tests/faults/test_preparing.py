@@ -12,16 +12,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 import rasterio
 from affine import Affine
-from conftest import COMMAND, wait_until
+from conftest import COMMAND, living, wait_until
 
 STEPS = '[[prepare]]\nstep = "focal"\nsize = 3\n'
 SETTINGS = '[map]\nsize = [300, 200]\n[run]\nworkers = 2\nstart_method = "fork"\n'
@@ -86,15 +84,6 @@ class Stand:
         now = self.files()
         assert now.keys() == self.before.keys()
         assert {name for name in now if now[name] == self.before[name]} == {"dem.tif"}
-
-
-def living(session: int) -> list[int]:
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, ProcessLookupError):
-            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process.pid)
-    return found
 
 
 @pytest.fixture(scope="module", params=COMMANDS)
