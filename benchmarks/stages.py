@@ -32,8 +32,8 @@ from PIL import Image
 import regionplot.drawing.sheet
 from regionplot import Region, SharedData, read_config, read_regions
 from regionplot.config import Config
-from regionplot.drawing import MapRenderer, artists, renderer
-from regionplot.drawing.colors import ColorScale
+from regionplot.drawing import MapRenderer, artists, colors, renderer
+from regionplot.drawing.colors import PaletteScale
 from regionplot.drawing.renderer import Picture
 from regionplot.drawing.sheet import Sheet
 from regionplot.features import IndexedGeometries
@@ -92,7 +92,7 @@ class Probe:
 
     watch: Stopwatch = field(default_factory=Stopwatch)
     strokes: list[tuple[Any, ...]] = field(default_factory=list)
-    indices: Any = None
+    codes: Any = None
     picture: Any = None
 
     @contextmanager
@@ -103,12 +103,13 @@ class Probe:
             for owner, name, function in (
                 (View, "of", watch.timed("view", View.of)),
                 (sheets, "sample", watch.timed("sample", sheets.sample)),
-                (ColorScale, "indices", watch.timed("classify", ColorScale.indices)),
+                (colors, "sample", watch.timed("sample", colors.sample)),
+                (PaletteScale, "indices", watch.timed("classify", PaletteScale.indices)),
                 (IndexedGeometries, "within", watch.timed("clip and simplify", IndexedGeometries.within)),
                 (artists, "_patch", watch.timed("strokes", artists._patch)),
                 (artists, "_line_path", watch.timed("strokes", artists._line_path)),
                 (artists, "title_text", watch.timed("title", artists.title_text)),
-                (canvas, "show", self._keep_indices(canvas.show)),
+                (canvas, "show", self._keep_codes(canvas.show)),
                 (canvas, "draw", self._keep_strokes(canvas.draw)),
                 (Image.Image, "save", watch.timed("encode", Image.Image.save)),
             ):
@@ -120,9 +121,9 @@ class Probe:
         """Seconds by stage, without what the probe itself took."""
         return {stage: seconds for stage, seconds in self.watch.seconds.items() if stage != _PROBE}
 
-    def _keep_indices(self, function: Callable[..., None]) -> Callable[..., None]:
+    def _keep_codes(self, function: Callable[..., None]) -> Callable[..., None]:
         def wrapped(canvas: Any, sheet: Sheet) -> None:
-            self.indices = sheet.indices
+            self.codes = sheet.codes
             function(canvas, sheet)
 
         return wrapped
@@ -181,7 +182,7 @@ class Lab:
         watch.timed("strokes", self._stroke)(probe.strokes)
         table = self._renderer._style.scale.palette
         packed = table[:, 0].copy() if picture.palette is not None else table.view(np.uint32).ravel()
-        watch.timed("lookup", packed.take)(probe.indices)
+        watch.timed("lookup", packed.take)(probe.codes)
         watch.timed("encode", _encode)(picture, self._config.output.png_compression)
         return dict(watch.seconds)
 
