@@ -103,9 +103,7 @@ class WarpStep(Section):
     """Width and height of a cell in units of the CRS."""
     like: InputPath | None = None
     """The grid of another raster."""
-    method: Literal["nearest", "bilinear", "cubic", "lanczos", "average", "mode", "max", "min", "med", "sum"] = (
-        "bilinear"
-    )
+    method: Literal["nearest", "bilinear", "cubic", "lanczos", "average", "mode", "max", "min", "med"] = "bilinear"
 
     @model_validator(mode="after")
     def _onto_something(self) -> WarpStep:

@@ -39,7 +39,7 @@ from regionplot.blocks.operations import (
 )
 from regionplot.blocks.values import Source, Storage
 from regionplot.config import RasterSettings
-from regionplot.errors import ConfigError, FeaturesError
+from regionplot.errors import ConfigError, FeaturesError, RasterError
 from regionplot.grid import GridGeometry, Window
 
 UTM = pyproj.CRS.from_epsg(32612)
@@ -495,6 +495,31 @@ def test_scale_and_offset_are_applied_after_interpolating(write_raster: Any) -> 
     assert (target.height, target.width) == (2, 4)
     result = warped(Warp(source, target, "bilinear", Storage()), path)[0]
     np.testing.assert_allclose(result[0], [5, 7.5, 12.5, 15])
+
+
+def test_each_band_of_a_warp_is_missing_by_itself(write_raster: Any) -> None:
+    values = np.full((2, 40, 40), 7.0, "float32")
+    values[0, 10:20, 10:20] = -9999
+    path = write_raster(values, nodata=-9999)
+    source = source_of(path)
+    result = warped(Warp(source, target_geometry(source.geometry, resolution=(0.8, 0.8)), "bilinear", Storage()), path)
+    assert np.isnan(result[0]).any()
+    assert set(result[0][np.isfinite(result[0])]) == {7}
+    assert (result[1] == 7).all()
+
+
+def test_large_averages_have_no_seams(write_raster: Any) -> None:
+    values = np.random.default_rng(0).random((2400, 2400))
+    path = write_raster(values, Affine(1000, 0, 0, 0, -1000, 0), "EPSG:5070")
+    source = source_of(path)
+    result = warped(Warp(source, target_geometry(source.geometry, resolution=(2000, 2000)), "average", Storage()), path)
+    np.testing.assert_allclose(result[0], values.reshape(1200, 2, 1200, 2).mean((1, 3)), rtol=1e-5)
+
+
+def test_a_grid_that_a_projection_cannot_hold_is_refused(write_raster: Any) -> None:
+    path = write_raster(np.ones((721, 1440), "float32"), Affine(0.25, 0, -180.125, 0, -0.25, 90.125))
+    with pytest.raises(RasterError, match=r"cannot be brought into .* as a whole"):
+        target_geometry(source_of(path).geometry, pyproj.CRS.from_epsg(3413), (50_000, 50_000))
 
 
 def test_a_grid_in_degrees_from_0_to_360_is_found_in_the_west(write_raster: Any) -> None:

@@ -22,9 +22,10 @@ from regionplot.blocks.values import Source, Storage
 from regionplot.errors import ConfigError, RasterError
 from regionplot.grid import GridGeometry
 from regionplot.projections import CIRCLE, same_crs, with_meridian
-from regionplot.raster import can_hold
+from regionplot.raster import RasterInfo, can_hold
 
-Method = Literal["nearest", "bilinear", "cubic", "lanczos", "average", "mode", "max", "min", "med", "sum"]
+Method = Literal["nearest", "bilinear", "cubic", "lanczos", "average", "mode", "max", "min", "med"]
+"""Those of GDAL that give blocks the cells of the whole; `sum` loses cells where GDAL cuts its work into parts."""
 METHODS: tuple[str, ...] = get_args(Method)
 
 _EXACT = 1e-9
@@ -74,25 +75,36 @@ class Warp:
 
         core, infos = block.core, self.source.bands
         area = Window(core.column, core.row, core.width, core.height)
-        with self._virtual(datasets[0]) as virtual:
-            values = virtual.read([info.band for info in infos], window=area)
+        values = np.empty((len(infos), core.height, core.width), self.source.dtype)
+        missing = [_nodata_of(info, datasets[0]) for info in infos]
+        for nodata in dict.fromkeys(missing):
+            alike = [number for number, other in enumerate(missing) if other == nodata]
+            with self._virtual(datasets[0], nodata) as virtual:
+                values[alike] = virtual.read([infos[number].band for number in alike], window=area)
         for band, info in zip(values, infos, strict=True):
             if info.decode and (info.scale, info.offset) != (1.0, 0.0):
                 band[:] = band * band.dtype.type(info.scale) + band.dtype.type(info.offset)
         return self.storage.encode(values)
 
-    def _virtual(self, dataset: Any) -> Any:
+    def _virtual(self, dataset: Any, nodata: float | None) -> Any:
+        """The target; each band is missing by itself where it has the nodata value."""
         from rasterio.enums import Resampling  # noqa: PLC0415
         from rasterio.vrt import WarpedVRT  # noqa: PLC0415
 
-        info = self.source.bands[0]
-        nodata = info.nodata if info.nodata is not None and can_hold(np.dtype(dataset.dtypes[0]), info.nodata) else None
-        (source_crs, source_affine), (crs, affine) = _unrolled(info.geometry), _unrolled(self.target)
+        (source_crs, source_affine), (crs, affine) = _unrolled(self.source.geometry), _unrolled(self.target)
         return WarpedVRT(
             dataset, src_crs=source_crs, src_transform=source_affine, crs=crs, transform=affine,
             height=self.target.height, width=self.target.width, resampling=Resampling[self.method], tolerance=_EXACT,
             src_nodata=nodata, nodata=np.nan, dtype=self.source.dtype.name, XSCALE="1", YSCALE="1", NUM_THREADS="1",
+            UNIFIED_SRC_NODATA="NO",
         )  # fmt: skip
+
+
+def _nodata_of(info: RasterInfo, dataset: Any) -> float | None:
+    """A band's nodata value, if its cells can have it."""
+    if info.nodata is None or not can_hold(np.dtype(dataset.dtypes[info.band - 1]), info.nodata):
+        return None
+    return info.nodata
 
 
 def _unrolled(geometry: GridGeometry) -> tuple[str, Affine]:
@@ -182,6 +194,9 @@ def _projected(source: GridGeometry, crs: pyproj.CRS, resolution: Sequence[float
         )  # fmt: skip
     except (rasterio.errors.RasterioError, ValueError) as error:
         raise RasterError(f"the raster cannot be brought into {crs.name!r}: {error}") from error
-    if width is None or height is None:
-        raise RasterError(f"the raster cannot be brought into {crs.name!r}")
+    if not width or not height or width * height > _MOST_CELLS:
+        raise RasterError(
+            f"the raster cannot be brought into {crs.name!r} as a whole: parts of it lie where that has no coordinates; "
+            "take a grid that you choose (like), or cut the raster first"
+        )
     return GridGeometry(affine, height, width, crs)
