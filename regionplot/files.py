@@ -5,12 +5,17 @@ A temporary's name tells which run made it (`.map.png.RUN.tmp`), so that what a 
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import os
 import re
 import secrets
+import socket
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,13 +23,27 @@ RUN = r"\d{8}T\d{6}Z-\d+-[0-9a-f]{8}"
 """What the name of a run looks like."""
 _TEMPORARY = re.compile(rf"\..+\.({RUN})\.tmp(\..+)?")
 """GDAL puts files of its own beside the one that it writes."""
-_PROCESS = secrets.token_hex(2)
-"""With the process id, which is used again (in a container each time), tells this process from those that are over."""
+_PROCESS = secrets.token_hex(2)[:3]
+"""With the process id, which is used again, tells this process from those that are over."""
+_numbers = itertools.count(secrets.randbelow(256))
+_FORGOTTEN = 86_400.0
+"""Seconds without a change after which a file of another machine's or container's run is nobody's."""
 
 
 def new_run() -> str:
     """A name for a run, which its temporary files carry: its time (UTC), so that names sort by it, and its process."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}-{_PROCESS}{secrets.token_hex(2)}"
+    number = next(_numbers) % 256
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}-{_place()}{_PROCESS}{number:02x}"
+
+
+@cache
+def _place() -> str:
+    """Where process ids mean what they mean here: this machine, since it was started, and this container."""
+    told = [socket.gethostname()]
+    for source, read in (("/proc/sys/kernel/random/boot_id", Path.read_text), ("/proc/self/ns/pid", os.readlink)):
+        with suppress(OSError):
+            told.append(str(read(Path(source))))
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:3]
 
 
 @contextmanager
@@ -58,16 +77,22 @@ def sweep(folders: Iterable[Path], run: str | None = None) -> None:
         with suppress(OSError), os.scandir(folder) as entries:
             for entry in entries:
                 found = _TEMPORARY.fullmatch(entry.name)
-                if found and (found[1] == run or (run is None and not _lives(found[1]))):
+                if found and (found[1] == run or (run is None and _is_left(found[1], entry))):
                     Path(entry.path).unlink(missing_ok=True)
 
 
-def _lives(run: str) -> bool:
-    """Whether the process of a run is still at work; one that only waits to be buried is not."""
-    _, number, token = run.split("-")
-    pid = int(number)
-    if pid == os.getpid():
-        return token.startswith(_PROCESS)
+def _is_left(run: str, entry: os.DirEntry[str]) -> bool:
+    """Whether nobody is at work on a temporary file any more."""
+    _, pid, token = run.split("-")
+    if not token.startswith(_place()):
+        return time.time() - entry.stat(follow_symlinks=False).st_mtime > _FORGOTTEN
+    if int(pid) == os.getpid():
+        return token[3:6] != _PROCESS
+    return not _lives(int(pid))
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process is still at work; one that only waits to be buried is not."""
     try:
         os.kill(pid, 0)
         state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]

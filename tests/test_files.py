@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_sweeping_removes_the_temporaries_of_one_run_or_of_all_and_nothing_else(
     sub.mkdir()
     kept = {tmp_path / "a.png", tmp_path / ".hidden.tmp", tmp_path / ".a.png.123.tmp", sub / "b.tmp"}
     kept.add(tmp_path / f".also_mine.tif.{new_run()}.tmp")
-    of_an_earlier_process = f"20260101T000000Z-{os.getpid()}-00000000"
+    of_an_earlier_process = f"20260101T000000Z-{os.getpid()}-{mine[-8:-5]}{'0' * 5}"
     theirs = tmp_path / f".a.tif.{of_an_earlier_process}.tmp.ovr.tmp"
     for path in [*kept, theirs, tmp_path / f".a.png.{mine}.tmp", sub / f".b.png.{mine}.tmp"]:
         path.touch()
@@ -76,7 +77,7 @@ def test_sweeping_removes_the_temporaries_of_one_run_or_of_all_and_nothing_else(
 
 def test_sweeping_spares_the_temporaries_of_a_run_that_is_at_work(tmp_path: Path) -> None:
     worker = subprocess.Popen(["sleep", "60"])
-    theirs = tmp_path / f".a.png.20260101T000000Z-{worker.pid}-00000000.tmp"
+    theirs = tmp_path / f".a.png.20260101T000000Z-{worker.pid}-{new_run()[-8:-5]}00000.tmp"
     theirs.touch()
     try:
         sweep([tmp_path])
@@ -87,3 +88,15 @@ def test_sweeping_spares_the_temporaries_of_a_run_that_is_at_work(tmp_path: Path
     sweep([tmp_path])
     assert not theirs.exists()
     worker.wait()
+
+
+def test_sweeping_spares_what_another_machine_may_be_at_work_on_for_a_day(tmp_path: Path) -> None:
+    """A process id tells nothing of it; a folder may be shared, by a network or by containers."""
+    elsewhere = "000" if new_run()[-8:-5] != "000" else "111"
+    path = tmp_path / f".a.tif.20260101T000000Z-999999-{elsewhere}00000.tmp"
+    path.touch()
+    sweep([tmp_path])
+    assert path.exists()
+    os.utime(path, (time.time() - 90_000,) * 2)
+    sweep([tmp_path])
+    assert not path.exists()
