@@ -20,6 +20,7 @@ from regionplot.config import RasterSettings
 from regionplot.errors import ConfigError
 from regionplot.grid import GridGeometry, Window
 from regionplot.raster import RasterInfo, decoded, inspect_raster
+from regionplot.templates import plain_text
 
 Values = NDArray[np.floating[Any]]
 """Shape (bands, rows, columns); NaN where there is nothing."""
@@ -109,9 +110,11 @@ def _of_band(info: RasterInfo, dataset: Any, number: int) -> RasterInfo:
     if number == info.band:
         return info
     nodata = dataset.nodatavals[number - 1]
+    said = {"units": dataset.units[number - 1], "long_name": dataset.descriptions[number - 1]}
     return replace(
         info,
         band=number,
+        description={**info.description, **{key: plain_text(text) for key, text in said.items() if text}},
         nodata=info.nodata if nodata is None or nodata == dataset.nodatavals[info.band - 1] else float(nodata),
         scale=float(dataset.scales[number - 1]),
         offset=float(dataset.offsets[number - 1]),

@@ -137,6 +137,9 @@ class Plan:
         self._pending: list[Operation] = []
         self.sources = {item.name: self._plain(Source.of(item.settings, whole=whole)) for item in inputs}
         self.description: dict[str, object] = dict(self._main.bands[0].description)
+        self._first = self._main
+        self._own_steps = False
+        """Whether a step was done to the first input only."""
 
     @property
     def _main(self) -> Source:
@@ -168,7 +171,17 @@ class Plan:
         elif isinstance(step, AccumulateStep) and len(self.sources) > 1:
             self._accumulate(Accumulate(step.how))
         else:
-            self._operate(operation_of(step, str(self.description.get("units", ""))))
+            self._operate(operation_of(step, self._units_for(step)))
+
+    def _units_for(self, step: Step) -> str:
+        """The units that a step finds."""
+        units = {str(info.description.get("units", "")) for info in self._main.bands}
+        if isinstance(step, ConvertStep) and not step.from_units and not self._pending and len(units) > 1:
+            raise ConfigError(
+                f"{self._main.path}: its bands are in {', '.join(sorted(units))}; name those to convert "
+                "from, or choose a band with an expression first"
+            )
+        return str(self.description.get("units", ""))
 
     def copy_out(self) -> None:
         """Copy variables out of files that hold several."""
@@ -187,8 +200,13 @@ class Plan:
             "GRIB_ELEMENT": str(said.get("variable", "")),
             **({"VALID_TIME": moment.strftime("%Y-%m-%d %H:%M:%S")} if isinstance(moment, datetime) else {}),
         }
-        names = {"descriptions": (str(said.get("long_name", "")),)} if count == 1 else {}
-        return {"tags": tags, "units": (str(said.get("units", "")),) * count, **names}
+        return {"tags": tags, "units": self._said("units", count), "descriptions": self._said("long_name", count)}
+
+    def _said(self, key: str, count: int) -> tuple[str, ...]:
+        """What is said of each band: what its own band in the raster says, if no step has said otherwise."""
+        own = [str(info.description.get(key, "")) for info in self._first.bands]
+        said = str(self.description.get(key, ""))
+        return tuple(own) if count == len(own) and said == own[0] else (said,) * count
 
     def _operate(self, operation: Operation) -> None:
         others = {name: len(source.bands) for name, source in list(self.sources.items())[1:]}
@@ -198,6 +216,7 @@ class Plan:
         for earlier in self._pending:
             count = earlier.bands(count)
         operation.bands(count)
+        self._own_steps = True
         self._pending.append(operation.on(self._main.geometry))
         self.description = operation.describe(self.description)
 
@@ -215,14 +234,20 @@ class Plan:
         self.sources[name] = self._stage(function, [main, *used.values()])
 
     def _accumulate(self, operation: Accumulate) -> None:
-        self._chain()
         sources = list(self.sources.values())
+        if self._own_steps:
+            raise ConfigError(
+                "the steps before it are done to the first input only; accumulate first, or prepare each by itself"
+            )
+        units = {str(source.bands[0].description.get("units", "")) for source in sources}
+        if len(units) > 1:
+            raise ConfigError(f"the inputs are in different units: {', '.join(sorted(map(repr, units)))}")
         _check_alike(sources[0], dict(list(self.sources.items())[1:]))
         if unlike := [source.path for source in sources if len(source.bands) != len(sources[0].bands)]:
             raise ConfigError(f"{unlike[0]}: all that is accumulated must have the same number of bands")
         function = Accumulation(tuple(sources), operation, Storage(sources[0].dtype.name))
         self.sources = {next(iter(self.sources)): self._stage(function, sources)}
-        self.description = operation.describe(self.description)
+        self.description = operation.describe({**self.description, **_latest(sources)})
 
     def _warp(self, step: WarpStep) -> None:
         """All inputs onto the new grid, so that expressions may join them there."""
@@ -264,6 +289,12 @@ class Plan:
         path = self._temporary.with_name(f"{name}.{number}.{run}.tmp")
         self._stack.callback(path.unlink, missing_ok=True)
         return path
+
+
+def _latest(sources: Sequence[Source]) -> dict[str, object]:
+    """The latest of their times, at which what is accumulated is complete."""
+    times = [time for source in sources if isinstance(time := source.bands[0].description.get("time"), datetime)]
+    return {"time": max(times)} if times else {}
 
 
 def _values_in(path: Path, source: Source, geometry: GridGeometry, count: int) -> Source:

@@ -196,7 +196,7 @@ def _projected(source: GridGeometry, crs: pyproj.CRS, resolution: Sequence[float
         raise RasterError(f"the raster cannot be brought into {crs.name!r}: {error}") from error
     if not width or not height or width * height > _MOST_CELLS:
         raise RasterError(
-            f"the raster cannot be brought into {crs.name!r} as a whole: parts of it lie where that has no coordinates; "
-            "take a grid that you choose (like), or cut the raster first"
+            f"the raster cannot be brought into {crs.name!r} as a whole: parts of it lie where that has no "
+            "coordinates; take a grid that you choose (like), or cut the raster first"
         )
     return GridGeometry(affine, height, width, crs)
