@@ -279,7 +279,61 @@ def test_it_can_be_stored_in_integers_and_as_a_cog(grid: Path, tmp_path: Path) -
         assert dataset.read(1)[3, 4] == -5
 
 
+def test_bands_keep_their_own_units_and_names(tmp_path: Path, write_raster: Any) -> None:
+    path = write_raster(np.ones((2, 5, 5)), descriptions=["Temperature", "Wind"])
+    with rasterio.open(path, "r+") as dataset:
+        dataset.units = ("K", "m/s")
+    prepare_raster([path], tmp_path / "out.tif", steps_of(MEAN), executor="serial")
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        assert (dataset.units, dataset.descriptions) == (("K", "m/s"), ("Temperature", "Wind"))
+    with pytest.raises(ConfigError, match=r"step 1 \(convert\): .*grid.tif: its bands are in K, m/s; name those to"):
+        prepare_raster([path], tmp_path / "out.tif", steps_of({"step": "convert", "units": "degC"}), force=True)
+
+
+def test_what_cannot_be_added_is_not(tmp_path: Path, write_raster: Any) -> None:
+    one, other = write_raster(np.ones((5, 5)), name="one.tif"), write_raster(np.ones((5, 5)), name="other.tif")
+    accumulate = {"step": "accumulate"}
+    with pytest.raises(
+        ConfigError, match=r"step 2 \(accumulate\): the steps before it are done to the first input only"
+    ):
+        prepare_raster([one, other], tmp_path / "out.tif", steps_of(MEAN, accumulate))
+    with rasterio.open(one, "r+") as dataset:
+        dataset.units = ("mm",)
+    with pytest.raises(ConfigError, match=r"step 1 \(accumulate\): the inputs are in different units: '', 'mm'"):
+        prepare_raster([one, other], tmp_path / "out.tif", steps_of(accumulate))
+
+
+def test_an_accumulation_has_the_time_at_which_it_is_complete(tmp_path: Path, write_raster: Any) -> None:
+    times = [f"2026-0{month}-01 00:00:00" for month in (1, 6)]
+    files = [write_raster(np.ones((5, 5)), name=f"{n}.tif", tags={"VALID_TIME": t}) for n, t in enumerate(times)]
+    prepare_raster(files, tmp_path / "out.tif", steps_of({"step": "accumulate", "how": "last"}), executor="serial")
+    with rasterio.open(tmp_path / "out.tif") as dataset:
+        assert dataset.tags()["VALID_TIME"] == times[1]
+
+
 # faults
+
+
+def test_no_input_is_overwritten_and_no_device(grid: Path, tmp_path: Path, write_vector: Any) -> None:
+    areas = write_vector([shapely.box(-100, 30, -90, 45)], name="areas.gpkg")
+    mask = steps_of({"step": "mask", "path": str(areas)})
+    (tmp_path / "link.tif").symlink_to(grid)
+    os.mkfifo(tmp_path / "pipe.tif")
+    for output in (grid, areas, tmp_path / "link.tif"):
+        with pytest.raises(ConfigError, match=r"it is an input .*; choose another output"):
+            prepare_raster([grid], output, mask)
+    for output in (tmp_path, tmp_path / "pipe.tif", Path("/dev/null"), tmp_path / ("x" * 300)):
+        with pytest.raises(RasterError, match=r"it is not a file|name too long"):
+            prepare_raster([grid], output, mask)
+    assert files_below(tmp_path) == ["areas.gpkg", "link.tif", "snow.tif"]
+
+
+def test_nothing_of_the_old_raster_stays_beside_the_new_one(grid: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.tif"
+    for suffix in (".ovr", ".aux.xml", ".msk"):
+        output.with_name(output.name + suffix).write_text("old")
+    prepare_raster([grid], output, steps_of(DOUBLE), executor="serial")
+    assert files_below(tmp_path) == ["out.tif", "snow.tif"]
 
 
 @pytest.mark.parametrize(

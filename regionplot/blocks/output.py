@@ -128,8 +128,9 @@ def new_raster(path: Path, profile: Mapping[str, Any], labels: Labels | None, re
     driver = str(options.pop("driver", "GTiff")).upper()
     if driver not in ("GTIFF", "COG"):
         raise RasterError(f"{path}: a raster is written as GTiff or COG, not as {driver}")
+    check_place(path)
     sweep([path.parent])
-    with told(path), replacing(path, run) as temporary:
+    with without_old_sidecars(path), told(path), replacing(path, run) as temporary:
         if driver == "GTIFF":
             with _written(path, temporary, options, labels, readers) as sink:
                 yield sink
@@ -143,6 +144,30 @@ def new_raster(path: Path, profile: Mapping[str, Any], labels: Labels | None, re
         finally:
             for left in [tiles, *path.parent.glob(f"{temporary.name}.*")]:
                 left.unlink(missing_ok=True)
+
+
+def check_place(path: Path) -> None:
+    """Refuse a place that is no file's: a folder, a device, a pipe.
+
+    Raises
+    ------
+    RasterError
+        With the reason.
+    """
+    try:
+        if not path.name or (path.exists() and not path.is_file()):
+            raise RasterError(f"{path}: it is not a file, and no raster can take its place")
+    except OSError as error:  # its name is too long
+        raise RasterError(f"{path}: {error.strerror or error}") from None
+
+
+@contextmanager
+def without_old_sidecars(path: Path) -> Iterator[None]:
+    """In the end, remove what GDAL has left beside the raster that was there: its overviews, statistics and mask."""
+    yield
+    for suffix in (".ovr", ".aux.xml", ".msk"):
+        with suppress(OSError):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -219,7 +244,9 @@ def _make_cog(source: Path, target: Path, options: Mapping[str, Any]) -> None:
     kept = {"dtype", "count", "height", "width", "crs", "transform", "nodata"}
     of_gtiff = {"tiled", "interleave", "predictor", "zlevel", "blockxsize", "blockysize"}
     given = {key: value for key, value in options.items() if key.lower() not in kept | of_gtiff}
+    mixes = np.dtype(options["dtype"]).kind == "f"  # whole numbers may be classes
     usual = {"COMPRESS": "DEFLATE", "PREDICTOR": "YES", "STATISTICS": "YES", "BIGTIFF": "IF_SAFER"}
+    usual["OVERVIEW_RESAMPLING"] = "AVERAGE" if mixes else "NEAREST"
     creation = {**usual, **{key.upper(): value for key, value in given.items() if value is not None}}
     with rasterio.Env(**GDAL_OPTIONS):
         try:

@@ -62,7 +62,7 @@ def key_of(inputs: Sequence[Input], steps: Sequence[Step], form: object) -> str:
     settings = [(item.name, item.settings.model_dump(mode="json", exclude={"prepared"})) for item in inputs]
     text = [repr(form), json.dumps(settings, default=str), json.dumps([step.model_dump(mode="json") for step in steps])]
     text += [f"{name} {_version(name)}" for name in _LIBRARIES]
-    files = list(_files(inputs, steps))
+    files = list(files_of(inputs, steps))
     try:
         large = [path for path in files if path.stat().st_size > _LARGE]
         text += [
@@ -80,7 +80,7 @@ def _version(library: str) -> str:
         return "-"
 
 
-def _files(inputs: Sequence[Input], steps: Sequence[Step]) -> Iterator[Path]:
+def files_of(inputs: Sequence[Input], steps: Sequence[Step]) -> Iterator[Path]:
     """All files that are read; a shapefile is several."""
     yield from (item.settings.path for item in inputs)
     for step in steps:

@@ -21,12 +21,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from regionplot.blocks.output import check_place, without_old_sidecars
 from regionplot.blocks.process import process_blocks
 from regionplot.blocks.report import BlockObserver, BlocksReport
 from regionplot.config import Config, RasterSettings
 from regionplot.errors import ConfigError, OutputError, RasterError, RegionplotError
 from regionplot.files import new_run, replacing
-from regionplot.preparation.kept import KEY_TAG, PreparedFolder, key_of, stands, user_folder
+from regionplot.preparation.kept import KEY_TAG, PreparedFolder, files_of, key_of, stands, user_folder
 from regionplot.preparation.plan import Input, Plan, profile_of
 from regionplot.raster import inspect_raster
 from regionplot.steps import AccumulateStep, ExpressionStep, Step
@@ -114,6 +115,9 @@ def prepare_raster(
     start, target = time.perf_counter(), Path(output).absolute()
     sources = _distinct([item if isinstance(item, Input) else Input.parse(item) for item in inputs])
     _check_libraries(steps)
+    check_place(target)
+    if same := [path for path in files_of(sources, steps) if target.exists() and path.samefile(target)]:
+        raise ConfigError(f"{target}: it is an input ({same[0]}); choose another output")
     form = (sorted((storage or {}).items()), cog, whole, sorted((named or {}).items()))
     key = key_of(sources, steps, form)
     if not force and stands(target, key):
@@ -121,7 +125,9 @@ def prepare_raster(
     if not target.parent.is_dir():
         raise OutputError(f"{target}: there is no folder {target.parent}")
     run = new_run()
-    with ExitStack() as stack, _named_as(target, run), replacing(target, run) as temporary:
+    with (
+        ExitStack() as stack, without_old_sidecars(target), _named_as(target, run), replacing(target, run) as temporary
+    ):  # fmt: skip
         plan = Plan(sources, temporary, stack, whole=whole)
         stages = plan.stages(steps, storage or {})
         plan.description |= named or {}

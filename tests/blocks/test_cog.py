@@ -92,3 +92,11 @@ def test_options_of_a_cog_are_passed_on(large, tmp_path):
     with rasterio.open(target) as dataset:
         assert dataset.profile["compress"] == "lzw"
         assert (dataset.block_shapes[0], dataset.overviews(1), dataset.dtypes[0]) == ((128, 128), [], "float64")
+
+
+def test_overviews_of_whole_numbers_mix_no_classes(write_raster, tmp_path):
+    classes = np.random.default_rng(0).choice([1, 5, 20], (1200, 1200)).astype("uint8")
+    path = write_raster(classes, nodata=0)
+    process_blocks(functions.core_only, path, tmp_path / "out.tif", profile={"driver": "COG"})
+    with rasterio.open(tmp_path / "out.tif", overview_level=0) as overview:
+        assert set(np.unique(overview.read())) == {2, 10, 40}
