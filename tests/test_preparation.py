@@ -372,6 +372,17 @@ def test_bad_settings_of_steps_are_told_with_their_lines(tmp_path: Path) -> None
     assert problems[3].startswith(f"{path}:15: [[prepare]] #4: needs a step = one of expression")
 
 
+def test_inputs_have_names_that_expressions_can_hold(write_raster: Any, tmp_path: Path) -> None:
+    (tmp_path / "a=b").mkdir()
+    for name, expected in (("snow__depth.tif", "snow_depth"), ("class.tif", "in_class"), ("a=b/2.tif", "in_2")):
+        path = write_raster(np.ones((4, 4)), name=name)
+        assert Input.parse(path).name == expected
+        formula = steps_of({"step": "expression", "formula": f"b1 + {expected}.b1"})
+        prepare_raster([write_raster(np.ones((4, 4))), path], tmp_path / "out.tif", formula, executor="serial")
+        assert (read(tmp_path / "out.tif") == 2).all()
+        assert Input.parse(f"n={path}").name == "n"
+
+
 def test_missing_files_alone_are_missing_inputs(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\[\[prepare\]\] #1 path: there is no file"):
         steps_of({"step": "mask", "path": str(tmp_path / "none.shp")})

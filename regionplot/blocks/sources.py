@@ -35,7 +35,9 @@ Inputs = Sequence[str | Path] | str | Path
 _SIDE = 512
 """Rows and columns of a usual block, at least."""
 _MOST_CELLS = 2**22
-"""Of a block made of strips."""
+"""Of a block made of strips ..."""
+_MOST_VALUES = 2**24
+"""... and in all its bands."""
 _TILE = 256
 _LARGEST_TILE = 1024
 _MOST_OPEN = 16
@@ -190,9 +192,10 @@ def _output_tile(dataset: Any) -> tuple[int, int]:
 def _natural_grid(dataset: Any) -> BlockGrid:
     """Whole blocks of the input and whole tiles of the output, if that can be."""
     block_height, block_width = dataset.block_shapes[0]
-    if block_width >= dataset.width or block_height * block_width > _MOST_CELLS:
+    most = min(_MOST_CELLS, max(_SIDE**2, _MOST_VALUES // dataset.count))
+    if block_width >= dataset.width or block_height * block_width > most:
         rows, columns = _output_tile(dataset)
-        width = min(dataset.width, max(1, _MOST_CELLS // (rows * columns)) * columns)
+        width = min(dataset.width, max(1, most // (rows * columns)) * columns)
         return BlockGrid(dataset.height, dataset.width, rows * -(-(_SIDE**2) // (rows * width)), width)
     rows, columns = (side * -(-_SIDE // side) for side in (block_height, block_width))
     return BlockGrid(dataset.height, dataset.width, rows, columns)

@@ -7,6 +7,7 @@ temporary files beside the output.
 from __future__ import annotations
 
 import json
+import keyword
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -75,7 +76,7 @@ class Input:
             If there is no such file.
         """
         name, equals, path = str(text).partition("=")
-        if not (equals and re.fullmatch(r"[A-Za-z]\w*", name)):
+        if not (equals and re.fullmatch(r"[A-Za-z]\w*", name)) or Path(text).exists():
             name, path = "", str(text)
         try:
             settings = read_config({"raster": {"path": path}}).raster
@@ -83,8 +84,8 @@ class Input:
             raise InputError(
                 *(problem.removeprefix("settings: [raster] path: ") for problem in error.problems)
             ) from None
-        stem = re.sub(r"\W", "_", Path(path).stem, flags=re.ASCII).strip("_")
-        return cls(name or (stem if stem[:1].isalpha() else f"in_{stem}"), settings)
+        stem = re.sub(r"\W|_+", "_", Path(path).stem, flags=re.ASCII).strip("_")
+        return cls(name or (stem if stem[:1].isalpha() and not keyword.iskeyword(stem) else f"in_{stem}"), settings)
 
 
 @dataclass(frozen=True)

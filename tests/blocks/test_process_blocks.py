@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from regionplot.blocks import Block, BlockGrid, BlocksReport, fill_array, process_blocks
+from regionplot.blocks.sources import Sources
 from regionplot.errors import BlockError, ExecutorError, RasterError
 from regionplot.grid import Window
 
@@ -336,3 +337,9 @@ def test_no_threads_and_no_files_are_left(grid_file):
     if open_files:
         assert len(list(Path("/proc/self/fd").iterdir())) <= len(open_files)
     assert {path.name for path in grid_file.parent.iterdir()} == {"grid.tif", "out.tif"}
+
+
+def test_blocks_of_strips_are_smaller_the_more_bands_there_are(write_raster):
+    few, many = (write_raster(np.zeros((count, 600, 9000), "uint8"), name=f"{count}.tif") for count in (1, 40))
+    cells = [max(b.core.cells for b in Sources.of(path).natural) for path in (few, many)]
+    assert cells[1] <= 2**19 < cells[0]
