@@ -110,9 +110,7 @@ class Sheet:
         view = View.of(region, shared.crs, style.layout.panel, config.map.fit)
         codes, inside = _sampled(style, view)
         if not view.asked_pixels(inside).any():
-            raise NoOverlapError(
-                f"the region ({region.extent}) does not overlap the raster ({_raster_extent(shared, region)})"
-            )
+            raise NoOverlapError(_apart(region.extent, _raster_extent(shared, region)))
         return cls(style, region, view, codes, bool((view.asked_pixels(codes) == style.scale.nodata).all()))
 
     @property
@@ -177,6 +175,17 @@ def title_of(region: Region, shared: SharedData) -> str:
 def title_fields(region: Region, description: Mapping[str, object]) -> dict[str, Any]:
     """What a title template may use: the region's columns before the raster's metadata."""
     return {**description, **region.fields}
+
+
+def _apart(region: Extent, raster: Extent) -> str:
+    """Why no pixel lies within the raster."""
+    meet = (
+        region.xmin < raster.xmax and raster.xmin < region.xmax
+        and region.ymin < raster.ymax and raster.ymin < region.ymax
+    )  # fmt: skip
+    if meet:
+        return f"the raster ({raster}) is not to be seen at the scale of the region ({region}); give it a smaller one"
+    return f"the region ({region}) does not overlap the raster ({raster})"
 
 
 def _raster_extent(shared: SharedData, region: Region) -> Extent:

@@ -115,6 +115,13 @@ def test_both_refuse_the_same_regions(load_small, draw) -> None:
         draw(shared, CAROLINA)
 
 
+def test_a_raster_that_is_too_small_to_be_seen_is_not_called_apart(make_config, write_raster) -> None:
+    path = write_raster(np.ones((5, 5)), Affine(1e-4, 0, -100, 0, -1e-4, 40))
+    shared = SharedData.load(make_config(raster={"path": path}))
+    with pytest.raises(NoOverlapError, match=r"the raster .* is not to be seen at the scale of the region"):
+        MapRenderer(shared).draw(Region("world", Extent(-170, 170, -80, 80)))
+
+
 INK = "#203040"
 PALETTES: dict[str, dict[str, Any]] = {
     "levels": {"colors": {"levels": [-5000, -100, 0, 100, 500, 1000], "under": "navy"}},
