@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
@@ -258,6 +259,17 @@ def shifted(affine: Affine, row: int, column: int) -> Affine:
     """The affine transform of the part of a grid that begins at some row and column."""
     a, b, c, d, e, f = affine[:6]
     return Affine(a, b, a * column + b * row + c, d, e, d * column + e * row + f)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What GDAL says of cells that it cannot read, as an error that names the raster."""
+    import rasterio  # noqa: PLC0415
+
+    try:
+        yield
+    except (rasterio.errors.RasterioError, OSError) as error:
+        raise RasterError(f"{path}: cannot be read: {error.__cause__ or error}") from error
 
 
 def read_block(dataset: Any, window: Window, bands: Sequence[int] | None) -> NDArray[Any]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 import shapely
 from affine import Affine
 
@@ -150,6 +151,20 @@ def test_what_cannot_be_done_is_said_once_and_clearly(
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == [grid.name, "text.csv"]
+
+
+@pytest.mark.parametrize(
+    "steps", [["--scale", "2"], ["--resample", "2"], ["--accumulate", "sum"], ["--expression", "b1 + cut.b1"]]
+)
+def test_an_input_that_is_cut_is_named_in_one_line(write_raster: Any, tmp_path: Path, steps: list[str]) -> None:
+    whole = write_raster(np.random.default_rng(1).random((300, 300), "float32"), name="whole.tif")
+    cut = tmp_path / "cut.tif"
+    rasterio.shutil.copy(whole, cut)  # its directory stands before its cells
+    cut.write_bytes(cut.read_bytes()[:200_000])
+    inputs = [whole, cut] if steps[0] in ("--accumulate", "--expression") else [cut]
+    result = prepare(tmp_path, *inputs, "-o", "out.tif", *steps)
+    assert result.returncode == 3, result.stderr
+    assert re.fullmatch(r"regionplot: .*cut\.tif: cannot be read: .*\n", result.stderr)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
