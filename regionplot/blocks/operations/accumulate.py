@@ -84,8 +84,7 @@ class Accumulation:
 
     def __call__(self, datasets: Sequence[Any], block: Block, arguments: object) -> NDArray[Any]:
         """One block of the result."""
-        values = self.operation.of(self._layers(datasets, block))
-        return self.storage.encode(values.astype(self.sources[0].dtype))
+        return self.storage.encode(self.operation.of(self._layers(datasets, block)))
 
     def _layers(self, datasets: Sequence[Any], block: Block) -> Iterator[Values]:
         """One layer after the other, so that memory does not grow with their number."""
