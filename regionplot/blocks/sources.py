@@ -279,3 +279,12 @@ def read_block(dataset: Any, window: Window, bands: Sequence[int] | None) -> NDA
     area = RasterioWindow(window.column, window.row, window.width, window.height)
     values: NDArray[Any] = dataset.read(list(bands) if bands else None, window=area)
     return np.atleast_3d(values) if values.ndim < 3 else values
+
+
+def read_mask(dataset: Any, window: Window) -> NDArray[np.bool_]:
+    """Where, in a window, the mask that all bands share says that there is data; shape (rows, columns)."""
+    from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415
+
+    area = RasterioWindow(window.column, window.row, window.width, window.height)
+    there: NDArray[np.bool_] = dataset.read_masks(1, window=area) != 0
+    return there
