@@ -76,6 +76,16 @@ def test_every_step_has_its_option(grid: Path, write_vector: Any, tmp_path: Path
         assert np.isfinite(dataset.read()).any()
 
 
+def test_an_at_sign_may_be_a_part_of_a_crs(grid: Path, tmp_path: Path) -> None:
+    mercator = "+proj=merc +a=6378137 +b=6378137 +lat_ts=0 +lon_0=0 +units=m +nadgrids=@null +wktext +no_defs"
+    for text, side in ((mercator, None), (f"{mercator}@200000", 200_000)):
+        result = prepare(tmp_path, grid, "-o", "out.tif", "--reproject", text)
+        assert (result.returncode, result.stderr) == (0, "")
+        with rasterio.open(tmp_path / "out.tif") as dataset:
+            assert dataset.crs.is_projected
+            assert side is None or dataset.res == (side, side)
+
+
 def test_masks_take_a_layer_and_cells_that_are_touched(grid: Path, write_vector: Any, tmp_path: Path) -> None:
     path = write_vector([shapely.box(-95.4, 35.6, -90, 40)], name="areas.gpkg", layer="small")
     write_vector([shapely.box(-100, 30, -70, 50)], name="areas.gpkg", layer="large", append=True)
@@ -134,6 +144,12 @@ REFUSED = {
     "bad dtype": (2, ["dem.tif", "--slope", "--dtype", "text"], r"'text' is not a type of cells"),
     "no nodata": (2, ["dem.tif", "--slope", "--dtype", "int16"], r"nodata nan is no value of int16"),
     "too many parts": (2, ["dem.tif", "--scale", "1:2:3"], r"--scale 1:2:3: .*more than 2 parts"),
+    "size that is no file": (2, ["dem.tif", "--reproject", "EPSG:5070@none.tif"], r"'EPSG:5070@none.tif' is not a CRS"),
+    "no mask for a layer": (2, ["dem.tif", "--slope", "--layer", "a"], r"--layer says how --mask is done, but"),
+    "no mask to touch": (2, ["dem.tif", "--slope", "--all-touched"], r"--all-touched says how --mask is done, but"),
+    "no other grid": (2, ["dem.tif", "--slope", "--resampling", "nearest"], r"--resampling says how --resample or"),
+    "hillshade without =": (2, ["dem.tif", "--hillshade", "315:45"], r"no file 315:45; .* --hillshade=315:45"),
+    "slope without =": (2, ["dem.tif", "--slope", "percent"], r"no file percent; .* --slope=percent"),
     "bad workers": (2, ["dem.tif", "--slope", "-j", "none"], r"--workers: 'none'"),
 }
 
