@@ -87,7 +87,7 @@ def mosaic(
     BlockError
         If a tile's values do not fit into the type that the profile names.
     ValueError
-        If there is no such rule or band, the rule does not suit complex numbers, or the type cannot hold the background.
+        If there is no such rule or band, complex numbers have no such rule, or the type cannot hold the background.
     """
     start = time.perf_counter()
     if overlap not in OVERLAPS:

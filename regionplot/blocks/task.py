@@ -151,8 +151,8 @@ def _core_of(values: NDArray[Any], block: Block) -> NDArray[Any]:
 def cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Values of another type, if that keeps what they mean.
 
-    No fraction is cut off, no integer wraps around, and no finite value becomes infinite. Cells are only looked at where
-    the types alone do not tell.
+    No fraction is cut off, no integer wraps around, and no finite value becomes infinite. Cells are only looked at
+    where the types alone do not tell.
     """
     if np.can_cast(values.dtype, dtype, "safe"):
         return values.astype(dtype, copy=False)

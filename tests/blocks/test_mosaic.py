@@ -152,7 +152,7 @@ def test_tiles_whose_values_mean_something_else_are_misfits(write_raster, tmp_pa
     assert "scaled.tif: another scale or offset" in str(caught.value)
     mosaic([one, other], tmp_path / "out.tif", profile={"dtype": "int32"}, executor="serial")
     np.testing.assert_array_equal(read_raster(tmp_path / "out.tif")[0], [[-7] * 5 + [60000] * 5] * 5)
-    with pytest.raises(BlockError, match="uint16, .* int16 does not hold"):
+    with pytest.raises(BlockError, match=r"uint16, .* int16 does not hold"):
         mosaic([one, other], tmp_path / "out.tif", profile={"dtype": "int16"}, executor="serial")
 
 

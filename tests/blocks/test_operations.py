@@ -486,6 +486,11 @@ def test_sums_of_rasters_are_stored_with_all_their_digits(write_raster: Any) -> 
             assert (together([one, other], Block(whole, whole), None) == 2**24 + 1).all()
 
 
+def test_a_sum_of_bands_has_all_its_digits() -> None:
+    bands, whole = np.array([2**24, 1], "float32").reshape(2, 1, 1), Window(0, 0, 1, 1)
+    assert Accumulate("sum").apply(bands, Site(Block(whole, whole), metres(1, 1), {})) == 2**24 + 1
+
+
 # warps
 
 

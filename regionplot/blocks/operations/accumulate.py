@@ -36,8 +36,8 @@ class Accumulate(Operation):
         return 1
 
     def apply(self, values: Values, site: Site) -> Values:
-        """See `Operation`."""
-        return self.of(band[None] for band in values).astype(values.dtype)
+        """See `Operation`; what is stored in the end is not rounded before."""
+        return self.of(band[None] for band in values)
 
     def of(self, layers: Iterable[Values]) -> NDArray[np.float64]:
         """Layers of one shape into one; they are taken one by one, and none is kept."""

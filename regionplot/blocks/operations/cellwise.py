@@ -177,8 +177,8 @@ def convert(source: str, target: str) -> Linear:
         raise ConfigError(f"convert {source}:{target}: {error or type(error).__name__}") from None
     if not math.isclose(two - one, one - zero, rel_tol=1e-9, abs_tol=1e-9 * abs(zero)):
         raise ConfigError(
-            f"convert {source}:{target}: such units, logarithms for example, are not converted by a scale and an offset; "
-            "write it as an expression"
+            f"convert {source}:{target}: such units, logarithms for example, are not converted by a scale and an "
+            "offset; write it as an expression"
         )
     return Linear(one - zero, zero, target)
 
