@@ -16,13 +16,16 @@ from regionplot.blocks.grid import Block
 from regionplot.blocks.output import told, unwritten
 from regionplot.blocks.process import fill_array, process_blocks
 from regionplot.blocks.report import BlocksReport
-from regionplot.blocks.sources import GDAL_OPTIONS, open_raster
+from regionplot.blocks.sources import GDAL_OPTIONS, open_raster, reading
 from regionplot.blocks.task import checksum_of
+from regionplot.errors import RasterError
 from regionplot.files import new_run, replacing
 from regionplot.grid import Window
 
 VALID = 255
 """In a mask; 0 is masked."""
+_PLAIN: dict[str, Any] = {"descriptions": (None,), "units": (None,), "scales": (1.0,), "offsets": (0.0,)}
+"""What is said of the band of a mask, whatever is said of the source's."""
 Logic = str | Callable[[NDArray[np.bool_]], NDArray[np.bool_]]
 
 
@@ -78,7 +81,7 @@ def compute_mask(
     if output is None:
         return fill_array(function, source, dtype=np.uint8, **options)
     if Path(output).resolve() != Path(source).resolve():
-        profile = {"dtype": "uint8", "count": 1, "nodata": None, **options.pop("profile", {})}
+        profile = {"dtype": "uint8", "count": 1, "nodata": None, **_PLAIN, **options.pop("profile", {})}
         return process_blocks(function, source, output, profile=profile, **options)
     with _own_mask(Path(source)) as sink:
         return process_blocks(function, source, sink, **options)
@@ -97,7 +100,8 @@ class _MaskFunction:
             raise ValueError(f"logic must be 'any', 'all' or a function, not {self.logic!r}")
 
     def __call__(self, datasets: list[Any], block: Block, _arguments: object) -> NDArray[np.uint8]:
-        missing = self._missing(datasets[0], block)
+        with reading(Path(datasets[0].name)):
+            missing = self._missing(datasets[0], block)
         rules: dict[Any, Callable[..., Any]] = {"any": np.any, "all": np.all}
         masked = self.logic(missing) if callable(self.logic) else rules[self.logic](missing, axis=0)
         return np.where(masked, np.uint8(0), np.uint8(VALID))
@@ -148,6 +152,7 @@ def _own_mask(path: Path) -> Iterator[_MaskSink]:
     """The mask of a file, which is replaced by a copy that has it, once that has been read back."""
     import rasterio  # noqa: PLC0415
 
+    _check_that_it_may_change(path)
     with told(path), replacing(path, new_run()) as temporary:
         shutil.copy(path, temporary)
         with rasterio.Env(**GDAL_OPTIONS, GDAL_TIFF_INTERNAL_MASK="YES"), rasterio.open(temporary, "r+") as dataset:
@@ -161,6 +166,18 @@ def _own_mask(path: Path) -> Iterator[_MaskSink]:
                         raise unwritten(path, "the mask that was read back differs from what was written")
         except rasterio.errors.RasterioError as error:
             raise unwritten(path, error) from error
+
+
+def _check_that_it_may_change(path: Path) -> None:
+    """GDAL changes no cloud-optimised GeoTIFF, for it would be none any more."""
+    import rasterio  # noqa: PLC0415
+
+    with rasterio.Env(**GDAL_OPTIONS), open_raster(path) as dataset:
+        if dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG":
+            raise RasterError(
+                f"{path}: a COG takes no mask without losing its layout; write the mask to another file, or make a "
+                "GTiff of it first"
+            )
 
 
 def valid_selector(*bands_or_masks: Any, extra_mask: Any = None) -> NDArray[np.bool_]:

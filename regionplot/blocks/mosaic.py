@@ -15,7 +15,7 @@ from regionplot.blocks.crew import Crew
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.output import derive_profile, new_raster
 from regionplot.blocks.report import BlocksReport
-from regionplot.blocks.sources import GDAL_OPTIONS, Sources, open_raster, read_block, shifted
+from regionplot.blocks.sources import GDAL_OPTIONS, Sources, open_raster, read_block, read_mask, reading, shifted
 from regionplot.blocks.task import BlockWorker, Worked, cast, checksum_of
 from regionplot.errors import RasterError
 from regionplot.grid import Window
@@ -34,6 +34,8 @@ class _Tile:
     window: Window
     skip: float | None
     """The value of its cells that do not count."""
+    masked: bool
+    """Whether a mask within the file, or an alpha band, says which cells do not count."""
 
     def meets(self, window: Window) -> Window | None:
         """The cells of the mosaic that a window of it and this tile have in common."""
@@ -58,15 +60,17 @@ def mosaic(
     Parameters
     ----------
     tiles : sequence of path
-        Rasters on one grid (CRS, cell size, alignment), with the same number of bands, anywhere on it.
+        Rasters on one grid (CRS, cell size, alignment), anywhere on it, with the same number of bands, of one scale and
+        offset, and of one data type unless the profile names that of the output.
     output : path
         A GeoTIFF, or a COG by `profile={"driver": "COG"}`.
     overlap : {"first", "last", "min", "max", "mean", "feather"}
         What counts where several tiles have data; `feather` is the mean weighted by the distance from a tile's edge.
     background : float, optional
-        Value of cells where no tile has data; the tiles' nodata value, else 0.
+        Value of cells where no tile has data; the tiles' nodata value, else 0. The output has no mask of its own.
     skip_value : float, optional
-        Value of cells that do not count; the tiles' nodata value, if they have one. NaN never counts.
+        Value of cells that do not count; the tiles' nodata value, if they have one. NaN never counts, nor does a cell
+        that a tile's mask or alpha band leaves out.
     band : int, optional
         The band, from 1, that tells for all bands which cells do not count. None: each band tells for itself.
     **options
@@ -80,16 +84,22 @@ def mosaic(
     ------
     RasterError
         If the tiles do not fit together, one cannot be read, or the output cannot be written whole.
+    BlockError
+        If a tile's values do not fit into the type that the profile names.
+    ValueError
+        If there is no such rule or band, complex numbers have no such rule, or the type cannot hold the background.
     """
     start = time.perf_counter()
     if overlap not in OVERLAPS:
         raise ValueError(f"overlap must be one of {', '.join(OVERLAPS)}, not {overlap!r}")
     first = Sources.of(tiles[:1])
-    placed, whole = _place_tiles([Path(tile) for tile in tiles], skip_value, first)
-    profile, labels = derive_profile(None, {**first.profile, **whole}, first.labels, options.pop("profile", None))
+    given = options.pop("profile", None) or {}
+    placed, whole = _place_tiles([Path(tile) for tile in tiles], skip_value, first, any_type="dtype" in given)
+    profile, labels = derive_profile(None, {**first.profile, **whole}, first.labels, given)
     observer = options.pop("observer", None)
     nodata = profile.get("nodata")
     filling = background if background is not None else 0 if nodata is None else nodata
+    _check_arguments(overlap, filling, band, first, np.dtype(profile["dtype"]))
     grid = BlockGrid(profile["height"], profile["width"], _BLOCK, _BLOCK)
     crew = Crew.of(len(grid), **options)
     with new_raster(Path(output), profile, labels, crew.workers) as sink:
@@ -100,7 +110,21 @@ def mosaic(
     return BlocksReport(len(durations), time.perf_counter() - start, durations, crew.workers, crew.method)
 
 
-def _place_tiles(paths: Sequence[Path], skip: float | None, first: Sources) -> tuple[list[_Tile], dict[str, Any]]:
+def _check_arguments(overlap: str, background: float, band: int | None, first: Sources, dtype: np.dtype[Any]) -> None:
+    count = first.profile["count"]
+    if band is not None and not 1 <= band <= count:
+        raise ValueError(f"band must be one of 1 to {count}, not {band}")
+    if "c" in (dtype.kind, np.dtype(first.profile["dtype"]).kind) and overlap not in ("first", "last"):
+        raise ValueError(f"complex numbers have no {overlap}; the overlap must be first or last")
+    with np.errstate(all="ignore"):
+        held = np.array(background).astype(dtype)
+    if not (np.isfinite(held) or not np.isfinite(background) if dtype.kind in "fc" else held == background):
+        raise ValueError(f"the background {background} is no value of the output's {dtype}; name one that is")
+
+
+def _place_tiles(
+    paths: Sequence[Path], skip: float | None, first: Sources, *, any_type: bool
+) -> tuple[list[_Tile], dict[str, Any]]:
     """Where tiles lie in their mosaic, and what of its profile is not that of the first tile."""
     import rasterio  # noqa: PLC0415
 
@@ -109,9 +133,11 @@ def _place_tiles(paths: Sequence[Path], skip: float | None, first: Sources) -> t
         for path in paths:
             with open_raster(path) as dataset:
                 row, column = _corner(dataset, first)
-                problems += [f"{path}: {problem}" for problem in _misfits(dataset, first, row, column)]
+                misfits = _misfits(dataset, first, row, column) + _other_values(dataset, first, any_type=any_type)
+                problems += [f"{path}: {problem}" for problem in misfits]
                 window = Window(round(row), round(column), dataset.height, dataset.width)
-                found.append(_Tile(path, window, dataset.nodata if skip is None else skip))
+                masked = rasterio.enums.MaskFlags.per_dataset in dataset.mask_flag_enums[0]
+                found.append(_Tile(path, window, dataset.nodata if skip is None else skip, masked))
     if problems:
         raise RasterError(*problems)
     top, left = min(tile.window.row for tile in found), min(tile.window.column for tile in found)
@@ -150,6 +176,20 @@ def _misfits(dataset: Any, first: Sources, row: float, column: float) -> list[st
     return found
 
 
+def _other_values(dataset: Any, first: Sources, *, any_type: bool) -> list[str]:
+    """What keeps a tile's stored values from meaning what the same ones of the first mean."""
+    found, name, dtype = [], first.paths[0], first.profile["dtype"]
+    other = [own for own in dataset.dtypes if own != dtype]
+    if other and not any_type:
+        found.append(f'{other[0]}, but {name} is {dtype}; give profile={{"dtype": ...}}, one that holds both')
+    stored = tuple(zip(dataset.scales, dataset.offsets, strict=True))
+    if dataset.count == first.profile["count"] and stored != tuple(
+        zip(first.labels.scales, first.labels.offsets, strict=True)
+    ):
+        found.append(f"another scale or offset than that of {name}; convert its values first")
+    return found
+
+
 @dataclass
 class _MosaicTask(BlockWorker):
     """Put one block of a mosaic together."""
@@ -174,21 +214,24 @@ class _MosaicTask(BlockWorker):
         return self.handed_over(values, checksum_of(values))
 
     def _add(self, merge: Merge, tile: _Tile, common: Window, core: Window) -> None:
-        import rasterio  # noqa: PLC0415
-
         own = Window(common.row - tile.window.row, common.column - tile.window.column, common.height, common.width)
-        try:
-            with open_raster(tile.path) as dataset:
-                values = read_block(dataset, own, None)
-        except (rasterio.errors.RasterioError, OSError) as error:
-            raise RasterError(f"{tile.path}: cannot be read: {error.__cause__ or error}") from error
+        with reading(tile.path), open_raster(tile.path) as dataset:
+            values = read_block(dataset, own, None)
+            mask = read_mask(dataset, own) if tile.masked else None
         valid = counted(values, tile.skip)
+        if mask is not None:
+            valid &= mask
         if self.band is not None:
             valid = np.broadcast_to(valid[self.band - 1], valid.shape)
         rows = slice(common.row - core.row, common.row - core.row + common.height)
         columns = slice(common.column - core.column, common.column - core.column + common.width)
         weights = edge_distance(own, tile.window.height, tile.window.width) if self.overlap == "feather" else None
-        merge.add((slice(None), rows, columns), values, valid, weights)
+        merge.add((slice(None), rows, columns), self._typed(values, valid), valid, weights)
+
+    def _typed(self, values: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
+        """Values in the output's type; those that do not count need not fit into it."""
+        dtype = np.dtype(self.profile["dtype"])
+        return values if values.dtype == dtype else cast(np.where(valid, values, values.dtype.type(0)), dtype)
 
 
 def counted(values: NDArray[Any], skip: float | None) -> NDArray[np.bool_]:

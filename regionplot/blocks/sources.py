@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, overload
@@ -263,6 +264,17 @@ def shifted(affine: Affine, row: int, column: int) -> Affine:
     return Affine(a, b, a * column + b * row + c, d, e, d * column + e * row + f)
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What GDAL says of cells that it cannot read, as an error that names the raster."""
+    import rasterio  # noqa: PLC0415
+
+    try:
+        yield
+    except (rasterio.errors.RasterioError, OSError) as error:
+        raise RasterError(f"{path}: cannot be read: {error.__cause__ or error}") from error
+
+
 def read_block(dataset: Any, window: Window, bands: Sequence[int] | None) -> NDArray[Any]:
     """The stored values of a window, shape (bands, rows, columns)."""
     from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415
@@ -270,3 +282,12 @@ def read_block(dataset: Any, window: Window, bands: Sequence[int] | None) -> NDA
     area = RasterioWindow(window.column, window.row, window.width, window.height)
     values: NDArray[Any] = dataset.read(list(bands) if bands else None, window=area)
     return np.atleast_3d(values) if values.ndim < 3 else values
+
+
+def read_mask(dataset: Any, window: Window) -> NDArray[np.bool_]:
+    """Where, in a window, the mask that all bands share says that there is data; shape (rows, columns)."""
+    from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415
+
+    area = RasterioWindow(window.column, window.row, window.width, window.height)
+    there: NDArray[np.bool_] = dataset.read_masks(1, window=area) != 0
+    return there

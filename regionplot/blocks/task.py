@@ -7,6 +7,7 @@ import os
 import sys
 import zlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 
 from regionplot import phases
 from regionplot.blocks.grid import Block
-from regionplot.blocks.sources import GDAL_OPTIONS, Handles, read_block
+from regionplot.blocks.sources import GDAL_OPTIONS, Handles, read_block, reading
 from regionplot.blocks.transport import Parcel, Segment
-from regionplot.errors import BlockError, RasterError
+from regionplot.blocks.values import Source
+from regionplot.errors import BlockError
 
 BlockFunction = Callable[[Any, Block, Any], Any]
 """A function of what was read, the block, and the arguments that all blocks share."""
@@ -81,9 +83,18 @@ class BlockTask(BlockWorker):
 
         phases.reached("block", f"{job.core.row},{job.core.column}")
         with rasterio.Env(**GDAL_OPTIONS):
-            result = self.function(self._input(job), job, self.arguments)
-        values = self._converted(_core_of(np.asarray(result), job))
+            result = self._called(self._input(job), job)
+        values = self._converted(_core_of(_plain(result), job))
         return self.handed_over(values, None if self.dtype is None else checksum_of(values))
+
+    def _called(self, given: Any, block: Block) -> Any:
+        """What the function returns; of one that reads a `Source` by itself, GDAL's errors name the raster.
+
+        Those of a user's function are left alone, for its traceback tells where it reads.
+        """
+        source = getattr(self.function, "source", None)
+        with reading(source.path) if isinstance(source, Source) else nullcontext():
+            return self.function(given, block, self.arguments)
 
     def _input(self, block: Block) -> Any:
         datasets = self.handles.get()
@@ -93,12 +104,8 @@ class BlockTask(BlockWorker):
         return arrays if self.read == "arrays" else np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
 
     def _read(self, path: Path, dataset: Any, block: Block) -> NDArray[Any]:
-        import rasterio  # noqa: PLC0415
-
-        try:
+        with reading(path):
             return read_block(dataset, block.padded, self.bands)
-        except (rasterio.errors.RasterioError, OSError) as error:
-            raise RasterError(f"{path}: cannot be read: {error.__cause__ or error}") from error
 
     def _converted(self, values: NDArray[Any]) -> NDArray[Any]:
         if self.count is not None and (values.shape[0] if values.ndim == 3 else 1) != self.count:
@@ -117,6 +124,16 @@ def checksum_of(values: NDArray[Any]) -> int:
     return zlib.crc32(np.ascontiguousarray(values).data)
 
 
+def _plain(result: Any) -> NDArray[Any]:
+    """A function's result as an array, which has no mask that could get lost."""
+    if np.ma.is_masked(result):
+        raise BlockError(
+            "the function returned a masked array, whose mask would be lost; return its .filled(nodata), with the "
+            "output's nodata value"
+        )
+    return np.asarray(result)
+
+
 def _core_of(values: NDArray[Any], block: Block) -> NDArray[Any]:
     """The part of a function's result that the block answers for."""
     core, padded = (block.core.height, block.core.width), (block.padded.height, block.padded.width)
@@ -132,15 +149,25 @@ def _core_of(values: NDArray[Any], block: Block) -> NDArray[Any]:
 
 
 def cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Values of another type, if that keeps what they mean: no fraction is cut off, and no integer wraps around."""
-    if np.can_cast(values.dtype, dtype, "same_kind") and (dtype.kind not in "iu" or dtype.itemsize >= values.itemsize):
+    """Values of another type, if that keeps what they mean.
+
+    No fraction is cut off, no integer wraps around, and no finite value becomes infinite. Cells are only looked at
+    where the types alone do not tell.
+    """
+    if np.can_cast(values.dtype, dtype, "safe"):
         return values.astype(dtype, copy=False)
     if dtype.kind in "iu" and values.dtype.kind in "iu":
         limits = np.iinfo(dtype)
         if not values.size or (limits.min <= values.min() and values.max() <= limits.max):
             return values.astype(dtype)
+    elif np.can_cast(values.dtype, dtype, "same_kind"):
+        with np.errstate(over="ignore"):
+            converted = values.astype(dtype)
+        infinite = np.isinf(converted)
+        if not infinite.any() or np.isinf(values[infinite]).all():
+            return converted
     raise BlockError(
-        f"the function returned {values.dtype}, which the output's {dtype} does not hold; "
+        f"the function returned {values.dtype}, whose values the output's {dtype} does not hold; "
         f'convert it there, or give profile={{"dtype": "{values.dtype}"}}'
     )
 

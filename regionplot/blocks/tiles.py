@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -13,13 +14,14 @@ from regionplot.blocks.crew import Crew, failed_at
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.output import new_raster
 from regionplot.blocks.process import process_blocks
-from regionplot.blocks.sources import GDAL_OPTIONS, Handles, Sources, read_block, shifted
+from regionplot.blocks.sources import GDAL_OPTIONS, Handles, Sources, read_block, reading, shifted
 from regionplot.blocks.task import BlockFunction, checksum_of, prepare_worker
 from regionplot.errors import RasterError
 from regionplot.files import sweep
 from regionplot.grid import Window
 
 _TILE_TIMEOUT = 24 * 3600.0
+_OF_EXECUTORS = ("executor", "workers", "timeout", "retries", "nice")
 
 
 def split_tiles(
@@ -55,7 +57,8 @@ def split_tiles(
     Raises
     ------
     RasterError
-        If the source cannot be read or a tile not be written whole; no tile is left then.
+        If the source cannot be read or a tile not be written whole. No new tile is left then; files that were there
+        before under tiles' names may have been replaced.
     """
     sources = Sources.of(source)
     grid = BlockGrid(*sources.shape, *tile, halo=overlap, row_offset=offset[0], column_offset=offset[1])
@@ -92,14 +95,18 @@ def process_tiles(
     Raises
     ------
     BlockError, RasterError
-        If one fails; no result is left then.
+        If one fails, or two tiles have one name. No new result is left then; of files that were there before under the
+        results' names, those stay replaced whose tiles were done already.
     """
-    Path(folder).mkdir(parents=True, exist_ok=True)
     jobs = [_File(Path(tile), Path(folder) / Path(tile).name) for tile in tiles]
+    times = Counter(job.target for job in jobs)
+    twice = [str(job.source) for job in jobs if times[job.target] > 1]
+    if twice:
+        raise RasterError(f"{folder}: the results of {', '.join(twice)} would have one name; give the tiles others")
     if any(job.source.resolve() == job.target.resolve() for job in jobs):
         raise RasterError(f"{folder}: the results would take the tiles' places; name another folder")
-    names = ("executor", "workers", "timeout", "retries", "nice")
-    own = {name: options.pop(name) for name in names if name in options}
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    own = {name: options.pop(name) for name in _OF_EXECUTORS if name in options}
     _run_files(_OverTile(function, options), jobs, own)
     return [job.target for job in jobs]
 
@@ -135,11 +142,8 @@ class _Cutter:
         place = shifted(profile["transform"], window.row, window.column)
         profile = {**profile, "height": window.height, "width": window.width, "transform": place}
         whole = Block(*(Window(0, 0, window.height, window.width),) * 2)
-        try:
-            with rasterio.Env(**GDAL_OPTIONS):
-                values = read_block(self.handles.get()[0], window, None)
-        except (rasterio.errors.RasterioError, OSError) as error:
-            raise RasterError(f"{self.sources.paths[0]}: cannot be read: {error.__cause__ or error}") from error
+        with rasterio.Env(**GDAL_OPTIONS), reading(self.sources.paths[0]):
+            values = read_block(self.handles.get()[0], window, None)
         with new_raster(job.target, profile, self.sources.labels, 1) as sink:
             sink.write(whole, values, checksum_of(values))
 
@@ -165,7 +169,7 @@ class _OverTile:
 
 
 def _run_files(task: Any, jobs: Sequence[Any], options: dict[str, Any]) -> None:
-    """Have files made, all or none."""
+    """Have files made; if one fails, those that are new are removed."""
     crew = Crew.of(len(jobs), getattr(task, "function", None), **{"timeout": _TILE_TIMEOUT, **options})
     existing = {job.target for job in jobs if job.target.exists()}
     try:

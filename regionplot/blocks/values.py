@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot.blocks.sources import reading
 from regionplot.config import RasterSettings
 from regionplot.errors import ConfigError
 from regionplot.grid import GridGeometry, Window
@@ -92,14 +93,21 @@ class Source:
         Returns
         -------
         ndarray, shape (bands, rows, columns)
+
+        Raises
+        ------
+        RasterError
+            If they cannot be read.
         """
         from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415
 
         area = RasterioWindow(window.column, window.row, window.width, window.height)
         values = np.empty((len(self.bands), window.height, window.width), self.dtype)
         for place, info in enumerate(self.bands):
-            mask = dataset.read_masks(info.band, window=area) if info.has_mask else None
-            values[place] = decoded(dataset.read(info.band, window=area), mask, info)
+            with reading(self.path):
+                mask = dataset.read_masks(info.band, window=area) if info.has_mask else None
+                stored = dataset.read(info.band, window=area)
+            values[place] = decoded(stored, mask, info)
         return values
 
 

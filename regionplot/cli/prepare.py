@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 _BARE = {"--hillshade": "--hillshade=315:45", "--slope": "--slope=degree"}
 """Steps whose value may be left out."""
+_VALUES = {
+    "--hillshade": re.compile(r"[-+.\d]+(:[-+.\d]*){1,2}"),
+    "--slope": re.compile(r"(degree|percent)(:[-+.\d]*)?"),
+}
+"""What values of those look like."""
 _EPILOG = """Steps are done in the order in which they are given. Bands are b1, b2 ... of the first input, and
 NAME.b1 of further ones; NAME is the file's stem, or given as NAME=PATH. Exit codes: 0 all well; 1 a step failed; 2 bad
 command line; 3 an input is unreadable, or the disk is full; 128+n ended by signal n."""
@@ -70,9 +76,12 @@ def _resolution(text: str) -> dict[str, Any]:
 
 
 def _projection(text: str) -> dict[str, Any]:
-    """`CRS`, or `CRS@RESOLUTION`."""
-    crs, at, resolution = text.rpartition("@")
-    return {"crs": crs, **_resolution(resolution)} if at else {"crs": text}
+    """`CRS`, or `CRS@RESOLUTION`; an `@` may as well be a part of the CRS, as in `+nadgrids=@null`."""
+    crs, at, size = text.rpartition("@")
+    if not at:
+        return {"crs": text}
+    resolution = _resolution(size)
+    return {"crs": crs, **resolution} if "resolution" in resolution or Path(size).is_file() else {"crs": text}
 
 
 _STEPS: dict[str, tuple[str, str, Callable[[str], dict[str, Any]]]] = {
@@ -127,7 +136,7 @@ def _with_steps(command: Callable[..., int]) -> Callable[..., int]:
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUTS...")
 @click.option("-o", "--output", metavar="OUT", required=True, type=click.Path(path_type=Path), help="A GeoTIFF.")
 @_with_steps
-@click.option("--resampling", metavar="METHOD", default="bilinear", help="For other grids: nearest, average ...")
+@click.option("--resampling", metavar="METHOD", help="For other grids: nearest, average ...; bilinear by default.")
 @click.option("--layer", metavar="NAME", help="For masks: the layer of a file that holds several.")
 @click.option("--all-touched", is_flag=True, help="For masks: take each cell that a polygon touches.")
 @click.option("--long-name", metavar="TEXT", help="What the result is called.")
@@ -156,6 +165,7 @@ def prepare(ctx: click.Context, /, inputs: tuple[str, ...], output: Path, **opti
     from regionplot.preparation import prepare_raster  # noqa: PLC0415
 
     log_to_stderr("text", level=logging.INFO if options["verbose"] else logging.WARNING)
+    _check_inputs(inputs)
     steps = list(_read_steps(ctx.meta["steps"], options))
     storage = {name: options[name] for name in ("dtype", "nodata") if options[name] is not None}
     display = make_display(quiet=options["quiet"], verbose=options["verbose"])
@@ -181,6 +191,14 @@ def prepare(ctx: click.Context, /, inputs: tuple[str, ...], output: Path, **opti
     return 0
 
 
+def _check_inputs(inputs: tuple[str, ...]) -> None:
+    """A value after `--hillshade` or `--slope` without `=` is taken for an input."""
+    for text in inputs:
+        for bare, pattern in _VALUES.items():
+            if pattern.fullmatch(text) and not Path(text).exists():
+                raise ConfigError(f"there is no file {text}; for the step, write {bare}={text}")
+
+
 def _workers(text: str) -> int | str:
     if text == "auto" or (text.isdecimal() and int(text) > 0):
         return text if text == "auto" else int(text)
@@ -191,16 +209,26 @@ def _read_steps(given: list[tuple[str, str]], options: dict[str, Any]) -> Iterat
     """The steps, checked; all faults of their values together."""
     from regionplot.config import read_config  # noqa: PLC0415
 
+    _check_that_all_count({name for name, _ in given}, options)
     settings = [_settings_of(name, text) for name, text in given]
     for step in settings:
         if step["step"] in ("resample", "reproject"):
-            step["method"] = options["resampling"]
+            step["method"] = options["resampling"] or "bilinear"
         if step["step"] == "mask":
             step |= {"layer": options["layer"], "all_touched": options["all_touched"]}
     try:
         yield from read_config({"raster": {"path": "sample:relief"}, "prepare": settings}).prepare
     except (ConfigError, InputError) as error:
         raise type(error)(*(_of_option(problem, given) for problem in error.problems)) from None
+
+
+def _check_that_all_count(steps: set[str], options: dict[str, Any]) -> None:
+    """An option that no step looks at is a mistake."""
+    needs = {"layer": ("mask",), "all_touched": ("mask",), "resampling": ("resample", "reproject")}
+    for option, wanted in needs.items():
+        if options[option] and not steps.intersection(wanted):
+            names = " or ".join(f"--{name}" for name in wanted)
+            raise ConfigError(f"--{option.replace('_', '-')} says how {names} is done, but there is none")
 
 
 def _settings_of(name: str, text: str) -> dict[str, Any]:

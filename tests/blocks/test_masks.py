@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 
-from regionplot.blocks import BlockGrid, BlocksReport, compute_mask, stack_arrays, valid_selector
+from regionplot.blocks import BlockGrid, BlocksReport, compute_mask, process_blocks, stack_arrays, valid_selector
 from regionplot.errors import RasterError
 
 pytestmark = [
@@ -78,6 +79,33 @@ def test_a_mask_becomes_the_files_own(write_raster, holes, options):
         assert dataset.descriptions == ("a", "b", "c")
     assert {path.name for path in source.parent.iterdir()} == {"grid.tif"}
     np.testing.assert_array_equal(compute_mask(source), expected)
+
+
+def test_a_mask_has_no_units_scale_or_offset_of_its_source(write_raster, holes, tmp_path):
+    source = write_raster(holes[0], scales=(0.1,), offsets=(5.0,), descriptions=("height",))
+    with rasterio.open(source, "r+") as dataset:
+        dataset.units = ("m",)
+    compute_mask(source, 9, output=tmp_path / "mask.tif", executor="serial")
+    with rasterio.open(tmp_path / "mask.tif") as dataset:
+        assert (dataset.scales, dataset.offsets) == ((1.0,), (0.0,))
+        assert (dataset.units, dataset.descriptions) == ((None,), (None,))
+
+
+def test_a_cog_is_not_changed_in_place(write_raster, holes, tmp_path):
+    cog = tmp_path / "cog.tif"
+    process_blocks(lambda arrays, *_: arrays[0], write_raster(holes), cog, profile={"driver": "COG"}, executor="serial")
+    before = cog.read_bytes()
+    with pytest.raises(RasterError, match=r"cog.tif: a COG takes no mask .*write the mask to another file"):
+        compute_mask(cog, 9, output=cog)
+    assert cog.read_bytes() == before
+
+
+def test_a_source_that_is_cut_is_named(write_raster, tmp_path):
+    source = tmp_path / "cut.tif"
+    rasterio.shutil.copy(write_raster(np.random.default_rng(1).random((300, 300))), source)
+    source.write_bytes(source.read_bytes()[:300_000])
+    with pytest.raises(RasterError, match=r"cut.tif: cannot be read: "):
+        compute_mask(source, executor="fork", workers=2)
 
 
 def test_a_mask_that_cannot_be_written_leaves_the_file_as_it_was(write_raster, holes, monkeypatch):

@@ -7,8 +7,8 @@ import pytest
 import rasterio
 from affine import Affine
 
-from regionplot.blocks import mosaic
-from regionplot.errors import RasterError
+from regionplot.blocks import compute_mask, mosaic
+from regionplot.errors import BlockError, RasterError
 
 pytestmark = [
     pytest.mark.timeout(120, method="signal"),  # a thread would make fork unsafe
@@ -139,6 +139,53 @@ def test_what_does_not_fit_together_is_told_at_once(write_raster, tmp_path):
         assert text in str(caught.value)
     with pytest.raises(ValueError, match="overlap must be one of first,"):
         mosaic(files[:1], tmp_path / "out.tif", overlap="blend")
+
+
+def test_tiles_whose_values_mean_something_else_are_misfits(write_raster, tmp_path, read_raster):
+    one = write_raster(np.full((5, 5), -7, np.int16), name="one.tif")
+    other = write_raster(np.full((5, 5), 60000, np.uint16), name="other.tif", affine=Affine(1, 0, -95, 0, -1, 50))
+    scaled = write_raster(np.zeros((5, 5), np.int16), name="scaled.tif", scales=(0.1,), offsets=(0.0,))
+    with pytest.raises(RasterError) as caught:
+        mosaic([one, other, scaled], tmp_path / "out.tif")
+    assert len(caught.value.problems) == 2
+    assert "other.tif: uint16, but" in str(caught.value)
+    assert "scaled.tif: another scale or offset" in str(caught.value)
+    mosaic([one, other], tmp_path / "out.tif", profile={"dtype": "int32"}, executor="serial")
+    np.testing.assert_array_equal(read_raster(tmp_path / "out.tif")[0], [[-7] * 5 + [60000] * 5] * 5)
+    with pytest.raises(BlockError, match=r"uint16, .* int16 does not hold"):
+        mosaic([one, other], tmp_path / "out.tif", profile={"dtype": "int16"}, executor="serial")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "options", "message"),
+    [
+        ("uint8", {"band": 0}, "band must be one of 1 to 1, not 0"),
+        ("uint8", {"band": 2}, "band must be one of 1 to 1, not 2"),
+        ("uint8", {"background": 256}, "background 256 is no value of the output's uint8"),
+        ("int16", {"background": np.nan}, "background nan is no value of the output's int16"),
+        ("float32", {"background": 1e300}, "background 1e.300 is no value of the output's float32"),
+        ("complex64", {"overlap": "mean"}, "complex numbers have no mean"),
+    ],
+)
+def test_arguments_that_do_not_suit_the_tiles_are_refused(write_raster, tmp_path, dtype, options, message):
+    with pytest.raises(ValueError, match=message):
+        mosaic([write_raster(np.zeros((5, 5), dtype))], tmp_path / "out.tif", **options)
+    assert not (tmp_path / "out.tif").exists()
+
+
+@pytest.mark.parametrize("background", [0.1, np.nan, np.inf, -9999])
+def test_a_background_that_is_rounded_is_taken(write_raster, tmp_path, read_raster, background):
+    tile = write_raster(np.full((2, 2), np.nan, np.float32))
+    mosaic([tile], tmp_path / "out.tif", background=background, executor="serial")
+    assert np.array_equal(read_raster(tmp_path / "out.tif")[0], np.full((2, 2), background, "f4"), equal_nan=True)
+
+
+def test_cells_that_a_tiles_mask_leaves_out_do_not_count(write_raster, tmp_path, read_raster):
+    below = write_raster(np.full((2, 3), 1, np.uint8), name="below.tif")
+    above = write_raster(np.array([[2, 9, 2]] * 2, np.uint8), name="above.tif")
+    compute_mask(above, 9, output=above, executor="serial")
+    mosaic([below, above], tmp_path / "out.tif", executor="serial")
+    np.testing.assert_array_equal(read_raster(tmp_path / "out.tif")[0], [[2, 1, 2]] * 2)
 
 
 def test_an_argument_that_does_not_exist_is_refused(write_raster, tmp_path):

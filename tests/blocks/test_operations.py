@@ -23,6 +23,7 @@ from regionplot.blocks import Block
 from regionplot.blocks.chain import Chain
 from regionplot.blocks.operations import (
     Accumulate,
+    Accumulation,
     Expression,
     Focal,
     Hillshade,
@@ -270,6 +271,11 @@ def test_a_rule_names_its_bounds() -> None:
         ("m s-1", "knot", 1852 / 3600, 1),
         ("ug m-3", "mg/m**3", 1000, 1),
         ("%", "1", 50, 0.5),
+        ("degrees_C", "degree_F", 100, 212),
+        ("degree_Celsius", "degrees_kelvin", 0, 273.15),
+        ("m³ s⁻¹", "liter/s", 1, 1000),
+        ("Hz**(1/2)", "s^-0.5", 2, 2),
+        ("(m/s)**2", "m2 s-2", 3, 3),
     ],
 )
 def test_units_are_converted(source: str, target: str, value: float, expected: float) -> None:
@@ -285,6 +291,29 @@ def test_units_are_converted(source: str, target: str, value: float, expected: f
         ("smoot3x", "m", "smoot3x"),
         ("", "m", "names no units"),
         ("m", "(", r"convert m:\("),
+        ("dBm", "mW", r"convert dBm:mW: .*logarithms.*write it as an expression"),
+        ("mW", "dBm", "logarithms"),
+        ("dB", "1", "logarithms"),
+        ("1e-3 m", "m", "scaling factor"),
+        ("m" * 61, "m", "more than 60 characters"),
+        *(
+            (hanging, "m", "one or two digits")
+            for hanging in (
+                "m**9**9**9",
+                "9**9**9 m",
+                "(9**9)**9",
+                "9**999",
+                "9⁹⁹⁹⁹⁹⁹⁹⁹⁹",
+                "(9⁹⁹)⁹⁹",
+                "9**(99*99*99*99)",
+                "9**(99 99 99 99)",
+                "((9^99)*1)^99",
+                "9** 9 ** 9",
+                "9**+(9**99)",
+                "9**--9",
+                "9**9e9",
+            )
+        ),
     ],
 )
 def test_units_that_do_not_fit_are_refused(source: str, target: str, message: str) -> None:
@@ -353,6 +382,14 @@ def test_feet_are_feet_and_beyond_the_pole_there_is_nothing() -> None:
     )
     polar = GridGeometry(Affine(1, 0, 0, 0, -1, 92), 5, 5, LONLAT)
     assert np.isnan(done(Slope(), np.ones((5, 5)), polar)[0]).all()
+
+
+@pytest.mark.parametrize("operation", [Slope(), Hillshade()])
+def test_at_the_poles_themselves_there_is_nothing(operation: Operation) -> None:
+    globe = GridGeometry(Affine(1, 0, 0, 0, -1, 90.5), 181, 9, LONLAT)
+    result = done(operation, np.random.default_rng(1).normal(size=(181, 9)), globe)
+    assert np.isnan(result[[0, -1]]).all()
+    assert np.isfinite(result[1:-1]).all()
 
 
 def test_a_rotated_grid_has_no_rows_to_the_north() -> None:
@@ -438,6 +475,20 @@ def test_what_is_missing_is_skipped_and_missing_everywhere_stays_so(how: Any, pl
 def test_the_last_is_the_last_that_is_there() -> None:
     values = [[[1, 1, np.nan]], [[2, 2, np.nan]], [[np.nan, 3, np.nan]]]
     np.testing.assert_array_equal(done(Accumulate("last"), values), [[2, 3, np.nan]])
+
+
+def test_sums_of_rasters_are_stored_with_all_their_digits(write_raster: Any) -> None:
+    paths = [write_raster(np.full((2, 2), value, "float32"), name=f"{value}.tif") for value in (2**24, 1)]
+    whole = Window(0, 0, 2, 2)
+    for dtype in ("int32", "float64"):
+        together = Accumulation(tuple(map(source_of, paths)), Accumulate("sum"), Storage(dtype, nodata=-1))
+        with rasterio.open(paths[0]) as one, rasterio.open(paths[1]) as other:
+            assert (together([one, other], Block(whole, whole), None) == 2**24 + 1).all()
+
+
+def test_a_sum_of_bands_has_all_its_digits() -> None:
+    bands, whole = np.array([2**24, 1], "float32").reshape(2, 1, 1), Window(0, 0, 1, 1)
+    assert Accumulate("sum").apply(bands, Site(Block(whole, whole), metres(1, 1), {})) == 2**24 + 1
 
 
 # warps

@@ -261,8 +261,12 @@ def test_what_is_no_raster_is_named(tmp_path, content, message):
     [
         (lambda *_: np.zeros(5), {}, r"shape \(5,\), but the block is \(70, 90\)"),
         (lambda *_: np.zeros((3, 70, 90), np.float32), {}, r'3 band\(s\), but the output has 2.*"count": 3'),
-        (lambda *_: np.zeros((2, 70, 90)), {"profile": {"dtype": "uint8"}}, "float64, which the output's uint8"),
-        (lambda *_: np.full((2, 70, 90), 256), {"profile": {"dtype": "uint8"}}, "int64, which the output's uint8"),
+        (lambda *_: np.zeros((2, 70, 90)), {"profile": {"dtype": "uint8"}}, "float64, .* the output's uint8"),
+        (lambda *_: np.full((2, 70, 90), 256), {"profile": {"dtype": "uint8"}}, "int64, .* the output's uint8"),
+        (lambda *_: np.full((2, 70, 90), 3e9, "u4"), {"profile": {"dtype": "int32"}}, "uint32, .* the output's int32"),
+        (lambda *_: np.full((2, 70, 90), 200, "u1"), {"profile": {"dtype": "int8"}}, "uint8, .* the output's int8"),
+        (lambda *_: np.full((2, 70, 90), 1e300), {}, "float64, .* the output's float32 does not hold"),
+        (lambda *_: np.ma.masked_less(np.zeros((2, 70, 90)), 1), {}, r"masked array, .* its \.filled\(nodata\)"),
     ],
 )
 def test_results_that_do_not_fit_are_explained(grid_file, function, options, message):
@@ -275,6 +279,13 @@ def test_integers_that_fit_are_taken(grid_file, read_raster):
     process_blocks(lambda *_: np.full((2, 70, 90), 255), grid_file, target, profile={"dtype": "uint8"})
     assert (read_raster(target) == 255).all()
     assert rasterio.open(target).nodata is None, "bytes cannot be -9999"
+
+
+@pytest.mark.parametrize("values", [np.ma.masked_array([[1.0, 2.0]]), np.array([[np.inf, -np.inf]])])
+def test_no_cell_masked_and_infinite_all_along_are_taken(write_raster, tmp_path, read_raster, values):
+    source, target = write_raster(np.zeros((1, 2), np.float32)), tmp_path / "out.tif"
+    process_blocks(lambda *_: values, source, target, executor="serial")
+    np.testing.assert_array_equal(read_raster(target)[0], np.asarray(values))
 
 
 def test_a_function_that_cannot_travel_is_told_of_before_anything_is_started(grid_file):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import block_functions as functions
 import numpy as np
 import pytest
@@ -71,6 +73,14 @@ def test_results_do_not_take_the_tiles_places(grid_file, tmp_path):
     tiles = split_tiles(grid_file, tmp_path / "tiles", (30, 40))
     with pytest.raises(RasterError, match="name another folder"):
         process_tiles(functions.core_only, tiles, tmp_path / "tiles")
+
+
+def test_tiles_of_one_name_are_refused_before_anything_is_done(grid_file, tmp_path):
+    (tmp_path / "other").mkdir()
+    other = shutil.copy(grid_file, tmp_path / "other")
+    with pytest.raises(RasterError, match=r"results of .*grid.tif, .*other.grid.tif would have one name"):
+        process_tiles(functions.core_only, [grid_file, other], tmp_path / "done")
+    assert not (tmp_path / "done").exists()
 
 
 def test_a_raster_that_cannot_be_cut_leaves_no_tiles(grid_file, tmp_path):

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import rasterio.shutil
 import shapely
 from affine import Affine
 
@@ -75,6 +76,16 @@ def test_every_step_has_its_option(grid: Path, write_vector: Any, tmp_path: Path
         assert np.isfinite(dataset.read()).any()
 
 
+def test_an_at_sign_may_be_a_part_of_a_crs(grid: Path, tmp_path: Path) -> None:
+    mercator = "+proj=merc +a=6378137 +b=6378137 +lat_ts=0 +lon_0=0 +units=m +nadgrids=@null +wktext +no_defs"
+    for text, side in ((mercator, None), (f"{mercator}@200000", 200_000)):
+        result = prepare(tmp_path, grid, "-o", "out.tif", "--reproject", text)
+        assert (result.returncode, result.stderr) == (0, "")
+        with rasterio.open(tmp_path / "out.tif") as dataset:
+            assert dataset.crs.is_projected
+            assert side is None or dataset.res == (side, side)
+
+
 def test_masks_take_a_layer_and_cells_that_are_touched(grid: Path, write_vector: Any, tmp_path: Path) -> None:
     path = write_vector([shapely.box(-95.4, 35.6, -90, 40)], name="areas.gpkg", layer="small")
     write_vector([shapely.box(-100, 30, -70, 50)], name="areas.gpkg", layer="large", append=True)
@@ -133,6 +144,12 @@ REFUSED = {
     "bad dtype": (2, ["dem.tif", "--slope", "--dtype", "text"], r"'text' is not a type of cells"),
     "no nodata": (2, ["dem.tif", "--slope", "--dtype", "int16"], r"nodata nan is no value of int16"),
     "too many parts": (2, ["dem.tif", "--scale", "1:2:3"], r"--scale 1:2:3: .*more than 2 parts"),
+    "size that is no file": (2, ["dem.tif", "--reproject", "EPSG:5070@none.tif"], r"'EPSG:5070@none.tif' is not a CRS"),
+    "no mask for a layer": (2, ["dem.tif", "--slope", "--layer", "a"], r"--layer says how --mask is done, but"),
+    "no mask to touch": (2, ["dem.tif", "--slope", "--all-touched"], r"--all-touched says how --mask is done, but"),
+    "no other grid": (2, ["dem.tif", "--slope", "--resampling", "nearest"], r"--resampling says how --resample or"),
+    "hillshade without =": (2, ["dem.tif", "--hillshade", "315:45"], r"no file 315:45; .* --hillshade=315:45"),
+    "slope without =": (2, ["dem.tif", "--slope", "percent"], r"no file percent; .* --slope=percent"),
     "bad workers": (2, ["dem.tif", "--slope", "-j", "none"], r"--workers: 'none'"),
 }
 
@@ -150,6 +167,20 @@ def test_what_cannot_be_done_is_said_once_and_clearly(
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == [grid.name, "text.csv"]
+
+
+@pytest.mark.parametrize(
+    "steps", [["--scale", "2"], ["--resample", "2"], ["--accumulate", "sum"], ["--expression", "b1 + cut.b1"]]
+)
+def test_an_input_that_is_cut_is_named_in_one_line(write_raster: Any, tmp_path: Path, steps: list[str]) -> None:
+    whole = write_raster(np.random.default_rng(1).random((300, 300), "float32"), name="whole.tif")
+    cut = tmp_path / "cut.tif"
+    rasterio.shutil.copy(whole, cut)  # its directory stands before its cells
+    cut.write_bytes(cut.read_bytes()[:200_000])
+    inputs = [whole, cut] if steps[0] in ("--accumulate", "--expression") else [cut]
+    result = prepare(tmp_path, *inputs, "-o", "out.tif", *steps)
+    assert result.returncode == 3, result.stderr
+    assert re.fullmatch(r"regionplot: .*cut\.tif: cannot be read: .*\n", result.stderr)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)

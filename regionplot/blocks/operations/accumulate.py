@@ -36,8 +36,8 @@ class Accumulate(Operation):
         return 1
 
     def apply(self, values: Values, site: Site) -> Values:
-        """See `Operation`."""
-        return self.of(band[None] for band in values).astype(values.dtype)
+        """See `Operation`; what is stored in the end is not rounded before."""
+        return self.of(band[None] for band in values)
 
     def of(self, layers: Iterable[Values]) -> NDArray[np.float64]:
         """Layers of one shape into one; they are taken one by one, and none is kept."""
@@ -84,8 +84,7 @@ class Accumulation:
 
     def __call__(self, datasets: Sequence[Any], block: Block, arguments: object) -> NDArray[Any]:
         """One block of the result."""
-        values = self.operation.of(self._layers(datasets, block))
-        return self.storage.encode(values.astype(self.sources[0].dtype))
+        return self.storage.encode(self.operation.of(self._layers(datasets, block)))
 
     def _layers(self, datasets: Sequence[Any], block: Block) -> Iterator[Values]:
         """One layer after the other, so that memory does not grow with their number."""

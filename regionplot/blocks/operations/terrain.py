@@ -16,6 +16,8 @@ from regionplot.errors import ConfigError
 from regionplot.grid import GridGeometry, Window
 
 _BRIGHTEST = 255.0
+_AT_POLE = 1e-9
+"""Radians; some millimetres on the ground. The cosine of a right angle is not quite 0, and so says nothing."""
 
 
 class _Terrain(Operation):
@@ -139,5 +141,5 @@ def _row_sizes(geometry: GridGeometry) -> tuple[NDArray[np.float64], NDArray[np.
     along_parallel = axis * np.cos(latitude) / np.sqrt(bend)
     along_meridian = axis * (1 - eccentricity) / bend**1.5
     degree = np.pi / 180
-    along_parallel[along_parallel <= 0] = np.nan  # at a pole, and in rows beyond it
+    along_parallel[np.abs(latitude) >= np.pi / 2 - _AT_POLE] = np.nan  # at a pole, and in rows beyond it
     return affine.a * degree * along_parallel, affine.e * degree * along_meridian
