@@ -15,7 +15,8 @@ import numpy as np
 if TYPE_CHECKING:
     import xarray as xr
 
-DRIVERS = ("netCDF", "HDF5")
+DRIVER = "netCDF"
+"""GDAL's; `intake` gives HDF5 to it, too."""
 _DIMENSION = "NETCDF_DIM_"
 _TIME = ("units", "calendar")
 """Attributes by which a dimension's numbers are times."""
@@ -29,7 +30,7 @@ def open_variables(path: Path, driver: str) -> list[xr.Dataset]:
     path : Path
         The file.
     driver : str
-        GDAL's, one of `DRIVERS`.
+        GDAL's, `DRIVER`.
 
     Returns
     -------
@@ -55,6 +56,7 @@ def open_variables(path: Path, driver: str) -> list[xr.Dataset]:
 
 def _describe(dataset: Any) -> xr.Dataset:
     """One variable; `dataset` is that of its GDAL subdataset."""
+    import rioxarray  # noqa: F401, PLC0415 (gives arrays their `rio`)
     import xarray as xr  # noqa: PLC0415
 
     tags, shared = [dataset.tags(number) for number in dataset.indexes], dataset.tags()

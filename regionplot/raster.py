@@ -365,12 +365,12 @@ def _open(path: Path, driver: str, variable: str | None) -> Any:
     import rioxarray  # noqa: PLC0415
 
     options: dict[str, Any] = {"lock": False, "cache": False, "parse_coordinates": False}
-    if variable is None and driver in netcdf.DRIVERS and _holds_several(path, driver):
+    if variable is None and driver == netcdf.DRIVER and _holds_several(path, driver):
         return netcdf.open_variables(path, driver)  # rioxarray 0.19 leaves files open where shapes differ
     try:
         return rioxarray.open_rasterio(path, variable=variable, driver=driver, **options)
     except ValueError:
-        if driver not in netcdf.DRIVERS:
+        if driver != netcdf.DRIVER:
             raise
         return netcdf.open_variables(path, driver)
 
@@ -560,7 +560,7 @@ def _geolocation(data: xr.DataArray, number: int, settings: RasterSettings) -> G
     """The 2-D coordinates of a grid that is not placed otherwise."""
     driver, source = raster_driver(settings.path), str(data.encoding.get("source", settings.path))
     placed = data.rio.crs is not None or (settings.crs is not None and parse_crs(settings.crs).is_projected)
-    if driver not in netcdf.DRIVERS or (placed and not data.rio.transform().is_identity):
+    if driver != netcdf.DRIVER or (placed and not data.rio.transform().is_identity):
         return None
     crs = parse_crs(settings.crs or LONLAT)
     found = find_geolocation(settings.path, driver, source, (number, data.encoding[_BANDS]), crs)
