@@ -80,10 +80,12 @@ def run_case(case: Case, folder: Path, rounds: int) -> None:
     if case.who == "rio-mucho":
         _run_riomucho(case, source, target, profile, rounds)
         return
-    from regionplot.blocks import BlockGrid, crew, process_blocks  # noqa: PLC0415 (its import is part of the run)
+    from regionplot.blocks import transport  # noqa: PLC0415
+    from regionplot.blocks.grid import BlockGrid  # noqa: PLC0415
+    from regionplot.blocks.process import process_blocks  # noqa: PLC0415 (its import is part of the run)
 
     if case.who == "pipe":
-        crew.memory_can_be_shared = lambda: False
+        transport.memory_can_be_shared = lambda: False
     executor = "fork" if case.who == "pipe" else case.who
     grid = BlockGrid(*shape, case.block, case.block)
     arguments = case.work, rounds

@@ -21,8 +21,8 @@ from matplotlib.colors import to_hex
 from rasterio.enums import Resampling
 
 import regionplot
-from regionplot.layout import Layout
-from regionplot.view import View
+from regionplot.sheet.layout import Layout
+from regionplot.sheet.view import View
 
 _BACKGROUND = "#ffffff"
 _WORKERS = 2

@@ -23,23 +23,31 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+import regionplot.drawing.sheet
 from inputs import LAYERS, Inputs, make_inputs, parse_size
 from matplotlib.artist import Artist
 from matplotlib.patches import PathPatch
 from matplotlib.text import Text
 from PIL import Image
 
-import regionplot.drawing.sheet
-from regionplot import Region, SharedData, read_config, read_regions
-from regionplot.config import Config
-from regionplot.drawing import MapRenderer, artists, colors, renderer
-from regionplot.drawing.colors import PaletteScale
-from regionplot.drawing.renderer import Picture
-from regionplot.drawing.sheet import Sheet
-from regionplot.features import IndexedGeometries
-from regionplot.files import new_run
-from regionplot.output import write_png
-from regionplot.view import View
+import regionplot
+from regionplot.colors import numbers
+from regionplot.colors.base import PaletteScale
+from regionplot.geo import sampling
+from regionplot.geo.clip import IndexedGeometries
+from regionplot.geo.region import Region
+from regionplot.regions.table import read_regions
+from regionplot.render import artists
+from regionplot.render.agg import Canvas
+from regionplot.render.renderer import MapRenderer
+from regionplot.render.sheets import Sheet
+from regionplot.runs.store import write_png
+from regionplot.settings.config import Config
+from regionplot.settings.loading import read_config
+from regionplot.shared.data import SharedData
+from regionplot.sheet.view import View
+from regionplot.system.files import new_run
+from regionplot.writers.base import Picture
 
 STAGES = (
     "view",
@@ -98,12 +106,12 @@ class Probe:
     @contextmanager
     def installed(self) -> Iterator[Probe]:
         """Put the stopwatch into the package for a while."""
-        watch, canvas, sheets = self.watch, renderer._Canvas, regionplot.drawing.sheet
+        watch, canvas, sheets = self.watch, Canvas, regionplot.drawing.sheet
         with ExitStack() as stack:
             for owner, name, function in (
                 (View, "of", watch.timed("view", View.of)),
                 (sheets, "sample", watch.timed("sample", sheets.sample)),
-                (colors, "sample", watch.timed("sample", colors.sample)),
+                (numbers, "sample", watch.timed("sample", sampling.sample)),
                 (PaletteScale, "indices", watch.timed("classify", PaletteScale.indices)),
                 (IndexedGeometries, "within", watch.timed("clip and simplify", IndexedGeometries.within)),
                 (artists, "_patch", watch.timed("strokes", artists._patch)),

@@ -63,7 +63,7 @@ def main() -> None:
     step = _Steps()
     modules = ("batch", "cache", "config", "features", "projections", "raster", "regions", "shared")
     step("imports", lambda: [importlib.import_module(f"regionplot.{name}") for name in modules])
-    step("matplotlib", lambda: importlib.import_module("regionplot.drawing"))
+    step("matplotlib", lambda: importlib.import_module("regionplot.render.renderer"))
     _start(step, config_file, raster_file, table)
     print(json.dumps(step.seconds))
 

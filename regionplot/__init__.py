@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from regionplot._version import __version__
 from regionplot.errors import (
     BlockError,
     ConfigError,
@@ -29,18 +30,20 @@ from regionplot.errors import (
     RegionplotError,
     RegionsError,
 )
-from regionplot.models import Extent, Failure, Job, Outcome, Region
+from regionplot.executors.base import Failure, Outcome
+from regionplot.geo.extent import Extent
+from regionplot.geo.region import Region
+from regionplot.runs.jobs import Job
 
 if TYPE_CHECKING:
-    from regionplot.batch import render_regions
-    from regionplot.config import Config, read_config
-    from regionplot.drawing import plot_region
-    from regionplot.preparation import prepared
-    from regionplot.regions import read_regions
-    from regionplot.report import RunReport
-    from regionplot.shared import SharedData
-
-__version__ = "0.1.0"
+    from regionplot.prepare.run import prepared
+    from regionplot.regions.table import read_regions
+    from regionplot.render.figure import plot_region
+    from regionplot.runs.report import RunReport
+    from regionplot.runs.run import render_regions
+    from regionplot.settings.config import Config
+    from regionplot.settings.loading import read_config
+    from regionplot.shared.data import SharedData
 
 __all__ = [
     "BlockError",
@@ -72,14 +75,14 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Config": "config",
-    "RunReport": "report",
-    "SharedData": "shared",
-    "plot_region": "drawing",
-    "prepared": "preparation",
-    "read_config": "config",
-    "read_regions": "regions",
-    "render_regions": "batch",
+    "Config": "settings.config",
+    "RunReport": "runs.report",
+    "SharedData": "shared.data",
+    "plot_region": "render.figure",
+    "prepared": "prepare.run",
+    "read_config": "settings.loading",
+    "read_regions": "regions.table",
+    "render_regions": "runs.run",
 }
 
 

@@ -1,4 +1,4 @@
-"""The errors regionplot raises, named by the user's problem.
+"""Errors that regionplot raises, named after the user's problem.
 
 ::
 

@@ -13,8 +13,9 @@ import pytest
 from affine import Affine
 from numpy.typing import NDArray
 
-from regionplot.config import Config, read_config
-from regionplot.shared import SharedData
+from regionplot.settings.config import Config
+from regionplot.settings.loading import read_config
+from regionplot.shared.data import SharedData
 
 hypothesis.settings.register_profile(
     "regionplot", deadline=None, max_examples=60, database=None, derandomize=bool(os.environ.get("CI"))

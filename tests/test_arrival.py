@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from regionplot import ConfigError, InputError, arrival, read_config
-from regionplot.arrival import Arrivals, Pattern, wait_for
-from regionplot.templates import TemplateError
+from regionplot.errors import ConfigError, InputError
+from regionplot.inputs import arrival
+from regionplot.inputs.arrival import Arrivals, wait_for
+from regionplot.settings.loading import read_config
+from regionplot.settings.patterns import Pattern
+from regionplot.text import TemplateError
 
 NOON = datetime(2026, 2, 3, 12, 30, tzinfo=UTC)
 FOREVER = 3600.0
@@ -40,7 +43,7 @@ def _only_settling(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def _leases(tmp_path: Path) -> None:
-    if not arrival._nobody_writes(touch(tmp_path / "probe", content=b"x")):
+    if not arrival.has_no_writer(touch(tmp_path / "probe", content=b"x")):
         pytest.skip("leases are not to be had here")
 
 
@@ -232,13 +235,13 @@ def test_a_writer_that_comes_while_we_look_does_not_kill_us(tmp_path: Path) -> N
 
 def test_a_lease_proves_nothing_where_others_may_write(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(arrival, "_LOCAL", frozenset())
-    assert not arrival._nobody_writes(touch(tmp_path / "a.tif"))
+    assert not arrival.has_no_writer(touch(tmp_path / "a.tif"))
 
 
 def test_pipes_and_missing_files_cannot_hold_up_the_look(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.tif")
-    assert not arrival._nobody_writes(tmp_path / "pipe.tif")
-    assert not arrival._nobody_writes(tmp_path / "none.tif")
+    assert not arrival.has_no_writer(tmp_path / "pipe.tif")
+    assert not arrival.has_no_writer(tmp_path / "none.tif")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts as Linux tells them")

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from affine import Affine
 
-from regionplot import lock, manifest
-from regionplot.batch import render_regions
 from regionplot.errors import ConfigError, ExecutorError, OutputError, RegionsError
-from regionplot.models import Extent, Region
-from regionplot.shared import SharedData
+from regionplot.geo.extent import Extent
+from regionplot.geo.region import Region
+from regionplot.runs import lock, manifest
+from regionplot.runs.run import render_regions
+from regionplot.shared.data import SharedData
 
 # a time limit by signal: one by a thread would make this a program with threads, where fork is refused
 pytestmark = pytest.mark.timeout(120, method="signal")

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import shapely
 
-from regionplot.cache import ArrayCache, digest
-from regionplot.config import FeatureSettings
-from regionplot.features import load_layer
-from regionplot.projections import parse_crs
+from regionplot.geo.crs import parse_crs
+from regionplot.inputs.vectors import load_layer
 from regionplot.sample import locate
+from regionplot.settings.vector import FeatureSettings
+from regionplot.system.cache import ArrayCache, digest
 
 ALBERS = parse_crs("EPSG:5070")
 ARRAYS = {"points": np.arange(12.0).reshape(6, 2), "offsets": np.array([0, 2, 6])}
@@ -77,7 +77,7 @@ def test_a_digest_tells_contents_from_each_other(tmp_path):
 def test_a_cached_layer_is_the_projected_one(cache, facecolor, monkeypatch):
     settings = FeatureSettings(path=locate("countries"), facecolor=facecolor)
     fresh = load_layer(settings, ALBERS, cache)
-    monkeypatch.setattr("regionplot.features._read", lambda _: pytest.fail("the file is read again"))
+    monkeypatch.setattr("regionplot.inputs.vector_files.read_vectors", lambda _: pytest.fail("the file is read again"))
     cached = load_layer(settings, ALBERS, cache)
     for kind in ("lines", "polygons", "points"):
         np.testing.assert_array_equal(

@@ -11,9 +11,12 @@ import pytest
 import rasterio
 import rasterio.shutil
 
-from regionplot import ConfigError, read_config
-from regionplot.coloring import Classes, Coloring, TrueColor, class_names
-from regionplot.raster import RasterInfo, inspect_raster, read_window
+from regionplot.errors import ConfigError
+from regionplot.inputs.color_tables import Classes, Coloring, TrueColor, class_names
+from regionplot.inputs.describe import inspect_raster
+from regionplot.inputs.reading import read_window
+from regionplot.inputs.source import RasterInfo
+from regionplot.settings.loading import read_config
 
 CODES = np.array([[1, 2, 3, 9], [1, 2, 3, 0]], np.uint8)
 TABLE = {0: (0, 0, 0, 0), 1: (70, 107, 160, 255), 2: (170, 0, 0, 255), 3: (104, 170, 99, 255)}

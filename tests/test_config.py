@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regionplot import Config, ConfigError, InputError, read_config
-from regionplot.config import FeatureSettings
+from regionplot.errors import ConfigError, InputError
+from regionplot.settings.config import Config
+from regionplot.settings.loading import read_config
+from regionplot.settings.vector import FeatureSettings
 
 RELIEF = {"path": "sample:relief"}
 

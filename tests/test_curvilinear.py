@@ -9,9 +9,10 @@ import pyproj
 import pytest
 from numpy.typing import NDArray
 
-from regionplot.curvilinear import COARSEST, FINEST, CellLocator, fit_grid
-from regionplot.grid import Window
-from regionplot.models import LONLAT
+from regionplot.geo.curvilinear.fit import COARSEST, FINEST, fit_grid
+from regionplot.geo.curvilinear.locator import CellLocator
+from regionplot.geo.extent import LONLAT
+from regionplot.geo.grid import Window
 
 CRS = pyproj.CRS(LONLAT)
 Coordinates = tuple[NDArray[np.floating], NDArray[np.floating]]

@@ -13,13 +13,18 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 
-from regionplot import Extent, RasterError, Region, SharedData, plot_region, render_regions
-from regionplot.config import Config
-from regionplot.drawing import MapRenderer
-from regionplot.drawing.sheet import Sheet, Style
-from regionplot.layout import Layout
-from regionplot.preparation import prepared
-from regionplot.view import View
+from regionplot.errors import RasterError
+from regionplot.geo.extent import Extent
+from regionplot.geo.region import Region
+from regionplot.prepare.run import prepared
+from regionplot.render.figure import plot_region
+from regionplot.render.renderer import MapRenderer
+from regionplot.render.sheets import Sheet, Style
+from regionplot.runs.run import render_regions
+from regionplot.settings.config import Config
+from regionplot.shared.data import SharedData
+from regionplot.sheet.layout import Layout
+from regionplot.sheet.view import View
 
 LEVELS = [0.0, 1, 2, 5, 10, 15, 20, 30, 50]
 SHEET = {"size": [420, 340]}

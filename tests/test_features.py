@@ -13,17 +13,21 @@ import pytest
 import shapely
 from shapely.geometry import GeometryCollection, LineString, MultiPoint, Point, Polygon, box
 
-from regionplot import Extent, FeaturesError, InputError
-from regionplot.config import FeatureSettings
-from regionplot.features import SIMPLIFY, FeatureLayer, check_layer, load_layer
-from regionplot.models import PixelGrid
-from regionplot.projections import parse_crs, parse_projection, project_extent, transformer
+from regionplot.errors import FeaturesError, InputError
+from regionplot.geo.cartopy import parse_projection
+from regionplot.geo.clip import SIMPLIFY
+from regionplot.geo.crs import parse_crs, transformer
+from regionplot.geo.extent import Extent, PanelGrid
+from regionplot.geo.project import project_extent
+from regionplot.inputs.vector_files import check_layer
+from regionplot.inputs.vectors import FeatureLayer, load_layer
 from regionplot.sample import locate
+from regionplot.settings.vector import FeatureSettings
 
 LONLAT = parse_crs("EPSG:4326")
 ALBERS = parse_crs("EPSG:5070")
 LAMBERT = parse_crs("+proj=lcc +lat_0=25 +lat_1=25 +lat_2=25 +lon_0=-95 +R=6371200")
-WORLD = PixelGrid(Extent(-180, 180, -90, 90), 720, 360)
+WORLD = PanelGrid(Extent(-180, 180, -90, 90), 720, 360)
 LEFT, RIGHT = box(0, 0, 10, 10), box(10, 0, 20, 10)
 
 
@@ -31,9 +35,9 @@ def layer(path: Path, to: pyproj.CRS = LONLAT, **settings: Any) -> FeatureLayer:
     return load_layer(FeatureSettings(path=path, **settings), to)
 
 
-def panel_of(extent: Extent, crs: pyproj.CRS, width: int = 600) -> PixelGrid:
+def panel_of(extent: Extent, crs: pyproj.CRS, width: int = 600) -> PanelGrid:
     limits = project_extent(extent, LONLAT, crs)
-    return PixelGrid(limits, width, max(1, round(width * limits.height / limits.width)))
+    return PanelGrid(limits, width, max(1, round(width * limits.height / limits.width)))
 
 
 def test_a_shared_border_is_kept_once(write_vector) -> None:
@@ -59,7 +63,7 @@ def test_the_edges_of_the_world_are_no_borders(write_vector) -> None:
 @pytest.mark.parametrize("west", [170, -190, 530])
 def test_a_panel_across_the_antimeridian_shows_both_sides(write_vector, west: float) -> None:
     found = layer(write_vector([box(175, 0, 180, 10), box(-180, 0, -175, 10)]), facecolor="red")
-    panel = PixelGrid(Extent(west, west + 20, -5, 15), 200, 200)
+    panel = PanelGrid(Extent(west, west + 20, -5, 15), 200, 200)
     for part in (found.lines_in(panel), found.polygons_in(panel)):
         assert shapely.total_bounds(part) == pytest.approx([west + 5, 0, west + 15, 10])
     assert shapely.area(found.polygons_in(panel)).sum() == pytest.approx(100)
@@ -106,7 +110,7 @@ def test_cutting_and_simplifying_move_lines_by_a_third_of_a_pixel(name: str, ext
 
 def test_nothing_is_found_where_nothing_is(write_vector) -> None:
     found = layer(write_vector([LEFT]), facecolor="red")
-    panel = PixelGrid(Extent(50, 60, 50, 60), 100, 100)
+    panel = PanelGrid(Extent(50, 60, 50, 60), 100, 100)
     assert not found.lines_in(panel).size
     assert not found.polygons_in(panel).size
     assert not found.points_in(panel).size
@@ -257,7 +261,7 @@ def test_longitudes_to_360_are_shown_on_any_turn(write_vector) -> None:
     path = write_vector([LineString([(250, 30), (260, 40)])])
     found = layer(path, LONLAT)
     for west in (-120, 240):
-        panel = PixelGrid(Extent(west, west + 30, 25, 45), 300, 200)
+        panel = PanelGrid(Extent(west, west + 30, 25, 45), 300, 200)
         (line,) = found.lines_in(panel)
         assert line.bounds == pytest.approx((west + 10, 30, west + 20, 40))
 
@@ -282,6 +286,6 @@ def test_faces_torn_by_an_oval_projection_stay_in_it() -> None:
     assert shapely.covered_by(found.polygons, outline).all()
 
 
-def box_of(panel: PixelGrid) -> Polygon:
+def box_of(panel: PanelGrid) -> Polygon:
     extent = panel.extent
     return box(extent.xmin, extent.ymin, extent.xmax, extent.ymax)

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from regionplot.files import create, new_run, replacing, sweep
+from regionplot.system.files import atomic_replace, new_run, open_exclusive, remove_stale_temporaries
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
     target = tmp_path / "file"
     target.write_text("old")
-    with replacing(target, new_run()) as temporary:
-        with create(temporary) as file:
+    with atomic_replace(target, new_run()) as temporary:
+        with open_exclusive(temporary) as file:
             file.write(b"new")
         assert target.read_text() == "old"
     assert target.read_text() == "new"
@@ -28,7 +28,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     target.write_text("old")
 
     def fail() -> None:
-        with replacing(target, new_run()) as temporary:
+        with atomic_replace(target, new_run()) as temporary:
             temporary.write_text("half")
             raise ZeroDivisionError
 
@@ -41,7 +41,7 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
 def test_new_files_are_for_whom_the_umask_lets_read_them(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        create(tmp_path / "file").close()
+        open_exclusive(tmp_path / "file").close()
     finally:
         os.umask(before)
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
@@ -50,7 +50,7 @@ def test_new_files_are_for_whom_the_umask_lets_read_them(tmp_path: Path) -> None
 def test_a_planted_link_is_not_written_through(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "victim")
     with pytest.raises(FileExistsError):
-        create(tmp_path / "link")
+        open_exclusive(tmp_path / "link")
     assert not (tmp_path / "victim").exists()
 
 
@@ -69,9 +69,9 @@ def test_sweeping_removes_the_temporaries_of_one_run_or_of_all_and_nothing_else(
     theirs = tmp_path / f".a.tif.{of_an_earlier_process}.tmp.ovr.tmp"
     for path in [*kept, theirs, tmp_path / f".a.png.{mine}.tmp", sub / f".b.png.{mine}.tmp"]:
         path.touch()
-    sweep([tmp_path, sub, tmp_path / "none"], mine)
+    remove_stale_temporaries([tmp_path, sub, tmp_path / "none"], mine)
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == {*kept, theirs}
-    sweep([tmp_path, sub])
+    remove_stale_temporaries([tmp_path, sub])
     assert {path for path in tmp_path.rglob("*") if path.is_file()} == kept
 
 
@@ -80,12 +80,12 @@ def test_sweeping_spares_the_temporaries_of_a_run_that_is_at_work(tmp_path: Path
     theirs = tmp_path / f".a.png.20260101T000000Z-{worker.pid}-{new_run()[-8:-5]}00000.tmp"
     theirs.touch()
     try:
-        sweep([tmp_path])
+        remove_stale_temporaries([tmp_path])
         assert theirs.exists()
     finally:
         worker.kill()
     os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)  # it is dead, and not buried
-    sweep([tmp_path])
+    remove_stale_temporaries([tmp_path])
     assert not theirs.exists()
     worker.wait()
 
@@ -95,8 +95,8 @@ def test_sweeping_spares_what_another_machine_may_be_at_work_on_for_a_day(tmp_pa
     elsewhere = "000" if new_run()[-8:-5] != "000" else "111"
     path = tmp_path / f".a.tif.20260101T000000Z-999999-{elsewhere}00000.tmp"
     path.touch()
-    sweep([tmp_path])
+    remove_stale_temporaries([tmp_path])
     assert path.exists()
     os.utime(path, (time.time() - 90_000,) * 2)
-    sweep([tmp_path])
+    remove_stale_temporaries([tmp_path])
     assert not path.exists()

@@ -10,10 +10,11 @@ import numpy as np
 import psutil
 import pytest
 
-from regionplot import RasterError
-from regionplot.config import RasterSettings
-from regionplot.geolocation import kind_of
-from regionplot.raster import CurvilinearCells, inspect_raster, load_raster, read_cells
+from regionplot.errors import RasterError
+from regionplot.inputs.describe import inspect_raster, load_raster
+from regionplot.inputs.geolocation import kind_of
+from regionplot.inputs.reading import CurvilinearCells, read_native
+from regionplot.settings.raster import RasterSettings
 
 WriteNetcdf = Callable[..., Path]
 
@@ -25,7 +26,7 @@ RAIN = np.arange(600, dtype=np.float32).reshape(20, 30)
 
 
 def cells(path: Path, **settings: Any) -> CurvilinearCells:
-    return read_cells(inspect_raster(RasterSettings(path=path, **settings)))
+    return read_native(inspect_raster(RasterSettings(path=path, **settings)))
 
 
 CONVENTIONS: dict[str, dict[str, Any]] = {
@@ -154,7 +155,7 @@ def test_a_file_that_changes_after_it_was_looked_at_is_not_read(write_netcdf: Wr
     info = inspect_raster(RasterSettings(path=path))
     write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES + 1, EAST), rain=RAIN, more=RAIN)
     with pytest.raises(RasterError, match="input changed"):
-        read_cells(info)
+        read_native(info)
 
 
 def test_no_file_stays_open(write_netcdf: WriteNetcdf) -> None:
@@ -170,7 +171,7 @@ def test_more_cells_than_memory_are_refused_before_they_are_read(
     write_netcdf: WriteNetcdf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES, EAST), rain=RAIN)
-    monkeypatch.setattr("regionplot.geolocation.available_memory", lambda: 10_000)
+    monkeypatch.setattr("regionplot.system.machine.available_memory", lambda: 10_000)
     with pytest.raises(RasterError, match="20 x 30 cells by 2-D coordinates takes 0 MB of memory, more than there is"):
         load_raster(RasterSettings(path=path))
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from regionplot import RasterError
-from regionplot.intake import Fingerprint, raster_driver
+from regionplot.errors import RasterError
+from regionplot.inputs.drivers import raster_driver
+from regionplot.system.files import Fingerprint
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from regionplot import ConfigError, read_config
-from regionplot.coloring import Classes, TrueColor, ValueClass
-from regionplot.layout import Layout
-from regionplot.models import Box
+from regionplot.errors import ConfigError
+from regionplot.inputs.color_tables import Classes, TrueColor, ValueClass
+from regionplot.settings.loading import read_config
+from regionplot.sheet.layout import Box, Layout
 
 
 def layout_of(width: int, height: int, dpi: float = 100, colorbar: bool = True) -> Layout:

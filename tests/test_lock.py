@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from regionplot.errors import LockedError, OutputError
-from regionplot.lock import NAME, locked
+from regionplot.runs.lock import NAME, locked
 
 _HOLD = """
 import sys, pathlib

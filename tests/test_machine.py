@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from regionplot import machine
-from regionplot.machine import available_memory, usable_cpus
+from regionplot.system import machine
+from regionplot.system.machine import available_memory, usable_cpus
 
 
 @pytest.mark.parametrize(

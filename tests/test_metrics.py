@@ -8,14 +8,18 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from regionplot import Extent, Failure, Job, Outcome, OutputError, Region, RunReport
-from regionplot.metrics import Family, check_target, metrics_text, write_metrics
-from regionplot.models import Drawn
+from regionplot.errors import OutputError
+from regionplot.executors.base import Failure, Outcome
+from regionplot.geo.extent import Extent
+from regionplot.geo.region import Region
+from regionplot.runs.jobs import Job, MapResult
+from regionplot.runs.metrics import Family, check_target, metrics_text, write_metrics
+from regionplot.runs.report import RunReport
 
 
 def outcome(name: str, *, failed: bool = False) -> Outcome[Job]:
     job = Job(Region(name, Extent(0, 1, 0, 1)), Path(f"{name}.png"))
-    return Outcome(job, None if failed else Drawn(job.target, 1000), Failure("timeout", "late") if failed else None)
+    return Outcome(job, None if failed else MapResult(job.target, 1000), Failure("timeout", "late") if failed else None)
 
 
 REPORT = RunReport([outcome("a"), outcome("b"), outcome("c", failed=True)], 2.5, "fork", 2, {"load": 0.5, "draw": 2.0})

@@ -9,8 +9,10 @@ from types import MappingProxyType
 
 import pytest
 
-from regionplot import Extent, Failure, Job, Outcome, Region
-from regionplot.models import PixelGrid
+from regionplot.executors.base import Failure, Outcome
+from regionplot.geo.extent import Extent, PanelGrid
+from regionplot.geo.region import Region
+from regionplot.runs.jobs import Job
 
 
 def test_extent_measures_and_moves() -> None:
@@ -22,7 +24,7 @@ def test_extent_measures_and_moves() -> None:
 
 
 def test_pixel_grid_knows_the_size_of_its_pixels() -> None:
-    grid = PixelGrid(Extent(0, 10, 0, 3), 5, 6)
+    grid = PanelGrid(Extent(0, 10, 0, 3), 5, 6)
     assert (grid.pixel_width, grid.pixel_height) == (2.0, 0.5)
 
 

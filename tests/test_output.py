@@ -13,10 +13,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from regionplot import OutputError, RegionplotError
-from regionplot.files import new_run
-from regionplot.output import DIGEST, file_name, prepare_directory, read_digest, write_png
-from regionplot.templates import TemplateError
+from regionplot.errors import OutputError, RegionplotError
+from regionplot.runs.filenames import file_name
+from regionplot.runs.store import prepare_directory, write_png
+from regionplot.system.files import new_run
+from regionplot.text import TemplateError
+from regionplot.writers.png import DIGEST, read_digest
 
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 PIXELS = np.arange(6 * 4 * 3, dtype=np.uint8).reshape(6, 4, 3)

@@ -16,11 +16,17 @@ import shapely
 from affine import Affine
 
 import regionplot
-from regionplot import ConfigError, InputError, RasterError, SharedData, read_config
+from regionplot.blocks import process
 from regionplot.cli.display import Display
-from regionplot.preparation import Input, PreparationObserver, prepare_raster, prepared, run
-from regionplot.preparation.kept import PreparedFolder, held
-from regionplot.raster import inspect_raster
+from regionplot.errors import ConfigError, InputError, RasterError
+from regionplot.inputs.describe import inspect_raster
+from regionplot.prepare import run
+from regionplot.prepare.cache import PreparedFolder, locked_in_cache
+from regionplot.prepare.inputs import Input
+from regionplot.prepare.report import PreparationObserver
+from regionplot.prepare.run import prepare_raster, prepared
+from regionplot.settings.loading import read_config
+from regionplot.shared.data import SharedData
 
 pytestmark = pytest.mark.timeout(method="signal")
 
@@ -129,7 +135,7 @@ def test_it_can_be_kept_in_a_place_of_ones_own(grid: Path, tmp_path: Path) -> No
 def test_an_input_that_changes_meanwhile_is_told_and_nothing_is_kept(
     grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = run.process_blocks
+    honest = process.process_blocks
 
     def changing(*args: Any, **options: Any) -> Any:
         report = honest(*args, **options)
@@ -153,7 +159,7 @@ def test_the_folder_is_bounded_but_what_was_just_used_stays(tmp_path: Path) -> N
     folder.trim()
     assert sorted(entry.name for entry in folder.folder.iterdir()) == ["key3", "key4"]
     everything = PreparedFolder(folder.folder, max_bytes=0)
-    with held(folder.folder / "key3" / "grid.tif"):
+    with locked_in_cache(folder.folder / "key3" / "grid.tif"):
         everything.trim()
         assert sorted(entry.name for entry in folder.folder.iterdir()) == ["key3", "key4"], "a run draws from it"
     everything.trim()

@@ -11,18 +11,11 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regionplot import ConfigError, Extent, RegionError
-from regionplot.projections import (
-    cartopy_projection,
-    parse_crs,
-    parse_projection,
-    project_extent,
-    project_geometry,
-    same_crs,
-    transformer,
-    unwrap,
-    with_meridian,
-)
+from regionplot.errors import ConfigError, RegionError
+from regionplot.geo.cartopy import cartopy_projection, parse_projection, project_geometry
+from regionplot.geo.crs import parse_crs, same_crs, transformer, unwrap, with_meridian
+from regionplot.geo.extent import Extent
+from regionplot.geo.project import project_extent
 
 LONLAT = pyproj.CRS.from_epsg(4326)
 ALBERS = pyproj.CRS.from_epsg(5070)

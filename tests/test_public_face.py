@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import regionplot
-from regionplot import Extent, Region
+from regionplot.geo.extent import Extent
+from regionplot.geo.region import Region
 
 CAROLINA = Region("nc", Extent(-84.5, -75.3, 33.8, 36.7))
 MAP = {"size": [300, 200]}
@@ -45,7 +46,7 @@ def test_every_error_is_a_regionplot_error_with_an_exit_code() -> None:
     assert (error.problems, str(error)) == (("one", "two"), "one\ntwo")
 
 
-@pytest.mark.parametrize("module", ["regionplot", "regionplot.models", "regionplot.executors"])
+@pytest.mark.parametrize("module", ["regionplot", "regionplot.geo.extent", "regionplot.executors.choose"])
 def test_importing_the_package_imports_nothing_heavy(module: str) -> None:
     heavy = {"matplotlib", "cartopy", "xarray", "rioxarray", "rasterio", "pandas", "numpy", "shapely", "pyproj"}
     code = f"import sys, {module}; sys.exit(' '.join({heavy!r} & set(sys.modules)) or 0)"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from regionplot.config import OutputSettings
 from regionplot.errors import OutputError
-from regionplot.files import new_run
-from regionplot.publication import Runs, publication, take_over
+from regionplot.runs.publication import Runs, link_or_copy, publication
+from regionplot.settings.output import OutputSettings
+from regionplot.system.files import new_run
 
 
 def publish(directory: Path, *, complete: bool = True, keep: int = 2, partial: bool = False) -> Runs:
@@ -92,9 +92,9 @@ def test_an_unchanged_map_is_linked_into_the_new_run(tmp_path: Path) -> None:
     old, new = tmp_path / "old" / "a" / "map.png", tmp_path / "new" / "a" / "map.png"
     old.parent.mkdir(parents=True)
     old.write_text("map")
-    take_over(old, new)
+    link_or_copy(old, new)
     assert old.samefile(new)
-    take_over(old, old)
+    link_or_copy(old, old)
     assert old.read_text() == "map"
 
 
@@ -104,5 +104,5 @@ def test_where_links_cannot_be_made_an_unchanged_map_is_copied(tmp_path: Path, m
 
     monkeypatch.setattr(os, "link", refuse)
     (tmp_path / "map.png").write_text("map")
-    take_over(tmp_path / "map.png", tmp_path / "new" / "map.png")
+    link_or_copy(tmp_path / "map.png", tmp_path / "new" / "map.png")
     assert (tmp_path / "new" / "map.png").read_text() == "map"

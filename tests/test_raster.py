@@ -14,9 +14,10 @@ import psutil
 import pytest
 from affine import Affine
 
-from regionplot import ConfigError, RasterError
-from regionplot.config import RasterSettings
-from regionplot.raster import inspect_raster, load_raster, read_window
+from regionplot.errors import ConfigError, RasterError
+from regionplot.inputs.describe import inspect_raster, load_raster
+from regionplot.inputs.reading import read_window
+from regionplot.settings.raster import RasterSettings
 
 VALUES = np.arange(12, dtype=np.int16).reshape(3, 4)
 

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import rasterio
 
-from regionplot.config import read_config
-from regionplot.drawing import MapRenderer
-from regionplot.layout import Layout
-from regionplot.models import Extent, Region
-from regionplot.projections import parse_crs, transformer
-from regionplot.shared import SharedData
-from regionplot.view import View
+from regionplot.geo.crs import parse_crs, transformer
+from regionplot.geo.extent import Extent
+from regionplot.geo.region import Region
+from regionplot.render.renderer import MapRenderer
+from regionplot.settings.loading import read_config
+from regionplot.shared.data import SharedData
+from regionplot.sheet.layout import Layout
+from regionplot.sheet.view import View
 
 LEVELS = {
     "ndfd_temp_conus_lcc.tif": (-40, -20, -10, -5, 0, 5, 10, 15, 20, 30, 40),

@@ -10,9 +10,12 @@ import jsonschema
 import numpy as np
 import pytest
 
-from regionplot import Extent, NoOverlapError, RasterError, Region, RegionsError, render_regions
-from regionplot.files import new_run
-from regionplot.report import RunReport
+from regionplot.errors import NoOverlapError, RasterError, RegionsError
+from regionplot.geo.extent import Extent
+from regionplot.geo.region import Region
+from regionplot.runs.report import RunReport
+from regionplot.runs.run import render_regions
+from regionplot.system.files import new_run
 
 pytestmark = pytest.mark.timeout(method="signal")  # a thread of pytest's would rule out fork
 
@@ -130,7 +133,7 @@ def test_maps_that_a_run_has_nothing_to_do_with_keep_their_entries(run, tmp_path
 
 def test_a_map_that_could_not_be_renewed_is_drawn_when_it_can_be(run, monkeypatch) -> None:
     run()
-    monkeypatch.setattr("regionplot.drawing.renderer.Sheet.of", lambda *_: 1 / 0)
+    monkeypatch.setattr("regionplot.render.sheets.Sheet.of", lambda *_: 1 / 0)
     assert run(change=(15, 8), start_method="serial") == {"west": "failed", "east": "unchanged"}
     monkeypatch.undo()
     assert run() == {"west": "unchanged", "east": "unchanged"}  # as the raster is the old one again
@@ -193,7 +196,7 @@ def test_maps_that_a_run_was_not_asked_for_stay_published(run, tmp_path) -> None
 def test_a_map_that_failed_stays_as_it_was_where_runs_are_published_in_part(run, tmp_path, monkeypatch) -> None:
     run(publish="runs")
     old = (tmp_path / "maps" / "latest" / "west.png").read_bytes()
-    monkeypatch.setattr("regionplot.drawing.renderer.Sheet.of", lambda *_: 1 / 0)
+    monkeypatch.setattr("regionplot.render.sheets.Sheet.of", lambda *_: 1 / 0)
     partial = {"publish": "runs", "publish_partial": True}
     assert run(change=(15, 8), start_method="serial", **partial) == {"west": "failed", "east": "unchanged"}
     assert (tmp_path / "maps" / "latest" / "west.png").read_bytes() == old

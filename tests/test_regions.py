@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regionplot import Extent, RegionsError, read_regions
+from regionplot.errors import RegionsError
+from regionplot.geo.extent import Extent
+from regionplot.regions.table import read_regions
 
 HEADER = "name,west,east,south,north"
 FLORIDA = "12,-88,-79,24,31"

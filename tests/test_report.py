@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from regionplot import Extent, Failure, Job, Outcome, Region, RunReport
-from regionplot.models import Drawn
-from regionplot.report import NOT_RUN, NoObserver
+from regionplot.executors.base import Failure, Outcome
+from regionplot.geo.extent import Extent
+from regionplot.geo.region import Region
+from regionplot.runs.jobs import Job, MapResult
+from regionplot.runs.report import NOT_RUN, NoObserver, RunReport
 
 
 def outcome(name: str, *, no_data: bool = False, failure: Failure | None = None) -> Outcome[Job]:
     job = Job(Region(name, Extent(0, 1, 0, 1)), Path(f"{name}.png"))
-    return Outcome(job, None if failure else Drawn(job.target, 1000, no_data), failure)
+    return Outcome(job, None if failure else MapResult(job.target, 1000, no_data), failure)
 
 
 def test_a_report_counts_maps_and_says_so() -> None:
@@ -25,7 +27,7 @@ def test_a_report_counts_maps_and_says_so() -> None:
 
 
 def test_maps_are_counted_by_what_became_of_them() -> None:
-    kept = replace(outcome("b"), value=Drawn(Path("b.png"), 1000, state="unchanged"))
+    kept = replace(outcome("b"), value=MapResult(Path("b.png"), 1000, state="unchanged"))
     not_run = outcome("d", failure=Failure(NOT_RUN, "the run ended"))
     report = RunReport([outcome("a"), kept, outcome("c", failure=Failure("died", "x")), not_run], 1, "fork", 2)
     assert report.counts() == {"rendered": 1, "unchanged": 1, "skipped": 0, "failed": 1, "not run": 1}

@@ -11,9 +11,13 @@ from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regionplot.models import Extent, PixelGrid
-from regionplot.projections import parse_crs, project_extent, transformer
-from regionplot.sampling import TOLERANCE, GridGeometry, _Locator, _Positions, needed_window, pixel_centers, sample
+from regionplot.geo.crs import parse_crs, transformer
+from regionplot.geo.extent import Extent, PanelGrid
+from regionplot.geo.grid import GridGeometry
+from regionplot.geo.positions import TOLERANCE, Locator, Positions
+from regionplot.geo.project import project_extent
+from regionplot.geo.sampling import pixel_centers, sample
+from regionplot.geo.windows import needed_window
 
 LONLAT = parse_crs("EPSG:4326")
 ALBERS = parse_crs("EPSG:5070")
@@ -38,10 +42,10 @@ EXTENTS = {
 }  # fmt: skip
 
 
-def panel_of(extent: Extent, crs: pyproj.CRS, width: int = 210, height: int = 130) -> PixelGrid:
+def panel_of(extent: Extent, crs: pyproj.CRS, width: int = 210, height: int = 130) -> PanelGrid:
     limits = project_extent(extent, LONLAT, crs)
     scale = max(limits.width / width, limits.height / height)
-    return PixelGrid(limits.resized(scale * width, scale * height), width, height)
+    return PanelGrid(limits.resized(scale * width, scale * height), width, height)
 
 
 def cells(geometry: GridGeometry) -> np.ndarray[Any, Any]:
@@ -49,7 +53,7 @@ def cells(geometry: GridGeometry) -> np.ndarray[Any, Any]:
     return np.arange(geometry.height * geometry.width, dtype=np.float64).reshape(geometry.height, geometry.width)
 
 
-def exact(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> tuple[np.ndarray[Any, Any], ...]:
+def exact(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> tuple[np.ndarray[Any, Any], ...]:
     """(column, row) below each pixel centre, one exact transform for each, independent of the package's shortcuts."""
     x, y = np.meshgrid(*pixel_centers(panel))
     x, y = pyproj.Transformer.from_crs(crs, geometry.crs, always_xy=True).transform(x, y)
@@ -61,7 +65,7 @@ def exact(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> tuple[np
     return (e * (x - c) - b * (y - f)) / determinant, (a * (y - f) - d * (x - c)) / determinant
 
 
-def check_against_exact(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> float:
+def check_against_exact(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> float:
     """Compare every pixel that is not within the tolerance of a cell's edge; the part that was compared and inside."""
     values = cells(geometry)
     with np.errstate(invalid="ignore"):
@@ -100,12 +104,12 @@ def test_any_panel_holds_the_cells_below_it(
     check_against_exact(GRIDS[grid], panel_of(Extent(west, west + width, south, south + height), crs, 70, 50), crs)
 
 
-def offset_in_pixels(geometry: GridGeometry, panel: PixelGrid, crs: pyproj.CRS) -> float:
+def offset_in_pixels(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> float:
     """The largest distance of an interpolated position from the exact one, seen on the panel."""
     with np.errstate(invalid="ignore"):
-        strips = _Positions.of(geometry, panel, crs).strips()
+        strips = Positions.of(geometry, panel, crs).strips()
         positions = np.stack([np.concatenate(parts) for parts in zip(*strips, strict=True)])
-        right = np.stack(_Locator(geometry, crs, panel)(np.arange(panel.width) + 0.5, np.arange(panel.height) + 0.5))
+        right = np.stack(Locator(geometry, crs, panel)(np.arange(panel.width) + 0.5, np.arange(panel.height) + 0.5))
         jacobian = np.stack([np.gradient(right, axis=2), np.gradient(right, axis=1)], axis=-1)
         off = np.linalg.solve(np.moveaxis(jacobian, 0, 2), np.moveaxis(positions - right, 0, 2)[..., None])
     return float(np.nanmax(np.hypot(off[..., 0, 0], off[..., 1, 0])))
@@ -159,7 +163,7 @@ def test_outside_is_nan_and_not_inside() -> None:
 
 def test_beyond_the_edge_of_the_projection_is_nothing() -> None:
     disk = parse_crs("+proj=ortho +lon_0=-90 +lat_0=40")
-    panel = PixelGrid(Extent(-7e6, 7e6, -7e6, 7e6), 80, 80)
+    panel = PanelGrid(Extent(-7e6, 7e6, -7e6, 7e6), 80, 80)
     for resampling in ("nearest", "bilinear"):
         result = sample(cells(GRIDS["world"]), GRIDS["world"], panel, disk, resampling)
         assert np.isnan(result.values[0, 0])
@@ -235,7 +239,7 @@ def test_a_window_resamples_like_the_whole_grid(grid: str, resampling: str) -> N
 def test_a_pole_within_a_panel_is_within_the_window_it_needs(size, crs, latitude) -> None:
     """The pole lies between any nodes from which the window is found."""
     grid = GridGeometry(Affine(0.02, 0, -180, 0, -0.02, 90), 9000, 18000, pyproj.CRS.from_epsg(4326))
-    panel = PixelGrid(Extent(-4.1e5, 3.7e5, -1.9e5, 2.3e5), *size)
+    panel = PanelGrid(Extent(-4.1e5, 3.7e5, -1.9e5, 2.3e5), *size)
     window = needed_window(grid, panel, pyproj.CRS(crs))
     assert window is not None
     assert (window.column, window.width) == (0, 18000)

@@ -8,11 +8,14 @@ import rasterio
 from affine import Affine
 from rasterio.enums import Resampling
 
-from regionplot import Extent, NoOverlapError, Region
-from regionplot.drawing import MapRenderer
-from regionplot.grid import Window
-from regionplot.raster import inspect_raster
-from regionplot.shared import SharedData, plan_load
+from regionplot.errors import NoOverlapError
+from regionplot.geo.extent import Extent
+from regionplot.geo.grid import Window
+from regionplot.geo.region import Region
+from regionplot.inputs.describe import inspect_raster
+from regionplot.render.renderer import MapRenderer
+from regionplot.shared.data import SharedData
+from regionplot.shared.plan import plan_load
 
 SHEET = {"size": [320, 240]}
 REGIONS = [

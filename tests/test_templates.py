@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regionplot.templates import TemplateError, fields_of, render
+from regionplot.text import TemplateError, fields_of, render
 
 NOON = datetime(2025, 2, 6, 12, tzinfo=UTC)
 

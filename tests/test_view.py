@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regionplot import Extent, Region, RegionError
-from regionplot.models import Box
-from regionplot.projections import parse_crs
-from regionplot.view import View
+from regionplot.errors import RegionError
+from regionplot.geo.crs import parse_crs
+from regionplot.geo.extent import Extent
+from regionplot.geo.region import Region
+from regionplot.sheet.layout import Box
+from regionplot.sheet.view import View
 
 LONLAT, ALBERS = parse_crs("EPSG:4326"), parse_crs("EPSG:5070")
 BOX = Box(20, 50, 400, 300)

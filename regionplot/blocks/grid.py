@@ -1,4 +1,4 @@
-"""Which blocks a grid is cut into: pure window arithmetic, no files."""
+"""Cut a grid into blocks with halos. Pure window arithmetic; no files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from regionplot.grid import Window
+from regionplot.geo.grid import Window
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Where a raster has data: masks of whole datasets, and selectors over several bands."""
+"""Compute masks of whole datasets and selectors over several bands."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.blocks.grid import Block
-from regionplot.blocks.output import told, unwritten
+from regionplot.blocks.new_raster import os_errors_as_raster_errors
 from regionplot.blocks.process import fill_array, process_blocks
 from regionplot.blocks.report import BlocksReport
-from regionplot.blocks.sources import GDAL_OPTIONS, open_raster, reading
+from regionplot.blocks.sinks import write_error
 from regionplot.blocks.task import checksum_of
 from regionplot.errors import RasterError
-from regionplot.files import new_run, replacing
-from regionplot.grid import Window
+from regionplot.geo.grid import Window
+from regionplot.inputs.gdal import GDAL_OPTIONS, open_raster, reading
+from regionplot.system.files import atomic_replace, new_run
 
 VALID = 255
 """In a mask; 0 is masked."""
+
+
 _PLAIN: dict[str, Any] = {"descriptions": (None,), "units": (None,), "scales": (1.0,), "offsets": (0.0,)}
 """What is said of the band of a mask, whatever is said of the source's."""
+
+
 Logic = str | Callable[[NDArray[np.bool_]], NDArray[np.bool_]]
 
 
@@ -137,7 +142,7 @@ class _MaskSink:
         try:
             self.dataset.write_mask(values, window=_area(block.core))
         except (rasterio.errors.RasterioError, OSError) as error:
-            raise unwritten(Path(self.dataset.name), error) from error
+            raise write_error(Path(self.dataset.name), error) from error
         self.written.append((block.core, checksum))
 
 
@@ -153,7 +158,7 @@ def _own_mask(path: Path) -> Iterator[_MaskSink]:
     import rasterio  # noqa: PLC0415
 
     _check_that_it_may_change(path)
-    with told(path), replacing(path, new_run()) as temporary:
+    with os_errors_as_raster_errors(path), atomic_replace(path, new_run()) as temporary:
         shutil.copy(path, temporary)
         with rasterio.Env(**GDAL_OPTIONS, GDAL_TIFF_INTERNAL_MASK="YES"), rasterio.open(temporary, "r+") as dataset:
             sink = _MaskSink(dataset)
@@ -163,9 +168,9 @@ def _own_mask(path: Path) -> Iterator[_MaskSink]:
                 for window, checksum in sink.written:
                     dataset.read(window=_area(window))
                     if checksum_of(dataset.read_masks(1, window=_area(window))) != checksum:
-                        raise unwritten(path, "the mask that was read back differs from what was written")
+                        raise write_error(path, "the mask that was read back differs from what was written")
         except rasterio.errors.RasterioError as error:
-            raise unwritten(path, error) from error
+            raise write_error(path, error) from error
 
 
 def _check_that_it_may_change(path: Path) -> None:

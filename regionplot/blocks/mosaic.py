@@ -1,4 +1,4 @@
-"""Tiles put together, block by block of the whole."""
+"""Merge tiles into one raster, block by block."""
 
 from __future__ import annotations
 
@@ -11,18 +11,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.blocks.crew import Crew
 from regionplot.blocks.grid import Block, BlockGrid
-from regionplot.blocks.output import derive_profile, new_raster
+from regionplot.blocks.new_raster import new_raster
+from regionplot.blocks.profile import derive_profile
 from regionplot.blocks.report import BlocksReport
-from regionplot.blocks.sources import GDAL_OPTIONS, Sources, open_raster, read_block, read_mask, reading, shifted
-from regionplot.blocks.task import BlockWorker, Worked, cast, checksum_of
+from regionplot.blocks.runner import BlockRunner
+from regionplot.blocks.sources import Sources, read_block, read_mask
+from regionplot.blocks.task import BlockResult, BlockWorker, cast, checksum_of
 from regionplot.errors import RasterError
-from regionplot.grid import Window
+from regionplot.geo.grid import Window, shifted
+from regionplot.inputs.gdal import GDAL_OPTIONS, open_raster, reading
 
 OVERLAPS = ("first", "last", "min", "max", "mean", "feather")
+
+
 _ON_GRID = 1e-3
 """How far, in cells, a tile may lie off the others' grid."""
+
+
 _BLOCK = 512
 
 
@@ -101,7 +107,7 @@ def mosaic(
     filling = background if background is not None else 0 if nodata is None else nodata
     _check_arguments(overlap, filling, band, first, np.dtype(profile["dtype"]))
     grid = BlockGrid(profile["height"], profile["width"], _BLOCK, _BLOCK)
-    crew = Crew.of(len(grid), **options)
+    crew = BlockRunner.of(len(grid), **options)
     with new_raster(Path(output), profile, labels, crew.workers) as sink:
         task = _MosaicTask(
             tuple(placed), overlap, filling, band, profile, output=sink.file, shared_memory=crew.shares_memory
@@ -200,7 +206,7 @@ class _MosaicTask(BlockWorker):
     band: int | None
     profile: dict[str, Any]
 
-    def __call__(self, job: Block) -> Worked:
+    def __call__(self, job: Block) -> BlockResult:
         import rasterio  # noqa: PLC0415
 
         dtype = np.dtype(self.profile["dtype"])
@@ -218,7 +224,7 @@ class _MosaicTask(BlockWorker):
         with reading(tile.path), open_raster(tile.path) as dataset:
             values = read_block(dataset, own, None)
             mask = read_mask(dataset, own) if tile.masked else None
-        valid = counted(values, tile.skip)
+        valid = valid_mask(values, tile.skip)
         if mask is not None:
             valid &= mask
         if self.band is not None:
@@ -234,7 +240,7 @@ class _MosaicTask(BlockWorker):
         return values if values.dtype == dtype else cast(np.where(valid, values, values.dtype.type(0)), dtype)
 
 
-def counted(values: NDArray[Any], skip: float | None) -> NDArray[np.bool_]:
+def valid_mask(values: NDArray[Any], skip: float | None) -> NDArray[np.bool_]:
     """Which values count: those that are neither NaN nor to be skipped."""
     valid: NDArray[np.bool_] = ~np.isnan(values) if values.dtype.kind in "fc" else np.ones(values.shape, bool)
     if skip is not None and not np.isnan(skip):

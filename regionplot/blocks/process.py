@@ -1,9 +1,4 @@
-"""Apply a function to a raster block by block, on any executor.
-
-::
-
-    inputs ─► blocks ─► executor( BlockTask: read, function, trim ) ─► one writer ─► read back ─► output
-"""
+"""Apply a function to rasters block by block, in parallel."""
 
 from __future__ import annotations
 
@@ -17,17 +12,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.blocks.crew import Crew
 from regionplot.blocks.grid import Block, BlockGrid
-from regionplot.blocks.output import DatasetSink, FunctionSink, Sink, derive_profile, new_raster
+from regionplot.blocks.handles import Handles
+from regionplot.blocks.new_raster import new_raster
+from regionplot.blocks.profile import derive_profile
 from regionplot.blocks.report import BlockObserver, BlocksReport
-from regionplot.blocks.sources import Handles, Inputs, Sources
+from regionplot.blocks.runner import BlockRunner
+from regionplot.blocks.sinks import DatasetSink, FunctionSink, Sink
+from regionplot.blocks.sources import Inputs, Sources
 from regionplot.blocks.task import READS, BlockFunction, BlockTask
-from regionplot.grid import Window
-from regionplot.machine import usable_cpus
+from regionplot.geo.grid import Window
+from regionplot.system.machine import usable_cpus
 
 Grid = BlockGrid | Iterable[Any] | None
 """What blocks there are: a grid, windows (ours or rasterio's), or the first input's own blocks."""
+
+
 Output = str | Path | Callable[[Block, NDArray[Any]], object] | Any
 
 
@@ -111,7 +111,7 @@ def process_blocks(
         raise ValueError(f"read must be one of {', '.join(READS)}, not {read!r}")
     sources = Sources.of(inputs, bands, alike=read != "datasets")
     blocks = _blocks(grid, sources, halo or getattr(function, "halo", 0), fits=read != "datasets")
-    crew = Crew.of(
+    crew = BlockRunner.of(
         len(blocks), function, executor=executor, workers=workers, timeout=timeout, retries=retries, nice=nice
     )
     handles = Handles(sources.paths)

@@ -1,4 +1,4 @@
-"""What became of a run over blocks."""
+"""Report the outcome of a run over blocks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from statistics import median
 from typing import Protocol
 
 from regionplot.blocks.grid import Block
-from regionplot.models import Outcome
+from regionplot.executors.base import Outcome
 
 
 class BlockObserver(Protocol):

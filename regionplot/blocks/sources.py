@@ -1,4 +1,4 @@
-"""The rasters that blocks are read from: what they are, and handles that are never shared.
+"""Describe and read the rasters that blocks come from. Handles are never shared.
 
 A GDAL handle belongs to the thread that opened it; one inherited through fork gives wrong cells without an error
 (https://gdal.org/en/stable/user/multithreading.html). So handles are opened where they are used.
@@ -6,62 +6,42 @@ A GDAL handle belongs to the thread that opened it; one inherited through fork g
 
 from __future__ import annotations
 
-import os
-import threading
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
-from affine import Affine
 from numpy.typing import NDArray
 
 from regionplot.blocks.grid import BlockGrid
 from regionplot.errors import RasterError
-from regionplot.grid import Window
-from regionplot.intake import raster_driver
-from regionplot.raster import check_references
+from regionplot.geo.grid import Window
+from regionplot.inputs.gdal import GDAL_OPTIONS, open_raster
 
-GDAL_OPTIONS = {
-    "GDAL_CACHEMAX": 32 * 2**20,  # bytes; it is for each process, and blocks are read once
-    "GDAL_NUM_THREADS": "1",  # GDAL's own threads do not survive a fork
-    "GDAL_PAM_ENABLED": "NO",
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-}
 Inputs = Sequence[str | Path] | str | Path
 """Paths of rasters, or of one."""
+
+
 _SIDE = 512
 """Rows and columns of a usual block, at least."""
+
+
 _MOST_CELLS = 2**22
 """Of a block made of strips ..."""
+
+
 _MOST_VALUES = 2**24
 """... and in all its bands."""
+
+
 _TILE = 256
+
+
 _LARGEST_TILE = 1024
-_MOST_OPEN = 16
-"""Rasters that a thread keeps open; a system may allow a program no more than 1024 files."""
+
+
 LOSSLESS = {"deflate", "lzw", "zstd", "packbits", "lzma"}
-
-
-def open_raster(path: Path) -> Any:
-    """A handle of a raster's own.
-
-    Raises
-    ------
-    RasterError
-        If there is no file that GDAL reads as a grid.
-    """
-    import rasterio  # noqa: PLC0415 (GDAL: only who reads pays for its import)
-
-    driver = raster_driver(path)
-    try:
-        check_references(path, driver)
-        return rasterio.open(path, driver=driver, sharing=False)
-    except (rasterio.errors.RasterioError, OSError) as error:
-        raise RasterError(f"{path}: cannot be read as a raster: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -200,79 +180,6 @@ def _natural_grid(dataset: Any) -> BlockGrid:
         return BlockGrid(dataset.height, dataset.width, rows * -(-(_SIDE**2) // (rows * width)), width)
     rows, columns = (side * -(-_SIDE // side) for side in (block_height, block_width))
     return BlockGrid(dataset.height, dataset.width, rows, columns)
-
-
-class Datasets(Sequence[Any]):
-    """Open rasters, each opened when it is first asked for; of very many, those that were used last stay open."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = paths
-        self._open: OrderedDict[int, Any] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    @overload
-    def __getitem__(self, index: int) -> Any: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Any]: ...
-    def __getitem__(self, index: int | slice) -> Any:
-        if isinstance(index, slice):
-            return [self[number] for number in range(*index.indices(len(self)))]
-        number = range(len(self))[index]
-        if number not in self._open:
-            self._open[number] = open_raster(self._paths[number])
-            if len(self._open) > _MOST_OPEN:
-                self._open.popitem(last=False)  # rasterio closes it when nobody has it any more
-        self._open.move_to_end(number)
-        return self._open[number]
-
-    def close(self) -> None:
-        """Close them."""
-        for dataset in self._open.values():
-            dataset.close()
-        self._open.clear()
-
-
-class Handles:
-    """The open rasters of each thread of each process; pickles and forks as a closed one."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = tuple(paths)
-        self._local = threading.local()
-
-    def __reduce__(self) -> tuple[type[Handles], tuple[Any, ...]]:
-        return type(self), (self.paths,)
-
-    def get(self) -> Datasets:
-        """This thread's own."""
-        if getattr(self._local, "process", None) != os.getpid():
-            self._local.datasets, self._local.process = Datasets(self.paths), os.getpid()
-        datasets: Datasets = self._local.datasets
-        return datasets
-
-    def close(self) -> None:
-        """Close this thread's own."""
-        if getattr(self._local, "process", None) == os.getpid():
-            self._local.datasets.close()
-        self._local = threading.local()
-
-
-def shifted(affine: Affine, row: int, column: int) -> Affine:
-    """The affine transform of the part of a grid that begins at some row and column."""
-    a, b, c, d, e, f = affine[:6]
-    return Affine(a, b, a * column + b * row + c, d, e, d * column + e * row + f)
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """What GDAL says of cells that it cannot read, as an error that names the raster."""
-    import rasterio  # noqa: PLC0415
-
-    try:
-        yield
-    except (rasterio.errors.RasterioError, OSError) as error:
-        raise RasterError(f"{path}: cannot be read: {error.__cause__ or error}") from error
 
 
 def read_block(dataset: Any, window: Window, bands: Sequence[int] | None) -> NDArray[Any]:

@@ -1,10 +1,8 @@
-"""What is done to one block, wherever it is done: read, call the function, trim, convert."""
+"""Process one block: read, call the function, trim the halo, convert the type."""
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 import zlib
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -15,26 +13,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot import phases
 from regionplot.blocks.grid import Block
-from regionplot.blocks.sources import GDAL_OPTIONS, Handles, read_block, reading
-from regionplot.blocks.transport import Parcel, Segment
-from regionplot.blocks.values import Source
+from regionplot.blocks.handles import Handles
+from regionplot.blocks.sources import read_block
+from regionplot.blocks.transport import SharedArray, SharedBuffer
+from regionplot.blocks.values import BandReader
 from regionplot.errors import BlockError
+from regionplot.inputs.gdal import GDAL_OPTIONS, reading
+from regionplot.system import failpoints
+from regionplot.system.memory import keep_large_blocks
 
 BlockFunction = Callable[[Any, Block, Any], Any]
 """A function of what was read, the block, and the arguments that all blocks share."""
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_KEPT = 2**25
-"""Bytes; the largest block that malloc may keep."""
+
+
 READS = ("arrays", "stack", "datasets")
 
 
 @dataclass(frozen=True, slots=True)
-class Worked:
+class BlockResult:
     """A block's result, as it travels to the parent."""
 
-    content: Parcel | NDArray[Any]
+    content: SharedArray | NDArray[Any]
     """Shape (bands, rows, columns) of the block's core, or (rows, columns)."""
     checksum: int | None
     """Of its bytes; None if nothing is written that could be compared with it."""
@@ -48,19 +48,19 @@ class BlockWorker:
     """The file that the parent has open for writing."""
     shared_memory: bool = False
     parent: int = field(default_factory=os.getpid)
-    _segment: Segment = field(default_factory=Segment, repr=False)
+    _segment: SharedBuffer = field(default_factory=SharedBuffer, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_segment": Segment()}
+        return {**self.__dict__, "_segment": SharedBuffer()}
 
     def prepare(self) -> None:
         """Make a worker ready; handles are opened at the first block, after the fork."""
         if os.getpid() != self.parent:
             prepare_worker(self.output)
 
-    def handed_over(self, values: NDArray[Any], checksum: int | None) -> Worked:
+    def handed_over(self, values: NDArray[Any], checksum: int | None) -> BlockResult:
         """A result for the parent, in memory that both see if there is such."""
-        return Worked(self._segment.put(values) if self.shared_memory else values, checksum)
+        return BlockResult(self._segment.put(values) if self.shared_memory else values, checksum)
 
 
 @dataclass
@@ -77,11 +77,11 @@ class BlockTask(BlockWorker):
     count: int | None = None
     """Bands that a result must have; None: any."""
 
-    def __call__(self, job: Block) -> Worked:
+    def __call__(self, job: Block) -> BlockResult:
         """Work out one block."""
         import rasterio  # noqa: PLC0415 (GDAL)
 
-        phases.reached("block", f"{job.core.row},{job.core.column}")
+        failpoints.failpoint("block", f"{job.core.row},{job.core.column}")
         with rasterio.Env(**GDAL_OPTIONS):
             result = self._called(self._input(job), job)
         values = self._converted(_core_of(_plain(result), job))
@@ -93,7 +93,7 @@ class BlockTask(BlockWorker):
         Those of a user's function are left alone, for its traceback tells where it reads.
         """
         source = getattr(self.function, "source", None)
-        with reading(source.path) if isinstance(source, Source) else nullcontext():
+        with reading(source.path) if isinstance(source, BandReader) else nullcontext():
             return self.function(given, block, self.arguments)
 
     def _input(self, block: Block) -> Any:
@@ -176,21 +176,7 @@ def prepare_worker(output: Path | None) -> None:
     """What a process that is not the parent does before its first block."""
     if output is not None:
         disconnect(output)
-    _keep_memory()
-
-
-def _keep_memory() -> None:
-    """Have freed arrays used again for the next ones (glibc; mallopt(3)).
-
-    Workers give large blocks back to the system at once, which suits maps; but a function over blocks makes one array
-    of the same size after the other, and most of its time could then be page faults.
-    """
-    if sys.platform != "linux":
-        return
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
-            libc.mallopt(parameter, _KEPT)
+    keep_large_blocks()
 
 
 def disconnect(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A raster cut into tile files, and a function over such files; `mosaic` puts them together again."""
+"""Split a raster into tile files and process tile files. `mosaic` merges them again."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from regionplot.blocks.crew import Crew, failed_at
 from regionplot.blocks.grid import Block, BlockGrid
-from regionplot.blocks.output import new_raster
+from regionplot.blocks.handles import Handles
+from regionplot.blocks.new_raster import new_raster
 from regionplot.blocks.process import process_blocks
-from regionplot.blocks.sources import GDAL_OPTIONS, Handles, Sources, read_block, reading, shifted
+from regionplot.blocks.runner import BlockRunner, block_error
+from regionplot.blocks.sources import Sources, read_block
 from regionplot.blocks.task import BlockFunction, checksum_of, prepare_worker
 from regionplot.errors import RasterError
-from regionplot.files import sweep
-from regionplot.grid import Window
+from regionplot.geo.grid import Window, shifted
+from regionplot.inputs.gdal import GDAL_OPTIONS, reading
+from regionplot.system.files import remove_stale_temporaries
 
 _TILE_TIMEOUT = 24 * 3600.0
+
+
 _OF_EXECUTORS = ("executor", "workers", "timeout", "retries", "nice")
 
 
@@ -170,17 +174,17 @@ class _OverTile:
 
 def _run_files(task: Any, jobs: Sequence[Any], options: dict[str, Any]) -> None:
     """Have files made; if one fails, those that are new are removed."""
-    crew = Crew.of(len(jobs), getattr(task, "function", None), **{"timeout": _TILE_TIMEOUT, **options})
+    crew = BlockRunner.of(len(jobs), getattr(task, "function", None), **{"timeout": _TILE_TIMEOUT, **options})
     existing = {job.target for job in jobs if job.target.exists()}
     try:
         with closing(crew.executor.run(task, jobs)) as outcomes:  # type: ignore[type-var]  # it is a generator
             for outcome in outcomes:
                 if outcome.failure is not None:
-                    raise failed_at(str(outcome.job.target), outcome.failure)
+                    raise block_error(str(outcome.job.target), outcome.failure)
     except BaseException:
         for job in jobs:
             if job.target not in existing:
                 job.target.unlink(missing_ok=True)
         raise
     finally:
-        sweep({job.target.parent for job in jobs})
+        remove_stale_temporaries({job.target.parent for job in jobs})

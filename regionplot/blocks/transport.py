@@ -1,4 +1,4 @@
-"""Large arrays from worker processes to their parent through memory that both map, instead of a pipe.
+"""Pass large arrays from workers to the parent through shared memory instead of a pipe.
 
 A pipe costs a worker one copy to pickle and one to send, and the parent as many again. Here a worker copies once, into
 an anonymous file (memfd_create(2)), and the parent maps that through `/proc/PID/fd`: no name, so nothing is left behind
@@ -26,7 +26,7 @@ def memory_can_be_shared() -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class SharedArray:
     """Where an array lies."""
 
     pid: int
@@ -37,20 +37,22 @@ class Parcel:
     dtype: str
 
 
-class Segment:
+class SharedBuffer:
     """A worker's side: memory for one array at a time."""
 
     def __init__(self) -> None:
         self._map: mmap.mmap | None = None
         self._descriptor = self._process = -1
 
-    def put(self, array: NDArray[Any]) -> Parcel | NDArray[Any]:
+    def put(self, array: NDArray[Any]) -> SharedArray | NDArray[Any]:
         """What to send for an array: where it lies, or itself if it is small."""
         if array.nbytes < _SMALLEST or array.dtype.hasobject:
             return array
         room = np.frombuffer(self._room(array.nbytes), array.dtype, array.size).reshape(array.shape)
         room[...] = array
-        return Parcel(os.getpid(), self._descriptor, os.fstat(self._descriptor).st_ino, array.shape, array.dtype.str)
+        return SharedArray(
+            os.getpid(), self._descriptor, os.fstat(self._descriptor).st_ino, array.shape, array.dtype.str
+        )
 
     def _room(self, size: int) -> mmap.mmap:
         if self._map is None or len(self._map) < size or self._process != os.getpid():
@@ -62,13 +64,13 @@ class Segment:
         return self._map
 
 
-class Receiver:
+class SharedArrayReader:
     """The parent's side."""
 
     def __init__(self) -> None:
         self._maps: dict[tuple[int, int], mmap.mmap] = {}
 
-    def open(self, content: Parcel | NDArray[Any]) -> NDArray[Any]:
+    def open(self, content: SharedArray | NDArray[Any]) -> NDArray[Any]:
         """An array that a worker has put; read-only, and good until that worker gets its next job.
 
         Raises
@@ -76,7 +78,7 @@ class Receiver:
         OSError
             If the worker is gone.
         """
-        if not isinstance(content, Parcel):
+        if not isinstance(content, SharedArray):
             return content
         key = content.pid, content.inode
         if key not in self._maps:
@@ -87,7 +89,7 @@ class Receiver:
         return np.frombuffer(self._maps[key], np.dtype(content.dtype), count).reshape(content.shape)
 
 
-def _map(parcel: Parcel) -> mmap.mmap:
+def _map(parcel: SharedArray) -> mmap.mmap:
     descriptor = os.open(f"/proc/{parcel.pid}/fd/{parcel.descriptor}", os.O_RDONLY | os.O_CLOEXEC)
     try:
         if os.fstat(descriptor).st_ino != parcel.inode:

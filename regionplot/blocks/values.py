@@ -1,4 +1,4 @@
-"""Cells as operations see them, and as files store them: the one place where the two meet.
+"""Convert between stored values and physical values. The only place where both meet.
 
 ::
 
@@ -16,26 +16,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.blocks.sources import reading
-from regionplot.config import RasterSettings
 from regionplot.errors import ConfigError
-from regionplot.grid import GridGeometry, Window
-from regionplot.raster import RasterInfo, decoded, inspect_raster
-from regionplot.templates import plain_text
+from regionplot.geo.dtypes import floating
+from regionplot.geo.grid import GridGeometry, Window
+from regionplot.inputs.describe import inspect_raster
+from regionplot.inputs.gdal import reading
+from regionplot.inputs.reading import decode
+from regionplot.inputs.source import RasterInfo
+from regionplot.settings.raster import RasterSettings
+from regionplot.text import plain_text
 
 Values = NDArray[np.floating[Any]]
 """Shape (bands, rows, columns); NaN where there is nothing."""
 
 
 @dataclass(frozen=True)
-class Source:
+class BandReader:
     """A raster whose bands are read as values."""
 
     bands: tuple[RasterInfo, ...]
     """Those that are read, in order."""
 
     @classmethod
-    def of(cls, settings: RasterSettings, *, whole: bool = True) -> Source:
+    def of(cls, settings: RasterSettings, *, whole: bool = True) -> BandReader:
         """Look at a raster.
 
         Parameters
@@ -107,7 +110,7 @@ class Source:
             with reading(self.path):
                 mask = dataset.read_masks(info.band, window=area) if info.has_mask else None
                 stored = dataset.read(info.band, window=area)
-            values[place] = decoded(stored, mask, info)
+            values[place] = decode(stored, mask, info)
         return values
 
 
@@ -128,11 +131,6 @@ def _of_band(info: RasterInfo, dataset: Any, number: int) -> RasterInfo:
         offset=float(dataset.offsets[number - 1]),
         has_mask=rasterio.enums.MaskFlags.per_dataset in dataset.mask_flag_enums[number - 1],
     )
-
-
-def floating(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The type of values that are computed from some type: single precision where that holds it."""
-    return np.dtype(np.float32 if dtype.itemsize <= 2 or dtype == np.float32 else np.float64)
 
 
 @dataclass(frozen=True, slots=True)

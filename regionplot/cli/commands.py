@@ -1,4 +1,4 @@
-"""The command and its few subcommands; `regionplot regions.csv` always renders."""
+"""Define the command and its subcommands. `regionplot regions.csv` means `regionplot render regions.csv`."""
 
 from __future__ import annotations
 
@@ -13,16 +13,24 @@ from typing import Any
 
 import click
 
-from regionplot.cli.endings import ENDING, confess, exit_code, signals_as_interrupts
+from regionplot.cli.interrupts import ENDING, exit_code, log_unexpected, signals_as_interrupts
 from regionplot.cli.prepare import prepare
 from regionplot.errors import ConfigError, RegionplotError
 
 _STARTER = Path(__file__).parent / "starter"
+
+
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
 _GC_THRESHOLD = 100_000
 """New objects between two garbage collections: imports make many and leave little garbage."""
+
+
 _LONGEST = 366 * 86_400
 """Seconds; a longer wait or deadline is a slip."""
+
+
 _EPILOG = """Exit codes: 0 all maps drawn; 1 some regions failed, or the deadline has passed; 2 bad command line, config
 or table of regions; 3 the raster or a vector file is unreadable; 4 another run is drawing into the folder; 128+n ended
 by signal n."""
@@ -115,7 +123,7 @@ def render(**options: Any) -> int:
     request = Request.of(**options)
     set_up(request)
     if watching:
-        from regionplot.cli.watching import watch  # noqa: PLC0415
+        from regionplot.cli.watch import watch  # noqa: PLC0415
 
         return watch(request)
     return render_once(request)
@@ -140,6 +148,8 @@ def init(directory: Path) -> int:
 
 
 cli.add_command(prepare)
+
+
 _OTHERS = (("init [DIR]", init), ("prepare INPUTS... -o OUT", prepare))
 
 
@@ -174,5 +184,5 @@ def run() -> int:
     except (click.Abort, KeyboardInterrupt) as interrupt:
         return exit_code(interrupt.__cause__ or interrupt)  # click makes an Abort of what it was interrupted by
     except Exception:
-        confess()
+        log_unexpected()
         return 1

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a progress bar on a terminal, plain lines elsewhere, errors only when asked to be quiet.
+"""Show a run: a progress bar on a terminal, plain lines elsewhere, only errors with `-q`.
 
 No thread refreshes the bar: the workers are forked from this process, and a fork must not meet another thread's locks.
 """
@@ -27,13 +27,15 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from regionplot.cli.logs import one_line
-from regionplot.models import Job, Outcome
-from regionplot.report import RunReport
+from regionplot.executors.base import Outcome
+from regionplot.runs.jobs import Job
+from regionplot.runs.report import RunReport
+from regionplot.text import one_line
 
 if TYPE_CHECKING:
-    from regionplot.blocks import Block
+    from regionplot.blocks.grid import Block
     from regionplot.blocks.report import BlockObserver
+
 
 _REFRESH = 0.1
 """Seconds between two pictures of the progress bar."""

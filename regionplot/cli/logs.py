@@ -1,4 +1,4 @@
-"""Logs for those who were not there: a file that rotates, lines or JSON, and what a run writes into it.
+"""Write log files: rotating, as lines or JSON.
 
 A line is one record, whatever a table's cells hold: control characters are escaped, and a traceback is indented.
 """
@@ -15,31 +15,21 @@ from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
-from unicodedata import category
 
-from regionplot import __version__
+from regionplot._version import __version__
 from regionplot.errors import OutputError
-from regionplot.models import Job, Outcome
+from regionplot.executors.base import Outcome
+from regionplot.runs.jobs import Job
+from regionplot.text import one_line
 
 RUN = "regionplot.run"
 """The logger of what a run does; its lines go to the log file, and to stderr only as JSON."""
+
+
 _MAX_BYTES = 1_000_000
+
+
 _BACKUPS = 5
-_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode's categories of what breaks lines, moves the cursor, turns the direction of text or is half a character."""
-
-
-def one_line(text: str) -> str:
-    r"""The text with everything escaped that is not simply shown.
-
-    Examples
-    --------
-    >>> one_line("Ohio\n2026-01-01 INFO all is well")
-    'Ohio\\n2026-01-01 INFO all is well'
-    """
-    if text.isprintable():
-        return text
-    return "".join(c.encode("unicode_escape").decode() if category(c) in _UNSAFE else c for c in text)
 
 
 class LineFormatter(logging.Formatter):

@@ -1,4 +1,4 @@
-"""`regionplot prepare`: steps on a raster, in the order in which the command line names them."""
+"""Define `regionplot prepare`: apply steps to a raster in the order given on the command line."""
 
 from __future__ import annotations
 
@@ -10,19 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from regionplot.cli.endings import exit_code, explain
+from regionplot.cli.interrupts import describe_interrupt, exit_code
 from regionplot.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from regionplot.steps import Step
+    from regionplot.settings.steps import Step
+
 
 _BARE = {"--hillshade": "--hillshade=315:45", "--slope": "--slope=degree"}
 """Steps whose value may be left out."""
+
+
 _VALUES = {
     "--hillshade": re.compile(r"[-+.\d]+(:[-+.\d]*){1,2}"),
     "--slope": re.compile(r"(degree|percent)(:[-+.\d]*)?"),
 }
 """What values of those look like."""
+
+
 _EPILOG = """Steps are done in the order in which they are given. Bands are b1, b2 ... of the first input, and
 NAME.b1 of further ones; NAME is the file's stem, or given as NAME=PATH. Exit codes: 0 all well; 1 a step failed; 2 bad
 command line; 3 an input is unreadable, or the disk is full; 128+n ended by signal n."""
@@ -162,7 +167,7 @@ def prepare(ctx: click.Context, /, inputs: tuple[str, ...], output: Path, **opti
     """
     from regionplot.cli.display import make_display  # noqa: PLC0415 (so that --help is quick)
     from regionplot.cli.logs import log_to_stderr  # noqa: PLC0415
-    from regionplot.preparation import prepare_raster  # noqa: PLC0415
+    from regionplot.prepare.run import prepare_raster  # noqa: PLC0415
 
     log_to_stderr("text", level=logging.INFO if options["verbose"] else logging.WARNING)
     _check_inputs(inputs)
@@ -184,7 +189,7 @@ def prepare(ctx: click.Context, /, inputs: tuple[str, ...], output: Path, **opti
                 named={name: options[name] for name in ("long_name", "units") if options[name] is not None},
             )
     except KeyboardInterrupt as interrupt:
-        display.error(f"{explain(interrupt)}: {output} is not written")
+        display.error(f"{describe_interrupt(interrupt)}: {output} is not written")
         return exit_code(interrupt)
     if not options["quiet"]:
         display.say(f"{output}: {report}")
@@ -207,7 +212,7 @@ def _workers(text: str) -> int | str:
 
 def _read_steps(given: list[tuple[str, str]], options: dict[str, Any]) -> Iterator[Step]:
     """The steps, checked; all faults of their values together."""
-    from regionplot.config import read_config  # noqa: PLC0415
+    from regionplot.settings.loading import read_config  # noqa: PLC0415
 
     _check_that_all_count({name for name, _ in given}, options)
     settings = [_settings_of(name, text) for name, text in given]

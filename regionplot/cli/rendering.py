@@ -1,4 +1,4 @@
-"""One run of the command: its records opened, its settings read, its maps drawn, its end told."""
+"""Run one render command: read settings, open logs, draw, report."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regionplot.arrival import wait_for
-from regionplot.batch import check_config, render_regions
 from regionplot.cli.display import make_display, stage_table
-from regionplot.cli.endings import confess, exit_code, explain, until_deadline
+from regionplot.cli.interrupts import describe_interrupt, exit_code, log_unexpected, until_deadline
 from regionplot.cli.logs import log_to_file, log_to_stderr
 from regionplot.cli.request import Request
 from regionplot.cli.session import Session
-from regionplot.config import Config
 from regionplot.errors import RegionplotError
-from regionplot.metrics import check_target
-from regionplot.regions import read_regions
-from regionplot.report import RunReport
+from regionplot.inputs.arrival import wait_for
+from regionplot.regions.table import read_regions
+from regionplot.runs.checks import check_config
+from regionplot.runs.metrics import check_target
+from regionplot.runs.report import RunReport
+from regionplot.runs.run import render_regions
+from regionplot.settings.config import Config
 
 if TYPE_CHECKING:
-    from regionplot.features import FeatureLayer
+    from regionplot.inputs.vectors import FeatureLayer
+
 
 _ELSEWHERE = Path(__file__).parent / "starter"
 
@@ -82,13 +84,13 @@ def render_once(request: Request, config: Config | None = None, layers: Sequence
             code = report.exit_code
         except KeyboardInterrupt as interrupt:
             code = exit_code(interrupt)
-            session.interrupted(explain(interrupt))
+            session.interrupted(describe_interrupt(interrupt))
         except RegionplotError as error:
             code = error.exit_code
             for problem in error.problems:
                 session.error(problem)
         except Exception:
-            confess()
+            log_unexpected()
         finally:
             session.end(code, report)
     return code

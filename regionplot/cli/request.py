@@ -1,4 +1,4 @@
-"""What the command line asks for, parsed once."""
+"""Hold the parsed options of the command line."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from regionplot.config import DEFAULT_NAME, Config, read_config
 from regionplot.errors import ConfigError
+from regionplot.settings.config import Config
+from regionplot.settings.loading import DEFAULT_NAME, read_config
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""One run as it is watched: by a person (display), by those who were not there (log), by a monitor (metrics)."""
+"""Forward the events of a run to the display, the log and the metrics."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from regionplot.cli.display import Display
 from regionplot.cli.logs import RunLog
-from regionplot.config import Config
 from regionplot.errors import OutputError
-from regionplot.metrics import write_metrics
-from regionplot.models import Job, Outcome
-from regionplot.report import NOT_RUN, RunReport
+from regionplot.executors.base import Outcome
+from regionplot.runs.jobs import Job
+from regionplot.runs.metrics import write_metrics
+from regionplot.runs.report import NOT_RUN, RunReport
+from regionplot.settings.config import Config
 
 if TYPE_CHECKING:
     from regionplot.blocks.report import BlockObserver

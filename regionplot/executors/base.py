@@ -1,4 +1,4 @@
-"""The seam between a workflow and the processes, and the simplest executor there is."""
+"""Define the interface between workflows and executors: Task, Executor, Outcome, Failure."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from regionplot.errors import ExecutorError, RegionplotError
-from regionplot.models import Failure, Outcome
 
 OUT_OF_MEMORY = "memory"
 """The cause of a job's failure that stands for MemoryError."""
 
+
 J = TypeVar("J")
+
+
 J_contra = TypeVar("J_contra", contravariant=True)
 
 
@@ -58,18 +60,6 @@ class Executor(Protocol):
         ...
 
 
-class SerialExecutor:
-    """All jobs in this process, one after the other, in order; without time limits."""
-
-    workers = 1
-
-    def run(self, task: Task[J], jobs: Iterable[J]) -> Iterator[Outcome[J]]:
-        """Apply a task to jobs."""
-        prepare(task)
-        for job in jobs:
-            yield attempt(task, job)
-
-
 def prepare(task: Task[Any]) -> None:
     """Have a task load what its jobs share; an unforeseen error becomes an ExecutorError that holds its traceback."""
     try:
@@ -80,7 +70,7 @@ def prepare(task: Task[Any]) -> None:
         raise ExecutorError(failure_of(error).traceback) from error
 
 
-def attempt(task: Task[J], job: J) -> Outcome[J]:
+def run_job(task: Task[J], job: J) -> Outcome[J]:
     """Do one job; its error becomes its outcome."""
     start = time.perf_counter()
     try:
@@ -93,15 +83,46 @@ def attempt(task: Task[J], job: J) -> Outcome[J]:
 def failure_of(error: BaseException) -> Failure:
     """An error as text, which always pickles; unforeseen ones keep their traceback."""
     name = type(error).__name__
-    if _is_for_want_of_memory(error):
+    if is_memory_error(error):
         return Failure(OUT_OF_MEMORY, f"out of memory: {error}", "".join(traceback.format_exception(error)))
     if isinstance(error, RegionplotError):
         return Failure(name, str(error))
     return Failure(name, f"{name}: {error}", "".join(traceback.format_exception(error)))
 
 
-def _is_for_want_of_memory(error: BaseException | None) -> bool:
+def is_memory_error(error: BaseException | None) -> bool:
     """Whether an error is a MemoryError, or was raised from one."""
     while error is not None and not isinstance(error, MemoryError):
         error = error.__cause__
     return error is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a job came to nothing."""
+
+    cause: str
+    """Class of the error, or what became of the worker: `NoOverlapError`, `killed`, `timeout` ..."""
+    message: str
+    """One or more sentences for the user."""
+    traceback: str = ""
+    """The worker's traceback, for the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[J]):
+    """What became of one job: a value or a failure."""
+
+    job: J
+    value: Any = None
+    """What the task returned."""
+    failure: Failure | None = None
+    seconds: float = 0.0
+    """Wall time the worker spent on it."""
+    pid: int = 0
+    """The process that worked on it."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the task returned."""
+        return self.failure is None

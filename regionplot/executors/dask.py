@@ -1,4 +1,4 @@
-"""Jobs on a dask cluster: one made for the run on this machine, or one that is there already.
+"""Run jobs on a dask cluster: a local one made for the run, or an existing one.
 
 The only module that knows `distributed`, which is an optional dependency (`pip install regionplot[dask]`).
 """
@@ -16,17 +16,24 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 from regionplot.errors import ExecutorError, RegionplotError
-from regionplot.executors.base import Task, attempt, prepare
-from regionplot.models import Failure, Outcome
+from regionplot.executors.base import Failure, Outcome, Task, prepare, run_job
 
 logger = logging.getLogger(__name__)
 
+
 J = TypeVar("J")
 
-_UNDER_WAY = 2
+
+QUEUED_PER_WORKER = 2
 """Jobs for each worker that are begun or done but not yet taken; more would only fill memory."""
+
+
 _LOOPBACK = {"127.0.0.1", "localhost", "::1", ""}
+
+
 _ENCRYPTED = ("tls", "wss")
+
+
 _preparing = threading.Lock()
 """A worker may have several threads."""
 
@@ -69,11 +76,11 @@ class DaskExecutor:
             return
         with ExitStack() as stack:
             client = _client(stack, self.cluster, self.workers)
-            there = client.scatter(_Kept(task), broadcast=True, hash=False)
+            there = client.scatter(LoadedTask(task), broadcast=True, hash=False)
             under_way = {client.submit(_work, there, job, pure=False, retries=0): job for job in first}
             stack.callback(lambda: client.cancel(list(under_way)))
             while under_way:
-                for job in islice(waiting, _UNDER_WAY * self.workers - len(under_way)):
+                for job in islice(waiting, QUEUED_PER_WORKER * self.workers - len(under_way)):
                     under_way[client.submit(_work, there, job, pure=False, retries=0)] = job
                 for future in _done(client, under_way):
                     yield _outcome(future, under_way.pop(future))
@@ -90,7 +97,7 @@ def _client(stack: ExitStack, cluster: Any, workers: int) -> Any:
         return cluster
     try:
         if cluster is not None:
-            warn_of(str(cluster))
+            warn_if_unencrypted(str(cluster))
             return stack.enter_context(distributed.Client(cluster, set_as_default=False))
         stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
         own = stack.enter_context(
@@ -107,7 +114,7 @@ def _client(stack: ExitStack, cluster: Any, workers: int) -> Any:
         raise ExecutorError(f"there is no dask cluster at {cluster or 'this machine'}: {error}") from error
 
 
-def warn_of(address: str) -> None:
+def warn_if_unencrypted(address: str) -> None:
     """Say that anyone on the way to a scheduler can read, and send, what its workers run."""
     parts = urlsplit(address if "://" in address else f"tcp://{address}")
     if parts.scheme not in _ENCRYPTED and (parts.hostname or "") not in _LOOPBACK and parts.scheme != "inproc":
@@ -117,7 +124,7 @@ def warn_of(address: str) -> None:
 
 
 @dataclass
-class _Kept(Generic[J]):
+class LoadedTask(Generic[J]):
     """A task, sent once to each worker, where all jobs find the same object."""
 
     task: Task[J]
@@ -135,12 +142,12 @@ class _Kept(Generic[J]):
                     self.broken = error
 
 
-def _work(kept: _Kept[J], job: J) -> tuple[str, Any]:
+def _work(kept: LoadedTask[J], job: J) -> tuple[str, Any]:
     """What a worker does."""
     kept.prepare()
     if kept.broken is not None:
         return "broken", kept.broken
-    outcome = attempt(kept.task, job)
+    outcome = run_job(kept.task, job)
     return "done", (outcome.value, outcome.failure, outcome.seconds, outcome.pid)
 
 

@@ -1,4 +1,4 @@
-"""Jobs in threads of this process: for tasks that spend their time outside Python's lock."""
+"""Run jobs in threads of this process, for tasks that release the GIL."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
-from regionplot.executors.base import Task, attempt, prepare
-from regionplot.executors.pool import thread_pool
-from regionplot.models import Outcome
+from regionplot.executors.base import Outcome, Task, prepare, run_job
+from regionplot.system.threads import thread_pool
 
 J = TypeVar("J")
 
-_UNDER_WAY = 2
+
+QUEUED_PER_WORKER = 2
 """Jobs for each thread that are begun or done but not yet taken; more would only fill memory."""
 
 
@@ -31,8 +31,8 @@ class ThreadExecutor:
         under_way: set[Future[Outcome[J]]] = set()
         with thread_pool(self.workers) as pool:
             while True:
-                room = _UNDER_WAY * self.workers - len(under_way)
-                under_way |= {pool.submit(attempt, task, job) for job in islice(waiting, room)}
+                room = QUEUED_PER_WORKER * self.workers - len(under_way)
+                under_way |= {pool.submit(run_job, task, job) for job in islice(waiting, room)}
                 if not under_way:
                     return
                 done, under_way = wait(under_way, return_when=FIRST_COMPLETED)

@@ -1,41 +1,41 @@
-"""The life of a worker process, from the fork to its end."""
+"""Run a worker process from its start to its exit."""
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import logging
-import multiprocessing
 import os
 import signal
 import sys
-import threading
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from typing import Any, TypeVar
 
 from regionplot.errors import RegionplotError
-from regionplot.executors.base import OUT_OF_MEMORY, Task, WorkerSettings, attempt, failure_of, prepare
-from regionplot.machine import data_size
-from regionplot.models import Outcome
+from regionplot.executors.base import OUT_OF_MEMORY, Outcome, Task, WorkerSettings, failure_of, prepare, run_job
+from regionplot.system.machine import data_size
+from regionplot.system.memory import return_large_blocks
+from regionplot.system.processes import terminate_with_parent
 
 logger = logging.getLogger(__name__)
 
+
 J = TypeVar("J")
 
-_PR_SET_PDEATHSIG = 1
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
 _MEGABYTE = 2**20
+
+
 _STDERR = 2
+
+
 STACK_SIGNAL = getattr(signal, "SIGUSR1", None)
 """What has a worker write its Python stack to stderr."""
-_LARGE = 2**20
-"""Bytes; larger blocks come from the system and go back to it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class WorkerInit:
     """What a worker is told when it is hired."""
 
     parent: int
@@ -44,9 +44,9 @@ class Terms:
     settings: WorkerSettings
 
 
-def work(task: Task[J], connection: Connection, inherited: list[Connection], terms: Terms) -> None:
+def worker_main(task: Task[J], connection: Connection, inherited: list[Connection], terms: WorkerInit) -> None:
     """The life of a worker: prepare, then job after job until it is told to go or its parent is gone."""
-    _settle(inherited, terms)
+    initialize_process(inherited, terms)
     _log_like_parent(terms.log_level)
     try:
         prepare(task)
@@ -58,7 +58,7 @@ def work(task: Task[J], connection: Connection, inherited: list[Connection], ter
     try:
         while (job := connection.recv()) is not None:
             connection.send(("started", None))
-            _send_outcome(connection, _with_hint(attempt(task, job), limit))
+            _send_outcome(connection, _with_hint(run_job(task, job), limit))
     except (EOFError, OSError):
         logger.debug("the parent of worker %d is gone", os.getpid())
 
@@ -83,7 +83,7 @@ def _with_hint(outcome: Outcome[J], limit: int | None) -> Outcome[J]:
     return replace(outcome, failure=replace(failure, message=f"{failure.message}; {hint}"))
 
 
-def _settle(inherited: list[Connection], terms: Terms) -> None:
+def initialize_process(inherited: list[Connection], terms: WorkerInit) -> None:
     """What a fresh worker does about signals, its parent and what it inherited."""
     for connection in inherited:
         connection.close()
@@ -91,14 +91,14 @@ def _settle(inherited: list[Connection], terms: Terms) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    _tell_where_it_stands()
-    _give_memory_back()
+    enable_faulthandler()
+    return_large_blocks()
     if hasattr(os, "nice"):
         os.nice(terms.settings.nice)
-    die_with(terms.parent, forked=bool(inherited))
+    terminate_with_parent(terms.parent, forked=bool(inherited))
 
 
-def _tell_where_it_stands() -> None:
+def enable_faulthandler() -> None:
     """Write the Python stack to stderr on a crash, and when the parent asks for it, before it ends who is late."""
     if sys.__stderr__ is None:  # it was closed when we were started, and 2 may be any file by now
         return
@@ -129,38 +129,3 @@ def _log_like_parent(level: int) -> None:
     """Log to stderr what the parent would; a process that was not forked knows nothing of the parent's logging."""
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)  # does nothing where handlers are
     logging.getLogger("regionplot").setLevel(level)
-
-
-def _give_memory_back() -> None:
-    """Have large arrays returned to the system as soon as they are freed (glibc; mallopt(3)).
-
-    By itself, malloc keeps ever larger blocks for reuse, and each worker would hold some tens of megabytes of them. The
-    page faults this costs are a few hundredths of a map's time.
-    """
-    if sys.platform != "linux":
-        return
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
-            libc.mallopt(parameter, _LARGE)
-
-
-def die_with(parent: int, *, forked: bool) -> None:
-    """Have this process end when its parent dies, however it dies.
-
-    On Linux the kernel does that (prctl(2)), but it minds the process that forked this one. Under forkserver that is
-    the server, which lives as long as its workers do; so a process that was not forked by its parent watches it too.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if not forked:
-        threading.Thread(target=_watch_parent, daemon=True).start()
-    elif os.getppid() != parent:  # it died before prctl took effect
-        os._exit(1)
-
-
-def _watch_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-    os._exit(1)

@@ -17,7 +17,9 @@ import pytest
 import rasterio
 from affine import Affine
 
-from regionplot.blocks import BlockGrid, process_blocks
+from regionplot.blocks import sinks
+from regionplot.blocks.grid import BlockGrid
+from regionplot.blocks.process import process_blocks
 from regionplot.blocks.task import disconnect
 from regionplot.errors import BlockError, RasterError
 
@@ -105,9 +107,8 @@ def test_a_folder_that_is_not_there_is_named(grid_file, tmp_path):
 
 
 def test_cells_that_are_not_as_they_were_written_are_found(grid_file, target, monkeypatch):
-    import regionplot.blocks.output as output
 
-    monkeypatch.setattr(output, "checksum_of", lambda _values: 0)
+    monkeypatch.setattr(sinks, "checksum_of", lambda _values: 0)
     with pytest.raises(RasterError, match=r"out.tif: .*read back differ"):
         process_blocks(functions.core_only, grid_file, target, grid=GRID)
 

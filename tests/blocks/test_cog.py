@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from regionplot.blocks import process_blocks
+from regionplot.blocks.process import process_blocks
 
 pytestmark = [
     pytest.mark.timeout(120, method="signal"),

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regionplot.blocks import BlockGrid
-from regionplot.grid import Window
+from regionplot.blocks.grid import BlockGrid
+from regionplot.geo.grid import Window
 
 sides, small = st.integers(1, 60), st.integers(0, 70)
 grids = st.builds(BlockGrid, sides, sides, sides, sides, small, small, small)

@@ -7,7 +7,11 @@ import pytest
 import rasterio
 import rasterio.shutil
 
-from regionplot.blocks import BlockGrid, BlocksReport, compute_mask, process_blocks, stack_arrays, valid_selector
+from regionplot.blocks import masks
+from regionplot.blocks.grid import BlockGrid
+from regionplot.blocks.masks import compute_mask, stack_arrays, valid_selector
+from regionplot.blocks.process import process_blocks
+from regionplot.blocks.report import BlocksReport
 from regionplot.errors import RasterError
 
 pytestmark = [
@@ -109,7 +113,6 @@ def test_a_source_that_is_cut_is_named(write_raster, tmp_path):
 
 
 def test_a_mask_that_cannot_be_written_leaves_the_file_as_it_was(write_raster, holes, monkeypatch):
-    import regionplot.blocks.masks as masks
 
     source = write_raster(holes)
     before = source.read_bytes()

@@ -7,7 +7,8 @@ import pytest
 import rasterio
 from affine import Affine
 
-from regionplot.blocks import compute_mask, mosaic
+from regionplot.blocks import mosaic
+from regionplot.blocks.masks import compute_mask
 from regionplot.errors import BlockError, RasterError
 
 pytestmark = [

@@ -19,29 +19,21 @@ from affine import Affine
 from rasterio.features import geometry_mask
 from rasterio.warp import Resampling, reproject
 
-from regionplot.blocks import Block
-from regionplot.blocks.chain import Chain
-from regionplot.blocks.operations import (
-    Accumulate,
-    Accumulation,
-    Expression,
-    Focal,
-    Hillshade,
-    Linear,
-    MaskByVector,
-    Operation,
-    Reclassify,
-    Rule,
-    Site,
-    Slope,
-    Warp,
-    convert,
-    target_geometry,
-)
-from regionplot.blocks.values import Source, Storage
-from regionplot.config import RasterSettings
+from regionplot.blocks.grid import Block
+from regionplot.blocks.values import BandReader, Storage
 from regionplot.errors import ConfigError, FeaturesError, RasterError
-from regionplot.grid import GridGeometry, Window
+from regionplot.geo.grid import GridGeometry, Window
+from regionplot.prepare.base import BlockContext, Operation
+from regionplot.prepare.chain import Chain
+from regionplot.prepare.steps.accumulate import Accumulate, Accumulation
+from regionplot.prepare.steps.convert import Linear, convert
+from regionplot.prepare.steps.expression import Expression
+from regionplot.prepare.steps.focal import Focal
+from regionplot.prepare.steps.mask import MaskByVector
+from regionplot.prepare.steps.reclassify import Reclassify, Rule
+from regionplot.prepare.steps.terrain import Hillshade, Slope
+from regionplot.prepare.steps.warp import Warp, target_geometry
+from regionplot.settings.raster import RasterSettings
 
 UTM = pyproj.CRS.from_epsg(32612)
 LONLAT = pyproj.CRS.from_epsg(4326)
@@ -57,7 +49,7 @@ def done(operation: Operation, values: Any, geometry: GridGeometry | None = None
     stack = stack if stack.ndim == 3 else stack[None]
     geometry = geometry or metres(*stack.shape[1:])
     whole = Window(0, 0, *stack.shape[1:])
-    site = Site(Block(whole, whole), geometry, {name: np.asarray(v, float)[None] for name, v in others.items()})
+    site = BlockContext(Block(whole, whole), geometry, {name: np.asarray(v, float)[None] for name, v in others.items()})
     result = operation.on(geometry).apply(stack, site)
     return result[0] if len(result) == 1 else result
 
@@ -448,7 +440,7 @@ def test_a_mask_travels_without_its_polygons(write_vector: Any) -> None:
     pickled = pickle.dumps(ready)
     assert len(pickled) < 5000
     whole = Window(0, 0, 20, 30)
-    site = Site(Block(whole, whole), geometry)
+    site = BlockContext(Block(whole, whole), geometry)
     for operation in (ready, pickle.loads(pickled)):
         assert (
             np.isfinite(operation.apply(np.ones((1, 20, 30)), site)).sum()
@@ -488,14 +480,14 @@ def test_sums_of_rasters_are_stored_with_all_their_digits(write_raster: Any) -> 
 
 def test_a_sum_of_bands_has_all_its_digits() -> None:
     bands, whole = np.array([2**24, 1], "float32").reshape(2, 1, 1), Window(0, 0, 1, 1)
-    assert Accumulate("sum").apply(bands, Site(Block(whole, whole), metres(1, 1), {})) == 2**24 + 1
+    assert Accumulate("sum").apply(bands, BlockContext(Block(whole, whole), metres(1, 1), {})) == 2**24 + 1
 
 
 # warps
 
 
-def source_of(path: Path) -> Source:
-    return Source.of(RasterSettings(path=path))
+def source_of(path: Path) -> BandReader:
+    return BandReader.of(RasterSettings(path=path))
 
 
 def warped(warp: Warp, path: Path) -> Any:

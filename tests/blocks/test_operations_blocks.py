@@ -19,28 +19,21 @@ from affine import Affine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from regionplot.blocks import Block, BlockGrid, process_blocks
-from regionplot.blocks.chain import Chain
-from regionplot.blocks.operations import (
-    Accumulate,
-    Accumulation,
-    Expression,
-    Focal,
-    Hillshade,
-    Linear,
-    MaskByVector,
-    Operation,
-    Reclassify,
-    Slope,
-    Warp,
-    convert,
-    target_geometry,
-)
-from regionplot.blocks.operations.accumulate import How
-from regionplot.blocks.operations.warp import Method
-from regionplot.blocks.values import Source, Storage
-from regionplot.config import RasterSettings
-from regionplot.grid import GridGeometry
+from regionplot.blocks.grid import Block, BlockGrid
+from regionplot.blocks.process import process_blocks
+from regionplot.blocks.values import BandReader, Storage
+from regionplot.geo.grid import GridGeometry
+from regionplot.prepare.base import Operation
+from regionplot.prepare.chain import Chain
+from regionplot.prepare.steps.accumulate import Accumulate, Accumulation, How
+from regionplot.prepare.steps.convert import Linear, convert
+from regionplot.prepare.steps.expression import Expression
+from regionplot.prepare.steps.focal import Focal
+from regionplot.prepare.steps.mask import MaskByVector
+from regionplot.prepare.steps.reclassify import Reclassify
+from regionplot.prepare.steps.terrain import Hillshade, Slope
+from regionplot.prepare.steps.warp import Method, Warp, target_geometry
+from regionplot.settings.raster import RasterSettings
 
 pytestmark = pytest.mark.timeout(method="signal")
 
@@ -138,8 +131,8 @@ def by_blocks(function: Any, datasets: Any, grid: BlockGrid) -> Any:
     return result
 
 
-def source_of(path: Path) -> Source:
-    return Source.of(RasterSettings(path=path))
+def source_of(path: Path) -> BandReader:
+    return BandReader.of(RasterSettings(path=path))
 
 
 def assert_blocks_equal_the_whole(function: Any, path: Path, grid: BlockGrid) -> None:

@@ -16,10 +16,12 @@ from affine import Affine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from regionplot.blocks import Block, BlockGrid, BlocksReport, fill_array, process_blocks
+from regionplot.blocks.grid import Block, BlockGrid
+from regionplot.blocks.process import fill_array, process_blocks
+from regionplot.blocks.report import BlocksReport
 from regionplot.blocks.sources import Sources
 from regionplot.errors import BlockError, ExecutorError, RasterError
-from regionplot.grid import Window
+from regionplot.geo.grid import Window
 
 pytestmark = [
     pytest.mark.timeout(120, method="signal"),  # a thread would make fork unsafe

@@ -11,7 +11,8 @@ import rasterio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from regionplot.blocks import mosaic, process_tiles, split_tiles
+from regionplot.blocks import mosaic
+from regionplot.blocks.tiles import process_tiles, split_tiles
 from regionplot.errors import BlockError, RasterError
 
 pytestmark = [

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from regionplot.blocks.transport import Parcel, Receiver, Segment, memory_can_be_shared
+from regionplot.blocks.transport import SharedArray, SharedArrayReader, SharedBuffer, memory_can_be_shared
 
 pytestmark = [
     pytest.mark.skipif(not memory_can_be_shared(), reason="needs memfd_create"),
@@ -27,7 +27,7 @@ ARRAYS = [
 
 
 def put_all(connection):
-    segment = Segment()
+    segment = SharedBuffer()
     for array in ARRAYS:
         connection.send(segment.put(array))
         connection.recv()
@@ -39,10 +39,10 @@ def test_arrays_arrive_as_they_are():
     process = multiprocessing.get_context("fork").Process(target=put_all, args=(theirs,))
     before = len(list(Path("/proc/self/fd").iterdir()))
     process.start()
-    receiver = Receiver()
+    receiver = SharedArrayReader()
     for array in ARRAYS:
         parcel = ours.recv()
-        assert isinstance(parcel, Parcel)
+        assert isinstance(parcel, SharedArray)
         assert len(pickle.dumps(parcel)) < 300
         received = receiver.open(parcel)
         np.testing.assert_array_equal(received, array)
@@ -59,12 +59,12 @@ def test_arrays_arrive_as_they_are():
 
 def test_small_arrays_travel_as_they_are():
     small = np.zeros(10)
-    assert Segment().put(small) is small
-    assert Receiver().open(small) is small
+    assert SharedBuffer().put(small) is small
+    assert SharedArrayReader().open(small) is small
 
 
 def test_a_segment_is_used_again_and_has_no_name():
-    segment, receiver = Segment(), Receiver()
+    segment, receiver = SharedBuffer(), SharedArrayReader()
     parcels = [segment.put(np.full(20_000 - n, n, np.float64)) for n in range(3)]
     assert len({parcel.inode for parcel in parcels}) == 1
     assert (receiver.open(parcels[-1]) == 2).all()
@@ -77,4 +77,4 @@ def test_a_worker_that_is_gone_is_an_error():
         os._exit(0)
     os.waitpid(child, 0)
     with pytest.raises(OSError, match=str(child)):
-        Receiver().open(Parcel(child, 3, 1, (5,), "<f8"))
+        SharedArrayReader().open(SharedArray(child, 3, 1, (5,), "<f8"))

@@ -19,10 +19,12 @@ import psutil
 import pytest
 
 import regionplot
-from regionplot import lock
 from regionplot.cli import commands, rendering
-from regionplot.config import Config, FeatureSettings, read_config
-from regionplot.steps import KINDS
+from regionplot.runs import lock
+from regionplot.settings.config import Config
+from regionplot.settings.loading import read_config
+from regionplot.settings.steps import KINDS
+from regionplot.settings.vector import FeatureSettings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals of POSIX")
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import regionplot
-from regionplot.cli.logs import JsonFormatter, LineFormatter, log_to_file, one_line
+from regionplot.cli.logs import JsonFormatter, LineFormatter, log_to_file
+from regionplot.text import one_line
 
 COMMAND = [sys.executable, "-m", "regionplot"]
 TABLE = (
@@ -87,7 +88,7 @@ def test_json_on_stderr_tells_what_ends_a_run_before_it_begins(folder):
 def test_verbose_json_tells_all_on_stderr(folder):
     result = run(folder, "-v", "--log-format", "json", "-j1")
     records = [json.loads(line) for line in result.stderr.splitlines()]
-    assert {"regionplot.run", "regionplot.shared"} <= {record["logger"] for record in records}
+    assert {"regionplot.run", "regionplot.shared.load"} <= {record["logger"] for record in records}
     assert sum("region" in record for record in records) == 2
 
 

@@ -14,11 +14,13 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from regionplot import arrival, lock, manifest, sample
+from regionplot.inputs import arrival
+from regionplot.runs import lock, manifest
+from regionplot.sample import locate
 
 COMMAND = [sys.executable, "-m", "regionplot"]
 ROOT = Path(__file__).parents[2]
-RASTER = sample.locate("relief")
+RASTER = locate("relief")
 CONFIG = '[raster]\npath = "data/relief_{run:%Y}*.tif"\nsettle = 3600\ncycle = 24\n[map]\nsize = [300, 200]\n'
 TABLE = "name,west,east,south,north\neast,-84.5,-75.3,33.8,36.7\nwest,-124,-114,33,42\n"
 YEAR = time.strftime("%Y", time.gmtime())
@@ -122,7 +124,7 @@ def test_a_raster_that_is_late_is_waited_for(start, folder):
 def test_a_raster_that_is_growing_is_waited_for(start, folder):
     probe = folder / "probe"
     probe.write_bytes(b"x")
-    if not arrival._nobody_writes(probe):
+    if not arrival.has_no_writer(probe):
         pytest.skip("leases are not to be had here")
     command = start("-q", "--wait-for", "60")
     content = RASTER.read_bytes()

@@ -10,17 +10,18 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.path import Path as Outline
 from shapely.geometry import LineString, MultiPoint, Polygon, box
 
-from regionplot import Extent
-from regionplot.config import FeatureSettings, read_config
-from regionplot.drawing import artists
-from regionplot.drawing.colors import ColorScale
-from regionplot.features import load_layer
-from regionplot.layout import Layout
-from regionplot.models import Box, PixelGrid
-from regionplot.projections import parse_crs
+from regionplot.colors.numbers import ColorScale
+from regionplot.geo.crs import parse_crs
+from regionplot.geo.extent import Extent, PanelGrid
+from regionplot.inputs.vectors import load_layer
+from regionplot.render import artists, colorbar
+from regionplot.settings.loading import read_config
+from regionplot.settings.vector import FeatureSettings
+from regionplot.sheet.layout import Box, Layout
+from regionplot.text import colorbar_label
 
 RELIEF = {"raster": {"path": "sample:relief"}}
-PANEL = PixelGrid(Extent(-10, 30, -10, 30), 400, 400)
+PANEL = PanelGrid(Extent(-10, 30, -10, 30), 400, 400)
 LAYOUT = Layout.of(read_config({**RELIEF, "map": {"size": [700, 450]}}))
 
 
@@ -108,13 +109,13 @@ def test_any_title_can_be_drawn(canvas, text: str) -> None:
     ],
 )  # fmt: skip
 def test_units_are_written_as_people_write_them(units: str, label: str) -> None:
-    assert artists.colorbar_label("Depth", units) == label
+    assert colorbar_label("Depth", units) == label
 
 
 def bar_axes(canvas: FigureCanvasAgg, **colors: object):
     config = read_config({**RELIEF, "colors": colors, "map": {"size": [700, 450]}})
     scale = ColorScale.of(config, np.linspace(0, 100, 100).reshape(10, 10))
-    artists.add_colorbar(canvas.figure, Layout.of(config), scale, "Depth $x$ (m)")
+    colorbar.add_colorbar(canvas.figure, Layout.of(config), scale, "Depth $x$ (m)")
     return canvas.figure.axes
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from matplotlib.colors import to_rgba
 
-from regionplot import read_config
-from regionplot.drawing import color_problems
-from regionplot.drawing.colors import ColorScale
+from regionplot.colors.check import color_problems
+from regionplot.colors.numbers import ColorScale
+from regionplot.settings.loading import read_config
 
 RELIEF = {"raster": {"path": "sample:relief"}}
 LEVELS = [-10.0, 0.0, 0.25, 1.0, 5.0, 64.0]

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import shapely
 
-from regionplot.drawing import MapDigests, MapRenderer
-from regionplot.models import Extent, Region
-from regionplot.shared import SharedData
+from regionplot.geo.extent import Extent
+from regionplot.geo.region import Region
+from regionplot.render.renderer import MapRenderer
+from regionplot.runs.digests import MapDigests
+from regionplot.shared.data import SharedData
 
 WEST = Region("west", Extent(-99, -91, 33, 36.5), title="West")
 EAST = Region("east", Extent(-76, -68, 33, 36.5), title="East")
@@ -99,7 +101,7 @@ def test_a_scale_that_suits_the_data_counts_by_its_limits(data) -> None:
 
 
 def test_a_raster_that_is_not_loaded_counts_as_a_file(data, monkeypatch) -> None:
-    monkeypatch.setattr("regionplot.shared._MEGABYTE", 1)
+    monkeypatch.setattr("regionplot.shared.plan._MEGABYTE", 1)
     shared = data(run={"memory": 1, "cache": False})
     assert shared.plan.windowed
     before = digests(shared)

@@ -14,17 +14,21 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from test_plain_equals_fast import check_equal, saved
 
-from regionplot import ConfigError, Extent, Region
-from regionplot.batch import render_regions
-from regionplot.coloring import Classes, ValueClass
-from regionplot.config import read_config
-from regionplot.drawing import MapDigests, MapRenderer, color_problems
-from regionplot.drawing.artists import INK
-from regionplot.drawing.categories import ClassScale
-from regionplot.layout import Layout
-from regionplot.preparation import prepared
-from regionplot.shared import SharedData
-from regionplot.view import View
+from regionplot.colors.check import color_problems
+from regionplot.colors.classes import ClassScale
+from regionplot.errors import ConfigError
+from regionplot.geo.extent import Extent
+from regionplot.geo.region import Region
+from regionplot.inputs.color_tables import Classes, ValueClass
+from regionplot.prepare.run import prepared
+from regionplot.render.renderer import MapRenderer
+from regionplot.render.text import INK
+from regionplot.runs.digests import MapDigests
+from regionplot.runs.run import render_regions
+from regionplot.settings.loading import read_config
+from regionplot.shared.data import SharedData
+from regionplot.sheet.layout import Layout
+from regionplot.sheet.view import View
 
 pytestmark = pytest.mark.timeout(120, method="signal")
 

@@ -12,9 +12,12 @@ from affine import Affine
 from PIL import Image
 from shapely.geometry import Point, box
 
-from regionplot import ConfigError, Extent, NoOverlapError, Region, RegionError, plot_region
-from regionplot.drawing import MapRenderer
-from regionplot.shared import SharedData
+from regionplot.errors import ConfigError, NoOverlapError, RegionError
+from regionplot.geo.extent import Extent
+from regionplot.geo.region import Region
+from regionplot.render.figure import plot_region
+from regionplot.render.renderer import MapRenderer
+from regionplot.shared.data import SharedData
 
 CAROLINA = Region("nc", Extent(-84.5, -75.3, 33.8, 36.7), title="North Carolina")
 ALASKA = Region("ak", Extent(-170, -140, 55, 71), title="Alaska: " + "a very long title, with $math$ and ümlauts " * 8)

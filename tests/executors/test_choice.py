@@ -9,13 +9,10 @@ import threading
 import pytest
 
 from regionplot.errors import ExecutorError
-from regionplot.executors import (
-    ProcessExecutor,
-    SerialExecutor,
-    WorkerSettings,
-    choose_start_method,
-    make_executor,
-)
+from regionplot.executors.base import WorkerSettings
+from regionplot.executors.choose import choose_start_method, make_executor
+from regionplot.executors.processes import ProcessExecutor
+from regionplot.executors.serial import SerialExecutor
 
 
 @pytest.fixture
@@ -56,7 +53,7 @@ def test_unknown_method_is_refused():
     ("workers", "jobs", "expected"), [("auto", 100, 3), ("auto", 2, 2), (8, 5, 5), (1, 5, 1), (4, 0, 1)]
 )
 def test_never_more_workers_than_jobs(workers, jobs, expected, monkeypatch):
-    monkeypatch.setattr("regionplot.executors.usable_cpus", lambda: 3)
+    monkeypatch.setattr("regionplot.system.machine.usable_cpus", lambda: 3)
     executor = make_executor("spawn", workers, jobs, WorkerSettings(60, 12))
     assert isinstance(executor, ProcessExecutor)
     assert executor.workers == expected

@@ -13,13 +13,16 @@ from pathlib import Path
 import pytest
 from executor_tasks import Act, noted
 
-from regionplot.batch import RenderTask
-from regionplot.config import read_config
 from regionplot.errors import ExecutorError, RasterError
-from regionplot.executors import WorkerSettings, make_executor
-from regionplot.grid import Window
-from regionplot.models import Extent, Job, Region
-from regionplot.shared import LoadPlan
+from regionplot.executors.base import WorkerSettings
+from regionplot.executors.choose import make_executor
+from regionplot.geo.extent import Extent
+from regionplot.geo.grid import Window
+from regionplot.geo.region import Region
+from regionplot.runs.jobs import Job
+from regionplot.runs.task import RenderTask
+from regionplot.settings.loading import read_config
+from regionplot.shared.plan import LoadPlan
 
 # a time limit by signal: one by a thread would make this a program with threads, where fork is refused
 pytestmark = [

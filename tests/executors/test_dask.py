@@ -100,7 +100,7 @@ def test_a_cluster_that_is_not_there_is_an_error():
     ],
 )
 def test_a_scheduler_beyond_this_machine_without_encryption_is_warned_of(address, warned, caplog):
-    from regionplot.executors.dask import warn_of
+    from regionplot.executors.dask import warn_if_unencrypted
 
-    warn_of(address)
+    warn_if_unencrypted(address)
     assert ("not encrypted" in caplog.text) == warned

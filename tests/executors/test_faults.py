@@ -16,7 +16,9 @@ import pytest
 from executor_tasks import Act, alive, noted, wait_until
 
 from regionplot.errors import ExecutorError
-from regionplot.executors import ProcessExecutor, WorkerSettings, processes
+from regionplot.executors import processes
+from regionplot.executors.base import WorkerSettings
+from regionplot.executors.processes import ProcessExecutor
 
 pytestmark = [
     pytest.mark.timeout(120, method="signal"),  # a thread would make fork unsafe
@@ -226,7 +228,7 @@ def test_where_none_can_be_forked_it_is_told_what_ran_out(code, remedy, fork_fai
 
 
 def test_memory_limit_that_the_platform_lacks_is_told_once(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("regionplot.machine._STATUS", tmp_path / "none")
+    monkeypatch.setattr("regionplot.system.machine._STATUS", tmp_path / "none")
     outcomes = list(executor("fork", 2, 60, 1, memory=300).run(Act(tmp_path), OTHERS))
     assert all(outcome.ok for outcome in outcomes)
     assert caplog.messages == ["worker_memory is ignored: this platform does not limit the memory of a process"]

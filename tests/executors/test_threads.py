@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from executor_tasks import Act
 
-from regionplot.executors import ThreadExecutor
-from regionplot.executors.pool import thread_pool
+from regionplot.executors.threads import ThreadExecutor
+from regionplot.system.threads import thread_pool
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads in /proc")

@@ -22,8 +22,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NoReturn
 
-from regionplot import phases
 from regionplot.errors import RasterError
+from regionplot.system import failpoints
 
 _VARIABLE = "REGIONPLOT_TEST_FAULTS"
 _RUN = "REGIONPLOT_TEST_RUN"
@@ -148,7 +148,7 @@ def _parse(arguments: list[str]) -> tuple[list[Fault], list[str]]:
     return faults, options.command
 
 
-def _hook(faults: list[Fault]) -> phases.Hook:
+def _hook(faults: list[Fault]) -> failpoints.Hook:
     def hook(phase: str, name: str) -> None:
         for fault in faults:
             if fault.fits(phase, name):
@@ -158,12 +158,12 @@ def _hook(faults: list[Fault]) -> phases.Hook:
 
 
 if __name__ == "__main__":
-    from regionplot.cli import main
+    from regionplot.cli.commands import main
 
     os.environ[_VARIABLE], os.environ[_RUN] = shlex.join(sys.argv[1:]), str(os.getpid())
     FAULTS, sys.argv[1:] = _parse(sys.argv[1:])
-    with phases.install(_hook(FAULTS)):
+    with failpoints.install(_hook(FAULTS)):
         main()
 elif __name__ == "__mp_main__":  # in a worker that was spawned
-    INSTALLED = phases.install(_hook(_parse(shlex.split(os.environ[_VARIABLE]))[0]))
+    INSTALLED = failpoints.install(_hook(_parse(shlex.split(os.environ[_VARIABLE]))[0]))
     INSTALLED.__enter__()  # for the rest of its life

@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from regionplot import lock, manifest
+from regionplot.runs import lock, manifest
 
 COMMAND = Path(__file__).parent / "command.py"
 REGIONS = ["a", "b", "c", "d", "e", "f"]

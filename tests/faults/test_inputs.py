@@ -26,11 +26,14 @@ from affine import Affine
 from PIL import Image
 from small_runs import CONFIG, HEADER, TABLE, images, leftovers, pixels, run, with_raster
 
-from regionplot import FeaturesError, RegionsError, read_regions, render_regions
-from regionplot.config import FeatureSettings
-from regionplot.features import load_layer
-from regionplot.models import Job, Outcome
-from regionplot.report import NoObserver, RunReport
+from regionplot.errors import FeaturesError, RegionsError
+from regionplot.executors.base import Outcome
+from regionplot.inputs.vectors import load_layer
+from regionplot.regions.table import read_regions
+from regionplot.runs.jobs import Job
+from regionplot.runs.report import NoObserver, RunReport
+from regionplot.runs.run import render_regions
+from regionplot.settings.vector import FeatureSettings
 
 LONLAT = {"crs": "EPSG:4326", "affine": Affine(0.05, 0, -125, 0, -0.05, 50)}
 NOISE = np.random.default_rng(0).integers(0, 1000, (600, 1200)).astype(np.int16)

@@ -25,13 +25,18 @@ import shapely
 from affine import Affine
 from small_runs import CONFIG, HEADER, TABLE, images, run, with_raster
 
-from regionplot import ConfigError, FeaturesError, InputError, RasterError, RegionplotError, read_config
-from regionplot.config import FeatureSettings, RasterSettings
-from regionplot.drawing import MapRenderer
-from regionplot.features import check_layer, load_layer
-from regionplot.models import Extent, Region
-from regionplot.output import write_png
-from regionplot.raster import inspect_raster, load_raster, read_window
+from regionplot.errors import ConfigError, FeaturesError, InputError, RasterError, RegionplotError
+from regionplot.geo.extent import Extent
+from regionplot.geo.region import Region
+from regionplot.inputs.describe import inspect_raster, load_raster
+from regionplot.inputs.reading import read_window
+from regionplot.inputs.vector_files import check_layer
+from regionplot.inputs.vectors import load_layer
+from regionplot.render.renderer import MapRenderer
+from regionplot.runs.store import write_png
+from regionplot.settings.loading import read_config
+from regionplot.settings.raster import RasterSettings
+from regionplot.settings.vector import FeatureSettings
 
 LONLAT = pyproj.CRS.from_epsg(4326)
 VALUES = np.arange(12, dtype=np.float32).reshape(3, 4)
@@ -394,7 +399,7 @@ def test_text_is_drawn_as_it_is_on_one_line_and_cut(text: str, load) -> None:
 
 
 def described(text: str) -> dict[str, object]:
-    from regionplot.templates import plain_text
+    from regionplot.text import plain_text
 
     return {"raster": "a", "variable": "a", "long_name": plain_text(text), "units": plain_text(text)}
 

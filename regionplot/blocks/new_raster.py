@@ -1,0 +1,192 @@
+"""Create a new raster atomically: write it to a temporary file, read it back, then replace the target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from regionplot.blocks.sinks import LOSSY_OPTIONS, DatasetSink, write_error
+from regionplot.blocks.sources import LOSSLESS, Labels, read_block
+from regionplot.blocks.task import checksum_of
+from regionplot.errors import RasterError
+from regionplot.geo.grid import Window
+from regionplot.inputs.gdal import GDAL_OPTIONS, open_raster
+from regionplot.system.files import atomic_replace, new_run, remove_stale_temporaries
+from regionplot.system.threads import thread_pool
+
+
+@contextmanager
+def new_raster(path: Path, profile: Mapping[str, Any], labels: Labels | None, readers: int) -> Iterator[DatasetSink]:
+    """A raster that takes its place when all blocks are written and read back.
+
+    Parameters
+    ----------
+    path : Path
+        Its place; what is there stays until then.
+    profile : mapping
+        What rasterio creates it with; the driver is GTiff or COG.
+    labels : Labels, optional
+        What is said of its bands.
+    readers : int
+        Threads that read it back.
+
+    Raises
+    ------
+    RasterError
+        If it cannot be created, or cannot be read back as it was meant.
+    """
+    run = new_run()
+    options = dict(profile)
+    driver = str(options.pop("driver", "GTiff")).upper()
+    if driver not in ("GTIFF", "COG"):
+        raise RasterError(f"{path}: a raster is written as GTiff or COG, not as {driver}")
+    check_place(path)
+    remove_stale_temporaries([path.parent])
+    with removing_sidecars(path), os_errors_as_raster_errors(path), atomic_replace(path, run) as temporary:
+        if driver == "GTIFF":
+            with _written(path, temporary, options, labels, readers) as sink:
+                yield sink
+            return
+        tiles = path.with_name(f".{path.name}.tiles.{run}.tmp")
+        try:
+            with _written(path, tiles, _intermediate(options), labels, readers) as sink:
+                yield sink
+            _make_cog(tiles, temporary, options)
+            _verify(path, temporary, sink.written if _is_lossless(options) else _unchecked(sink.written), readers)
+        finally:
+            for left in [tiles, *path.parent.glob(f"{temporary.name}.*")]:
+                left.unlink(missing_ok=True)
+
+
+def check_place(path: Path) -> None:
+    """Refuse a place that is no file's: a folder, a device, a pipe.
+
+    Raises
+    ------
+    RasterError
+        With the reason.
+    """
+    try:
+        if not path.name or (path.exists() and not path.is_file()):
+            raise RasterError(f"{path}: it is not a file, and no raster can take its place")
+    except OSError as error:  # its name is too long
+        raise RasterError(f"{path}: {error.strerror or error}") from None
+
+
+@contextmanager
+def removing_sidecars(path: Path) -> Iterator[None]:
+    """In the end, remove what GDAL has left beside the raster that was there: its overviews, statistics and mask."""
+    yield
+    for suffix in (".ovr", ".aux.xml", ".msk"):
+        with suppress(OSError):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+@contextmanager
+def os_errors_as_raster_errors(path: Path) -> Iterator[None]:
+    """Errors of the file system as those of this raster."""
+    try:
+        yield
+    except OSError as error:
+        raise write_error(path, error) from error
+
+
+@contextmanager
+def _written(
+    path: Path, temporary: Path, options: dict[str, Any], labels: Labels | None, readers: int
+) -> Iterator[DatasetSink]:
+    """A GeoTIFF under a temporary name; in the end it is closed and read back."""
+    import rasterio  # noqa: PLC0415
+
+    if not path.parent.is_dir():
+        raise RasterError(f"{path}: there is no folder {path.parent}")
+    with rasterio.Env(**GDAL_OPTIONS):
+        try:
+            dataset = rasterio.open(temporary, "w", driver="GTiff", **{"BIGTIFF": "IF_SAFER", **options})
+        except (rasterio.errors.RasterioError, OSError, ValueError, TypeError) as error:
+            raise write_error(path, error) from error
+        try:
+            if labels is not None:
+                _label(dataset, labels)
+            sink = DatasetSink(dataset, str(path))
+            yield sink
+        finally:
+            with suppress(rasterio.errors.RasterioError):  # what is wrong is found when it is read back
+                dataset.close()
+    _verify(path, temporary, sink.written if _is_lossless(options) else _unchecked(sink.written), readers)
+
+
+def _label(dataset: Any, labels: Labels) -> None:
+    dataset.update_tags(**labels.tags)
+    for number, (text, unit) in enumerate(zip(labels.descriptions, labels.units, strict=True), 1):
+        if text:
+            dataset.set_band_description(number, text)
+        if unit:
+            dataset.set_band_unit(number, unit)
+    if any(scale != 1 for scale in labels.scales) or any(labels.offsets):
+        dataset.scales, dataset.offsets = labels.scales, labels.offsets
+
+
+def _is_lossless(options: Mapping[str, Any]) -> bool:
+    names = {str(key).lower(): value for key, value in options.items()}
+    compression = str(names.get("compress") or "none").lower()
+    return compression in {*LOSSLESS, "none"} and not names.keys() & LOSSY_OPTIONS
+
+
+def _unchecked(written: list[tuple[Window, int | None]]) -> list[tuple[Window, int | None]]:
+    return [(window, None) for window, _ in written]
+
+
+def _intermediate(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the GeoTIFF that a COG is made from: it is read once, so it is not compressed."""
+    kept = ("dtype", "count", "height", "width", "crs", "transform", "nodata")
+    return {
+        **{key: options[key] for key in kept if key in options},
+        "tiled": True,
+        "blockxsize": 512,
+        "blockysize": 512,
+    }
+
+
+def _make_cog(source: Path, target: Path, options: Mapping[str, Any]) -> None:
+    """Copy a GeoTIFF into one laid out for reading parts of it over a network, with overviews and statistics."""
+    import rasterio  # noqa: PLC0415
+    import rasterio.shutil  # noqa: PLC0415
+
+    kept = {"dtype", "count", "height", "width", "crs", "transform", "nodata"}
+    of_gtiff = {"tiled", "interleave", "predictor", "zlevel", "blockxsize", "blockysize"}
+    given = {key: value for key, value in options.items() if key.lower() not in kept | of_gtiff}
+    mixes = np.dtype(options["dtype"]).kind == "f"  # whole numbers may be classes
+    usual = {"COMPRESS": "DEFLATE", "PREDICTOR": "YES", "STATISTICS": "YES", "BIGTIFF": "IF_SAFER"}
+    usual["OVERVIEW_RESAMPLING"] = "AVERAGE" if mixes else "NEAREST"
+    creation = {**usual, **{key.upper(): value for key, value in given.items() if value is not None}}
+    with rasterio.Env(**GDAL_OPTIONS):
+        try:
+            rasterio.shutil.copy(source, target, driver="COG", strict=False, **creation)
+        except (rasterio.errors.RasterioError, OSError) as error:
+            raise write_error(target, error) from error
+
+
+def _verify(path: Path, written: Path, blocks: list[tuple[Window, int | None]], readers: int) -> None:
+    """Read a raster back, all of it."""
+    parts = [blocks[start::readers] for start in range(readers)]
+    with thread_pool(readers) as pool:
+        for _ in pool.map(lambda part: _verify_part(path, written, part), parts):
+            pass
+
+
+def _verify_part(path: Path, written: Path, blocks: list[tuple[Window, int | None]]) -> None:
+    import rasterio  # noqa: PLC0415
+
+    try:
+        with rasterio.Env(**GDAL_OPTIONS), open_raster(written) as dataset:
+            for window, checksum in blocks:
+                values = read_block(dataset, window, None)
+                if checksum is not None and checksum_of(values) != checksum:
+                    raise write_error(path, "cells that were read back differ from those that were written")
+    except (rasterio.errors.RasterioError, OSError) as error:
+        raise write_error(path, error) from error

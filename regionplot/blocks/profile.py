@@ -1,0 +1,52 @@
+"""Derive the rasterio profile of an output from its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from regionplot.blocks.sources import Labels
+from regionplot.errors import RasterError
+from regionplot.geo.dtypes import holds_value
+
+_LABELS = ("descriptions", "units", "scales", "offsets", "tags")
+
+
+def derive_profile(
+    function: object, first: Mapping[str, Any], labels: Labels, given: Mapping[str, Any] | None
+) -> tuple[dict[str, Any], Labels | None]:
+    """Profile and labels of an output: the first input's, as the function changes them, as the caller does.
+
+    Parameters
+    ----------
+    function : object
+        Its `profile` method, if it has one, takes a profile and gives another.
+    first : mapping
+        The first input's.
+    labels : Labels
+        The first input's; they are kept if the number of bands is.
+    given : mapping, optional
+        What the caller wants otherwise; beside rasterio's keys, `descriptions`, `units`, `scales`, `offsets`, `tags`.
+    """
+    derive = getattr(function, "profile", None)
+    derived = dict(derive(dict(first))) if callable(derive) else dict(first)
+    profile = {**derived, **(given or {})}
+    asked = {name: profile.pop(name) for name in _LABELS if name in profile}
+    try:
+        np.dtype(profile["dtype"])
+    except TypeError as error:
+        raise RasterError(f"the output cannot have the data type {profile['dtype']!r}: {error}") from None
+    if "predictor" in profile and "predictor" not in (given or {}) and profile["dtype"] != first["dtype"]:
+        profile["predictor"] = 3 if np.dtype(profile["dtype"]).kind == "f" else 2
+    if "nodata" not in (given or {}) and not holds_value(profile["dtype"], profile.get("nodata")):
+        profile["nodata"] = None
+    return profile, _labels(profile["count"], labels, asked)
+
+
+def _labels(count: int, first: Labels, asked: Mapping[str, Any]) -> Labels:
+    same = count == len(first.descriptions)
+    kept = first if same else Labels((None,) * count, (None,) * count, (1.0,) * count, (0.0,) * count, first.tags)
+    values: dict[str, Any] = {name: tuple(asked.get(name, getattr(kept, name))) for name in _LABELS[:-1]}
+    return Labels(**values, tags={**kept.tags, **asked.get("tags", {})})

@@ -1,0 +1,1 @@
+"""Color scales: from values to colors."""

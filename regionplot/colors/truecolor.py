@@ -1,0 +1,91 @@
+"""Color scale for RGB rasters: the code of a pixel is its color, packed into four bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyproj
+from numpy.typing import NDArray
+
+from regionplot.colors.base import Codes, opaque_background
+from regionplot.geo.extent import PanelGrid
+from regionplot.geo.grid import GridGeometry
+from regionplot.geo.sampling import Sample, sample
+from regionplot.geo.windows import needed_window
+from regionplot.inputs.color_tables import PACKED, TrueColor
+
+_NOTHING = 0
+
+
+_WITH_OPACITY = 4
+"""Bands."""
+
+
+@dataclass(frozen=True)
+class TrueColorScale:
+    """How packed colours lie on the background."""
+
+    coloring: TrueColor
+    background: str
+
+    @property
+    def nodata(self) -> int:
+        """See `Scale`: not red, not green, not blue, and not opaque."""
+        return _NOTHING
+
+    def codes_of_cells(self, values: NDArray[Any], pixels: int) -> Codes | None:  # noqa: ARG002 (it costs nothing)
+        """See `Scale`: the cells themselves."""
+        return values
+
+    def sample(
+        self, values: NDArray[Any], geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS, resampling: str
+    ) -> Sample:
+        """See `Scale`; other methods than nearest treat each band by itself."""
+        if resampling == "nearest":
+            return sample(values, geometry, panel, crs, fill=_NOTHING)
+        window = needed_window(geometry, panel, crs)
+        if window is None:
+            shape = panel.height, panel.width
+            return Sample(np.zeros(shape, PACKED), np.broadcast_to(np.False_, shape))
+        part = values[window.row : window.row + window.height, window.column : window.column + window.width]
+        found = [sample(band, geometry.part(window), panel, crs, resampling) for band in self._bands(part)]
+        return Sample(_packed([one.values for one in found]), found[0].inside)
+
+    def rgba(self, codes: Codes) -> NDArray[np.uint8]:
+        """See `Scale`."""
+        paper = opaque_background(self.background) * 255
+        packed_paper = np.append(np.rint(paper), 255).astype(np.uint8).view(PACKED)
+        pixels = np.where(codes == _NOTHING, packed_paper, codes).view(np.uint8).reshape(*codes.shape, 4)
+        if len(self.coloring.bands) == _WITH_OPACITY:
+            rows = np.nonzero(pixels[..., 3] != 255)
+            alpha = pixels[rows][:, 3:] / 255
+            pixels[rows] = np.append(
+                np.rint(pixels[rows][:, :3] * alpha + paper * (1 - alpha)), 255 + 0 * alpha, axis=1
+            )
+        return pixels
+
+    def facts(self) -> list[object]:
+        """See `Scale`."""
+        return [repr(self.coloring), self.background]
+
+    def _bands(self, packed: Codes) -> Iterator[NDArray[np.float32]]:
+        """Red, green, blue, and opacity if there is a band of it, one at a time, NaN where there is nothing."""
+        pixels = np.ascontiguousarray(packed).view(np.uint8).reshape(*packed.shape, 4)
+        missing = packed == _NOTHING
+        for place in range(len(self.coloring.bands)):
+            band = pixels[..., place].astype(np.float32)
+            band[missing] = np.nan
+            yield band
+
+
+def _packed(bands: Sequence[NDArray[Any]]) -> NDArray[np.uint32]:
+    """Colours out of bands that were resampled, which may have gone beyond their limits."""
+    pixels = np.full((*bands[0].shape, 4), 255, np.uint8)
+    for place, band in enumerate(bands):
+        pixels[..., place] = np.rint(np.clip(np.nan_to_num(band), 0, 255))
+    packed = pixels.view(np.uint32)[..., 0]
+    packed[np.isnan(bands[0]) | (pixels[..., 3] == 0)] = _NOTHING
+    return packed

@@ -1,0 +1,1 @@
+"""Arithmetic on grids, extents and geometries. Plain arrays; no files."""

@@ -1,0 +1,76 @@
+"""Warp a grid onto a panel with GDAL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyproj
+from affine import Affine
+from numpy.typing import NDArray
+
+from regionplot.geo.crs import same_crs, with_meridian
+from regionplot.geo.dtypes import float_dtype_of
+from regionplot.geo.extent import PanelGrid
+from regionplot.geo.grid import GridGeometry
+from regionplot.geo.positions import Indices, middle_longitude
+from regionplot.geo.windows import index_spans
+
+
+def warp_to_panel(
+    values: NDArray[Any], geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS, resampling: str
+) -> NDArray[Any]:
+    """Resample with GDAL, from the part of the grid that the panel needs."""
+    from rasterio.enums import Resampling  # noqa: PLC0415 (GDAL is not needed for nearest)
+    from rasterio.warp import reproject  # noqa: PLC0415
+
+    result = np.full((panel.height, panel.width), np.nan, float_dtype_of(values.dtype))
+    spans = index_spans(geometry, panel, crs)
+    if spans is None:
+        return result
+    rows = slice(max(spans[0][0], 0), min(spans[0][1], geometry.height - 1) + 1)
+    columns = np.arange(spans[1][0], spans[1][1] + 1)
+    if geometry.circle is None:
+        columns = columns[(columns >= 0) & (columns < geometry.width)]
+    if rows.start >= rows.stop or not columns.size:
+        return result
+    source_crs, x_shift = _source_frame(geometry, panel, crs)
+    extent = panel.extent
+    reproject(
+        _cut_out(values, geometry, rows, columns).astype(result.dtype, copy=False),
+        result,
+        src_transform=_window_affine(geometry, columns[0], rows.start, x_shift),
+        src_crs=source_crs.to_wkt(),
+        src_nodata=np.nan,
+        dst_transform=Affine(panel.pixel_width, 0, extent.xmin, 0, -panel.pixel_height, extent.ymax),
+        dst_crs=crs.to_wkt() if not same_crs(crs, geometry.crs) else source_crs.to_wkt(),
+        dst_nodata=np.nan,
+        resampling=Resampling[resampling],
+        num_threads=1,
+    )
+    return result
+
+
+def _cut_out(values: NDArray[Any], geometry: GridGeometry, rows: slice, columns: Indices) -> NDArray[Any]:
+    """The cells of some rows and columns; columns of a circle may run on past its end, NaN where the grid is not."""
+    if geometry.circle is None:
+        return values[rows, columns[0] : columns[-1] + 1]
+    turned = np.mod(columns, round(geometry.circle))
+    window = values[rows].take(np.minimum(turned, geometry.width - 1), axis=1).astype(float_dtype_of(values.dtype))
+    window[:, turned >= geometry.width] = np.nan
+    return window
+
+
+def _window_affine(geometry: GridGeometry, column: int, row: int, x_shift: float) -> Affine:
+    """The affine transform of a window that begins at a column and row, moved along x."""
+    x, y = geometry.coordinates(np.asarray(column), np.asarray(row))
+    a, b, _, d, e, _ = geometry.affine[:6]
+    return Affine(a, b, float(x) + x_shift, d, e, float(y))
+
+
+def _source_frame(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> tuple[pyproj.CRS, float]:
+    """The grid's CRS for GDAL, and the shift of its x: degrees are counted from the middle of the panel."""
+    if geometry.circle is None or same_crs(crs, geometry.crs):
+        return geometry.crs, 0.0
+    middle = middle_longitude(geometry, panel, crs)
+    return with_meridian(geometry.crs, middle), -middle

@@ -1,0 +1,1 @@
+"""Read rasters and vectors. The only package that opens input files."""

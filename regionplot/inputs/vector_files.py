@@ -1,0 +1,250 @@
+"""Check and read vector files."""
+
+from __future__ import annotations
+
+import json
+import logging
+import mmap
+import re
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyogrio.raw
+import pyproj
+import shapely
+
+from regionplot.errors import FeaturesError
+from regionplot.geo.crs import parse_crs
+from regionplot.geo.linework import Geometries, split_collections
+from regionplot.inputs.drivers import BLANK_BYTES, START_BYTES, read_start
+from regionplot.settings.vector import FeatureSettings
+
+logger = logging.getLogger(__name__)
+
+
+_PARTS = {".shp": (".shx", ".dbf")}
+
+
+_SHAPEFILE_MARK = (9994).to_bytes(4, "big")
+
+
+def check_layer(settings: FeatureSettings) -> None:
+    """Open a vector file and read its description only.
+
+    Raises
+    ------
+    FeaturesError
+        As `load_layer`, but for faults deeper in the file.
+    """
+    check_parts(settings)
+    source = vector_source(settings.path)
+    _crs(settings, _described(settings, source)["crs"])
+
+
+def _described(settings: FeatureSettings, source: VectorSource) -> dict[str, Any]:
+    """What GDAL tells of a layer, if it was opened by the driver that it was let in for."""
+    info: dict[str, Any] = vector_errors(settings, lambda: pyogrio.read_info(source.name, layer=settings.layer or 0))
+    if info["driver"] != source.driver:
+        raise FeaturesError(
+            f"{settings.path}: cannot be read as vector data: it looks like {source.driver}, but is {info['driver']}"
+        )
+    return info
+
+
+def vector_errors(settings: FeatureSettings, read: Callable[[], Any]) -> Any:
+    """Call `read`, and turn its errors into FeaturesError that names the file."""
+    try:
+        return read()
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError, OSError) as error:
+        message = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise FeaturesError(f"{settings.path}: cannot be read as vector data: {message}") from error
+
+
+def check_parts(settings: FeatureSettings) -> None:
+    """A shapefile is several files; GDAL reads on without some, and shows less than there is."""
+    path = settings.path
+    if path.is_file() and not path.stat().st_size:
+        raise FeaturesError(f"{path}: the file is empty")
+    missing = [
+        part
+        for part in _PARTS.get(path.suffix.lower(), ())
+        if not path.with_suffix(part).exists() and not path.with_suffix(part.upper()).exists()
+    ]
+    if missing:
+        raise FeaturesError(f"{path}: its {' and '.join(missing)} part is missing; a shapefile needs all its parts")
+    if path.suffix.lower() == ".shp":
+        for part in (path, path.with_suffix(".shx"), path.with_suffix(".SHX")):
+            _check_length(part)
+
+
+def _check_length(path: Path) -> None:
+    """Refuse a shapefile that is shorter than its header says; GDAL makes null geometries of what was cut off."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        header = file.read(28)
+    declared = 2 * int.from_bytes(header[24:28], "big")
+    if header.startswith(_SHAPEFILE_MARK) and path.stat().st_size < max(declared, 100):
+        raise FeaturesError(f"{path}: the file is cut: it has {path.stat().st_size:,} bytes of {declared:,}")
+
+
+def read_vectors(settings: FeatureSettings) -> tuple[Geometries, pyproj.CRS]:
+    """The geometries of a file, sound and not null, and their CRS."""
+    source = vector_source(settings.path)
+    _described(settings, source)
+    meta, _, wkb, _ = vector_errors(
+        settings, lambda: pyogrio.raw.read(source.name, layer=settings.layer or 0, columns=[], force_2d=True)
+    )
+    if wkb is None or not len(wkb):
+        raise FeaturesError(f"{settings.path}: the layer holds no features")
+    geometries = np.asarray(shapely.from_wkb(wkb, on_invalid="fix"), dtype=object)
+    kept = geometries[~(shapely.is_missing(geometries) | shapely.is_empty(geometries))]
+    if kept.size < geometries.size:
+        logger.info("%s: %d features without a geometry skipped", settings.path, geometries.size - kept.size)
+    if not kept.size:
+        raise FeaturesError(f"{settings.path}: no feature of the layer has a geometry")
+    return split_collections(kept), _crs(settings, meta["crs"])
+
+
+def _crs(settings: FeatureSettings, found: str | None) -> pyproj.CRS:
+    named = found or settings.crs
+    if named is None:
+        raise FeaturesError(f'{settings.path}: the file names no CRS; give it as crs = "EPSG:..." in its [[features]]')
+    return parse_crs(named)
+
+
+_SHAPEFILE = "ESRI Shapefile"
+
+
+_VECTOR_MARKS = {
+    (9994).to_bytes(4, "big"): _SHAPEFILE,
+    b"fgb\x03": "FlatGeobuf",
+    b"SQLite format 3\0": "GPKG",
+    b"{": "GeoJSON",
+}
+
+
+_GEOPACKAGES = (b"GPKG", b"GP10", b"GP11")
+"""What a database says that it is; others can have tables that stand for other files."""
+
+
+_VECTOR_KINDS = "shapefiles (zipped or not), GeoPackage, GeoJSON and FlatGeobuf"
+
+
+_VECTOR_SUFFIXES = {
+    ".shp": (".shp", ".shx", ".dbf", ".prj", ".cpg"),
+    ".gpkg": (),
+    ".geojson": (),
+    ".json": (),
+    ".fgb": (),
+}
+
+
+_ZIP = b"PK\x03\x04"
+
+
+_MOST_UNPACKED = 2**30
+
+
+_MAYBE_LINK = re.compile(rb"crs|\\u00[4-7]", re.IGNORECASE)
+"""A GeoJSON's `crs` member, or an escaped ASCII letter that may be part of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorSource:
+    """A vector file as GDAL may open it."""
+
+    name: str
+    """What GDAL is given."""
+    driver: str
+    """The only driver that may have opened it."""
+
+
+def vector_source(path: Path) -> VectorSource:
+    """How GDAL may open a vector file.
+
+    Raises
+    ------
+    FeaturesError
+        If the file is none of the kinds that hold their own features.
+    """
+    start = read_start(path, FeaturesError)
+    if start.startswith(_ZIP):
+        return _zipped(path)
+    driver = _vector_driver(str(path), start)
+    if driver == "GeoJSON":
+        with path.open("rb") as file:
+            _check_geojson(path, file.fileno())
+        return VectorSource(f"GeoJSON:{path}", driver)  # without the prefix, GDAL would try other drivers, too
+    return VectorSource(str(path), driver)
+
+
+def _vector_driver(name: str, start: bytes) -> str:
+    if start.lstrip(BLANK_BYTES).startswith(b"<"):
+        raise FeaturesError(f"{name}: XML (a VRT, KML or GML?) is not read; convert it to GeoPackage")
+    driver = next(
+        (driver for mark, driver in _VECTOR_MARKS.items() if start.lstrip(BLANK_BYTES).startswith(mark)), None
+    )
+    if driver is None or (driver == "GPKG" and start[68:72] not in _GEOPACKAGES):
+        raise FeaturesError(f"{name}: cannot be read as vector data: only {_VECTOR_KINDS} are")
+    return driver
+
+
+def _zipped(path: Path) -> VectorSource:
+    """The one vector file in an archive."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            member = _only_member(path, archive)
+            with archive.open(member) as file:
+                start = file.read(START_BYTES)
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise FeaturesError(f"{path}: cannot be read as a zip archive: {error}") from None
+    driver = _vector_driver(f"{path}: {member.filename}", start)
+    if driver == "GeoJSON":
+        raise FeaturesError(f"{path}: a GeoJSON is read only as it is; unpack it")
+    return VectorSource(f"/vsizip/{{{path}}}/{member.filename}", driver)
+
+
+def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
+    members = {member.filename: member for member in archive.infolist() if not member.is_dir()}
+    found = [member for name, member in members.items() if _is_vector(name)]
+    if len(found) != 1:
+        what = "no vector file" if not found else f"{len(found)} vector files"
+        raise FeaturesError(f"{path}: the archive holds {what}; it must hold one of {_VECTOR_KINDS}")
+    stem = found[0].filename.rpartition(".")[0]
+    size = sum(member.file_size for name, member in members.items() if name.rpartition(".")[0] == stem)
+    if size > _MOST_UNPACKED:
+        raise FeaturesError(
+            f"{path}: {found[0].filename} and its parts unpack to {size:,} bytes, more than {_MOST_UNPACKED:,}; "
+            "unpack the archive, if you trust it, and name the file"
+        )
+    return found[0]
+
+
+def _is_vector(name: str) -> bool:
+    pure = PurePosixPath(name)
+    return pure.suffix.lower() in _VECTOR_SUFFIXES and not pure.name.startswith(".") and "__MACOSX" not in pure.parts
+
+
+def _check_geojson(path: Path, descriptor: int) -> None:
+    """Refuse a GeoJSON whose `crs` member is a link, for GDAL would fetch it; few files need to be parsed for that."""
+    with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as content:
+        if not _MAYBE_LINK.search(content):
+            return
+        try:
+            json.loads(content[:], object_pairs_hook=lambda pairs: _check_members(path, pairs))
+        except (ValueError, RecursionError) as error:
+            raise FeaturesError(f"{path}: cannot be read as vector data: not valid JSON: {error}") from None
+
+
+def _check_members(path: Path, pairs: list[tuple[str, Any]]) -> str | None:
+    """Forget an object once it is read, but for a kind that GDAL would follow."""
+    for key, value in pairs:
+        if key.casefold() == "crs" and value == "link":
+            raise FeaturesError(f"{path}: its CRS is a link, which is not followed; give the CRS by name")
+    kinds = {str(value).casefold() for key, value in pairs if key.casefold() == "type"}
+    return "link" if kinds & {"link", "url"} else None

@@ -1,0 +1,187 @@
+"""Load vector layers: read, project and index them once, and cache the result.
+
+Cartopy projects when it draws: after the fork, in every child, every feature. Here all vertices of a layer are
+projected in bulk before the fork; what two polygons share is kept once; a panel takes its part through an index.
+
+::
+
+    file ─► geometries ─► line segments, each once ─► project, cut at seams ─► lines + STRtree ─► clip ─► simplify
+                     └──► polygons (only if filled) ─► project ───────────────► polygons + STRtree ─► clip
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyproj
+import shapely
+from numpy.typing import NDArray
+
+from regionplot.geo.clip import IndexedGeometries
+from regionplot.geo.crs import CIRCLE
+from regionplot.geo.extent import PanelGrid
+from regionplot.geo.linework import Geometries, linework, no_geometries, project_points, project_polygons
+from regionplot.inputs.vector_files import check_parts, read_vectors, vector_errors
+from regionplot.settings.vector import FeatureSettings
+from regionplot.system.cache import ArrayCache, digest
+from regionplot.system.code import source_files
+
+_SIDECARS = frozenset({".shx", ".dbf", ".prj", ".cpg", ".qix"})
+
+
+_POINT_TYPES = (0, 4)
+
+
+_LINE_TYPES = (1, 2, 5)
+
+
+_POLYGON_TYPES = (3, 6)
+
+
+_PART_NAMES = ("lines", "polygons", "points")
+
+
+@dataclass(frozen=True)
+class FeatureLayer:
+    """One vector layer in map coordinates, indexed."""
+
+    settings: FeatureSettings
+    line_index: IndexedGeometries
+    """LineStrings, each piece of a shared border once."""
+    polygon_index: IndexedGeometries
+    """Polygons to be filled; none if the face colour is `none`."""
+    point_index: IndexedGeometries
+    turn: float
+    """The length of the circle along x in map units, where the map is in degrees; else 0."""
+    key: str
+    """Names all that the geometries depend on."""
+
+    @property
+    def lines(self) -> Geometries:
+        """All lines."""
+        return self.line_index.geometries
+
+    @property
+    def polygons(self) -> Geometries:
+        """All polygons that are filled."""
+        return self.polygon_index.geometries
+
+    @property
+    def points(self) -> Geometries:
+        """All points."""
+        return self.point_index.geometries
+
+    def lines_in(self, panel: PanelGrid) -> Geometries:
+        """The lines within a panel, clipped to it and simplified to a third of a pixel."""
+        return self.line_index.within(panel, self.turn)
+
+    def polygons_in(self, panel: PanelGrid) -> Geometries:
+        """The polygons within a panel, clipped to it and simplified to a third of a pixel."""
+        return self.polygon_index.within(panel, self.turn)
+
+    def points_in(self, panel: PanelGrid) -> Geometries:
+        """The points within a panel."""
+        return self.point_index.within(panel, self.turn)
+
+
+def load_layer(
+    settings: FeatureSettings, crs: pyproj.CRS, cache: ArrayCache | None = None, known: Sequence[FeatureLayer] = ()
+) -> FeatureLayer:
+    """Read one vector file and project it into the map's CRS.
+
+    Parameters
+    ----------
+    settings : FeatureSettings
+        Path, layer, CRS and style.
+    crs : pyproj.CRS
+        The map's CRS.
+    cache : ArrayCache, optional
+        Where the projected geometries may be found, and are kept for the next time.
+    known : sequence of FeatureLayer
+        Layers loaded before; one of the same geometries is used again.
+
+    Raises
+    ------
+    FeaturesError
+        If the file cannot be read, lacks a part, or names no CRS while none is given.
+    """
+    check_parts(settings)
+    key = layer_key(settings, crs)
+    for layer in known:
+        if layer.key == key:
+            return replace(layer, settings=settings)
+    arrays = cache.read(key) if cache else None
+    parts = _from_arrays(arrays) if arrays else None
+    if parts is None:
+        parts = _project_layer(settings, crs)
+        if cache:
+            cache.write(key, _to_arrays(parts))
+    turn = CIRCLE if crs.is_geographic else 0.0
+    lines, polygons, points = (IndexedGeometries.of(part) for part in parts)
+    return FeatureLayer(settings, lines, polygons, points, turn, key)
+
+
+_Parts = tuple[Geometries, Geometries, Geometries]
+"""Lines, polygons, points."""
+
+
+def _project_layer(settings: FeatureSettings, crs: pyproj.CRS) -> _Parts:
+    geometries, source_crs = read_vectors(settings)
+    kinds = shapely.get_type_id(geometries)
+    areas = geometries[np.isin(kinds, _POLYGON_TYPES)]
+    return (
+        linework(geometries[np.isin(kinds, _LINE_TYPES + _POLYGON_TYPES)], source_crs, crs),
+        project_polygons(areas, source_crs, crs) if settings.facecolor != "none" else no_geometries(),
+        project_points(shapely.get_parts(geometries[np.isin(kinds, _POINT_TYPES)]), source_crs, crs),
+    )
+
+
+def layer_key(settings: FeatureSettings, crs: pyproj.CRS) -> str:
+    """Names all that the projected geometries depend on, the code that makes them among it.
+
+    Raises
+    ------
+    FeaturesError
+        If the file cannot be read.
+    """
+    path = settings.path
+    files = [
+        other for other in sorted(path.parent.glob(f"{glob.escape(path.stem)}.*")) if other.suffix.lower() in _SIDECARS
+    ]
+    versions = (shapely.__version__, shapely.geos_version_string, pyproj.proj_version_str)
+    text = (*versions, str(settings.layer), str(settings.crs), str(settings.facecolor != "none"), crs.to_wkt())
+    key: str = vector_errors(settings, lambda: digest(text, [path, *files, *source_files(__name__)]))
+    return key
+
+
+def _to_arrays(parts: _Parts) -> dict[str, NDArray[Any]]:
+    """Geometries as plain arrays of coordinates and offsets."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, geometries in zip(_PART_NAMES, parts, strict=True):
+        if geometries.size:
+            _, arrays[name], offsets = shapely.to_ragged_array(geometries)
+            arrays |= {f"{name}_{number}": offset for number, offset in enumerate(offsets)}
+    return arrays
+
+
+def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> _Parts | None:
+    """The geometries out of what `_to_arrays` made; None if that is damaged."""
+    kinds = (shapely.GeometryType.LINESTRING, shapely.GeometryType.POLYGON, shapely.GeometryType.POINT)
+    try:
+        lines, polygons, points = (
+            _from_ragged(kind, name, arrays) for kind, name in zip(kinds, _PART_NAMES, strict=True)
+        )
+    except (KeyError, ValueError, IndexError, shapely.errors.ShapelyError):
+        return None
+    return lines, polygons, points
+
+
+def _from_ragged(kind: shapely.GeometryType, name: str, arrays: Mapping[str, NDArray[Any]]) -> Geometries:
+    if name not in arrays:
+        return no_geometries()
+    offsets = tuple(arrays[f"{name}_{number}"] for number in range(int(kind) if kind != 3 else 2))
+    return np.asarray(shapely.from_ragged_array(kind, arrays[name], offsets or None), dtype=object)

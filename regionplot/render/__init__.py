@@ -1,0 +1,1 @@
+"""Draw maps. The only package that draws with matplotlib."""

@@ -1,0 +1,37 @@
+"""The default matplotlib style."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import matplotlib
+import matplotlib.ft2font
+import numpy as np
+
+
+@contextmanager
+def plain_style() -> Iterator[None]:
+    """Matplotlib's own defaults for the time of drawing, whatever the host program or a matplotlibrc says."""
+    changed = _changed_parameters()
+    context = matplotlib.rc_context(changed) if changed else nullcontext()
+    with warnings.catch_warnings(), context, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)  # it shows as a box
+        yield
+
+
+def library_versions() -> list[str]:
+    """Return the versions of what matplotlib draws with."""
+    return [matplotlib.__version__, matplotlib.ft2font.__freetype_version__]
+
+
+def _changed_parameters() -> Any:
+    """The defaults of the parameters that are not at their defaults; mostly none, and then nothing needs to be done."""
+    current = dict(dict.items(matplotlib.rcParams))  # the methods of rcParams itself check each key, slowly
+    return {
+        key: value
+        for key, value in dict.items(matplotlib.rcParamsDefault)
+        if current[key] != value and not key.startswith("backend")
+    }

@@ -1,0 +1,1 @@
+"""Runs: many regions in, published maps and a report out."""

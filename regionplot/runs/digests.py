@@ -1,0 +1,121 @@
+"""Compute a map's digest. While it stays the same, the previous run's map is kept.
+
+::
+
+    versions, code, settings, layers, colour scale ─┐
+    title, limits, panel ───────────────────────────┼─► SHA-256 ─► the PNG's own metadata, and the manifest
+    the raster's cells under the panel ─────────────┘
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import PIL
+import pyproj
+import rasterio
+import shapely
+
+from regionplot import _version
+from regionplot.geo.region import Region
+from regionplot.geo.windows import needed_window
+from regionplot.inputs.source import RasterInfo
+from regionplot.render.sheets import scale_of, title_of
+from regionplot.render.style import library_versions, plain_style
+from regionplot.shared.data import SharedData
+from regionplot.sheet.layout import Layout
+from regionplot.sheet.view import View
+from regionplot.system.code import source_files
+
+_LENGTH = 32
+
+
+_ROWS = 256
+"""Of the raster, hashed at a time."""
+
+
+class MapDigests:
+    """The digests of the maps of one run.
+
+    Parameters
+    ----------
+    shared : SharedData
+        What they are drawn from. Of a raster that is too large to be loaded, its file's size and times stand for its
+        cells: a renewed file is a new raster everywhere.
+    """
+
+    def __init__(self, shared: SharedData) -> None:
+        self._shared = shared
+        with plain_style():
+            self._common = hashlib.sha256(json.dumps(dict(_common(shared)), default=str).encode())
+        for path in source_files("regionplot.render.renderer"):
+            self._common.update(path.read_bytes())
+
+    def of(self, region: Region) -> str:
+        """The digest of a region's map.
+
+        Raises
+        ------
+        RegionError
+            If the region cannot be projected, or its row lacks a field of the title.
+        """
+        config = self._shared.config
+        seen = View.of(region, self._shared.crs, Layout.of(config, self._shared.info.coloring).panel, config.map.fit)
+        total = self._common.copy()
+        total.update(repr((title_of(region, self._shared), seen)).encode())
+        for piece in self._cells(seen):
+            total.update(piece)
+        return total.hexdigest()[:_LENGTH]
+
+    def _cells(self, seen: View) -> Iterator[Any]:
+        """The bytes of the cells under a panel, and where they lie."""
+        data = self._shared
+        window = needed_window(data.info.geometry, seen.panel, data.crs)
+        yield repr((window, data.info.geometry.affine, data.info.geometry.crs.to_wkt())).encode()
+        if window is None:
+            return
+        if data.plan.windowed:
+            yield repr(_file(data.info)).encode()
+            return
+        loaded = data.plan.window
+        top, left = window.row - loaded.row, window.column - loaded.column
+        cells = data.cells_drawn[max(top, 0) : top + window.height, max(left, 0) : left + window.width]
+        yield str(cells.dtype).encode()
+        for first in range(0, len(cells), _ROWS):
+            yield np.ascontiguousarray(cells[first : first + _ROWS])
+
+
+def _file(info: RasterInfo) -> tuple[object, ...]:
+    """What stands for the cells of a raster that is not loaded."""
+    how = (
+        info.source,
+        info.band,
+        info.dtype,
+        info.nodata,
+        info.scale,
+        info.offset,
+        info.has_mask,
+        info.decode,
+        info.coloring,
+    )
+    return (info.fingerprint, info.geometry.height, info.geometry.width, *how)
+
+
+def _common(data: SharedData) -> Iterator[tuple[str, Any]]:
+    """What all maps of a run depend on."""
+    config = data.config
+    modules = (_version, np, PIL, pyproj, shapely)
+    yield "versions", [module.__version__ for module in modules]
+    yield "libraries", [pyproj.proj_version_str, shapely.geos_version_string, rasterio.__gdal_version__]
+    yield "matplotlib", library_versions()
+    yield "map", config.map.model_dump(mode="json")
+    yield "colors", config.colors.model_dump(mode="json")
+    yield "image", [config.output.png, config.output.png_compression, config.raster.resampling]
+    yield "layers", [(layer.key, layer.settings.model_dump(mode="json", exclude={"path"})) for layer in data.features]
+    yield "crs", data.crs.to_wkt()
+    yield "label", [data.description.get("long_name"), data.description.get("units")]
+    yield "scale", scale_of(data).facts()

@@ -1,0 +1,155 @@
+"""Write a run's numbers in Prometheus' text format 0.0.4, for node_exporter's textfile collector.
+
+https://prometheus.io/docs/instrumenting/exposition_formats/
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from regionplot.errors import OutputError
+from regionplot.runs.report import STATES, RunReport
+from regionplot.system.files import atomic_replace, new_run, open_exclusive
+from regionplot.system.machine import peak_memory
+
+_LAST_SUCCESS = "regionplot_last_success_timestamp_seconds"
+
+
+_OLD_SUCCESS = re.compile(rf"^{_LAST_SUCCESS} (\d+(?:\.\d+)?)$", re.MULTILINE | re.ASCII)
+
+
+_MOST_READ = 1_000_000
+
+
+class Family(NamedTuple):
+    """One metric: its name, what it means, and its samples by the value of its one label (`""`: it has none)."""
+
+    name: str
+    meaning: str
+    samples: Mapping[str, float]
+    label: str = ""
+
+    def __str__(self) -> str:
+        lines = [f"# HELP {self.name} {self.meaning}", f"# TYPE {self.name} gauge"]
+        for value, number in self.samples.items():
+            labels = f'{{{self.label}="{_escaped(value)}"}}' if self.label else ""
+            lines.append(f"{self.name}{labels} {_number(number)}")
+        return "\n".join(lines)
+
+
+def metrics_text(
+    report: RunReport,
+    exit_code: int,
+    *,
+    ended: float,
+    last_success: float = 0.0,
+    counts: Mapping[str, int] | None = None,
+    peak_memory: int | None = None,
+) -> str:
+    """What a run came to, as text for Prometheus.
+
+    Parameters
+    ----------
+    report : RunReport
+        What is known of the run; if it ended early, less than all.
+    exit_code : int
+        Of the command.
+    ended : float
+        When, in Unix time.
+    last_success : float
+        When a run ended with exit code 0 for the last time before this one; 0 is never.
+    counts : Mapping, optional
+        Regions by state; by default those of the report.
+    peak_memory : int, optional
+        Bytes.
+    """
+    success = ended if exit_code == 0 else last_success
+    families = _families(report, exit_code, ended, success, report.counts() if counts is None else counts)
+    lines = [str(family) for family in families]
+    if peak_memory is not None:
+        meaning = "Largest resident memory of one process of the last run, shared memory included."
+        lines.append(str(Family("regionplot_peak_memory_bytes", meaning, {"": peak_memory})))
+    return "\n".join([*lines, ""])
+
+
+def _families(
+    report: RunReport, exit_code: int, ended: float, success: float, counts: Mapping[str, int]
+) -> Iterator[Family]:
+    size = sum(outcome.value.bytes for outcome in report.drawn)
+    states = {state.replace(" ", "_"): counts.get(state, 0) for state in STATES}  # all: no series comes and goes
+    yield Family("regionplot_last_run_timestamp_seconds", "When the last run ended, in Unix time.", {"": ended})
+    yield Family(_LAST_SUCCESS, "When a run last ended with exit code 0, in Unix time; 0 is never.", {"": success})
+    yield Family("regionplot_run_duration_seconds", "Wall time of the last run.", {"": report.seconds})
+    yield Family("regionplot_exit_code", "Exit code of the last run.", {"": exit_code})
+    yield Family("regionplot_regions", "Regions of the last run, by what became of them.", states, "state")
+    if report.stages:
+        yield Family("regionplot_stage_seconds", "Wall time of the last run by stage.", report.stages, "stage")
+    yield Family("regionplot_bytes_written", "Size of the images that the last run wrote.", {"": size})
+
+
+def write_metrics(path: Path, report: RunReport, exit_code: int, counts: Mapping[str, int] | None = None) -> None:
+    """Write the metrics of a run that has just ended; a reader sees the old file or the new one, never a part.
+
+    Raises
+    ------
+    OutputError
+        If they cannot be written; the old file stays.
+    """
+    text = metrics_text(
+        report,
+        exit_code,
+        ended=time.time(),
+        last_success=_old_success(path),
+        counts=counts,
+        peak_memory=peak_memory(children=True),
+    )
+    try:
+        with atomic_replace(path, new_run()) as temporary, open_exclusive(temporary) as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OutputError(f"{path}: the metrics cannot be written: {error.strerror or error}") from error
+
+
+def check_target(path: Path) -> Path:
+    """The path, if a file can be put there.
+
+    Raises
+    ------
+    OutputError
+        If it can not.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path}: the metrics cannot be written: it is a folder")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: the metrics cannot be written: there is no folder {path.parent}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{path}: the metrics cannot be written: the folder is read-only")
+    return path
+
+
+def _old_success(path: Path) -> float:
+    """The last success by the file of the run before this one; 0 if there is none that can be read."""
+    try:
+        if not path.is_file():
+            return 0.0
+        with path.open(encoding="utf-8", errors="replace") as file:
+            found = _OLD_SUCCESS.search(file.read(_MOST_READ))
+    except OSError:
+        return 0.0
+    return float(found[1]) if found else 0.0
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _number(number: float) -> str:
+    """To the microsecond, and never with an exponent: some readers of these files are shell scripts."""
+    return str(number) if isinstance(number, int) else f"{number:.6f}"

@@ -1,0 +1,1 @@
+"""Settings: one section per module, read from TOML and validated."""

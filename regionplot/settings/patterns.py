@@ -1,0 +1,126 @@
+"""Resolve paths with times and wildcards."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from regionplot.system.files import Fingerprint
+from regionplot.text import TemplateError, fields_of, render
+
+_WILD = frozenset("*?[")
+
+
+_UNFINISHED = (".tmp", ".part", ".partial")
+
+
+_RUN = re.compile(r"\{run:(?=[^}]*%)(?:[^{}%]|%[aAbBdFGHjmMpSuUVwWyY%])+\}")
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A path with times and wildcards, which means another file at another time.
+
+    What exists as it stands is taken literally, whatever characters it holds; so is the part of the path that is an
+    existing folder. Else `{run:%Y%m%d%H}` is the time of the run, and of the files that match `*`, `?` and `[...]`, the
+    newest is meant (by modification time, then by name). `**` is not special. Hidden and unfinished files (.tmp, .part,
+    .partial) and names with control characters never match.
+
+    Examples
+    --------
+    >>> clock = lambda: datetime(2026, 2, 3, 16, 45, tzinfo=UTC)
+    >>> str(Pattern("/none/gfs_{run:%Y%m%d_%H}z*.grib2", cycle=6, clock=clock))
+    '/none/gfs_20260203_12z*.grib2'
+    """
+
+    text: str
+    cycle: int = 1
+    """Hours between two runs; the time is rounded down to a multiple of them since midnight, UTC."""
+    clock: Callable[[], datetime] = _utc_now
+
+    def find(self) -> Path | None:
+        """The file that is meant now, if there is one.
+
+        Raises
+        ------
+        TemplateError
+            If a brace is open, or a field is not `run` with a time format.
+        """
+        if os.path.exists(self.text or "."):  # noqa: PTH110 (Path.exists raises in a folder that may not be read)
+            return Path(self.text)
+        folder, rest = _existing_folder(Path(self.text))
+        return _newest(_matches(folder, Path(self._fill(rest)).parts))
+
+    def __call__(self) -> Path | None:
+        """As `find`."""
+        return self.find()
+
+    def __str__(self) -> str:
+        """The path with its times filled in."""
+        folder, rest = _existing_folder(Path(self.text))
+        return str(folder / self._fill(rest))
+
+    @property
+    def wild(self) -> bool:
+        """Whether folders must be looked through to find the file."""
+        return not _WILD.isdisjoint(self.text)
+
+    @property
+    def absence(self) -> str:
+        """What to say if there is no such file."""
+        return f"nothing matches {self}" if self.wild else f"there is no file {self}"
+
+    def _fill(self, rest: str) -> str:
+        fields = fields_of(rest)
+        if len(fields) != len(_RUN.findall(rest)):
+            raise TemplateError(f"{rest!r}: the only field is the time of the run, such as {{run:%Y%m%d%H}}")
+        now = self.clock()
+        run = now.replace(hour=now.hour - now.hour % self.cycle, minute=0, second=0, microsecond=0)
+        return render(rest, {"run": run})
+
+
+def _existing_folder(path: Path) -> tuple[Path, str]:
+    """The deepest folder of a path that exists, and the rest of the path."""
+    folder = next(folder for folder in path.parents if os.path.isdir(folder) or folder == folder.parent)  # noqa: PTH112
+    return folder, str(path.relative_to(folder))
+
+
+def _matches(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
+    """The files below a folder whose names match, part by part."""
+    name, *rest = parts
+    if os.path.exists(folder / name):  # noqa: PTH110
+        found = [name]
+    elif _WILD.isdisjoint(name):
+        return
+    else:
+        found = [entry for entry in _names(folder) if fnmatchcase(entry, name) and _is_finished(entry)]
+    for entry in found:
+        if rest:
+            yield from _matches(folder / entry, rest)
+        elif os.path.isfile(folder / entry):  # noqa: PTH113
+            yield folder / entry
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 (names are all that is needed of perhaps many)
+    except OSError:
+        return []
+
+
+def _is_finished(name: str) -> bool:
+    return not name.startswith(".") and not name.casefold().endswith(_UNFINISHED) and name.isprintable()
+
+
+def _newest(paths: Iterator[Path]) -> Path | None:
+    found = [(mark.modified, str(path)) for path in paths if (mark := Fingerprint.of(path))]
+    return Path(max(found)[1]) if found else None

@@ -1,0 +1,23 @@
+"""The `[[features]]` tables."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from regionplot.settings.base import InputPath, Section, Text
+
+
+class FeatureSettings(Section):
+    """`[[features]]`: one vector layer."""
+
+    path: InputPath
+    """Shapefile (zipped or not), GeoPackage, GeoJSON or FlatGeobuf."""
+    layer: Text | None = None
+    crs: Text | None = None
+    """CRS of a file that names none."""
+    linewidth: Annotated[float, Field(ge=0, le=100)] = 0.6
+    """Points."""
+    edgecolor: Text = "black"
+    facecolor: Text = "none"

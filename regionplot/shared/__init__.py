@@ -1,0 +1,1 @@
+"""Data that all maps share, loaded once."""

@@ -1,0 +1,28 @@
+"""Measure seconds per stage."""
+
+from __future__ import annotations
+
+import time
+
+
+class Stopwatch:
+    """Laps of wall time, each with the name of the stage that it ends.
+
+    Examples
+    --------
+    >>> watch = Stopwatch()
+    >>> watch.lap("sample")
+    >>> watch.lap("draw")
+    >>> list(watch.seconds)
+    ['sample', 'draw']
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        """Add the time since the last lap, or the start, to a stage."""
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
+        self._last = now

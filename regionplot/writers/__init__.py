@@ -1,0 +1,1 @@
+"""Encode pictures as files, one format per module."""
