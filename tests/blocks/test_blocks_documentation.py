@@ -1,4 +1,4 @@
-"""Every example in docs/blocks.md and docs/operations.md runs as it stands there."""
+"""Every example in docs/blocks.md and docs/raster-steps.md runs as it stands there."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def test_operations_are_done_as_their_page_says(
     write_raster(np.full((30, 40), 254.0, "float32"), name="swe.tif")
     write_raster(np.random.default_rng(1).random((30, 40), "float32"), name="dem.tif")
     write_vector([shapely.box(-95, 15, -85, 35)], name="states.shp")
-    ((_, command),) = examples(DOCS / "operations.md", "sh")
+    ((_, command),) = examples(DOCS / "raster-steps.md", "sh")
     subprocess.run(["sh", "-ec", command], check=True, timeout=60)
-    (_, settings), (_, anomaly) = examples(DOCS / "operations.md", "toml")
+    (_, settings), (_, anomaly) = examples(DOCS / "raster-steps.md", "toml")
     Path("regionplot.toml").write_text(settings)
-    run_python(DOCS / "operations.md")
+    run_python(DOCS / "raster-steps.md")
     (kept,) = (tmp_path / "cache").rglob("swe.tif")
     with rasterio.open("depth.tif") as one, rasterio.open(kept) as other:
         np.testing.assert_allclose(one.read(), other.read(), rtol=1e-6)
