@@ -23,21 +23,19 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-import regionplot.drawing.sheet
 from inputs import LAYERS, Inputs, make_inputs, parse_size
 from matplotlib.artist import Artist
 from matplotlib.patches import PathPatch
 from matplotlib.text import Text
 from PIL import Image
 
-import regionplot
-from regionplot.colors import numbers
+from regionplot.colors import base
 from regionplot.colors.base import PaletteScale
 from regionplot.geo import sampling
 from regionplot.geo.clip import IndexedGeometries
 from regionplot.geo.region import Region
 from regionplot.regions.table import read_regions
-from regionplot.render import artists
+from regionplot.render import artists, sheets
 from regionplot.render.agg import Canvas
 from regionplot.render.renderer import MapRenderer
 from regionplot.render.sheets import Sheet
@@ -106,12 +104,12 @@ class Probe:
     @contextmanager
     def installed(self) -> Iterator[Probe]:
         """Put the stopwatch into the package for a while."""
-        watch, canvas, sheets = self.watch, Canvas, regionplot.drawing.sheet
+        watch, canvas = self.watch, Canvas
         with ExitStack() as stack:
             for owner, name, function in (
                 (View, "of", watch.timed("view", View.of)),
-                (sheets, "sample", watch.timed("sample", sheets.sample)),
-                (numbers, "sample", watch.timed("sample", sampling.sample)),
+                (sheets, "sample", watch.timed("sample", sampling.sample)),
+                (base, "sample", watch.timed("sample", sampling.sample)),
                 (PaletteScale, "indices", watch.timed("classify", PaletteScale.indices)),
                 (IndexedGeometries, "within", watch.timed("clip and simplify", IndexedGeometries.within)),
                 (artists, "_patch", watch.timed("strokes", artists._patch)),

@@ -61,7 +61,7 @@ def main() -> None:
     """Start as a run does, step by step, and print the seconds as JSON."""
     config_file, raster_file, table = map(Path, sys.argv[1:])
     step = _Steps()
-    modules = ("batch", "cache", "config", "features", "projections", "raster", "regions", "shared")
+    modules = ("runs.run", "system.cache", "inputs.vectors", "inputs.describe", "regions.table", "shared.data")
     step("imports", lambda: [importlib.import_module(f"regionplot.{name}") for name in modules])
     step("matplotlib", lambda: importlib.import_module("regionplot.render.renderer"))
     _start(step, config_file, raster_file, table)
@@ -70,27 +70,35 @@ def main() -> None:
 
 def _start(step: _Steps, config_file: Path, raster_file: Path, table: Path) -> None:
     """All that is to be done before the first map, one after the other."""
-    import regionplot as rp  # noqa: PLC0415 (the import is timed)
+    from regionplot.geo.cartopy import parse_projection  # noqa: PLC0415 (the imports are timed)
+    from regionplot.inputs.describe import inspect_raster, load_raster  # noqa: PLC0415
+    from regionplot.inputs.vectors import load_layer  # noqa: PLC0415
+    from regionplot.regions.table import read_regions  # noqa: PLC0415
+    from regionplot.render.renderer import MapRenderer  # noqa: PLC0415
+    from regionplot.runs.checks import check_config  # noqa: PLC0415
+    from regionplot.settings.loading import read_config  # noqa: PLC0415
+    from regionplot.shared.plan import plan_load  # noqa: PLC0415
+    from regionplot.system.cache import ArrayCache  # noqa: PLC0415
 
     def read() -> tuple[Any, Any]:
-        config = rp.config.read_config(config_file, {"raster": {"path": raster_file}, "run": {"cache": False}})
-        regions = rp.regions.read_regions(table)
-        rp.batch.check_config(config, regions)
+        config = read_config(config_file, {"raster": {"path": raster_file}, "run": {"cache": False}})
+        regions = read_regions(table)
+        check_config(config, regions)
         return config, regions
 
     config, regions = step("config", read)
-    info = step("inspect", lambda: rp.raster.inspect_raster(config.raster))
-    plan = rp.shared.plan_load(config, info, regions)
-    step("raster", lambda: rp.raster.load_raster(config.raster, plan.window))
-    crs = rp.projections.parse_projection(config.map.projection) or info.geometry.crs
+    info = step("inspect", lambda: inspect_raster(config.raster))
+    plan = plan_load(config, info, regions)
+    step("raster", lambda: load_raster(config.raster, plan.window))
+    crs = parse_projection(config.map.projection) or info.geometry.crs
     with tempfile.TemporaryDirectory() as folder:
-        kept = rp.cache.ArrayCache(Path(folder))
-        step("layers, uncached", lambda: [rp.features.load_layer(layer, crs) for layer in config.features])
+        kept = ArrayCache(Path(folder))
+        step("layers, uncached", lambda: [load_layer(layer, crs) for layer in config.features])
         for layer in config.features:
-            rp.features.load_layer(layer, crs, kept)
-        step("layers, cached", lambda: [rp.features.load_layer(layer, crs, kept) for layer in config.features])
-    data = rp.SharedData.load(config, regions, plan)
-    step("frame", lambda: rp.drawing.MapRenderer(data))
+            load_layer(layer, crs, kept)
+        step("layers, cached", lambda: [load_layer(layer, crs, kept) for layer in config.features])
+    data = load(config, regions, plan)
+    step("frame", lambda: MapRenderer(data))
 
 
 if __name__ == "__main__":

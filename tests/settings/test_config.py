@@ -33,8 +33,8 @@ def test_a_raster_is_all_that_is_needed() -> None:
 
 
 def test_the_example_config_is_valid_and_its_comments_are_the_defaults() -> None:
-    text = (Path(__file__).parents[1] / "config" / "regionplot.toml").read_text()
-    config = read_config(Path(__file__).parents[1] / "config" / "regionplot.toml")
+    text = (Path(__file__).parents[2] / "config" / "regionplot.toml").read_text()
+    config = read_config(Path(__file__).parents[2] / "config" / "regionplot.toml")
     assert [layer.path.name for layer in config.features] == [
         "counties.shp.zip",
         "countries.shp.zip",

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(method="signal")  # a thread of pytest's would 
 WEST = Region("west", Extent(-99, -91, 33, 36.5), origin="regions.csv:2")
 EAST = Region("east", Extent(-76, -68, 33, 36.5), origin="regions.csv:3")
 OUTSIDE = Region("outside", Extent(10, 20, 33, 36.5), origin="regions.csv:4")
-SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "manifest.schema.json").read_text())
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "manifest.schema.json").read_text())
 
 
 @pytest.fixture
