@@ -97,7 +97,7 @@ def _start(step: _Steps, config_file: Path, raster_file: Path, table: Path) -> N
         for layer in config.features:
             load_layer(layer, crs, kept)
         step("layers, cached", lambda: [load_layer(layer, crs, kept) for layer in config.features])
-    data = load(config, regions, plan)
+    data = SharedData.load(config, regions, plan)
     step("frame", lambda: MapRenderer(data))
 
 

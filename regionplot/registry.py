@@ -1,0 +1,80 @@
+"""Names of all plug-ins. Importing this module imports none of them.
+
+A plug-in is a class in a module of its own. Its line here maps the name that users write to that class. Other packages
+add plug-ins with entry points of the same group, such as `regionplot.layers`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+class Registry(Mapping[str, Any]):
+    """Classes by name. A class is imported when it is looked up.
+
+    Parameters
+    ----------
+    group : str
+        Group of entry points that add names, such as `regionplot.layers`. The names below come first.
+    package : str
+        Package that holds the modules below.
+    names : str
+        Name and place of each class, such as `png="png:PngWriter"`.
+
+    Examples
+    --------
+    >>> fractions = Registry("example.numbers", "fractions", half=":Fraction")
+    >>> fractions["half"].__name__
+    'Fraction'
+    >>> list(fractions)
+    ['half']
+    """
+
+    def __init__(self, group: str, package: str, **names: str) -> None:
+        self.group = group
+        self._package = package
+        self._places = names
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self._places:
+            module, _, attribute = self._places[name].partition(":")
+            return getattr(importlib.import_module(f"{self._package}.{module}".rstrip(".")), attribute)
+        for point in importlib.metadata.entry_points(group=self.group, name=name):
+            return point.load()
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._places
+        points = importlib.metadata.entry_points(group=self.group)
+        yield from (name for name in dict.fromkeys(point.name for point in points) if name not in self._places)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places or name in list(self)
+
+
+EXECUTORS = Registry(
+    "regionplot.executors",
+    "regionplot.executors",
+)
+LAYERS = Registry(
+    "regionplot.layers",
+    "regionplot.layers",
+)
+SOURCES = Registry(
+    "regionplot.sources",
+    "regionplot.inputs",
+)
+STEPS = Registry(
+    "regionplot.steps",
+    "regionplot.prepare.steps",
+)
+WRITERS = Registry(
+    "regionplot.writers",
+    "regionplot.writers",
+)
