@@ -77,6 +77,7 @@ def _start(step: _Steps, config_file: Path, raster_file: Path, table: Path) -> N
     from regionplot.render.renderer import MapRenderer  # noqa: PLC0415
     from regionplot.runs.checks import check_config  # noqa: PLC0415
     from regionplot.settings.loading import read_config  # noqa: PLC0415
+    from regionplot.shared.data import SharedData  # noqa: PLC0415
     from regionplot.shared.plan import plan_load  # noqa: PLC0415
     from regionplot.system.cache import ArrayCache  # noqa: PLC0415
 
