@@ -138,7 +138,7 @@ def test_error_that_all_jobs_share_is_raised_as_it_is(method, tmp_path):
     with pytest.raises(RasterError) as caught:
         outcomes_of(method, Act(tmp_path, "missing"), JOBS)
     assert type(caught.value) is RasterError
-    assert caught.value.problems == ("no such grid", "nor that one")
+    assert [str(problem) for problem in caught.value.problems] == ["no such grid", "nor that one"]
     assert 1 <= len(noted(tmp_path, "loads")) <= 2, "no worker is started again to fail again"
 
 

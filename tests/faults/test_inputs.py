@@ -29,7 +29,7 @@ from small_runs import CONFIG, HEADER, TABLE, images, leftovers, pixels, run, wi
 from regionplot.errors import FeaturesError, RegionsError
 from regionplot.executors.base import Outcome
 from regionplot.inputs.vectors import load_layer
-from regionplot.regions.table import read_regions
+from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs.jobs import Job
 from regionplot.runs.report import NoObserver, RunReport
 from regionplot.runs.run import render_regions
@@ -156,7 +156,7 @@ def test_an_empty_table_is_an_error_unless_allowed(table: str, tmp_path: Path) -
     (tmp_path / "regions.csv").write_text(table)
     with pytest.raises(RegionsError, match=r"regions.csv: no regions"):
         read_regions(tmp_path / "regions.csv")
-    assert read_regions(tmp_path / "regions.csv", allow_empty=True) == []
+    assert read_regions_if_any(tmp_path / "regions.csv") == []
 
 
 def test_the_command_takes_an_empty_table_if_told_to(tmp_path: Path) -> None:
