@@ -9,11 +9,12 @@ import importlib.util
 import logging
 import os
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from typing import Any, ClassVar, Generic
 from urllib.parse import urlsplit
 
@@ -25,18 +26,23 @@ from regionplot.executors.base import (
     Outcome,
     Task,
     WorkerSettings,
+    failure_from_error,
     load_task,
     run_job,
     start_task_worker,
 )
+from regionplot.executors.jobs import PendingJob
 
 logger = logging.getLogger(__name__)
 
-QUEUED_PER_WORKER = 2
-"""Jobs per worker that are running, queued or done but not yet taken. More would only use memory."""
-
 _LOOPBACK = {"127.0.0.1", "localhost", "::1", ""}
 _ENCRYPTED = ("tls", "wss")
+
+_LOST = "lost"
+"""Cause of the failure of a job that was cancelled because another job's worker took shared data with it."""
+
+_MAX_LOSSES = 5
+"""Number of times that such a job is submitted again."""
 
 _loading = threading.Lock()
 """Lock of `LoadedTask.load`: a dask worker may have several threads."""
@@ -87,20 +93,69 @@ class DaskExecutor:
         ExecutorError
             If there is no cluster.
         """
-        waiting = iter(jobs)
+        waiting = map(PendingJob, jobs)
         first = list(islice(waiting, 1))
         if not first:
             return
         with ExitStack() as stack:
             client = _connect(stack, self.cluster, self.workers)
-            loaded = client.scatter(LoadedTask(task), broadcast=True, hash=False)
-            running = {client.submit(_run_job, loaded, job, pure=False, retries=0): job for job in first}
-            stack.callback(lambda: client.cancel(list(running)))
-            while running:
-                for job in islice(waiting, QUEUED_PER_WORKER * self.workers - len(running)):
-                    running[client.submit(_run_job, loaded, job, pure=False, retries=0)] = job
-                for future in _wait(client, running):
-                    yield _outcome(future, running.pop(future))
+            run = _ClusterRun(client, task, self.settings.retries)
+            stack.callback(run.cancel)
+            yield from run.outcomes(chain(first, waiting), self.workers if self.cluster is None else 2 * self.workers)
+            while run.retries:
+                yield from run.outcomes([run.retries.popleft()], 1)
+
+
+@dataclass
+class _ClusterRun(Generic[J]):
+    """The running jobs of one run, and the jobs to retry."""
+
+    client: Any
+    task: Task[J]
+    max_retries: int
+    loaded: Any = None
+    """Future of the task that all workers share."""
+    running: dict[Any, PendingJob[J]] = field(default_factory=dict)
+    retries: deque[PendingJob[J]] = field(default_factory=deque)
+
+    def outcomes(self, jobs: Iterable[PendingJob[J]], at_once: int) -> Iterator[Outcome[J]]:
+        """Run jobs and yield their outcomes. Keep jobs whose worker died for a retry.
+
+        Parameters
+        ----------
+        jobs : iterable of PendingJob
+            Jobs to run. They are taken only when they are needed.
+        at_once : int
+            Number of jobs to submit at once. A job that waits at a worker fails, too, if the worker dies.
+        """
+        waiting = iter(jobs)
+        while True:
+            for job in islice(waiting, at_once - len(self.running)):
+                self._submit(job)
+            if not self.running:
+                return
+            for future in _wait(self.client, self.running):
+                yield from self._finish_or_retry(self.running.pop(future), future)
+
+    def _finish_or_retry(self, job: PendingJob[J], future: Any) -> Iterator[Outcome[J]]:
+        """Yield the outcome of a finished job, unless the job is to be retried because its worker died."""
+        outcome = _outcome(future, job.job)
+        if outcome.failure is not None and outcome.failure.cause == _LOST and job.losses < _MAX_LOSSES:
+            job.losses += 1
+            self._submit(job)
+        elif job.needs_retry(outcome.failure, self.max_retries):
+            self.retries.append(job)
+        else:
+            yield replace(outcome, failure=job.describe_failure(outcome.failure))
+
+    def _submit(self, job: PendingJob[J]) -> None:
+        if self.loaded is None or self.loaded.status != "finished":  # the workers that had it died
+            self.loaded = self.client.scatter(LoadedTask(self.task), broadcast=True, hash=False)
+        self.running[self.client.submit(_run_job, self.loaded, job.job, pure=False, retries=0)] = job
+
+    def cancel(self) -> None:
+        """Cancel the running jobs."""
+        self.client.cancel(list(self.running))
 
 
 def _connect(stack: ExitStack, cluster: Any, workers: int) -> Any:
@@ -137,7 +192,7 @@ def _start_local_cluster(stack: ExitStack, workers: int) -> Any:
             silence_logs=logging.ERROR,
         )
     )
-    logger.info("started a dask cluster on this machine: %d workers, %s", workers, cluster.scheduler_address)
+    logger.info("started a local dask cluster: %s, workers: %d", cluster.scheduler_address, workers)
     return cluster
 
 
@@ -163,6 +218,10 @@ class LoadedTask(Generic[J]):
     is_loaded: bool = False
     error: RegionplotError | None = None
     """Error of loading, which all jobs of the worker report."""
+
+    def __reduce__(self) -> tuple[type[LoadedTask[J]], tuple[Any, ...]]:
+        """Pickle without the loaded state: a new worker may copy the task from a worker that has loaded it."""
+        return type(self), (self.task, self.parent)
 
     def load(self) -> None:
         """Load the task once per worker. If that fails, keep the error for all its jobs."""
@@ -197,10 +256,16 @@ def _wait(client: Any, futures: Iterable[Any]) -> list[Any]:
 
 def _outcome(future: Any, job: J) -> Outcome[J]:
     """Return the outcome of a finished future."""
+    import distributed  # noqa: PLC0415 (an optional dependency)
+
     try:
         kind, content = future.result()
-    except (Exception, CancelledError) as error:  # the worker died, or the result does not pickle
-        return Outcome(job, None, Failure("killed", f"the worker was lost: {type(error).__name__}: {error}"))
+    except CancelledError as error:
+        return Outcome(job, failure=Failure(_LOST, f"the task or the result was lost with a worker: {error}"))
+    except (distributed.KilledWorker, OSError) as error:
+        return Outcome(job, failure=Failure("killed", f"the worker was lost: {type(error).__name__}: {error}"))
+    except Exception as error:
+        return Outcome(job, failure=failure_from_error(TypeError(f"the result cannot be unpickled: {error}")))
     if kind == "broken":
         raise content
     value, failure, seconds, pid = content

@@ -30,11 +30,31 @@ class PendingJob(Generic[J]):
     job: J
     attempts: list[str] = field(default_factory=list)
     """Message of each attempt that failed with one of RETRYABLE_CAUSES."""
+    losses: int = 0
+    """Number of attempts that were lost because of another job."""
 
     @property
     def name(self) -> str:
         """Name of the job in messages."""
         return str(getattr(self.job, "name", self.job))
+
+    def needs_retry(self, failure: Failure | None, retries: int) -> bool:
+        """Return True if the job should be retried after a failure. Record the failed attempt.
+
+        Parameters
+        ----------
+        failure : Failure or None
+            Failure of the last attempt.
+        retries : int
+            Largest number of retries.
+        """
+        if failure is None or failure.cause not in RETRYABLE_CAUSES:
+            return False
+        self.attempts.append(failure.message)
+        if len(self.attempts) > retries:
+            return False
+        logger.warning("%s: %s; it will be retried alone after all others", self.name, failure.message)
+        return True
 
     def describe_failure(self, failure: Failure | None) -> Failure | None:
         """Return a failure whose message mentions the earlier attempts."""

@@ -40,7 +40,6 @@ from typing import Any, Generic
 from regionplot.errors import ExecutorError
 from regionplot.executors.base import OUT_OF_MEMORY, J, Outcome, Task, WorkerSettings
 from regionplot.executors.jobs import (
-    RETRYABLE_CAUSES,
     PendingJob,
     WorkerHandle,
     join_or_kill,
@@ -258,14 +257,10 @@ class Supervisor(Generic[J]):
 
     def _finish_or_retry(self, job: PendingJob[J], outcome: Outcome[J]) -> Iterator[Outcome[J]]:
         """Yield an outcome, unless the job is to be retried because its worker died or ran out of memory."""
-        failure = outcome.failure
-        if failure is not None and failure.cause in RETRYABLE_CAUSES:
-            job.attempts.append(failure.message)
-            if len(job.attempts) <= self.settings.retries:
-                logger.warning("%s: %s; it will be retried alone after all others", job.name, failure.message)
-                self.retries.append(job)
-                return
-        yield replace(outcome, failure=job.describe_failure(failure))
+        if job.needs_retry(outcome.failure, self.settings.retries):
+            self.retries.append(job)
+        else:
+            yield replace(outcome, failure=job.describe_failure(outcome.failure))
 
     def _retire(self, worker: WorkerHandle[J]) -> None:
         self.workers.remove(worker)
