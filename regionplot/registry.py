@@ -21,7 +21,8 @@ class Registry(Mapping[str, Any]):
     package : str
         Package that holds the modules below.
     names : str
-        Name and place of each class, such as `png="png:PngWriter"`.
+        Name and place of each class, such as `png="png:PngWriter"`. A dot before the module leads out of the package,
+        as in an import.
 
     Examples
     --------
@@ -45,7 +46,8 @@ class Registry(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name in self._places:
             module, _, attribute = self._places[name].partition(":")
-            return getattr(importlib.import_module(f"{self._package}.{module}".rstrip(".")), attribute)
+            place = f".{module}" if module else self._package
+            return getattr(importlib.import_module(place, self._package), attribute)
         for point in self._entry_points():
             if point.name == name:
                 return point.load()
@@ -81,6 +83,7 @@ EXECUTORS = Registry(
 LAYERS = Registry(
     "regionplot.layers",
     "regionplot.layers",
+    features=".settings.vector:FeatureSettings",
 )
 SOURCES = Registry(
     "regionplot.sources",
@@ -89,6 +92,17 @@ SOURCES = Registry(
 STEPS = Registry(
     "regionplot.steps",
     "regionplot.prepare.steps",
+    expression="..settings.steps:ExpressionStep",
+    focal="..settings.steps:FocalStep",
+    reclassify="..settings.steps:ReclassifyStep",
+    mask="..settings.steps:MaskStep",
+    hillshade="..settings.steps:HillshadeStep",
+    slope="..settings.steps:SlopeStep",
+    convert="..settings.steps:ConvertStep",
+    scale="..settings.steps:ScaleStep",
+    resample="..settings.steps:WarpStep",
+    reproject="..settings.steps:WarpStep",
+    accumulate="..settings.steps:AccumulateStep",
 )
 WRITERS = Registry(
     "regionplot.writers",
