@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from regionplot.cli.executors import ExecutorName
 from regionplot.cli.interrupts import ENDING, exit_code, log_unexpected, signals_as_interrupts
 from regionplot.cli.prepare import prepare
 from regionplot.errors import ConfigError, RegionplotError
@@ -89,8 +90,8 @@ def cli() -> None:
 @click.option("-j", "--workers", metavar="N|auto", help="Worker processes; auto is one for each usable CPU.")
 @click.option(
     "--start-method",
-    type=click.Choice(["auto", "fork", "forkserver", "spawn", "serial"]),
-    help="How workers are started; auto is fork where that is safe.",
+    type=ExecutorName(),
+    help="How workers are started; auto is fork if that is safe.",
 )
 @click.option("--only", metavar="PATTERN", multiple=True, help="Only regions whose name matches the glob; repeatable.")
 @click.option("--force", is_flag=True, help="Draw maps on which nothing has changed, too.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from regionplot.cli.executors import ExecutorName
 from regionplot.cli.interrupts import describe_interrupt, exit_code
 from regionplot.errors import ConfigError, InputError, Place
 
@@ -153,7 +154,7 @@ def _with_steps(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("-j", "--workers", metavar="N|auto", default="auto", help="Workers; auto is one for each usable CPU.")
 @click.option(
     "--executor",
-    type=click.Choice(["auto", "serial", "threads", "fork", "forkserver", "spawn", "dask"]),
+    type=ExecutorName(),
     default="auto",
     help="How workers are started.",
 )
