@@ -291,7 +291,7 @@ def test_metrics_after_a_signal_tell_what_was_not_run(start, slow_maps):
 
 def test_a_bug_is_measured_and_logged_too(folder):
     """It must not look like a run that never was."""
-    code = "import regionplot.batch as b; b.render_regions = None; from regionplot.cli import main; main()"
+    code = "import regionplot.cli.rendering as r; r.render_regions = None; from regionplot.cli import main; main()"
     options = ["regions.csv", "-q", "--raster", "sample:relief", "--log-file", "run.log", "--metrics", "run.prom"]
     result = subprocess.run([sys.executable, "-c", code, *options], cwd=folder, capture_output=True, text=True)
     assert (result.returncode, metrics(folder)["exit_code"]) == (1, 1)

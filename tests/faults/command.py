@@ -1,6 +1,6 @@
 """The real command with faults in it: `command.py --fault PHASE:NAME:ACTION ... [--times N] [--log FILE] -- ARGUMENTS`.
 
-NAME is a pattern for what `regionplot.phases` names; images go without their suffix, so that a region's name fits at
+NAME is a pattern for what `regionplot.system.failpoints` names; images go without their suffix, so that a region's name fits at
 each phase. Each strike is noted in the log, a line of `pid PHASE:NAME:ACTION`; with `--times`, a fault strikes no more
 often than that, whichever processes it strikes in. Workers that are not forked read their faults from the environment.
 """

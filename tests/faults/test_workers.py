@@ -63,7 +63,7 @@ def test_end_is_told_with_its_cause(region, ended):
 
 @pytest.mark.parametrize("header", ["Segmentation fault", "Aborted"])
 def test_crash_has_its_stack_in_the_log(header, ended):
-    assert re.search(rf'Fatal Python error: {header}\n\n.*\n(  File .*\n)*  File .*batch\.py", line \d+', ended.error)
+    assert re.search(rf'Fatal Python error: {header}\n\n.*\n(  File .*\n)*  File .*task\.py", line \d+', ended.error)
 
 
 def test_hang_is_ended_in_time_and_not_tried_again(late):
