@@ -24,6 +24,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, NoReturn
 
@@ -223,11 +224,8 @@ def _report_ends(commands: dict[int, socket.socket]) -> None:
     for pid in list(commands):
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
-            with commands.pop(pid) as report:
-                try:
-                    report.send(str(os.waitstatus_to_exitcode(status)).encode())
-                except BrokenPipeError:  # the test does not wait for it
-                    pass
+            with commands.pop(pid) as report, suppress(BrokenPipeError):  # the test may not wait for the end
+                report.send(str(os.waitstatus_to_exitcode(status)).encode())
 
 
 def _start(requests: socket.socket, commands: dict[int, socket.socket]) -> bool:
