@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from regionplot.cli import rendering
 from regionplot.inputs import arrival
 from regionplot.runs import lock, manifest
 from regionplot.sample import locate
@@ -278,13 +279,12 @@ def test_metrics_after_a_signal_tell_what_was_not_run(start, slow_maps):
     assert found["regions rendered"] + found["regions not_run"] == 300
 
 
-def test_a_bug_is_measured_and_logged_too(folder):
+def test_a_bug_is_measured_and_logged_too(run, folder, monkeypatch):
     """It must not look like a run that never was."""
-    code = "import regionplot.cli.rendering as r; r.render_regions = None; from regionplot.cli import main; main()"
-    options = ["regions.csv", "-q", "--raster", "sample:relief", "--log-file", "run.log", "--metrics", "run.prom"]
-    result = subprocess.run([sys.executable, "-c", code, *options], cwd=folder, capture_output=True, text=True)
-    assert (result.returncode, metrics(folder)["exit_code"]) == (1, 1)
-    assert "this is a bug in regionplot" in result.stderr
+    monkeypatch.setattr(rendering, "render_regions", None)
+    code, _, err = run("-q", "--raster", "sample:relief")
+    assert (code, metrics(folder)["exit_code"]) == (1, 1)
+    assert "this is a bug in regionplot" in err
     assert "    | TypeError: 'NoneType' object is not callable" in (folder / "run.log").read_text()
 
 
