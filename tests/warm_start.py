@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import resource
 import runpy
 import selectors
 import signal
@@ -61,9 +62,8 @@ class Command:
 
     def poll(self) -> int | None:
         """Return the exit code, or None while the command runs."""
-        self._report.setblocking(False)
         try:
-            return self._finish()
+            return self._finish(0)
         except BlockingIOError:
             return None
 
@@ -75,9 +75,8 @@ class Command:
         subprocess.TimeoutExpired
             If the command runs longer.
         """
-        self._report.settimeout(timeout)
         try:
-            return self._finish()
+            return self._finish(timeout)
         except TimeoutError:
             raise subprocess.TimeoutExpired("regionplot", timeout or 0) from None
 
@@ -97,6 +96,7 @@ class Command:
                     printed[key.fileobj] += chunk
                     if not chunk:
                         selector.unregister(key.fileobj)
+                        key.fileobj.close()
         self.wait(max(deadline - time.monotonic(), 0.01))
         out, err = (printed.get(stream, b"").decode() for stream in (self.stdout, self.stderr))
         return out, err
@@ -121,11 +121,12 @@ class Command:
         for stream in filter(None, (self.stdout, self.stderr)):
             stream.close()
         self.wait()
-        self._report.close()
 
-    def _finish(self) -> int:
+    def _finish(self, timeout: float | None) -> int:
         if self.returncode is None:
+            self._report.settimeout(timeout)
             self.returncode = int(self._receive())
+            self._report.close()
         return self.returncode
 
     def _receive(self) -> str:
@@ -202,6 +203,7 @@ def _stream(given: IO[str] | None) -> tuple[IO[str] | None, int]:
 
 def _serve(requests: socket.socket) -> None:
     """Start a command for each request, and report each end, until the tests close their side."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # commands whose tests crash them leave no core files
     woken, wake = socket.socketpair()
     for end in (woken, wake):
         end.setblocking(False)
