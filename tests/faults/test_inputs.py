@@ -368,9 +368,7 @@ def test_maps_that_grow_too_large_end_the_run_and_spare_the_old_ones(run, tmp_pa
 
 
 @pytest.mark.parametrize("place", ["/proc/maps", "loop/maps"])
-def test_an_output_folder_that_cannot_be_written_is_told_before_anything_is_loaded(
-    run, place: str, tmp_path: Path
-) -> None:
+def test_an_unwritable_output_folder_is_reported_before_anything_is_loaded(run, place: str, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     result = run(tmp_path, "-o", place, config=CONFIG.replace("sample:relief", "regions.csv"))
     assert (result.returncode, result.stdout) == (2, ""), "not 3: the raster, which is none, was not looked at"

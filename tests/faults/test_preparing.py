@@ -119,7 +119,7 @@ def test_a_worker_that_is_killed_once_costs_nothing(warm_process: WarmProcess, c
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_what_a_killed_command_leaves_is_swept_by_the_next(
+def test_the_next_run_removes_what_a_killed_command_left(
     warm_process: WarmProcess, command: str, tmp_path: Path
 ) -> None:
     stand = Stand(warm_process, tmp_path, command)
