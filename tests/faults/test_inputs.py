@@ -129,7 +129,7 @@ TABLES: dict[str, tuple[str | bytes, str]] = {
     "22 NUL": (f"{HEADER}a\0,0,1,0,1\n", r"csv: byte 28: a NUL byte"),
     "23 quote": (f'{HEADER}a,0,1,0,1\n"b,0,1,0,1\nc,0,1,0,1\n', r"csv:3: .*a quote left open"),
     "23 row": (f"{HEADER}a,0,1,0\n", r"csv:2: 4 fields, but the header has 5"),
-    "23 header": (f"{TABLE}{HEADER}", r"csv:4: the header line stands here again"),
+    "23 header": (f"{TABLE}{HEADER}", r"csv:4: the header line is repeated here"),
     "23 field": (f"{HEADER}{'a' * 101_000},0,1,0,1\n", r"csv:2: a field has more than 100,000 characters"),
 }
 

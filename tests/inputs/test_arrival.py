@@ -15,7 +15,7 @@ import pytest
 from regionplot.errors import ConfigError, InputError
 from regionplot.inputs import arrival
 from regionplot.inputs.arrival import Arrivals, wait_for
-from regionplot.settings.loading import read_config
+from regionplot.settings.loading import read_config, read_config_before_arrival
 from regionplot.settings.patterns import Pattern
 from regionplot.text import TemplateError
 
@@ -122,7 +122,7 @@ def test_what_matches_nothing_is_said_as_filled_in(tmp_path: Path) -> None:
 
 def test_settings_hold_the_file_or_if_it_may_come_later_the_pattern(tmp_path: Path) -> None:
     tables = {"raster": {"path": tmp_path / "a*.tif"}}
-    waiting = read_config(tables, raster_may_come=True)
+    waiting = read_config_before_arrival(tables)
     assert waiting.raster.pattern.find() is None
     wanted = touch(tmp_path / "a1.tif")
     assert waiting.raster.pattern.find() == wanted
