@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -170,11 +171,17 @@ def main() -> None:
     os._exit(code)  # taking the interpreter down, object by object, would take a tenth of a second more
 
 
-def run() -> int:
-    """Run the command; errors and signals become messages and exit codes."""
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code. Errors and signals become messages and exit codes.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Command line without the program's name; by default, that of this process.
+    """
     try:
         with signals_as_interrupts():
-            return int(cli.main(standalone_mode=False) or 0)
+            return int(cli.main(arguments, prog_name="regionplot", standalone_mode=False) or 0)
     except RegionplotError as error:
         for problem in error.problems:
             click.echo(f"regionplot: {problem}", err=True)

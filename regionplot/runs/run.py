@@ -20,7 +20,7 @@ from regionplot.errors import NoSpaceError, RegionplotError, RegionsError
 from regionplot.executors.base import Executor, Outcome, WorkerSettings
 from regionplot.executors.choose import count_workers, executor_class, make_executor, resolve_executor
 from regionplot.geo.region import Region
-from regionplot.regions.table import read_regions
+from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs import store
 from regionplot.runs.checks import check_config
 from regionplot.runs.hints import start_hints, with_memory_hint
@@ -100,7 +100,8 @@ def render_regions(
     """
     watch = Stopwatch()
     config = data.config if isinstance(data, SharedData) else data
-    found = read_regions(regions, allow_empty=allow_empty) if isinstance(regions, str | Path) else list(regions)
+    read = read_regions_if_any if allow_empty else read_regions
+    found = read(regions) if isinstance(regions, str | Path) else list(regions)
     if allow_empty and not found:
         watch.lap("check")
         return RunReport((), sum(watch.seconds.values()), "serial", 0, watch.seconds)

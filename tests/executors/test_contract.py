@@ -188,7 +188,7 @@ def test_expected_error_of_loading_is_raised_unchanged(method, tmp_path):
     with pytest.raises(RasterError) as caught:
         run_jobs(method, Act(tmp_path, "missing"), JOBS)
     assert type(caught.value) is RasterError
-    assert caught.value.problems == ("no such grid", "no such mask")
+    assert [str(problem) for problem in caught.value.problems] == ["no such grid", "no such mask"]
     assert 1 <= len(recorded(tmp_path, "loads")) <= 2, "no worker is started again to fail again"
 
 
