@@ -15,7 +15,8 @@ from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.sampling import Sample, sample
 from regionplot.geo.windows import needed_window
-from regionplot.inputs.color_tables import PACKED, TrueColor
+from regionplot.inputs.color_tables import RgbBands
+from regionplot.inputs.rgb import PACKED
 
 _NOTHING = 0
 
@@ -28,7 +29,7 @@ _WITH_OPACITY = 4
 class TrueColorScale:
     """How packed colours lie on the background."""
 
-    coloring: TrueColor
+    coloring: RgbBands
     background: str
 
     @property

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from regionplot import text
 from regionplot.colors.base import Codes, Scale
-from regionplot.colors.classes import ClassScale
+from regionplot.colors.choose import key_of
+from regionplot.colors.classes import Classes, ClassScale
 from regionplot.colors.numbers import ColorScale
 from regionplot.colors.truecolor import TrueColorScale
 from regionplot.errors import ConfigError, NoOverlapError, RegionError
@@ -24,7 +25,7 @@ from regionplot.geo.extent import Extent
 from regionplot.geo.project import project_extent
 from regionplot.geo.region import Region
 from regionplot.geo.sampling import sample
-from regionplot.inputs.color_tables import Classes, TrueColor
+from regionplot.inputs.color_tables import RgbBands
 from regionplot.render import artists
 from regionplot.shared.data import SharedData
 from regionplot.sheet.layout import Layout
@@ -33,10 +34,10 @@ from regionplot.sheet.view import View
 
 def scale_of(shared: SharedData) -> Scale:
     """The scale that suits a raster and its config."""
-    match shared.info.coloring:
+    match shared.coloring:
         case Classes() as classes:
             return ClassScale.of(classes, shared.config)
-        case TrueColor() as coloring:
+        case RgbBands() as coloring:
             return TrueColorScale(coloring, shared.config.map.background)
         case _:
             return ColorScale.of(shared.config, shared.cells_drawn)
@@ -62,7 +63,7 @@ class Style:
         config = shared.config
         if "time" in text.fields_of(config.map.title) and "time" not in shared.description:
             raise ConfigError(f"[map] title: {config.map.title!r}: {config.raster.path} does not tell its time")
-        scale, layout = scale_of(shared), Layout.of(config, shared.info.coloring)
+        scale, layout = scale_of(shared), Layout.of(config, key_of(shared.coloring))
         pixels = maps * layout.panel.width * layout.panel.height
         are_cells = config.raster.resampling == "nearest" and not shared.plan.windowed
         codes = scale.codes_of_cells(shared.cells_drawn, pixels) if are_cells else None

@@ -21,6 +21,7 @@ import rasterio
 import shapely
 
 from regionplot import _version
+from regionplot.colors.choose import key_of
 from regionplot.geo.region import Region
 from regionplot.geo.windows import needed_window
 from regionplot.inputs.source import RasterInfo
@@ -64,7 +65,8 @@ class MapDigests:
             If the region cannot be projected, or its row lacks a field of the title.
         """
         config = self._shared.config
-        seen = View.of(region, self._shared.crs, Layout.of(config, self._shared.info.coloring).panel, config.map.fit)
+        panel = Layout.of(config, key_of(self._shared.coloring)).panel
+        seen = View.of(region, self._shared.crs, panel, config.map.fit)
         total = self._common.copy()
         total.update(repr((title_of(region, self._shared), seen)).encode())
         for piece in self._cells(seen):
@@ -79,7 +81,7 @@ class MapDigests:
         if window is None:
             return
         if data.plan.windowed:
-            yield repr(_file(data.info)).encode()
+            yield repr((_file(data.info), data.coloring)).encode()
             return
         loaded = data.plan.window
         top, left = window.row - loaded.row, window.column - loaded.column
@@ -92,15 +94,14 @@ class MapDigests:
 def _file(info: RasterInfo) -> tuple[object, ...]:
     """What stands for the cells of a raster that is not loaded."""
     how = (
-        info.source,
+        info.gdal_name,
         info.band,
         info.dtype,
         info.nodata,
         info.scale,
         info.offset,
         info.has_mask,
-        info.decode,
-        info.coloring,
+        info.mask_and_scale,
     )
     return (info.fingerprint, info.geometry.height, info.geometry.width, *how)
 

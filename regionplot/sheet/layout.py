@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from regionplot.errors import ConfigError
-from regionplot.inputs.color_tables import Classes, Coloring
 from regionplot.settings.config import Config
+from regionplot.sheet.key import COLOR_BAR, ColorBarKey, LegendKey
 
 _POINTS_PER_INCH = 72
 
@@ -114,15 +114,15 @@ class Layout:
         return self.size[0] / self.dpi, self.size[1] / self.dpi
 
     @classmethod
-    def of(cls, config: Config, coloring: Coloring | None = None) -> Layout:
+    def of(cls, config: Config, key: ColorBarKey | LegendKey | None = COLOR_BAR) -> Layout:
         """Lay out a sheet: title above, panel, colour bar or legend below, with even margins.
 
         Parameters
         ----------
         config : Config
             The settings.
-        coloring : Coloring, optional
-            How the raster is drawn: classes have a legend, true colour has nothing, numbers have a colour bar.
+        key : ColorBarKey or LegendKey, optional
+            What explains the colors below the panel; None for nothing. By default a color bar.
 
         Raises
         ------
@@ -140,10 +140,10 @@ class Layout:
         inset = margin + pixels(12)
         ticks = round(_TICKS * dpi / _POINTS_PER_INCH)
         bar = Box(inset, pixels(24) + ticks, width - 2 * inset, pixels(9))
-        is_barred = config.colors.colorbar and coloring is None
-        shown = coloring.shown if config.colors.colorbar and isinstance(coloring, Classes) else ()
+        is_barred = config.colors.colorbar and isinstance(key, ColorBarKey)
+        labels = key.labels if config.colors.colorbar and isinstance(key, LegendKey) else ()
         above_label = pixels(24) if config.colors.label != "" else margin
-        legend = _legend([item.label for item in shown], (width, height), above_label, pixels)
+        legend = _legend(labels, (width, height), above_label, pixels)
         bottom = bar.top + pixels(9) if is_barred else legend.box.top + pixels(6) if legend else margin
         panel = Box(margin, bottom, width - 2 * margin, height - title - bottom)
         if min(panel.width, panel.height, bar.width) < _LEAST_PANEL:

@@ -15,11 +15,11 @@ from hypothesis.extra import numpy as hnp
 from test_plain_equals_fast import check_equal, saved
 
 from regionplot.colors.check import color_problems
-from regionplot.colors.classes import ClassScale
+from regionplot.colors.choose import key_of
+from regionplot.colors.classes import Classes, ClassScale, ValueClass
 from regionplot.errors import ConfigError
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
-from regionplot.inputs.color_tables import Classes, ValueClass
 from regionplot.prepare.run import prepared
 from regionplot.render.renderer import MapRenderer
 from regionplot.render.text import INK
@@ -72,7 +72,7 @@ def sections(path: Path, **changes: Any) -> dict[str, Any]:
 
 def panel_of(shared: SharedData, region: Region) -> tuple[View, np.ndarray]:
     """What is shown, and the pixels of the panel less its neatline."""
-    layout = Layout.of(shared.config, shared.info.coloring)
+    layout = Layout.of(shared.config, key_of(shared.coloring))
     view = View.of(region, shared.crs, layout.panel, "datalim")
     top = layout.size[1] - view.box.top
     pixels = MapRenderer(shared).draw(region).pixels
@@ -238,7 +238,7 @@ def test_bytes_that_are_not_decoded_have_their_classes_too(load, cover) -> None:
 
 def test_a_legend_has_a_swatch_and_a_name_for_each_class_and_nothing_else(load, cover) -> None:
     shared = load(**sections(cover, colors={"classes": CLASSES}))
-    layout = Layout.of(shared.config, shared.info.coloring)
+    layout = Layout.of(shared.config, key_of(shared.coloring))
     pixels = MapRenderer(shared).draw(INSIDE).pixels
     assert layout.legend is not None
     for number, color in enumerate([(0x46, 0x6B, 0xA0), (255, 0, 0), PAPER]):
@@ -256,7 +256,7 @@ def test_names_do_not_touch_the_next_swatch(load, write_raster) -> None:
     codes = np.arange(40, dtype=np.uint8).reshape(4, 10)
     classes = [{"value": v, "color": INK, "name": f"Mixed woodland WITH a long name {v}"} for v in range(40)]
     shared = load(**sections(write_raster(codes), colors={"classes": classes}, features=[]))
-    grid = Layout.of(shared.config, shared.info.coloring).legend
+    grid = Layout.of(shared.config, key_of(shared.coloring)).legend
     pixels = MapRenderer(shared).draw(Region("all", Extent(-99, -92, 46, 49))).pixels
     assert grid is not None
     assert grid.columns * grid.rows >= 40
@@ -267,7 +267,7 @@ def test_names_do_not_touch_the_next_swatch(load, write_raster) -> None:
 
 def test_the_legend_does_not_depend_on_the_region(load, cover) -> None:
     renderer = MapRenderer(load(**sections(cover, output={"png": "rgb"})))
-    bottom = Layout.of(renderer._style.shared.config, renderer._style.shared.info.coloring).panel.bottom
+    bottom = Layout.of(renderer._style.shared.config, key_of(renderer._style.shared.coloring)).panel.bottom
     frames = {renderer.draw(region).pixels[350 - bottom + 2 :].tobytes() for region in (INSIDE, EDGE, HOLE)}
     assert len(frames) == 1
 
@@ -310,17 +310,17 @@ def test_steps_give_numbers_that_can_be_given_classes_again(make_config, cover, 
     step = {"step": "scale", "scale": 1}
     for path in (cover, image):
         numbers = prepared(make_config(**sections(path, prepare=[step])))
-        assert SharedData.load(numbers).info.coloring is None
+        assert SharedData.load(numbers).coloring is None
     config = prepared(make_config(**sections(cover, prepare=[step], colors={"classes": CLASSES}, features=[])))
     found, expected = (
         SharedData.load(config),
         SharedData.load(make_config(**sections(cover, colors={"classes": CLASSES}))),
     )
-    assert found.info.coloring == Classes(
+    assert found.coloring == Classes(
         tuple(ValueClass(item["value"], item["color"], item["name"].strip()) for item in CLASSES),
         tuple(ValueClass(item["value"], item["color"], item["name"].strip()) for item in CLASSES),
     )
-    assert expected.info.coloring is not None
+    assert expected.coloring is not None
 
 
 def test_wrong_resampling_is_found_before_anything_is_drawn(make_config, cover) -> None:

@@ -7,8 +7,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from regionplot.errors import ConfigError
-from regionplot.inputs.color_tables import Classes, TrueColor, ValueClass
 from regionplot.settings.loading import read_config
+from regionplot.sheet.key import LegendKey
 from regionplot.sheet.layout import Box, Layout
 
 
@@ -45,9 +45,8 @@ def test_a_legend_lies_below_the_panel_and_holds_every_class(
     width: int, height: int, dpi: float, names: list[str]
 ) -> None:
     config = read_config({"raster": {"path": "sample:relief"}, "map": {"size": [width, height], "dpi": dpi}})
-    shown = tuple(ValueClass(value, "red", name) for value, name in enumerate(names))
     try:
-        layout = Layout.of(config, Classes(shown, shown))
+        layout = Layout.of(config, LegendKey(tuple(name or str(value) for value, name in enumerate(names))))
     except ConfigError:
         assume(False)
     grid = layout.legend
@@ -68,8 +67,7 @@ def test_a_name_that_is_too_long_for_two_columns_has_one_of_its_own() -> None:
     config = read_config({"raster": {"path": "sample:relief"}, "map": {"size": [400, 600]}})
     grids = []
     for length in (4, 200):
-        shown = tuple(ValueClass(value, "red", "x" * length) for value in range(6))
-        grid = Layout.of(config, Classes(shown, shown)).legend
+        grid = Layout.of(config, LegendKey(("x" * length,) * 6)).legend
         assert grid is not None
         grids.append(grid)
     assert grids[0].columns > grids[1].columns == 1
@@ -77,7 +75,7 @@ def test_a_name_that_is_too_long_for_two_columns_has_one_of_its_own() -> None:
 
 def test_true_colour_has_neither_bar_nor_legend() -> None:
     config = read_config({"raster": {"path": "sample:relief"}})
-    layout = Layout.of(config, TrueColor((1, 2, 3), "uint8", 255, None, has_mask=False))
+    layout = Layout.of(config, None)
     assert layout.colorbar is layout.legend is None
     assert layout.panel == layout_of(1400, 900, colorbar=False).panel
 
