@@ -16,7 +16,6 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, RasterError
-from regionplot.inputs.dataarray import regular_array
 from regionplot.inputs.describe import inspect_raster, open_source
 from regionplot.inputs.reading import FileSource
 from regionplot.inputs.source import read_window
