@@ -176,7 +176,7 @@ class Lab:
         probe = Probe()
         with probe.installed():
             with probe.watch.stage(_COMPOSE):
-                probe.picture = picture = self._renderer.draw(region)
+                probe.picture = picture = self._renderer.render(region)
             with probe.watch.stage(_WRITE):
                 level = self._config.output.png_compression
                 target = self._folder / f"{region.name}.png"

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from regionplot.prepare.run import prepared
     from regionplot.regions.table import read_regions
     from regionplot.render.figure import plot_region
+    from regionplot.render.maps import open_maps
+    from regionplot.render.renderer import MapRenderer
     from regionplot.runs.report import RunReport
     from regionplot.runs.run import render_regions
     from regionplot.settings.config import Config
@@ -56,6 +58,7 @@ __all__ = [
     "InputError",
     "Job",
     "LockedError",
+    "MapRenderer",
     "NoOverlapError",
     "Outcome",
     "OutputError",
@@ -67,6 +70,7 @@ __all__ = [
     "RunReport",
     "SharedData",
     "__version__",
+    "open_maps",
     "plot_region",
     "prepared",
     "read_config",
@@ -76,8 +80,10 @@ __all__ = [
 
 _LAZY = {
     "Config": "settings.config",
+    "MapRenderer": "render.renderer",
     "RunReport": "runs.report",
     "SharedData": "shared.data",
+    "open_maps": "render.maps",
     "plot_region": "render.figure",
     "prepared": "prepare.run",
     "read_config": "settings.loading",

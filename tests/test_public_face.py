@@ -27,9 +27,9 @@ def test_all_that_is_public_is_named_and_there() -> None:
         assert getattr(regionplot, name).__doc__
     assert set(regionplot.__all__) == {
         "BlockError", "Config", "ConfigError", "ExecutorError", "Extent", "Failure", "FeaturesError", "InputError",
-        "Job", "LockedError", "NoOverlapError", "Outcome", "OutputError", "RasterError", "Region", "RegionError",
-        "RegionplotError", "RegionsError", "RunReport", "SharedData", "__version__", "plot_region",
-        "prepared", "read_config", "read_regions", "render_regions",
+        "Job", "LockedError", "MapRenderer", "NoOverlapError", "Outcome", "OutputError", "RasterError", "Region",
+        "RegionError", "RegionplotError", "RegionsError", "RunReport", "SharedData", "__version__", "open_maps",
+        "plot_region", "prepared", "read_config", "read_regions", "render_regions",
     }  # fmt: skip
 
 

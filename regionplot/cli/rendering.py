@@ -52,7 +52,7 @@ def _import_away_from_here() -> None:
         return
     try:
         os.chdir(_ELSEWHERE)
-        importlib.import_module("regionplot.drawing")
+        importlib.import_module("regionplot.render.renderer")
     finally:
         os.fchdir(here)
         os.close(here)

@@ -50,15 +50,19 @@ def plot_region(shared: SharedData, region: Region) -> Figure:
         If it cannot be projected, or its row lacks a field of the title.
     """
     with plain_style():
-        style = Style.of(shared)
-        sheet = Sheet.of(region, style)
-        figure = artists.new_figure(style.layout)
-        FigureCanvasAgg(figure)
-        axes = _add_axes(figure, sheet)
-        artists.add_key(figure, style.layout, style.scale, style.label)
-        for order, artist in enumerate(sheet.artists_above(axes)):
-            artist.set_zorder(_ABOVE + order)
-            axes.add_artist(artist) if artist.get_clip_box() else figure.add_artist(artist)
+        return draw_figure(Sheet.of(region, Style.of(shared)))
+
+
+def draw_figure(sheet: Sheet) -> Figure:
+    """Return a figure of a sheet. The caller holds the default style."""
+    style = sheet.style
+    figure = artists.new_figure(style.layout)
+    FigureCanvasAgg(figure)
+    axes = _add_axes(figure, sheet)
+    artists.add_key(figure, style.layout, style.scale, style.label)
+    for order, artist in enumerate(sheet.artists_above(axes)):
+        artist.set_zorder(_ABOVE + order)
+        axes.add_artist(artist) if artist.get_clip_box() else figure.add_artist(artist)
     return figure
 
 

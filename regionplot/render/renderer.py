@@ -2,25 +2,54 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from regionplot.errors import ConfigError
 from regionplot.geo.region import Region
 from regionplot.render.agg import Canvas, Painter, RgbPainter
+from regionplot.render.figure import draw_figure
 from regionplot.render.palette import PalettePainter, palette_for
 from regionplot.render.sheets import Sheet, Style
 from regionplot.render.style import plain_style
 from regionplot.shared.data import SharedData
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import Picture
+from regionplot.writers.png import save_png
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class MapRenderer:
-    """Draws the maps of one run, one after the other, into one buffer.
+    """Draw the maps of one `SharedData` into memory.
+
+    A renderer writes no file and keeps no global state. A program can use several renderers.
 
     Parameters
     ----------
     shared : SharedData
-        What to draw from.
+        The data to draw.
     maps : int
-        About how many there will be; the more, the more is prepared.
+        Expected number of maps. With many maps, the renderer classifies all cells once instead of the pixels of each
+        map. The pixels are the same.
+
+    Raises
+    ------
+    ConfigError
+        If the settings cannot be drawn, such as `[output] png = "palette"` for a continuous color scale.
+
+    Examples
+    --------
+    >>> import regionplot
+    >>> config = regionplot.read_config({"raster": {"path": "sample:relief"}, "map": {"size": [300, 200]}})
+    >>> renderer = MapRenderer(regionplot.SharedData.load(config))
+    >>> picture = renderer.render(regionplot.Region("nc", regionplot.Extent(-84.5, -75.3, 33.8, 36.7)))
+    >>> picture.pixels.shape
+    (200, 300, 3)
+    >>> renderer.encode(picture)[1:4]
+    b'PNG'
     """
 
     def __init__(self, shared: SharedData, maps: int = 1) -> None:
@@ -32,22 +61,22 @@ class MapRenderer:
             self._in_rgb = RgbPainter(self._canvas)
             self._in_palette = PalettePainter(self._canvas, palette) if palette else None
 
-    def draw(self, region: Region, watch: Stopwatch | None = None) -> Picture:
+    def render(self, region: Region, watch: Stopwatch | None = None) -> Picture:
         """Draw one region.
 
         Parameters
         ----------
         region : Region
-            What to draw.
+            The region to draw.
         watch : Stopwatch, optional
-            Is given the time of each stage.
+            Receives the time of each stage.
 
         Raises
         ------
         NoOverlapError
             If the region lies outside the raster.
         RegionError
-            If it cannot be projected, or its row lacks a field of the title.
+            If the region cannot be projected, or its row lacks a field of the title.
         """
         watch = watch or Stopwatch()
         with plain_style():
@@ -56,3 +85,39 @@ class MapRenderer:
             watch.lap("sample")
             painter: Painter = self._in_palette if self._in_palette and not sheet.no_data else self._in_rgb
             return painter.paint(sheet, watch)
+
+    def figure(self, region: Region) -> Figure:
+        """Draw one region as a matplotlib figure. Its first axes is a `cartopy.mpl.geoaxes.GeoAxes`.
+
+        Raises
+        ------
+        NoOverlapError
+            If the region lies outside the raster.
+        RegionError
+            If the region cannot be projected, or its row lacks a field of the title.
+        """
+        with plain_style():
+            return draw_figure(Sheet.of(region, self._style))
+
+    def encode(self, picture: Picture, format: str = "png", metadata: Mapping[str, str] | None = None) -> bytes:
+        """Return a picture as the bytes of an image file.
+
+        Parameters
+        ----------
+        picture : Picture
+            A picture that `render` returned.
+        format : str
+            Name of the file format.
+        metadata : mapping of str to str, optional
+            Text to store in the file, such as `{"Title": "Ohio"}`.
+
+        Raises
+        ------
+        ConfigError
+            If the format is unknown.
+        """
+        if format != "png":
+            raise ConfigError(f"there is no image format {format!r}; use 'png'")
+        file = io.BytesIO()
+        save_png(file, picture.image, metadata or {}, picture.palette, self._style.shared.config.output.png_compression)
+        return file.getvalue()

@@ -55,7 +55,7 @@ class RenderTask:
         if kept := reuse_previous_map(job, digest):
             return kept
         failpoints.failpoint("draw", job.name)
-        picture = self._renderer.draw(job.region, watch)
+        picture = self._renderer.render(job.region, watch)
         if picture.no_data and self.config.map.empty == "skip":
             return MapResult(job.target, 0, True, watch.seconds, state="skipped")
         text = {"Title": picture.title, "Software": "regionplot", png.DIGEST: digest}

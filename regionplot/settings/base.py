@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -41,6 +41,13 @@ class Section(BaseModel):
     """Settings of one kind: frozen, and of known keys only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+
+class LayerSettings(Section):
+    """Settings of one layer. The name of the layer in the registry is the key of its table."""
+
+    is_array: ClassVar[bool] = False
+    """True if the key is an array of tables, such as `[[features]]`. False if it is a single table."""
 
 
 def _check_template(text: str) -> str:

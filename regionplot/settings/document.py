@@ -46,7 +46,7 @@ class Document(NamedTuple):
         """`regionplot.toml:12: [map] size`, as near as the text lets us say it; of several sections, the file."""
         if not location:
             return self.name
-        section, *keys = _without_tag(location)
+        section, *keys = location
         index = next((key for key in keys[:1] if isinstance(key, int)), None)
         if index is not None:
             keys = keys[1:]
@@ -80,8 +80,3 @@ def read_bounded(path: Path) -> bytes:
     if len(content) > MAX_BYTES:
         raise ConfigError(f"{path}: the file is larger than {MAX_BYTES:,} bytes; is it a settings file?")
     return content
-
-
-def _without_tag(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """The place of a fault without the name of the step's class, which pydantic puts into it."""
-    return (*location[:2], *location[3:]) if location[0] == "prepare" and len(location) > 2 else location

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from regionplot.system.files import open_exclusive
 
@@ -20,17 +20,24 @@ def encode_png(
     path: Path, pixels: NDArray[Any], text: Mapping[str, str], palette: NDArray[Any] | None, compression: int
 ) -> None:
     """Write pixels and text chunks as a PNG file."""
+    with open_exclusive(path) as file:
+        save_png(file, pixels, text, palette, compression)
+
+
+def save_png(
+    file: IO[bytes], pixels: NDArray[Any], text: Mapping[str, str], palette: NDArray[Any] | None, compression: int
+) -> None:
+    """Write pixels and text chunks as PNG into an open file."""
     from PIL import Image, PngImagePlugin  # noqa: PLC0415 (only who writes maps needs it)
 
     chunks = PngImagePlugin.PngInfo()
     for key, value in text.items():
         chunks.add_itxt(key, value) if not value.isascii() else chunks.add_text(key, value)
-    with open_exclusive(path) as file:
-        mode = "RGB" if palette is None else "P"
-        image = Image.frombuffer(mode, (pixels.shape[1], pixels.shape[0]), pixels, "raw", mode, 0, 1)
-        if palette is not None:
-            image.putpalette(palette.tobytes())
-        image.save(file, "PNG", compress_level=compression, pnginfo=chunks)
+    mode = "RGB" if palette is None else "P"
+    image = Image.frombuffer(mode, (pixels.shape[1], pixels.shape[0]), pixels, "raw", mode, 0, 1)
+    if palette is not None:
+        image.putpalette(palette.tobytes())
+    image.save(file, "PNG", compress_level=compression, pnginfo=chunks)
 
 
 def verify_png(path: Path) -> int:

@@ -438,7 +438,7 @@ HOSTILE_TEXTS = {
 def test_text_is_drawn_as_it_is_on_one_line_and_cut(text: str, load) -> None:
     shared = load(map={"size": (300, 200)}, features=[])
     object.__setattr__(shared, "info", shared.info.__class__(**{**vars(shared.info), "description": described(text)}))
-    picture = MapRenderer(shared).draw(Region("a", Extent(-100, -90, 40, 45), title=text))
+    picture = MapRenderer(shared).render(Region("a", Extent(-100, -90, 40, 45), title=text))
     assert len(picture.title) <= 300
     assert not set(picture.title) & set("\n\x00\x07\x1b\u202e\u2028\ud800")
     assert picture.pixels.shape == (200, 300, 3)

@@ -142,7 +142,7 @@ def test_plot_region_draws_what_the_batch_draws(load: Callable[..., SharedData],
     figure = plot_region(shared, region)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    fast = MapRenderer(shared).draw(region).pixels
+    fast = MapRenderer(shared).render(region).pixels
     np.testing.assert_array_equal(np.asarray(canvas.buffer_rgba())[..., :3], fast)
 
 

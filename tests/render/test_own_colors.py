@@ -75,7 +75,7 @@ def panel_of(shared: SharedData, region: Region) -> tuple[View, np.ndarray]:
     layout = Layout.of(shared.config, key_of(shared.coloring))
     view = View.of(region, shared.crs, layout.panel, "datalim")
     top = layout.size[1] - view.box.top
-    pixels = MapRenderer(shared).draw(region).pixels
+    pixels = MapRenderer(shared).render(region).pixels
     return view, pixels[top : top + view.box.height, view.box.left : view.box.left + view.box.width][3:-3, 3:-3]
 
 
@@ -120,8 +120,8 @@ def test_each_pixel_of_an_image_has_the_colour_of_its_cell(load, image, region: 
 @pytest.mark.parametrize("projection", ["raster", "EPSG:5070"])
 def test_other_resampling_mixes_colours_and_keeps_the_shape(load, image, resampling: str, projection: str) -> None:
     paper = {"projection": projection}
-    near = MapRenderer(load(**sections(image, map=paper))).draw(INSIDE).pixels.astype(int)
-    mixed = MapRenderer(load(**sections(image, map=paper, raster={"resampling": resampling}))).draw(INSIDE).pixels
+    near = MapRenderer(load(**sections(image, map=paper))).render(INSIDE).pixels.astype(int)
+    mixed = MapRenderer(load(**sections(image, map=paper, raster={"resampling": resampling}))).render(INSIDE).pixels
     off = np.abs(near - mixed).max(axis=2)
     assert 0 < np.median(off[off > 0]) < 6
     assert (off > 6).mean() < 0.03  # along the rim of the hole
@@ -135,7 +135,7 @@ def test_a_pixel_that_is_half_transparent_lies_on_the_background(load, write_ras
     _, shown = panel_of(shared, Region("all", Extent(-99, -81, 31, 49)))
     expected = [round(200 * 0.2 + paper * 0.8) for paper in PAPER]
     assert {tuple(pixel) for pixel in shown.reshape(-1, 3)} >= {(200, 200, 200), tuple(expected), PAPER}
-    soft = MapRenderer(load(**sections(path, raster={"resampling": "bilinear"}))).draw(INSIDE)
+    soft = MapRenderer(load(**sections(path, raster={"resampling": "bilinear"}))).render(INSIDE)
     assert not soft.no_data
 
 
@@ -160,13 +160,13 @@ def test_both_ways_of_drawing_give_the_same_pixels(load, cover, image, changes: 
 def test_a_hole_is_no_data_in_both(load, cover, image) -> None:
     for path in (cover, image):
         renderer = MapRenderer(load(**sections(path)))
-        assert renderer.draw(HOLE).no_data
-        assert not renderer.draw(INSIDE).no_data
+        assert renderer.render(HOLE).no_data
+        assert not renderer.render(INSIDE).no_data
 
 
 def test_classes_are_written_with_a_palette_and_keep_their_colours(load, cover) -> None:
-    full = MapRenderer(load(**sections(cover, output={"png": "rgb"}))).draw(EDGE)
-    small = MapRenderer(load(**sections(cover))).draw(EDGE)
+    full = MapRenderer(load(**sections(cover, output={"png": "rgb"}))).render(EDGE)
+    small = MapRenderer(load(**sections(cover))).render(EDGE)
     assert small.palette is not None  # 256 entries, of which five colours are used
     off = np.abs(full.pixels.astype(int) - small.pixels).max(axis=2)
     assert off.max() <= 16
@@ -177,7 +177,7 @@ def test_classes_are_written_with_a_palette_and_keep_their_colours(load, cover) 
 
 
 def test_an_image_has_no_palette(load, image) -> None:
-    assert MapRenderer(load(**sections(image))).draw(EDGE).palette is None
+    assert MapRenderer(load(**sections(image))).render(EDGE).palette is None
     with pytest.raises(ConfigError, match=r"\[output\] png: a palette needs levels or classes"):
         MapRenderer(load(**sections(image, output={"png": "palette"})))
 
@@ -188,7 +188,7 @@ def test_cells_that_are_classed_before_give_the_same_pixels(load, cover) -> None
     assert one._style.codes is None
     assert many._style.codes is not None
     for region in (INSIDE, EDGE):
-        np.testing.assert_array_equal(many.draw(region).pixels, one.draw(region).pixels)
+        np.testing.assert_array_equal(many.render(region).pixels, one.render(region).pixels)
 
 
 @pytest.mark.parametrize("kind", ["cover", "image"])
@@ -203,7 +203,9 @@ def test_a_raster_that_is_not_loaded_gives_the_same_pixels(load, write_raster, k
     whole, parts = load(**sections(path)), load(**sections(path, run={"memory": 1}))
     assert (whole.plan.windowed, parts.plan.windowed) == (False, True)
     for region in (INSIDE, EDGE):
-        np.testing.assert_array_equal(MapRenderer(whole).draw(region).pixels, MapRenderer(parts).draw(region).pixels)
+        np.testing.assert_array_equal(
+            MapRenderer(whole).render(region).pixels, MapRenderer(parts).render(region).pixels
+        )
 
 
 # the scale and the legend
@@ -231,15 +233,15 @@ def test_a_value_has_the_row_of_its_class_and_all_others_have_none(values: np.nd
 def test_bytes_that_are_not_decoded_have_their_classes_too(load, cover) -> None:
     raw = load(**sections(cover, raster={"mask_and_scale": False}))
     assert raw.raster.dtype == np.uint8
-    expected = MapRenderer(load(**sections(cover))).draw(INSIDE).pixels
-    off = (MapRenderer(raw).draw(INSIDE).pixels != expected).any(axis=2)
+    expected = MapRenderer(load(**sections(cover))).render(INSIDE).pixels
+    off = (MapRenderer(raw).render(INSIDE).pixels != expected).any(axis=2)
     assert off.mean() < 0.1  # the hole has the colour that the table gives to 9
 
 
 def test_a_legend_has_a_swatch_and_a_name_for_each_class_and_nothing_else(load, cover) -> None:
     shared = load(**sections(cover, colors={"classes": CLASSES}))
     layout = Layout.of(shared.config, key_of(shared.coloring))
-    pixels = MapRenderer(shared).draw(INSIDE).pixels
+    pixels = MapRenderer(shared).render(INSIDE).pixels
     assert layout.legend is not None
     for number, color in enumerate([(0x46, 0x6B, 0xA0), (255, 0, 0), PAPER]):
         box = layout.legend.swatch_box(number)
@@ -257,7 +259,7 @@ def test_names_do_not_touch_the_next_swatch(load, write_raster) -> None:
     classes = [{"value": v, "color": INK, "name": f"Mixed woodland WITH a long name {v}"} for v in range(40)]
     shared = load(**sections(write_raster(codes), colors={"classes": classes}, features=[]))
     grid = Layout.of(shared.config, key_of(shared.coloring)).legend
-    pixels = MapRenderer(shared).draw(Region("all", Extent(-99, -92, 46, 49))).pixels
+    pixels = MapRenderer(shared).render(Region("all", Extent(-99, -92, 46, 49))).pixels
     assert grid is not None
     assert grid.columns * grid.rows >= 40
     for number in range(40 - grid.rows):
@@ -268,7 +270,7 @@ def test_names_do_not_touch_the_next_swatch(load, write_raster) -> None:
 def test_the_legend_does_not_depend_on_the_region(load, cover) -> None:
     renderer = MapRenderer(load(**sections(cover, output={"png": "rgb"})))
     bottom = Layout.of(renderer._style.shared.config, key_of(renderer._style.shared.coloring)).panel.bottom
-    frames = {renderer.draw(region).pixels[350 - bottom + 2 :].tobytes() for region in (INSIDE, EDGE, HOLE)}
+    frames = {renderer.render(region).pixels[350 - bottom + 2 :].tobytes() for region in (INSIDE, EDGE, HOLE)}
     assert len(frames) == 1
 
 
@@ -342,6 +344,6 @@ def test_real_files_are_drawn_the_same_way_twice(load, shared_data_folder, name:
     region = Region(
         "middle", extent.resized(extent.width / 2, extent.height / 2), crs=shared.info.geometry.crs.to_wkt()
     )
-    pixels = MapRenderer(shared).draw(region).pixels
+    pixels = MapRenderer(shared).render(region).pixels
     np.testing.assert_array_equal(pixels, saved(shared, region))
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 8

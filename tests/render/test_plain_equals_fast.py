@@ -63,7 +63,7 @@ def saved(shared: SharedData, region: Region) -> np.ndarray:
 def check_equal(shared: SharedData, *regions: Region) -> None:
     renderer = MapRenderer(shared)
     for region in regions:
-        pixels = renderer.draw(region).pixels
+        pixels = renderer.render(region).pixels
         np.testing.assert_array_equal(pixels, saved(shared, region))
         assert len(np.unique(pixels[::3, ::3].reshape(-1, 3), axis=0)) > 5
 
@@ -89,27 +89,27 @@ def test_so_they_do_with_points_nodata_and_a_grid_across_the_antimeridian(
         shared, Region("both sides", Extent(165, 200, 20, 45)), empty, Region("west", Extent(-200, -170, 20, 50))
     )
     renderer = MapRenderer(shared)
-    assert renderer.draw(empty).no_data
-    assert not renderer.draw(Region("all", Extent(160, 220, 20, 60))).no_data
+    assert renderer.render(empty).no_data
+    assert not renderer.render(Region("all", Extent(160, 220, 20, 60))).no_data
 
 
 def test_drawing_the_same_again_gives_the_same(load_small) -> None:
     renderer = MapRenderer(load_small(features=LAYERS))
-    first = renderer.draw(CAROLINA)
-    renderer.draw(ALASKA)
-    np.testing.assert_array_equal(renderer.draw(CAROLINA).pixels, first.pixels)
+    first = renderer.render(CAROLINA)
+    renderer.render(ALASKA)
+    np.testing.assert_array_equal(renderer.render(CAROLINA).pixels, first.pixels)
     assert first.title == "North Carolina"
     assert first.pixels.shape == (450, 700, 3)
 
 
 def test_the_host_s_style_does_not_change_a_map(load_small) -> None:
     shared = load_small()
-    expected = MapRenderer(shared).draw(CAROLINA).pixels
+    expected = MapRenderer(shared).render(CAROLINA).pixels
     with matplotlib.rc_context({"font.size": 30, "lines.linewidth": 9, "axes.facecolor": "red", "image.cmap": "hot"}):
-        np.testing.assert_array_equal(MapRenderer(shared).draw(CAROLINA).pixels, expected)
+        np.testing.assert_array_equal(MapRenderer(shared).render(CAROLINA).pixels, expected)
 
 
-@pytest.mark.parametrize("draw", [lambda shared, region: MapRenderer(shared).draw(region), plot_region])
+@pytest.mark.parametrize("draw", [lambda shared, region: MapRenderer(shared).render(region), plot_region])
 def test_both_refuse_the_same_regions(load_small, draw) -> None:
     shared = load_small(map={"title": "{title} {state}"})
     with pytest.raises(NoOverlapError, match=r"x 10 to 20, y 40 to 50.* does not overlap .*x -170\.0"):
@@ -122,7 +122,7 @@ def test_a_raster_that_is_too_small_to_be_seen_is_not_called_apart(make_config, 
     path = write_raster(np.ones((5, 5)), Affine(1e-4, 0, -100, 0, -1e-4, 40))
     shared = SharedData.load(make_config(raster={"path": path}))
     with pytest.raises(NoOverlapError, match=r"the raster .* is not to be seen at the scale of the region"):
-        MapRenderer(shared).draw(Region("world", Extent(-170, 170, -80, 80)))
+        MapRenderer(shared).render(Region("world", Extent(-170, 170, -80, 80)))
 
 
 INK = "#203040"
@@ -146,7 +146,7 @@ def test_a_palette_keeps_class_colours_exact_and_all_others_near(load_small, sty
     full = MapRenderer(load_small(**style))
     small = MapRenderer(load_small(**style, output={"png": "palette"}))
     for region in (CAROLINA, ALASKA):
-        expected, found = full.draw(region), small.draw(region)
+        expected, found = full.render(region), small.render(region)
         assert expected.palette is None
         assert found.palette is not None
         assert len(found.palette) <= 256
@@ -169,7 +169,7 @@ def test_a_palette_keeps_class_colours_exact_and_all_others_near(load_small, sty
     ids=["continuous", "too many classes", "two inks", "a light ink"],
 )
 def test_what_a_palette_cannot_hold_is_drawn_in_full_colour(load_small, style: dict[str, Any]) -> None:
-    picture = MapRenderer(load_small(**style, output={"png": "auto"})).draw(CAROLINA)
+    picture = MapRenderer(load_small(**style, output={"png": "auto"})).render(CAROLINA)
     assert picture.palette is None
     assert picture.image.shape == (450, 700, 3)
 
@@ -185,11 +185,11 @@ def test_cells_that_are_classed_before_give_the_same_pixels(load_small, write_ra
     assert many._style.codes is not None
     hole = Region("hole", Extent(-122, -112, 43, 53))
     for region in (CAROLINA, Region("wide", Extent(-160, -40, 10, 75)), hole):
-        found = many.draw(region)
-        np.testing.assert_array_equal(found.pixels, one.draw(region).pixels)
+        found = many.render(region)
+        np.testing.assert_array_equal(found.pixels, one.render(region).pixels)
         assert found.no_data == (region is hole and projection == "raster")  # elsewhere the limits are wider
     with pytest.raises(NoOverlapError):
-        many.draw(Region("away", Extent(10, 20, 30, 40)))
+        many.render(Region("away", Extent(10, 20, 30, 40)))
 
 
 def test_a_palette_that_cannot_be_is_refused_if_it_is_asked_for(load_small) -> None:

@@ -48,7 +48,7 @@ def test_pixels_have_the_colour_of_the_cell_below_them(shared_data_folder, name,
     shared = SharedData.load(config)
     renderer = MapRenderer(shared)
     for region in REGIONS.get(name, (CONUS, NORTH_CAROLINA)):
-        picture = renderer.draw(region)
+        picture = renderer.render(region)
         view = View.of(region, shared.crs, Layout.of(config).panel, "datalim")
         rows, columns, x, y = _scattered_pixels(view)
         value = _read(path, *transformer(shared.crs, shared.geometry.crs).transform(x, y))

@@ -114,6 +114,6 @@ def test_a_raster_that_is_not_loaded_counts_as_a_file(data) -> None:
 
 
 def test_one_digest_means_one_picture(data) -> None:
-    pictures = [MapRenderer(shared).draw(WEST).pixels for shared in (data(), data(change=(15, 30)))]
+    pictures = [MapRenderer(shared).render(WEST).pixels for shared in (data(), data(change=(15, 30)))]
     assert digests(data())[0] == digests(data(change=(15, 30)))[0]
     np.testing.assert_array_equal(*pictures)

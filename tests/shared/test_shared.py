@@ -60,8 +60,8 @@ def test_a_part_gives_the_maps_of_the_whole(configured, large, projection, resam
         assert part.raster.size < whole.raster.size or regions is REGIONS
         assert not part.plan.windowed
         for region in regions:
-            expected = MapRenderer(whole).draw(region).pixels
-            np.testing.assert_array_equal(MapRenderer(part).draw(region).pixels, expected)
+            expected = MapRenderer(whole).render(region).pixels
+            np.testing.assert_array_equal(MapRenderer(part).render(region).pixels, expected)
 
 
 def test_the_part_lies_where_it_says(configured, large):
@@ -84,10 +84,10 @@ def test_cells_beyond_the_budget_are_read_for_each_map(configured, large, projec
     assert windowed.plan.windowed
     assert windowed.raster.size <= 1_000_000
     for region, same in zip(REGIONS, (1.0, 1.0, 0.97), strict=True):
-        found, expected = (MapRenderer(data).draw(region).pixels for data in (windowed, whole))
+        found, expected = (MapRenderer(data).render(region).pixels for data in (windowed, whole))
         assert (found == expected).all(axis=2).mean() >= same, region.name
     with pytest.raises(NoOverlapError):
-        MapRenderer(windowed).draw(Region("away", Extent(10, 20, 40, 50)))
+        MapRenderer(windowed).render(Region("away", Extent(10, 20, 40, 50)))
 
 
 @pytest.mark.parametrize("west", [-180, 0])
@@ -98,8 +98,8 @@ def test_a_grid_around_the_world_has_no_seam(configured, write_raster, west, mem
     config = configured(write_raster(values, Affine(0.125, 0, west, 0, -0.125, 90)), memory=memory)
     data = SharedData.load(config, WORLD_REGIONS)
     assert data.plan.windowed == (memory == 1)
-    expected = MapRenderer(SharedData.load(configured(config.raster.path))).draw(WORLD_REGIONS[0])
-    found = MapRenderer(data).draw(WORLD_REGIONS[0])
+    expected = MapRenderer(SharedData.load(configured(config.raster.path))).render(WORLD_REGIONS[0])
+    found = MapRenderer(data).render(WORLD_REGIONS[0])
     np.testing.assert_array_equal(found.pixels, expected.pixels)
     panel = found.pixels[100:150, 40:280]
     assert (panel[:, 0] != panel[:, -1]).any()
