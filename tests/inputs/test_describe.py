@@ -12,14 +12,17 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+import rasterio
+import rasterio.shutil
 from affine import Affine
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, RasterError
-from regionplot.inputs.describe import inspect_raster, open_source
+from regionplot.inputs.describe import inspect_raster, open_bands, open_source
 from regionplot.inputs.reading import FileSource
 from regionplot.inputs.source import read_window
 from regionplot.settings.raster import RasterSettings
+from regionplot.shared.data import SharedData
 
 VALUES = np.arange(12, dtype=np.int16).reshape(3, 4)
 
@@ -228,3 +231,131 @@ def test_a_nodata_value_that_the_type_cannot_hold_marks_nothing(write_raster, no
     info = inspect_raster(RasterSettings(path=write_raster(VALUES.astype(np.uint8))))
     values, _ = read_window(FileSource(dataclasses.replace(info, nodata=nodata)), info.geometry.whole)
     np.testing.assert_array_equal(values, VALUES)
+
+
+def test_each_band_has_its_own_scale_offset_and_nodata(write_raster) -> None:
+    path = write_raster(np.stack([VALUES, VALUES]), scales=(0.1, 1.0), offsets=(5.0, 0.0))
+    np.testing.assert_allclose(load(path, band=1), VALUES * 0.1 + 5, rtol=1e-6)
+    np.testing.assert_array_equal(load(path, band=2), VALUES)
+    sources = open_bands(RasterSettings(path=path))
+    assert [(info.scale, info.offset) for info in (source.describe() for source in sources)] == [(0.1, 5), (1, 0)]
+
+
+def test_each_band_has_its_own_units_and_tags(write_raster) -> None:
+    path = write_raster(np.stack([VALUES, VALUES]), descriptions=("snow depth", "water depth"))
+    with rasterio.open(path, "r+") as file:
+        file.units = ("cm", "mm")
+        file.update_tags(1, VALID_TIME="2026-01-01 00:00:00")
+        file.update_tags(2, VALID_TIME="2026-01-02 00:00:00")
+    found = [source.describe().description for source in open_bands(RasterSettings(path=path))]
+    assert [text["units"] for text in found] == ["cm", "mm"]
+    assert [text["long_name"] for text in found] == ["snow depth", "water depth"]
+    assert [text["time"] for text in found] == [datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2)]
+
+
+def test_a_band_that_differs_in_scale_from_others_is_drawn_in_its_units(write_raster, make_config) -> None:
+    """The cells that maps are drawn from are values, not stored numbers."""
+    path = write_raster(np.stack([VALUES, VALUES]), scales=(0.1, 1.0), offsets=(0.0, 0.0))
+    np.testing.assert_allclose(SharedData.load(make_config(raster={"path": path})).cells_drawn, VALUES * 0.1, rtol=1e-6)
+
+
+TIMES = {
+    "hours": ("hours since 2026-03-10", "standard", 6.0, datetime(2026, 3, 10, 6, tzinfo=UTC)),
+    "fraction of a day": ("days since 2026-03-10 12:00", "gregorian", 0.25, datetime(2026, 3, 10, 18, tzinfo=UTC)),
+    "no leap years": ("days since 2024-02-28", "noleap", 1.0, datetime(2024, 3, 1, tzinfo=UTC)),
+    "a day that no other calendar has": ("days since 2024-02-28", "360_day", 2.0, None),
+    "months": ("months since 2026-01-01", "standard", 2.0, None),
+    "year 0": ("hours since 0000-01-01", "standard", 6.0, None),
+    "unknown calendar": ("days since 2026-01-01", "lunar", 1.0, None),
+}
+
+
+@pytest.mark.parametrize(("units", "calendar", "value", "expected"), TIMES.values(), ids=TIMES)
+def test_the_time_of_a_band_follows_from_its_axis(
+    tmp_path: Path, units: str, calendar: str, value: float, expected: datetime | None
+) -> None:
+    path = write_times(tmp_path / "grid.nc", [value - 1, value], {"units": units, "calendar": calendar})
+    assert described(path, band=2).get("time") == expected
+
+
+@pytest.mark.parametrize("name", ["months", "year 0", "unknown calendar"])
+def test_a_time_that_cannot_be_decoded_is_unknown_with_a_warning(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    units, calendar, value, _ = TIMES[name]
+    path = write_times(tmp_path / "grid.nc", [value - 1, value], {"units": units, "calendar": calendar})
+    np.testing.assert_array_equal(load(path, band=2), VALUES)
+    assert f"{path}: its time is unknown: the axis time is in {units!r}: " in caplog.text
+
+
+def test_a_geotiff_made_of_a_netcdf_file_keeps_its_times(tmp_path: Path) -> None:
+    """`gdal_translate` copies the tags of bands; a block function's output has only those of the file."""
+    source = write_times(tmp_path / "grid.nc", [0.0, 6.0], {"units": "hours since 2026-03-10"})
+    rasterio.shutil.copy(source, tmp_path / "all.tif", driver="GTiff")
+    with rasterio.open(source) as dataset:
+        tags, profile = dataset.tags(), dataset.profile | {"driver": "GTiff"}
+    with rasterio.open(tmp_path / "file.tif", "w", **profile) as dataset:
+        dataset.update_tags(**tags)
+    for name in ("all.tif", "file.tif"):
+        found = described(tmp_path / name, band=2, crs="EPSG:4326")
+        assert found["time"] == datetime(2026, 3, 10, 6, tzinfo=UTC)
+
+
+def write_times(path: Path, times: list[float], attributes: dict[str, str]) -> Path:
+    """Write a NetCDF file with a band for each time."""
+    from scipy.io import netcdf_file
+
+    axes = {"time": (times, attributes), "lat": ([3.0, 2, 1], {"units": "degrees_north"})}
+    axes["lon"] = ([10.0, 11, 12, 13], {"units": "degrees_east"})
+    with netcdf_file(path, "w") as file:
+        for name, (values, texts) in axes.items():
+            file.createDimension(name, len(values))
+            axis = file.createVariable(name, "d", (name,))
+            axis[:] = values
+            for key, text in texts.items():
+                setattr(axis, key, text)
+        file.createVariable("snow", "f4", tuple(axes))[:] = np.stack([VALUES] * len(times)).astype("f4")
+    return path
+
+
+def test_pages_of_a_geotiff_are_chosen_by_number(write_raster, tmp_path: Path) -> None:
+    pages = [write_raster(VALUES * factor, name=f"{factor}.tif") for factor in (1, 2)]
+    path = tmp_path / "pages.tif"
+    rasterio.shutil.copy(pages[0], path, driver="GTiff")
+    rasterio.shutil.copy(pages[1], path, driver="GTiff", APPEND_SUBDATASET="YES")
+    with pytest.raises(RasterError, match=r"choose one with variable = NAME in \[raster\]: 1, 2"):
+        load(path)
+    np.testing.assert_array_equal(load(path, variable="2"), VALUES * 2)
+
+
+PLUGIN = """
+from dataclasses import dataclass
+from pathlib import Path
+import numpy as np
+from regionplot.inputs.array import ArraySource
+import rioxarray, xarray
+
+def make(path):
+    cells = np.array(path.read_text().split(), float).reshape(2, 2)
+    data = xarray.DataArray(cells, {"y": [41.0, 40.0], "x": [-99.0, -98.0]}, ("y", "x"), "cells")
+    return ArraySource.of(data.rio.write_crs("EPSG:4326"))
+
+class NumbersSource:
+    @classmethod
+    def open(cls, settings):
+        return make(settings.path)
+"""
+
+
+def test_another_package_can_add_a_kind_of_raster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "numbers_source.py").write_text(PLUGIN)
+    folder = tmp_path / "numbers_source-1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: numbers-source\nVersion: 1\n")
+    (folder / "entry_points.txt").write_text("[regionplot.sources]\nnumbers = numbers_source:NumbersSource\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "cells.numbers"
+    path.write_text("1 2 3 4")
+    np.testing.assert_array_equal(load(path), [[1, 2], [3, 4]])
+    with pytest.raises(RasterError, match="it is none of GeoTIFF"):
+        load(path.rename(tmp_path / "cells.words"))
