@@ -21,9 +21,10 @@ from regionplot.geo.windows import cells_per_pixel, needed_window
 from regionplot.inputs.describe import inspect_raster
 from regionplot.inputs.reading import read_window
 from regionplot.inputs.source import RasterInfo
-from regionplot.inputs.vectors import FeatureLayer
+from regionplot.layers.base import Layer, LoadContext
+from regionplot.layers.stack import all_layers, load_layers
 from regionplot.settings.config import Config
-from regionplot.shared.load import load_part, load_projected_layers
+from regionplot.shared.load import array_cache, load_part
 from regionplot.shared.plan import LoadPlan, logger, plan_load
 from regionplot.system import failpoints
 from regionplot.system.threads import thread_pool
@@ -50,8 +51,8 @@ class SharedData:
     """Where `cells_drawn` lie."""
     crs: pyproj.CRS
     """The map's CRS."""
-    features: tuple[FeatureLayer, ...]
-    """The vector layers in the map's CRS, in drawing order."""
+    layers: tuple[Layer, ...]
+    """Everything that is drawn on a map, from the bottom to the top."""
     info: RasterInfo
     """The whole grid, as its file describes it."""
     plan: LoadPlan
@@ -62,7 +63,7 @@ class SharedData:
         config: Config,
         regions: Sequence[Region] | None = None,
         plan: LoadPlan | None = None,
-        layers: Sequence[FeatureLayer] = (),
+        layers: Sequence[Layer] = (),
     ) -> SharedData:
         """Load all that the maps of a run share, and close every file.
 
@@ -74,8 +75,8 @@ class SharedData:
             Load no more of the raster than these need; all of it by default.
         plan : LoadPlan, optional
             What to load, as another process has decided.
-        layers : sequence of FeatureLayer
-            Vector layers loaded before, which are used again if their files are the same.
+        layers : sequence of Layer
+            Layers loaded before. Their data are used again if the input files are the same.
 
         Raises
         ------
@@ -95,10 +96,11 @@ class SharedData:
             raise RasterError(f"{info.path}: input changed: the file was replaced or written to since the run began")
         with thread_pool(1) as pool:  # no thread is left when workers are forked
             loading = pool.submit(load_part, config, info, plan)
-            features = load_projected_layers(config, crs, layers)
+            context = LoadContext(config, crs, info.description, array_cache(config), loaded=layers)
+            loaded = load_layers(all_layers(config), context)
             raster, cells, geometry = loading.result()
         logger.info("process %d loaded the shared data in %.2f s", os.getpid(), time.perf_counter() - start)
-        return cls(config, raster, _meshgrid(raster, geometry), cells, geometry, crs, features, info, plan)
+        return cls(config, raster, _meshgrid(raster, geometry), cells, geometry, crs, loaded, info, plan)
 
     @property
     def description(self) -> Mapping[str, object]:

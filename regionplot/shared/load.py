@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyproj
 from numpy.typing import NDArray
 
 from regionplot.geo.cartopy import parse_projection
@@ -21,11 +20,11 @@ from regionplot.geo.region import Region
 from regionplot.inputs.describe import inspect_raster, load_raster
 from regionplot.inputs.reading import read_native, resample_to_grid
 from regionplot.inputs.source import RasterInfo
-from regionplot.inputs.vector_files import check_layer
-from regionplot.inputs.vectors import FeatureLayer, load_layer
+from regionplot.layers.base import Layer, LoadContext
+from regionplot.layers.stack import check_layers, configured_layers, load_layers
 from regionplot.settings.config import Config
 from regionplot.shared.plan import LoadPlan, plan_load
-from regionplot.system.cache import user_cache
+from regionplot.system.cache import ArrayCache, user_cache
 from regionplot.system.files import Fingerprint
 
 if TYPE_CHECKING:
@@ -35,27 +34,24 @@ if TYPE_CHECKING:
 _PREVIEW_CELLS = 1_000_000
 
 
-def load_layers(config: Config) -> tuple[FeatureLayer, ...]:
-    """The vector layers alone, for the CRS that the maps will have.
+def preload_layers(config: Config) -> tuple[Layer, ...]:
+    """Load the layers that have a table in the settings, before the raster is there.
 
     Raises
     ------
     InputError
-        If a vector file, or the raster's description, cannot be read.
+        If an input file of a layer, or the description of the raster, cannot be read.
     """
-    if not config.features:
+    planned = configured_layers(config)
+    if not planned:
         return ()
-    return load_projected_layers(
-        config, parse_projection(config.map.projection) or inspect_raster(config.raster).geometry.crs
-    )
+    crs = parse_projection(config.map.projection) or inspect_raster(config.raster).geometry.crs
+    return load_layers(planned, LoadContext(config, crs, cache=array_cache(config)))
 
 
-def load_projected_layers(
-    config: Config, crs: pyproj.CRS, known: Sequence[FeatureLayer] = ()
-) -> tuple[FeatureLayer, ...]:
-    """Load the vector layers in the map's CRS; reuse known layers whose files are unchanged."""
-    cache = user_cache() if config.run.cache else None
-    return tuple(load_layer(settings, crs, cache, known) for settings in config.features)
+def array_cache(config: Config) -> ArrayCache | None:
+    """Return the folder for computed arrays. Return None if the settings turn the cache off."""
+    return user_cache() if config.run.cache else None
 
 
 def load_part(config: Config, info: RasterInfo, plan: LoadPlan) -> tuple[xr.DataArray, NDArray[Any], GridGeometry]:
@@ -79,8 +75,7 @@ def check_inputs(config: Config, regions: Sequence[Region]) -> LoadPlan:
         If the raster or a vector file cannot be opened.
     """
     info = inspect_raster(config.raster, config.colors)
-    for settings in config.features:
-        check_layer(settings)
+    check_layers(config)
     return plan_load(config, info, regions)
 
 

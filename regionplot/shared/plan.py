@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from regionplot.colors.key import planned_key
 from regionplot.errors import RasterError, RegionError
 from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.grid import Window
@@ -13,6 +14,8 @@ from regionplot.geo.region import Region
 from regionplot.geo.windows import needed_window
 from regionplot.inputs.color_tables import Classes
 from regionplot.inputs.source import RasterInfo
+from regionplot.layers.legend import NAME as LEGEND
+from regionplot.layers.stack import lay_out
 from regionplot.settings.config import Config
 from regionplot.sheet.layout import Layout
 from regionplot.sheet.view import View
@@ -77,9 +80,21 @@ def plan_load(config: Config, info: RasterInfo, regions: Sequence[Region] | None
             f"{info.path}: the regular grid that this curvilinear one is drawn from takes {needed:,} MB, and [run] "
             f"memory gives {budget // _MEGABYTE:,}; set memory = {needed}, draw smaller regions, or regrid the file"
         )
-    if isinstance(info.coloring, Classes) and config.colors.colorbar and not Layout.of(config, info.coloring).legend:
+    is_classed = isinstance(info.coloring, Classes)
+    if is_classed and config.colors.colorbar and LEGEND not in planned_layout(config, info).rooms:
         logger.warning("%s: no legend: %s", info.path, _WITHOUT_LEGEND)
     return LoadPlan(whole if windowed else window, windowed, info.fingerprint)
+
+
+def planned_layout(config: Config, info: RasterInfo) -> Layout:
+    """Return the layout of the sheets, before the color scale is known.
+
+    Raises
+    ------
+    ConfigError
+        If no space is left for the panel.
+    """
+    return lay_out(config, planned_key(info.coloring))
 
 
 def _union(config: Config, info: RasterInfo, regions: Sequence[Region]) -> Window:
@@ -96,7 +111,7 @@ def _union(config: Config, info: RasterInfo, regions: Sequence[Region]) -> Windo
 def _region_window(config: Config, info: RasterInfo, region: Region) -> Window | None:
     crs = parse_projection(config.map.projection) or info.geometry.crs
     try:
-        view = View.of(region, crs, Layout.of(config, info.coloring).panel, config.map.fit)
+        view = View.of(region, crs, planned_layout(config, info).panel, config.map.fit)
     except RegionError:  # it will be reported when its turn comes
         return None
     return needed_window(info.geometry, view.panel, crs)
