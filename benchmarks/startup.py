@@ -96,10 +96,10 @@ def _start(step: _Steps, config_file: Path, raster_file: Path, table: Path) -> N
     crs = parse_projection(config.map.projection) or info.geometry.crs
     with tempfile.TemporaryDirectory() as folder:
         kept = ArrayCache(Path(folder))
-        step("layers, uncached", lambda: [load_layer(layer, crs) for layer in config.features])
-        for layer in config.features:
+        step("layers, uncached", lambda: [load_layer(layer, crs) for layer in config.layers["features"]])
+        for layer in config.layers["features"]:
             load_layer(layer, crs, kept)
-        step("layers, cached", lambda: [load_layer(layer, crs, kept) for layer in config.features])
+        step("layers, cached", lambda: [load_layer(layer, crs, kept) for layer in config.layers["features"]])
     data = SharedData.load(config, regions, plan)
     step("frame", lambda: MapRenderer(data))
 

@@ -18,7 +18,6 @@ from regionplot.inputs.color_tables import RgbBands
 from regionplot.inputs.source import RasterInfo
 from regionplot.settings.colors import ClassSettings, ColorSettings
 from regionplot.settings.raster import RasterSettings
-from regionplot.sheet.key import COLOR_BAR, ColorBarKey, LegendKey
 from regionplot.text import plain_text
 
 Coloring = Classes | RgbBands | None
@@ -64,17 +63,6 @@ def coloring_of(info: RasterInfo, raster: RasterSettings, colors: ColorSettings)
             raise ConfigError(problem)
         return _classes(info, colors.classes or ())
     return info.rgb if raster.band is None else None
-
-
-def key_of(coloring: Coloring) -> ColorBarKey | LegendKey | None:
-    """Return what explains the colors beside the map: a color bar, a legend, or nothing."""
-    match coloring:
-        case None:
-            return COLOR_BAR
-        case Classes():
-            return LegendKey(tuple(item.label for item in coloring.shown))
-        case _:
-            return None
 
 
 def resampling_problem(raster: RasterSettings, reason: str) -> str | None:

@@ -1,8 +1,9 @@
 """Identify a raster file before GDAL opens it, and choose the one driver that may.
 
 GDAL chooses a driver by content, and some drivers then read any other file or address that the content names. A VRT
-called grid.tif can show another file or fetch a URL. So this module identifies a file by its first bytes. It allows only
-kinds that hold their own data. GDAL opens rasters with that driver; for vectors, the driver that GDAL used is compared.
+called grid.tif can show another file or fetch a URL. So this module identifies a file by its first bytes. It allows
+only kinds that hold their own data. Rasters are opened with that driver; for vectors, the driver that GDAL has used is
+compared.
 """
 
 from __future__ import annotations

@@ -22,9 +22,10 @@ from regionplot.geo.region import Region
 from regionplot.geo.windows import cells_per_pixel, needed_window
 from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.source import RasterInfo, RasterSource, read_window
-from regionplot.inputs.vectors import FeatureLayer
+from regionplot.layers.base import Layer, LoadContext
+from regionplot.layers.stack import all_layers, load_layers
 from regionplot.settings.config import Config
-from regionplot.shared.load import DrawnRaster, load_projected_layers
+from regionplot.shared.load import DrawnRaster, array_cache
 from regionplot.shared.plan import LoadPlan, logger, plan_load
 from regionplot.system import failpoints
 from regionplot.system.threads import thread_pool
@@ -48,8 +49,8 @@ class SharedData:
     """Geometry of `cells_drawn`."""
     crs: pyproj.CRS
     """CRS of the maps."""
-    features: tuple[FeatureLayer, ...]
-    """The vector layers in the CRS of the maps, in drawing order."""
+    layers: tuple[Layer, ...]
+    """Everything that is drawn on a map, from the bottom to the top."""
     info: RasterInfo
     """Facts about the whole raster."""
     plan: LoadPlan
@@ -62,7 +63,7 @@ class SharedData:
         config: Config,
         regions: Sequence[Region] | None = None,
         plan: LoadPlan | None = None,
-        layers: Sequence[FeatureLayer] = (),
+        layers: Sequence[Layer] = (),
         source: RasterSource | None = None,
     ) -> SharedData:
         """Load all data that the maps of a run share, and close every file.
@@ -75,8 +76,8 @@ class SharedData:
             Load only the part of the raster that these regions need. By default all of it.
         plan : LoadPlan, optional
             The window to load, if another process has decided it.
-        layers : sequence of FeatureLayer
-            Vector layers loaded before. They are used again if their files are unchanged.
+        layers : sequence of Layer
+            Layers loaded before. Their data are used again if the input files are unchanged.
         source : RasterSource, optional
             The raster, such as an `ArraySource`. By default the one that the config names.
 
@@ -99,10 +100,11 @@ class SharedData:
             raise RasterError(f"{info.path}: input changed: the file was replaced or written to since the run began")
         with thread_pool(1) as pool:  # no thread is left when workers are forked
             loading = pool.submit(raster.load, plan)
-            features = load_projected_layers(config, crs, layers)
+            context = LoadContext(config, crs, info.description, array_cache(config), loaded=layers)
+            loaded = load_layers(all_layers(config), context)
             cells, geometry = loading.result()
         logger.info("process %d loaded the shared data in %.2f s", os.getpid(), time.perf_counter() - start)
-        return cls(config, raster.source, cells, geometry, crs, features, info, plan, raster.coloring)
+        return cls(config, raster.source, cells, geometry, crs, loaded, info, plan, raster.coloring)
 
     @property
     def description(self) -> Mapping[str, object]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pyproj
 from numpy.typing import NDArray
 
 from regionplot.colors.choose import Coloring, coloring_of
@@ -17,11 +16,11 @@ from regionplot.inputs.color_tables import RgbBands
 from regionplot.inputs.describe import inspect_raster, open_source
 from regionplot.inputs.rgb import RgbSource
 from regionplot.inputs.source import RasterInfo, RasterSource, read_window
-from regionplot.inputs.vector_files import check_layer
-from regionplot.inputs.vectors import FeatureLayer, load_layer
+from regionplot.layers.base import Layer, LoadContext
+from regionplot.layers.stack import check_layers, configured_layers, load_layers
 from regionplot.settings.config import Config
 from regionplot.shared.plan import LoadPlan, plan_load
-from regionplot.system.cache import user_cache
+from regionplot.system.cache import ArrayCache, user_cache
 from regionplot.system.files import Fingerprint
 
 _PREVIEW_CELLS = 1_000_000
@@ -76,26 +75,24 @@ class DrawnRaster:
         return cells, geometry
 
 
-def load_layers(config: Config) -> tuple[FeatureLayer, ...]:
-    """Load the vector layers without the raster, in the CRS of the maps.
+def preload_layers(config: Config) -> tuple[Layer, ...]:
+    """Load the layers that have a table in the settings, before the raster is there.
 
     Raises
     ------
     InputError
-        If a vector file, or the raster's description, cannot be read.
+        If an input file of a layer, or the description of the raster, cannot be read.
     """
-    if not config.features:
+    planned = configured_layers(config)
+    if not planned:
         return ()
     crs = parse_projection(config.map.projection) or inspect_raster(config.raster).geometry.crs
-    return load_projected_layers(config, crs)
+    return load_layers(planned, LoadContext(config, crs, cache=array_cache(config)))
 
 
-def load_projected_layers(
-    config: Config, crs: pyproj.CRS, known: Sequence[FeatureLayer] = ()
-) -> tuple[FeatureLayer, ...]:
-    """Load the vector layers in the CRS of the maps. Layers whose files are unchanged are taken from `known`."""
-    cache = user_cache() if config.run.cache else None
-    return tuple(load_layer(settings, crs, cache, known) for settings in config.features)
+def array_cache(config: Config) -> ArrayCache | None:
+    """Return the folder for computed arrays. Return None if the settings turn the cache off."""
+    return user_cache() if config.run.cache else None
 
 
 def check_inputs(config: Config, regions: Sequence[Region]) -> LoadPlan:
@@ -107,8 +104,7 @@ def check_inputs(config: Config, regions: Sequence[Region]) -> LoadPlan:
         If the raster or a vector file cannot be opened.
     """
     raster = DrawnRaster.of(config)
-    for settings in config.features:
-        check_layer(settings)
+    check_layers(config)
     return plan_load(config, raster.info, regions, raster.coloring)
 
 

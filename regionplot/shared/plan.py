@@ -6,13 +6,16 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from regionplot.colors.choose import Coloring, key_of
+from regionplot.colors.choose import Coloring
+from regionplot.colors.key import planned_key
 from regionplot.errors import RasterError, RegionError
 from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.grid import Window
 from regionplot.geo.region import Region
 from regionplot.geo.windows import needed_window
 from regionplot.inputs.source import RasterInfo
+from regionplot.layers.legend import NAME as LEGEND
+from regionplot.layers.stack import lay_out
 from regionplot.settings.config import Config
 from regionplot.sheet.key import LegendKey
 from regionplot.sheet.layout import Layout
@@ -76,7 +79,8 @@ def plan_load(
     RasterError
         If a curvilinear grid exceeds the budget. Its windows cannot be read separately.
     """
-    layout = Layout.of(config, key_of(coloring))
+    key = planned_key(coloring)
+    layout = lay_out(config, key)
     whole = info.geometry.whole
     is_planned = regions is not None and len(regions) <= _MAX_PLANNED
     window = _union(config, info, regions, layout) if regions and is_planned else whole
@@ -89,7 +93,7 @@ def plan_load(
             f"{info.path}: the regular grid that this curvilinear one is drawn from takes {needed:,} MB, and [run] "
             f"memory gives {budget // _MEGABYTE:,}; set memory = {needed}, draw smaller regions, or regrid the file"
         )
-    if isinstance(key_of(coloring), LegendKey) and config.colors.colorbar and not layout.legend:
+    if isinstance(key, LegendKey) and config.colors.colorbar and LEGEND not in layout.rooms:
         logger.warning("%s: no legend: %s", info.path, _NO_ROOM)
     return LoadPlan(whole if windowed else window, windowed, info.fingerprint)
 

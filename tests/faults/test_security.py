@@ -34,12 +34,12 @@ from regionplot.inputs.describe import inspect_raster, open_source
 from regionplot.inputs.source import read_window
 from regionplot.inputs.vector_files import check_layer
 from regionplot.inputs.vectors import load_layer
+from regionplot.layers.features import FeatureSettings
 from regionplot.prepare.run import prepare_raster
 from regionplot.render.renderer import MapRenderer
 from regionplot.runs.store import write_png
 from regionplot.settings.loading import read_config
 from regionplot.settings.raster import RasterSettings
-from regionplot.settings.vector import FeatureSettings
 
 LONLAT = pyproj.CRS.from_epsg(4326)
 VALUES = np.arange(12, dtype=np.float32).reshape(3, 4)
