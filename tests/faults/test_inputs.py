@@ -28,11 +28,11 @@ from small_runs import CONFIG, HEADER, TABLE, images, leftovers, pixels, run_pro
 from regionplot.errors import FeaturesError, RegionsError
 from regionplot.executors.base import Outcome
 from regionplot.inputs.vectors import load_layer
+from regionplot.layers.features import FeatureSettings
 from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs.jobs import Job
 from regionplot.runs.report import NoObserver, RunReport
 from regionplot.runs.run import render_regions
-from regionplot.settings.vector import FeatureSettings
 
 LONLAT = {"crs": "EPSG:4326", "affine": Affine(0.05, 0, -125, 0, -0.05, 50)}
 NOISE = np.random.default_rng(0).integers(0, 1000, (600, 1200)).astype(np.int16)
