@@ -1,4 +1,4 @@
-"""The import contracts in pyproject.toml: each one holds, and fails as soon as an import breaks it.
+"""The import contracts in pyproject.toml: each one holds, and each one fails when a forbidden import is added.
 
 The imports of the package are read once. A forbidden import is then added to a copy of that graph.
 """

@@ -98,9 +98,9 @@ def _message(detail: ErrorDetails, location: _Location) -> str:
     if kind in _UNKNOWN_KEY:
         return "; ".join(["unknown key", *_suggestion(location)])
     if kind == "missing" and isinstance(last, int):
-        return f"needs a value more after its first {last}"
+        return f"has only {last} value{'s'[: last != 1]}; it needs more"
     if kind == "missing":
-        return "is needed, but not given"
+        return "is required, but not given"
     if kind == "tuple_type" and not location.keys:
         return f"must be an array of tables: write [[{location.section}]]"
     if kind in _NOT_A_TABLE and not location.keys and isinstance(detail["input"], list | tuple):

@@ -1,4 +1,4 @@
-"""The JSON Schema of regionplot.toml: up to date, and of one mind with the settings classes."""
+"""The JSON Schema of regionplot.toml: up to date, and it accepts and rejects what the settings classes do."""
 
 from __future__ import annotations
 
