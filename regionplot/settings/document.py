@@ -53,7 +53,7 @@ class Document(NamedTuple):
         except (ValueError, RecursionError) as error:  # ValueError also of a number with thousands of digits
             raise ConfigError(f"{path}: not valid TOML: {error}") from None
 
-    def place(self, section: str, index: int | None = None, key: str = "") -> Place:
+    def locate(self, section: str, index: int | None = None, key: str = "") -> Place:
         """Return the place of a setting, with the line of the key or, if that is not found, of its table.
 
         Parameters

@@ -86,7 +86,7 @@ class _Location:
         if self.section is None:
             return Place(file=document.name)
         key = str(self.keys[0]) if self.keys else ""
-        place = document.place(self.section, self.index, key)
+        place = document.locate(self.section, self.index, key)
         if self.inner is None:
             return place
         numbered = [f"#{part + 1}" if isinstance(part, int) else part for part in self.keys[1:3]]
