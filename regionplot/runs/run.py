@@ -38,7 +38,7 @@ from regionplot.system import failpoints
 from regionplot.system.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from regionplot.inputs.vectors import FeatureLayer
+    from regionplot.layers.base import Layer
 
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def render_regions(
     only: Sequence[str] = (),
     force: bool = False,
     allow_empty: bool = False,
-    layers: Sequence[FeatureLayer] = (),
+    layers: Sequence[Layer] = (),
     observer: Observer | None = None,
 ) -> RunReport:
     """Draw the map of every region into the output folder of a config.
@@ -77,8 +77,8 @@ def render_regions(
         Draw maps on which nothing has changed, too.
     allow_empty : bool
         No regions at all are nothing to do, and not an error.
-    layers : sequence of FeatureLayer
-        Vector layers loaded before, which are used again if their files are the same.
+    layers : sequence of Layer
+        Layers loaded before. Their data are used again if the input files are the same.
     observer : Observer, optional
         Is told of each outcome as it comes.
 
@@ -118,7 +118,7 @@ def render_regions(
 def _draw_all(
     record: RunRecord,
     data: Config | SharedData,
-    layers: Sequence[FeatureLayer],
+    layers: Sequence[Layer],
     regions: Sequence[Region],
     observer: Observer,
 ) -> None:

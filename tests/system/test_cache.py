@@ -10,8 +10,8 @@ import shapely
 
 from regionplot.geo.crs import parse_crs
 from regionplot.inputs.vectors import load_layer
+from regionplot.layers.features import FeatureSettings
 from regionplot.sample import locate
-from regionplot.settings.vector import FeatureSettings
 from regionplot.system.cache import ArrayCache, digest
 
 ALBERS = parse_crs("EPSG:5070")
