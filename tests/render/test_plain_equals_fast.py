@@ -37,6 +37,9 @@ STYLES: dict[str, dict[str, Any]] = {
     "Lambert, bilinear": {"map": {"projection": LAMBERT}, "raster": {"resampling": "bilinear"}, "features": LAYERS},
     "small": {"map": SMALL, "features": LAYERS},
     "dpi 200": {"map": {"dpi": 200}, "features": LAYERS},
+    "graticule": {"features": LAYERS, "graticule": {}},
+    "graticule in Albers": {"map": {"projection": "EPSG:5070"}, "features": LAYERS, "graticule": {"spacing": 2.5}},
+    "graticule around the pole": {"map": {"projection": {"name": "NorthPolarStereo"}}, "graticule": {"halo": "none"}},
     "background": {"map": {"background": "#f4e0c0"}, "colors": {"levels": [0, 1000], "under": "none", "over": "none"}},
 }
 
