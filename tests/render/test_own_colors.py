@@ -23,11 +23,11 @@ from regionplot.inputs.color_tables import Classes, ValueClass
 from regionplot.layers.legend import legend_grid
 from regionplot.prepare.run import prepared
 from regionplot.render.renderer import MapRenderer
-from regionplot.render.sheets import Style
 from regionplot.runs.digests import MapDigests
 from regionplot.runs.run import render_regions
 from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
+from regionplot.shared.plan import planned_layout
 from regionplot.sheet.marks import INK
 from regionplot.sheet.view import View
 
@@ -73,7 +73,7 @@ def sections(path: Path, **changes: Any) -> dict[str, Any]:
 
 def panel_of(shared: SharedData, region: Region) -> tuple[View, np.ndarray]:
     """What is shown, and the pixels of the panel less its neatline."""
-    layout = Style.of(shared).layout
+    layout = planned_layout(shared.config, shared.info)
     view = View.of(region, shared.crs, layout.panel, "datalim")
     top = layout.size[1] - view.box.top
     pixels = MapRenderer(shared).render(region).pixels
@@ -241,7 +241,7 @@ def test_bytes_that_are_not_decoded_have_their_classes_too(load, cover) -> None:
 
 def test_a_legend_has_a_swatch_and_a_name_for_each_class_and_nothing_else(load, cover) -> None:
     shared = load(**sections(cover, colors={"classes": CLASSES}))
-    layout = Style.of(shared).layout
+    layout = planned_layout(shared.config, shared.info)
     pixels = MapRenderer(shared).render(INSIDE).pixels
     grid = legend_grid(layout)
     assert grid is not None
@@ -260,7 +260,7 @@ def test_names_do_not_touch_the_next_swatch(load, write_raster) -> None:
     codes = np.arange(40, dtype=np.uint8).reshape(4, 10)
     classes = [{"value": v, "color": INK, "name": f"Mixed woodland WITH a long name {v}"} for v in range(40)]
     shared = load(**sections(write_raster(codes), colors={"classes": classes}, features=[]))
-    grid = legend_grid(Style.of(shared).layout)
+    grid = legend_grid(planned_layout(shared.config, shared.info))
     pixels = MapRenderer(shared).render(Region("all", Extent(-99, -92, 46, 49))).pixels
     assert grid is not None
     assert grid.columns * grid.rows >= 40
