@@ -168,7 +168,7 @@ def run_child(watcher: int, request: Request, config: Config, layers: Sequence[L
     code = 1
     try:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is the watcher's affair
-        terminate_with_parent(watcher, forked=True)
+        terminate_with_parent(watcher)
         code = render_once(request, config, layers)
     except SignalReceived as interrupt:  # before or after what tells of it
         code = interrupt.exit_code

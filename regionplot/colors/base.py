@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyproj
-from matplotlib import colors
 from numpy.typing import NDArray
 from typing_extensions import override
 
@@ -129,5 +128,7 @@ def on_background(rows: Sequence[Any], background: str) -> NDArray[np.uint8]:
 
 def opaque_background(background: str) -> NDArray[np.floating[Any]]:
     """Return red, green and blue, 0 to 1, of the background on white paper."""
+    from matplotlib import colors  # noqa: PLC0415 (settings are checked without matplotlib)
+
     *paint, opacity = colors.to_rgba(background)
     return np.asarray(paint) * opacity + 1 - opacity

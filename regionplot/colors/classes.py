@@ -6,16 +6,39 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib import colors
 from numpy.typing import NDArray
 from typing_extensions import override
 
 from regionplot.colors.base import Codes, PaletteScale, on_background
-from regionplot.inputs.color_tables import Classes, ValueClass
 from regionplot.settings.config import Config
 from regionplot.sheet.key import LegendKey
 
 _NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class ValueClass:
+    """A value that stands for a class."""
+
+    value: int
+    color: str
+    """Any color that matplotlib knows."""
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name, or else the number."""
+        return self.name or str(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """Values that stand for classes, one color each."""
+
+    drawn: tuple[ValueClass, ...]
+    """All classes, by value."""
+    shown: tuple[ValueClass, ...]
+    """Classes in the legend, which is the same on all maps."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +57,8 @@ class ClassScale(PaletteScale):
     @classmethod
     def of(cls, classes: Classes, config: Config) -> ClassScale:
         """Return the scale of a raster's classes."""
+        from matplotlib import colors  # noqa: PLC0415 (settings are checked without matplotlib)
+
         drawn = classes.drawn
         first, last = drawn[0].value, drawn[-1].value
         used = list(dict.fromkeys(item.color for item in drawn))

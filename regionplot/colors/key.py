@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from regionplot.inputs.color_tables import Classes, Coloring, TrueColor
+from regionplot.colors.choose import Coloring
+from regionplot.colors.classes import Classes
+from regionplot.inputs.color_tables import RgbBands
 from regionplot.sheet.key import ColorBarKey, Key, LegendKey
 
 
-def planned_key(coloring: Coloring | None) -> Key | None:
+def planned_key(coloring: Coloring) -> Key | None:
     """Return the key that the layout of a sheet needs. The colors in it are not set.
 
     Parameters
@@ -17,7 +19,7 @@ def planned_key(coloring: Coloring | None) -> Key | None:
     match coloring:
         case Classes():
             return LegendKey(tuple(item.label for item in coloring.shown))
-        case TrueColor():
+        case RgbBands():
             return None
         case _:
             return ColorBarKey()

@@ -7,14 +7,15 @@ from typing import Any
 from numpy.typing import NDArray
 
 from regionplot.colors.base import Scale
-from regionplot.colors.classes import ClassScale
+from regionplot.colors.choose import Coloring
+from regionplot.colors.classes import Classes, ClassScale
 from regionplot.colors.numbers import ColorScale
 from regionplot.colors.truecolor import TrueColorScale
-from regionplot.inputs.color_tables import Classes, Coloring, TrueColor
+from regionplot.inputs.color_tables import RgbBands
 from regionplot.settings.config import Config
 
 
-def scale_of(coloring: Coloring | None, config: Config, cells: NDArray[Any]) -> Scale:
+def scale_of(coloring: Coloring, config: Config, cells: NDArray[Any]) -> Scale:
     """Return the color scale of a raster.
 
     Parameters
@@ -29,7 +30,7 @@ def scale_of(coloring: Coloring | None, config: Config, cells: NDArray[Any]) -> 
     match coloring:
         case Classes() as classes:
             return ClassScale.of(classes, config)
-        case TrueColor() as bands:
+        case RgbBands() as bands:
             return TrueColorScale(bands, config.map.background)
         case _:
             return ColorScale.of(config, cells)

@@ -16,7 +16,8 @@ from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.sampling import Sample, sample
 from regionplot.geo.windows import needed_window
-from regionplot.inputs.color_tables import PACKED, TrueColor
+from regionplot.inputs.color_tables import RgbBands
+from regionplot.inputs.rgb import PACKED
 
 _NOTHING = 0
 """Packed color of missing pixels: fully transparent."""
@@ -30,7 +31,7 @@ _WITH_OPACITY = 4
 class TrueColorScale(Scale):
     """Packed colors on a background. Codes are the packed colors themselves."""
 
-    coloring: TrueColor
+    coloring: RgbBands
     background: str
 
     @property

@@ -47,7 +47,7 @@ class Style:
             Expected number of maps.
         """
         config = shared.config
-        scale = scale_of(shared.info.coloring, config, shared.cells_drawn)
+        scale = scale_of(shared.coloring, config, shared.cells_drawn)
         layout = lay_out(config, scale.key())
         pixels = maps * layout.panel.width * layout.panel.height
         keeps_values = any(layer.wants_values for layer in shared.layers)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from regionplot.colors.choose import resampling_problem
 from regionplot.errors import ConfigError
 from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.region import Region
-from regionplot.inputs.color_tables import resampling_problem
 from regionplot.inputs.source import FIELDS
 from regionplot.layers.stack import lay_out
 from regionplot.settings.config import Config

@@ -21,14 +21,15 @@ import rasterio
 import shapely
 
 from regionplot import _version
+from regionplot.colors.key import planned_key
 from regionplot.colors.scales import scale_of
 from regionplot.geo.region import Region
 from regionplot.geo.windows import needed_window
 from regionplot.inputs.source import RasterInfo
+from regionplot.layers.stack import lay_out
 from regionplot.layers.title import title_of
 from regionplot.render.style import library_versions, plain_style
 from regionplot.shared.data import SharedData
-from regionplot.shared.plan import planned_layout
 from regionplot.sheet.view import View
 from regionplot.system.code import source_files
 
@@ -51,7 +52,7 @@ class MapDigests:
 
     def __init__(self, shared: SharedData) -> None:
         self._shared = shared
-        self._panel = planned_layout(shared.config, shared.info).panel
+        self._panel = lay_out(shared.config, planned_key(shared.coloring)).panel
         with plain_style():
             self._common = hashlib.sha256(json.dumps(dict(_common(shared)), default=str).encode())
         for path in source_files("regionplot.render.renderer", *layer_modules(shared)):
@@ -82,7 +83,7 @@ class MapDigests:
         if window is None:
             return
         if data.plan.windowed:
-            yield repr(_file(data.info)).encode()
+            yield repr((_file(data.info), data.coloring)).encode()
             return
         loaded = data.plan.window
         top, left = window.row - loaded.row, window.column - loaded.column
@@ -100,15 +101,14 @@ def layer_modules(data: SharedData) -> tuple[str, ...]:
 def _file(info: RasterInfo) -> tuple[object, ...]:
     """What stands for the cells of a raster that is not loaded."""
     how = (
-        info.source,
+        info.gdal_name,
         info.band,
         info.dtype,
         info.nodata,
         info.scale,
         info.offset,
         info.has_mask,
-        info.decode,
-        info.coloring,
+        info.mask_and_scale,
     )
     return (info.fingerprint, info.geometry.height, info.geometry.width, *how)
 
@@ -126,4 +126,4 @@ def _common(data: SharedData) -> Iterator[tuple[str, Any]]:
     yield "layers", [layer.key for layer in data.layers]
     yield "crs", data.crs.to_wkt()
     yield "label", [data.description.get("long_name"), data.description.get("units")]
-    yield "scale", scale_of(data.info.coloring, config, data.cells_drawn).digest_items()
+    yield "scale", scale_of(data.coloring, config, data.cells_drawn).digest_items()

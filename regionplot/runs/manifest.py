@@ -112,8 +112,9 @@ def is_there(path: Path) -> bool:
 
 
 def _entries(folder: Path, report: RunReport, run: str, before: Entries) -> Iterator[dict[str, Any]]:
+    inside = f"{folder.as_posix().rstrip('/')}/"
     for outcome in report.outcomes:
-        file = outcome.job.target.relative_to(folder).as_posix()
+        file = outcome.job.target.as_posix().removeprefix(inside)  # `relative_to` takes ten times as long
         yield _entry(outcome, file, run, before.get(file, {}))
 
 

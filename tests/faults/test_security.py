@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -23,16 +24,18 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
-from small_runs import CONFIG, HEADER, TABLE, images, run, with_raster
+from small_runs import CONFIG, HEADER, TABLE, images, run_process, with_raster
 
+from regionplot.blocks.process import process_blocks
 from regionplot.errors import ConfigError, FeaturesError, InputError, RasterError, RegionplotError
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
-from regionplot.inputs.describe import inspect_raster, load_raster
-from regionplot.inputs.reading import read_window
+from regionplot.inputs.describe import inspect_raster, open_source
+from regionplot.inputs.source import read_window
 from regionplot.inputs.vector_files import check_layer
 from regionplot.inputs.vectors import load_layer
 from regionplot.layers.features import FeatureSettings
+from regionplot.prepare.run import prepare_raster
 from regionplot.render.renderer import MapRenderer
 from regionplot.runs.store import write_png
 from regionplot.settings.loading import read_config
@@ -41,6 +44,11 @@ from regionplot.settings.raster import RasterSettings
 LONLAT = pyproj.CRS.from_epsg(4326)
 VALUES = np.arange(12, dtype=np.float32).reshape(3, 4)
 PIXELS = np.zeros((6, 4, 3), dtype=np.uint8)
+
+
+def load_raster(settings: RasterSettings) -> Any:
+    source = open_source(settings)
+    return read_window(source, source.describe().geometry.whole)[0]
 
 
 @dataclass
@@ -159,12 +167,53 @@ def test_the_overviews_of_an_unchecked_raster_would_be_fetched(trap: Trap, serve
 
 def test_a_proxy_for_overviews_is_not_followed(trap: Trap, server: Server) -> None:
     path = trap.tiff("ProxyOverviewRequest", {"FILENAME": f"/vsicurl/{trap.url}/overview.tif"})
-    info = inspect_raster(RasterSettings(path=path))
-    assert not read_window(info, info.geometry.whole, step=10)[0].any()
+    source = open_source(RasterSettings(path=path))
+    assert not read_window(source, source.describe().geometry.whole, step=10)[0].any()
     assert server.requests == []
 
 
-def test_the_command_names_a_raster_that_leads_elsewhere(trap: Trap, server: Server, tmp_path: Path) -> None:
+ADDRESSES = ["/vsicurl/{url}/overview.tif", "{url}/overview.tif", "/vsis3/bucket/overview.tif"]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_a_function_over_blocks_cannot_fetch_from_an_address(
+    address: str, trap: Trap, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The function opens a raster by itself, so nobody has checked what its metadata refer to."""
+    monkeypatch.setenv("AWS_S3_ENDPOINT", server.url.removeprefix("http://"))
+    monkeypatch.setenv("AWS_HTTPS", "NO")
+    monkeypatch.setenv("AWS_NO_SIGN_REQUEST", "YES")
+    monkeypatch.setenv("AWS_VIRTUAL_HOSTING", "NO")
+    path = trap.tiff("OVERVIEWS", {"OVERVIEW_FILE": address.format(url=server.url)})
+    shapes = []
+
+    def thumbnail(_arrays: Any, block: Any, _arguments: object) -> Any:
+        with rasterio.open(path, driver="GTiff") as dataset:
+            shapes.append(dataset.read(1, out_shape=(10, 10)).shape)
+        return np.zeros((block.core.height, block.core.width), np.float32)
+
+    source = trap.write_raster(VALUES, name="source.tif")
+    process_blocks(thumbnail, source, trap.folder / "out.tif", executor="serial")
+    assert shapes == [(10, 10)]
+    assert server.requests == []
+
+
+def test_a_raster_resampled_to_a_coarse_grid_fetches_no_overview(trap: Trap, server: Server) -> None:
+    path = trap.tiff("ProxyOverviewRequest", {"FILENAME": f"/vsicurl/{server.url}/overview.tif"})
+    steps = read_config({"raster": {"path": path}, "prepare": [{"step": "resample", "resolution": 50.0}]}).prepare
+    prepare_raster([path], trap.folder / "out.tif", steps, executor="serial")
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("build", RASTER_TRAPS.values(), ids=RASTER_TRAPS)
+def test_blocks_refuse_a_raster_that_leads_elsewhere(build, trap: Trap, server: Server) -> None:
+    path = build(trap)
+    with pytest.raises(RasterError, match=re.escape(str(path))):
+        process_blocks(lambda arrays, *_: arrays[0], path, trap.folder / "out.tif", executor="serial")
+    assert server.requests == []
+
+
+def test_the_command_names_a_raster_that_leads_elsewhere(run, trap: Trap, server: Server, tmp_path: Path) -> None:
     path = RASTER_TRAPS["subdataset at an address"](trap)
     result = run(tmp_path, config=with_raster(path))
     assert (result.returncode, result.stdout) == (3, "")
@@ -185,7 +234,7 @@ def test_the_kinds_of_grids_that_are_let_in_are_read(driver: str, tmp_path: Path
     with rasterio.open(tmp_path / name, "w", driver=driver, **profile) as file:
         file.write(values)
     crs = "EPSG:4326" if driver == "AAIGrid" else None  # what stands beside the file is not read
-    np.testing.assert_array_equal(load_raster(RasterSettings(path=tmp_path / name, crs=crs)).data, values[0])
+    np.testing.assert_array_equal(load_raster(RasterSettings(path=tmp_path / name, crs=crs)), values[0])
 
 
 GEOJSON = {
@@ -302,10 +351,12 @@ def sparse(path: Path, width: int, height: int, **options: Any) -> Path:
     ],
     ids=["149 GiB", "strip", "row", "block"],
 )
-def test_a_small_file_that_claims_to_be_huge_is_refused_at_once(width, height, options, message, tmp_path) -> None:
+def test_a_small_file_that_claims_to_be_huge_is_refused_at_once(run, width, height, options, message, tmp_path) -> None:
     path = sparse(tmp_path / "grid.tif", width, height, **options)
     assert path.stat().st_blocks * 512 < 60_000_000
-    result = run(tmp_path, config=with_raster(path), timeout=20)
+    start = time.monotonic()
+    result = run(tmp_path, config=with_raster(path))
+    assert time.monotonic() - start < 20
     assert result.returncode == 3
     assert f"regionplot: {path}: " in result.stderr
     assert message in result.stderr
@@ -367,9 +418,8 @@ def test_settings_that_never_end_are_refused(tmp_path: Path) -> None:
             read_config(tmp_path / name)
 
 
-def test_a_table_that_never_ends_is_refused(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "regionplot", "/dev/zero", "--raster", "sample:relief"]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+def test_a_table_that_never_ends_is_refused(run_command, tmp_path: Path) -> None:
+    result = run_command(tmp_path, "/dev/zero", "--raster", "sample:relief")
     assert result.returncode == 2
     assert "/dev/zero: the file is larger than 268,435,456 bytes" in result.stderr
 
@@ -412,7 +462,7 @@ def test_metadata_of_a_raster_are_told_in_one_short_line(write_raster) -> None:
     assert len(long_name) <= 300
 
 
-def test_math_in_names_titles_and_labels_is_drawn_by_the_command(tmp_path: Path) -> None:
+def test_math_in_names_titles_and_labels_is_drawn_by_the_command(run, tmp_path: Path) -> None:
     section = '[colors]\nlabel = "$\\\\frac{$"\n'
     table = HEADER + TABLE.removeprefix(HEADER).replace("east,", r"$\frac{x}{$,")
     result = run(tmp_path, config=CONFIG + section, table=table)
@@ -420,7 +470,7 @@ def test_math_in_names_titles_and_labels_is_drawn_by_the_command(tmp_path: Path)
     assert len(images(tmp_path)) == 2
 
 
-def test_a_folder_below_the_output_folder_must_not_lead_out_of_it(tmp_path: Path) -> None:
+def test_a_folder_below_the_output_folder_must_not_lead_out_of_it(run, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (tmp_path / "output").mkdir()
@@ -433,7 +483,7 @@ def test_a_folder_below_the_output_folder_must_not_lead_out_of_it(tmp_path: Path
     assert not list(elsewhere.iterdir())
 
 
-def test_the_output_folder_itself_may_be_a_link(tmp_path: Path) -> None:
+def test_the_output_folder_itself_may_be_a_link(run, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "output").symlink_to("elsewhere")
     (tmp_path / "elsewhere" / "maps").mkdir()
@@ -452,7 +502,7 @@ def test_a_link_planted_while_maps_are_drawn_is_not_followed(tmp_path: Path) -> 
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
-def test_what_stands_in_the_place_of_a_map_costs_that_map_only(tmp_path: Path) -> None:
+def test_what_stands_in_the_place_of_a_map_costs_that_map_only(run, tmp_path: Path) -> None:
     (tmp_path / "output").mkdir()
     os.mkfifo(tmp_path / "output" / "pipe.png")
     (tmp_path / "output" / "folder.png").mkdir()
@@ -473,7 +523,7 @@ def test_what_stands_in_the_place_of_a_map_costs_that_map_only(tmp_path: Path) -
 
 
 def test_maps_have_the_mode_that_the_umask_leaves(tmp_path: Path) -> None:
-    assert run(tmp_path, "--only", "east", umask=0o027).returncode == 0
+    assert run_process(tmp_path, "--only", "east", umask=0o027).returncode == 0
     assert stat.S_IMODE((tmp_path / "output" / "east.png").stat().st_mode) == 0o640
 
 
@@ -488,7 +538,7 @@ def test_a_matplotlibrc_in_the_working_directory_changes_nothing(tmp_path: Path)
         folder.mkdir()
         (folder / "hostile.py").write_text("raise SystemExit('imported')")
         os.mkfifo(folder / "matplotlibrc") if content is None else (folder / "matplotlibrc").write_bytes(content)
-        result = run(folder, "--only", "east", "--start-method", method, timeout=50)
+        result = run_process(folder, "--only", "east", "--start-method", method, timeout=50)
         assert (result.returncode, result.stderr) == (0, "")
         maps.append((folder / "output" / "east.png").read_bytes())
     assert all(found == maps[0] for found in maps)

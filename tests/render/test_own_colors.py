@@ -15,11 +15,10 @@ from hypothesis.extra import numpy as hnp
 from test_plain_equals_fast import check_equal, saved
 
 from regionplot.colors.check import color_problems
-from regionplot.colors.classes import ClassScale
+from regionplot.colors.classes import Classes, ClassScale, ValueClass
 from regionplot.errors import ConfigError
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
-from regionplot.inputs.color_tables import Classes, ValueClass
 from regionplot.layers.legend import legend_grid
 from regionplot.prepare.run import prepared
 from regionplot.render.renderer import MapRenderer
@@ -314,17 +313,17 @@ def test_steps_give_numbers_that_can_be_given_classes_again(make_config, cover, 
     step = {"step": "scale", "scale": 1}
     for path in (cover, image):
         numbers = prepared(make_config(**sections(path, prepare=[step])))
-        assert SharedData.load(numbers).info.coloring is None
+        assert SharedData.load(numbers).coloring is None
     config = prepared(make_config(**sections(cover, prepare=[step], colors={"classes": CLASSES}, features=[])))
     found, expected = (
         SharedData.load(config),
         SharedData.load(make_config(**sections(cover, colors={"classes": CLASSES}))),
     )
-    assert found.info.coloring == Classes(
+    assert found.coloring == Classes(
         tuple(ValueClass(item["value"], item["color"], item["name"].strip()) for item in CLASSES),
         tuple(ValueClass(item["value"], item["color"], item["name"].strip()) for item in CLASSES),
     )
-    assert expected.info.coloring is not None
+    assert expected.coloring is not None
 
 
 def test_wrong_resampling_is_found_before_anything_is_drawn(make_config, cover) -> None:
