@@ -58,7 +58,7 @@ def marks_of(sheet: Sheet, **settings: Any) -> tuple[Path, list[Label]]:
 
 
 def off_by(sheet: Sheet, vertices: np.ndarray, step: float) -> np.ndarray:
-    """The distance of each vertex from the nearest line, in pixels."""
+    """Return the distance of each vertex from the nearest line, in pixels."""
     panel = sheet.view.panel
     x, y = vertices.T
     to_lonlat, to_map = transformer(sheet.crs, LONLAT), transformer(LONLAT, sheet.crs)
@@ -78,7 +78,7 @@ def test_every_vertex_lies_on_a_line(projection: Any, extent: Extent) -> None:
     step = 0.02 if extent.width < 1 else 10.0
     lines, _ = marks_of(sheet, spacing=step)
     assert len(lines.vertices) > 10
-    # a stretch that is clipped at the edge of the panel, or simplified, may leave the line by a fraction of a pixel
+    # simplified lines and lines cut at the edge of the panel can be off by a fraction of a pixel
     distances = off_by(sheet, lines.vertices, step)
     on_map = np.isfinite(distances)  # at the edge of the world, PROJ does not always find the way back
     assert on_map.mean() > 0.9
@@ -87,7 +87,7 @@ def test_every_vertex_lies_on_a_line(projection: Any, extent: Extent) -> None:
 
 @pytest.mark.parametrize(("projection", "extent"), PROJECTIONS.values(), ids=PROJECTIONS)
 def test_every_line_in_the_panel_is_drawn(projection: Any, extent: Extent) -> None:
-    """Walk along the rows and columns of the panel. Longitude or latitude passes a multiple where a line crosses."""
+    """Follow the rows of the panel. A line crosses where longitude or latitude passes a multiple of the spacing."""
     sheet = sheet_of(projection, extent)
     panel, step = sheet.view.panel, 0.02 if extent.width < 1 else 10.0
     columns, rows = np.meshgrid(np.arange(0.5, panel.width, 7), np.arange(0.5, panel.height, 7))
@@ -168,7 +168,7 @@ def test_labels_have_as_many_decimals_as_they_need(extent: Extent, spacing: floa
     assert expected <= {label.text for label in labels}
 
 
-def test_a_label_of_a_meridian_stands_on_its_line() -> None:
+def test_the_label_of_a_meridian_lies_on_its_line() -> None:
     sheet = sheet_of("EPSG:4326", Extent(-125, -67, 25, 50))
     box, panel = sheet.view.box, sheet.view.panel
     _, labels = marks_of(sheet, spacing=10)
@@ -183,7 +183,7 @@ def test_the_automatic_spacing_gives_some_lines(projection: Any, extent: Extent)
     assert 4 <= (lines.codes == 1).sum() <= 60
 
 
-def test_too_many_lines_are_refused() -> None:
+def test_too_many_lines_are_rejected() -> None:
     with pytest.raises(RegionError, match=r"\[graticule\] spacing: 0.001 degrees are \d+ lines .* larger"):
         marks_of(sheet_of("EPSG:4326", Extent(-125, -67, 25, 50)), spacing=0.001)
 
@@ -219,7 +219,7 @@ def test_the_digest_changes_with_every_setting(change: dict[str, Any]) -> None:
         ({"spacings": 1}, r"\[graticule\] spacings: unknown key; did you mean 'spacing'"),
     ],
 )
-def test_wrong_settings_are_refused_with_their_place(table: dict[str, Any], message: str) -> None:
+def test_wrong_settings_are_reported_with_their_place(table: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read_config({"raster": {"path": "sample:relief"}, "graticule": table})
 

@@ -68,7 +68,7 @@ def test_an_encoded_picture_has_its_pixels_and_its_metadata(png: str) -> None:
         np.testing.assert_array_equal(np.asarray(image.convert("RGB")), picture.pixels)
 
 
-def test_an_unknown_format_is_refused() -> None:
+def test_an_unknown_format_is_rejected() -> None:
     with regionplot.open_maps(SETTINGS) as maps, pytest.raises(ConfigError, match="no image format 'bmp'"):
         maps.encode(maps.render(CAROLINA), "bmp")
 
