@@ -56,7 +56,7 @@ def swath(write_netcdf: Callable[..., Path]) -> Path:
 
 
 def pcolormesh(shared: SharedData, region: Region) -> np.ndarray:
-    """Return the classes that matplotlib draws on a region's panel from the coordinates of the file; 255 without data."""
+    """Return the classes that matplotlib draws from the coordinates of the file; 255 without data."""
     view = View.of(region, shared.crs, Style.of(shared).layout.panel, "datalim")
     panel, extent = view.panel, view.panel.extent
     figure = Figure(figsize=(panel.width / 100, panel.height / 100), dpi=100)

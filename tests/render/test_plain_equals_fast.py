@@ -190,9 +190,7 @@ def test_classifying_cells_or_pixels_gives_the_same_map(load_small, write_raster
     for region in (CAROLINA, Region("wide", Extent(-160, -40, 10, 75)), hole):
         found = many.render(region)
         np.testing.assert_array_equal(found.pixels, one.render(region).pixels)
-        assert found.no_data == (
-            region is hole and projection == "raster"
-        )  # in the other projection the limits are wider
+        assert found.no_data == (region is hole and projection == "raster")  # limits in Albers are wider
     with pytest.raises(NoOverlapError):
         many.render(Region("away", Extent(10, 20, 30, 40)))
 

@@ -1,4 +1,4 @@
-"""Real grids are drawn in the right place and in the right colors. Points of the images are compared with the rasters."""
+"""Real grids are drawn in the right place and colors. Points of the images are compared with the rasters."""
 
 from __future__ import annotations
 
