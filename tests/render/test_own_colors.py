@@ -16,17 +16,18 @@ from test_plain_equals_fast import check_equal, saved
 
 from regionplot.colors.check import color_problems
 from regionplot.colors.classes import Classes, ClassScale, ValueClass
+from regionplot.colors.key import planned_key
 from regionplot.errors import ConfigError
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
 from regionplot.layers.legend import legend_grid
+from regionplot.layers.stack import lay_out
 from regionplot.prepare.run import prepared
 from regionplot.render.renderer import MapRenderer
 from regionplot.runs.digests import MapDigests
 from regionplot.runs.run import render_regions
 from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
-from regionplot.shared.plan import planned_layout
 from regionplot.sheet.marks import INK
 from regionplot.sheet.view import View
 
@@ -72,7 +73,7 @@ def sections(path: Path, **changes: Any) -> dict[str, Any]:
 
 def panel_of(shared: SharedData, region: Region) -> tuple[View, np.ndarray]:
     """Return the view, and the pixels of the panel inside the neatline."""
-    layout = planned_layout(shared.config, shared.info)
+    layout = lay_out(shared.config, planned_key(shared.coloring))
     view = View.of(region, shared.crs, layout.panel, "datalim")
     top = layout.size[1] - view.box.top
     pixels = MapRenderer(shared).render(region).pixels
@@ -240,7 +241,7 @@ def test_classes_of_a_raster_without_mask_and_scale_are_drawn(load, cover) -> No
 
 def test_a_legend_has_only_a_swatch_and_a_name_for_each_class(load, cover) -> None:
     shared = load(**sections(cover, colors={"classes": CLASSES}))
-    layout = planned_layout(shared.config, shared.info)
+    layout = lay_out(shared.config, planned_key(shared.coloring))
     pixels = MapRenderer(shared).render(INSIDE).pixels
     grid = legend_grid(layout)
     assert grid is not None
@@ -259,7 +260,7 @@ def test_class_names_do_not_touch_the_next_swatch(load, write_raster) -> None:
     codes = np.arange(40, dtype=np.uint8).reshape(4, 10)
     classes = [{"value": v, "color": INK, "name": f"Mixed woodland WITH a long name {v}"} for v in range(40)]
     shared = load(**sections(write_raster(codes), colors={"classes": classes}, features=[]))
-    grid = legend_grid(planned_layout(shared.config, shared.info))
+    grid = legend_grid(lay_out(shared.config, planned_key(shared.coloring)))
     pixels = MapRenderer(shared).render(Region("all", Extent(-99, -92, 46, 49))).pixels
     assert grid is not None
     assert grid.columns * grid.rows >= 40
