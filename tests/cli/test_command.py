@@ -20,10 +20,9 @@ import pytest
 
 import regionplot
 from regionplot.cli import commands, rendering
-from regionplot.layers.features import FeatureSettings
 from regionplot.registry import STEPS
 from regionplot.runs import lock
-from regionplot.settings.config import Config, section_names, settings_of
+from regionplot.settings.config import section_names, settings_of
 from regionplot.settings.loading import read_config
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals of POSIX")
@@ -369,8 +368,7 @@ UNSAID = {
 
 @pytest.mark.parametrize(("section", "key", "value"), list(_commented()))
 def test_commented_values_of_the_starter_are_the_defaults(section, key, value):
-    model = FeatureSettings if section == "features" else Config.model_fields[section].annotation
-    default = model.model_fields[key].get_default(call_default_factory=True)
+    default = settings_of(section, {}).model_fields[key].get_default(call_default_factory=True)
     assert default in (None, {}) if key in EXAMPLES | UNSAID else default == value
 
 
