@@ -29,7 +29,7 @@ from regionplot.render.text import INK
 from regionplot.settings.config import Config
 from regionplot.sheet.layout import Box
 from regionplot.system.stopwatch import Stopwatch
-from regionplot.writers.base import Bytes, Picture
+from regionplot.writers.base import Bytes, Picture, make_writer
 
 _SIZE = 256
 
@@ -123,10 +123,12 @@ def _ink_of(color: str) -> Floats:
 def palette_for(style: Style) -> ShadedPalette | None:
     """The palette that a config wants and its style allows."""
     config = style.shared.config
-    palette = ShadedPalette.of(config, style.scale) if config.output.png != "rgb" else None
-    if palette is None and config.output.png == "palette":
+    use = make_writer(config.output).palette
+    palette = ShadedPalette.of(config, style.scale) if use != "rgb" else None
+    if palette is None and use == "palette":
         raise ConfigError(
-            "[output] png: a palette needs levels or classes, some 25 at most, and dark lines of one colour; use 'auto'"
+            f"[output.{config.output.format}] mode: a palette needs levels or classes (about 25 at most) and lines of "
+            "one dark color; use 'auto'"
         )
     return palette
 

@@ -1,10 +1,12 @@
-"""Draw one region and write its image, in any process."""
+"""Draw one region and write its map, in any process."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from regionplot.geo.region import Region
 from regionplot.runs import store
 from regionplot.runs.jobs import Job, MapResult
 from regionplot.runs.publication import link_or_copy
@@ -15,7 +17,7 @@ from regionplot.shared.slot import shared_data
 from regionplot.system import failpoints
 from regionplot.system.machine import peak_memory
 from regionplot.system.stopwatch import Stopwatch
-from regionplot.writers import png
+from regionplot.writers.base import DIGEST, SOFTWARE, TITLE, FigurePicture, Picture, make_writer
 
 if TYPE_CHECKING:
     from regionplot.render.renderer import MapRenderer
@@ -24,29 +26,36 @@ if TYPE_CHECKING:
 
 @dataclass
 class RenderTask:
-    """Draw one region and write its image. What travels to a process that cannot inherit it is the config."""
+    """Draw one region and write its map.
+
+    It pickles as config and load plan. A worker that did not inherit the data loads them again.
+    """
 
     config: Config
     run: str
+    """Id of the run, which temporary files carry."""
     plan: LoadPlan
     maps: int
-    """How many there are in all."""
+    """Number of maps of the run."""
     _digests: MapDigests | None = field(default=None, repr=False)
     _renderer: MapRenderer | None = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_digests": None, "_renderer": None}
+        return {"config": self.config, "run": self.run, "plan": self.plan, "maps": self.maps}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = {**state, "_digests": None, "_renderer": None}
 
     def prepare(self) -> None:
-        """Load the shared data and draw the frame, unless this process has inherited both."""
+        """Load the shared data and draw the frame, unless this process inherited both."""
         if self._renderer is None:
-            from regionplot.render.renderer import MapRenderer  # noqa: PLC0415 (matplotlib, only where maps are drawn)
+            from regionplot.render.renderer import MapRenderer  # noqa: PLC0415 (matplotlib, only to draw)
 
             self._renderer = MapRenderer(self._shared, self.maps)
-        self._digests = self.digests  # here, so that forked workers inherit what it has read
+        self._digests = self.digests  # here, so that forked workers inherit the hash of the sources
 
     def __call__(self, job: Job) -> MapResult:
-        """Draw and write one map, unless the one that is there is the same."""
+        """Draw and write one map, or keep the previous map if nothing has changed."""
         assert self._renderer is not None, "prepare() comes first"
         failpoints.failpoint("start", job.name)
         watch = Stopwatch()
@@ -55,26 +64,38 @@ class RenderTask:
         if kept := reuse_previous_map(job, digest):
             return kept
         failpoints.failpoint("draw", job.name)
-        picture = self._renderer.render(job.region, watch)
+        picture = self._draw(self._renderer, job.region, watch)
         if picture.no_data and self.config.map.empty == "skip":
             return MapResult(job.target, 0, True, watch.seconds, state="skipped")
-        text = {"Title": picture.title, "Software": "regionplot", png.DIGEST: digest}
-        compression = self.config.output.png_compression
-        size = store.write_png(
-            job.target,
-            picture.image,
-            self.run,
-            text,
-            palette=picture.palette,
-            compression=compression,
-            within=self.config.output.directory,
-        )
+        metadata = {TITLE: picture.title, SOFTWARE: "regionplot", DIGEST: digest}
+        content = self._renderer.encode(picture, metadata=metadata)
+        sha256 = store.write_file(job.target, content, self.run, within=self.config.output.directory)
         watch.lap("write")
-        return MapResult(job.target, size, picture.no_data, watch.seconds, digest, peak_memory=peak_memory())
+        return MapResult(
+            job.target,
+            len(content),
+            picture.no_data,
+            watch.seconds,
+            digest,
+            peak_memory=peak_memory(),
+            sha256=sha256,
+        )
+
+    def _draw(self, renderer: MapRenderer, region: Region, watch: Stopwatch) -> Picture | FigurePicture:
+        """Return the kind of picture that the writer of the run needs."""
+        if self._needs == "pixels":
+            return renderer.render(region, watch)
+        figure = renderer.render_vectors(region)
+        watch.lap("compose")
+        return figure
+
+    @cached_property
+    def _needs(self) -> str:
+        return make_writer(self.config.output).needs
 
     @property
     def digests(self) -> MapDigests:
-        """What tells whether a map is still the same; it needs the shared data, but no frame."""
+        """Digests of the maps. They need the shared data, but not the frame."""
         if self._digests is None:
             from regionplot.runs.digests import MapDigests  # noqa: PLC0415 (matplotlib)
 
@@ -87,14 +108,22 @@ class RenderTask:
 
 
 def reuse_previous_map(job: Job, digest: str) -> MapResult | None:
-    """The map of the run before in the place of a new one, if it is there, whole, and of this digest."""
-    known = job.known
-    if known is None or known.digest != digest:
+    """Keep the map of an earlier run if it has this digest and its file is unchanged.
+
+    Returns
+    -------
+    MapResult or None
+        None if the map must be drawn.
+    """
+    previous = job.previous
+    if previous is None or previous.digest != digest:
         return None
     try:
-        if known.path.stat().st_size != known.bytes or png.read_digest(known.path) != digest:
+        if not store.has_content(previous.path, previous.bytes, previous.sha256):
             return None
-        link_or_copy(known.path, job.target)
+        link_or_copy(previous.path, job.target)
     except OSError:
         return None
-    return MapResult(job.target, known.bytes, known.no_data, digest=digest, state="unchanged")
+    return MapResult(
+        job.target, previous.bytes, previous.no_data, digest=digest, state="unchanged", sha256=previous.sha256
+    )

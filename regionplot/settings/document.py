@@ -47,6 +47,8 @@ class Document(NamedTuple):
         if not location:
             return self.name
         section, *keys = _without_tag(location)
+        if section == "output" and keys[:1] == ["formats"]:
+            return self._format_place(*map(str, keys[1:]))
         index = next((key for key in keys[:1] if isinstance(key, int)), None)
         if index is not None:
             keys = keys[1:]
@@ -57,10 +59,16 @@ class Document(NamedTuple):
         line = self._line(str(section), index or 0, str(keys[0]) if keys else None)
         return f"{self.name}{f':{line}' if line else ''}: {' '.join([header, *part])}"
 
+    def _format_place(self, name: str = "", *keys: str) -> str:
+        """Return the place of a key of `[output.NAME]`, which can also be a table inside `[output]`."""
+        section = f"output.{name}"
+        line = self._line(section, 0, keys[0] if keys else None) or self._line("output", 0, name)
+        return f"{self.name}{f':{line}' if line else ''}: {' '.join([f'[{section}]', *keys[:1]])}"
+
     def _line(self, section: str, index: int, key: str | None) -> int | None:
         current, seen, start = "", -1, None
         for number, line in enumerate(self.text.splitlines(), 1):
-            if header := re.match(r"\s*\[\[?\s*([\w-]+)\s*\]", line):
+            if header := re.match(r"\s*\[\[?\s*([\w.-]+)\s*\]", line):
                 current = header[1]
                 seen += current == section
             inside = current == section and seen == index

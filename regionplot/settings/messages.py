@@ -9,11 +9,13 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from regionplot.errors import ConfigError, InputError
+from regionplot.registry import WRITERS
 from regionplot.settings import steps
 from regionplot.settings.base import MISSING_FILE
 from regionplot.settings.colors import ClassSettings
 from regionplot.settings.config import Config
 from regionplot.settings.document import Document
+from regionplot.settings.output import FORMATS, OutputSettings
 from regionplot.settings.vector import FeatureSettings
 
 _LISTS = ("features", "prepare")
@@ -54,6 +56,10 @@ def _suggestion(location: tuple[int | str, ...]) -> Iterator[str]:
         known = list(steps.known_keys(location[2]))
     elif location[:2] == ("colors", "classes"):
         known = list(ClassSettings.model_fields)
+    elif location[:2] == ("output", FORMATS):
+        known = list(WRITERS[str(location[2])].Settings.model_fields)
+    elif location[0] == "output":
+        known = [*(key for key in OutputSettings.model_fields if key != FORMATS), *WRITERS]
     elif len(location) > 1:
         annotation = Config.model_fields[str(location[0])].annotation
         section = FeatureSettings if location[0] == "features" else annotation

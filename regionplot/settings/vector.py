@@ -6,13 +6,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from regionplot.settings.base import InputPath, Section, Text
+from regionplot.settings.base import NOT_IN_DIGEST, InputPath, Section, Text
 
 
 class FeatureSettings(Section):
     """`[[features]]`: one vector layer."""
 
-    path: InputPath
+    path: Annotated[InputPath, NOT_IN_DIGEST]
     """Shapefile (zipped or not), GeoPackage, GeoJSON or FlatGeobuf."""
     layer: Text | None = None
     crs: Text | None = None

@@ -31,7 +31,7 @@ from regionplot.executors.base import Outcome
 from regionplot.inputs.vectors import load_layer
 from regionplot.regions.table import read_regions
 from regionplot.runs.jobs import Job
-from regionplot.runs.report import NoObserver, RunReport
+from regionplot.runs.report import Observer, RunReport
 from regionplot.runs.run import render_regions
 from regionplot.settings.vector import FeatureSettings
 
@@ -388,7 +388,7 @@ def test_an_output_folder_that_cannot_be_written_is_told_before_anything_is_load
     assert f"{place}: maps cannot be written there: " in result.stderr
 
 
-class After(NoObserver):
+class After(Observer):
     """Does something once, when the first map is there."""
 
     def __init__(self, do: Callable[[], object]) -> None:
@@ -435,11 +435,11 @@ def test_a_raster_replaced_after_it_was_loaded_is_drawn_as_it_was(
     other = write_raster(NOISE[::-1].copy(), LONLAT["affine"], name="other.tif")
     assert render(path, lambda: None).exit_code == 0
     before = {image: image.read_bytes() for image in (tmp_path / "maps").glob("*.png")}
-    assert "input changed" not in caplog.text
+    assert "the raster changed" not in caplog.text
     with caplog.at_level(logging.WARNING, "regionplot"):
         assert render(path, lambda: other.replace(path)).exit_code == 0
     assert {image: image.read_bytes() for image in before} == before
-    assert f"{path}: input changed while running" in caplog.text
+    assert f"{path}: the raster changed during the run" in caplog.text
 
 
 @pytest.mark.timeout(method="signal")

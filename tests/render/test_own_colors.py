@@ -178,7 +178,7 @@ def test_classes_are_written_with_a_palette_and_keep_their_colours(load, cover) 
 
 def test_an_image_has_no_palette(load, image) -> None:
     assert MapRenderer(load(**sections(image))).render(EDGE).palette is None
-    with pytest.raises(ConfigError, match=r"\[output\] png: a palette needs levels or classes"):
+    with pytest.raises(ConfigError, match=r"\[output.png\] mode: a palette needs levels or classes"):
         MapRenderer(load(**sections(image, output={"png": "palette"})))
 
 

@@ -193,5 +193,5 @@ def test_cells_that_are_classed_before_give_the_same_pixels(load_small, write_ra
 
 
 def test_a_palette_that_cannot_be_is_refused_if_it_is_asked_for(load_small) -> None:
-    with pytest.raises(ConfigError, match=r"\[output\] png: a palette"):
+    with pytest.raises(ConfigError, match=r"\[output.png\] mode: a palette"):
         MapRenderer(load_small(output={"png": "palette"}))
