@@ -22,7 +22,8 @@ class Registry(Mapping[str, Any]):
     package : str
         Package that holds the modules below.
     names : str
-        Name and place of each class, such as `png="png:PngWriter"`.
+        Name and place of each class, such as `png="png:PngWriter"`. A dot before the module leads out of the package,
+        as in an import.
 
     Examples
     --------
@@ -41,7 +42,8 @@ class Registry(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name in self._places:
             module, _, attribute = self._places[name].partition(":")
-            return getattr(importlib.import_module(f"{self._package}.{module}".rstrip(".")), attribute)
+            place = f".{module}" if module else self._package
+            return getattr(importlib.import_module(place, self._package), attribute)
         for point in importlib.metadata.entry_points(group=self.group, name=name):
             return point.load()
         raise KeyError(name)
@@ -65,6 +67,7 @@ EXECUTORS = Registry(
 LAYERS = Registry(
     "regionplot.layers",
     "regionplot.layers",
+    features=".settings.vector:FeatureSettings",
 )
 SOURCES = Registry(
     "regionplot.sources",
@@ -73,6 +76,17 @@ SOURCES = Registry(
 STEPS = Registry(
     "regionplot.steps",
     "regionplot.prepare.steps",
+    expression="..settings.steps:ExpressionStep",
+    focal="..settings.steps:FocalStep",
+    reclassify="..settings.steps:ReclassifyStep",
+    mask="..settings.steps:MaskStep",
+    hillshade="..settings.steps:HillshadeStep",
+    slope="..settings.steps:SlopeStep",
+    convert="..settings.steps:ConvertStep",
+    scale="..settings.steps:ScaleStep",
+    resample="..settings.steps:WarpStep",
+    reproject="..settings.steps:WarpStep",
+    accumulate="..settings.steps:AccumulateStep",
 )
 WRITERS = Registry(
     "regionplot.writers",

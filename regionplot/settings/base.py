@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError, to_jsonable_python
@@ -43,6 +43,13 @@ class Section(BaseModel):
     """Settings of one kind: frozen, and of known keys only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+
+class LayerSettings(Section):
+    """Settings of one layer. The name of the layer in the registry is the key of its table."""
+
+    is_array: ClassVar[bool] = False
+    """True if the key is an array of tables, such as `[[features]]`. False if it is a single table."""
 
 
 def _check_template(text: str) -> str:

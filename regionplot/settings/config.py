@@ -2,37 +2,110 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
-from regionplot.settings import steps
-from regionplot.settings.base import Section
+from regionplot.registry import LAYERS
+from regionplot.settings.base import LayerSettings, Section
 from regionplot.settings.colors import ColorSettings
 from regionplot.settings.map import MapSettings
 from regionplot.settings.output import OutputSettings
+from regionplot.settings.plugins import (
+    STEP,
+    dump_layers,
+    dump_step,
+    layer_settings,
+    parse_layers,
+    parse_step,
+    step_settings,
+)
 from regionplot.settings.raster import RasterSettings
 from regionplot.settings.run import RunSettings
-from regionplot.settings.vector import FeatureSettings
+
+if TYPE_CHECKING:
+    from regionplot.settings.vector import FeatureSettings
+
+LAYER_TABLES = "(layers)"
+"""Where the tables of all layers are collected before they are checked. It is the first part of their errors' location.
+"""
 
 
 class Config(Section):
-    """All settings of a run, checked; `read_config` makes it.
+    """All settings of a run, checked. `read_config` makes it.
 
-    It is frozen and picklable: it is what travels to workers that cannot inherit the data.
+    It is frozen and picklable: workers that cannot inherit the data load it from their copy of the config.
     """
 
     raster: RasterSettings
-    prepare: Annotated[tuple[steps.Step, ...], Field(strict=False)] = ()
-    """What is done to the raster before it is drawn, in order."""
+    prepare: Annotated[
+        tuple[Annotated[Any, PlainValidator(parse_step), PlainSerializer(dump_step)], ...], Field(strict=False)
+    ] = ()
+    """Steps that derive a new raster before it is drawn, in order. The registry gives the class of each step."""
     map: MapSettings = MapSettings()
     colors: ColorSettings = ColorSettings()
-    features: Annotated[tuple[FeatureSettings, ...], Field(strict=False)] = ()
+    layers: Annotated[
+        dict[str, tuple[LayerSettings, ...]], PlainValidator(parse_layers), PlainSerializer(dump_layers)
+    ] = Field(default_factory=dict, validation_alias=LAYER_TABLES)
+    """Settings of the layers that have a table, by name. In TOML and in `model_dump`, each name is a top-level key."""
     output: OutputSettings = OutputSettings()
     run: RunSettings = RunSettings()
+
+    @property
+    def features(self) -> tuple[FeatureSettings, ...]:
+        """The vector layers, in drawing order."""
+        return self.layers.get("features", ())  # type: ignore[return-value]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _collect_layers(cls, tables: Any) -> Any:
+        if not isinstance(tables, Mapping):
+            return tables
+        sections = {name: tables[name] for name in tables if name in _SECTIONS}
+        return {**sections, LAYER_TABLES: {name: tables[name] for name in tables if name not in _SECTIONS}}
 
     @model_validator(mode="after")
     def _used(self) -> Config:
         if self.raster.inputs and not self.prepare:
             raise ValueError("[raster] inputs are for the steps of [[prepare]], but there is none")
         return self
+
+    @model_serializer(mode="wrap")
+    def _with_layers_as_tables(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        sections: dict[str, Any] = dump(self)
+        layers: dict[str, Any] = sections.pop("layers", {})
+        return {**sections, **layers}
+
+
+_SECTIONS: dict[str, Any] = {name: field.annotation for name, field in Config.model_fields.items() if name != "layers"}
+
+
+def section_names() -> list[str]:
+    """Return the names of all tables: built-in sections, then layers."""
+    return [*_SECTIONS, *LAYERS]
+
+
+def settings_of(name: str, table: object) -> type | None:
+    """Return the class that checks a table, or None if there is none.
+
+    Parameters
+    ----------
+    name : str
+        Name of the section or layer, such as `map`, `features` or `output.png`.
+    table : object
+        The table. For `prepare`, its key `step` decides.
+    """
+    if name == "prepare":
+        return step_settings(table.get(STEP)) if isinstance(table, Mapping) else None
+    if name.startswith("output."):
+        return type(OutputSettings().settings_of(name.removeprefix("output.")))
+    section: type | None = _SECTIONS.get(name)
+    return layer_settings(name) if section is None and name in LAYERS else section

@@ -46,9 +46,7 @@ class Document(NamedTuple):
         """`regionplot.toml:12: [map] size`, as near as the text lets us say it; of several sections, the file."""
         if not location:
             return self.name
-        section, *keys = _without_tag(location)
-        if section == "output" and keys[:1] == ["formats"]:
-            return self._format_place(*map(str, keys[1:]))
+        section, *keys = location
         index = next((key for key in keys[:1] if isinstance(key, int)), None)
         if index is not None:
             keys = keys[1:]
@@ -56,14 +54,13 @@ class Document(NamedTuple):
         if len(keys) > 1 and keys[0] == "classes" and isinstance(keys[1], int):
             part = ["classes", f"#{keys[1] + 1}", *map(str, keys[2:3])]
         header = f"[{section}]" if index is None else f"[[{section}]] #{index + 1}"
-        line = self._line(str(section), index or 0, str(keys[0]) if keys else None)
+        line = self._line(str(section), index or 0, str(keys[0]) if keys else None) or self._inner_line(str(section))
         return f"{self.name}{f':{line}' if line else ''}: {' '.join([header, *part])}"
 
-    def _format_place(self, name: str = "", *keys: str) -> str:
-        """Return the place of a key of `[output.NAME]`, which can also be a table inside `[output]`."""
-        section = f"output.{name}"
-        line = self._line(section, 0, keys[0] if keys else None) or self._line("output", 0, name)
-        return f"{self.name}{f':{line}' if line else ''}: {' '.join([f'[{section}]', *keys[:1]])}"
+    def _inner_line(self, section: str) -> int | None:
+        """Return the line of a section such as `output.png` that is written as a key of the outer section."""
+        outer, _, key = section.rpartition(".")
+        return self._line(outer, 0, key) if outer else None
 
     def _line(self, section: str, index: int, key: str | None) -> int | None:
         current, seen, start = "", -1, None
@@ -88,8 +85,3 @@ def read_bounded(path: Path) -> bytes:
     if len(content) > MAX_BYTES:
         raise ConfigError(f"{path}: the file is larger than {MAX_BYTES:,} bytes; is it a settings file?")
     return content
-
-
-def _without_tag(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """The place of a fault without the name of the step's class, which pydantic puts into it."""
-    return (*location[:2], *location[3:]) if location[0] == "prepare" and len(location) > 2 else location

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -121,7 +120,7 @@ class AccumulateStep(Section):
     how: Literal["sum", "mean", "min", "max", "last"] = "sum"
 
 
-Step = Annotated[
+Step = (
     ExpressionStep
     | FocalStep
     | ReclassifyStep
@@ -131,31 +130,5 @@ Step = Annotated[
     | ConvertStep
     | ScaleStep
     | WarpStep
-    | AccumulateStep,
-    Field(discriminator="step"),
-]
-
-
-KINDS: dict[str, type[Section]] = {
-    "expression": ExpressionStep,
-    "focal": FocalStep,
-    "reclassify": ReclassifyStep,
-    "mask": MaskStep,
-    "hillshade": HillshadeStep,
-    "slope": SlopeStep,
-    "convert": ConvertStep,
-    "scale": ScaleStep,
-    "resample": WarpStep,
-    "reproject": WarpStep,
-    "accumulate": AccumulateStep,
-}
-"""The class of each step's settings, by the step's name."""
-
-
-PATH_KEYS = ("path", "like")
-"""Keys of steps that name files."""
-
-
-def known_keys(step: object) -> Iterator[str]:
-    """The keys of a step, by its name."""
-    yield from KINDS[str(step)].model_fields if step in KINDS else ("step",)
+    | AccumulateStep
+)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from regionplot.settings.base import NOT_IN_DIGEST, InputPath, Section, Text
+from regionplot.settings.base import NOT_IN_DIGEST, InputPath, LayerSettings, Text
 
 
-class FeatureSettings(Section):
+class FeatureSettings(LayerSettings):
     """`[[features]]`: one vector layer."""
+
+    is_array: ClassVar[bool] = True
 
     path: Annotated[InputPath, NOT_IN_DIGEST]
     """Shapefile (zipped or not), GeoPackage, GeoJSON or FlatGeobuf."""

@@ -20,10 +20,10 @@ import pytest
 
 import regionplot
 from regionplot.cli import commands, rendering
+from regionplot.registry import STEPS
 from regionplot.runs import lock
 from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config
-from regionplot.settings.steps import KINDS
 from regionplot.settings.vector import FeatureSettings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals of POSIX")
@@ -395,7 +395,7 @@ def test_the_step_in_the_starter_is_a_step():
     step = re.search(r"# \[\[prepare\]\]\n((?:# .*\n)+)", text)[1]
     config = read_config({"raster": {"path": "sample:relief"}, "prepare": [tomllib.loads(re.sub("(?m)^# ", "", step))]})
     assert config.prepare[0].kind == "gaussian"
-    assert all(kind in step for kind in KINDS)
+    assert all(kind in step for kind in STEPS)
 
 
 def test_profile_tells_where_the_time_went(folder):
