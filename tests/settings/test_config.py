@@ -220,3 +220,38 @@ def test_further_inputs_have_names_files_and_a_use(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("size = [300, 200]", "size = 300"))
     with pytest.raises(ConfigError, match=r"regionplot.toml:6: \[map\] size"):
         read_config(path)
+
+
+@pytest.mark.parametrize(
+    ("output", "mode", "compression"),
+    [
+        ({}, "auto", 2),
+        ({"png": {"mode": "rgb", "compression": 6}}, "rgb", 6),
+        ({"png": "rgb", "png_compression": 6}, "rgb", 6),
+        ({"png": {"mode": "rgb"}, "png_compression": 6}, "rgb", 6),
+        ({"png": {"compression": 3}, "png_compression": 6}, "auto", 3),
+    ],
+)
+def test_keys_of_older_versions_set_the_settings_of_a_format(
+    output: dict[str, Any], mode: str, compression: int
+) -> None:
+    settings = read_config({"raster": RELIEF, "output": output}).output.writer_settings
+    assert (settings.mode, settings.compression) == (mode, compression)  # type: ignore[attr-defined]
+
+
+def test_the_suffix_of_the_file_name_chooses_the_format() -> None:
+    output = {"filename": "{name}/a.b.webp", "webp": {"effort": 4}, "png": {"mode": "rgb"}}
+    config = read_config({"raster": RELIEF, "output": output})
+    assert config.output.format == "webp"
+    assert config.output.writer_settings.effort == 4  # type: ignore[attr-defined]
+    assert pickle.loads(pickle.dumps(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("[output]\n\n[output.png]\n# comment\nmode = 3\n", 7), ("[output]\npng = {mode = 3}\n", 4)]
+)
+def test_faults_of_a_format_are_reported_with_their_line(tmp_path: Path, text: str, line: int) -> None:
+    path = tmp_path / "regionplot.toml"
+    path.write_text(f'[raster]\npath = "sample:relief"\n{text}')
+    with pytest.raises(ConfigError, match=rf"toml:{line}: \[output.png\] mode: "):
+        read_config(path)
