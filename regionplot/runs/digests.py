@@ -132,6 +132,5 @@ def _common(data: SharedData) -> Iterator[tuple[str, Any]]:
     yield "settings", digest_items(config)
     yield "format", [config.output.format, digest_items(config.output.writer_settings)]
     yield "layers", [layer.key for layer in data.features]
-    yield "crs", data.crs.to_wkt()
     yield "label", [data.description.get("long_name"), data.description.get("units")]
     yield "scale", scale_of(data).facts()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -35,10 +36,10 @@ def data(write_raster, write_vector, make_config):
     """Load a grid of 1-degree cells and a layer of one line, with changes."""
     values = np.arange(50 * 50, dtype=np.float32).reshape(50, 50)
 
-    def make(change=None, line=((-98, 31), (-70, 44)), regions=None, tags=None, **sections) -> SharedData:
+    def make(change=None, amount=1, line=((-98, 31), (-70, 44)), regions=None, tags=None, **sections) -> SharedData:
         cells = values.copy()
         if change:
-            cells[change] += 1
+            cells[change] += amount
         path = write_vector([shapely.LineString(line)])
         defaults = {"colors": LEVELS, "map": SIZE, "features": [{"path": path}], "run": {"cache": False}}
         raster = {"path": write_raster(cells, tags=tags or {}), **sections.pop("raster", {})}
@@ -198,8 +199,24 @@ def test_only_the_columns_of_a_region_that_show_count(data) -> None:
 def test_a_scale_from_the_data_counts_by_its_limits(data) -> None:
     before = digests(data(colors={}))
     assert digests(data(colors={}, change=(15, 8)))[1] == before[1]
-    shifted = digests(data(colors={"vmax": 3000.0}))
-    assert not set(before) & set(shifted)
+    south = {"change": slice(40, None), "amount": 1000}  # neither region shows these rows
+    assert not set(before) & set(digests(data(colors={}, **south)))
+    assert digests(data(**south)) == digests(data()), "levels are fixed"
+
+
+def test_a_layer_of_another_package_counts_with_its_code(data, tmp_path, monkeypatch) -> None:
+    source = tmp_path / "extra_layers.py"
+    source.write_text("from regionplot.inputs.vectors import FeatureLayer\nclass Layer(FeatureLayer):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    layer_class = importlib.import_module("extra_layers").Layer
+    shared = data()
+    own = [
+        layer_class(**{field.name: getattr(layer, field.name) for field in fields(layer)}) for layer in shared.features
+    ]
+    shared = replace(shared, features=tuple(own))
+    before = digests(shared)
+    source.write_text(source.read_text() + "# changed")
+    assert not set(digests(shared)) & set(before)
 
 
 def test_a_raster_that_is_not_loaded_counts_by_its_file(data, monkeypatch) -> None:
