@@ -7,8 +7,7 @@ add plug-ins with entry points of the same group, such as `regionplot.layers`.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 
@@ -39,19 +38,30 @@ class Registry(Mapping[str, Any]):
         self._package = package
         self._places = names
 
+    @property
+    def builtin(self) -> tuple[str, ...]:
+        """Names of the classes in this package. Unlike iteration, this does not search for entry points."""
+        return tuple(self._places)
+
     def __getitem__(self, name: str) -> Any:
         if name in self._places:
             module, _, attribute = self._places[name].partition(":")
             place = f".{module}" if module else self._package
             return getattr(importlib.import_module(place, self._package), attribute)
-        for point in importlib.metadata.entry_points(group=self.group, name=name):
-            return point.load()
+        for point in self._entry_points():
+            if point.name == name:
+                return point.load()
         raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
         yield from self._places
-        points = importlib.metadata.entry_points(group=self.group)
-        yield from (name for name in dict.fromkeys(point.name for point in points) if name not in self._places)
+        names = dict.fromkeys(point.name for point in self._entry_points())
+        yield from (name for name in names if name not in self._places)
+
+    def _entry_points(self) -> Iterable[Any]:
+        from importlib.metadata import entry_points  # noqa: PLC0415 (20 ms, only for names of other packages)
+
+        return entry_points(group=self.group)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -63,6 +73,12 @@ class Registry(Mapping[str, Any]):
 EXECUTORS = Registry(
     "regionplot.executors",
     "regionplot.executors",
+    fork="processes:ForkExecutor",
+    forkserver="processes:ForkserverExecutor",
+    spawn="processes:SpawnExecutor",
+    serial="serial:SerialExecutor",
+    threads="threads:ThreadExecutor",
+    dask="dask:DaskExecutor",
 )
 LAYERS = Registry(
     "regionplot.layers",

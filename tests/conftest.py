@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import hypothesis
 import numpy as np
 import pytest
 from affine import Affine
 from numpy.typing import NDArray
+from warm_start import Command, WarmProcess
 
+from regionplot.cli import commands
 from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
@@ -151,3 +157,66 @@ def read_raster() -> Callable[[Path], NDArray[Any]]:
             return dataset.read()
 
     return read_bands
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The end of a command that ran in the process of the tests."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run_command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
+    """Run the command in this process, in a folder: it needs no imports, but is no process of its own.
+
+    The working directory, the environment and the loggers are as before afterwards. The command itself restores the
+    signal handlers. Use `start_command` for tests of signals, limits and what is left of a process.
+    """
+
+    def run(folder: Path, *arguments: object, **environment: str) -> Finished:
+        capfd.readouterr()
+        with chdir(folder), mock.patch.dict(os.environ, environment), fresh_logging():
+            code = commands.run([str(argument) for argument in arguments])
+        return Finished(code, *capfd.readouterr())
+
+    return run
+
+
+@contextmanager
+def fresh_logging() -> Iterator[None]:
+    """Log as a program does that has just started, without the handlers of pytest."""
+    loggers = [logging.getLogger(name) for name in (None, "matplotlib", "regionplot", "regionplot.run")]
+    before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
+    for logger in loggers:
+        logger.handlers[:] = []
+    try:
+        yield
+    finally:
+        for logger, level, handlers in before:
+            logger.setLevel(level)
+            logger.handlers[:] = handlers
+
+
+@pytest.fixture(scope="session")
+def warm_process() -> Iterator[WarmProcess]:
+    """A process that starts commands without waiting for their imports."""
+    with WarmProcess() as process:
+        yield process
+
+
+@pytest.fixture
+def start_command(warm_process: WarmProcess) -> Iterator[Callable[..., Command]]:
+    """Start a command as a process of its own; see `WarmProcess.start`. It is killed when the test ends."""
+    started: list[Command] = []
+
+    def start(folder: Path, *arguments: object, **options: Any) -> Command:
+        started.append(warm_process.start(folder, *arguments, **options))
+        return started[-1]
+
+    yield start
+    for command in started:
+        with command:
+            command.kill()

@@ -47,16 +47,19 @@ class BlockWorker:
     output: Path | None = None
     """The file that the parent has open for writing."""
     shared_memory: bool = False
-    parent: int = field(default_factory=os.getpid)
     _segment: SharedBuffer = field(default_factory=SharedBuffer, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_segment": SharedBuffer()}
 
-    def prepare(self) -> None:
-        """Make a worker ready; handles are opened at the first block, after the fork."""
-        if os.getpid() != self.parent:
-            prepare_worker(self.output)
+    def start_worker(self) -> None:
+        """Close the parent's output file in a worker process, and set the malloc policy for blocks."""
+        if self.output is not None:
+            disconnect(self.output)
+        keep_large_blocks()
+
+    def load(self) -> None:
+        """Load nothing: each worker opens its rasters with its first block, after the fork."""
 
     def handed_over(self, values: NDArray[Any], checksum: int | None) -> BlockResult:
         """A result for the parent, in memory that both see if there is such."""
@@ -170,13 +173,6 @@ def cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         f"the function returned {values.dtype}, whose values the output's {dtype} does not hold; "
         f'convert it there, or give profile={{"dtype": "{values.dtype}"}}'
     )
-
-
-def prepare_worker(output: Path | None) -> None:
-    """What a process that is not the parent does before its first block."""
-    if output is not None:
-        disconnect(output)
-    keep_large_blocks()
 
 
 def disconnect(path: Path) -> None:

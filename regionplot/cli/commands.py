@@ -7,12 +7,14 @@ import gc
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
+from regionplot.cli.executors import ExecutorName
 from regionplot.cli.interrupts import ENDING, exit_code, log_unexpected, signals_as_interrupts
 from regionplot.cli.prepare import prepare
 from regionplot.errors import ConfigError, RegionplotError
@@ -89,8 +91,8 @@ def cli() -> None:
 @click.option("-j", "--workers", metavar="N|auto", help="Worker processes; auto is one for each usable CPU.")
 @click.option(
     "--start-method",
-    type=click.Choice(["auto", "fork", "forkserver", "spawn", "serial"]),
-    help="How workers are started; auto is fork where that is safe.",
+    type=ExecutorName(),
+    help="How workers are started; auto is fork if that is safe.",
 )
 @click.option("--only", metavar="PATTERN", multiple=True, help="Only regions whose name matches the glob; repeatable.")
 @click.option("--force", is_flag=True, help="Draw maps on which nothing has changed, too.")
@@ -169,11 +171,17 @@ def main() -> None:
     os._exit(code)  # taking the interpreter down, object by object, would take a tenth of a second more
 
 
-def run() -> int:
-    """Run the command; errors and signals become messages and exit codes."""
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code. Errors and signals become messages and exit codes.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Command line without the program's name; by default, that of this process.
+    """
     try:
         with signals_as_interrupts():
-            return int(cli.main(standalone_mode=False) or 0)
+            return int(cli.main(arguments, prog_name="regionplot", standalone_mode=False) or 0)
     except RegionplotError as error:
         for problem in error.problems:
             click.echo(f"regionplot: {problem}", err=True)

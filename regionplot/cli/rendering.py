@@ -18,7 +18,7 @@ from regionplot.cli.request import Request
 from regionplot.cli.session import Session
 from regionplot.errors import RegionplotError
 from regionplot.inputs.arrival import wait_for
-from regionplot.regions.table import read_regions
+from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs.checks import check_config
 from regionplot.runs.metrics import check_target
 from regionplot.runs.report import RunReport
@@ -52,7 +52,7 @@ def _import_away_from_here() -> None:
         return
     try:
         os.chdir(_ELSEWHERE)
-        importlib.import_module("regionplot.drawing")
+        importlib.import_module("regionplot.render.renderer")
     finally:
         os.fchdir(here)
         os.close(here)
@@ -88,7 +88,7 @@ def render_once(request: Request, config: Config | None = None, layers: Sequence
         except RegionplotError as error:
             code = error.exit_code
             for problem in error.problems:
-                session.error(problem)
+                session.error(str(problem))
         except Exception:
             log_unexpected()
         finally:
@@ -134,7 +134,8 @@ def _wait_for_raster(wanted: Config, request: Request, session: Session) -> Path
     """The raster, as soon as it is complete; what is wrong with the rest is told before the wait, not after it."""
     seconds = request.wait_for
     assert seconds is not None, "asked for only if it is to be waited"
-    check_config(wanted, read_regions(request.regions, allow_empty=request.allow_empty))
+    read = read_regions_if_any if request.allow_empty else read_regions
+    check_config(wanted, read(request.regions))
     session.waits(f"waiting for {wanted.raster.pattern}, at most {seconds:g} s")
     start = time.monotonic()
     try:

@@ -125,7 +125,10 @@ class _named_as:  # noqa: N801 (a context)
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, RegionplotError):
             name = Path(self._target).name
-            error.args = tuple(re.sub(self._hidden, name.replace("\\", r"\\"), str(problem)) for problem in error.args)
+            shown = name.replace("\\", r"\\")
+            error.args = tuple(
+                replace(problem, message=re.sub(self._hidden, shown, problem.message)) for problem in error.problems
+            )
 
 
 def _distinct(inputs: Sequence[Input]) -> list[Input]:
@@ -199,9 +202,7 @@ class _at_steps:  # noqa: N801 (a context)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, RegionplotError):
-            error.args = tuple(
-                re.sub(r"^step (\d+) \((\w+)\)", r"[[prepare]] #\1 (\2)", problem) for problem in error.problems
-            )
+            error.relocate(lambda place: replace(place, section="prepare") if place.step else place)
 
 
 def _place(config: Config, inputs: Sequence[Input], *, whole: bool) -> Path:

@@ -11,6 +11,7 @@ from matplotlib.backend_bases import RendererBase
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox, IdentityTransform
 
+from regionplot.render.style import DRAWING_LOCK
 from regionplot.sheet.layout import HALF_CAPITAL, Layout
 
 POINTS_PER_INCH = 72
@@ -59,13 +60,14 @@ class UnhintedText(Text):
 
 @contextmanager
 def _unhinted() -> Iterator[None]:
-    """Text as its outlines are, for a while; `rc_context` would copy all parameters."""
-    before = matplotlib.rcParams["text.hinting"]
-    matplotlib.rcParams["text.hinting"] = "none"
-    try:
-        yield
-    finally:
-        matplotlib.rcParams["text.hinting"] = before
+    """Draw text without hinting. `rc_context` would copy all parameters."""
+    with DRAWING_LOCK:
+        before = matplotlib.rcParams["text.hinting"]
+        matplotlib.rcParams["text.hinting"] = "none"
+        try:
+            yield
+        finally:
+            matplotlib.rcParams["text.hinting"] = before
 
 
 def fit_text(title: Text, layout: Layout) -> None:

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 
 from regionplot.errors import NoSpaceError, RegionplotError, RegionsError
 from regionplot.executors.base import Executor, Outcome, WorkerSettings
-from regionplot.executors.choose import choose_start_method, make_executor
+from regionplot.executors.choose import count_workers, executor_class, make_executor, resolve_executor
 from regionplot.geo.region import Region
-from regionplot.regions.table import read_regions
+from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs import store
 from regionplot.runs.checks import check_config
+from regionplot.runs.hints import start_hints, with_memory_hint
 from regionplot.runs.jobs import Job
 from regionplot.runs.lock import locked
 from regionplot.runs.record import Redraw, RunRecord, Scope
@@ -100,13 +101,14 @@ def render_regions(
     """
     watch = Stopwatch()
     config = data.config if isinstance(data, SharedData) else data
-    found = read_regions(regions, allow_empty=allow_empty) if isinstance(regions, str | Path) else list(regions)
+    read = read_regions_if_any if allow_empty else read_regions
+    found = read(regions) if isinstance(regions, str | Path) else list(regions)
     if allow_empty and not found:
         watch.lap("check")
         return RunReport((), sum(watch.seconds.values()), "serial", 0, watch.seconds)
     selected = _select(found, only)
     check_config(config, selected)
-    method = choose_start_method(config.run.start_method)
+    method = resolve_executor(config.run.start_method)
     store.prepare_directory(config.output.directory)
     redraw = Redraw.ALL if force else Redraw.CHANGED
     scope = Scope.SELECTION if only else Scope.TABLE
@@ -135,7 +137,7 @@ def _draw_all(
     observer: Observer,
 ) -> None:
     """Prepare the raster, load the shared data, and draw the maps that are not kept."""
-    with ExitStack() as stack:
+    with start_hints(), ExitStack() as stack:
         data = stack.enter_context(_prepared(data, record.watch, observer))
         config = data.config if isinstance(data, SharedData) else data
         plan = _load(record, data, layers, regions, stack)
@@ -173,7 +175,7 @@ def _load(
     stack: ExitStack,
 ) -> LoadPlan:
     """Load the shared data if workers can use it. Otherwise, check that the inputs can be opened."""
-    if record.start_method not in ("fork", "serial"):
+    if not executor_class(record.start_method).abilities.shares_memory:
         return check_inputs(data.config if isinstance(data, SharedData) else data, regions)
     shared = data if isinstance(data, SharedData) else SharedData.load(data, regions, layers=layers)
     return stack.enter_context(share_with_workers(shared)).plan
@@ -186,12 +188,13 @@ def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Obser
     record.workers = executor.workers
     observer.started(len(jobs), executor.workers, record.start_method)
     task = RenderTask(config, record.run, plan, len(jobs))
-    if record.start_method in ("fork", "serial"):
+    if executor_class(record.start_method).abilities.shares_memory:
         jobs = list(jobs_to_draw(task, jobs, record, observer))
         record.watch.lap("compare")
     for outcome in stop_when_disk_full(executor.run(task, jobs)) if jobs else ():
-        record.add(outcome)
-        observer.finished(outcome)
+        described = with_memory_hint(outcome, executor.workers)
+        record.add(described)
+        observer.finished(described)
     record.watch.lap("draw")
 
 
@@ -219,9 +222,11 @@ def jobs_to_draw(task: RenderTask, jobs: Sequence[Job], record: RunRecord, obser
 
 
 def _make_executor(settings: RunSettings, method: str, jobs: int) -> Executor:
+    if "timeout" in settings.model_fields_set and not executor_class(method).abilities.limits_time:
+        logger.info("[run] timeout has no effect: start method %r cannot stop a map", method)
     memory = None if settings.worker_memory == "auto" else settings.worker_memory
     limits = WorkerSettings(settings.timeout, settings.maps_per_worker, settings.retries, memory, settings.nice)
-    return make_executor(method, settings.workers, jobs, limits)
+    return make_executor(method, count_workers(settings.workers, jobs), limits)
 
 
 def stop_when_disk_full(outcomes: Iterable[Outcome[Job]]) -> Iterator[Outcome[Job]]:

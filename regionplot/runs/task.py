@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ from regionplot.shared.plan import LoadPlan
 from regionplot.shared.slot import shared_data
 from regionplot.system import failpoints
 from regionplot.system.machine import peak_memory
+from regionplot.system.memory import return_large_blocks
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import DIGEST, SOFTWARE, TITLE, FigurePicture, Picture, make_writer
 
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 class RenderTask:
     """Draw one region and write its map.
 
-    It pickles as config and load plan. A worker that did not inherit the data loads them again.
+    The task pickles as config and load plan. A worker without inherited data loads the data again.
     """
 
     config: Config
@@ -38,25 +41,23 @@ class RenderTask:
     maps: int
     """Number of maps of the run."""
     _digests: MapDigests | None = field(default=None, repr=False)
-    _renderer: MapRenderer | None = field(default=None, repr=False)
+    _idle: list[MapRenderer] = field(default_factory=list, repr=False)
+    """Renderers that no thread uses now. A renderer draws all its maps into one buffer, so threads need their own."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"config": self.config, "run": self.run, "plan": self.plan, "maps": self.maps}
+        return {**self.__dict__, "_digests": None, "_idle": []}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__ = {**state, "_digests": None, "_renderer": None}
+    def start_worker(self) -> None:
+        """Set the malloc policy for maps."""
+        return_large_blocks()
 
-    def prepare(self) -> None:
-        """Load the shared data and draw the frame, unless this process inherited both."""
-        if self._renderer is None:
-            from regionplot.render.renderer import MapRenderer  # noqa: PLC0415 (matplotlib, only to draw)
-
-            self._renderer = MapRenderer(self._shared, self.maps)
-        self._digests = self.digests  # here, so that forked workers inherit the hash of the sources
+    def load(self) -> None:
+        """Load the shared data and draw the frame of the maps. Forked workers inherit both."""
+        with self._renderer():
+            self._digests = self.digests  # forked workers inherit the hash of the sources
 
     def __call__(self, job: Job) -> MapResult:
         """Draw and write one map, or keep the previous map if nothing has changed."""
-        assert self._renderer is not None, "prepare() comes first"
         failpoints.failpoint("start", job.name)
         watch = Stopwatch()
         digest = job.digest or self.digests.of(job.region)
@@ -64,11 +65,16 @@ class RenderTask:
         if kept := reuse_previous_map(job, digest):
             return kept
         failpoints.failpoint("draw", job.name)
-        picture = self._draw(self._renderer, job.region, watch)
-        if picture.no_data and self.config.map.empty == "skip":
-            return MapResult(job.target, 0, True, watch.seconds, state="skipped")
-        metadata = {TITLE: picture.title, SOFTWARE: "regionplot", DIGEST: digest}
-        content = self._renderer.encode(picture, metadata=metadata)
+        with self._renderer() as renderer:
+            picture = self._draw(renderer, job.region, watch)
+            if picture.no_data and self.config.map.empty == "skip":
+                return MapResult(job.target, 0, True, watch.seconds, state="skipped")
+            metadata = {TITLE: picture.title, SOFTWARE: "regionplot", DIGEST: digest}
+            return self._write(job, picture, renderer.encode(picture, metadata=metadata), digest, watch)
+
+    def _write(
+        self, job: Job, picture: Picture | FigurePicture, content: bytes, digest: str, watch: Stopwatch
+    ) -> MapResult:
         sha256 = store.write_file(job.target, content, self.run, within=self.config.output.directory)
         watch.lap("write")
         return MapResult(
@@ -92,6 +98,20 @@ class RenderTask:
     @cached_property
     def _needs(self) -> str:
         return make_writer(self.config.output).needs
+
+    @contextmanager
+    def _renderer(self) -> Iterator[MapRenderer]:
+        """Lend a renderer to this thread."""
+        try:
+            renderer = self._idle.pop()
+        except IndexError:
+            from regionplot.render.renderer import MapRenderer  # noqa: PLC0415 (imports matplotlib)
+
+            renderer = MapRenderer(self._shared, self.maps)
+        try:
+            yield renderer
+        finally:
+            self._idle.append(renderer)
 
     @property
     def digests(self) -> MapDigests:

@@ -1,4 +1,4 @@
-"""The real command, in a process of its own: what it draws, prints, refuses, and how it ends."""
+"""Test what the command draws, prints and refuses, and how it ends."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and ter
 COMMAND = [sys.executable, "-m", "regionplot"]
 CONFIG = '[raster]\npath = "sample:relief"\n[map]\nsize = [300, 200]\n'
 TABLE = "name,west,east,south,north,title\neast,-84.5,-75.3,33.8,36.7,East\nwest,-124,-114,33,42,West\n"
+MANY = "name,west,east,south,north\n" + "".join(f"r{i},{-125 + i},{-80 + i / 2},25,50\n" for i in range(50))
 OUTSIDE = "outside,100,110,-30,-20,Outside\n"
 
 
@@ -47,12 +48,12 @@ def long_run(folder):
     """A folder with 50 regions for one worker, which keep it busy for some seconds."""
     run = '\n[[features]]\npath = "sample:counties"\n[run]\nworkers = 1\nmaps_per_worker = 1000\nretries = 0\n'
     (folder / "regionplot.toml").write_text(CONFIG.replace("[300, 200]", "[1400, 900]") + run)
-    rows = [f"r{i},{-125 + i},{-80 + i / 2},25,50" for i in range(50)]
-    (folder / "regions.csv").write_text("\n".join(["name,west,east,south,north", *rows, ""]))
+    (folder / "regions.csv").write_text(MANY)
     return folder
 
 
-def regionplot_command(folder, *arguments, **options):
+def run_process(folder, *arguments, **options):
+    """Run the command from its start, in a process of its own."""
     options = {"cwd": folder, "capture_output": True, "text": True, "timeout": 100, "encoding": "utf-8", **options}
     return subprocess.run([*COMMAND, *map(str, arguments)], **options)
 
@@ -79,7 +80,7 @@ def alive(processes):
 
 
 def test_plain_run_says_each_map_and_a_sum(folder):
-    result = regionplot_command(folder, "regions.csv")
+    result = run_process(folder, "regions.csv")
     assert (result.returncode, result.stderr) == (0, "")
     first, second, last = result.stdout.splitlines()
     assert re.fullmatch(r"\[1/2\] output/(east|west)\.png \d+ ms", first)
@@ -90,9 +91,9 @@ def test_plain_run_says_each_map_and_a_sum(folder):
 
 
 @pytest.mark.parametrize("quiet", [True, False])
-def test_failures_go_to_stderr_and_the_rest_is_drawn(quiet, folder):
+def test_failures_go_to_stderr_and_the_rest_is_drawn(run_command, quiet, folder):
     (folder / "regions.csv").write_text(TABLE + OUTSIDE)
-    result = regionplot_command(folder, "regions.csv", *["-q"] * quiet)
+    result = run_command(folder, "regions.csv", *["-q"] * quiet)
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert line.startswith("regionplot: regions.csv:4: outside: ")
@@ -100,8 +101,8 @@ def test_failures_go_to_stderr_and_the_rest_is_drawn(quiet, folder):
     assert images(folder) == ["east", "west"]
 
 
-def test_quiet_prints_nothing_when_all_is_well(folder):
-    result = regionplot_command(folder, "-q", "regions.csv")
+def test_quiet_prints_nothing_when_all_is_well(run_command, folder):
+    result = run_command(folder, "-q", "regions.csv")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert images(folder) == ["east", "west"]
 
@@ -130,11 +131,11 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("code", "options", "config", "table", "message"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_done_is_said_once_and_clearly(code, options, config, table, message, tmp_path):
+def test_what_cannot_be_done_is_said_once_and_clearly(run_command, code, options, config, table, message, tmp_path):
     for name, text in (("regionplot.toml", config), ("regions.csv", table)):
         if text is not None:
             (tmp_path / name).write_text(text)
-    result = regionplot_command(tmp_path, "regions.csv", *[word for option in options.items() for word in option])
+    result = run_command(tmp_path, "regions.csv", *[word for option in options.items() for word in option])
     assert result.returncode == code, result.stderr
     assert re.search(message, result.stderr), result.stderr
     assert len(re.findall(r"^(regionplot|Error): ", result.stderr, re.MULTILINE)) == 1, result.stderr
@@ -143,54 +144,54 @@ def test_what_cannot_be_done_is_said_once_and_clearly(code, options, config, tab
     assert not list(tmp_path.rglob("*.png"))
 
 
-def test_raster_alone_is_enough(tmp_path):
+def test_raster_alone_is_enough(run_command, tmp_path):
     (tmp_path / "regions.csv").write_text(HEADER + "east,-84.5,-75.3,33.8,36.7,East\n")
-    result = regionplot_command(tmp_path, "regions.csv", "--raster", "sample:relief")
+    result = run_command(tmp_path, "regions.csv", "--raster", "sample:relief")
     assert (result.returncode, result.stderr) == (0, "")
     assert images(tmp_path) == ["east"]
 
 
-def test_config_is_found_beside_the_table_then_in_the_working_directory(folder, tmp_path):
+def test_config_is_found_beside_the_table_then_in_the_working_directory(run_command, folder, tmp_path):
     below = tmp_path / "below"
     below.mkdir()
     (below / "regions.csv").write_text(TABLE)
-    assert regionplot_command(folder, "below/regions.csv", "--only", "east").returncode == 0
+    assert run_command(folder, "below/regions.csv", "--only", "east").returncode == 0
     assert (images(folder), (below / "output").exists()) == (["east"], False)
     (below / "regionplot.toml").write_text(CONFIG)
-    assert regionplot_command(folder, "below/regions.csv", "--only", "west").returncode == 0
+    assert run_command(folder, "below/regions.csv", "--only", "west").returncode == 0
     assert (images(folder), images(below)) == (["east"], ["west"])
 
 
-def test_options_override_the_config(folder):
+def test_options_override_the_config(run_command, folder):
     (folder / "regionplot.toml").write_text(CONFIG.replace("sample:relief", "none.tif") + "[run]\nworkers = 7\n")
     options = "-v -o maps/new -j 1 --start-method spawn --only w* --only x* --timeout 50 --features sample:states"
-    result = regionplot_command(folder, *options.split(), "--raster", "sample:relief", "regions.csv")
+    result = run_command(folder, *options.split(), "--raster", "sample:relief", "regions.csv")
     assert result.returncode == 0, result.stderr
     assert images(folder, "maps/new") == ["west"]
     assert not (folder / "output").exists()
 
 
-def test_init_writes_files_that_render_and_are_not_overwritten(tmp_path):
-    result = regionplot_command(tmp_path, "init", "new")
+def test_init_writes_files_that_render_and_are_not_overwritten(run_command, tmp_path):
+    result = run_command(tmp_path, "init", "new")
     assert (result.returncode, result.stderr) == (0, "")
     assert "regionplot new/regions.csv" in result.stdout
     config, table = tmp_path / "new" / "regionplot.toml", tmp_path / "new" / "regions.csv"
     assert table.is_file()
     small = config.read_text(encoding="utf-8").replace("size = [1400, 900]", "size = [300, 200]")
     config.write_text(small, encoding="utf-8")
-    again = regionplot_command(tmp_path, "init", "new")
+    again = run_command(tmp_path, "init", "new")
     assert again.returncode == 2
     assert re.search("regionplot.toml and .*regions.csv: already there, and not overwritten", again.stderr)
     assert config.read_text(encoding="utf-8") == small
-    drawn = regionplot_command(tmp_path, "new/regions.csv", "--only", "c*")
+    drawn = run_command(tmp_path, "new/regions.csv", "--only", "c*")
     assert (drawn.returncode, drawn.stderr) == (0, "")
     assert images(tmp_path / "new") == ["california", "colorado", "conus"]
 
 
-def test_version_and_help(tmp_path):
-    assert regionplot_command(tmp_path, "--version").stdout.split()[-1] == regionplot.__version__
+def test_version_and_help(run_command, tmp_path):
+    assert run_command(tmp_path, "--version").stdout.split()[-1] == regionplot.__version__
     for arguments in (["--help"], ["-h"], []):
-        result = regionplot_command(tmp_path, *arguments)
+        result = run_command(tmp_path, *arguments)
         text = result.stdout + result.stderr
         for word in ("[OPTIONS] REGIONS", "--config", "--raster", "--start-method", "init", "Exit codes: 0"):
             assert word in text
@@ -198,24 +199,16 @@ def test_version_and_help(tmp_path):
 
 
 @pytest.fixture
-def start(long_run):
-    """Start the command on the 50 regions and wait for its first maps; give it and its workers."""
-    started = []
+def start(long_run, start_command):
+    """Start the command on the 50 regions and wait for its first maps; return it and its workers."""
 
-    def run(before=""):
-        shell = f"{before} exec {shlex.join(COMMAND)} regions.csv"
+    def run():
         with (long_run / "out.txt").open("w") as out, (long_run / "err.txt").open("w") as err:
-            command = subprocess.Popen(
-                ["sh", "-c", shell], cwd=long_run, stdout=out, stderr=err, start_new_session=True
-            )
-        started.append(command)
+            command = start_command(long_run, "regions.csv", stdout=out, stderr=err)
         wait_until(lambda: len(images(long_run)) >= 2 or command.poll() is not None)
         return command, psutil.Process(command.pid).children()
 
-    yield run
-    for command in started:
-        command.kill()
-        command.wait()
+    return run
 
 
 def test_killed_worker_costs_one_map(start, long_run):
@@ -257,11 +250,14 @@ def test_signal_ends_the_run_in_order(name, code, whole_group, start, long_run):
     assert not leftovers(long_run)
 
 
-def test_nohup_is_respected(start, long_run):
-    command, _ = start("trap '' HUP;")
-    os.killpg(command.pid, signal.SIGHUP)
-    assert command.wait(100) == 0
-    assert len(images(long_run)) == 50
+def test_nohup_is_respected(folder):
+    shell = ["sh", "-c", f"trap '' HUP; exec {shlex.join(COMMAND)} regions.csv"]
+    (folder / "regions.csv").write_text(MANY)
+    with subprocess.Popen(shell, cwd=folder, stdout=subprocess.DEVNULL, start_new_session=True) as command:
+        wait_until(lambda: len(images(folder)) >= 2)
+        os.killpg(command.pid, signal.SIGHUP)
+        assert command.wait(100) == 0
+    assert len(images(folder)) == 50
 
 
 def test_signal_before_the_run_has_its_exit_code_too(monkeypatch, capsys):
@@ -285,16 +281,13 @@ def test_run_completes_without_anywhere_to_print(redirection, folder):
     assert images(folder) == ["east", "west"]
 
 
-def test_run_completes_when_its_reader_leaves(long_run):
+def test_run_completes_when_its_reader_leaves(start_command, long_run):
     (long_run / "regionplot.toml").write_text(CONFIG)
-    command = subprocess.Popen(
-        [*COMMAND, "regions.csv"], cwd=long_run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    with command:
-        assert command.stdout.readline().startswith("[1/50]")
-        command.stdout.close()
-        assert command.stderr.read() == ""
-    assert command.returncode == 0
+    command = start_command(long_run, "regions.csv")
+    assert command.stdout.readline().startswith("[1/50]")
+    command.stdout.close()
+    assert command.stderr.read() == ""
+    assert command.wait(10) == 0
     assert len(images(long_run)) == 50
 
 
@@ -303,7 +296,7 @@ def test_c_locale(environment, folder):
     table = HEADER + "Zürich_Οία,-84.5,-75.3,33.8,36.7,Ærøskøbing – naïve\nŁódź,100,110,-30,-20,Ł\n"
     (folder / "regions.csv").write_text(table, encoding="utf-8")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "PYTHON"))}
-    result = regionplot_command(folder, "regions.csv", env={**clean, "LC_ALL": "C", **environment})
+    result = run_process(folder, "regions.csv", env={**clean, "LC_ALL": "C", **environment})
     assert result.returncode == 1
     assert images(folder) == ["Zürich_Οία"]
     ascii_only = bool(environment)
@@ -312,14 +305,12 @@ def test_c_locale(environment, folder):
     assert "Traceback" not in result.stderr
 
 
-def test_terminal_shows_a_bar_failures_and_a_table(folder):
+def test_terminal_shows_a_bar_failures_and_a_table(start_command, folder):
     (folder / "regions.csv").write_text(TABLE + OUTSIDE)
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120", "LINES": "30"}
-    command = subprocess.Popen(
-        [*COMMAND, "regions.csv"], cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, env=environment
-    )
-    os.close(theirs)
+    with open(theirs, "w") as terminal:  # noqa: PTH123 (a descriptor)
+        command = start_command(folder, "regions.csv", stdout=terminal, stderr=terminal, environment=environment)
     seen = b""
     try:
         while chunk := os.read(ours, 65536):
@@ -398,8 +389,8 @@ def test_the_step_in_the_starter_is_a_step():
     assert all(kind in step for kind in STEPS)
 
 
-def test_profile_tells_where_the_time_went(folder):
-    result = regionplot_command(folder, "regions.csv", "-q", "--profile", "--no-cache")
+def test_profile_tells_where_the_time_went(run_command, folder):
+    result = run_command(folder, "regions.csv", "-q", "--profile", "--no-cache")
     assert result.returncode == 0, result.stderr
     stages = [line.split()[0] for line in result.stdout.splitlines() if line]
     assert stages == [
@@ -413,53 +404,55 @@ def test_profile_tells_where_the_time_went(folder):
     ]
 
 
-def test_a_title_that_the_font_cannot_show_mails_nothing(folder):
+def test_a_title_that_the_font_cannot_show_mails_nothing(run_command, folder):
     (folder / "regions.csv").write_text("name,west,east,south,north,title\na,-100,-90,40,45,\u96ea\n", encoding="utf-8")
-    result = regionplot_command(folder, "regions.csv", "-q")
+    result = run_command(folder, "regions.csv", "-q")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert images(folder) == ["a"]
 
 
 @pytest.mark.parametrize(("method", "loads"), [("fork", 1), ("spawn", 2)])
-def test_verbose_tells_who_loaded_the_data(folder, method, loads):
-    result = regionplot_command(folder, "regions.csv", "-v", "-j2", "--start-method", method)
+def test_verbose_tells_who_loaded_the_data(run_command, folder, method, loads):
+    result = run_command(folder, "regions.csv", "-v", "-j2", "--start-method", method)
     assert result.returncode == 0, result.stderr
     found = re.findall(r"process (\d+) loaded the shared data in [\d.]+ s", result.stderr)
     assert 1 <= len(found) <= loads
     assert len(set(found)) == len(found)
 
 
-def test_a_second_run_in_the_same_folder_is_refused(long_run):
+def test_a_second_run_in_the_same_folder_is_refused(run_command, start_command, long_run):
     """It names the first one, touches nothing, and leaves it alone."""
-    first = subprocess.Popen([*COMMAND, "regions.csv"], cwd=long_run, stdout=subprocess.PIPE, text=True)
-    with first:
-        assert first.stdout.readline().startswith("[1/50]")
-        second = regionplot_command(long_run, "regions.csv")
-        assert second.returncode == 4
-        assert re.search(rf"output: process {first.pid} on \S+, for \d+ s now, is drawing", second.stderr)
-        assert second.stdout == ""
-        first.send_signal(signal.SIGTERM)
-        assert first.wait(20) == 143
+    first = start_command(long_run, "regions.csv")
+    assert first.stdout.readline().startswith("[1/50]")
+    second = run_command(long_run, "regions.csv")
+    assert second.returncode == 4
+    assert re.search(rf"output: process {first.pid} on \S+, for \d+ s now, is drawing", second.stderr)
+    assert second.stdout == ""
+    first.terminate()
+    assert first.wait(20) == 143
     document = json.loads((long_run / "output" / "manifest.json").read_text())
     assert document["run"]["exit_code"] == 143
     assert document["run"]["counts"]["not run"] > 0
 
 
-def test_what_is_unchanged_is_told_and_left(folder):
-    regionplot_command(folder, "regions.csv")
+def test_what_is_unchanged_is_told_and_left(run_command, folder):
+    run_command(folder, "regions.csv")
     image = folder / "output" / "east.png"
     before = (image.stat().st_mtime_ns, image.stat().st_ino)
-    again = regionplot_command(folder, "regions.csv")
+    again = run_command(folder, "regions.csv")
     assert "[1/2] output/east.png unchanged" in again.stdout
     assert "0 maps drawn, 2 unchanged in" in again.stdout
     assert (image.stat().st_mtime_ns, image.stat().st_ino) == before
-    assert "2 maps drawn in" in regionplot_command(folder, "regions.csv", "--force").stdout
+    assert "2 maps drawn in" in run_command(folder, "regions.csv", "--force").stdout
 
 
 @pytest.mark.parametrize("zone", ["Asia/Kolkata", "Pacific/Apia"])
-def test_maps_and_stamps_are_the_same_in_every_time_zone(folder, zone):
+def test_maps_and_stamps_are_the_same_in_every_time_zone(start_command, folder, zone):
     for name in ("UTC", zone):
-        regionplot_command(folder, "regions.csv", "-o", name.replace("/", "_"), env={**os.environ, "TZ": name})
+        command = start_command(
+            folder, "regions.csv", "-o", name.replace("/", "_"), environment={**os.environ, "TZ": name}
+        )
+        assert command.wait(60) == 0
     for image in ("east.png", "west.png"):
         assert (folder / "UTC" / image).read_bytes() == (folder / zone.replace("/", "_") / image).read_bytes()
     run = json.loads((folder / zone.replace("/", "_") / "manifest.json").read_text())["run"]

@@ -6,8 +6,6 @@ import json
 import logging
 import os
 import re
-import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +15,6 @@ import regionplot
 from regionplot.cli.logs import JsonFormatter, LineFormatter, log_to_file
 from regionplot.text import one_line
 
-COMMAND = [sys.executable, "-m", "regionplot"]
 TABLE = (
     "name,west,east,south,north\neast,-84.5,-75.3,33.8,36.7\noutside,100,110,-30,-20\n"
     '"evil\n2026-01-01T00:00:00.000+00:00 INFO regionplot.run: ended with exit code 0",-124,-114,33,42\n'
@@ -33,9 +30,9 @@ def folder(tmp_path):
     return tmp_path
 
 
-def run(folder, *arguments):
-    command = [*COMMAND, "regions.csv", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, encoding="utf-8")
+@pytest.fixture
+def run(run_command):
+    return lambda folder, *arguments: run_command(folder, "regions.csv", *arguments)
 
 
 @pytest.fixture
@@ -45,7 +42,7 @@ def logger():
     return logger
 
 
-def test_the_log_tells_the_start_each_map_and_the_end(folder):
+def test_the_log_tells_the_start_each_map_and_the_end(run, folder):
     before = datetime.now(UTC)
     assert run(folder, "-q", "--log-file", "run.log").returncode == 1
     start, *maps, end = (LINE.fullmatch(line).groups() for line in (folder / "run.log").read_text().splitlines())
@@ -64,7 +61,7 @@ def test_the_log_tells_the_start_each_map_and_the_end(folder):
 
 
 @pytest.mark.parametrize("quiet", [True, False])
-def test_json_lines_in_the_file_and_on_stderr(quiet, folder):
+def test_json_lines_in_the_file_and_on_stderr(run, quiet, folder):
     result = run(folder, "--log-file", "run.jsonl", "--log-format", "json", *["-q"] * quiet)
     records = [json.loads(line) for line in (folder / "run.jsonl").read_text().splitlines()]
     assert len(records) == 4
@@ -78,22 +75,24 @@ def test_json_lines_in_the_file_and_on_stderr(quiet, folder):
     assert ("[" in result.stdout) != quiet
 
 
-def test_json_on_stderr_tells_what_ends_a_run_before_it_begins(folder):
+def test_json_on_stderr_tells_what_ends_a_run_before_it_begins(run, folder):
     result = run(folder, "--raster", "none.tif", "--log-format", "json")
     (record,) = [json.loads(line) for line in result.stderr.splitlines()]
     assert (result.returncode, record["level"]) == (3, "ERROR")
     assert "there is no file" in record["message"]
 
 
-def test_verbose_json_tells_all_on_stderr(folder):
+def test_verbose_json_tells_all_on_stderr(run, folder):
     result = run(folder, "-v", "--log-format", "json", "-j1")
     records = [json.loads(line) for line in result.stderr.splitlines()]
-    assert {"regionplot.run", "regionplot.shared.load"} <= {record["logger"] for record in records}
+    loggers = {record["logger"] for record in records}
+    assert "regionplot.run" in loggers
+    assert any(name.startswith("regionplot.shared.") for name in loggers)
     assert sum("region" in record for record in records) == 2
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_cells_cannot_forge_lines(log_format, folder):
+def test_cells_cannot_forge_lines(run, log_format, folder):
     (folder / "regions.csv").write_text(TABLE, encoding="utf-8")
     result = run(folder, "-q", "--log-file", "run.log", "--log-format", log_format)
     lines = (folder / "run.log").read_text().split("\n")
@@ -136,7 +135,7 @@ def test_names_in_any_script_stay_legible():
     assert one_line("\udc80\u202egpj.\u2029\x9b") == "\\udc80\\u202egpj.\\u2029\\x9b"
 
 
-def test_the_log_rotates_at_a_megabyte_and_keeps_five(folder):
+def test_the_log_rotates_at_a_megabyte_and_keeps_five(run, folder):
     for number in range(1, 6):
         (folder / f"run.log.{number}").write_text(f"old {number}\n")
     (folder / "run.log").write_bytes(b"x" * 999_990 + b"\n")
@@ -161,7 +160,7 @@ def test_a_forked_process_writes_nothing_into_the_log(folder, logger):
 
 
 @pytest.mark.parametrize("place", ["none/run.log", "output", "regions.csv/run.log"])
-def test_a_log_that_cannot_be_written_ends_the_run_before_anything_is_loaded(place, folder):
+def test_a_log_that_cannot_be_written_ends_the_run_before_anything_is_loaded(run, place, folder):
     (folder / "output").mkdir()
     (folder / "regionplot.toml").write_text('[raster]\npath = "none.tif"\n')
     result = run(folder, "--log-file", place)
@@ -170,20 +169,20 @@ def test_a_log_that_cannot_be_written_ends_the_run_before_anything_is_loaded(pla
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_a_full_disk_costs_the_log_not_the_maps(folder):
+def test_a_full_disk_costs_the_log_not_the_maps(run, folder):
     result = run(folder, "-q", "--only", "east", "--log-file", "/dev/full")
     assert result.returncode == 0, result.stderr
     assert re.fullmatch("regionplot: /dev/full: the log cannot be written: .*No space left.*\n", result.stderr)
     assert (folder / "output" / "east.png").is_file()
 
 
-def test_the_log_under_spawn_says_the_same_and_stderr_nothing(folder):
+def test_the_log_under_spawn_says_the_same_and_stderr_nothing(run, folder):
     result = run(folder, "-q", "--only", "east", "--start-method", "spawn", "--log-file", "run.log")
     assert (result.returncode, result.stderr) == (0, "")
     assert len((folder / "run.log").read_text().splitlines()) == 3
 
 
-def test_an_error_in_many_lines_is_told_whole(folder):
+def test_an_error_in_many_lines_is_told_whole(run, folder):
     (folder / "regions.csv").write_text("name,west,east,south,north\na,x,1,2,3\nb,y,1,2,3\n")
     result = run(folder, "-q", "--log-file", "run.log")
     assert result.returncode == 2

@@ -1,8 +1,7 @@
-"""`regionplot prepare`, the real command: what it makes, prints, refuses, and how it ends."""
+"""Test what `regionplot prepare` writes, prints and refuses, and how it ends."""
 
 from __future__ import annotations
 
-import os
 import re
 import resource
 import signal
@@ -21,19 +20,15 @@ from affine import Affine
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
-COMMAND = [sys.executable, "-m", "regionplot"]
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def regionplot_command(folder: Path, *arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
-    command = [*COMMAND, *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=100, env=environment, check=False, **options
-    )
-
-
-def prepare(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    return regionplot_command(folder, "prepare", *arguments)
+@pytest.fixture
+def prepare(run_command: Any) -> Any:
+    return lambda folder, *arguments: run_command(folder, "prepare", *arguments)
 
 
 def read(path: Path) -> Any:
@@ -50,7 +45,7 @@ def grid(write_raster: Any) -> Path:
     return write_raster(np.arange(600, dtype="float32").reshape(20, 30), name="dem.tif")
 
 
-def test_steps_are_done_in_the_order_in_which_they_are_given(grid: Path, tmp_path: Path) -> None:
+def test_steps_are_done_in_the_order_in_which_they_are_given(prepare: Any, grid: Path, tmp_path: Path) -> None:
     steps = ["--expression", "b1 * 2", "--scale", "1:1", "--expression", "b1 * 10"]
     result = prepare(tmp_path, grid, "-o", "out.tif", *steps)
     assert (result.returncode, result.stderr) == (0, "")
@@ -59,7 +54,7 @@ def test_steps_are_done_in_the_order_in_which_they_are_given(grid: Path, tmp_pat
     assert leftovers(tmp_path) == []
 
 
-def test_every_step_has_its_option(grid: Path, write_vector: Any, tmp_path: Path) -> None:
+def test_every_step_has_its_option(prepare: Any, grid: Path, write_vector: Any, tmp_path: Path) -> None:
     layer = write_vector([shapely.box(-95, 35, -85, 45)])
     options = [
         *("--focal", "gaussian:1.5", "--focal", "median:3", "--mask", layer, "--mask", f"{layer}:outside"),
@@ -76,7 +71,7 @@ def test_every_step_has_its_option(grid: Path, write_vector: Any, tmp_path: Path
         assert np.isfinite(dataset.read()).any()
 
 
-def test_an_at_sign_may_be_a_part_of_a_crs(grid: Path, tmp_path: Path) -> None:
+def test_an_at_sign_may_be_a_part_of_a_crs(prepare: Any, grid: Path, tmp_path: Path) -> None:
     mercator = "+proj=merc +a=6378137 +b=6378137 +lat_ts=0 +lon_0=0 +units=m +nadgrids=@null +wktext +no_defs"
     for text, side in ((mercator, None), (f"{mercator}@200000", 200_000)):
         result = prepare(tmp_path, grid, "-o", "out.tif", "--reproject", text)
@@ -86,7 +81,9 @@ def test_an_at_sign_may_be_a_part_of_a_crs(grid: Path, tmp_path: Path) -> None:
             assert side is None or dataset.res == (side, side)
 
 
-def test_masks_take_a_layer_and_cells_that_are_touched(grid: Path, write_vector: Any, tmp_path: Path) -> None:
+def test_masks_take_a_layer_and_cells_that_are_touched(
+    prepare: Any, grid: Path, write_vector: Any, tmp_path: Path
+) -> None:
     path = write_vector([shapely.box(-95.4, 35.6, -90, 40)], name="areas.gpkg", layer="small")
     write_vector([shapely.box(-100, 30, -70, 50)], name="areas.gpkg", layer="large", append=True)
     counts = []
@@ -99,7 +96,7 @@ def test_masks_take_a_layer_and_cells_that_are_touched(grid: Path, write_vector:
     assert "areas.gpkg: cannot be read as vector data: Layer 'none'" in result.stderr
 
 
-def test_a_second_run_finds_it_done_and_force_does_it_again(grid: Path, tmp_path: Path) -> None:
+def test_a_second_run_finds_it_done_and_force_does_it_again(prepare: Any, grid: Path, tmp_path: Path) -> None:
     arguments = [grid, "-o", "out.tif", "--focal", "mean:3"]
     assert prepare(tmp_path, *arguments).returncode == 0
     before = (tmp_path / "out.tif").stat()
@@ -113,14 +110,14 @@ def test_a_second_run_finds_it_done_and_force_does_it_again(grid: Path, tmp_path
 
 def test_more_inputs_than_a_program_may_have_files_open(write_raster: Any, tmp_path: Path) -> None:
     files = [write_raster(np.full((4, 4), 1.0), name=f"hour{n}.tif") for n in range(60)]
-    arguments = [*files, "-o", "out.tif", "--accumulate", "sum"]
+    command = [sys.executable, "-m", "regionplot", "prepare", *files, "-o", "out.tif", "--accumulate", "sum"]
     limited = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (50, 50))
-    result = regionplot_command(tmp_path, "prepare", *arguments, preexec_fn=limited)
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, preexec_fn=limited)
     assert (result.returncode, result.stderr) == (0, "")
     assert (read(tmp_path / "out.tif") == 60).all()
 
 
-def test_quiet_prints_nothing_when_all_is_well(grid: Path, tmp_path: Path) -> None:
+def test_quiet_prints_nothing_when_all_is_well(prepare: Any, grid: Path, tmp_path: Path) -> None:
     result = prepare(tmp_path, "-q", grid, "-o", "out.tif", "--slope")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
@@ -156,7 +153,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("code", "arguments", "message"), REFUSED.values(), ids=REFUSED)
 def test_what_cannot_be_done_is_said_once_and_clearly(
-    code: int, arguments: list[str], message: str, grid: Path, tmp_path: Path
+    prepare: Any, code: int, arguments: list[str], message: str, grid: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "text.csv").write_text("a,b\n1,2\n")
     output = [] if "-o" in arguments or message.startswith("Missing") else ["-o", "out.tif"]
@@ -172,7 +169,9 @@ def test_what_cannot_be_done_is_said_once_and_clearly(
 @pytest.mark.parametrize(
     "steps", [["--scale", "2"], ["--resample", "2"], ["--accumulate", "sum"], ["--expression", "b1 + cut.b1"]]
 )
-def test_an_input_that_is_cut_is_named_in_one_line(write_raster: Any, tmp_path: Path, steps: list[str]) -> None:
+def test_an_input_that_is_cut_is_named_in_one_line(
+    prepare: Any, write_raster: Any, tmp_path: Path, steps: list[str]
+) -> None:
     whole = write_raster(np.random.default_rng(1).random((300, 300), "float32"), name="whole.tif")
     cut = tmp_path / "cut.tif"
     rasterio.shutil.copy(whole, cut)  # its directory stands before its cells
@@ -184,15 +183,15 @@ def test_an_input_that_is_cut_is_named_in_one_line(write_raster: Any, tmp_path: 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_a_signal_ends_it_and_leaves_the_old_output(number: signal.Signals, write_raster: Any, tmp_path: Path) -> None:
+def test_a_signal_ends_it_and_leaves_the_old_output(
+    number: signal.Signals, start_command: Any, write_raster: Any, tmp_path: Path
+) -> None:
     random = np.random.default_rng(1)
     large = write_raster(
         random.normal(size=(3000, 3000)).astype("float32"), Affine(1e-3, 0, 0, 0, -1e-3, 0), name="l.tif"
     )
     (tmp_path / "out.tif").write_bytes(b"the old one")
-    command = [*COMMAND, "prepare", "-v", str(large), "-o", "out.tif", "--focal", "median:31", "-j", "2"]
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment)
+    process = start_command(tmp_path, "prepare", "-v", large, "-o", "out.tif", "--focal", "median:31", "-j", "2")
     while not leftovers(tmp_path):  # the output has been begun
         assert process.poll() is None
     process.send_signal(number)
@@ -204,25 +203,25 @@ def test_a_signal_ends_it_and_leaves_the_old_output(number: signal.Signals, writ
 
 
 @pytest.mark.usefixtures("grid")
-def test_a_config_with_steps_makes_maps_and_says_so(tmp_path: Path) -> None:
+def test_a_config_with_steps_makes_maps_and_says_so(run_command: Any, tmp_path: Path) -> None:
     (tmp_path / "regionplot.toml").write_text(
         '[raster]\npath = "dem.tif"\n[[prepare]]\nstep = "hillshade"\n[map]\nsize = [300, 200]\n'
     )
     (tmp_path / "regions.csv").write_text("name,west,east,south,north\na,-98,-75,33,48\n")
-    result = regionplot_command(tmp_path, "regions.csv", "--profile")
+    result = run_command(tmp_path, "regions.csv", "--profile")
     assert (result.returncode, result.stderr) == (0, "")
     assert re.search(r"^prepare +\d", result.stdout, re.MULTILINE)
     (kept,) = (tmp_path / "cache").rglob("dem.tif")
     before = kept.stat()
-    assert "0 maps drawn, 1 unchanged" in regionplot_command(tmp_path, "regions.csv").stdout
+    assert "0 maps drawn, 1 unchanged" in run_command(tmp_path, "regions.csv").stdout
     assert (kept.stat().st_ino, kept.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     (tmp_path / "regionplot.toml").write_text('[raster]\npath = "dem.tif"\n[[prepare]]\nstep = "focal"\nsize = 2\n')
-    result = regionplot_command(tmp_path, "regions.csv")
+    result = run_command(tmp_path, "regions.csv")
     assert result.returncode == 2
     assert "regionplot: [[prepare]] #1 (focal): focal mean: size 2 must be an odd number" in result.stderr
 
 
-def test_help_names_every_step(tmp_path: Path) -> None:
+def test_help_names_every_step(run_command: Any, prepare: Any, tmp_path: Path) -> None:
     text = prepare(tmp_path, "--help").stdout
     assert all(f"--{step}" in text for step in ("expression", "focal", "mask", "hillshade", "reproject", "accumulate"))
-    assert "prepare INPUTS... -o OUT" in regionplot_command(tmp_path, "--help").stdout
+    assert "prepare INPUTS... -o OUT" in run_command(tmp_path, "--help").stdout

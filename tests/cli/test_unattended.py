@@ -1,4 +1,4 @@
-"""The real command as cron and systemd start it: rasters that are late, deadlines, metrics, and the example units."""
+"""Test the command as cron and systemd start it: late rasters, deadlines, metrics, and the example units."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from regionplot.cli import rendering
 from regionplot.inputs import arrival
 from regionplot.runs import lock, manifest
 from regionplot.sample import locate
 
-COMMAND = [sys.executable, "-m", "regionplot"]
 ROOT = Path(__file__).parents[2]
 RASTER = locate("relief")
 CONFIG = '[raster]\npath = "data/relief_{run:%Y}*.tif"\nsettle = 3600\ncycle = 24\n[map]\nsize = [300, 200]\n'
@@ -34,34 +34,22 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.fixture
-def start(folder):
-    """Start the command, with a log, in a process group of its own."""
-    started = []
-
-    def run(*arguments):
-        command = [*COMMAND, "regions.csv", "--log-file", "run.log", "--metrics", "run.prom", *arguments]
-        started.append(
-            subprocess.Popen(
-                command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-            )
-        )
-        return started[-1]
-
-    yield run
-    for command in started:
-        command.kill()
-        command.communicate()
+LOGGED = ("regions.csv", "--log-file", "run.log", "--metrics", "run.prom")
 
 
 @pytest.fixture
-def run(start):
-    """Run the command to its end."""
+def start(start_command, folder):
+    """Start the command, with a log and metrics."""
+    return lambda *arguments: start_command(folder, *LOGGED, *arguments)
+
+
+@pytest.fixture
+def run(run_command, folder):
+    """Run the command, with a log and metrics, to its end."""
 
     def to_its_end(*arguments):
-        command = start(*arguments)
-        out, err = command.communicate(timeout=100)
-        return command.returncode, out, err
+        result = run_command(folder, *LOGGED, *arguments)
+        return result.returncode, result.stdout, result.stderr
 
     return to_its_end
 
@@ -220,9 +208,10 @@ def test_a_signal_ends_the_wait(name, code, start, folder):
     assert metrics(folder)["exit_code"] == code
 
 
-def test_a_deadline_ends_the_wait_too(run, folder):
-    code, _, err = run("-q", "--wait-for", "3000", "--deadline", "0.5")
-    assert (code, err) == (1, "regionplot: the deadline of 0.5 s has passed: no map was begun\n")
+def test_a_deadline_ends_the_wait_too(start, folder):
+    command = start("-q", "--wait-for", "3000", "--deadline", "0.5")
+    _, err = command.communicate(timeout=60)
+    assert (command.returncode, err) == (1, "regionplot: the deadline of 0.5 s has passed: no map was begun\n")
     assert metrics(folder)["run_duration_seconds"] < 60
 
 
@@ -236,25 +225,26 @@ def slow_maps(folder):
     return folder
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_deadline_ends_a_run_in_order(method, start, slow_maps):
-    command = start("-q", "--deadline", "8", "--start-method", method)
+@pytest.mark.parametrize(("method", "seconds"), [("fork", 2), ("spawn", 5)])
+def test_a_deadline_ends_a_run_in_order(method, seconds, start, slow_maps):
+    command = start("-q", "--deadline", seconds, "--start-method", method)
     out, err = command.communicate(timeout=60)
     assert (command.returncode, out) == (1, "")
-    match = re.fullmatch(r"regionplot: the deadline of 8 s has passed: (\d+) of 300 maps drawn, (\d+) not run\n", err)
-    drawn, left = map(int, match.groups())
+    message = rf"regionplot: the deadline of {seconds} s has passed: (\d+) of 300 maps drawn, (\d+) not run\n"
+    drawn, left = map(int, re.fullmatch(message, err).groups())
     assert drawn + left == 300
     assert drawn <= len(images(slow_maps)) <= drawn + 1
     assert not [name for name in images(slow_maps) if not name.endswith(".png") or name.startswith(".")]
     assert_gone(command.pid)
     found = metrics(slow_maps)
     assert (found["exit_code"], found["regions rendered"], found["regions not_run"]) == (1, drawn, left)
-    assert 8 <= found["run_duration_seconds"] < 20
+    assert seconds <= found["run_duration_seconds"] < seconds + 12
     assert f"{drawn} of 300 maps drawn" in (slow_maps / "run.log").read_text().splitlines()[-2]
 
 
-def test_a_deadline_that_is_kept_changes_nothing(run, folder):
-    assert run("-q", "--raster", "sample:relief", "--deadline", "100") == (0, "", "")
+def test_a_deadline_that_is_kept_changes_nothing(start, folder):
+    command = start("-q", "--raster", "sample:relief", "--deadline", "100")
+    assert (*command.communicate(timeout=60), command.returncode) == ("", "", 0)
     assert images(folder) == ["east.png", "west.png"]
 
 
@@ -289,13 +279,12 @@ def test_metrics_after_a_signal_tell_what_was_not_run(start, slow_maps):
     assert found["regions rendered"] + found["regions not_run"] == 300
 
 
-def test_a_bug_is_measured_and_logged_too(folder):
+def test_a_bug_is_measured_and_logged_too(run, folder, monkeypatch):
     """It must not look like a run that never was."""
-    code = "import regionplot.batch as b; b.render_regions = None; from regionplot.cli import main; main()"
-    options = ["regions.csv", "-q", "--raster", "sample:relief", "--log-file", "run.log", "--metrics", "run.prom"]
-    result = subprocess.run([sys.executable, "-c", code, *options], cwd=folder, capture_output=True, text=True)
-    assert (result.returncode, metrics(folder)["exit_code"]) == (1, 1)
-    assert "this is a bug in regionplot" in result.stderr
+    monkeypatch.setattr(rendering, "render_regions", None)
+    code, _, err = run("-q", "--raster", "sample:relief")
+    assert (code, metrics(folder)["exit_code"]) == (1, 1)
+    assert "this is a bug in regionplot" in err
     assert "    | TypeError: 'NoneType' object is not callable" in (folder / "run.log").read_text()
 
 

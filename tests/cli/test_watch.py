@@ -1,13 +1,13 @@
-"""The real command, staying: each renewal of the raster is drawn, whatever it is like, until a signal ends that."""
+"""Test `--watch`: each new version of the raster is drawn, and errors do not end the command."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ import psutil
 import pytest
 import rasterio
 from affine import Affine
+from warm_start import Command
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -47,23 +48,22 @@ def write_raster(path: Path, east: int, west: int) -> None:
 class Watched:
     """A watching command, and the lines it has printed so far."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, start_command: Callable[..., Command], folder: Path, *arguments: str) -> None:
         self.folder = folder
         (folder / "regionplot.toml").write_text(CONFIG)
         (folder / "regions.csv").write_text(TABLE)
         (folder / "data").mkdir()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "regionplot", "regions.csv", "--watch", *arguments],
-            cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-        )  # fmt: skip
+        read, write = os.pipe()
+        self._printed = os.fdopen(read, encoding="utf-8")
+        with os.fdopen(write, "w") as out:
+            self.process = start_command(folder, "regions.csv", "--watch", *arguments, stdout=out, stderr=out)
         self.lines: list[str] = []
         self._new = threading.Condition()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        for line in self._printed:
             with self._new:
                 self.lines.append(line.rstrip())
                 self._new.notify_all()
@@ -73,7 +73,7 @@ class Watched:
         self.process.kill()
         self.process.wait()
         self._reader.join()
-        self.process.stdout.close()
+        self._printed.close()
 
     def wait_for(self, text: str, times: int = 1) -> None:
         """Wait until lines with a text have been printed so many times."""
@@ -106,12 +106,12 @@ def _session(pid: int) -> int:
 
 
 @pytest.fixture
-def watch(tmp_path):
+def watch(tmp_path, start_command):
     """Start watching a folder; it is killed in the end, should it still run."""
     started: list[Watched] = []
 
     def start(*arguments: str) -> Watched:
-        started.append(Watched(tmp_path, *arguments))
+        started.append(Watched(start_command, tmp_path, *arguments))
         return started[-1]
 
     yield start
@@ -214,9 +214,8 @@ def test_a_run_that_failed_is_tried_again_when_the_table_is_mended(watch):
     assert watched.end() == 143
 
 
-def test_watching_and_waiting_do_not_go_together(tmp_path):
+def test_watching_and_waiting_do_not_go_together(run_command, tmp_path):
     (tmp_path / "regions.csv").write_text(TABLE)
-    command = [sys.executable, "-m", "regionplot", "regions.csv", "--watch", "--wait-for", "5"]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    result = run_command(tmp_path, "regions.csv", "--watch", "--wait-for", "5")
     assert result.returncode == 2
     assert "--watch waits for the raster by itself" in result.stderr

@@ -1,8 +1,13 @@
-"""The real command with faults in it: `command.py --fault PHASE:NAME:ACTION ... [--times N] [--log FILE] -- ARGUMENTS`.
+"""Run the command with injected faults.
 
-NAME is a pattern for what `regionplot.phases` names; images go without their suffix, so that a region's name fits at
-each phase. Each strike is noted in the log, a line of `pid PHASE:NAME:ACTION`; with `--times`, a fault strikes no more
-often than that, whichever processes it strikes in. Workers that are not forked read their faults from the environment.
+::
+
+    command.py --fault PHASE:NAME:ACTION ... [--times N] [--log FILE] -- ARGUMENTS
+
+PHASE and NAME are those of `regionplot.system.failpoints`. NAME is a pattern, and image files are named without their
+suffix, so that the name of a region fits in each phase. Each injected fault adds a line `pid PHASE:NAME:ACTION` to the
+log. With `--times`, a fault is injected at most N times in all processes together. Workers that are not forked read the
+faults from the environment.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A folder of maps to be renewed, and the real command with faults in it."""
+"""A folder of maps to draw again, and the command with injected faults."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from typing import Any
 
 import psutil
 import pytest
+from small_runs import CONFIG, TABLE, leftovers, write_inputs
+from warm_start import Command, WarmProcess
 
 from regionplot.runs import lock, manifest
 
@@ -48,12 +50,13 @@ class Place:
     """A folder with a table of six regions, small maps and their previous images; what became of a run there."""
 
     folder: Path
+    warm_process: WarmProcess
     code: int = -1
     output: str = ""
     error: str = ""
     session: int = 0
     """The process group of the command and its workers."""
-    started: list[subprocess.Popen[str]] = field(default_factory=list)
+    started: list[Command | subprocess.Popen[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         rows = [f"{name},{-120 + 5 * i},{-110 + 5 * i},30,40" for i, name in enumerate(REGIONS)]
@@ -70,15 +73,20 @@ class Place:
         injected = [word for fault in faults for word in ("--fault", fault)] + (
             ["--times", str(times)] if times else []
         )
-        words = [sys.executable, COMMAND, *injected, "--log", "strikes", "--", "regions.csv", *arguments]
-        shell = f'ulimit {limit or "-c 0"} && exec "$@"'
-        process = subprocess.Popen(
-            ["sh", "-c", shell, "sh", *map(str, words)], cwd=self.folder, text=True, start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        words = [*injected, "--log", "strikes", "--", "regions.csv", *arguments]
+        if limit or "start_method" in run:
+            self.started.append(self._start_python(limit or "-c 0", words))
+        else:
+            self.started.append(self.warm_process.start(self.folder, *words, script=COMMAND))
+        self.session = self.started[-1].pid
+        return self.started[-1]
+
+    def _start_python(self, limit: str, words: list[object]) -> subprocess.Popen[str]:
+        """Start the command with a new interpreter, for limits that count from its start and for spawned workers."""
+        return subprocess.Popen(
+            ["sh", "-c", f'ulimit {limit} && exec "$@"', "sh", sys.executable, COMMAND, *map(str, words)],
+            cwd=self.folder, text=True, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
-        self.session = process.pid
-        self.started.append(process)
-        return process
 
     def run(self, faults: list[str], *arguments: object, **options: Any) -> Place:
         """Run the command to its end."""
@@ -150,9 +158,9 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Any:
+def place(tmp_path: Path, warm_process: WarmProcess) -> Any:
     """A place of one's own."""
-    made = Place(tmp_path)
+    made = Place(tmp_path, warm_process)
     yield made
     for process in made.started:
         with process:
@@ -160,6 +168,20 @@ def place(tmp_path: Path) -> Any:
 
 
 @pytest.fixture(scope="module")
-def new_place(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Place]:
+def new_place(tmp_path_factory: pytest.TempPathFactory, warm_process: WarmProcess) -> Callable[[], Place]:
     """Make a place that the tests of a module share."""
-    return lambda: Place(tmp_path_factory.mktemp("place"))
+    return lambda: Place(tmp_path_factory.mktemp("place"), warm_process)
+
+
+@pytest.fixture
+def run(run_command: Callable[..., Any]) -> Callable[..., Any]:
+    """Run the command in this process, on a table and settings; see `small_runs.run_process`."""
+
+    def run(folder: Path, *arguments: object, table: str | bytes = TABLE, config: str = CONFIG) -> Any:
+        write_inputs(folder, table, config)
+        result = run_command(folder, "regions.csv", *arguments)
+        assert "Traceback" not in result.stderr, result.stderr
+        assert not leftovers(folder)
+        return result
+
+    return run

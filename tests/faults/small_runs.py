@@ -1,4 +1,4 @@
-"""Run the real command on small maps, and look at what it leaves."""
+"""Run the command on small maps, and look at the files it leaves."""
 
 from __future__ import annotations
 
@@ -15,10 +15,17 @@ HEADER = "name,west,east,south,north\n"
 TABLE = f"{HEADER}east,-84.5,-75.3,33.8,36.7\nwest,-124,-114,33,42\n"
 
 
-def run(folder: Path, *arguments: object, table: str | bytes = TABLE, config: str = CONFIG, **options: Any) -> Any:
-    """The command in a folder, on a table and settings that are written there first."""
+def write_inputs(folder: Path, table: str | bytes, config: str) -> None:
+    """Write a table of regions and settings."""
     (folder / "regions.csv").write_bytes(table if isinstance(table, bytes) else table.encode())
     (folder / "regionplot.toml").write_text(config, encoding="utf-8")
+
+
+def run_process(
+    folder: Path, *arguments: object, table: str | bytes = TABLE, config: str = CONFIG, **options: Any
+) -> Any:
+    """Run the command in a process of its own, for limits and environments that count from its start."""
+    write_inputs(folder, table, config)
     command = [sys.executable, "-m", "regionplot", "regions.csv", *map(str, arguments)]
     options = {"cwd": folder, "capture_output": True, "text": True, "encoding": "utf-8", "timeout": 100, **options}
     result = subprocess.run(command, **options)

@@ -10,7 +10,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import pytest
 import rasterio
 from affine import Affine
 from conftest import COMMAND, living, wait_until
+from warm_start import Command, WarmProcess
 
 STEPS = '[[prepare]]\nstep = "focal"\nsize = 3\n'
 SETTINGS = '[map]\nsize = [300, 200]\n[run]\nworkers = 2\nstart_method = "fork"\n'
@@ -33,7 +33,8 @@ BLOCK = "block of rows 512 to 699, columns 0 to 511"
 class Stand:
     """A raster, what was once derived from it, and the maps; the raster has been renewed since."""
 
-    def __init__(self, folder: Path, command: str) -> None:
+    def __init__(self, warm_process: WarmProcess, folder: Path, command: str) -> None:
+        self.warm_process = warm_process
         self.folder, self.command, self.output = folder, command, folder / "out"
         self.output.mkdir(exist_ok=True)
         self._renew(1)
@@ -50,14 +51,12 @@ class Stand:
         with rasterio.open(self.folder / "dem.tif", "w", **profile) as dataset:
             dataset.write(np.random.default_rng(number).random((1, 700, 700), dtype="float32"))
 
-    def start(self, *faults: str, times: int = 0) -> subprocess.Popen[str]:
+    def start(self, *faults: str, times: int = 0) -> Command:
         words = [word for fault in faults for word in ("--fault", fault)]
         words += ["--times", str(times)] if times else []
         (self.folder / "strikes").unlink(missing_ok=True)
-        return subprocess.Popen(
-            [sys.executable, COMMAND, *words, "--log", "strikes", "--", *COMMANDS[self.command]],
-            cwd=self.folder, text=True, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        arguments = [*words, "--log", "strikes", "--", *COMMANDS[self.command]]
+        return self.warm_process.start(self.folder, *arguments, script=COMMAND)
 
     def run(self, *faults: str, times: int = 0) -> int:
         process = self.start(*faults, times=times)
@@ -87,8 +86,8 @@ class Stand:
 
 
 @pytest.fixture(scope="module", params=COMMANDS)
-def stand(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Stand:
-    return Stand(tmp_path_factory.mktemp(request.param), request.param)
+def stand(request: Any, warm_process: WarmProcess, tmp_path_factory: pytest.TempPathFactory) -> Stand:
+    return Stand(warm_process, tmp_path_factory.mktemp(request.param), request.param)
 
 
 @pytest.mark.parametrize(
@@ -112,16 +111,18 @@ def test_a_fault_in_a_block_is_told_and_leaves_all_as_it_was(
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_worker_that_is_killed_once_costs_nothing(command: str, tmp_path: Path) -> None:
-    stand = Stand(tmp_path, command)
+def test_a_worker_that_is_killed_once_costs_nothing(warm_process: WarmProcess, command: str, tmp_path: Path) -> None:
+    stand = Stand(warm_process, tmp_path, command)
     assert stand.run("block:512,0:kill", times=1) == 0, stand.error
     assert "to be tried again, alone, in the end" in stand.error
     stand.assert_renewed()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_what_a_killed_command_leaves_is_swept_by_the_next(command: str, tmp_path: Path) -> None:
-    stand = Stand(tmp_path, command)
+def test_the_next_run_removes_what_a_killed_command_left(
+    warm_process: WarmProcess, command: str, tmp_path: Path
+) -> None:
+    stand = Stand(warm_process, tmp_path, command)
     process = stand.start("block:512,0:hang")
     wait_until(lambda: (tmp_path / "strikes").exists())
     process.kill()
@@ -151,9 +152,9 @@ def small_disk() -> Iterator[Callable[[Path], None]]:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_disk_that_fills_is_told_and_leaves_all_as_it_was(
-    command: str, tmp_path: Path, small_disk: Callable[[Path], None]
+    warm_process: WarmProcess, command: str, tmp_path: Path, small_disk: Callable[[Path], None]
 ) -> None:
-    stand = Stand(tmp_path, command)
+    stand = Stand(warm_process, tmp_path, command)
     old = (stand.output / "derived.tif").read_bytes()[:1000]
     small_disk(stand.output)
     (stand.output / "derived.tif").write_bytes(old)

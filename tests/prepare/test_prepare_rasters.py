@@ -371,7 +371,7 @@ def test_bad_settings_of_steps_are_told_with_their_lines(tmp_path: Path) -> None
     )
     with pytest.raises(ConfigError) as caught:
         read_config(path)
-    problems = caught.value.problems
+    problems = [str(problem) for problem in caught.value.problems]
     assert problems[0] == f"{path}:6: [[prepare]] #1 kin: unknown key; did you mean 'kind'?"
     assert problems[1].startswith(f"{path}:8: [[prepare]] #2: there is no step 'smooth'; there are: expression, focal")
     assert problems[2] == f"{path}:13: [[prepare]] #3 path: there is no file {tmp_path / 'none.shp'}"

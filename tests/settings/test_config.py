@@ -52,7 +52,7 @@ def test_all_problems_are_told_together_with_their_lines(tmp_path: Path) -> None
     )
     with pytest.raises(ConfigError) as caught:
         read_config(path)
-    problems = caught.value.problems
+    problems = [str(problem) for problem in caught.value.problems]
     assert caught.value.exit_code == 2
     assert len(problems) == 4
     assert f"{path}:5: [map] szie: unknown key; did you mean 'size'?" in problems
