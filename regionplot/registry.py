@@ -83,7 +83,7 @@ EXECUTORS = Registry(
 LAYERS = Registry(
     "regionplot.layers",
     "regionplot.layers",
-    features=".settings.vector:FeatureSettings",
+    features="features:Features",
 )
 SOURCES = Registry(
     "regionplot.sources",

@@ -19,7 +19,7 @@ from regionplot.blocks.sources import read_block
 from regionplot.blocks.transport import SharedArray, SharedBuffer
 from regionplot.blocks.values import BandReader
 from regionplot.errors import BlockError
-from regionplot.inputs.gdal import GDAL_OPTIONS, reading
+from regionplot.inputs.gdal import gdal_errors, gdal_options
 from regionplot.system import failpoints
 from regionplot.system.memory import keep_large_blocks
 
@@ -82,10 +82,8 @@ class BlockTask(BlockWorker):
 
     def __call__(self, job: Block) -> BlockResult:
         """Work out one block."""
-        import rasterio  # noqa: PLC0415 (GDAL)
-
         failpoints.failpoint("block", f"{job.core.row},{job.core.column}")
-        with rasterio.Env(**GDAL_OPTIONS):
+        with gdal_options():
             result = self._called(self._input(job), job)
         values = self._converted(_core_of(_plain(result), job))
         return self.handed_over(values, None if self.dtype is None else checksum_of(values))
@@ -96,7 +94,7 @@ class BlockTask(BlockWorker):
         Those of a user's function are left alone, for its traceback tells where it reads.
         """
         source = getattr(self.function, "source", None)
-        with reading(source.path) if isinstance(source, BandReader) else nullcontext():
+        with gdal_errors(source.path) if isinstance(source, BandReader) else nullcontext():
             return self.function(given, block, self.arguments)
 
     def _input(self, block: Block) -> Any:
@@ -107,7 +105,7 @@ class BlockTask(BlockWorker):
         return arrays if self.read == "arrays" else np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
 
     def _read(self, path: Path, dataset: Any, block: Block) -> NDArray[Any]:
-        with reading(path):
+        with gdal_errors(path):
             return read_block(dataset, block.padded, self.bands)
 
     def _converted(self, values: NDArray[Any]) -> NDArray[Any]:

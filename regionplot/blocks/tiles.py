@@ -18,7 +18,7 @@ from regionplot.blocks.sources import Sources, read_block
 from regionplot.blocks.task import BlockFunction, checksum_of
 from regionplot.errors import RasterError
 from regionplot.geo.grid import Window, shifted
-from regionplot.inputs.gdal import GDAL_OPTIONS, reading
+from regionplot.inputs.gdal import gdal_errors, gdal_options
 from regionplot.system.files import remove_stale_temporaries
 from regionplot.system.memory import keep_large_blocks, return_large_blocks
 
@@ -144,13 +144,12 @@ class _Cutter:
         """Load nothing: each worker opens its rasters with its first tile, after the fork."""
 
     def __call__(self, job: _Cut) -> None:
-        import rasterio  # noqa: PLC0415
 
         window, profile = job.block.padded, self.sources.profile
         place = shifted(profile["transform"], window.row, window.column)
         profile = {**profile, "height": window.height, "width": window.width, "transform": place}
         whole = Block(*(Window(0, 0, window.height, window.width),) * 2)
-        with rasterio.Env(**GDAL_OPTIONS), reading(self.sources.paths[0]):
+        with gdal_options(), gdal_errors(self.sources.paths[0]):
             values = read_block(self.handles.get()[0], window, None)
         with new_raster(job.target, profile, self.sources.labels, 1) as sink:
             sink.write(whole, values, checksum_of(values))

@@ -26,7 +26,7 @@ from regionplot.runs.run import render_regions
 from regionplot.settings.config import Config
 
 if TYPE_CHECKING:
-    from regionplot.inputs.vectors import FeatureLayer
+    from regionplot.layers.base import Layer
 
 
 _ELSEWHERE = Path(__file__).parent / "starter"
@@ -58,7 +58,7 @@ def _import_away_from_here() -> None:
         os.close(here)
 
 
-def render_once(request: Request, config: Config | None = None, layers: Sequence[FeatureLayer] = ()) -> int:
+def render_once(request: Request, config: Config | None = None, layers: Sequence[Layer] = ()) -> int:
     """Do what a request asks for, once; however that ends, it is said, logged and measured.
 
     Parameters
@@ -67,8 +67,8 @@ def render_once(request: Request, config: Config | None = None, layers: Sequence
         What to do.
     config : Config, optional
         The settings; else those that the request names, now, once the raster is there if that is to be waited for.
-    layers : sequence of FeatureLayer
-        Vector layers loaded before.
+    layers : sequence of Layer
+        Layers loaded before.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def _open_records(session: Session, request: Request, until_the_end: ExitStack) 
         until_the_end.enter_context(log_to_file(request.log_file, request.log_format))
 
 
-def _render(request: Request, session: Session, config: Config | None, layers: Sequence[FeatureLayer]) -> RunReport:
+def _render(request: Request, session: Session, config: Config | None, layers: Sequence[Layer]) -> RunReport:
     with session.display, until_deadline(request.deadline):
         if config is None:
             late = request.wait_for is not None

@@ -9,7 +9,7 @@ from typing import Any
 
 from regionplot.errors import ConfigError
 from regionplot.settings.config import Config
-from regionplot.settings.loading import DEFAULT_NAME, read_config
+from regionplot.settings.loading import DEFAULT_NAME, read_config, read_config_before_arrival
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Request:
 
     def wanted(self) -> Config:
         """The settings with `[raster] path` as it is written, for there may be no such file yet."""
-        return read_config(self.source, self.overrides, raster_may_come=True)
+        return read_config_before_arrival(self.source, self.overrides)
 
 
 def _overrides(options: dict[str, Any]) -> dict[str, Any]:

@@ -28,12 +28,12 @@ from regionplot.cli.request import Request
 from regionplot.errors import ConfigError, RegionplotError
 from regionplot.inputs.arrival import Arrivals
 from regionplot.settings.config import Config
-from regionplot.shared.load import load_layers
+from regionplot.shared.load import preload_layers
 from regionplot.system.files import Fingerprint
 from regionplot.system.processes import terminate_with_parent
 
 if TYPE_CHECKING:
-    from regionplot.inputs.vectors import FeatureLayer
+    from regionplot.layers.base import Layer
 
 
 _LOOK = 0.5
@@ -72,7 +72,7 @@ class _Watcher:
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        self._layers: Sequence[FeatureLayer] = ()
+        self._layers: Sequence[Layer] = ()
         self._hung_up = False
         self._take(request.wanted())
 
@@ -139,15 +139,15 @@ def _with_raster(config: Config, path: Path) -> Config:
     return config.model_copy(update={"raster": config.raster.model_copy(update={"path": path})})
 
 
-def _warm(config: Config) -> Sequence[FeatureLayer]:
+def _warm(config: Config) -> Sequence[Layer]:
     """The vector layers, which stay the same; without them if they, or the raster, are no good: the run tells."""
     try:
-        return load_layers(config)
+        return preload_layers(config)
     except RegionplotError:
         return ()
 
 
-def _run_apart(request: Request, config: Config, layers: Sequence[FeatureLayer]) -> int:
+def _run_apart(request: Request, config: Config, layers: Sequence[Layer]) -> int:
     """One run in a forked process, and its exit code; a signal that ends the watcher ends it first, in order."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -163,12 +163,12 @@ def _run_apart(request: Request, config: Config, layers: Sequence[FeatureLayer])
         raise
 
 
-def run_child(watcher: int, request: Request, config: Config, layers: Sequence[FeatureLayer]) -> None:
+def run_child(watcher: int, request: Request, config: Config, layers: Sequence[Layer]) -> None:
     """The life of the forked process; it never returns."""
     code = 1
     try:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is the watcher's affair
-        terminate_with_parent(watcher, forked=True)
+        terminate_with_parent(watcher)
         code = render_once(request, config, layers)
     except SignalReceived as interrupt:  # before or after what tells of it
         code = interrupt.exit_code

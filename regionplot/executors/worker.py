@@ -24,7 +24,7 @@ from regionplot.executors.base import (
     start_task_worker,
 )
 from regionplot.system.memory import limit_private_memory
-from regionplot.system.processes import terminate_with_parent
+from regionplot.system.processes import terminate_with_parent, watch_parent
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +113,10 @@ def _initialize_process(inherited: list[Connection], init: WorkerInit) -> None:
     _enable_faulthandler()
     if hasattr(os, "nice"):
         os.nice(init.nice)
-    terminate_with_parent(init.parent, forked=init.is_forked)
+    if init.is_forked:
+        terminate_with_parent(init.parent)
+    else:
+        watch_parent()
 
 
 def _enable_faulthandler() -> None:

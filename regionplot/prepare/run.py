@@ -16,6 +16,7 @@ from regionplot.blocks.new_raster import check_place, removing_sidecars
 from regionplot.blocks.process import process_blocks
 from regionplot.errors import ConfigError, OutputError, RasterError, RegionplotError
 from regionplot.inputs.describe import inspect_raster
+from regionplot.inputs.gdal import opened
 from regionplot.prepare.cache import KEY_TAG, PreparedFolder, input_files, prepared_digest, stands, user_folder
 from regionplot.prepare.inputs import Input
 from regionplot.prepare.plan import Plan
@@ -223,7 +224,5 @@ def _place(config: Config, inputs: Sequence[Input], *, whole: bool) -> Path:
 
 
 def _band_count(path: Path) -> int:
-    import rasterio  # noqa: PLC0415
-
-    with rasterio.open(path) as dataset:
+    with opened(path) as dataset:
         return int(dataset.count)

@@ -8,13 +8,15 @@ from typing import BinaryIO
 
 import matplotlib
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
-from matplotlib.transforms import Affine2DBase
+from matplotlib.transforms import Affine2DBase, IdentityTransform
 from numpy.typing import NDArray
 
 from regionplot.render.figure import draw_figure
-from regionplot.render.sheets import Sheet
+from regionplot.render.sheets import Style
 from regionplot.render.style import plain_style
+from regionplot.sheet.sheet import Sheet
 from regionplot.writers.base import FigurePicture
 
 _SALT = "regionplot"
@@ -56,10 +58,15 @@ class SaveSheet:
             self.figure.savefig(file, format=format, metadata=dict(metadata))
 
 
-def draw_vectors(sheet: Sheet) -> FigurePicture:
-    """Return a picture of a sheet for a writer that needs a figure. The caller holds the default style."""
-    figure = draw_figure(sheet)
-    pixels = SheetPixels(figure, sheet.style.layout.dpi)
-    for artist in figure.artists:
+def draw_vectors(sheet: Sheet, style: Style) -> FigurePicture:
+    """Return a picture of a map for a writer that needs a figure. The caller holds `plain_style`."""
+    figure = draw_figure(sheet, style)
+    pixels = SheetPixels(figure, style.layout.dpi)
+    labels = [label for axes in figure.axes for label in axes.texts if _is_in_pixels(label)]
+    for artist in [*figure.artists, *labels]:
         artist.set_transform(pixels)
     return FigurePicture(SaveSheet(figure), sheet.title, sheet.no_data)
+
+
+def _is_in_pixels(artist: Artist) -> bool:
+    return isinstance(artist.get_transform(), IdentityTransform)

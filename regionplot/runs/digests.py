@@ -22,14 +22,16 @@ import pyproj
 import rasterio
 import shapely
 
+from regionplot.colors.key import planned_key
+from regionplot.colors.scales import scale_of
 from regionplot.geo.region import Region
 from regionplot.geo.windows import needed_window
 from regionplot.inputs.source import RasterInfo
-from regionplot.render.sheets import scale_of, title_of
+from regionplot.layers.stack import lay_out
+from regionplot.layers.title import title_of
 from regionplot.render.style import library_versions, plain_style
 from regionplot.settings.base import digest_items
 from regionplot.shared.data import SharedData
-from regionplot.sheet.layout import Layout
 from regionplot.sheet.view import View
 from regionplot.system.code import imported_libraries, library_version, source_files
 from regionplot.writers.base import make_writer
@@ -57,7 +59,8 @@ class MapDigests:
 
     def __init__(self, shared: SharedData) -> None:
         self._shared = shared
-        modules = _modules(shared)
+        self._panel = lay_out(shared.config, planned_key(shared.coloring)).panel
+        modules = code_modules(shared)
         with plain_style():
             parts = {**dict(_common(shared)), "libraries": _versions(modules)}
         self._common = hashlib.sha256(json.dumps(parts, default=str).encode())
@@ -73,9 +76,10 @@ class MapDigests:
             If the region cannot be projected, or its row lacks a field of the title.
         """
         config = self._shared.config
-        view = View.of(region, self._shared.crs, Layout.of(config, self._shared.info.coloring).panel, config.map.fit)
+        view = View.of(region, self._shared.crs, self._panel, config.map.fit)
+        title = title_of(region, config.map.title, self._shared.description)
         total = self._common.copy()
-        total.update(repr((title_of(region, self._shared), view)).encode())
+        total.update(repr((title, view)).encode())
         for piece in self._cells(view):
             total.update(piece)
         return total.hexdigest()[:_LENGTH]
@@ -88,7 +92,7 @@ class MapDigests:
         if window is None:
             return
         if data.plan.windowed:
-            yield repr(_file(data.info)).encode()
+            yield repr((_file(data.info), data.coloring)).encode()
             return
         loaded = data.plan.window
         top, left = window.row - loaded.row, window.column - loaded.column
@@ -101,22 +105,21 @@ class MapDigests:
 def _file(info: RasterInfo) -> tuple[object, ...]:
     """Return what represents the cells of a raster that is not loaded."""
     how = (
-        info.source,
+        info.gdal_name,
         info.band,
         info.dtype,
         info.nodata,
         info.scale,
         info.offset,
         info.has_mask,
-        info.decode,
-        info.coloring,
+        info.mask_and_scale,
     )
     return (info.fingerprint, info.geometry.height, info.geometry.width, *how)
 
 
-def _modules(data: SharedData) -> tuple[str, ...]:
-    """Return the modules whose imports draw the maps: the renderer, and the plug-ins that the settings name."""
-    plugins = [make_writer(data.config.output), *data.features]
+def code_modules(data: SharedData) -> tuple[str, ...]:
+    """Return the modules that draw the maps: the renderer, and plug-ins, which no import line of the renderer names."""
+    plugins = [make_writer(data.config.output), data.source, *data.layers]
     return tuple(sorted({_RENDERER, *(type(plugin).__module__ for plugin in plugins)}))
 
 
@@ -131,6 +134,6 @@ def _common(data: SharedData) -> Iterator[tuple[str, Any]]:
     config = data.config
     yield "settings", digest_items(config)
     yield "format", [config.output.format, digest_items(config.output.writer_settings)]
-    yield "layers", [layer.key for layer in data.features]
+    yield "layers", [layer.key for layer in data.layers]
     yield "label", [data.description.get("long_name"), data.description.get("units")]
-    yield "scale", scale_of(data).facts()
+    yield "scale", scale_of(data.coloring, config, data.cells_drawn).digest_items()

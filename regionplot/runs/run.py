@@ -39,7 +39,7 @@ from regionplot.system import failpoints
 from regionplot.system.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from regionplot.inputs.vectors import FeatureLayer
+    from regionplot.layers.base import Layer
 
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def render_regions(
     only: Sequence[str] = (),
     force: bool = False,
     allow_empty: bool = False,
-    layers: Sequence[FeatureLayer] = (),
+    layers: Sequence[Layer] = (),
     observer: Observer | None = None,
 ) -> RunReport:
     """Draw the map of every region into the output folder of a config.
@@ -78,8 +78,8 @@ def render_regions(
         Also draw maps of which nothing has changed.
     allow_empty : bool
         Accept an empty table. The report then has no outcomes.
-    layers : sequence of FeatureLayer
-        Vector layers of an earlier run. They are used again if their files are unchanged.
+    layers : sequence of Layer
+        Layers of an earlier run. Their data are used again if the input files are unchanged.
     observer : Observer, optional
         Receives each outcome as soon as it is known.
 
@@ -132,7 +132,7 @@ def _select(regions: Sequence[Region], patterns: Sequence[str]) -> list[Region]:
 def _draw_all(
     record: RunRecord,
     data: Config | SharedData,
-    layers: Sequence[FeatureLayer],
+    layers: Sequence[Layer],
     regions: Sequence[Region],
     observer: Observer,
 ) -> None:
@@ -170,7 +170,7 @@ def _prepared(data: Config | SharedData, watch: Stopwatch, observer: Observer) -
 def _load(
     record: RunRecord,
     data: Config | SharedData,
-    layers: Sequence[FeatureLayer],
+    layers: Sequence[Layer],
     regions: Sequence[Region],
     stack: ExitStack,
 ) -> LoadPlan:

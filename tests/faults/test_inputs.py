@@ -28,11 +28,11 @@ from small_runs import CONFIG, HEADER, TABLE, images, leftovers, pixels, run_pro
 from regionplot.errors import FeaturesError, RegionsError
 from regionplot.executors.base import Outcome
 from regionplot.inputs.vectors import load_layer
+from regionplot.layers.features import FeatureSettings
 from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs.jobs import Job
 from regionplot.runs.report import Observer, RunReport
 from regionplot.runs.run import render_regions
-from regionplot.settings.vector import FeatureSettings
 
 LONLAT = {"crs": "EPSG:4326", "affine": Affine(0.05, 0, -125, 0, -0.05, 50)}
 NOISE = np.random.default_rng(0).integers(0, 1000, (600, 1200)).astype(np.int16)
@@ -129,7 +129,7 @@ TABLES: dict[str, tuple[str | bytes, str]] = {
     "22 NUL": (f"{HEADER}a\0,0,1,0,1\n", r"csv: byte 28: a NUL byte"),
     "23 quote": (f'{HEADER}a,0,1,0,1\n"b,0,1,0,1\nc,0,1,0,1\n', r"csv:3: .*a quote left open"),
     "23 row": (f"{HEADER}a,0,1,0\n", r"csv:2: 4 fields, but the header has 5"),
-    "23 header": (f"{TABLE}{HEADER}", r"csv:4: the header line stands here again"),
+    "23 header": (f"{TABLE}{HEADER}", r"csv:4: the header line is repeated here"),
     "23 field": (f"{HEADER}{'a' * 101_000},0,1,0,1\n", r"csv:2: a field has more than 100,000 characters"),
 }
 

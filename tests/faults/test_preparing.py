@@ -114,7 +114,7 @@ def test_a_fault_in_a_block_is_told_and_leaves_all_as_it_was(
 def test_a_worker_that_is_killed_once_costs_nothing(warm_process: WarmProcess, command: str, tmp_path: Path) -> None:
     stand = Stand(warm_process, tmp_path, command)
     assert stand.run("block:512,0:kill", times=1) == 0, stand.error
-    assert "to be tried again, alone, in the end" in stand.error
+    assert "it will be retried alone after all others" in stand.error
     stand.assert_renewed()
 
 

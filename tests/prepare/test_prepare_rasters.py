@@ -257,6 +257,17 @@ def test_bands_are_accumulated(write_raster: Any, tmp_path: Path) -> None:
     assert (read(tmp_path / "out.tif") == 16).all()
 
 
+def test_the_mean_over_the_times_of_a_netcdf_file_is_drawn(shared_data_folder: Path) -> None:
+    """The result has one band, and tags of the file that name all its times."""
+    path = shared_data_folder / "air_temperature_small.nc"
+    config = config_of(path, {"step": "accumulate", "how": "mean"}, crs="EPSG:4326")
+    result = SharedData.load(prepared(config))
+    with rasterio.open(path) as dataset:
+        expected = dataset.read().astype(float).mean(axis=0) * dataset.scales[0] + dataset.offsets[0]
+    np.testing.assert_allclose(result.cells_drawn, expected, rtol=1e-5)
+    assert result.info.description["long_name"] == "4xDaily Air temperature at sigma level 995"
+
+
 def test_a_mask_band_and_a_variable_of_several_are_read(write_raster: Any, tmp_path: Path) -> None:
     import xarray as xr
 

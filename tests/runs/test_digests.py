@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
+from regionplot.layers.features import Features, FeatureSettings
 from regionplot.registry import WRITERS
 from regionplot.render.renderer import MapRenderer
 from regionplot.runs.digests import MapDigests
@@ -22,8 +23,8 @@ from regionplot.settings.base import NOT_IN_DIGEST, Section, digest_items
 from regionplot.settings.config import Config
 from regionplot.settings.output import OutputSettings
 from regionplot.settings.run import RunSettings
-from regionplot.settings.vector import FeatureSettings
 from regionplot.shared.data import SharedData
+from regionplot.shared.plan import plan_load
 
 WEST = Region("west", Extent(-99, -91, 33, 36.5), title="West")
 EAST = Region("east", Extent(-76, -68, 33, 36.5), title="East")
@@ -206,26 +207,30 @@ def test_a_scale_from_the_data_counts_by_its_limits(data) -> None:
 
 def test_a_layer_of_another_package_counts_with_its_code(data, tmp_path, monkeypatch) -> None:
     source = tmp_path / "extra_layers.py"
-    source.write_text("from regionplot.inputs.vectors import FeatureLayer\nclass Layer(FeatureLayer):\n    pass\n")
+    source.write_text("from regionplot.layers.features import Features\nclass Layer(Features):\n    pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     layer_class = importlib.import_module("extra_layers").Layer
     shared = data()
-    own = [
-        layer_class(**{field.name: getattr(layer, field.name) for field in fields(layer)}) for layer in shared.features
+    layers = [
+        layer_class(layer.settings, layer.vectors, layer.key) if isinstance(layer, Features) else layer
+        for layer in shared.layers
     ]
-    shared = replace(shared, features=tuple(own))
+    shared = replace(shared, layers=tuple(layers))
     before = digests(shared)
     source.write_text(source.read_text() + "# changed")
     assert not set(digests(shared)) & set(before)
 
 
-def test_a_raster_that_is_not_loaded_counts_by_its_file(data, monkeypatch) -> None:
-    monkeypatch.setattr("regionplot.shared.plan._MEGABYTE", 1)
-    shared = data(run={"memory": 1, "cache": False})
+def test_a_raster_that_is_not_loaded_counts_by_its_file(data) -> None:
+    def unloaded() -> SharedData:
+        loaded = data()
+        return SharedData.load(loaded.config, plan=plan_load(loaded.config, loaded.info, budget=1))
+
+    shared = unloaded()
     assert shared.plan.windowed
     before = digests(shared)
     assert digests(shared) == before
-    assert not set(digests(data(run={"memory": 1, "cache": False}))) & set(before)
+    assert not set(digests(unloaded())) & set(before)
 
 
 def test_one_digest_means_one_picture(data) -> None:

@@ -204,7 +204,7 @@ def test_maps_that_a_run_did_not_include_keep_their_entries(run, tmp_path) -> No
 
 def test_a_map_that_failed_is_drawn_by_a_later_run(run, monkeypatch) -> None:
     run()
-    monkeypatch.setattr("regionplot.render.sheets.Sheet.of", lambda *_: 1 / 0)
+    monkeypatch.setattr("regionplot.render.renderer.make_sheet", lambda *_: 1 / 0)
     assert run(change=(15, 8), start_method="serial") == {"west": "failed", "east": "unchanged"}
     monkeypatch.undo()
     assert run() == {"west": "unchanged", "east": "unchanged"}  # the raster is the old one again
@@ -269,7 +269,7 @@ def test_maps_that_only_leaves_out_stay_published(run, tmp_path) -> None:
 def test_the_previous_map_of_a_failed_region_is_in_a_partial_run(run, tmp_path, monkeypatch) -> None:
     run(publish="runs")
     old = (tmp_path / "maps" / "latest" / "west.png").read_bytes()
-    monkeypatch.setattr("regionplot.render.sheets.Sheet.of", lambda *_: 1 / 0)
+    monkeypatch.setattr("regionplot.render.renderer.make_sheet", lambda *_: 1 / 0)
     partial = {"publish": "runs", "publish_partial": True}
     assert run(change=(15, 8), start_method="serial", **partial) == {"west": "failed", "east": "unchanged"}
     assert (tmp_path / "maps" / "latest" / "west.png").read_bytes() == old

@@ -23,7 +23,6 @@ from regionplot.registry import WRITERS
 from regionplot.render.renderer import MapRenderer
 from regionplot.settings.base import Section
 from regionplot.shared.data import SharedData
-from regionplot.sheet.layout import Layout
 from regionplot.writers.base import DIGEST, SOFTWARE, TITLE, FigurePicture, Picture
 from regionplot.writers.pdf import PdfWriter
 from regionplot.writers.png import PngSettings, PngWriter
@@ -154,9 +153,9 @@ def test_vector_files_do_not_depend_on_the_hash_seed_or_the_settings_of_matplotl
 
 
 @pytest.mark.parametrize("name", ["pdf", "svg"])
-def test_artists_in_pixels_scale_with_the_output(shared: SharedData, renderer: MapRenderer, name: str) -> None:
+def test_artists_in_pixels_scale_with_the_output(renderer: MapRenderer, name: str) -> None:
     """matplotlib saves vector formats at 72 pixels per inch, and the sheet has 100."""
-    layout = Layout.of(shared.config)
+    layout = renderer.style.layout
     content = renderer.encode(renderer.render_vectors(REGION), name, {})
     x, bottom = (round(value * 0.72, 6) for value in (layout.panel.left, layout.panel.bottom))
     width, height = (round(value * 0.72, 6) for value in (layout.panel.width, layout.panel.height))
