@@ -14,7 +14,7 @@ from regionplot.errors import OutputError
 from regionplot.executors.base import Outcome
 from regionplot.runs.jobs import Job
 from regionplot.runs.metrics import write_metrics
-from regionplot.runs.report import NOT_RUN, RunReport
+from regionplot.runs.report import NOT_RUN, Observer, RunReport
 from regionplot.settings.config import Config
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Session:
+class Session(Observer):
     """An observer that passes on what it is told, and keeps what is needed should the run end early."""
 
     display: Display

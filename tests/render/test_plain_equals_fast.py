@@ -195,6 +195,6 @@ def test_classifying_cells_or_pixels_gives_the_same_map(load_small, write_raster
         many.render(Region("away", Extent(10, 20, 30, 40)))
 
 
-def test_an_impossible_palette_is_an_error(load_small) -> None:
-    with pytest.raises(ConfigError, match=r"\[output\] png: a palette"):
+def test_a_palette_that_cannot_be_is_refused_if_it_is_asked_for(load_small) -> None:
+    with pytest.raises(ConfigError, match=r"\[output.png\] mode: a palette"):
         MapRenderer(load_small(output={"png": "palette"}))

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import pickle
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from affine import Affine
 
 from regionplot.errors import ConfigError, ExecutorError, OutputError, RegionsError
+from regionplot.executors.base import Failure, Outcome
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
 from regionplot.runs import lock, manifest
-from regionplot.runs.run import render_regions
+from regionplot.runs.jobs import Job, MapResult, PreviousMap
+from regionplot.runs.run import render_regions, stop_when_disk_full
+from regionplot.runs.task import RenderTask
 from regionplot.shared.data import SharedData
+from regionplot.shared.load import check_inputs
 
 # a time limit by signal: one by a thread would make this a program with threads, where fork is refused
 pytestmark = pytest.mark.timeout(120, method="signal")
@@ -293,3 +299,30 @@ def test_fork_is_refused_beside_threads(make_config, monkeypatch):
     monkeypatch.setattr("threading.active_count", lambda: 2)
     with pytest.raises(ExecutorError, match="unsafe"):
         render_regions([EAST], make_config(run={"start_method": "fork"}))
+
+
+def _outcomes(text: str) -> list[Outcome[Job]]:
+    """Outcomes by letter: `f` is a full disk, `e` another error, `s` a success."""
+    failures = {"f": Failure("NoSpaceError", "full"), "e": Failure("RegionError", "bad"), "s": None}
+    job = Job(EAST, Path("east.png"))
+    return [Outcome(job, None if failures[letter] else MapResult(job.target, 1), failures[letter]) for letter in text]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "taken"),
+    [("ffff", 3), ("sfffs", 4), ("ffsffs", 6), ("ffeffe", 6), ("ffsfff", 6), ("ffsffsfffss", 9), ("ssss", 4), ("", 0)],
+)
+def test_three_full_disks_in_a_row_stop_a_run_and_a_success_starts_the_count_again(outcomes, taken):
+    assert len(list(stop_when_disk_full(_outcomes(outcomes)))) == taken
+
+
+def test_jobs_are_small_when_pickled(make_config):
+    """Workers receive nothing else. A task pickles without the data that it has loaded."""
+    previous = PreviousMap(Path("/folder/of/maps/latest/northern_rockies.png"), "0" * 32, 100_000, "0" * 64)
+    job = Job(dataclasses.replace(EAST, attributes={"state": "x" * 20}), previous.path, previous, "0" * 32)
+    assert len(pickle.dumps(job)) < 1200
+    config = make_config(map=SMALL)
+    task = RenderTask(config, "run", check_inputs(config, [EAST]), 1)
+    before = len(pickle.dumps(task))
+    task.load()
+    assert len(pickle.dumps(task)) == before < 8000
