@@ -21,9 +21,6 @@ class Observer:
         """Return an observer of the blocks, before the raster is prepared."""
         return None
 
-    def preparing(self) -> BlockObserver | None:
-        """Return an observer of the blocks, before the raster is prepared."""
-
     def started(self, jobs: int, workers: int, start_method: str) -> None:
         """Receive the number of jobs and workers, before the first job starts."""
 

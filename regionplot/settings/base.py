@@ -21,7 +21,7 @@ MISSING_FILE = "missing_file"
 """Type of the validation errors for missing files. If there are no other errors, the exit code is that of inputs."""
 
 
-def existing(value: object) -> object:
+def find_input(value: object) -> object:
     """Return the path of an input file, given as a path or as `sample:NAME`. Other values are returned as they are.
 
     Raises
@@ -44,7 +44,7 @@ def existing(value: object) -> object:
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 
 
-InputPath = Annotated[Path, BeforeValidator(existing)]
+InputPath = Annotated[Path, BeforeValidator(find_input)]
 """Path of an existing file, or `sample:NAME`."""
 
 

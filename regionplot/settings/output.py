@@ -51,11 +51,12 @@ def _parse_formats(tables: Mapping[str, Any]) -> dict[str, Section]:
 
 
 class OutputSettings(Section):
-    """`[output]`: where the maps are written, and in which format."""
+    """Where the maps are written, and in which format."""
 
     directory: Annotated[Path, Field(strict=False), NOT_IN_DIGEST] = Path("output")
+    """Folder for the maps."""
     filename: Annotated[Template, AfterValidator(_has_known_suffix), NOT_IN_DIGEST] = "{name}.png"
-    """The suffix sets the format."""
+    """Template for the name of a map's file. The suffix sets the format, and `/` makes folders."""
     formats: Annotated[dict[str, SerializeAsAny[Section]], PlainValidator(_parse_formats), NOT_IN_DIGEST] = Field(
         default_factory=dict
     )

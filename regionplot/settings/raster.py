@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from regionplot import sample
-from regionplot.settings.base import MISSING_FILE, NOT_IN_DIGEST, InputPath, Section, Text, existing
+from regionplot.settings.base import MISSING_FILE, NOT_IN_DIGEST, InputPath, Section, Text, find_input
 from regionplot.settings.patterns import Pattern
 
 RASTER_PATH = "raster_path"
@@ -30,7 +30,7 @@ class RasterPath(Enum):
 def resolve_path(value: object, info: ValidationInfo) -> object:
     """Resolve the path of the raster, as the `RasterPath` of the context says."""
     if not isinstance(value, str | Path) or str(value).startswith(sample.PREFIX):
-        return existing(value)
+        return find_input(value)
     pattern = Pattern(str(value), info.data.get("cycle", 1))
     path = pattern.find()  # it also checks the pattern
     if (info.context or {}).get(RASTER_PATH) is RasterPath.PATTERN:
@@ -40,43 +40,43 @@ def resolve_path(value: object, info: ValidationInfo) -> object:
     return path
 
 
-def _name(text: str) -> str:
+def _check_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z]\w*", text, re.ASCII):
-        raise ValueError("a name is made of letters, digits and _, a letter first")
+        raise ValueError("a name is made of letters, digits and _, and begins with a letter")
     return text
 
 
 class RasterSettings(Section):
-    """`[raster]`: the grid that every map shows."""
+    """The raster that the maps show."""
 
     cycle: Annotated[int, Field(ge=1, le=24), NOT_IN_DIGEST] = 1
-    """Hours between two runs of a model, for `{run:%Y%m%d%H}` in `path`; before it, because that needs it."""
+    """Hours between two model runs, for `{run:%Y%m%d%H}` in `path`."""
     path: Annotated[Path, BeforeValidator(resolve_path), NOT_IN_DIGEST]
-    """GeoTIFF, COG, NetCDF, GRIB2 ...: a local file of a kind that `intake` lets in. May hold the time of the run and
-    wildcards."""
+    """Raster file: GeoTIFF, COG, NetCDF, GRIB2 and others. May contain `{run:%Y%m%d%H}` and wildcards."""
     settle: Annotated[float, Field(ge=0, le=86_400), NOT_IN_DIGEST] = 2.0
-    """Seconds without a change after which a raster that is waited for is complete."""
+    """Seconds without a change after which a file counts as complete."""
     band: int | Text | None = None
-    """Number (from 1) or description of the band; by default the first, or the colours of all that are red, green and
-    blue."""
+    """Band number from 1, or the description of the band. Default: the first band, or all bands if they are red, green
+    and blue."""
     variable: Text | None = None
-    """Variable of a NetCDF or HDF5 file that holds several."""
+    """Variable of a NetCDF or HDF5 file that has several."""
     mask_and_scale: bool = True
-    """Make nodata missing, and apply scale and offset."""
+    """Make nodata values missing, and apply scale and offset."""
     resampling: Literal["nearest", "bilinear", "cubic", "average", "mode", "max"] = "nearest"
+    """How cells become pixels."""
     crs: Text | None = None
     """CRS of a file that names none."""
     max_cells: Annotated[int, Field(ge=1, le=2**62), NOT_IN_DIGEST] = 10_000_000_000
-    """A grid of more cells is refused before any is read."""
+    """Larger grids are rejected before any cell is read."""
 
     @property
     def pattern(self) -> Pattern:
-        """What to look for as the raster; in settings read with `raster_may_come`, it may mean another file later."""
+        """Pattern that finds the raster file. `read_config_before_arrival` keeps its times and wildcards."""
         return Pattern(str(self.path), self.cycle)
 
     prepared: Annotated[Annotated[Path, Field(strict=False)] | None, NOT_IN_DIGEST] = None
-    """Where the steps of `[[prepare]]` leave their result; in the user's cache folder by default."""
-    inputs: Annotated[dict[Annotated[str, AfterValidator(_name)], InputPath], NOT_IN_DIGEST] = Field(
+    """File for the result of the steps of `[[prepare]]`. Default: a file in the user's cache folder."""
+    inputs: Annotated[dict[Annotated[str, AfterValidator(_check_name)], InputPath], NOT_IN_DIGEST] = Field(
         default_factory=dict
     )
-    """Further rasters for these steps, by the names that expressions give them."""
+    """Further rasters for the steps of `[[prepare]]`, by name. Formulas use the names."""

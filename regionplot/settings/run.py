@@ -27,10 +27,12 @@ StartMethod = Annotated[
 
 
 class RunSettings(Section):
-    """`[run]`: the worker processes."""
+    """Number, limits and start of the worker processes."""
 
     workers: Annotated[Annotated[int, Field(ge=1, le=1024)] | Literal["auto"], NOT_IN_DIGEST] = "auto"
+    """Number of workers; `auto` is one per usable CPU, but at most one per map."""
     start_method: Annotated[StartMethod, NOT_IN_DIGEST] = "auto"
+    """How workers are started; `auto` is `fork` on Linux."""
     timeout: Annotated[float, Field(gt=0, le=86_400), NOT_IN_DIGEST] = 300
     """Time limit for one map in seconds."""
     maps_per_worker: Annotated[int, Field(ge=1), NOT_IN_DIGEST] = 12

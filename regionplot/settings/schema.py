@@ -15,8 +15,9 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, TypeAdapter
 
-from regionplot.registry import LAYERS, STEPS
+from regionplot.registry import LAYERS, STEPS, WRITERS
 from regionplot.settings.config import Config, section_names, settings_of
+from regionplot.settings.output import FORMATS
 from regionplot.settings.plugins import STEP, fields_of, layer_settings
 
 _DRAFT = "http://json-schema.org/draft-04/schema#"
@@ -59,6 +60,10 @@ def _section(name: str, definitions: Schema) -> Schema:
     if settings is None:
         raise KeyError(name)
     table = _table(settings, definitions)
+    if name == "output":
+        keys = definitions[settings.__name__]["properties"]
+        del keys[FORMATS]
+        keys |= {format_name: _table(WRITERS[format_name].Settings, definitions) for format_name in WRITERS}
     return {"type": "array", "items": table} if name in LAYERS and layer_settings(name).is_array else table
 
 

@@ -12,8 +12,9 @@ import jsonschema
 import pytest
 
 import regionplot.settings
-from regionplot.registry import LAYERS, STEPS
+from regionplot.registry import LAYERS, STEPS, WRITERS
 from regionplot.settings.config import section_names, settings_of
+from regionplot.settings.output import FORMATS
 from regionplot.settings.plugins import fields_of
 from regionplot.settings.schema import config_schema, schema_text
 
@@ -61,6 +62,8 @@ def test_the_starter_and_its_commented_values_are_valid(validator: jsonschema.Dr
         ({"raster": RELIEF, "colors": {"classes": [{"value": 1}, {"name": "a"}]}}, "colors.classes.1"),
         ({"raster": RELIEF, "features": {"path": "a.shp"}}, "features"),
         ({"raster": RELIEF, "features": [{"path": "a.shp", "linewidth": "wide"}]}, "features.0.linewidth"),
+        ({"raster": RELIEF, "output": {"png": {"compression": 10}}}, "output.png.compression"),
+        ({"raster": RELIEF, "output": {"formats": {}}}, "output"),
         ({"raster": RELIEF, "run": {"timeout": 0}}, "run.timeout"),
         ({"raster": RELIEF, "run": {"workers": "all"}}, "run.workers"),
         ({"raster": RELIEF, "prepare": [{"step": "smooth"}]}, "prepare.0"),
@@ -86,14 +89,22 @@ def test_each_section_layer_and_step_has_its_keys(schema: dict[str, Any]) -> Non
             keys = schema["definitions"][reference.rpartition("/")[2]]["properties"]
             settings = settings_of(name, {})
             assert settings is not None
-            assert list(keys) == list(fields_of(settings))
+            expected = [key for key in fields_of(settings) if key != FORMATS]
+            assert list(keys) == ([*expected, *WRITERS] if name == "output" else expected)
     kinds = [step["properties"]["step"]["enum"] for step in schema["properties"]["prepare"]["items"]["anyOf"]]
     assert kinds == [[name] for name in STEPS]
 
 
-def test_keys_have_descriptions_and_no_alternative_that_toml_lacks(schema: dict[str, Any]) -> None:
-    linewidth = schema["definitions"]["RasterSettings"]["properties"]["cycle"]
-    assert "Hours between two" in linewidth["description"]
+def test_all_keys_have_descriptions(schema: dict[str, Any]) -> None:
+    tables = {**schema["definitions"], **{step: {} for step in STEPS}}
+    for step in schema["properties"]["prepare"]["items"]["anyOf"]:
+        tables[step["properties"]["step"]["enum"][0]] = step
+    keys = {f"{name}.{key}": value for name, table in tables.items() for key, value in table["properties"].items()}
+    assert [name for name, key in keys.items() if "$ref" not in key and not key.get("description")] == []
+    assert "Hours between two" in keys["RasterSettings.cycle"]["description"]
+
+
+def test_the_schema_has_no_alternative_that_toml_lacks(schema: dict[str, Any]) -> None:
     assert schema["definitions"]["RasterSettings"]["properties"]["variable"]["type"] == "string"
     assert not re.search(r'"null"|\$defs|prefixItems|"const"', schema_text())
 

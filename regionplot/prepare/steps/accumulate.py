@@ -36,6 +36,7 @@ class Accumulate(StepSettings, Operation):
     option: ClassVar[Option] = Option("HOW", "sum, mean, min, max or last of all inputs, or of all bands.")
 
     how: How = "sum"
+    """Statistic; `last` is the last valid value."""
 
     @classmethod
     def parse(cls, text: str) -> dict[str, Any]:

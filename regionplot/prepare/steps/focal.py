@@ -47,6 +47,7 @@ class Focal(StepSettings, Operation):
     option: ClassVar[Option] = Option("KIND[:SIZE]", "mean, median, min or max of SIZE cells a side; gaussian:SIGMA.")
 
     kind: Literal["mean", "gaussian", "median", "min", "max"] = "mean"
+    """Statistic of the square, or a Gaussian mean."""
     size: Annotated[int, Field(ge=1)] = 3
     """Width of the square in cells, an odd number. A Gaussian does not use it."""
     sigma: Positive = 1.0

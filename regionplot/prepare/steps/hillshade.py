@@ -33,6 +33,7 @@ class Hillshade(Terrain):
     altitude: Annotated[float, Field(ge=0, le=90)] = 45.0
     """Height of the light, in degrees above the horizon."""
     z_factor: float = 1.0
+    """Factor that converts heights to the units of the grid's x and y."""
 
     @classmethod
     def parse(cls, text: str) -> dict[str, Any]:

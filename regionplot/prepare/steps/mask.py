@@ -58,6 +58,7 @@ class MaskByVector(StepSettings, Operation):
     path: InputPath
     """Vector file with polygons."""
     keep: Literal["inside", "outside"] = "inside"
+    """Cells to keep."""
     layer: Text | None = None
     """Layer of a file with several layers."""
     crs: Text | None = None

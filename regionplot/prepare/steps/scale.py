@@ -22,7 +22,9 @@ class Scale(StepSettings, Operation):
     option: ClassVar[Option] = Option("SCALE[:OFFSET]", "SCALE * value + OFFSET.")
 
     scale: float = 1.0
+    """Factor."""
     offset: float = 0.0
+    """Number to add after scaling."""
     units: Text | None = None
     """Units of the result. By default, they do not change."""
 

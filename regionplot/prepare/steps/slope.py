@@ -28,7 +28,9 @@ class Slope(Terrain):
     )
 
     units: Literal["degree", "percent"] = "degree"
+    """Units of the result."""
     z_factor: float = 1.0
+    """Factor that converts heights to the units of the grid's x and y."""
 
     @classmethod
     def parse(cls, text: str) -> dict[str, Any]:

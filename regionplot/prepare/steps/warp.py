@@ -67,6 +67,7 @@ class GridSettings(StepSettings):
     like: InputPath | None = None
     """Another raster, whose grid is the target."""
     method: Method = "bilinear"
+    """Resampling method."""
 
     def check_target(self) -> None:
         """Refuse two descriptions of the target grid.
