@@ -27,7 +27,7 @@ class FeatureSettings(VectorSettings):
     is_array: ClassVar[bool] = True
 
     linewidth: Annotated[float, Field(ge=0, le=100)] = 0.6
-    """Points."""
+    """Line width in points."""
     edgecolor: Color = "black"
     """Color of lines, borders and the edges of symbols."""
     facecolor: Color = _NONE

@@ -77,7 +77,7 @@ class GraticuleSettings(LayerSettings):
     color: Color = "#505050"
     """Color of lines and labels."""
     linewidth: Annotated[float, Field(ge=0, le=100)] = 0.4
-    """Points."""
+    """Line width in points."""
     labels: bool = True
     """Write longitudes and latitudes inside the edges of the panel."""
     font_size: Annotated[float, Field(gt=0, le=100)] = 8
