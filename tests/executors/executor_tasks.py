@@ -159,6 +159,16 @@ def _nice(_task: Act, _argument: str) -> int:
     return os.nice(0)
 
 
+def _die_with_child(task: Act, _argument: str) -> None:
+    """Die, and leave a child process that has inherited all descriptors."""
+    if not os.fork():
+        record(task.folder, "hanging")
+        time.sleep(60)
+        os._exit(0)
+    wait_until(lambda: recorded(task.folder, "hanging"))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 class _NeverUnpickled:
     """Pickles, but does not unpickle."""
 
@@ -183,6 +193,7 @@ ACTIONS: dict[str, Callable[[Act, str], Any]] = {
     "die_once": _die_once,
     "die_then_fail": _die_then_fail,
     "die_at": _die_at,
+    "die_with_child": _die_with_child,
     "allocate": lambda _task, megabytes: len(bytearray(int(megabytes) << 20)),
     "exhaust": _exhaust_memory,
     "meet": _meet,

@@ -87,6 +87,25 @@ def test_job_that_finishes_just_in_time_does_not_fail_the_next(tmp_path):
     assert outcomes["echo:1"].ok
 
 
+def test_dead_worker_is_noticed_although_its_child_keeps_the_pipe_open(tmp_path):
+    outcomes = {o.job: o for o in fork(1, timeout=3).run(Act(tmp_path), ["die_with_child", "echo:1"])}
+    os.kill(recorded(tmp_path, "hanging")[0], signal.SIGKILL)
+    assert outcomes["die_with_child"].failure.cause == "killed"
+    assert outcomes["die_with_child"].seconds < 30
+    assert outcomes["echo:1"].ok
+
+
+def test_workers_do_not_inherit_signal_handlers(tmp_path):
+    """With the host's handler, the worker would survive SIGTERM until SIGKILL."""
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        (outcome,) = fork(1, timeout=0.5, terminate_timeout=30).run(Act(tmp_path), ["hang"])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert outcome.failure.cause == "timeout"
+    assert outcome.seconds < 15
+
+
 def test_idle_worker_is_not_stopped_when_the_deadline_of_its_last_job_passes(tmp_path, caplog):
     """The worker of the second job is idle from 1.5 s on, until the third job ends at 3.5 s."""
     outcomes = list(fork(2, timeout=2.5).run(Act(tmp_path), ["sleep:1.3", "sleep:1.5", "sleep:2.2"]))
