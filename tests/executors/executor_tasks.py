@@ -169,6 +169,13 @@ def _die_with_child(task: Act, _argument: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _count_sockets(task: Act, workers: str) -> int:
+    """Wait until this many workers do this job, then count the open sockets of this process."""
+    _meet(task, workers)
+    links = list(Path("/proc/self/fd").iterdir())
+    return sum(link.is_symlink() and str(link.readlink()).startswith("socket:") for link in links)
+
+
 class _NeverUnpickled:
     """Pickles, but does not unpickle."""
 
@@ -197,6 +204,7 @@ ACTIONS: dict[str, Callable[[Act, str], Any]] = {
     "allocate": lambda _task, megabytes: len(bytearray(int(megabytes) << 20)),
     "exhaust": _exhaust_memory,
     "meet": _meet,
+    "count_sockets": _count_sockets,
     "nice": _nice,
     "finish_late": _finish_late,
     "interrupt": _interrupt_parent,

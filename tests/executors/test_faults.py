@@ -322,6 +322,12 @@ def test_number_of_descriptors_does_not_grow(tmp_path):
     assert max(counts[100:]) <= max(counts[:20]) + 8
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
+def test_workers_close_the_pipes_of_other_workers(tmp_path):
+    counts = {outcome.value for outcome in fork(4).run(Act(tmp_path), ["count_sockets:4"] * 4)}
+    assert len(counts) == 1, "the last worker has inherited as many open pipes as the first"
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_changes_of_the_wall_clock_do_not_change_time_limits(method, tmp_path, monkeypatch):
     times = itertools.cycle([1e9, 4e9])  # the clock jumps by decades at each call
