@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import gc
+import logging
 import os
 import signal
 import time
@@ -206,6 +208,8 @@ ACTIONS: dict[str, Callable[[Act, str], Any]] = {
     "meet": _meet,
     "count_sockets": _count_sockets,
     "nice": _nice,
+    "log": lambda _task, text: logging.getLogger("regionplot.test").info(text),
+    "count_frozen": lambda *_: gc.get_freeze_count(),
     "finish_late": _finish_late,
     "interrupt": _interrupt_parent,
 }
