@@ -105,7 +105,7 @@ class MaskByVector(Operation):
 
     def _polygons_at(self, part: GridGeometry) -> Iterator[shapely.Geometry]:
         """What there is of polygons, cut a little outside; in degrees, on whichever turn of the circle the grid is."""
-        index, turn = self.polygons.polygon_index, self.polygons.turn
+        index, turn = self.polygons.polygon_index, self.polygons.x_period
         extent = part.extent.resized(
             part.extent.width * (1 + _MARGIN / part.width), part.extent.height * (1 + _MARGIN / part.height)
         )
