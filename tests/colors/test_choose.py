@@ -81,7 +81,7 @@ def test_the_legend_has_the_names_in_the_file(named) -> None:
     found = coloring(named)
     assert isinstance(found, Classes)
     assert [(item.value, item.label) for item in found.shown] == [(1, "Open water"), (2, "Towns & roads")]
-    assert found.drawn[3].color == "#68aa63ff"  # it has no name, but a colour all the same
+    assert found.drawn[3].color == "#68aa63ff"  # it has a color and no name
 
 
 def test_a_config_can_name_and_color_the_classes_of_any_raster(write_raster) -> None:

@@ -54,7 +54,7 @@ def test_a_band_that_the_settings_name_is_numbers(write_raster, band: int) -> No
 @pytest.mark.parametrize(
     ("bands", "options"),
     [(RGB, {"photometric": "MINISBLACK"}), (RGB.astype(np.float32), {"photometric": "RGB"}), (RGB[:1], {})],
-    ids=["no colours", "no whole numbers", "one band"],
+    ids=["no colors", "no whole numbers", "one band"],
 )
 def test_other_bands_are_numbers(write_raster, bands: np.ndarray, options: dict[str, Any]) -> None:
     assert drawn(write_raster(bands, **options)).coloring is None
