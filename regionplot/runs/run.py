@@ -132,6 +132,8 @@ def _draw_all(
             shared = data if isinstance(data, SharedData) else SharedData.load(data, regions, layers=layers)
             plan = stack.enter_context(share_with_workers(shared)).plan
         else:
+            if isinstance(data, SharedData):
+                data.check_workers_can_load(record.start_method)
             plan = check_inputs(config, regions)
         watch.lap("load")
         jobs = record.jobs

@@ -238,7 +238,7 @@ def _seconds_without_cpu(pid: int) -> float:
 
 SHAPEFILES: dict[str, tuple[Callable[[Path], None], str]] = {
     "25 empty": (cut(0), "layer.shp: the file is empty"),
-    "25 cut": (cut(0.7), "layer.shp: the file is cut"),
+    "25 cut": (cut(0.7), "layer.shp: the file is truncated"),
     "25 garbage": (lambda path: path.write_bytes(b"garbage" * 50), "layer.shp: cannot be read as vector data"),
     "26 shx": (lambda path: path.with_suffix(".shx").unlink(), "its .shx part is missing"),
     "26 dbf": (lambda path: path.with_suffix(".dbf").unlink(), "its .dbf part is missing"),
