@@ -84,6 +84,7 @@ LAYERS = Registry(
     "regionplot.layers",
     "regionplot.layers",
     features="features:Features",
+    graticule="graticule:Graticule",
 )
 SOURCES = Registry(
     "regionplot.sources",
