@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import re
 import textwrap
 from collections.abc import Mapping
 from itertools import pairwise
@@ -23,6 +24,10 @@ _DRAFT = "http://json-schema.org/draft-04/schema#"
 
 
 _REF = "#/definitions/{model}"
+
+
+_DOCSTRING_SECTION = r"\n\n[A-Z][a-z]+\n-+\n"
+"""Heading of a section of a docstring, such as `Raises`. Sections are for Python, not for editors."""
 
 
 Schema = dict[str, Any]
@@ -104,7 +109,8 @@ def _described(schema: Schema, settings: type | None) -> Schema:
         name: {**found, "description": docstrings[name]} if name in docstrings else found
         for name, found in schema.get("properties", {}).items()
     }
-    return {**schema, "description": inspect.getdoc(settings) or "", "properties": properties}
+    prose = re.split(_DOCSTRING_SECTION, inspect.getdoc(settings) or "")[0]
+    return {**schema, "description": prose, "properties": properties}
 
 
 def _docstrings(settings: type) -> dict[str, str]:
