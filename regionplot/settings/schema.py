@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import inspect
 import json
-import re
 import textwrap
 from collections.abc import Mapping
 from itertools import pairwise
@@ -24,10 +23,6 @@ _DRAFT = "http://json-schema.org/draft-04/schema#"
 
 
 _REF = "#/definitions/{model}"
-
-
-_DOCSTRING_SECTION = r"\n\n[A-Z][a-z]+\n-+\n"
-"""Heading of a section of a docstring, such as `Raises`. Sections are for Python, not for editors."""
 
 
 Schema = dict[str, Any]
@@ -109,8 +104,8 @@ def _described(schema: Schema, settings: type | None) -> Schema:
         name: {**found, "description": docstrings[name]} if name in docstrings else found
         for name, found in schema.get("properties", {}).items()
     }
-    prose = re.split(_DOCSTRING_SECTION, inspect.getdoc(settings) or "")[0]
-    return {**schema, "description": prose, "properties": properties}
+    first_paragraph = " ".join((inspect.getdoc(settings) or "").partition("\n\n")[0].split())
+    return {**schema, "description": first_paragraph, "properties": properties}
 
 
 def _docstrings(settings: type) -> dict[str, str]:
