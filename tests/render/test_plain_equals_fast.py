@@ -124,7 +124,9 @@ def test_the_figure_and_the_renderer_reject_the_same_regions(load_small, draw) -
 def test_a_raster_that_is_too_small_to_see_is_reported_as_such(make_config, write_raster) -> None:
     path = write_raster(np.ones((5, 5)), Affine(1e-4, 0, -100, 0, -1e-4, 40))
     shared = SharedData.load(make_config(raster={"path": path}))
-    with pytest.raises(NoOverlapError, match=r"the raster .* is too small to see at the scale of the region"):
+    with pytest.raises(
+        NoOverlapError, match=r"the part of the raster .* is smaller than a pixel of the map; use a smaller region"
+    ):
         MapRenderer(shared).render(Region("world", Extent(-170, 170, -80, 80)))
 
 
