@@ -44,7 +44,7 @@ def test_the_starter_and_its_commented_values_are_valid(validator: jsonschema.Dr
     assert schema_line
     assert (ROOT / "config" / schema_line[1]).resolve() == SHIPPED.resolve()
     validator.validate(tomllib.loads(text))
-    commented = tomllib.loads(re.sub(r"(?m)^# (?=\w+ = |\[\[)", "", text))
+    commented = tomllib.loads(re.sub(r"(?m)^# (?=\w+ = |\[)", "", text))
     assert commented["prepare"][0]["kind"] == "gaussian"
     validator.validate(commented)
 
