@@ -137,6 +137,11 @@ PALETTES: dict[str, dict[str, Any]] = {
     "no bar": {"colors": {"levels": [0, 500, 1000, 2000], "colorbar": False}, "map": {"background": "#f4e0c0"}},
     "exact": {"colors": {"levels": [0, 500, 1000, 2000]}, "map": {"fit": "exact", "size": [701, 450]}},
     "18 classes": {"colors": {"levels": [*range(-1800, 1800, 200)], "colormap": "terrain"}},
+    "graticule": {
+        "colors": {"levels": [0, 500, 1000]},
+        "features": [{"path": "sample:states", "edgecolor": INK}],
+        "graticule": {"color": INK, "halo": "none"},
+    },
     "an ink": {
         "colors": {"levels": [0, 500, 1000]},
         "features": [{"path": "sample:states", "edgecolor": INK, "linewidth": 2, "facecolor": f"{INK}30"}],
