@@ -7,9 +7,11 @@ add plug-ins with entry points of the same group, such as `regionplot.layers`.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 class Registry(Mapping[str, Any]):
@@ -17,8 +19,9 @@ class Registry(Mapping[str, Any]):
 
     Parameters
     ----------
-    group : str
-        Group of entry points that add names, such as `regionplot.layers`. The names below come first.
+    group : str or None
+        Group of entry points that add names, such as `regionplot.layers`. The names below come first. None if other
+        packages cannot add names.
     package : str
         Package that holds the modules below.
     names : str
@@ -34,7 +37,7 @@ class Registry(Mapping[str, Any]):
     ['half']
     """
 
-    def __init__(self, group: str, package: str, **names: str) -> None:
+    def __init__(self, group: str | None, package: str, **names: str) -> None:
         self.group = group
         self._package = package
         self._places = names
@@ -44,14 +47,15 @@ class Registry(Mapping[str, Any]):
             module, _, attribute = self._places[name].partition(":")
             place = f".{module}" if module else self._package
             return getattr(importlib.import_module(place, self._package), attribute)
-        for point in importlib.metadata.entry_points(group=self.group, name=name):
-            return point.load()
+        for point in self._entry_points():
+            if point.name == name:
+                return point.load()
         raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
         yield from self._places
-        points = importlib.metadata.entry_points(group=self.group)
-        yield from (name for name in dict.fromkeys(point.name for point in points) if name not in self._places)
+        names = dict.fromkeys(point.name for point in self._entry_points())
+        yield from (name for name in names if name not in self._places)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -59,6 +63,20 @@ class Registry(Mapping[str, Any]):
     def __contains__(self, name: object) -> bool:
         return name in self._places or name in list(self)
 
+    def _entry_points(self) -> Iterator[EntryPoint]:
+        if self.group is not None:
+            from importlib.metadata import entry_points  # noqa: PLC0415 (takes as long as the rest of `--help`)
+
+            yield from entry_points(group=self.group)
+
+
+COMMANDS = Registry(
+    None,
+    "regionplot.cli",
+    render="render:render",
+    init="init:init",
+    prepare="prepare:prepare",
+)
 
 EXECUTORS = Registry(
     "regionplot.executors",
