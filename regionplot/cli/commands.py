@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import click
 
-from regionplot.cli.interrupts import ENDING, exit_code, log_unexpected, signals_as_interrupts
+from regionplot.cli.interrupts import ENDING_SIGNALS, exit_code, log_unexpected, signals_as_interrupts
 from regionplot.errors import RegionplotError
 from regionplot.registry import COMMANDS
 
@@ -23,7 +23,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 
 _GC_THRESHOLD = 100_000
-"""New objects between two garbage collections: imports make many and leave little garbage."""
+"""New objects between two garbage collections. Imports create many objects and little garbage."""
 
 
 _EPILOG = """Exit codes: 0 all maps drawn; 1 some regions failed, or the deadline has passed; 2 bad command line, config
@@ -94,18 +94,18 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command and exit with its code."""
-    for variable in _THREAD_VARIABLES:  # before numpy: one worker for each CPU already keeps them all busy
+    for variable in _THREAD_VARIABLES:  # before numpy is imported: the workers already use all CPUs
         os.environ.setdefault(variable, "1")
     gc.set_threshold(_GC_THRESHOLD)
     code = run()
-    for name in ENDING:  # the exit code is settled
+    for name in ENDING_SIGNALS:  # from here on, signals no longer change the exit code
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     atexit._run_exitfuncs()
     for stream in filter(None, (sys.stdout, sys.stderr)):
-        with suppress(OSError, ValueError):  # nobody is left to read it
+        with suppress(OSError, ValueError):  # the reader has gone
             stream.flush()
-    os._exit(code)  # taking the interpreter down, object by object, would take a tenth of a second more
+    os._exit(code)  # deleting all objects one by one would take another tenth of a second
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -127,7 +127,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt) as interrupt:
-        return exit_code(interrupt.__cause__ or interrupt)  # click makes an Abort of what it was interrupted by
+        return exit_code(interrupt.__cause__ or interrupt)  # click replaces the interrupt by Abort
     except Exception:
         log_unexpected()
         return 1
