@@ -35,7 +35,7 @@ def test_the_table_of_ratios_has_its_rows():
         assert all(math.isfinite(ratio) and ratio > 0 for ratio in found)
 
 
-def test_blocks_are_compared_and_weighed():
+def test_the_block_benchmark_prints_ratios_and_memory():
     table = run("blocks.py", "--repeat", "1")
     ratios = re.findall(r"^(?:holds|releases|512|2048).* ([\d.]+) +[\d.]+$", table, re.MULTILINE)
     assert len(ratios) >= 4
@@ -77,14 +77,14 @@ def test_matplotlib_draws_the_same_maps_and_is_compared():
     assert_compared(run("peers.py", "--only", "plain", "--only", "matplotlib"), ["plain", "matplotlib"])
 
 
-def test_each_peer_is_compared_or_named_as_left_out():
+def test_each_peer_is_compared_or_reported_as_left_out():
     peers = ["mapnik", "mapserver", "gmt", "qgis"]
     table = run("peers.py", *(option for peer in peers for option in ("--only", peer)))
     left_out = re.findall(r"^(\w+) is left out, for it is not installed; apt-get install \w+", table, re.MULTILINE)
     assert_compared(table, set(peers) - set(left_out))
 
 
-def test_a_peer_whose_python_is_not_there_is_left_out(tmp_path):
+def test_a_peer_with_a_missing_python_is_left_out(tmp_path):
     table = run("peers.py", "--only", "mapnik", "--python", f"mapnik={tmp_path / 'python'}")
     assert "mapnik is left out, for it is not installed; apt-get install python3-mapnik" in table
     assert_compared(table, [])
@@ -137,7 +137,7 @@ class TestBrokenPeers:
             ),
         ],
     )
-    def test_others_do_not(self, check, spoil, problem):
+    def test_other_pictures_do_not_count(self, check, spoil, problem):
         compare, drawn, broken = check
         with pytest.raises(broken, match=problem):
             compare(spoil(drawn))

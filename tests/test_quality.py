@@ -18,7 +18,7 @@ BIN = Path(sys.executable).parent
     [("ruff", "format", "--check"), ("ruff", "check"), ("mypy",), ("lint-imports",)],
     ids=["format", "lint", "types", "floors"],
 )
-def test_checks_pass(command):
+def test_format_lint_types_and_import_contracts_pass(command):
     result = subprocess.run([BIN / command[0], *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
 

@@ -119,7 +119,7 @@ def watch(tmp_path, start_command):
         watched.close()
 
 
-def test_each_renewal_is_drawn_as_far_as_it_is_new(watch):
+def test_each_new_raster_redraws_only_the_changed_maps(watch):
     watched = watch()
     watched.wait_for("watching")
     watched.write(10, 60)
@@ -135,7 +135,7 @@ def test_each_renewal_is_drawn_as_far_as_it_is_new(watch):
     assert watched.lines[-1] == "regionplot: ended by SIGTERM, watching no more"
 
 
-def test_bad_and_half_written_rasters_are_told_and_survived(watch):
+def test_bad_and_incomplete_rasters_do_not_end_the_watch(watch):
     watched = watch()
     watched.write(10, 60)
     watched.wait_for("2 maps drawn")
@@ -154,7 +154,7 @@ def test_bad_and_half_written_rasters_are_told_and_survived(watch):
     assert watched.end(signal.SIGINT) == 130
 
 
-def test_settings_are_read_again_when_it_is_hung_up_and_bad_ones_are_not_taken(watch):
+def test_sighup_reads_the_settings_again_and_keeps_the_old_ones_on_errors(watch):
     watched = watch()
     watched.write(10, 60)
     watched.wait_for("2 maps drawn")
@@ -170,7 +170,7 @@ def test_settings_are_read_again_when_it_is_hung_up_and_bad_ones_are_not_taken(w
     assert watched.end() == 143
 
 
-def test_a_signal_ends_the_run_that_is_under_way_in_order(watch):
+def test_a_signal_ends_the_current_run_and_cleans_up(watch):
     watched = watch()
     watched.wait_for("watching")
     rows = "".join(f"r{i},{-124 + i / 10},{-80 + i / 10},25,45\n" for i in range(200))
@@ -186,7 +186,7 @@ def test_a_signal_ends_the_run_that_is_under_way_in_order(watch):
     assert not list((watched.folder / "output").glob(".*.tmp"))
 
 
-def test_memory_and_descriptors_stay_as_they_are(watch):
+def test_memory_and_descriptors_do_not_grow(watch):
     watched = watch("-q")
     process, seen = psutil.Process(watched.process.pid), []
     for number in range(14):
@@ -203,7 +203,7 @@ def test_memory_and_descriptors_stay_as_they_are(watch):
     assert watched.end() == 143
 
 
-def test_a_run_that_failed_is_tried_again_when_the_table_is_mended(watch):
+def test_a_failed_run_is_repeated_when_the_table_changes(watch):
     watched = watch()
     watched.wait_for("watching")
     (watched.folder / "regions.csv").write_text("name,west\n")

@@ -102,16 +102,14 @@ def stand(request: Any, warm_process: WarmProcess, tmp_path_factory: pytest.Temp
         ("hup", 129, r"SIGHUP"),
     ],
 )
-def test_a_fault_in_a_block_is_told_and_leaves_all_as_it_was(
-    stand: Stand, action: str, code: int, message: str
-) -> None:
+def test_a_failed_block_is_reported_and_all_old_files_stay(stand: Stand, action: str, code: int, message: str) -> None:
     assert stand.run(f"block:512,0:{action}") == code, stand.error
     assert re.search(message, stand.error), stand.error
     stand.assert_as_it_was()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_worker_that_is_killed_once_costs_nothing(warm_process: WarmProcess, command: str, tmp_path: Path) -> None:
+def test_a_block_is_retried_when_its_worker_is_killed(warm_process: WarmProcess, command: str, tmp_path: Path) -> None:
     stand = Stand(warm_process, tmp_path, command)
     assert stand.run("block:512,0:kill", times=1) == 0, stand.error
     assert "to be tried again, alone, in the end" in stand.error
@@ -151,7 +149,7 @@ def small_disk() -> Iterator[Callable[[Path], None]]:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_disk_that_fills_is_told_and_leaves_all_as_it_was(
+def test_a_full_disk_is_reported_and_all_old_files_stay(
     warm_process: WarmProcess, command: str, tmp_path: Path, small_disk: Callable[[Path], None]
 ) -> None:
     stand = Stand(warm_process, tmp_path, command)
@@ -165,7 +163,7 @@ def test_a_disk_that_fills_is_told_and_leaves_all_as_it_was(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_a_signal_to_all_as_a_terminal_sends_it_ends_it_in_order(stand: Stand, number: signal.Signals) -> None:
+def test_a_signal_to_the_process_group_ends_the_command_and_cleans_up(stand: Stand, number: signal.Signals) -> None:
     process = stand.start("block:*:hang")
     strikes = stand.folder / "strikes"
     wait_until(lambda: strikes.exists() and len(strikes.read_text().splitlines()) == 2)
