@@ -21,6 +21,8 @@ from matplotlib.colors import to_hex
 from rasterio.enums import Resampling
 
 import regionplot
+from regionplot.layers.stack import lay_out
+from regionplot.sheet.key import ColorBarKey
 from regionplot.sheet.layout import Layout
 from regionplot.sheet.view import View
 
@@ -31,7 +33,7 @@ _WORKERS = 2
 def write_task(inputs: Inputs, raster: Path, count: int, folder: Path) -> Path:
     """Write the task of drawing the regions of a table; files are prepared once."""
     config = regionplot.read_config(inputs.config("same"))
-    layout = Layout.of(config)
+    layout = lay_out(config, ColorBarKey())
     colors = matplotlib.colormaps["turbo"].resampled(len(LEVELS) - 1)
     task = {
         "sheet": layout.size,

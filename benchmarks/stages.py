@@ -35,14 +35,15 @@ from regionplot.geo import sampling
 from regionplot.geo.clip import IndexedGeometries
 from regionplot.geo.region import Region
 from regionplot.regions.table import read_regions
-from regionplot.render import artists, sheets
+from regionplot.render import agg, palette, renderer, sheets
 from regionplot.render.agg import Canvas
 from regionplot.render.renderer import MapRenderer
-from regionplot.render.sheets import Sheet
 from regionplot.runs.store import write_png
 from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
+from regionplot.sheet import marks
+from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 from regionplot.system.files import new_run
 from regionplot.writers.base import Picture
@@ -104,19 +105,19 @@ class Probe:
     @contextmanager
     def installed(self) -> Iterator[Probe]:
         """Put the stopwatch into the package for a while."""
-        watch, canvas = self.watch, Canvas
+        watch = self.watch
         with ExitStack() as stack:
             for owner, name, function in (
                 (View, "of", watch.timed("view", View.of)),
                 (sheets, "sample", watch.timed("sample", sampling.sample)),
                 (base, "sample", watch.timed("sample", sampling.sample)),
-                (PaletteScale, "indices", watch.timed("classify", PaletteScale.indices)),
+                (PaletteScale, "codes", watch.timed("classify", PaletteScale.codes)),
                 (IndexedGeometries, "within", watch.timed("clip and simplify", IndexedGeometries.within)),
-                (artists, "_patch", watch.timed("strokes", artists._patch)),
-                (artists, "_line_path", watch.timed("strokes", artists._line_path)),
-                (artists, "title_text", watch.timed("title", artists.title_text)),
-                (canvas, "show", self._keep_codes(canvas.show)),
-                (canvas, "draw", self._keep_strokes(canvas.draw)),
+                (marks.Path, "of_lines", watch.timed("strokes", marks.Path.of_lines)),
+                (palette, "sheet_artist", watch.timed("title", palette.sheet_artist)),
+                (agg, "sheet_artist", watch.timed("title", agg.sheet_artist)),
+                (renderer, "make_sheet", self._keep_codes(renderer.make_sheet)),
+                (Canvas, "draw", self._keep_strokes(Canvas.draw)),
                 (Image.Image, "save", watch.timed("encode", Image.Image.save)),
             ):
                 stack.enter_context(patch.object(owner, name, function))
@@ -127,10 +128,11 @@ class Probe:
         """Seconds by stage, without what the probe itself took."""
         return {stage: seconds for stage, seconds in self.watch.seconds.items() if stage != _PROBE}
 
-    def _keep_codes(self, function: Callable[..., None]) -> Callable[..., None]:
-        def wrapped(canvas: Any, sheet: Sheet) -> None:
+    def _keep_codes(self, function: Callable[..., Sheet]) -> Callable[..., Sheet]:
+        def wrapped(*args: Any) -> Sheet:
+            sheet = function(*args)
             self.codes = sheet.codes
-            function(canvas, sheet)
+            return sheet
 
         return wrapped
 
@@ -186,7 +188,7 @@ class Lab:
     def _floor(self, probe: Probe) -> dict[str, float]:
         watch, picture = Stopwatch(), probe.picture
         watch.timed("strokes", self._stroke)(probe.strokes)
-        table = self._renderer._style.scale.palette
+        table = self._renderer.style.scale.palette
         packed = table[:, 0].copy() if picture.palette is not None else table.view(np.uint32).ravel()
         watch.timed("lookup", packed.take)(probe.codes)
         watch.timed("encode", _encode)(picture, self._config.output.png_compression)
@@ -194,7 +196,7 @@ class Lab:
 
     def _stroke(self, prepared: Sequence[tuple[Any, ...]]) -> None:
         """Have Agg draw paths that lie on the canvas already."""
-        agg = self._renderer._canvas.renderer
+        agg = self._renderer.canvas.renderer
         for path, transform, clip, width, color in prepared:
             context = agg.new_gc()
             context.set_linewidth(agg.points_to_pixels(width))

@@ -71,7 +71,8 @@ def main() -> None:
 def _start(step: _Steps, config_file: Path, raster_file: Path, table: Path) -> None:
     """All that is to be done before the first map, one after the other."""
     from regionplot.geo.cartopy import parse_projection  # noqa: PLC0415 (the imports are timed)
-    from regionplot.inputs.describe import inspect_raster, load_raster  # noqa: PLC0415
+    from regionplot.inputs.describe import open_source  # noqa: PLC0415
+    from regionplot.inputs.source import read_window  # noqa: PLC0415
     from regionplot.inputs.vectors import load_layer  # noqa: PLC0415
     from regionplot.regions.table import read_regions  # noqa: PLC0415
     from regionplot.render.renderer import MapRenderer  # noqa: PLC0415
@@ -88,16 +89,17 @@ def _start(step: _Steps, config_file: Path, raster_file: Path, table: Path) -> N
         return config, regions
 
     config, regions = step("config", read)
-    info = step("inspect", lambda: inspect_raster(config.raster))
+    source = step("inspect", lambda: open_source(config.raster))
+    info = source.describe()
     plan = plan_load(config, info, regions)
-    step("raster", lambda: load_raster(config.raster, plan.window))
+    step("raster", lambda: read_window(source, plan.window))
     crs = parse_projection(config.map.projection) or info.geometry.crs
     with tempfile.TemporaryDirectory() as folder:
         kept = ArrayCache(Path(folder))
-        step("layers, uncached", lambda: [load_layer(layer, crs) for layer in config.features])
-        for layer in config.features:
+        step("layers, uncached", lambda: [load_layer(layer, crs) for layer in config.layers["features"]])
+        for layer in config.layers["features"]:
             load_layer(layer, crs, kept)
-        step("layers, cached", lambda: [load_layer(layer, crs, kept) for layer in config.features])
+        step("layers, cached", lambda: [load_layer(layer, crs, kept) for layer in config.layers["features"]])
     data = SharedData.load(config, regions, plan)
     step("frame", lambda: MapRenderer(data))
 

@@ -1,52 +1,175 @@
-"""Errors that regionplot raises, named after the user's problem.
+"""Errors that regionplot raises. Each class is named after the user's problem.
 
 ::
 
-    RegionplotError                      anything this package reports                  exit
-    ├── ConfigError                      the configuration cannot be used                2
+    RegionplotError                      anything this package reports                  exit code
+    ├── ConfigError                      the settings cannot be used                     2
     ├── RegionsError                     the table of regions cannot be used             2
     ├── OutputError                      the output folder cannot be used                2
     │   └── LockedError                  another run is writing to it                    4
-    ├── InputError                       an input that all regions share is unreadable   3
+    ├── InputError                       an input that all maps need cannot be read      3
     │   ├── RasterError
     │   └── FeaturesError
     ├── RegionError                      one region cannot be drawn; the others can      1
     │   └── NoOverlapError               it lies outside the raster
-    ├── NoSpaceError                     a map cannot be written for want of space       1
-    ├── BlockError                       one block of a raster cannot be worked out      1
-    └── ExecutorError                    the processes cannot be started or kept         3
+    ├── NoSpaceError                     the disk is full                                1
+    ├── BlockError                       one block of a raster cannot be processed       1
+    └── ExecutorError                    worker processes cannot be started or kept      3
 
-Every fault found in one input is reported in one error: `RegionplotError.problems` lists them.
+One error reports all problems of an input: `RegionplotError.problems` lists them. A problem is a message and a place.
+`located` adds to the place of errors that pass through it. Code that finds a problem need not know its whole place.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a problem is. Each field is optional.
+
+    Examples
+    --------
+    >>> print(Place(file="regionplot.toml", line=12, section="features", number=2, key="linewidth"))
+    regionplot.toml:12: [[features]] #2 linewidth
+    >>> print(Place(step=2, step_name="focal"))
+    step 2 (focal)
+    """
+
+    option: str = ""
+    """Option of the command line, with its value."""
+    file: str = ""
+    """File that holds the setting, row or raster."""
+    line: int | None = None
+    """Line of the file, from 1."""
+    section: str = ""
+    """Table of the settings, such as `map`."""
+    number: int | None = None
+    """Number of the table, from 1, if the section is an array of tables."""
+    step: int | None = None
+    """Number of the raster step, from 1."""
+    step_name: str = ""
+    """Name of the raster step, such as `focal`."""
+    key: str = ""
+    """Key of the setting, such as `size`."""
+    region: str = ""
+    """Name of the region."""
+    column: str = ""
+    """Column of the table of regions."""
+    block: str = ""
+    """Rows and columns of the block of the raster."""
+
+    def within(self, outer: Place) -> Place:
+        """Return this place. Fields that are not set are taken from the outer place."""
+        missing = {name: value for name in _names() if not (getattr(self, name)) and (value := getattr(outer, name))}
+        return replace(self, **missing)
+
+    def __str__(self) -> str:
+        line = "" if self.line is None else f":{self.line}"
+        setting = " ".join(filter(None, (self._table(), self.key)))
+        region = self.region and f"region {self.region!r}"
+        column = self.column and f"column {self.column!r}"
+        block = self.block and f"block of {self.block}"
+        return ": ".join(filter(None, (self.option, f"{self.file}{line}", setting, region, column, block)))
+
+    def _table(self) -> str:
+        """Return the table of the settings, or the step if it does not come from settings."""
+        number = self.step if self.number is None else self.number
+        table = self.section and (f"[{self.section}]" if number is None else f"[[{self.section}]] #{number}")
+        step = f"step {self.step}" if self.step is not None and not self.section else ""
+        return " ".join(filter(None, (table, step, self.step_name and f"({self.step_name})")))
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault of an input. `str` gives its whole text.
+
+    Examples
+    --------
+    >>> print(Problem("the region has no name", Place(file="regions.csv", line=7, column="name")))
+    regions.csv:7: column 'name': the region has no name
+    """
+
+    message: str
+    """What is wrong, and what to do about it."""
+    place: Place = Place()
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (str(self.place), self.message)))
+
 
 class RegionplotError(Exception):
-    """Base of all errors of this package; `problems` holds one message per fault."""
+    """Base of all errors of this package.
+
+    Parameters
+    ----------
+    *problems : str or Problem
+        The faults that were found. A string is a problem whose place is unknown or part of its text.
+    """
 
     exit_code = 1
 
-    def __init__(self, *problems: str) -> None:
+    def __init__(self, *problems: str | Problem) -> None:
         super().__init__(*problems)
 
     @property
-    def problems(self) -> tuple[str, ...]:
-        """One message for each fault, in the order in which they were found."""
-        return tuple(str(problem) for problem in self.args)
+    def problems(self) -> tuple[Problem, ...]:
+        """The faults, in the order in which they were found."""
+        return tuple(item if isinstance(item, Problem) else Problem(str(item)) for item in self.args)
+
+    def relocate(self, change: Callable[[Place], Place]) -> None:
+        """Replace the place of each problem by the result of a function."""
+        self.args = tuple(replace(problem, place=change(problem.place)) for problem in self.problems)
 
     def __str__(self) -> str:
-        return "\n".join(self.problems)
+        return "\n".join(map(str, self.problems))
+
+
+@contextmanager
+def located(**place: Any) -> Iterator[None]:
+    """Add a place to errors that pass.
+
+    Parameters
+    ----------
+    **place
+        Fields of `Place`. A field that a problem has already is kept: the inner place is the more exact one.
+
+    Raises
+    ------
+    RegionplotError
+        The error that passes, with the place in all its problems.
+
+    Examples
+    --------
+    >>> with located(step=3, step_name="focal"):
+    ...     raise ConfigError("size must be an odd number")
+    Traceback (most recent call last):
+    regionplot.errors.ConfigError: step 3 (focal): size must be an odd number
+    """
+    outer = Place(**place)
+    try:
+        yield
+    except RegionplotError as error:
+        error.relocate(lambda inner: inner.within(outer))
+        raise
+
+
+def _names() -> Iterator[str]:
+    return (field.name for field in fields(Place))
 
 
 class ConfigError(RegionplotError):
-    """The configuration has unknown keys, wrong values or files that are not there."""
+    """The settings have unknown keys, wrong values or missing files."""
 
     exit_code = 2
 
 
 class RegionsError(RegionplotError):
-    """The table of regions has rows that cannot be used, or none at all."""
+    """The table of regions has bad rows, or no rows."""
 
     exit_code = 2
 
@@ -58,19 +181,19 @@ class OutputError(RegionplotError):
 
 
 class LockedError(OutputError):
-    """Another run is drawing into the output folder."""
+    """Another run is writing to the output folder."""
 
     exit_code = 4
 
 
 class InputError(RegionplotError):
-    """An input that every region needs cannot be read."""
+    """An input that all maps need cannot be read."""
 
     exit_code = 3
 
 
 class RasterError(InputError):
-    """The raster cannot be opened, decoded or placed on the earth."""
+    """The raster cannot be opened, decoded or georeferenced."""
 
 
 class FeaturesError(InputError):
@@ -78,7 +201,7 @@ class FeaturesError(InputError):
 
 
 class RegionError(RegionplotError):
-    """One region cannot be drawn; the others are not affected."""
+    """One region cannot be drawn. The other regions are not affected."""
 
 
 class NoOverlapError(RegionError):
@@ -86,14 +209,14 @@ class NoOverlapError(RegionError):
 
 
 class NoSpaceError(RegionplotError):
-    """A map cannot be written, because the disk or a quota is full."""
+    """A map cannot be written because the disk or a quota is full."""
 
 
 class BlockError(RegionplotError):
-    """One block of a raster cannot be worked out; the raster is not written without it."""
+    """One block of a raster cannot be processed. The raster is not written."""
 
 
 class ExecutorError(RegionplotError):
-    """Worker processes cannot be started, or the start method cannot be used here."""
+    """Worker processes cannot be started, or this kind of executor cannot be used here."""
 
     exit_code = 3

@@ -7,11 +7,8 @@ add plug-ins with entry points of the same group, such as `regionplot.layers`.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 
 class Registry(Mapping[str, Any]):
@@ -19,9 +16,8 @@ class Registry(Mapping[str, Any]):
 
     Parameters
     ----------
-    group : str or None
-        Group of entry points that add names, such as `regionplot.layers`. The names below come first. None if other
-        packages cannot add names.
+    group : str
+        Group of entry points that add names, such as `regionplot.layers`. The names below come first.
     package : str
         Package that holds the modules below.
     names : str
@@ -37,10 +33,15 @@ class Registry(Mapping[str, Any]):
     ['half']
     """
 
-    def __init__(self, group: str | None, package: str, **names: str) -> None:
+    def __init__(self, group: str, package: str, **names: str) -> None:
         self.group = group
         self._package = package
         self._places = names
+
+    @property
+    def builtin(self) -> tuple[str, ...]:
+        """Names of the classes in this package. Unlike iteration, this does not search for entry points."""
+        return tuple(self._places)
 
     def __getitem__(self, name: str) -> Any:
         if name in self._places:
@@ -57,35 +58,39 @@ class Registry(Mapping[str, Any]):
         names = dict.fromkeys(point.name for point in self._entry_points())
         yield from (name for name in names if name not in self._places)
 
+    def _entry_points(self) -> Iterable[Any]:
+        from importlib.metadata import entry_points  # noqa: PLC0415 (20 ms, only for names of other packages)
+
+        return entry_points(group=self.group)
+
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
         return name in self._places or name in list(self)
 
-    def _entry_points(self) -> Iterator[EntryPoint]:
-        if self.group is not None:
-            from importlib.metadata import entry_points  # noqa: PLC0415 (takes as long as the rest of `--help`)
-
-            yield from entry_points(group=self.group)
-
 
 COMMANDS = Registry(
-    None,
+    "regionplot.commands",
     "regionplot.cli",
     render="render:render",
     init="init:init",
     prepare="prepare:prepare",
 )
-
 EXECUTORS = Registry(
     "regionplot.executors",
     "regionplot.executors",
+    fork="processes:ForkExecutor",
+    forkserver="processes:ForkserverExecutor",
+    spawn="processes:SpawnExecutor",
+    serial="serial:SerialExecutor",
+    threads="threads:ThreadExecutor",
+    dask="dask:DaskExecutor",
 )
 LAYERS = Registry(
     "regionplot.layers",
     "regionplot.layers",
-    features=".settings.vector:FeatureSettings",
+    features="features:Features",
 )
 SOURCES = Registry(
     "regionplot.sources",

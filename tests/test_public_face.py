@@ -43,7 +43,7 @@ def test_every_error_is_a_regionplot_error_with_an_exit_code() -> None:
     assert len(errors) == 12
     assert all(issubclass(error, regionplot.RegionplotError) and error.exit_code in (1, 2, 3, 4) for error in errors)
     error = regionplot.ConfigError("one", "two")
-    assert (error.problems, str(error)) == (("one", "two"), "one\ntwo")
+    assert ([problem.message for problem in error.problems], str(error)) == (["one", "two"], "one\ntwo")
 
 
 @pytest.mark.parametrize("module", ["regionplot", "regionplot.geo.extent", "regionplot.executors.choose"])

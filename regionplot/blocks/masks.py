@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.blocks.grid import Block
-from regionplot.blocks.new_raster import os_errors_as_raster_errors
+from regionplot.blocks.new_raster import open_for_update, os_errors_as_raster_errors
 from regionplot.blocks.process import fill_array, process_blocks
 from regionplot.blocks.report import BlocksReport
 from regionplot.blocks.sinks import write_error
 from regionplot.blocks.task import checksum_of
 from regionplot.errors import RasterError
 from regionplot.geo.grid import Window
-from regionplot.inputs.gdal import GDAL_OPTIONS, open_raster, reading
+from regionplot.inputs.gdal import gdal_errors, gdal_options, open_raster
 from regionplot.system.files import atomic_replace, new_run
 
 VALID = 255
@@ -105,7 +105,7 @@ class _MaskFunction:
             raise ValueError(f"logic must be 'any', 'all' or a function, not {self.logic!r}")
 
     def __call__(self, datasets: list[Any], block: Block, _arguments: object) -> NDArray[np.uint8]:
-        with reading(Path(datasets[0].name)):
+        with gdal_errors(Path(datasets[0].name)):
             missing = self._missing(datasets[0], block)
         rules: dict[Any, Callable[..., Any]] = {"any": np.any, "all": np.all}
         masked = self.logic(missing) if callable(self.logic) else rules[self.logic](missing, axis=0)
@@ -160,11 +160,11 @@ def _own_mask(path: Path) -> Iterator[_MaskSink]:
     _check_that_it_may_change(path)
     with os_errors_as_raster_errors(path), atomic_replace(path, new_run()) as temporary:
         shutil.copy(path, temporary)
-        with rasterio.Env(**GDAL_OPTIONS, GDAL_TIFF_INTERNAL_MASK="YES"), rasterio.open(temporary, "r+") as dataset:
+        with gdal_options(GDAL_TIFF_INTERNAL_MASK="YES"), open_for_update(temporary) as dataset:
             sink = _MaskSink(dataset)
             yield sink
         try:
-            with rasterio.Env(**GDAL_OPTIONS), open_raster(temporary) as dataset:
+            with gdal_options(), open_raster(temporary) as dataset:
                 for window, checksum in sink.written:
                     dataset.read(window=_area(window))
                     if checksum_of(dataset.read_masks(1, window=_area(window))) != checksum:
@@ -175,9 +175,7 @@ def _own_mask(path: Path) -> Iterator[_MaskSink]:
 
 def _check_that_it_may_change(path: Path) -> None:
     """GDAL changes no cloud-optimised GeoTIFF, for it would be none any more."""
-    import rasterio  # noqa: PLC0415
-
-    with rasterio.Env(**GDAL_OPTIONS), open_raster(path) as dataset:
+    with gdal_options(), open_raster(path) as dataset:
         if dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG":
             raise RasterError(
                 f"{path}: a COG takes no mask without losing its layout; write the mask to another file, or make a "

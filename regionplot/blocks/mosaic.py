@@ -20,7 +20,7 @@ from regionplot.blocks.sources import Sources, read_block, read_mask
 from regionplot.blocks.task import BlockResult, BlockWorker, cast, checksum_of
 from regionplot.errors import RasterError
 from regionplot.geo.grid import Window, shifted
-from regionplot.inputs.gdal import GDAL_OPTIONS, open_raster, reading
+from regionplot.inputs.gdal import gdal_errors, gdal_options, open_raster
 
 OVERLAPS = ("first", "last", "min", "max", "mean", "feather")
 
@@ -135,7 +135,7 @@ def _place_tiles(
     import rasterio  # noqa: PLC0415
 
     found, problems = [], []
-    with rasterio.Env(**GDAL_OPTIONS):
+    with gdal_options():
         for path in paths:
             with open_raster(path) as dataset:
                 row, column = _corner(dataset, first)
@@ -207,11 +207,10 @@ class _MosaicTask(BlockWorker):
     profile: dict[str, Any]
 
     def __call__(self, job: Block) -> BlockResult:
-        import rasterio  # noqa: PLC0415
 
         dtype = np.dtype(self.profile["dtype"])
         merge = Merge(self.overlap, (self.profile["count"], job.core.height, job.core.width), dtype)
-        with rasterio.Env(**GDAL_OPTIONS):
+        with gdal_options():
             for tile in self.tiles:
                 common = tile.meets(job.core)
                 if common is not None:
@@ -221,7 +220,7 @@ class _MosaicTask(BlockWorker):
 
     def _add(self, merge: Merge, tile: _Tile, common: Window, core: Window) -> None:
         own = Window(common.row - tile.window.row, common.column - tile.window.column, common.height, common.width)
-        with reading(tile.path), open_raster(tile.path) as dataset:
+        with gdal_errors(tile.path), open_raster(tile.path) as dataset:
             values = read_block(dataset, own, None)
             mask = read_mask(dataset, own) if tile.masked else None
         valid = valid_mask(values, tile.skip)

@@ -14,9 +14,35 @@ from regionplot.blocks.sources import LOSSLESS, Labels, read_block
 from regionplot.blocks.task import checksum_of
 from regionplot.errors import RasterError
 from regionplot.geo.grid import Window
-from regionplot.inputs.gdal import GDAL_OPTIONS, open_raster
+from regionplot.inputs.gdal import gdal_options, open_raster
 from regionplot.system.files import atomic_replace, new_run, remove_stale_temporaries
 from regionplot.system.threads import thread_pool
+
+
+def create_raster(path: Path, profile: Mapping[str, Any]) -> Any:
+    """Create a raster file. The caller sets `gdal_options` and closes the dataset.
+
+    Parameters
+    ----------
+    path : Path
+        The new file; an existing one is overwritten.
+    profile : mapping
+        Keyword arguments of `rasterio.open`.
+
+    Returns
+    -------
+    rasterio.DatasetWriter
+    """
+    import rasterio  # noqa: PLC0415 (imports GDAL)
+
+    return rasterio.open(path, "w", **profile)
+
+
+def open_for_update(path: Path) -> Any:
+    """Open an existing GeoTIFF for reading and writing. The caller sets `gdal_options` and closes the dataset."""
+    import rasterio  # noqa: PLC0415 (imports GDAL)
+
+    return rasterio.open(path, "r+", driver="GTiff")
 
 
 @contextmanager
@@ -104,9 +130,9 @@ def _written(
 
     if not path.parent.is_dir():
         raise RasterError(f"{path}: there is no folder {path.parent}")
-    with rasterio.Env(**GDAL_OPTIONS):
+    with gdal_options():
         try:
-            dataset = rasterio.open(temporary, "w", driver="GTiff", **{"BIGTIFF": "IF_SAFER", **options})
+            dataset = create_raster(temporary, {"driver": "GTiff", "BIGTIFF": "IF_SAFER", **options})
         except (rasterio.errors.RasterioError, OSError, ValueError, TypeError) as error:
             raise write_error(path, error) from error
         try:
@@ -164,7 +190,7 @@ def _make_cog(source: Path, target: Path, options: Mapping[str, Any]) -> None:
     usual = {"COMPRESS": "DEFLATE", "PREDICTOR": "YES", "STATISTICS": "YES", "BIGTIFF": "IF_SAFER"}
     usual["OVERVIEW_RESAMPLING"] = "AVERAGE" if mixes else "NEAREST"
     creation = {**usual, **{key.upper(): value for key, value in given.items() if value is not None}}
-    with rasterio.Env(**GDAL_OPTIONS):
+    with gdal_options():
         try:
             rasterio.shutil.copy(source, target, driver="COG", strict=False, **creation)
         except (rasterio.errors.RasterioError, OSError) as error:
@@ -183,7 +209,7 @@ def _verify_part(path: Path, written: Path, blocks: list[tuple[Window, int | Non
     import rasterio  # noqa: PLC0415
 
     try:
-        with rasterio.Env(**GDAL_OPTIONS), open_raster(written) as dataset:
+        with gdal_options(), open_raster(written) as dataset:
             for window, checksum in blocks:
                 values = read_block(dataset, window, None)
                 if checksum is not None and checksum_of(values) != checksum:

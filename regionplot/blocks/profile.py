@@ -9,7 +9,7 @@ import numpy as np
 
 from regionplot.blocks.sources import Labels
 from regionplot.errors import RasterError
-from regionplot.geo.dtypes import holds_value
+from regionplot.geo.dtypes import fits_dtype
 
 _LABELS = ("descriptions", "units", "scales", "offsets", "tags")
 
@@ -40,7 +40,8 @@ def derive_profile(
         raise RasterError(f"the output cannot have the data type {profile['dtype']!r}: {error}") from None
     if "predictor" in profile and "predictor" not in (given or {}) and profile["dtype"] != first["dtype"]:
         profile["predictor"] = 3 if np.dtype(profile["dtype"]).kind == "f" else 2
-    if "nodata" not in (given or {}) and not holds_value(profile["dtype"], profile.get("nodata")):
+    nodata = profile.get("nodata")
+    if "nodata" not in (given or {}) and nodata is not None and not fits_dtype(np.dtype(profile["dtype"]), nodata):
         profile["nodata"] = None
     return profile, _labels(profile["count"], labels, asked)
 

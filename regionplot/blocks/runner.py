@@ -16,15 +16,17 @@ from regionplot.blocks.sinks import Sink
 from regionplot.blocks.transport import SharedArrayReader, memory_can_be_shared
 from regionplot.errors import BlockError, ExecutorError, RasterError
 from regionplot.executors.base import Executor, Failure, Outcome, Task, WorkerSettings
-from regionplot.executors.choose import choose_start_method, make_executor
-from regionplot.system.machine import usable_cpus
+from regionplot.executors.choose import (
+    AUTO,
+    connect_executor,
+    count_workers,
+    executor_class,
+    make_executor,
+    resolve_executor,
+)
 
 _MOST_NAMES = 8
 """Of inputs in a message."""
-
-
-_ENDLESS = 2**31
-"""Blocks for each worker: none is replaced, for what a function keeps is its own affair."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class BlockRunner:
 
     executor: Executor
     method: str
-    """What to call it: `serial`, `threads`, `dask`, or the start method of processes."""
+    """Name of the executor, for reports."""
 
     @property
     def workers(self) -> int:
@@ -42,8 +44,8 @@ class BlockRunner:
 
     @property
     def shares_memory(self) -> bool:
-        """Whether workers hand results over through memory: they are processes of this machine that can."""
-        return self.method in ("fork", "forkserver", "spawn") and memory_can_be_shared()
+        """True if this process can map results from the memory of its workers."""
+        return self.executor.abilities.maps_results and memory_can_be_shared()
 
     @classmethod
     def of(
@@ -65,13 +67,14 @@ class BlockRunner:
             If there cannot be such workers, or the function cannot be sent to them.
         """
         if not isinstance(executor, str) or "://" in executor:
-            from regionplot.executors.dask import DaskExecutor  # noqa: PLC0415 (an optional dependency)
-
-            return cls(DaskExecutor.at(executor), "dask")
-        method = _choose_method(executor, workers, jobs, function)
-        if method in ("forkserver", "spawn"):
-            check_picklable(function, method)
-        return cls(make_executor(method, workers, jobs, WorkerSettings(timeout, _ENDLESS, retries, nice=nice)), method)
+            name, cluster = connect_executor(executor)
+            return cls(cluster, name)
+        count = count_workers(workers, jobs)
+        name = _choose_executor(executor, count, function)
+        abilities = executor_class(name).abilities
+        if not abilities.shares_memory and not abilities.distributed:
+            check_picklable(function, name)
+        return cls(make_executor(name, count, WorkerSettings(timeout, retries=retries, nice=nice)), name)
 
     def run(
         self,
@@ -115,14 +118,16 @@ def _hand_over(outcome: Outcome[Block], receiver: SharedArrayReader, sink: Sink,
     sink.write(outcome.job, values, outcome.value.checksum)
 
 
-def _choose_method(requested: str, workers: int | str, jobs: int, function: object) -> str:
-    if requested != "auto":
-        return choose_start_method(requested)
-    if min(jobs, usable_cpus() if workers == "auto" else int(workers)) <= 1:
+def _choose_executor(requested: str, workers: int, function: object) -> str:
+    """Return the name of the requested executor. `auto` is the fastest executor that needs no pickling."""
+    if requested != AUTO:
+        return resolve_executor(requested)
+    if workers <= 1:
         return "serial"
-    if getattr(function, "releases_gil", False) or choose_start_method("auto") != "fork":
+    processes = resolve_executor(AUTO)
+    if getattr(function, "releases_gil", False) or not executor_class(processes).abilities.shares_memory:
         return "threads"
-    return "fork"
+    return processes
 
 
 def check_picklable(function: object, method: str) -> None:

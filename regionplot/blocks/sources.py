@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from regionplot.blocks.grid import BlockGrid
 from regionplot.errors import RasterError
 from regionplot.geo.grid import Window
-from regionplot.inputs.gdal import GDAL_OPTIONS, open_raster
+from regionplot.inputs.gdal import gdal_options, open_raster
 
 Inputs = Sequence[str | Path] | str | Path
 """Paths of rasters, or of one."""
@@ -89,12 +89,10 @@ class Sources:
         RasterError
             If one cannot be opened, lacks a band, or is not like the first; all such faults together.
         """
-        import rasterio  # noqa: PLC0415
-
         paths = tuple(Path(path) for path in ([inputs] if isinstance(inputs, str | Path) else inputs))
         if not paths:
             raise RasterError("no inputs: name one raster at least")
-        with rasterio.Env(**GDAL_OPTIONS), open_raster(paths[0]) as first:
+        with gdal_options(), open_raster(paths[0]) as first:
             problems = _missing_bands(paths[0], first, bands)
             for path in paths[1:]:
                 with open_raster(path) as other:

@@ -19,7 +19,7 @@ from regionplot.blocks.sources import read_block
 from regionplot.blocks.transport import SharedArray, SharedBuffer
 from regionplot.blocks.values import BandReader
 from regionplot.errors import BlockError
-from regionplot.inputs.gdal import GDAL_OPTIONS, reading
+from regionplot.inputs.gdal import gdal_errors, gdal_options
 from regionplot.system import failpoints
 from regionplot.system.memory import keep_large_blocks
 
@@ -47,16 +47,19 @@ class BlockWorker:
     output: Path | None = None
     """The file that the parent has open for writing."""
     shared_memory: bool = False
-    parent: int = field(default_factory=os.getpid)
     _segment: SharedBuffer = field(default_factory=SharedBuffer, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_segment": SharedBuffer()}
 
-    def prepare(self) -> None:
-        """Make a worker ready; handles are opened at the first block, after the fork."""
-        if os.getpid() != self.parent:
-            prepare_worker(self.output)
+    def start_worker(self) -> None:
+        """Close the parent's output file in a worker process, and set the malloc policy for blocks."""
+        if self.output is not None:
+            disconnect(self.output)
+        keep_large_blocks()
+
+    def load(self) -> None:
+        """Load nothing: each worker opens its rasters with its first block, after the fork."""
 
     def handed_over(self, values: NDArray[Any], checksum: int | None) -> BlockResult:
         """A result for the parent, in memory that both see if there is such."""
@@ -79,10 +82,8 @@ class BlockTask(BlockWorker):
 
     def __call__(self, job: Block) -> BlockResult:
         """Work out one block."""
-        import rasterio  # noqa: PLC0415 (GDAL)
-
         failpoints.failpoint("block", f"{job.core.row},{job.core.column}")
-        with rasterio.Env(**GDAL_OPTIONS):
+        with gdal_options():
             result = self._called(self._input(job), job)
         values = self._converted(_core_of(_plain(result), job))
         return self.handed_over(values, None if self.dtype is None else checksum_of(values))
@@ -93,7 +94,7 @@ class BlockTask(BlockWorker):
         Those of a user's function are left alone, for its traceback tells where it reads.
         """
         source = getattr(self.function, "source", None)
-        with reading(source.path) if isinstance(source, BandReader) else nullcontext():
+        with gdal_errors(source.path) if isinstance(source, BandReader) else nullcontext():
             return self.function(given, block, self.arguments)
 
     def _input(self, block: Block) -> Any:
@@ -104,7 +105,7 @@ class BlockTask(BlockWorker):
         return arrays if self.read == "arrays" else np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
 
     def _read(self, path: Path, dataset: Any, block: Block) -> NDArray[Any]:
-        with reading(path):
+        with gdal_errors(path):
             return read_block(dataset, block.padded, self.bands)
 
     def _converted(self, values: NDArray[Any]) -> NDArray[Any]:
@@ -170,13 +171,6 @@ def cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         f"the function returned {values.dtype}, whose values the output's {dtype} does not hold; "
         f'convert it there, or give profile={{"dtype": "{values.dtype}"}}'
     )
-
-
-def prepare_worker(output: Path | None) -> None:
-    """What a process that is not the parent does before its first block."""
-    if output is not None:
-        disconnect(output)
-    keep_large_blocks()
 
 
 def disconnect(path: Path) -> None:

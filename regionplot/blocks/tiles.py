@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,12 @@ from regionplot.blocks.new_raster import new_raster
 from regionplot.blocks.process import process_blocks
 from regionplot.blocks.runner import BlockRunner, block_error
 from regionplot.blocks.sources import Sources, read_block
-from regionplot.blocks.task import BlockFunction, checksum_of, prepare_worker
+from regionplot.blocks.task import BlockFunction, checksum_of
 from regionplot.errors import RasterError
 from regionplot.geo.grid import Window, shifted
-from regionplot.inputs.gdal import GDAL_OPTIONS, reading
+from regionplot.inputs.gdal import gdal_errors, gdal_options
 from regionplot.system.files import remove_stale_temporaries
+from regionplot.system.memory import keep_large_blocks, return_large_blocks
 
 _TILE_TIMEOUT = 24 * 3600.0
 
@@ -136,17 +136,20 @@ class _Cutter:
     sources: Sources
     handles: Handles
 
-    def prepare(self) -> None:
-        """Handles are opened at the first tile, after the fork."""
+    def start_worker(self) -> None:
+        """Return large blocks: each tile is an array of its own."""
+        return_large_blocks()
+
+    def load(self) -> None:
+        """Load nothing: each worker opens its rasters with its first tile, after the fork."""
 
     def __call__(self, job: _Cut) -> None:
-        import rasterio  # noqa: PLC0415
 
         window, profile = job.block.padded, self.sources.profile
         place = shifted(profile["transform"], window.row, window.column)
         profile = {**profile, "height": window.height, "width": window.width, "transform": place}
         whole = Block(*(Window(0, 0, window.height, window.width),) * 2)
-        with rasterio.Env(**GDAL_OPTIONS), reading(self.sources.paths[0]):
+        with gdal_options(), gdal_errors(self.sources.paths[0]):
             values = read_block(self.handles.get()[0], window, None)
         with new_raster(job.target, profile, self.sources.labels, 1) as sink:
             sink.write(whole, values, checksum_of(values))
@@ -158,12 +161,13 @@ class _OverTile:
 
     function: BlockFunction
     options: dict[str, Any]
-    parent: int = field(default_factory=os.getpid)
 
-    def prepare(self) -> None:
-        """Make a worker ready."""
-        if os.getpid() != self.parent:
-            prepare_worker(None)
+    def start_worker(self) -> None:
+        """Set the malloc policy for blocks."""
+        keep_large_blocks()
+
+    def load(self) -> None:
+        """Load nothing: each tile is a raster of its own."""
 
     def __call__(self, job: _File) -> None:
         shape = Sources.of(job.source).shape

@@ -8,8 +8,7 @@
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError
-from regionplot.geo.dtypes import floating
+from regionplot.geo.dtypes import fits_dtype, float_dtype
 from regionplot.geo.grid import GridGeometry, Window
-from regionplot.inputs.describe import inspect_raster
-from regionplot.inputs.gdal import reading
+from regionplot.inputs.curvilinear import CurvilinearSource
+from regionplot.inputs.describe import open_bands, open_source
+from regionplot.inputs.gdal import gdal_errors
 from regionplot.inputs.reading import decode
 from regionplot.inputs.source import RasterInfo
 from regionplot.settings.raster import RasterSettings
-from regionplot.text import plain_text
 
 Values = NDArray[np.floating[Any]]
 """Shape (bands, rows, columns); NaN where there is nothing."""
@@ -36,6 +35,8 @@ class BandReader:
 
     bands: tuple[RasterInfo, ...]
     """Those that are read, in order."""
+    curvilinear: tuple[CurvilinearSource, ...] = ()
+    """Sources of the bands, if they have 2-D coordinates."""
 
     @classmethod
     def of(cls, settings: RasterSettings, *, whole: bool = True) -> BandReader:
@@ -53,15 +54,9 @@ class BandReader:
         RasterError
             If it cannot be opened, or placed on the earth.
         """
-        import rasterio  # noqa: PLC0415 (GDAL: only who reads pays for its import)
-
-        info = inspect_raster(settings)
-        if not whole:
-            return cls((info,))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # a curvilinear grid's own cells
-            with rasterio.open(info.source, driver=info.driver) as dataset:
-                return cls(tuple(_of_band(info, dataset, number) for number in dataset.indexes))
+        sources = open_bands(settings) if whole else (open_source(settings),)
+        curvilinear = tuple(source for source in sources if isinstance(source, CurvilinearSource))
+        return cls(tuple(source.describe() for source in sources), curvilinear)
 
     @property
     def geometry(self) -> GridGeometry:
@@ -76,12 +71,12 @@ class BandReader:
     @property
     def is_subdataset(self) -> bool:
         """Whether the cells are in a part of the file that GDAL opens under a name of its own."""
-        return self.bands[0].source != str(self.bands[0].path)
+        return self.bands[0].gdal_name != str(self.bands[0].path)
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the values."""
-        return np.result_type(*(floating(info.dtype) for info in self.bands))
+        return np.result_type(*(float_dtype(info.dtype) for info in self.bands))
 
     def read(self, dataset: Any, window: Window) -> Values:
         """The values of a window, through an open handle of the file.
@@ -107,30 +102,11 @@ class BandReader:
         area = RasterioWindow(window.column, window.row, window.width, window.height)
         values = np.empty((len(self.bands), window.height, window.width), self.dtype)
         for place, info in enumerate(self.bands):
-            with reading(self.path):
+            with gdal_errors(self.path):
                 mask = dataset.read_masks(info.band, window=area) if info.has_mask else None
                 stored = dataset.read(info.band, window=area)
             values[place] = decode(stored, mask, info)
         return values
-
-
-def _of_band(info: RasterInfo, dataset: Any, number: int) -> RasterInfo:
-    """What `inspect_raster` would say of another band."""
-    import rasterio  # noqa: PLC0415
-
-    if number == info.band:
-        return info
-    nodata = dataset.nodatavals[number - 1]
-    said = {"units": dataset.units[number - 1], "long_name": dataset.descriptions[number - 1]}
-    return replace(
-        info,
-        band=number,
-        description={**info.description, **{key: plain_text(text) for key, text in said.items() if text}},
-        nodata=info.nodata if nodata is None or nodata == dataset.nodatavals[info.band - 1] else float(nodata),
-        scale=float(dataset.scales[number - 1]),
-        offset=float(dataset.offsets[number - 1]),
-        has_mask=rasterio.enums.MaskFlags.per_dataset in dataset.mask_flag_enums[number - 1],
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +126,8 @@ class Storage:
             known = False
         if not known:
             raise ConfigError(f"{self.dtype!r} is not a type of cells; take one like float32 or int16")
-        if np.dtype(self.dtype).kind in "iu" and not self._holds(self.nodata):
+        if not fits_dtype(np.dtype(self.dtype), self.nodata):
             raise ConfigError(f"nodata {self.nodata:g} is no value of {self.dtype}; name one that is")
-
-    def _holds(self, value: float) -> bool:
-        limits = np.iinfo(self.dtype)
-        return bool(np.isfinite(value)) and float(value).is_integer() and limits.min <= value <= limits.max
 
     def encode(self, values: Values) -> NDArray[Any]:
         """Values as they are stored; what the type cannot hold becomes missing."""

@@ -39,15 +39,15 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return list(COMMANDS)
+        return list(COMMANDS.builtin)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command and return it, or None if there is none of this name."""
-        return COMMANDS.get(cmd_name)
+        return COMMANDS[cmd_name] if cmd_name in COMMANDS.builtin else None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Add the name of the default command if the first argument names no command."""
-        if args and args[0] not in {*COMMANDS, "--help", "-h", "--version"}:
+        if args and args[0] not in {*COMMANDS.builtin, "--help", "-h", "--version"}:
             args = [_DEFAULT, *args]
         return super().parse_args(ctx, args)
 
@@ -61,7 +61,7 @@ class LazyGroup(click.Group):
         options = [parameter for parameter in parameters if isinstance(parameter, click.Option)]
         with formatter.section("Options"):
             formatter.write_dl([record for option in options if (record := option.get_help_record(ctx))])
-        others = [COMMANDS[name] for name in COMMANDS if name != _DEFAULT]
+        others = [COMMANDS[name] for name in COMMANDS.builtin if name != _DEFAULT]
         with formatter.section("Other commands"):
             formatter.write_dl([(_usage(command), command.get_short_help_str(80)) for command in others])
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from regionplot.cli.executors import ExecutorName
 from regionplot.cli.interrupts import describe_interrupt, exit_code
-from regionplot.errors import ConfigError, InputError
+from regionplot.errors import ConfigError, InputError, Place
 
 if TYPE_CHECKING:
     from regionplot.settings.steps import Step
@@ -153,7 +154,7 @@ def _with_steps(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("-j", "--workers", metavar="N|auto", default="auto", help="Workers; auto is one for each usable CPU.")
 @click.option(
     "--executor",
-    type=click.Choice(["auto", "serial", "threads", "fork", "forkserver", "spawn", "dask"]),
+    type=ExecutorName(),
     default="auto",
     help="How workers are started.",
 )
@@ -224,7 +225,8 @@ def _read_steps(given: list[tuple[str, str]], options: dict[str, Any]) -> Iterat
     try:
         yield from read_config({"raster": {"path": "sample:relief"}, "prepare": settings}).prepare
     except (ConfigError, InputError) as error:
-        raise type(error)(*(_of_option(problem, given) for problem in error.problems)) from None
+        error.relocate(lambda place: _at_option(place, given))
+        raise
 
 
 def _check_that_all_count(steps: set[str], options: dict[str, Any]) -> None:
@@ -243,11 +245,9 @@ def _settings_of(name: str, text: str) -> dict[str, Any]:
         raise ConfigError(f"--{name} {text}: {error}") from None
 
 
-def _of_option(problem: str, given: list[tuple[str, str]]) -> str:
-    """A fault of a step, named as the command line does."""
-    place, _, message = problem.removeprefix("settings: [[prepare]] #").partition(": ")
-    number, _, key = place.partition(" ")
-    if not number.isdecimal():
-        return problem
-    name, text = given[int(number) - 1]
-    return f"--{name} {text}: {key + ': ' if key else ''}{message}"
+def _at_option(place: Place, given: list[tuple[str, str]]) -> Place:
+    """Return the place of a step's problem on the command line."""
+    if place.step is None:
+        return place
+    name, text = given[place.step - 1]
+    return Place(option=f"--{name} {text}", key=place.key)

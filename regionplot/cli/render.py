@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from regionplot.cli.executors import ExecutorName
+
 _MAX_SECONDS = 366 * 86_400
 """A longer wait or deadline is refused as a typing error."""
 
@@ -28,8 +30,8 @@ def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: f
 @click.option("-j", "--workers", metavar="N|auto", help="Worker processes; auto is one per usable CPU.")
 @click.option(
     "--start-method",
-    type=click.Choice(["auto", "fork", "forkserver", "spawn", "serial"]),
-    help="How to start workers; auto is fork where that is safe.",
+    type=ExecutorName(),
+    help="How to start workers; auto is fork if that is safe.",
 )
 @click.option("--only", metavar="PATTERN", multiple=True, help="Draw only regions whose name matches; repeatable.")
 @click.option("--force", is_flag=True, help="Draw unchanged maps, too.")

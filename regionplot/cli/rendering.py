@@ -18,7 +18,7 @@ from regionplot.cli.request import Request
 from regionplot.cli.session import Session
 from regionplot.errors import RegionplotError
 from regionplot.inputs.arrival import wait_for
-from regionplot.regions.table import read_regions
+from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs.checks import check_config
 from regionplot.runs.metrics import check_target
 from regionplot.runs.report import RunReport
@@ -26,7 +26,7 @@ from regionplot.runs.run import render_regions
 from regionplot.settings.config import Config
 
 if TYPE_CHECKING:
-    from regionplot.inputs.vectors import FeatureLayer
+    from regionplot.layers.base import Layer
 
 
 _NEUTRAL_FOLDER = Path(__file__).parent / "starter"
@@ -58,7 +58,7 @@ def _import_matplotlib() -> None:
         os.close(here)
 
 
-def render_once(request: Request, config: Config | None = None, layers: Sequence[FeatureLayer] = ()) -> int:
+def render_once(request: Request, config: Config | None = None, layers: Sequence[Layer] = ()) -> int:
     """Draw the maps once, and report, log and measure the run however it ends.
 
     Parameters
@@ -67,8 +67,8 @@ def render_once(request: Request, config: Config | None = None, layers: Sequence
         Options of the command.
     config : Config, optional
         Settings. By default they are read as the request says, after the wait for the raster if it asks for one.
-    layers : sequence of FeatureLayer
-        Vector layers that are already loaded.
+    layers : sequence of Layer
+        Layers that are already loaded.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def render_once(request: Request, config: Config | None = None, layers: Sequence
         except RegionplotError as error:
             code = error.exit_code
             for problem in error.problems:
-                session.error(problem)
+                session.error(str(problem))
         except Exception:
             log_unexpected()
         finally:
@@ -104,7 +104,7 @@ def _open_records(session: Session, request: Request, cleanup: ExitStack) -> Non
         cleanup.enter_context(log_to_file(request.log_file, request.log_format))
 
 
-def _render(request: Request, session: Session, config: Config | None, layers: Sequence[FeatureLayer]) -> RunReport:
+def _render(request: Request, session: Session, config: Config | None, layers: Sequence[Layer]) -> RunReport:
     with session.display, until_deadline(request.deadline):
         config = config or _read_settings(request, session)
         session.set_inputs(request.config_path, config)
@@ -137,7 +137,8 @@ def _read_settings(request: Request, session: Session) -> Config:
 
 def _wait_for_raster(config: Config, seconds: float, request: Request, session: Session) -> Path:
     """Wait until the raster is complete and return its path. Other errors are reported before the wait."""
-    check_config(config, read_regions(request.regions, allow_empty=request.allow_empty))
+    read = read_regions_if_any if request.allow_empty else read_regions
+    check_config(config, read(request.regions))
     session.waiting(f"waiting for {config.raster.pattern}, at most {seconds:g} s")
     start = time.monotonic()
     try:

@@ -10,7 +10,7 @@ from typing import Any
 from regionplot.cli.display import Verbosity
 from regionplot.errors import ConfigError
 from regionplot.settings.config import Config
-from regionplot.settings.loading import DEFAULT_NAME, read_config
+from regionplot.settings.loading import DEFAULT_NAME, read_config, read_config_before_arrival
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class Request:
         ConfigError, InputError
             If the settings are not valid, or another file that they name does not exist.
         """
-        return read_config(self.config_path, self.overrides, raster_may_come=True)
+        return read_config_before_arrival(self.config_path, self.overrides)
 
 
 def _overrides(options: Mapping[str, Any]) -> dict[str, Any]:

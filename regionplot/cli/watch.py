@@ -29,12 +29,12 @@ from regionplot.cli.request import Request
 from regionplot.errors import ConfigError, RegionplotError
 from regionplot.inputs.arrival import Arrivals
 from regionplot.settings.config import Config
-from regionplot.shared.load import load_layers
+from regionplot.shared.load import preload_layers
 from regionplot.system.files import Fingerprint
 from regionplot.system.processes import terminate_with_parent
 
 if TYPE_CHECKING:
-    from regionplot.inputs.vectors import FeatureLayer
+    from regionplot.layers.base import Layer
 
 
 _POLL_SECONDS = 0.5
@@ -73,7 +73,7 @@ class _Watcher:
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        self._layers: Sequence[FeatureLayer] = ()
+        self._layers: Sequence[Layer] = ()
         self._reload_requested = False
         self._apply_settings(request.config_before_raster())
 
@@ -140,15 +140,15 @@ def _with_raster(config: Config, path: Path) -> Config:
     return config.model_copy(update={"raster": config.raster.model_copy(update={"path": path})})
 
 
-def _preload_layers(config: Config) -> Sequence[FeatureLayer]:
-    """Load the vector layers for all runs. Return none if there are errors, which the run will report."""
+def _preload_layers(config: Config) -> Sequence[Layer]:
+    """Load the layers for all runs. Return none if there are errors, which the run will report."""
     try:
-        return load_layers(config)
+        return preload_layers(config)
     except RegionplotError:
         return ()
 
 
-def _run_in_fork(request: Request, config: Config, layers: Sequence[FeatureLayer]) -> int:
+def _run_in_fork(request: Request, config: Config, layers: Sequence[Layer]) -> int:
     """Do one run in a forked process and return its exit code. An interrupt of the watcher first ends the run."""
     sys.stdout.flush()
     sys.stderr.flush()
@@ -164,12 +164,12 @@ def _run_in_fork(request: Request, config: Config, layers: Sequence[FeatureLayer
         raise
 
 
-def _run_child(watcher: int, request: Request, config: Config, layers: Sequence[FeatureLayer]) -> NoReturn:
+def _run_child(watcher: int, request: Request, config: Config, layers: Sequence[Layer]) -> NoReturn:
     """Do one run and exit. This is the forked process."""
     code = 1
     try:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # SIGHUP is for the watcher
-        terminate_with_parent(watcher, forked=True)
+        terminate_with_parent(watcher)
         code = render_once(request, config, layers)
     except SignalReceived as interrupt:  # before or after `render_once` reports it
         code = interrupt.exit_code

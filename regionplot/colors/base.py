@@ -1,4 +1,10 @@
-"""Define the protocol of color scales, and the scale with a palette that most share."""
+"""The protocol of color scales, and the scale with a palette that most share.
+
+::
+
+    cells ─► sample: values at the panel's pixels ─► codes ─► rgba
+      └────► classify_cells ─► sample the codes ─────────┘
+"""
 
 from __future__ import annotations
 
@@ -8,13 +14,14 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyproj
-from matplotlib import colors
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.positions import strips_of
 from regionplot.geo.sampling import Sample, sample
+from regionplot.sheet.key import Key
 
 _BYTE = 256
 
@@ -23,72 +30,80 @@ Codes = NDArray[np.unsignedinteger[Any]]
 
 
 class Scale(Protocol):
-    """How the cells of a raster become colours, by way of a code for each pixel."""
+    """The way from the values of a raster to colors. Each pixel gets a code, and each code has a color."""
 
     @property
     def nodata(self) -> int:
-        """The code of what is missing."""
+        """Code of missing values."""
         ...
 
-    def codes_of_cells(self, values: NDArray[Any], pixels: int) -> Codes | None:
-        """The code of every cell, if that is less work than those of so many pixels."""
+    def classify_cells(self, values: NDArray[Any], pixels: int) -> Codes | None:
+        """Return the code of every cell. Return None if it is cheaper to classify `pixels` pixels later."""
         ...
 
     def sample(
         self, values: NDArray[Any], geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS, resampling: str
     ) -> Sample:
-        """The codes of the pixels of a panel; see `sampling.sample`."""
+        """Return the values at the pixels of a panel. See `geo.sampling.sample`."""
+        ...
+
+    def codes(self, values: NDArray[Any]) -> Codes:
+        """Return the code of each value, in the same shape."""
         ...
 
     def rgba(self, codes: Codes) -> NDArray[np.uint8]:
-        """The opaque colours of codes, shape (height, width, 4)."""
+        """Return the opaque colors of codes, shape (height, width, 4)."""
         ...
 
-    def facts(self) -> list[object]:
-        """All that decides which colour a value gets, for a digest."""
+    def key(self) -> Key | None:
+        """Return what the color bar or the legend explains. None: there is nothing to explain."""
+        ...
+
+    def digest_items(self) -> list[object]:
+        """Return everything that decides the color of a value, as values with a stable `repr`."""
         ...
 
 
 @dataclass(frozen=True)
-class PaletteScale:
-    """A scale whose codes are rows of a table of colours."""
+class PaletteScale(Scale):
+    """A scale whose codes are rows of a table of colors."""
 
     palette: NDArray[np.uint8]
-    """Opaque colours, shape (n, 4): below the scale, the scale's own, above it, nodata."""
+    """Opaque colors, shape (n, 4): below the scale, on the scale, above the scale, nodata."""
 
     @property
     def is_classed(self) -> bool:
-        """Whether each row of the palette is a class of its own."""
+        """True if each row of the palette is a class of its own."""
         raise NotImplementedError
 
     @property
+    @override
     def nodata(self) -> int:
-        """The palette's row for nodata."""
         return len(self.palette) - 1
 
+    @override
     def rgba(self, codes: Codes) -> NDArray[np.uint8]:
-        """See `Scale`."""
         packed = self.palette.view(np.uint32).ravel()
         return packed.take(codes).view(np.uint8).reshape(*codes.shape, 4)
 
-    def codes_of_cells(self, values: NDArray[Any], pixels: int) -> Codes | None:
-        """See `Scale`."""
-        return self.indices(values) if self.is_classed and values.size < pixels else None
+    @override
+    def classify_cells(self, values: NDArray[Any], pixels: int) -> Codes | None:
+        return self.codes(values) if self.is_classed and values.size < pixels else None
 
+    @override
     def sample(
         self, values: NDArray[Any], geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS, resampling: str
     ) -> Sample:
-        """See `Scale`."""
-        found = sample(values, geometry, panel, crs, resampling)
-        return Sample(self.indices(found.values), found.inside)
+        return sample(values, geometry, panel, crs, resampling)
 
-    def indices(self, values: NDArray[Any]) -> Codes:
-        """The palette's row for each value.
+    @override
+    def codes(self, values: NDArray[Any]) -> Codes:
+        """Return the row of the palette for each value.
 
         Parameters
         ----------
         values : ndarray, shape (rows, columns)
-            NaN where there is no data.
+            NaN if there is no data.
         """
         index = np.empty(values.shape, np.uint8 if self.is_classed and len(self.palette) <= _BYTE else np.uint16)
         for rows in strips_of(*values.shape):
@@ -98,12 +113,12 @@ class PaletteScale:
         return index
 
     def _rows_of(self, values: NDArray[Any]) -> Codes:
-        """The palette's row for each value that is there."""
+        """Return the row of the palette for each value. Rows of NaN are not used."""
         raise NotImplementedError
 
 
 def on_background(rows: Sequence[Any], background: str) -> NDArray[np.uint8]:
-    """Colours laid over the background, which lies on white paper: opaque, shape (n, 4)."""
+    """Blend colors with the background on white paper. Return opaque colors, shape (n, 4)."""
     paper = opaque_background(background)
     rgba = np.asarray(rows, dtype=float)
     alpha = rgba[:, 3:]
@@ -112,6 +127,8 @@ def on_background(rows: Sequence[Any], background: str) -> NDArray[np.uint8]:
 
 
 def opaque_background(background: str) -> NDArray[np.floating[Any]]:
-    """Red, green and blue, 0 to 1, of the background on white paper."""
+    """Return red, green and blue, 0 to 1, of the background on white paper."""
+    from matplotlib import colors  # noqa: PLC0415 (settings are checked without matplotlib)
+
     *paint, opacity = colors.to_rgba(background)
     return np.asarray(paint) * opacity + 1 - opacity

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 import matplotlib
 from matplotlib import colors
 
+from regionplot.settings.base import IS_COLOR
 from regionplot.settings.config import Config
 
 COLORMAP = "viridis"
+"""Default colormap."""
 
 
 def color_problems(config: Config) -> Iterator[str]:
-    """Every colour and colormap in a config that matplotlib does not know, with its place."""
+    """Yield one problem for each color and colormap that matplotlib does not know. It names the place."""
     settings = config.colors
     if (settings.colormap or COLORMAP) not in matplotlib.colormaps:
         yield f"[colors] colormap: matplotlib has no {settings.colormap!r}; names are case-sensitive, such as 'viridis'"
@@ -25,9 +27,16 @@ def color_problems(config: Config) -> Iterator[str]:
     }
     for number, item in enumerate(settings.classes or (), 1):
         named[f"[colors] classes #{number} color"] = item.color or "none"
-    for number, layer in enumerate(config.features, 1):
-        named[f"[[features]] #{number} edgecolor"] = layer.edgecolor
-        named[f"[[features]] #{number} facecolor"] = layer.facecolor
-    for place, color in named.items():
+    for place, color in (*named.items(), *_layer_colors(config)):
         if not colors.is_color_like(color):
-            yield f"{place}: {color!r} is not a colour; write a name or '#rrggbb'"
+            yield f"{place}: {color!r} is not a color; write a name or '#rrggbb'"
+
+
+def _layer_colors(config: Config) -> Iterator[tuple[str, str]]:
+    """Yield the place and value of each color in the tables of layers."""
+    for name, tables in config.layers.items():
+        for number, settings in enumerate(tables, 1):
+            place = f"[[{name}]] #{number}" if settings.is_array else f"[{name}]"
+            for key, field in type(settings).model_fields.items():
+                if IS_COLOR in field.metadata:
+                    yield f"{place} {key}", getattr(settings, key)

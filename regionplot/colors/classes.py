@@ -6,31 +6,59 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib import colors
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from regionplot.colors.base import Codes, PaletteScale, on_background
-from regionplot.inputs.color_tables import Classes, ValueClass
 from regionplot.settings.config import Config
+from regionplot.sheet.key import LegendKey
 
 _NONE = "none"
 
 
+@dataclass(frozen=True, slots=True)
+class ValueClass:
+    """A value that stands for a class."""
+
+    value: int
+    color: str
+    """Any color that matplotlib knows."""
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name, or else the number."""
+        return self.name or str(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """Values that stand for classes, one color each."""
+
+    drawn: tuple[ValueClass, ...]
+    """All classes, by value."""
+    shown: tuple[ValueClass, ...]
+    """Classes in the legend, which is the same on all maps."""
+
+
 @dataclass(frozen=True)
 class ClassScale(PaletteScale):
-    """How values that stand for classes become colours."""
+    """A scale for values that are classes."""
 
     first: int
     """The smallest value of a class."""
     rows: NDArray[np.uint16]
-    """The palette's row for each value from the one before the first to the one after the last; 0 for those of no
-    class, which show the background. Classes of one colour share a row, so that a palette image can hold more."""
+    """Row of the palette for each value, from `first - 1` to the largest value of a class plus 1. Values without a
+    class have row 0, which shows the background. Classes of one color share a row, so that more fit into a palette
+    image."""
     shown: tuple[ValueClass, ...]
-    """Those in the legend."""
+    """Classes in the legend."""
 
     @classmethod
     def of(cls, classes: Classes, config: Config) -> ClassScale:
-        """The scale of a raster's classes."""
+        """Return the scale of a raster's classes."""
+        from matplotlib import colors  # noqa: PLC0415 (settings are checked without matplotlib)
+
         drawn = classes.drawn
         first, last = drawn[0].value, drawn[-1].value
         used = list(dict.fromkeys(item.color for item in drawn))
@@ -40,25 +68,26 @@ class ClassScale(PaletteScale):
         return cls(on_background(rgba, config.map.background), first, rows, classes.shown)
 
     @property
+    @override
     def is_classed(self) -> bool:
-        """See `PaletteScale`."""
         return True
 
-    @property
-    def swatches(self) -> NDArray[np.floating[Any]]:
-        """Red, green, blue and 1 for each class in the legend."""
+    @override
+    def key(self) -> LegendKey:
         values = np.array([[item.value for item in self.shown]], dtype=float)
-        return np.asarray(self.rgba(self.indices(values))[0] / 255)
+        colors_shown = self.rgba(self.codes(values))[0] / 255
+        return LegendKey(tuple(item.label for item in self.shown), colors_shown.tolist())
 
-    def facts(self) -> list[object]:
-        """See `Scale`."""
+    @override
+    def digest_items(self) -> list[object]:
         return [self.first, self.rows.tolist(), [item.label for item in self.shown], self.palette.tolist()]
 
+    @override
     def _rows_of(self, values: NDArray[Any]) -> Codes:
-        """By a table; a value between whole numbers is of no class."""
+        """Look up the row of each value. Values between whole numbers have no class."""
         exact = values.astype(np.result_type(values.dtype, np.float32), copy=False)
         position = np.clip(exact - exact.dtype.type(self.first - 1), 0, len(self.rows) - 1)
         index = position.astype(np.intp)
-        rows: Codes = self.rows.take(index, mode="clip")  # of NaN, any number is made
+        rows: Codes = self.rows.take(index, mode="clip")  # NaN becomes any number
         np.putmask(rows, index != position, 0)
         return rows

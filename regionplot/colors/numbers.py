@@ -1,7 +1,7 @@
 """Color scale for numbers: levels or a continuous range, as a color table and an index into it.
 
-A panel of a million pixels is classified by one comparison per level, and coloured by one gather from a table of packed
-colours; both are several times faster than `searchsorted` and a call of the colormap, with the same result.
+A panel of a million pixels is classified with one comparison per level and colored with one lookup in a table of packed
+colors. Both are several times faster than `searchsorted` and a call of the colormap. The result is the same.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import numpy as np
 from matplotlib.colors import BoundaryNorm, Colormap, LogNorm, Normalize, PowerNorm, SymLogNorm
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from regionplot.colors.base import Codes, PaletteScale, on_background
 from regionplot.colors.check import COLORMAP
 from regionplot.settings.colors import ColorSettings
 from regionplot.settings.config import Config
+from regionplot.sheet.key import ColorBarKey
 
 _CONTINUOUS = 256
 
@@ -31,18 +33,18 @@ _ENOUGH = 1_000_000
 
 @dataclass(frozen=True)
 class ColorScale(PaletteScale):
-    """How numbers become colours."""
+    """A scale for numbers: classes between levels, or a continuous range."""
 
     norm: Normalize
     cmap: Colormap
     levels: NDArray[Any] | None
     """Class limits; None for a continuous scale."""
     extend: str
-    """Which ends of the colour bar are open: `neither`, `min`, `max` or `both`."""
+    """Ends of the color bar that are open: `neither`, `min`, `max` or `both`."""
 
     @classmethod
     def of(cls, config: Config, values: NDArray[Any]) -> ColorScale:
-        """The scale a config asks for; without levels or limits, one that suits the values."""
+        """Return the scale of the settings. Limits that the settings lack are taken from the values."""
         settings = config.colors
         if settings.levels is not None:
             levels = np.asarray(settings.levels)
@@ -59,19 +61,24 @@ class ColorScale(PaletteScale):
         return cls(on_background(rows, config.map.background), norm, cmap, levels, extend)
 
     @property
+    @override
     def is_classed(self) -> bool:
-        """See `PaletteScale`."""
         return self.levels is not None
 
-    def facts(self) -> list[object]:
-        """See `Scale`."""
+    @override
+    def key(self) -> ColorBarKey:
+        return ColorBarKey(self.norm, self.cmap, None if self.levels is None else tuple(self.levels), self.extend)
+
+    @override
+    def digest_items(self) -> list[object]:
         return [str(self.norm.vmin), str(self.norm.vmax), self.extend, self.palette.tolist()]
 
+    @override
     def _rows_of(self, values: NDArray[Any]) -> Codes:
         return self._steps(values) if self.levels is None else self._classes(values)
 
     def _classes(self, values: NDArray[Any]) -> Codes:
-        """0 below the first level, then the number of levels reached: `levels[i - 1] <= value < levels[i]`."""
+        """Return 0 below the first level, and i if `levels[i - 1] <= value < levels[i]`."""
         assert self.levels is not None
         index, reached = np.zeros(values.shape, np.uint8), np.empty(values.shape, np.bool_)
         for level in self.levels:
@@ -99,7 +106,7 @@ def _colormap(settings: ColorSettings, count: int) -> Colormap:
 
 
 def _continuous(settings: ColorSettings, values: NDArray[Any]) -> tuple[Normalize, tuple[bool, bool]]:
-    """The norm, and whether data lie below and above it."""
+    """Return the norm, and whether values lie below and above it."""
     found = _finite(values, positive=settings.norm == "log")
     low, high = _rounded_range(found) if settings.norm != "log" else (float(found.min()), float(found.max()))
     vmin = low if settings.vmin is None else settings.vmin
@@ -116,7 +123,7 @@ def _continuous(settings: ColorSettings, values: NDArray[Any]) -> tuple[Normaliz
 
 
 def _finite(values: NDArray[Any], *, positive: bool) -> NDArray[Any]:
-    """A thinned copy of the values that can be on the scale."""
+    """Return a sample of the values that a scale can show."""
     step = max(1, int(np.ceil(np.sqrt(values.size / _ENOUGH))))
     thinned = values[::step, ::step]
     found = thinned[np.isfinite(thinned) & ((thinned > 0) | (not positive))]
@@ -124,7 +131,7 @@ def _finite(values: NDArray[Any], *, positive: bool) -> NDArray[Any]:
 
 
 def _rounded_range(found: NDArray[Any]) -> tuple[float, float]:
-    """Round limits that leave out the outermost hundredths."""
+    """Return round limits that leave out the smallest and the largest hundredth of the values."""
     low, high = (float(value) for value in np.percentile(found, _PERCENTILES))
     if low == high:
         low, high = float(found.min()), float(found.max())

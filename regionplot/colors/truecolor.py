@@ -9,41 +9,45 @@ from typing import Any
 import numpy as np
 import pyproj
 from numpy.typing import NDArray
+from typing_extensions import override
 
-from regionplot.colors.base import Codes, opaque_background
+from regionplot.colors.base import Codes, Scale, opaque_background
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.sampling import Sample, sample
 from regionplot.geo.windows import needed_window
-from regionplot.inputs.color_tables import PACKED, TrueColor
+from regionplot.inputs.color_tables import RgbBands
+from regionplot.inputs.rgb import PACKED
 
 _NOTHING = 0
+"""Packed color of missing pixels: fully transparent."""
 
 
 _WITH_OPACITY = 4
-"""Bands."""
+"""Number of bands if there is one for opacity."""
 
 
 @dataclass(frozen=True)
-class TrueColorScale:
-    """How packed colours lie on the background."""
+class TrueColorScale(Scale):
+    """Packed colors on a background. Codes are the packed colors themselves."""
 
-    coloring: TrueColor
+    coloring: RgbBands
     background: str
 
     @property
+    @override
     def nodata(self) -> int:
-        """See `Scale`: not red, not green, not blue, and not opaque."""
         return _NOTHING
 
-    def codes_of_cells(self, values: NDArray[Any], pixels: int) -> Codes | None:  # noqa: ARG002 (it costs nothing)
-        """See `Scale`: the cells themselves."""
+    @override
+    def classify_cells(self, values: NDArray[Any], pixels: int) -> Codes | None:
         return values
 
+    @override
     def sample(
         self, values: NDArray[Any], geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS, resampling: str
     ) -> Sample:
-        """See `Scale`; other methods than nearest treat each band by itself."""
+        """Return packed colors. All methods except nearest resample each band by itself."""
         if resampling == "nearest":
             return sample(values, geometry, panel, crs, fill=_NOTHING)
         window = needed_window(geometry, panel, crs)
@@ -54,8 +58,12 @@ class TrueColorScale:
         found = [sample(band, geometry.part(window), panel, crs, resampling) for band in self._bands(part)]
         return Sample(_packed([one.values for one in found]), found[0].inside)
 
+    @override
+    def codes(self, values: NDArray[Any]) -> Codes:
+        return values
+
+    @override
     def rgba(self, codes: Codes) -> NDArray[np.uint8]:
-        """See `Scale`."""
         paper = opaque_background(self.background) * 255
         packed_paper = np.append(np.rint(paper), 255).astype(np.uint8).view(PACKED)
         pixels = np.where(codes == _NOTHING, packed_paper, codes).view(np.uint8).reshape(*codes.shape, 4)
@@ -67,12 +75,16 @@ class TrueColorScale:
             )
         return pixels
 
-    def facts(self) -> list[object]:
-        """See `Scale`."""
+    @override
+    def key(self) -> None:
+        return None
+
+    @override
+    def digest_items(self) -> list[object]:
         return [repr(self.coloring), self.background]
 
     def _bands(self, packed: Codes) -> Iterator[NDArray[np.float32]]:
-        """Red, green, blue, and opacity if there is a band of it, one at a time, NaN where there is nothing."""
+        """Yield red, green, blue and, if there is one, opacity. Missing pixels are NaN."""
         pixels = np.ascontiguousarray(packed).view(np.uint8).reshape(*packed.shape, 4)
         missing = packed == _NOTHING
         for place in range(len(self.coloring.bands)):
@@ -82,7 +94,7 @@ class TrueColorScale:
 
 
 def _packed(bands: Sequence[NDArray[Any]]) -> NDArray[np.uint32]:
-    """Colours out of bands that were resampled, which may have gone beyond their limits."""
+    """Pack resampled bands into colors. Values outside of 0 to 255 are clipped."""
     pixels = np.full((*bands[0].shape, 4), 255, np.uint8)
     for place, band in enumerate(bands):
         pixels[..., place] = np.rint(np.clip(np.nan_to_num(band), 0, 255))

@@ -1,97 +1,161 @@
-"""Define the interface between workflows and executors: Task, Executor, Outcome, Failure."""
+"""Define the interface between workflows and executors: Task, Executor, Outcome, Failure.
+
+A workflow hands a task and jobs to an executor and receives one outcome per job::
+
+    Task, jobs ─► Executor.run ─► Outcome(job, value or Failure), ...
+"""
 
 from __future__ import annotations
 
 import os
 import time
-import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from regionplot.errors import ExecutorError, RegionplotError
 
 OUT_OF_MEMORY = "memory"
-"""The cause of a job's failure that stands for MemoryError."""
+"""Cause of the failure of a job that raised MemoryError."""
 
+UNLIMITED_JOBS = 2**31
 
 J = TypeVar("J")
-
-
 J_contra = TypeVar("J_contra", contravariant=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abilities:
+    """Properties of an executor. Callers ask for them instead of comparing names."""
+
+    shares_memory: bool
+    """Jobs see the data that this process has loaded. Otherwise each worker process loads the data itself."""
+    survives_crashes: bool
+    """Jobs run in other processes. If one of these processes dies, only its job fails."""
+    distributed: bool
+    """Workers may run on other machines."""
+    limits_time: bool
+    """A job that exceeds the timeout is stopped."""
+    maps_results: bool = False
+    """Workers run on this machine and keep a result unchanged until the caller has taken its outcome and asks for the
+    next one. The caller may therefore map a result from the worker's memory instead of receiving a copy."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """What a worker process may use, and what becomes of the jobs of those that die."""
+    """Limits of one worker. An executor ignores the limits that it cannot enforce."""
 
-    timeout: float
-    """Seconds for one job."""
-    jobs_per_worker: int
-    """A worker is replaced by a fresh one after so many jobs."""
+    timeout: float = float("inf")
+    """Time limit for one job in seconds."""
+    jobs_per_worker: int = UNLIMITED_JOBS
+    """Number of jobs after which a worker process is replaced by a fresh one."""
     retries: int = 1
-    """How often a job whose worker died or ran out of memory is tried again, alone, after all others."""
+    """Number of retries of a job whose worker died or ran out of memory."""
     memory: int | None = None
-    """Megabytes that a worker may take beyond what it holds when it is ready; no limit by default."""
+    """Memory in MB that a worker may allocate after it has loaded the shared data; None is no limit."""
     nice: int = 0
-    """How far workers give way to other programs, 0 to 19."""
+    """Scheduling priority of worker processes from 0 to 19, as in nice(1)."""
 
 
 class Task(Protocol[J_contra]):
-    """What is done to each job. It must pickle, small, for processes that are not forked."""
+    """The work to do for each job. A task must pickle, and be small, for processes that are not forked."""
 
-    def prepare(self) -> None:
-        """Load what all jobs share, if this process has not got it yet."""
+    def start_worker(self) -> None:
+        """Set up a new worker process: malloc policy, file descriptors. Called once per process, before `load`."""
+
+    def load(self) -> None:
+        """Load the data that all jobs share. Called once per process; forked workers inherit the data instead."""
 
     def __call__(self, job: J_contra) -> Any:
-        """Do one job; the result must pickle."""
+        """Do one job and return a result that pickles."""
 
 
 class Executor(Protocol):
-    """How jobs are done."""
+    """A way to run jobs.
 
-    workers: int
+    `make_executor` calls the class with the number of workers and an instance of `Settings`.
+    """
+
+    abilities: ClassVar[Abilities]
+    Settings: ClassVar[type[WorkerSettings]]
+    """Class of the settings: WorkerSettings, or a subclass that adds settings with defaults."""
+
+    @property
+    def workers(self) -> int:
+        """Largest number of jobs that run at once."""
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Return the reason why this program cannot use the executor now, or None."""
 
     def run(self, task: Task[J], jobs: Iterable[J]) -> Iterator[Outcome[J]]:
-        """Apply a task to jobs; yield each one's outcome as it comes, in any order.
+        """Apply a task to jobs and yield one outcome per job, in any order.
 
-        An error of one job is its outcome, not an exception. Closing the iterator ends the work.
+        An error in a job is returned as its outcome. Jobs are taken from the iterable only when a worker needs them.
+        Closing the iterator cancels the remaining jobs and stops the workers.
+
+        Raises
+        ------
+        RegionplotError
+            If `task.load` or `task.start_worker` fails.
         """
         ...
 
 
-def prepare(task: Task[Any]) -> None:
-    """Have a task load what its jobs share; an unforeseen error becomes an ExecutorError that holds its traceback."""
+def load_task(task: Task[Any]) -> None:
+    """Load the shared data of a task.
+
+    Raises
+    ------
+    RegionplotError
+        The error of `task.load`; an unexpected error becomes an ExecutorError that contains its traceback.
+    """
     try:
-        task.prepare()
+        task.load()
     except RegionplotError:
         raise
     except Exception as error:
-        raise ExecutorError(failure_of(error).traceback) from error
+        raise ExecutorError(failure_from_error(error).traceback) from error
+
+
+def start_task_worker(task: Task[Any]) -> None:
+    """Set up a new worker process for a task. Raise errors like `load_task`."""
+    try:
+        task.start_worker()
+    except RegionplotError:
+        raise
+    except Exception as error:
+        raise ExecutorError(failure_from_error(error).traceback) from error
 
 
 def run_job(task: Task[J], job: J) -> Outcome[J]:
-    """Do one job; its error becomes its outcome."""
+    """Do one job and return its outcome. An exception becomes a failure."""
     start = time.perf_counter()
     try:
         value, failure = task(job), None
     except Exception as error:
-        value, failure = None, failure_of(error)
+        value, failure = None, failure_from_error(error)
     return Outcome(job, value, failure, time.perf_counter() - start, os.getpid())
 
 
-def failure_of(error: BaseException) -> Failure:
-    """An error as text, which always pickles; unforeseen ones keep their traceback."""
+def failure_from_error(error: BaseException) -> Failure:
+    """Describe an error by text, which always pickles. Only unexpected errors keep their traceback."""
     name = type(error).__name__
     if is_memory_error(error):
-        return Failure(OUT_OF_MEMORY, f"out of memory: {error}", "".join(traceback.format_exception(error)))
+        return Failure(OUT_OF_MEMORY, f"out of memory: {error}", _format_traceback(error))
     if isinstance(error, RegionplotError):
         return Failure(name, str(error))
-    return Failure(name, f"{name}: {error}", "".join(traceback.format_exception(error)))
+    return Failure(name, f"{name}: {error}", _format_traceback(error))
+
+
+def _format_traceback(error: BaseException) -> str:
+    import traceback  # noqa: PLC0415 (only a failed job needs it, and `import regionplot` stays fast)
+
+    return "".join(traceback.format_exception(error))
 
 
 def is_memory_error(error: BaseException | None) -> bool:
-    """Whether an error is a MemoryError, or was raised from one."""
+    """Return True if an error is a MemoryError or was raised from one."""
     while error is not None and not isinstance(error, MemoryError):
         error = error.__cause__
     return error is not None
@@ -99,30 +163,32 @@ def is_memory_error(error: BaseException | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a job came to nothing."""
+    """The reason why a job failed."""
 
     cause: str
-    """Class of the error, or what became of the worker: `NoOverlapError`, `killed`, `timeout` ..."""
+    """Class of the error, such as `NoOverlapError`; or `killed`, `died`, `timeout` or `memory`."""
     message: str
     """One or more sentences for the user."""
     traceback: str = ""
     """The worker's traceback, for the log."""
+    memory: int | None = None
+    """The worker's memory limit in MB, if the job ran out of memory under a limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[J]):
-    """What became of one job: a value or a failure."""
+    """The result of one job: a value or a failure."""
 
     job: J
     value: Any = None
-    """What the task returned."""
+    """The task's return value."""
     failure: Failure | None = None
     seconds: float = 0.0
-    """Wall time the worker spent on it."""
+    """Wall time of the job in the worker."""
     pid: int = 0
-    """The process that worked on it."""
+    """Process that did the job."""
 
     @property
     def ok(self) -> bool:
-        """Whether the task returned."""
+        """True if the task returned a value."""
         return self.failure is None

@@ -1,67 +1,112 @@
-"""Choose and make the executor for a run."""
+"""Resolve the name of an executor and build the executor."""
 
 from __future__ import annotations
 
-import multiprocessing
 import sys
-import threading
+from dataclasses import asdict
+from typing import Any
 
 from regionplot.errors import ExecutorError
 from regionplot.executors.base import Executor, WorkerSettings
-from regionplot.executors.processes import ProcessExecutor
-from regionplot.executors.serial import SerialExecutor
-from regionplot.executors.threads import ThreadExecutor
+from regionplot.registry import EXECUTORS
 from regionplot.system.machine import usable_cpus
 
+AUTO = "auto"
 
-def choose_start_method(requested: str) -> str:
-    """The start method to use for `auto`, or the one requested if it is safe here.
+_AUTO_ORDER = ("fork", "forkserver", "spawn") if sys.platform == "linux" else ("forkserver", "spawn")
+"""Executors that `auto` tries. Forking is only safe on Linux: macOS libraries start threads that a fork breaks."""
 
-    Fork copies only the calling thread: a lock held by another one stays locked in the child for ever. So it is taken
-    only on Linux, and only if the program runs no second Python thread.
+
+def resolve_executor(requested: str) -> str:
+    """Return the name of an executor that this program can use.
+
+    Parameters
+    ----------
+    requested : str
+        A name in `registry.EXECUTORS`, or `auto`. `auto` is fork on Linux in a program with one thread, otherwise
+        forkserver, otherwise spawn.
 
     Raises
     ------
     ExecutorError
-        If the platform lacks the method, or it is `fork` and the program runs threads.
+        If there is no executor of this name, or this program cannot use it.
     """
-    available = multiprocessing.get_all_start_methods()
-    threads = threading.active_count()
-    if requested == "auto":
-        if sys.platform == "linux" and threads == 1:
-            return "fork"
-        return "forkserver" if "forkserver" in available else "spawn"
-    if requested not in {*available, "serial", "threads", "dask"}:
-        raise ExecutorError(f"start method {requested!r} does not exist on this platform; use 'auto'")
-    if requested == "fork" and threads > 1:
-        raise ExecutorError(
-            f"start method 'fork' is unsafe in a program with {threads} threads; use 'auto', 'forkserver' or 'serial'"
-        )
+    if requested == AUTO:
+        return next(name for name in _AUTO_ORDER if executor_class(name).unavailable() is None)
+    reason = executor_class(requested).unavailable()
+    if reason is not None:
+        raise ExecutorError(f"executor {requested!r} cannot be used: {reason}")
     return requested
 
 
-def make_executor(start_method: str, workers: int | str, jobs: int, settings: WorkerSettings) -> Executor:
-    """An executor for a number of jobs.
+def executor_class(name: str) -> type[Executor]:
+    """Return the class of an executor.
+
+    Raises
+    ------
+    ExecutorError
+        If there is no executor of this name.
+    """
+    try:
+        found: type[Executor] = EXECUTORS[name]
+    except KeyError:
+        names = ", ".join([AUTO, *EXECUTORS])
+        raise ExecutorError(f"there is no executor {name!r}; use one of {names}") from None
+    return found
+
+
+def make_executor(name: str, workers: int, settings: WorkerSettings) -> Executor:
+    """Build an executor.
 
     Parameters
     ----------
-    start_method : {"serial", "threads", "fork", "forkserver", "spawn", "dask"}
-        What `choose_start_method` gives.
-    workers : int or "auto"
-        Never more are started than there are jobs; `auto` is one for each usable CPU.
-    jobs : int
-        How many jobs there will be.
+    name : str
+        A name in `registry.EXECUTORS`, such as `resolve_executor` returns.
+    workers : int
+        Number of workers, such as `count_workers` returns.
     settings : WorkerSettings
-        Limits of time and memory, retries; the serial executor has none.
+        Limits of time and memory, and retries.
     """
-    if start_method == "serial":
-        return SerialExecutor()
-    wanted = usable_cpus() if workers == "auto" else int(workers)
-    count = max(1, min(wanted, jobs))
-    if start_method == "threads":
-        return ThreadExecutor(count)
-    if start_method == "dask":
-        from regionplot.executors.dask import DaskExecutor  # noqa: PLC0415 (an optional dependency)
+    cls: Any = executor_class(name)
+    executor: Executor = cls(
+        workers, settings if isinstance(settings, cls.Settings) else cls.Settings(**asdict(settings))
+    )
+    return executor
 
-        return DaskExecutor(count)
-    return ProcessExecutor(start_method, count, settings)
+
+def count_workers(requested: int | str, jobs: int, cpus: int | None = None) -> int:
+    """Return the number of workers for a number of jobs: at least one, and never more than there are jobs.
+
+    Parameters
+    ----------
+    requested : int or "auto"
+        `auto` is one worker per usable CPU.
+    jobs : int
+        Number of jobs.
+    cpus : int, optional
+        Number of usable CPUs; by default the CPUs that this process may use.
+
+    Examples
+    --------
+    >>> count_workers("auto", 100, cpus=3), count_workers(8, 5), count_workers(4, 0)
+    (3, 5, 1)
+    """
+    wanted = (usable_cpus() if cpus is None else cpus) if requested == AUTO else int(requested)
+    return max(1, min(wanted, jobs))
+
+
+def connect_executor(cluster: Any) -> tuple[str, Executor]:
+    """Return the name and the executor for a running dask cluster.
+
+    Parameters
+    ----------
+    cluster : str or distributed.Client
+        Address of the scheduler, or a client of it.
+
+    Raises
+    ------
+    ExecutorError
+        If the package distributed is missing, or the cluster does not answer.
+    """
+    executor: Executor = EXECUTORS["dask"].at(cluster)
+    return "dask", executor

@@ -1,169 +1,271 @@
-"""Run jobs on a dask cluster: a local one made for the run, or an existing one.
+"""Run jobs on a dask cluster: a local cluster started for the run, or a running cluster.
 
-The only module that knows `distributed`, which is an optional dependency (`pip install regionplot[dask]`).
+Only this module imports `distributed`, an optional dependency (`pip install regionplot[dask]`).
 """
 
 from __future__ import annotations
 
+import importlib.util
 import logging
+import os
 import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
+from typing import Any, ClassVar, Generic
 from urllib.parse import urlsplit
 
 from regionplot.errors import ExecutorError, RegionplotError
-from regionplot.executors.base import Failure, Outcome, Task, prepare, run_job
+from regionplot.executors.base import (
+    Abilities,
+    Failure,
+    J,
+    Outcome,
+    Task,
+    WorkerSettings,
+    failure_from_error,
+    load_task,
+    run_job,
+    start_task_worker,
+)
+from regionplot.executors.jobs import PendingJob
 
 logger = logging.getLogger(__name__)
 
-
-J = TypeVar("J")
-
-
-QUEUED_PER_WORKER = 2
-"""Jobs for each worker that are begun or done but not yet taken; more would only fill memory."""
-
-
 _LOOPBACK = {"127.0.0.1", "localhost", "::1", ""}
-
-
 _ENCRYPTED = ("tls", "wss")
 
+_LOST = "lost"
+"""Cause of the failure of a job that was cancelled because another job's worker took shared data with it."""
 
-_preparing = threading.Lock()
-"""A worker may have several threads."""
+_MAX_LOSSES = 5
+"""Number of times that such a job is submitted again."""
+
+_loading = threading.Lock()
+"""Lock of `LoadedTask.load`: a dask worker may have several threads."""
 
 
 @dataclass
 class DaskExecutor:
-    """Jobs on the workers of a dask cluster."""
+    """Run jobs on the workers of a dask cluster."""
 
     workers: int
-    """Of the cluster to be made; of another, how many it had when it was looked at."""
+    """Number of workers of the local cluster, or of threads that a running cluster had when it was connected."""
+    settings: WorkerSettings = field(default_factory=WorkerSettings)
     cluster: Any = None
-    """A scheduler's address or a client of it; None: processes on this machine that nobody else can reach."""
+    """Address of a scheduler, or a client of it. None is a local cluster that listens on the loopback interface."""
+
+    abilities: ClassVar[Abilities] = Abilities(
+        shares_memory=False, survives_crashes=True, distributed=True, limits_time=False
+    )
+    Settings: ClassVar[type[WorkerSettings]] = WorkerSettings
 
     @classmethod
     def at(cls, cluster: Any) -> DaskExecutor:
-        """An executor for a cluster that is there already.
+        """Return an executor for a running cluster.
 
         Raises
         ------
         ExecutorError
-            If there is none.
+            If the package distributed is missing, or the cluster does not answer.
         """
         with ExitStack() as stack:
-            client = _client(stack, cluster, 0)
-            return cls(max(1, sum(client.nthreads().values())), cluster)
+            client = _connect(stack, cluster, 0)
+            return cls(max(1, sum(client.nthreads().values())), cluster=cluster)
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Return the reason why dask cannot be used, or None."""
+        if importlib.util.find_spec("distributed") is not None:
+            return None
+        return "it needs the package distributed: pip install regionplot[dask]"
 
     def run(self, task: Task[J], jobs: Iterable[J]) -> Iterator[Outcome[J]]:
-        """Apply a task to jobs; jobs are taken from their iterable only as they are needed.
+        """Apply a task to jobs on the cluster; see `Executor.run`.
 
         Raises
         ------
         RegionplotError
-            What `task.prepare()` raised in a worker.
+            If `task.load` fails in a worker.
         ExecutorError
             If there is no cluster.
         """
-        waiting = iter(jobs)
+        waiting = map(PendingJob, jobs)
         first = list(islice(waiting, 1))
         if not first:
             return
         with ExitStack() as stack:
-            client = _client(stack, self.cluster, self.workers)
-            there = client.scatter(LoadedTask(task), broadcast=True, hash=False)
-            under_way = {client.submit(_work, there, job, pure=False, retries=0): job for job in first}
-            stack.callback(lambda: client.cancel(list(under_way)))
-            while under_way:
-                for job in islice(waiting, QUEUED_PER_WORKER * self.workers - len(under_way)):
-                    under_way[client.submit(_work, there, job, pure=False, retries=0)] = job
-                for future in _done(client, under_way):
-                    yield _outcome(future, under_way.pop(future))
+            client = _connect(stack, self.cluster, self.workers)
+            run = _ClusterRun(client, task, self.settings.retries)
+            stack.callback(run.cancel)
+            yield from run.outcomes(chain(first, waiting), self.workers if self.cluster is None else 2 * self.workers)
+            while run.retries:
+                yield from run.outcomes([run.retries.popleft()], 1)
 
 
-def _client(stack: ExitStack, cluster: Any, workers: int) -> Any:
-    """A client of a cluster, closed in the end if it was made here."""
-    try:
-        import dask  # noqa: PLC0415 (an optional dependency)
-        import distributed  # noqa: PLC0415
-    except ImportError as error:
-        raise ExecutorError("executor 'dask' needs the package distributed: pip install regionplot[dask]") from error
+@dataclass
+class _ClusterRun(Generic[J]):
+    """The running jobs of one run, and the jobs to retry."""
+
+    client: Any
+    task: Task[J]
+    max_retries: int
+    loaded: Any = None
+    """Future of the task that all workers share."""
+    running: dict[Any, PendingJob[J]] = field(default_factory=dict)
+    retries: deque[PendingJob[J]] = field(default_factory=deque)
+
+    def outcomes(self, jobs: Iterable[PendingJob[J]], at_once: int) -> Iterator[Outcome[J]]:
+        """Run jobs and yield their outcomes. Keep jobs whose worker died for a retry.
+
+        Parameters
+        ----------
+        jobs : iterable of PendingJob
+            Jobs to run. They are taken only when they are needed.
+        at_once : int
+            Number of jobs to submit at once. A job that waits at a worker fails, too, if the worker dies.
+        """
+        waiting = iter(jobs)
+        while True:
+            for job in islice(waiting, at_once - len(self.running)):
+                self._submit(job)
+            if not self.running:
+                return
+            for future in _wait(self.client, self.running):
+                yield from self._finish_or_retry(self.running.pop(future), future)
+
+    def _finish_or_retry(self, job: PendingJob[J], future: Any) -> Iterator[Outcome[J]]:
+        """Yield the outcome of a finished job, unless the job is to be retried because its worker died."""
+        outcome = _outcome(future, job.job)
+        if outcome.failure is not None and outcome.failure.cause == _LOST and job.losses < _MAX_LOSSES:
+            job.losses += 1
+            self._submit(job)
+        elif job.needs_retry(outcome.failure, self.max_retries):
+            self.retries.append(job)
+        else:
+            yield replace(outcome, failure=job.describe_failure(outcome.failure))
+
+    def _submit(self, job: PendingJob[J]) -> None:
+        if self.loaded is None or self.loaded.status != "finished":  # the workers that had it died
+            self.loaded = self.client.scatter(LoadedTask(self.task), broadcast=True, hash=False)
+        self.running[self.client.submit(_run_job, self.loaded, job.job, pure=False, retries=0)] = job
+
+    def cancel(self) -> None:
+        """Cancel the running jobs."""
+        self.client.cancel(list(self.running))
+
+
+def _connect(stack: ExitStack, cluster: Any, workers: int) -> Any:
+    """Return a client of a cluster. Without a cluster, start a local one. The stack closes what was opened here."""
+    reason = DaskExecutor.unavailable()
+    if reason is not None:
+        raise ExecutorError(f"executor 'dask' cannot be used: {reason}")
+    import distributed  # noqa: PLC0415 (an optional dependency)
+
     if isinstance(cluster, distributed.Client):
         return cluster
     try:
-        if cluster is not None:
+        if cluster is None:
+            cluster = _start_local_cluster(stack, workers)
+        else:
             warn_if_unencrypted(str(cluster))
-            return stack.enter_context(distributed.Client(cluster, set_as_default=False))
-        stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
-        own = stack.enter_context(
-            distributed.LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                host="127.0.0.1",
-                dashboard_address=None,
-                silence_logs=logging.ERROR,
-            )
-        )
-        return stack.enter_context(distributed.Client(own, set_as_default=False))
+        return stack.enter_context(distributed.Client(cluster, set_as_default=False))
     except (OSError, ValueError, TimeoutError) as error:
         raise ExecutorError(f"there is no dask cluster at {cluster or 'this machine'}: {error}") from error
 
 
+def _start_local_cluster(stack: ExitStack, workers: int) -> Any:
+    """Start a cluster of processes that only this machine can reach."""
+    import dask  # noqa: PLC0415 (an optional dependency)
+    import distributed  # noqa: PLC0415
+
+    stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
+    cluster = stack.enter_context(
+        distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host="127.0.0.1",
+            dashboard_address=None,
+            silence_logs=logging.ERROR,
+        )
+    )
+    logger.info("started a local dask cluster: %s, workers: %d", cluster.scheduler_address, workers)
+    return cluster
+
+
 def warn_if_unencrypted(address: str) -> None:
-    """Say that anyone on the way to a scheduler can read, and send, what its workers run."""
+    """Warn if the connection to a scheduler on another host is not encrypted.
+
+    Anyone on the network could read the jobs, and could send code that the workers run.
+    """
     parts = urlsplit(address if "://" in address else f"tcp://{address}")
     if parts.scheme not in _ENCRYPTED and (parts.hostname or "") not in _LOOPBACK and parts.scheme != "inproc":
         logger.warning(
-            "%s: the scheduler is on another host and not encrypted; use tls:// beyond a trusted net", address
+            "%s: the connection to this scheduler is not encrypted; use tls:// outside a trusted network", address
         )
 
 
 @dataclass
 class LoadedTask(Generic[J]):
-    """A task, sent once to each worker, where all jobs find the same object."""
+    """A task that is sent once to each worker. All jobs of the worker use the same object."""
 
     task: Task[J]
-    prepared: bool = False
-    broken: RegionplotError | None = None
+    parent: int = field(default_factory=os.getpid)
+    """Process id of the caller, in which an `inproc://` cluster runs its workers."""
+    is_loaded: bool = False
+    error: RegionplotError | None = None
+    """Error of loading, which all jobs of the worker report."""
 
-    def prepare(self) -> None:
-        """Prepare the task once, be it in vain."""
-        with _preparing:
-            if not self.prepared:
-                self.prepared = True
+    def __reduce__(self) -> tuple[type[LoadedTask[J]], tuple[Any, ...]]:
+        """Pickle without the loaded state: a new worker may copy the task from a worker that has loaded it."""
+        return type(self), (self.task, self.parent)
+
+    def load(self) -> None:
+        """Load the task once per worker. If that fails, keep the error for all its jobs."""
+        with _loading:
+            if not self.is_loaded:
+                self.is_loaded = True
                 try:
-                    prepare(self.task)
+                    if os.getpid() != self.parent:
+                        start_task_worker(self.task)
+                    load_task(self.task)
                 except RegionplotError as error:
-                    self.broken = error
+                    self.error = error
 
 
-def _work(kept: LoadedTask[J], job: J) -> tuple[str, Any]:
-    """What a worker does."""
-    kept.prepare()
-    if kept.broken is not None:
-        return "broken", kept.broken
-    outcome = run_job(kept.task, job)
+def _run_job(loaded: LoadedTask[J], job: J) -> tuple[str, Any]:
+    """Do one job in a worker. Return `broken` with the error of loading, or `done` with the parts of the outcome."""
+    loaded.load()
+    if loaded.error is not None:
+        return "broken", loaded.error
+    outcome = run_job(loaded.task, job)
     return "done", (outcome.value, outcome.failure, outcome.seconds, outcome.pid)
 
 
-def _done(client: Any, futures: Iterable[Any]) -> list[Any]:
-    import distributed  # noqa: PLC0415
+def _wait(client: Any, futures: Iterable[Any]) -> list[Any]:
+    """Wait until at least one future is done, and return all that are done."""
+    import distributed  # noqa: PLC0415 (an optional dependency)
 
-    with client.as_current(), suppress(CancelledError):  # what is cancelled is done, too
+    with client.as_current(), suppress(CancelledError):  # a cancelled future is done, too
         distributed.wait(list(futures), return_when="FIRST_COMPLETED")
     return [future for future in futures if future.status != "pending"]
 
 
 def _outcome(future: Any, job: J) -> Outcome[J]:
+    """Return the outcome of a finished future."""
+    import distributed  # noqa: PLC0415 (an optional dependency)
+
     try:
         kind, content = future.result()
-    except (Exception, CancelledError) as error:  # its worker died, or the result cannot travel
-        return Outcome(job, None, Failure("killed", f"the worker was lost: {type(error).__name__}: {error}"))
+    except CancelledError as error:
+        return Outcome(job, failure=Failure(_LOST, f"the task or the result was lost with a worker: {error}"))
+    except (distributed.KilledWorker, OSError) as error:
+        return Outcome(job, failure=Failure("killed", f"the worker was lost: {type(error).__name__}: {error}"))
+    except Exception as error:
+        return Outcome(job, failure=failure_from_error(TypeError(f"the result cannot be unpickled: {error}")))
     if kind == "broken":
         raise content
     value, failure, seconds, pid = content

@@ -11,77 +11,99 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from regionplot.errors import ExecutorError
-from regionplot.executors.base import OUT_OF_MEMORY, Failure, failure_of
+from regionplot.executors.base import OUT_OF_MEMORY, Failure, J, failure_from_error
 from regionplot.executors.worker import STACK_SIGNAL
 
 logger = logging.getLogger(__name__)
 
-
-J = TypeVar("J")
-
-
-TERMINATE_TIMEOUT = 2.0
-"""Seconds between SIGTERM and SIGKILL."""
-
-
 RETRYABLE_CAUSES = {"killed", "died", OUT_OF_MEMORY}
-"""Causes of failure that may lie with the machine rather than with the job."""
+"""Causes of failure that may depend on the machine, not on the job."""
 
 
 @dataclass(eq=False)
 class PendingJob(Generic[J]):
-    """A job, and the workers it has cost."""
+    """A job with its failed attempts."""
 
     job: J
-    deaths: list[str] = field(default_factory=list)
-    """What became of them, one message each."""
+    attempts: list[str] = field(default_factory=list)
+    """Message of each attempt that failed with one of RETRYABLE_CAUSES."""
+    losses: int = 0
+    """Number of attempts that were lost because of another job."""
 
-    def tell(self, failure: Failure | None) -> Failure | None:
-        """A failure, with what went before it."""
-        if failure is None or not self.deaths:
+    @property
+    def name(self) -> str:
+        """Name of the job in messages."""
+        return str(getattr(self.job, "name", self.job))
+
+    def needs_retry(self, failure: Failure | None, retries: int) -> bool:
+        """Return True if the job should be retried after a failure. Record the failed attempt.
+
+        Parameters
+        ----------
+        failure : Failure or None
+            Failure of the last attempt.
+        retries : int
+            Largest number of retries.
+        """
+        if failure is None or failure.cause not in RETRYABLE_CAUSES:
+            return False
+        self.attempts.append(failure.message)
+        if len(self.attempts) > retries:
+            return False
+        logger.warning("%s: %s; it will be retried alone after all others", self.name, failure.message)
+        return True
+
+    def describe_failure(self, failure: Failure | None) -> Failure | None:
+        """Return a failure whose message mentions the earlier attempts."""
+        if failure is None or not self.attempts:
             return failure
         if failure.cause not in RETRYABLE_CAUSES:
-            return replace(failure, message=f"{failure.message} (tried again after this: {self.deaths[-1]})")
-        if len(self.deaths) == 1:
+            return replace(failure, message=f"{failure.message} (previous attempt: {self.attempts[-1]})")
+        if len(self.attempts) == 1:
             return failure
-        times = "twice" if len(self.deaths) == 2 else f"{len(self.deaths)} times"
+        times = "twice" if len(self.attempts) == 2 else f"{len(self.attempts)} times"
         return replace(failure, message=f"{failure.message}; it failed {times}, the last time alone")
 
 
 @dataclass(eq=False)
 class WorkerHandle(Generic[J]):
-    """The parent's side of one worker process."""
+    """The parent's view of one worker process."""
 
     process: Any
     connection: Connection
     deadline: float
-    ready: bool = False
-    ticket: PendingJob[J] | None = None
-    """The job it has, if any."""
-    started: bool = False
-    """It has acknowledged the job: what happens now is the job's fault."""
-    since: float = 0.0
-    done: int = 0
-    ended_by_us: str | None = None
-    terminated: bool = False
+    """Monotonic time of the next step against a late worker: request its stack, terminate it, kill it."""
+    is_ready: bool = False
+    """True if the worker has loaded the task."""
+    assigned: PendingJob[J] | None = None
+    """The worker's current job."""
+    has_started: bool = False
+    """True if the worker has confirmed its current job. A death from then on is the job's failure."""
+    assigned_at: float = 0.0
+    """Monotonic time when the current job was sent."""
+    jobs_done: int = 0
+    stop_reason: str | None = None
+    """The reason why the parent is stopping the worker."""
+    is_terminated: bool = False
+    """True if the worker was sent SIGTERM because it was late."""
 
     @property
-    def idle(self) -> bool:
+    def is_idle(self) -> bool:
         """True if the worker waits for a job."""
-        return self.ready and self.ticket is None
+        return self.is_ready and self.assigned is None
 
     @property
-    def spent(self) -> bool:
-        """It is to get no more jobs: it was told to end, though its last one was done just in time after all."""
-        return self.ended_by_us is not None
+    def is_stopping(self) -> bool:
+        """True if the worker was asked to stop. It gets no further job, even if its last job finished in time."""
+        return self.stop_reason is not None
 
-    def name_end(self) -> Failure:
-        """What became of a worker that is gone."""
-        if self.ended_by_us:
-            return Failure("timeout", self.ended_by_us)
+    def failure_from_exit(self) -> Failure:
+        """Return the failure that describes the exit of the worker."""
+        if self.stop_reason:
+            return Failure("timeout", self.stop_reason)
         code = self.process.exitcode
         if code is not None and code < 0:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
@@ -91,23 +113,23 @@ class WorkerHandle(Generic[J]):
 
 
 def unpack(worker: WorkerHandle[Any], message: bytes) -> tuple[str, Any]:
-    """A worker's message; one that cannot be read costs its job, not the run."""
+    """Return the kind and content of a worker's message. A message that cannot be unpickled fails only its job."""
     try:
         kind, content = ForkingPickler.loads(message)
     except Exception as error:
-        if worker.ticket is None:
-            return "broken", ExecutorError(f"a worker's error cannot be read: {error}")
-        failure = failure_of(TypeError(f"the result cannot be read from the worker: {error}"))
-        return "done", (None, failure, time.monotonic() - worker.since)
+        if worker.assigned is None:
+            return "broken", ExecutorError(f"a worker's error cannot be unpickled: {error}")
+        failure = failure_from_error(TypeError(f"the worker's result cannot be unpickled: {error}"))
+        return "done", (None, failure, time.monotonic() - worker.assigned_at)
     return kind, content
 
 
-def join_or_kill(process: Any) -> None:
-    """See a process off that has closed its pipe: it is about to end, or else lives on without it.
+def join_or_kill(process: Any, timeout: float) -> None:
+    """Wait for a process that closed its pipe, then kill it.
 
-    Its sentinel tells nothing now, it may be closed as well; `join` with a timeout trusts it, and would wait for ever.
+    The process may have closed its sentinel, too. `Process.join` relies on the sentinel and could wait forever.
     """
-    deadline = time.monotonic() + TERMINATE_TIMEOUT
+    deadline = time.monotonic() + timeout
     while process.is_alive() and time.monotonic() < deadline:
         time.sleep(0.005)
     process.kill()
@@ -115,28 +137,24 @@ def join_or_kill(process: Any) -> None:
 
 
 def log_level() -> int:
-    """Return the level of the package's logger, which workers take over."""
+    """Return the level of the package's logger, which workers use, too."""
     return logging.getLogger("regionplot").getEffectiveLevel()
 
 
-def start_worker(process: Any) -> None:
-    """Start a process; the host's own choice of a start method, if it has made none yet, stays open."""
-    undecided = multiprocessing.get_start_method(allow_none=True) is None
+def start_process(process: Any) -> None:
+    """Start a process without fixing the host program's default start method."""
+    is_undecided = multiprocessing.get_start_method(allow_none=True) is None
     process.start()
-    if undecided:  # spawn and forkserver ask for the start method, which decides it
+    if is_undecided:  # spawn and forkserver ask for the default, which fixes it
         multiprocessing.set_start_method(None, force=True)
 
 
-def job_name(ticket: PendingJob[Any] | None) -> str:
-    """Return the name of a worker's current job, or an empty string."""
-    return "" if ticket is None else str(getattr(ticket.job, "name", ticket.job))
-
-
 def request_stack(worker: WorkerHandle[Any]) -> None:
-    """Have a worker that hangs write to stderr where."""
-    if STACK_SIGNAL is None or not worker.ready or not worker.process.is_alive():
+    """Make a late worker write its Python stack to stderr."""
+    if STACK_SIGNAL is None or not worker.is_ready or not worker.process.is_alive():
         return
-    logger.error("%s: worker %d %s; its stack:", job_name(worker.ticket), worker.process.pid, worker.ended_by_us)
+    name = worker.assigned.name if worker.assigned else ""
+    logger.error("%s: worker %d %s; its stack:", name, worker.process.pid, worker.stop_reason)
     with suppress(ProcessLookupError):
         os.kill(worker.process.pid, STACK_SIGNAL)
 

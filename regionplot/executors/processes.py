@@ -1,61 +1,117 @@
-"""Run jobs in worker processes under a small, single-threaded supervisor that loses no job.
-
-`concurrent.futures` gives up all pending jobs when one worker dies, `multiprocessing.Pool` waits for ever. Here each
-worker has a pipe of its own and at most one job, so that a death, a crash or a hang is blamed on that job alone; a
-fresh worker, forked from the unspoilt parent, takes its place. The job of a worker that died or ran out of memory is
-tried again when all others are done, with no other worker beside it: what was too much for the machine may then do.
-
-::
-
-    parent   hire ──► assign ──► wait for pipes and sentinels ──► outcome ──► (retire, replace) ──► ... ──► retry
-                        │ job          ▲ ready, started, done
-    worker          prepare ──► recv ──► task(job) ──► send
-
-No thread is started in the parent, nor in a forked worker. Where memory, processes or descriptors are short, it goes on
-with the workers that it has.
-"""
+"""Run jobs in worker processes of this machine, started by fork, forkserver or spawn."""
 
 from __future__ import annotations
 
 import gc
+import logging
+import multiprocessing
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import ClassVar
 
-from regionplot.executors.base import Outcome, Task, WorkerSettings, prepare
-from regionplot.executors.jobs import J, logger
-from regionplot.executors.supervisor import Supervisor
-from regionplot.system.machine import available_memory, data_size
+from regionplot.executors.base import Abilities, J, Outcome, Task, WorkerSettings, load_task
+from regionplot.executors.supervisor import ProcessSettings, Supervisor
+from regionplot.system.machine import available_memory
+from regionplot.system.memory import can_limit_memory
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
 class ProcessExecutor:
-    """Jobs in worker processes, one at a time in each."""
+    """Run jobs in worker processes, one job at a time in each.
 
-    start_method: str
-    """`fork`, `forkserver` or `spawn`."""
+    A subclass names the start method. See `supervisor` for the handling of crashes, timeouts and short resources.
+    """
+
     workers: int
-    settings: WorkerSettings
+    settings: ProcessSettings = field(default_factory=ProcessSettings)
     free_memory: Callable[[], int] = available_memory
-    """Bytes that are available for more workers."""
+    """Return the bytes that are available for more workers."""
+    can_limit_memory: Callable[[], bool] = can_limit_memory
+    """Return True if this platform can limit the memory of a process."""
+
+    abilities: ClassVar[Abilities]
+    Settings: ClassVar[type[WorkerSettings]] = ProcessSettings
+    start_method: ClassVar[str]
+    """Start method of the module multiprocessing."""
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Return the reason why this platform cannot start processes this way, or None."""
+        if cls.start_method in multiprocessing.get_all_start_methods():
+            return None
+        return f"this platform cannot start processes by {cls.start_method}"
 
     def run(self, task: Task[J], jobs: Iterable[J]) -> Iterator[Outcome[J]]:
-        """Apply a task to jobs in worker processes; jobs are taken from their iterable only as they are needed.
+        """Apply a task to jobs in worker processes; see `Executor.run`.
 
         Raises
         ------
         RegionplotError
-            What `task.prepare()` raised, in the parent under fork, in the first worker elsewhere.
+            If `task.load` fails: in this process under fork, otherwise in the first worker.
         ExecutorError
-            If workers die before they are ready, or none can be started at all.
+            If workers die before they start a job, or no worker can be started. For the latter, `__cause__` is the
+            OSError of the system.
         """
-        if self.settings.memory is not None and data_size() is None:
-            logger.warning("worker_memory is ignored: this platform does not limit the memory of a process")
-        if self.start_method != "fork":
-            yield from Supervisor(self, task, iter(jobs)).run()
-            return
-        prepare(task)
-        gc.freeze()  # what the parent holds now is not traversed in children, so its pages stay shared
+        with self._shared(task):
+            yield from Supervisor(
+                task, iter(jobs), self.start_method, self.workers, self.settings, self._memory_limit(), self.free_memory
+            ).run()
+
+    def _shared(self, _task: Task[J]) -> AbstractContextManager[None]:
+        """Load the data that workers inherit. Workers that are not forked inherit nothing."""
+        return nullcontext()
+
+    def _memory_limit(self) -> int | None:
+        if self.settings.memory is None or self.can_limit_memory():
+            return self.settings.memory
+        logger.warning("the memory limit of workers is ignored: this platform cannot limit the memory of a process")
+        return None
+
+
+class ForkExecutor(ProcessExecutor):
+    """Run jobs in forked processes, which share the data that this process has loaded."""
+
+    start_method = "fork"
+    abilities = Abilities(
+        shares_memory=True, survives_crashes=True, distributed=False, limits_time=True, maps_results=True
+    )
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Return the reason why this program cannot fork, or None.
+
+        A fork copies only the calling thread. A lock that another thread holds stays locked in the child forever.
+        """
+        threads = threading.active_count()
+        if threads > 1:
+            return f"fork is unsafe in a program with {threads} threads; use 'auto', 'forkserver' or 'serial'"
+        return super().unavailable()
+
+    @contextmanager
+    def _shared(self, task: Task[J]) -> Iterator[None]:
+        """Load the task's data once for all workers."""
+        load_task(task)
+        gc.freeze()  # a child's garbage collector then leaves the loaded objects alone, so that their pages stay shared
         try:
-            yield from Supervisor(self, task, iter(jobs)).run()
+            yield
         finally:
             gc.unfreeze()
+
+
+class SpawnExecutor(ProcessExecutor):
+    """Run jobs in new processes, each of which imports the package and loads the data itself."""
+
+    start_method = "spawn"
+    abilities = Abilities(
+        shares_memory=False, survives_crashes=True, distributed=False, limits_time=True, maps_results=True
+    )
+
+
+class ForkserverExecutor(SpawnExecutor):
+    """Run jobs in processes that a server process without threads forks. Each loads the data itself."""
+
+    start_method = "forkserver"

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar
 
-from regionplot.executors.base import J, Outcome, Task, prepare, run_job
+from regionplot.executors.base import Abilities, J, Outcome, Task, WorkerSettings, load_task, run_job
 
 
+@dataclass
 class SerialExecutor:
-    """All jobs in this process, one after the other, in order; without time limits."""
+    """Run all jobs in this process, in order. There is always one worker, and no time limit."""
 
-    workers = 1
+    workers: int = 1
+    settings: WorkerSettings = field(default_factory=WorkerSettings)
+
+    abilities: ClassVar[Abilities] = Abilities(
+        shares_memory=True, survives_crashes=False, distributed=False, limits_time=False
+    )
+    Settings: ClassVar[type[WorkerSettings]] = WorkerSettings
+
+    def __post_init__(self) -> None:
+        self.workers = 1
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Return None: every program can run jobs itself."""
+        return None
 
     def run(self, task: Task[J], jobs: Iterable[J]) -> Iterator[Outcome[J]]:
-        """Apply a task to jobs."""
-        prepare(task)
+        """Apply a task to jobs in order; see `Executor.run`."""
+        load_task(task)
         for job in jobs:
             yield run_job(task, job)

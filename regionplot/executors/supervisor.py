@@ -1,288 +1,326 @@
-"""Start workers, hand out jobs, and handle results, deaths and timeouts."""
+"""Supervise worker processes: assign jobs, receive results, handle deaths, timeouts and short resources.
+
+`concurrent.futures` loses all pending jobs when one worker dies, and `multiprocessing.Pool` waits forever. Here each
+worker has its own pipe and at most one job. A death, crash or hang therefore fails one job only, and a new worker takes
+the next job. The supervisor has one thread and starts none, so that it can fork.
+
+::
+
+    jobs ──take──► pending ──assign──► worker: start_worker, load ─► "ready"
+                      ▲                        job ────────────────► "started"
+                      │                        task(job) ──────────► "done"
+                      │                           │
+                      │                           ▼
+                      │                        wait ──► receive_messages ──► finish_or_retry ──► outcome
+                      │                           │                            ▲        │
+                      │ not started               └─(process exited)─► handle_death     │ worker died,
+                      ├────────────────────────────────────────────────────────┘        │ out of memory
+                      │                                                                  ▼
+                      └──────────────── when no other job is left, with one worker ── retries
+
+Before each round, `reap_retired` frees workers that exited, and `start_workers` replaces them as long as jobs are
+pending. After each round, `enforce_deadlines` stops late workers: stack to stderr, SIGTERM, SIGKILL. A worker that has
+done its number of jobs is retired. If memory, processes or descriptors are short, the run continues with fewer workers.
+"""
 
 from __future__ import annotations
 
 import errno
+import logging
 import multiprocessing
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from multiprocessing.connection import wait
-from typing import TYPE_CHECKING, Any, Generic
+from typing import Any, Generic
 
 from regionplot.errors import ExecutorError
-from regionplot.executors.base import OUT_OF_MEMORY, Outcome, Task
+from regionplot.executors.base import OUT_OF_MEMORY, J, Outcome, Task, WorkerSettings
 from regionplot.executors.jobs import (
-    RETRYABLE_CAUSES,
-    TERMINATE_TIMEOUT,
-    J,
     PendingJob,
     WorkerHandle,
-    job_name,
     join_or_kill,
     log_level,
-    logger,
     request_stack,
     request_stop,
-    start_worker,
+    start_process,
     unpack,
 )
 from regionplot.executors.worker import WorkerInit, worker_main
 
-if TYPE_CHECKING:
-    from regionplot.executors.processes import ProcessExecutor
-
-_STACK_TIME = 0.3
-"""Seconds for a late worker to write its stack; a SIGTERM that came with the signal for that would be quicker."""
-
-
-_START_TIMEOUT = 600.0
-"""Seconds a worker may take to load what all jobs share."""
-
-
-_MOST_STARTS_LOST = 3
-
+logger = logging.getLogger(__name__)
 
 _MEGABYTE = 2**20
-
-
-_RESERVE = 256
-"""Megabytes that must be available for one more worker, unless its own limit says more precisely what it needs."""
-
+_LONGEST_WAIT = 3600.0
 
 _REMEDIES = {
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENFILE: "the system has too many open files; raise fs.file-max or end other programs",
-    errno.EAGAIN: "raise the limit of processes (ulimit -u, or that of the container)",
-    errno.ENOMEM: "free some memory, or let less of the raster be loaded ([run] memory)",
+    errno.EAGAIN: "raise the limit of processes (ulimit -u, or the container's limit)",
+    errno.ENOMEM: "free some memory",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSettings(WorkerSettings):
+    """Limits of worker processes, and how long the supervisor waits for them."""
+
+    start_timeout: float = 600.0
+    """Seconds that a worker may take to load the shared data."""
+    stack_timeout: float = 0.3
+    """Seconds that a late worker has to write its stack before SIGTERM, which could overtake the request."""
+    terminate_timeout: float = 2.0
+    """Seconds between SIGTERM and SIGKILL."""
+    memory_reserve: int = 256
+    """Free memory in MB that one more worker needs, if `memory` does not say how much it may take."""
+    max_failed_starts: int = 3
+    """Number of consecutive workers that may die before they start a job. Then the run ends."""
 
 
 @dataclass
 class Supervisor(Generic[J]):
-    """One run: the workers, what waits and what is under way."""
+    """One run: its workers, its pending jobs and its retries."""
 
-    executor: ProcessExecutor
     task: Task[J]
     jobs: Iterator[J]
-    """What is not yet pending: there may be very many."""
+    """Jobs that are not yet pending; there may be very many."""
+    start_method: str
+    """`fork`, `forkserver` or `spawn`."""
+    max_workers: int
+    """Number of workers that may run now. It decreases if no more can be started."""
+    settings: ProcessSettings
+    memory_limit: int | None
+    """Memory limit of a worker in MB, if the platform can enforce it."""
+    free_memory: Callable[[], int]
+    """Return the bytes that are available for more workers."""
     pending: deque[PendingJob[J]] = field(default_factory=deque)
-    to_retry: deque[PendingJob[J]] = field(default_factory=deque)
-    places: int = 0
-    """How many workers there may be now."""
-    crew: list[WorkerHandle[J]] = field(default_factory=list)
-    leaving: list[WorkerHandle[J]] = field(default_factory=list)
-    starts_lost: int = 0
-    warned_of_memory: bool = False
+    retries: deque[PendingJob[J]] = field(default_factory=deque)
+    """Jobs to retry when all other jobs are done."""
+    workers: list[WorkerHandle[J]] = field(default_factory=list)
+    retiring: list[WorkerHandle[J]] = field(default_factory=list)
+    """Workers that were asked to stop and may still be running."""
+    failed_starts: int = 0
+    """Number of consecutive workers that died before they started a job."""
+    has_warned_of_memory: bool = False
 
     def run(self) -> Iterator[Outcome[J]]:
         """Run all jobs and yield their outcomes as they arrive."""
-        self.places = self.executor.workers
         try:
-            while self._goes_on():
-                self._release()
-                self._hire()
-                self._assign()
+            while self._has_work():
+                self._reap_retired()
+                self._start_workers()
+                self._assign_jobs()
                 for worker in self._wait():
-                    yield from self._attend(worker)
+                    yield from self._receive_messages(worker)
                 self._enforce_deadlines()
         finally:
-            self._dismiss()
+            self._shutdown()
 
-    def _busy(self) -> int:
-        return sum(worker.ticket is not None for worker in self.crew)
+    def _has_work(self) -> bool:
+        """Return True if jobs are left. When only retries are left, make them pending."""
+        self.pending.extend(map(PendingJob, islice(self.jobs, max(0, self.max_workers - len(self.pending)))))
+        if not self.pending and self.retries and not self._count_busy():
+            self._begin_retries()
+        return bool(self.pending or self._count_busy())
 
-    def _goes_on(self) -> bool:
-        """Whether there is anything left to do; when only retries are left, they become what is to be done."""
-        self.pending.extend(map(PendingJob, islice(self.jobs, max(0, self.places - len(self.pending)))))
-        if not self.pending and self.to_retry and not self._busy():
-            self._dismiss()  # a retry has a fresh worker, and the machine for itself
-            self.places = 1
-            self.pending, self.to_retry = self.to_retry, deque()
-        return bool(self.pending or self._busy())
+    def _begin_retries(self) -> None:
+        """Stop all workers, so that each retry has a fresh worker and the machine for itself."""
+        self._shutdown()
+        self.max_workers = 1
+        self.pending, self.retries = self.retries, deque()
 
-    def _hire(self) -> None:
-        """As many workers as can be busy, each forked from this process as it is now."""
-        while len(self.crew) < min(self.places, self._busy() + len(self.pending)):
-            if self.crew and self._is_short_of_memory():
+    def _count_busy(self) -> int:
+        return sum(worker.assigned is not None for worker in self.workers)
+
+    def _start_workers(self) -> None:
+        """Start as many workers as can be busy."""
+        while len(self.workers) < min(self.max_workers, self._count_busy() + len(self.pending)):
+            if self.workers and self._is_short_of_memory():
                 return
             try:
-                self._hire_one()
+                self._start_worker()
             except OSError as error:
-                self._make_do(error)
+                self._handle_spawn_failure(error)
 
-    def _hire_one(self) -> None:
-        context = multiprocessing.get_context(self.executor.start_method)
+    def _start_worker(self) -> None:
+        context = multiprocessing.get_context(self.start_method)
         ours, theirs = context.Pipe()
-        inherited = [ours, *(worker.connection for worker in self.crew + self.leaving)]
-        if self.executor.start_method != "fork":
-            inherited = []
-        terms = WorkerInit(os.getpid(), log_level(), self.executor.settings)
+        is_forked = self.start_method == "fork"
+        inherited = [ours, *(worker.connection for worker in self.workers + self.retiring)] if is_forked else []
+        init = WorkerInit(os.getpid(), is_forked, log_level(), self.settings.nice, self.memory_limit)
         process = context.Process(  # type: ignore[attr-defined]  # the stubs' base context has no Process
-            target=worker_main, args=(self.task, theirs, inherited, terms), daemon=True
+            target=worker_main, args=(self.task, theirs, inherited, init), daemon=True
         )
         try:
-            start_worker(process)
+            start_process(process)
         except BaseException:
             ours.close()
             raise
         finally:
             theirs.close()
-        self.crew.append(WorkerHandle(process, ours, time.monotonic() + _START_TIMEOUT))
+        self.workers.append(WorkerHandle(process, ours, time.monotonic() + self.settings.start_timeout))
 
     def _is_short_of_memory(self) -> bool:
-        """Whether one more worker could be too much for the machine; asked again before each, so it can end."""
-        reserve = self.executor.settings.memory or _RESERVE
-        free = self.executor.free_memory() // _MEGABYTE
-        if free < reserve and not self.warned_of_memory:
-            self.warned_of_memory = True
-            number, of = len(self.crew), self.places
-            logger.warning("only %d MB of memory are available: going on with %d of %d workers", free, number, of)
+        """Return True if one more worker could exhaust the memory. The answer changes during a run."""
+        reserve = self.settings.memory or self.settings.memory_reserve
+        free = self.free_memory() // _MEGABYTE
+        if free < reserve and not self.has_warned_of_memory:
+            self.has_warned_of_memory = True
+            logger.warning(
+                "only %d MB of memory are free; continuing with %d of %d workers",
+                free, len(self.workers), self.max_workers,
+            )  # fmt: skip
         return free < reserve
 
-    def _make_do(self, error: OSError) -> None:
-        """A worker could not be started: wait for what others give back, else go on with those there are.
+    def _handle_spawn_failure(self, error: OSError) -> None:
+        """Handle a failed worker start: free the resources of retiring workers, or continue with fewer workers.
 
         Raises
         ------
         ExecutorError
-            If there are none.
+            If there are no workers at all.
         """
-        if self.leaving:
-            leaving, self.leaving = self.leaving, []
-            self._see_off(leaving)
-        elif self.crew:
-            self.places = len(self.crew)
-            logger.warning("no more workers can be started, going on with %d: %s", self.places, error.strerror)
+        if self.retiring:
+            retiring, self.retiring = self.retiring, []
+            self._terminate_workers(retiring)
+        elif self.workers:
+            self.max_workers = len(self.workers)
+            logger.warning("no more workers can be started: %s; continuing with %d", error.strerror, self.max_workers)
         else:
-            remedy = _REMEDIES.get(error.errno or 0, "make room for more processes")
-            raise ExecutorError(
-                f"no worker process can be started: {error.strerror or error}; "
-                f'{remedy}, or do without workers ([run] start_method = "serial")'
-            ) from error
+            remedy = _REMEDIES.get(error.errno or 0, "allow this user more processes")
+            raise ExecutorError(f"no worker process can be started: {error.strerror or error}; {remedy}") from error
 
-    def _release(self) -> None:
-        """Give back the descriptors of retired workers that are gone; over many jobs they would run out."""
-        for worker in [worker for worker in self.leaving if not worker.process.is_alive()]:
-            self.leaving.remove(worker)
+    def _reap_retired(self) -> None:
+        """Free the descriptors of retired workers that exited; over many jobs, descriptors would run out."""
+        for worker in [worker for worker in self.retiring if not worker.process.is_alive()]:
+            self.retiring.remove(worker)
             worker.connection.close()
             worker.process.close()
 
-    def _assign(self) -> None:
-        for worker in self.crew:
-            if worker.idle and self.pending:
-                ticket = self.pending.popleft()
-                worker.ticket, worker.started, worker.since = ticket, False, time.monotonic()
-                worker.deadline = worker.since + self.executor.settings.timeout
+    def _assign_jobs(self) -> None:
+        """Send a pending job to each idle worker."""
+        for worker in self.workers:
+            if worker.is_idle and self.pending:
+                job = self.pending.popleft()
+                worker.assigned, worker.has_started, worker.assigned_at = job, False, time.monotonic()
+                worker.deadline = worker.assigned_at + self.settings.timeout
                 try:
-                    worker.connection.send(ticket.job)
-                except OSError:  # it died; _attend sees that, and gives the job to another
+                    worker.connection.send(job.job)
+                except OSError:  # the worker died; _receive_messages will notice and give the job to another worker
                     logger.debug("worker %s died before its next job", worker.process.pid)
 
     def _wait(self) -> list[WorkerHandle[J]]:
-        """The workers that have something to say, or are gone."""
-        of = {worker.connection: worker for worker in self.crew}
-        of |= {worker.process.sentinel: worker for worker in self.crew}
-        nearest = min((worker.deadline for worker in self.crew), default=0.0)
-        ready = wait(of, timeout=min(max(0.0, nearest - time.monotonic()), 3600.0))
+        """Wait until a message arrives, a worker exits or a deadline passes. Return the workers to look at."""
+        of = {worker.connection: worker for worker in self.workers}
+        of |= {worker.process.sentinel: worker for worker in self.workers}
+        nearest = min((worker.deadline for worker in self.workers), default=0.0)
+        ready = wait(of, timeout=min(max(0.0, nearest - time.monotonic()), _LONGEST_WAIT))
         return list(dict.fromkeys(of[item] for item in ready))  # type: ignore[index]  # Connections are among the keys
 
-    def _attend(self, worker: WorkerHandle[J]) -> Iterator[Outcome[J]]:
-        """Take all that a worker says, then see whether it lived before that: its last words are not missed."""
-        alive = worker.process.is_alive()
+    def _receive_messages(self, worker: WorkerHandle[J]) -> Iterator[Outcome[J]]:
+        """Read all messages of a worker, then handle its death if it died.
+
+        Check first whether it is alive, so that messages sent just before its death are not lost.
+        """
+        is_alive = worker.process.is_alive()
         try:
             while worker.connection.poll():
-                yield from self._heed(worker, unpack(worker, worker.connection.recv_bytes()))
-            if alive:
+                yield from self._handle_message(worker, *unpack(worker, worker.connection.recv_bytes()))
+            if is_alive:
                 return
         except (EOFError, OSError):
-            join_or_kill(worker.process)
-        yield from self._bury(worker)
+            join_or_kill(worker.process, self.settings.terminate_timeout)
+        yield from self._handle_death(worker)
 
-    def _heed(self, worker: WorkerHandle[J], message: tuple[str, Any]) -> Iterator[Outcome[J]]:
-        kind, content = message
+    def _handle_message(self, worker: WorkerHandle[J], kind: str, content: Any) -> Iterator[Outcome[J]]:
         if kind == "ready":
-            worker.ready, worker.deadline = True, float("inf")
+            worker.is_ready, worker.deadline = True, float("inf")
         elif kind == "started":
-            worker.started, self.starts_lost = True, 0
+            worker.has_started, self.failed_starts = True, 0
         elif kind == "broken":
             raise content
         else:
-            value, failure, seconds = content
-            ticket = worker.ticket
-            worker.ticket, worker.deadline, worker.done = None, float("inf"), worker.done + 1
-            out_of_memory = failure is not None and failure.cause == OUT_OF_MEMORY
-            if worker.done >= self.executor.settings.jobs_per_worker or worker.spent or out_of_memory:
-                self._retire(worker)
-            if ticket is not None:
-                yield from self._conclude(ticket, Outcome(ticket.job, value, failure, seconds, worker.process.pid))
+            yield from self._handle_result(worker, *content)
 
-    def _conclude(self, ticket: PendingJob[J], outcome: Outcome[J]) -> Iterator[Outcome[J]]:
-        """Let an outcome out, unless its worker died over it and it is to be tried again."""
-        failure = outcome.failure
-        if failure is not None and failure.cause in RETRYABLE_CAUSES:
-            ticket.deaths.append(failure.message)
-            if len(ticket.deaths) <= self.executor.settings.retries:
-                logger.warning("%s: %s; to be tried again, alone, in the end", job_name(ticket), failure.message)
-                self.to_retry.append(ticket)
-                return
-        yield replace(outcome, failure=ticket.tell(failure))
+    def _handle_result(self, worker: WorkerHandle[J], value: Any, failure: Any, seconds: float) -> Iterator[Outcome[J]]:
+        """Free or retire a worker that has done its job, and pass the outcome on."""
+        job = worker.assigned
+        worker.assigned, worker.deadline, worker.jobs_done = None, float("inf"), worker.jobs_done + 1
+        is_out_of_memory = failure is not None and failure.cause == OUT_OF_MEMORY
+        if worker.jobs_done >= self.settings.jobs_per_worker or worker.is_stopping or is_out_of_memory:
+            self._retire(worker)
+        if job is not None:
+            yield from self._finish_or_retry(job, Outcome(job.job, value, failure, seconds, worker.process.pid))
+
+    def _finish_or_retry(self, job: PendingJob[J], outcome: Outcome[J]) -> Iterator[Outcome[J]]:
+        """Yield an outcome, unless the job is to be retried because its worker died or ran out of memory."""
+        if job.needs_retry(outcome.failure, self.settings.retries):
+            self.retries.append(job)
+        else:
+            yield replace(outcome, failure=job.describe_failure(outcome.failure))
 
     def _retire(self, worker: WorkerHandle[J]) -> None:
-        self.crew.remove(worker)
-        self.leaving.append(worker)
+        self.workers.remove(worker)
+        self.retiring.append(worker)
         request_stop(worker)
 
-    def _bury(self, worker: WorkerHandle[J]) -> Iterator[Outcome[J]]:
-        """A worker is gone: blame its job if it had started one, else do that job again."""
-        if worker not in self.crew:
+    def _handle_death(self, worker: WorkerHandle[J]) -> Iterator[Outcome[J]]:
+        """Fail the job that a dead worker had started. Give a job that it had not started to another worker.
+
+        Raises
+        ------
+        ExecutorError
+            If too many workers in a row died before they started a job.
+        """
+        if worker not in self.workers:
             return
-        self.crew.remove(worker)
+        self.workers.remove(worker)
         worker.connection.close()
-        end, ticket = worker.name_end(), worker.ticket
-        if ticket is not None and (worker.started or worker.ended_by_us):
-            seconds = time.monotonic() - worker.since
-            yield from self._conclude(ticket, Outcome(ticket.job, None, end, seconds, worker.process.pid))
-        elif not worker.ready or ticket is not None:
-            if ticket is not None:
-                self.pending.appendleft(ticket)
-            self.starts_lost += 1
-            if self.starts_lost >= _MOST_STARTS_LOST:
-                raise ExecutorError(f"worker processes die before they can work: {end.message}")
+        failure, job = worker.failure_from_exit(), worker.assigned
+        if job is not None and (worker.has_started or worker.is_stopping):
+            seconds = time.monotonic() - worker.assigned_at
+            yield from self._finish_or_retry(job, Outcome(job.job, None, failure, seconds, worker.process.pid))
+        elif not worker.is_ready or job is not None:
+            if job is not None:
+                self.pending.appendleft(job)
+            self.failed_starts += 1
+            if self.failed_starts >= self.settings.max_failed_starts:
+                raise ExecutorError(f"worker processes die before they start a job: {failure.message}")
 
     def _enforce_deadlines(self) -> None:
-        """From who is late its stack, then SIGTERM, and SIGKILL to who still is after the grace."""
+        """Request the stack of late workers, then terminate them, then kill them."""
         now = time.monotonic()
-        for worker in [worker for worker in self.crew if worker.deadline <= now]:
-            if worker.ended_by_us is None:
-                limit = self.executor.settings.timeout if worker.ready else _START_TIMEOUT
-                worker.ended_by_us = f"took longer than {limit:g} s and was ended"
+        for worker in [worker for worker in self.workers if worker.deadline <= now]:
+            if not worker.is_stopping:
+                limit = self.settings.timeout if worker.is_ready else self.settings.start_timeout
+                worker.stop_reason = f"took longer than {limit:g} s and was stopped"
                 request_stack(worker)
-                worker.deadline = now + _STACK_TIME
-            elif not worker.terminated:
-                worker.terminated = True
+                worker.deadline = now + self.settings.stack_timeout
+            elif not worker.is_terminated:
+                worker.is_terminated = True
                 worker.process.terminate()
-                worker.deadline = now + TERMINATE_TIMEOUT
+                worker.deadline = now + self.settings.terminate_timeout
             else:
                 worker.process.kill()
-                worker.deadline = now + TERMINATE_TIMEOUT
+                worker.deadline = now + self.settings.terminate_timeout
 
-    def _dismiss(self) -> None:
-        """End every worker: those that are idle by a word, those at work by SIGTERM, all by SIGKILL in the end."""
-        everyone, self.crew, self.leaving = self.crew + self.leaving, [], []
-        self._see_off(everyone)
+    def _shutdown(self) -> None:
+        """Stop all workers and wait for them."""
+        workers, self.workers, self.retiring = self.workers + self.retiring, [], []
+        self._terminate_workers(workers)
 
-    def _see_off(self, workers: list[WorkerHandle[J]]) -> None:
+    def _terminate_workers(self, workers: list[WorkerHandle[J]]) -> None:
+        """Ask idle workers to stop, send SIGTERM to the others, and kill workers that still run after the timeout."""
         try:
             for worker in workers:
-                if worker.idle:
+                if worker.is_idle:
                     request_stop(worker)
                 else:
                     worker.process.terminate()
-            deadline = time.monotonic() + TERMINATE_TIMEOUT
+            deadline = time.monotonic() + self.settings.terminate_timeout
             for worker in workers:
                 worker.process.join(max(0.0, deadline - time.monotonic()))
         finally:

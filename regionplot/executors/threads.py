@@ -4,37 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import TypeVar
+from typing import ClassVar
 
-from regionplot.executors.base import Outcome, Task, prepare, run_job
+from regionplot.executors.base import Abilities, J, Outcome, Task, WorkerSettings, load_task, run_job
 from regionplot.system.threads import thread_pool
 
-J = TypeVar("J")
-
-
 QUEUED_PER_WORKER = 2
-"""Jobs for each thread that are begun or done but not yet taken; more would only fill memory."""
+"""Jobs per thread that are running, queued or done but not yet taken. More would only use memory."""
 
 
 @dataclass
 class ThreadExecutor:
-    """Jobs in threads. One that hangs cannot be ended: there are no time limits."""
+    """Run jobs in threads. Python cannot stop a thread, so there is no time limit."""
 
     workers: int
+    settings: WorkerSettings = field(default_factory=WorkerSettings)
+
+    abilities: ClassVar[Abilities] = Abilities(
+        shares_memory=True, survives_crashes=False, distributed=False, limits_time=False
+    )
+    Settings: ClassVar[type[WorkerSettings]] = WorkerSettings
+
+    @classmethod
+    def unavailable(cls) -> str | None:
+        """Return None: every program can start threads."""
+        return None
 
     def run(self, task: Task[J], jobs: Iterable[J]) -> Iterator[Outcome[J]]:
-        """Apply a task to jobs; jobs are taken from their iterable only as they are needed."""
-        prepare(task)
+        """Apply a task to jobs in threads; see `Executor.run`."""
+        load_task(task)
         waiting = iter(jobs)
-        under_way: set[Future[Outcome[J]]] = set()
+        running: set[Future[Outcome[J]]] = set()
         with thread_pool(self.workers) as pool:
             while True:
-                room = QUEUED_PER_WORKER * self.workers - len(under_way)
-                under_way |= {pool.submit(run_job, task, job) for job in islice(waiting, room)}
-                if not under_way:
+                room = QUEUED_PER_WORKER * self.workers - len(running)
+                running |= {pool.submit(run_job, task, job) for job in islice(waiting, room)}
+                if not running:
                     return
-                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                done, running = wait(running, return_when=FIRST_COMPLETED)
                 while done:
                     yield done.pop().result()

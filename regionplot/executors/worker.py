@@ -10,97 +10,118 @@ import sys
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
-from typing import Any, TypeVar
+from typing import Any
 
 from regionplot.errors import RegionplotError
-from regionplot.executors.base import OUT_OF_MEMORY, Outcome, Task, WorkerSettings, failure_of, prepare, run_job
-from regionplot.system.machine import data_size
-from regionplot.system.memory import return_large_blocks
-from regionplot.system.processes import terminate_with_parent
+from regionplot.executors.base import (
+    OUT_OF_MEMORY,
+    J,
+    Outcome,
+    Task,
+    failure_from_error,
+    load_task,
+    run_job,
+    start_task_worker,
+)
+from regionplot.system.memory import limit_private_memory
+from regionplot.system.processes import terminate_with_parent, watch_parent
 
 logger = logging.getLogger(__name__)
 
-
-J = TypeVar("J")
-
-
-_MEGABYTE = 2**20
-
-
 _STDERR = 2
 
-
 STACK_SIGNAL = getattr(signal, "SIGUSR1", None)
-"""What has a worker write its Python stack to stderr."""
+"""Signal that makes a worker write its Python stack to stderr; None on Windows."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerInit:
-    """What a worker is told when it is hired."""
+    """The parent's instructions for a new worker."""
 
     parent: int
     """Process id of the parent."""
+    is_forked: bool
+    """True if the worker inherits the parent's memory and loaded data."""
     log_level: int
-    settings: WorkerSettings
+    nice: int
+    """Scheduling priority to add, as in nice(1)."""
+    memory: int | None
+    """Memory limit in MB beside the shared data; None is no limit."""
 
 
-def worker_main(task: Task[J], connection: Connection, inherited: list[Connection], terms: WorkerInit) -> None:
-    """The life of a worker: prepare, then job after job until it is told to go or its parent is gone."""
-    initialize_process(inherited, terms)
-    _log_like_parent(terms.log_level)
+def worker_main(task: Task[J], connection: Connection, inherited: list[Connection], init: WorkerInit) -> None:
+    """Load the task, then do jobs until the parent asks for a stop or is gone.
+
+    Parameters
+    ----------
+    task : Task
+        The work to do.
+    connection : Connection
+        Pipe to the parent. The parent sends jobs, then None. The worker sends pairs of kind and content: `ready`,
+        `started` and `done` for each job, or `broken` with the error of loading.
+    inherited : list of Connection
+        The parent's pipes, which a forked worker must close.
+    init : WorkerInit
+        Settings of the process.
+    """
+    _initialize_process(inherited, init)
+    _log_like_parent(init.log_level)
     try:
-        prepare(task)
+        start_task_worker(task)
+        if not init.is_forked:
+            load_task(task)
     except RegionplotError as error:
         connection.send(("broken", type(error)(*error.args)))  # without its cause, which may not pickle
         return
-    limit = _limit_memory(terms.settings.memory)
+    limit = init.memory if init.memory is not None and limit_private_memory(init.memory) else None
     connection.send(("ready", None))
     try:
         while (job := connection.recv()) is not None:
             connection.send(("started", None))
-            _send_outcome(connection, _with_hint(run_job(task, job), limit))
+            _send_outcome(connection, _with_limit(run_job(task, job), limit))
     except (EOFError, OSError):
         logger.debug("the parent of worker %d is gone", os.getpid())
 
 
 def _send_outcome(connection: Connection, outcome: Outcome[Any]) -> None:
+    """Send an outcome to the parent. A value that does not pickle becomes a failure."""
     try:
         message = ForkingPickler.dumps(("done", (outcome.value, outcome.failure, outcome.seconds)))
     except Exception as error:
-        failure = failure_of(TypeError(f"the result cannot be sent to the parent: {error}"))
+        failure = failure_from_error(TypeError(f"the result cannot be pickled and sent to the parent: {error}"))
         message = ForkingPickler.dumps(("done", (None, failure, outcome.seconds)))
     connection.send_bytes(message)
 
 
-def _with_hint(outcome: Outcome[J], limit: int | None) -> Outcome[J]:
-    """Say what to do about a worker that ran out of memory."""
+def _with_limit(outcome: Outcome[J], limit: int | None) -> Outcome[J]:
+    """Add the memory limit, in MB, to the failure of a job that ran out of memory."""
     failure = outcome.failure
-    if failure is None or failure.cause != OUT_OF_MEMORY:
+    if failure is None or failure.cause != OUT_OF_MEMORY or limit is None:
         return outcome
-    hint = "let fewer work at once ([run] workers)"
-    if limit is not None:
-        hint = f"a worker may take {limit} MB beside the shared data; [run] worker_memory can give it more"
-    return replace(outcome, failure=replace(failure, message=f"{failure.message}; {hint}"))
+    message = f"{failure.message}; a worker may take {limit} MB beside the shared data"
+    return replace(outcome, failure=replace(failure, message=message, memory=limit))
 
 
-def initialize_process(inherited: list[Connection], terms: WorkerInit) -> None:
-    """What a fresh worker does about signals, its parent and what it inherited."""
+def _initialize_process(inherited: list[Connection], init: WorkerInit) -> None:
+    """Set up signals, crash reports and priority of a new worker, and bind its life to the parent's."""
     for connection in inherited:
         connection.close()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored under nohup
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    enable_faulthandler()
-    return_large_blocks()
+    _enable_faulthandler()
     if hasattr(os, "nice"):
-        os.nice(terms.settings.nice)
-    terminate_with_parent(terms.parent, forked=bool(inherited))
+        os.nice(init.nice)
+    if init.is_forked:
+        terminate_with_parent(init.parent)
+    else:
+        watch_parent()
 
 
-def enable_faulthandler() -> None:
-    """Write the Python stack to stderr on a crash, and when the parent asks for it, before it ends who is late."""
-    if sys.__stderr__ is None:  # it was closed when we were started, and 2 may be any file by now
+def _enable_faulthandler() -> None:
+    """Write the Python stack to stderr on a crash, and when the parent requests it before it stops a late worker."""
+    if sys.__stderr__ is None:  # it was closed at startup, and descriptor 2 may be any file by now
         return
     if not faulthandler.is_enabled():
         faulthandler.enable(file=_STDERR)
@@ -108,24 +129,7 @@ def enable_faulthandler() -> None:
         faulthandler.register(STACK_SIGNAL, file=_STDERR)
 
 
-def _limit_memory(megabytes: int | None) -> int | None:
-    """Bound what this process may take beyond what it holds now; the limit, if there is one.
-
-    On Linux RLIMIT_DATA bounds what VmData shows, the private writable mappings: what malloc and NumPy take, but no
-    shared memory and no file mapped for reading (getrlimit(2), since 4.7). Inherited pages are in both.
-    """
-    held = data_size()
-    if megabytes is None or held is None:
-        return None
-    import resource  # noqa: PLC0415 (not on every platform)
-
-    wanted = held + megabytes * _MEGABYTE
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
-    return megabytes
-
-
 def _log_like_parent(level: int) -> None:
-    """Log to stderr what the parent would; a process that was not forked knows nothing of the parent's logging."""
-    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)  # does nothing where handlers are
+    """Log to stderr at the parent's level. A worker that was not forked has no logging set up."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)  # no effect if handlers exist
     logging.getLogger("regionplot").setLevel(level)

@@ -22,7 +22,7 @@ import pyproj
 from numpy.typing import NDArray
 
 from regionplot.geo.crs import same_crs
-from regionplot.geo.dtypes import float_dtype_of
+from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.positions import ExactPositions, Floats, Indices, Positions
@@ -135,7 +135,7 @@ class _AxisCells:
 
     def sample(self, values: NDArray[Any], fill: int | None) -> Sample:
         """See `_Cells`."""
-        dtype = float_dtype_of(values.dtype) if fill is None else values.dtype
+        dtype = float_dtype(values.dtype) if fill is None else values.dtype
         rows_in, columns_in = np.flatnonzero(self.rows >= 0), np.flatnonzero(self.columns >= 0)
         picked = _take(values, self.rows[rows_in], self.columns[columns_in]).astype(dtype, copy=False)
         if picked.shape == (self.rows.size, self.columns.size):
@@ -173,7 +173,7 @@ class _PointCells:
 
     def sample(self, values: NDArray[Any], fill: int | None) -> Sample:
         """See `_Cells`."""
-        missing, dtype = (np.nan, float_dtype_of(values.dtype)) if fill is None else (fill, values.dtype)
+        missing, dtype = (np.nan, float_dtype(values.dtype)) if fill is None else (fill, values.dtype)
         cells, sampled, masks = values.ravel(), [], []
         for row, column, inside in self._strips():
             flat = np.where(inside, row, 0).astype(np.intp)

@@ -10,7 +10,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from regionplot.geo.crs import same_crs, with_meridian
-from regionplot.geo.dtypes import float_dtype_of
+from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.positions import Indices, middle_longitude
@@ -24,7 +24,7 @@ def warp_to_panel(
     from rasterio.enums import Resampling  # noqa: PLC0415 (GDAL is not needed for nearest)
     from rasterio.warp import reproject  # noqa: PLC0415
 
-    result = np.full((panel.height, panel.width), np.nan, float_dtype_of(values.dtype))
+    result = np.full((panel.height, panel.width), np.nan, float_dtype(values.dtype))
     spans = index_spans(geometry, panel, crs)
     if spans is None:
         return result
@@ -56,7 +56,7 @@ def _cut_out(values: NDArray[Any], geometry: GridGeometry, rows: slice, columns:
     if geometry.circle is None:
         return values[rows, columns[0] : columns[-1] + 1]
     turned = np.mod(columns, round(geometry.circle))
-    window = values[rows].take(np.minimum(turned, geometry.width - 1), axis=1).astype(float_dtype_of(values.dtype))
+    window = values[rows].take(np.minimum(turned, geometry.width - 1), axis=1).astype(float_dtype(values.dtype))
     window[:, turned >= geometry.width] = np.nan
     return window
 

@@ -1,311 +1,265 @@
-"""Describe a raster: variable, band, CRS, time; load all of it or a window.
+"""Describe a raster: find its variable, band, CRS, transform, metadata and colors. No cell is read.
 
-`rioxarray.open_rasterio` is lazy, and a GDAL handle must not be inherited by a forked process: it gives wrong pixels
-without an error (https://gdal.org/en/stable/user/multithreading.html). So every function here closes what it opens.
+A grid with 2-D coordinates is an exception: its coordinates are read, because its extent follows from them.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyproj
-from numpy.typing import NDArray
 
 from regionplot.errors import RasterError
 from regionplot.geo.crs import parse_crs
-from regionplot.geo.curvilinear.fit import fit_grid
-from regionplot.geo.dtypes import decoded_type
+from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.extent import LONLAT
-from regionplot.geo.grid import GridGeometry, Window
-from regionplot.inputs import metadata
-from regionplot.inputs.color_tables import PACKED, TrueColor, coloring_of
+from regionplot.geo.grid import GridGeometry
+from regionplot.inputs.color_tables import class_names, color_table, rgb_bands
+from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.drivers import raster_driver
-from regionplot.inputs.gdal import GDAL_READ_OPTIONS, check_block, check_references, check_size, first_line
-from regionplot.inputs.geolocation import Geolocation, find_geolocation, kind_of, read_coordinates
-from regionplot.inputs.metadata import describe_band
-from regionplot.inputs.reading import raster_labels, read_window
-from regionplot.inputs.source import RasterInfo
-from regionplot.settings.colors import ColorSettings
+from regionplot.inputs.gdal import check_block, opened
+from regionplot.inputs.geolocation import Geolocation, find_geolocation, kind_of
+from regionplot.inputs.metadata import band_names, describe_band
+from regionplot.inputs.reading import FileSource
+from regionplot.inputs.source import RasterInfo, RasterSource
+from regionplot.registry import SOURCES
 from regionplot.settings.raster import RasterSettings
 from regionplot.system.files import Fingerprint
 
-if TYPE_CHECKING:
-    import xarray as xr
+_NETCDF = "netCDF"
+"""GDAL's driver for NetCDF and HDF5."""
 
 
-_BANDS, _GEOLOCATION = "regionplot_bands", "regionplot_geolocation"
-"""What is known of a grid beside what xarray knows."""
+_DEGREES = {"degrees_north", "degrees_east"}
 
 
-def inspect_raster(settings: RasterSettings, colors: ColorSettings | None = None) -> RasterInfo:
-    """Open the grid that a config names and read its description only; of a curvilinear grid, its coordinates, too.
+def open_source(settings: RasterSettings) -> RasterSource:
+    """Return the source of the raster that the settings name.
 
-    Parameters
-    ----------
-    settings : RasterSettings
-        Path, band or variable, CRS.
-    colors : ColorSettings, optional
-        Those that it will be drawn in, where it is to be drawn; else what is read are numbers.
-
-    Raises
-    ------
-    RasterError
-        If the file cannot be opened, holds no such band, or cannot be placed on the earth.
-    """
-    with _opened(settings) as (data, number):
-        return _info(data, number, settings, colors)
-
-
-def load_raster(
-    settings: RasterSettings, window: Window | None = None, step: int = 1, colors: ColorSettings | None = None
-) -> xr.DataArray:
-    """Load the grid that a config names, or a window of it.
+    GDAL reads all kinds of files that `inputs.drivers` allows. Other kinds are read by the plug-in that is registered
+    under the file's suffix.
 
     Parameters
     ----------
     settings : RasterSettings
-        Path, band or variable, CRS.
-    window : Window, optional
-        The part to load; all by default.
-    step : int
-        Of every `step` by `step` cells, load one.
-    colors : ColorSettings, optional
-        As `inspect_raster`.
-
-    Returns
-    -------
-    xarray.DataArray
-        Dimensions (y, x), read-only, with its CRS and affine transform under `.rio`; missing cells are NaN if
-        `mask_and_scale` is set. Its file is closed. A curvilinear grid comes as the regular one that it is drawn from.
+        Path, variable, band, CRS.
 
     Raises
     ------
     RasterError
-        If the file cannot be read whole, holds no such band, or cannot be placed on the earth.
+        If the file cannot be opened, holds no such band, or has no place on the earth.
     """
-    with _opened(settings) as (data, number):
-        info = _info(data, number, settings, colors)
-        window = window or info.geometry.whole
-        if info.geolocation is not None:
-            return _labelled(info, *read_window(info, window, step))
-        rows = slice(window.row, window.row + window.height, step)
-        columns = slice(window.column, window.column + window.width, step)
-        part = data.isel({data.rio.y_dim: rows, data.rio.x_dim: columns})
-        values, geometry = read_window(info, window, step)
-        values.flags.writeable = False
-        return _at(geometry, part.copy(data=values))
+    try:
+        raster_driver(settings.path)
+    except RasterError:
+        plugin = SOURCES.get(settings.path.suffix.removeprefix(".").lower())
+        if plugin is None:
+            raise
+        source: RasterSource = plugin.open(settings)
+        return source
+    with _grid(settings) as grid:
+        return grid.source(_band_number(grid, settings))
 
 
-def _at(geometry: GridGeometry, data: xr.DataArray) -> xr.DataArray:
-    """The data with the coordinates and the affine transform of their geometry."""
-    if geometry.is_axis_aligned:
-        x, _ = geometry.coordinates(np.arange(geometry.width) + 0.5, np.zeros(1))
-        _, y = geometry.coordinates(np.zeros(1), np.arange(geometry.height) + 0.5)
-        data = data.assign_coords({data.rio.x_dim: x, data.rio.y_dim: y})
-    data.rio.write_transform(geometry.affine, inplace=True)  # otherwise it copies the cells
-    return data
+def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
+    """Return the sources of all bands of the raster that the settings name, or of the variable that they name.
+
+    Raises
+    ------
+    RasterError
+        As `open_source`.
+    """
+    with _grid(settings) as grid:
+        first = grid.source(_band_number(grid, settings))
+        if not isinstance(first, CurvilinearSource):
+            return tuple(grid.source(number) for number in grid.dataset.indexes)
+        return tuple(first.with_cells(grid.native(number, first.geolocation)) for number in grid.dataset.indexes)
 
 
-def _labelled(info: RasterInfo, values: NDArray[Any], geometry: GridGeometry) -> xr.DataArray:
-    import xarray as xr  # noqa: PLC0415
+def inspect_raster(settings: RasterSettings) -> RasterInfo:
+    """Return the facts about the raster that the settings name.
 
-    values.flags.writeable = False
-    data = xr.DataArray(values, dims=("y", "x"), **raster_labels(info))
-    data.rio.write_crs(geometry.crs.to_wkt(), inplace=True)
-    return _at(geometry, data)
+    Raises
+    ------
+    RasterError
+        As `open_source`.
+    """
+    return open_source(settings).describe()
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """An open file, or the subdataset of it that holds the variable to draw."""
+
+    dataset: Any
+    settings: RasterSettings
+
+    @property
+    def path(self) -> Path:
+        return self.settings.path
+
+    def source(self, band: int) -> RasterSource:
+        """Return the source of a band."""
+        check_size(self.dataset.shape, self.settings)
+        crs, geolocation = self._placement(band)
+        if geolocation is not None:
+            return CurvilinearSource.of(self.native(band, geolocation), geolocation, self.settings.resampling)
+        return FileSource(self._info(band, crs))
+
+    def native(self, band: int, geolocation: Geolocation) -> FileSource:
+        """Return the source of a band in the file's own rows and columns."""
+        return FileSource(self._info(band, geolocation.crs), geolocation.options)
+
+    def _info(self, band: int, crs: pyproj.CRS) -> RasterInfo:
+        from rasterio.enums import MaskFlags  # noqa: PLC0415 (imports GDAL)
+
+        dataset, settings = self.dataset, self.settings
+        stored = _cell_type(dataset.dtypes[band - 1])
+        check_block(self.path, dataset.block_shapes[band - 1], stored.itemsize)
+        table = color_table(dataset, band)
+        return RasterInfo(
+            path=self.path,
+            gdal_name=dataset.name,
+            fingerprint=Fingerprint.of(self.path),
+            band=band,
+            geometry=GridGeometry(dataset.transform, dataset.height, dataset.width, crs),
+            dtype=float_dtype(stored) if settings.mask_and_scale else stored,
+            nodata=_nodata(dataset.nodatavals[band - 1], stored),
+            scale=float(dataset.scales[band - 1]),
+            offset=float(dataset.offsets[band - 1]),
+            has_mask=MaskFlags.per_dataset in dataset.mask_flag_enums[band - 1],
+            mask_and_scale=settings.mask_and_scale,
+            description=describe_band(dataset, band, self.path),
+            color_table=table,
+            class_names=class_names(dataset, band) if table else {},
+            rgb=rgb_bands(dataset, mask_and_scale=settings.mask_and_scale),
+        )
+
+    def _placement(self, band: int) -> tuple[pyproj.CRS, Geolocation | None]:
+        """Return the CRS: the file's, the one in the settings, or WGS 84 if the axes are in degrees."""
+        height, width = self.dataset.shape
+        if min(height, width) < 2:
+            raise RasterError(f"{self.path}: {width} x {height} cells are too few to make a grid")
+        geolocation = self._geolocation(band)
+        if geolocation is not None:
+            return geolocation.crs, geolocation
+        crs = self.dataset.crs or _gdal_crs(self._assumed_crs())
+        if self.dataset.transform.is_identity:
+            raise RasterError(f"{self.path}: the raster has no georeference (no affine transform)")
+        return pyproj.CRS.from_wkt(crs.to_wkt()), None
+
+    def _geolocation(self, band: int) -> Geolocation | None:
+        """Return the 2-D coordinates of a grid that has no other place on the earth."""
+        named = parse_crs(self.settings.crs) if self.settings.crs else None
+        is_placed = self.dataset.crs is not None or (named is not None and named.is_projected)
+        if self.dataset.driver != _NETCDF or (is_placed and not self.dataset.transform.is_identity):
+            return None
+        crs = named or parse_crs(LONLAT)
+        found = find_geolocation(self.path, self.dataset.name, (band, self.dataset.count), crs)
+        if found is not None and not crs.is_geographic:
+            raise RasterError(
+                f"{self.path}: its cells are placed by longitudes and latitudes, and {crs.name!r} has none; leave out "
+                "crs in [raster], and choose the map's with projection in [map]"
+            )
+        return found
+
+    def _assumed_crs(self) -> pyproj.CRS:
+        if self.settings.crs:
+            return parse_crs(self.settings.crs)
+        if {text for key, text in self.dataset.tags().items() if key.endswith("#units")} >= _DEGREES:
+            return parse_crs(LONLAT)
+        raise RasterError(f'{self.path}: the raster names no CRS; give it as crs = "EPSG:..." in [raster]')
 
 
 @contextmanager
-def _opened(settings: RasterSettings) -> Iterator[tuple[xr.DataArray, int]]:
-    """The grid, lazy and as stored, and its band's number from 0; its faults are told as RasterError."""
-    import rasterio  # noqa: PLC0415 (GDAL, rioxarray and xarray take half a second: only who loads pays it)
-
+def _grid(settings: RasterSettings) -> Iterator[_Grid]:
+    """Open the file, or the subdataset that holds the variable to draw."""
     path = settings.path
-    driver = raster_driver(path)
-    try:
-        with rasterio.Env(**GDAL_READ_OPTIONS), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            check_references(path, driver)
-            found = _open(path, driver, settings.variable)
-            try:
-                data, number = _band(_variable(found, settings), settings)
-                check_size(data, settings)
-                yield with_crs(data, number, settings), number
-            finally:
-                for dataset in found if isinstance(found, list) else [found]:
-                    dataset.close()
-    except (rasterio.errors.RasterioError, OSError, ValueError, IndexError, KeyError) as error:
-        raise RasterError(f"{path}: cannot be read as a raster: {first_line(error)}") from error
+    with opened(path) as dataset:
+        if not dataset.subdatasets:
+            if settings.variable not in (None, dataset.tags(1).get("NETCDF_VARNAME")):
+                raise RasterError(f"{path}: there is no variable {settings.variable!r} in the file")
+            yield _Grid(dataset, settings)
+            return
+        name = _subdataset(dataset.subdatasets, settings)
+    with opened(path, name) as dataset:
+        yield _Grid(dataset, settings)
 
 
-def _open(path: Path, driver: str, variable: str | None) -> Any:
-    """What rioxarray makes of a file, be it an array, a dataset or several."""
-    import rioxarray  # noqa: PLC0415
-
-    options: dict[str, Any] = {"lock": False, "cache": False, "parse_coordinates": False}
-    if variable is None and driver == metadata.DRIVER and _holds_several(path, driver):
-        return metadata.open_variables(path, driver)  # rioxarray 0.19 leaves files open where shapes differ
-    try:
-        return rioxarray.open_rasterio(path, variable=variable, driver=driver, **options)
-    except ValueError:
-        if driver != metadata.DRIVER:
-            raise
-        return metadata.open_variables(path, driver)
-
-
-def _holds_several(path: Path, driver: str) -> bool:
-    """Whether a file holds several variables."""
-    import rasterio  # noqa: PLC0415
-
-    with rasterio.open(path, driver=driver) as dataset:
-        return len(dataset.subdatasets) > 1
-
-
-def _info(data: xr.DataArray, number: int, settings: RasterSettings, colors: ColorSettings | None = None) -> RasterInfo:
-    import rasterio  # noqa: PLC0415
-
-    attributes = data.attrs
-    source, driver = str(data.encoding.get("source", settings.path)), raster_driver(settings.path)
-    with rasterio.open(source, driver=driver) as dataset:
-        flags = dataset.mask_flag_enums[number]
-        check_block(settings.path, dataset.block_shapes[number], data.dtype.itemsize)
-        coloring = coloring_of(dataset, number + 1, settings, colors) if colors else None
-    scale, offset = float(attributes.get("scale_factor", 1.0)), float(attributes.get("add_offset", 0.0))
-    nodata = attributes.get("_FillValue", attributes.get("missing_value"))
-    dtype = decoded_type(data.dtype) if settings.mask_and_scale else data.dtype
-    info = RasterInfo(
-        path=settings.path,
-        source=source,
-        driver=driver,
-        fingerprint=Fingerprint.of(settings.path),
-        band=number + 1,
-        geometry=GridGeometry(data.rio.transform(), data.sizes[data.rio.y_dim], data.sizes[data.rio.x_dim], _crs(data)),
-        dtype=PACKED if isinstance(coloring, TrueColor) else dtype,
-        nodata=None if nodata is None else float(nodata),
-        scale=scale,
-        offset=offset,
-        has_mask=rasterio.enums.MaskFlags.per_dataset in flags,
-        decode=settings.mask_and_scale,
-        description=describe_band(data, settings.path),
-        coloring=coloring,
-    )
-    geolocation = data.encoding.get(_GEOLOCATION)
-    return info if geolocation is None else _fitted(info, geolocation, settings)
-
-
-def _fitted(info: RasterInfo, geolocation: Geolocation, settings: RasterSettings) -> RasterInfo:
-    """The description of a curvilinear grid, with that of the regular one that it is drawn from."""
-    grid = fit_grid(*read_coordinates(info.path, info.driver, geolocation), geolocation.crs)
-    if grid is None:
-        raise RasterError(f"{info.path}: all cells of the curvilinear grid lie at one place; no map can be drawn")
-    return replace(
-        info,
-        geometry=grid.geometry,
-        fineness=grid.fineness,
-        geolocation=geolocation,
-        dtype=info.dtype if info.dtype.kind == "f" else decoded_type(info.dtype),  # for NaN, where no cell lies
-        smooth=settings.resampling in ("bilinear", "cubic"),
-    )
-
-
-def _variable(found: Any, settings: RasterSettings) -> xr.DataArray:
-    """The one variable asked for, out of whatever shape rioxarray gives."""
-    import xarray as xr  # noqa: PLC0415
-
-    if isinstance(found, xr.DataArray):
-        if settings.variable not in (None, found.name):
-            raise RasterError(f"{settings.path}: there is no variable {settings.variable!r} in the file")
-        return found
-    datasets = found if isinstance(found, list) else [found]
-    variables: dict[str, xr.DataArray] = {
-        str(name): data for dataset in datasets for name, data in dataset.data_vars.items()
-    }
-    fields = {name: data for name, data in variables.items() if kind_of(name, data.attrs) is None}
-    if settings.variable is None and fields:
-        variables = fields
-    if settings.variable in variables:
-        return variables[settings.variable]
-    if settings.variable is None and len(variables) == 1:
-        return next(iter(variables.values()))
-    if settings.variable is not None or not variables:
-        there = f"; there are {', '.join(variables)}" if variables else ""
-        raise RasterError(f"{settings.path}: there is no variable {settings.variable!r} in the file{there}")
-    raise RasterError(f"{settings.path}: choose one with variable = NAME in [raster]: {', '.join(variables)}")
-
-
-def _band(data: xr.DataArray, settings: RasterSettings) -> tuple[xr.DataArray, int]:
-    """The (y, x) slice of one band, with the attributes of that band only, and the band's number from 0."""
-    extra = [dim for dim in data.dims if dim not in (data.rio.y_dim, data.rio.x_dim)]
-    shape = tuple(data.sizes[dim] for dim in extra)
-    count = int(np.prod(shape, dtype=int))
-    number = _band_index(data, settings, count)
-    band = data.isel(dict(zip(extra, np.unravel_index(number, shape), strict=True)))
-    band.attrs = {
-        key: value[number] if isinstance(value, tuple) and len(value) == count else value
-        for key, value in data.attrs.items()
-    }
-    band.encoding = {**data.encoding, _BANDS: count}
-    return band, number
-
-
-def _band_index(data: xr.DataArray, settings: RasterSettings, count: int) -> int:
-    """The position of the band, from 0."""
-    names = data.attrs.get("long_name", ())
-    names = (names,) if isinstance(names, str) else tuple(names)
-    if settings.band is None:
-        return 0
-    if isinstance(settings.band, int):
-        if not 1 <= settings.band <= count:
-            raise RasterError(f"{settings.path}: there is no band {settings.band}: the bands are 1 to {count}")
-        return settings.band - 1
-    if settings.band in names:
-        return names.index(settings.band)
-    raise RasterError(f"{settings.path}: no band is described as {settings.band!r}: there are {', '.join(names) or 1}")
-
-
-def with_crs(data: xr.DataArray, number: int, settings: RasterSettings) -> xr.DataArray:
-    """The grid with a CRS: its own, the one given, or WGS 84 where its axes are in degrees."""
-    if min(data.shape) < 2:
-        raise RasterError(f"{settings.path}: {' x '.join(map(str, data.shape[::-1]))} cells are too few to make a grid")
-    if (geolocation := _geolocation(data, number, settings)) is not None:
-        data = data.rio.write_crs(geolocation.crs.to_wkt())
-        data.encoding[_GEOLOCATION] = geolocation
-        return data
-    if data.rio.crs is None:
-        data = data.rio.write_crs((parse_crs(settings.crs) if settings.crs else _assumed_crs(data, settings)).to_wkt())
-    if data.rio.transform().is_identity:
-        raise RasterError(f"{settings.path}: the raster has no georeference (no affine transform)")
-    return data
-
-
-def _geolocation(data: xr.DataArray, number: int, settings: RasterSettings) -> Geolocation | None:
-    """The 2-D coordinates of a grid that is not placed otherwise."""
-    driver, source = raster_driver(settings.path), str(data.encoding.get("source", settings.path))
-    placed = data.rio.crs is not None or (settings.crs is not None and parse_crs(settings.crs).is_projected)
-    if driver != metadata.DRIVER or (placed and not data.rio.transform().is_identity):
-        return None
-    crs = parse_crs(settings.crs or LONLAT)
-    found = find_geolocation(settings.path, driver, source, (number, data.encoding[_BANDS]), crs)
-    if found is not None and not crs.is_geographic:
+def _subdataset(names: list[str], settings: RasterSettings) -> str:
+    """Return GDAL's name of the one variable to draw."""
+    variables: dict[str, str] = {}
+    coordinates = set()
+    for name in names:
+        with opened(settings.path, name) as dataset:
+            tags = dataset.tags(1)
+        variable = tags.get("NETCDF_VARNAME") or subdataset_variable(name, settings.path)
+        if variable == settings.variable:
+            return name
+        variables[variable] = name
+        if kind_of(variable, tags) is not None:
+            coordinates.add(variable)
+    fields = [variable for variable in variables if variable not in coordinates] or list(variables)
+    if settings.variable is not None:
         raise RasterError(
-            f"{settings.path}: its cells are placed by longitudes and latitudes, and {crs.name!r} has none; leave out "
-            "crs in [raster], and choose the map's with projection in [map]"
+            f"{settings.path}: there is no variable {settings.variable!r} in the file; there are {', '.join(variables)}"
         )
-    return found
+    if len(fields) == 1:
+        return variables[fields[0]]
+    raise RasterError(f"{settings.path}: choose one with variable = NAME in [raster]: {', '.join(fields)}")
 
 
-def _assumed_crs(data: xr.DataArray, settings: RasterSettings) -> pyproj.CRS:
-    units = {str(value) for key, value in data.attrs.items() if str(key).endswith("#units")}
-    if {"degrees_north", "degrees_east"} <= units:
-        return parse_crs(LONLAT)
-    raise RasterError(f'{settings.path}: the raster names no CRS; give it as crs = "EPSG:..." in [raster]')
+def subdataset_variable(name: str, path: Path) -> str:
+    """Return the variable in GDAL's name of a subdataset; for a page of a GeoTIFF, its number."""
+    inner = name.partition(":")[2].replace(f'"{path}"', "").replace(str(path), "").strip(":")
+    return inner.strip("/").replace("/", "_")
 
 
-def _crs(data: xr.DataArray) -> pyproj.CRS:
-    return pyproj.CRS.from_wkt(data.rio.crs.to_wkt())
+def _band_number(grid: _Grid, settings: RasterSettings) -> int:
+    """Return the number of the band that the settings name, from 1."""
+    band, count = settings.band, grid.dataset.count
+    if band is None:
+        return 1
+    if isinstance(band, int):
+        if not 1 <= band <= count:
+            raise RasterError(f"{settings.path}: there is no band {band}: the bands are 1 to {count}")
+        return band
+    names = band_names(grid.dataset, settings.path)
+    if band in names:
+        return names.index(band) + 1
+    found = ", ".join(name for name in names if name)
+    raise RasterError(f"{settings.path}: no band is described as {band!r}: there are {found or 1}")
+
+
+def check_size(shape: tuple[int, int], settings: RasterSettings) -> None:
+    """Raise RasterError if a file claims more cells than the settings allow. Small files can claim any number."""
+    height, width = shape
+    if height * width > settings.max_cells:
+        raise RasterError(
+            f"{settings.path}: the grid claims {width:,} x {height:,} cells, more than [raster] max_cells = "
+            f"{settings.max_cells:,}"
+        )
+
+
+def _cell_type(name: str) -> np.dtype[Any]:
+    """Return the NumPy type of cells that rasterio names."""
+    return np.dtype({"complex_int16": "complex64"}.get(name, name))
+
+
+def _nodata(value: float | None, stored: np.dtype[Any]) -> float | None:
+    """Return a nodata value as cells of a floating type have it."""
+    if value is None:
+        return None
+    return float(stored.type(value)) if stored.kind == "f" else float(value)
+
+
+def _gdal_crs(crs: pyproj.CRS) -> Any:
+    """Return a CRS as GDAL writes it, so that it equals that of a file that names it."""
+    from rasterio.crs import CRS  # noqa: PLC0415 (imports GDAL)
+
+    return CRS.from_wkt(crs.to_wkt())

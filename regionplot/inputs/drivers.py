@@ -1,8 +1,9 @@
 """Identify a raster file before GDAL opens it, and choose the one driver that may.
 
-GDAL picks a driver by a file's content, and some drivers then read any other file or address that the content names: a
-VRT called grid.tif can show another file or fetch a URL. So the kind of a file is found here, by its first bytes; only
-kinds that hold their own data are let in, and GDAL is told the driver or is asked afterwards which one it took.
+GDAL chooses a driver by content, and some drivers then read any other file or address that the content names. A VRT
+called grid.tif can show another file or fetch a URL. So this module identifies a file by its first bytes. It allows
+only kinds that hold their own data. Rasters are opened with that driver; for vectors, the driver that GDAL has used is
+compared.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from regionplot.errors import InputError, RasterError
 
 START_BYTES = 1024
-"""Bytes that GDAL, too, looks at to tell what a file is."""
+"""Bytes by which a file is identified. GDAL uses as many."""
 
 
 _RASTER_MARKS = {
@@ -34,15 +35,21 @@ _RASTER_KINDS = "GeoTIFF, NetCDF, GRIB, JPEG 2000, Erdas Imagine, Arc/Info ASCII
 
 
 BLANK_BYTES = b"\xef\xbb\xbf \t\r\n"
+"""Bytes that may stand before the content of a text file: a byte order mark, and white space."""
 
 
 def raster_driver(path: Path) -> str:
-    """The name of the one GDAL driver that may open a raster.
+    """Return the name of the GDAL driver that may open a raster.
+
+    Parameters
+    ----------
+    path : Path
+        The file. Its first bytes are read.
 
     Raises
     ------
     RasterError
-        If the file is none of the kinds that hold their own cells.
+        If the file cannot be read, or is of no kind that holds its own cells.
     """
     start = read_start(path, RasterError)
     if start.lstrip(BLANK_BYTES).startswith(b"<"):
@@ -57,15 +64,29 @@ def raster_driver(path: Path) -> str:
 def _text_driver(start: bytes) -> str | None:
     if start.lstrip()[:5].lower() == b"ncols":
         return "AAIGrid"
-    return "GRIB" if b"GRIB" in start else None  # a bulletin's header may stand before it
+    return "GRIB" if b"GRIB" in start else None  # the header of a bulletin may come first
 
 
 def read_start(path: Path, error: type[InputError]) -> bytes:
-    """The first bytes of a regular file under a name that GDAL does not take for anything else."""
+    """Return the first bytes of a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    error : type
+        Class of the error to raise.
+
+    Raises
+    ------
+    InputError
+        Of the class `error`: if GDAL would not read the name as that of a file, the path is not a regular file, or the
+        file is empty or cannot be read.
+    """
     if path.parts[1:2] and path.parts[1].startswith("vsi"):
-        raise error(f"{path}: GDAL's virtual files are not read; name a file")
+        raise error(f"{path}: GDAL's virtual files are not read; give the path of a file")
     if "!" in path.name or any("!" in part for part in path.parts):
-        raise error(f"{path}: GDAL takes what follows a '!' for a file in an archive; rename it")
+        raise error(f"{path}: GDAL would look for an archive, because the path contains a '!'; rename the file")
     if not path.is_file():
         raise error(f"{path}: {'there is no such file' if not path.exists() else 'it is not a file'}")
     try:

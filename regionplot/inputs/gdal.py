@@ -1,115 +1,157 @@
-"""GDAL settings for reading, and checks before anything is read."""
+"""Open rasters with GDAL. All reads of raster files go through this module.
+
+GDAL chooses a driver by content, and follows references in a file to other files and to addresses. So each file is
+opened with the one driver that its first bytes allow, files with references are refused, and no address is fetched.
+"""
 
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from regionplot.errors import RasterError
 from regionplot.inputs.drivers import raster_driver
-from regionplot.settings.raster import RasterSettings
 from regionplot.text import plain_text
 
-if TYPE_CHECKING:
-    import xarray as xr
-
-
-GDAL_OPTIONS = {
-    "GDAL_CACHEMAX": 32 * 2**20,  # bytes; it is for each process, and blocks are read once
-    "GDAL_NUM_THREADS": "1",  # GDAL's own threads do not survive a fork
-    "GDAL_PAM_ENABLED": "NO",
+OPTIONS = {
+    "GDAL_CACHEMAX": 32 * 2**20,  # bytes per process; each block is read once
+    "GDAL_NUM_THREADS": "1",  # GDAL's threads do not survive a fork
+    "GDAL_PAM_ENABLED": "NO",  # ignore sidecar files
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+    "CPL_VSIL_CURL_ALLOWED_FILENAME": "none",  # no address is read through /vsicurl/, /vsis3/ ...
+    "GDAL_HTTP_PROXY": "none://",  # nor by drivers such as HTTP and WMS: curl refuses the scheme of this proxy
 }
-
-
-def open_raster(path: Path) -> Any:
-    """A handle of a raster's own.
-
-    Raises
-    ------
-    RasterError
-        If there is no file that GDAL reads as a grid.
-    """
-    import rasterio  # noqa: PLC0415 (GDAL: only who reads pays for its import)
-
-    driver = raster_driver(path)
-    try:
-        check_references(path, driver)
-        return rasterio.open(path, driver=driver, sharing=False)
-    except (rasterio.errors.RasterioError, OSError) as error:
-        raise RasterError(f"{path}: cannot be read as a raster: {error}") from error
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """What GDAL says of cells that it cannot read, as an error that names the raster."""
-    import rasterio  # noqa: PLC0415
-
-    try:
-        yield
-    except (rasterio.errors.RasterioError, OSError) as error:
-        raise RasterError(f"{path}: cannot be read: {error.__cause__ or error}") from error
-
-
-GDAL_READ_OPTIONS = {
-    "GDAL_CACHEMAX": 32 * 2**20,
-    "GDAL_PAM_ENABLED": "NO",
-    "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "CPL_VSIL_CURL_ALLOWED_FILENAME": "none",  # no address is opened, whatever a file says
-}
+"""GDAL options for all work with rasters."""
 
 
 _LARGEST_BLOCK = 2**30
-"""Bytes; GDAL unpacks a whole block, even for one cell of it."""
+"""Bytes. GDAL decodes a whole block to read one cell of it."""
 
 
-def check_references(path: Path, driver: str) -> None:
-    """Refuse a file whose metadata give other files or addresses as its overviews or subdatasets: GDAL would open them.
+def gdal_options(**more: str) -> Any:
+    """Return a context in which GDAL has the options of this package.
 
-    Any GeoTIFF can carry such metadata. Its own overviews and subdatasets need none.
+    Parameters
+    ----------
+    **more : str
+        Further GDAL options, by name.
+    """
+    import rasterio  # noqa: PLC0415 (imports GDAL)
+
+    return rasterio.Env(**OPTIONS, **more)
+
+
+@contextmanager
+def opened(path: Path, name: str | None = None, **options: str) -> Iterator[Any]:
+    """Open a raster, and close it at the end.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    name : str, optional
+        GDAL's name of a part of the file, such as `NETCDF:"grid.nc":snow`.
+    **options : str
+        Further GDAL options.
+
+    Yields
+    ------
+    rasterio.DatasetReader
 
     Raises
     ------
     RasterError
-        With the first of them.
+        If the file is of no allowed kind, refers to other files, or GDAL cannot read it.
     """
-    import rasterio  # noqa: PLC0415
-
-    with rasterio.open(path, driver=driver) as dataset:
-        named = list(dataset.tags(ns="OVERVIEWS").values())
-        named += [name for name in dataset.subdatasets if not _is_within(name, path)]
-    if named:
-        raise RasterError(f"{path}: its metadata refer to another file, which is not followed: {plain_text(named[0])}")
+    with gdal_options(**options), gdal_errors(path, "cannot be read as a raster"), open_raster(path, name) as dataset:
+        yield dataset
 
 
-def _is_within(subdataset: str, path: Path) -> bool:
-    """Whether the name of a subdataset is one that GDAL makes up itself for a part of a file."""
-    file = re.escape(str(path))
-    pattern = rf'(?i:netcdf|hdf5):("{file}"|{file}):[^"]*|(?i:gtiff_dir):\d+:{file}'
-    return re.fullmatch(pattern, subdataset) is not None
+def open_raster(path: Path, name: str | None = None) -> Any:
+    """Open a raster. The caller sets `gdal_options` and closes the dataset.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    name : str, optional
+        GDAL's name of a part of the file.
+
+    Returns
+    -------
+    rasterio.DatasetReader
+
+    Raises
+    ------
+    RasterError
+        If the file is of no allowed kind, refers to other files, or GDAL cannot open it.
+    """
+    import rasterio  # noqa: PLC0415 (imports GDAL)
+
+    driver = raster_driver(path)
+    with gdal_errors(path, "cannot be read as a raster"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # grids with 2-D coordinates
+        dataset = rasterio.open(name or path, driver=driver, sharing=False)
+    try:
+        _check_references(path, dataset)
+    except RasterError:
+        dataset.close()
+        raise
+    return dataset
 
 
-def check_size(data: xr.DataArray, settings: RasterSettings) -> None:
-    """Refuse what a small file can claim to be: a grid without end, before a cell of it is read."""
-    height, width = data.sizes[data.rio.y_dim], data.sizes[data.rio.x_dim]
-    if height * width > settings.max_cells:
-        raise RasterError(
-            f"{settings.path}: the grid claims {width:,} x {height:,} cells, more than [raster] max_cells = "
-            f"{settings.max_cells:,}"
-        )
+@contextmanager
+def gdal_errors(path: Path, problem: str = "cannot be read") -> Iterator[None]:
+    """Raise GDAL's errors as RasterError that names the file."""
+    from rasterio.errors import CRSError, RasterioError  # noqa: PLC0415 (imports GDAL)
+
+    try:
+        yield
+    except (RasterioError, CRSError, OSError) as error:
+        raise RasterError(f"{path}: {problem}: {_first_line(error)}") from error
 
 
-def first_line(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or of its cause's."""
     text = str(error.__cause__ or error).strip() or type(error).__name__
     return text.splitlines()[0]
 
 
+def _check_references(path: Path, dataset: Any) -> None:
+    """Refuse a file whose metadata name other files or addresses as its overviews or subdatasets.
+
+    GDAL would open them. Any GeoTIFF can carry such metadata; its own overviews and subdatasets need none.
+    """
+    references = list(dataset.tags(ns="OVERVIEWS").values())
+    references += [name for name in dataset.subdatasets if not _is_within(name, path)]
+    if references:
+        reference = plain_text(references[0])
+        raise RasterError(f"{path}: its metadata refer to another file, which is not followed: {reference}")
+
+
+def _is_within(subdataset: str, path: Path) -> bool:
+    """Return whether GDAL itself gives this name to a part of the file."""
+    file = re.escape(str(path))
+    pattern = rf'(?i:netcdf|hdf5):("{file}"|{file}):[^"]*|(?i:gtiff_dir):\d+:{file}'
+    return re.fullmatch(pattern, subdataset) is not None
+
+
 def check_block(path: Path, shape: tuple[int, int], itemsize: int) -> None:
-    """Raise RasterError if one block of a file is too large to decode."""
+    """Raise RasterError if one block of a file is too large to decode.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the message.
+    shape : (int, int)
+        Rows and columns of a block.
+    itemsize : int
+        Bytes per cell.
+    """
     size = shape[0] * shape[1] * itemsize
     if size > _LARGEST_BLOCK:
         raise RasterError(

@@ -1,8 +1,8 @@
 """Find and read the variables of a NetCDF file that hold the 2-D coordinates of another variable.
 
-GDAL tells for files that follow the CF conventions (https://gdal.org/en/stable/development/rfc/rfc4_geolocate.html).
-Where it does not, the two are known by their units, standard names or names, and by their shape. Only variables of the
-same file are read, whatever its metadata say.
+GDAL names them for files that follow the CF conventions (https://gdal.org/en/stable/development/rfc/rfc4_geolocate.html).
+In other files they are recognized by units, standard name or name, and by shape. Only variables of the same file are
+read, whatever its metadata name.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
 from regionplot.errors import RasterError
+from regionplot.inputs.gdal import opened
 from regionplot.system.machine import available_memory
 
 Floats = NDArray[np.floating[Any]]
@@ -32,104 +33,109 @@ _NAMES = {"latitude": re.compile(r"lat(itude)?", re.I), "longitude": re.compile(
 _PLAIN_UNITS = ("", "degree", "degrees", "deg")
 
 
-AS_STORED = {"GDAL_NETCDF_BOTTOMUP": "NO", "GDAL_NETCDF_CENTERLONG_180": "NO"}
-"""For GDAL, which would otherwise turn rows over, and take 360 from what seems to be a longitude beyond 180."""
+_LARGEST_LONGITUDE = 720.0
+"""Degrees. Larger numbers are not longitudes."""
 
 
-_TURNS = 720.0
-"""Degrees; a longitude beyond is none."""
-
-
-_BYTES = 64
-"""Of memory for each cell, while cells are brought onto a regular grid."""
+_BYTES_PER_CELL = 64
+"""Memory for each cell while a grid is resampled."""
 
 
 @dataclass(frozen=True)
 class Geolocation:
-    """Where a file says how its cells lie."""
+    """Variables that hold the coordinates of a grid's cells."""
 
     longitudes: str
-    """What GDAL opens: a subdataset of the file."""
+    """GDAL's name of the subdataset."""
     latitudes: str
+    """GDAL's name of the subdataset."""
     band: int
-    """Of both, from 1."""
+    """Number of the band in both, from 1."""
     crs: pyproj.CRS
-    """Of the coordinates; geographic."""
+    """Geographic CRS of the coordinates."""
+    options: ClassVar[Mapping[str, str]] = {"GDAL_NETCDF_BOTTOMUP": "NO", "GDAL_NETCDF_CENTERLONG_180": "NO"}
+    """GDAL options for reading the file's own rows and columns. GDAL would flip rows, and would subtract 360 from
+    values that look like longitudes beyond 180."""
 
 
 def kind_of(name: str, attributes: Mapping[str, Any]) -> str | None:
-    """Whether a variable holds `latitude` or `longitude`; None if neither.
+    """Return `latitude` or `longitude` for a variable that holds such coordinates, else None.
 
     Parameters
     ----------
     name : str
-        The variable's.
+        Name of the variable.
     attributes : mapping
-        Its `units` and `standard_name`, if it has them.
+        Its attributes. `units` and `standard_name` count.
+
+    Examples
+    --------
+    >>> kind_of("nav_lat", {}), kind_of("latent_heat", {})
+    ('latitude', None)
     """
-    units, standard = attributes.get("units", ""), attributes.get("standard_name")
-    units = str(units[0] if isinstance(units, tuple) and units else units)
+    units, standard = str(attributes.get("units", "")), attributes.get("standard_name")
     for kind in _UNITS:
-        plain = units in _PLAIN_UNITS and _NAMES[kind].search(name.rpartition("/")[2])
-        if standard == kind or _UNITS[kind].fullmatch(units) or (plain and standard is None and _is_short(name)):
+        has_name = units in _PLAIN_UNITS and _NAMES[kind].search(name.rpartition("/")[2])
+        is_named = has_name and standard is None and _is_coordinate_name(name)
+        if standard == kind or _UNITS[kind].fullmatch(units) or is_named:
             return kind
     return None
 
 
-def _is_short(name: str) -> bool:
-    """Whether a name is nothing but a coordinate's, with a prefix or suffix at most: not `latent_heat`."""
+def _is_coordinate_name(name: str) -> bool:
+    """Return whether a name is that of a coordinate, with a known prefix or suffix. `latent_heat` is not."""
     pattern = r"(x|nav_|geo|[tuvfwc])?(lat(itude)?s?|lon(g(itude)?)?s?)(_?(rho|psi|u|v|t|m|c))?"
     return re.fullmatch(pattern, name.rpartition("/")[2], re.I) is not None
 
 
-def find_geolocation(
-    path: Path, driver: str, source: str, bands: tuple[int, int], crs: pyproj.CRS
-) -> Geolocation | None:
-    """The variables that say where the cells of another lie; None if there are none.
+def find_geolocation(path: Path, grid: str, band: tuple[int, int], crs: pyproj.CRS) -> Geolocation | None:
+    """Return the variables that hold the coordinates of another variable's cells, or None if there are none.
 
     Parameters
     ----------
     path : Path
         The file.
-    driver : str
-        GDAL's.
-    source : str
-        The subdataset of the cells.
-    bands : (int, int)
-        The band of the cells, from 0, and how many they have.
+    grid : str
+        GDAL's name of the subdataset that holds the cells.
+    band : (int, int)
+        Number of the band that holds the cells, from 1, and number of bands.
     crs : pyproj.CRS
-        Of the coordinates.
+        CRS of the coordinates.
 
     Raises
     ------
     RasterError
-        If the coordinates that the file names are not of the cells' shape.
+        If the coordinates that the file names have another shape than the cells.
     """
-    import rasterio  # noqa: PLC0415 (GDAL: only who reads pays for its import)
-
-    with rasterio.open(path, driver=driver) as dataset:
+    with opened(path) as dataset:
         parts = {_variable_in(name): name for name in dataset.subdatasets}
-    with rasterio.open(source, driver=driver) as dataset:
+    with opened(path, grid) as dataset:
         tags, shape = dataset.tags(ns="GEOLOCATION"), dataset.shape
     named = [_variable_in(tags.get(key, "")) for key in ("X_DATASET", "Y_DATASET")]
     found = [parts[name] for name in named if name in parts]
-    pair = (found[0], found[1]) if len(found) == 2 else _pair_of_shape(parts, driver, shape)
+    pair = (found[0], found[1]) if len(found) == 2 else _pair_of_shape(path, parts, shape)
     if pair is None:
         return None
-    with rasterio.open(pair[0], driver=driver) as x, rasterio.open(pair[1], driver=driver) as y:
-        for dataset in (x, y):
-            if dataset.shape != shape:
-                raise RasterError(
-                    f"{path}: {_variable_in(source)} has {_sides(shape)} cells, but its coordinates "
-                    f"{_variable_in(dataset.name)} have {_sides(dataset.shape)}; choose another with variable = NAME"
-                )
-        each = max(1, bands[1] // min(x.count, y.count))
-        band = min(bands[0] // each, x.count - 1, y.count - 1) + 1
-    return Geolocation(pair[0], pair[1], band, crs)
+    counts = [_band_count(path, coordinates, grid, shape) for coordinates in pair]
+    number, count = band
+    bands_per_coordinate = max(1, count // min(counts))
+    coordinate_band = min((number - 1) // bands_per_coordinate, min(counts) - 1) + 1
+    return Geolocation(pair[0], pair[1], coordinate_band, crs)
+
+
+def _band_count(path: Path, coordinates: str, grid: str, shape: tuple[int, int]) -> int:
+    """Return the number of bands of a coordinate, which must have the shape of the cells."""
+    with opened(path, coordinates) as dataset:
+        if dataset.shape != shape:
+            raise RasterError(
+                f"{path}: {_variable_in(grid)} has {_sides(shape)} cells, but its coordinates "
+                f"{_variable_in(coordinates)} have {_sides(dataset.shape)}; choose another with variable = NAME"
+            )
+        return int(dataset.count)
 
 
 def _variable_in(subdataset: str) -> str:
-    """The name of a variable, without the path of groups that GDAL gives sometimes and sometimes not."""
+    """Return the name of a variable. GDAL puts the path of its group before it in some places."""
     return subdataset.rpartition(":")[2].rpartition("/")[2]
 
 
@@ -137,65 +143,66 @@ def _sides(shape: tuple[int, int]) -> str:
     return f"{shape[0]} x {shape[1]}"
 
 
-def _pair_of_shape(parts: Mapping[str, str], driver: str, shape: tuple[int, int]) -> tuple[str, str] | None:
-    """A longitude and a latitude of one shape; of several, two whose names are alike but for that."""
+def _pair_of_shape(path: Path, parts: Mapping[str, str], shape: tuple[int, int]) -> tuple[str, str] | None:
+    """Return a longitude and a latitude of one shape. If there are several, their names must match otherwise."""
     found: dict[str, dict[str, str]] = {"longitude": {}, "latitude": {}}
-    for kind, name, source in _coordinates(parts, driver, shape):
-        found[kind].setdefault(_NAMES[kind].sub("", name, count=1).lower(), source)
+    for kind, name, subdataset in _coordinates(path, parts, shape):
+        found[kind].setdefault(_NAMES[kind].sub("", name, count=1).lower(), subdataset)
     x, y = found["longitude"], found["latitude"]
     if len(x) == len(y) == 1:
         return next(iter(x.values())), next(iter(y.values()))
-    alike = sorted(x.keys() & y.keys(), key=lambda rest: (len(rest), rest))
-    return (x[alike[0]], y[alike[0]]) if alike else None
+    common = sorted(x.keys() & y.keys(), key=lambda rest: (len(rest), rest))
+    return (x[common[0]], y[common[0]]) if common else None
 
 
-def _coordinates(parts: Mapping[str, str], driver: str, shape: tuple[int, int]) -> Iterator[tuple[str, str, str]]:
-    """Kind, name and subdataset of all coordinates of a shape."""
-    import rasterio  # noqa: PLC0415
-
-    for name, source in parts.items():
+def _coordinates(path: Path, parts: Mapping[str, str], shape: tuple[int, int]) -> Iterator[tuple[str, str, str]]:
+    """Yield kind, name and subdataset of all coordinates of a shape."""
+    for name, subdataset in parts.items():
         if any(pattern.search(name) for pattern in _NAMES.values()):
-            with rasterio.open(source, driver=driver) as dataset:
+            with opened(path, subdataset) as dataset:
                 kind = kind_of(name, dataset.tags(1)) if dataset.shape == shape else None
             if kind:
-                yield kind, name, source
+                yield kind, name, subdataset
 
 
-def read_coordinates(path: Path, driver: str, geolocation: Geolocation) -> tuple[Floats, Floats]:
-    """The longitudes and latitudes of all cells.
+def read_coordinates(path: Path, geolocation: Geolocation, memory: int | None = None) -> tuple[Floats, Floats]:
+    """Read the longitudes and latitudes of all cells.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    geolocation : Geolocation
+        Variables that hold the coordinates.
+    memory : int, optional
+        Bytes that resampling may take. By default, all memory that is free.
 
     Returns
     -------
     longitudes, latitudes : ndarray, shape (rows, columns)
-        In degrees, as precise as they are stored; NaN, in both, where one of them is none.
+        Degrees, in the stored precision; NaN in both if one of them is missing.
 
     Raises
     ------
     RasterError
-        If there is not the memory to work with so many, or no coordinate is known.
-    rasterio.errors.RasterioError
-        If they cannot be read.
+        If memory is too small for so many cells, all coordinates are missing, or they cannot be read.
     """
-    longitudes, latitudes = (_read(path, driver, source, geolocation.band) for source in _sources(geolocation))
+    memory = available_memory() if memory is None else memory
+    names = geolocation.longitudes, geolocation.latitudes
+    longitudes, latitudes = (_read(path, name, geolocation.band, memory) for name in names)
     with np.errstate(invalid="ignore"):
-        known = (abs(latitudes) <= 90) & (abs(longitudes) <= _TURNS)
-    if not known.any():
-        names = " and ".join(_variable_in(source) for source in _sources(geolocation))
-        raise RasterError(f"{path}: the coordinates {names} are missing everywhere; no cell can be placed")
-    longitudes[~known] = latitudes[~known] = np.nan
+        is_known = (abs(latitudes) <= 90) & (abs(longitudes) <= _LARGEST_LONGITUDE)
+    if not is_known.any():
+        variables = " and ".join(_variable_in(name) for name in names)
+        raise RasterError(f"{path}: the coordinates {variables} are missing everywhere; no cell can be placed")
+    longitudes[~is_known] = latitudes[~is_known] = np.nan
     return longitudes, latitudes
 
 
-def _sources(geolocation: Geolocation) -> tuple[str, str]:
-    return geolocation.longitudes, geolocation.latitudes
-
-
-def _read(path: Path, driver: str, source: str, band: int) -> Floats:
-    import rasterio  # noqa: PLC0415
-
-    with rasterio.Env(**AS_STORED), rasterio.open(source, driver=driver) as dataset:
-        needed = dataset.height * dataset.width * _BYTES
-        if needed > available_memory():
+def _read(path: Path, name: str, band: int, memory: int) -> Floats:
+    with opened(path, name, **Geolocation.options) as dataset:
+        needed = dataset.height * dataset.width * _BYTES_PER_CELL
+        if needed > memory:
             raise RasterError(
                 f"{path}: to place {_sides(dataset.shape)} cells by 2-D coordinates takes {needed // 2**20:,} MB of "
                 "memory, more than there is; regrid the file"

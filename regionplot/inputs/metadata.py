@@ -1,96 +1,34 @@
-"""Read names, units and times of a raster's bands.
+"""Read name, units and time of a raster's band from its metadata, as GDAL gives them.
 
-rioxarray 0.19 cannot open them with an xarray that checks coordinates against dimensions. Here they are described as it
-describes the others; bands are in GDAL's order, the last dimension fastest
-(https://gdal.org/en/stable/drivers/raster/netcdf.html).
+GDAL writes the attributes of a NetCDF variable into the tags of its bands. Tags of the dataset describe the dimensions:
+`time#units` is an attribute of the variable `time`. A band's position along the dimension `time` is its tag
+`NETCDF_DIM_time` (https://gdal.org/en/stable/drivers/raster/netcdf.html).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from regionplot.text import plain_text
 
-if TYPE_CHECKING:
-    import xarray as xr
+logger = logging.getLogger(__name__)
 
-
-DRIVER = "netCDF"
-"""GDAL's; `intake` gives HDF5 to it, too."""
+Tags = Mapping[str, str]
 
 
 _DIMENSION = "NETCDF_DIM_"
 
 
-_TIME = ("units", "calendar")
-"""Attributes by which a dimension's numbers are times."""
+_GLOBAL = "NC_GLOBAL#"
+"""Prefix of a NetCDF file's own attributes."""
 
 
-def open_variables(path: Path, driver: str) -> list[xr.Dataset]:
-    """The variables of a file, without their values.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    driver : str
-        GDAL's, `DRIVER`.
-
-    Returns
-    -------
-    list of xarray.Dataset
-        One for each variable, with dimensions (band, y, x), attributes, CRS and affine transform. Where a band lies
-        along other dimensions stands in coordinates along `band`; times are decoded. All values are 0.
-
-    Raises
-    ------
-    rasterio.errors.RasterioError, ValueError
-        If they cannot be read.
-    """
-    import rasterio  # noqa: PLC0415 (GDAL, rioxarray and xarray take half a second: only who loads pays it)
-
-    with rasterio.open(path, driver=driver) as dataset:
-        names = dataset.subdatasets or [dataset.name]
-    found = []
-    for name in names:
-        with rasterio.open(name, driver=driver) as dataset:
-            found.append(_describe(dataset))
-    return found
-
-
-def _describe(dataset: Any) -> xr.Dataset:
-    """One variable; `dataset` is that of its GDAL subdataset."""
-    import rioxarray  # noqa: F401, PLC0415 (gives arrays their `rio`)
-    import xarray as xr  # noqa: PLC0415
-
-    tags, shared = [dataset.tags(number) for number in dataset.indexes], dataset.tags()
-    attributes: dict[str, Any] = {key: text for key, text in shared.items() if "#" in key}
-    attributes |= {key: text for key, text in tags[0].items() if not key.startswith(_DIMENSION)}
-    attributes |= {"scale_factor": dataset.scales[0], "add_offset": dataset.offsets[0], "_FillValue": dataset.nodata}
-    cells = np.broadcast_to(np.zeros((), dataset.dtypes[0]), (dataset.count, *dataset.shape))
-    data = xr.DataArray(
-        cells, _along_bands(tags, shared), ("band", "y", "x"), tags[0].get("NETCDF_VARNAME"), attributes
-    )
-    data.rio.write_transform(dataset.transform, inplace=True)
-    if dataset.crs is not None:
-        data.rio.write_crs(dataset.crs, inplace=True)
-    data.encoding["source"] = dataset.name
-    return data.to_dataset()
-
-
-def _along_bands(tags: list[dict[str, str]], shared: dict[str, str]) -> dict[str, Any]:
-    """Where each band lies along the dimensions beside y and x."""
-    import xarray as xr  # noqa: PLC0415
-
-    names = [key.removeprefix(_DIMENSION) for key in tags[0] if key.startswith(_DIMENSION)]
-    units = {name: {key: shared[f"{name}#{key}"] for key in _TIME if f"{name}#{key}" in shared} for name in names}
-    values = {name: ("band", [float(tag[_DIMENSION + name]) for tag in tags], units[name]) for name in names}
-    return {str(name): data for name, data in xr.decode_cf(xr.Dataset(values)).data_vars.items()}
+_TIME_AXES = ("time", "valid_time")
+"""Names of dimensions that hold the time of a band, in lower case."""
 
 
 _TIME_TAGS = ("VALID_TIME", "TIFFTAG_DATETIME", "REF_TIME")
@@ -99,33 +37,114 @@ _TIME_TAGS = ("VALID_TIME", "TIFFTAG_DATETIME", "REF_TIME")
 _TIME_FORMATS = ("%Y:%m:%d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
 
 
-def describe_band(data: xr.DataArray, path: Path) -> Mapping[str, object]:
-    """See `RasterInfo.description`."""
-    attributes = data.attrs
-    variable = str(data.name or attributes.get("GRIB_ELEMENT") or "")
-    units = str(attributes.get("units") or attributes.get("GRIB_UNIT") or "").strip("[]")
-    long_name = str(attributes.get("GRIB_COMMENT") or attributes.get("long_name") or variable or path.stem)
-    if " " not in long_name and "description" in attributes:  # some files repeat the variable's name as its long name
-        long_name = str(attributes["description"])
-    description: dict[str, object] = {
+def band_tags(dataset: Any, band: int, path: Path) -> dict[str, str]:
+    """Return the tags of a band, and those of its file if the file holds nothing else.
+
+    Parameters
+    ----------
+    dataset : rasterio.DatasetReader
+        The file, or a subdataset of it.
+    band : int
+        Number of the band, from 1.
+    path : Path
+        The file.
+    """
+    tags = dict(dataset.tags())
+    if dataset.name == str(path):
+        tags = {key.removeprefix(_GLOBAL): text for key, text in tags.items()}
+    tags.update(dataset.tags(band))
+    return tags
+
+
+def band_names(dataset: Any, path: Path) -> list[str]:
+    """Return the descriptions by which bands can be chosen. An entry is empty if a band has none.
+
+    Parameters
+    ----------
+    dataset : rasterio.DatasetReader
+        The file, or a subdataset of it.
+    path : Path
+        The file.
+    """
+    names = [text or "" for text in dataset.descriptions]
+    return names if any(names) else [band_tags(dataset, 1, path).get("long_name", "")]
+
+
+def describe_band(dataset: Any, band: int, path: Path) -> Mapping[str, object]:
+    """Return the text that titles and labels can use. See `RasterInfo.description`.
+
+    Parameters
+    ----------
+    dataset : rasterio.DatasetReader
+        The file, or a subdataset of it.
+    band : int
+        Number of the band, from 1.
+    path : Path
+        The file.
+    """
+    tags = band_tags(dataset, band, path)
+    variable = tags.get("NETCDF_VARNAME") or tags.get("GRIB_ELEMENT") or ""
+    units = dataset.units[band - 1] or tags.get("units") or tags.get("GRIB_UNIT") or ""
+    name = tags.get("GRIB_COMMENT") or dataset.descriptions[band - 1] or tags.get("long_name") or variable or path.stem
+    if " " not in name:  # some files repeat the variable's name as its long name
+        name = tags.get("description", name)
+    text = {
         "raster": path.stem,
         "variable": variable,
-        "long_name": long_name.partition(" [")[0],
-        "units": units,
+        "long_name": name.partition(" [")[0],
+        "units": units.strip("[]"),
     }
-    description = {name: plain_text(str(text)) for name, text in description.items()}
-    time = _time(data)
+    description: dict[str, object] = {key: plain_text(value) for key, value in text.items()}
+    time = _time(dataset, band, tags, path)
     return description if time is None else {**description, "time": time}
 
 
-def _time(data: xr.DataArray) -> datetime | None:
-    if "GRIB_VALID_TIME" in data.attrs:
-        return datetime.fromtimestamp(int(str(data.attrs["GRIB_VALID_TIME"]).split()[0]), UTC)
-    candidates = [
-        str(data[name].values) for name in ("time", "valid_time") if name in data.coords and not data[name].ndim
-    ]
-    candidates += [str(data.attrs[tag]) for tag in _TIME_TAGS if tag in data.attrs]
-    return next((time for text in candidates if (time := _parse_time(text))), None)
+def _time(dataset: Any, band: int, tags: Tags, path: Path) -> datetime | None:
+    """Return the time of a band, in UTC."""
+    if (time := _grib_time(tags.get("GRIB_VALID_TIME", ""))) is not None:
+        return time
+    texts = [_axis_time(axis, value, tags, path) for axis, value in _time_axes(dataset, band, tags)]
+    texts += [tags[tag] for tag in _TIME_TAGS if tag in tags]
+    return next((time for text in texts if (time := _parse_time(text))), None)
+
+
+def _grib_time(text: str) -> datetime | None:
+    """Return a time that is given as seconds since 1970."""
+    try:
+        return datetime.fromtimestamp(int(text.partition(" ")[0]), UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _time_axes(dataset: Any, band: int, tags: Tags) -> Iterator[tuple[str, str]]:
+    """Yield the dimensions that are times, and the position of the band along each."""
+    positions = {key.removeprefix(_DIMENSION): value for key, value in dataset.tags(band).items() if _is_position(key)}
+    if not positions:  # a copy of a NetCDF file in another format
+        axis = tags.get(f"{_DIMENSION}EXTRA", "").strip("{}")
+        values = tags.get(f"{_DIMENSION}{axis}_VALUES", "").strip("{}").split(",")
+        positions = {axis: values[band - 1]} if len(values) == dataset.count and values[0] else {}
+    for name in sorted(positions, key=str.lower):
+        if name.lower() in _TIME_AXES:
+            yield name, positions[name]
+
+
+def _is_position(key: str) -> bool:
+    is_table = key.endswith(("_DEF", "_VALUES")) or key == f"{_DIMENSION}EXTRA"
+    return key.startswith(_DIMENSION) and not is_table
+
+
+def _axis_time(axis: str, value: str, tags: Tags, path: Path) -> str:
+    """Return the text of a time, decoded by the units of its axis. Empty, with a warning, if that is impossible."""
+    units, calendar = tags.get(f"{axis}#units", ""), tags.get(f"{axis}#calendar", "standard")
+    if "since" not in units:
+        return value
+    import cftime  # noqa: PLC0415 (only NetCDF files need it)
+
+    try:
+        return str(cftime.num2date(float(value), units, calendar))
+    except (ValueError, OverflowError) as error:
+        logger.warning("%s: its time is unknown: the axis %s is in %r: %s", path, axis, units, error)
+        return ""
 
 
 def _parse_time(text: str) -> datetime | None:

@@ -1,54 +1,119 @@
-"""RasterInfo: the description of a raster."""
+"""Define the protocol of raster sources, and the description that each source gives of its grid."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from regionplot.geo.grid import GridGeometry
-from regionplot.inputs.color_tables import Coloring
-from regionplot.inputs.geolocation import Geolocation
+from regionplot.geo.grid import GridGeometry, Window
+from regionplot.inputs.color_tables import RgbBands
 from regionplot.system.files import Fingerprint
 
 FIELDS = ("raster", "variable", "long_name", "units", "time")
-"""What `RasterInfo.description` may tell of a grid."""
+"""Keys that `RasterInfo.description` can have."""
 
 
 @dataclass(frozen=True)
 class RasterInfo:
-    """A grid as its file describes it; no cell of it is read."""
+    """Facts about one band of a grid. They are found without reading cells."""
 
     path: Path
-    source: str
-    """What GDAL opens: the path, or a subdataset of it."""
-    driver: str
-    """The GDAL driver that opens it, and no other."""
+    gdal_name: str
+    """GDAL's name of the grid: the path, or a subdataset of the file."""
     fingerprint: Fingerprint | None
-    """Of the file, when it was inspected."""
+    """Fingerprint of the file when it was described. None if no file is checked."""
     band: int
-    """From 1."""
+    """Number of the band, from 1."""
     geometry: GridGeometry
     dtype: np.dtype[Any]
-    """Of the values once they are read."""
+    """Type of the values that a read returns."""
     nodata: float | None
     scale: float
     offset: float
     has_mask: bool
-    """A mask band or an alpha band says what is missing."""
-    decode: bool
-    """Make nodata missing, and apply scale and offset."""
+    """True if a mask band or an alpha band marks missing cells."""
+    mask_and_scale: bool
+    """True if a read replaces nodata with NaN and applies scale and offset."""
     description: Mapping[str, object]
-    """What templates and labels may say: `raster` (the file's stem), `variable`, `long_name`, `units`, and `time` (a
-    datetime in UTC) if it is known."""
-    geolocation: Geolocation | None = None
-    """The 2-D coordinates of a curvilinear grid's cells; `geometry` is then that of a regular grid fitted to them."""
-    fineness: int = 1
-    """How many cells of that lie along the spacing of the file's."""
-    smooth: bool = False
-    """Interpolate between the file's cells, rather than take the nearest."""
-    coloring: Coloring | None = None
-    """How it is drawn; None as numbers. In true colour, its cells are packed: see `TrueColor.read`."""
+    """Text for titles and labels: `raster` (the file's stem), `variable`, `long_name`, `units` and, if it is known,
+    `time` (a datetime in UTC)."""
+    color_table: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    """Red, green, blue and opacity (0 to 255) of each value. Empty without a color table."""
+    class_names: Mapping[int, str] = field(default_factory=dict)
+    """Names of the values of a color table."""
+    rgb: RgbBands | None = None
+    """Bands of red, green and blue, if the file has them."""
+    has_windows: bool = True
+    """True if a window can be read without reading the whole grid."""
+
+
+class RasterSource(Protocol):
+    """A grid that is described without reading cells, and read by windows.
+
+    Each call opens and closes the file, so no handle crosses a fork. Sources are small when pickled.
+    """
+
+    def describe(self) -> RasterInfo:
+        """Return the facts about the grid."""
+        ...
+
+    def read(self, window: Window, shape: tuple[int, int], resampling: str) -> NDArray[Any]:
+        """Read a window, resampled to a shape.
+
+        Parameters
+        ----------
+        window : Window
+            The cells to read.
+        shape : (int, int)
+            Rows and columns of the result.
+        resampling : str
+            Method, by its rasterio name, if `shape` is not that of the window.
+
+        Returns
+        -------
+        ndarray of `RasterInfo.dtype`, shape `shape`
+            Values in their units, NaN where missing.
+
+        Raises
+        ------
+        RasterError
+            If the cells cannot be read, or the file has changed since it was described.
+        """
+        ...
+
+
+def read_window(
+    source: RasterSource, window: Window, step: int = 1, resampling: str = "nearest"
+) -> tuple[NDArray[Any], GridGeometry]:
+    """Read a window of a source, thinned to one cell per `step` rows and columns.
+
+    Parameters
+    ----------
+    source : RasterSource
+        The grid.
+    window : Window
+        The cells to read.
+    step : int
+        Thinning factor: each `step` × `step` block becomes one cell.
+    resampling : str
+        Method that makes one cell of a block, by its rasterio name.
+
+    Returns
+    -------
+    values : ndarray, shape (rows, columns)
+        As `RasterSource.read` returns them.
+    geometry : GridGeometry
+        Geometry of the values.
+
+    Raises
+    ------
+    RasterError
+        If the cells cannot be read, or the file has changed since it was described.
+    """
+    shape = -(-window.height // step), -(-window.width // step)
+    return source.read(window, shape, resampling), source.describe().geometry.part(window, *shape)

@@ -21,7 +21,7 @@ from regionplot.errors import FeaturesError
 from regionplot.geo.crs import parse_crs
 from regionplot.geo.linework import Geometries, split_collections
 from regionplot.inputs.drivers import BLANK_BYTES, START_BYTES, read_start
-from regionplot.settings.vector import FeatureSettings
+from regionplot.settings.vector import VectorSettings
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _PARTS = {".shp": (".shx", ".dbf")}
 _SHAPEFILE_MARK = (9994).to_bytes(4, "big")
 
 
-def check_layer(settings: FeatureSettings) -> None:
+def check_layer(settings: VectorSettings) -> None:
     """Open a vector file and read its description only.
 
     Raises
@@ -45,7 +45,7 @@ def check_layer(settings: FeatureSettings) -> None:
     _crs(settings, _described(settings, source)["crs"])
 
 
-def _described(settings: FeatureSettings, source: VectorSource) -> dict[str, Any]:
+def _described(settings: VectorSettings, source: VectorSource) -> dict[str, Any]:
     """What GDAL tells of a layer, if it was opened by the driver that it was let in for."""
     info: dict[str, Any] = vector_errors(settings, lambda: pyogrio.read_info(source.name, layer=settings.layer or 0))
     if info["driver"] != source.driver:
@@ -55,7 +55,7 @@ def _described(settings: FeatureSettings, source: VectorSource) -> dict[str, Any
     return info
 
 
-def vector_errors(settings: FeatureSettings, read: Callable[[], Any]) -> Any:
+def vector_errors(settings: VectorSettings, read: Callable[[], Any]) -> Any:
     """Call `read`, and turn its errors into FeaturesError that names the file."""
     try:
         return read()
@@ -64,7 +64,7 @@ def vector_errors(settings: FeatureSettings, read: Callable[[], Any]) -> Any:
         raise FeaturesError(f"{settings.path}: cannot be read as vector data: {message}") from error
 
 
-def check_parts(settings: FeatureSettings) -> None:
+def check_parts(settings: VectorSettings) -> None:
     """A shapefile is several files; GDAL reads on without some, and shows less than there is."""
     path = settings.path
     if path.is_file() and not path.stat().st_size:
@@ -92,7 +92,7 @@ def _check_length(path: Path) -> None:
         raise FeaturesError(f"{path}: the file is cut: it has {path.stat().st_size:,} bytes of {declared:,}")
 
 
-def read_vectors(settings: FeatureSettings) -> tuple[Geometries, pyproj.CRS]:
+def read_vectors(settings: VectorSettings) -> tuple[Geometries, pyproj.CRS]:
     """The geometries of a file, sound and not null, and their CRS."""
     source = vector_source(settings.path)
     _described(settings, source)
@@ -110,7 +110,7 @@ def read_vectors(settings: FeatureSettings) -> tuple[Geometries, pyproj.CRS]:
     return split_collections(kept), _crs(settings, meta["crs"])
 
 
-def _crs(settings: FeatureSettings, found: str | None) -> pyproj.CRS:
+def _crs(settings: VectorSettings, found: str | None) -> pyproj.CRS:
     named = found or settings.crs
     if named is None:
         raise FeaturesError(f'{settings.path}: the file names no CRS; give it as crs = "EPSG:..." in its [[features]]')

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from regionplot.geo.crs import CIRCLE
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.linework import Geometries, linework, no_geometries, project_points, project_polygons
 from regionplot.inputs.vector_files import check_parts, read_vectors, vector_errors
-from regionplot.settings.vector import FeatureSettings
+from regionplot.settings.vector import VectorSettings
 from regionplot.system.cache import ArrayCache, digest
 from regionplot.system.code import source_files
 
@@ -46,10 +46,9 @@ _PART_NAMES = ("lines", "polygons", "points")
 
 
 @dataclass(frozen=True)
-class FeatureLayer:
+class VectorLayer:
     """One vector layer in map coordinates, indexed."""
 
-    settings: FeatureSettings
     line_index: IndexedGeometries
     """LineStrings, each piece of a shared border once."""
     polygon_index: IndexedGeometries
@@ -89,19 +88,19 @@ class FeatureLayer:
 
 
 def load_layer(
-    settings: FeatureSettings, crs: pyproj.CRS, cache: ArrayCache | None = None, known: Sequence[FeatureLayer] = ()
-) -> FeatureLayer:
+    settings: VectorSettings, crs: pyproj.CRS, cache: ArrayCache | None = None, known: Sequence[VectorLayer] = ()
+) -> VectorLayer:
     """Read one vector file and project it into the map's CRS.
 
     Parameters
     ----------
-    settings : FeatureSettings
-        Path, layer, CRS and style.
+    settings : VectorSettings
+        Path, layer and CRS.
     crs : pyproj.CRS
         The map's CRS.
     cache : ArrayCache, optional
         Where the projected geometries may be found, and are kept for the next time.
-    known : sequence of FeatureLayer
+    known : sequence of VectorLayer
         Layers loaded before; one of the same geometries is used again.
 
     Raises
@@ -113,7 +112,7 @@ def load_layer(
     key = layer_key(settings, crs)
     for layer in known:
         if layer.key == key:
-            return replace(layer, settings=settings)
+            return layer
     arrays = cache.read(key) if cache else None
     parts = _from_arrays(arrays) if arrays else None
     if parts is None:
@@ -122,25 +121,25 @@ def load_layer(
             cache.write(key, _to_arrays(parts))
     turn = CIRCLE if crs.is_geographic else 0.0
     lines, polygons, points = (IndexedGeometries.of(part) for part in parts)
-    return FeatureLayer(settings, lines, polygons, points, turn, key)
+    return VectorLayer(lines, polygons, points, turn, key)
 
 
 _Parts = tuple[Geometries, Geometries, Geometries]
 """Lines, polygons, points."""
 
 
-def _project_layer(settings: FeatureSettings, crs: pyproj.CRS) -> _Parts:
+def _project_layer(settings: VectorSettings, crs: pyproj.CRS) -> _Parts:
     geometries, source_crs = read_vectors(settings)
     kinds = shapely.get_type_id(geometries)
     areas = geometries[np.isin(kinds, _POLYGON_TYPES)]
     return (
         linework(geometries[np.isin(kinds, _LINE_TYPES + _POLYGON_TYPES)], source_crs, crs),
-        project_polygons(areas, source_crs, crs) if settings.facecolor != "none" else no_geometries(),
+        project_polygons(areas, source_crs, crs) if settings.has_areas else no_geometries(),
         project_points(shapely.get_parts(geometries[np.isin(kinds, _POINT_TYPES)]), source_crs, crs),
     )
 
 
-def layer_key(settings: FeatureSettings, crs: pyproj.CRS) -> str:
+def layer_key(settings: VectorSettings, crs: pyproj.CRS) -> str:
     """Names all that the projected geometries depend on, the code that makes them among it.
 
     Raises
@@ -153,7 +152,7 @@ def layer_key(settings: FeatureSettings, crs: pyproj.CRS) -> str:
         other for other in sorted(path.parent.glob(f"{glob.escape(path.stem)}.*")) if other.suffix.lower() in _SIDECARS
     ]
     versions = (shapely.__version__, shapely.geos_version_string, pyproj.proj_version_str)
-    text = (*versions, str(settings.layer), str(settings.crs), str(settings.facecolor != "none"), crs.to_wkt())
+    text = (*versions, str(settings.layer), str(settings.crs), str(settings.has_areas), crs.to_wkt())
     key: str = vector_errors(settings, lambda: digest(text, [path, *files, *source_files(__name__)]))
     return key
 

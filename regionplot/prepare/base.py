@@ -10,7 +10,7 @@ import numpy as np
 
 from regionplot.blocks.grid import Block
 from regionplot.blocks.values import Values
-from regionplot.geo.dtypes import floating
+from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.grid import GridGeometry
 
 
@@ -60,7 +60,7 @@ class Operation:
 
     def profile(self, profile: Mapping[str, Any]) -> dict[str, Any]:
         """The output's profile from that of the first input, as rasterio names it: values are floating, NaN missing."""
-        dtype = floating(np.dtype(profile["dtype"])).name
+        dtype = float_dtype(np.dtype(profile["dtype"])).name
         return {**profile, "dtype": dtype, "count": self.bands(int(profile["count"])), "nodata": float("nan")}
 
     def describe(self, description: Mapping[str, object]) -> dict[str, object]:

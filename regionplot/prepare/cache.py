@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regionplot.errors import RasterError
+from regionplot.inputs.gdal import opened
 from regionplot.prepare.inputs import Input
 from regionplot.settings.steps import Step
 from regionplot.system.cache import digest
@@ -48,14 +49,12 @@ _SHAPEFILE_PARTS = frozenset({".shp", ".shx", ".dbf", ".prj", ".cpg"})
 
 def stands(output: Path, key: str) -> bool:
     """Whether a raster is there that was made from the same inputs in the same way, and is whole."""
-    import rasterio  # noqa: PLC0415
-
     try:
-        with rasterio.open(output, driver="GTiff") as dataset:
+        with opened(output) as dataset:
             if dataset.tags().get(KEY_TAG) != key:
                 return False
             dataset.read(1, window=((dataset.height - 1, dataset.height), (dataset.width - 1, dataset.width)))
-    except (rasterio.errors.RasterioError, OSError):
+    except RasterError:
         return False
     return True
 

@@ -34,8 +34,6 @@ class Input:
         try:
             settings = read_config({"raster": {"path": path}}).raster
         except InputError as error:
-            raise InputError(
-                *(problem.removeprefix("settings: [raster] path: ") for problem in error.problems)
-            ) from None
+            raise InputError(*(problem.message for problem in error.problems)) from None
         stem = re.sub(r"\W|_+", "_", Path(path).stem, flags=re.ASCII).strip("_")
         return cls(name or (stem if stem[:1].isalpha() and not keyword.iskeyword(stem) else f"in_{stem}"), settings)

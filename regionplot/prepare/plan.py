@@ -16,7 +16,7 @@ from typing import Any
 
 from regionplot.blocks.grid import BlockGrid
 from regionplot.blocks.values import BandReader, Storage
-from regionplot.errors import ConfigError, RegionplotError
+from regionplot.errors import ConfigError, located
 from regionplot.geo.crs import parse_crs
 from regionplot.inputs.describe import inspect_raster
 from regionplot.prepare.base import Operation
@@ -76,11 +76,8 @@ class Plan:
             If a step cannot be done, with its number.
         """
         for number, step in enumerate(steps, 1):
-            try:
+            with located(step=number, step_name=step.step):
                 self._add(step)
-            except RegionplotError as error:
-                error.args = tuple(f"step {number} ({step.step}): {problem}" for problem in error.problems)
-                raise
         self._chain(always=not self._stages or self._stages[-1].output != self._main.path)
         last = self._stages[-1]
         kept = Storage(**{"dtype": last.function.storage.dtype, **storage})

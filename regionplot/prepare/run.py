@@ -16,6 +16,7 @@ from regionplot.blocks.new_raster import check_place, removing_sidecars
 from regionplot.blocks.process import process_blocks
 from regionplot.errors import ConfigError, OutputError, RasterError, RegionplotError
 from regionplot.inputs.describe import inspect_raster
+from regionplot.inputs.gdal import opened
 from regionplot.prepare.cache import KEY_TAG, PreparedFolder, input_files, prepared_digest, stands, user_folder
 from regionplot.prepare.inputs import Input
 from regionplot.prepare.plan import Plan
@@ -125,7 +126,10 @@ class _named_as:  # noqa: N801 (a context)
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, RegionplotError):
             name = Path(self._target).name
-            error.args = tuple(re.sub(self._hidden, name.replace("\\", r"\\"), str(problem)) for problem in error.args)
+            shown = name.replace("\\", r"\\")
+            error.args = tuple(
+                replace(problem, message=re.sub(self._hidden, shown, problem.message)) for problem in error.problems
+            )
 
 
 def _distinct(inputs: Sequence[Input]) -> list[Input]:
@@ -199,9 +203,7 @@ class _at_steps:  # noqa: N801 (a context)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, RegionplotError):
-            error.args = tuple(
-                re.sub(r"^step (\d+) \((\w+)\)", r"[[prepare]] #\1 (\2)", problem) for problem in error.problems
-            )
+            error.relocate(lambda place: replace(place, section="prepare") if place.step else place)
 
 
 def _place(config: Config, inputs: Sequence[Input], *, whole: bool) -> Path:
@@ -222,7 +224,5 @@ def _place(config: Config, inputs: Sequence[Input], *, whole: bool) -> Path:
 
 
 def _band_count(path: Path) -> int:
-    import rasterio  # noqa: PLC0415
-
-    with rasterio.open(path) as dataset:
+    with opened(path) as dataset:
         return int(dataset.count)

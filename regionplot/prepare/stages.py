@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from regionplot.blocks.grid import BlockGrid
+from regionplot.blocks.new_raster import create_raster
 from regionplot.blocks.values import BandReader, Storage
-from regionplot.errors import RasterError
 from regionplot.geo.grid import GridGeometry, Window
-from regionplot.inputs.reading import bands_on_regular_grid
+from regionplot.inputs.curvilinear import resample_bands
+from regionplot.inputs.gdal import gdal_errors, gdal_options, opened
 from regionplot.inputs.source import RasterInfo
 from regionplot.prepare.chain import Chain
 from regionplot.prepare.steps.accumulate import Accumulation
@@ -65,7 +66,7 @@ def count_values(path: Path, source: BandReader, geometry: GridGeometry, count: 
     """A source for a file of values that a stage will have written."""
     first = source.bands[0]
     info = RasterInfo(
-        path, str(path), "GTiff", None, 1, geometry, source.dtype, np.nan, 1.0, 0.0, has_mask=False, decode=True,
+        path, str(path), None, 1, geometry, source.dtype, np.nan, 1.0, 0.0, has_mask=False, mask_and_scale=True,
         description=first.description,
     )  # fmt: skip
     return BandReader(tuple(replace(info, band=band) for band in range(1, count + 1)))
@@ -73,29 +74,22 @@ def count_values(path: Path, source: BandReader, geometry: GridGeometry, count: 
 
 def copy_input(source: BandReader, path: Path) -> None:
     """A variable of a file that holds several, as a file of values."""
-    import rasterio  # noqa: PLC0415
-
     geometry, storage = source.geometry, Storage(source.dtype.name)
     profile = {
         "driver": "GTiff", "height": geometry.height, "width": geometry.width, "count": len(source.bands),
         "dtype": storage.dtype, "nodata": storage.nodata, "crs": geometry.crs.to_wkt(), "transform": geometry.affine,
     }  # fmt: skip
-    try:
-        with rasterio.open(path, "w", **profile) as target:
-            if source.bands[0].geolocation is None:
-                _copy_cells(source, storage, target)
-            else:
-                for number, values in enumerate(bands_on_regular_grid(source.bands), 1):
-                    target.write(storage.encode(values), number)
-    except (rasterio.errors.RasterioError, OSError) as error:
-        raise RasterError(f"{source.path}: cannot be read as a raster: {error}") from error
+    with gdal_options(), gdal_errors(source.path, "cannot be read as a raster"), create_raster(path, profile) as target:
+        if source.curvilinear:
+            for number, values in enumerate(resample_bands(source.curvilinear), 1):
+                target.write(storage.encode(values), number)
+        else:
+            _copy_cells(source, storage, target)
 
 
 def _copy_cells(source: BandReader, storage: Storage, target: Any) -> None:
-    import rasterio  # noqa: PLC0415
-
     geometry, first = source.geometry, source.bands[0]
-    with rasterio.open(first.source, driver=first.driver) as dataset:
+    with opened(first.path, first.gdal_name) as dataset:
         for row in range(0, geometry.height, DEFAULT_BLOCK):
             window = Window(row, 0, min(DEFAULT_BLOCK, geometry.height - row), geometry.width)
             values = source.read(dataset, window)

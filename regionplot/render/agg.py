@@ -8,10 +8,13 @@ from typing import Protocol
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from typing_extensions import override
 
-from regionplot.render import artists
-from regionplot.render.sheets import Sheet, Style
+from regionplot.render.artists import DrawnMarks, add_frame, new_figure, panel_artists, sheet_artist
+from regionplot.render.sheets import Style
 from regionplot.sheet.layout import Box
+from regionplot.sheet.sheet import Sheet
+from regionplot.sheet.view import View
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import Bytes, Picture
 
@@ -21,30 +24,30 @@ class Canvas:
 
     def __init__(self, style: Style) -> None:
         self.layout = style.layout
-        self.figure = artists.new_figure(style.layout)
-        artists.add_key(self.figure, style.layout, style.scale, style.label)
+        self.figure = new_figure(style.layout)
+        add_frame(self.figure, style.layout, style.layers)
         canvas = FigureCanvasAgg(self.figure)
         canvas.draw()
         self.renderer = canvas.get_renderer()
         self.buffer: Bytes = np.asarray(self.renderer.buffer_rgba())
-        """Shape (height, width, 4): what artists draw onto."""
+        """Shape (height, width, 4). Artists draw into it."""
         self.background = self.buffer.copy()
         self.axes = self.figure.add_axes(style.layout.panel.fractions(style.layout.size))
 
-    def show(self, sheet: Sheet) -> None:
-        """Have the axes stand for a sheet's panel."""
-        extent = sheet.view.panel.extent
-        self.axes.set_position(sheet.view.box.fractions(self.layout.size))
+    def show(self, view: View) -> None:
+        """Move the axes to the panel of a map."""
+        extent = view.panel.extent
+        self.axes.set_position(view.box.fractions(self.layout.size))
         self.axes.set_xlim(extent.xmin, extent.xmax)
         self.axes.set_ylim(extent.ymin, extent.ymax)
 
     def slices(self, box: Box) -> tuple[slice, slice]:
-        """The rows and columns of the buffer that a box covers."""
+        """Return the rows and columns of a box in the buffer."""
         height = self.layout.size[1]
         return slice(height - box.top, height - box.bottom), slice(box.left, box.right)
 
     def draw(self, artist: Artist) -> None:
-        """Draw one artist onto the buffer."""
+        """Draw one artist into the buffer."""
         artist.set_figure(self.figure)
         artist.draw(self.renderer)
 
@@ -52,27 +55,39 @@ class Canvas:
 class Painter(Protocol):
     """A way from a sheet to a picture."""
 
-    def paint(self, sheet: Sheet, watch: Stopwatch) -> Picture:
-        """Make the picture."""
+    def paint(self, sheet: Sheet, marks: DrawnMarks, watch: Stopwatch) -> Picture:
+        """Return the picture of a map.
+
+        Parameters
+        ----------
+        sheet : Sheet
+            The map. The canvas shows its view.
+        marks : DrawnMarks
+            The marks that the layers drew.
+        watch : Stopwatch
+            Receives the time of each stage.
+        """
         ...
 
 
 @dataclass(frozen=True)
-class RgbPainter:
-    """Any map, in full colour."""
+class RgbPainter(Painter):
+    """Paint any map as an RGB image."""
 
     canvas: Canvas
+    style: Style
 
-    def paint(self, sheet: Sheet, watch: Stopwatch) -> Picture:
-        """See `_Painter`."""
+    @override
+    def paint(self, sheet: Sheet, marks: DrawnMarks, watch: Stopwatch) -> Picture:
         canvas = self.canvas
         np.copyto(canvas.buffer, canvas.background)
-        canvas.buffer[canvas.slices(sheet.view.box)] = sheet.image
+        canvas.buffer[canvas.slices(sheet.view.box)] = self.style.scale.rgba(sheet.codes)
         watch.lap("compose")
-        above = list(sheet.artists_above(canvas.axes))
-        watch.lap("clip")
-        for artist in above:
-            canvas.draw(artist)
+        for mark in marks.in_panel:
+            for artist in panel_artists(mark, canvas.axes):
+                canvas.draw(artist)
+        for mark_on_sheet in marks.on_sheet:
+            canvas.draw(sheet_artist(mark_on_sheet, canvas.figure))
         watch.lap("stroke")
         pixels = canvas.buffer[..., :3].copy()
         watch.lap("compose")

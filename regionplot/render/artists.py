@@ -1,163 +1,152 @@
-"""Make the matplotlib artists of a sheet."""
+"""Turn marks into matplotlib artists. Both ways of drawing use the same artists."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import shapely
+from matplotlib import patches, patheffects, text
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import PathPatch, Rectangle
-from matplotlib.path import Path
-from matplotlib.text import Text
+from matplotlib.path import Path as Outline
 from matplotlib.transforms import IdentityTransform
-from numpy.typing import NDArray
 
-from regionplot.colors.base import Scale
-from regionplot.colors.classes import ClassScale
-from regionplot.colors.numbers import ColorScale
-from regionplot.geo.extent import PanelGrid
-from regionplot.inputs.vectors import FeatureLayer
-from regionplot.render.colorbar import add_colorbar, whole_pixels
-from regionplot.render.text import INK, UnhintedText, fit_text, key_text, shorten_text
-from regionplot.sheet.layout import Box, Layout, LegendGrid
+from regionplot.layers.base import Layer
+from regionplot.render.colorbar import add_colorbar
+from regionplot.render.text import UnhintedText, fit_text
+from regionplot.sheet.layout import POINTS_PER_INCH, Layout
+from regionplot.sheet.marks import (
+    AxesCall,
+    ColorBar,
+    Label,
+    Markers,
+    Path,
+    Rectangle,
+    ScaleImage,
+    SheetMark,
+    Text,
+)
+from regionplot.sheet.sheet import Sheet
 
 
 def new_figure(layout: Layout) -> Figure:
-    """An empty white sheet, without pyplot."""
+    """Return an empty white figure that pyplot does not know."""
     figure = Figure(figsize=layout.inches, dpi=layout.dpi, facecolor="white")
     figure.set_layout_engine("none")
     return figure
 
 
-def add_key(figure: Figure, layout: Layout, scale: Scale, label: str) -> None:
-    """What explains the colours, below the panel: a colour bar for numbers, a legend for classes."""
-    if isinstance(scale, ColorScale):
-        add_colorbar(figure, layout, scale, label)
-    elif isinstance(scale, ClassScale) and layout.legend:
-        for artist in legend_artists(figure, layout, layout.legend, scale):
-            figure.add_artist(artist)
-        figure.add_artist(_legend_label(figure, layout, label))
+def add_frame(figure: Figure, layout: Layout, layers: Iterable[Layer]) -> None:
+    """Add what is the same on all maps to a figure: the color bar or the legend."""
+    for layer in layers:
+        for mark in layer.frame(layout):
+            if isinstance(mark, ColorBar):
+                add_colorbar(figure, layout, mark)
+            else:
+                figure.add_artist(sheet_artist(mark, figure))
 
 
-def legend_artists(figure: Figure, layout: Layout, grid: LegendGrid, scale: ClassScale) -> Iterator[Artist]:
-    """A swatch and a name for each class."""
-    for number, (item, color) in enumerate(zip(scale.shown, scale.swatches, strict=True)):
-        box = grid.swatch_box(number)
-        style: dict[str, Any] = {"facecolor": color, "edgecolor": INK, "antialiased": False}
-        style["linewidth"] = whole_pixels(layout)
-        yield Rectangle((box.left, box.bottom), box.width, box.height, transform=IdentityTransform(), **style)
-        name = key_text(box.right + grid.gap, box.bottom + box.height / 2, item.label, layout, "left")
-        name.set_figure(figure)
-        shorten_text(name, grid.name_width)
-        yield name
+PanelArtists = Path | Markers | Label | AxesCall
 
 
-def _legend_label(figure: Figure, layout: Layout, label: str) -> Text:
-    text = key_text(layout.size[0] / 2, layout.legend_label, label, layout, "center")
-    text.set_figure(figure)
-    fit_text(text, layout)
-    return text
+@dataclass(frozen=True)
+class DrawnMarks:
+    """The marks of one map, sorted by the place where they lie."""
+
+    in_panel: tuple[PanelArtists, ...]
+    """Marks over the raster, clipped to the panel, from the bottom to the top."""
+    on_sheet: tuple[SheetMark, ...]
+    """Marks above everything in the panel, from the bottom to the top."""
+
+    @classmethod
+    def of(cls, layers: Iterable[Layer], sheet: Sheet) -> DrawnMarks:
+        """Have the layers draw a map. The image of the raster is left out: `Sheet.codes` holds it."""
+        marks = [mark for layer in layers for mark in layer.draw(sheet)]
+        on_sheet = tuple(mark for mark in marks if isinstance(mark, Rectangle | Text))
+        return cls(tuple(m for m in marks if not isinstance(m, Rectangle | Text | ScaleImage)), on_sheet)
 
 
-def neatline(box: Box, layout: Layout) -> Rectangle:
-    """The line around the panel, drawn over all that is in it; of whole pixels, so that it has no soft edge."""
-    style: dict[str, Any] = {"facecolor": "none", "edgecolor": INK, "antialiased": False}
-    style["linewidth"] = whole_pixels(layout)
-    return Rectangle((box.left, box.bottom), box.width, box.height, transform=IdentityTransform(), **style)
+def panel_artists(mark: PanelArtists, axes: Axes) -> Iterator[Artist]:
+    """Yield the artists of a mark in the panel, clipped to it.
+
+    Parameters
+    ----------
+    mark : Path, Markers, Label or AxesCall
+        The mark.
+    axes : Axes
+        The axes of the panel, in map coordinates. The artists are not added to it.
+    """
+    for artist in _MAKERS[type(mark)](mark, axes):
+        artist.set_clip_box(axes.bbox)
+        yield artist
 
 
-def layer_artists(layer: FeatureLayer, panel: PanelGrid, axes: Axes) -> Iterator[Artist]:
-    """One vector layer within a panel, as one compound path for its faces and one for its lines."""
-    style = layer.settings
-    faces = layer.polygons_in(panel)
-    if faces.size:
-        yield _patch(_polygon_path(faces), axes, facecolor=style.facecolor, edgecolor="none", linewidth=0)
-    lines = layer.lines_in(panel)
-    if lines.size and style.linewidth > 0 and style.edgecolor != "none":
-        yield _patch(_line_path(lines), axes, facecolor="none", edgecolor=style.edgecolor, linewidth=style.linewidth)
-    points = layer.points_in(panel)
-    if points.size:
-        yield _markers(points, layer, axes)
-
-
-def _patch(path: Path, axes: Axes, **style: Any) -> PathPatch:
-    patch = PathPatch(path, joinstyle="round", capstyle="round", snap=False, **style)
+def _path(mark: Path, axes: Axes) -> Iterator[Artist]:
+    style: dict[str, Any] = {"facecolor": mark.facecolor, "edgecolor": mark.edgecolor, "linewidth": mark.linewidth}
+    patch = patches.PathPatch(
+        Outline(mark.vertices, mark.codes), joinstyle="round", capstyle="round", snap=False, **style
+    )
     patch.set_transform(axes.transData)
-    patch.set_clip_box(axes.bbox)
-    return patch
+    yield patch
 
 
-def _markers(points: NDArray[np.object_], layer: FeatureLayer, axes: Axes) -> Line2D:
-    style = layer.settings
-    face = style.edgecolor if style.facecolor == "none" else style.facecolor
+def _markers(mark: Markers, axes: Axes) -> Iterator[Artist]:
     markers = Line2D(
-        *shapely.get_coordinates(points).T,
+        *mark.points.T,
         linestyle="none",
         marker="o",
-        markersize=2 + 2 * style.linewidth,
-        markerfacecolor=face,
-        markeredgecolor=style.edgecolor,
-        markeredgewidth=style.linewidth,
+        markersize=mark.size,
+        markerfacecolor=mark.facecolor,
+        markeredgecolor=mark.edgecolor,
+        markeredgewidth=mark.linewidth,
     )
     markers.set_transform(axes.transData)
-    markers.set_clip_box(axes.bbox)
-    return markers
+    yield markers
 
 
-def _line_path(lines: NDArray[np.object_]) -> Path:
-    vertices, line = shapely.get_coordinates(lines, return_index=True)
-    codes = np.full(len(vertices), Path.LINETO, Path.code_type)
-    codes[_first_of_each(line)] = Path.MOVETO
-    return Path(vertices, codes)
+def _label(mark: Label, axes: Axes) -> Iterator[Artist]:  # noqa: ARG001 (all makers take the same arguments)
+    style: dict[str, Any] = {"fontsize": mark.points, "color": mark.color, "parse_math": False, "usetex": False}
+    place: dict[str, Any] = {"horizontalalignment": "center", "verticalalignment": "center"}
+    label = text.Text(mark.x, mark.y, mark.text, transform=IdentityTransform(), **style, **place)
+    if mark.halo != "none":
+        stroke = patheffects.withStroke(linewidth=2 * mark.halo_points, foreground=mark.halo, joinstyle="round")
+        label.set_path_effects([stroke])
+    yield label
 
 
-def _polygon_path(polygons: NDArray[np.object_]) -> Path:
-    areas = polygons[shapely.get_type_id(polygons) == 3]
-    vertices, ring = shapely.get_coordinates(shapely.get_rings(areas), return_index=True)
-    codes = np.full(len(vertices), Path.LINETO, Path.code_type)
-    first = _first_of_each(ring)
-    codes[first] = Path.MOVETO
-    codes[np.append(first[1:], len(vertices)) - 1] = Path.CLOSEPOLY
-    return Path(vertices, codes)
+def _call(mark: AxesCall, axes: Axes) -> Iterable[Artist]:
+    return mark.make_artists(axes)
 
 
-def _first_of_each(owner: NDArray[np.intp]) -> NDArray[np.intp]:
-    return np.flatnonzero(np.concatenate([[True], owner[1:] != owner[:-1]]))
+_MAKERS: dict[type, Callable[[Any, Axes], Iterable[Artist]]] = {
+    Path: _path,
+    Markers: _markers,
+    Label: _label,
+    AxesCall: _call,
+}
 
 
-def title_text(text: str, layout: Layout, figure: Figure) -> Text:
-    """The title above a panel, made smaller or cut so that it fits between the sheet's margins."""
-    title = UnhintedText(
-        layout.panel.left,
-        layout.title_baseline,
-        " ".join(text.split()),
-        fontsize=layout.title_points,
-        color=INK,
-        parse_math=False,
-        usetex=False,
-        transform=IdentityTransform(),
-    )
-    title.set_figure(figure)
-    fit_text(title, layout)
-    return title
+def sheet_artist(mark: SheetMark, figure: Figure) -> Artist:
+    """Return the artist of a mark on the sheet. It is not added to the figure."""
+    artist = _rectangle(mark, figure) if isinstance(mark, Rectangle) else _text(mark)
+    artist.set_figure(figure)
+    if isinstance(mark, Text) and isinstance(artist, text.Text) and mark.max_width is not None:
+        fit_text(artist, mark.max_width, mark.smallest)
+    return artist
 
 
-def note_text(text: str, layout: Layout, box: Box) -> Text:
-    """A note in the middle of a panel."""
-    return Text(
-        box.left + box.width / 2,
-        box.bottom + box.height / 2,
-        text,
-        fontsize=layout.title_points,
-        color="#777777",
-        verticalalignment="center",
-        horizontalalignment="center",
-        parse_math=False,
-        usetex=False,
-        transform=IdentityTransform(),
-    )
+def _rectangle(mark: Rectangle, figure: Figure) -> Artist:
+    style: dict[str, Any] = {"facecolor": mark.facecolor, "edgecolor": mark.edgecolor, "antialiased": False}
+    style["linewidth"] = mark.line_pixels * POINTS_PER_INCH / figure.dpi
+    box = mark.box
+    return patches.Rectangle((box.left, box.bottom), box.width, box.height, transform=IdentityTransform(), **style)
+
+
+def _text(mark: Text) -> Artist:
+    kind = text.Text if mark.is_hinted else UnhintedText
+    style: dict[str, Any] = {"fontsize": mark.points, "color": mark.color, "parse_math": False, "usetex": False}
+    place: dict[str, Any] = {"horizontalalignment": mark.align, "verticalalignment": mark.vertical_align}
+    return kind(mark.x, mark.y, mark.text, transform=IdentityTransform(), **style, **place)

@@ -8,37 +8,40 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
-from regionplot.colors.numbers import ColorScale
-from regionplot.render.text import INK, POINTS_PER_INCH, fit_text
-from regionplot.sheet.layout import Layout
+from regionplot.render.text import fit_text
+from regionplot.sheet.layout import POINTS_PER_INCH, Layout
+from regionplot.sheet.marks import INK, ColorBar
+
+_SMALLEST_LABEL = 0.6
+"""A long label shrinks to this fraction of its size, then it is cut."""
 
 
-def add_colorbar(figure: Figure, layout: Layout, scale: ColorScale, label: str) -> None:
-    """The colour bar below the panel, if the layout has one."""
-    if layout.colorbar is None:
-        return
-    axes = figure.add_axes(layout.colorbar.fractions(layout.size))
+def add_colorbar(figure: Figure, layout: Layout, mark: ColorBar) -> None:
+    """Add the color bar of a sheet to a figure."""
+    key = mark.key
+    axes = figure.add_axes(mark.box.fractions(layout.size))
     bar = figure.colorbar(
-        ScalarMappable(scale.norm, scale.cmap),
+        ScalarMappable(key.norm, key.cmap),
         cax=axes,
         orientation="horizontal",
-        extend=scale.extend,
+        extend=key.extend,
         extendfrac=0.015,
-        ticks=scale.levels,
+        ticks=key.levels,
     )
-    bar.outline.set(edgecolor=INK, linewidth=whole_pixels(layout), antialiased=False)
-    axes.tick_params(labelsize=layout.label_points, width=0.6, length=3, pad=2, colors=INK, which="major")
+    outline = mark.line_pixels * POINTS_PER_INCH / layout.dpi
+    bar.outline.set(edgecolor=INK, linewidth=outline, antialiased=False)
+    axes.tick_params(labelsize=mark.points, width=0.6, length=3, pad=2, colors=INK, which="major")
     axes.tick_params(width=0.4, length=1.5, which="minor")
-    bar.set_label(label, fontsize=layout.label_points, color=INK, labelpad=2, parse_math=False)
-    fit_text(axes.xaxis.label, layout)
-    if scale.levels is not None:
+    bar.set_label(mark.label, fontsize=mark.points, color=INK, labelpad=2, parse_math=False)
+    fit_text(axes.xaxis.label, mark.max_width, _SMALLEST_LABEL)
+    if key.levels is not None:
         axes.minorticks_off()
-        axes.set_xticklabels([f"{level:g}" for level in scale.levels], parse_math=False)
+        axes.set_xticklabels([f"{level:g}" for level in key.levels], parse_math=False)
         _thin_labels(figure, axes)
 
 
 def _thin_labels(figure: Figure, axes: Axes) -> None:
-    """Keep every second, third ... label of the classes, so that no two touch."""
+    """Keep every second, third or nth label of the classes, so that no two touch."""
     figure.draw_without_rendering()
     labels = [label for label in axes.get_xticklabels() if label.get_text()]
     boxes = [label.get_window_extent() for label in labels]
@@ -48,8 +51,3 @@ def _thin_labels(figure: Figure, axes: Axes) -> None:
             break
     for number, label in enumerate(labels):
         label.set_visible(number % step == 0)
-
-
-def whole_pixels(layout: Layout) -> float:
-    """The width of the frame's lines, in points."""
-    return layout.neatline_pixels * POINTS_PER_INCH / layout.dpi

@@ -9,10 +9,11 @@ from matplotlib.image import AxesImage
 
 from regionplot.geo.cartopy import cartopy_projection
 from regionplot.geo.region import Region
-from regionplot.render import artists
-from regionplot.render.sheets import Sheet, Style
+from regionplot.render.artists import DrawnMarks, add_frame, new_figure, panel_artists, sheet_artist
+from regionplot.render.sheets import Style, make_sheet
 from regionplot.render.style import plain_style
 from regionplot.shared.data import SharedData
+from regionplot.sheet.sheet import Sheet
 
 if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes
@@ -20,64 +21,72 @@ if TYPE_CHECKING:
 
 
 _ABOVE = 3
-"""zorder of the first layer; an overlay with a zorder between 0 and this lies between raster and lines."""
+"""zorder of the first layer above the raster. Artists that users add with a zorder from 0 to 3 lie below it."""
 
 
 def plot_region(shared: SharedData, region: Region) -> Figure:
     """Draw one region's map as a figure.
 
-    `figure.savefig(path)` gives, pixel for pixel, the map that `render_regions` writes with `[output] png = "rgb"`; a
-    palette has fewer shades along the edges of lines. The first axes of the figure is
-    a `cartopy.mpl.geoaxes.GeoAxes` in the map's CRS; what is drawn on it lies between raster and lines.
+    `figure.savefig(path)` writes the same pixels as `render_regions` with `[output] png = "rgb"`. A palette image has
+    fewer shades along the edges of lines. The first axes of the figure is a `cartopy.mpl.geoaxes.GeoAxes` in the map's
+    CRS. Artists that you add to it lie between raster and lines.
 
     Parameters
     ----------
     shared : SharedData
-        What `SharedData.load` gives.
+        Data that `SharedData.load` returned.
     region : Region
-        One of what `read_regions` gives, or made by hand.
+        The region to draw.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Not registered with pyplot: nothing to close.
+        A figure that pyplot does not know. You need not close it.
 
     Raises
     ------
     NoOverlapError
         If the region lies outside the raster.
     RegionError
-        If it cannot be projected, or its row lacks a field of the title.
+        If the region cannot be projected, or its row lacks a field of the title.
     """
     with plain_style():
-        return draw_figure(Sheet.of(region, Style.of(shared)))
+        style = Style.of(shared)
+        return draw_figure(make_sheet(region, style), style)
 
 
-def draw_figure(sheet: Sheet) -> Figure:
-    """Return a figure of a sheet. The caller holds the default style."""
-    style = sheet.style
-    figure = artists.new_figure(style.layout)
+def draw_figure(sheet: Sheet, style: Style) -> Figure:
+    """Return a figure of a map. The caller holds `plain_style`."""
+    figure = new_figure(style.layout)
     FigureCanvasAgg(figure)
-    axes = _add_axes(figure, sheet)
-    artists.add_key(figure, style.layout, style.scale, style.label)
-    for order, artist in enumerate(sheet.artists_above(axes)):
-        artist.set_zorder(_ABOVE + order)
-        axes.add_artist(artist) if artist.get_clip_box() else figure.add_artist(artist)
+    axes = _add_axes(figure, sheet, style)
+    add_frame(figure, style.layout, style.layers)
+    marks = DrawnMarks.of(style.layers, sheet)
+    order = _ABOVE
+    for mark in marks.in_panel:
+        for artist in panel_artists(mark, axes):
+            artist.set_zorder(order)
+            axes.add_artist(artist)
+            order += 1
+    for number, mark_on_sheet in enumerate(marks.on_sheet, order):
+        artist = sheet_artist(mark_on_sheet, figure)
+        artist.set_zorder(number)
+        figure.add_artist(artist)
     return figure
 
 
-def _add_axes(figure: Figure, sheet: Sheet) -> GeoAxes:
-    """A GeoAxes on exactly the panel's pixels, with the sampled raster as its image."""
-    extent, layout = sheet.view.panel.extent, sheet.style.layout
+def _add_axes(figure: Figure, sheet: Sheet, style: Style) -> GeoAxes:
+    """Add a GeoAxes on exactly the pixels of the panel, with the sampled raster as its image."""
+    extent = sheet.view.panel.extent
     roomy = extent.resized(3 * extent.width, 3 * extent.height)
-    projection = cartopy_projection(sheet.style.shared.crs, roomy)
-    axes: GeoAxes = figure.add_axes(sheet.view.box.fractions(layout.size), projection=projection)
+    projection = cartopy_projection(sheet.crs, roomy)
+    axes: GeoAxes = figure.add_axes(sheet.view.box.fractions(style.layout.size), projection=projection)
     axes.set_aspect("auto")
     axes.set_xlim(extent.xmin, extent.xmax)
     axes.set_ylim(extent.ymin, extent.ymax)
     axes.set_autoscale_on(False)
     axes.spines["geo"].set_visible(False)
-    axes.patch.set_facecolor(sheet.style.shared.config.map.background)
+    axes.patch.set_facecolor(style.shared.config.map.background)
     image = AxesImage(
         axes,
         extent=(extent.xmin, extent.xmax, extent.ymin, extent.ymax),
@@ -85,7 +94,7 @@ def _add_axes(figure: Figure, sheet: Sheet) -> GeoAxes:
         interpolation="nearest",
         resample=False,
     )
-    image.set_data(sheet.image)
+    image.set_data(style.scale.rgba(sheet.codes))
     image.set_zorder(0)
     image.set_clip_box(axes.bbox)
     axes.add_image(image)

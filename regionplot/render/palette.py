@@ -1,33 +1,35 @@
-"""Make palette images without counting colors: a class is a color, a line is a darkness over it.
+"""Make palette images: each class has a color, and lines darken it.
 
-A classed map with lines of one ink has few colours but for the edges of its lines, where a class's colour goes over
-into the ink in 255 steps. Fewer steps do. The palette holds the class colours exactly, some shades of each towards the
-ink, and the shades of the frame from white to its ink::
+A classed map with lines of one ink has few colors, except along the edges of its lines. There the color of a class
+blends into the ink in 255 steps. Fewer steps are enough. The palette holds the class colors exactly, some shades of
+each towards the ink, and the shades of the frame from white to its ink::
 
     rows of the scale │ shades of each row towards the ink of the lines │ that ink │ white towards the frame's ink
 
-Lines are drawn onto white, once, and give the shade; the sampled raster gives the row. So the image is put together
-from bytes, and encoded from bytes: a third of the size of RGB, in a fifth of the time.
+Lines are drawn onto white and give the shade. The sampled raster gives the row. So the image is built from bytes and
+encoded from bytes: it takes a third of the size of RGB and a fifth of the time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib import colors
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from regionplot.colors.base import PaletteScale, Scale
 from regionplot.errors import ConfigError
-from regionplot.render import artists
-from regionplot.render.agg import Canvas
-from regionplot.render.sheets import Sheet, Style
-from regionplot.render.text import INK
-from regionplot.settings.config import Config
-from regionplot.sheet.layout import Box
+from regionplot.layers.base import Layer
+from regionplot.render.agg import Canvas, Painter
+from regionplot.render.artists import DrawnMarks, panel_artists, sheet_artist
+from regionplot.render.sheets import Style
+from regionplot.sheet.layout import POINTS_PER_INCH
+from regionplot.sheet.marks import INK, Rectangle, SheetMark
+from regionplot.sheet.sheet import Sheet
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import Bytes, Picture
 
@@ -38,7 +40,7 @@ _FRAME_SHADES = 16
 
 
 _FEWEST_SHADES = 8
-"""Fewer shades of a class towards the ink would show."""
+"""Smallest number of shades of a class towards the ink. With fewer, edges of lines would look coarse."""
 
 
 _WHITE = 255
@@ -52,26 +54,33 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class ShadedPalette:
-    """The colours of a classed map with lines of one ink, and how to find them."""
+    """The colors of a classed map with lines of one ink, and tables to find their rows."""
 
     colors: Bytes
     """Shape (n, 3), n at most 256."""
     shaded: Bytes
-    """The palette's row for each row of the scale and each value of the ink's channel on white, shape (rows, 256)."""
+    """Row of the palette for each row of the scale and each value of the ink's channel on white, shape (rows, 256)."""
     framed: Bytes
-    """The palette's row for each grey of the frame, shape (256,)."""
+    """Row of the palette for each gray of the frame, shape (256,)."""
     channel: int
-    """The channel, 0 to 2, in which the ink is darkest."""
+    """Channel, 0 to 2, in which the ink is darkest."""
 
     @classmethod
-    def of(cls, config: Config, scale: Scale) -> ShadedPalette | None:
-        """The palette for a config, or None where there is none: no classes, too many, or lines of several inks."""
-        if not isinstance(scale, PaletteScale):
+    def of(cls, scale: Scale, layers: Iterable[Layer]) -> ShadedPalette | None:
+        """Return a palette that holds a scale and the ink of all layers.
+
+        Returns
+        -------
+        ShadedPalette or None
+            None if there is no such palette: the scale is continuous or has too many classes, or the layers draw in
+            several inks, in a light ink, or in what no palette can hold.
+        """
+        inks = _inks(layers)
+        if inks is None or len(inks) > 1 or not isinstance(scale, PaletteScale):
             return None
-        inks = set(_inks(config))
         rows = np.unique(scale.palette[:, :3], axis=0)
         shades = (_SIZE - len(scale.palette) - 1 - _FRAME_SHADES) // len(rows)
-        if not scale.is_classed or len(inks) > 1 or shades < _FEWEST_SHADES:
+        if not scale.is_classed or shades < _FEWEST_SHADES:
             return None
         ink = np.asarray(inks.pop() if inks else (0, 0, 0), dtype=float)
         if ink.min() > _WHITE / 2:  # a light ink leaves no trace on white
@@ -96,7 +105,7 @@ class ShadedPalette:
         return cls(table, shaded.astype(np.uint8), framed.astype(np.uint8), channel)
 
     def nearest(self, pixels: Bytes) -> Bytes:
-        """The rows nearest to the colours of a frame, shape (height, width, 4), most of which is white."""
+        """Return the rows nearest to the colors of a frame, shape (height, width, 4). Most of a frame is white."""
         packed = pixels.view(np.uint32)[..., 0]
         drawn = packed != PACKED_WHITE
         found, inverse = np.unique(np.append(packed[drawn], PACKED_WHITE), return_inverse=True)
@@ -108,12 +117,18 @@ class ShadedPalette:
         return image
 
 
-def _inks(config: Config) -> Iterator[tuple[float, ...]]:
-    """The colours of all that vector layers draw; a transparent ink is a lighter shade of the same."""
-    for layer in config.features:
-        for color in (layer.edgecolor, layer.facecolor):
-            if colors.to_rgba(color)[3] > 0:
-                yield tuple(_ink_of(color))
+def _inks(layers: Iterable[Layer]) -> set[tuple[float, ...]] | None:
+    """Return the visible colors that layers draw in the panel. Return None if a layer fits into no palette.
+
+    A transparent ink is a lighter shade of the same ink.
+    """
+    inks: set[tuple[float, ...]] = set()
+    for layer in layers:
+        names = layer.inks()
+        if names is None:
+            return None
+        inks |= {tuple(_ink_of(name)) for name in names if colors.to_rgba(name)[3] > 0}
+    return inks
 
 
 def _ink_of(color: str) -> Floats:
@@ -121,71 +136,88 @@ def _ink_of(color: str) -> Floats:
 
 
 def palette_for(style: Style) -> ShadedPalette | None:
-    """The palette that a config wants and its style allows."""
+    """Return the palette of a style. Return None if its maps are RGB images.
+
+    Raises
+    ------
+    ConfigError
+        If the settings ask for a palette, and the maps have too many colors.
+    """
     config = style.shared.config
-    palette = ShadedPalette.of(config, style.scale) if config.output.png != "rgb" else None
+    palette = ShadedPalette.of(style.scale, style.layers) if config.output.png != "rgb" else None
     if palette is None and config.output.png == "palette":
         raise ConfigError(
-            "[output] png: a palette needs levels or classes, some 25 at most, and dark lines of one colour; use 'auto'"
+            "[output] png: a palette needs levels or classes, some 25 at most, and dark lines of one color; use 'auto'"
         )
     return palette
 
 
-class PalettePainter:
-    """A map whose colours are classes and shades of one ink."""
+class PalettePainter(Painter):
+    """Paint maps whose colors are classes and shades of one ink.
+
+    Parameters
+    ----------
+    canvas : Canvas
+        The canvas of the style.
+    palette : ShadedPalette
+        The palette of the style.
+    """
 
     def __init__(self, canvas: Canvas, palette: ShadedPalette) -> None:
         self._canvas = canvas
-        self._layout = canvas.layout
         self._palette = palette
         self._background = palette.nearest(canvas.background)
         self._scratch = np.empty(self._background.size, np.bool_)
-        self._neatlines: dict[Box, tuple[NDArray[np.intp], Bytes]] = {}
+        self._rectangles: dict[Rectangle, tuple[NDArray[np.intp], Bytes]] = {}
 
-    def paint(self, sheet: Sheet, watch: Stopwatch) -> Picture:
-        """See `_Painter`."""
+    @override
+    def paint(self, sheet: Sheet, marks: DrawnMarks, watch: Stopwatch) -> Picture:
         canvas, palette = self._canvas, self._palette
         panel = canvas.slices(sheet.view.box)
-        layers = list(sheet.layer_artists(canvas.axes))
-        watch.lap("clip")
-        canvas.buffer.fill(255)
-        for artist in layers:
-            canvas.draw(artist)
+        canvas.buffer.fill(_WHITE)
+        for mark in marks.in_panel:
+            for artist in panel_artists(mark, canvas.axes):
+                canvas.draw(artist)
         watch.lap("stroke")
         image = self._background.copy()
         image[panel] = sheet.codes
-        drawn, values = self._inked(panel[0], palette.channel)
+        drawn, values = self._inked_pixels(panel[0], palette.channel)
         rows = image[panel[0]].reshape(-1)
         rows[drawn] = palette.shaded[rows[drawn], values]
         watch.lap("compose")
-        self._draw_frame(sheet, image)
+        for mark_on_sheet in marks.on_sheet:
+            self._draw_on_sheet(mark_on_sheet, sheet, image)
         watch.lap("title")
         return Picture(image, palette.colors, sheet.title, sheet.no_data)
 
-    def _draw_frame(self, sheet: Sheet, image: Bytes) -> None:
-        """The title above the panel, and the neatline over its edge."""
-        canvas, box = self._canvas, sheet.view.box
-        above = slice(0, image.shape[0] - box.top)
-        canvas.buffer[above].fill(255)
-        canvas.draw(sheet.title_artist(canvas.figure))
-        drawn, values = self._inked(above, 0)
-        image[above].reshape(-1)[drawn] = self._palette.framed[values]
-        pixels, rows = self._neatline(box)
-        image.ravel()[pixels] = rows
+    def _draw_on_sheet(self, mark: SheetMark, sheet: Sheet, image: Bytes) -> None:
+        """Draw a mark in shades of the frame's ink."""
+        if isinstance(mark, Rectangle):
+            pixels, found = self._rectangle(mark)
+            image.ravel()[pixels] = found
+            return
+        height = image.shape[0]
+        descent = mark.points * sheet.layout.dpi / POINTS_PER_INCH / 3
+        is_above = mark.vertical_align == "baseline" and mark.y - descent >= sheet.view.box.top
+        rows = slice(0, height - sheet.view.box.top if is_above else height)
+        self._canvas.buffer[rows].fill(_WHITE)
+        self._canvas.draw(sheet_artist(mark, self._canvas.figure))
+        drawn, values = self._inked_pixels(rows, 0)
+        image[rows].reshape(-1)[drawn] = self._palette.framed[values]
 
-    def _inked(self, rows: slice, channel: int) -> tuple[NDArray[np.intp], Bytes]:
-        """The pixels that are not white in some rows of the buffer, counted through, and their values in a channel."""
+    def _inked_pixels(self, rows: slice, channel: int) -> tuple[NDArray[np.intp], Bytes]:
+        """Return the pixels in some rows of the buffer that are not white, and their values in a channel."""
         packed = self._canvas.buffer[rows].view(np.uint32).reshape(-1)
         mask = np.not_equal(packed, PACKED_WHITE, out=self._scratch[: packed.size])
         drawn = np.flatnonzero(mask)
         return drawn, packed[drawn].view(np.uint8)[channel::4]
 
-    def _neatline(self, box: Box) -> tuple[NDArray[np.intp], Bytes]:
-        """The pixels of a box's neatline and their rows of the palette."""
-        if box not in self._neatlines:
-            self._canvas.buffer.fill(255)
-            self._canvas.draw(artists.neatline(box, self._layout))
-            grey = self._canvas.buffer[..., 0].ravel()
-            pixels = np.flatnonzero(grey != 255)
-            self._neatlines[box] = pixels, self._palette.framed[grey[pixels]]
-        return self._neatlines[box]
+    def _rectangle(self, mark: Rectangle) -> tuple[NDArray[np.intp], Bytes]:
+        """Return the pixels of a rectangle and their rows of the palette. Most maps have the same rectangles."""
+        if mark not in self._rectangles:
+            self._canvas.buffer.fill(_WHITE)
+            self._canvas.draw(sheet_artist(mark, self._canvas.figure))
+            gray = self._canvas.buffer[..., 0].ravel()
+            pixels = np.flatnonzero(gray != _WHITE)
+            self._rectangles[mark] = pixels, self._palette.framed[gray[pixels]]
+        return self._rectangles[mark]

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from regionplot.errors import ConfigError
 from regionplot.geo.region import Region
 from regionplot.render.agg import Canvas, Painter, RgbPainter
+from regionplot.render.artists import DrawnMarks
 from regionplot.render.figure import draw_figure
 from regionplot.render.palette import PalettePainter, palette_for
-from regionplot.render.sheets import Sheet, Style
+from regionplot.render.sheets import Style, make_sheet
 from regionplot.render.style import plain_style
 from regionplot.shared.data import SharedData
 from regionplot.system.stopwatch import Stopwatch
@@ -55,11 +56,11 @@ class MapRenderer:
     def __init__(self, shared: SharedData, maps: int = 1) -> None:
         with plain_style():
             style = Style.of(shared, maps)
-            self._style = style
-            self._canvas = Canvas(style)
+            self.style = style
+            self.canvas = Canvas(style)
             palette = palette_for(style)
-            self._in_rgb = RgbPainter(self._canvas)
-            self._in_palette = PalettePainter(self._canvas, palette) if palette else None
+            self._in_rgb = RgbPainter(self.canvas, style)
+            self._in_palette = PalettePainter(self.canvas, palette) if palette else None
 
     def render(self, region: Region, watch: Stopwatch | None = None) -> Picture:
         """Draw one region.
@@ -80,11 +81,13 @@ class MapRenderer:
         """
         watch = watch or Stopwatch()
         with plain_style():
-            sheet = Sheet.of(region, self._style)
-            self._canvas.show(sheet)
+            sheet = make_sheet(region, self.style)
+            self.canvas.show(sheet.view)
             watch.lap("sample")
+            marks = DrawnMarks.of(self.style.layers, sheet)
+            watch.lap("clip")
             painter: Painter = self._in_palette if self._in_palette and not sheet.no_data else self._in_rgb
-            return painter.paint(sheet, watch)
+            return painter.paint(sheet, marks, watch)
 
     def figure(self, region: Region) -> Figure:
         """Draw one region as a matplotlib figure. Its first axes is a `cartopy.mpl.geoaxes.GeoAxes`.
@@ -97,7 +100,7 @@ class MapRenderer:
             If the region cannot be projected, or its row lacks a field of the title.
         """
         with plain_style():
-            return draw_figure(Sheet.of(region, self._style))
+            return draw_figure(make_sheet(region, self.style), self.style)
 
     def encode(self, picture: Picture, format: str = "png", metadata: Mapping[str, str] | None = None) -> bytes:
         """Return a picture as the bytes of an image file.
@@ -119,5 +122,5 @@ class MapRenderer:
         if format != "png":
             raise ConfigError(f"there is no image format {format!r}; use 'png'")
         file = io.BytesIO()
-        save_png(file, picture.image, metadata or {}, picture.palette, self._style.shared.config.output.png_compression)
+        save_png(file, picture.image, metadata or {}, picture.palette, self.style.shared.config.output.png_compression)
         return file.getvalue()

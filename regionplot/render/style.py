@@ -1,7 +1,8 @@
-"""The default matplotlib style."""
+"""The default matplotlib style, and the lock for drawing in several threads."""
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -11,15 +12,19 @@ import matplotlib
 import matplotlib.ft2font
 import numpy as np
 
+DRAWING_LOCK = threading.RLock()
+"""Lock for matplotlib's rcParams and Python's warning filters, which all threads share. One thread draws at a time."""
+
 
 @contextmanager
 def plain_style() -> Iterator[None]:
-    """Matplotlib's own defaults for the time of drawing, whatever the host program or a matplotlibrc says."""
-    changed = _changed_parameters()
-    context = matplotlib.rc_context(changed) if changed else nullcontext()
-    with warnings.catch_warnings(), context, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)  # it shows as a box
-        yield
+    """Draw with matplotlib's own defaults, whatever the host program or a matplotlibrc sets. Other threads wait."""
+    with DRAWING_LOCK:
+        changed = _changed_parameters()
+        context = matplotlib.rc_context(changed) if changed else nullcontext()
+        with warnings.catch_warnings(), context, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)  # it shows as a box
+            yield
 
 
 def library_versions() -> list[str]:

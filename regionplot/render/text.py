@@ -1,4 +1,4 @@
-"""Measure, shorten and draw text."""
+"""Measure, fit and draw text."""
 
 from __future__ import annotations
 
@@ -9,39 +9,21 @@ from typing import Any
 import matplotlib
 from matplotlib.backend_bases import RendererBase
 from matplotlib.text import Text
-from matplotlib.transforms import Bbox, IdentityTransform
+from matplotlib.transforms import Bbox
 
-from regionplot.sheet.layout import HALF_CAPITAL, Layout
-
-POINTS_PER_INCH = 72
-
-
-INK = "#222222"
-
-
-_SMALLEST_TITLE = 0.6
-"""A long title shrinks to this part of its size; beyond that it is cut."""
-
+from regionplot.sheet.layout import POINTS_PER_INCH
 
 _ELLIPSIS = "…"
 
 
-def key_text(x: float, middle: float, text: str, layout: Layout, alignment: str) -> Text:
-    """A line of text whose capitals stand around a height."""
-    half = layout.label_points * layout.dpi / POINTS_PER_INCH * HALF_CAPITAL
-    style: dict[str, Any] = {"fontsize": layout.label_points, "color": INK, "parse_math": False, "usetex": False}
-    place: dict[str, Any] = {"horizontalalignment": alignment, "verticalalignment": "baseline"}
-    return Text(round(x), round(middle - half), text, transform=IdentityTransform(), **style, **place)
-
-
 class UnhintedText(Text):
-    """A line of text drawn from the left end of its baseline, neither measured nor hinted.
+    """A line of text drawn from the left end of its baseline, without measuring or hinting.
 
-    Measuring a title and hinting its glyphs (twice, to place and to draw them) takes longer than sampling the raster.
+    Measuring a title and hinting its glyphs twice takes longer than sampling the raster.
     """
 
     def draw(self, renderer: RendererBase) -> None:
-        """See matplotlib."""
+        """Draw the text. See matplotlib."""
         context = renderer.new_gc()
         context.set_foreground(self.get_color())
         x, y = self.get_position()
@@ -51,14 +33,14 @@ class UnhintedText(Text):
         context.restore()
 
     def get_window_extent(self, *args: Any, **keywords: Any) -> Bbox:
-        """See matplotlib."""
+        """Return the box of the text. See matplotlib."""
         with _unhinted():
             return super().get_window_extent(*args, **keywords)
 
 
 @contextmanager
 def _unhinted() -> Iterator[None]:
-    """Text as its outlines are, for a while; `rc_context` would copy all parameters."""
+    """Turn hinting off. `rc_context` would copy all parameters."""
     before = matplotlib.rcParams["text.hinting"]
     matplotlib.rcParams["text.hinting"] = "none"
     try:
@@ -67,27 +49,39 @@ def _unhinted() -> Iterator[None]:
         matplotlib.rcParams["text.hinting"] = before
 
 
-def fit_text(title: Text, layout: Layout) -> None:
-    """Make a text smaller, or cut it, so that it fits between the sheet's margins."""
-    available = layout.size[0] - 2 * layout.panel.left
-    if not fits_unmeasured(title.get_text(), available, layout) and (width := _width(title)) > available:
-        title.set_fontsize(float(title.get_fontsize()) * max(_SMALLEST_TITLE, available / width * 0.99))
-        shorten_text(title, available)
+def fit_text(text: Text, available: float, smallest: float) -> None:
+    """Make a text smaller, or cut it, so that it fits. The text must belong to a figure.
+
+    Parameters
+    ----------
+    text : Text
+        The text to change.
+    available : float
+        Pixels.
+    smallest : float
+        Smallest font size, as a fraction of the current one.
+    """
+    if not _fits_unmeasured(text, available) and (width := _width(text)) > available:
+        text.set_fontsize(float(text.get_fontsize()) * max(smallest, available / width * 0.99))
+        shorten_text(text, available)
 
 
-def fits_unmeasured(text: str, available: float, layout: Layout) -> bool:
-    """Whether it need not be measured: no letter of ASCII is wider than the font is high."""
-    return text.isascii() and len(text) * layout.title_points * layout.dpi / POINTS_PER_INCH <= available
+def _fits_unmeasured(text: Text, available: float) -> bool:
+    """Return True if a text certainly fits: no ASCII letter is wider than the font is high."""
+    figure, letters = text.get_figure(root=True), text.get_text()
+    assert figure is not None, "text to fit belongs to a figure"
+    size = float(text.get_fontsize()) * figure.dpi / POINTS_PER_INCH
+    return letters.isascii() and len(letters) * size <= available
 
 
-def shorten_text(title: Text, available: float) -> None:
-    """Cut a text with an ellipsis until it fits the available pixels."""
-    text = title.get_text()
-    while text and _width(title) > available:
-        text = text[: int(len(text) * min(available / _width(title), 0.98))].rstrip()
-        title.set_text(text + _ELLIPSIS)
+def shorten_text(text: Text, available: float) -> None:
+    """Cut a text and add an ellipsis so that it fits the available pixels."""
+    letters = text.get_text()
+    while letters and _width(text) > available:
+        letters = letters[: int(len(letters) * min(available / _width(text), 0.98))].rstrip()
+        text.set_text(letters + _ELLIPSIS)
 
 
-def _width(title: Text) -> float:
-    """In pixels."""
-    return float(title.get_window_extent().width)
+def _width(text: Text) -> float:
+    """Return the width in pixels."""
+    return float(text.get_window_extent().width)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from regionplot.colors.choose import resampling_problem
 from regionplot.errors import ConfigError
 from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.region import Region
-from regionplot.inputs.color_tables import resampling_problem
 from regionplot.inputs.source import FIELDS
+from regionplot.layers.stack import lay_out
 from regionplot.settings.config import Config
-from regionplot.sheet.layout import Layout
+from regionplot.sheet.key import ColorBarKey
 from regionplot.text import fields_of
 
 
@@ -28,7 +29,7 @@ def check_config(config: Config, regions: Sequence[Region]) -> None:
     if config.colors.classes and (problem := resampling_problem(config.raster, "[colors] classes are given")):
         problems.append(problem)
     try:
-        Layout.of(config)
+        lay_out(config, ColorBarKey())
     except ConfigError as error:
         problems.append(str(error))
     for place, setting in (

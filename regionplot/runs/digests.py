@@ -21,13 +21,15 @@ import rasterio
 import shapely
 
 from regionplot import _version
+from regionplot.colors.key import planned_key
+from regionplot.colors.scales import scale_of
 from regionplot.geo.region import Region
 from regionplot.geo.windows import needed_window
 from regionplot.inputs.source import RasterInfo
-from regionplot.render.sheets import scale_of, title_of
+from regionplot.layers.stack import lay_out
+from regionplot.layers.title import title_of
 from regionplot.render.style import library_versions, plain_style
 from regionplot.shared.data import SharedData
-from regionplot.sheet.layout import Layout
 from regionplot.sheet.view import View
 from regionplot.system.code import source_files
 
@@ -50,9 +52,10 @@ class MapDigests:
 
     def __init__(self, shared: SharedData) -> None:
         self._shared = shared
+        self._panel = lay_out(shared.config, planned_key(shared.coloring)).panel
         with plain_style():
             self._common = hashlib.sha256(json.dumps(dict(_common(shared)), default=str).encode())
-        for path in source_files("regionplot.render.renderer"):
+        for path in source_files("regionplot.render.renderer", *layer_modules(shared)):
             self._common.update(path.read_bytes())
 
     def of(self, region: Region) -> str:
@@ -64,9 +67,10 @@ class MapDigests:
             If the region cannot be projected, or its row lacks a field of the title.
         """
         config = self._shared.config
-        seen = View.of(region, self._shared.crs, Layout.of(config, self._shared.info.coloring).panel, config.map.fit)
+        seen = View.of(region, self._shared.crs, self._panel, config.map.fit)
         total = self._common.copy()
-        total.update(repr((title_of(region, self._shared), seen)).encode())
+        title = title_of(region, config.map.title, self._shared.description)
+        total.update(repr((title, seen)).encode())
         for piece in self._cells(seen):
             total.update(piece)
         return total.hexdigest()[:_LENGTH]
@@ -79,7 +83,7 @@ class MapDigests:
         if window is None:
             return
         if data.plan.windowed:
-            yield repr(_file(data.info)).encode()
+            yield repr((_file(data.info), data.coloring)).encode()
             return
         loaded = data.plan.window
         top, left = window.row - loaded.row, window.column - loaded.column
@@ -89,18 +93,22 @@ class MapDigests:
             yield np.ascontiguousarray(cells[first : first + _ROWS])
 
 
+def layer_modules(data: SharedData) -> tuple[str, ...]:
+    """Return the modules of all layers. The registry imports them by name, so no import line leads to them."""
+    return tuple(sorted({type(layer).__module__ for layer in data.layers}))
+
+
 def _file(info: RasterInfo) -> tuple[object, ...]:
     """What stands for the cells of a raster that is not loaded."""
     how = (
-        info.source,
+        info.gdal_name,
         info.band,
         info.dtype,
         info.nodata,
         info.scale,
         info.offset,
         info.has_mask,
-        info.decode,
-        info.coloring,
+        info.mask_and_scale,
     )
     return (info.fingerprint, info.geometry.height, info.geometry.width, *how)
 
@@ -115,7 +123,7 @@ def _common(data: SharedData) -> Iterator[tuple[str, Any]]:
     yield "map", config.map.model_dump(mode="json")
     yield "colors", config.colors.model_dump(mode="json")
     yield "image", [config.output.png, config.output.png_compression, config.raster.resampling]
-    yield "layers", [(layer.key, layer.settings.model_dump(mode="json", exclude={"path"})) for layer in data.features]
+    yield "layers", [layer.key for layer in data.layers]
     yield "crs", data.crs.to_wkt()
     yield "label", [data.description.get("long_name"), data.description.get("units")]
-    yield "scale", scale_of(data).facts()
+    yield "scale", scale_of(data.coloring, config, data.cells_drawn).digest_items()

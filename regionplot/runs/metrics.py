@@ -15,7 +15,7 @@ from typing import NamedTuple
 from regionplot.errors import OutputError
 from regionplot.runs.report import STATES, RunReport
 from regionplot.system.files import atomic_replace, new_run, open_exclusive
-from regionplot.system.machine import peak_memory
+from regionplot.system.machine import peak_memory_with_children
 
 _LAST_SUCCESS = "regionplot_last_success_timestamp_seconds"
 
@@ -106,7 +106,7 @@ def write_metrics(path: Path, report: RunReport, exit_code: int, counts: Mapping
         ended=time.time(),
         last_success=_old_success(path),
         counts=counts,
-        peak_memory=peak_memory(children=True),
+        peak_memory=peak_memory_with_children(),
     )
     try:
         with atomic_replace(path, new_run()) as temporary, open_exclusive(temporary) as file:

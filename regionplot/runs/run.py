@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 
 from regionplot.errors import NoSpaceError, RegionplotError, RegionsError
 from regionplot.executors.base import Executor, Outcome, WorkerSettings
-from regionplot.executors.choose import choose_start_method, make_executor
+from regionplot.executors.choose import count_workers, executor_class, make_executor, resolve_executor
 from regionplot.geo.region import Region
-from regionplot.regions.table import read_regions
+from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs import store
 from regionplot.runs.checks import check_config
+from regionplot.runs.hints import start_hints, with_memory_hint
 from regionplot.runs.jobs import Job
 from regionplot.runs.lock import locked
 from regionplot.runs.record import RunRecord
@@ -37,7 +38,7 @@ from regionplot.system import failpoints
 from regionplot.system.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    from regionplot.inputs.vectors import FeatureLayer
+    from regionplot.layers.base import Layer
 
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def render_regions(
     only: Sequence[str] = (),
     force: bool = False,
     allow_empty: bool = False,
-    layers: Sequence[FeatureLayer] = (),
+    layers: Sequence[Layer] = (),
     observer: Observer | None = None,
 ) -> RunReport:
     """Draw the map of every region into the output folder of a config.
@@ -76,8 +77,8 @@ def render_regions(
         Draw maps on which nothing has changed, too.
     allow_empty : bool
         No regions at all are nothing to do, and not an error.
-    layers : sequence of FeatureLayer
-        Vector layers loaded before, which are used again if their files are the same.
+    layers : sequence of Layer
+        Layers loaded before. Their data are used again if the input files are the same.
     observer : Observer, optional
         Is told of each outcome as it comes.
 
@@ -99,13 +100,14 @@ def render_regions(
     """
     watch = Stopwatch()
     config = data.config if isinstance(data, SharedData) else data
-    found = read_regions(regions, allow_empty=allow_empty) if isinstance(regions, str | Path) else list(regions)
+    read = read_regions_if_any if allow_empty else read_regions
+    found = read(regions) if isinstance(regions, str | Path) else list(regions)
     if allow_empty and not found:
         watch.lap("check")
         return RunReport((), sum(watch.seconds.values()), "serial", 0, watch.seconds)
     chosen = _choose(found, only)
     check_config(config, chosen)
-    method = choose_start_method(config.run.start_method)
+    method = resolve_executor(config.run.start_method)
     store.prepare_directory(config.output.directory)
     with locked(config.output.directory):
         with RunRecord(config, chosen, watch, method, force=force, all_regions=not only) as record:
@@ -116,16 +118,17 @@ def render_regions(
 def _draw_all(
     record: RunRecord,
     data: Config | SharedData,
-    layers: Sequence[FeatureLayer],
+    layers: Sequence[Layer],
     regions: Sequence[Region],
     observer: Observer,
 ) -> None:
     """Load what all share, settle what is unchanged, and have the rest drawn."""
     watch = record.watch
-    with ExitStack() as stack:
+    abilities = executor_class(record.start_method).abilities
+    with start_hints(), ExitStack() as stack:
         data = stack.enter_context(_prepared(data, watch, observer))
         config = data.config if isinstance(data, SharedData) else data
-        if record.start_method in ("fork", "serial"):
+        if abilities.shares_memory:
             shared = data if isinstance(data, SharedData) else SharedData.load(data, regions, layers=layers)
             plan = stack.enter_context(share_with_workers(shared)).plan
         else:
@@ -136,12 +139,13 @@ def _draw_all(
         record.workers = executor.workers
         observer.started(len(jobs), executor.workers, record.start_method)
         task = RenderTask(config, record.run, plan, len(jobs))
-        if record.start_method in ("fork", "serial"):
+        if abilities.shares_memory:
             jobs = list(jobs_to_draw(task, jobs, record, observer))
             watch.lap("compare")
         for outcome in stop_when_disk_full(executor.run(task, jobs)) if jobs else ():
-            record.add(outcome)
-            observer.finished(outcome)
+            described = with_memory_hint(outcome, executor.workers)
+            record.add(described)
+            observer.finished(described)
         watch.lap("draw")
         if input_changed(config, plan):
             logger.warning(
@@ -188,9 +192,11 @@ def jobs_to_draw(task: RenderTask, jobs: Sequence[Job], record: RunRecord, obser
 
 
 def _make_executor(settings: RunSettings, method: str, jobs: int) -> Executor:
+    if "timeout" in settings.model_fields_set and not executor_class(method).abilities.limits_time:
+        logger.info("[run] timeout has no effect: start method %r cannot stop a map", method)
     memory = None if settings.worker_memory == "auto" else settings.worker_memory
     limits = WorkerSettings(settings.timeout, settings.maps_per_worker, settings.retries, memory, settings.nice)
-    return make_executor(method, settings.workers, jobs, limits)
+    return make_executor(method, count_workers(settings.workers, jobs), limits)
 
 
 def stop_when_disk_full(outcomes: Iterable[Outcome[Job]]) -> Iterator[Outcome[Job]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,40 +16,46 @@ from regionplot.shared.plan import LoadPlan
 from regionplot.shared.slot import shared_data
 from regionplot.system import failpoints
 from regionplot.system.machine import peak_memory
+from regionplot.system.memory import return_large_blocks
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers import png
 
 if TYPE_CHECKING:
     from regionplot.render.renderer import MapRenderer
     from regionplot.runs.digests import MapDigests
+    from regionplot.writers.base import Picture
 
 
 @dataclass
 class RenderTask:
-    """Draw one region and write its image. What travels to a process that cannot inherit it is the config."""
+    """Draw one region and write its image.
+
+    The task pickles as config and load plan. A worker without inherited data loads the data again.
+    """
 
     config: Config
     run: str
     plan: LoadPlan
     maps: int
-    """How many there are in all."""
+    """Number of maps of the run."""
     _digests: MapDigests | None = field(default=None, repr=False)
-    _renderer: MapRenderer | None = field(default=None, repr=False)
+    _idle: list[MapRenderer] = field(default_factory=list, repr=False)
+    """Renderers that no thread uses now. A renderer draws all its maps into one buffer, so threads need their own."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_digests": None, "_renderer": None}
+        return {**self.__dict__, "_digests": None, "_idle": []}
 
-    def prepare(self) -> None:
-        """Load the shared data and draw the frame, unless this process has inherited both."""
-        if self._renderer is None:
-            from regionplot.render.renderer import MapRenderer  # noqa: PLC0415 (matplotlib, only where maps are drawn)
+    def start_worker(self) -> None:
+        """Set the malloc policy for maps."""
+        return_large_blocks()
 
-            self._renderer = MapRenderer(self._shared, self.maps)
-        self._digests = self.digests  # here, so that forked workers inherit what it has read
+    def load(self) -> None:
+        """Load the shared data and draw the frame of the maps. Forked workers inherit both."""
+        with self._renderer():
+            self._digests = self.digests  # forked workers inherit the files that it has read
 
     def __call__(self, job: Job) -> MapResult:
-        """Draw and write one map, unless the one that is there is the same."""
-        assert self._renderer is not None, "prepare() comes first"
+        """Draw and write one map, unless the previous run's map is still valid."""
         failpoints.failpoint("start", job.name)
         watch = Stopwatch()
         digest = job.digest or self.digests.of(job.region)
@@ -55,7 +63,10 @@ class RenderTask:
         if kept := reuse_previous_map(job, digest):
             return kept
         failpoints.failpoint("draw", job.name)
-        picture = self._renderer.render(job.region, watch)
+        with self._renderer() as renderer:
+            return self._write(job, renderer.render(job.region, watch), digest, watch)
+
+    def _write(self, job: Job, picture: Picture, digest: str, watch: Stopwatch) -> MapResult:
         if picture.no_data and self.config.map.empty == "skip":
             return MapResult(job.target, 0, True, watch.seconds, state="skipped")
         text = {"Title": picture.title, "Software": "regionplot", png.DIGEST: digest}
@@ -71,6 +82,20 @@ class RenderTask:
         )
         watch.lap("write")
         return MapResult(job.target, size, picture.no_data, watch.seconds, digest, peak_memory=peak_memory())
+
+    @contextmanager
+    def _renderer(self) -> Iterator[MapRenderer]:
+        """Lend a renderer to this thread."""
+        try:
+            renderer = self._idle.pop()
+        except IndexError:
+            from regionplot.render.renderer import MapRenderer  # noqa: PLC0415 (imports matplotlib)
+
+            renderer = MapRenderer(self._shared, self.maps)
+        try:
+            yield renderer
+        finally:
+            self._idle.append(renderer)
 
     @property
     def digests(self) -> MapDigests:

@@ -50,6 +50,14 @@ class LayerSettings(Section):
     """True if the key is an array of tables, such as `[[features]]`. False if it is a single table."""
 
 
+IS_COLOR = "color"
+"""Mark of fields that hold a color. `colors.check` finds colors that do not exist."""
+
+
+Color = Annotated[Text, IS_COLOR]
+"""Any matplotlib color, or `none`."""
+
+
 def _check_template(text: str) -> str:
     fields_of(text)
     return text

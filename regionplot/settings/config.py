@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import (
     Field,
@@ -31,9 +31,6 @@ from regionplot.settings.plugins import (
 from regionplot.settings.raster import RasterSettings
 from regionplot.settings.run import RunSettings
 
-if TYPE_CHECKING:
-    from regionplot.settings.vector import FeatureSettings
-
 LAYER_TABLES = "(layers)"
 """Where the tables of all layers are collected before they are checked. It is the first part of their errors' location.
 """
@@ -58,11 +55,6 @@ class Config(Section):
     """Settings of the layers that have a table, by name. In TOML and in `model_dump`, each name is a top-level key."""
     output: OutputSettings = OutputSettings()
     run: RunSettings = RunSettings()
-
-    @property
-    def features(self) -> tuple[FeatureSettings, ...]:
-        """The vector layers, in drawing order."""
-        return self.layers.get("features", ())  # type: ignore[return-value]
 
     @model_validator(mode="before")
     @classmethod

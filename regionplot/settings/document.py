@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from regionplot.errors import ConfigError
+from regionplot.errors import ConfigError, Place
 
 MAX_BYTES = 2**20
 
@@ -42,22 +43,24 @@ class Document(NamedTuple):
         except (ValueError, RecursionError) as error:  # ValueError also of a number with thousands of digits
             raise ConfigError(f"{path}: not valid TOML: {error}") from None
 
-    def place(self, location: tuple[int | str, ...]) -> str:
-        """`regionplot.toml:12: [map] size`, as near as the text lets us say it; of several sections, the file."""
-        if not location:
-            return self.name
-        section, *keys = location
-        index = next((key for key in keys[:1] if isinstance(key, int)), None)
-        if index is not None:
-            keys = keys[1:]
-        part = [str(keys[0])] if keys else []
-        if len(keys) > 1 and keys[0] == "classes" and isinstance(keys[1], int):
-            part = ["classes", f"#{keys[1] + 1}", *map(str, keys[2:3])]
-        header = f"[{section}]" if index is None else f"[[{section}]] #{index + 1}"
-        line = self._line(str(section), index or 0, str(keys[0]) if keys else None)
-        return f"{self.name}{f':{line}' if line else ''}: {' '.join([header, *part])}"
+    def place(self, section: str, index: int | None = None, key: str = "") -> Place:
+        """Return the place of a setting, with the line of the key or, if that is not found, of its table.
 
-    def _line(self, section: str, index: int, key: str | None) -> int | None:
+        Parameters
+        ----------
+        section : str
+            Name of the table or array of tables.
+        index : int, optional
+            Index of the table in its array, from 0.
+        key : str
+            Key in the table. If empty, the place is the table.
+        """
+        place = Place(file=self.name, line=self._line(section, index or 0, key), section=section, key=key)
+        if index is None:
+            return place
+        return replace(place, step=index + 1) if section == "prepare" else replace(place, number=index + 1)
+
+    def _line(self, section: str, index: int, key: str) -> int | None:
         current, seen, start = "", -1, None
         for number, line in enumerate(self.text.splitlines(), 1):
             if header := re.match(r"\s*\[\[?\s*([\w-]+)\s*\]", line):
@@ -66,7 +69,7 @@ class Document(NamedTuple):
             inside = current == section and seen == index
             if inside and (start is None or (key and re.match(rf"\s*{re.escape(key)}\s*=", line))):
                 start = number
-                if key is None:
+                if not key:
                     break
         return start
 

@@ -1,15 +1,16 @@
-"""Turn validation errors into messages."""
+"""Turn validation errors into problems with a place and a message."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from regionplot.errors import ConfigError, InputError
+from regionplot.errors import ConfigError, InputError, Place, Problem
 from regionplot.settings.base import MISSING_FILE
 from regionplot.settings.config import LAYER_TABLES, section_names, settings_of
 from regionplot.settings.document import Document
@@ -22,16 +23,16 @@ _NOT_A_TABLE = ("model_type", "dict_type", "dataclass_type")
 
 
 def config_error(error: ValidationError, document: Document, tables: Mapping[str, Any]) -> ConfigError | InputError:
-    """Return one error for all faults. Faults of one key become one problem.
+    """Return one error with all faults. Faults of one key become one problem.
 
     Parameters
     ----------
     error : ValidationError
         The faults of a config.
     document : Document
-        The file that the config was read from. It knows the lines.
+        The file that the config was read from. It gives the lines.
     tables : mapping
-        The tables that were checked. They are the document's, replaced and extended by overrides.
+        The tables that were checked: those of the document, with the overrides.
 
     Returns
     -------
@@ -39,34 +40,71 @@ def config_error(error: ValidationError, document: Document, tables: Mapping[str
         InputError if files are missing and nothing else is wrong.
     """
     details = error.errors(include_url=False)
-    problems: dict[str, list[str]] = {}
+    messages: dict[Place, list[str]] = {}
     for detail in details:
-        location = _without_collection(detail["loc"])
-        messages = problems.setdefault(document.place(location), [])
-        if (message := _message(detail, location, tables)) not in messages:
-            messages.append(message)
-    texts = [f"{place}: {' or: '.join(messages)}" for place, messages in problems.items()]
+        location = _Location.of(detail["loc"], tables)
+        known = messages.setdefault(location.place(document), [])
+        if (message := _message(detail, location)) not in known:
+            known.append(message)
+    problems = [Problem(" or: ".join(texts), place) for place, texts in messages.items()]
     only_missing_files = all(detail["type"] == MISSING_FILE for detail in details)
-    return InputError(*texts) if only_missing_files else ConfigError(*texts)
+    return InputError(*problems) if only_missing_files else ConfigError(*problems)
 
 
-def _without_collection(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """Return a location as the user knows it: a layer's name is a top-level key."""
-    return location[1:] if location[:1] == (LAYER_TABLES,) else location
+@dataclass(frozen=True, slots=True)
+class _Location:
+    """Where pydantic found a fault."""
+
+    section: str | None
+    """None if the fault is not in a single section."""
+    index: int | None
+    """Index of the table, from 0, if the section is an array of tables."""
+    keys: tuple[int | str, ...]
+    """Keys and indexes inside the table. After the key of a plain value, pydantic adds names of types."""
+    settings: type | None
+    """The class that checks the table."""
+
+    @classmethod
+    def of(cls, location: tuple[int | str, ...], tables: Mapping[str, Any]) -> _Location:
+        """Split a location of pydantic. The layers' tables are collected under one key there."""
+        section, *keys = (location[1:] if location[:1] == (LAYER_TABLES,) else location) or (None,)
+        if section is None:
+            return cls(None, None, (), None)
+        table: Any = tables.get(str(section))
+        if not (keys and isinstance(keys[0], int)):
+            return cls(str(section), None, tuple(keys), settings_of(str(section), table))
+        return cls(str(section), keys[0], tuple(keys[1:]), settings_of(str(section), table[keys[0]]))
+
+    @property
+    def inner(self) -> type | None:
+        """The class of the tables that the first key holds, if it holds tables."""
+        field = fields_of(self.settings).get(str(self.keys[0])) if self.settings and self.keys else None
+        return None if field is None else _settings_in(field.annotation)
+
+    def place(self, document: Document) -> Place:
+        """Return the place in a document."""
+        if self.section is None:
+            return Place(file=document.name)
+        key = str(self.keys[0]) if self.keys else ""
+        place = document.place(self.section, self.index, key)
+        if self.inner is None:
+            return place
+        numbered = [f"#{part + 1}" if isinstance(part, int) else part for part in self.keys[1:3]]
+        return replace(place, key=" ".join([key, *numbered]))
 
 
-def _message(detail: ErrorDetails, location: tuple[int | str, ...], tables: Mapping[str, Any]) -> str:
-    kind, last = detail["type"], location[-1] if location else ""
+def _message(detail: ErrorDetails, location: _Location) -> str:
+    kind, last = detail["type"], location.keys[-1] if location.keys else ""
     if kind in _UNKNOWN_KEY:
-        return "; ".join(["unknown key", *_suggestion(location, tables)])
+        return "; ".join(["unknown key", *_suggestion(location)])
     if kind == "missing" and isinstance(last, int):
         return f"needs a value more after its first {last}"
     if kind == "missing":
         return "is needed, but not given"
-    if kind == "tuple_type" and len(location) == 1:
-        return f"must be an array of tables: write [[{last}]]"
-    if kind in _NOT_A_TABLE and len(location) == 1 and isinstance(detail["input"], list | tuple):
-        return f"must be a single table: write [{last}]"
+    if kind == "tuple_type" and not location.keys:
+        return f"must be an array of tables: write [[{location.section}]]"
+    if kind in _NOT_A_TABLE and not location.keys and isinstance(detail["input"], list | tuple):
+        return f"must be a single table: write [{location.section}]"
     if kind in _NOT_A_TABLE:
         return "must be a table with keys and values"
     message = detail["msg"].removeprefix("Value error, ")
@@ -74,31 +112,20 @@ def _message(detail: ErrorDetails, location: tuple[int | str, ...], tables: Mapp
     return f"{message} (it is {detail['input']!r})" if is_scalar and kind != MISSING_FILE else message
 
 
-def _suggestion(location: tuple[int | str, ...], tables: Mapping[str, Any]) -> Iterator[str]:
-    known = _known_keys(location, tables)
-    near = difflib.get_close_matches(str(location[-1]), known, n=1)
+def _suggestion(location: _Location) -> Iterator[str]:
+    """Return the key that was probably meant, or all keys."""
+    name = str(location.keys[-1]) if location.keys else location.section
+    settings = location.settings if len(location.keys) == 1 else location.inner
+    known = list(fields_of(settings)) if settings and location.keys else section_names()
+    near = difflib.get_close_matches(name or "", known, n=1)
     if near:
         yield f"did you mean {near[0]!r}?"
     elif known:
         yield f"the keys are {', '.join(known)}"
 
 
-def _known_keys(location: tuple[int | str, ...], tables: Mapping[str, Any]) -> list[str]:
-    """Return the keys that the table around a location may have."""
-    section, *keys = location
-    if not keys:
-        return section_names()
-    table = tables[str(section)]
-    settings = settings_of(str(section), table[keys[0]] if isinstance(keys[0], int) else table)
-    for key in keys[:-1]:
-        if isinstance(key, str) and settings is not None:
-            field = fields_of(settings).get(key)
-            settings = None if field is None else _settings_in(field.annotation)
-    return list(fields_of(settings)) if settings is not None else []
-
-
 def _settings_in(annotation: Any) -> type | None:
-    """Return the settings class that a type, such as `tuple[ClassSettings, ...] | None`, consists of."""
+    """Return the settings class in a type such as `tuple[ClassSettings, ...] | None`."""
     if isinstance(annotation, type) and fields_of(annotation):
         return annotation
     found = (_settings_in(part) for part in get_args(annotation))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,16 +14,26 @@ from regionplot import sample
 from regionplot.settings.base import MISSING_FILE, InputPath, Section, Text, existing
 from regionplot.settings.patterns import Pattern
 
-ALLOW_MISSING_RASTER = "raster_may_come"
+RASTER_PATH = "raster_path"
+"""Key of the validation context whose value is a `RasterPath`."""
+
+
+class RasterPath(Enum):
+    """What `[raster] path` becomes."""
+
+    EXISTING_FILE = "existing file"
+    """The newest file that matches the pattern. It is an error if there is none."""
+    PATTERN = "pattern"
+    """The pattern as written. The file may arrive later."""
 
 
 def resolve_path(value: object, info: ValidationInfo) -> object:
-    """The path of the raster: the file that a pattern means now, or, if it may come later, the pattern."""
+    """Resolve the path of the raster, as the `RasterPath` of the context says."""
     if not isinstance(value, str | Path) or str(value).startswith(sample.PREFIX):
         return existing(value)
     pattern = Pattern(str(value), info.data.get("cycle", 1))
-    path = pattern.find()
-    if (info.context or {}).get(ALLOW_MISSING_RASTER):
+    path = pattern.find()  # it also checks the pattern
+    if (info.context or {}).get(RASTER_PATH) is RasterPath.PATTERN:
         return Path(value)
     if path is None:
         raise PydanticCustomError(MISSING_FILE, "{problem}", {"problem": pattern.absence})

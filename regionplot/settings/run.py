@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
+from regionplot.registry import EXECUTORS
 from regionplot.settings.base import Section
 
-StartMethod = Literal["auto", "fork", "forkserver", "spawn", "serial"]
+START_METHODS = ("auto", *EXECUTORS.builtin)
+"""Start methods of this package. Other packages can add more."""
+
+
+def _check_start_method(name: str) -> str:
+    if name != "auto" and name not in EXECUTORS:
+        raise ValueError(f"use one of {', '.join(dict.fromkeys([*START_METHODS, *EXECUTORS]))}")
+    return name
+
+
+StartMethod = Annotated[
+    str,
+    AfterValidator(_check_start_method),
+    WithJsonSchema({"anyOf": [{"enum": list(START_METHODS)}, {"type": "string"}]}),
+]
 
 
 class RunSettings(Section):

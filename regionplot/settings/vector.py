@@ -1,25 +1,21 @@
-"""The `[[features]]` tables."""
+"""Settings of vector files."""
 
 from __future__ import annotations
-
-from typing import Annotated, ClassVar
-
-from pydantic import Field
 
 from regionplot.settings.base import InputPath, LayerSettings, Text
 
 
-class FeatureSettings(LayerSettings):
-    """`[[features]]`: one vector layer."""
-
-    is_array: ClassVar[bool] = True
+class VectorSettings(LayerSettings):
+    """A vector file and the layer in it. Layers that draw one add their style."""
 
     path: InputPath
     """Shapefile (zipped or not), GeoPackage, GeoJSON or FlatGeobuf."""
     layer: Text | None = None
+    """Layer of a file that has several. The default is the first."""
     crs: Text | None = None
     """CRS of a file that names none."""
-    linewidth: Annotated[float, Field(ge=0, le=100)] = 0.6
-    """Points."""
-    edgecolor: Text = "black"
-    facecolor: Text = "none"
+
+    @property
+    def has_areas(self) -> bool:
+        """True if polygons are loaded as areas, too, not only as borders."""
+        return True

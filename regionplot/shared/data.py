@@ -1,4 +1,4 @@
-"""SharedData: the raster, its meshgrid and the vector layers, loaded once for all maps."""
+"""SharedData: the raster and the vector layers, loaded once for all maps."""
 
 from __future__ import annotations
 
@@ -6,24 +6,26 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
+from regionplot.colors.choose import Coloring
 from regionplot.errors import ConfigError, RasterError
 from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.region import Region
 from regionplot.geo.windows import cells_per_pixel, needed_window
-from regionplot.inputs.describe import inspect_raster
-from regionplot.inputs.reading import read_window
-from regionplot.inputs.source import RasterInfo
-from regionplot.inputs.vectors import FeatureLayer
+from regionplot.inputs.curvilinear import CurvilinearSource
+from regionplot.inputs.source import RasterInfo, RasterSource, read_window
+from regionplot.layers.base import Layer, LoadContext
+from regionplot.layers.stack import all_layers, load_layers
 from regionplot.settings.config import Config
-from regionplot.shared.load import load_part, load_projected_layers
+from regionplot.shared.load import DrawnRaster, array_cache
 from regionplot.shared.plan import LoadPlan, logger, plan_load
 from regionplot.system import failpoints
 from regionplot.system.threads import thread_pool
@@ -34,27 +36,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SharedData:
-    """The data that every region's map is drawn from."""
+    """The data that all maps are drawn from."""
 
     config: Config
-    raster: xr.DataArray
-    """Dimensions (y, x), loaded, read-only: all of the grid that the regions need. Of a grid beyond the memory budget,
-    a thinned preview; of a curvilinear grid, all of it as the file has it. In true colour, cells hold the bytes red,
-    green, blue and opacity."""
-    meshgrid: tuple[NDArray[Any], NDArray[Any]]
-    """x and y of every cell of `raster`, shape (y, x) each, in the raster's CRS; views, read-only. Of a curvilinear
-    grid, its own longitudes and latitudes, NaN where they are missing."""
+    source: RasterSource
+    """Reads more of the raster."""
     cells_drawn: NDArray[Any]
-    """What maps are sampled from: the cells of `raster`, or of the regular grid fitted to a curvilinear one."""
+    """The loaded cells that the regions need, read-only, shape (rows, columns). For a raster beyond the memory budget,
+    a thinned preview. For a curvilinear grid, cells of the regular grid that is fitted to it. In true color, each cell
+    packs the bytes red, green, blue and opacity."""
     geometry: GridGeometry
-    """Where `cells_drawn` lie."""
+    """Geometry of `cells_drawn`."""
     crs: pyproj.CRS
-    """The map's CRS."""
-    features: tuple[FeatureLayer, ...]
-    """The vector layers in the map's CRS, in drawing order."""
+    """CRS of the maps."""
+    layers: tuple[Layer, ...]
+    """Everything that is drawn on a map, from the bottom to the top."""
     info: RasterInfo
-    """The whole grid, as its file describes it."""
+    """Facts about the whole raster."""
     plan: LoadPlan
+    coloring: Coloring = None
+    """What the cells are: classes, colors, or (None) numbers."""
 
     @classmethod
     def load(
@@ -62,53 +63,87 @@ class SharedData:
         config: Config,
         regions: Sequence[Region] | None = None,
         plan: LoadPlan | None = None,
-        layers: Sequence[FeatureLayer] = (),
+        layers: Sequence[Layer] = (),
+        source: RasterSource | None = None,
     ) -> SharedData:
-        """Load all that the maps of a run share, and close every file.
+        """Load all data that the maps of a run share, and close every file.
 
         Parameters
         ----------
         config : Config
-            What `read_config` gives.
+            The settings, from `read_config`.
         regions : sequence of Region, optional
-            Load no more of the raster than these need; all of it by default.
+            Load only the part of the raster that these regions need. By default all of it.
         plan : LoadPlan, optional
-            What to load, as another process has decided.
-        layers : sequence of FeatureLayer
-            Vector layers loaded before, which are used again if their files are the same.
+            The window to load, if another process has decided it.
+        layers : sequence of Layer
+            Layers loaded before. Their data are used again if the input files are unchanged.
+        source : RasterSource, optional
+            The raster, such as an `ArraySource`. By default the one that the config names.
 
         Raises
         ------
         InputError
             If the raster or a vector file cannot be read.
         ConfigError
-            If the map's projection is none, or the raster is to be prepared before.
+            If `[map] projection` is no projection, or `[[prepare]]` steps have not been run yet.
         """
         start = time.perf_counter()
         if config.prepare:
             raise ConfigError("[[prepare]]: its steps come first; load what regionplot.prepared(config) gives")
         failpoints.failpoint("read", config.raster.path.name)
-        info = inspect_raster(config.raster, config.colors)
+        raster = DrawnRaster.of(config, source)
+        info = raster.info
         crs = parse_projection(config.map.projection) or info.geometry.crs
-        plan = plan or plan_load(config, info, regions)
+        plan = plan or plan_load(config, info, regions, raster.coloring)
         if info.fingerprint != plan.fingerprint:
             raise RasterError(f"{info.path}: input changed: the file was replaced or written to since the run began")
         with thread_pool(1) as pool:  # no thread is left when workers are forked
-            loading = pool.submit(load_part, config, info, plan)
-            features = load_projected_layers(config, crs, layers)
-            raster, cells, geometry = loading.result()
+            loading = pool.submit(raster.load, plan)
+            context = LoadContext(config, crs, info.description, array_cache(config), loaded=layers)
+            loaded = load_layers(all_layers(config), context)
+            cells, geometry = loading.result()
         logger.info("process %d loaded the shared data in %.2f s", os.getpid(), time.perf_counter() - start)
-        return cls(config, raster, _meshgrid(raster, geometry), cells, geometry, crs, features, info, plan)
+        return cls(config, raster.source, cells, geometry, crs, loaded, info, plan, raster.coloring)
 
     @property
     def description(self) -> Mapping[str, object]:
-        """What templates and labels may say of the raster: its name, units, time ..."""
+        """Text about the raster for titles and labels: name, units, time ..."""
         return self.info.description
 
-    def cells(self, panel: PanelGrid) -> tuple[NDArray[Any], GridGeometry] | None:
-        """The cells that a panel shows, and where they lie; None if there are none.
+    @cached_property
+    def raster(self) -> xr.DataArray:
+        """The cells as a DataArray, read-only, with CRS and transform under `.rio`.
 
-        Of loaded data, these are all cells that there are. Otherwise they are read now, as fine as the panel needs.
+        Its dimensions are (y, x). It holds `cells_drawn`. Of a curvilinear grid, it holds all of the file's own cells,
+        which are read on first use. xarray and rioxarray are imported on first use.
+
+        Raises
+        ------
+        RasterError
+            If the cells of a curvilinear grid cannot be read, or the file has changed since it was loaded.
+        """
+        from regionplot.inputs import dataarray  # noqa: PLC0415 (maps are drawn without xarray)
+
+        if isinstance(self.source, CurvilinearSource):
+            return dataarray.curvilinear_array(self.source.cells.describe(), self.source.read_native())
+        return dataarray.regular_array(self.info, self.cells_drawn, self.geometry)
+
+    @cached_property
+    def meshgrid(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Coordinates x and y of every cell of `raster`, shape (y, x) each, in the raster's CRS, read-only.
+
+        Those of an unrotated grid are views that take no memory. Those of a curvilinear grid are its own longitudes and
+        latitudes, NaN where missing.
+        """
+        if isinstance(self.source, CurvilinearSource):
+            return self.raster["longitude"].data, self.raster["latitude"].data
+        return _meshgrid(self.geometry)
+
+    def cells(self, panel: PanelGrid) -> tuple[NDArray[Any], GridGeometry] | None:
+        """Return the cells that a panel shows, and their geometry, or None if it shows none.
+
+        If the raster is loaded, these are all loaded cells. Otherwise they are read now, as fine as the panel needs.
 
         Raises
         ------
@@ -122,13 +157,11 @@ class SharedData:
             return None
         method = self.config.raster.resampling
         step = 1 if method == "max" else max(1, int(cells_per_pixel(self.info.geometry, panel, self.crs)))
-        return read_window(self.info, window, step, method)
+        return read_window(self.source, window, step, method)
 
 
-def _meshgrid(raster: xr.DataArray, geometry: GridGeometry) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Coordinates of all cell centres. Of an unrotated grid, a row and a column, repeated without a copy."""
-    if "longitude" in raster.coords:
-        return raster["longitude"].data, raster["latitude"].data
+def _meshgrid(geometry: GridGeometry) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the coordinates of all cell centers."""
     columns, rows = np.arange(geometry.width) + 0.5, np.arange(geometry.height) + 0.5
     shape = (geometry.height, geometry.width)
     if geometry.is_axis_aligned:

@@ -1,89 +1,113 @@
-"""Load what all maps share.
-
-Under fork the parent loads and the workers inherit the pages. Under spawn and forkserver a worker finds its slot empty
-and loads for itself, once. Nothing here is written to after loading, so no page is copied.
-
-A raster that does not fit the memory budget is not loaded: each map reads its own cells, through a handle of its own.
-"""
+"""Open the raster, choose its colors, load the vector layers, and check all inputs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
 import numpy as np
-import pyproj
 from numpy.typing import NDArray
 
+from regionplot.colors.choose import Coloring, coloring_of
 from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.region import Region
-from regionplot.inputs.describe import inspect_raster, load_raster
-from regionplot.inputs.reading import read_native, resample_to_grid
-from regionplot.inputs.source import RasterInfo
-from regionplot.inputs.vector_files import check_layer
-from regionplot.inputs.vectors import FeatureLayer, load_layer
+from regionplot.inputs.color_tables import RgbBands
+from regionplot.inputs.describe import inspect_raster, open_source
+from regionplot.inputs.rgb import RgbSource
+from regionplot.inputs.source import RasterInfo, RasterSource, read_window
+from regionplot.layers.base import Layer, LoadContext
+from regionplot.layers.stack import check_layers, configured_layers, load_layers
 from regionplot.settings.config import Config
 from regionplot.shared.plan import LoadPlan, plan_load
-from regionplot.system.cache import user_cache
+from regionplot.system.cache import ArrayCache, user_cache
 from regionplot.system.files import Fingerprint
-
-if TYPE_CHECKING:
-    import xarray as xr
-
 
 _PREVIEW_CELLS = 1_000_000
 
 
-def load_layers(config: Config) -> tuple[FeatureLayer, ...]:
-    """The vector layers alone, for the CRS that the maps will have.
+@dataclass(frozen=True)
+class DrawnRaster:
+    """A raster, and how it is drawn."""
+
+    source: RasterSource
+    info: RasterInfo
+    coloring: Coloring
+
+    @classmethod
+    def of(cls, config: Config, source: RasterSource | None = None) -> DrawnRaster:
+        """Open the raster of a config, and choose how it is drawn.
+
+        Parameters
+        ----------
+        config : Config
+            Its `[raster]` and `[colors]` count.
+        source : RasterSource, optional
+            The raster. By default the one that the config names.
+
+        Raises
+        ------
+        RasterError
+            If the raster cannot be opened.
+        ConfigError
+            If its classes cannot be drawn as the config asks.
+        """
+        source = source or open_source(config.raster)
+        info = source.describe()
+        coloring = coloring_of(info, config.raster, config.colors)
+        if isinstance(coloring, RgbBands):
+            source = RgbSource.of(info, coloring)
+        return cls(source, source.describe(), coloring)
+
+    def load(self, plan: LoadPlan) -> tuple[NDArray[np.generic], GridGeometry]:
+        """Return the cells that a plan loads, read-only, and their geometry.
+
+        If each map reads its own cells, the result is a thinned preview of the raster.
+
+        Raises
+        ------
+        RasterError
+            If the cells cannot be read.
+        """
+        step = max(1, int(np.ceil(np.sqrt(plan.window.cells / _PREVIEW_CELLS)))) if plan.windowed else 1
+        cells, geometry = read_window(self.source, plan.window, step)
+        cells.flags.writeable = False
+        return cells, geometry
+
+
+def preload_layers(config: Config) -> tuple[Layer, ...]:
+    """Load the layers that have a table in the settings, before the raster is there.
 
     Raises
     ------
     InputError
-        If a vector file, or the raster's description, cannot be read.
+        If an input file of a layer, or the description of the raster, cannot be read.
     """
-    if not config.features:
+    planned = configured_layers(config)
+    if not planned:
         return ()
-    return load_projected_layers(
-        config, parse_projection(config.map.projection) or inspect_raster(config.raster).geometry.crs
-    )
+    crs = parse_projection(config.map.projection) or inspect_raster(config.raster).geometry.crs
+    return load_layers(planned, LoadContext(config, crs, cache=array_cache(config)))
 
 
-def load_projected_layers(
-    config: Config, crs: pyproj.CRS, known: Sequence[FeatureLayer] = ()
-) -> tuple[FeatureLayer, ...]:
-    """Load the vector layers in the map's CRS; reuse known layers whose files are unchanged."""
-    cache = user_cache() if config.run.cache else None
-    return tuple(load_layer(settings, crs, cache, known) for settings in config.features)
-
-
-def load_part(config: Config, info: RasterInfo, plan: LoadPlan) -> tuple[xr.DataArray, NDArray[Any], GridGeometry]:
-    """The raster, the cells that maps are sampled from, and where these lie."""
-    if info.geolocation is not None:
-        stored = read_native(info)
-        cells = resample_to_grid(info, stored, plan.window)
-        cells.flags.writeable = False
-        return stored.labelled(info), cells, info.geometry.part(plan.window)
-    step = max(1, int(np.ceil(np.sqrt(plan.window.cells / _PREVIEW_CELLS)))) if plan.windowed else 1
-    raster = load_raster(config.raster, plan.window, step, config.colors)
-    return raster, raster.data, info.geometry.part(plan.window, *raster.shape)
+def array_cache(config: Config) -> ArrayCache | None:
+    """Return the folder for computed arrays. Return None if the settings turn the cache off."""
+    return user_cache() if config.run.cache else None
 
 
 def check_inputs(config: Config, regions: Sequence[Region]) -> LoadPlan:
-    """Open every input and read its description only: one clear error here instead of one from each process.
+    """Open every input and read its description. So a bad input gives one error here, not one from each process.
 
     Raises
     ------
     InputError
         If the raster or a vector file cannot be opened.
     """
-    info = inspect_raster(config.raster, config.colors)
-    for settings in config.features:
-        check_layer(settings)
-    return plan_load(config, info, regions)
+    raster = DrawnRaster.of(config)
+    check_layers(config)
+    return plan_load(config, raster.info, regions, raster.coloring)
 
 
 def input_changed(config: Config, plan: LoadPlan) -> bool:
-    """Whether the raster's file is no longer the one that the plan was made for."""
+    """Return whether the raster's file has changed since the plan was made."""
     return Fingerprint.of(config.raster.path) != plan.fingerprint

@@ -6,14 +6,18 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from regionplot.colors.choose import Coloring
+from regionplot.colors.key import planned_key
 from regionplot.errors import RasterError, RegionError
 from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.grid import Window
 from regionplot.geo.region import Region
 from regionplot.geo.windows import needed_window
-from regionplot.inputs.color_tables import Classes
 from regionplot.inputs.source import RasterInfo
+from regionplot.layers.legend import NAME as LEGEND
+from regionplot.layers.stack import lay_out
 from regionplot.settings.config import Config
+from regionplot.sheet.key import LegendKey
 from regionplot.sheet.layout import Layout
 from regionplot.sheet.view import View
 from regionplot.system.files import Fingerprint
@@ -25,66 +29,84 @@ logger = logging.getLogger(__name__)
 _MEGABYTE = 2**20
 
 
-_AUTO_BUDGET = 512 * _MEGABYTE
+_DEFAULT_BUDGET = 512 * _MEGABYTE
+"""Bytes for `[run] memory = "auto"`, at most."""
 
 
-_WITHOUT_LEGEND = (
-    "its classes are too many for the sheet; name those that matter in [colors] classes, or set colorbar = false"
-)
+_MAX_PLANNED = 500
+"""For more regions, the whole raster is loaded: finding the part that they need costs more than it saves."""
 
 
-_MOST_PLANNED = 500
-"""For more regions than these, finding out the part of the raster they need costs more than it saves."""
+_NO_ROOM = "its classes are too many for the sheet; name those that matter in [colors] classes, or set colorbar = false"
 
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """What of the raster is loaded; decided once in the parent, so that every process does the same."""
+    """The window of the raster to load. The parent decides once, so all processes load the same."""
 
     window: Window
-    """The part that is loaded."""
+    """The cells to load."""
     windowed: bool
-    """Too much to load: each map reads its own cells."""
+    """True if the window exceeds the memory budget, so that each map reads its own cells."""
     fingerprint: Fingerprint | None = None
-    """Of the raster's file when the plan was made; no process draws from another one."""
+    """Fingerprint of the raster's file when the plan was made. Processes draw from no other file."""
 
 
-def plan_load(config: Config, info: RasterInfo, regions: Sequence[Region] | None = None) -> LoadPlan:
-    """Decide what of the raster is loaded: the part that the regions need, if it fits the memory budget.
+def plan_load(
+    config: Config,
+    info: RasterInfo,
+    regions: Sequence[Region] | None = None,
+    coloring: Coloring = None,
+    budget: int | None = None,
+) -> LoadPlan:
+    """Decide which part of the raster to load: the part that the regions need, if it fits the memory budget.
 
     Parameters
     ----------
     config : Config
-        Its `[run] memory` is the budget, in megabytes; `auto` is 512, or a quarter of what is free.
+        The settings.
     info : RasterInfo
-        The raster.
+        Facts about the raster.
     regions : sequence of Region, optional
-        All that will be drawn; everything is loaded by default.
+        All regions that will be drawn. By default everything is loaded.
+    coloring : Classes or RgbBands, optional
+        How the raster is drawn, if not as numbers.
+    budget : int, optional
+        Bytes. By default `[run] memory`, of which `auto` means 512 MB, or a quarter of the free memory if that is less.
 
     Raises
     ------
     RasterError
-        If a curvilinear grid does not fit the budget, for a map cannot read its own part of one.
+        If a curvilinear grid exceeds the budget. Its windows cannot be read separately.
     """
+    key = planned_key(coloring)
+    layout = lay_out(config, key)
     whole = info.geometry.whole
-    window = _union(config, info, regions) if regions is not None and len(regions) <= _MOST_PLANNED else whole
-    memory = config.run.memory
-    budget = min(_AUTO_BUDGET, available_memory() // 4) if memory == "auto" else memory * _MEGABYTE
-    windowed = window.cells * info.dtype.itemsize > budget
-    if windowed and info.geolocation is not None:
-        needed = -(-window.cells * info.dtype.itemsize // _MEGABYTE)
+    is_planned = regions is not None and len(regions) <= _MAX_PLANNED
+    window = _union(config, info, regions, layout) if regions and is_planned else whole
+    budget = _budget(config) if budget is None else budget
+    size = window.cells * info.dtype.itemsize
+    windowed = size > budget
+    if windowed and not info.has_windows:
+        needed = -(-size // _MEGABYTE)
         raise RasterError(
             f"{info.path}: the regular grid that this curvilinear one is drawn from takes {needed:,} MB, and [run] "
             f"memory gives {budget // _MEGABYTE:,}; set memory = {needed}, draw smaller regions, or regrid the file"
         )
-    if isinstance(info.coloring, Classes) and config.colors.colorbar and not Layout.of(config, info.coloring).legend:
-        logger.warning("%s: no legend: %s", info.path, _WITHOUT_LEGEND)
+    if isinstance(key, LegendKey) and config.colors.colorbar and LEGEND not in layout.rooms:
+        logger.warning("%s: no legend: %s", info.path, _NO_ROOM)
     return LoadPlan(whole if windowed else window, windowed, info.fingerprint)
 
 
-def _union(config: Config, info: RasterInfo, regions: Sequence[Region]) -> Window:
-    """The window that holds what all regions need; all of the grid if that cannot be told."""
-    windows = [window for window in (_region_window(config, info, region) for region in regions) if window]
+def _budget(config: Config) -> int:
+    """Return the bytes that the raster may take."""
+    memory = config.run.memory
+    return min(_DEFAULT_BUDGET, available_memory() // 4) if memory == "auto" else memory * _MEGABYTE
+
+
+def _union(config: Config, info: RasterInfo, regions: Sequence[Region], layout: Layout) -> Window:
+    """Return the window that holds the cells of all regions, or the whole grid if no region needs any."""
+    windows = [window for region in regions if (window := _region_window(config, info, region, layout))]
     if not windows:
         return info.geometry.whole
     top, left = min(window.row for window in windows), min(window.column for window in windows)
@@ -93,10 +115,11 @@ def _union(config: Config, info: RasterInfo, regions: Sequence[Region]) -> Windo
     return Window(top, left, bottom - top, right - left)
 
 
-def _region_window(config: Config, info: RasterInfo, region: Region) -> Window | None:
+def _region_window(config: Config, info: RasterInfo, region: Region, layout: Layout) -> Window | None:
+    """Return the window that a region needs, or None if it lies outside the raster."""
     crs = parse_projection(config.map.projection) or info.geometry.crs
     try:
-        view = View.of(region, crs, Layout.of(config, info.coloring).panel, config.map.fit)
-    except RegionError:  # it will be reported when its turn comes
+        view = View.of(region, crs, layout.panel, config.map.fit)
+    except RegionError:  # reported when the region is drawn
         return None
     return needed_window(info.geometry, view.panel, crs)

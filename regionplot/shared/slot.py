@@ -1,4 +1,4 @@
-"""Hold this process's shared data: inherited through fork, or loaded on first use."""
+"""Hold the shared data of this process: inherited through fork, or loaded on first use."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from regionplot.shared.data import SharedData
 from regionplot.shared.plan import LoadPlan
 
 _slot: SharedData | None = None
-"""This process's shared data: put there before a fork, so that children inherit it, or by the first use in a process
-that could not. Beside the hook of `phases`, which is for tests, the only mutable
-global of the package."""
+"""The shared data of this process. The parent fills it before a fork, so that workers inherit it. A worker that is not
+forked fills it on first use."""
 
 
 @contextmanager
 def share_with_workers(data: SharedData) -> Iterator[SharedData]:
-    """Keep the data in this process's slot, for processes forked meanwhile."""
-    global _slot  # noqa: PLW0603 (the slot is what children inherit)
+    """Keep the data in the slot of this process, for workers that are forked within this context."""
+    global _slot  # noqa: PLW0603 (forked workers inherit the slot)
     before, _slot = _slot, data
     try:
         yield data
@@ -27,7 +26,7 @@ def share_with_workers(data: SharedData) -> Iterator[SharedData]:
 
 
 def shared_data(config: Config, plan: LoadPlan) -> SharedData:
-    """This process's shared data: inherited, or loaded now because nothing was."""
+    """Return the shared data of this process. Load it if the process has inherited none."""
     global _slot  # noqa: PLW0603
     if _slot is None or _slot.config != config or _slot.plan != plan:
         _slot = SharedData.load(config, plan=plan)

@@ -1,1 +1,1 @@
-"""The geometry of a map sheet: boxes, and what a panel shows. No matplotlib."""
+"""One map sheet: its layout, the view of a region, and the marks that layers draw. No matplotlib."""

@@ -24,11 +24,11 @@ class View:
     """A region fitted to a panel."""
 
     box: Box
-    """The panel's pixels on the sheet."""
+    """Pixels of the panel on the sheet."""
     panel: PanelGrid
-    """The same pixels on the earth."""
-    asked: Extent
-    """The region's own limits in map units; the panel may show more."""
+    """The same pixels in map units."""
+    requested: Extent
+    """Limits of the region in map units. The panel can show more."""
 
     @classmethod
     def of(cls, region: Region, crs: pyproj.CRS, box: Box, fit: str) -> View:
@@ -37,32 +37,33 @@ class View:
         Parameters
         ----------
         region : Region
-            With limits in its own CRS.
+            Its limits are in its own CRS.
         crs : pyproj.CRS
-            The map's.
+            CRS of the map.
         box : Box
-            The panel of the layout.
+            Panel of the layout.
         fit : {"datalim", "exact"}
-            Widen the limits to the box's aspect, or narrow the box to that of the limits.
+            `datalim` widens the limits to the aspect of the box. `exact` makes the box narrower or lower, so that it
+            has the aspect of the limits.
 
         Raises
         ------
         RegionError
             If the limits cannot be projected.
         """
-        asked = _limits(region, crs)
-        scale = max(asked.width / box.width, asked.height / box.height)
+        requested = _limits(region, crs)
+        scale = max(requested.width / box.width, requested.height / box.height)
         if fit == "exact":
-            box = _centered(box, max(1, round(asked.width / scale)), max(1, round(asked.height / scale)))
-            return cls(box, PanelGrid(asked, box.width, box.height), asked)
-        shown = asked.resized(scale * box.width, scale * box.height)
-        return cls(box, PanelGrid(shown, box.width, box.height), asked)
+            box = _centered(box, max(1, round(requested.width / scale)), max(1, round(requested.height / scale)))
+            return cls(box, PanelGrid(requested, box.width, box.height), requested)
+        shown = requested.resized(scale * box.width, scale * box.height)
+        return cls(box, PanelGrid(shown, box.width, box.height), requested)
 
-    def asked_pixels(self, values: NDArray[P]) -> NDArray[P]:
-        """The part of an array of the panel's shape that lies within the limits asked for; at least one pixel."""
+    def requested_pixels(self, values: NDArray[P]) -> NDArray[P]:
+        """Return the part of an array of the panel's shape within the requested limits: at least one pixel."""
         panel, shown = self.panel, self.panel.extent
-        first_row, last_row = _span(shown.ymax - self.asked.ymax, self.asked.height, panel.pixel_height)
-        first_column, last_column = _span(self.asked.xmin - shown.xmin, self.asked.width, panel.pixel_width)
+        first_row, last_row = _span(shown.ymax - self.requested.ymax, self.requested.height, panel.pixel_height)
+        first_column, last_column = _span(self.requested.xmin - shown.xmin, self.requested.width, panel.pixel_width)
         return values[first_row:last_row, first_column:last_column]
 
 

@@ -1,1 +1,1 @@
-"""Files, processes, memory and threads: what the operating system gives. Imports nothing but `errors`."""
+"""Files, processes, memory and threads of the operating system. Imports only `errors` of the other packages."""

@@ -1,7 +1,7 @@
-"""Keep computed arrays in a bounded folder, such as projected vectors for the next run.
+"""Keep computed arrays, such as projected vectors, in a folder of limited size for the next run.
 
-An entry's name is the digest of all that it depends on, so it is never stale; what is damaged or cannot be written is
-made anew, and never an error.
+The name of an entry is a digest of everything that the arrays depend on, so an entry is never outdated. Damaged entries
+and write errors are no errors for the caller: the arrays are computed again.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _MAX_BYTES = 512 * 2**20
 
 @dataclass(frozen=True)
 class ArrayCache:
-    """Named sets of arrays in a folder."""
+    """A folder of named sets of arrays."""
 
     folder: Path
     max_bytes: int = _MAX_BYTES
-    """The least recently used entries go when the folder is larger."""
+    """Largest size of the folder. If it is larger, the least recently used entries are removed."""
 
     def read(self, key: str) -> Arrays | None:
-        """The arrays kept under a key; None if there are none, or they are damaged."""
+        """Return the arrays of a key, or None if there are none or the entry is damaged."""
         path = self._path(key)
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -55,7 +55,7 @@ class ArrayCache:
         return arrays
 
     def write(self, key: str, arrays: Arrays) -> None:
-        """Keep arrays under a key, whole or not at all."""
+        """Store arrays under a key atomically. If this fails, store nothing."""
         path = self._path(key)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -69,6 +69,7 @@ class ArrayCache:
         return self.folder / f"{key}{_SUFFIX}"
 
     def _trim(self) -> None:
+        """Remove the least recently used entries until the folder is small enough."""
         entries = sorted(
             ((entry.stat(), entry) for entry in self.folder.glob(f"*{_SUFFIX}")), key=lambda entry: entry[0].st_mtime
         )
@@ -81,14 +82,21 @@ class ArrayCache:
 
 
 def user_cache() -> ArrayCache:
-    """The cache in the user's cache folder, wherever the platform has it."""
+    """Return the cache for projected vectors in the user's cache folder."""
     import platformdirs  # noqa: PLC0415 (only a run that reads vectors needs it)
 
     return ArrayCache(Path(platformdirs.user_cache_dir("regionplot")) / "vectors")
 
 
 def digest(parts: Iterable[str], files: Iterable[Path]) -> str:
-    """A name for what follows from some text and the contents of some files.
+    """Return a digest of texts and of the contents of files.
+
+    Parameters
+    ----------
+    parts : iterable of str
+        Texts, in order.
+    files : iterable of path
+        Files, in order. Their suffixes count, too.
 
     Raises
     ------

@@ -1,18 +1,18 @@
 """Call a test hook at each phase of a run, so that tests can inject faults.
 
-Outside of tests there is no hook, and `reached` does nothing. Forked workers inherit the hook.
+Outside of tests, there is no hook, and `failpoint` does nothing. Forked workers inherit the hook.
 
 ========  ==========================================  ======================================
-phase     where                                       name
+phase     before                                      name
 ========  ==========================================  ======================================
-block     a block is about to be worked out           its first row and column, as `512,0`
-start     a worker is about to begin a map            the region's
-read      the shared data is about to be loaded       the raster's file
-draw      the map is about to be drawn                the region's
-save      the image is about to be written            the image's file
-verify    it is written, and about to be read back    the image's file
-replace   it is about to take the old one's place     the image's file
-report    every map is done, the report is not made   none
+block     a block is processed                        first row and column, such as `512,0`
+start     a worker starts a map                       name of the region
+read      the shared data is loaded                   file of the raster
+draw      the map is drawn                            name of the region
+save      the image is written                        file of the image
+verify    the written image is read back              file of the image
+replace   the image replaces the previous image       file of the image
+report    the report is made, after all maps          none
 ========  ==========================================  ======================================
 """
 
@@ -29,23 +29,23 @@ Hook = Callable[[Phase, str], None]
 
 
 _hook: Hook | None = None
-"""What tests have installed. A global, so that it needs no place in the signatures of all that can go wrong."""
+"""The installed hook. It is global, so that functions that can fail need no parameter for it."""
 
 
 def failpoint(phase: Phase, name: str = "") -> None:
-    """Tell the hook, if tests have installed one, that a phase is about to begin; what it raises is raised here."""
+    """Call the hook, if tests have installed one, before a phase. Raise the errors that the hook raises."""
     if _hook is not None:
         _hook(phase, name)
 
 
 @contextmanager
 def install(hook: Hook) -> Iterator[None]:
-    """Have a hook called at each phase meanwhile; for tests only.
+    """Install a hook for a while; for tests only.
 
     Examples
     --------
     >>> with install(lambda phase, name: print(phase, name)):
-    ...     reached("draw", "colorado")
+    ...     failpoint("draw", "colorado")
     draw colorado
     """
     global _hook  # noqa: PLW0603 (the hook is what forked workers inherit)

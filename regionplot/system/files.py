@@ -1,6 +1,7 @@
-"""Write files atomically, and recognize files by fingerprint.
+"""Write files atomically, and detect changed files by fingerprint.
 
-A temporary's name tells which run made it (`.map.png.RUN.tmp`), so that what a killed run left can be told and removed.
+The name of a temporary file contains the run that writes it (`.map.png.RUN.tmp`). A later run can therefore remove the
+temporary files of a killed run.
 """
 
 from __future__ import annotations
@@ -23,80 +24,97 @@ from typing import BinaryIO
 from regionplot.system.processes import is_running
 
 RUN = r"\d{8}T\d{6}Z-\d+-[0-9a-f]{8}"
-"""What the name of a run looks like."""
+"""Pattern of the name of a run."""
 
 
 _TEMPORARY = re.compile(rf"\..+\.({RUN})\.tmp(\..+)?")
-"""GDAL puts files of its own beside the one that it writes."""
+"""Pattern of the name of a temporary file. GDAL adds suffixes for files that belong to the file it writes."""
 
 
 _PROCESS = secrets.token_hex(2)[:3]
-"""With the process id, which is used again, tells this process from those that are over."""
+"""Random token of this process. Process ids are reused, so an id alone does not identify a process."""
 
 
 _numbers = itertools.count(secrets.randbelow(256))
 
 
-_FORGOTTEN = 86_400.0
-"""Seconds without a change after which a file of another machine's or container's run is nobody's."""
+_ABANDONED_AFTER = 86_400.0
+"""Seconds without a change after which a temporary file of another machine or container counts as abandoned."""
 
 
 def new_run() -> str:
-    """A name for a run, which its temporary files carry: its time (UTC), so that names sort by it, and its process."""
+    """Return a name for a run: its time (UTC), process id and a token. Names sort by time."""
     number = next(_numbers) % 256
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}-{_place()}{_PROCESS}{number:02x}"
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}-{_machine_token()}{_PROCESS}{number:02x}"
 
 
 @cache
-def _place() -> str:
-    """Where process ids mean what they mean here: this machine, since it was started, and this container."""
-    told = [socket.gethostname()]
+def _machine_token() -> str:
+    """Return a token of this machine, its last boot and this container. Only within these is a process id unique."""
+    parts = [socket.gethostname()]
     for source, read in (("/proc/sys/kernel/random/boot_id", Path.read_text), ("/proc/self/ns/pid", os.readlink)):
         with suppress(OSError):
-            told.append(str(read(Path(source))))
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:3]
+            parts.append(str(read(Path(source))))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:3]
 
 
 @contextmanager
 def atomic_replace(target: Path, run: str) -> Iterator[Path]:
-    """A temporary path beside a target: what is made there takes the target's place in the end, unless an error comes.
+    """Provide a temporary path beside a target. At the end, the file at this path replaces the target.
+
+    After an error, the target is unchanged and the temporary file is removed.
+
+    Parameters
+    ----------
+    target : path
+        File to replace.
+    run : str
+        Name of the run, such as `new_run` returns.
 
     Raises
     ------
     OSError
-        If it cannot be put there; the target is as it was, and no temporary is left.
+        If the target cannot be replaced.
     """
     temporary = target.with_name(f".{target.name}.{run}.tmp")
     try:
-        temporary.unlink(missing_ok=True)  # of a worker that died over this file, which is tried again
+        temporary.unlink(missing_ok=True)  # left by a worker that died; this is the retry
         yield temporary
         temporary.replace(target)
     finally:
-        with suppress(OSError):  # it is the first error that says what is wrong
+        with suppress(OSError):  # the first error is the one to report
             temporary.unlink(missing_ok=True)
 
 
 def open_exclusive(path: Path) -> BinaryIO:
-    """Open a file that is not there yet, through no link, readable for whom the umask lets read it."""
+    """Create a file and open it for writing. Refuse existing files and links. The umask decides who can read it."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     return os.fdopen(os.open(path, flags, 0o666), "wb")
 
 
 def remove_stale_temporaries(folders: Iterable[Path], run: str | None = None) -> None:
-    """Remove the temporary files that killed processes have left in some folders, of one run or of any that is over."""
+    """Remove temporary files that killed processes left.
+
+    Parameters
+    ----------
+    folders : iterable of path
+        Folders to search, without their subfolders.
+    run : str, optional
+        Remove the files of this run only. By default, remove the files of all runs that have ended.
+    """
     for folder in folders:
         with suppress(OSError), os.scandir(folder) as entries:
             for entry in entries:
                 found = _TEMPORARY.fullmatch(entry.name)
-                if found and (found[1] == run or (run is None and _is_left(found[1], entry))):
+                if found and (found[1] == run or (run is None and _is_abandoned(found[1], entry))):
                     Path(entry.path).unlink(missing_ok=True)
 
 
-def _is_left(run: str, entry: os.DirEntry[str]) -> bool:
-    """Whether nobody is at work on a temporary file any more."""
+def _is_abandoned(run: str, entry: os.DirEntry[str]) -> bool:
+    """Return True if no process is writing the temporary file."""
     _, pid, token = run.split("-")
-    if not token.startswith(_place()):
-        return time.time() - entry.stat(follow_symlinks=False).st_mtime > _FORGOTTEN
+    if not token.startswith(_machine_token()):
+        return time.time() - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED_AFTER
     if int(pid) == os.getpid():
         return token[3:6] != _PROCESS
     return not is_running(int(pid))
@@ -104,19 +122,19 @@ def _is_left(run: str, entry: os.DirEntry[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What changes when a file is replaced, cut or written to."""
+    """Facts about a file that change when it is replaced, truncated or written."""
 
     device: int
     inode: int
     size: int
     modified: int
-    """When it was written to, in nanoseconds; a copy can have that of its original."""
+    """Time of the last write in nanoseconds. A copy can have the time of its original."""
     changed: int
-    """When anything about it changed, in nanoseconds, which nobody can set back."""
+    """Time of the last change of content or attributes in nanoseconds. Programs cannot set it."""
 
     @classmethod
     def of(cls, path: Path) -> Fingerprint | None:
-        """The fingerprint of a file as it is now; None if it is not there."""
+        """Return the fingerprint of a file, or None if there is no such file."""
         try:
             found = path.stat()
         except OSError:

@@ -1,44 +1,69 @@
-"""Set malloc's policy for large blocks."""
+"""Set malloc's policy for large blocks, and limit the memory of this process."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
 
+from regionplot.system.machine import data_size
+
+_MEGABYTE = 2**20
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
-_KEPT = 2**25
-"""Bytes; the largest block that malloc may keep."""
-
-
 def keep_large_blocks() -> None:
-    """Have freed arrays used again for the next ones (glibc; mallopt(3)).
+    """Keep freed blocks of up to 32 MB for the next arrays.
 
-    Workers give large blocks back to the system at once, which suits maps; but a function over blocks makes one array
-    of the same size after the other, and most of its time could then be page faults.
+    This suits functions over raster blocks. They allocate arrays of one size again and again, and would otherwise spend
+    most of their time in page faults.
     """
-    if sys.platform != "linux":
-        return
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "mallopt"):
-        for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
-            libc.mallopt(parameter, _KEPT)
-
-
-_LARGE = 2**20
-"""Bytes; larger blocks come from the system and go back to it."""
+    set_malloc_threshold(32 * _MEGABYTE)
 
 
 def return_large_blocks() -> None:
-    """Have large arrays returned to the system as soon as they are freed (glibc; mallopt(3)).
+    """Return freed blocks of 1 MB and more to the system at once.
 
-    By itself, malloc keeps ever larger blocks for reuse, and each worker would hold some tens of megabytes of them. The
-    page faults this costs are a few hundredths of a map's time.
+    This suits maps. By default, malloc keeps ever larger blocks, some tens of megabytes in each worker. The additional
+    page faults take a few hundredths of a map's time.
+    """
+    set_malloc_threshold(_MEGABYTE)
+
+
+def set_malloc_threshold(size: int) -> None:
+    """Set the size from which blocks are allocated by mmap and returned when freed; see mallopt(3).
+
+    Without glibc, this has no effect.
+
+    Parameters
+    ----------
+    size : int
+        Bytes.
     """
     if sys.platform != "linux":
         return
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
         for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
-            libc.mallopt(parameter, _LARGE)
+            libc.mallopt(parameter, size)
+
+
+def can_limit_memory() -> bool:
+    """Return True if `limit_private_memory` works on this platform."""
+    return data_size() is not None
+
+
+def limit_private_memory(megabytes: int) -> bool:
+    """Limit the memory that this process may allocate beyond its current size. Return True if the limit is set.
+
+    On Linux, RLIMIT_DATA limits private writable mappings: the memory of malloc and NumPy, but not shared memory and
+    files mapped for reading (getrlimit(2), since Linux 4.7). Inherited pages are part of the current size.
+    """
+    held = data_size()
+    if held is None:
+        return False
+    import resource  # noqa: PLC0415 (not on every platform)
+
+    wanted = held + megabytes * _MEGABYTE
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+    return True

@@ -13,21 +13,36 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1
 
 
-def terminate_with_parent(parent: int, *, forked: bool) -> None:
-    """Have this process end when its parent dies, however it dies.
+def terminate_with_parent(parent: int) -> None:
+    """End this forked process when its parent dies, however the parent dies. On Linux, the kernel does so.
 
-    On Linux the kernel does that (prctl(2)), but it minds the process that forked this one. Under forkserver that is
-    the server, which lives as long as its workers do; so a process that was not forked by its parent watches it too.
+    Parameters
+    ----------
+    parent : int
+        Process id of the parent.
     """
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if not forked:
-        threading.Thread(target=_watch_parent, daemon=True).start()
-    elif os.getppid() != parent:  # it died before prctl took effect
+    _request_death_signal()
+    if os.getppid() != parent:  # the parent died before prctl took effect
         os._exit(1)
 
 
-def _watch_parent() -> None:
+def watch_parent() -> None:
+    """End this process, which was started by spawn or forkserver, when its parent dies.
+
+    The kernel watches the process that forked this one. Under forkserver, that is the server, which lives as long as
+    its workers do. A thread therefore watches the parent itself.
+    """
+    _request_death_signal()
+    threading.Thread(target=_exit_after_parent, daemon=True).start()
+
+
+def _request_death_signal() -> None:
+    """Make the kernel kill this process when the process that forked it dies; see prctl(2). Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _exit_after_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -35,12 +50,12 @@ def _watch_parent() -> None:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process is still at work; one that only waits to be buried is not."""
+    """Return whether a process is running. Zombies do not count."""
     try:
         os.kill(pid, 0)
         state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]
     except (ProcessLookupError, OverflowError):
         return False
-    except OSError:  # it is somebody else's, or the system has no /proc
+    except OSError:  # the process belongs to another user, or the system has no /proc
         return True
     return state not in ("Z", "X")

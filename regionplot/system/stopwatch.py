@@ -1,4 +1,4 @@
-"""Measure seconds per stage."""
+"""Measure the seconds of each stage."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 
 class Stopwatch:
-    """Laps of wall time, each with the name of the stage that it ends.
+    """Add up the wall time of named stages.
 
     Examples
     --------
@@ -22,7 +22,7 @@ class Stopwatch:
         self._last = time.perf_counter()
 
     def lap(self, stage: str) -> None:
-        """Add the time since the last lap, or the start, to a stage."""
+        """Add the time since the previous lap, or since the start, to a stage."""
         now = time.perf_counter()
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
         self._last = now

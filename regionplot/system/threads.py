@@ -1,8 +1,8 @@
-"""A thread pool whose threads are really gone when it is closed, so that the program may fork.
+"""Provide a thread pool after which a program may fork.
 
-Python takes a thread for ended when its last line is done, but the system's thread still has things to put away:
-C libraries free what they kept for it, under their locks. A process forked in that moment inherits such a lock, locked
-for ever. With GDAL that was seen in one of a hundred forks on a busy machine; the child then hangs at its first read.
+Python considers a thread finished when its last line is done. The system's thread still runs then: C libraries free
+memory of the thread under their locks. A process that is forked at that moment inherits such a lock in locked state.
+With GDAL, this happened in one of a hundred forks on a busy machine, and the child hung at its first read.
 """
 
 from __future__ import annotations
@@ -15,18 +15,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _TASKS = Path("/proc/self/task")
-
-
 _PAUSE = 0.0002
 
 
-_LONGEST = 5.0
-"""Seconds to wait for a thread's end."""
-
-
 @contextmanager
-def thread_pool(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """A pool; in the end what waits in it is cancelled, what runs is waited for, and its threads are gone."""
+def thread_pool(workers: int, exit_timeout: float = 5.0) -> Iterator[ThreadPoolExecutor]:
+    """Provide a thread pool. At the end, cancel queued calls, and wait for running calls and for the system's threads.
+
+    Parameters
+    ----------
+    workers : int
+        Number of threads.
+    exit_timeout : float
+        Seconds to wait for the system's threads after Python's threads have finished.
+    """
     started: list[int] = []
     pool = ThreadPoolExecutor(
         workers, thread_name_prefix="regionplot", initializer=lambda: started.append(threading.get_native_id())
@@ -35,11 +37,11 @@ def thread_pool(workers: int) -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-        _wait_until_gone(started)
+        _wait_for_exit(started, exit_timeout)
 
 
-def _wait_until_gone(threads: list[int]) -> None:
-    """Linux only, for only there is forked while a program goes on."""
-    deadline = time.monotonic() + _LONGEST
+def _wait_for_exit(threads: list[int], timeout: float) -> None:
+    """Wait until the system's threads have exited. Only Linux lists them, and only there a running program forks."""
+    deadline = time.monotonic() + timeout
     while any((_TASKS / str(thread)).exists() for thread in threads) and time.monotonic() < deadline:
         time.sleep(_PAUSE)

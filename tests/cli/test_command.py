@@ -20,11 +20,11 @@ import pytest
 
 import regionplot
 from regionplot.cli import commands, rendering
+from regionplot.layers.features import FeatureSettings
 from regionplot.registry import STEPS
 from regionplot.runs import lock
 from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config
-from regionplot.settings.vector import FeatureSettings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals of POSIX")
 
@@ -356,7 +356,7 @@ def _commented():
             yield section, key, value
 
 
-LISTS = {"features", "prepare"}
+LISTS = {"features", "layers", "prepare"}
 EXAMPLES = {"variable", "crs", "prepared", "vmin", "vmax", "classes", "inputs"}  # their default is none at all
 UNSAID = {
     "band",

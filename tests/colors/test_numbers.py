@@ -38,8 +38,8 @@ def matplotlib_rgba(scale: ColorScale, values: np.ndarray) -> np.ndarray:
 @given(values=values32)
 def test_classes_are_those_of_a_boundary_norm(values: np.ndarray, ends: dict[str, str]) -> None:
     scale = scale_of(levels=LEVELS, **ends)
-    np.testing.assert_array_equal(scale.rgba(scale.indices(values))[..., :3], matplotlib_rgba(scale, values))
-    assert (scale.rgba(scale.indices(values))[..., 3] == 255).all()
+    np.testing.assert_array_equal(scale.rgba(scale.codes(values))[..., :3], matplotlib_rgba(scale, values))
+    assert (scale.rgba(scale.codes(values))[..., 3] == 255).all()
 
 
 SCALES = [
@@ -56,7 +56,7 @@ SCALES = [
 def test_a_continuous_scale_is_that_of_the_norm(values: np.ndarray, colors: dict[str, object]) -> None:
     scale = scale_of(colormap="turbo", **colors)
     inside = (values >= scale.norm.vmin) & (values <= scale.norm.vmax)
-    index = scale.indices(values).astype(int)
+    index = scale.codes(values).astype(int)
     np.testing.assert_array_equal(index[np.isnan(values)], 258)
     np.testing.assert_array_equal(index[values < scale.norm.vmin], 0)
     np.testing.assert_array_equal(index[values > scale.norm.vmax], 257)
@@ -67,7 +67,7 @@ def test_a_continuous_scale_is_that_of_the_norm(values: np.ndarray, colors: dict
     if colors.get("norm") == "log":  # matplotlib has no colour for what has no logarithm; here it is below the scale
         np.testing.assert_array_equal(index[values <= 0], 0)
         values = np.where(values <= 0, np.float32(1e-30), values)
-    differs = abs(scale.rgba(scale.indices(values))[..., :3].astype(int) - matplotlib_rgba(scale, values)) > 0
+    differs = abs(scale.rgba(scale.codes(values))[..., :3].astype(int) - matplotlib_rgba(scale, values)) > 0
     assert not differs[~np.isclose(values, scale.norm.vmin) & ~np.isclose(values, scale.norm.vmax)].any()
 
 
@@ -111,7 +111,7 @@ def test_the_bar_is_open_where_values_lie_beyond_it(colors: dict[str, object], e
 def test_a_scale_is_found_for_any_grid(norm: str, grid: np.ndarray) -> None:
     scale = scale_of(grid, norm=norm)
     assert scale.norm.vmin < scale.norm.vmax
-    assert scale.rgba(scale.indices(grid)).shape == (*grid.shape, 4)
+    assert scale.rgba(scale.codes(grid)).shape == (*grid.shape, 4)
 
 
 def test_limits_by_default_are_round_and_hold_most_values() -> None:

@@ -1,7 +1,7 @@
-"""A task that does what its jobs say, for the executor tests.
+"""A task whose jobs name an action, for the executor tests.
 
-It lies in its own module beside the tests: pytest puts this folder on `sys.path`, and multiprocessing passes that on to
-the processes it spawns, which import it from there by name.
+The module lies beside the tests. pytest adds this folder to `sys.path`, and multiprocessing passes `sys.path` on to
+spawned processes, which import the module by its name.
 """
 
 from __future__ import annotations
@@ -21,43 +21,56 @@ from regionplot.errors import RasterError, RegionError
 
 
 class Act:
-    """Does `verb:argument`; notes in a folder who loaded what its jobs share, and who works on what."""
+    """Do `action:argument`. Record in a folder which processes start, load and act.
 
-    def __init__(self, folder: Path, at_loading: str = "echo") -> None:
-        self.folder, self.at_loading, self.parent = folder, at_loading, os.getpid()
-        self._loaded = False
+    Parameters
+    ----------
+    folder : path
+        Folder of the records.
+    at_loading, at_starting : str
+        Action while the shared data is loaded, and while a worker process starts.
+    """
+
+    def __init__(self, folder: Path, at_loading: str = "echo", at_starting: str = "echo") -> None:
+        self.folder, self.at_loading, self.at_starting = folder, at_loading, at_starting
+        self._is_loaded = False
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_loaded": False}
+        return {**self.__dict__, "_is_loaded": False}
 
-    def prepare(self) -> None:
-        if not self._loaded or self.at_loading == "kill_children":
-            note(self.folder, "loads")
-            do(self, self.at_loading)
-            self._loaded = True
+    def start_worker(self) -> None:
+        assert self.at_loading == "echo" or not self._is_loaded
+        record(self.folder, "starts")
+        act(self, self.at_starting)
+
+    def load(self) -> None:
+        record(self.folder, "loads")
+        act(self, self.at_loading)
+        self._is_loaded = True
 
     def __call__(self, job: str) -> Any:
-        assert self._loaded
-        return do(self, job)
+        assert self._is_loaded
+        return act(self, job)
 
 
-def do(task: Act, job: str) -> Any:
-    verb, _, argument = job.partition(":")
-    return ACTIONS[verb](task, argument)
+def act(task: Act, job: str) -> Any:
+    action, _, argument = job.partition(":")
+    return ACTIONS[action](task, argument)
 
 
-def note(folder: Path, name: str) -> None:
+def record(folder: Path, name: str) -> None:
     with (folder / name).open("a") as file:
         file.write(f"{os.getpid()}\n")
 
 
-def noted(folder: Path, name: str) -> list[int]:
+def recorded(folder: Path, name: str) -> list[int]:
+    """Process ids in a record, in order."""
     path = folder / name
     return [int(line) for line in path.read_text().split()] if path.exists() else []
 
 
-def alive(pids: list[int]) -> list[int]:
-    """Those of some processes that still run; a zombie that nobody waits for does not."""
+def running(pids: list[int]) -> list[int]:
+    """The given processes that still run. Zombies do not count."""
     found = []
     for pid in pids:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -67,13 +80,19 @@ def alive(pids: list[int]) -> list[int]:
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
-    """What a condition gives as soon as it holds; an error if it does not in time."""
+    """Return the value of a condition as soon as it is true."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"still not true after {seconds} s: {condition}")
         time.sleep(0.02)
     return result
+
+
+def importable_here() -> dict[str, str]:
+    """Environment of a process that imports this module."""
+    paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def _raise(error: Exception) -> Any:
@@ -83,69 +102,90 @@ def _raise(error: Exception) -> Any:
 def _hang(task: Act, argument: str) -> None:
     if argument == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    note(task.folder, "hanging")
+    record(task.folder, "hanging")
     time.sleep(600)
 
 
-def _in_time_after_all(_task: Act, argument: str) -> str:
-    """End well just after SIGTERM, when the parent has given this job up already."""
+def _finish_late(_task: Act, argument: str) -> str:
+    """Return a value just after SIGTERM, when the parent has already decided to stop this worker."""
     with contextlib.suppress(TimeoutError):
         signal.signal(signal.SIGTERM, lambda *_: _raise(TimeoutError()))
         time.sleep(600)
     return argument
 
 
-def _once(task: Act, argument: str) -> list[int]:
-    """Die the first time; then tell which children the parent has."""
-    if not noted(task.folder, argument):
-        note(task.folder, argument)
+def _die_once(task: Act, argument: str) -> list[int]:
+    """Die at the first call. At the second, return the parent's running children."""
+    if not recorded(task.folder, argument):
+        record(task.folder, argument)
         os.kill(os.getpid(), signal.SIGKILL)
-    return alive([child.pid for child in psutil.Process(os.getppid()).children()])
+    return running([child.pid for child in psutil.Process(os.getppid()).children()])
 
 
-def _want_memory(task: Act, argument: str) -> Any:
-    note(task.folder, "wanting")
+def _die_then_fail(task: Act, argument: str) -> None:
+    """Die at the first call. At the second, raise an error."""
+    if recorded(task.folder, argument):
+        act(task, "fail")
+    record(task.folder, argument)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _die_at(task: Act, numbers: str) -> None:
+    """Die if this is one of the given starts, counted from 1."""
+    if str(len(recorded(task.folder, "starts"))) in numbers.split(","):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _exhaust_memory(task: Act, argument: str) -> Any:
+    record(task.folder, "exhausted")
     error = MemoryError(argument)
     raise RegionError("no room for a map") from error
 
 
 def _meet(task: Act, argument: str) -> str:
-    """Wait for another worker to come."""
-    note(task.folder, "meeting")
-    wait_until(lambda: len(noted(task.folder, "meeting")) >= int(argument))
+    """Wait until this many workers do this job."""
+    record(task.folder, "meeting")
+    wait_until(lambda: len(recorded(task.folder, "meeting")) >= int(argument))
     return argument
 
 
 def _interrupt_parent(task: Act, argument: str) -> None:
-    wait_until(lambda: len(noted(task.folder, "hanging")) >= int(argument))
+    wait_until(lambda: len(recorded(task.folder, "hanging")) >= int(argument))
     os.kill(os.getppid(), signal.SIGINT)
     _hang(task, "")
 
 
-class _Unreadable:
+def _nice(_task: Act, _argument: str) -> int:
+    return os.nice(0)
+
+
+class _NeverUnpickled:
     """Pickles, but does not unpickle."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _raise, (ValueError("never to be read"),)
+        return _raise, (ValueError("must not be unpickled"),)
 
 
 ACTIONS: dict[str, Callable[[Act, str], Any]] = {
     "echo": lambda _task, argument: argument,
     "refuse": lambda _task, argument: _raise(RegionError(argument)),
-    "missing": lambda *_: _raise(RasterError("no such grid", "nor that one")),
+    "missing": lambda *_: _raise(RasterError("no such grid", "no such mask")),
     "fail": lambda *_: 1 / 0,
     "unpicklable": lambda *_: lambda: None,
-    "unreadable": lambda *_: _Unreadable(),
+    "not_unpicklable": lambda *_: _NeverUnpickled(),
     "kill": lambda *_: os.kill(os.getpid(), signal.SIGKILL),
-    "kill_children": lambda task, _: os.getpid() != task.parent and os.kill(os.getpid(), signal.SIGKILL),
     "crash": lambda *_: (faulthandler.disable(), os.kill(os.getpid(), signal.SIGSEGV)),
     "abort": lambda *_: (faulthandler.disable(), os.abort()),
     "exit": lambda *_: os._exit(0),
     "disconnect": lambda *_: (os.closerange(3, 256), time.sleep(600)),
     "hang": _hang,
-    "once": _once,
-    "want": _want_memory,
+    "die_once": _die_once,
+    "die_then_fail": _die_then_fail,
+    "die_at": _die_at,
+    "allocate": lambda _task, megabytes: len(bytearray(int(megabytes) << 20)),
+    "exhaust": _exhaust_memory,
     "meet": _meet,
-    "in_time": _in_time_after_all,
+    "nice": _nice,
+    "finish_late": _finish_late,
     "interrupt": _interrupt_parent,
 }

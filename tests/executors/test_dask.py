@@ -1,93 +1,176 @@
-"""What is particular to a dask cluster: lost workers, addresses, who is warned of what.
+"""Requirements for dask clusters: lost workers, addresses, threads of a worker.
 
-Each test runs in a process of its own, for `distributed` leaves a thread behind, beside which fork is refused.
+Each test runs in a process of its own, because `distributed` leaves a thread behind, which would prevent fork.
 """
 
 from __future__ import annotations
 
-import os
+import json
+import re
 import subprocess
 import sys
-from pathlib import Path
+from typing import Any
 
 import pytest
+from executor_tasks import importable_here, recorded
 
-KILLED = """
-from regionplot.executors.dask import DaskExecutor
-from executor_tasks import Act
-jobs = ["echo:1", "kill", "echo:2"]
-outcomes = {o.job: o for o in DaskExecutor(2).run(Act(Path(sys.argv[1])), jobs)}
-print(sorted(outcomes), outcomes["kill"].failure)
+from regionplot.executors.dask import warn_if_unencrypted
+
+_HEADER = """
+import json, logging, os, sys, time
+from pathlib import Path
+from executor_tasks import Act, recorded
+from regionplot.errors import ExecutorError
+from regionplot.executors.base import WorkerSettings
+from regionplot.executors.dask import DaskExecutor, LoadedTask
 """
-INTERRUPTED = """
-from regionplot.executors.dask import DaskExecutor
-from executor_tasks import Act
+
+
+def run(script: str, *arguments: object) -> Any:
+    """Run a script in a process of its own and return the value that it prints as JSON."""
+    text = f"{_HEADER}\nif __name__ == '__main__':\n" + "\n".join(f"    {line}" for line in script.strip().splitlines())
+    result = subprocess.run(
+        [sys.executable, "-c", text, *map(str, arguments)],
+        env=importable_here(), capture_output=True, text=True, check=False, timeout=100,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+_JOBS = """
+workers, retries, *jobs = json.loads(sys.argv[2])
+outcomes = DaskExecutor(workers, WorkerSettings(retries=retries)).run(Act(Path(sys.argv[1])), jobs)
+print(json.dumps([(o.job, o.failure and [o.failure.cause, o.failure.message]) for o in outcomes]))
+"""
+
+
+def failures_of(folder, workers, retries, *jobs):
+    outcomes = run(_JOBS, folder, json.dumps([workers, retries, *jobs]))
+    assert sorted(job for job, _ in outcomes) == sorted(jobs), "one outcome per job"
+    return {job: failure for job, failure in outcomes if failure}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_lost_worker_fails_its_job_only(workers, tmp_path):
+    """With one worker, the shared task is lost, too, and must be sent again."""
+    failures = failures_of(tmp_path, workers, 0, "echo:1", "kill", *(f"echo:{i}" for i in range(2, 8)))
+    assert list(failures) == ["kill"]
+    cause, message = failures["kill"]
+    assert cause == "killed"
+    assert message.startswith("the worker was lost: KilledWorker")
+
+
+def test_job_of_a_lost_worker_is_retried_after_all_others(tmp_path):
+    failures = failures_of(tmp_path, 2, 2, "kill", "echo:1", "die_at:1", "echo:2")
+    assert list(failures) == ["kill"]
+    assert failures["kill"][1].endswith("; it failed 3 times, the last time alone")
+
+
+def test_every_job_has_an_outcome_if_all_running_jobs_finish_at_once(tmp_path):
+    """The next jobs must be submitted although no job is running."""
+    assert failures_of(tmp_path, 1, 0, *(f"echo:{i}" for i in range(100))) == {}
+
+
+def test_result_that_cannot_be_unpickled_is_a_failure_and_is_not_retried(tmp_path):
+    failures = failures_of(tmp_path, 1, 3, "not_unpicklable", "echo:1")
+    assert failures == {"not_unpicklable": ["TypeError", _UNPICKLED]}
+
+
+_UNPICKLED = "TypeError: the result cannot be unpickled: must not be unpickled"
+_PICKLED = """
+import pickle
+task = LoadedTask(Act(Path(sys.argv[1])))
+task.load()
+copy = pickle.loads(pickle.dumps(task))
+print(json.dumps([task.is_loaded, copy.is_loaded, copy.parent == os.getpid()]))
+"""
+
+
+def test_copy_of_a_loaded_task_is_not_loaded(tmp_path):
+    """A restarted worker copies the task from another worker."""
+    assert run(_PICKLED, tmp_path) == [True, False, True]
+
+
+_IN_PROCESS = """
+import distributed
+with distributed.Client(processes=False, n_workers=1, threads_per_worker=4, dashboard_address=None) as client:
+    executor = DaskExecutor.at(client)
+    outcomes = list(executor.run(Act(Path(sys.argv[1])), ["meet:2", "meet:2", "echo:1"]))
+print(json.dumps([executor.workers, [o.ok for o in outcomes], {o.pid for o in outcomes} == {os.getpid()}]))
+"""
+
+
+def test_worker_threads_in_this_process_load_once_and_start_no_worker(tmp_path):
+    """Setting up a worker closes the caller's output file, so it must not happen in the caller's process."""
+    assert run(_IN_PROCESS, tmp_path) == [4, [True] * 3, True]
+    assert recorded(tmp_path, "starts") == []
+    assert len(recorded(tmp_path, "loads")) == 1
+
+
+_CLOSED = """
 run = DaskExecutor(2).run(Act(Path(sys.argv[1])), ["echo:1"] * 50)
 next(run)
 import psutil
 tree = psutil.Process().children(recursive=True)
 children = [p for p in tree if "resource_tracker" not in " ".join(p.cmdline())]
 run.close()
-print(len(children), psutil.wait_procs(children, 20)[1])
+print(json.dumps([len(children), [p.pid for p in psutil.wait_procs(children, 20)[1]]]))
 """
-NOWHERE = """
-from regionplot.errors import ExecutorError
-from regionplot.executors.dask import DaskExecutor
+
+
+def test_closing_the_run_ends_the_local_cluster(tmp_path):
+    children, alive = run(_CLOSED, tmp_path)
+    assert children >= 2
+    assert alive == []
+
+
+_LISTENING = """
+import psutil
+run = DaskExecutor(2).run(Act(Path(sys.argv[1])), ["echo:1"] * 50)
+next(run)
+tree = [psutil.Process(), *psutil.Process().children(recursive=True)]
+addresses = [c.laddr.ip for p in tree for c in p.net_connections("inet") if c.status == "LISTEN"]
+run.close()
+print(json.dumps(sorted(set(addresses))))
+"""
+
+
+def test_local_cluster_listens_on_the_loopback_interface_only(tmp_path):
+    assert run(_LISTENING, tmp_path) == ["127.0.0.1"]
+
+
+_LOGGED = """
+messages = []
+handler = logging.Handler()
+handler.emit = lambda entry: messages.append(entry.getMessage())
+logging.getLogger("regionplot").addHandler(handler)
+logging.getLogger("regionplot").setLevel(logging.INFO)
+list(DaskExecutor(1).run(Act(Path(sys.argv[1])), ["echo:1"]))
+print(json.dumps(messages))
+"""
+
+
+def test_local_cluster_is_logged(tmp_path):
+    (message,) = run(_LOGGED, tmp_path)
+    assert re.fullmatch(r"started a local dask cluster: tcp://127\.0\.0\.1:\d+, workers: 1", message)
+
+
+_MISSING = """
 import dask
 dask.config.set({"distributed.comm.timeouts.connect": "0.2s"})
 try:
     DaskExecutor.at("tcp://127.0.0.1:1")
 except ExecutorError as error:
-    print("refused:", error)
-"""
-LOCAL_ONLY = """
-import distributed, psutil
-from regionplot.executors.dask import DaskExecutor
-from executor_tasks import Act
-run = DaskExecutor(2).run(Act(Path(sys.argv[1])), ["echo:1"] * 50)
-next(run)
-tree = [psutil.Process(), *psutil.Process().children(recursive=True)]
-heard = [c.laddr.ip for p in tree for c in p.net_connections("inet") if c.status == "LISTEN"]
-print(sorted(set(heard)))
-run.close()
+    print(json.dumps(str(error)))
 """
 
 
-def run(script, *arguments):
-    text = "import sys\nfrom pathlib import Path\nif __name__ == '__main__':\n" + "\n".join(
-        f"    {line}" for line in script.strip().splitlines()
-    )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    result = subprocess.run(
-        [sys.executable, "-c", text, *map(str, arguments)],
-        env=environment, capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
-def test_a_worker_that_is_lost_is_its_jobs_failure(tmp_path):
-    out = run(KILLED, tmp_path)
-    assert "['echo:1', 'echo:2', 'kill']" in out
-    assert "cause='killed'" in out
-
-
-def test_closing_the_run_ends_the_cluster(tmp_path):
-    count, alive = run(INTERRUPTED, tmp_path).split(maxsplit=1)
-    assert int(count) >= 2
-    assert alive.strip() == "[]"
-
-
-def test_a_cluster_of_our_own_listens_to_this_machine_only(tmp_path):
-    assert run(LOCAL_ONLY, tmp_path).strip() == "['127.0.0.1']"
-
-
-def test_a_cluster_that_is_not_there_is_an_error():
-    assert "refused: there is no dask cluster at tcp://127.0.0.1:1" in run(NOWHERE)
+def test_missing_cluster_is_an_error():
+    assert run(_MISSING).startswith("there is no dask cluster at tcp://127.0.0.1:1: ")
 
 
 @pytest.mark.parametrize(
-    ("address", "warned"),
+    ("address", "is_warned"),
     [
         ("tcp://192.0.2.1:8786", True),
         ("192.0.2.1:8786", True),
@@ -99,8 +182,6 @@ def test_a_cluster_that_is_not_there_is_an_error():
         ("inproc://192.0.2.1/5/1", False),
     ],
 )
-def test_a_scheduler_beyond_this_machine_without_encryption_is_warned_of(address, warned, caplog):
-    from regionplot.executors.dask import warn_if_unencrypted
-
+def test_unencrypted_connection_to_another_host_causes_a_warning(address, is_warned, caplog):
     warn_if_unencrypted(address)
-    assert ("not encrypted" in caplog.text) == warned
+    assert ("not encrypted" in caplog.text) == is_warned

@@ -1,8 +1,7 @@
-"""A worker's death, crash or hang costs its own job and no other; no worker outlives its parent."""
+"""A worker's death, crash or hang fails its own job only, and no worker outlives its parent."""
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import itertools
 import os
@@ -13,15 +12,14 @@ from pathlib import Path
 
 import psutil
 import pytest
-from executor_tasks import Act, alive, noted, wait_until
+from executor_tasks import Act, importable_here, recorded, running, wait_until
 
 from regionplot.errors import ExecutorError
-from regionplot.executors import processes
-from regionplot.executors.base import WorkerSettings
-from regionplot.executors.processes import ProcessExecutor
+from regionplot.executors.processes import ForkExecutor, SpawnExecutor
+from regionplot.executors.supervisor import ProcessSettings
 
 pytestmark = [
-    pytest.mark.timeout(120, method="signal"),  # a thread would make fork unsafe
+    pytest.mark.timeout(120, method="signal"),  # a time limit by a thread would prevent fork
     pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
 ]
 
@@ -32,25 +30,25 @@ FAULTS = {
     "crash": ("killed", "SIGSEGV"),
     "exit": ("died", "exit code 0"),
     "disconnect": ("killed", "SIGKILL"),
-    "hang": ("timeout", "took longer than 2 s"),
-    "hang:stubborn": ("timeout", "took longer than 2 s"),
+    "hang": ("timeout", "took longer than 2 s and was stopped"),
+    "hang:stubborn": ("timeout", "took longer than 2 s and was stopped"),
 }
 CHEAP_FAULTS = ["kill", "abort", "exit"]
+EXECUTORS = {"fork": ForkExecutor, "spawn": SpawnExecutor}
 
 
-def executor(method, workers, timeout, jobs_per_worker, **settings):
-    """An executor that gives up at the first failure, unless told otherwise."""
-    return ProcessExecutor(method, workers, WorkerSettings(timeout, jobs_per_worker, **{"retries": 0, **settings}))
+def settings_of(**changes):
+    """Settings that kill late workers soon and do not retry."""
+    return ProcessSettings(**{"timeout": 60, "retries": 0, "terminate_timeout": 0.3, **changes})
 
 
-@pytest.fixture(autouse=True)
-def _short_grace(monkeypatch):
-    monkeypatch.setattr(processes, "_GRACE", 0.3)
+def fork(workers, free_memory=lambda: 2**40, can_limit_memory=lambda: True, **settings):
+    return ForkExecutor(workers, settings_of(**settings), free_memory, can_limit_memory)
 
 
 @pytest.fixture
 def children():
-    """The processes that a test has left behind so far."""
+    """Return the process ids of the children that a test has left."""
     before = {child.pid for child in psutil.Process().children()}
 
     def started_since():
@@ -64,9 +62,10 @@ def children():
     [*(("fork", [fault]) for fault in FAULTS), ("fork", list(FAULTS)), ("spawn", CHEAP_FAULTS)],
     ids=lambda value: value if isinstance(value, str) else "+".join(value) if len(value) < 4 else "all",
 )
-def test_fault_costs_its_own_job_only(method, faults, tmp_path, children):
+def test_fault_fails_its_own_job_only(method, faults, tmp_path, children):
     jobs = [*OTHERS[:4], *faults, *OTHERS[4:]]
-    outcomes = list(executor(method, 2, 2 if method == "fork" else 60, 5).run(Act(tmp_path), jobs))
+    executor = EXECUTORS[method](2, settings_of(timeout=2 if method == "fork" else 60, jobs_per_worker=5))
+    outcomes = list(executor.run(Act(tmp_path), jobs))
     assert sorted(outcome.job for outcome in outcomes) == sorted(jobs)
     assert {outcome.job for outcome in outcomes if outcome.ok} == set(OTHERS)
     for outcome in outcomes:
@@ -74,30 +73,48 @@ def test_fault_costs_its_own_job_only(method, faults, tmp_path, children):
             cause, message = FAULTS[outcome.job]
             assert outcome.failure.cause == cause
             assert message in outcome.failure.message
-            assert not alive([outcome.pid])
+            assert not running([outcome.pid])
     assert method != "fork" or not children()
 
 
-def test_job_done_just_in_time_does_not_burden_the_next(tmp_path):
-    """Its worker was told to end already; what the next job comes to must not be blamed on the time limit."""
-    outcomes = {o.job: o for o in executor("fork", 1, 1, 10).run(Act(tmp_path), ["in_time:x", "kill", "echo:1"])}
-    assert outcomes["in_time:x"].value == "x"
+def test_job_that_finishes_just_in_time_does_not_fail_the_next(tmp_path):
+    """Its worker is already being stopped, so the next job must go to another worker."""
+    run = fork(1, timeout=1, jobs_per_worker=10).run(Act(tmp_path), ["finish_late:x", "kill", "echo:1"])
+    outcomes = {outcome.job: outcome for outcome in run}
+    assert outcomes["finish_late:x"].value == "x"
     assert outcomes["kill"].failure.cause == "killed"
-    assert outcomes["kill"].pid != outcomes["in_time:x"].pid
+    assert outcomes["kill"].pid != outcomes["finish_late:x"].pid
     assert outcomes["echo:1"].ok
 
 
-def test_workers_that_die_before_they_can_work_end_the_run(tmp_path, children):
-    run = executor("fork", 1, 60, 10).run(Act(tmp_path, "kill_children"), OTHERS)
-    with pytest.raises(ExecutorError, match=r"die before they can work.*SIGKILL"):
+@pytest.mark.parametrize("max_failed_starts", [3, 5])
+def test_workers_that_die_before_they_start_a_job_end_the_run(max_failed_starts, tmp_path, children):
+    run = fork(1, max_failed_starts=max_failed_starts).run(Act(tmp_path, at_starting="kill"), OTHERS)
+    with pytest.raises(ExecutorError, match=r"die before they start a job: the worker was killed by SIGKILL"):
         list(run)
-    assert len(noted(tmp_path, "loads")) == 1 + 3
+    assert len(recorded(tmp_path, "starts")) == max_failed_starts
+    assert len(recorded(tmp_path, "loads")) == 1
     assert not children()
 
 
+def test_only_consecutive_failed_starts_end_the_run(tmp_path):
+    """Each started job resets the count: 2 + 2 + 2 deaths do not end a run that allows 2 in a row."""
+    task = Act(tmp_path, at_starting="die_at:1,2,4,5,7,8")
+    outcomes = list(fork(1, jobs_per_worker=1, max_failed_starts=3).run(task, OTHERS[:3]))
+    assert [outcome.job for outcome in outcomes if outcome.ok] == OTHERS[:3]
+    assert len(recorded(tmp_path, "starts")) == 9
+
+
+def test_worker_that_does_not_load_in_time_is_stopped(tmp_path):
+    run = SpawnExecutor(1, settings_of(start_timeout=2, max_failed_starts=1)).run(Act(tmp_path, "hang"), OTHERS)
+    with pytest.raises(ExecutorError, match="die before they start a job: took longer than 2 s and was stopped"):
+        list(run)
+    assert not running(recorded(tmp_path, "hanging"))
+
+
 @pytest.mark.parametrize("job", ["hang", "hang:stubborn"])
-def test_closing_the_run_ends_its_workers(job, tmp_path, children):
-    run = executor("fork", 3, 60, 10).run(Act(tmp_path), ["echo:1", job, job, job])
+def test_closing_the_iterator_stops_the_workers(job, tmp_path, children):
+    run = fork(3).run(Act(tmp_path), ["echo:1", job, job, job])
     assert next(run).job == "echo:1"
     assert len(children()) == 3
     run.close()
@@ -105,11 +122,11 @@ def test_closing_the_run_ends_its_workers(job, tmp_path, children):
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_interrupt_ends_the_workers(method, tmp_path, children):
-    run = executor(method, 2, 60, 10).run(Act(tmp_path), ["hang", "interrupt:1", *OTHERS])
+def test_interrupt_stops_the_workers(method, tmp_path, children):
+    run = EXECUTORS[method](2, settings_of()).run(Act(tmp_path), ["hang", "interrupt:1", *OTHERS])
     with pytest.raises(KeyboardInterrupt):
         list(run)
-    assert not alive(noted(tmp_path, "hanging"))
+    assert not running(recorded(tmp_path, "hanging"))
     assert method != "fork" or not children()
 
 
@@ -117,10 +134,11 @@ _PARENT = """
 import sys
 from pathlib import Path
 from executor_tasks import Act
-from regionplot.executors import ProcessExecutor, WorkerSettings
+from regionplot.executors.base import WorkerSettings
+from regionplot.executors.choose import make_executor
 
 if __name__ == "__main__":
-    executor = ProcessExecutor(sys.argv[1], 2, WorkerSettings(600, 10))
+    executor = make_executor(sys.argv[1], 2, WorkerSettings(600))
     list(executor.run(Act(Path(sys.argv[2])), ["hang", "hang:stubborn", "hang"]))
 """
 
@@ -129,122 +147,164 @@ if __name__ == "__main__":
 def test_no_worker_outlives_a_killed_parent(method, tmp_path):
     script = tmp_path / "parent.py"
     script.write_text(_PARENT)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    parent = subprocess.Popen([sys.executable, script, method, tmp_path], env=environment)
+    parent = subprocess.Popen([sys.executable, script, method, tmp_path], env=importable_here())
     try:
-        workers = wait_until(lambda: len(pids := noted(tmp_path, "hanging")) == 2 and pids)
-        assert alive(workers) == workers
+        workers = wait_until(lambda: len(pids := recorded(tmp_path, "hanging")) == 2 and pids)
+        assert running(workers) == workers
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-    wait_until(lambda: not alive(workers), 10)  # 2 s on an idle machine
+    wait_until(lambda: not running(workers), 10)  # 2 s on an idle machine
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_job_of_a_dead_worker_is_tried_again_alone_in_the_end(method, tmp_path):
-    jobs = ["once:x", "once:y", *OTHERS] if method == "fork" else ["once:x", "echo:1"]
+def test_job_of_a_dead_worker_is_retried_alone_after_all_others(method, tmp_path):
+    jobs = ["die_once:x", "die_once:y", *OTHERS] if method == "fork" else ["die_once:x", "echo:1"]
     before = {child.pid for child in psutil.Process().children()}
-    outcomes = list(executor(method, 2, 60, 5, retries=1).run(Act(tmp_path), jobs))
+    executor = EXECUTORS[method](2, settings_of(jobs_per_worker=5, retries=1))
+    outcomes = list(executor.run(Act(tmp_path), jobs))
     assert sorted(outcome.job for outcome in outcomes) == sorted(jobs)
     assert all(outcome.ok for outcome in outcomes)
-    retried = [outcome for outcome in outcomes if outcome.job.startswith("once")]
+    retried = [outcome for outcome in outcomes if outcome.job.startswith("die_once")]
     assert outcomes[-len(retried) :] == retried
     workers = {outcome.pid for outcome in outcomes}
     for outcome in retried:
-        beside = set(outcome.value) - before
-        assert (beside if method == "fork" else beside & workers) == {outcome.pid}, "alone"
+        others = set(outcome.value) - before
+        assert (others if method == "fork" else others & workers) == {outcome.pid}, "alone"
 
 
-def test_want_of_memory_is_tried_again_in_a_fresh_worker(tmp_path):
-    run = executor("fork", 2, 60, 50, retries=2, memory=300).run(Act(tmp_path), ["want:a page", "echo:1"])
+def test_retry_is_logged_and_a_second_cause_mentions_the_first(tmp_path, caplog):
+    task = Act(tmp_path)
+    (outcome,) = fork(1, retries=2).run(task, ["die_then_fail:x"])
+    assert outcome.failure.message == (
+        "ZeroDivisionError: division by zero (previous attempt: the worker was killed by SIGKILL (out of memory?))"
+    )
+    assert caplog.messages == [
+        "die_then_fail:x: the worker was killed by SIGKILL (out of memory?); it will be retried alone after all others"
+    ]
+
+
+def test_job_without_enough_memory_is_retried_in_a_fresh_worker(tmp_path):
+    run = fork(2, retries=2, memory=300).run(Act(tmp_path), ["exhaust:a page", "echo:1"])
     outcomes = {outcome.job: outcome for outcome in run}
-    failure = outcomes["want:a page"].failure
-    assert failure.cause == "memory"
-    assert failure.message.startswith("out of memory: no room for a map; a worker may take 300 MB")
-    assert failure.message.endswith("; it failed 3 times, the last time alone")
+    failure = outcomes["exhaust:a page"].failure
+    assert (failure.cause, failure.memory) == ("memory", 300)
+    assert failure.message == (
+        "out of memory: no room for a map; a worker may take 300 MB beside the shared data; "
+        "it failed 3 times, the last time alone"
+    )
     assert "MemoryError: a page" in failure.traceback
-    assert len(set(noted(tmp_path, "wanting"))) == 3
+    assert len(set(recorded(tmp_path, "exhausted"))) == 3
     assert outcomes["echo:1"].ok
 
 
+def test_without_a_limit_a_failure_names_none(tmp_path):
+    (outcome,) = fork(1).run(Act(tmp_path), ["exhaust:a page"])
+    assert (outcome.failure.message, outcome.failure.memory) == ("out of memory: no room for a map", None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory limits need Linux")
+@pytest.mark.parametrize(("memory", "is_enough"), [(100, False), (400, True)])
+def test_memory_limit_counts_memory_beside_the_shared_data(memory, is_enough, tmp_path):
+    (outcome,) = fork(1, memory=memory).run(Act(tmp_path), ["allocate:200"])
+    assert outcome.ok == is_enough
+    assert is_enough or outcome.failure.cause == "memory"
+
+
 @pytest.mark.parametrize("job", ["fail:x", "refuse:x", "unpicklable", "hang"])
-def test_what_is_not_the_machines_fault_is_not_tried_again(job, tmp_path):
-    (outcome,) = executor("fork", 1, 0.5, 5, retries=3).run(Act(tmp_path), [job])
+def test_other_failures_are_not_retried(job, tmp_path):
+    (outcome,) = fork(1, timeout=0.5, retries=3).run(Act(tmp_path), [job])
     assert outcome.failure.cause not in ("killed", "died", "memory")
-    assert len(noted(tmp_path, "hanging")) == (job == "hang")
-    assert "tried again" not in outcome.failure.message
+    assert len(recorded(tmp_path, "hanging")) == (job == "hang")
+    assert "previous attempt" not in outcome.failure.message
 
 
-@pytest.mark.parametrize(("memory", "free"), [(None, 255), (500, 499)])
-def test_where_memory_is_short_there_are_fewer_workers(memory, free, tmp_path, caplog):
-    one = dataclasses.replace(executor("fork", 3, 60, 50, memory=memory), free_memory=lambda: free << 20)
-    outcomes = list(one.run(Act(tmp_path), OTHERS))
+@pytest.mark.parametrize(
+    ("settings", "free"), [({}, 255), ({"memory": 500}, 499), ({"memory_reserve": 1000}, 999)], ids=str
+)
+def test_few_free_memory_means_fewer_workers(settings, free, tmp_path, caplog):
+    outcomes = list(fork(3, lambda: free << 20, **settings).run(Act(tmp_path), OTHERS))
     assert len({outcome.pid for outcome in outcomes if outcome.ok}) == 1
     assert len(outcomes) == len(OTHERS)
-    assert caplog.messages == [f"only {free} MB of memory are available: going on with 1 of 3 workers"]
+    assert caplog.messages == [f"only {free} MB of memory are free; continuing with 1 of 3 workers"]
 
 
-def test_workers_come_back_with_the_memory(tmp_path):
+@pytest.mark.parametrize(("settings", "free"), [({}, 256), ({"memory": 200}, 200)], ids=str)
+def test_just_enough_free_memory_means_all_workers(settings, free, tmp_path, caplog):
+    outcomes = list(fork(2, lambda: free << 20, **settings).run(Act(tmp_path), ["meet:2", "meet:2"]))
+    assert len({outcome.pid for outcome in outcomes if outcome.ok}) == 2
+    assert caplog.messages == []
+
+
+def test_workers_are_started_when_memory_is_free_again(tmp_path):
     done = []
-    two = dataclasses.replace(executor("fork", 2, 60, 50), free_memory=lambda: 2**40 if done else 0)
-    run = two.run(Act(tmp_path), ["echo:1", "meet:2", "meet:2"])
+    run = fork(2, lambda: 2**40 if done else 0).run(Act(tmp_path), ["echo:1", "meet:2", "meet:2"])
     done.append(next(run))
     assert all(outcome.ok for outcome in run)
-    assert len(set(noted(tmp_path, "meeting"))) == 2
+    assert len(set(recorded(tmp_path, "meeting"))) == 2
 
 
 @pytest.fixture
-def fork_fails(monkeypatch, children):
-    """Have fork fail where there are so many workers already."""
-    fork = os.fork
+def limit_forks(monkeypatch, children):
+    """Make fork fail with an error code if there are already so many workers."""
+    real_fork = os.fork
 
-    def arrange(code, workers):
-        def failing():
-            if len(alive(children())) >= workers:
+    def limit(code, workers):
+        def failing_fork():
+            if len(running(children())) >= workers:
                 raise OSError(code, os.strerror(code))
-            return fork()
+            return real_fork()
 
-        monkeypatch.setattr(os, "fork", failing)
+        monkeypatch.setattr(os, "fork", failing_fork)
 
-    return arrange
+    return limit
 
 
 @pytest.mark.parametrize("jobs_per_worker", [1, 50])
 @pytest.mark.parametrize("code", [errno.EAGAIN, errno.ENOMEM])
-def test_where_no_more_can_be_forked_the_run_goes_on(code, jobs_per_worker, fork_fails, tmp_path, caplog, children):
-    fork_fails(code, 1)
-    outcomes = list(executor("fork", 3, 60, jobs_per_worker).run(Act(tmp_path), OTHERS))
+def test_run_continues_if_no_more_workers_can_be_forked(code, jobs_per_worker, limit_forks, tmp_path, caplog, children):
+    limit_forks(code, 1)
+    outcomes = list(fork(3, jobs_per_worker=jobs_per_worker).run(Act(tmp_path), OTHERS))
     assert len([outcome for outcome in outcomes if outcome.ok]) == len(OTHERS)
-    assert len({outcome.pid for outcome in outcomes}) == len(OTHERS) if jobs_per_worker == 1 else 1
-    assert caplog.messages == [f"no more workers can be started, going on with 1: {os.strerror(code)}"]
+    assert len({outcome.pid for outcome in outcomes}) == (len(OTHERS) if jobs_per_worker == 1 else 1)
+    assert caplog.messages == [f"no more workers can be started: {os.strerror(code)}; continuing with 1"]
     assert not children()
 
 
 @pytest.mark.parametrize(("code", "remedy"), [(errno.EAGAIN, "ulimit -u"), (errno.ENOMEM, "free some memory")])
-def test_where_none_can_be_forked_it_is_told_what_ran_out(code, remedy, fork_fails, tmp_path):
-    fork_fails(code, 0)
-    with pytest.raises(ExecutorError, match=f"no worker process can be started: {os.strerror(code)}.*{remedy}"):
-        list(executor("fork", 3, 60, 5).run(Act(tmp_path), OTHERS))
+def test_error_names_the_resource_if_no_worker_can_be_forked(code, remedy, limit_forks, tmp_path):
+    limit_forks(code, 0)
+    with pytest.raises(ExecutorError, match=f"no worker process can be started: {os.strerror(code)}.*{remedy}") as e:
+        list(fork(3).run(Act(tmp_path), OTHERS))
+    assert e.value.__cause__.errno == code
+    assert "[run]" not in str(e.value), "executors do not know the settings"
 
 
-def test_memory_limit_that_the_platform_lacks_is_told_once(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("regionplot.system.machine._STATUS", tmp_path / "none")
-    outcomes = list(executor("fork", 2, 60, 1, memory=300).run(Act(tmp_path), OTHERS))
-    assert all(outcome.ok for outcome in outcomes)
-    assert caplog.messages == ["worker_memory is ignored: this platform does not limit the memory of a process"]
+def test_unsupported_memory_limit_causes_one_warning(tmp_path, caplog):
+    run = fork(2, can_limit_memory=lambda: False, jobs_per_worker=1, memory=1).run(Act(tmp_path), ["allocate:50"] * 3)
+    assert all(outcome.ok for outcome in run)
+    (message,) = caplog.messages
+    assert message.startswith("the memory limit of workers is ignored: this platform cannot limit")
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
-def test_descriptors_do_not_add_up(tmp_path):
+def test_number_of_descriptors_does_not_grow(tmp_path):
     jobs = [f"echo:{i}" for i in range(200)]
-    counts = [len(list(Path("/proc/self/fd").iterdir())) for _ in executor("fork", 2, 60, 1).run(Act(tmp_path), jobs)]
+    run = fork(2, jobs_per_worker=1).run(Act(tmp_path), jobs)
+    counts = [len(list(Path("/proc/self/fd").iterdir())) for _ in run]
     assert len(counts) == 200
     assert max(counts[100:]) <= max(counts[:20]) + 8
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_steps_of_the_clock_that_people_set_change_no_time_limit(method, tmp_path, monkeypatch):
-    steps = itertools.cycle([1e9, 4e9])  # some decades to and fro, at each look
-    monkeypatch.setattr("time.time", lambda: next(steps))
-    outcomes = list(executor(method, 2, 2.0, 10).run(Act(tmp_path), ["hang", *OTHERS]))
+def test_changes_of_the_wall_clock_do_not_change_time_limits(method, tmp_path, monkeypatch):
+    times = itertools.cycle([1e9, 4e9])  # the clock jumps by decades at each call
+    monkeypatch.setattr("time.time", lambda: next(times))
+    outcomes = list(EXECUTORS[method](2, settings_of(timeout=2.0)).run(Act(tmp_path), ["hang", *OTHERS]))
     assert [outcome.job for outcome in outcomes if not outcome.ok] == ["hang"]
+
+
+def test_late_worker_writes_its_stack_before_it_is_terminated(tmp_path, capfd, caplog):
+    list(fork(1, timeout=0.5, stack_timeout=2.0).run(Act(tmp_path), ["hang"]))
+    assert "in _hang" in capfd.readouterr().err
+    assert any("hang: worker" in message and message.endswith("its stack:") for message in caplog.messages)

@@ -1,4 +1,4 @@
-"""What is particular to threads: none is left running."""
+"""Requirements for threads: no thread is left running."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from regionplot.system.threads import thread_pool
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="counts threads in /proc")
-def test_threads_of_a_pool_are_gone_for_the_system_too():
-    """A fork while one of them ends could inherit a lock that it holds."""
+def test_a_closed_pool_has_no_system_threads_left():
+    """A fork while a thread exits could copy a lock that the thread holds."""
     before = set(Path("/proc/self/task").iterdir())
     for _ in range(50):
         with thread_pool(3) as pool:
@@ -23,7 +23,7 @@ def test_threads_of_a_pool_are_gone_for_the_system_too():
         assert set(Path("/proc/self/task").iterdir()) <= before
 
 
-def test_closing_the_run_ends_its_threads(tmp_path):
+def test_closing_the_iterator_ends_the_threads(tmp_path):
     before = threading.active_count()
     run = ThreadExecutor(3).run(Act(tmp_path), [f"echo:{i}" for i in range(100)])
     next(run)
@@ -32,10 +32,15 @@ def test_closing_the_run_ends_its_threads(tmp_path):
     assert threading.active_count() == before
 
 
-def test_an_error_while_outcomes_are_taken_ends_its_threads(tmp_path):
+def test_an_error_of_the_caller_ends_the_threads(tmp_path):
     before = threading.active_count()
     run = ThreadExecutor(2).run(Act(tmp_path), ["echo:1"] * 20)
     next(run)
     with pytest.raises(KeyboardInterrupt):
         run.throw(KeyboardInterrupt)
     assert threading.active_count() == before
+
+
+def test_jobs_run_at_the_same_time(tmp_path):
+    outcomes = list(ThreadExecutor(2).run(Act(tmp_path), ["meet:2", "meet:2"]))
+    assert all(outcome.ok for outcome in outcomes)

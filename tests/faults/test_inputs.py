@@ -28,11 +28,11 @@ from small_runs import CONFIG, HEADER, TABLE, images, leftovers, pixels, run_pro
 from regionplot.errors import FeaturesError, RegionsError
 from regionplot.executors.base import Outcome
 from regionplot.inputs.vectors import load_layer
-from regionplot.regions.table import read_regions
+from regionplot.layers.features import FeatureSettings
+from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs.jobs import Job
 from regionplot.runs.report import NoObserver, RunReport
 from regionplot.runs.run import render_regions
-from regionplot.settings.vector import FeatureSettings
 
 LONLAT = {"crs": "EPSG:4326", "affine": Affine(0.05, 0, -125, 0, -0.05, 50)}
 NOISE = np.random.default_rng(0).integers(0, 1000, (600, 1200)).astype(np.int16)
@@ -129,7 +129,7 @@ TABLES: dict[str, tuple[str | bytes, str]] = {
     "22 NUL": (f"{HEADER}a\0,0,1,0,1\n", r"csv: byte 28: a NUL byte"),
     "23 quote": (f'{HEADER}a,0,1,0,1\n"b,0,1,0,1\nc,0,1,0,1\n', r"csv:3: .*a quote left open"),
     "23 row": (f"{HEADER}a,0,1,0\n", r"csv:2: 4 fields, but the header has 5"),
-    "23 header": (f"{TABLE}{HEADER}", r"csv:4: the header line stands here again"),
+    "23 header": (f"{TABLE}{HEADER}", r"csv:4: the header line is repeated here"),
     "23 field": (f"{HEADER}{'a' * 101_000},0,1,0,1\n", r"csv:2: a field has more than 100,000 characters"),
 }
 
@@ -155,7 +155,7 @@ def test_an_empty_table_is_an_error_unless_allowed(table: str, tmp_path: Path) -
     (tmp_path / "regions.csv").write_text(table)
     with pytest.raises(RegionsError, match=r"regions.csv: no regions"):
         read_regions(tmp_path / "regions.csv")
-    assert read_regions(tmp_path / "regions.csv", allow_empty=True) == []
+    assert read_regions_if_any(tmp_path / "regions.csv") == []
 
 
 def test_the_command_accepts_an_empty_table_with_allow_empty(run, tmp_path: Path) -> None:

@@ -26,22 +26,29 @@ import shapely
 from affine import Affine
 from small_runs import CONFIG, HEADER, TABLE, images, run_process, with_raster
 
+from regionplot.blocks.process import process_blocks
 from regionplot.errors import ConfigError, FeaturesError, InputError, RasterError, RegionplotError
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
-from regionplot.inputs.describe import inspect_raster, load_raster
-from regionplot.inputs.reading import read_window
+from regionplot.inputs.describe import inspect_raster, open_source
+from regionplot.inputs.source import read_window
 from regionplot.inputs.vector_files import check_layer
 from regionplot.inputs.vectors import load_layer
+from regionplot.layers.features import FeatureSettings
+from regionplot.prepare.run import prepare_raster
 from regionplot.render.renderer import MapRenderer
 from regionplot.runs.store import write_png
 from regionplot.settings.loading import read_config
 from regionplot.settings.raster import RasterSettings
-from regionplot.settings.vector import FeatureSettings
 
 LONLAT = pyproj.CRS.from_epsg(4326)
 VALUES = np.arange(12, dtype=np.float32).reshape(3, 4)
 PIXELS = np.zeros((6, 4, 3), dtype=np.uint8)
+
+
+def load_raster(settings: RasterSettings) -> Any:
+    source = open_source(settings)
+    return read_window(source, source.describe().geometry.whole)[0]
 
 
 @dataclass
@@ -160,8 +167,49 @@ def test_the_overviews_of_an_unchecked_raster_would_be_fetched(trap: Trap, serve
 
 def test_a_proxy_for_overviews_is_not_followed(trap: Trap, server: Server) -> None:
     path = trap.tiff("ProxyOverviewRequest", {"FILENAME": f"/vsicurl/{trap.url}/overview.tif"})
-    info = inspect_raster(RasterSettings(path=path))
-    assert not read_window(info, info.geometry.whole, step=10)[0].any()
+    source = open_source(RasterSettings(path=path))
+    assert not read_window(source, source.describe().geometry.whole, step=10)[0].any()
+    assert server.requests == []
+
+
+ADDRESSES = ["/vsicurl/{url}/overview.tif", "{url}/overview.tif", "/vsis3/bucket/overview.tif"]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_a_function_over_blocks_cannot_fetch_from_an_address(
+    address: str, trap: Trap, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The function opens a raster by itself, so nobody has checked what its metadata refer to."""
+    monkeypatch.setenv("AWS_S3_ENDPOINT", server.url.removeprefix("http://"))
+    monkeypatch.setenv("AWS_HTTPS", "NO")
+    monkeypatch.setenv("AWS_NO_SIGN_REQUEST", "YES")
+    monkeypatch.setenv("AWS_VIRTUAL_HOSTING", "NO")
+    path = trap.tiff("OVERVIEWS", {"OVERVIEW_FILE": address.format(url=server.url)})
+    shapes = []
+
+    def thumbnail(_arrays: Any, block: Any, _arguments: object) -> Any:
+        with rasterio.open(path, driver="GTiff") as dataset:
+            shapes.append(dataset.read(1, out_shape=(10, 10)).shape)
+        return np.zeros((block.core.height, block.core.width), np.float32)
+
+    source = trap.write_raster(VALUES, name="source.tif")
+    process_blocks(thumbnail, source, trap.folder / "out.tif", executor="serial")
+    assert shapes == [(10, 10)]
+    assert server.requests == []
+
+
+def test_a_raster_resampled_to_a_coarse_grid_fetches_no_overview(trap: Trap, server: Server) -> None:
+    path = trap.tiff("ProxyOverviewRequest", {"FILENAME": f"/vsicurl/{server.url}/overview.tif"})
+    steps = read_config({"raster": {"path": path}, "prepare": [{"step": "resample", "resolution": 50.0}]}).prepare
+    prepare_raster([path], trap.folder / "out.tif", steps, executor="serial")
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("build", RASTER_TRAPS.values(), ids=RASTER_TRAPS)
+def test_blocks_refuse_a_raster_that_leads_elsewhere(build, trap: Trap, server: Server) -> None:
+    path = build(trap)
+    with pytest.raises(RasterError, match=re.escape(str(path))):
+        process_blocks(lambda arrays, *_: arrays[0], path, trap.folder / "out.tif", executor="serial")
     assert server.requests == []
 
 
@@ -188,7 +236,7 @@ def test_all_allowed_raster_formats_are_read(driver: str, tmp_path: Path) -> Non
     with rasterio.open(tmp_path / name, "w", driver=driver, **profile) as file:
         file.write(values)
     crs = "EPSG:4326" if driver == "AAIGrid" else None  # what stands beside the file is not read
-    np.testing.assert_array_equal(load_raster(RasterSettings(path=tmp_path / name, crs=crs)).data, values[0])
+    np.testing.assert_array_equal(load_raster(RasterSettings(path=tmp_path / name, crs=crs)), values[0])
 
 
 GEOJSON = {

@@ -68,14 +68,14 @@ def test_the_stack_of_a_crash_is_printed_to_stderr(header, ended):
 
 def test_a_hanging_worker_is_ended_at_the_timeout_and_not_retried(late):
     late.assert_only_failed("a", "b")
-    assert set(late.messages().values()) == {"took longer than 0.6 s and was ended"}
+    assert set(late.messages().values()) == {"took longer than 0.6 s and was stopped"}
     assert sorted(late.strikes()) == ["draw:a:hang", "save:b:hang-ignoring-term"]
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no signal to ask with")
 @pytest.mark.parametrize(("region", "where"), [("a", "in _hang"), ("b", "in _hang_ignoring_term")])
 def test_a_hanging_worker_prints_its_stack_before_it_is_ended(region, where, late):
-    start = re.search(rf"ERROR: {region}: worker \d+ took longer than 0\.6 s and was ended; its stack:\n", late.error)
+    start = re.search(rf"ERROR: {region}: worker \d+ took longer than 0\.6 s and was stopped; its stack:\n", late.error)
     stack = late.error[start.end() :].partition("ERROR: ")[0]
     assert where in stack
     assert "in __call__" in stack
@@ -86,7 +86,7 @@ def test_a_map_is_retried_when_its_worker_is_killed(place):
     place.run(["draw:a:kill", "verify:b:kill", "replace:c:exit0"], "-v", retries=1, times=1)
     place.assert_only_failed()
     assert sorted(place.strikes()) == ["draw:a:kill", "replace:c:exit0", "verify:b:kill"]
-    assert place.error.count("to be tried again, alone, in the end") == 3
+    assert place.error.count("it will be retried alone after all others") == 3
     assert "6 maps drawn in" in place.output
 
 
@@ -102,7 +102,7 @@ def test_a_map_that_kills_every_worker_fails_after_its_retries(retries, times, p
 def test_a_failed_retry_also_reports_the_first_failure(place):
     place.run(["draw:c:kill", "save:c:raise"], times=1, retries=2)
     place.assert_only_failed("c")
-    message = "ValueError: injected (tried again after this: the worker was killed by SIGKILL (out of memory?))"
+    message = "ValueError: injected (previous attempt: the worker was killed by SIGKILL (out of memory?))"
     assert place.messages()["c"] == message
 
 
@@ -112,8 +112,8 @@ def test_a_worker_over_its_memory_limit_fails_its_map(place):
     place.assert_only_failed("b")
     message = place.messages()["b"]
     assert message.startswith("out of memory: Unable to allocate 1.00 GiB")
-    assert "a worker may take 300 MB beside the shared data; [run] worker_memory can give it more" in message
-    assert message.endswith("it failed twice, the last time alone")
+    assert "; a worker may take 300 MB beside the shared data; it failed twice, the last time alone; " in message
+    assert message.endswith("; raise the limit with [run] worker_memory")
 
 
 @linux
@@ -185,7 +185,8 @@ def test_no_worker_outlives_the_killed_command(place):
 @pytest.mark.parametrize("descriptors", [24, 18])
 def test_few_descriptors_mean_few_workers(descriptors, place):
     place.run([], "-v", limit=f"-n {descriptors}", workers=6, maps_per_worker=1).assert_only_failed()
-    assert re.search(r"WARNING: no more workers can be started, going on with [1-5]: Too many open files", place.error)
+    message = r"WARNING: no more workers can be started: Too many open files; continuing with [1-5]"
+    assert re.search(message, place.error)
 
 
 @linux
@@ -196,7 +197,10 @@ def test_too_few_descriptors_for_any_worker_are_reported(descriptors, place):
     last = place.error.splitlines()[-1]
     assert re.match(r"regionplot: .*Too many open files", last), last
     if descriptors > 8:  # with fewer, the raster may not be opened
-        assert re.search(r"no worker process can be started: Too many open files; raise .*\(ulimit -n\), or do", last)
+        assert re.search(
+            r"no worker process can be started: Too many open files; raise .*\(ulimit -n\), or draw without workers",
+            last,
+        )
     place.assert_tidy()
 
 

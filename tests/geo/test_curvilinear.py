@@ -130,9 +130,9 @@ def test_a_window_is_a_part_of_the_whole(name: str) -> None:
     assert grid is not None
     locator, values = CellLocator(*coordinates, grid, CRS), np.sin(coordinates[0]) + coordinates[1]
     for smooth in (False, True):
-        whole = locator.resample(values, grid.geometry.whole, smooth=smooth)
+        whole = locator.resample(values, grid.geometry.whole, interpolate=smooth)
         for window in (Window(101, 37, 150, 211), Window(0, 0, 1, 1), Window(*np.subtract(whole.shape, 7), 7, 7)):
-            part = locator.resample(values, window, smooth=smooth)
+            part = locator.resample(values, window, interpolate=smooth)
             expected = whole[window.row :, window.column :][: window.height, : window.width]
             np.testing.assert_array_equal(part, expected)
 
@@ -145,7 +145,7 @@ def test_a_smooth_field_is_interpolated_between_cells() -> None:
     field = 2.0 * longitudes + latitudes
     rows, columns = np.mgrid[: grid.geometry.height, : grid.geometry.width] + 0.5
     x, y = grid.geometry.coordinates(columns, rows)
-    smooth, stepped = (locator.resample(field, grid.geometry.whole, smooth=smooth) for smooth in (True, False))
+    smooth, stepped = (locator.resample(field, grid.geometry.whole, interpolate=smooth) for smooth in (True, False))
     inside = (abs(x - 10) < 0.8) & (abs(y - 40) < 0.8)
     assert abs(smooth - 2 * x - y)[inside].max() < 0.01 < abs(stepped - 2 * x - y)[inside].max()
 
@@ -156,7 +156,7 @@ def test_a_missing_value_is_not_smoothed_over_nor_does_it_spread() -> None:
     assert grid is not None
     locator, field = CellLocator(longitudes, latitudes, grid, CRS), latitudes.copy()
     field[30, 25] = np.nan
-    smooth, stepped = (locator.resample(field, grid.geometry.whole, smooth=smooth) for smooth in (True, False))
+    smooth, stepped = (locator.resample(field, grid.geometry.whole, interpolate=smooth) for smooth in (True, False))
     np.testing.assert_array_equal(np.isnan(smooth), np.isnan(stepped))
 
 
@@ -173,7 +173,7 @@ def test_other_grids_are_put_on_one_in_degrees(name: str) -> None:
     grid = fit_grid(longitudes, latitudes, CRS)
     assert grid is not None
     assert grid.geometry.crs == CRS
-    assert COARSEST <= grid.fineness <= FINEST
+    assert COARSEST <= grid.oversampling <= FINEST
     limits = grid.geometry.extent
     assert limits.ymin < latitudes.min() < latitudes.max() < limits.ymax
     assert limits.width <= 360 if name == "around the earth" else limits.width < 12

@@ -15,7 +15,7 @@ import pytest
 from regionplot.errors import ConfigError, InputError
 from regionplot.inputs import arrival
 from regionplot.inputs.arrival import Arrivals, wait_for
-from regionplot.settings.loading import read_config
+from regionplot.settings.loading import read_config, read_config_before_arrival
 from regionplot.settings.patterns import Pattern
 from regionplot.text import TemplateError
 
@@ -35,10 +35,9 @@ def pattern(path: Path, cycle: int = 1) -> Pattern:
     return Pattern(str(path), cycle, lambda: NOON)
 
 
-@pytest.fixture
-def _only_settling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file system that does not tell who writes."""
-    monkeypatch.setattr(arrival, "_nobody_writes", lambda _path: False)
+def unknown(_path: Path) -> bool:
+    """Answer for a file system that does not tell who writes."""
+    return False
 
 
 @pytest.fixture
@@ -122,7 +121,7 @@ def test_what_matches_nothing_is_said_as_filled_in(tmp_path: Path) -> None:
 
 def test_settings_hold_the_file_or_if_it_may_come_later_the_pattern(tmp_path: Path) -> None:
     tables = {"raster": {"path": tmp_path / "a*.tif"}}
-    waiting = read_config(tables, raster_may_come=True)
+    waiting = read_config_before_arrival(tables)
     assert waiting.raster.pattern.find() is None
     wanted = touch(tmp_path / "a1.tif")
     assert waiting.raster.pattern.find() == wanted
@@ -145,27 +144,25 @@ def test_each_renewal_is_handed_out_once(tmp_path: Path) -> None:
     touch(path, age=10, content=b"longer raster")
     assert arrivals.next(0) == path
     path.unlink()
-    assert (arrivals.next(0), arrivals.seen) == (None, "it is not there")
+    assert (arrivals.next(0), arrivals.status) == (None, "it is not there")
 
 
-@pytest.mark.usefixtures("_only_settling")
 def test_a_raster_that_is_growing_is_not_handed_out(tmp_path: Path) -> None:
-    arrivals = Arrivals(str(tmp_path / "a.tif"), FOREVER)
+    arrivals = Arrivals(str(tmp_path / "a.tif"), FOREVER, unknown)
     with (tmp_path / "a.tif").open("wb") as file:
         for _ in range(3):
             file.write(b"x" * 1000)
             file.flush()
             assert arrivals.next(0) is None
-    assert arrivals.seen == f"{tmp_path}/a.tif is still growing (3,000 bytes)"
+    assert arrivals.status == f"{tmp_path}/a.tif is still growing (3,000 bytes)"
     touch(tmp_path / "a.tif", age=FOREVER + 1)
     assert arrivals.next(0) == tmp_path / "a.tif"
 
 
-@pytest.mark.usefixtures("_only_settling")
 def test_an_unchanged_raster_of_the_future_is_complete_after_settling(tmp_path: Path) -> None:
     """The writer's clock and ours need not agree."""
     touch(tmp_path / "a.tif", age=-FOREVER)
-    arrivals = Arrivals(str(tmp_path / "a.tif"), 0.2)
+    arrivals = Arrivals(str(tmp_path / "a.tif"), 0.2, unknown)
     assert arrivals.next(0) is None
     assert arrivals.next(60) == tmp_path / "a.tif"
 
@@ -173,14 +170,13 @@ def test_an_unchanged_raster_of_the_future_is_complete_after_settling(tmp_path: 
 def test_an_empty_file_is_never_complete(tmp_path: Path) -> None:
     touch(tmp_path / "a.tif", age=100, content=b"")
     arrivals = Arrivals(str(tmp_path / "a.tif"), 0)
-    assert (arrivals.next(0), arrivals.seen) == (None, f"{tmp_path}/a.tif is empty")
+    assert (arrivals.next(0), arrivals.status) == (None, f"{tmp_path}/a.tif is empty")
 
 
-@pytest.mark.usefixtures("_only_settling")
 def test_an_older_match_is_not_taken_while_the_newest_is_growing(tmp_path: Path) -> None:
     touch(tmp_path / "a1.tif", age=100)
     touch(tmp_path / "a2.tif")
-    assert Arrivals(str(tmp_path / "a*.tif"), FOREVER).next(0) is None
+    assert Arrivals(str(tmp_path / "a*.tif"), FOREVER, unknown).next(0) is None
 
 
 def test_what_was_handed_out_is_only_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -190,11 +186,15 @@ def test_what_was_handed_out_is_only_looked_at(monkeypatch: pytest.MonkeyPatch, 
     assert arrivals.next(0.3) is None
 
 
-def test_folders_are_not_looked_through_at_each_look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    looks = []
-    monkeypatch.setattr(arrival, "_names", lambda _folder: looks.append(1) or [])
-    assert Arrivals(str(tmp_path / "*.tif"), 1).next(0.8) is None
-    assert 1 <= len(looks) <= 2
+def test_folders_are_not_scanned_at_each_check(tmp_path: Path) -> None:
+    scans = []
+
+    def clock() -> datetime:
+        scans.append(1)
+        return NOON
+
+    assert Arrivals(Pattern(str(tmp_path / "*.tif"), 1, clock), 1).next(0.8) is None
+    assert 1 <= len(scans) <= 2
 
 
 @pytest.mark.usefixtures("_leases")
@@ -210,7 +210,7 @@ def test_a_raster_that_nobody_writes_is_taken_at_once(tmp_path: Path) -> None:
 
 _BREAK_THE_LEASE = """
 import fcntl, os, pathlib, sys
-from regionplot import arrival
+from regionplot.inputs import arrival
 
 def while_it_is_held(descriptor, command, argument):
     if argument == fcntl.F_UNLCK:
@@ -221,7 +221,7 @@ def while_it_is_held(descriptor, command, argument):
     return original(descriptor, command, argument)
 
 original, fcntl.fcntl = fcntl.fcntl, while_it_is_held
-print(arrival._nobody_writes(pathlib.Path(sys.argv[1])))
+print(arrival.has_no_writer(pathlib.Path(sys.argv[1])))
 """
 
 
@@ -233,9 +233,8 @@ def test_a_writer_that_comes_while_we_look_does_not_kill_us(tmp_path: Path) -> N
     assert (result.returncode, result.stdout) == (0, "the lease was held\nTrue\n"), result.stderr
 
 
-def test_a_lease_proves_nothing_where_others_may_write(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(arrival, "_LOCAL", frozenset())
-    assert not arrival.has_no_writer(touch(tmp_path / "a.tif"))
+def test_a_lease_proves_nothing_on_a_file_system_that_other_machines_write_to(tmp_path: Path) -> None:
+    assert not arrival.has_no_writer(touch(tmp_path / "a.tif"), file_systems=())
 
 
 def test_pipes_and_missing_files_cannot_hold_up_the_look(tmp_path: Path) -> None:
@@ -245,15 +244,14 @@ def test_pipes_and_missing_files_cannot_hold_up_the_look(tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts as Linux tells them")
-def test_the_file_system_is_that_of_the_deepest_mount(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_file_system_is_that_of_the_deepest_mount(tmp_path: Path) -> None:
     folder = tmp_path / "my data"
     folder.mkdir()
     mounted = str(folder).replace(" ", "\\040")
     mounts = tmp_path / "mountinfo"
     mounts.write_text(f"1 0 8:1 / / rw - ext4 /dev/a rw\n2 1 0:9 / {mounted} rw shared:1 - fuse.sshfs host: rw\n")
-    monkeypatch.setattr(arrival, "_MOUNTS", mounts)
-    assert arrival._is_local(tmp_path / "a.tif")
-    assert not arrival._is_local(folder / "a.tif")
+    assert arrival.file_system(tmp_path / "a.tif", mounts) == "ext4"
+    assert arrival.file_system(folder / "a.tif", mounts) == "fuse.sshfs"
 
 
 def test_waiting_gives_the_raster_that_comes(tmp_path: Path) -> None:
@@ -263,17 +261,18 @@ def test_waiting_gives_the_raster_that_comes(tmp_path: Path) -> None:
     writer.join()
 
 
-@pytest.mark.usefixtures("_only_settling")
-def test_waiting_in_vain_names_the_path_the_time_and_what_was_seen(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=rf"{tmp_path}/a\*.tif: waited 0.1 s in vain: it is not there"):
-        wait_for(str(tmp_path / "a*.tif"), 0.1, 1)
+def test_a_wait_that_ends_without_a_file_names_the_path_the_time_and_the_status(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"{tmp_path}/a\*.tif: no complete file after 0.1 s: it is not there"):
+        wait_for(str(tmp_path / "a*.tif"), 0.1, 1, unknown)
     touch(tmp_path / "a1.tif", content=b"1234")
-    with pytest.raises(InputError, match=rf"in vain: {tmp_path}/a1.tif is still growing \(4 bytes\)"):
-        wait_for(str(tmp_path / "a*.tif"), 0.1, FOREVER)
+    with pytest.raises(
+        InputError, match=rf"no complete file after 0.1 s: {tmp_path}/a1.tif is still growing \(4 bytes\)"
+    ):
+        wait_for(str(tmp_path / "a*.tif"), 0.1, FOREVER, unknown)
 
 
 def test_any_function_may_say_what_to_look_for(tmp_path: Path) -> None:
     path = touch(tmp_path / "a.tif", age=10)
     assert wait_for(lambda: path, 0, 1) == path
-    with pytest.raises(InputError, match="the raster: waited 0 s in vain: it is not there"):
+    with pytest.raises(InputError, match="the raster: no complete file after 0 s: it is not there"):
         wait_for(lambda: None, 0, 1)

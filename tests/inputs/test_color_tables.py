@@ -11,12 +11,14 @@ import pytest
 import rasterio
 import rasterio.shutil
 
+from regionplot.colors.choose import Coloring
+from regionplot.colors.classes import Classes
 from regionplot.errors import ConfigError
-from regionplot.inputs.color_tables import Classes, Coloring, TrueColor, class_names
+from regionplot.inputs.color_tables import RgbBands, class_names
 from regionplot.inputs.describe import inspect_raster
-from regionplot.inputs.reading import read_window
-from regionplot.inputs.source import RasterInfo
+from regionplot.inputs.source import read_window
 from regionplot.settings.loading import read_config
+from regionplot.shared.load import DrawnRaster
 
 CODES = np.array([[1, 2, 3, 9], [1, 2, 3, 0]], np.uint8)
 TABLE = {0: (0, 0, 0, 0), 1: (70, 107, 160, 255), 2: (170, 0, 0, 255), 3: (104, 170, 99, 255)}
@@ -28,20 +30,19 @@ NAMED = """<GDALRasterAttributeTable tableType="thematic">
 <Row index="2"><F>9</F><F>Towns &amp; roads</F></Row></GDALRasterAttributeTable>"""
 
 
-def inspected(path: Path, colors: dict[str, Any] | None = None, **raster: Any) -> RasterInfo:
-    config = read_config({"raster": {"path": path, **raster}, "colors": colors or {}})
-    return inspect_raster(config.raster, config.colors)
+def drawn(path: Path, colors: dict[str, Any] | None = None, **raster: Any) -> DrawnRaster:
+    return DrawnRaster.of(read_config({"raster": {"path": path, **raster}, "colors": colors or {}}))
 
 
-def coloring(path: Path, colors: dict[str, Any] | None = None, **raster: Any) -> Coloring | None:
-    return inspected(path, colors, **raster).coloring
+def coloring(path: Path, colors: dict[str, Any] | None = None, **raster: Any) -> Coloring:
+    return drawn(path, colors, **raster).coloring
 
 
 def pixels_of(path: Path, **raster: Any) -> np.ndarray:
     """Red, green, blue and opacity of each cell."""
-    info = inspected(path, **raster)
-    cells, _ = read_window(info, info.geometry.whole)
-    assert cells.dtype == info.dtype == np.uint32
+    found = drawn(path, **raster)
+    cells, _ = read_window(found.source, found.info.geometry.whole)
+    assert cells.dtype == found.info.dtype == np.uint32
     return cells.view(np.uint8).reshape(*cells.shape, 4)
 
 
@@ -125,7 +126,7 @@ def test_a_config_may_name_a_class_and_leave_its_colour_to_the_file(paletted) ->
 
 def test_a_class_without_any_colour_is_refused(write_raster) -> None:
     path = write_raster(CODES)
-    with pytest.raises(ConfigError, match=r"\[colors\] classes #2 color: is needed, .* no colour of its own for 7"):
+    with pytest.raises(ConfigError, match=r"\[colors\] classes #2 color: is needed, .* no color of its own for 7"):
         coloring(path, {"classes": [{"value": 1, "color": "red"}, {"value": 7, "name": "Ice"}]})
 
 
@@ -154,7 +155,7 @@ def test_scaled_values_are_no_classes(write_raster) -> None:
 
 
 def test_who_reads_values_is_not_concerned(paletted) -> None:
-    assert inspect_raster(read_config({"raster": {"path": paletted}}).raster).coloring is None
+    assert inspect_raster(read_config({"raster": {"path": paletted}}).raster).dtype == np.float32
 
 
 # true colour
@@ -176,9 +177,9 @@ def test_bands_are_found_by_what_they_say_they_are(write_raster) -> None:
 @pytest.mark.parametrize("band", [1, 3])
 def test_a_band_that_is_asked_for_is_numbers(write_raster, band: int) -> None:
     path = write_raster(RGB, photometric="RGB")
-    info = inspected(path, band=band)
-    assert info.coloring is None
-    np.testing.assert_array_equal(read_window(info, info.geometry.whole)[0], RGB[band - 1])
+    found = drawn(path, band=band)
+    assert found.coloring is None
+    np.testing.assert_array_equal(read_window(found.source, found.info.geometry.whole)[0], RGB[band - 1])
 
 
 @pytest.mark.parametrize(
@@ -223,14 +224,14 @@ def test_sixteen_bits_become_eight_by_the_largest_value_there_can_be(write_raste
     path = write_raster(bands, photometric="RGB", **options)
     expected = np.rint(np.moveaxis(bands, 0, -1) / largest * 255)
     np.testing.assert_array_equal(pixels_of(path)[..., :3], expected)
-    assert isinstance(found := coloring(path), TrueColor)
+    assert isinstance(found := coloring(path), RgbBands)
     assert found.largest == largest
 
 
 def test_a_part_of_a_real_image_is_thinned_like_the_image(shared_data_folder) -> None:
     path = shared_data_folder / "rgb_webmercator_jpeg_overviews.tif"
-    info = inspected(path)
-    cells, geometry = read_window(info, info.geometry.whole, 4, "average")
+    found = drawn(path)
+    cells, geometry = read_window(found.source, found.info.geometry.whole, 4, "average")
     with rasterio.open(path) as file:
         expected = file.read(out_shape=(3, 256, 256), resampling=rasterio.enums.Resampling.average)
     assert (geometry.height, geometry.width) == (256, 256)
@@ -241,7 +242,7 @@ def test_a_legend_for_which_there_is_no_room_is_told_once(write_raster, load, ca
     table = {value: (value, 9, 90, 255) for value in range(256)}
     with caplog.at_level(logging.WARNING):
         shared = load(raster={"path": write_raster(CODES, colormap=table)})
-        assert isinstance(shared.info.coloring, Classes)
+        assert isinstance(shared.coloring, Classes)
         load(raster={"path": shared.info.path}, colors={"colorbar": False})
     assert [record.message.partition(": ")[2] for record in caplog.records] == [
         "no legend: its classes are too many for the sheet; name those that matter in [colors] classes, or set "

@@ -12,50 +12,65 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+import rasterio
+import rasterio.shutil
 from affine import Affine
+from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, RasterError
-from regionplot.inputs.describe import inspect_raster, load_raster
-from regionplot.inputs.reading import read_window
+from regionplot.inputs.describe import inspect_raster, open_bands, open_source
+from regionplot.inputs.reading import FileSource
+from regionplot.inputs.source import read_window
 from regionplot.settings.raster import RasterSettings
+from regionplot.shared.data import SharedData
 
 VALUES = np.arange(12, dtype=np.int16).reshape(3, 4)
 
 
-def load(path: Path, **settings: Any) -> Any:
-    return load_raster(RasterSettings(path=path, **settings))
+def read(settings: RasterSettings) -> NDArray[Any]:
+    source = open_source(settings)
+    return read_window(source, source.describe().geometry.whole)[0]
+
+
+def load(path: Path, **settings: Any) -> NDArray[Any]:
+    return read(RasterSettings(path=path, **settings))
+
+
+def transform(path: Path) -> tuple[float, ...]:
+    return tuple(inspect_raster(RasterSettings(path=path)).geometry.affine[:6])
+
+
+def epsg(path: Path, **settings: Any) -> int | None:
+    return inspect_raster(RasterSettings(path=path, **settings)).geometry.crs.to_epsg()
 
 
 def described(path: Path, **settings: Any) -> Mapping[str, object]:
     return inspect_raster(RasterSettings(path=path, **settings)).description
 
 
-def test_a_grid_is_loaded_read_only_and_its_file_closed(write_raster) -> None:
+def test_a_grid_is_read_and_its_file_closed(write_raster) -> None:
     path = write_raster(VALUES)
-    grid = load(path)
-    np.testing.assert_array_equal(grid.data, VALUES)
-    assert grid.dims == ("y", "x")
-    assert not grid.data.flags.writeable
-    assert grid.data.flags.c_contiguous
-    assert grid.rio.crs.to_epsg() == 4326
+    values = load(path)
+    np.testing.assert_array_equal(values, VALUES)
+    assert values.flags.c_contiguous
+    assert epsg(path) == 4326
     assert str(path) not in [file.path for file in psutil.Process().open_files()]
 
 
 def test_nodata_scale_and_offset_are_applied_unless_told_not_to(write_raster) -> None:
     path = write_raster(VALUES, nodata=3, scales=(0.5,), offsets=(10,))
     expected = np.where(VALUES == 3, np.nan, VALUES * 0.5 + 10)
-    np.testing.assert_allclose(load(path).data, expected)
-    raw = load(path, mask_and_scale=False).data
+    np.testing.assert_allclose(load(path), expected)
+    raw = load(path, mask_and_scale=False)
     assert raw.dtype == np.int16
     np.testing.assert_array_equal(raw, VALUES)
 
 
 def test_a_band_is_chosen_by_number_or_description(write_raster) -> None:
     path = write_raster(np.stack([VALUES, VALUES * 2]), descriptions=("low", "high"))
-    np.testing.assert_array_equal(load(path).data, VALUES)
+    np.testing.assert_array_equal(load(path), VALUES)
     for band in (2, "high"):
-        grid = load(path, band=band)
-        np.testing.assert_array_equal(grid.data, VALUES * 2)
+        np.testing.assert_array_equal(load(path, band=band), VALUES * 2)
         assert described(path, band=band)["long_name"] == "high"
     with pytest.raises(RasterError, match="there is no band 3: the bands are 1 to 2"):
         load(path, band=3)
@@ -64,24 +79,22 @@ def test_a_band_is_chosen_by_number_or_description(write_raster) -> None:
 
 
 def test_a_grid_keeps_its_orientation(write_raster) -> None:
-    south_up = load(write_raster(VALUES, Affine(1, 0, -100, 0, 1, 50)))
-    assert south_up.rio.transform()[:6] == (1, 0, -100, 0, 1, 50)
-    np.testing.assert_array_equal(south_up.data, VALUES)
-    rotated = load(write_raster(VALUES, Affine(1, 0.5, -100, 0.25, -1, 50), name="rotated.tif"))
-    assert rotated.rio.transform()[:6] == (1, 0.5, -100, 0.25, -1, 50)
-    np.testing.assert_array_equal(rotated.data, VALUES)
+    for affine in (Affine(1, 0, -100, 0, 1, 50), Affine(1, 0.5, -100, 0.25, -1, 50)):
+        path = write_raster(VALUES, affine)
+        assert transform(path) == affine[:6]
+        np.testing.assert_array_equal(load(path), VALUES)
 
 
 def test_a_grid_without_a_crs_needs_one_in_the_config(write_raster) -> None:
     path = write_raster(VALUES, crs=None)
     with pytest.raises(RasterError, match=r'names no CRS; give it as crs = "EPSG:..." in \[raster\]'):
         load(path)
-    assert load(path, crs="EPSG:5070").rio.crs.to_epsg() == 5070
+    assert epsg(path, crs="EPSG:5070") == 5070
     with pytest.raises(ConfigError, match="EPSG:0"):
         load(path, crs="EPSG:0")
 
 
-@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")  # the test writes such a file
 def test_a_grid_must_be_placed(write_raster) -> None:
     with pytest.raises(RasterError, match="no georeference"):
         load(write_raster(VALUES, Affine(1, 0, 0, 0, 1, 0)))
@@ -106,12 +119,12 @@ CONTENTS = {
 
 
 @pytest.mark.parametrize(("content", "message"), CONTENTS.values(), ids=CONTENTS)
-@pytest.mark.parametrize("read", [load_raster, inspect_raster])
-def test_what_is_no_raster_is_refused(tmp_path: Path, content: bytes, message: str, read: Any) -> None:
+@pytest.mark.parametrize("use", [read, inspect_raster])
+def test_what_is_no_raster_is_refused(tmp_path: Path, content: bytes, message: str, use: Any) -> None:
     path = tmp_path / "grid.tif"
     path.write_bytes(content)
     with pytest.raises(RasterError, match=message) as caught:
-        read(RasterSettings(path=path))
+        use(RasterSettings(path=path))
     assert str(caught.value).startswith(str(path))
     assert caught.value.exit_code == 3
 
@@ -162,7 +175,7 @@ def test_real_grids_are_loaded_and_described(
 ) -> None:
     grid = load(shared_data_folder / name, **settings)
     assert grid.shape == shape
-    assert np.isfinite(grid.data).any()
+    assert np.isfinite(grid).any()
     assert expected.items() <= described(shared_data_folder / name, **settings).items()
 
 
@@ -179,9 +192,8 @@ def test_a_file_of_many_variables_asks_for_one(tmp_path: Path) -> None:
         load(path)
     with pytest.raises(RasterError, match="hail"):
         load(path, variable="hail")
-    grid = load(path, variable="rain")
-    np.testing.assert_array_equal(grid.data, VALUES * 2)
-    assert grid.rio.crs.to_epsg() == 4326
+    np.testing.assert_array_equal(load(path, variable="rain"), VALUES * 2)
+    assert epsg(path, variable="rain") == 4326
 
 
 @pytest.mark.parametrize("variables", [1, 2])
@@ -200,7 +212,7 @@ def test_bands_over_time_and_level_are_counted_level_by_level(tmp_path: Path, va
     xr.Dataset(fields, axes).to_netcdf(path, format="NETCDF3_CLASSIC", engine="scipy")
     settings = {"band": 6, "variable": "t0"}
     expected = np.where(stored[1, 2] == -1, np.nan, stored[1, 2] * 0.5 + 200)
-    np.testing.assert_array_equal(load(path, **settings).data, expected)
+    np.testing.assert_array_equal(load(path, **settings), expected)
     said = described(path, **settings)
     assert (said["variable"], said["units"], said["time"]) == ("t0", "K", datetime(2026, 3, 10, 6, tzinfo=UTC))
     with pytest.raises(RasterError, match="there is no band 7: the bands are 1 to 6"):
@@ -217,5 +229,133 @@ def test_a_variable_is_not_silently_ignored(write_raster) -> None:
 @pytest.mark.parametrize("nodata", [-9999.0, 1e20, 0.5])
 def test_a_nodata_value_that_the_type_cannot_hold_marks_nothing(write_raster, nodata: float) -> None:
     info = inspect_raster(RasterSettings(path=write_raster(VALUES.astype(np.uint8))))
-    values, _ = read_window(dataclasses.replace(info, nodata=nodata), info.geometry.whole)
+    values, _ = read_window(FileSource(dataclasses.replace(info, nodata=nodata)), info.geometry.whole)
     np.testing.assert_array_equal(values, VALUES)
+
+
+def test_each_band_has_its_own_scale_offset_and_nodata(write_raster) -> None:
+    path = write_raster(np.stack([VALUES, VALUES]), scales=(0.1, 1.0), offsets=(5.0, 0.0))
+    np.testing.assert_allclose(load(path, band=1), VALUES * 0.1 + 5, rtol=1e-6)
+    np.testing.assert_array_equal(load(path, band=2), VALUES)
+    sources = open_bands(RasterSettings(path=path))
+    assert [(info.scale, info.offset) for info in (source.describe() for source in sources)] == [(0.1, 5), (1, 0)]
+
+
+def test_each_band_has_its_own_units_and_tags(write_raster) -> None:
+    path = write_raster(np.stack([VALUES, VALUES]), descriptions=("snow depth", "water depth"))
+    with rasterio.open(path, "r+") as file:
+        file.units = ("cm", "mm")
+        file.update_tags(1, VALID_TIME="2026-01-01 00:00:00")
+        file.update_tags(2, VALID_TIME="2026-01-02 00:00:00")
+    found = [source.describe().description for source in open_bands(RasterSettings(path=path))]
+    assert [text["units"] for text in found] == ["cm", "mm"]
+    assert [text["long_name"] for text in found] == ["snow depth", "water depth"]
+    assert [text["time"] for text in found] == [datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2)]
+
+
+def test_a_band_that_differs_in_scale_from_others_is_drawn_in_its_units(write_raster, make_config) -> None:
+    """The cells that maps are drawn from are values, not stored numbers."""
+    path = write_raster(np.stack([VALUES, VALUES]), scales=(0.1, 1.0), offsets=(0.0, 0.0))
+    np.testing.assert_allclose(SharedData.load(make_config(raster={"path": path})).cells_drawn, VALUES * 0.1, rtol=1e-6)
+
+
+TIMES = {
+    "hours": ("hours since 2026-03-10", "standard", 6.0, datetime(2026, 3, 10, 6, tzinfo=UTC)),
+    "fraction of a day": ("days since 2026-03-10 12:00", "gregorian", 0.25, datetime(2026, 3, 10, 18, tzinfo=UTC)),
+    "no leap years": ("days since 2024-02-28", "noleap", 1.0, datetime(2024, 3, 1, tzinfo=UTC)),
+    "a day that no other calendar has": ("days since 2024-02-28", "360_day", 2.0, None),
+    "months": ("months since 2026-01-01", "standard", 2.0, None),
+    "year 0": ("hours since 0000-01-01", "standard", 6.0, None),
+    "unknown calendar": ("days since 2026-01-01", "lunar", 1.0, None),
+}
+
+
+@pytest.mark.parametrize(("units", "calendar", "value", "expected"), TIMES.values(), ids=TIMES)
+def test_the_time_of_a_band_follows_from_its_axis(
+    tmp_path: Path, units: str, calendar: str, value: float, expected: datetime | None
+) -> None:
+    path = write_times(tmp_path / "grid.nc", [value - 1, value], {"units": units, "calendar": calendar})
+    assert described(path, band=2).get("time") == expected
+
+
+@pytest.mark.parametrize("name", ["months", "year 0", "unknown calendar"])
+def test_a_time_that_cannot_be_decoded_is_unknown_with_a_warning(
+    tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    units, calendar, value, _ = TIMES[name]
+    path = write_times(tmp_path / "grid.nc", [value - 1, value], {"units": units, "calendar": calendar})
+    np.testing.assert_array_equal(load(path, band=2), VALUES)
+    assert f"{path}: its time is unknown: the axis time is in {units!r}: " in caplog.text
+
+
+def test_a_geotiff_made_of_a_netcdf_file_keeps_its_times(tmp_path: Path) -> None:
+    """`gdal_translate` copies the tags of bands; a block function's output has only those of the file."""
+    source = write_times(tmp_path / "grid.nc", [0.0, 6.0], {"units": "hours since 2026-03-10"})
+    rasterio.shutil.copy(source, tmp_path / "all.tif", driver="GTiff")
+    with rasterio.open(source) as dataset:
+        tags, profile = dataset.tags(), dataset.profile | {"driver": "GTiff"}
+    with rasterio.open(tmp_path / "file.tif", "w", **profile) as dataset:
+        dataset.update_tags(**tags)
+    for name in ("all.tif", "file.tif"):
+        found = described(tmp_path / name, band=2, crs="EPSG:4326")
+        assert found["time"] == datetime(2026, 3, 10, 6, tzinfo=UTC)
+
+
+def write_times(path: Path, times: list[float], attributes: dict[str, str]) -> Path:
+    """Write a NetCDF file with a band for each time."""
+    from scipy.io import netcdf_file
+
+    axes = {"time": (times, attributes), "lat": ([3.0, 2, 1], {"units": "degrees_north"})}
+    axes["lon"] = ([10.0, 11, 12, 13], {"units": "degrees_east"})
+    with netcdf_file(path, "w") as file:
+        for name, (values, texts) in axes.items():
+            file.createDimension(name, len(values))
+            axis = file.createVariable(name, "d", (name,))
+            axis[:] = values
+            for key, text in texts.items():
+                setattr(axis, key, text)
+        file.createVariable("snow", "f4", tuple(axes))[:] = np.stack([VALUES] * len(times)).astype("f4")
+    return path
+
+
+def test_pages_of_a_geotiff_are_chosen_by_number(write_raster, tmp_path: Path) -> None:
+    pages = [write_raster(VALUES * factor, name=f"{factor}.tif") for factor in (1, 2)]
+    path = tmp_path / "pages.tif"
+    rasterio.shutil.copy(pages[0], path, driver="GTiff")
+    rasterio.shutil.copy(pages[1], path, driver="GTiff", APPEND_SUBDATASET="YES")
+    with pytest.raises(RasterError, match=r"choose one with variable = NAME in \[raster\]: 1, 2"):
+        load(path)
+    np.testing.assert_array_equal(load(path, variable="2"), VALUES * 2)
+
+
+PLUGIN = """
+from dataclasses import dataclass
+from pathlib import Path
+import numpy as np
+from regionplot.inputs.array import ArraySource
+import rioxarray, xarray
+
+def make(path):
+    cells = np.array(path.read_text().split(), float).reshape(2, 2)
+    data = xarray.DataArray(cells, {"y": [41.0, 40.0], "x": [-99.0, -98.0]}, ("y", "x"), "cells")
+    return ArraySource.of(data.rio.write_crs("EPSG:4326"))
+
+class NumbersSource:
+    @classmethod
+    def open(cls, settings):
+        return make(settings.path)
+"""
+
+
+def test_another_package_can_add_a_kind_of_raster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "numbers_source.py").write_text(PLUGIN)
+    folder = tmp_path / "numbers_source-1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: numbers-source\nVersion: 1\n")
+    (folder / "entry_points.txt").write_text("[regionplot.sources]\nnumbers = numbers_source:NumbersSource\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "cells.numbers"
+    path.write_text("1 2 3 4")
+    np.testing.assert_array_equal(load(path), [[1, 2], [3, 4]])
+    with pytest.raises(RasterError, match="it is none of GeoTIFF"):
+        load(path.rename(tmp_path / "cells.words"))

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from numpy.typing import NDArray
 
 from regionplot.errors import RasterError
-from regionplot.inputs.describe import inspect_raster, load_raster
-from regionplot.inputs.geolocation import kind_of
-from regionplot.inputs.reading import CurvilinearCells, read_native
+from regionplot.inputs.curvilinear import CurvilinearSource, NativeCells
+from regionplot.inputs.describe import inspect_raster, open_source
+from regionplot.inputs.geolocation import kind_of, read_coordinates
+from regionplot.inputs.source import read_window
 from regionplot.settings.raster import RasterSettings
 
 WriteNetcdf = Callable[..., Path]
@@ -25,8 +27,19 @@ NORTH, EAST = {"units": "degrees_north"}, {"units": "degrees_east"}
 RAIN = np.arange(600, dtype=np.float32).reshape(20, 30)
 
 
-def cells(path: Path, **settings: Any) -> CurvilinearCells:
-    return read_native(inspect_raster(RasterSettings(path=path, **settings)))
+def curvilinear(path: Path, **settings: Any) -> CurvilinearSource:
+    source = open_source(RasterSettings(path=path, **settings))
+    assert isinstance(source, CurvilinearSource)
+    return source
+
+
+def cells(path: Path, **settings: Any) -> NativeCells:
+    return curvilinear(path, **settings).read_native()
+
+
+def load(path: Path, **settings: Any) -> NDArray[Any]:
+    source = curvilinear(path, **settings)
+    return read_window(source, source.describe().geometry.whole)[0]
 
 
 CONVENTIONS: dict[str, dict[str, Any]] = {
@@ -110,10 +123,10 @@ def test_what_cannot_be_a_coordinate_is_none(write_netcdf: WriteNetcdf, missing:
 def test_whole_numbers_become_floating_even_if_they_are_not_decoded(write_netcdf: WriteNetcdf) -> None:
     """Beyond the cells there must be something that is none."""
     path = write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES, EAST), kind=RAIN.astype("i2"))
-    regular = load_raster(RasterSettings(path=path, mask_and_scale=False))
+    regular = load(path, mask_and_scale=False)
     assert regular.dtype.kind == "f"
-    assert np.isnan(regular.data[0, 0])
-    assert set(np.unique(regular.data[np.isfinite(regular.data)])) == set(range(600))
+    assert np.isnan(regular[0, 0])
+    assert set(np.unique(regular[np.isfinite(regular)])) == set(range(600))
 
 
 NONE = np.full((20, 30), -999.0, np.float32)
@@ -140,7 +153,7 @@ def test_coordinates_that_will_not_do_are_told(
 ) -> None:
     path = write_netcdf(**variables, rain=(RAIN, {"coordinates": "lat lon"}))
     with pytest.raises(RasterError, match=message) as caught:
-        load_raster(RasterSettings(path=path, **settings))
+        load(path, **settings)
     assert str(path) in str(caught.value)
 
 
@@ -152,35 +165,33 @@ def test_longitudes_stay_on_the_turn_that_they_are_stored_on(write_netcdf: Write
 
 def test_a_file_that_changes_after_it_was_looked_at_is_not_read(write_netcdf: WriteNetcdf) -> None:
     path = write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES, EAST), rain=RAIN)
-    info = inspect_raster(RasterSettings(path=path))
+    source = curvilinear(path)
     write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES + 1, EAST), rain=RAIN, more=RAIN)
     with pytest.raises(RasterError, match="input changed"):
-        read_native(info)
+        source.read_native()
 
 
 def test_no_file_stays_open(write_netcdf: WriteNetcdf) -> None:
     """A descriptor that a forked worker inherits would give it wrong cells."""
     path = write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES, EAST), rain=RAIN, edges=(np.zeros((3, 4)), {}))
-    load_raster(RasterSettings(path=path, variable="rain"))
+    load(path, variable="rain")
     with pytest.raises(RasterError, match="choose one"):
-        load_raster(RasterSettings(path=path))
+        load(path)
     assert str(path) not in [file.path for file in psutil.Process().open_files()]
 
 
-def test_more_cells_than_memory_are_refused_before_they_are_read(
-    write_netcdf: WriteNetcdf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_cells_than_memory_are_refused_before_they_are_read(write_netcdf: WriteNetcdf) -> None:
     path = write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES, EAST), rain=RAIN)
-    monkeypatch.setattr("regionplot.system.machine.available_memory", lambda: 10_000)
+    geolocation = curvilinear(path).geolocation
     with pytest.raises(RasterError, match="20 x 30 cells by 2-D coordinates takes 0 MB of memory, more than there is"):
-        load_raster(RasterSettings(path=path))
+        read_coordinates(path, geolocation, memory=10_000)
 
 
 @pytest.mark.parametrize(
     ("name", "attributes", "kind"),
     [
         ("XLAT", {"units": "degree_north"}, "latitude"),
-        ("x", {"units": ("degrees_east", "degrees_east")}, "longitude"),
+        ("x", {"units": "degrees_east"}, "longitude"),
         ("/geo/Longitude", {"units": "deg"}, "longitude"),
         ("nav_lat", {}, "latitude"),
         ("lat_rho", {}, "latitude"),

@@ -20,9 +20,9 @@ from regionplot.geo.crs import parse_crs, transformer
 from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.project import project_extent
 from regionplot.inputs.vector_files import check_layer
-from regionplot.inputs.vectors import FeatureLayer, load_layer
+from regionplot.inputs.vectors import VectorLayer, load_layer
+from regionplot.layers.features import FeatureSettings
 from regionplot.sample import locate
-from regionplot.settings.vector import FeatureSettings
 
 LONLAT = parse_crs("EPSG:4326")
 ALBERS = parse_crs("EPSG:5070")
@@ -31,7 +31,7 @@ WORLD = PanelGrid(Extent(-180, 180, -90, 90), 720, 360)
 LEFT, RIGHT = box(0, 0, 10, 10), box(10, 0, 20, 10)
 
 
-def layer(path: Path, to: pyproj.CRS = LONLAT, **settings: Any) -> FeatureLayer:
+def layer(path: Path, to: pyproj.CRS = LONLAT, **settings: Any) -> VectorLayer:
     return load_layer(FeatureSettings(path=path, **settings), to)
 
 

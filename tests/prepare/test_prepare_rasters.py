@@ -257,6 +257,17 @@ def test_bands_are_accumulated(write_raster: Any, tmp_path: Path) -> None:
     assert (read(tmp_path / "out.tif") == 16).all()
 
 
+def test_the_mean_over_the_times_of_a_netcdf_file_is_drawn(shared_data_folder: Path) -> None:
+    """The result has one band, and tags of the file that name all its times."""
+    path = shared_data_folder / "air_temperature_small.nc"
+    config = config_of(path, {"step": "accumulate", "how": "mean"}, crs="EPSG:4326")
+    result = SharedData.load(prepared(config))
+    with rasterio.open(path) as dataset:
+        expected = dataset.read().astype(float).mean(axis=0) * dataset.scales[0] + dataset.offsets[0]
+    np.testing.assert_allclose(result.cells_drawn, expected, rtol=1e-5)
+    assert result.info.description["long_name"] == "4xDaily Air temperature at sigma level 995"
+
+
 def test_a_mask_band_and_a_variable_of_several_are_read(write_raster: Any, tmp_path: Path) -> None:
     import xarray as xr
 
@@ -371,7 +382,7 @@ def test_bad_settings_of_steps_are_told_with_their_lines(tmp_path: Path) -> None
     )
     with pytest.raises(ConfigError) as caught:
         read_config(path)
-    problems = caught.value.problems
+    problems = [str(problem) for problem in caught.value.problems]
     assert problems[0] == f"{path}:6: [[prepare]] #1 kin: unknown key; did you mean 'kind'?"
     assert problems[1].startswith(f"{path}:8: [[prepare]] #2: there is no step 'smooth'; there are: expression, focal")
     assert problems[2] == f"{path}:13: [[prepare]] #3 path: there is no file {tmp_path / 'none.shp'}"

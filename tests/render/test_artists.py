@@ -1,4 +1,4 @@
-"""The things on a sheet: their paths, their words, their places."""
+"""Marks become matplotlib artists."""
 
 from __future__ import annotations
 
@@ -7,38 +7,66 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle
 from matplotlib.path import Path as Outline
 from shapely.geometry import LineString, MultiPoint, Polygon, box
 
 from regionplot.colors.numbers import ColorScale
 from regionplot.geo.crs import parse_crs
 from regionplot.geo.extent import Extent, PanelGrid
-from regionplot.inputs.vectors import load_layer
-from regionplot.render import artists, colorbar
+from regionplot.geo.region import Region
+from regionplot.layers.base import LayerSettings, LoadContext
+from regionplot.layers.colorbar import ColorBarLayer
+from regionplot.layers.features import Features, FeatureSettings
+from regionplot.layers.neatline import Neatline
+from regionplot.layers.no_data import NoDataNote
+from regionplot.layers.stack import lay_out
+from regionplot.layers.title import Title
+from regionplot.render.artists import add_frame, new_figure, panel_artists, sheet_artist
 from regionplot.settings.loading import read_config
-from regionplot.settings.vector import FeatureSettings
-from regionplot.sheet.layout import Box, Layout
+from regionplot.sheet.key import ColorBarKey
+from regionplot.sheet.layout import Box
+from regionplot.sheet.marks import INK, AxesCall, Label, Markers, Path, Rectangle
+from regionplot.sheet.sheet import Sheet
+from regionplot.sheet.view import View
 from regionplot.text import colorbar_label
 
 RELIEF = {"raster": {"path": "sample:relief"}}
-PANEL = PanelGrid(Extent(-10, 30, -10, 30), 400, 400)
-LAYOUT = Layout.of(read_config({**RELIEF, "map": {"size": [700, 450]}}))
+CONFIG = read_config({**RELIEF, "map": {"size": [700, 450]}})
+LONLAT = parse_crs("EPSG:4326")
+LAYOUT = lay_out(CONFIG, ColorBarKey())
+WORLD = Extent(-10, 30, -10, 30)
+SMALL = Box(10, 20, 100, 50)
+
+
+def sheet(title: str = "", no_data: bool = False, panel: Box = LAYOUT.panel) -> Sheet:
+    return Sheet(
+        region=Region("a", WORLD),
+        view=View(panel, PanelGrid(WORLD, 400, 400), WORLD),
+        layout=LAYOUT,
+        crs=LONLAT,
+        description={},
+        title=title,
+        codes=np.zeros((400, 400), np.uint8),
+        no_data=no_data,
+    )
 
 
 @pytest.fixture
 def canvas() -> FigureCanvasAgg:
-    return FigureCanvasAgg(artists.new_figure(LAYOUT))
+    return FigureCanvasAgg(new_figure(LAYOUT))
 
 
 @pytest.fixture
 def drawn(write_vector, canvas):
-    """The artists of a layer of some geometries, with a style."""
+    """The artists of a vector layer of some geometries, with a style."""
 
-    def draw(geometries, kind: str | None = None, **style):
-        path = write_vector(geometries, name="layer.geojson", geometry_type=kind or "Unknown")
-        layer = load_layer(FeatureSettings(path=path, **style), parse_crs("EPSG:4326"))
+    def draw(geometries, **style):
+        path = write_vector(geometries, name="layer.geojson", geometry_type="Unknown")
+        layer = Features.load(FeatureSettings(path=path, **style), LoadContext(CONFIG, LONLAT))
         axes = canvas.figure.add_axes([0, 0, 1, 1])
-        return list(artists.layer_artists(layer, PANEL, axes))
+        return [artist for mark in layer.draw(sheet()) for artist in panel_artists(mark, axes)]
 
     return draw
 
@@ -51,12 +79,12 @@ def test_lines_are_one_path_with_a_stroke_for_each(drawn) -> None:
     assert patch.get_facecolor()[3] == 0
 
 
-def test_faces_lie_below_lines_and_keep_their_holes(drawn) -> None:
+def test_areas_lie_below_lines_and_keep_their_holes(drawn) -> None:
     ring = Polygon(box(0, 0, 10, 10).exterior, [box(4, 4, 6, 6).exterior])
-    faces, lines = drawn([ring, box(15, 15, 20, 20)], facecolor="tan", edgecolor="blue")
-    assert faces.get_edgecolor()[3] == 0
-    assert faces.get_facecolor() != lines.get_facecolor()
-    codes = faces.get_path().codes
+    areas, lines = drawn([ring, box(15, 15, 20, 20)], facecolor="tan", edgecolor="blue")
+    assert areas.get_edgecolor()[3] == 0
+    assert areas.get_facecolor() != lines.get_facecolor()
+    codes = areas.get_path().codes
     assert (codes == Outline.MOVETO).sum() == (codes == Outline.CLOSEPOLY).sum() == 3
     assert (lines.get_path().codes == Outline.MOVETO).sum() == 3
 
@@ -68,37 +96,68 @@ def test_points_are_markers(drawn) -> None:
 
 
 @pytest.mark.parametrize("style", [{"linewidth": 0}, {"edgecolor": "none"}])
-def test_what_has_no_width_or_colour_is_not_drawn(drawn, style) -> None:
+def test_lines_without_width_or_color_are_not_drawn(drawn, style) -> None:
     assert drawn([box(0, 0, 1, 1)], **style) == []
 
 
-def test_what_lies_elsewhere_is_not_drawn(drawn) -> None:
+def test_geometries_outside_of_the_panel_are_not_drawn(drawn) -> None:
     assert drawn([box(50, 50, 60, 60)], facecolor="red") == []
 
 
-def test_a_title_that_fits_is_left_alone(canvas) -> None:
-    title = artists.title_text("North  Carolina\n$x_2$", LAYOUT, canvas.figure)
-    assert title.get_text() == "North Carolina $x_2$"
-    assert title.get_fontsize() == LAYOUT.title_points
-    assert not title.get_parse_math()
+@pytest.mark.parametrize(
+    "mark",
+    [
+        Path.of_lines(np.array([LineString([(0, 0), (1, 1)])]), "red", 1),
+        Markers(np.zeros((1, 2)), 3, "red", "black", 1),
+        Label(50, 50, "12°E", 9, "black", "white", 1),
+        AxesCall(lambda axes: [Circle((0, 0), 1, transform=axes.transData), Line2D([0, 1], [0, 1])]),
+    ],
+    ids=lambda mark: type(mark).__name__,
+)
+def test_artists_in_the_panel_are_clipped_to_it(mark, canvas) -> None:
+    axes = canvas.figure.add_axes([0.1, 0.1, 0.5, 0.5])
+    artists = list(panel_artists(mark, axes))
+    assert len(artists) == 1 + isinstance(mark, AxesCall)
+    assert all(artist.get_clip_box() is axes.bbox for artist in artists)
+
+
+@pytest.mark.parametrize(("halo", "effects"), [("white", 1), ("none", 0)])
+def test_a_label_has_a_halo_if_it_has_a_color(canvas, halo: str, effects: int) -> None:
+    axes = canvas.figure.add_axes([0, 0, 1, 1])
+    (label,) = panel_artists(Label(50, 60, "12°E", 9, "black", halo, 1.5), axes)
+    assert len(label.get_path_effects()) == effects
+    assert label.get_position() == (50, 60)
+
+
+def title(text: str, canvas: FigureCanvasAgg):
+    """The artist of a title."""
+    (mark,) = Title.load(LayerSettings(), LoadContext(CONFIG, LONLAT)).draw(sheet(text))
+    return sheet_artist(mark, canvas.figure)
+
+
+def test_a_title_that_fits_is_not_changed(canvas) -> None:
+    artist = title("North  Carolina\n$x_2$", canvas)
+    assert artist.get_text() == "North Carolina $x_2$"
+    assert artist.get_fontsize() == LAYOUT.page.title_points
+    assert not artist.get_parse_math()
 
 
 @pytest.mark.parametrize("length", [60, 80, 120, 500, 2000])
 def test_a_long_title_shrinks_and_then_is_cut(canvas, length: int) -> None:
     text = "Snow on the ground " * (length // 19)
-    title = artists.title_text(text, LAYOUT, canvas.figure)
-    assert title.get_window_extent(canvas.get_renderer()).x1 <= LAYOUT.size[0] - LAYOUT.panel.left + 1
-    assert title.get_fontsize() >= 0.6 * LAYOUT.title_points - 1e-9
-    shown = title.get_text()
+    artist = title(text, canvas)
+    assert artist.get_window_extent(canvas.get_renderer()).x1 <= LAYOUT.size[0] - LAYOUT.panel.left + 1
+    assert artist.get_fontsize() >= 0.6 * LAYOUT.page.title_points - 1e-9
+    shown = artist.get_text()
     assert shown == text.strip() or (shown.endswith("…") and text.startswith(shown[:-1]))
 
 
 @pytest.mark.parametrize("text", ["", " ", "$\\frac{$", "\\", "الثلج", "雪" * 300, "\u202e\u0301"])
 @pytest.mark.filterwarnings("ignore:Glyph .* missing from font")
 def test_any_title_can_be_drawn(canvas, text: str) -> None:
-    title = artists.title_text(text, LAYOUT, canvas.figure)
-    title.draw(canvas.get_renderer())
-    assert title.get_text() == text.strip() or title.get_text().endswith("…")
+    artist = title(text, canvas)
+    artist.draw(canvas.get_renderer())
+    assert artist.get_text() == text.strip() or artist.get_text().endswith("…")
 
 
 @pytest.mark.parametrize(
@@ -108,14 +167,15 @@ def test_any_title_can_be_drawn(canvas, text: str) -> None:
         ("m s-1", "Depth (m s⁻¹)"), ("ug m-3", "Depth (µg m⁻³)"), ("W/m2", "Depth (W/m²)"), ("%", "Depth (%)"),
     ],
 )  # fmt: skip
-def test_units_are_written_as_people_write_them(units: str, label: str) -> None:
+def test_units_are_written_in_the_usual_form(units: str, label: str) -> None:
     assert colorbar_label("Depth", units) == label
 
 
 def bar_axes(canvas: FigureCanvasAgg, **colors: object):
     config = read_config({**RELIEF, "colors": colors, "map": {"size": [700, 450]}})
     scale = ColorScale.of(config, np.linspace(0, 100, 100).reshape(10, 10))
-    colorbar.add_colorbar(canvas.figure, Layout.of(config), scale, "Depth $x$ (m)")
+    context = LoadContext(config, LONLAT, {"long_name": "Depth $x$", "units": "m"})
+    add_frame(canvas.figure, lay_out(config, scale.key()), [ColorBarLayer.load(LayerSettings(), context)])
     return canvas.figure.axes
 
 
@@ -128,7 +188,7 @@ def test_labels_of_many_classes_do_not_touch(canvas) -> None:
     assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
 
 
-def test_labels_of_few_classes_are_all_there(canvas) -> None:
+def test_all_labels_of_few_classes_are_shown(canvas) -> None:
     (axes,) = bar_axes(canvas, levels=[0, 0.1, 1, 2.5, 1e6])
     assert [label.get_text() for label in axes.get_xticklabels() if label.get_visible()] == [
         "0", "0.1", "1", "2.5", "1e+06",
@@ -136,11 +196,19 @@ def test_labels_of_few_classes_are_all_there(canvas) -> None:
     assert axes.get_xlabel() == "Depth $x$ (m)"
 
 
-def test_there_is_no_bar_unless_it_is_asked_for(canvas) -> None:
+def test_there_is_no_color_bar_if_it_is_turned_off(canvas) -> None:
     assert bar_axes(canvas, colorbar=False) == []
 
 
-def test_the_neatline_goes_around_the_panel_and_the_note_in_its_middle() -> None:
-    around = artists.neatline(Box(10, 20, 100, 50), LAYOUT)
-    assert around.get_bbox().bounds == (10, 20, 100, 50)
-    assert artists.note_text("no data", LAYOUT, Box(10, 20, 100, 50)).get_position() == (60, 45)
+def test_the_neatline_goes_around_the_panel(canvas) -> None:
+    (mark,) = Neatline().draw(sheet(panel=SMALL))
+    assert mark == Rectangle(SMALL, "none", INK, LAYOUT.page.neatline_pixels)
+    artist = sheet_artist(mark, canvas.figure)
+    assert artist.get_bbox().bounds == (10, 20, 100, 50)
+    assert artist.get_linewidth() * LAYOUT.dpi / 72 == LAYOUT.page.neatline_pixels
+
+
+def test_the_note_is_in_the_middle_of_a_panel_without_data(canvas) -> None:
+    assert list(NoDataNote().draw(sheet(panel=SMALL))) == []
+    (mark,) = NoDataNote().draw(sheet(no_data=True, panel=SMALL))
+    assert sheet_artist(mark, canvas.figure).get_position() == (60, 45)

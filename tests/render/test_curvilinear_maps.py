@@ -19,11 +19,10 @@ from regionplot.geo.region import Region
 from regionplot.prepare.run import prepared
 from regionplot.render.figure import plot_region
 from regionplot.render.renderer import MapRenderer
-from regionplot.render.sheets import Sheet, Style
+from regionplot.render.sheets import Style, make_sheet
 from regionplot.runs.run import render_regions
 from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
-from regionplot.sheet.layout import Layout
 from regionplot.sheet.view import View
 
 LEVELS = [0.0, 1, 2, 5, 10, 15, 20, 30, 50]
@@ -58,7 +57,7 @@ def swath(write_netcdf: Callable[..., Path]) -> Path:
 
 def pcolormesh(shared: SharedData, region: Region) -> np.ndarray:
     """The classes that matplotlib draws onto a region's panel from the true coordinates; 255 where there are none."""
-    view = View.of(region, shared.crs, Layout.of(shared.config).panel, "datalim")
+    view = View.of(region, shared.crs, Style.of(shared).layout.panel, "datalim")
     panel, extent = view.panel, view.panel.extent
     figure = Figure(figsize=(panel.width / 100, panel.height / 100), dpi=100)
     canvas = FigureCanvasAgg(figure)
@@ -80,7 +79,7 @@ def test_pixels_are_those_that_matplotlib_draws_from_the_true_coordinates(
     shared = SharedData.load(stage_iv())
     expected = pcolormesh(shared, region)
     style = Style.of(shared)
-    shown = Sheet.of(region, style).codes.astype(int)
+    shown = make_sheet(region, style).codes.astype(int)
     classes = np.where(shown == style.scale.nodata, 255, shown - 1)
     assert classes.shape == expected.shape
     assert (classes != expected).mean() < share
@@ -131,9 +130,9 @@ def test_all_ways_to_run_write_the_same_bytes(make_config: Callable[..., Config]
 def test_a_map_across_the_antimeridian_has_no_seam(load: Callable[..., SharedData], swath: Path) -> None:
     shared = load(raster={"path": swath}, map=SHEET, colors={"levels": [0, 5, 10, 15, 20]})
     style = Style.of(shared)
-    assert not (Sheet.of(Region("seam", Extent(178, 182, 5, 8)), style).codes == style.scale.nodata).any()
-    west = Sheet.of(Region("west", Extent(-182, -178, 5, 8)), style).codes
-    np.testing.assert_array_equal(west, Sheet.of(Region("seam", Extent(178, 182, 5, 8)), style).codes)
+    assert not (make_sheet(Region("seam", Extent(178, 182, 5, 8)), style).codes == style.scale.nodata).any()
+    west = make_sheet(Region("west", Extent(-182, -178, 5, 8)), style).codes
+    np.testing.assert_array_equal(west, make_sheet(Region("seam", Extent(178, 182, 5, 8)), style).codes)
 
 
 def test_plot_region_draws_what_the_batch_draws(load: Callable[..., SharedData], swath: Path) -> None:
@@ -153,7 +152,7 @@ def test_only_what_regions_need_is_brought_onto_the_regular_grid(
     region = Region("small", Extent(178, 178.5, 6, 6.4))
     whole, part = SharedData.load(config), SharedData.load(config, [region])
     assert part.cells_drawn.size < whole.cells_drawn.size / 20
-    shown = [Sheet.of(region, Style.of(shared)).codes for shared in (whole, part)]
+    shown = [make_sheet(region, Style.of(shared)).codes for shared in (whole, part)]
     np.testing.assert_array_equal(*shown)
 
 

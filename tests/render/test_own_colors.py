@@ -15,19 +15,19 @@ from hypothesis.extra import numpy as hnp
 from test_plain_equals_fast import check_equal, saved
 
 from regionplot.colors.check import color_problems
-from regionplot.colors.classes import ClassScale
+from regionplot.colors.classes import Classes, ClassScale, ValueClass
 from regionplot.errors import ConfigError
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
-from regionplot.inputs.color_tables import Classes, ValueClass
+from regionplot.layers.legend import legend_grid
 from regionplot.prepare.run import prepared
 from regionplot.render.renderer import MapRenderer
-from regionplot.render.text import INK
+from regionplot.render.sheets import Style
 from regionplot.runs.digests import MapDigests
 from regionplot.runs.run import render_regions
 from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
-from regionplot.sheet.layout import Layout
+from regionplot.sheet.marks import INK
 from regionplot.sheet.view import View
 
 pytestmark = pytest.mark.timeout(120, method="signal")
@@ -72,7 +72,7 @@ def sections(path: Path, **changes: Any) -> dict[str, Any]:
 
 def panel_of(shared: SharedData, region: Region) -> tuple[View, np.ndarray]:
     """What is shown, and the pixels of the panel less its neatline."""
-    layout = Layout.of(shared.config, shared.info.coloring)
+    layout = Style.of(shared).layout
     view = View.of(region, shared.crs, layout.panel, "datalim")
     top = layout.size[1] - view.box.top
     pixels = MapRenderer(shared).render(region).pixels
@@ -185,8 +185,8 @@ def test_an_image_has_no_palette(load, image) -> None:
 def test_cells_that_are_classed_before_give_the_same_pixels(load, cover) -> None:
     shared = load(**sections(cover))
     one, many = MapRenderer(shared, maps=0), MapRenderer(shared, maps=100)
-    assert one._style.codes is None
-    assert many._style.codes is not None
+    assert one.style.cell_codes is None
+    assert many.style.cell_codes is not None
     for region in (INSIDE, EDGE):
         np.testing.assert_array_equal(many.render(region).pixels, one.render(region).pixels)
 
@@ -224,7 +224,7 @@ def test_a_value_has_the_row_of_its_class_and_all_others_have_none(values: np.nd
     config = read_config({"raster": {"path": "sample:relief"}})
     scale = ClassScale.of(classes, config)
     with np.errstate(invalid="ignore"):
-        rows = scale.indices(values)
+        rows = scale.codes(values)
     expected = [scale.nodata if np.isnan(value) else {-3: 1, 0: 2, 7: 1, 90: 3}.get(value, 0) for value in values.flat]
     assert rows.ravel().tolist() == expected
     assert scale.rgba(rows[:1]).shape == (1, values.shape[1], 4)
@@ -240,17 +240,18 @@ def test_bytes_that_are_not_decoded_have_their_classes_too(load, cover) -> None:
 
 def test_a_legend_has_a_swatch_and_a_name_for_each_class_and_nothing_else(load, cover) -> None:
     shared = load(**sections(cover, colors={"classes": CLASSES}))
-    layout = Layout.of(shared.config, shared.info.coloring)
+    layout = Style.of(shared).layout
     pixels = MapRenderer(shared).render(INSIDE).pixels
-    assert layout.legend is not None
+    grid = legend_grid(layout)
+    assert grid is not None
     for number, color in enumerate([(0x46, 0x6B, 0xA0), (255, 0, 0), PAPER]):
-        box = layout.legend.swatch_box(number)
+        box = grid.swatch_box(number)
         inner = pixels[350 - box.top + 2 : 350 - box.bottom - 2, box.left + 2 : box.right - 2]
         assert (inner == color).all()
-        beside = pixels[350 - box.top : 350 - box.bottom, box.right : box.right + layout.legend.name_width]
+        beside = pixels[350 - box.top : 350 - box.bottom, box.right : box.right + grid.name_width]
         assert (beside < 128).any()
-    assert (pixels[350 - layout.panel.bottom + 2 :, : layout.legend.box.left - 1] == 255).all()
-    assert (pixels[350 - layout.panel.bottom + 2 :, layout.legend.box.right :] == 255).all()
+    assert (pixels[350 - layout.panel.bottom + 2 :, : grid.box.left - 1] == 255).all()
+    assert (pixels[350 - layout.panel.bottom + 2 :, grid.box.right :] == 255).all()
     assert (pixels[-2:] == 255).all()
 
 
@@ -258,7 +259,7 @@ def test_names_do_not_touch_the_next_swatch(load, write_raster) -> None:
     codes = np.arange(40, dtype=np.uint8).reshape(4, 10)
     classes = [{"value": v, "color": INK, "name": f"Mixed woodland WITH a long name {v}"} for v in range(40)]
     shared = load(**sections(write_raster(codes), colors={"classes": classes}, features=[]))
-    grid = Layout.of(shared.config, shared.info.coloring).legend
+    grid = legend_grid(Style.of(shared).layout)
     pixels = MapRenderer(shared).render(Region("all", Extent(-99, -92, 46, 49))).pixels
     assert grid is not None
     assert grid.columns * grid.rows >= 40
@@ -269,7 +270,7 @@ def test_names_do_not_touch_the_next_swatch(load, write_raster) -> None:
 
 def test_the_legend_does_not_depend_on_the_region(load, cover) -> None:
     renderer = MapRenderer(load(**sections(cover, output={"png": "rgb"})))
-    bottom = Layout.of(renderer._style.shared.config, renderer._style.shared.info.coloring).panel.bottom
+    bottom = renderer.style.layout.panel.bottom
     frames = {renderer.render(region).pixels[350 - bottom + 2 :].tobytes() for region in (INSIDE, EDGE, HOLE)}
     assert len(frames) == 1
 
@@ -277,7 +278,7 @@ def test_the_legend_does_not_depend_on_the_region(load, cover) -> None:
 def test_colours_that_do_not_exist_are_named_with_the_class(make_config) -> None:
     config = make_config(colors={"classes": [{"value": 1, "color": "red"}, {"value": 2, "color": "gren"}]})
     assert list(color_problems(config)) == [
-        "[colors] classes #2 color: 'gren' is not a colour; write a name or '#rrggbb'"
+        "[colors] classes #2 color: 'gren' is not a color; write a name or '#rrggbb'"
     ]
 
 
@@ -312,17 +313,17 @@ def test_steps_give_numbers_that_can_be_given_classes_again(make_config, cover, 
     step = {"step": "scale", "scale": 1}
     for path in (cover, image):
         numbers = prepared(make_config(**sections(path, prepare=[step])))
-        assert SharedData.load(numbers).info.coloring is None
+        assert SharedData.load(numbers).coloring is None
     config = prepared(make_config(**sections(cover, prepare=[step], colors={"classes": CLASSES}, features=[])))
     found, expected = (
         SharedData.load(config),
         SharedData.load(make_config(**sections(cover, colors={"classes": CLASSES}))),
     )
-    assert found.info.coloring == Classes(
+    assert found.coloring == Classes(
         tuple(ValueClass(item["value"], item["color"], item["name"].strip()) for item in CLASSES),
         tuple(ValueClass(item["value"], item["color"], item["name"].strip()) for item in CLASSES),
     )
-    assert expected.info.coloring is not None
+    assert expected.coloring is not None
 
 
 def test_wrong_resampling_is_found_before_anything_is_drawn(make_config, cover) -> None:

@@ -121,7 +121,7 @@ def test_both_refuse_the_same_regions(load_small, draw) -> None:
 def test_a_raster_that_is_too_small_to_be_seen_is_not_called_apart(make_config, write_raster) -> None:
     path = write_raster(np.ones((5, 5)), Affine(1e-4, 0, -100, 0, -1e-4, 40))
     shared = SharedData.load(make_config(raster={"path": path}))
-    with pytest.raises(NoOverlapError, match=r"the raster .* is not to be seen at the scale of the region"):
+    with pytest.raises(NoOverlapError, match=r"the raster .* is too small to see at the scale of the region"):
         MapRenderer(shared).render(Region("world", Extent(-170, 170, -80, 80)))
 
 
@@ -152,7 +152,7 @@ def test_a_palette_keeps_class_colours_exact_and_all_others_near(load_small, sty
         assert len(found.palette) <= 256
         off = np.abs(expected.pixels.astype(int) - found.pixels.astype(int)).max(axis=2)
         assert off.max() <= 16
-        classes = {tuple(color) for color in full._style.scale.palette[:, :3]}
+        classes = {tuple(color) for color in full.style.scale.palette[:, :3]}
         pure = np.array([tuple(pixel) in classes for pixel in expected.pixels.reshape(-1, 3)])
         assert pure.mean() > 0.2
         assert not off.ravel()[pure].any()
@@ -181,8 +181,8 @@ def test_cells_that_are_classed_before_give_the_same_pixels(load_small, write_ra
     raster = {"path": write_raster(values, Affine(0.5, 0, -150, 0, -0.5, 70), nodata=-9999)}
     shared = load_small(raster=raster, map={"projection": projection}, colors={"levels": [-500, 0, 100, 500]})
     one, many = MapRenderer(shared, maps=0), MapRenderer(shared, maps=100)
-    assert one._style.codes is None
-    assert many._style.codes is not None
+    assert one.style.cell_codes is None
+    assert many.style.cell_codes is not None
     hole = Region("hole", Extent(-122, -112, 43, 53))
     for region in (CAROLINA, Region("wide", Extent(-160, -40, 10, 75)), hole):
         found = many.render(region)

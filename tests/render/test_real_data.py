@@ -12,7 +12,6 @@ from regionplot.geo.region import Region
 from regionplot.render.renderer import MapRenderer
 from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
-from regionplot.sheet.layout import Layout
 from regionplot.sheet.view import View
 
 LEVELS = {
@@ -49,7 +48,7 @@ def test_pixels_have_the_colour_of_the_cell_below_them(shared_data_folder, name,
     renderer = MapRenderer(shared)
     for region in REGIONS.get(name, (CONUS, NORTH_CAROLINA)):
         picture = renderer.render(region)
-        view = View.of(region, shared.crs, Layout.of(config).panel, "datalim")
+        view = View.of(region, shared.crs, renderer.style.layout.panel, "datalim")
         rows, columns, x, y = _scattered_pixels(view)
         value = _read(path, *transformer(shared.crs, shared.geometry.crs).transform(x, y))
         shown = picture.pixels[450 - view.box.top + rows, view.box.left + columns]

@@ -13,6 +13,7 @@ from regionplot.geo.region import Region
 from regionplot.render.renderer import MapRenderer
 from regionplot.runs.digests import MapDigests
 from regionplot.shared.data import SharedData
+from regionplot.shared.plan import plan_load
 
 WEST = Region("west", Extent(-99, -91, 33, 36.5), title="West")
 EAST = Region("east", Extent(-76, -68, 33, 36.5), title="East")
@@ -100,13 +101,16 @@ def test_a_scale_that_suits_the_data_counts_by_its_limits(data) -> None:
     assert not set(before) & set(shifted)
 
 
-def test_a_raster_that_is_not_loaded_counts_as_a_file(data, monkeypatch) -> None:
-    monkeypatch.setattr("regionplot.shared.plan._MEGABYTE", 1)
-    shared = data(run={"memory": 1, "cache": False})
+def test_a_raster_that_is_not_loaded_counts_as_a_file(data) -> None:
+    def unloaded() -> SharedData:
+        loaded = data()
+        return SharedData.load(loaded.config, plan=plan_load(loaded.config, loaded.info, budget=1))
+
+    shared = unloaded()
     assert shared.plan.windowed
     before = digests(shared)
     assert digests(shared) == before
-    assert not set(digests(data(run={"memory": 1, "cache": False}))) & set(before)
+    assert not set(digests(unloaded())) & set(before)
 
 
 def test_one_digest_means_one_picture(data) -> None:

@@ -133,7 +133,7 @@ def test_maps_that_a_run_has_nothing_to_do_with_keep_their_entries(run, tmp_path
 
 def test_a_map_that_could_not_be_renewed_is_drawn_when_it_can_be(run, monkeypatch) -> None:
     run()
-    monkeypatch.setattr("regionplot.render.sheets.Sheet.of", lambda *_: 1 / 0)
+    monkeypatch.setattr("regionplot.render.renderer.make_sheet", lambda *_: 1 / 0)
     assert run(change=(15, 8), start_method="serial") == {"west": "failed", "east": "unchanged"}
     monkeypatch.undo()
     assert run() == {"west": "unchanged", "east": "unchanged"}  # as the raster is the old one again
@@ -196,7 +196,7 @@ def test_maps_that_a_run_was_not_asked_for_stay_published(run, tmp_path) -> None
 def test_a_map_that_failed_stays_as_it_was_where_runs_are_published_in_part(run, tmp_path, monkeypatch) -> None:
     run(publish="runs")
     old = (tmp_path / "maps" / "latest" / "west.png").read_bytes()
-    monkeypatch.setattr("regionplot.render.sheets.Sheet.of", lambda *_: 1 / 0)
+    monkeypatch.setattr("regionplot.render.renderer.make_sheet", lambda *_: 1 / 0)
     partial = {"publish": "runs", "publish_partial": True}
     assert run(change=(15, 8), start_method="serial", **partial) == {"west": "failed", "east": "unchanged"}
     assert (tmp_path / "maps" / "latest" / "west.png").read_bytes() == old

@@ -56,28 +56,62 @@ from regionplot import read_config, read_regions, render_regions
 
 if __name__ == "__main__":
     regions = read_regions(sys.argv[1])
-    for method, workers in [("serial", 1), ("fork", 1), ("fork", 3), ("forkserver", 2), ("spawn", 2)]:
+    for method, workers in [argument.split(":") for argument in sys.argv[2:]]:
         config = read_config({
             "raster": {"path": "sample:relief", "resampling": "bilinear"}, "features": [{"path": "sample:states"}],
             "map": {"size": [300, 200], "projection": {"name": "LambertConformal"}},
             "output": {"directory": f"{method}-{workers}"},
-            "run": {"start_method": method, "workers": workers, "maps_per_worker": 3},
+            "run": {"start_method": method, "workers": int(workers), "maps_per_worker": 3},
         })
         report = render_regions(regions, config)
-        assert (report.start_method, report.workers, report.exit_code) == (method, workers, 0), report
+        assert (report.start_method, report.workers, report.exit_code) == (method, int(workers), 0), report
 """
 
 
-def test_every_way_of_starting_workers_gives_the_same_bytes(run_script, tmp_path):
+@pytest.mark.parametrize("others", [["fork:1", "fork:3", "forkserver:2", "spawn:2"], ["threads:3", "dask:2"]], ids=str)
+def test_every_start_method_gives_the_same_bytes(others, run_script, tmp_path):
     table = "name,west,east,south,north\n" + "".join(f"r{i},{-120 + 5 * i},{-110 + 5 * i},30,40\n" for i in range(7))
     (tmp_path / "regions.csv").write_text(table)
-    run_script(_EVERY_METHOD, "regions.csv")
+    run_script(_EVERY_METHOD, "regions.csv", "serial:1", *others)
     folders = sorted(path for path in tmp_path.iterdir() if path.is_dir())
-    assert len(folders) == 5
+    assert len(folders) == 1 + len(others)
     images = [{path.name: path.read_bytes() for path in folder.glob("*.png")} for folder in folders]
     assert sorted(images[0]) == [f"r{i}.png" for i in range(7)]
     assert len(set(images[0].values())) == 7
     assert all(other == images[0] for other in images[1:])
+
+
+_THREADS = """
+import sys, threading, warnings
+import matplotlib
+from regionplot import Extent, Region, read_config, render_regions
+
+if __name__ == "__main__":
+    matplotlib.rcParams["font.size"] = 31  # other values than the defaults, so that each map changes them
+    matplotlib.rcParams["text.hinting"] = "native"
+    before = dict(matplotlib.rcParams), warnings.filters[:]
+    regions = [Region(f"r{i}", Extent(-120 + i, -110 + i, 30, 40), title="A title, drawn unhinted") for i in range(24)]
+    for method, workers in [("serial", 1), ("threads", 8)]:
+        config = read_config({
+            "raster": {"path": "sample:relief"}, "features": [{"path": "sample:states"}], "map": {"size": [200, 150]},
+            "output": {"directory": method}, "run": {"start_method": method, "workers": workers},
+        })
+        sys.setswitchinterval(1e-6)
+        report = render_regions(regions, config)
+        assert (report.start_method, report.workers, len(report.drawn)) == (method, workers, 24), report
+        assert (dict(matplotlib.rcParams), warnings.filters[:]) == before
+        assert threading.active_count() == 1
+        again = render_regions(regions, config)
+        assert len(again.unchanged) == 24, again
+"""
+
+
+def test_many_threads_draw_the_same_bytes_and_leave_the_host_program_as_it_was(run_script, tmp_path):
+    run_script(_THREADS)
+    serial, threads = ({path.name: path.read_bytes() for path in (tmp_path / name).glob("*.png")}
+                       for name in ("serial", "threads"))  # fmt: skip
+    assert len(serial) == 24
+    assert threads == serial
 
 
 def test_failed_region_costs_no_other_and_the_report_is_in_order(make_config, tmp_path):

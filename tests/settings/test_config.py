@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regionplot.errors import ConfigError, InputError
+from regionplot.layers.features import FeatureSettings
 from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config
-from regionplot.settings.vector import FeatureSettings
 
 RELIEF = {"path": "sample:relief"}
 
@@ -35,7 +35,7 @@ def test_a_raster_is_all_that_is_needed() -> None:
 def test_the_example_config_is_valid_and_its_comments_are_the_defaults() -> None:
     text = (Path(__file__).parents[2] / "config" / "regionplot.toml").read_text()
     config = read_config(Path(__file__).parents[2] / "config" / "regionplot.toml")
-    assert [layer.path.name for layer in config.features] == [
+    assert [layer.path.name for layer in config.layers["features"]] == [
         "counties.shp.zip",
         "countries.shp.zip",
         "states.shp.zip",
@@ -52,7 +52,7 @@ def test_all_problems_are_told_together_with_their_lines(tmp_path: Path) -> None
     )
     with pytest.raises(ConfigError) as caught:
         read_config(path)
-    problems = caught.value.problems
+    problems = [str(problem) for problem in caught.value.problems]
     assert caught.value.exit_code == 2
     assert len(problems) == 4
     assert f"{path}:5: [map] szie: unknown key; did you mean 'size'?" in problems
@@ -157,7 +157,7 @@ def test_relative_paths_belong_to_the_file_and_those_of_overrides_to_the_caller(
 def test_overrides_replace_key_by_key() -> None:
     base = {"raster": RELIEF, "map": {"dpi": 50, "title": "kept"}, "features": [{"path": "sample:states"}]}
     config = read_config(base, {"map": {"dpi": 80}, "features": []})
-    assert (config.map.dpi, config.map.title, config.features) == (80, "kept", ())
+    assert (config.map.dpi, config.map.title, config.layers) == (80, "kept", {})
 
 
 def test_a_home_that_does_not_exist_is_a_missing_file() -> None:
@@ -174,7 +174,7 @@ def test_configs_pickle_and_round_trip(limits: list[float], size: tuple[int, int
     sections = {"colors": {"levels": limits}, "map": {"size": list(size), "dpi": dpi}, "raster": RELIEF}
     config = read_config({**sections, "features": [{"path": "sample:states", "facecolor": "red"}]})
     check_round_trip(config)
-    assert isinstance(config.features[0], FeatureSettings)
+    assert isinstance(config.layers["features"][0], FeatureSettings)
 
 
 def test_so_do_classes() -> None:

@@ -95,7 +95,7 @@ def test_errors_of_all_tables_are_reported_together() -> None:
                 "prepare": [{"step": "aspect", "siz": 1}, {"step": "aspect", "size": "large"}, "aspect"],
             }
         )
-    assert sorted(caught.value.problems) == [
+    assert sorted(map(str, caught.value.problems)) == [
         "settings: [[points]] #2 y: unknown key; the keys are tables, x",
         "settings: [[prepare]] #1 siz: unknown key; did you mean 'size'?",
         "settings: [[prepare]] #2 size: Input should be a valid integer (it is 'large')",

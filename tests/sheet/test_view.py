@@ -45,16 +45,16 @@ def test_exact_narrows_the_panel_to_the_limits(width: float, height: float) -> N
 
 def test_limits_pass_from_the_region_s_crs_to_the_map_s() -> None:
     view = View.of(Region("a", Extent(-100, -92, 35, 39)), ALBERS, BOX, "exact")
-    assert view.asked.xmin < 0 < view.asked.xmax
+    assert view.requested.xmin < 0 < view.requested.xmax
     own = View.of(Region("a", Extent(0, 4e5, 0, 3e5), crs="EPSG:5070"), ALBERS, BOX, "exact")
-    assert own.asked == Extent(0, 4e5, 0, 3e5)
+    assert own.requested == Extent(0, 4e5, 0, 3e5)
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(1e-6, 1))
 def test_the_pixels_asked_for_are_at_least_one(x: float, y: float, size: float) -> None:
     extent = Extent(x, x + size, y, y + 1)
     view = View.of(Region("a", extent, crs=None), LONLAT, BOX, "datalim")
-    asked = view.asked_pixels(np.ones((BOX.height, BOX.width), bool))
+    asked = view.requested_pixels(np.ones((BOX.height, BOX.width), bool))
     assert asked.shape[0] == pytest.approx(300, abs=1)
     assert asked.shape[1] == pytest.approx(max(1, 300 * size), abs=2)
     assert asked.size >= 300

@@ -1,4 +1,4 @@
-"""Projected vectors are kept for the next run, and never trusted blindly."""
+"""The cache of arrays, and projected vectors that are read from it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import shapely
 
 from regionplot.geo.crs import parse_crs
 from regionplot.inputs.vectors import load_layer
+from regionplot.layers.features import FeatureSettings
 from regionplot.sample import locate
-from regionplot.settings.vector import FeatureSettings
 from regionplot.system.cache import ArrayCache, digest
 
 ALBERS = parse_crs("EPSG:5070")
@@ -23,7 +23,7 @@ def cache(tmp_path):
     return ArrayCache(tmp_path / "cache")
 
 
-def test_what_is_written_is_read_again(cache):
+def test_written_arrays_are_read_again(cache):
     assert cache.read("a") is None
     cache.write("a", ARRAYS)
     found = cache.read("a")
@@ -34,37 +34,37 @@ def test_what_is_written_is_read_again(cache):
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 not an archive", b"\x80\x04\x95 a pickle"])
-def test_a_damaged_entry_is_no_entry(cache, content):
+def test_a_damaged_entry_counts_as_missing(cache, content):
     cache.write("a", ARRAYS)
     (cache.folder / "a.npz").write_bytes(content)
     assert cache.read("a") is None
 
 
-def test_a_cut_entry_is_no_entry(cache):
+def test_a_truncated_entry_counts_as_missing(cache):
     cache.write("a", ARRAYS)
     path = cache.folder / "a.npz"
     path.write_bytes(path.read_bytes()[:-40])
     assert cache.read("a") is None
 
 
-def test_a_folder_that_cannot_be_made_is_no_error(tmp_path):
+def test_a_folder_that_cannot_be_created_is_no_error(tmp_path):
     (tmp_path / "file").touch()
     cache = ArrayCache(tmp_path / "file" / "cache")
     cache.write("a", ARRAYS)
     assert cache.read("a") is None
 
 
-def test_the_least_recently_used_entries_go(tmp_path):
+def test_the_least_recently_used_entries_are_removed(tmp_path):
     cache = ArrayCache(tmp_path, max_bytes=4000)
     for number, key in enumerate("abc"):
         cache.write(key, {"x": np.zeros(100)})
         os.utime(tmp_path / f"{key}.npz", (number, number))
-    assert cache.read("a") is not None  # a is used, and so b is the oldest
+    assert cache.read("a") is not None  # reading marks a as used, so b is the oldest
     cache.write("d", {"x": np.zeros(100)})
     assert {path.stem for path in tmp_path.iterdir()} == {"a", "c", "d"}
 
 
-def test_a_digest_tells_contents_from_each_other(tmp_path):
+def test_digests_depend_on_texts_and_contents(tmp_path):
     one, other = tmp_path / "one.shp", tmp_path / "other.shp"
     one.write_bytes(b"1")
     other.write_bytes(b"2")
@@ -74,7 +74,7 @@ def test_a_digest_tells_contents_from_each_other(tmp_path):
 
 
 @pytest.mark.parametrize("facecolor", ["none", "red"])
-def test_a_cached_layer_is_the_projected_one(cache, facecolor, monkeypatch):
+def test_a_cached_layer_equals_the_projected_layer(cache, facecolor, monkeypatch):
     settings = FeatureSettings(path=locate("countries"), facecolor=facecolor)
     fresh = load_layer(settings, ALBERS, cache)
     monkeypatch.setattr("regionplot.inputs.vector_files.read_vectors", lambda _: pytest.fail("the file is read again"))
@@ -86,7 +86,7 @@ def test_a_cached_layer_is_the_projected_one(cache, facecolor, monkeypatch):
     assert bool(cached.polygons.size) == (facecolor != "none")
 
 
-def test_points_come_back_from_the_cache(cache, write_vector):
+def test_points_are_read_from_the_cache(cache, write_vector):
     settings = FeatureSettings(path=write_vector([shapely.Point(-90, 40), shapely.Point(-80, 30)]))
     fresh, cached = load_layer(settings, ALBERS, cache), load_layer(settings, ALBERS, cache)
     np.testing.assert_array_equal(shapely.get_coordinates(fresh.points), shapely.get_coordinates(cached.points))

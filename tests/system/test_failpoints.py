@@ -1,4 +1,4 @@
-"""The hook by which tests make things go wrong; outside of tests there is none."""
+"""The hook by which tests inject faults."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import pytest
 from regionplot.system import failpoints
 
 
-def test_nothing_happens_without_a_hook():
-    assert failpoints._hook is None
+def test_without_a_hook_nothing_happens():
     failpoints.failpoint("draw", "colorado")
 
 
-def test_hook_is_told_each_phase_raises_there_and_goes():
+def test_hook_is_called_at_each_phase_until_it_is_removed():
     seen = []
 
     def hook(phase, name):
@@ -26,6 +25,15 @@ def test_hook_is_told_each_phase_raises_there_and_goes():
             failpoints.failpoint("save", "colorado.png")
     failpoints.failpoint("verify", "colorado.png")
     assert seen == [("draw", "colorado"), ("save", "colorado.png")]
+
+
+def test_inner_hook_replaces_the_outer_hook_until_it_is_removed():
+    seen = []
+    with failpoints.install(lambda *_: seen.append("outer")):
+        with failpoints.install(lambda *_: seen.append("inner")):
+            failpoints.failpoint("draw")
+        failpoints.failpoint("draw")
+    assert seen == ["inner", "outer"]
 
 
 def test_phases_of_a_run_come_in_order(make_config):

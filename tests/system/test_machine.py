@@ -1,4 +1,4 @@
-"""What of the machine may be used, by affinity and by the limits of the control group."""
+"""CPUs and memory that this process may use, by affinity, by the control group and by the system."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ import sys
 
 import pytest
 
-from regionplot.system import machine
-from regionplot.system.machine import available_memory, usable_cpus
+from regionplot.system.machine import (
+    available_memory,
+    data_size,
+    peak_memory,
+    peak_memory_with_children,
+    usable_cpus,
+)
 
 
 @pytest.mark.parametrize(
@@ -25,10 +30,9 @@ from regionplot.system.machine import available_memory, usable_cpus
 )
 def test_usable_cpus(affinity, limit, expected, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(affinity)), raising=False)
-    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
     if limit is not None:
         (tmp_path / "cpu.max").write_text(limit)
-    assert usable_cpus() == expected
+    assert usable_cpus(tmp_path) == expected
 
 
 @pytest.mark.parametrize(
@@ -41,27 +45,58 @@ def test_usable_cpus(affinity, limit, expected, tmp_path, monkeypatch):
         ("90000000", "5", None, 2048000),
     ],
 )
-def test_available_memory_is_bounded_by_the_control_group(limit, used, stat, expected, tmp_path, monkeypatch):
-    """Cached files count as available, there as in the machine as a whole."""
-    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
-    monkeypatch.setattr(machine, "_MEMINFO", tmp_path / "meminfo")
-    (tmp_path / "meminfo").write_text("MemTotal:  9000 kB\nMemFree:   100 kB\nMemAvailable:   2000 kB\n")
+def test_control_group_limits_the_available_memory(limit, used, stat, expected, tmp_path):
+    """Cached files count as available in the control group and in the machine."""
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:  9000 kB\nMemFree:   100 kB\nMemAvailable:   2000 kB\n")
     (tmp_path / "memory.max").write_text(limit)
     (tmp_path / "memory.current").write_text(used)
     if stat is not None:
         (tmp_path / "memory.stat").write_text(stat)
-    assert available_memory() == expected
+    assert available_memory(tmp_path, meminfo) == expected
 
 
-def test_available_memory_without_proc_is_some(tmp_path, monkeypatch):
-    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
-    monkeypatch.setattr(machine, "_MEMINFO", tmp_path / "none")
-    assert available_memory() > 0
+PAGES = {"SC_PAGE_SIZE": 4096, "SC_AVPHYS_PAGES": 100, "SC_PHYS_PAGES": 1000}
+
+
+@pytest.mark.parametrize(
+    ("missing", "expected"),
+    [
+        ([], 100 * 4096),
+        (["SC_AVPHYS_PAGES"], 500 * 4096),  # macOS
+        (["SC_AVPHYS_PAGES", "SC_PHYS_PAGES"], 2**32),
+    ],
+    ids=str,
+)
+def test_available_memory_without_proc(missing, expected, tmp_path, monkeypatch):
+    def sysconf(name):
+        if name in missing:
+            raise ValueError("unrecognized configuration name")
+        return PAGES[name]
+
+    monkeypatch.setattr(os, "sysconf", sysconf, raising=False)
+    assert available_memory(tmp_path, tmp_path / "none") == expected
+
+
+def test_available_memory_is_a_guess_if_the_system_tells_nothing(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "sysconf", raising=False)  # Windows
+    assert available_memory(tmp_path, tmp_path / "none") == 2**32
+    monkeypatch.setattr(os, "sysconf", lambda _name: -1, raising=False)  # the value is unknown
+    assert available_memory(tmp_path, tmp_path / "none") == 2**32
+
+
+def test_data_size_is_unknown_without_proc(tmp_path):
+    assert data_size(tmp_path / "none") is None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_data_size_counts_what_is_asked_for():
-    before = machine.data_size()
-    asked = mmap.mmap(-1, 2**26, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    assert machine.data_size() >= before + 2**26
-    asked.close()
+def test_data_size_counts_allocated_memory():
+    before = data_size()
+    allocated = mmap.mmap(-1, 2**26, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    assert data_size() >= before + 2**26
+    allocated.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs getrusage")
+def test_peak_memory_of_children_is_at_least_the_own():
+    assert 2**20 < peak_memory() <= peak_memory_with_children()

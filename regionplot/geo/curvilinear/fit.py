@@ -81,7 +81,7 @@ class RegularGrid:
     """A regular grid fitted to the cells of a curvilinear one."""
 
     geometry: GridGeometry
-    fineness: int
+    oversampling: int
     """So many of its cells lie along the spacing of the source."""
 
     @property
@@ -96,7 +96,7 @@ class RegularGrid:
     @property
     def coarse(self) -> GridGeometry:
         """The same grid with cells of the source's spacing."""
-        geometry, n = self.geometry, self.fineness
+        geometry, n = self.geometry, self.oversampling
         return geometry.part(geometry.whole, geometry.height // n, geometry.width // n)
 
 

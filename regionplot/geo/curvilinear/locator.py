@@ -95,7 +95,7 @@ class _Field:
     """Of the source, one after the other."""
     fill: float
     """What stands where none is near."""
-    smooth: bool = False
+    interpolate: bool = False
     """Interpolate between them."""
 
 
@@ -122,7 +122,7 @@ class CellLocator:
         self._right = tuple(_steps(axis, 1, closed=self._is_closed).ravel() for axis in shaped)
         self._below = tuple(_steps(axis, 0).ravel() for axis in shaped)
 
-    def resample(self, values: NDArray[Any], window: Window, *, smooth: bool = False) -> Floats:
+    def resample(self, values: NDArray[Any], window: Window, *, interpolate: bool = False) -> Floats:
         """The values of the curvilinear grid in a window of the regular one.
 
         Parameters
@@ -131,7 +131,7 @@ class CellLocator:
             Of floating type, NaN where they are missing.
         window : Window
             Rows and columns of the regular grid.
-        smooth : bool
+        interpolate : bool
             Interpolate between four cells, where all have a value; else take the nearest.
 
         Returns
@@ -139,7 +139,7 @@ class CellLocator:
         ndarray
             Of the window's shape, NaN where no cell is near.
         """
-        return self._resampled(_Field(np.ascontiguousarray(values).ravel(), np.nan, smooth), window)
+        return self._resampled(_Field(np.ascontiguousarray(values).ravel(), np.nan, interpolate), window)
 
     def nearest(self, window: Window) -> Indices:
         """The cells themselves, counted row by row; -1 where none is near.
@@ -152,7 +152,7 @@ class CellLocator:
         return self._resampled(_Field(np.arange(self._rows * self._columns, dtype=np.int32), -1), window)
 
     def _resampled(self, field: _Field, window: Window) -> NDArray[Any]:
-        n = self._grid.fineness
+        n = self._grid.oversampling
         first, last = window.row // n, -(-(window.row + window.height) // n)
         left, right = window.column // n, -(-(window.column + window.width) // n)
         result = np.full((last - first, n, right - left, n), field.fill, field.cells.dtype)
@@ -181,13 +181,13 @@ class CellLocator:
         return points, _filled(lookup, _LEVELS)
 
     def _fill(self, result: NDArray[Any], field: _Field, rows: slice, columns: slice) -> None:
-        """Fill a strip of shape (rows, fineness, columns, fineness)."""
+        """Fill a strip of shape (rows, oversampling, columns, oversampling)."""
         near = self._lookup[rows, columns].ravel()
         known = np.flatnonzero(near >= 0)
         row, column = np.divmod(known, columns.stop - columns.start)
         x, y = column + (columns.start + 0.5), row + (rows.start + 0.5)
         start = self._settled(near[known], self._space.points(x, y))
-        offsets = (np.arange(self._grid.fineness) + 0.5) / self._grid.fineness - 0.5
+        offsets = (np.arange(self._grid.oversampling) + 0.5) / self._grid.oversampling - 0.5
         for a, b in np.ndindex(offsets.size, offsets.size):
             fine_x, fine_y = x + offsets[b], y + offsets[a]
             result[:, a, :, b].flat[known] = self._sample(field, start, (fine_x, fine_y))
@@ -199,7 +199,7 @@ class CellLocator:
         cell, across, down = self._own_cell(start, start.across + step[0], start.down + step[1], spot, position)
         missing = cell < 0
         sampled = field.cells[np.where(missing, 0, cell)]
-        if field.smooth:
+        if field.interpolate:
             between = self._interpolated(field.cells, cell, across, down)
             sampled = np.where(np.isnan(between), sampled, between)
         np.putmask(sampled, missing, field.fill)

@@ -17,9 +17,9 @@ from regionplot.blocks.grid import BlockGrid
 from regionplot.blocks.values import Values
 from regionplot.errors import ConfigError
 from regionplot.geo.grid import GridGeometry, Window
-from regionplot.inputs.vectors import FeatureLayer, load_layer
+from regionplot.inputs.vectors import VectorLayer, load_layer
 from regionplot.prepare.base import BlockContext, Operation
-from regionplot.settings.vector import FeatureSettings
+from regionplot.settings.vector import VectorSettings
 from regionplot.system.cache import user_cache
 
 _TILE = 256
@@ -66,10 +66,10 @@ class MaskByVector(Operation):
         return ready
 
     @cached_property
-    def polygons(self) -> FeatureLayer:
+    def polygons(self) -> VectorLayer:
         """The polygons in the grid's CRS; a process that could not inherit them loads them for itself."""
         assert self.geometry is not None, "on() comes first"
-        settings = FeatureSettings(path=self.path, layer=self.layer, crs=self.crs, facecolor="black")
+        settings = VectorSettings(path=self.path, layer=self.layer, crs=self.crs)
         return load_layer(settings, self.geometry.crs, user_cache())
 
     def apply(self, values: Values, site: BlockContext) -> Values:

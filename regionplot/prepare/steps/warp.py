@@ -90,7 +90,7 @@ class Warp:
             with self._virtual(datasets[0], nodata) as virtual:
                 values[alike] = virtual.read([infos[number].band for number in alike], window=area)
         for band, info in zip(values, infos, strict=True):
-            if info.decode and (info.scale, info.offset) != (1.0, 0.0):
+            if info.mask_and_scale and (info.scale, info.offset) != (1.0, 0.0):
                 band[:] = band * band.dtype.type(info.scale) + band.dtype.type(info.offset)
         return self.storage.encode(values)
 
@@ -110,9 +110,9 @@ class Warp:
 
 def _nodata_of(info: RasterInfo, dataset: Any) -> float | None:
     """A band's nodata value, if its cells can have it."""
-    if info.nodata is None or not fits_dtype(np.dtype(dataset.dtypes[info.band - 1]), info.nodata):
+    if info.nodata is None or np.isnan(info.nodata):
         return None
-    return info.nodata
+    return info.nodata if fits_dtype(np.dtype(dataset.dtypes[info.band - 1]), info.nodata) else None
 
 
 def _unrolled(geometry: GridGeometry) -> tuple[str, Affine]:

@@ -1,0 +1,116 @@
+"""Choose how a raster becomes colors: as numbers, as classes, or in its own red, green and blue.
+
+::
+
+    color table, class names, RGB bands (RasterInfo) ─┐
+                                                      ├─► Classes | RgbBands | None, for numbers
+    [colors], [raster] band, resampling ──────────────┘
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from regionplot.colors.classes import Classes, ValueClass
+from regionplot.errors import ConfigError
+from regionplot.inputs.color_tables import RgbBands
+from regionplot.inputs.source import RasterInfo
+from regionplot.settings.colors import ClassSettings, ColorSettings
+from regionplot.settings.raster import RasterSettings
+from regionplot.text import plain_text
+
+Coloring = Classes | RgbBands | None
+"""What the cells are: classes, colors, or (None) numbers."""
+
+
+_KEEPS_CLASSES = ("nearest", "mode", "max")
+"""Resampling methods that make no new values."""
+
+
+_FILLER = 4
+"""A color that this many entries of a color table share fills the table up. It marks no class."""
+
+
+_LONGEST_LEGEND = 64
+"""More classes than these are a picture in few colors. Nobody reads their legend."""
+
+
+def coloring_of(info: RasterInfo, raster: RasterSettings, colors: ColorSettings) -> Coloring:
+    """Choose how a raster is drawn.
+
+    Parameters
+    ----------
+    info : RasterInfo
+        Facts about the raster.
+    raster, colors : RasterSettings, ColorSettings
+        What the user asks for.
+
+    Returns
+    -------
+    Classes, RgbBands or None
+        None for numbers.
+
+    Raises
+    ------
+    ConfigError
+        If classes cannot be drawn as the settings ask.
+    """
+    if colors.are_for_numbers:
+        return None
+    if info.color_table or colors.classes:
+        if problem := resampling_problem(raster, f"{raster.path} holds classes"):
+            raise ConfigError(problem)
+        return _classes(info, colors.classes or ())
+    return info.rgb if raster.band is None else None
+
+
+def resampling_problem(raster: RasterSettings, reason: str) -> str | None:
+    """Return why `[raster] resampling` does not suit classes, or None if it does.
+
+    Parameters
+    ----------
+    raster : RasterSettings
+        The settings to check.
+    reason : str
+        Why the raster is drawn as classes, for the message.
+    """
+    if raster.resampling in _KEEPS_CLASSES:
+        return None
+    return (
+        f"[raster] resampling: {raster.resampling!r} makes values between the classes, and {reason}: take one of "
+        f"{', '.join(_KEEPS_CLASSES)}, or draw it as numbers with [colors] colormap"
+    )
+
+
+def _classes(info: RasterInfo, configured: tuple[ClassSettings, ...]) -> Classes:
+    """Return the classes of the file, with those of the config in their place."""
+    names = {} if configured else info.class_names
+    own = {
+        value: ValueClass(value, "#{:02x}{:02x}{:02x}{:02x}".format(*color), names.get(value, ""))
+        for value, color in info.color_table.items()
+    }
+    named = {item.value: _configured_class(item, number, own) for number, item in enumerate(configured, 1)}
+    drawn = own | named
+    shown = tuple(named.values()) or _legend_classes(own, info.nodata)
+    return Classes(tuple(drawn[value] for value in sorted(drawn)), shown)
+
+
+def _configured_class(item: ClassSettings, number: int, own: Mapping[int, ValueClass]) -> ValueClass:
+    """Return a class of the config. The file gives its color if the config does not."""
+    if item.color is None and item.value not in own:
+        raise ConfigError(
+            f"[colors] classes #{number} color: is needed, for the raster has no color of its own for {item.value}"
+        )
+    color = own[item.value].color if item.color is None else item.color
+    return ValueClass(item.value, color, plain_text(item.name))
+
+
+def _legend_classes(own: Mapping[int, ValueClass], nodata: float | None) -> tuple[ValueClass, ...]:
+    """Return the classes of a color table for the legend: the named ones, else those that do not fill the table up."""
+    visible = [item for item in own.values() if not item.color.endswith("00") and item.value != nodata]
+    named = [item for item in visible if item.name]
+    colors = Counter(item.color for item in visible)
+    filler, count = colors.most_common(1)[0] if colors else ("", 0)
+    shown = named or [item for item in visible if count < _FILLER or item.color != filler]
+    return tuple(shown) if len(shown) <= _LONGEST_LEGEND else ()

@@ -1,0 +1,36 @@
+"""Make the color scale of a raster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from regionplot.colors.base import Scale
+from regionplot.colors.choose import Coloring
+from regionplot.colors.classes import Classes, ClassScale
+from regionplot.colors.numbers import ColorScale
+from regionplot.colors.truecolor import TrueColorScale
+from regionplot.inputs.color_tables import RgbBands
+from regionplot.settings.config import Config
+
+
+def scale_of(coloring: Coloring, config: Config, cells: NDArray[Any]) -> Scale:
+    """Return the color scale of a raster.
+
+    Parameters
+    ----------
+    coloring : Coloring, optional
+        How the raster is drawn. None: as numbers.
+    config : Config
+        The settings.
+    cells : ndarray, shape (rows, columns)
+        Values that decide the limits of a continuous scale, if the settings do not.
+    """
+    match coloring:
+        case Classes() as classes:
+            return ClassScale.of(classes, config)
+        case RgbBands() as bands:
+            return TrueColorScale(bands, config.map.background)
+        case _:
+            return ColorScale.of(config, cells)

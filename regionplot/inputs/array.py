@@ -1,0 +1,95 @@
+"""Use an xarray DataArray as a raster source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyproj
+import rioxarray  # noqa: F401 (adds `.rio` to arrays)
+import xarray as xr
+from numpy.typing import NDArray
+
+from regionplot.errors import RasterError
+from regionplot.geo.dtypes import float_dtype
+from regionplot.geo.grid import GridGeometry, Window
+from regionplot.inputs.reading import decode
+from regionplot.inputs.source import RasterInfo
+from regionplot.text import plain_text
+
+
+@dataclass(frozen=True)
+class ArraySource:
+    """The cells of a DataArray. A `RasterSource`.
+
+    Examples
+    --------
+    >>> import rioxarray, xarray
+    >>> snow = xarray.DataArray([[1.0, 2.0], [3.0, 4.0]], {"y": [41.0, 40.0], "x": [-99.0, -98.0]}, ("y", "x"), "snow")
+    >>> source = ArraySource.of(snow.rio.write_crs("EPSG:4326"))
+    >>> source.describe().description["long_name"]
+    'snow'
+    >>> source.read(Window(0, 1, 2, 1), (2, 1))
+    array([[2.],
+           [4.]])
+    """
+
+    info: RasterInfo
+    values: NDArray[Any]
+
+    @classmethod
+    def of(cls, data: xr.DataArray) -> ArraySource:
+        """Return the source of a DataArray.
+
+        Parameters
+        ----------
+        data : xarray.DataArray
+            Two dimensions, with a CRS under `.rio`, and coordinates or a transform. Its cells are loaded. Cells that
+            equal its nodata value are missing.
+
+        Raises
+        ------
+        RasterError
+            If it has another number of dimensions, too few cells, or no place on the earth.
+        """
+        name = plain_text(str(data.name or "array"))
+        if data.ndim != 2 or min(data.shape) < 2:
+            raise RasterError(f"{name}: a map needs an array of rows and columns, but its shape is {data.shape}")
+        if data.rio.crs is None:
+            raise RasterError(f"{name}: the array has no CRS; set it with .rio.write_crs")
+        values = np.asarray(data.transpose(data.rio.y_dim, data.rio.x_dim).values)
+        height, width = values.shape
+        crs = pyproj.CRS.from_wkt(data.rio.crs.to_wkt())
+        nodata = data.rio.nodata
+        info = RasterInfo(
+            path=Path(name),
+            gdal_name=name,
+            fingerprint=None,
+            band=1,
+            geometry=GridGeometry(data.rio.transform(), height, width, crs),
+            dtype=float_dtype(values.dtype),
+            nodata=None if nodata is None else float(nodata),
+            scale=1.0,
+            offset=0.0,
+            has_mask=False,
+            mask_and_scale=True,
+            description={
+                "raster": name,
+                "variable": name,
+                "long_name": plain_text(str(data.attrs.get("long_name", name))),
+                "units": plain_text(str(data.attrs.get("units", ""))),
+            },
+        )
+        return cls(info, values)
+
+    def describe(self) -> RasterInfo:
+        """Return the facts about the array."""
+        return self.info
+
+    def read(self, window: Window, shape: tuple[int, int], resampling: str = "nearest") -> NDArray[Any]:  # noqa: ARG002
+        """Read a window. Thinning takes the nearest cell, whatever the method. See `RasterSource.read`."""
+        rows = window.row + np.arange(shape[0]) * window.height // shape[0]
+        columns = window.column + np.arange(shape[1]) * window.width // shape[1]
+        return decode(self.values[np.ix_(rows, columns)], None, self.info)

@@ -1,0 +1,128 @@
+"""Read a grid with 2-D coordinates as the regular grid that is fitted to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regionplot.errors import RasterError
+from regionplot.geo.curvilinear.fit import RegularGrid, fit_grid
+from regionplot.geo.curvilinear.locator import CellLocator
+from regionplot.geo.dtypes import float_dtype
+from regionplot.geo.grid import Window
+from regionplot.inputs.geolocation import Geolocation, read_coordinates
+from regionplot.inputs.source import RasterInfo, RasterSource
+
+_INTERPOLATING = ("bilinear", "cubic")
+
+
+@dataclass(frozen=True)
+class NativeCells:
+    """The cells of a curvilinear grid in the file's own rows and columns."""
+
+    values: NDArray[Any]
+    """Shape (rows, columns), of floating type; NaN where missing."""
+    longitudes: NDArray[np.floating[Any]]
+    """Longitudes of the cell centers in degrees, shape (rows, columns); NaN where unknown."""
+    latitudes: NDArray[np.floating[Any]]
+    """Latitudes of the cell centers in degrees, shape (rows, columns); NaN where unknown."""
+
+
+@dataclass(frozen=True)
+class CurvilinearSource:
+    """A curvilinear grid, read as the regular grid that is fitted to it. A `RasterSource`."""
+
+    cells: RasterSource
+    """Reads the file's own rows and columns."""
+    geolocation: Geolocation
+    grid: RegularGrid
+    interpolate: bool
+    """True to interpolate between the file's cells. False to take the nearest one."""
+
+    @classmethod
+    def of(cls, cells: RasterSource, geolocation: Geolocation, resampling: str) -> CurvilinearSource:
+        """Fit a regular grid to a curvilinear one.
+
+        Parameters
+        ----------
+        cells : RasterSource
+            Reads the file's own rows and columns.
+        geolocation : Geolocation
+            Variables that hold the coordinates.
+        resampling : str
+            `[raster] resampling`; `bilinear` and `cubic` interpolate.
+
+        Raises
+        ------
+        RasterError
+            If the coordinates cannot be read, or all cells are at one place.
+        """
+        path = cells.describe().path
+        grid = fit_grid(*read_coordinates(path, geolocation), geolocation.crs)
+        if grid is None:
+            raise RasterError(f"{path}: all cells of the curvilinear grid lie at one place; no map can be drawn")
+        return cls(cells, geolocation, grid, resampling in _INTERPOLATING)
+
+    def with_cells(self, cells: RasterSource) -> CurvilinearSource:
+        """Return the source of other cells that have the same coordinates."""
+        return replace(self, cells=cells)
+
+    def describe(self) -> RasterInfo:
+        """Return the facts about the cells, with the geometry of the regular grid."""
+        info = self.cells.describe()
+        dtype = info.dtype if info.dtype.kind == "f" else float_dtype(info.dtype)  # for NaN between the cells
+        return replace(info, geometry=self.grid.geometry, dtype=dtype, has_windows=False)
+
+    def read(self, window: Window, shape: tuple[int, int], resampling: str = "nearest") -> NDArray[Any]:  # noqa: ARG002
+        """Read a window of the regular grid. All cells of the file are read. See `RasterSource.read`.
+
+        `[raster] resampling` has chosen how the file's cells become the regular grid. Further thinning takes the
+        nearest cell.
+        """
+        native = self.read_native()
+        locator = self._locator(native.longitudes, native.latitudes)
+        values = locator.resample(native.values, window, interpolate=self.interpolate)
+        rows, columns = (np.arange(n) * size // n for n, size in zip(shape, values.shape, strict=True))
+        return values if values.shape == shape else values[np.ix_(rows, columns)]
+
+    def read_native(self) -> NativeCells:
+        """Read all cells of the file and their coordinates.
+
+        Raises
+        ------
+        RasterError
+            If they cannot be read, or the file has changed since it was described.
+        """
+        longitudes, latitudes = read_coordinates(self.cells.describe().path, self.geolocation)
+        return NativeCells(self._read_values(), longitudes, latitudes)  # values last: their read checks the fingerprint
+
+    def _read_values(self) -> NDArray[Any]:
+        native = self.cells.describe().geometry
+        values = self.cells.read(native.whole, (native.height, native.width), "nearest")
+        return values.astype(self.describe().dtype, copy=False)
+
+    def _locator(self, longitudes: NDArray[Any], latitudes: NDArray[Any]) -> CellLocator:
+        return CellLocator(longitudes, latitudes, self.grid, self.geolocation.crs)
+
+
+def resample_bands(bands: Sequence[CurvilinearSource]) -> Iterator[NDArray[Any]]:
+    """Yield whole bands on the regular grid, each cell from the nearest cell of the file.
+
+    The bands have the same coordinates, so cells are located only once.
+
+    Raises
+    ------
+    RasterError
+        If a band cannot be read.
+    """
+    first = bands[0]
+    locator = first._locator(*read_coordinates(first.cells.describe().path, first.geolocation))
+    nearest = locator.nearest(first.grid.geometry.whole)
+    for band in bands:
+        values = band._read_values().ravel()[nearest]
+        np.putmask(values, nearest < 0, np.nan)
+        yield values

@@ -1,0 +1,70 @@
+"""Read the bands of red, green and blue of a raster file as packed colors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regionplot.geo.grid import Window
+from regionplot.inputs.color_tables import RgbBands
+from regionplot.inputs.gdal import opened
+from regionplot.inputs.reading import check_unchanged, gdal_resampling, gdal_window
+from regionplot.inputs.source import RasterInfo
+
+PACKED = np.dtype(np.uint32)
+"""Type of packed colors: the bytes are red, green, blue and opacity, and all are 0 where a cell is missing."""
+
+
+@dataclass(frozen=True)
+class RgbSource:
+    """A raster file whose cells are read as packed colors. A `RasterSource`."""
+
+    info: RasterInfo
+    bands: RgbBands
+
+    @classmethod
+    def of(cls, info: RasterInfo, bands: RgbBands) -> RgbSource:
+        """Return the source of the colors of a described file."""
+        return cls(replace(info, dtype=PACKED), bands)
+
+    def describe(self) -> RasterInfo:
+        """Return the facts about the file, with the type of packed colors."""
+        return self.info
+
+    def read(self, window: Window, shape: tuple[int, int], resampling: str = "nearest") -> NDArray[np.uint32]:
+        """Read a window as packed colors. See `RasterSource.read`."""
+        bands, area = self.bands, gdal_window(window)
+        samples = np.empty((*shape, 4), bands.dtype)
+        samples[..., 3] = bands.largest
+        colors = np.moveaxis(samples, -1, 0)[: len(bands.bands)]  # read all bands at once: a block holds them all
+        with opened(self.info.path, self.info.gdal_name) as dataset:
+            dataset.read(list(bands.bands), window=area, out=colors, resampling=gdal_resampling(resampling))
+            missing = _missing(samples, bands)
+            if bands.has_mask:
+                missing |= dataset.read_masks(bands.bands[0], window=area, out_shape=shape) == 0
+        check_unchanged(self.info)
+        packed = _bytes(samples, bands.largest).view(PACKED)[..., 0]
+        packed[missing] = 0
+        return packed
+
+
+def _missing(samples: NDArray[Any], bands: RgbBands) -> NDArray[np.bool_]:
+    """Return where cells are missing. The four samples of a cell are compared as one number."""
+    if len(bands.bands) == samples.shape[-1]:
+        return np.asarray(samples[..., 3] == 0)
+    if bands.nodata is None:
+        return np.zeros(samples.shape[:2], np.bool_)
+    nodata = np.array([bands.nodata] * 3 + [bands.largest]).astype(bands.dtype)
+    cell = np.dtype(f"u{nodata.nbytes}")
+    return np.asarray(samples.view(cell)[..., 0] == nodata.view(cell)[0])
+
+
+def _bytes(samples: NDArray[Any], largest: int) -> NDArray[np.uint8]:
+    """Return samples as bytes: 0 stays 0, and the largest value becomes 255."""
+    if samples.dtype == np.uint8:
+        return samples
+    table = np.minimum(np.rint(np.arange(2**16) * (255 / largest)), 255).astype(np.uint8)
+    return np.concatenate([table[row][None] for row in samples])

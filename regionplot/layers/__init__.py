@@ -1,0 +1,1 @@
+"""Layers: everything that is drawn on a map, one file each. No matplotlib."""

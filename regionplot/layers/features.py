@@ -1,0 +1,81 @@
+"""Vector layers: lines, filled areas and points from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Self
+
+import shapely
+from pydantic import Field
+from typing_extensions import override
+
+from regionplot.inputs.vector_files import check_layer
+from regionplot.inputs.vectors import VectorLayer, load_layer
+from regionplot.layers.base import Layer, LoadContext, settings_digest
+from regionplot.settings.base import Color
+from regionplot.settings.vector import VectorSettings
+from regionplot.sheet.marks import Markers, PanelMark, Path
+from regionplot.sheet.sheet import Sheet
+
+_NONE = "none"
+
+
+class FeatureSettings(VectorSettings):
+    """`[[features]]`: one vector layer."""
+
+    is_array: ClassVar[bool] = True
+
+    linewidth: Annotated[float, Field(ge=0, le=100)] = 0.6
+    """Points."""
+    edgecolor: Color = "black"
+    """Color of lines, borders and the edges of symbols."""
+    facecolor: Color = _NONE
+    """Color of areas and symbols."""
+
+    @property
+    @override
+    def has_areas(self) -> bool:
+        return self.facecolor != _NONE
+
+
+@dataclass(frozen=True)
+class Features(Layer):
+    """One vector layer: its geometries and their style."""
+
+    Settings = FeatureSettings
+    zorder: ClassVar[float] = 20
+    settings: FeatureSettings
+    vectors: VectorLayer
+    key: str
+
+    @classmethod
+    @override
+    def check(cls, settings: FeatureSettings) -> None:
+        check_layer(settings)
+
+    @classmethod
+    @override
+    def load(cls, settings: FeatureSettings, context: LoadContext) -> Self:
+        loaded = [layer.vectors for layer in context.loaded if isinstance(layer, Features)]
+        vectors = load_layer(settings, context.crs, context.cache, loaded)
+        return cls(settings, vectors, settings_digest(settings, vectors.key, exclude={"path"}))
+
+    @override
+    def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
+        panel, style = sheet.view.panel, self.settings
+        areas = self.vectors.polygons_in(panel)
+        if areas.size:
+            yield Path.of_polygons(areas, style.facecolor)
+        lines = self.vectors.lines_in(panel)
+        if lines.size and style.linewidth > 0 and style.edgecolor != _NONE:
+            yield Path.of_lines(lines, style.edgecolor, style.linewidth)
+        points = self.vectors.points_in(panel)
+        if points.size:
+            face = style.edgecolor if style.facecolor == _NONE else style.facecolor
+            size = 2 + 2 * style.linewidth
+            yield Markers(shapely.get_coordinates(points), size, face, style.edgecolor, style.linewidth)
+
+    @override
+    def inks(self) -> frozenset[str]:
+        return frozenset({self.settings.edgecolor, self.settings.facecolor})

@@ -1,0 +1,202 @@
+"""The legend below the panel."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from typing_extensions import override
+
+from regionplot.layers.base import Layer, LoadContext
+from regionplot.layers.colorbar import key_label
+from regionplot.sheet.key import LegendKey
+from regionplot.sheet.layout import HALF_CAPITAL, POINTS_PER_INCH, Box, Layout, Page, Room
+from regionplot.sheet.marks import INK, Rectangle, Text
+
+NAME = "legend"
+
+
+_SWATCH = 16, 9
+"""Width and height in points."""
+
+
+_ROW = 15
+"""Points from one row to the next."""
+
+
+_GAP = 5
+"""Points between a swatch and the name of its class."""
+
+
+_LABEL_HEIGHT = 24
+"""Points below the legend, for its label."""
+
+
+_LABEL_MIDDLE = 13
+"""Points from the bottom of the sheet to the middle of the label."""
+
+
+_ABOVE = 6
+"""Points between the legend and the panel."""
+
+
+_NAME_POINTS = 9
+"""Font size on a usual sheet."""
+
+
+_LARGEST_SHARE = 1 / 3
+"""Largest height of a legend as a fraction of the sheet."""
+
+
+_SHORTEST_NAME = 3
+"""Letters of a class name that must fit. If fewer fit, there is no legend."""
+
+
+_LETTER, _CAPITAL, _IDEOGRAM = 0.6, 0.72, 1.0
+"""Usual widths of letters, as fractions of the font size. Names are measured only when they are drawn."""
+
+
+_SMALLEST_LABEL = 0.6
+"""A long label shrinks to this fraction of its size, then it is cut."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegendGrid:
+    """Positions of the classes in columns of equal width, filled from the top down, then to the right."""
+
+    box: Box
+    rows: int
+    columns: int
+    swatch: tuple[int, int]
+    """Width and height in pixels."""
+    gap: int
+    """Pixels between a swatch and its name, and a third of the smallest gap between a name and the next swatch."""
+
+    @classmethod
+    def of(cls, page: Page, names: Sequence[str], bottom: int = 0) -> LegendGrid | None:
+        """Lay out a legend in the middle of the sheet.
+
+        It has as many columns as fit with whole names. If these need too many rows, it has more columns.
+
+        Parameters
+        ----------
+        page : Page
+            The sheet.
+        names : sequence of str
+            Names of the classes.
+        bottom : int
+            Pixels from the bottom of the sheet to the legend.
+
+        Returns
+        -------
+        LegendGrid or None
+            None if there are no names, or too many for the sheet.
+        """
+        if not names:
+            return None
+        swatch, gap, row = (page.pixels(_SWATCH[0]), page.pixels(_SWATCH[1])), page.pixels(_GAP), page.pixels(_ROW)
+        beside, available = swatch[0] + 4 * gap, page.size[0] - 2 * page.margin
+        widest = math.ceil(max(_letters(name) for name in names) * page.pixels(_NAME_POINTS))
+        most_rows = max(1, int(page.size[1] * _LARGEST_SHARE / row))
+        columns = max(1, min(available // (beside + widest), len(names)))
+        rows = min(-(-len(names) // columns), most_rows)
+        columns = -(-len(names) // rows)
+        rows = -(-len(names) // columns)
+        width = min(beside + widest, available // columns)
+        if width < beside + _SHORTEST_NAME * page.pixels(_NAME_POINTS) and width < beside + widest:
+            return None
+        left = (page.size[0] - columns * width + 3 * gap) // 2  # the gap after the last column does not count
+        return cls(Box(left, bottom, columns * width, rows * row), rows, columns, swatch, gap)
+
+    @property
+    def name_width(self) -> int:
+        """Pixels for the name of a class."""
+        return self.box.width // self.columns - self.swatch[0] - 4 * self.gap
+
+    def swatch_box(self, number: int) -> Box:
+        """Return the swatch of a class. Classes count from 0."""
+        column, row = divmod(number, self.rows)
+        width, height = self.swatch
+        row_height = self.box.height // self.rows
+        left = self.box.left + column * (self.box.width // self.columns)
+        return Box(left, self.box.top - (row + 1) * row_height + (row_height - height) // 2, width, height)
+
+
+@dataclass(frozen=True)
+class Legend(Layer):
+    """A swatch and a name for each class, and a label."""
+
+    zorder: ClassVar[float] = 96
+    label: str
+    key: str
+
+    @classmethod
+    @override
+    def room(cls, settings: Any, page: Page) -> Room | None:
+        grid = planned_grid(page)
+        return None if grid is None else Room("bottom", _label_height(page) + grid.box.height + page.pixels(_ABOVE))
+
+    @classmethod
+    @override
+    def load(cls, settings: Any, context: LoadContext) -> Self:
+        label = key_label(context)
+        return cls(label, key=label)
+
+    @override
+    def frame(self, layout: Layout) -> Iterator[Rectangle | Text]:
+        key, grid, page = layout.page.key, legend_grid(layout), layout.page
+        if grid is None or not isinstance(key, LegendKey):
+            return
+        for number, (name, color) in enumerate(zip(key.names, key.colors, strict=True)):
+            box = grid.swatch_box(number)
+            yield Rectangle(box, tuple(color), INK, page.neatline_pixels)
+            middle = box.bottom + box.height / 2
+            yield _line(page, box.right + grid.gap, middle, name, max_width=grid.name_width)
+        label = page.pixels(_LABEL_MIDDLE) + layout.rooms[NAME].bottom
+        yield _line(
+            page,
+            layout.size[0] / 2,
+            label,
+            self.label,
+            align="center",
+            max_width=layout.text_width,
+            smallest=_SMALLEST_LABEL,
+        )
+
+    @override
+    def inks(self) -> frozenset[str]:
+        return frozenset()
+
+
+def planned_grid(page: Page, bottom: int = 0) -> LegendGrid | None:
+    """Return the grid of a sheet's legend. Return None if the sheet has no legend."""
+    if not (page.config.colors.colorbar and isinstance(page.key, LegendKey)):
+        return None
+    return LegendGrid.of(page, page.key.names, bottom + _label_height(page))
+
+
+def legend_grid(layout: Layout) -> LegendGrid | None:
+    """Return the grid of the legend in its place on the sheet. Return None if the sheet has no legend."""
+    room = layout.rooms.get(NAME)
+    return None if room is None else planned_grid(layout.page, room.bottom)
+
+
+def _label_height(page: Page) -> int:
+    """Return the pixels below the legend."""
+    return page.pixels(_LABEL_HEIGHT) if page.config.colors.label != "" else page.margin
+
+
+def _line(page: Page, x: float, middle: float, text: str, **options: Any) -> Text:
+    """Return a line of text whose capital letters are centered on a height."""
+    half = page.label_points * page.dpi / POINTS_PER_INCH * HALF_CAPITAL
+    return Text(round(x), round(middle - half), text, page.label_points, **options)
+
+
+def _letters(name: str) -> float:
+    """Estimate the width of a name, as a multiple of the font size."""
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in name)
+    capitals = sum(letter.isupper() for letter in name)
+    return wide * _IDEOGRAM + capitals * _CAPITAL + (len(name) - wide - capitals) * _LETTER

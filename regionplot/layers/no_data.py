@@ -1,0 +1,42 @@
+"""The note on a map of a region that holds only nodata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from typing_extensions import override
+
+from regionplot.layers.base import Layer, LoadContext
+from regionplot.sheet.marks import Text
+from regionplot.sheet.sheet import Sheet
+
+NO_DATA = "no data"
+
+
+_GRAY = "#777777"
+
+
+@dataclass(frozen=True)
+class NoDataNote(Layer):
+    """The words "no data" in the middle of the panel. The renderer draws such maps as RGB images."""
+
+    zorder: ClassVar[float] = 70
+    key: str = "no data"
+
+    @classmethod
+    @override
+    def load(cls, settings: Any, context: LoadContext) -> Self:
+        return cls()
+
+    @override
+    def draw(self, sheet: Sheet) -> Iterator[Text]:
+        if sheet.no_data:
+            box, points = sheet.view.box, sheet.layout.page.title_points
+            x, y = box.left + box.width / 2, box.bottom + box.height / 2
+            yield Text(x, y, NO_DATA, points, _GRAY, align="center", vertical_align="center")
+
+    @override
+    def inks(self) -> frozenset[str]:
+        return frozenset()

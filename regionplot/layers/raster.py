@@ -1,0 +1,34 @@
+"""The raster, as an image in the colors of its scale."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from typing_extensions import override
+
+from regionplot.layers.base import Layer, LoadContext
+from regionplot.sheet.marks import ScaleImage
+from regionplot.sheet.sheet import Sheet
+
+
+@dataclass(frozen=True)
+class Raster(Layer):
+    """The raster. Its cells and its color scale count in the digest of a map separately."""
+
+    zorder: ClassVar[float] = 0
+    key: str = "raster"
+
+    @classmethod
+    @override
+    def load(cls, settings: Any, context: LoadContext) -> Self:
+        return cls()
+
+    @override
+    def draw(self, sheet: Sheet) -> Iterator[ScaleImage]:
+        yield ScaleImage(sheet.codes)
+
+    @override
+    def inks(self) -> frozenset[str]:
+        return frozenset()

@@ -1,0 +1,102 @@
+"""The layers of a map: find their classes, lay out the sheet, load them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from regionplot.layers.base import Layer, LayerSettings, LoadContext
+from regionplot.layers.colorbar import ColorBarLayer
+from regionplot.layers.legend import Legend
+from regionplot.layers.neatline import Neatline
+from regionplot.layers.no_data import NoDataNote
+from regionplot.layers.raster import Raster
+from regionplot.layers.title import Title
+from regionplot.registry import LAYERS
+from regionplot.settings.config import Config
+from regionplot.sheet.key import Key
+from regionplot.sheet.layout import Layout, Page
+
+FURNITURE: dict[str, type[Layer]] = {
+    "raster": Raster,
+    "no_data": NoDataNote,
+    "neatline": Neatline,
+    "title": Title,
+    "colorbar": ColorBarLayer,
+    "legend": Legend,
+}
+"""Layers that every map has. Their settings are those of the sections `[map]` and `[colors]`."""
+
+
+class PlannedLayer(NamedTuple):
+    """A layer that is not loaded yet."""
+
+    name: str
+    """Name of its table, such as `features`, and its number if there can be several."""
+    layer: type[Layer]
+    settings: LayerSettings
+
+
+def configured_layers(config: Config) -> list[PlannedLayer]:
+    """Return the layers that have a table in the settings, in the order of the settings."""
+    return [
+        PlannedLayer(f"{name} {number}" if settings.is_array else name, LAYERS[name], settings)
+        for name, tables in config.layers.items()
+        for number, settings in enumerate(tables, 1)
+    ]
+
+
+def all_layers(config: Config) -> list[PlannedLayer]:
+    """Return all layers of a map, from the bottom to the top. Layers of equal zorder keep the order of the settings."""
+    furniture = [PlannedLayer(name, layer, LayerSettings()) for name, layer in FURNITURE.items()]
+    return sorted([*furniture, *configured_layers(config)], key=lambda planned: planned.layer.zorder)
+
+
+def check_layers(config: Config) -> None:
+    """Check the input files of all layers.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or unusable.
+    """
+    for planned in configured_layers(config):
+        planned.layer.check(planned.settings)
+
+
+def lay_out(config: Config, key: Key | None) -> Layout:
+    """Lay out the sheets of a run.
+
+    Parameters
+    ----------
+    config : Config
+        The settings.
+    key : Key, optional
+        The key of the color scale. None: the maps need neither color bar nor legend.
+
+    Raises
+    ------
+    ConfigError
+        If no space is left for the panel.
+    """
+    page = Page(config, key)
+    rooms = ((planned.name, planned.layer.room(planned.settings, page)) for planned in all_layers(config))
+    return Layout.of(page, {name: room for name, room in rooms if room is not None})
+
+
+def load_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> tuple[Layer, ...]:
+    """Load layers in their order.
+
+    Raises
+    ------
+    InputError
+        If an input file cannot be read.
+    ConfigError
+        If the settings do not fit the raster.
+    """
+    layers: Sequence[Layer] = ()
+    for each in planned:
+        named = replace(context, name=each.name, loaded=(*context.loaded, *layers))
+        layers = (*layers, each.layer.load(each.settings, named))
+    return tuple(layers)

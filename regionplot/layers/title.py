@@ -1,0 +1,90 @@
+"""The title above the panel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from typing_extensions import override
+
+from regionplot import text
+from regionplot.errors import ConfigError, RegionError
+from regionplot.geo.region import Region
+from regionplot.layers.base import Layer, LoadContext
+from regionplot.sheet.layout import HALF_CAPITAL, Page, Room
+from regionplot.sheet.marks import Text
+from regionplot.sheet.sheet import Sheet
+
+_HEIGHT = 28
+"""Points between the panel and the top of the sheet."""
+
+
+_POINTS = 14
+"""Font size on a usual sheet."""
+
+
+_SMALLEST = 0.6
+"""A long title shrinks to this fraction of its size, then it is cut."""
+
+
+@dataclass(frozen=True)
+class Title(Layer):
+    """The title, from the template in `[map] title`."""
+
+    zorder: ClassVar[float] = 90
+    key: str
+
+    @classmethod
+    @override
+    def room(cls, settings: Any, page: Page) -> Room:
+        return Room("top", page.pixels(_HEIGHT))
+
+    @classmethod
+    @override
+    def load(cls, settings: Any, context: LoadContext) -> Self:
+        config = context.config
+        if "time" in text.fields_of(config.map.title) and "time" not in context.description:
+            raise ConfigError(f"[map] title: {config.map.title!r}: {config.raster.path} does not tell its time")
+        return cls(config.map.title)
+
+    @override
+    def draw(self, sheet: Sheet) -> Iterator[Text]:
+        layout, page = sheet.layout, sheet.layout.page
+        baseline = layout.panel.top + page.pixels(_HEIGHT) // 2 - page.pixels(_POINTS * HALF_CAPITAL)
+        yield Text(
+            layout.panel.left,
+            baseline,
+            " ".join(sheet.title.split()),
+            page.title_points,
+            max_width=layout.text_width,
+            smallest=_SMALLEST,
+            is_hinted=False,
+        )
+
+    @override
+    def inks(self) -> frozenset[str]:
+        return frozenset()
+
+
+def title_of(region: Region, template: str, description: Mapping[str, object]) -> str:
+    """Return the title of a region's map.
+
+    Parameters
+    ----------
+    region : Region
+        Its columns fill the fields of the template.
+    template : str
+        The setting `[map] title`.
+    description : mapping
+        Metadata of the raster. Columns of the region take precedence.
+
+    Raises
+    ------
+    RegionError
+        If the template names a field that neither the region nor the raster has.
+    """
+    try:
+        return text.plain_text(text.render(template, {**description, **region.fields}))
+    except text.TemplateError as error:
+        raise RegionError(f"[map] title: {error}") from None

@@ -1,0 +1,37 @@
+"""The key of a map: what a color bar or a legend explains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class ColorBarKey:
+    """The key of a color scale for numbers.
+
+    The layout needs only the class of the key. `Scale.key` fills in the fields.
+    """
+
+    norm: Any = None
+    """The `matplotlib.colors.Normalize` of the scale."""
+    cmap: Any = None
+    """The `matplotlib.colors.Colormap` of the scale."""
+    levels: Sequence[float] | None = None
+    """Class limits. None if the scale is continuous."""
+    extend: str = "neither"
+    """Ends of the color bar that are open: `neither`, `min`, `max` or `both`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LegendKey:
+    """The key of a color scale for classes."""
+
+    names: tuple[str, ...]
+    """Names of the classes, in the order of the legend. Empty if no legend is useful."""
+    colors: Sequence[Sequence[float]] = ()
+    """Red, green, blue and opacity of each class, 0 to 1. `Scale.key` fills them in. The layout does not need them."""
+
+
+Key = ColorBarKey | LegendKey

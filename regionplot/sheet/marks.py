@@ -1,0 +1,170 @@
+"""Marks: what layers draw, as plain values. `render.artists` turns them into matplotlib artists.
+
+Marks in the panel (`Path`, `Markers`, `Label`, `AxesCall`) are clipped to it. `Rectangle` and `Text` lie on the sheet,
+above everything in the panel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+
+from regionplot.sheet.key import ColorBarKey
+from regionplot.sheet.layout import Box
+
+INK = "#222222"
+"""Color of the frame and its text."""
+
+
+MOVETO, LINETO, CLOSEPOLY = 1, 2, 79
+"""Codes of a path, equal to those of `matplotlib.path.Path`."""
+
+
+_POLYGON = 3
+
+
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScaleImage:
+    """The pixels of the panel as codes of the color scale."""
+
+    codes: NDArray[np.unsignedinteger[Any]]
+    """Shape (height, width), row 0 in the north."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Path:
+    """Lines or areas as one compound path, in map coordinates."""
+
+    vertices: Floats
+    """x and y, shape (n, 2)."""
+    codes: NDArray[np.uint8]
+    """`MOVETO`, `LINETO` or `CLOSEPOLY` for each vertex, shape (n,)."""
+    facecolor: str = "none"
+    edgecolor: str = "none"
+    linewidth: float = 0.0
+    """Points."""
+
+    @classmethod
+    def of_lines(cls, lines: NDArray[np.object_], color: str, linewidth: float) -> Path:
+        """Return a path of LineStrings."""
+        vertices, line = shapely.get_coordinates(lines, return_index=True)
+        codes = np.full(len(vertices), LINETO, np.uint8)
+        codes[_first_of_each(line)] = MOVETO
+        return cls(vertices, codes, edgecolor=color, linewidth=linewidth)
+
+    @classmethod
+    def of_polygons(cls, polygons: NDArray[np.object_], color: str) -> Path:
+        """Return a filled path of Polygons. Other geometries are left out."""
+        areas = polygons[shapely.get_type_id(polygons) == _POLYGON]
+        vertices, ring = shapely.get_coordinates(shapely.get_rings(areas), return_index=True)
+        codes = np.full(len(vertices), LINETO, np.uint8)
+        first = _first_of_each(ring)
+        codes[first] = MOVETO
+        codes[np.append(first[1:], len(vertices)) - 1] = CLOSEPOLY
+        return cls(vertices, codes, facecolor=color)
+
+
+def _first_of_each(owner: NDArray[np.intp]) -> NDArray[np.intp]:
+    return np.flatnonzero(np.concatenate([[True], owner[1:] != owner[:-1]]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Markers:
+    """Round symbols, in map coordinates."""
+
+    points: Floats
+    """x and y, shape (n, 2)."""
+    size: float
+    """Diameter in points."""
+    facecolor: str
+    edgecolor: str
+    linewidth: float
+    """Points."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A short text in the panel, centered on a point, with a halo."""
+
+    x: float
+    """Pixels from the left edge of the sheet."""
+    y: float
+    """Pixels from the bottom edge of the sheet."""
+    text: str
+    points: float
+    """Font size."""
+    color: str
+    halo: str
+    """Color of the halo. `none`: no halo."""
+    halo_points: float
+    """Width of the halo on each side of the letters, in points."""
+
+
+@dataclass(frozen=True, slots=True)
+class AxesCall:
+    """Artists that a function makes with matplotlib. Use it for anything that no other mark can draw."""
+
+    make_artists: Callable[[Any], Iterable[Any]]
+    """Takes the `Axes` of the panel, in map coordinates, and returns artists. It must not add them to the axes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rectangle:
+    """A rectangle of whole pixels on the sheet, without soft edges."""
+
+    box: Box
+    facecolor: str | tuple[float, ...]
+    edgecolor: str
+    line_pixels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One line of text on the sheet."""
+
+    x: float
+    """Pixels from the left edge of the sheet."""
+    y: float
+    """Pixels from the bottom edge of the sheet."""
+    text: str
+    points: float
+    """Font size."""
+    color: str = INK
+    align: Literal["left", "center", "right"] = "left"
+    """Part of the text that lies at `x`."""
+    vertical_align: Literal["baseline", "center"] = "baseline"
+    """Part of the text that lies at `y`."""
+    max_width: float | None = None
+    """Pixels. Longer text is first made smaller, then cut and given an ellipsis. None: any width."""
+    smallest: float = 1.0
+    """Smallest font size of a text that is too long, as a fraction of `points`."""
+    is_hinted: bool = True
+    """False: the outlines of the letters are drawn as they are, which is faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class ColorBar:
+    """A color bar on the sheet."""
+
+    box: Box
+    key: ColorBarKey
+    label: str
+    points: float
+    """Font size."""
+    line_pixels: int
+    """Width of the outline."""
+    max_width: float
+    """Pixels that the label can have. Longer labels are made smaller, then cut."""
+
+
+PanelMark = ScaleImage | Path | Markers | Label | AxesCall
+SheetMark = Rectangle | Text
+Mark = PanelMark | SheetMark | ColorBar

@@ -1,0 +1,36 @@
+"""Sheet: the data of one map, for its layers to draw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyproj
+from numpy.typing import NDArray
+
+from regionplot.geo.region import Region
+from regionplot.sheet.layout import Layout
+from regionplot.sheet.view import View
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One region's map, sampled and classified."""
+
+    region: Region
+    view: View
+    """The extent of the panel and its pixels. With `fit = "exact"`, the panel is smaller than that of the layout."""
+    layout: Layout
+    crs: pyproj.CRS
+    """CRS of the map."""
+    description: Mapping[str, object]
+    """Metadata of the raster: `long_name`, `units`, `time` and more."""
+    title: str
+    codes: NDArray[np.unsignedinteger[Any]]
+    """The pixels of the panel as codes of the color scale, shape (height, width), row 0 in the north."""
+    no_data: bool
+    """True if the region holds only nodata."""
+    values: NDArray[Any] | None = None
+    """Values of the raster at the pixels of the panel, NaN where there are none. None if no layer wants them."""

@@ -1,0 +1,102 @@
+"""Rasters are opened in one module and written in another; maps are drawn without xarray."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import regionplot
+
+PACKAGE = Path(regionplot.__file__).parent
+OPENERS = {"inputs/gdal.py", "blocks/new_raster.py"}
+XARRAY = {"inputs/dataarray.py", "inputs/array.py"}
+
+
+def opens_a_raster(source: str) -> bool:
+    """Return whether code calls `rasterio.open`, or imports `open` from rasterio."""
+    return any(_is_open(node) for node in ast.walk(ast.parse(source)))
+
+
+def _is_open(node: ast.AST) -> bool:
+    if isinstance(node, ast.ImportFrom):
+        return node.module == "rasterio" and "open" in {name.name for name in node.names}
+    is_attribute = isinstance(node, ast.Attribute) and node.attr == "open"
+    return is_attribute and isinstance(node.value, ast.Name) and node.value.id == "rasterio"
+
+
+def imports_xarray(source: str) -> bool:
+    """Return whether code imports xarray or rioxarray, other than for type checkers."""
+    names = {name.partition(".")[0] for name in _imports(ast.parse(source))}
+    return not names.isdisjoint({"xarray", "rioxarray"})
+
+
+def _imports(node: ast.AST) -> Iterator[str]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            continue
+        if isinstance(child, ast.Import):
+            yield from (name.name for name in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            yield child.module or ""
+        yield from _imports(child)
+
+
+def modules() -> dict[str, str]:
+    return {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}
+
+
+def test_rasters_are_opened_in_one_module_and_created_in_another() -> None:
+    assert {name for name, source in modules().items() if opens_a_raster(source)} == OPENERS
+
+
+def test_xarray_is_imported_where_arrays_are_converted_and_nowhere_else() -> None:
+    assert {name for name, source in modules().items() if imports_xarray(source)} == XARRAY
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import rasterio\nwith rasterio.open(path) as file: pass",
+        "import rasterio\ndef read():\n    opener = rasterio.open",
+        "from rasterio import open",
+    ],
+)
+def test_another_module_that_opens_rasters_is_found(source: str) -> None:
+    assert opens_a_raster(source)
+    assert not opens_a_raster("import rasterio\nrasterio.shutil.copy(a, b)\npath.open()")
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["import xarray as xr", "def late():\n    import rioxarray", "from xarray.core import x", "if a: import xarray"],
+)
+def test_another_module_that_imports_xarray_is_found(source: str) -> None:
+    assert imports_xarray(source)
+    assert not imports_xarray("if TYPE_CHECKING:\n    import xarray as xr")
+
+
+RUN = """
+import sys
+import regionplot
+config = regionplot.read_config({"raster": {"path": "sample:relief"}, "map": {"size": [300, 200]},
+                                 "output": {"directory": sys.argv[1]}, "run": {"start_method": "serial"}})
+region = regionplot.Region("nc", regionplot.Extent(-84.5, -75.3, 33.8, 36.7))
+report = regionplot.render_regions([region], config)
+assert len(report.drawn) == 1
+assert not {"xarray", "rioxarray"} & set(sys.modules), "imported by a run"
+shared = regionplot.SharedData.load(config)
+assert not {"xarray", "rioxarray"} & set(sys.modules), "imported by SharedData.load"
+assert shared.raster.rio.crs.to_epsg() == 4326 and shared.raster is shared.raster
+"""
+
+
+def test_a_run_imports_no_xarray(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", RUN, str(tmp_path / "maps")], capture_output=True, text=True, check=False, timeout=100
+    )
+    assert result.returncode == 0, result.stderr

@@ -1,0 +1,54 @@
+"""Malloc's policy for large blocks, and the memory limit of a process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
+
+_RESIDENT = """
+import sys
+import numpy as np
+import psutil
+from regionplot.system import memory
+getattr(memory, sys.argv[1])()
+for _ in range(20):
+    block = np.ones(10 * 2**20, np.uint8)
+    del block
+print(psutil.Process().memory_info().rss >> 20)
+block = np.empty(10 * 2**20, np.uint8)
+before = psutil.Process().memory_info().rss
+block[:] = 1
+print((psutil.Process().memory_info().rss - before) >> 20)
+"""
+
+_LIMITED = """
+import sys
+from regionplot.system.memory import can_limit_memory, limit_private_memory
+assert can_limit_memory() and limit_private_memory(200)
+for megabytes in (150, 250):
+    try:
+        print(len(bytearray(megabytes << 20)) >> 20)
+    except MemoryError:
+        print("refused")
+"""
+
+
+def run(script, *arguments):
+    command = [sys.executable, "-c", script, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_kept_blocks_are_used_again_and_returned_blocks_are_not():
+    kept, fresh_after_keeping = map(int, run(_RESIDENT, "keep_large_blocks"))
+    returned, fresh_after_returning = map(int, run(_RESIDENT, "return_large_blocks"))
+    assert kept >= returned + 8
+    assert fresh_after_keeping <= 2
+    assert fresh_after_returning >= 8
+
+
+def test_memory_limit_is_beyond_the_current_size():
+    assert run(_LIMITED) == ["150", "refused"]
