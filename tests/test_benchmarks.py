@@ -1,4 +1,4 @@
-"""The benchmarks run; what they find is not judged here."""
+"""Run each benchmark once with small inputs. The results are not judged."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_stages_add_up_to_a_map():
 
 
 def rows_of_peers(table):
-    """Name, ratios of wall, CPU and memory, shares of classes and lines."""
+    """Return, by name, the ratios of wall time, CPU and memory, and the shares of equal classes and lines."""
     rows = re.findall(r"^(\w+) +2 \|((?: +[\d.]+){3}) \| +([\d.]+)% +([\d.]+)% ", table, re.MULTILINE)
     return {
         name: ([float(ratio) for ratio in ratios.split()], float(found), float(lines))
@@ -91,7 +91,7 @@ def test_a_peer_with_a_missing_python_is_left_out(tmp_path):
 
 
 class TestBrokenPeers:
-    """What does not show the same maps does not count, however quick it was."""
+    """A peer that does not draw the same maps is not compared."""
 
     TASK: ClassVar = {"sheet": [64, 48], "panel": [4, 4, 56, 40], "maps": [{"name": "a", "panel": [0, 0, 56, 40]}]}
 

@@ -1,4 +1,4 @@
-"""What the package shows to a program that imports it, and what it leaves alone there."""
+"""Test the public names of the package, and that it does not change a program that imports it."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_plot_region_returns_a_figure_with_a_geo_axes(load) -> None:
 
 
 def state() -> dict[str, Any]:
-    """All of a host program that drawing could disturb."""
+    """Return all state of a host program that drawing could change."""
     import matplotlib
 
     return {
@@ -95,7 +95,7 @@ def state() -> dict[str, Any]:
         "backend": matplotlib.rcParams._get("backend"),
         "environment": dict(os.environ),
         "handlers": {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)},
-        # CPython itself turns "not set" into the default when it starts a process that is not forked
+        # CPython itself sets the default when it starts a process that is not forked
         "start method": multiprocessing.get_start_method(allow_none=True),
         "folder": os.getcwd(),  # noqa: PTH109
         "numpy": np.geterr(),

@@ -1,4 +1,4 @@
-"""Templates take plain fields and short formats, and nothing else."""
+"""Test that templates accept only plain fields and short formats."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ OUTSIDE = "outside,100,110,-30,-20,Outside\n"
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder with a config for small maps, and two regions."""
+    """Return a folder with settings for small maps and a table of two regions."""
     (tmp_path / "regionplot.toml").write_text(CONFIG)
     (tmp_path / "regions.csv").write_text(TABLE)
     return tmp_path
@@ -45,7 +45,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def long_run(folder):
-    """A folder with 50 regions for one worker, which keep it busy for some seconds."""
+    """Return a folder with 50 regions, which keep one worker busy for some seconds."""
     run = '\n[[features]]\npath = "sample:counties"\n[run]\nworkers = 1\nmaps_per_worker = 1000\nretries = 0\n'
     (folder / "regionplot.toml").write_text(CONFIG.replace("[300, 200]", "[1400, 900]") + run)
     (folder / "regions.csv").write_text(MANY)
@@ -70,7 +70,7 @@ def leftovers(folder):
 def wait_until(condition, seconds=60.0):
     deadline = time.monotonic() + seconds
     while not (result := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(0.01)
     return result
 
@@ -212,7 +212,7 @@ def start(long_run, start_command):
 
 
 def test_a_killed_worker_fails_one_map(start, long_run):
-    """Should the signal have hit between two maps, none is lost: then another worker is killed."""
+    """A worker that dies between two maps fails none, so workers are killed until a map fails."""
     command, _ = start()
 
     def reported():
@@ -315,7 +315,7 @@ def test_a_terminal_shows_a_bar_failures_and_a_table(start_command, folder):
     try:
         while chunk := os.read(ours, 65536):
             seen += chunk
-    except OSError:  # how a terminal ends on Linux
+    except OSError:  # Linux reports the end of a terminal as an error
         pass
     finally:
         os.close(ours)
@@ -346,7 +346,7 @@ def test_config_in_the_repository_is_the_starter():
 
 
 def _commented():
-    """(section, key, value) of the commented-out keys of the starter."""
+    """Yield section, key and value of each commented-out key of the starter."""
     section = ""
     for line in (STARTER / "regionplot.toml").read_text(encoding="utf-8").splitlines():
         if header := re.match(r"(?:# )?\[+(\w+)", line):
@@ -357,11 +357,8 @@ def _commented():
 
 
 LISTS = {"features", "layers", "prepare"}
-EXAMPLES = {"variable", "crs", "prepared", "vmin", "vmax", "classes", "inputs"}  # their default is none at all
-UNSAID = {
-    "band",
-    "norm",
-}  # to leave them out is not quite to write their default: the raster's own colours are then used
+EXAMPLES = {"variable", "crs", "prepared", "vmin", "vmax", "classes", "inputs"}  # they have no default
+UNSAID = {"band", "norm"}  # without them the raster's own colors are used, so they have no single default
 
 
 @pytest.mark.parametrize(("section", "key", "value"), list(_commented()))
@@ -421,7 +418,7 @@ def test_verbose_prints_the_processes_that_load_the_data(run_command, folder, me
 
 
 def test_a_second_run_in_the_same_folder_is_refused(run_command, start_command, long_run):
-    """It names the first one, touches nothing, and leaves it alone."""
+    """The message names the first run, which goes on."""
     first = start_command(long_run, "regions.csv")
     assert first.stdout.readline().startswith("[1/50]")
     second = run_command(long_run, "regions.csv")

@@ -1,4 +1,4 @@
-"""Logs of runs that nobody watches: what is in them, and that nothing else can get in."""
+"""Test the log: its records, its rotation, and that cells of a table cannot forge lines."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ def test_a_truncated_input_is_named_in_one_line(
 ) -> None:
     whole = write_raster(np.random.default_rng(1).random((300, 300), "float32"), name="whole.tif")
     cut = tmp_path / "cut.tif"
-    rasterio.shutil.copy(whole, cut)  # its directory stands before its cells
+    rasterio.shutil.copy(whole, cut)  # in a copy, the directory comes before the cells
     cut.write_bytes(cut.read_bytes()[:200_000])
     inputs = [whole, cut] if steps[0] in ("--accumulate", "--expression") else [cut]
     result = prepare(tmp_path, *inputs, "-o", "out.tif", *steps)
@@ -192,7 +192,7 @@ def test_a_signal_ends_the_command_and_the_old_output_stays(
     )
     (tmp_path / "out.tif").write_bytes(b"the old one")
     process = start_command(tmp_path, "prepare", "-v", large, "-o", "out.tif", "--focal", "median:31", "-j", "2")
-    while not leftovers(tmp_path):  # the output has been begun
+    while not leftovers(tmp_path):  # until the output file exists
         assert process.poll() is None
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)

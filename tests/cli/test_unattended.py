@@ -45,7 +45,7 @@ def start(start_command, folder):
 
 @pytest.fixture
 def run(run_command, folder):
-    """Run the command, with a log and metrics, to its end."""
+    """Run the command with a log and metrics."""
 
     def to_its_end(*arguments):
         result = run_command(folder, *LOGGED, *arguments)
@@ -57,7 +57,7 @@ def run(run_command, folder):
 def wait_for_line(path, text, seconds=60.0):
     end = time.monotonic() + seconds
     while not (path.exists() and text in path.read_text()):
-        assert time.monotonic() < end, f"{text!r} did not come"
+        assert time.monotonic() < end, f"{text!r} is not in {path} in time"
         time.sleep(0.01)
 
 
@@ -70,7 +70,7 @@ def gone(group):
 
 
 def assert_gone(group, seconds=10.0):
-    """No process of a group is left; under spawn, Python's resource tracker ends a moment after the command."""
+    """Wait until no process of a group is left. The resource tracker of Python ends shortly after the command."""
     end = time.monotonic() + seconds
     while not gone(group):
         assert time.monotonic() < end, "processes are left"
@@ -78,7 +78,7 @@ def assert_gone(group, seconds=10.0):
 
 
 def put(folder, name, age=0.0):
-    """A complete raster, which appears at once."""
+    """Add a complete raster, atomically."""
     hidden = folder / "data" / f".{name}"
     shutil.copyfile(RASTER, hidden)
     then = time.time() - age
@@ -87,7 +87,7 @@ def put(folder, name, age=0.0):
 
 
 def images(folder):
-    """What lies in the output folder, but for what every run leaves there."""
+    """Return the names of all files in the output folder, except the lock and the manifest."""
     return sorted({path.name for path in (folder / "output").rglob("*")} - {lock.NAME, manifest.NAME})
 
 
@@ -217,7 +217,7 @@ def test_a_deadline_ends_the_wait_too(start, folder):
 
 @pytest.fixture
 def slow_maps(folder):
-    """More than can be drawn in the time that a test has."""
+    """Return a folder with more maps than can be drawn during a test."""
     config = '[raster]\npath = "sample:relief"\n[map]\nsize = [6000, 4000]\n[run]\nworkers = 1\n'
     (folder / "regionplot.toml").write_text(config)
     rows = [f"r{i},{-125 + i / 20},{-80 + i / 20},25,50" for i in range(300)]
@@ -280,7 +280,7 @@ def test_metrics_after_a_signal_count_maps_that_were_not_run(start, slow_maps):
 
 
 def test_an_unexpected_error_is_logged_and_counted_in_the_metrics(run, folder, monkeypatch):
-    """It must not look like a run that never was."""
+    """Otherwise the run would look as if it had not been started."""
     monkeypatch.setattr(rendering, "render_regions", None)
     code, _, err = run("-q", "--raster", "sample:relief")
     assert (code, metrics(folder)["exit_code"]) == (1, 1)
@@ -294,7 +294,7 @@ def test_unwritable_metrics_end_the_run_before_it_starts(run):
 
 
 def installed(folder, name):
-    """An example as it would be installed, but in the folder of a test and with the command of this environment."""
+    """Return an example file, with the paths of the test's folder and of this environment."""
     (folder / ".venv").symlink_to(sys.prefix)
     (folder / "log").mkdir()
     text = (ROOT / "config" / name).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Inputs that are damaged, missing, strange or changed while in use, and places that cannot be written to."""
+"""Test damaged, missing, unusual and changing inputs, and output folders that cannot be written."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def cut(part: float) -> Callable[[Path], None]:
 
 
 def spoil(row: int) -> Callable[[Path], None]:
-    """Overwrite the head of the compressed strip that a row of a block stands in, which is always found out."""
+    """Return a function that overwrites the start of a compressed block. GDAL always detects this."""
 
     def overwrite(path: Path) -> None:
         with rasterio.open(path) as file:
@@ -58,7 +58,7 @@ def spoil(row: int) -> Callable[[Path], None]:
 
 
 DAMAGES = {"empty": (cut(0), "fork"), "half": (cut(0.5), "fork"), "block": (spoil(240), "spawn")}
-"""Other cuts are tested with `load_raster`."""
+"""Other damages are tested in `tests/inputs`."""
 
 
 @pytest.mark.parametrize(("harm", "method"), DAMAGES.values(), ids=DAMAGES)
@@ -73,10 +73,10 @@ def test_a_damaged_raster_exits_with_3_and_is_named(run, harm, method, write_ras
 
 
 def test_a_damaged_block_fails_only_the_maps_that_show_it(run, write_raster, tmp_path: Path) -> None:
-    """Where each map reads its own cells."""
+    """This holds if each map reads its own cells."""
     values = np.random.default_rng(0).integers(0, 1000, (1200, 1200)).astype(np.int16)
     path = write_raster(values, Affine(0.05, 0, -125, 0, -0.05, 70), compress="deflate", blockysize=1)
-    spoil(900)(path)  # every second row is in the preview; this one is not
+    spoil(900)(path)  # the preview reads every second row, but not this one
     table = f"{HEADER}north,-124,-115,53.8,56.7\nsouth,-75,-66,23.8,26.7\n"
     result = run(tmp_path, config=with_raster(path, section="memory = 1\n" + LEVELS), table=table)
     assert result.returncode == 1
@@ -176,12 +176,12 @@ def test_tables_with_other_separators_give_the_same_maps(run, tmp_path: Path) ->
 
 
 def _foreign(table: str) -> bytes:
-    """With a mark of byte order, semicolons and the line ends of Windows."""
+    """Return the table with a byte order mark, semicolons and Windows line ends."""
     return b"\xef\xbb\xbf" + table.replace(",", ";").replace("\n", "\r\n").encode()
 
 
 def test_both_sides_of_the_antimeridian_are_drawn_without_a_seam(run, write_raster, tmp_path: Path) -> None:
-    """West of it is one class, east of it another; they meet in one column."""
+    """The two sides have different classes, which must meet in one column of pixels."""
     values = np.repeat(np.where(np.arange(360) < 180, 1.0, 3.0)[None], 180, axis=0).astype(np.float32)
     path = write_raster(values, Affine(1, 0, -180, 0, -1, 90))
     section = '[colors]\nlevels = [0, 2, 4]\ncolormap = "gray"\n'
@@ -311,7 +311,7 @@ def test_a_south_up_raster_gives_the_maps_of_its_flip(run, write_raster, tmp_pat
 
 
 def test_a_rotated_raster_is_drawn_correctly(run, write_raster, tmp_path: Path) -> None:
-    """Two halves of a grid turned by 90 degrees: the western half becomes the southern one."""
+    """Rotate a grid by 90 degrees, so that its western half becomes the southern half."""
     values = np.repeat(np.where(np.arange(40) < 20, 1.0, 3.0)[None], 40, axis=0).astype(np.float32)
     path = write_raster(values, Affine.translation(-100, 20) @ Affine.rotation(90) @ Affine.scale(1, -1))
     section = '[colors]\nlevels = [0, 2, 4]\ncolormap = "gray"\n'
@@ -329,7 +329,7 @@ ONE_WORKER = CONFIG.replace("workers = 2", "workers = 1")
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, of 1 MB."""
+    """Yield the folder of a separate file system of 1 MB."""
     (tmp_path / "disk").mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path / "disk")]
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
@@ -385,12 +385,12 @@ def test_a_file_size_limit_ends_the_run_and_the_old_maps_stay(run, tmp_path: Pat
 def test_an_unwritable_output_folder_is_reported_before_anything_is_loaded(run, place: str, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     result = run(tmp_path, "-o", place, config=CONFIG.replace("sample:relief", "regions.csv"))
-    assert (result.returncode, result.stdout) == (2, ""), "not 3: the raster, which is none, was not looked at"
+    assert (result.returncode, result.stdout) == (2, ""), "3 would mean that the raster was read"
     assert f"{place}: maps cannot be written there: " in result.stderr
 
 
 class After(NoObserver):
-    """Does something once, when the first map is there."""
+    """Observer that calls a function once, after the first map."""
 
     def __init__(self, do: Callable[[], object]) -> None:
         self._do: Callable[[], object] | None = do
@@ -403,7 +403,7 @@ class After(NoObserver):
 
 @pytest.fixture
 def render(make_config, tmp_path: Path) -> Callable[..., RunReport]:
-    """Draw maps of the noise in this process's children, and do something after the first."""
+    """Return a function that draws maps in workers and calls a function after the first map."""
 
     def draw(path: Path, do: Callable[[], object], method: str = "fork", **sections: Any) -> RunReport:
         (tmp_path / "regions.csv").write_text(HEADER + FULL)
@@ -423,7 +423,7 @@ def test_a_removed_output_folder_is_not_created_again(method, render, write_rast
     report = render(path, lambda: shutil.rmtree(tmp_path / "maps", ignore_errors=True), method, output=output)
     assert report.exit_code == 1
     assert len(report.outcomes) == 8
-    assert len(report.failed) >= 6, "one map may be under way"
+    assert len(report.failed) >= 6, "a worker may be drawing one map"
     assert all("No such file or directory" in outcome.failure.message for outcome in report.failed)
     assert not (tmp_path / "maps" / "r7").exists()
 
@@ -451,7 +451,7 @@ def test_a_raster_changed_during_the_run_fails_maps_that_read_it_later(change: s
     harm = {"replaced": lambda: other.replace(path), "cut": lambda: os.truncate(path, 20_000)}[change]
     report = render(path, harm, run={"memory": 1})
     messages = [outcome.failure.message for outcome in report.failed]
-    assert len(messages) >= 6, "one map may be under way"
+    assert len(messages) >= 6, "a worker may be drawing one map"
     pattern = "input changed" if change == "replaced" else "input changed|cannot be read as a raster"
     assert all(re.search(f"{re.escape(str(path))}: .*({pattern})|{pattern}", message) for message in messages)
 

@@ -1,4 +1,4 @@
-"""Every row of the table of faults is proved by a test that exists."""
+"""Check that each row of the fault table names a test that exists."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Whatever strikes while a raster is prepared: a clear error, the old raster and the old maps, nothing beside them.
+"""Inject faults while a raster is prepared. The error is clear, the old raster and maps stay, and no file is left over.
 
-Each fault strikes the real commands, `regionplot prepare` and a run of maps whose config has steps.
+Both commands are tested: `regionplot prepare`, and a run of maps with steps in its settings.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BLOCK = "block of rows 512 to 699, columns 0 to 511"
 
 
 class Stand:
-    """A raster, what was once derived from it, and the maps; the raster has been renewed since."""
+    """A folder with a raster, an older derived raster, and older maps. The raster has changed since then."""
 
     def __init__(self, warm_process: WarmProcess, folder: Path, command: str) -> None:
         self.warm_process = warm_process
@@ -66,7 +66,7 @@ class Stand:
         return process.returncode
 
     def files(self) -> dict[str, bytes]:
-        """All that is made, and all that may be left, but for what tells of runs."""
+        """Return the contents of all outputs and temporary files by name, without manifests and locks."""
         made = [path for path in (*self.output.rglob("*"), *self.folder.glob("*.tif")) if path.is_file()]
         return {
             str(path.relative_to(self.folder)): path.read_bytes()
@@ -133,7 +133,7 @@ def test_the_next_run_removes_what_a_killed_command_left(
 
 @pytest.fixture
 def small_disk() -> Iterator[Callable[[Path], None]]:
-    """Makes a folder the place of a file system of 1 MB."""
+    """Yield a function that mounts a file system of 1 MB on a folder."""
     mounted = []
 
     def mount(folder: Path) -> None:

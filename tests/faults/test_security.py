@@ -1,4 +1,4 @@
-"""Inputs made to read other files, to fetch addresses or to use up the machine; folders made to lead maps astray."""
+"""Attack the command with inputs that refer to other files or addresses, or exhaust memory, and with links in folders."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def load_raster(settings: RasterSettings) -> Any:
 
 @dataclass
 class Server:
-    """A server on the loopback that remembers what it was asked for."""
+    """A local server that records its requests."""
 
     url: str
     requests: list[str] = field(default_factory=list)
@@ -88,7 +88,7 @@ def trap(tmp_path: Path, write_raster, server: Server) -> Trap:
 
 @dataclass
 class Trap:
-    """What a trap is built of."""
+    """Builder of hostile files."""
 
     folder: Path
     write_raster: Callable[..., Path]
@@ -158,7 +158,7 @@ def test_a_raster_that_refers_to_another_file_is_refused_unread(build, read, tra
 
 
 def test_the_overviews_of_an_unchecked_raster_would_be_fetched(trap: Trap, server: Server) -> None:
-    """So the trap above is one."""
+    """This proves that the hostile file above works."""
     path = RASTER_TRAPS["overviews at an address"](trap)
     with rasterio.open(path, driver="GTiff") as dataset:
         dataset.read(1, out_shape=(10, 10))
@@ -179,7 +179,7 @@ ADDRESSES = ["/vsicurl/{url}/overview.tif", "{url}/overview.tif", "/vsis3/bucket
 def test_a_function_over_blocks_cannot_fetch_from_an_address(
     address: str, trap: Trap, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The function opens a raster by itself, so nobody has checked what its metadata refer to."""
+    """The function opens a raster by itself, so its metadata are not checked."""
     monkeypatch.setenv("AWS_S3_ENDPOINT", server.url.removeprefix("http://"))
     monkeypatch.setenv("AWS_HTTPS", "NO")
     monkeypatch.setenv("AWS_NO_SIGN_REQUEST", "YES")
@@ -235,7 +235,7 @@ def test_all_allowed_raster_formats_are_read(driver: str, tmp_path: Path) -> Non
         profile |= {"REVERSIBLE": "YES", "QUALITY": "100"}
     with rasterio.open(tmp_path / name, "w", driver=driver, **profile) as file:
         file.write(values)
-    crs = "EPSG:4326" if driver == "AAIGrid" else None  # what stands beside the file is not read
+    crs = "EPSG:4326" if driver == "AAIGrid" else None  # sidecar files are not read
     np.testing.assert_array_equal(load_raster(RasterSettings(path=tmp_path / name, crs=crs)), values[0])
 
 
@@ -298,7 +298,7 @@ def test_vectors_that_refer_to_another_file_are_refused_unread(build, read, trap
 
 
 def test_the_linked_crs_of_an_unchecked_geojson_would_be_fetched(trap: Trap, server: Server) -> None:
-    """So the trap above is one."""
+    """This proves that the hostile file above works."""
     import pyogrio
 
     pyogrio.read_info(VECTOR_TRAPS["linked CRS"](trap))
@@ -332,7 +332,7 @@ def test_an_archive_with_too_large_contents_is_not_unpacked(trap: Trap) -> None:
 
 
 def sparse(path: Path, width: int, height: int, **options: Any) -> Path:
-    """A small file that claims to be a large grid; none of its cells are in it."""
+    """Write a small file with the header of a large grid and without cells."""
     profile = {"count": 1, "crs": "EPSG:4326", "transform": Affine(1e-3, 0, -125, 0, -1e-3, 50), **options}
     rasterio.open(path, "w", "GTiff", width, height, SPARSE_OK=True, BIGTIFF="YES", **profile).close()
     return path
@@ -375,7 +375,7 @@ def test_a_large_sparse_raster_needs_little_memory(tmp_path: Path) -> None:
     path = sparse(tmp_path / "grid.tif", 20_000, 20_000, dtype="float32", tiled=True)
     (tmp_path / "regionplot.toml").write_text(with_raster(path))
     (tmp_path / "regions.csv").write_text(f"{HEADER}a,-124,-110,35,45\n")
-    # a process begins with its parent's peak as its own, and that of the tests is large: so a small one is in between
+    # a process inherits the peak memory of its parent, so a small process between it and the tests starts it
     measured = (
         "import os, subprocess, sys; _, status, usage = os.wait4(subprocess.Popen(sys.argv[1:]).pid, 0); "
         "print(status, usage.ru_maxrss, usage.ru_utime)"

@@ -1,4 +1,4 @@
-"""Workers that die, hang and run out of memory; a command that is interrupted or killed. All by real signals."""
+"""Test dying, hanging and too large workers, and an interrupted or killed command, with real signals."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ ENDS = {
 
 @pytest.fixture(scope="module")
 def killed(new_place):
-    """A run whose workers are killed, each at another phase of its map."""
+    """Return a run whose workers are killed, each in another phase of its map."""
     return new_place().run([f"{phase}:{name}:kill" for name, phase in PHASES.items()])
 
 
 @pytest.fixture(scope="module")
 def ended(new_place):
-    """A run whose maps end in as many ways; by one worker at a time, so that stacks do not mingle."""
+    """Return a run whose maps fail in different ways. One worker at a time keeps the stacks apart."""
     return new_place().run([f"draw:{name}:{action}" for name, (action, _) in ENDS.items()], workers=1)
 
 
 @pytest.fixture(scope="module")
 def late(new_place):
-    """A run with two maps that hang, one of which does not heed SIGTERM; one retry is allowed."""
+    """Return a run with two hanging maps, one of which ignores SIGTERM. One retry is allowed."""
     return new_place().run(["draw:a:hang", "save:b:hang-ignoring-term"], "--timeout", 0.6, retries=1, workers=1)
 
 
@@ -82,7 +82,7 @@ def test_a_hanging_worker_prints_its_stack_before_it_is_ended(region, where, lat
 
 
 def test_a_map_is_retried_when_its_worker_is_killed(place):
-    """Also after it has left a temporary file, which the retry must not stumble over."""
+    """A temporary file of the killed worker does not disturb the retry."""
     place.run(["draw:a:kill", "verify:b:kill", "replace:c:exit0"], "-v", retries=1, times=1)
     place.assert_only_failed()
     assert sorted(place.strikes()) == ["draw:a:kill", "replace:c:exit0", "verify:b:kill"]
@@ -96,7 +96,7 @@ def test_a_map_that_kills_every_worker_fails_after_its_retries(retries, times, p
     place.assert_only_failed("c", "d")
     assert place.messages()["c"].endswith(f"killed by SIGKILL (out of memory?); it failed {times}, the last time alone")
     assert place.strikes().count("save:c:kill") == retries + 1
-    assert place.strikes().count("draw:d:raise") == 1, "an error of the data is not tried again"
+    assert place.strikes().count("draw:d:raise") == 1, "an error of the data is not retried"
 
 
 def test_a_failed_retry_also_reports_the_first_failure(place):
@@ -145,7 +145,9 @@ def test_a_signal_ends_the_run_and_cleans_up_in_each_phase(phase, action, name, 
         assert drawn + not_run == 6
     states = Counter(place.states().values())
     assert states["rendered"] + states["not run"] == 6
-    assert states["rendered"] - drawn in (0, 1), "the signal may come between the record and what is said of it"
+    assert states["rendered"] - drawn in (0, 1), (
+        "the signal may arrive after a map is recorded and before it is reported"
+    )
     assert (drawn == 6) == (phase == "report")
     assert len(place.drawn()) >= drawn
     assert place.drawn() | place.untouched() == set("abcdef")
@@ -155,7 +157,7 @@ def test_a_signal_ends_the_run_and_cleans_up_in_each_phase(phase, action, name, 
 
 @pytest.mark.parametrize("pause", [0, 0.002, 0.006, 0.02])
 def test_several_signals_do_not_stop_the_cleanup(pause, place):
-    """The second and third strike the run at whatever it does to end; temporary files are there to be removed."""
+    """The second and third signal arrive during the cleanup, which has temporary files to remove."""
     command = place.start(["verify:*:hang-ignoring-term"])
     place.wait_for_strikes(2)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -176,7 +178,7 @@ def test_no_worker_outlives_the_killed_command(place):
     command.kill()
     place.wait_for_end(2)
     assert place.untouched() == set("abcdef")
-    assert place.temporaries(), "a killed run cannot sweep"
+    assert place.temporaries(), "a killed run cannot clean up"
     place.run([])
     place.assert_only_failed()
 
@@ -196,7 +198,7 @@ def test_too_few_descriptors_for_any_worker_are_reported(descriptors, place):
     assert (place.code, place.untouched()) == (3, set("abcdef"))
     last = place.error.splitlines()[-1]
     assert re.match(r"regionplot: .*Too many open files", last), last
-    if descriptors > 8:  # with fewer, the raster may not be opened
+    if descriptors > 8:  # with 8, even the raster may not be opened
         assert re.search(
             r"no worker process can be started: Too many open files; raise .*\(ulimit -n\), or draw without workers",
             last,
