@@ -1,4 +1,4 @@
-"""Attack the command with inputs that refer to other files or addresses, or exhaust memory, and with links in folders."""
+"""Attack the command with inputs that refer to other files or addresses, or exhaust memory, and with planted links."""
 
 from __future__ import annotations
 
