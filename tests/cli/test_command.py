@@ -198,6 +198,19 @@ def test_version_and_help(run_command, tmp_path):
         assert result.returncode in ((0,) if arguments else (0, 2))
 
 
+def test_help_imports_no_large_library_and_a_run_only_its_own_command():
+    code = """
+import sys
+from regionplot.cli import commands
+commands.run(sys.argv[1:])
+print(*sys.modules)
+"""
+    large = {"matplotlib", "numpy", "pandas", "pydantic", "rasterio", "rich", "xarray"}
+    for argument, absent in (("--help", large), ("none.csv", {"regionplot.cli.init", "regionplot.cli.prepare"})):
+        result = subprocess.run([sys.executable, "-c", code, argument], capture_output=True, text=True, check=True)
+        assert not absent & set(result.stdout.split()), argument
+
+
 @pytest.fixture
 def start(long_run, start_command):
     """Start the command on the 50 regions and wait for its first maps; return it and its workers."""
