@@ -92,7 +92,7 @@ def state() -> dict[str, Any]:
 
     return {
         "rcParams": dict(matplotlib.rcParams),
-        "backend": matplotlib.rcParams._get("backend"),
+        "backend": dict.__getitem__(matplotlib.rcParams, "backend"),
         "environment": dict(os.environ),
         "handlers": {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)},
         # CPython itself sets the default when it starts a process that is not forked

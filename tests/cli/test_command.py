@@ -275,9 +275,8 @@ def test_nohup_is_respected(folder):
 
 def test_a_signal_before_the_run_gives_its_exit_code(monkeypatch, capsys):
     monkeypatch.setattr(rendering, "set_up", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
-    monkeypatch.setattr(sys, "argv", ["regionplot", "regions.csv"])
     before = signal.getsignal(signal.SIGTERM)
-    assert commands.run() == 143
+    assert commands.run(["regions.csv"]) == 143
     assert signal.getsignal(signal.SIGTERM) is before
     assert "Traceback" not in capsys.readouterr().err
 
