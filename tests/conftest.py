@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,30 @@ hypothesis.settings.register_profile(
     "regionplot", deadline=None, max_examples=60, database=None, derandomize=bool(os.environ.get("CI"))
 )
 hypothesis.settings.load_profile("regionplot")
+
+_SLOW_MODULES = {
+    "cli/test_watch.py",
+    "faults/test_soak.py",
+    "blocks/test_blocks_documentation.py",
+    "executors/test_dask.py",
+    "prepare/test_steps_blocks.py",
+    "test_benchmarks.py",
+}
+_SLOW_PARAMETERS = {"dask", "forkserver", "spawn"}
+"""Executors whose workers must import everything."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark slow tests by module and by executor, and run the longest test, the type check, first."""
+    tests = Path(__file__).parent
+    for item in items:
+        parameters = re.findall(r"[^\[\]-]+", item.name.partition("[")[2])
+        if not _SLOW_PARAMETERS.isdisjoint(parameters) or (
+            item.path.is_relative_to(tests) and item.path.relative_to(tests).as_posix() in _SLOW_MODULES
+        ):
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: "[types]" not in item.name)
+
 
 WriteRaster = Callable[..., Path]
 Sections = Callable[..., Any]

@@ -15,8 +15,12 @@ BIN = Path(sys.executable).parent
 
 @pytest.mark.parametrize(
     "command",
-    [("ruff", "format", "--check"), ("ruff", "check"), ("mypy",), ("lint-imports",)],
-    ids=["format", "lint", "types", "layers"],
+    [
+        pytest.param(("ruff", "format", "--check"), id="format"),
+        pytest.param(("ruff", "check"), id="lint"),
+        pytest.param(("mypy",), id="types", marks=pytest.mark.slow),
+        pytest.param(("lint-imports",), id="layers"),
+    ],
 )
 def test_format_lint_types_and_import_contracts_pass(command):
     result = subprocess.run([BIN / command[0], *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
