@@ -63,7 +63,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([record for option in options if (record := option.get_help_record(ctx))])
         others = [COMMANDS[name] for name in COMMANDS.builtin if name != _DEFAULT]
         with formatter.section("Other commands"):
-            formatter.write_dl([(_usage(command), command.get_short_help_str(80)) for command in others])
+            formatter.write_dl([(_usage(command), command.get_short_help_str(100)) for command in others])
 
 
 def _usage(command: click.Command) -> str:

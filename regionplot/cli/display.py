@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -30,8 +30,9 @@ from rich.table import Table
 from rich.text import Text
 
 from regionplot.executors.base import Outcome
+from regionplot.executors.observer import JobObserver
 from regionplot.runs.jobs import Job
-from regionplot.runs.report import Observer, RunReport
+from regionplot.runs.report import RunReport
 from regionplot.text import one_line
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Verbosity(enum.Enum):
         return self.value
 
 
-class Display(Observer):
+class Display(JobObserver[Job]):
     """Print errors to stderr and nothing else, as `--quiet` asks for.
 
     Attributes
@@ -94,7 +95,7 @@ class Display(Observer):
 
     def preparing(self) -> BlockObserver:
         """Return an observer of the blocks, before the raster is prepared."""
-        return BlockProgress()
+        return JobObserver()
 
     def summarize(self, report: RunReport, directory: Path) -> None:
         """Show the result of a whole run."""
@@ -117,16 +118,6 @@ class Display(Observer):
     def print_line(self, text: str) -> None:
         """Print a line to stdout."""
         _print_to(sys.stdout, text)
-
-
-class BlockProgress:
-    """Observer of blocks that shows nothing."""
-
-    def started(self, jobs: int, workers: int, start_method: str) -> None:
-        """Receive the number of blocks and workers, before the first block starts."""
-
-    def finished(self, outcome: Outcome[Block]) -> None:
-        """Receive the outcome of one block."""
 
 
 class PlainDisplay(Display):
@@ -241,7 +232,7 @@ class BarDisplay(Display):
         Console(highlight=False).print(table)
 
 
-class _BlockBar(BlockProgress):
+class _BlockBar(JobObserver[Any]):
     """Show the blocks of a raster in the progress bar."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:

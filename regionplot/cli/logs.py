@@ -19,8 +19,8 @@ from typing import Any
 from regionplot._version import __version__
 from regionplot.errors import OutputError
 from regionplot.executors.base import Outcome
+from regionplot.executors.observer import JobObserver
 from regionplot.runs.jobs import Job
-from regionplot.runs.report import Observer
 from regionplot.text import one_line
 
 RUN_LOGGER = "regionplot.run"
@@ -139,7 +139,7 @@ class _LogFile(RotatingFileHandler):
             print(f"regionplot: {self.baseFilename}: the log cannot be written: {sys.exc_info()[1]}", file=sys.stderr)
 
 
-class RunLog(Observer):
+class RunLog(JobObserver[Job]):
     """Observer that logs the start of a run and each map.
 
     Attributes

@@ -12,6 +12,7 @@ from regionplot.cli.display import Display
 from regionplot.cli.logs import RunLog
 from regionplot.errors import OutputError
 from regionplot.executors.base import Outcome
+from regionplot.executors.observer import JobObserver
 from regionplot.runs.jobs import Job
 from regionplot.runs.metrics import write_metrics
 from regionplot.runs.report import NOT_RUN, Observer, RunReport
@@ -39,7 +40,7 @@ class Session(Observer):
         self.metrics: Path | None = None
         self.waited: float | None = None
         self._log = RunLog()
-        self._observers: tuple[Observer, ...] = (self._log, display)
+        self._observers: tuple[JobObserver[Job], ...] = (self._log, display)
         self._start = time.monotonic()
         self._outcomes: list[Outcome[Job]] = []
         self._jobs = 0

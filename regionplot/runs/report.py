@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from regionplot.executors.base import Outcome
 from regionplot.runs.jobs import Job
 
+if TYPE_CHECKING:
+    from regionplot.blocks.report import BlockObserver
+
 
 class Observer(Protocol):
     """Who wants to see a run as it goes, such as a progress bar."""
+
+    def preparing(self) -> BlockObserver | None:
+        """Return an observer of the blocks, before the raster is prepared."""
 
     def started(self, jobs: int, workers: int, start_method: str) -> None:
         """The first job is about to be done."""
@@ -23,6 +29,10 @@ class Observer(Protocol):
 
 class NoObserver:
     """Nobody watches."""
+
+    def preparing(self) -> BlockObserver | None:
+        """See `Observer`."""
+        return None
 
     def started(self, jobs: int, workers: int, start_method: str) -> None:
         """See `Observer`."""

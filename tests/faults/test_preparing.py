@@ -158,7 +158,7 @@ def test_a_full_disk_is_reported_and_all_old_files_stay(
     (stand.output / "derived.tif").write_bytes(old)
     stand.before = stand.files()
     assert stand.run() == 3
-    assert re.search(r"derived.tif: could not be written whole: .*the disk is full", stand.error), stand.error
+    assert re.search(r"derived.tif: could not be written completely: .*the disk is full", stand.error), stand.error
     stand.assert_as_it_was()
 
 
