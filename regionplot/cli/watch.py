@@ -159,8 +159,9 @@ def _run_in_fork(request: Request, config: Config, layers: Sequence[Layer]) -> i
     try:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     except KeyboardInterrupt:
-        os.kill(pid, signal.SIGTERM)
-        _wait_or_kill(pid)
+        with suppress(ProcessLookupError, ChildProcessError):  # the run ended just before the interrupt
+            os.kill(pid, signal.SIGTERM)
+            _wait_or_kill(pid)
         raise
 
 

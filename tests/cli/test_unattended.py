@@ -142,7 +142,7 @@ def test_the_wait_for_an_endlessly_growing_raster_ends(run, folder):
         file.flush()
         code, _, err = run("-q", "--wait-for", "0.3")
     assert code == 3
-    assert f"in vain: {folder}/data/relief_{YEAR}.tif is still growing (4 bytes)" in err
+    assert f"no complete file after 0.3 s: {folder}/data/relief_{YEAR}.tif is still growing (4 bytes)" in err
 
 
 def test_a_wait_is_printed(run, folder):
