@@ -52,7 +52,8 @@ def _import_matplotlib() -> None:
         return
     try:
         os.chdir(_NEUTRAL_FOLDER)
-        importlib.import_module("regionplot.render.renderer")
+        for module in ("regionplot.render.renderer", "regionplot.runs.digests"):
+            importlib.import_module(module)
     finally:
         os.fchdir(here)
         os.close(here)
