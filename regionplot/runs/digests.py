@@ -23,6 +23,7 @@ import shapely
 from regionplot import _version
 from regionplot.colors.key import planned_key
 from regionplot.colors.scales import scale_of
+from regionplot.errors import InputError
 from regionplot.geo.region import Region
 from regionplot.geo.windows import needed_window
 from regionplot.inputs.source import RasterInfo
@@ -55,8 +56,8 @@ class MapDigests:
         self._panel = lay_out(shared.config, planned_key(shared.coloring)).panel
         with plain_style():
             self._common = hashlib.sha256(json.dumps(dict(_common(shared)), default=str).encode())
-        for path in source_files("regionplot.render.renderer", *layer_modules(shared)):
-            self._common.update(path.read_bytes())
+        for content in _read_code(shared):
+            self._common.update(content)
 
     def of(self, region: Region) -> str:
         """The digest of a region's map.
@@ -91,6 +92,21 @@ class MapDigests:
         yield str(cells.dtype).encode()
         for first in range(0, len(cells), _ROWS):
             yield np.ascontiguousarray(cells[first : first + _ROWS])
+
+
+def _read_code(shared: SharedData) -> Iterator[bytes]:
+    """Yield the contents of all source files that decide what a map looks like.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, for example because too many files are open.
+    """
+    try:
+        for path in source_files("regionplot.render.renderer", *layer_modules(shared)):
+            yield path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from error
 
 
 def layer_modules(data: SharedData) -> tuple[str, ...]:
