@@ -20,11 +20,11 @@ import pytest
 
 import regionplot
 from regionplot.cli import commands, rendering
-from regionplot.layers.features import FeatureSettings
-from regionplot.registry import STEPS
+from regionplot.registry import STEPS, WRITERS
 from regionplot.runs import lock
-from regionplot.settings.config import Config
+from regionplot.settings.config import Config, settings_of
 from regionplot.settings.loading import read_config
+from regionplot.settings.output import FORMATS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals of POSIX")
 
@@ -349,7 +349,7 @@ def _commented():
     """(section, key, value) of the commented-out keys of the starter."""
     section = ""
     for line in (STARTER / "regionplot.toml").read_text(encoding="utf-8").splitlines():
-        if header := re.match(r"(?:# )?\[+(\w+)", line):
+        if header := re.match(r"(?:# )?\[+([\w.]+)", line):
             section = header[1]
         elif section != "prepare" and re.match(r"# \w+ = ", line):
             ((key, value),) = tomllib.loads(line.removeprefix("# ")).items()
@@ -366,7 +366,7 @@ UNSAID = {
 
 @pytest.mark.parametrize(("section", "key", "value"), list(_commented()))
 def test_commented_values_of_the_starter_are_the_defaults(section, key, value):
-    model = FeatureSettings if section == "features" else Config.model_fields[section].annotation
+    model = settings_of(section, None)
     default = model.model_fields[key].get_default(call_default_factory=True)
     assert default in (None, {}) if key in EXAMPLES | UNSAID else default == value
 
@@ -376,8 +376,9 @@ def test_starter_mentions_every_key():
     written = {
         (section, key) for section, table in tomllib.loads(text).items() if section not in LISTS for key in table
     }
-    sections = {name: field.annotation for name, field in Config.model_fields.items() if name not in LISTS}
-    known = {(name, key) for name, section in sections.items() for key in section.model_fields}
+    sections = {name: field.annotation for name, field in Config.model_fields.items() if name not in {*LISTS, "layers"}}
+    sections |= {f"output.{name}": WRITERS[name].Settings for name in WRITERS}
+    known = {(name, key) for name, section in sections.items() for key in section.model_fields} - {("output", FORMATS)}
     assert written | {(section, key) for section, key, _ in _commented() if section not in LISTS} == known
 
 

@@ -162,6 +162,12 @@ def _working_directory(tmp_path, monkeypatch):
         ([EAST], {"map": {"title": "{nothing}"}}, ConfigError, r"title: there is no field 'nothing'; .*long_name"),
         ([EAST], {"map": {"projection": "EPSG:1"}}, ConfigError, r"\[map\] projection"),
         ([EAST], {"colors": {"colormap": "mud"}}, ConfigError, "mud"),
+        (
+            [EAST],
+            {"map": {"size": [16_384, 900]}, "output": {"directory": "x", "filename": "{name}.webp"}},
+            ConfigError,
+            r"\[map\] size: 16384 x 900 is more than the 16,383 pixels per side that webp can store",
+        ),
         ([EAST], {"output": {"directory": "occupied"}}, OutputError, "occupied: maps cannot be written there"),
         ([EAST], {"output": {"directory": "occupied/below"}}, OutputError, "below: maps cannot be written there"),
     ],
