@@ -84,6 +84,7 @@ LAYERS = Registry(
     "regionplot.layers",
     "regionplot.layers",
     features="features:Features",
+    graticule="graticule:Graticule",
 )
 SOURCES = Registry(
     "regionplot.sources",
@@ -92,17 +93,17 @@ SOURCES = Registry(
 STEPS = Registry(
     "regionplot.steps",
     "regionplot.prepare.steps",
-    expression="..settings.steps:ExpressionStep",
-    focal="..settings.steps:FocalStep",
-    reclassify="..settings.steps:ReclassifyStep",
-    mask="..settings.steps:MaskStep",
-    hillshade="..settings.steps:HillshadeStep",
-    slope="..settings.steps:SlopeStep",
-    convert="..settings.steps:ConvertStep",
-    scale="..settings.steps:ScaleStep",
-    resample="..settings.steps:WarpStep",
-    reproject="..settings.steps:WarpStep",
-    accumulate="..settings.steps:AccumulateStep",
+    expression="expression:Expression",
+    focal="focal:Focal",
+    reclassify="reclassify:Reclassify",
+    mask="mask:MaskByVector",
+    hillshade="hillshade:Hillshade",
+    slope="slope:Slope",
+    convert="convert:Convert",
+    scale="scale:Scale",
+    resample="resample:Resample",
+    reproject="reproject:Reproject",
+    accumulate="accumulate:Accumulate",
 )
 WRITERS = Registry(
     "regionplot.writers",

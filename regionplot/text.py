@@ -1,13 +1,13 @@
-"""Render templates such as `{field}` and `{field:spec}`, and make text safe to show.
+"""Fill in templates such as `{field}` and `{field:format}`, and make text safe to show.
 
-Attribute and index access leak objects, and a wide format spec makes gigabytes of text, so fields are bare names and
-specs are checked against a short grammar (https://docs.python.org/3/library/string.html#format-specification-mini-language).
+Python's own templates are not safe: `{x.attribute}` and `{x[0]}` leak objects, and a format such as `>999999999` makes
+gigabytes of text. Fields are therefore plain names, and a format must match a short grammar. It is a part of Python's
+(https://docs.python.org/3/library/string.html#format-specification-mini-language).
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from string import Formatter
@@ -23,11 +23,11 @@ _TIME_SPEC = re.compile(r"[\w %:/.,\-+]{1,60}")
 
 
 LONGEST_TEXT = 300
-"""Characters of a title or a label; more does not fit on a sheet."""
+"""Characters of a title or a label. A longer text does not fit on a map."""
 
 
-_UNSEEN = {"Cc": " ", "Cs": " ", "Zl": " ", "Zp": " ", "Cf": ""}
-"""What stands for characters of these categories: controls and separators, and marks of direction."""
+_REPLACEMENTS = {"Cc": " ", "Cs": " ", "Zl": " ", "Zp": " ", "Cf": ""}
+"""Replacement of a character, by its Unicode category: controls and separators, and marks of direction."""
 
 
 _INTEGER_TYPES = frozenset("bcdoxX")
@@ -37,21 +37,21 @@ _FLOAT_TYPES = frozenset("eEfFgG%,")
 
 
 class TemplateError(ValueError):
-    """A template is malformed, or names a field that is not there."""
+    """A template is malformed, or names an unknown field."""
 
 
 def fields_of(template: str) -> list[str]:
-    """The field names of a template.
+    """Return the field names of a template.
 
     Parameters
     ----------
     template : str
-        Text with `{field}` or `{field:spec}`; `{{` and `}}` are literal braces.
+        Text with `{field}` or `{field:format}`. `{{` and `}}` are literal braces.
 
     Raises
     ------
     TemplateError
-        If a brace is open, or a field is more than a name and a short format.
+        If a brace is not closed, or a field is more than a name and a short format.
 
     Examples
     --------
@@ -69,12 +69,12 @@ def render(template: str, fields: Mapping[str, object]) -> str:
     template : str
         As for `fields_of`.
     fields : Mapping
-        Values by field name; text that looks like a number takes a numeric spec, too.
+        Values by field name. A numeric format also accepts text that is a number.
 
     Raises
     ------
     TemplateError
-        If the template is malformed, a field is unknown or a value does not take its format.
+        If the template is malformed, a field is unknown, or a value does not fit its format.
 
     Examples
     --------
@@ -93,22 +93,22 @@ def render(template: str, fields: Mapping[str, object]) -> str:
 
 
 def plain_text(text: str, longest: int = LONGEST_TEXT) -> str:
-    r"""Text from a file as one line without control or direction marks, cut where it is too long.
+    r"""Return text from a file as one line, without control characters and direction marks.
 
     Parameters
     ----------
     text : str
-        Anything.
+        Any text.
     longest : int
-        Characters that are kept.
+        Number of characters to keep. A longer text is truncated and ends with an ellipsis.
 
     Examples
     --------
     >>> plain_text("Snow\n\x1b[31mdepth ")
     'Snow [31mdepth'
     """
-    start = text[: 4 * longest]  # what a megabyte of blanks would hide is not looked for
-    kept = "".join(_UNSEEN.get(unicodedata.category(c), c) for c in start)
+    start = text[: 4 * longest]  # so that a megabyte of blanks takes no time
+    kept = "".join(_REPLACEMENTS.get(category(c), c) for c in start)
     words = " ".join(kept.split())
     return words if len(words) <= longest and len(text) <= len(start) else words[: longest - 1].rstrip() + "…"
 
@@ -138,7 +138,7 @@ def _format(value: object, name: str, spec: str) -> str:
 
 
 def _as_number(value: object, spec: str) -> object:
-    """Table cells are text; give them to numeric formats as numbers."""
+    """Return text from a table as a number if the format is numeric. Return other values as they are."""
     kind = spec[-1:]
     if not isinstance(value, str) or kind not in _INTEGER_TYPES | _FLOAT_TYPES:
         return value
@@ -146,11 +146,11 @@ def _as_number(value: object, spec: str) -> object:
 
 
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode's categories of what breaks lines, moves the cursor, turns the direction of text or is half a character."""
+"""Unicode categories of characters that break lines, move the cursor or change the direction, and of surrogates."""
 
 
 def one_line(text: str) -> str:
-    r"""The text with everything escaped that is not simply shown.
+    r"""Return a text with escapes for characters that could break lines or hide text in a terminal or log.
 
     Examples
     --------
@@ -162,11 +162,18 @@ def one_line(text: str) -> str:
     return "".join(c.encode("unicode_escape").decode() if category(c) in _UNSAFE else c for c in text)
 
 
-_UNIT_NAMES = {"degC": "°C", "C": "°C", "degree_C": "°C", "degF": "°F", "F": "°F", "degK": "K", "1": ""}
+_UNIT_SYMBOLS = {"degC": "°C", "C": "°C", "degree_C": "°C", "degF": "°F", "F": "°F", "degK": "K", "1": ""}
 
 
 def colorbar_label(long_name: str, units: str) -> str:
-    """A label out of a raster's metadata.
+    """Return a label for the color bar from a raster's metadata.
+
+    Parameters
+    ----------
+    long_name : str
+        Name of the quantity.
+    units : str
+        Units in CF notation, such as `kg m-2`. Empty if the quantity has none.
 
     Examples
     --------
@@ -174,7 +181,7 @@ def colorbar_label(long_name: str, units: str) -> str:
     'Snow water equivalent (kg m⁻²)'
     """
     superscripts = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-    shown = _UNIT_NAMES.get(units, units)
+    shown = _UNIT_SYMBOLS.get(units, units)
     shown = re.sub(r"(?<=[A-Za-z])\^?(-?\d+)\b", lambda power: power[1].translate(superscripts), shown)
     shown = re.sub(r"\bug\b", "µg", shown)
     return f"{long_name} ({shown})" if shown else long_name

@@ -1,4 +1,4 @@
-"""Templates take plain fields and short formats, and nothing else."""
+"""Templates accept plain fields and short formats only."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ATTACKS = [
 
 
 @pytest.mark.parametrize("template", ATTACKS)
-def test_attacks_are_refused_when_read_and_when_filled_in(template: str) -> None:
+def test_attacks_are_rejected_when_read_and_when_filled_in(template: str) -> None:
     with pytest.raises(TemplateError):
         fields_of(template)
     with pytest.raises(TemplateError):
@@ -58,7 +58,7 @@ def test_attacks_are_refused_when_read_and_when_filled_in(template: str) -> None
         ("{x:.999f}", "12", "is for times"),
     ],
 )
-def test_values_that_do_not_fit_are_named(template: str, value: str, message: str) -> None:
+def test_values_that_do_not_fit_are_reported(template: str, value: str, message: str) -> None:
     with pytest.raises(TemplateError, match=message):
         render(template, {"x": value})
 
@@ -68,11 +68,11 @@ def test_fields_of_lists_names_in_order() -> None:
 
 
 @given(st.text())
-def test_doubled_braces_give_any_text_back(text: str) -> None:
+def test_text_with_doubled_braces_is_returned_unchanged(text: str) -> None:
     assert render(text.replace("{", "{{").replace("}", "}}"), {}) == text
 
 
 @given(st.text(alphabet="{}x:!.[]0%>d_ ", max_size=30))
-def test_a_template_is_filled_in_or_refused_but_never_explodes(template: str) -> None:
+def test_a_template_is_filled_in_or_rejected_and_the_text_stays_short(template: str) -> None:
     with suppress(TemplateError):
         assert len(render(template, {"x": "7"})) < 300

@@ -1,16 +1,19 @@
-"""Rasters block by block, in parallel: what is done to a grid before it is drawn."""
+"""Process rasters block by block, in parallel."""
 
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.masks import compute_mask, stack_arrays, valid_selector
 from regionplot.blocks.mosaic import mosaic
 from regionplot.blocks.process import fill_array, process_blocks
-from regionplot.blocks.report import BlocksReport
+from regionplot.blocks.report import BlockObserver, BlocksReport
 from regionplot.blocks.tiles import process_tiles, split_tiles
+from regionplot.executors.base import WorkerSettings
 
 __all__ = [
     "Block",
     "BlockGrid",
+    "BlockObserver",
     "BlocksReport",
+    "WorkerSettings",
     "compute_mask",
     "fill_array",
     "mosaic",

@@ -1,4 +1,4 @@
-"""Cut a grid into blocks with halos. Pure window arithmetic; no files."""
+"""Divide a grid into blocks with halos. This is window arithmetic only, without files."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from regionplot.geo.grid import Window
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A rectangle of cells to be worked out, and the larger one that is read for it."""
+    """A rectangle of cells to compute, and the larger rectangle to read."""
 
     core: Window
-    """The cells that this block answers for; the cores of a grid cover each cell once."""
+    """Cells to compute. The cores of a grid cover each cell once."""
     padded: Window
-    """The core with its halo, as far as the grid goes."""
+    """The core and its halo, clipped to the grid."""
 
     @property
     def trim(self) -> tuple[slice, slice]:
         """Rows and columns of the core within an array of the padded window."""
-        top, left = self.core.row - self.padded.row, self.core.column - self.padded.column
-        return slice(top, top + self.core.height), slice(left, left + self.core.width)
+        return self.core.slices_in(self.padded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +39,14 @@ class BlockGrid:
     width: int
     """Columns of the whole grid."""
     block_height: int
-    """Rows of a block; those along the edges may have fewer."""
+    """Rows of a block. Blocks at the edges can have fewer."""
     block_width: int
     halo: int = 0
-    """Cells around each block that are read with it, where there are any."""
+    """Number of cells to read around each block, where the grid has cells."""
     row_offset: int = 0
-    """Row of the first cut within the grid; the blocks above it are lower."""
+    """Row at which the second row of blocks begins. The blocks above it can be lower."""
     column_offset: int = 0
+    """Column at which the second column of blocks begins."""
 
     def __post_init__(self) -> None:
         if min(self.height, self.width, self.block_height, self.block_width) < 1:
@@ -74,14 +74,15 @@ class BlockGrid:
                 yield self.block(Window(top, left, bottom - top, right - left))
 
     def block(self, core: Window) -> Block:
-        """The block whose core is a window, be it one of this grid's own or any other."""
-        top, left = max(0, core.row - self.halo), max(0, core.column - self.halo)
-        bottom = min(self.height, core.row + core.height + self.halo)
-        right = min(self.width, core.column + core.width + self.halo)
-        return Block(core, Window(top, left, bottom - top, right - left))
+        """Return the block with this core. The core can be any window of the grid."""
+        halo = self.halo
+        padded = Window(core.row - halo, core.column - halo, core.height + 2 * halo, core.width + 2 * halo)
+        clipped = padded.intersection(Window(0, 0, self.height, self.width))
+        assert clipped is not None, "the core is in the grid"
+        return Block(core, clipped)
 
 
 def _cuts(length: int, block: int, offset: int) -> list[int]:
-    """Where a side is cut, its two ends included."""
+    """Return the positions between blocks along one side, including both ends."""
     first = offset % block or block
     return [0, *range(first, length, block), length]

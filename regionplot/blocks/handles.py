@@ -11,12 +11,12 @@ from typing import Any, overload
 
 from regionplot.inputs.gdal import open_raster
 
-_MOST_OPEN = 16
-"""Rasters that a thread keeps open; a system may allow a program no more than 1024 files."""
+_MAX_OPEN = 16
+"""Number of rasters that a thread keeps open. Some systems allow 1024 open files per program."""
 
 
 class Datasets(Sequence[Any]):
-    """Open rasters, each opened when it is first asked for; of very many, those that were used last stay open."""
+    """Open rasters. Each one is opened at its first use. If there are many, the least recently used are closed."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
@@ -35,20 +35,20 @@ class Datasets(Sequence[Any]):
         number = range(len(self))[index]
         if number not in self._open:
             self._open[number] = open_raster(self._paths[number])
-            if len(self._open) > _MOST_OPEN:
-                self._open.popitem(last=False)  # rasterio closes it when nobody has it any more
+            if len(self._open) > _MAX_OPEN:
+                self._open.popitem(last=False)  # rasterio closes a dataset without references
         self._open.move_to_end(number)
         return self._open[number]
 
     def close(self) -> None:
-        """Close them."""
+        """Close all rasters."""
         for dataset in self._open.values():
             dataset.close()
         self._open.clear()
 
 
 class Handles:
-    """The open rasters of each thread of each process; pickles and forks as a closed one."""
+    """Open rasters, one set per thread and process. A copy in another process starts without open rasters."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = tuple(paths)
@@ -58,14 +58,14 @@ class Handles:
         return type(self), (self.paths,)
 
     def get(self) -> Datasets:
-        """This thread's own."""
+        """Return the rasters of this thread."""
         if getattr(self._local, "process", None) != os.getpid():
             self._local.datasets, self._local.process = Datasets(self.paths), os.getpid()
         datasets: Datasets = self._local.datasets
         return datasets
 
     def close(self) -> None:
-        """Close this thread's own."""
+        """Close the rasters of this thread."""
         if getattr(self._local, "process", None) == os.getpid():
             self._local.datasets.close()
         self._local = threading.local()

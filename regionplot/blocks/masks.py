@@ -24,11 +24,11 @@ from regionplot.inputs.gdal import gdal_errors, gdal_options, open_raster
 from regionplot.system.files import atomic_replace, new_run
 
 VALID = 255
-"""In a mask; 0 is masked."""
+"""Value of valid cells in a mask. Masked cells are 0."""
 
 
-_PLAIN: dict[str, Any] = {"descriptions": (None,), "units": (None,), "scales": (1.0,), "offsets": (0.0,)}
-"""What is said of the band of a mask, whatever is said of the source's."""
+_NO_LABELS: dict[str, Any] = {"descriptions": (None,), "units": (None,), "scales": (1.0,), "offsets": (0.0,)}
+"""Labels of a mask. They replace the labels of the source."""
 
 
 Logic = str | Callable[[NDArray[np.bool_]], NDArray[np.bool_]]
@@ -52,25 +52,24 @@ def compute_mask(
     output: str | Path | None = None,
     **options: Any,
 ) -> NDArray[np.uint8] | BlocksReport:
-    """The mask of a whole dataset, worked out in parallel: 0 where it has no data, 255 elsewhere.
+    """Compute the mask of a whole dataset, in parallel: 0 where data are missing, 255 elsewhere.
 
     Parameters
     ----------
     source : path
         The raster.
     nodata : float, optional
-        The value that means no data, NaN for example. None: what the file says, by a value, a mask or an alpha band;
-        NaN is no data in any case.
+        Value of missing cells. None: the file states it by a value, a mask or an alpha band. NaN is always missing.
     logic : {"any", "all"} or callable
-        A cell is masked if any, or if all, of the bands have no data there. A callable takes a boolean array (bands,
-        rows, columns), true where there is no data, and returns one (rows, columns), true where the cell is masked.
+        A cell is masked if any band is missing, or if all bands are missing. A callable gets a boolean array of shape
+        (bands, rows, columns), true where missing. It returns an array of shape (rows, columns), true where masked.
     bands : sequence of int, optional
-        Bands to look at, from 1; all by default.
+        Bands to read, from 1. By default, all.
     output : path, optional
-        A raster to write the mask to, instead of returning it. If it is the source itself, the mask becomes the file's
-        own, within it; the file is replaced by a copy with the mask.
+        Raster to write the mask to. By default, the mask is returned. If the output is the source, the mask is stored
+        in the file itself: a copy with the mask replaces the file.
     **options
-        `executor`, `workers`, `grid`, `timeout`, `retries`, `nice`, `observer`, as for `process_blocks`.
+        `executor`, `workers`, `grid`, `worker_settings` and `observer`: see `process_blocks`.
 
     Returns
     -------
@@ -79,22 +78,22 @@ def compute_mask(
     Raises
     ------
     RasterError
-        If the source cannot be read, or the output cannot be written whole.
+        If the source cannot be read, or the output cannot be written completely.
     """
     function = _MaskFunction(nodata, logic, tuple(bands) if bands else None)
     options = {"bands": bands, "read": "datasets", **options}
     if output is None:
         return fill_array(function, source, dtype=np.uint8, **options)
     if Path(output).resolve() != Path(source).resolve():
-        profile = {"dtype": "uint8", "count": 1, "nodata": None, **_PLAIN, **options.pop("profile", {})}
+        profile = {"dtype": "uint8", "count": 1, "nodata": None, **_NO_LABELS, **options.pop("profile", {})}
         return process_blocks(function, source, output, profile=profile, **options)
-    with _own_mask(Path(source)) as sink:
+    with new_mask(Path(source)) as sink:
         return process_blocks(function, source, sink, **options)
 
 
 @dataclass(frozen=True)
 class _MaskFunction:
-    """The mask of one block; a class, so that it can be sent to other processes."""
+    """Compute the mask of one block. Unlike a closure, an object of a class can be sent to other processes."""
 
     nodata: float | None
     logic: Logic
@@ -112,20 +111,17 @@ class _MaskFunction:
         return np.where(masked, np.uint8(0), np.uint8(VALID))
 
     def _missing(self, dataset: Any, block: Block) -> NDArray[np.bool_]:
-        from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415
-
-        core, bands = block.core, list(self.bands) if self.bands else list(dataset.indexes)
-        area = RasterioWindow(core.column, core.row, core.width, core.height)
-        values = dataset.read(bands, window=area)
+        window, bands = block.core.ranges, list(self.bands) if self.bands else list(dataset.indexes)
+        values = dataset.read(bands, window=window)
         missing = _is_nan(values)
-        found = dataset.read_masks(bands, window=area) == 0 if self.nodata is None else values == self.nodata
+        found = dataset.read_masks(bands, window=window) == 0 if self.nodata is None else values == self.nodata
         missing[found] = True
         return missing
 
 
 @dataclass
-class _MaskSink:
-    """The mask of an open dataset."""
+class MaskSink:
+    """Write results to the mask of an open dataset."""
 
     dataset: Any
     written: list[tuple[Window, int | None]] = field(default_factory=list)
@@ -134,65 +130,77 @@ class _MaskSink:
 
     @property
     def file(self) -> Path | None:
+        """File of the dataset."""
         return Path(self.dataset.name)
 
     def write(self, block: Block, values: NDArray[Any], checksum: int | None) -> None:
+        """Write the mask, and remember the checksum for reading back."""
         import rasterio  # noqa: PLC0415
 
         try:
-            self.dataset.write_mask(values, window=_area(block.core))
+            self.dataset.write_mask(values, window=block.core.ranges)
         except (rasterio.errors.RasterioError, OSError) as error:
             raise write_error(Path(self.dataset.name), error) from error
         self.written.append((block.core, checksum))
 
 
-def _area(window: Window) -> Any:
-    from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415
-
-    return RasterioWindow(window.column, window.row, window.width, window.height)
-
-
 @contextmanager
-def _own_mask(path: Path) -> Iterator[_MaskSink]:
-    """The mask of a file, which is replaced by a copy that has it, once that has been read back."""
+def new_mask(path: Path) -> Iterator[MaskSink]:
+    """Write the mask of a file into a copy. At the end, read the copy back and replace the file.
+
+    Parameters
+    ----------
+    path : Path
+        A GeoTIFF.
+
+    Yields
+    ------
+    MaskSink
+        Receives the blocks of the mask.
+
+    Raises
+    ------
+    RasterError
+        If the file is a COG, or the mask cannot be written, or differs when it is read back.
+    """
     import rasterio  # noqa: PLC0415
 
-    _check_that_it_may_change(path)
+    _refuse_cog(path)
     with os_errors_as_raster_errors(path), atomic_replace(path, new_run()) as temporary:
         shutil.copy(path, temporary)
         with gdal_options(GDAL_TIFF_INTERNAL_MASK="YES"), open_for_update(temporary) as dataset:
-            sink = _MaskSink(dataset)
+            sink = MaskSink(dataset)
             yield sink
         try:
             with gdal_options(), open_raster(temporary) as dataset:
                 for window, checksum in sink.written:
-                    dataset.read(window=_area(window))
-                    if checksum_of(dataset.read_masks(1, window=_area(window))) != checksum:
-                        raise write_error(path, "the mask that was read back differs from what was written")
+                    dataset.read(window=window.ranges)
+                    if checksum_of(dataset.read_masks(1, window=window.ranges)) != checksum:
+                        raise write_error(path, "the mask that was read back differs from the mask that was written")
         except rasterio.errors.RasterioError as error:
             raise write_error(path, error) from error
 
 
-def _check_that_it_may_change(path: Path) -> None:
-    """GDAL changes no cloud-optimised GeoTIFF, for it would be none any more."""
+def _refuse_cog(path: Path) -> None:
+    """Refuse a cloud-optimized GeoTIFF. It would lose its layout, so GDAL refuses to change it."""
     with gdal_options(), open_raster(path) as dataset:
         if dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG":
             raise RasterError(
-                f"{path}: a COG takes no mask without losing its layout; write the mask to another file, or make a "
-                "GTiff of it first"
+                f"{path}: a COG would lose its layout with a new mask; write the mask to another file, or convert the "
+                "COG to a GTiff first"
             )
 
 
 def valid_selector(*bands_or_masks: Any, extra_mask: Any = None) -> NDArray[np.bool_]:
-    """Where all of several bands have data.
+    """Return True where all given bands and masks have data.
 
     Parameters
     ----------
     *bands_or_masks : array
-        Of one shape each. A masked array selects where it is not masked, booleans where they are true, floats where
-        they are not NaN; integers are masks, 0 where masked.
+        Arrays of the same shape. Data are where a masked array is not masked, a boolean is true, a float is not NaN,
+        and an integer is not 0, because integers are masks.
     extra_mask : array, optional
-        One more, of any type: 0 where masked.
+        One more mask of any type, with 0 for masked cells.
 
     Returns
     -------
@@ -201,7 +209,7 @@ def valid_selector(*bands_or_masks: Any, extra_mask: Any = None) -> NDArray[np.b
     Raises
     ------
     ValueError
-        If there is none, or their shapes differ.
+        If there are no arrays, or their shapes differ.
 
     Examples
     --------
@@ -231,17 +239,17 @@ def _is_nan(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def stack_arrays(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """All bands of several arrays as one, (bands, rows, columns).
+    """Return all bands of several arrays as one array, shape (bands, rows, columns).
 
     Parameters
     ----------
     arrays : sequence of ndarray
-        Each (bands, rows, columns) or (rows, columns).
+        Arrays of shape (bands, rows, columns) or (rows, columns).
 
     Raises
     ------
     ValueError
-        If there is none, or their rows and columns differ.
+        If there are no arrays, or their rows and columns differ.
     """
     bands = [array if array.ndim == 3 else array[None] for array in map(np.asarray, arrays)]
     _check_shapes([array[0] for array in bands])
@@ -250,7 +258,7 @@ def stack_arrays(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
 
 def _check_shapes(arrays: Sequence[NDArray[Any]]) -> None:
     if not arrays:
-        raise ValueError("no arrays are given")
+        raise ValueError("there are no arrays; give at least one")
     for number, array in enumerate(arrays, 1):
         if array.shape != arrays[0].shape:
             raise ValueError(f"array {number} has the shape {array.shape}, but the first one {arrays[0].shape}")

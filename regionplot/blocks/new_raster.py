@@ -12,7 +12,7 @@ import numpy as np
 from regionplot.blocks.sinks import LOSSY_OPTIONS, DatasetSink, write_error
 from regionplot.blocks.sources import LOSSLESS, Labels, read_block
 from regionplot.blocks.task import checksum_of
-from regionplot.errors import RasterError
+from regionplot.errors import Place, Problem, RasterError
 from regionplot.geo.grid import Window
 from regionplot.inputs.gdal import gdal_options, open_raster
 from regionplot.system.files import atomic_replace, new_run, remove_stale_temporaries
@@ -47,29 +47,34 @@ def open_for_update(path: Path) -> Any:
 
 @contextmanager
 def new_raster(path: Path, profile: Mapping[str, Any], labels: Labels | None, readers: int) -> Iterator[DatasetSink]:
-    """A raster that takes its place when all blocks are written and read back.
+    """Create a raster. At the end, read it back and replace the old file.
 
     Parameters
     ----------
     path : Path
-        Its place; what is there stays until then.
+        Path of the raster. An old file stays until the new one is complete.
     profile : mapping
-        What rasterio creates it with; the driver is GTiff or COG.
+        Profile with the keys of rasterio. The driver is GTiff or COG.
     labels : Labels, optional
-        What is said of its bands.
+        Labels of the bands, and tags.
     readers : int
-        Threads that read it back.
+        Number of threads that read the raster back.
+
+    Yields
+    ------
+    DatasetSink
+        Receives the blocks.
 
     Raises
     ------
     RasterError
-        If it cannot be created, or cannot be read back as it was meant.
+        If the raster cannot be created, or its cells differ when they are read back.
     """
     run = new_run()
     options = dict(profile)
     driver = str(options.pop("driver", "GTiff")).upper()
     if driver not in ("GTIFF", "COG"):
-        raise RasterError(f"{path}: a raster is written as GTiff or COG, not as {driver}")
+        raise RasterError(Problem(f"a raster is written as GTiff or COG, not as {driver}", Place(file=str(path))))
     check_place(path)
     remove_stale_temporaries([path.parent])
     with removing_sidecars(path), os_errors_as_raster_errors(path), atomic_replace(path, run) as temporary:
@@ -89,23 +94,24 @@ def new_raster(path: Path, profile: Mapping[str, Any], labels: Labels | None, re
 
 
 def check_place(path: Path) -> None:
-    """Refuse a place that is no file's: a folder, a device, a pipe.
+    """Refuse a path that is not a regular file, such as a folder, a device or a pipe. The file need not exist.
 
     Raises
     ------
     RasterError
         With the reason.
     """
+    place = Place(file=str(path))
     try:
         if not path.name or (path.exists() and not path.is_file()):
-            raise RasterError(f"{path}: it is not a file, and no raster can take its place")
-    except OSError as error:  # its name is too long
-        raise RasterError(f"{path}: {error.strerror or error}") from None
+            raise RasterError(Problem("it is not a file, so a raster cannot replace it; choose another output", place))
+    except OSError as error:  # the name is too long
+        raise RasterError(Problem(error.strerror or str(error), place)) from None
 
 
 @contextmanager
 def removing_sidecars(path: Path) -> Iterator[None]:
-    """In the end, remove what GDAL has left beside the raster that was there: its overviews, statistics and mask."""
+    """At the end, remove files of GDAL that belong to the old raster: overviews, statistics and mask."""
     yield
     for suffix in (".ovr", ".aux.xml", ".msk"):
         with suppress(OSError):
@@ -114,7 +120,7 @@ def removing_sidecars(path: Path) -> Iterator[None]:
 
 @contextmanager
 def os_errors_as_raster_errors(path: Path) -> Iterator[None]:
-    """Errors of the file system as those of this raster."""
+    """Raise errors of the file system as errors of this raster."""
     try:
         yield
     except OSError as error:
@@ -125,11 +131,11 @@ def os_errors_as_raster_errors(path: Path) -> Iterator[None]:
 def _written(
     path: Path, temporary: Path, options: dict[str, Any], labels: Labels | None, readers: int
 ) -> Iterator[DatasetSink]:
-    """A GeoTIFF under a temporary name; in the end it is closed and read back."""
+    """Create a GeoTIFF under a temporary name. At the end, close it and read it back."""
     import rasterio  # noqa: PLC0415
 
     if not path.parent.is_dir():
-        raise RasterError(f"{path}: there is no folder {path.parent}")
+        raise RasterError(Problem(f"there is no folder {path.parent}", Place(file=str(path))))
     with gdal_options():
         try:
             dataset = create_raster(temporary, {"driver": "GTiff", "BIGTIFF": "IF_SAFER", **options})
@@ -141,7 +147,7 @@ def _written(
             sink = DatasetSink(dataset, str(path))
             yield sink
         finally:
-            with suppress(rasterio.errors.RasterioError):  # what is wrong is found when it is read back
+            with suppress(rasterio.errors.RasterioError):  # reading back finds errors
                 dataset.close()
     _verify(path, temporary, sink.written if _is_lossless(options) else _unchecked(sink.written), readers)
 
@@ -168,7 +174,7 @@ def _unchecked(written: list[tuple[Window, int | None]]) -> list[tuple[Window, i
 
 
 def _intermediate(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of the GeoTIFF that a COG is made from: it is read once, so it is not compressed."""
+    """Return the options of the temporary GeoTIFF for a COG. It is read once, so it is not compressed."""
     kept = ("dtype", "count", "height", "width", "crs", "transform", "nodata")
     return {
         **{key: options[key] for key in kept if key in options},
@@ -179,17 +185,17 @@ def _intermediate(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _make_cog(source: Path, target: Path, options: Mapping[str, Any]) -> None:
-    """Copy a GeoTIFF into one laid out for reading parts of it over a network, with overviews and statistics."""
+    """Copy a GeoTIFF to a cloud-optimized GeoTIFF, with overviews and statistics."""
     import rasterio  # noqa: PLC0415
     import rasterio.shutil  # noqa: PLC0415
 
     kept = {"dtype", "count", "height", "width", "crs", "transform", "nodata"}
-    of_gtiff = {"tiled", "interleave", "predictor", "zlevel", "blockxsize", "blockysize"}
-    given = {key: value for key, value in options.items() if key.lower() not in kept | of_gtiff}
-    mixes = np.dtype(options["dtype"]).kind == "f"  # whole numbers may be classes
-    usual = {"COMPRESS": "DEFLATE", "PREDICTOR": "YES", "STATISTICS": "YES", "BIGTIFF": "IF_SAFER"}
-    usual["OVERVIEW_RESAMPLING"] = "AVERAGE" if mixes else "NEAREST"
-    creation = {**usual, **{key.upper(): value for key, value in given.items() if value is not None}}
+    gtiff_only = {"tiled", "interleave", "predictor", "zlevel", "blockxsize", "blockysize"}
+    given = {key: value for key, value in options.items() if key.lower() not in kept | gtiff_only}
+    is_float = np.dtype(options["dtype"]).kind == "f"  # integers may be classes, which have no average
+    defaults = {"COMPRESS": "DEFLATE", "PREDICTOR": "YES", "STATISTICS": "YES", "BIGTIFF": "IF_SAFER"}
+    defaults["OVERVIEW_RESAMPLING"] = "AVERAGE" if is_float else "NEAREST"
+    creation = {**defaults, **{key.upper(): value for key, value in given.items() if value is not None}}
     with gdal_options():
         try:
             rasterio.shutil.copy(source, target, driver="COG", strict=False, **creation)
@@ -198,7 +204,7 @@ def _make_cog(source: Path, target: Path, options: Mapping[str, Any]) -> None:
 
 
 def _verify(path: Path, written: Path, blocks: list[tuple[Window, int | None]], readers: int) -> None:
-    """Read a raster back, all of it."""
+    """Read a raster back completely, and compare the checksums of its blocks."""
     parts = [blocks[start::readers] for start in range(readers)]
     with thread_pool(readers) as pool:
         for _ in pool.map(lambda part: _verify_part(path, written, part), parts):
@@ -213,6 +219,6 @@ def _verify_part(path: Path, written: Path, blocks: list[tuple[Window, int | Non
             for window, checksum in blocks:
                 values = read_block(dataset, window, None)
                 if checksum is not None and checksum_of(values) != checksum:
-                    raise write_error(path, "cells that were read back differ from those that were written")
+                    raise write_error(path, "the cells that were read back differ from the cells that were written")
     except (rasterio.errors.RasterioError, OSError) as error:
         raise write_error(path, error) from error

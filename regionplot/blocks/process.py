@@ -17,18 +17,20 @@ from regionplot.blocks.handles import Handles
 from regionplot.blocks.new_raster import new_raster
 from regionplot.blocks.profile import derive_profile
 from regionplot.blocks.report import BlockObserver, BlocksReport
-from regionplot.blocks.runner import BlockRunner
+from regionplot.blocks.runner import DEFAULT_SETTINGS, BlockRunner
 from regionplot.blocks.sinks import DatasetSink, FunctionSink, Sink
 from regionplot.blocks.sources import Inputs, Sources
 from regionplot.blocks.task import READS, BlockFunction, BlockTask
+from regionplot.executors.base import WorkerSettings
 from regionplot.geo.grid import Window
 from regionplot.system.machine import usable_cpus
 
 Grid = BlockGrid | Iterable[Any] | None
-"""What blocks there are: a grid, windows (ours or rasterio's), or the first input's own blocks."""
+"""Blocks: a grid, windows (of this package or of rasterio), or None for the blocks of the first input."""
 
 
 Output = str | Path | Callable[[Block, NDArray[Any]], object] | Any
+"""A path, a function, or an open rasterio dataset."""
 
 
 def process_blocks(
@@ -44,84 +46,84 @@ def process_blocks(
     bands: Sequence[int] | None = None,
     executor: Any = "auto",
     workers: int | str = "auto",
-    timeout: float = 3600.0,
-    retries: int = 1,
-    nice: int = 0,
+    worker_settings: WorkerSettings = DEFAULT_SETTINGS,
     observer: BlockObserver | None = None,
 ) -> BlocksReport:
-    """Apply a function to every block of some rasters, in parallel, and write what it returns.
+    """Apply a function to every block of some rasters, in parallel, and write the results.
 
     Parameters
     ----------
     function : callable
-        Of what was read, the `Block`, and `arguments`. It returns an array, (rows, columns) or (bands, rows, columns),
-        of the block's padded window, which is then trimmed, or of its core. It may have an attribute `halo`, which
-        counts where the argument is 0; a method `profile`, which makes the output's profile from the first input's;
-        and `releases_gil`, true if threads suit it.
+        Called as `function(data, block, arguments)`. It returns an array of shape (rows, columns) or (bands, rows,
+        columns). The array covers the core of the block, or its padded window, which is then trimmed. The function can
+        have these attributes: `halo`, used if the argument `halo` is 0; `profile`, a method that returns the profile of
+        the output for that of the first input; `releases_gil`, true if threads are efficient.
     inputs : sequence of path
-        Rasters of one shape, affine transform and CRS, unless `read` is "datasets".
+        Rasters. They must have the same shape, transform and CRS, unless `read` is "datasets".
     output : path, rasterio dataset or callable
-        A GeoTIFF that appears whole or not at all; or a dataset that is open for writing; or a function of the block
-        and its values, called in this process as they come.
+        Path of a GeoTIFF, which is replaced atomically. Or a dataset that is open for writing. Or a function, which is
+        called in this process as `output(block, values)`.
     read : {"arrays", "stack", "datasets"}
-        What the function gets: a list of arrays (bands, rows, columns), one for each input; one such array of all
-        bands of all inputs; or the open datasets.
+        The data for the function: a list with one array (bands, rows, columns) per input; one array with all bands of
+        all inputs; or the open datasets.
     grid : BlockGrid, iterable of windows, or None
-        The blocks; windows must not overlap. None: the first input's own, merged to some 512 × 512 cells. A BlockGrid
-        may be other than the inputs' where `read` is "datasets".
+        The blocks. Windows must not overlap. None: the blocks of the first input, merged to about 512 × 512 cells. If
+        `read` is "datasets", the grid can differ from the grids of the inputs.
     halo : int
-        Cells around each block that are read with it.
+        Number of cells to read around each block.
     arguments : object
-        Given to each call.
+        Passed to each call of the function.
     profile : mapping, optional
-        What of the output's profile is to be other than the first input's, in rasterio's words; `driver="COG"` makes a
-        cloud-optimised GeoTIFF. `descriptions`, `units`, `scales`, `offsets` (one for each band) and `tags` as well.
+        Overrides of the profile of the output, with the keys of rasterio. `driver="COG"` writes a cloud-optimized
+        GeoTIFF. Further keys are `tags`, and `descriptions`, `units`, `scales` and `offsets` with one value per band.
     bands : sequence of int, optional
-        Bands to read, from 1; all by default.
+        Bands to read, from 1. By default, all.
     executor : str or distributed.Client
-        "serial", "threads", "fork", "forkserver", "spawn", "dask", a scheduler's address or client. "auto" is fork
-        where it is safe, else threads.
+        Name of an executor, such as "serial", "threads", "fork", "forkserver", "spawn" or "dask". Or the address or
+        client of a dask cluster. "auto" is "fork" if it is safe, otherwise "threads".
     workers : int or "auto"
-        Threads or processes; `auto` is one for each usable CPU.
-    timeout : float
-        Seconds for one block, in processes.
-    retries : int
-        How often a block whose process was killed or ran out of memory is tried again, alone, after all others.
-    nice : int
-        How far processes give way to other programs, 0 to 19.
+        Number of workers. "auto" is one per usable CPU.
+    worker_settings : WorkerSettings
+        Limits of workers: `timeout` in seconds per block (default: one hour), `retries`, `memory`, `nice`.
     observer : BlockObserver, optional
-        Is told of each block as it is done.
+        Receives the outcome of each block.
 
     Returns
     -------
     BlocksReport
-        What it took.
+        Number of blocks and times.
 
     Raises
     ------
     RasterError
-        If an input cannot be read or does not fit the others, or the output cannot be written whole.
+        If an input cannot be read or has another grid, or the output cannot be written completely.
     BlockError
-        If the function fails, or its worker ends, at one block: with the traceback. The output is as it was.
+        If the function fails for one block, or its worker exits. The error contains the traceback. The old output is
+        unchanged.
     ExecutorError
-        If there can be no workers of this kind.
+        If the executor cannot be used.
+    ValueError
+        If an argument has a wrong value, or `profile` is given and the output is not a path.
     """
     start = time.perf_counter()
     if read not in READS:
         raise ValueError(f"read must be one of {', '.join(READS)}, not {read!r}")
-    sources = Sources.of(inputs, bands, alike=read != "datasets")
-    blocks = _blocks(grid, sources, halo or getattr(function, "halo", 0), fits=read != "datasets")
-    crew = BlockRunner.of(
-        len(blocks), function, executor=executor, workers=workers, timeout=timeout, retries=retries, nice=nice
-    )
+    if profile is not None and not isinstance(output, str | Path):
+        raise ValueError("profile sets the properties of a new file, but the output is not a path; leave profile out")
+    describe = Sources.of if read == "datasets" else Sources.on_one_grid
+    sources = describe(inputs, bands)
+    if isinstance(grid, BlockGrid) and read != "datasets" and (grid.height, grid.width) != sources.shape:
+        raise ValueError(f"the grid has {(grid.height, grid.width)} rows and columns, the raster {sources.shape}")
+    blocks = _blocks(grid, sources, halo or getattr(function, "halo", 0))
+    runner = BlockRunner.of(len(blocks), function, executor=executor, workers=workers, worker_settings=worker_settings)
     handles = Handles(sources.paths)
-    with _sink(function, sources, output, profile, crew.workers) as sink, closing(handles):
+    with _sink(function, sources, output, profile, runner.workers) as sink, closing(handles):
         task = BlockTask(
             function, handles, read, tuple(bands) if bands else None, arguments, sink.dtype, sink.count,
-            output=sink.file, shared_memory=crew.shares_memory,
+            output=sink.file, shares_memory=runner.shares_memory,
         )  # fmt: skip
-        durations = crew.run(task, blocks, sink, sources.paths, observer)
-    return BlocksReport(len(durations), time.perf_counter() - start, durations, crew.workers, crew.method)
+        durations = runner.run(task, blocks, sink, sources.paths, observer or BlockObserver())
+    return BlocksReport(len(durations), time.perf_counter() - start, durations, runner.workers, runner.name)
 
 
 def fill_array(
@@ -133,66 +135,63 @@ def fill_array(
     fill: float = 0,
     **options: Any,
 ) -> NDArray[Any]:
-    """Apply a function to every block of some rasters and put what it returns into one array.
+    """Apply a function to every block of some rasters, and return the results as one array.
 
     Parameters
     ----------
     function, inputs, **options
-        As for `process_blocks`, which has no `profile` here.
+        See `process_blocks`. There is no file, so `profile` is refused.
     dtype : data type
-        Of the array.
+        Data type of the array.
     count : int, optional
-        Its bands; without, it has none.
+        Number of bands. By default, the array has no axis for bands.
     fill : float
-        What is in the cells that no block covers.
+        Value of cells that no block covers.
 
     Returns
     -------
     ndarray, shape (rows, columns), or (count, rows, columns)
     """
-    shape = Sources.of(inputs, alike=False).shape
+    shape = Sources.of(inputs).shape
+    whole = Window(0, 0, *shape)
     filled = np.full(shape if count is None else (count, *shape), fill, dtype)
 
-    def take(block: Block, values: NDArray[Any]) -> None:
-        core = block.core
-        if count is None and values.ndim == 3:
-            values = values[0]
-        filled[..., core.row : core.row + core.height, core.column : core.column + core.width] = values
+    def insert(block: Block, values: NDArray[Any]) -> None:
+        rows, columns = block.core.slices_in(whole)
+        filled[..., rows, columns] = values[0] if count is None and values.ndim == 3 else values
 
-    process_blocks(function, inputs, FunctionSink(take, np.dtype(dtype).name, count or 1), **options)
+    process_blocks(function, inputs, FunctionSink(insert, np.dtype(dtype).name, count or 1), **options)
     return filled
 
 
-def _blocks(grid: Grid, sources: Sources, halo: int, *, fits: bool) -> BlockGrid | list[Block]:
+def _blocks(grid: Grid, sources: Sources, halo: int) -> BlockGrid | list[Block]:
+    natural = replace(sources.natural, halo=halo)
     if grid is None:
-        return replace(sources.natural, halo=halo)
+        return natural
     if isinstance(grid, BlockGrid):
-        if fits and (grid.height, grid.width) != sources.shape:
-            raise ValueError(f"the grid has {(grid.height, grid.width)} rows and columns, the raster {sources.shape}")
         return replace(grid, halo=halo or grid.halo)
-    whole = replace(sources.natural, halo=halo)
     windows = [_window(window) for window in grid]
     _check_windows(windows, *sources.shape)
-    return [whole.block(window) for window in windows]
+    return [natural.block(window) for window in windows]
 
 
 def _window(window: Any) -> Window:
-    """A window of ours, be it one of rasterio's."""
+    """Convert a window of rasterio."""
     if isinstance(window, Window):
         return window
     return Window(*(round(getattr(window, name)) for name in ("row_off", "col_off", "height", "width")))
 
 
 def _check_windows(windows: Sequence[Window], height: int, width: int) -> None:
-    """Windows that overlap would be written in any order."""
+    """Refuse windows outside of the raster, and windows that overlap, because blocks are written in any order."""
+    whole = Window(0, 0, height, width)
     active: list[Window] = []
     for window in sorted(windows, key=lambda w: (w.row, w.column)):
-        right, bottom = window.column + window.width, window.row + window.height
-        if min(window.row, window.column) < 0 or bottom > height or right > width or window.cells < 1:
+        if window.intersection(whole) != window:
             raise ValueError(f"{window} is empty or not within the raster of {height} rows and {width} columns")
         active = [other for other in active if other.row + other.height > window.row]
         for other in active:
-            if other.column < right and window.column < other.column + other.width:
+            if other.intersection(window):
                 raise ValueError(f"windows overlap: {other} and {window}")
         active.append(window)
 

@@ -17,18 +17,25 @@ _LABELS = ("descriptions", "units", "scales", "offsets", "tags")
 def derive_profile(
     function: object, first: Mapping[str, Any], labels: Labels, given: Mapping[str, Any] | None
 ) -> tuple[dict[str, Any], Labels | None]:
-    """Profile and labels of an output: the first input's, as the function changes them, as the caller does.
+    """Return profile and labels of an output.
+
+    They are those of the first input, changed by the function, then by the caller.
 
     Parameters
     ----------
     function : object
-        Its `profile` method, if it has one, takes a profile and gives another.
+        Its method `profile`, if it has one, returns the profile of the output for that of the first input.
     first : mapping
-        The first input's.
+        Profile of the first input.
     labels : Labels
-        The first input's; they are kept if the number of bands is.
+        Labels of the first input. They are kept if the output has as many bands.
     given : mapping, optional
-        What the caller wants otherwise; beside rasterio's keys, `descriptions`, `units`, `scales`, `offsets`, `tags`.
+        Changes by the caller: keys of rasterio, and `descriptions`, `units`, `scales`, `offsets` and `tags`.
+
+    Raises
+    ------
+    RasterError
+        If the data type does not exist.
     """
     derive = getattr(function, "profile", None)
     derived = dict(derive(dict(first))) if callable(derive) else dict(first)

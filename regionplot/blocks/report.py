@@ -5,25 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Protocol
 
 from regionplot.blocks.grid import Block
-from regionplot.executors.base import Outcome
+from regionplot.executors.observer import JobObserver
 
-
-class BlockObserver(Protocol):
-    """Who wants to see a run as it goes, such as a progress bar."""
-
-    def started(self, jobs: int, workers: int, start_method: str) -> None:
-        """The first block is about to be done."""
-
-    def finished(self, outcome: Outcome[Block]) -> None:
-        """One block is done."""
+BlockObserver = JobObserver[Block]
+"""Base of observers of a run over blocks, such as a progress bar. Outcomes come without values."""
 
 
 @dataclass(frozen=True)
 class BlocksReport:
-    """What a run took.
+    """Number of blocks and times of a run.
 
     Examples
     --------
@@ -32,28 +24,28 @@ class BlocksReport:
     """
 
     blocks: int
-    """How many were done."""
+    """Number of blocks."""
     seconds: float
-    """Wall time, until the output was in its place."""
+    """Wall time, until the output was complete."""
     durations: Sequence[float]
-    """Seconds that each block took its worker, in the order in which they came."""
+    """Seconds per block in its worker, in the order in which blocks were finished."""
     workers: int
     executor: str
-    """`serial`, `threads`, `dask`, or the start method of processes."""
+    """Name of the executor, such as `fork`."""
 
     @property
     def shortest(self) -> float:
-        """Seconds of the quickest block."""
+        """Time of the fastest block in seconds."""
         return min(self.durations, default=0.0)
 
     @property
     def median(self) -> float:
-        """Seconds of a usual block."""
+        """Median time of a block in seconds."""
         return median(self.durations) if self.durations else 0.0
 
     @property
     def longest(self) -> float:
-        """Seconds of the slowest block."""
+        """Time of the slowest block in seconds."""
         return max(self.durations, default=0.0)
 
     def __str__(self) -> str:

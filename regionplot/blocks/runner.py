@@ -14,7 +14,7 @@ from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.report import BlockObserver
 from regionplot.blocks.sinks import Sink
 from regionplot.blocks.transport import SharedArrayReader, memory_can_be_shared
-from regionplot.errors import BlockError, ExecutorError, RasterError
+from regionplot.errors import BlockError, ExecutorError, Place, Problem, RasterError, RegionplotError
 from regionplot.executors.base import Executor, Failure, Outcome, Task, WorkerSettings
 from regionplot.executors.choose import (
     AUTO,
@@ -25,21 +25,25 @@ from regionplot.executors.choose import (
     resolve_executor,
 )
 
-_MOST_NAMES = 8
-"""Of inputs in a message."""
+DEFAULT_SETTINGS = WorkerSettings(timeout=3600.0)
+"""Limits of workers: one hour per block."""
+
+
+_MAX_NAMES = 8
+"""Number of inputs that a message names."""
 
 
 @dataclass(frozen=True)
 class BlockRunner:
-    """An executor."""
+    """Run a task over blocks with an executor."""
 
     executor: Executor
-    method: str
+    name: str
     """Name of the executor, for reports."""
 
     @property
     def workers(self) -> int:
-        """How many there are at most."""
+        """Largest number of workers."""
         return self.executor.workers
 
     @property
@@ -55,16 +59,23 @@ class BlockRunner:
         *,
         executor: Any = "auto",
         workers: int | str = "auto",
-        timeout: float = 3600.0,
-        retries: int = 1,
-        nice: int = 0,
+        worker_settings: WorkerSettings = DEFAULT_SETTINGS,
     ) -> BlockRunner:
-        """The executor that is asked for, or that suits a function.
+        """Return a runner with the requested executor.
+
+        Parameters
+        ----------
+        jobs : int
+            Number of blocks.
+        function : object
+            Function over blocks. For `executor="auto"`, its attribute `releases_gil` selects threads.
+        executor, workers, worker_settings
+            See `process_blocks`.
 
         Raises
         ------
         ExecutorError
-            If there cannot be such workers, or the function cannot be sent to them.
+            If the executor cannot be used, or the function cannot be sent to its workers.
         """
         if not isinstance(executor, str) or "://" in executor:
             name, cluster = connect_executor(executor)
@@ -74,7 +85,7 @@ class BlockRunner:
         abilities = executor_class(name).abilities
         if not abilities.shares_memory and not abilities.distributed:
             check_picklable(function, name)
-        return cls(make_executor(name, count, WorkerSettings(timeout, retries=retries, nice=nice)), name)
+        return cls(make_executor(name, count, worker_settings), name)
 
     def run(
         self,
@@ -82,39 +93,51 @@ class BlockRunner:
         blocks: BlockGrid | Sequence[Block],
         sink: Sink,
         paths: Sequence[Path],
-        observer: BlockObserver | None = None,
+        observer: BlockObserver,
     ) -> Sequence[float]:
-        """Have blocks done by a task whose values are `Worked`, and hand each over to a sink as it comes.
+        """Run a task over blocks, and write each result to a sink as it arrives.
+
+        Parameters
+        ----------
+        task : Task
+            Returns a `BlockResult`.
+        blocks : BlockGrid or sequence of Block
+            The blocks.
+        sink : Sink
+            Receives the results.
+        paths : sequence of Path
+            Inputs, for messages.
+        observer : BlockObserver
+            Receives the outcome of each block.
 
         Returns
         -------
         sequence of float
-            Seconds that each took.
+            Seconds per block.
 
         Raises
         ------
         RasterError, BlockError
-            At the first block that fails, naming it and the paths.
+            If a block fails. The error names the inputs and the block.
         """
         receiver, durations = SharedArrayReader(), array("d")
-        if observer is not None:
-            observer.started(len(blocks), self.workers, self.method)
+        observer.started(len(blocks), self.workers, self.name)
         with closing(self.executor.run(task, blocks)) as outcomes:  # type: ignore[type-var]  # it is a generator
             for outcome in outcomes:
-                _hand_over(outcome, receiver, sink, paths)
+                _write_outcome(outcome, receiver, sink, paths)
                 durations.append(outcome.seconds)
-                if observer is not None:
-                    observer.finished(replace(outcome, value=None))
+                observer.finished(replace(outcome, value=None))
         return durations
 
 
-def _hand_over(outcome: Outcome[Block], receiver: SharedArrayReader, sink: Sink, paths: Sequence[Path]) -> None:
+def _write_outcome(outcome: Outcome[Block], receiver: SharedArrayReader, sink: Sink, paths: Sequence[Path]) -> None:
     if outcome.failure is not None:
-        raise block_error(_place(paths, outcome.job), outcome.failure)
+        raise block_error(outcome.failure, _place(paths, outcome.job))
     try:
         values = receiver.open(outcome.value.content)
     except OSError as error:
-        raise BlockError(f"{_place(paths, outcome.job)}: its worker is gone: {error}") from error
+        message = f"the result was lost because its worker has exited: {error}"
+        raise BlockError(Problem(message, _place(paths, outcome.job))) from error
     sink.write(outcome.job, values, outcome.value.checksum)
 
 
@@ -130,27 +153,35 @@ def _choose_executor(requested: str, workers: int, function: object) -> str:
     return processes
 
 
-def check_picklable(function: object, method: str) -> None:
-    """Raise ExecutorError if a function cannot be sent to another process."""
+def check_picklable(function: object, name: str) -> None:
+    """Raise ExecutorError if a function cannot be sent to other processes."""
     try:
         pickle.dumps(function)
     except Exception as error:
         raise ExecutorError(
-            f"the function cannot be sent to processes started by {method}: {error}; define it at the top of a module, "
+            f"the function cannot be sent to processes started by {name}: {error}; define it at the top of a module, "
             "or use executor='threads'"
         ) from error
 
 
-def block_error(place: str, failure: Failure) -> Exception:
-    """The error that tells of a job's failure."""
+def block_error(failure: Failure, place: Place) -> RegionplotError:
+    """Return the error for the failure of a job.
+
+    Parameters
+    ----------
+    failure : Failure
+        The failure. Errors of rasters name the raster in their message.
+    place : Place
+        Input or output, and block.
+    """
     if failure.cause == "RasterError":
         return RasterError(failure.message)
-    message = f"{place}: {failure.message}"
-    return BlockError("\n".join(filter(None, (message, failure.traceback.rstrip()))))
+    message = "\n".join(filter(None, (failure.message, failure.traceback.rstrip())))
+    return BlockError(Problem(message, place))
 
 
-def _place(paths: Sequence[Path], block: Block) -> str:
-    core = block.core
-    names = ", ".join(map(str, paths[:_MOST_NAMES])) + (" ..." if len(paths) > _MOST_NAMES else "")
-    rows, columns = (f"{first} to {first + n - 1}" for first, n in ((core.row, core.height), (core.column, core.width)))
-    return f"{names}: block of rows {rows}, columns {columns}"
+def _place(paths: Sequence[Path], block: Block) -> Place:
+    """Return the inputs and the block."""
+    names = ", ".join(map(str, paths[:_MAX_NAMES])) + (" ..." if len(paths) > _MAX_NAMES else "")
+    rows, columns = (f"{first} to {end - 1}" for first, end in block.core.ranges)
+    return Place(file=names, block=f"rows {rows}, columns {columns}")

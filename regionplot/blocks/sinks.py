@@ -1,8 +1,8 @@
-"""Receive results: into a new raster file, an open dataset, or a function.
+"""Receive results: a new raster file, an open dataset, or a function.
 
-GDAL holds cells back until a file is closed, and rasterio tells nobody if that fails: on a full disk a file is cut and
-no error comes. So a file is read back, and each block compared with a checksum of what was to be written, before it
-takes the place of what was there.
+GDAL writes its last cells when a file is closed, and rasterio reports no error at that moment. On a full disk, a file
+is truncated without an error. So a new file is read back, and each block is compared with its checksum, before the file
+replaces the old one.
 """
 
 from __future__ import annotations
@@ -17,39 +17,39 @@ from typing import Any, Protocol, runtime_checkable
 from numpy.typing import NDArray
 
 from regionplot.blocks.grid import Block
-from regionplot.errors import RasterError
+from regionplot.errors import Place, Problem, RasterError
 from regionplot.geo.grid import Window
 
 LOSSY_OPTIONS = {"nbits", "discard_lsb", "max_z_error"}
 
 
 _FULL = 2**20
-"""A disk with fewer bytes left is full."""
+"""Bytes. A disk with less free space counts as full."""
 
 
 @runtime_checkable
 class Sink(Protocol):
-    """Who takes the blocks."""
+    """Receiver of the results of blocks."""
 
     @property
     def dtype(self) -> str | None:
-        """Of the values it takes; None: any."""
+        """Data type of the values that it accepts, or None for any."""
 
     @property
     def count(self) -> int | None:
-        """Bands it takes; None: any."""
+        """Number of bands that it accepts, or None for any."""
 
     @property
     def file(self) -> Path | None:
-        """What it has open for writing."""
+        """File that it has open for writing, if there is one."""
 
     def write(self, block: Block, values: NDArray[Any], checksum: int | None) -> None:
-        """Take a block's values; they are good until this returns."""
+        """Write the values of a block. The array is valid until this method returns."""
 
 
 @dataclass
 class FunctionSink:
-    """A function of the block and its values, which it may keep."""
+    """Pass results to a function. The function may keep the arrays."""
 
     function: Callable[[Block, NDArray[Any]], object]
     dtype: str | None = None
@@ -57,51 +57,48 @@ class FunctionSink:
     file: Path | None = None
 
     def write(self, block: Block, values: NDArray[Any], checksum: int | None) -> None:  # noqa: ARG002
-        """See `Sink`."""
+        """Call the function."""
         self.function(block, values if values.flags.owndata else values.copy())
 
 
 @dataclass
 class DatasetSink:
-    """An open rasterio dataset."""
+    """Write results to an open rasterio dataset."""
 
     dataset: Any
     name: str
-    """What to call it in messages."""
+    """Name of the dataset in messages."""
     written: list[tuple[Window, int | None]] = field(default_factory=list)
 
     @property
     def dtype(self) -> str | None:
-        """See `Sink`."""
+        """Data type of the first band."""
         return str(self.dataset.dtypes[0])
 
     @property
     def count(self) -> int | None:
-        """See `Sink`."""
+        """Number of bands of the dataset."""
         return int(self.dataset.count)
 
     @property
     def file(self) -> Path | None:
-        """See `Sink`."""
+        """File of the dataset."""
         return Path(self.dataset.name)
 
     def write(self, block: Block, values: NDArray[Any], checksum: int | None) -> None:
-        """See `Sink`."""
+        """Write the values, and remember the checksum for reading back."""
         import rasterio  # noqa: PLC0415
-        from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415
 
-        core = block.core
-        area = RasterioWindow(core.column, core.row, core.width, core.height)
         try:
-            self.dataset.write(values if values.ndim == 3 else values[None], window=area)
+            self.dataset.write(values if values.ndim == 3 else values[None], window=block.core.ranges)
         except (rasterio.errors.RasterioError, OSError) as error:
             raise write_error(Path(self.name), error) from error
-        self.written.append((core, checksum))
+        self.written.append((block.core, checksum))
 
 
 def write_error(path: Path, error: object) -> RasterError:
-    """The error that tells why a raster is not in its place."""
+    """Return the error for a raster that could not be written."""
     hint = ""
     with suppress(OSError):
         hint = "; the disk is full" if shutil.disk_usage(path.parent).free < _FULL else ""
-    return RasterError(f"{path}: could not be written whole: {error}{hint}")
+    return RasterError(Problem(f"could not be written completely: {error}{hint}", Place(file=str(path))))

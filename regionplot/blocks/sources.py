@@ -1,12 +1,12 @@
-"""Describe and read the rasters that blocks come from. Handles are never shared.
+"""Describe and read the input rasters of blocks. Handles are never shared.
 
-A GDAL handle belongs to the thread that opened it; one inherited through fork gives wrong cells without an error
-(https://gdal.org/en/stable/user/multithreading.html). So handles are opened where they are used.
+A GDAL handle belongs to the thread that opened it. A handle that a forked process inherits reads wrong cells without an
+error (https://gdal.org/en/stable/user/multithreading.html). So each thread and process opens its own handles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,23 +16,23 @@ from numpy.typing import NDArray
 
 from regionplot.blocks.grid import BlockGrid
 from regionplot.errors import RasterError
-from regionplot.geo.grid import Window
+from regionplot.geo.grid import GridGeometry, Window
 from regionplot.inputs.gdal import gdal_options, open_raster
 
 Inputs = Sequence[str | Path] | str | Path
-"""Paths of rasters, or of one."""
+"""Paths of rasters, or one path."""
 
 
 _SIDE = 512
-"""Rows and columns of a usual block, at least."""
+"""Smallest side of a merged block, in cells."""
 
 
-_MOST_CELLS = 2**22
-"""Of a block made of strips ..."""
+_MAX_CELLS = 2**22
+"""Largest block of strips, in cells."""
 
 
-_MOST_VALUES = 2**24
-"""... and in all its bands."""
+_MAX_VALUES = 2**24
+"""Largest block of strips, in cells of all bands."""
 
 
 _TILE = 256
@@ -46,7 +46,7 @@ LOSSLESS = {"deflate", "lzw", "zstd", "packbits", "lzma"}
 
 @dataclass(frozen=True)
 class Labels:
-    """What a raster says of its bands, one entry for each, and of itself."""
+    """Labels of the bands of a raster, one entry per band, and its tags."""
 
     descriptions: tuple[str | None, ...]
     units: tuple[str | None, ...]
@@ -57,47 +57,56 @@ class Labels:
 
 @dataclass(frozen=True)
 class Sources:
-    """The inputs of a run; profile and labels are those of the first."""
+    """The inputs of a run. Profile and labels are those of the first input."""
 
     paths: tuple[Path, ...]
     profile: dict[str, Any]
-    """Of an output like it, as rasterio creates it."""
+    """Profile of an output that is like the first input, with the keys of rasterio."""
     labels: Labels
     natural: BlockGrid
-    """The first input's own blocks, merged until they are large enough to be worth a job."""
+    """Blocks of the first input, merged to a size that is efficient for one job."""
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Rows and columns of the first input."""
         return self.profile["height"], self.profile["width"]
 
     @classmethod
-    def of(cls, inputs: Inputs, bands: Sequence[int] | None = None, *, alike: bool = True) -> Sources:
-        """Look at the inputs.
+    def of(cls, inputs: Inputs, bands: Sequence[int] | None = None) -> Sources:
+        """Describe inputs. Their grids may differ.
 
         Parameters
         ----------
         inputs : sequence of path, or path
-            One at least.
+            At least one raster.
         bands : sequence of int, optional
-            Those that will be read, from 1; all by default.
-        alike : bool
-            All must have the first one's shape, affine transform and CRS.
+            Bands that will be read, from 1. By default, all.
 
         Raises
         ------
         RasterError
-            If one cannot be opened, lacks a band, or is not like the first; all such faults together.
+            If inputs cannot be opened or lack a band. All problems are reported together.
         """
+        return cls._describe(inputs, bands, lambda *_: [])
+
+    @classmethod
+    def on_one_grid(cls, inputs: Inputs, bands: Sequence[int] | None = None) -> Sources:
+        """Describe inputs like `of`. Report inputs whose shape, transform or CRS differs from the first input, too."""
+        return cls._describe(inputs, bands, _differences)
+
+    @classmethod
+    def _describe(
+        cls, inputs: Inputs, bands: Sequence[int] | None, compare: Callable[[Path, Any, Path, Any], list[str]]
+    ) -> Sources:
         paths = tuple(Path(path) for path in ([inputs] if isinstance(inputs, str | Path) else inputs))
         if not paths:
-            raise RasterError("no inputs: name one raster at least")
+            raise RasterError("no inputs: give at least one raster")
         with gdal_options(), open_raster(paths[0]) as first:
             problems = _missing_bands(paths[0], first, bands)
             for path in paths[1:]:
                 with open_raster(path) as other:
                     problems += _missing_bands(path, other, bands)
-                    problems += _differences(path, other, paths[0], first) if alike else []
+                    problems += compare(path, other, paths[0], first)
             if problems:
                 raise RasterError(*problems)
             return cls(paths, _profile(first, bands), _labels(first, bands), _natural_grid(first))
@@ -105,19 +114,22 @@ class Sources:
 
 def _missing_bands(path: Path, dataset: Any, bands: Sequence[int] | None) -> list[str]:
     missing = [str(band) for band in bands or () if not 1 <= band <= dataset.count]
-    return [f"{path}: there is no band {', '.join(missing)}: the bands are 1 to {dataset.count}"] if missing else []
+    return [f"{path}: there is no band {', '.join(missing)}; the bands are 1 to {dataset.count}"] if missing else []
 
 
 def _differences(path: Path, other: Any, first_path: Path, first: Any) -> list[str]:
-    """What keeps a raster from being read cell by cell beside the first."""
-    found = []
-    if other.shape != first.shape:
-        found.append(f"{path}: {other.shape} rows and columns, but {first_path} has {first.shape}")
-    elif not other.transform.almost_equals(first.transform, 1e-6 * abs(first.transform.determinant) ** 0.5):
-        found.append(f"{path}: its cells lie elsewhere than those of {first_path} (another affine transform)")
-    if other.crs != first.crs:
-        found.append(f"{path}: another CRS than that of {first_path}; reproject it first")
-    return found
+    """Return the reasons why a raster cannot be read cell by cell together with the first one."""
+    messages = {
+        "shape": f"{path}: it has {other.shape} rows and columns, but {first_path} has {first.shape}",
+        "transform": f"{path}: its cells are in other places than those of {first_path} (another transform)",
+        "crs": f"{path}: its CRS is not that of {first_path}; reproject it first",
+    }
+    return [messages[difference] for difference in _geometry(other).differences(_geometry(first))]
+
+
+def _geometry(dataset: Any) -> GridGeometry:
+    """Return the geometry of a dataset. Its CRS is that of rasterio, so use it for comparisons only."""
+    return GridGeometry(dataset.transform, dataset.height, dataset.width, dataset.crs)
 
 
 def _profile(dataset: Any, bands: Sequence[int] | None) -> dict[str, Any]:
@@ -139,7 +151,7 @@ def _profile(dataset: Any, bands: Sequence[int] | None) -> dict[str, Any]:
 
 
 def _compression(dataset: Any) -> dict[str, Any]:
-    """That of a GeoTIFF if it loses nothing; what else is compressed is so by deflate."""
+    """Return the compression of a GeoTIFF, if it is lossless. All other inputs get deflate."""
     stored = dataset.tags(ns="IMAGE_STRUCTURE")
     name = stored.get("COMPRESSION", "").lower()
     if dataset.driver == "GTiff" and not name:
@@ -162,16 +174,16 @@ def _labels(dataset: Any, bands: Sequence[int] | None) -> Labels:
 
 
 def _output_tile(dataset: Any) -> tuple[int, int]:
-    """Rows and columns of an output's tiles: the input's, if they are such."""
+    """Return rows and columns of the tiles of an output: those of the input, if they can be tiles of a GeoTIFF."""
     height, width = dataset.block_shapes[0]
     fits = all(not side % 16 and side <= _LARGEST_TILE for side in (height, width))
     return (height, width) if fits and width < dataset.width else (_TILE, _TILE)
 
 
 def _natural_grid(dataset: Any) -> BlockGrid:
-    """Whole blocks of the input and whole tiles of the output, if that can be."""
+    """Return blocks that consist of whole blocks of the input and whole tiles of the output, if possible."""
     block_height, block_width = dataset.block_shapes[0]
-    most = min(_MOST_CELLS, max(_SIDE**2, _MOST_VALUES // dataset.count))
+    most = min(_MAX_CELLS, max(_SIDE**2, _MAX_VALUES // dataset.count))
     if block_width >= dataset.width or block_height * block_width > most:
         rows, columns = _output_tile(dataset)
         width = min(dataset.width, max(1, most // (rows * columns)) * columns)
@@ -181,18 +193,12 @@ def _natural_grid(dataset: Any) -> BlockGrid:
 
 
 def read_block(dataset: Any, window: Window, bands: Sequence[int] | None) -> NDArray[Any]:
-    """The stored values of a window, shape (bands, rows, columns)."""
-    from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415
-
-    area = RasterioWindow(window.column, window.row, window.width, window.height)
-    values: NDArray[Any] = dataset.read(list(bands) if bands else None, window=area)
+    """Return the stored values in a window, shape (bands, rows, columns)."""
+    values: NDArray[Any] = dataset.read(list(bands) if bands else None, window=window.ranges)
     return np.atleast_3d(values) if values.ndim < 3 else values
 
 
 def read_mask(dataset: Any, window: Window) -> NDArray[np.bool_]:
-    """Where, in a window, the mask that all bands share says that there is data; shape (rows, columns)."""
-    from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415
-
-    area = RasterioWindow(window.column, window.row, window.width, window.height)
-    there: NDArray[np.bool_] = dataset.read_masks(1, window=area) != 0
-    return there
+    """Return True where the mask of all bands marks data in a window, shape (rows, columns)."""
+    valid: NDArray[np.bool_] = dataset.read_masks(1, window=window.ranges) != 0
+    return valid

@@ -24,7 +24,7 @@ from regionplot.system import failpoints
 from regionplot.system.memory import keep_large_blocks
 
 BlockFunction = Callable[[Any, Block, Any], Any]
-"""A function of what was read, the block, and the arguments that all blocks share."""
+"""Function of the data, the block, and the arguments that all blocks share."""
 
 
 READS = ("arrays", "stack", "datasets")
@@ -32,43 +32,44 @@ READS = ("arrays", "stack", "datasets")
 
 @dataclass(frozen=True, slots=True)
 class BlockResult:
-    """A block's result, as it travels to the parent."""
+    """Result of a block, as sent to the parent."""
 
     content: SharedArray | NDArray[Any]
-    """Shape (bands, rows, columns) of the block's core, or (rows, columns)."""
+    """Values of the core, shape (bands, rows, columns) or (rows, columns)."""
     checksum: int | None
-    """Of its bytes; None if nothing is written that could be compared with it."""
+    """Checksum of the values. None if no file is read back."""
 
 
 @dataclass(kw_only=True)
 class BlockWorker:
-    """What every task over blocks is in its worker, and how it hands over its results."""
+    """Base of tasks over blocks: set up a worker, and return results."""
 
     output: Path | None = None
-    """The file that the parent has open for writing."""
-    shared_memory: bool = False
-    _segment: SharedBuffer = field(default_factory=SharedBuffer, repr=False)
+    """File that the parent has open for writing."""
+    shares_memory: bool = False
+    """True if the parent can map results from the memory of this worker."""
+    _buffer: SharedBuffer = field(default_factory=SharedBuffer, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_segment": SharedBuffer()}
+        return {**self.__dict__, "_buffer": SharedBuffer()}
 
     def start_worker(self) -> None:
         """Close the parent's output file in a worker process, and set the malloc policy for blocks."""
         if self.output is not None:
-            disconnect(self.output)
+            detach_output(self.output)
         keep_large_blocks()
 
     def load(self) -> None:
         """Load nothing: each worker opens its rasters with its first block, after the fork."""
 
-    def handed_over(self, values: NDArray[Any], checksum: int | None) -> BlockResult:
-        """A result for the parent, in memory that both see if there is such."""
-        return BlockResult(self._segment.put(values) if self.shared_memory else values, checksum)
+    def result_of(self, values: NDArray[Any], checksum: int | None) -> BlockResult:
+        """Return a result for the parent. It stays in shared memory if that is possible."""
+        return BlockResult(self._buffer.put(values) if self.shares_memory else values, checksum)
 
 
 @dataclass
 class BlockTask(BlockWorker):
-    """Work out one block; its job is a `Block`."""
+    """Process one block: read, call the function, trim the halo, convert the type."""
 
     function: BlockFunction
     handles: Handles
@@ -76,26 +77,26 @@ class BlockTask(BlockWorker):
     bands: tuple[int, ...] | None
     arguments: Any
     dtype: str | None = None
-    """What results are converted to; None: they stay as they are."""
+    """Data type of results. None keeps the type that the function returns."""
     count: int | None = None
-    """Bands that a result must have; None: any."""
+    """Number of bands that a result must have. None for any number."""
 
     def __call__(self, job: Block) -> BlockResult:
-        """Work out one block."""
+        """Return the result of one block."""
         failpoints.failpoint("block", f"{job.core.row},{job.core.column}")
         with gdal_options():
-            result = self._called(self._input(job), job)
+            result = self._call(self._input(job), job)
         values = self._converted(_core_of(_plain(result), job))
-        return self.handed_over(values, None if self.dtype is None else checksum_of(values))
+        return self.result_of(values, None if self.dtype is None else checksum_of(values))
 
-    def _called(self, given: Any, block: Block) -> Any:
-        """What the function returns; of one that reads a `Source` by itself, GDAL's errors name the raster.
+    def _call(self, data: Any, block: Block) -> Any:
+        """Call the function. If the function reads a `BandReader` itself, errors of GDAL name the raster.
 
-        Those of a user's function are left alone, for its traceback tells where it reads.
+        Errors of a user's function are not changed. Their traceback shows what the function reads.
         """
         source = getattr(self.function, "source", None)
         with gdal_errors(source.path) if isinstance(source, BandReader) else nullcontext():
-            return self.function(given, block, self.arguments)
+            return self.function(data, block, self.arguments)
 
     def _input(self, block: Block) -> Any:
         datasets = self.handles.get()
@@ -121,22 +122,22 @@ class BlockTask(BlockWorker):
 
 
 def checksum_of(values: NDArray[Any]) -> int:
-    """A checksum of an array's bytes."""
+    """Return a checksum of the bytes of an array."""
     return zlib.crc32(np.ascontiguousarray(values).data)
 
 
 def _plain(result: Any) -> NDArray[Any]:
-    """A function's result as an array, which has no mask that could get lost."""
+    """Return the result of a function as an array. Refuse a masked array, whose mask would be lost."""
     if np.ma.is_masked(result):
         raise BlockError(
             "the function returned a masked array, whose mask would be lost; return its .filled(nodata), with the "
-            "output's nodata value"
+            "nodata value of the output"
         )
     return np.asarray(result)
 
 
 def _core_of(values: NDArray[Any], block: Block) -> NDArray[Any]:
-    """The part of a function's result that the block answers for."""
+    """Return the core of a result."""
     core, padded = (block.core.height, block.core.width), (block.padded.height, block.padded.width)
     if values.ndim in (2, 3) and values.shape[-2:] == core:
         return values
@@ -150,10 +151,15 @@ def _core_of(values: NDArray[Any], block: Block) -> NDArray[Any]:
 
 
 def cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Values of another type, if that keeps what they mean.
+    """Convert values to another data type without changing their meaning.
 
-    No fraction is cut off, no integer wraps around, and no finite value becomes infinite. Cells are only looked at
-    where the types alone do not tell.
+    No fraction is truncated, no integer overflows, and no finite value becomes infinite. Values are only checked if the
+    types alone do not decide.
+
+    Raises
+    ------
+    BlockError
+        If the data type cannot hold the values.
     """
     if np.can_cast(values.dtype, dtype, "safe"):
         return values.astype(dtype, copy=False)
@@ -168,16 +174,17 @@ def cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         if not infinite.any() or np.isinf(values[infinite]).all():
             return converted
     raise BlockError(
-        f"the function returned {values.dtype}, whose values the output's {dtype} does not hold; "
+        f"the function returned {values.dtype}, whose values the output's {dtype} cannot hold; "
         f'convert it there, or give profile={{"dtype": "{values.dtype}"}}'
     )
 
 
-def disconnect(path: Path) -> None:
-    """Have a forked process write nothing into a file that its parent has open.
+def detach_output(path: Path) -> None:
+    """Prevent a forked process from writing to a file that its parent has open.
 
-    It inherits the file's descriptor, and GDAL's cache with cells that the parent has not written yet. Were the
-    cache to fill, it would write them, at the place where the parent's own writing stands; now they go nowhere.
+    The process inherits the file descriptor, and GDAL's cache with cells that the parent has not written yet. If the
+    cache were full, the process would write these cells at the current position of the parent. So the descriptor is
+    redirected to the null device.
     """
     try:
         target, folder = path.stat(), next(f for f in ("/proc/self/fd", "/dev/fd") if os.path.isdir(f))  # noqa: PTH112
@@ -187,7 +194,7 @@ def disconnect(path: Path) -> None:
     for name in os.listdir(folder):  # noqa: PTH208
         try:
             found = os.fstat(int(name))
-        except OSError:  # the descriptor that lists them
+        except OSError:  # the descriptor of this listing, now closed
             continue
         if (found.st_dev, found.st_ino) == (target.st_dev, target.st_ino):
             os.dup2(null, int(name))

@@ -16,16 +16,18 @@ from regionplot.blocks.process import process_blocks
 from regionplot.blocks.runner import BlockRunner, block_error
 from regionplot.blocks.sources import Sources, read_block
 from regionplot.blocks.task import BlockFunction, checksum_of
-from regionplot.errors import RasterError
+from regionplot.errors import Place, RasterError
+from regionplot.executors.base import WorkerSettings
 from regionplot.geo.grid import Window, shifted
 from regionplot.inputs.gdal import gdal_errors, gdal_options
 from regionplot.system.files import remove_stale_temporaries
 from regionplot.system.memory import keep_large_blocks, return_large_blocks
 
-_TILE_TIMEOUT = 24 * 3600.0
+_TILE_SETTINGS = WorkerSettings(timeout=24 * 3600.0)
+"""Limits of workers: one day per tile."""
 
 
-_OF_EXECUTORS = ("executor", "workers", "timeout", "retries", "nice")
+_RUNNER_OPTIONS = ("executor", "workers", "worker_settings")
 
 
 def split_tiles(
@@ -36,33 +38,33 @@ def split_tiles(
     offset: tuple[int, int] = (0, 0),
     **options: Any,
 ) -> list[Path]:
-    """Cut a raster into files, `STEM_rROW_cCOLUMN.tif` by row and column of tiles from 0.
+    """Split a raster into tile files. Their names are `STEM_rROW_cCOLUMN.tif`, with rows and columns of tiles from 0.
 
     Parameters
     ----------
     source : path
         The raster.
     folder : path
-        Where the files go; it is made if need be.
+        Folder of the files. It is created if it does not exist.
     tile : (int, int)
-        Rows and columns of a tile without its overlap.
+        Rows and columns of a tile, without the overlap.
     overlap : int
-        Cells that a tile has in addition on each side, as far as the raster goes.
+        Number of cells to add on each side, where the raster has cells.
     offset : (int, int)
-        Row and column of the first cut; the tiles before it are smaller.
+        Row and column at which the second row and column of tiles begin. The tiles before them can be smaller.
     **options
-        `executor`, `workers`, `timeout`, `retries` and `nice`, as for `process_blocks`.
+        `executor`, `workers` and `worker_settings`: see `process_blocks`. The default timeout is one day per tile.
 
     Returns
     -------
     list of Path
-        Row by row from the top left.
+        Paths of the tiles, row by row from the top left.
 
     Raises
     ------
     RasterError
-        If the source cannot be read or a tile not be written whole. No new tile is left then; files that were there
-        before under tiles' names may have been replaced.
+        If the source cannot be read, or a tile cannot be written completely. New tiles are then removed. Files that
+        existed before may have been replaced.
     """
     sources = Sources.of(source)
     grid = BlockGrid(*sources.shape, *tile, halo=overlap, row_offset=offset[0], column_offset=offset[1])
@@ -78,46 +80,46 @@ def split_tiles(
 def process_tiles(
     function: BlockFunction, tiles: Sequence[str | Path], folder: str | Path, **options: Any
 ) -> list[Path]:
-    """Apply a function to each of some tile files as a whole, several tiles at a time.
+    """Apply a function to whole tile files, several tiles at a time.
 
     Parameters
     ----------
     function : callable
-        As for `process_blocks`; its block is the whole tile.
+        See `process_blocks`. The block is the whole tile.
     tiles : sequence of path
-        The files.
+        Tile files.
     folder : path
-        Where the results go, each under its tile's name; it is made if need be.
+        Folder of the results, which have the names of their tiles. It is created if it does not exist.
     **options
-        As for `process_blocks`, but for `grid`, `halo` and `observer`.
+        See `process_blocks`, without `grid`, `halo` and `observer`. The default timeout is one day per tile.
 
     Returns
     -------
     list of Path
-        The results, in the order of the tiles.
+        Paths of the results, in the order of the tiles.
 
     Raises
     ------
     BlockError, RasterError
-        If one fails, or two tiles have one name. No new result is left then; of files that were there before under the
-        results' names, those stay replaced whose tiles were done already.
+        If a tile fails, or two tiles have the same name. New results are then removed. Files that existed before may
+        have been replaced.
     """
     jobs = [_File(Path(tile), Path(folder) / Path(tile).name) for tile in tiles]
     times = Counter(job.target for job in jobs)
     twice = [str(job.source) for job in jobs if times[job.target] > 1]
     if twice:
-        raise RasterError(f"{folder}: the results of {', '.join(twice)} would have one name; give the tiles others")
+        raise RasterError(f"{folder}: the results of {', '.join(twice)} would have the same name; rename the tiles")
     if any(job.source.resolve() == job.target.resolve() for job in jobs):
-        raise RasterError(f"{folder}: the results would take the tiles' places; name another folder")
+        raise RasterError(f"{folder}: the results would replace the tiles; choose another folder")
     Path(folder).mkdir(parents=True, exist_ok=True)
-    own = {name: options.pop(name) for name in _OF_EXECUTORS if name in options}
-    _run_files(_OverTile(function, options), jobs, own)
+    own = {name: options.pop(name) for name in _RUNNER_OPTIONS if name in options}
+    _run_files(_TileTask(function, options), jobs, own)
     return [job.target for job in jobs]
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file that a job makes."""
+    """A job: a tile and its result."""
 
     source: Path
     target: Path
@@ -125,6 +127,8 @@ class _File:
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
+    """A job: a block of the raster and its tile."""
+
     block: Block
     target: Path
 
@@ -144,7 +148,6 @@ class _Cutter:
         """Load nothing: each worker opens its rasters with its first tile, after the fork."""
 
     def __call__(self, job: _Cut) -> None:
-
         window, profile = job.block.padded, self.sources.profile
         place = shifted(profile["transform"], window.row, window.column)
         profile = {**profile, "height": window.height, "width": window.width, "transform": place}
@@ -156,7 +159,7 @@ class _Cutter:
 
 
 @dataclass
-class _OverTile:
+class _TileTask:
     """Apply a function to one tile."""
 
     function: BlockFunction
@@ -177,14 +180,15 @@ class _OverTile:
 
 
 def _run_files(task: Any, jobs: Sequence[Any], options: dict[str, Any]) -> None:
-    """Have files made; if one fails, those that are new are removed."""
-    crew = BlockRunner.of(len(jobs), getattr(task, "function", None), **{"timeout": _TILE_TIMEOUT, **options})
+    """Run jobs that write files. If a job fails, remove all new files."""
+    options = {"worker_settings": _TILE_SETTINGS, **options}
+    runner = BlockRunner.of(len(jobs), getattr(task, "function", None), **options)
     existing = {job.target for job in jobs if job.target.exists()}
     try:
-        with closing(crew.executor.run(task, jobs)) as outcomes:  # type: ignore[type-var]  # it is a generator
+        with closing(runner.executor.run(task, jobs)) as outcomes:  # type: ignore[type-var]  # it is a generator
             for outcome in outcomes:
                 if outcome.failure is not None:
-                    raise block_error(str(outcome.job.target), outcome.failure)
+                    raise block_error(outcome.failure, Place(file=str(outcome.job.target)))
     except BaseException:
         for job in jobs:
             if job.target not in existing:

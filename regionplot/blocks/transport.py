@@ -1,9 +1,9 @@
 """Pass large arrays from workers to the parent through shared memory instead of a pipe.
 
-A pipe costs a worker one copy to pickle and one to send, and the parent as many again. Here a worker copies once, into
-an anonymous file (memfd_create(2)), and the parent maps that through `/proc/PID/fd`: no name, so nothing is left behind
-however a process ends. A worker has at most one result under way and gets no new job before the parent is done with
-it, so one file for each worker is used again and again.
+Through a pipe, an array is copied several times, by pickle and by the system, in both processes. Here a worker copies
+it once, into an anonymous file (memfd_create(2)), and the parent maps this file through `/proc/PID/fd`. The file has no
+name, so nothing is left behind if a process dies. A worker gets its next job after the parent has used its result, so
+each worker needs only one file.
 """
 
 from __future__ import annotations
@@ -17,44 +17,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SMALLEST = 2**16
-"""Bytes; less goes through the pipe."""
+"""Bytes. Smaller arrays go through the pipe."""
 
 
 def memory_can_be_shared() -> bool:
-    """Whether this platform has what is needed."""
+    """Return True if this platform has anonymous files and `/proc`."""
     return hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd")  # noqa: PTH112
 
 
 @dataclass(frozen=True, slots=True)
 class SharedArray:
-    """Where an array lies."""
+    """Place of an array in the memory of a worker."""
 
     pid: int
     descriptor: int
     inode: int
-    """Of the file, for process ids and descriptors are used again."""
+    """Inode of the file. Process ids and descriptors can be reused by other files."""
     shape: tuple[int, ...]
     dtype: str
 
 
 class SharedBuffer:
-    """A worker's side: memory for one array at a time."""
+    """Memory of a worker for one array at a time."""
 
     def __init__(self) -> None:
         self._map: mmap.mmap | None = None
         self._descriptor = self._process = -1
 
     def put(self, array: NDArray[Any]) -> SharedArray | NDArray[Any]:
-        """What to send for an array: where it lies, or itself if it is small."""
+        """Return what to send to the parent: the place of the array, or the array itself if it is small."""
         if array.nbytes < _SMALLEST or array.dtype.hasobject:
             return array
-        room = np.frombuffer(self._room(array.nbytes), array.dtype, array.size).reshape(array.shape)
-        room[...] = array
+        shared = np.frombuffer(self._map_of(array.nbytes), array.dtype, array.size).reshape(array.shape)
+        shared[...] = array
         return SharedArray(
             os.getpid(), self._descriptor, os.fstat(self._descriptor).st_ino, array.shape, array.dtype.str
         )
 
-    def _room(self, size: int) -> mmap.mmap:
+    def _map_of(self, size: int) -> mmap.mmap:
         if self._map is None or len(self._map) < size or self._process != os.getpid():
             if self._process == os.getpid():
                 os.close(self._descriptor)
@@ -65,18 +65,18 @@ class SharedBuffer:
 
 
 class SharedArrayReader:
-    """The parent's side."""
+    """Read arrays from the memory of workers."""
 
     def __init__(self) -> None:
         self._maps: dict[tuple[int, int], mmap.mmap] = {}
 
     def open(self, content: SharedArray | NDArray[Any]) -> NDArray[Any]:
-        """An array that a worker has put; read-only, and good until that worker gets its next job.
+        """Return an array of a worker. It is read-only, and valid until the worker gets its next job.
 
         Raises
         ------
         OSError
-            If the worker is gone.
+            If the worker has exited.
         """
         if not isinstance(content, SharedArray):
             return content
@@ -89,11 +89,11 @@ class SharedArrayReader:
         return np.frombuffer(self._maps[key], np.dtype(content.dtype), count).reshape(content.shape)
 
 
-def _map(parcel: SharedArray) -> mmap.mmap:
-    descriptor = os.open(f"/proc/{parcel.pid}/fd/{parcel.descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+def _map(array: SharedArray) -> mmap.mmap:
+    descriptor = os.open(f"/proc/{array.pid}/fd/{array.descriptor}", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if os.fstat(descriptor).st_ino != parcel.inode:
-            raise FileNotFoundError(f"process {parcel.pid} is not the worker any more")
+        if os.fstat(descriptor).st_ino != array.inode:
+            raise FileNotFoundError(f"process {array.pid} is another process now")
         return mmap.mmap(descriptor, 0, prot=mmap.PROT_READ)
     finally:
         os.close(descriptor)

@@ -1,13 +1,14 @@
-"""Convert between stored values and physical values. The only place where both meet.
+"""Convert between stored values and physical values. Only this module knows both.
 
 ::
 
-    stored (any type, nodata, mask, scale, offset) ─► values (floating, in their units, NaN where missing)
+    stored (any type, nodata, mask, scale, offset) ─► values (floating point, with units, NaN where missing)
     values ─► stored
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,45 +23,51 @@ from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.describe import open_bands, open_source
 from regionplot.inputs.gdal import gdal_errors
 from regionplot.inputs.reading import decode
-from regionplot.inputs.source import RasterInfo
+from regionplot.inputs.source import RasterInfo, RasterSource
 from regionplot.settings.raster import RasterSettings
 
 Values = NDArray[np.floating[Any]]
-"""Shape (bands, rows, columns); NaN where there is nothing."""
+"""Array of shape (bands, rows, columns), with NaN where missing."""
 
 
 @dataclass(frozen=True)
 class BandReader:
-    """A raster whose bands are read as values."""
+    """A raster whose bands are read as physical values."""
 
     bands: tuple[RasterInfo, ...]
-    """Those that are read, in order."""
+    """Bands to read, in order."""
     curvilinear: tuple[CurvilinearSource, ...] = ()
     """Sources of the bands, if they have 2-D coordinates."""
 
     @classmethod
-    def of(cls, settings: RasterSettings, *, whole: bool = True) -> BandReader:
-        """Look at a raster.
+    def of(cls, settings: RasterSettings) -> BandReader:
+        """Describe all bands of a raster.
 
         Parameters
         ----------
         settings : RasterSettings
-            Its path, variable, CRS and band.
-        whole : bool
-            Read all bands; else only the one that the settings name.
+            Path, variable and CRS of the raster.
 
         Raises
         ------
         RasterError
-            If it cannot be opened, or placed on the earth.
+            If the raster cannot be opened or georeferenced.
         """
-        sources = open_bands(settings) if whole else (open_source(settings),)
+        return cls._from_sources(open_bands(settings))
+
+    @classmethod
+    def of_band(cls, settings: RasterSettings) -> BandReader:
+        """Describe the band that settings select. Raise errors like `of`."""
+        return cls._from_sources((open_source(settings),))
+
+    @classmethod
+    def _from_sources(cls, sources: Sequence[RasterSource]) -> BandReader:
         curvilinear = tuple(source for source in sources if isinstance(source, CurvilinearSource))
         return cls(tuple(source.describe() for source in sources), curvilinear)
 
     @property
     def geometry(self) -> GridGeometry:
-        """Where the cells lie."""
+        """Geometry of the grid."""
         return self.bands[0].geometry
 
     @property
@@ -70,23 +77,23 @@ class BandReader:
 
     @property
     def is_subdataset(self) -> bool:
-        """Whether the cells are in a part of the file that GDAL opens under a name of its own."""
+        """True if the raster is a part of the file that has its own GDAL name."""
         return self.bands[0].gdal_name != str(self.bands[0].path)
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the values."""
+        """Data type of the values."""
         return np.result_type(*(float_dtype(info.dtype) for info in self.bands))
 
     def read(self, dataset: Any, window: Window) -> Values:
-        """The values of a window, through an open handle of the file.
+        """Return the values in a window.
 
         Parameters
         ----------
         dataset : rasterio.DatasetReader
-            The file, open.
+            The open file.
         window : Window
-            The cells.
+            Cells to read.
 
         Returns
         -------
@@ -95,17 +102,14 @@ class BandReader:
         Raises
         ------
         RasterError
-            If they cannot be read.
+            If the cells cannot be read.
         """
-        from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415
-
-        area = RasterioWindow(window.column, window.row, window.width, window.height)
         values = np.empty((len(self.bands), window.height, window.width), self.dtype)
-        for place, info in enumerate(self.bands):
+        for number, info in enumerate(self.bands):
             with gdal_errors(self.path):
-                mask = dataset.read_masks(info.band, window=area) if info.has_mask else None
-                stored = dataset.read(info.band, window=area)
-            values[place] = decode(stored, mask, info)
+                mask = dataset.read_masks(info.band, window=window.ranges) if info.has_mask else None
+                stored = dataset.read(info.band, window=window.ranges)
+            values[number] = decode(stored, mask, info)
         return values
 
 
@@ -115,7 +119,7 @@ class Storage:
 
     dtype: str = "float32"
     nodata: float = float("nan")
-    """What missing cells become; NaN only in a floating type."""
+    """Value of missing cells. NaN needs a floating-point type."""
     scale: float = 1.0
     offset: float = 0.0
 
@@ -125,12 +129,12 @@ class Storage:
         except TypeError:
             known = False
         if not known:
-            raise ConfigError(f"{self.dtype!r} is not a type of cells; take one like float32 or int16")
+            raise ConfigError(f"{self.dtype!r} is not a data type of cells; use one like float32 or int16")
         if not fits_dtype(np.dtype(self.dtype), self.nodata):
-            raise ConfigError(f"nodata {self.nodata:g} is no value of {self.dtype}; name one that is")
+            raise ConfigError(f"nodata {self.nodata:g} is not a value of {self.dtype}; choose another nodata value")
 
     def encode(self, values: Values) -> NDArray[Any]:
-        """Values as they are stored; what the type cannot hold becomes missing."""
+        """Return values as stored. Values that the data type cannot hold become missing."""
         dtype = np.dtype(self.dtype)
         scaled = values if (self.scale, self.offset) == (1.0, 0.0) else (values - self.offset) / self.scale
         if dtype.kind == "f":

@@ -22,6 +22,9 @@ from regionplot.errors import ConfigError, RegionplotError
 _STARTER = Path(__file__).parent / "starter"
 
 
+_SCHEMA = Path(__file__).parents[1] / "settings" / "regionplot.schema.json"
+
+
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -135,24 +138,34 @@ def render(**options: Any) -> int:
 @click.argument("directory", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
 def init(directory: Path) -> int:
     """Write a commented regionplot.toml and regions.csv to start from."""
-    targets = [directory / source.name for source in sorted(_STARTER.iterdir())]
+    sources = [_SCHEMA, *sorted(_STARTER.iterdir())]
+    targets = [directory / source.name for source in sources]
     taken = [str(target) for target in targets if target.exists()]
     if taken:
         raise ConfigError(f"{' and '.join(taken)}: already there, and not overwritten; name another folder")
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for target in targets:
-            target.write_text((_STARTER / target.name).read_text(encoding="utf-8"), encoding="utf-8")
+        for source, target in zip(sources, targets, strict=True):
+            target.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{directory}: {error.strerror or error}") from None
     click.echo(f"Wrote {' and '.join(map(str, targets))}.\nNow: regionplot {directory / 'regions.csv'}")
     return 0
 
 
+@cli.command()
+def schema() -> int:
+    """Print the JSON Schema of regionplot.toml, with the layers and steps of installed plug-ins."""
+    from regionplot.settings.schema import schema_text  # noqa: PLC0415 (so that --help is quick)
+
+    click.echo(schema_text(), nl=False)
+    return 0
+
+
 cli.add_command(prepare)
 
 
-_OTHERS = (("init [DIR]", init), ("prepare INPUTS... -o OUT", prepare))
+_OTHERS = (("init [DIR]", init), ("prepare INPUTS... -o OUT", prepare), ("schema", schema))
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -28,6 +28,7 @@ from rich.table import Table
 from rich.text import Text
 
 from regionplot.executors.base import Outcome
+from regionplot.executors.observer import JobObserver
 from regionplot.runs.jobs import Job
 from regionplot.runs.report import RunReport
 from regionplot.text import one_line
@@ -96,7 +97,7 @@ class Display:
         _print_to(sys.stdout, text)
 
 
-class BlockProgress:
+class BlockProgress(JobObserver[Any]):
     """What is seen of the blocks of a raster: nothing, but where there is a bar."""
 
     def started(self, jobs: int, workers: int, start_method: str) -> None:

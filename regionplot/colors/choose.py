@@ -56,7 +56,7 @@ def coloring_of(info: RasterInfo, raster: RasterSettings, colors: ColorSettings)
     ConfigError
         If classes cannot be drawn as the settings ask.
     """
-    if colors.are_for_numbers:
+    if colors.is_numeric_scale:
         return None
     if info.color_table or colors.classes:
         if problem := resampling_problem(raster, f"{raster.path} holds classes"):

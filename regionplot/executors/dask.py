@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any, ClassVar, Generic
@@ -183,17 +183,30 @@ def _start_local_cluster(stack: ExitStack, workers: int) -> Any:
     import distributed  # noqa: PLC0415
 
     stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
+    stack.enter_context(_log_errors_only())
     cluster = stack.enter_context(
         distributed.LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             silence_logs=logging.ERROR,
         )
     )
     logger.info("started a local dask cluster: %s, workers: %d", cluster.scheduler_address, workers)
     return cluster
+
+
+@contextmanager
+def _log_errors_only() -> Iterator[None]:
+    """Hide the many messages about the start and the end of a local cluster."""
+    distributed_logger = logging.getLogger("distributed")
+    before = distributed_logger.level
+    distributed_logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        distributed_logger.setLevel(before)
 
 
 def warn_if_unencrypted(address: str) -> None:

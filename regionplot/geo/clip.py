@@ -50,11 +50,25 @@ class IndexedGeometries:
         extent = panel.extent.resized(
             panel.extent.width + 2 * _MARGIN * panel.pixel_width, panel.extent.height + 2 * _MARGIN * panel.pixel_height
         )
-        found = [self._clip(extent.shifted(-shift), shift) for shift in self._turns(extent, turn)]
-        clipped = shapely.get_parts(np.concatenate(found))
+        clipped = shapely.get_parts(self.clip(extent, turn))
         tolerance = SIMPLIFY * min(panel.pixel_width, panel.pixel_height)
         simple = shapely.get_parts(shapely.simplify(clipped, tolerance, preserve_topology=False))  # it may split them
         return np.asarray(simple[~shapely.is_empty(simple)], dtype=object)
+
+    def clip(self, extent: Extent, turn: float) -> Geometries:
+        """Return the geometries in an extent, clipped to it.
+
+        Parameters
+        ----------
+        extent : Extent
+            The extent, in map units.
+        turn : float
+            Length of the circle along x in a map in degrees, else 0. Geometries are then shown on each turn of it.
+        """
+        if not self.geometries.size:
+            return self.geometries
+        found = [self._clip(extent.shifted(-shift), shift) for shift in self._turns(extent, turn)]
+        return np.concatenate(found)
 
     def _turns(self, extent: Extent, turn: float) -> list[float]:
         """The shifts by whole circles that may bring geometries into the extent; at least one, be it of no use."""

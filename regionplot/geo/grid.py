@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyproj
@@ -35,6 +35,32 @@ class Window:
         """How many there are."""
         return self.height * self.width
 
+    @property
+    def ranges(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """((first row, end row), (first column, end column)), as rasterio takes windows. Ends are excluded."""
+        return (self.row, self.row + self.height), (self.column, self.column + self.width)
+
+    def slices_in(self, outer: Window) -> tuple[slice, slice]:
+        """Return the rows and columns of this window in an array of the cells of an outer window."""
+        top, left = self.row - outer.row, self.column - outer.column
+        return slice(top, top + self.height), slice(left, left + self.width)
+
+    def intersection(self, other: Window) -> Window | None:
+        """Return the cells of both windows, or None if there are none."""
+        ranges = zip(self.ranges, other.ranges, strict=True)
+        (top, bottom), (left, right) = ((max(a[0], b[0]), min(a[1], b[1])) for a, b in ranges)
+        return Window(top, left, bottom - top, right - left) if top < bottom and left < right else None
+
+    def union(self, other: Window) -> Window:
+        """Return the smallest window that contains both windows."""
+        ranges = zip(self.ranges, other.ranges, strict=True)
+        (top, bottom), (left, right) = ((min(a[0], b[0]), max(a[1], b[1])) for a, b in ranges)
+        return Window(top, left, bottom - top, right - left)
+
+    def shifted(self, rows: int, columns: int) -> Window:
+        """Return the window moved by some rows and columns."""
+        return Window(self.row + rows, self.column + columns, self.height, self.width)
+
 
 @dataclass(frozen=True)
 class GridGeometry:
@@ -50,6 +76,20 @@ class GridGeometry:
     def whole(self) -> Window:
         """All cells."""
         return Window(0, 0, self.height, self.width)
+
+    def differences(self, other: GridGeometry) -> list[Literal["shape", "transform", "crs"]]:
+        """Return in which respects this grid differs from another one. Transforms of grids of one shape are compared.
+
+        The tolerance is a millionth of a cell.
+        """
+        found: list[Literal["shape", "transform", "crs"]] = []
+        if (self.height, self.width) != (other.height, other.width):
+            found.append("shape")
+        elif not self.affine.almost_equals(other.affine, _ROUNDING * abs(other.affine.determinant) ** 0.5):
+            found.append("transform")
+        if self.crs != other.crs:
+            found.append("crs")
+        return found
 
     @property
     def is_axis_aligned(self) -> bool:

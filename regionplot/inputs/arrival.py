@@ -179,7 +179,7 @@ class Arrivals:
     @property
     def _scan_interval(self) -> float:
         """Seconds between two searches for the file. A path without wildcards is resolved at each check."""
-        return 0.0 if isinstance(self._find, Pattern) and not self._find.wild else _SCAN_INTERVAL
+        return 0.0 if isinstance(self._find, Pattern) and not self._find.has_wildcards else _SCAN_INTERVAL
 
     def _has_settled(self, fingerprint: Fingerprint, now: float) -> bool:
         """Return whether the file has been unchanged for long enough, by our own watch or by its time stamp."""

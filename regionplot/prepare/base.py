@@ -1,88 +1,223 @@
-"""Define what a raster operation is."""
+"""Define the interfaces of raster steps.
+
+::
+
+    [[prepare]] table, or option ─► Step (settings) ─► Step.add_to(plan) ─► Operation (blocks) or StageFunction (a pass)
+
+Most steps are their own operation: they derive from `StepSettings` and `Operation`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import ConfigDict, TypeAdapter
 
 from regionplot.blocks.grid import Block
-from regionplot.blocks.values import Values
+from regionplot.blocks.values import Storage, Values
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.grid import GridGeometry
+from regionplot.prepare.options import Modifier, Option
+
+if TYPE_CHECKING:
+    from regionplot.prepare.plan import Plan
+
+STEP_CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+"""Configuration of the pydantic dataclasses of all steps: known keys, exact types and finite numbers only."""
 
 
-@dataclass(frozen=True)
-class BlockContext:
-    """Where the values that an operation is given lie, and what else is known there."""
+class Step(Protocol):
+    """A raster step: a pydantic dataclass whose fields are the keys of its `[[prepare]]` table.
 
-    block: Block
-    """Its padded window is where the values are."""
-    geometry: GridGeometry
-    """Of the whole grid."""
-    others: Mapping[str, Values] = field(default_factory=dict)
-    """The same cells of further inputs, by name."""
-
-
-class Operation:
-    """Base of the ready operations: frozen values that pickle, and give each cell the same result in any block.
-
-    A cell's result may depend on the cells of the grid within `halo` of it and on where it lies in the grid, but not on
-    where a block ends. Beyond the edges of the grid nothing is known; cells there count as missing.
+    To add a step, write one file with such a class, and one line in `registry.STEPS` or an entry point of the group
+    `regionplot.steps`.
     """
 
-    @property
-    def halo(self) -> int:
-        """Cells around a cell that it depends on."""
-        return 0
+    step: ClassVar[str]
+    """Name in settings and on the command line. It is also the name in the registry."""
+    requires: ClassVar[tuple[str, ...]]
+    """Libraries that the step imports. They come with `regionplot[prepare]`."""
+    reads_all_bands: ClassVar[bool]
+    """True if the step reads all bands of a raster. Otherwise, `[raster] band` selects the band."""
+    option: ClassVar[Option]
+    """Option of `regionplot prepare`."""
+    modifiers: ClassVar[tuple[Modifier, ...]]
+    """Further options of `regionplot prepare` that change the step."""
 
-    def bands(self, count: int) -> int:
-        """How many bands come out, of so many that go in.
+    @classmethod
+    def parse(cls, text: str) -> dict[str, Any]:
+        """Return settings from the value of the option.
 
         Raises
         ------
         ConfigError
-            If the operation cannot be done on them.
+            If the value cannot be split into settings.
+        """
+
+    def files(self) -> Iterator[Path]:
+        """Yield all input files. Their content counts in the digest of the result."""
+
+    def add_to(self, plan: Plan) -> None:
+        """Add operations or passes to a plan.
+
+        Raises
+        ------
+        RegionplotError
+            If the step cannot be applied to the rasters of the plan.
+        """
+
+
+class StepSettings:
+    """Base of steps. It has defaults for all members of `Step` but `step`, `option`, `parse` and `add_to`."""
+
+    step: ClassVar[str]
+    option: ClassVar[Option]
+    requires: ClassVar[tuple[str, ...]] = ()
+    reads_all_bands: ClassVar[bool] = False
+    modifiers: ClassVar[tuple[Modifier, ...]] = ()
+
+    def files(self) -> Iterator[Path]:
+        """Yield all fields that are paths."""
+        yield from (value for value in vars(self).values() if isinstance(value, Path))
+
+
+def table_of(step: Step) -> dict[str, Any]:
+    """Return the `[[prepare]]` table of a step, in types that JSON has."""
+    return {"step": step.step, **TypeAdapter(type(step)).dump_python(step, mode="json")}
+
+
+def table_without_defaults(step: Step) -> dict[str, Any]:
+    """Return the `[[prepare]]` table of a step, without the keys that have their default value."""
+    return {"step": step.step, **TypeAdapter(type(step)).dump_python(step, mode="json", exclude_defaults=True)}
+
+
+@dataclass(frozen=True)
+class BlockContext:
+    """The place of a block in the grid, and further inputs there."""
+
+    block: Block
+    """The block. Values cover its padded window."""
+    geometry: GridGeometry
+    """Geometry of the whole grid."""
+    extra_inputs: Mapping[str, Values] = field(default_factory=dict)
+    """Values of further inputs in the same window, by name."""
+
+
+class Operation:
+    """Base of operations on blocks: frozen values that pickle and give each cell the same result in any block.
+
+    The result of a cell may depend on its place in the grid and on the cells within `halo`. It must not depend on the
+    borders of blocks. Cells beyond the edges of the grid are missing.
+    """
+
+    @property
+    def halo(self) -> int:
+        """Distance of the farthest cell that a result depends on, in cells."""
+        return 0
+
+    @property
+    def extra_inputs(self) -> frozenset[str]:
+        """Names of the further inputs that the operation reads."""
+        return frozenset()
+
+    def bands(self, count: int) -> int:
+        """Return the number of bands of the result.
+
+        Parameters
+        ----------
+        count : int
+            Number of bands of the values.
+
+        Raises
+        ------
+        ConfigError
+            If the operation needs other bands.
         """
         return count
 
-    def on(self, geometry: GridGeometry) -> Operation:
-        """The operation, ready for a grid; what it needs is loaded now, once, so that forked workers inherit it.
+    def check_extra_inputs(self, counts: Mapping[str, int]) -> None:
+        """Check that further inputs have the bands that the operation reads.
+
+        Parameters
+        ----------
+        counts : mapping
+            Number of bands of each further input, by name.
+
+        Raises
+        ------
+        ConfigError
+            If a band does not exist.
+        """
+
+    def bind(self, geometry: GridGeometry) -> Operation:
+        """Return the operation for one grid. Data are loaded here, once, so that forked workers inherit them.
 
         Raises
         ------
         ConfigError, InputError
-            If it cannot be done on such a grid, or what it needs cannot be read.
+            If the operation does not work on this grid, or its data cannot be read.
         """
         return self
 
     def profile(self, profile: Mapping[str, Any]) -> dict[str, Any]:
-        """The output's profile from that of the first input, as rasterio names it: values are floating, NaN missing."""
+        """Return the rasterio profile of the result from that of the input: floating point, with NaN as nodata."""
         dtype = float_dtype(np.dtype(profile["dtype"])).name
         return {**profile, "dtype": dtype, "count": self.bands(int(profile["count"])), "nodata": float("nan")}
 
     def describe(self, description: Mapping[str, object]) -> dict[str, object]:
-        """What is to be said of the result (`long_name`, `units`, `time` ...), from what is said of the input."""
+        """Return the description of the result (`long_name`, `units`, `time` ...) from that of the input."""
         return dict(description)
 
-    def apply(self, values: Values, site: BlockContext) -> Values:
-        """The results of a block's padded window; they are right in its core at least.
+    def apply(self, values: Values, context: BlockContext) -> Values:
+        """Return the results in the padded window of a block. They are correct in the core.
 
         Parameters
         ----------
         values : ndarray, shape (bands, rows, columns)
-            NaN where missing; left as they are.
-        site : Site
-            Where they lie.
+            NaN where missing. They are not changed.
+        context : BlockContext
+            Place of the values.
         """
         raise NotImplementedError
 
-    def __call__(self, arrays: list[Values], block: Block, arguments: GridGeometry) -> Values:
-        """Do it as a function of `process_blocks`, whose arguments then are the geometry of the grid.
+    def add_to(self, plan: Plan) -> None:
+        """Add this operation to a plan. See `Step`."""
+        plan.add_operation(self)
 
-        For rasters that hold values: floating, NaN where missing. `Chain` reads all others.
+    def __call__(self, arrays: list[Values], block: Block, arguments: GridGeometry) -> Values:
+        """Apply the operation as a function of `process_blocks`, whose `arguments` are the geometry of the grid.
+
+        Use this for rasters in floating point with NaN where missing. `Chain` reads all others.
         """
-        others = {f"in{number}": array for number, array in enumerate(arrays[1:], 2)}
-        return self.apply(arrays[0], BlockContext(block, arguments, others))
+        extra_inputs = {f"in{number}": array for number, array in enumerate(arrays[1:], 2)}
+        return self.apply(arrays[0], BlockContext(block, arguments, extra_inputs))
+
+
+class StageFunction(Protocol):
+    """A function of one pass over blocks. `process_blocks` calls it with open datasets. It is a frozen dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def halo(self) -> int:
+        """Cells to read around each block."""
+
+    @property
+    def count(self) -> int:
+        """Number of bands of the result."""
+
+    @property
+    def geometry(self) -> GridGeometry:
+        """Geometry of the result."""
+
+    @property
+    def storage(self) -> Storage:
+        """How the result is stored. A plan replaces this field in its last pass."""
+
+    def __call__(self, datasets: Sequence[Any], block: Block, arguments: object) -> NDArray[Any]:
+        """Return the core of one block, as stored."""

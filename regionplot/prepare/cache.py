@@ -1,12 +1,12 @@
-"""Keep prepared rasters in a bounded folder, each named by the digest of its inputs and steps."""
+"""Cache prepared rasters in a bounded folder. The digest of inputs and steps names each raster."""
 
 from __future__ import annotations
 
 import glob
 import importlib.metadata
+import inspect
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,9 +15,9 @@ from pathlib import Path
 
 from regionplot.errors import RasterError
 from regionplot.inputs.gdal import opened
+from regionplot.prepare.base import Step, table_of
 from regionplot.prepare.inputs import Input
-from regionplot.settings.steps import Step
-from regionplot.system.cache import digest
+from regionplot.system.cache import digest, trim, user_cache_folder
 from regionplot.system.code import source_files
 
 try:
@@ -33,22 +33,23 @@ _LIBRARIES = ("numpy", "scipy", "numexpr", "pint", "rasterio", "shapely", "pypro
 
 
 _LARGE = 64 * 2**20
-"""Bytes; of a larger file, its size, time and number stand for its content."""
+"""Bytes. For larger files, size, time and inode represent the content in the digest."""
 
 
 _MAX_BYTES = 2 * 2**30
+"""Default limit of the folder."""
 
 
 _JUST_USED = 600.0
-"""Seconds since it was made or found for which a prepared raster is not removed: who is to draw from it may not hold it
-yet, as a run does."""
+"""Seconds. A prepared raster that was written or used in this time is not removed. A run locks its raster only when it
+starts to load it."""
 
 
 _SHAPEFILE_PARTS = frozenset({".shp", ".shx", ".dbf", ".prj", ".cpg"})
 
 
-def stands(output: Path, key: str) -> bool:
-    """Whether a raster is there that was made from the same inputs in the same way, and is whole."""
+def is_current(output: Path, key: str) -> bool:
+    """Return True if a complete raster with this digest exists."""
     try:
         with opened(output) as dataset:
             if dataset.tags().get(KEY_TAG) != key:
@@ -60,16 +61,27 @@ def stands(output: Path, key: str) -> bool:
 
 
 def prepared_digest(inputs: Sequence[Input], steps: Sequence[Step], form: object) -> str:
-    """Names all that a prepared raster depends on: its inputs, the steps, the code and the libraries.
+    """Return a digest of everything that a prepared raster depends on: inputs, steps, code and libraries.
+
+    Parameters
+    ----------
+    inputs : sequence of Input
+        The rasters.
+    steps : sequence of Step
+        The steps. The source files of their classes count, too.
+    form : object
+        How the result is stored. Its `repr` counts.
 
     Raises
     ------
     RasterError
         If an input cannot be read.
     """
-    code = source_files("regionplot.prepare.run")
+    classes = {type(step) for step in steps}
+    code = {*source_files("regionplot.prepare.run", *(step.__module__ for step in classes))}
+    code |= {Path(inspect.getfile(step)) for step in classes}
     settings = [(item.name, item.settings.model_dump(mode="json", exclude={"prepared"})) for item in inputs]
-    text = [repr(form), json.dumps(settings, default=str), json.dumps([step.model_dump(mode="json") for step in steps])]
+    text = [repr(form), json.dumps(settings, default=str), json.dumps([table_of(step) for step in steps])]
     text += [f"{name} {_version(name)}" for name in _LIBRARIES]
     files = list(input_files(inputs, steps))
     try:
@@ -77,7 +89,7 @@ def prepared_digest(inputs: Sequence[Input], steps: Sequence[Step], form: object
         text += [
             repr((str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino)) for path in large if (stat := path.stat())
         ]
-        return digest(text, [*code, *(path for path in files if path not in large)])
+        return digest(text, [*sorted(code), *(path for path in files if path not in large)])
     except OSError as error:
         raise RasterError(f"{error.filename}: {error.strerror or error}") from error
 
@@ -90,34 +102,36 @@ def _version(library: str) -> str:
 
 
 def input_files(inputs: Sequence[Input], steps: Sequence[Step]) -> Iterator[Path]:
-    """All files that are read; a shapefile is several."""
+    """Yield all files that are read. A shapefile has several."""
     yield from (item.settings.path for item in inputs)
-    for step in steps:
-        for name in ("path", "like"):
-            path = getattr(step, name, None)
-            if isinstance(path, Path):
-                beside = sorted(path.parent.glob(f"{glob.escape(path.stem)}.*"))
-                yield from [
-                    path,
-                    *(part for part in beside if part != path and part.suffix.lower() in _SHAPEFILE_PARTS),
-                ]
+    for path in (path for step in steps for path in step.files()):
+        yield path
+        beside = sorted(path.parent.glob(f"{glob.escape(path.stem)}.*"))
+        yield from (part for part in beside if part != path and part.suffix.lower() in _SHAPEFILE_PARTS)
 
 
 @dataclass(frozen=True)
 class PreparedFolder:
-    """A bounded folder of prepared rasters, each in a folder named by what it depends on."""
+    """A bounded folder of prepared rasters. Each raster is in a folder whose name is its digest."""
 
     folder: Path
     max_bytes: int = _MAX_BYTES
-    """The least recently used go when there are more."""
+    """The least recently used rasters are removed if the folder is larger."""
 
     def path(self, key: str, stem: str) -> Path:
-        """Where the raster of a key is, or is to be; its folder is made, and marked as used now.
+        """Return the path of a raster. Create its folder, and mark it as used now.
+
+        Parameters
+        ----------
+        key : str
+            Digest of the raster.
+        stem : str
+            Name of the file without suffix.
 
         Raises
         ------
         OSError
-            If the folder cannot be made.
+            If the folder cannot be created.
         """
         folder = self.folder / key
         folder.mkdir(parents=True, exist_ok=True)
@@ -125,21 +139,17 @@ class PreparedFolder:
         return folder / f"{stem}.tif"
 
     def trim(self) -> None:
-        """Remove the least recently used rasters, but for those that were just used, or are held."""
-        entries = sorted((entry.stat().st_mtime, entry) for entry in self.folder.iterdir() if entry.is_dir())
-        sizes = {entry: sum(f.stat().st_size for f in entry.iterdir() if f.is_file()) for _, entry in entries}
-        excess = sum(sizes.values()) - self.max_bytes
-        for used, entry in entries:
-            if excess <= 0:
-                return
-            if time.time() - used > _JUST_USED and not _is_held(entry):
-                shutil.rmtree(entry, ignore_errors=True)
-                excess -= sizes[entry]
+        """Remove the least recently used rasters, except those that were just used or are locked."""
+        trim([entry for entry in self.folder.iterdir() if entry.is_dir()], self.max_bytes, _is_removable)
+
+
+def _is_removable(entry: Path) -> bool:
+    return time.time() - entry.stat().st_mtime > _JUST_USED and not _is_locked(entry)
 
 
 @contextmanager
 def locked_in_cache(prepared: Path) -> Iterator[None]:
-    """Keep a prepared raster from being removed meanwhile, by whichever process."""
+    """Prevent all processes from removing a prepared raster until the context exits."""
     descriptor = _lock(prepared.parent, exclusive=False)
     try:
         yield
@@ -148,7 +158,7 @@ def locked_in_cache(prepared: Path) -> Iterator[None]:
             os.close(descriptor)
 
 
-def _is_held(entry: Path) -> bool:
+def _is_locked(entry: Path) -> bool:
     descriptor = _lock(entry, exclusive=True)
     if descriptor is not None:
         os.close(descriptor)
@@ -156,7 +166,7 @@ def _is_held(entry: Path) -> bool:
 
 
 def _lock(folder: Path, *, exclusive: bool) -> int | None:
-    """A descriptor that locks a folder until it is closed; None if that cannot be."""
+    """Lock a folder. Return a descriptor that holds the lock until it is closed, or None if locking fails."""
     if fcntl is None:
         return None
     try:
@@ -172,7 +182,5 @@ def _lock(folder: Path, *, exclusive: bool) -> int | None:
 
 
 def user_folder() -> PreparedFolder:
-    """The one in the user's cache folder, wherever the platform has it."""
-    import platformdirs  # noqa: PLC0415 (only a run that prepares needs it)
-
-    return PreparedFolder(Path(platformdirs.user_cache_dir("regionplot")) / "prepared")
+    """Return the folder of prepared rasters in the user's cache folder."""
+    return PreparedFolder(user_cache_folder() / "prepared")

@@ -10,23 +10,23 @@ from numpy.typing import NDArray
 
 from regionplot.blocks.grid import Block
 from regionplot.blocks.values import BandReader, Storage, Values
+from regionplot.geo.grid import GridGeometry
 from regionplot.prepare.base import BlockContext, Operation
-from regionplot.prepare.steps.expression import Expression
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Operations one after the other; a function for `process_blocks`, which reads "datasets".
+    """Operations in sequence: a function for `process_blocks` with `read="datasets"`.
 
-    The halo is the sum of theirs: what an operation gets wrong where a block is cut lies within that of those after it,
-    and is cut off.
+    The halo is the sum of the halos of all operations. Wrong results at the border of a block lie in the halo of the
+    later operations and are trimmed.
     """
 
     source: BandReader
     operations: tuple[Operation, ...]
     storage: Storage
-    others: tuple[tuple[str, BandReader], ...] = ()
-    """Further inputs of the same grid, by the names that expressions give them."""
+    extra_inputs: tuple[tuple[str, BandReader], ...] = ()
+    """Further inputs on the same grid, with their names in expressions."""
 
     @classmethod
     def of(
@@ -34,53 +34,69 @@ class Chain:
         source: BandReader,
         operations: Sequence[Operation],
         storage: Storage | None = None,
-        others: Mapping[str, BandReader] | None = None,
+        extra_inputs: Mapping[str, BandReader] | None = None,
     ) -> Chain:
-        """Get operations ready for a raster.
+        """Check operations and bind them to the grid of a raster.
 
         Raises
         ------
         ConfigError, InputError
-            If one cannot be done on it.
+            If an operation cannot be applied to the raster.
         """
-        named = dict(others or {})
-        count = len(source.bands)
-        for operation in operations:
-            if isinstance(operation, Expression):
-                operation.check_others({name: len(other.bands) for name, other in named.items()})
-            count = operation.bands(count)
-        ready = tuple(operation.on(source.geometry) for operation in operations)
-        return cls(source, ready, storage or Storage(source.dtype.name), tuple(named.items()))
+        named = dict(extra_inputs or {})
+        check_bands(source, operations, named)
+        bound = tuple(operation.bind(source.geometry) for operation in operations)
+        return cls(source, bound, storage or Storage(source.dtype.name), tuple(named.items()))
 
     @property
     def halo(self) -> int:
-        """Of all operations together."""
+        """Sum of the halos of all operations."""
         return sum(operation.halo for operation in self.operations)
 
     @property
     def count(self) -> int:
-        """Bands of the result."""
+        """Number of bands of the result."""
         count = len(self.source.bands)
         for operation in self.operations:
             count = operation.bands(count)
         return count
 
+    @property
+    def geometry(self) -> GridGeometry:
+        """Geometry of the raster and of the result."""
+        return self.source.geometry
+
     def profile(self, profile: Mapping[str, Any]) -> dict[str, Any]:
-        """The output's profile."""
+        """Return the rasterio profile of the result from that of the raster."""
         derived = {**profile, "count": len(self.source.bands)}
         for operation in self.operations:
             derived = operation.profile(derived)
         return {**derived, "count": self.count, "dtype": self.storage.dtype, "nodata": self.storage.nodata}
 
     def __call__(self, datasets: Sequence[Any], block: Block, arguments: object) -> NDArray[Any]:
-        """The core of one block of the result."""
+        """Return the core of one block of the result, as stored."""
         values = self.source.read(datasets[0], block.padded)
-        site = BlockContext(block, self.source.geometry, self._others(datasets[1:], block))
+        context = BlockContext(block, self.source.geometry, self._read_extra_inputs(datasets[1:], block))
         for operation in self.operations:
-            values = operation.apply(values, site)
+            values = operation.apply(values, context)
         rows, columns = block.trim
         return self.storage.encode(values[:, rows, columns])
 
-    def _others(self, datasets: Sequence[Any], block: Block) -> dict[str, Values]:
-        pairs = zip(self.others, datasets, strict=True)
+    def _read_extra_inputs(self, datasets: Sequence[Any], block: Block) -> dict[str, Values]:
+        pairs = zip(self.extra_inputs, datasets, strict=True)
         return {name: source.read(dataset, block.padded) for (name, source), dataset in pairs}
+
+
+def check_bands(source: BandReader, operations: Sequence[Operation], extra_inputs: Mapping[str, BandReader]) -> None:
+    """Check that each operation finds the bands that it reads.
+
+    Raises
+    ------
+    ConfigError
+        If a band does not exist.
+    """
+    counts = {name: len(reader.bands) for name, reader in extra_inputs.items()}
+    count = len(source.bands)
+    for operation in operations:
+        operation.check_extra_inputs(counts)
+        count = operation.bands(count)

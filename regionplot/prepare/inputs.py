@@ -1,10 +1,11 @@
-"""An input of `[[prepare]]` steps."""
+"""Parse the inputs of raster steps."""
 
 from __future__ import annotations
 
 import keyword
 import re
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from regionplot.errors import InputError
@@ -12,21 +13,31 @@ from regionplot.settings.loading import read_config
 from regionplot.settings.raster import RasterSettings
 
 
+class Bands(Enum):
+    """Bands of an input to read."""
+
+    ALL = "all"
+    SELECTED = "selected"
+    """The band that `[raster] band` selects."""
+
+
 @dataclass(frozen=True)
 class Input:
-    """A raster, and what expressions call it."""
+    """A raster and its name in expressions."""
 
     name: str
     settings: RasterSettings
 
     @classmethod
     def parse(cls, text: str | Path) -> Input:
-        """From `PATH` or `NAME=PATH`; else the file's stem is the name, with `_` for what a name cannot hold.
+        """Return the input for `PATH` or `NAME=PATH`.
+
+        Without `NAME=`, the stem of the file is the name. Characters that a name cannot have become `_`.
 
         Raises
         ------
         InputError
-            If there is no such file.
+            If the file does not exist.
         """
         name, equals, path = str(text).partition("=")
         if not (equals and re.fullmatch(r"[A-Za-z]\w*", name)) or Path(text).exists():

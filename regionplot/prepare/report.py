@@ -4,36 +4,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from regionplot.blocks.report import BlockObserver, BlocksReport
 
 
-@runtime_checkable
 class PreparationObserver(Protocol):
-    """Who wants to see the preparation before a run of maps."""
+    """Observer of a run that may prepare a raster first."""
 
-    def preparing(self) -> BlockObserver:
-        """The raster is about to be prepared; what is given is told of each block."""
+    def preparing(self) -> BlockObserver | None:
+        """Return an observer of the blocks, before the raster is prepared."""
 
 
 @dataclass(frozen=True)
 class PreparationReport:
-    """What a preparation took."""
+    """Passes and time of a preparation."""
 
     output: Path
+    """The prepared raster."""
     stages: tuple[BlocksReport, ...]
-    """None if the output stands as it was, because nothing that it depends on is new."""
+    """Passes over blocks. Empty if the existing output is current."""
     seconds: float
+    """Wall time."""
 
     @property
     def unchanged(self) -> bool:
-        """Whether nothing was done."""
+        """True if the existing output is current, so nothing was computed."""
         return not self.stages
 
     def __str__(self) -> str:
         if self.unchanged:
             return f"unchanged in {self.seconds:.1f} s"
-        done = sum(stage.blocks for stage in self.stages)
+        blocks = sum(stage.blocks for stage in self.stages)
         last = self.stages[-1]
-        return f"{done} blocks in {self.seconds:.1f} s, {last.workers} x {last.executor}"
+        return f"{blocks} blocks in {self.seconds:.1f} s, {last.workers} x {last.executor}"

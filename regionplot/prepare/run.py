@@ -4,34 +4,40 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import re
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from regionplot.blocks.new_raster import check_place, removing_sidecars
 from regionplot.blocks.process import process_blocks
+from regionplot.blocks.report import BlocksReport
+from regionplot.blocks.runner import DEFAULT_SETTINGS
 from regionplot.errors import ConfigError, OutputError, RasterError, RegionplotError
 from regionplot.inputs.describe import inspect_raster
 from regionplot.inputs.gdal import opened
-from regionplot.prepare.cache import KEY_TAG, PreparedFolder, input_files, prepared_digest, stands, user_folder
-from regionplot.prepare.inputs import Input
+from regionplot.prepare.base import Step
+from regionplot.prepare.cache import KEY_TAG, PreparedFolder, input_files, is_current, prepared_digest, user_folder
+from regionplot.prepare.inputs import Bands, Input
 from regionplot.prepare.plan import Plan
 from regionplot.prepare.report import PreparationObserver, PreparationReport
-from regionplot.prepare.stages import profile_of
+from regionplot.prepare.stages import Stage, profile_of
 from regionplot.settings.config import Config
 from regionplot.settings.raster import RasterSettings
-from regionplot.settings.steps import AccumulateStep, ExpressionStep, Step
 from regionplot.system.files import atomic_replace, new_run
 
 logger = logging.getLogger(__name__)
 
 
-_NEEDED = {"expression": "numexpr", "focal": "scipy", "convert": "pint"}
-"""Libraries that a step cannot do without, which come with `regionplot[prepare]`."""
+class Existing(Enum):
+    """What to do with an output that exists."""
+
+    KEEP_CURRENT = "keep current"
+    """Keep it if inputs, steps, code and libraries are the same as when it was written."""
+    REPLACE = "replace"
 
 
 def prepare_raster(
@@ -40,53 +46,53 @@ def prepare_raster(
     steps: Sequence[Step],
     *,
     storage: Mapping[str, Any] | None = None,
-    cog: bool = False,
-    force: bool = False,
-    whole: bool = True,
-    named: Mapping[str, str] | None = None,
+    driver: str = "GTiff",
+    existing: Existing = Existing.KEEP_CURRENT,
+    bands: Bands = Bands.ALL,
+    labels: Mapping[str, str] | None = None,
     **options: Any,
 ) -> PreparationReport:
-    """Do the steps, in order, to rasters, and write the result; or leave it, if it stands there already.
+    """Apply steps to rasters, in order, and write the result.
 
     Parameters
     ----------
     inputs : sequence of path, `NAME=PATH` or Input
-        The first is the raster that the steps are done to; further ones are for expressions, and to be accumulated.
+        The first raster is the one that steps apply to. Further rasters are for expressions and for accumulate.
     output : path
-        A GeoTIFF; it appears whole or not at all.
+        Path of a GeoTIFF. It is replaced atomically.
     steps : sequence of Step
-        As in `[[prepare]]`.
+        The steps, such as `Focal("gaussian", sigma=2)`.
     storage : mapping, optional
-        How it is stored, if not in floating point with NaN where missing: `dtype`, `nodata`, `scale`, `offset`.
-    cog : bool
-        Write a cloud-optimised GeoTIFF, with overviews and statistics.
-    force : bool
-        Do it even if nothing is new.
-    whole : bool
-        Take all bands of the inputs; else only those that their settings name.
-    named : mapping, optional
-        `long_name` and `units` of the result, if the steps do not say them rightly.
+        How the result is stored: `dtype`, `nodata`, `scale`, `offset`. By default, floating point with NaN if missing.
+    driver : {"GTiff", "COG"}
+        "COG" writes a cloud-optimized GeoTIFF, with overviews and statistics.
+    existing : Existing
+        What to do if the output exists.
+    bands : Bands
+        Bands of the inputs to read.
+    labels : mapping, optional
+        `long_name` and `units` of the result. They override those that follow from the steps.
     **options
-        `executor`, `workers`, `timeout`, `retries`, `nice`, `observer`, as for `process_blocks`.
+        `executor`, `workers`, `worker_settings` and `observer`: see `process_blocks`.
 
     Raises
     ------
     ConfigError
-        If a step cannot be done.
+        If a step cannot be applied.
     InputError
-        If an input cannot be read, or has changed meanwhile, or the output cannot be written whole.
+        If an input cannot be read or changes meanwhile, or the output cannot be written completely.
     BlockError
-        If a step fails at one block.
+        If a step fails for one block.
     """
     start, target = time.perf_counter(), Path(output).absolute()
-    sources = _distinct([item if isinstance(item, Input) else Input.parse(item) for item in inputs])
+    sources = _with_distinct_names([item if isinstance(item, Input) else Input.parse(item) for item in inputs])
     _check_libraries(steps)
     check_place(target)
     if same := [path for path in input_files(sources, steps) if target.exists() and path.samefile(target)]:
         raise ConfigError(f"{target}: it is an input ({same[0]}); choose another output")
-    form = (sorted((storage or {}).items()), cog, whole, sorted((named or {}).items()))
+    form = _form(storage, driver, bands, labels)
     key = prepared_digest(sources, steps, form)
-    if not force and stands(target, key):
+    if existing is Existing.KEEP_CURRENT and is_current(target, key):
         return PreparationReport(target, (), time.perf_counter() - start)
     if not target.parent.is_dir():
         raise OutputError(f"{target}: there is no folder {target.parent}")
@@ -94,129 +100,129 @@ def prepare_raster(
     with (
         ExitStack() as stack,
         removing_sidecars(target),
-        _named_as(target, run),
+        _naming_output(target, run),
         atomic_replace(target, run) as temporary,
     ):
-        plan = Plan(sources, temporary, stack, whole=whole)
-        stages = plan.stages(steps, storage or {})
-        plan.description |= named or {}
+        plan = Plan(sources, temporary, stack, bands)
+        plan.add_steps(steps)
+        stages = plan.finish(storage or {})
+        plan.description |= labels or {}
         profiles = [profile_of(stage) for stage in stages]
-        profiles[-1] |= plan.labels(steps, KEY_TAG, key) | {"driver": "COG" if cog else "GTiff"}
-        plan.copy_out()
-        done = [
-            process_blocks(
-                stage.function, stage.inputs, stage.output, read="datasets", grid=stage.grid, profile=profile, **options
-            )
-            for stage, profile in zip(stages, profiles, strict=True)
-        ]  # fmt: skip
+        profiles[-1] |= plan.labels(steps, KEY_TAG, key) | {"driver": driver}
+        plan.extract_subdatasets()
+        reports = [_run_stage(stage, profile, options) for stage, profile in zip(stages, profiles, strict=True)]
         if prepared_digest(sources, steps, form) != key:
             raise RasterError(f"{target}: an input has changed while it was prepared; run again")
-    return PreparationReport(target, tuple(done), time.perf_counter() - start)
+    return PreparationReport(target, tuple(reports), time.perf_counter() - start)
 
 
-class _named_as:  # noqa: N801 (a context)
-    """Errors that name the temporary file name the output."""
-
-    def __init__(self, target: Path, run: str) -> None:
-        self._target, self._hidden = str(target), re.escape(f".{target.name}.") + r"(\w+\.)*?" + re.escape(f"{run}.tmp")
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, RegionplotError):
-            name = Path(self._target).name
-            shown = name.replace("\\", r"\\")
-            error.args = tuple(
-                replace(problem, message=re.sub(self._hidden, shown, problem.message)) for problem in error.problems
-            )
+def _form(
+    storage: Mapping[str, Any] | None, driver: str, bands: Bands, labels: Mapping[str, str] | None
+) -> tuple[object, ...]:
+    """Return what counts in the digest of a result beside inputs and steps."""
+    return sorted((storage or {}).items()), driver, bands.value, sorted((labels or {}).items())
 
 
-def _distinct(inputs: Sequence[Input]) -> list[Input]:
+def _run_stage(stage: Stage, profile: Mapping[str, Any], options: Mapping[str, Any]) -> BlocksReport:
+    return process_blocks(
+        stage.function, stage.inputs, stage.output, read="datasets", grid=stage.grid, profile=profile, **options
+    )
+
+
+@contextmanager
+def _naming_output(target: Path, run: str) -> Iterator[None]:
+    """Let errors in temporary files of a run name the output instead."""
+    try:
+        yield
+    except RegionplotError as error:
+        error.relocate(lambda place: replace(place, file=str(target)) if run in place.file else place)
+        raise
+
+
+def _with_distinct_names(inputs: Sequence[Input]) -> list[Input]:
+    """Return the inputs. Those with the same name get the names in1, in2 ..."""
     if not inputs:
-        raise ConfigError("no inputs: name one raster at least")
+        raise ConfigError("no inputs: give at least one raster")
     names = [item.name for item in inputs]
     twice = {name for name in names if names.count(name) > 1}
     return [replace(item, name=f"in{n}") if item.name in twice else item for n, item in enumerate(inputs, 1)]
 
 
 def _check_libraries(steps: Sequence[Step]) -> None:
-    needed = {_NEEDED[step.step] for step in steps if step.step in _NEEDED}
-    missing = sorted(name for name in needed if importlib.util.find_spec(name) is None)
+    required = {name for step in steps for name in step.requires}
+    missing = sorted(name for name in required if importlib.util.find_spec(name) is None)
     if missing:
         raise ConfigError(f"{', '.join(missing)} is not installed; install regionplot[prepare]")
 
 
-def prepared(config: Config, observer: object = None) -> Config:
-    """Do the steps of a config's `[[prepare]]`, unless their result is there already.
+def prepared(config: Config, observer: PreparationObserver | None = None) -> Config:
+    """Apply the steps of `[[prepare]]`, or use their result from an earlier run.
 
     Parameters
     ----------
     config : Config
-        What `read_config` gives.
-    observer : object
-        If it is a `PreparationObserver`, it is told of each block.
+        Settings, as `read_config` returns them.
+    observer : PreparationObserver, optional
+        Receives the outcome of each block.
 
     Returns
     -------
     Config
-        The same without steps, whose raster is the prepared one; the very config if it has no steps.
+        The settings without steps. Their raster is the prepared one. Settings without steps are returned as they are.
 
     Raises
     ------
     ConfigError, InputError, BlockError
-        As `prepare_raster`.
+        As in `prepare_raster`. Errors in steps name the step.
     """
     if not config.prepare:
         return config
     settings = config.raster
-    whole = any(isinstance(step, ExpressionStep | AccumulateStep) for step in config.prepare)
+    bands = Bands.ALL if any(step.reads_all_bands for step in config.prepare) else Bands.SELECTED
     inputs = [Input("raster", settings), *(Input(n, RasterSettings(path=path)) for n, path in settings.inputs.items())]
-    with _at_steps():
-        target = _place(config, inputs, whole=whole)
+    with _naming_section():
+        target = _prepared_path(config, inputs, bands)
         report = prepare_raster(
             inputs,
             target,
             config.prepare,
-            force=not config.run.cache,
+            existing=Existing.KEEP_CURRENT if config.run.cache else Existing.REPLACE,
+            bands=bands,
             executor=config.run.start_method,
             workers=config.run.workers,
-            retries=config.run.retries,
-            nice=config.run.nice,
-            observer=observer.preparing() if isinstance(observer, PreparationObserver) else None,
-            whole=whole,
+            worker_settings=replace(DEFAULT_SETTINGS, retries=config.run.retries, nice=config.run.nice),
+            observer=None if observer is None else observer.preparing(),
         )
     logger.info("%s: %s", target, report)
     if settings.prepared is None:
-        with suppress(OSError):  # another run may be doing the same
+        with suppress(OSError):  # another run may trim the folder now
             PreparedFolder(target.parent.parent).trim()
     band = inspect_raster(settings).band if _band_count(target) > 1 else 1
-    kept = RasterSettings(path=target, band=band, resampling=settings.resampling)
-    return config.model_copy(update={"raster": kept, "prepare": ()})
+    raster = RasterSettings(path=target, band=band, resampling=settings.resampling)
+    return config.model_copy(update={"raster": raster, "prepare": ()})
 
 
-class _at_steps:  # noqa: N801 (a context)
-    """Errors of steps name their place in the config."""
+@contextmanager
+def _naming_section() -> Iterator[None]:
+    """Add the section of the settings to errors in steps."""
+    try:
+        yield
+    except RegionplotError as error:
+        error.relocate(lambda place: replace(place, section="prepare") if place.step else place)
+        raise
 
-    def __enter__(self) -> None:
-        return None
 
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, RegionplotError):
-            error.relocate(lambda place: replace(place, section="prepare") if place.step else place)
-
-
-def _place(config: Config, inputs: Sequence[Input], *, whole: bool) -> Path:
-    """Where the prepared raster is kept; its stem is that of the raster, for titles."""
+def _prepared_path(config: Config, inputs: Sequence[Input], bands: Bands) -> Path:
+    """Return the path of the prepared raster. It has the stem of the raster, for titles."""
     if config.raster.prepared is not None:
         return config.raster.prepared
-    key = prepared_digest(inputs, config.prepare, ([], False, whole, []))
+    key = prepared_digest(inputs, config.prepare, _form(None, "GTiff", bands, None))
     stem = config.raster.path.stem
     try:
         return user_folder().path(key, stem)
     except OSError as error:
         folder = config.output.directory / ".prepared"
-        logger.warning("%s; prepared rasters are kept in %s", error, folder)
+        logger.warning("%s; prepared rasters are stored in %s", error, folder)
     try:
         return PreparedFolder(folder).path(key, stem)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""One pass over blocks: the operations, the output profile and the copy of inputs."""
+"""One pass over blocks: its function, files and output profile. Temporary copies of inputs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from regionplot.geo.grid import GridGeometry, Window
 from regionplot.inputs.curvilinear import resample_bands
 from regionplot.inputs.gdal import gdal_errors, gdal_options, opened
 from regionplot.inputs.source import RasterInfo
-from regionplot.prepare.chain import Chain
-from regionplot.prepare.steps.accumulate import Accumulation
-from regionplot.prepare.steps.warp import Warp
+from regionplot.prepare.base import StageFunction
 
 DEFAULT_BLOCK = 512
 
@@ -26,17 +24,17 @@ DEFAULT_BLOCK = 512
 class Stage:
     """One pass over blocks."""
 
-    function: Chain | Warp | Accumulation
+    function: StageFunction
     inputs: tuple[Path, ...]
     output: Path
     grid: BlockGrid | None = None
-    """The target's, where it is not that of the first input."""
+    """Blocks of the result. None for the blocks of the first input."""
 
 
 def profile_of(stage: Stage) -> dict[str, Any]:
-    """Of a stage's output, as `process_blocks` takes it."""
+    """Return the output profile of a pass for `process_blocks`."""
     function = stage.function
-    geometry = function.target if isinstance(function, Warp) else _first(function).geometry
+    geometry = function.geometry
     storage = function.storage
     floats = np.dtype(storage.dtype).kind == "f"
     return {
@@ -51,19 +49,27 @@ def profile_of(stage: Stage) -> dict[str, Any]:
         "blockxsize": DEFAULT_BLOCK,
         "blockysize": DEFAULT_BLOCK,
         "compress": "deflate",
-        "zlevel": 1,  # half the time of the usual level, for two percent more bytes
+        "zlevel": 1,  # half the time of the default level, and 2 % more bytes
         "predictor": 3 if floats else 2,
         "scales": (storage.scale,) * function.count,
         "offsets": (storage.offset,) * function.count,
     }
 
 
-def _first(function: Chain | Warp | Accumulation) -> BandReader:
-    return function.sources[0] if isinstance(function, Accumulation) else function.source
+def reader_of_result(path: Path, source: BandReader, geometry: GridGeometry, count: int) -> BandReader:
+    """Return a reader of the file that a pass will write.
 
-
-def count_values(path: Path, source: BandReader, geometry: GridGeometry, count: int) -> BandReader:
-    """A source for a file of values that a stage will have written."""
+    Parameters
+    ----------
+    path : Path
+        The file. It need not exist yet.
+    source : BandReader
+        Raster whose data type and description the result has.
+    geometry : GridGeometry
+        Grid of the result.
+    count : int
+        Number of bands of the result.
+    """
     first = source.bands[0]
     info = RasterInfo(
         path, str(path), None, 1, geometry, source.dtype, np.nan, 1.0, 0.0, has_mask=False, mask_and_scale=True,
@@ -72,8 +78,14 @@ def count_values(path: Path, source: BandReader, geometry: GridGeometry, count: 
     return BandReader(tuple(replace(info, band=band) for band in range(1, count + 1)))
 
 
-def copy_input(source: BandReader, path: Path) -> None:
-    """A variable of a file that holds several, as a file of values."""
+def extract_subdataset(source: BandReader, path: Path) -> None:
+    """Copy one variable of a file to a new file, in floating point.
+
+    Raises
+    ------
+    RasterError
+        If the variable cannot be read.
+    """
     geometry, storage = source.geometry, Storage(source.dtype.name)
     profile = {
         "driver": "GTiff", "height": geometry.height, "width": geometry.width, "count": len(source.bands),
@@ -93,4 +105,4 @@ def _copy_cells(source: BandReader, storage: Storage, target: Any) -> None:
         for row in range(0, geometry.height, DEFAULT_BLOCK):
             window = Window(row, 0, min(DEFAULT_BLOCK, geometry.height - row), geometry.width)
             values = source.read(dataset, window)
-            target.write(storage.encode(values), window=((row, row + window.height), (0, window.width)))
+            target.write(storage.encode(values), window=window.ranges)

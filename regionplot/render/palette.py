@@ -100,8 +100,8 @@ class ShadedPalette:
         shaded = first_shade + owner[:, None] * len(steps) + step - 1
         shaded = np.where(step == 0, np.arange(len(scale))[:, None], shaded)
         shaded = np.where(step == len(steps) + 1, ink_row, shaded)
-        grey = (_WHITE - np.arange(_WHITE + 1)) / (_WHITE - _ink_of(INK)[0])
-        framed = first_frame + np.clip(np.rint(grey * (_FRAME_SHADES - 1)), 0, _FRAME_SHADES - 1)
+        gray = (_WHITE - np.arange(_WHITE + 1)) / (_WHITE - _ink_of(INK)[0])
+        framed = first_frame + np.clip(np.rint(gray * (_FRAME_SHADES - 1)), 0, _FRAME_SHADES - 1)
         return cls(table, shaded.astype(np.uint8), framed.astype(np.uint8), channel)
 
     def nearest(self, pixels: Bytes) -> Bytes:

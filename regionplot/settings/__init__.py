@@ -1,1 +1,1 @@
-"""Settings: one section per module, read from TOML and validated."""
+"""Read settings from TOML and check them. Each section has a module of its own."""

@@ -1,4 +1,4 @@
-"""Building blocks of settings: text, paths of existing files, and sections that know their keys."""
+"""Building blocks of settings: sections, and types of fields for text, templates and input files."""
 
 from __future__ import annotations
 
@@ -14,13 +14,21 @@ from regionplot import sample
 from regionplot.text import fields_of
 
 MAX_TEXT = 2_000
+"""Characters of a text in settings."""
 
 
 MISSING_FILE = "missing_file"
+"""Type of the validation errors for missing files. If there are no other errors, the exit code is that of inputs."""
 
 
 def existing(value: object) -> object:
-    """The path of an input: `sample:NAME`, or a file that is there."""
+    """Return the path of an input file, given as a path or as `sample:NAME`. Other values are returned as they are.
+
+    Raises
+    ------
+    PydanticCustomError
+        If there is no such file.
+    """
     if not isinstance(value, str | Path):
         return value
     text = str(value)
@@ -37,10 +45,11 @@ Text = Annotated[str, Field(max_length=MAX_TEXT)]
 
 
 InputPath = Annotated[Path, BeforeValidator(existing)]
+"""Path of an existing file, or `sample:NAME`."""
 
 
 class Section(BaseModel):
-    """Settings of one kind: frozen, and of known keys only."""
+    """Settings of one table. They are frozen, and unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
@@ -66,6 +75,7 @@ def _check_template(text: str) -> str:
 
 
 Template = Annotated[Text, AfterValidator(_check_template)]
+"""Text with `{field}` or `{field:format}`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from regionplot.settings.base import Section, Text
 
 MAX_CLASS_SPAN = 1_000_000
+"""Largest distance between two class values. Lookup tables have an entry for each value between."""
 
 
 def _increasing(levels: tuple[float, ...]) -> tuple[float, ...]:
@@ -20,17 +21,18 @@ def _increasing(levels: tuple[float, ...]) -> tuple[float, ...]:
 
 
 class ClassSettings(Section):
-    """One of `[colors] classes`: a value that stands for a class."""
+    """One class of `[colors] classes`."""
 
     value: Annotated[int, Field(ge=-(2**31), lt=2**32)]
+    """Value of the class's cells."""
     color: Text | None = None
-    """Any matplotlib colour; by default that of the raster's own colour table."""
+    """Any matplotlib color. Default: the color in the raster's own color table."""
     name: Text = ""
-    """In the legend; by default the number."""
+    """Name in the legend. Default: the value."""
 
 
 def _distinct(classes: tuple[ClassSettings, ...]) -> tuple[ClassSettings, ...]:
-    """Classes of which no two have one value, and whose values a table can hold."""
+    """Check that the values of classes differ, and that a lookup table can hold them."""
     first: dict[int, int] = {}
     for number, item in enumerate(classes, 1):
         if (earlier := first.setdefault(item.value, number)) != number:
@@ -41,32 +43,35 @@ def _distinct(classes: tuple[ClassSettings, ...]) -> tuple[ClassSettings, ...]:
 
 
 class ColorSettings(Section):
-    """`[colors]`: from values to colours."""
+    """How values become colors."""
 
     colormap: Text | None = None
-    """Any of matplotlib's; by default `viridis`."""
+    """Any matplotlib colormap. Default: `viridis`."""
     classes: (
         Annotated[
             tuple[ClassSettings, ...], Field(strict=False, min_length=1, max_length=1000), AfterValidator(_distinct)
         ]
         | None
     ) = None
-    """Values that stand for classes, with their colours and names."""
+    """Names and colors, if each value is a class."""
     levels: Annotated[tuple[float, ...], Field(strict=False, min_length=2, max_length=250)] | None = None
-    """Class limits; without them the scale is continuous."""
+    """Limits of discrete colors, increasing. Without levels, the scale is continuous."""
     vmin: float | None = None
+    """Lower limit of a continuous scale. Default: from the data."""
     vmax: float | None = None
+    """Upper limit of a continuous scale. Default: from the data."""
     norm: Literal["linear", "log", "symlog", "sqrt"] | None = None
-    """By default linear."""
+    """Kind of a continuous scale. Default: `linear`."""
     under: Text = "lowest"
-    """Colour below the scale: `lowest`, `none`, or any matplotlib colour."""
+    """Color below the scale: `lowest`, `none`, or any matplotlib color."""
     over: Text = "highest"
-    """Colour above the scale: `highest`, `none`, or any matplotlib colour."""
+    """Color above the scale: `highest`, `none`, or any matplotlib color."""
     nodata: Text = "none"
-    """Colour where the raster holds nothing."""
+    """Color of missing cells: `none`, or any matplotlib color."""
     label: Text | None = None
-    """Label of the colour bar; by default the raster's long name and units."""
+    """Label of the color bar or legend. Default: the raster's long name and units."""
     colorbar: bool = True
+    """Draw a color bar for numbers, or a legend for classes."""
 
     @model_validator(mode="after")
     def _one_scale(self) -> ColorSettings:
@@ -78,11 +83,11 @@ class ColorSettings(Section):
             raise ValueError(f"vmin {self.vmin:g} must be less than vmax {self.vmax:g}")
         if self.norm == "log" and any(v is not None and v <= 0 for v in (self.vmin, self.vmax)):
             raise ValueError("a log norm needs vmin and vmax above zero")
-        if self.classes is not None and self.are_for_numbers:
+        if self.classes is not None and self.is_numeric_scale:
             raise ValueError("give either classes, or colormap, levels, vmin, vmax and norm, which are for numbers")
         return self
 
     @property
-    def are_for_numbers(self) -> bool:
-        """Whether something is said that makes sense for numbers only: the raster's own colours are not wanted."""
+    def is_numeric_scale(self) -> bool:
+        """True if a key for numbers is set. The raster's own colors are not used then."""
         return any(value is not None for value in (self.colormap, self.levels, self.vmin, self.vmax, self.norm))

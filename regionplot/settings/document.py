@@ -12,15 +12,19 @@ from typing import Any, NamedTuple
 from regionplot.errors import ConfigError, Place
 
 MAX_BYTES = 2**20
+"""Size of a settings file."""
 
 
 class Document(NamedTuple):
-    """A config as found: its tables, and its text to find line numbers in."""
+    """The tables of a config as read, not checked yet, and the text to find line numbers in."""
 
     name: str
+    """Path of the file, or `settings` if they do not come from a file."""
     base: Path
+    """Folder that relative paths are relative to."""
     tables: Mapping[str, Any]
     text: str = ""
+    """Text of the file."""
 
     @classmethod
     def empty(cls) -> Document:
@@ -29,7 +33,13 @@ class Document(NamedTuple):
 
     @classmethod
     def open(cls, source: str | Path | Mapping[str, Any]) -> Document:
-        """Read a TOML file, or wrap a dict of tables."""
+        """Read a TOML file, or wrap a mapping of tables.
+
+        Raises
+        ------
+        ConfigError
+            If the file cannot be read or is not TOML.
+        """
         if isinstance(source, Mapping):
             return cls("settings", Path.cwd(), source)
         path = Path(source)
@@ -43,7 +53,7 @@ class Document(NamedTuple):
         except (ValueError, RecursionError) as error:  # ValueError also of a number with thousands of digits
             raise ConfigError(f"{path}: not valid TOML: {error}") from None
 
-    def place(self, section: str, index: int | None = None, key: str = "") -> Place:
+    def locate(self, section: str, index: int | None = None, key: str = "") -> Place:
         """Return the place of a setting, with the line of the key or, if that is not found, of its table.
 
         Parameters
@@ -81,7 +91,13 @@ class Document(NamedTuple):
 
 
 def read_bounded(path: Path) -> bytes:
-    """A settings file; what is larger than any is not read further."""
+    """Return the content of a settings file.
+
+    Raises
+    ------
+    ConfigError
+        If it is not a regular file, or larger than any settings file.
+    """
     if path.exists() and not path.is_file():
         raise ConfigError(f"{path}: it is not a file")
     with path.open("rb") as file:

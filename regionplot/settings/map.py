@@ -9,26 +9,31 @@ from pydantic import Field, model_validator
 from regionplot.settings.base import Section, Template, Text
 
 MAX_PIXELS = 100_000_000
+"""Pixels of an image."""
 
 
 Side = Annotated[int, Field(ge=100, le=20_000)]
+"""Width or height in pixels."""
 
 
 class MapSettings(Section):
-    """`[map]`: the sheet."""
+    """Size, projection and title of the maps."""
 
     projection: Text | dict[str, Any] = "raster"
-    """`raster`, anything pyproj understands, or `{name = CARTOPY_CLASS, keyword = value}`."""
+    """`raster` for the CRS of the raster, an EPSG code, a PROJ string, WKT, or a cartopy class with its keywords:
+    `{ name = "LambertConformal", central_longitude = -96 }`."""
     size: Annotated[tuple[Side, Side], Field(strict=False)] = (1400, 900)
-    """Width and height in pixels."""
+    """Width and height of the image in pixels."""
     dpi: Annotated[float, Field(ge=20, le=1200)] = 100
+    """Pixels per inch. Text and line sizes follow it."""
     title: Template = "{title}"
+    """Template for the title. Fields are the columns of the table, and raster, variable, long_name, units and time."""
     fit: Literal["datalim", "exact"] = "datalim"
-    """Widen the region's limits to the panel's aspect, or keep them and letterbox."""
+    """`datalim` enlarges the region to the shape of the panel. `exact` keeps its limits and leaves margins."""
     background: Text = "white"
-    """Colour of the panel where nothing is drawn."""
+    """Color where nothing is drawn."""
     empty: Literal["note", "skip"] = "note"
-    """A region that holds nothing but nodata: a map that says so, or no map, and an older one is left as it is."""
+    """Region without data: `note` draws a map that says so. `skip` draws no map and keeps an older one."""
 
     @model_validator(mode="after")
     def _bounded(self) -> MapSettings:

@@ -92,7 +92,7 @@ class _Location:
         if self.section is None:
             return Place(file=document.name)
         key = str(self.keys[0]) if self.keys else ""
-        place = document.place(self.section, self.index, key)
+        place = document.locate(self.section, self.index, key)
         if self.inner is None:
             return place
         numbered = [f"#{part + 1}" if isinstance(part, int) else part for part in self.keys[1:3]]
@@ -104,9 +104,9 @@ def _message(detail: ErrorDetails, location: _Location) -> str:
     if kind in _UNKNOWN_KEY:
         return "; ".join(["unknown key", *_suggestion(location)])
     if kind == "missing" and isinstance(last, int):
-        return f"needs a value more after its first {last}"
+        return f"has only {last} value{'s'[: last != 1]}; it needs more"
     if kind == "missing":
-        return "is needed, but not given"
+        return "is required, but not given"
     if kind == "tuple_type" and not location.keys:
         return f"must be an array of tables: write [[{location.section}]]"
     if kind in _NOT_A_TABLE and not location.keys and isinstance(detail["input"], list | tuple):

@@ -13,10 +13,11 @@ from pathlib import Path
 from regionplot.system.files import Fingerprint
 from regionplot.text import TemplateError, fields_of, render
 
-_WILD = frozenset("*?[")
+_WILDCARDS = frozenset("*?[")
 
 
 _UNFINISHED = (".tmp", ".part", ".partial")
+"""Suffixes of files that another program is still writing."""
 
 
 _RUN = re.compile(r"\{run:(?=[^}]*%)(?:[^{}%]|%[aAbBdFGHjmMpSuUVwWyY%])+\}")
@@ -28,12 +29,14 @@ def _utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A path with times and wildcards, which means another file at another time.
+    """A path with times and wildcards. The file that it matches changes with time.
 
-    What exists as it stands is taken literally, whatever characters it holds; so is the part of the path that is an
-    existing folder. Else `{run:%Y%m%d%H}` is the time of the run, and of the files that match `*`, `?` and `[...]`, the
-    newest is meant (by modification time, then by name). `**` is not special. Hidden and unfinished files (.tmp, .part,
-    .partial) and names with control characters never match.
+    `{run:%Y%m%d%H}` is replaced by the time of the model run. Of the files that match `*`, `?` and `[...]`, the newest
+    is found, by modification time and then by name. `**` has no special meaning. Hidden files, unfinished files (.tmp,
+    .part, .partial) and names with control characters never match.
+
+    A path that exists is taken literally, even if it contains such characters. The same holds for the folders of the
+    path that exist.
 
     Examples
     --------
@@ -44,16 +47,17 @@ class Pattern:
 
     text: str
     cycle: int = 1
-    """Hours between two runs; the time is rounded down to a multiple of them since midnight, UTC."""
+    """Hours between two model runs. The time is rounded down to a multiple of these hours since midnight, UTC."""
     clock: Callable[[], datetime] = _utc_now
+    """Function that returns the current time."""
 
     def find(self) -> Path | None:
-        """The file that is meant now, if there is one.
+        """Return the newest file that matches now, or None if there is none.
 
         Raises
         ------
         TemplateError
-            If a brace is open, or a field is not `run` with a time format.
+            If a brace is not closed, or a field is not `run` with a time format.
         """
         if os.path.exists(self.text or "."):  # noqa: PTH110 (Path.exists raises in a folder that may not be read)
             return Path(self.text)
@@ -61,23 +65,23 @@ class Pattern:
         return _newest(_matches(folder, Path(self._fill(rest)).parts))
 
     def __call__(self) -> Path | None:
-        """As `find`."""
+        """Return the same as `find`."""
         return self.find()
 
     def __str__(self) -> str:
-        """The path with its times filled in."""
+        """Return the path with its times filled in."""
         folder, rest = _existing_folder(Path(self.text))
         return str(folder / self._fill(rest))
 
     @property
-    def wild(self) -> bool:
-        """Whether folders must be looked through to find the file."""
-        return not _WILD.isdisjoint(self.text)
+    def has_wildcards(self) -> bool:
+        """True if folders must be listed to find the file."""
+        return not _WILDCARDS.isdisjoint(self.text)
 
     @property
-    def absence(self) -> str:
-        """What to say if there is no such file."""
-        return f"nothing matches {self}" if self.wild else f"there is no file {self}"
+    def not_found_message(self) -> str:
+        """Message for the case that no file matches."""
+        return f"nothing matches {self}" if self.has_wildcards else f"there is no file {self}"
 
     def _fill(self, rest: str) -> str:
         fields = fields_of(rest)
@@ -89,17 +93,17 @@ class Pattern:
 
 
 def _existing_folder(path: Path) -> tuple[Path, str]:
-    """The deepest folder of a path that exists, and the rest of the path."""
+    """Return the deepest folder of a path that exists, and the rest of the path."""
     folder = next(folder for folder in path.parents if os.path.isdir(folder) or folder == folder.parent)  # noqa: PTH112
     return folder, str(path.relative_to(folder))
 
 
 def _matches(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
-    """The files below a folder whose names match, part by part."""
+    """Yield the files below a folder whose path matches, part by part."""
     name, *rest = parts
     if os.path.exists(folder / name):  # noqa: PTH110
         found = [name]
-    elif _WILD.isdisjoint(name):
+    elif _WILDCARDS.isdisjoint(name):
         return
     else:
         found = [entry for entry in _names(folder) if fnmatchcase(entry, name) and _is_finished(entry)]
@@ -112,7 +116,7 @@ def _matches(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
 
 def _names(folder: Path) -> list[str]:
     try:
-        return os.listdir(folder)  # noqa: PTH208 (names are all that is needed of perhaps many)
+        return os.listdir(folder)  # noqa: PTH208 (a folder may hold many files, and only their names are needed)
     except OSError:
         return []
 

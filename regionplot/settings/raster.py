@@ -36,7 +36,7 @@ def resolve_path(value: object, info: ValidationInfo) -> object:
     if (info.context or {}).get(RASTER_PATH) is RasterPath.PATTERN:
         return Path(value)
     if path is None:
-        raise PydanticCustomError(MISSING_FILE, "{problem}", {"problem": pattern.absence})
+        raise PydanticCustomError(MISSING_FILE, "{problem}", {"problem": pattern.not_found_message})
     return path
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import shutil
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,31 +62,59 @@ class ArrayCache:
             self.folder.mkdir(parents=True, exist_ok=True)
             with atomic_replace(path, new_run()) as temporary, open_exclusive(temporary) as file:
                 np.savez(file, allow_pickle=False, **arrays)
-            self._trim()
+            trim(self.folder.glob(f"*{_SUFFIX}"), self.max_bytes)
         except OSError as error:
             logger.debug("cache entry %s cannot be written: %s", path, error)
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}{_SUFFIX}"
 
-    def _trim(self) -> None:
-        """Remove the least recently used entries until the folder is small enough."""
-        entries = sorted(
-            ((entry.stat(), entry) for entry in self.folder.glob(f"*{_SUFFIX}")), key=lambda entry: entry[0].st_mtime
-        )
-        excess = sum(stat.st_size for stat, _ in entries) - self.max_bytes
-        for stat, entry in entries:
-            if excess <= 0:
-                break
-            entry.unlink(missing_ok=True)
-            excess -= stat.st_size
+
+def trim(entries: Iterable[Path], max_bytes: int, is_removable: Callable[[Path], bool] = lambda _: True) -> None:
+    """Remove the least recently used entries of a cache until the others fit into a limit.
+
+    Parameters
+    ----------
+    entries : iterable of Path
+        Files, or folders of files. The time of modification is the time of last use.
+    max_bytes : int
+        Limit for the size of all entries.
+    is_removable : callable
+        Returns False for an entry that must stay.
+    """
+    oldest_first = sorted(entries, key=lambda entry: entry.stat().st_mtime)
+    sizes = {entry: _size_of(entry) for entry in oldest_first}
+    excess = sum(sizes.values()) - max_bytes
+    for entry in oldest_first:
+        if excess <= 0:
+            return
+        if is_removable(entry):
+            _remove(entry)
+            excess -= sizes[entry]
+
+
+def _size_of(entry: Path) -> int:
+    files = [file for file in entry.iterdir() if file.is_file()] if entry.is_dir() else [entry]
+    return sum(file.stat().st_size for file in files)
+
+
+def _remove(entry: Path) -> None:
+    if entry.is_dir():
+        shutil.rmtree(entry, ignore_errors=True)
+    else:
+        entry.unlink(missing_ok=True)
+
+
+def user_cache_folder() -> Path:
+    """Return the user's cache folder for this package."""
+    import platformdirs  # noqa: PLC0415 (only some runs have a cache)
+
+    return Path(platformdirs.user_cache_dir("regionplot"))
 
 
 def user_cache() -> ArrayCache:
-    """Return the cache for projected vectors in the user's cache folder."""
-    import platformdirs  # noqa: PLC0415 (only a run that reads vectors needs it)
-
-    return ArrayCache(Path(platformdirs.user_cache_dir("regionplot")) / "vectors")
+    """Return the cache of projected vectors in the user's cache folder."""
+    return ArrayCache(user_cache_folder() / "vectors")
 
 
 def digest(parts: Iterable[str], files: Iterable[Path]) -> str:

@@ -1,4 +1,4 @@
-"""Functions over blocks, for the tests: in a module that processes can import which are not forked."""
+"""Functions over blocks for tests. Processes that are not forked can import this module."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def combine(arrays, _block, factor):
-    """Bands of all inputs, weighted."""
+    """Return the weighted sum of all inputs."""
     return sum((number * factor * array for number, array in enumerate(arrays, 1)), np.zeros_like(arrays[0]))
 
 
@@ -19,8 +19,8 @@ def stacked_maximum(stack, _block, _arguments):
     return stack.max(axis=0)
 
 
-def neighbours(arrays, _block, _arguments):
-    """Each cell and its eight neighbours, those beyond the edge being like the edge; needs a halo of 1."""
+def neighbors(arrays, _block, _arguments):
+    """Return a weighted sum of each cell and its eight neighbors, with a halo of 1. Edge cells are repeated."""
     around = np.pad(arrays[0], ((0, 0), (1, 1), (1, 1)), mode="edge")
     rows, columns = arrays[0].shape[1:]
     total = np.zeros_like(arrays[0])
@@ -30,8 +30,8 @@ def neighbours(arrays, _block, _arguments):
     return total
 
 
-class Neighbours:
-    """The same as a ready operation, which knows its halo and its output."""
+class Neighbors:
+    """The same function as an object with a halo and a profile."""
 
     halo = 1
 
@@ -39,7 +39,7 @@ class Neighbours:
         return {**profile, "dtype": "float64", "nodata": -1.0}
 
     def __call__(self, arrays, block, arguments):
-        return neighbours(arrays, block, arguments).astype(np.float64)
+        return neighbors(arrays, block, arguments).astype(np.float64)
 
 
 def core_only(arrays, block, _arguments):
@@ -65,8 +65,8 @@ def die_at(arrays, block, place):
     return arrays[0]
 
 
-def tell_and_wait(arrays, _block, folder):
-    """Say who works, and work for ever."""
+def announce_and_hang(arrays, _block, folder):
+    """Create a file named by the process id, and never finish."""
     Path(folder, str(os.getpid())).touch()
     time.sleep(600)
     return arrays[0]

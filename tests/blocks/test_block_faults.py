@@ -1,4 +1,4 @@
-"""Whatever goes wrong over blocks: a clear error, the old output, no temporary, no worker."""
+"""Faults in runs over blocks: the error is clear, the old output stays, and no temporary file or worker is left."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ import pytest
 import rasterio
 from affine import Affine
 
-from regionplot.blocks import sinks
+from regionplot.blocks import BlockObserver, WorkerSettings
 from regionplot.blocks.grid import BlockGrid
+from regionplot.blocks.new_raster import new_raster
 from regionplot.blocks.process import process_blocks
-from regionplot.blocks.task import disconnect
+from regionplot.blocks.task import detach_output
 from regionplot.errors import BlockError, RasterError
 
 pytestmark = [
@@ -34,7 +35,7 @@ BAD = (40, 60)
 
 @pytest.fixture
 def target(grid_file: Path) -> Iterator[Path]:
-    """An output that is there already, and must be afterwards, with nothing beside it."""
+    """An existing output. After the test it must be unchanged, with no other file beside it."""
     path = grid_file.with_name("out.tif")
     path.write_bytes(b"the old one")
     before = {child.pid for child in psutil.Process().children()}
@@ -46,7 +47,7 @@ def target(grid_file: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("executor", ["serial", "threads", "fork", "spawn"])
-def test_a_function_that_raises_is_told_of_with_traceback_window_and_input(grid_file, target, executor):
+def test_a_failing_function_is_reported_with_traceback_block_and_input(grid_file, target, executor):
     with pytest.raises(BlockError) as caught:
         process_blocks(functions.fail_at, grid_file, target, grid=GRID, arguments=BAD, executor=executor, workers=2)
     message = str(caught.value)
@@ -55,24 +56,21 @@ def test_a_function_that_raises_is_told_of_with_traceback_window_and_input(grid_
     assert caught.value.exit_code == 1
 
 
-def test_a_worker_that_is_killed_is_told_of(grid_file, target):
+def test_a_killed_worker_is_reported(grid_file, target):
     with pytest.raises(BlockError, match=r"rows 40 to 59, columns 60 to 89: .*SIGKILL"):
         process_blocks(functions.die_at, grid_file, target, grid=GRID, arguments=BAD, executor="fork", workers=2)
 
 
 def test_a_block_that_takes_too_long_ends_the_run(grid_file, target, tmp_path_factory):
     folder = tmp_path_factory.mktemp("workers")
-    options = {"grid": GRID, "executor": "fork", "workers": 2, "timeout": 0.5}
+    options = {"grid": GRID, "executor": "fork", "workers": 2, "worker_settings": WorkerSettings(timeout=0.5)}
     with pytest.raises(BlockError, match=r"took longer than 0.5 s"):
-        process_blocks(functions.tell_and_wait, grid_file, target, arguments=folder, **options)
+        process_blocks(functions.announce_and_hang, grid_file, target, arguments=folder, **options)
     assert len(list(folder.iterdir())) == 2
 
 
 def test_an_observer_that_raises_ends_the_run(grid_file, target):
-    class Broken:
-        def started(self, *_what):
-            pass
-
+    class Broken(BlockObserver):
         def finished(self, _outcome):
             raise KeyboardInterrupt
 
@@ -80,7 +78,7 @@ def test_an_observer_that_raises_ends_the_run(grid_file, target):
         process_blocks(functions.core_only, grid_file, target, grid=GRID, executor="fork", workers=2, observer=Broken())
 
 
-def test_an_input_that_is_cut_is_named(grid_file, target):
+def test_a_truncated_input_is_named(grid_file, target):
     whole = grid_file.read_bytes()
     grid_file.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(RasterError, match=r"grid.tif: cannot be read"):
@@ -93,7 +91,7 @@ def test_an_input_that_is_cut_is_named(grid_file, target):
     [
         ({"driver": "PNG"}, "out.tif: .* not as PNG"),
         ({"dtype": "int7"}, "data type 'int7'"),
-        ({"blockxsize": 17}, "out.tif: could not be written whole: .*multiples of 16"),
+        ({"blockxsize": 17}, "out.tif: could not be written completely: .*multiples of 16"),
     ],
 )
 def test_an_output_that_cannot_be_created_is_named(grid_file, target, options, message):
@@ -101,16 +99,21 @@ def test_an_output_that_cannot_be_created_is_named(grid_file, target, options, m
         process_blocks(functions.core_only, grid_file, target, profile=options)
 
 
-def test_a_folder_that_is_not_there_is_named(grid_file, tmp_path):
+def test_a_missing_folder_is_named(grid_file, tmp_path):
     with pytest.raises(RasterError, match=r"there is no folder .*none"):
         process_blocks(functions.core_only, grid_file, tmp_path / "none" / "out.tif")
 
 
-def test_cells_that_are_not_as_they_were_written_are_found(grid_file, target, monkeypatch):
-
-    monkeypatch.setattr(sinks, "checksum_of", lambda _values: 0)
-    with pytest.raises(RasterError, match=r"out.tif: .*read back differ"):
-        process_blocks(functions.core_only, grid_file, target, grid=GRID)
+def test_cells_that_differ_when_they_are_read_back_are_found(grid_file, target):
+    with rasterio.open(grid_file) as dataset:
+        profile, values = dataset.profile, dataset.read()
+    (block,) = BlockGrid(70, 90, 70, 90)
+    wrong_checksum = 0
+    with (
+        pytest.raises(RasterError, match=r"out.tif: .*read back differ"),
+        new_raster(target, profile, None, readers=1) as sink,
+    ):
+        sink.write(block, values, wrong_checksum)
 
 
 @pytest.fixture
@@ -126,11 +129,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("driver", ["GTiff", "COG"])
-def test_a_disk_that_fills_is_found_though_gdal_hides_it(write_raster, small_disk, driver):
+def test_a_full_disk_is_found_although_gdal_reports_no_error(write_raster, small_disk, driver):
     source = write_raster(np.random.default_rng(1).random((600, 600), np.float32))
     target = small_disk / "out.tif"
     target.write_bytes(b"the old one")
-    with pytest.raises(RasterError, match=r"out.tif: could not be written whole: .*") as caught:
+    with pytest.raises(RasterError, match=r"out.tif: could not be written completely: .*") as caught:
         process_blocks(functions.core_only, source, target, executor="fork", workers=2, profile={"driver": driver})
     assert caught.value.exit_code == 3
     assert target.read_bytes() == b"the old one"
@@ -150,12 +153,12 @@ except RasterError as error:
 """
 
 
-def test_a_limit_of_file_sizes_is_found(write_raster, tmp_path):
+def test_a_limit_for_file_sizes_is_found(write_raster, tmp_path):
     source = write_raster(np.random.default_rng(1).random((600, 600), np.float32))
     target = tmp_path / "out.tif"
     result = run_script(LIMITED, source, target)
     assert "RasterError" in result.stderr
-    assert "out.tif: could not be written whole" in result.stderr
+    assert "out.tif: could not be written completely" in result.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"grid.tif"}
 
 
@@ -172,7 +175,7 @@ import block_functions
 from regionplot.blocks import BlockGrid, process_blocks
 source, target, folder, executor = sys.argv[1:]
 if __name__ == "__main__":
-    process_blocks(block_functions.tell_and_wait, source, target, grid=BlockGrid(70, 90, 20, 30), arguments=folder,
+    process_blocks(block_functions.announce_and_hang, source, target, grid=BlockGrid(70, 90, 20, 30), arguments=folder,
         executor=executor, workers=2)
 """
 
@@ -189,7 +192,7 @@ def test_ctrl_c_ends_the_run(grid_file, target, tmp_path_factory, executor):
     while len(list(folder.iterdir())) < expected:
         assert run.poll() is None, run.stderr.read()
         time.sleep(0.02)
-    os.killpg(run.pid, signal.SIGINT)  # as a terminal does: to all
+    os.killpg(run.pid, signal.SIGINT)  # a terminal signals the whole process group
     _, errors = run.communicate(timeout=30)
     assert run.returncode == -signal.SIGINT
     assert errors.rstrip().endswith("KeyboardInterrupt")
@@ -197,8 +200,8 @@ def test_ctrl_c_ends_the_run(grid_file, target, tmp_path_factory, executor):
         assert not psutil.pid_exists(int(worker.name)) or psutil.Process(int(worker.name)).status() == "zombie"
 
 
-def test_a_forked_process_cannot_write_what_gdal_holds_back(tmp_path):
-    """Were it to have the parent's descriptor, closing the dataset in the child would write the parent's cells."""
+def test_a_forked_process_cannot_write_the_cells_that_gdal_buffers(tmp_path):
+    """With the descriptor of the parent, closing the dataset in the child would write the cells of the parent."""
     path = tmp_path / "out.tif"
     profile = {"driver": "GTiff", "width": 300, "height": 300, "count": 1, "dtype": "uint8", "crs": "EPSG:4326",
         "transform": Affine(1, 0, 5, 0, -1, 5)}  # fmt: skip
@@ -207,7 +210,7 @@ def test_a_forked_process_cannot_write_what_gdal_holds_back(tmp_path):
         size = path.stat().st_size
         child = os.fork()
         if child == 0:
-            disconnect(path)
+            detach_output(path)
             dataset.close()
             os._exit(0)
         assert os.waitpid(child, 0)[1] == 0

@@ -1,4 +1,4 @@
-"""Every example in docs/blocks.md and docs/raster-steps.md runs as it stands there."""
+"""Every example in docs/blocks.md and docs/raster-steps.md runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +22,20 @@ PAGE = DOCS / "blocks.md"
 
 
 def examples(page: Path, language: str) -> list[tuple[int, str]]:
-    """Line and text of a page's examples in a language."""
+    """Return line and text of the examples of a page in a language."""
     text = page.read_text(encoding="utf-8")
     found = re.finditer(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     return [(text.count("\n", 0, match.start(1)), match[1]) for match in found]
 
 
 def run_python(page: Path) -> None:
-    names: dict[str, object] = {"__name__": "examples"}
-    for line, example in examples(page, "python"):
-        exec(compile("\n" * line + example, str(page), "exec"), names)
+    module = types.ModuleType("examples")
+    sys.modules["examples"] = module  # dataclasses look for their module
+    try:
+        for line, example in examples(page, "python"):
+            exec(compile("\n" * line + example, str(page), "exec"), module.__dict__)
+    finally:
+        del sys.modules["examples"]
 
 
 @pytest.mark.timeout(120, method="signal")  # a thread would make fork unsafe
@@ -38,15 +43,15 @@ def run_python(page: Path) -> None:
 def test_every_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run_python(PAGE)
-    assert not list(tmp_path.rglob(".*")), "no temporary is left"
+    assert not list(tmp_path.rglob(".*")), "no temporary file is left"
 
 
 @pytest.mark.timeout(120, method="signal")
 @pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
-def test_operations_are_done_as_their_page_says(
+def test_the_examples_of_raster_steps_give_the_described_results(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_raster: Any, write_vector: Any
 ) -> None:
-    """By the command, by a config and from Python."""
+    """With the command, with settings, and from Python."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
@@ -72,7 +77,7 @@ def test_operations_are_done_as_their_page_says(
     assert (regionplot.SharedData.load(config).raster == 2).all()
 
 
-def test_each_system_has_its_examples() -> None:
+def test_each_other_system_has_examples() -> None:
     text = PAGE.read_text(encoding="utf-8")
     sections = dict(re.findall(r"^## As in (.*?)\n(.*?)(?=^## )", text, re.DOTALL | re.MULTILINE))
     assert len(sections) == 4

@@ -1,4 +1,4 @@
-"""Outputs as cloud-optimised GeoTIFFs."""
+"""Outputs as cloud-optimized GeoTIFFs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SIZES = {3: 2, 4: 4, 16: 8}
 
 
 def directories(path: Path) -> list[tuple[int, dict[int, list[int]]]]:
-    """Where the image directories of a classic TIFF lie, and some of their integer tags."""
+    """Return the positions of the image directories of a classic TIFF, and some of their integer tags."""
     content = path.read_bytes()
     assert content[:4] == b"II*\0"
     (place,) = struct.unpack_from("<I", content, 4)
@@ -50,7 +50,7 @@ def large(write_raster):
     )
 
 
-def test_a_cog_is_laid_out_for_reading_parts_of_it(large, tmp_path, read_raster):
+def test_a_cog_has_the_layout_for_partial_reads(large, tmp_path, read_raster):
     values, source = large
     target = tmp_path / "cog.tif"
     process_blocks(functions.core_only, source, target, profile={"driver": "COG"}, executor="fork", workers=2)
@@ -62,11 +62,11 @@ def test_a_cog_is_laid_out_for_reading_parts_of_it(large, tmp_path, read_raster)
     assert places == sorted(places), "directories come in order, the full image first"
     first_data = [min(offset for offset in tags[_OFFSETS] if offset) for _, tags in found]
     assert max(places) < min(first_data), "all directories come before all tiles"
-    assert first_data == sorted(first_data, reverse=True), "the smallest overview's tiles come first"
+    assert first_data == sorted(first_data, reverse=True), "the tiles of the smallest overview come first"
     assert b"LAYOUT=IFDS_BEFORE_DATA" in target.read_bytes()[:500]
 
 
-def test_a_cog_keeps_all_that_is_said_of_its_bands_and_has_statistics(large, tmp_path):
+def test_a_cog_keeps_the_labels_of_bands_and_has_statistics(large, tmp_path):
     values, source = large
     target = tmp_path / "cog.tif"
     process_blocks(functions.core_only, source, target, profile={"driver": "COG"})
@@ -94,7 +94,7 @@ def test_options_of_a_cog_are_passed_on(large, tmp_path):
         assert (dataset.block_shapes[0], dataset.overviews(1), dataset.dtypes[0]) == ((128, 128), [], "float64")
 
 
-def test_overviews_of_whole_numbers_mix_no_classes(write_raster, tmp_path):
+def test_overviews_of_integers_have_no_averages(write_raster, tmp_path):
     classes = np.random.default_rng(0).choice([1, 5, 20], (1200, 1200)).astype("uint8")
     path = write_raster(classes, nodata=0)
     process_blocks(functions.core_only, path, tmp_path / "out.tif", profile={"driver": "COG"})

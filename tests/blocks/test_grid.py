@@ -1,4 +1,4 @@
-"""Blocks cover a grid, each cell once; halos clip at its edges."""
+"""Blocks cover each cell of a grid once. Halos end at the edges of the grid."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_cores_cover_each_cell_once(grid: BlockGrid) -> None:
 
 
 @given(grids)
-def test_a_padded_window_is_its_core_and_the_halo_as_far_as_the_grid_goes(grid: BlockGrid) -> None:
+def test_a_padded_window_is_the_core_and_its_halo_within_the_grid(grid: BlockGrid) -> None:
     for block in grid:
         core, padded = block.core, block.padded
         assert padded.row == max(0, core.row - grid.halo)
@@ -38,18 +38,18 @@ def test_a_padded_window_is_its_core_and_the_halo_as_far_as_the_grid_goes(grid: 
 
 
 @given(grids)
-def test_trimming_gives_the_core_back(grid: BlockGrid) -> None:
+def test_trimming_returns_the_core(grid: BlockGrid) -> None:
     values = np.arange(grid.height * grid.width).reshape(grid.height, grid.width)
     for block in grid:
         np.testing.assert_array_equal(values[cells(block.padded)][block.trim], values[cells(block.core)])
 
 
 @given(grids)
-def test_no_block_is_larger_than_asked_for(grid: BlockGrid) -> None:
+def test_no_block_is_larger_than_requested(grid: BlockGrid) -> None:
     assert all(b.core.height <= grid.block_height and b.core.width <= grid.block_width for b in grid)
 
 
-def test_an_offset_moves_the_cuts() -> None:
+def test_an_offset_moves_the_blocks() -> None:
     grid = BlockGrid(10, 10, 4, 4, row_offset=1, column_offset=6)
     assert grid.shape == (4, 3)
     assert sorted({block.core.row for block in grid}) == [0, 1, 5, 9]
@@ -57,6 +57,6 @@ def test_an_offset_moves_the_cuts() -> None:
 
 
 @pytest.mark.parametrize("wrong", [(0, 5, 1, 1), (5, 5, 0, 1), (5, 5, 1, 1, -1), (5, 5, 1, 1, 0, -1)])
-def test_what_is_no_grid_is_refused(wrong: tuple[int, ...]) -> None:
+def test_impossible_grids_are_refused(wrong: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"a (grid|halo)"):
         BlockGrid(*wrong)

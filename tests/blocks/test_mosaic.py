@@ -1,4 +1,4 @@
-"""Mosaics against plain numpy, for each rule of overlap."""
+"""Mosaics compared with plain NumPy, for each rule."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = [
 ]
 
 PLACES = [(0, 0, 40, 50), (25, 30, 45, 60), (10, 70, 600, 20), (0, 100, 5, 5)]
-"""Row, column, height and width of tiles; the last stands alone."""
+"""Row, column, height and width of tiles. The last tile overlaps no other."""
 SKIP = -9999.0
 
 
@@ -33,7 +33,7 @@ def draw(dtype):
 
 @pytest.fixture(params=["float32", "uint8", "int16"])
 def tiles(request, write_raster):
-    """Tiles, and their files."""
+    """Tiles as arrays, their files, and the nodata value."""
     arrays = draw(request.param)
     nodata = SKIP if request.param != "uint8" else 99
     files = [
@@ -51,7 +51,7 @@ def tiles(request, write_raster):
 
 
 def layers_of(arrays, skip, fill):
-    """All tiles, each on the whole, with NaN where it has nothing; and the weights of feathering."""
+    """Return all tiles, each on the whole grid with `fill` where it has no data, and the weights of `feather`."""
     shape = 2, max(p[0] + p[2] for p in PLACES), max(p[1] + p[3] for p in PLACES)
     layers, weights = np.full((len(arrays), *shape), fill), np.zeros((len(arrays), *shape))
     for layer, weight, array, (row, column, height, width) in zip(layers, weights, arrays, PLACES, strict=True):
@@ -95,14 +95,14 @@ def test_overlaps_follow_their_rule(tiles, tmp_path, read_raster, rule, executor
         assert (dataset.nodata, dataset.descriptions, dataset.crs) == (skip, ("a", "b"), first.crs)
 
 
-def test_the_first_tile_need_not_be_the_north_western(tiles, tmp_path, read_raster):
+def test_the_first_tile_can_have_any_place(tiles, tmp_path, read_raster):
     arrays, files, skip = tiles
     mosaic(files[::-1], tmp_path / "out.tif", overlap="first", executor="serial")
     result, anywhere = plain("last", arrays, skip)
     np.testing.assert_array_equal(read_raster(tmp_path / "out.tif"), np.where(anywhere, result, skip))
 
 
-def test_background_and_skip_value_are_as_asked_for(write_raster, tmp_path, read_raster):
+def test_background_and_skip_value_are_used(write_raster, tmp_path, read_raster):
     left = write_raster(np.array([[1, 0, 3]], np.int16).repeat(2, 0), name="left.tif")
     right = write_raster(
         np.array([[4, 5, 6]], np.int16).repeat(2, 0), name="right.tif", affine=Affine(1, 0, -98, 0, -1, 50)
@@ -115,14 +115,14 @@ def test_background_and_skip_value_are_as_asked_for(write_raster, tmp_path, read
     np.testing.assert_array_equal(read_raster(tmp_path / "out.tif")[0], expected)
 
 
-def test_one_band_can_tell_for_all(write_raster, tmp_path, read_raster):
+def test_one_band_can_decide_for_all_bands(write_raster, tmp_path, read_raster):
     below = write_raster(np.array([[[1, 2]] * 2, [[3, 4]] * 2], np.uint8), name="below.tif")
     above = write_raster(np.array([[[5, 0]] * 2, [[0, 6]] * 2], np.uint8), name="above.tif")
     mosaic([below, above], tmp_path / "out.tif", skip_value=0, band=1)
     np.testing.assert_array_equal(read_raster(tmp_path / "out.tif"), [[[5, 2]] * 2, [[0, 4]] * 2])
 
 
-def test_what_does_not_fit_together_is_told_at_once(write_raster, tmp_path):
+def test_all_misfits_are_reported_together(write_raster, tmp_path):
     def tile(name, **options):
         return write_raster(np.zeros((5, 5), np.uint8), name=name, **options)
 
@@ -136,24 +136,29 @@ def test_what_does_not_fit_together_is_told_at_once(write_raster, tmp_path):
     with pytest.raises(RasterError) as caught:
         mosaic(files, tmp_path / "out.tif")
     assert len(caught.value.problems) == 4
-    for text in ("shifted by 0.5 of a cell", "coarse.tif: its cells have another size", "another CRS", "2 bands, but"):
+    for text in (
+        "shifted by 0.5 of a cell",
+        "coarse.tif: its cells have another size",
+        "crs.tif: its CRS is not",
+        "it has 2 bands, but",
+    ):
         assert text in str(caught.value)
     with pytest.raises(ValueError, match="overlap must be one of first,"):
         mosaic(files[:1], tmp_path / "out.tif", overlap="blend")
 
 
-def test_tiles_whose_values_mean_something_else_are_misfits(write_raster, tmp_path, read_raster):
+def test_tiles_with_another_type_or_scale_are_misfits(write_raster, tmp_path, read_raster):
     one = write_raster(np.full((5, 5), -7, np.int16), name="one.tif")
     other = write_raster(np.full((5, 5), 60000, np.uint16), name="other.tif", affine=Affine(1, 0, -95, 0, -1, 50))
     scaled = write_raster(np.zeros((5, 5), np.int16), name="scaled.tif", scales=(0.1,), offsets=(0.0,))
     with pytest.raises(RasterError) as caught:
         mosaic([one, other, scaled], tmp_path / "out.tif")
     assert len(caught.value.problems) == 2
-    assert "other.tif: uint16, but" in str(caught.value)
-    assert "scaled.tif: another scale or offset" in str(caught.value)
+    assert "other.tif: its cells are uint16, but" in str(caught.value)
+    assert "scaled.tif: its scale or offset is not" in str(caught.value)
     mosaic([one, other], tmp_path / "out.tif", profile={"dtype": "int32"}, executor="serial")
     np.testing.assert_array_equal(read_raster(tmp_path / "out.tif")[0], [[-7] * 5 + [60000] * 5] * 5)
-    with pytest.raises(BlockError, match=r"uint16, .* int16 does not hold"):
+    with pytest.raises(BlockError, match=r"uint16, .* int16 cannot hold"):
         mosaic([one, other], tmp_path / "out.tif", profile={"dtype": "int16"}, executor="serial")
 
 
@@ -162,26 +167,26 @@ def test_tiles_whose_values_mean_something_else_are_misfits(write_raster, tmp_pa
     [
         ("uint8", {"band": 0}, "band must be one of 1 to 1, not 0"),
         ("uint8", {"band": 2}, "band must be one of 1 to 1, not 2"),
-        ("uint8", {"background": 256}, "background 256 is no value of the output's uint8"),
-        ("int16", {"background": np.nan}, "background nan is no value of the output's int16"),
-        ("float32", {"background": 1e300}, "background 1e.300 is no value of the output's float32"),
+        ("uint8", {"background": 256}, "output's uint8 cannot hold the background 256"),
+        ("int16", {"background": np.nan}, "output's int16 cannot hold the background nan"),
+        ("float32", {"background": 1e300}, "output's float32 cannot hold the background 1e.300"),
         ("complex64", {"overlap": "mean"}, "complex numbers have no mean"),
     ],
 )
-def test_arguments_that_do_not_suit_the_tiles_are_refused(write_raster, tmp_path, dtype, options, message):
+def test_unsuitable_arguments_are_refused(write_raster, tmp_path, dtype, options, message):
     with pytest.raises(ValueError, match=message):
         mosaic([write_raster(np.zeros((5, 5), dtype))], tmp_path / "out.tif", **options)
     assert not (tmp_path / "out.tif").exists()
 
 
 @pytest.mark.parametrize("background", [0.1, np.nan, np.inf, -9999])
-def test_a_background_that_is_rounded_is_taken(write_raster, tmp_path, read_raster, background):
+def test_a_background_is_rounded_to_the_type(write_raster, tmp_path, read_raster, background):
     tile = write_raster(np.full((2, 2), np.nan, np.float32))
     mosaic([tile], tmp_path / "out.tif", background=background, executor="serial")
     assert np.array_equal(read_raster(tmp_path / "out.tif")[0], np.full((2, 2), background, "f4"), equal_nan=True)
 
 
-def test_cells_that_a_tiles_mask_leaves_out_do_not_count(write_raster, tmp_path, read_raster):
+def test_masked_cells_do_not_count_as_data(write_raster, tmp_path, read_raster):
     below = write_raster(np.full((2, 3), 1, np.uint8), name="below.tif")
     above = write_raster(np.array([[2, 9, 2]] * 2, np.uint8), name="above.tif")
     compute_mask(above, 9, output=above, executor="serial")
@@ -189,7 +194,7 @@ def test_cells_that_a_tiles_mask_leaves_out_do_not_count(write_raster, tmp_path,
     np.testing.assert_array_equal(read_raster(tmp_path / "out.tif")[0], [[2, 1, 2]] * 2)
 
 
-def test_an_argument_that_does_not_exist_is_refused(write_raster, tmp_path):
+def test_an_unknown_argument_is_refused(write_raster, tmp_path):
     with pytest.raises(TypeError, match="exectuor"):
         mosaic([write_raster(np.zeros((5, 5), np.uint8))], tmp_path / "out.tif", exectuor="serial")
 

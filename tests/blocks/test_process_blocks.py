@@ -1,7 +1,8 @@
-"""A function over blocks gives what it gives over the whole, whatever the blocks and whoever does them."""
+"""A function over blocks gives the same result as over the whole raster, for all block sizes and executors."""
 
 from __future__ import annotations
 
+import inspect
 import pickle
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.process import fill_array, process_blocks
-from regionplot.blocks.report import BlocksReport
+from regionplot.blocks.report import BlockObserver, BlocksReport
 from regionplot.blocks.sources import Sources
 from regionplot.errors import BlockError, ExecutorError, RasterError
 from regionplot.geo.grid import Window
@@ -37,28 +38,28 @@ some_grids = st.builds(
 same_fixtures = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def check_neighbours(grid_file, noise, read_raster, grid, executor):
+def check_neighbors(grid_file, noise, read_raster, grid, executor):
     target = grid_file.with_name("out.tif")
-    report = process_blocks(functions.neighbours, grid_file, target, grid=grid, halo=1, executor=executor, workers=2)
-    np.testing.assert_array_equal(read_raster(target), functions.neighbours([noise], None, None))
+    report = process_blocks(functions.neighbors, grid_file, target, grid=grid, halo=1, executor=executor, workers=2)
+    np.testing.assert_array_equal(read_raster(target), functions.neighbors([noise], None, None))
     assert report.blocks == len(grid)
 
 
 @given(grid=some_grids, executor=st.sampled_from(HERE))
 @same_fixtures
 def test_blocks_equal_the_whole(grid_file, noise, read_raster, grid, executor):
-    check_neighbours(grid_file, noise, read_raster, grid, executor)
+    check_neighbors(grid_file, noise, read_raster, grid, executor)
 
 
 @given(grid=some_grids)
 @settings(same_fixtures, max_examples=8)
 def test_blocks_in_forked_workers_equal_the_whole(grid_file, noise, read_raster, grid):
-    check_neighbours(grid_file, noise, read_raster, grid, "fork")
+    check_neighbors(grid_file, noise, read_raster, grid, "fork")
 
 
 @pytest.mark.parametrize("executor", ["forkserver", "spawn"])
 def test_blocks_in_fresh_workers_equal_the_whole(grid_file, noise, read_raster, executor):
-    check_neighbours(grid_file, noise, read_raster, BlockGrid(70, 90, 33, 41), executor)
+    check_neighbors(grid_file, noise, read_raster, BlockGrid(70, 90, 33, 41), executor)
 
 
 DASK = """
@@ -67,12 +68,12 @@ import block_functions, distributed
 from regionplot.blocks import process_blocks
 if __name__ == "__main__":
     source, target = sys.argv[1:]
-    print(process_blocks(block_functions.neighbours, source, target, halo=1, executor="dask", workers=2))
+    print(process_blocks(block_functions.neighbors, source, target, halo=1, executor="dask", workers=2))
     local = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
     with distributed.LocalCluster(**local) as cluster:
         with distributed.Client(cluster, set_as_default=False) as client:
-            print(process_blocks(block_functions.neighbours, source, target + "f", halo=1, executor=client))
-        print(process_blocks(block_functions.neighbours, source, target + "a", halo=1,
+            print(process_blocks(block_functions.neighbors, source, target + "f", halo=1, executor=client))
+        print(process_blocks(block_functions.neighbors, source, target + "a", halo=1,
             executor=cluster.scheduler_address))
 """
 
@@ -85,17 +86,17 @@ def test_blocks_on_a_dask_cluster_equal_the_whole(grid_file, noise, read_raster)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("(dask)") == 3
     for path in (target, Path(f"{target}f"), Path(f"{target}a")):
-        np.testing.assert_array_equal(read_raster(path), functions.neighbours([noise], None, None))
+        np.testing.assert_array_equal(read_raster(path), functions.neighbors([noise], None, None))
 
 
-def test_inputs_come_as_a_list_of_arrays(grid_file, write_raster, noise, read_raster):
+def test_inputs_are_read_as_a_list_of_arrays(grid_file, write_raster, noise, read_raster):
     other = write_raster(noise[::-1] + 1, name="other.tif")
     target = grid_file.with_name("out.tif")
     process_blocks(functions.combine, [grid_file, other], target, arguments=np.float32(3))
     np.testing.assert_array_equal(read_raster(target), functions.combine([noise, noise[::-1] + 1], None, np.float32(3)))
 
 
-def test_inputs_come_as_one_stack(grid_file, write_raster, noise, read_raster):
+def test_inputs_are_read_as_one_stack(grid_file, write_raster, noise, read_raster):
     other = write_raster(noise[::-1] + 1, name="other.tif")
     target = grid_file.with_name("out.tif")
     inputs = [grid_file, other]
@@ -104,7 +105,7 @@ def test_inputs_come_as_one_stack(grid_file, write_raster, noise, read_raster):
 
 
 @pytest.mark.parametrize("executor", ["threads", "fork"])
-def test_inputs_come_as_open_datasets_of_any_grid(grid_file, write_raster, noise, read_raster, executor):
+def test_inputs_are_passed_as_open_datasets_with_any_grid(grid_file, write_raster, noise, read_raster, executor):
     larger = write_raster(np.ones((100, 100), np.float32), affine=Affine(2, 0, 0, 0, -2, 0), name="larger.tif")
     target = grid_file.with_name("out.tif")
     options = {"read": "datasets", "profile": {"count": 1}, "executor": executor, "workers": 2}
@@ -112,13 +113,13 @@ def test_inputs_come_as_open_datasets_of_any_grid(grid_file, write_raster, noise
     np.testing.assert_array_equal(read_raster(target)[0], noise.sum(axis=0) + np.float32(1))
 
 
-def test_a_result_may_be_that_of_the_core(grid_file, noise, read_raster):
+def test_a_result_can_cover_the_core_only(grid_file, noise, read_raster):
     target = grid_file.with_name("out.tif")
     process_blocks(functions.core_only, grid_file, target, halo=5, grid=BlockGrid(70, 90, 20, 20))
     np.testing.assert_array_equal(read_raster(target), noise * 2)
 
 
-def test_chosen_bands_are_read_and_keep_what_is_said_of_them(grid_file, noise, read_raster):
+def test_selected_bands_are_read_and_keep_their_labels(grid_file, noise, read_raster):
     target = grid_file.with_name("out.tif")
     process_blocks(functions.core_only, grid_file, target, bands=[2])
     np.testing.assert_array_equal(read_raster(target), noise[1:] * 2)
@@ -137,7 +138,7 @@ def test_an_output_is_like_its_first_input(grid_file):
         assert dataset.tags(ns="IMAGE_STRUCTURE")["PREDICTOR"] == "3"
 
 
-def test_the_profile_given_comes_before_all(grid_file):
+def test_the_given_profile_overrides_all_others(grid_file):
     target = grid_file.with_name("out.tif")
     profile = {"compress": "lzw", "blockxsize": 64, "blockysize": 64, "units": ("mm", "mm"), "nodata": -1}
     process_blocks(functions.core_only, grid_file, target, profile=profile)
@@ -146,10 +147,10 @@ def test_the_profile_given_comes_before_all(grid_file):
         assert dataset.nodata == -1
 
 
-def test_an_operation_knows_its_halo_and_its_output(grid_file, noise, read_raster):
+def test_an_object_defines_its_halo_and_output_profile(grid_file, noise, read_raster):
     target = grid_file.with_name("out.tif")
-    process_blocks(functions.Neighbours(), grid_file, target, grid=BlockGrid(70, 90, 13, 17))
-    np.testing.assert_array_equal(read_raster(target), functions.neighbours([noise], None, None).astype(np.float64))
+    process_blocks(functions.Neighbors(), grid_file, target, grid=BlockGrid(70, 90, 13, 17))
+    np.testing.assert_array_equal(read_raster(target), functions.neighbors([noise], None, None).astype(np.float64))
     with rasterio.open(target) as dataset:
         assert (dataset.dtypes[0], dataset.nodata) == ("float64", -1)
 
@@ -163,7 +164,7 @@ def test_rasterio_windows_are_blocks(grid_file, noise, read_raster):
     np.testing.assert_array_equal(read_raster(target), noise * 2)
 
 
-def test_cells_that_no_window_covers_have_no_data(grid_file, noise, read_raster):
+def test_cells_without_a_window_are_nodata(grid_file, noise, read_raster):
     target = grid_file.with_name("out.tif")
     process_blocks(functions.core_only, grid_file, target, grid=[Window(10, 20, 30, 40)])
     expected = np.full_like(noise, -9999)
@@ -184,7 +185,7 @@ def test_windows_that_cannot_be_written_are_refused(grid_file, windows, message)
         process_blocks(functions.core_only, grid_file, grid_file.with_name("out.tif"), grid=windows)
 
 
-def test_a_dataset_that_is_open_can_be_the_output(grid_file, noise, read_raster):
+def test_an_open_dataset_can_be_the_output(grid_file, noise, read_raster):
     target = grid_file.with_name("out.tif")
     with rasterio.open(grid_file) as source, rasterio.open(target, "w", **source.profile) as dataset:
         process_blocks(functions.core_only, grid_file, dataset, executor="fork", workers=2)
@@ -192,7 +193,7 @@ def test_a_dataset_that_is_open_can_be_the_output(grid_file, noise, read_raster)
 
 
 @pytest.mark.parametrize("executor", ["serial", "threads", "fork"])
-def test_a_function_may_take_the_results_and_keep_them(grid_file, noise, executor):
+def test_an_output_function_can_keep_the_results(grid_file, noise, executor):
     kept = []
     options = {"grid": BlockGrid(70, 90, 35, 90), "executor": executor, "workers": 2}
     process_blocks(functions.core_only, grid_file, lambda *result: kept.append(result), **options)
@@ -210,6 +211,17 @@ def test_an_array_is_filled(grid_file, noise, executor):
     np.testing.assert_array_equal(flat, noise[0] * 2)
 
 
+def test_a_profile_is_refused_if_no_file_is_written(grid_file):
+    with pytest.raises(ValueError, match="profile sets the properties of a new file, but the output is not a path"):
+        fill_array(functions.core_only, grid_file, dtype="float32", count=2, profile={"count": 2})
+    with pytest.raises(ValueError, match="the output is not a path"):
+        process_blocks(functions.core_only, grid_file, lambda *_: None, profile={"count": 2})
+
+
+def test_process_blocks_has_few_arguments():
+    assert len(inspect.signature(process_blocks).parameters) < 15
+
+
 @pytest.mark.parametrize(("tiled", "blocks"), [(True, 1), (False, 1)])
 def test_small_blocks_are_merged(write_raster, tiled, blocks):
     options = {"tiled": True, "blockxsize": 16, "blockysize": 16} if tiled else {}
@@ -218,7 +230,7 @@ def test_small_blocks_are_merged(write_raster, tiled, blocks):
     assert report.blocks == blocks
 
 
-def test_blocks_of_strips_are_as_high_as_the_tiles_that_they_are_written_to(write_raster):
+def test_blocks_of_strips_are_as_high_as_the_tiles_of_the_output(write_raster):
     for width, height in ((600, 512), (1100, 256)):
         source = write_raster(np.zeros((600, width), np.uint8))
         seen = set()
@@ -226,7 +238,7 @@ def test_blocks_of_strips_are_as_high_as_the_tiles_that_they_are_written_to(writ
         assert seen == {Window(row, 0, min(height, 600 - row), width) for row in range(0, 600, height)}
 
 
-def test_wide_rasters_of_strips_are_cut_across(write_raster):
+def test_wide_rasters_of_strips_are_divided_into_columns(write_raster):
     source = write_raster(np.zeros((300, 20_000), np.uint8))
     seen = set()
     process_blocks(functions.core_only, source, lambda block, _: seen.add(block.core.width))
@@ -234,14 +246,19 @@ def test_wide_rasters_of_strips_are_cut_across(write_raster):
     assert max(seen) % 256 == 0
 
 
-def test_all_that_keeps_inputs_apart_is_told_at_once(grid_file, write_raster):
+def test_all_differences_between_inputs_are_reported_together(grid_file, write_raster):
     other_shape = write_raster(np.zeros((2, 70, 91), np.float32), name="shape.tif")
     shifted = write_raster(np.zeros((2, 70, 90)), affine=Affine(1, 0, -100.5, 0, -1, 50), name="shifted.tif")
     other_crs = write_raster(np.zeros((70, 90)), crs="EPSG:4269", name="crs.tif")
     with pytest.raises(RasterError) as caught:
         process_blocks(functions.combine, [grid_file, other_shape, shifted, other_crs], "out.tif", bands=[2])
     found = str(caught.value)
-    for text in ("shape.tif: (70, 91)", "shifted.tif: its cells lie elsewhere", "crs.tif: another CRS", "no band 2"):
+    for text in (
+        "shape.tif: it has (70, 91)",
+        "shifted.tif: its cells are in other places",
+        "crs.tif: its CRS is not",
+        "no band 2",
+    ):
         assert text in found
     assert len(caught.value.problems) == 4
 
@@ -250,7 +267,7 @@ def test_all_that_keeps_inputs_apart_is_told_at_once(grid_file, write_raster):
     ("content", "message"),
     [(None, "no such file"), (b"<VRTDataset/>", "an XML file"), (b"nothing", "cannot be read as a raster")],
 )
-def test_what_is_no_raster_is_named(tmp_path, content, message):
+def test_a_file_that_is_not_a_raster_is_named(tmp_path, content, message):
     path = tmp_path / "in.tif"
     if content is not None:
         path.write_bytes(content)
@@ -267,16 +284,16 @@ def test_what_is_no_raster_is_named(tmp_path, content, message):
         (lambda *_: np.full((2, 70, 90), 256), {"profile": {"dtype": "uint8"}}, "int64, .* the output's uint8"),
         (lambda *_: np.full((2, 70, 90), 3e9, "u4"), {"profile": {"dtype": "int32"}}, "uint32, .* the output's int32"),
         (lambda *_: np.full((2, 70, 90), 200, "u1"), {"profile": {"dtype": "int8"}}, "uint8, .* the output's int8"),
-        (lambda *_: np.full((2, 70, 90), 1e300), {}, "float64, .* the output's float32 does not hold"),
+        (lambda *_: np.full((2, 70, 90), 1e300), {}, "float64, .* the output's float32 cannot hold"),
         (lambda *_: np.ma.masked_less(np.zeros((2, 70, 90)), 1), {}, r"masked array, .* its \.filled\(nodata\)"),
     ],
 )
-def test_results_that_do_not_fit_are_explained(grid_file, function, options, message):
+def test_unsuitable_results_are_explained(grid_file, function, options, message):
     with pytest.raises(BlockError, match=message):
         process_blocks(function, grid_file, grid_file.with_name("out.tif"), executor="serial", **options)
 
 
-def test_integers_that_fit_are_taken(grid_file, read_raster):
+def test_integers_that_fit_are_converted(grid_file, read_raster):
     target = grid_file.with_name("out.tif")
     process_blocks(lambda *_: np.full((2, 70, 90), 255), grid_file, target, profile={"dtype": "uint8"})
     assert (read_raster(target) == 255).all()
@@ -284,22 +301,24 @@ def test_integers_that_fit_are_taken(grid_file, read_raster):
 
 
 @pytest.mark.parametrize("values", [np.ma.masked_array([[1.0, 2.0]]), np.array([[np.inf, -np.inf]])])
-def test_no_cell_masked_and_infinite_all_along_are_taken(write_raster, tmp_path, read_raster, values):
+def test_masked_arrays_without_masked_cells_and_infinite_values_are_accepted(
+    write_raster, tmp_path, read_raster, values
+):
     source, target = write_raster(np.zeros((1, 2), np.float32)), tmp_path / "out.tif"
     process_blocks(lambda *_: values, source, target, executor="serial")
     np.testing.assert_array_equal(read_raster(target)[0], np.asarray(values))
 
 
-def test_a_function_that_cannot_travel_is_told_of_before_anything_is_started(grid_file):
+def test_a_function_that_cannot_be_pickled_is_reported_before_workers_start(grid_file):
     with pytest.raises(ExecutorError, match="top of a module, or use executor='threads'"):
         process_blocks(lambda arrays, *_: arrays[0], grid_file, "out.tif", executor="spawn", workers=2)
 
 
-def test_auto_takes_threads_where_fork_is_unsafe_and_where_they_suit(grid_file):
+def test_auto_uses_threads_if_fork_is_unsafe_or_the_function_releases_the_gil(grid_file):
     options = {"grid": BlockGrid(70, 90, 16, 32), "workers": 2}
     target = grid_file.with_name("out.tif")
     assert process_blocks(functions.core_only, grid_file, target, **options).executor == "fork"
-    suited = functions.Neighbours()
+    suited = functions.Neighbors()
     suited.releases_gil = True
     assert process_blocks(suited, grid_file, target, **options).executor == "threads"
     event = threading.Event()
@@ -313,10 +332,10 @@ def test_auto_takes_threads_where_fork_is_unsafe_and_where_they_suit(grid_file):
     assert process_blocks(functions.core_only, grid_file, target, workers=2).executor == "serial", "one block"
 
 
-def test_a_report_tells_what_blocks_took(grid_file):
+def test_a_report_has_the_times_of_blocks(grid_file):
     seen = []
 
-    class Watcher:
+    class Watcher(BlockObserver):
         def started(self, *what):
             seen.append(what)
 
@@ -335,12 +354,12 @@ def test_a_report_tells_what_blocks_took(grid_file):
     assert str(BlocksReport(0, 0.0, (), 1, "serial")).startswith("0 blocks in 0.0 s by 1 worker")
 
 
-def test_little_crosses_the_border_to_a_worker():
+def test_a_pickled_block_is_small():
     block = next(iter(BlockGrid(10_000, 10_000, 512, 512, halo=3)))
     assert len(pickle.dumps(block)) < 400
 
 
-def test_no_threads_and_no_files_are_left(grid_file):
+def test_no_threads_and_no_open_files_are_left(grid_file):
     before = threading.active_count()
     open_files = {path.name for path in Path("/proc/self/fd").iterdir()} if Path("/proc/self/fd").is_dir() else set()
     for executor in ("serial", "threads", "fork"):
@@ -352,7 +371,7 @@ def test_no_threads_and_no_files_are_left(grid_file):
     assert {path.name for path in grid_file.parent.iterdir()} == {"grid.tif", "out.tif"}
 
 
-def test_blocks_of_strips_are_smaller_the_more_bands_there_are(write_raster):
+def test_blocks_of_strips_are_smaller_if_there_are_many_bands(write_raster):
     few, many = (write_raster(np.zeros((count, 600, 9000), "uint8"), name=f"{count}.tif") for count in (1, 40))
     cells = [max(b.core.cells for b in Sources.of(path).natural) for path in (few, many)]
     assert cells[1] <= 2**19 < cells[0]

@@ -1,4 +1,4 @@
-"""Rasters cut into tile files, and functions over them."""
+"""Split rasters into tile files, and process tile files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = [
 ]
 
 
-def test_tiles_are_parts_of_the_raster_where_they_lie(grid_file, tmp_path, noise):
+def test_tiles_have_the_cells_and_the_place_of_their_part(grid_file, tmp_path, noise):
     tiles = split_tiles(grid_file, tmp_path / "tiles", (30, 40), overlap=5, offset=(10, 0), executor="fork", workers=2)
     names = [f"grid_r{row:03d}_c{column:03d}.tif" for row in range(3) for column in range(3)]
     assert [tile.name for tile in tiles] == names
@@ -44,9 +44,7 @@ def test_tiles_are_parts_of_the_raster_where_they_lie(grid_file, tmp_path, noise
     st.sampled_from(["first", "last", "min", "max"]),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
-def test_tiles_put_together_are_the_raster(
-    grid_file, tmp_path_factory, noise, read_raster, tile, overlap, offset, rule
-):
+def test_merged_tiles_equal_the_raster(grid_file, tmp_path_factory, noise, read_raster, tile, overlap, offset, rule):
     folder = tmp_path_factory.mktemp("tiles")
     tiles = split_tiles(grid_file, folder, tile, overlap, offset, executor="serial")
     mosaic(tiles, folder / "whole.tif", overlap=rule, executor="serial")
@@ -57,34 +55,34 @@ def test_tiles_put_together_are_the_raster(
 def test_a_function_over_tiles_with_overlap_equals_the_whole(grid_file, tmp_path, noise, read_raster, executor):
     options = {"executor": executor, "workers": 2}
     tiles = split_tiles(grid_file, tmp_path / "tiles", (30, 40), overlap=3, **options)
-    done = process_tiles(functions.neighbours, tiles, tmp_path / "done", **options)
-    expected = functions.neighbours([noise], None, None)[:, 30:60, 40:80]
+    done = process_tiles(functions.neighbors, tiles, tmp_path / "done", **options)
+    expected = functions.neighbors([noise], None, None)[:, 30:60, 40:80]
     np.testing.assert_array_equal(read_raster(done[4])[:, 3:-3, 3:-3], expected)
     assert [path.name for path in done] == [path.name for path in tiles]
 
 
-def test_a_function_that_fails_over_a_tile_leaves_no_results(grid_file, tmp_path):
+def test_a_failing_function_leaves_no_results(grid_file, tmp_path):
     tiles = split_tiles(grid_file, tmp_path / "tiles", (30, 40))
     with pytest.raises(BlockError, match=r"(?s)grid_r00\d_c00\d.tif.*no such luck"):
         process_tiles(functions.fail_at, tiles, tmp_path / "done", arguments=(0, 0), executor="fork", workers=2)
     assert list((tmp_path / "done").iterdir()) == []
 
 
-def test_results_do_not_take_the_tiles_places(grid_file, tmp_path):
+def test_results_do_not_replace_the_tiles(grid_file, tmp_path):
     tiles = split_tiles(grid_file, tmp_path / "tiles", (30, 40))
-    with pytest.raises(RasterError, match="name another folder"):
+    with pytest.raises(RasterError, match="choose another folder"):
         process_tiles(functions.core_only, tiles, tmp_path / "tiles")
 
 
-def test_tiles_of_one_name_are_refused_before_anything_is_done(grid_file, tmp_path):
+def test_tiles_with_the_same_name_are_refused_before_any_work(grid_file, tmp_path):
     (tmp_path / "other").mkdir()
     other = shutil.copy(grid_file, tmp_path / "other")
-    with pytest.raises(RasterError, match=r"results of .*grid.tif, .*other.grid.tif would have one name"):
+    with pytest.raises(RasterError, match=r"results of .*grid.tif, .*other.grid.tif would have the same name"):
         process_tiles(functions.core_only, [grid_file, other], tmp_path / "done")
     assert not (tmp_path / "done").exists()
 
 
-def test_a_raster_that_cannot_be_cut_leaves_no_tiles(grid_file, tmp_path):
+def test_an_unreadable_raster_leaves_no_tiles(grid_file, tmp_path):
     whole = grid_file.read_bytes()
     grid_file.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(RasterError, match=r"grid.tif: cannot be read"):

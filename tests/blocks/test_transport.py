@@ -1,4 +1,4 @@
-"""Arrays from one process to another through memory."""
+"""Pass arrays between processes through shared memory."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ ARRAYS = [
 
 
 def put_all(connection):
-    segment = SharedBuffer()
+    buffer = SharedBuffer()
     for array in ARRAYS:
-        connection.send(segment.put(array))
+        connection.send(buffer.put(array))
         connection.recv()
     connection.send(len(list(Path("/proc/self/fd").iterdir())))
 
 
-def test_arrays_arrive_as_they_are():
+def test_arrays_arrive_unchanged():
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("fork").Process(target=put_all, args=(theirs,))
     before = len(list(Path("/proc/self/fd").iterdir()))
     process.start()
     receiver = SharedArrayReader()
     for array in ARRAYS:
-        parcel = ours.recv()
-        assert isinstance(parcel, SharedArray)
-        assert len(pickle.dumps(parcel)) < 300
-        received = receiver.open(parcel)
+        shared = ours.recv()
+        assert isinstance(shared, SharedArray)
+        assert len(pickle.dumps(shared)) < 300
+        received = receiver.open(shared)
         np.testing.assert_array_equal(received, array)
         assert received.dtype == array.dtype
         assert not received.flags.writeable
@@ -58,21 +58,21 @@ def test_arrays_arrive_as_they_are():
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
-def test_small_arrays_travel_as_they_are():
+def test_small_arrays_are_sent_directly():
     small = np.zeros(10)
     assert SharedBuffer().put(small) is small
     assert SharedArrayReader().open(small) is small
 
 
-def test_a_segment_is_used_again_and_has_no_name():
-    segment, receiver = SharedBuffer(), SharedArrayReader()
-    parcels = [segment.put(np.full(20_000 - n, n, np.float64)) for n in range(3)]
-    assert len({parcel.inode for parcel in parcels}) == 1
-    assert (receiver.open(parcels[-1]) == 2).all()
-    assert len({*parcels, segment.put(np.zeros(90_000))}) == 4
+def test_a_buffer_is_reused():
+    buffer, receiver = SharedBuffer(), SharedArrayReader()
+    arrays = [buffer.put(np.full(20_000 - n, n, np.float64)) for n in range(3)]
+    assert len({shared.inode for shared in arrays}) == 1
+    assert (receiver.open(arrays[-1]) == 2).all()
+    assert len({*arrays, buffer.put(np.zeros(90_000))}) == 4
 
 
-def test_a_worker_that_is_gone_is_an_error():
+def test_an_exited_worker_is_an_error():
     child = os.fork()
     if child == 0:
         os._exit(0)

@@ -22,7 +22,7 @@ import regionplot
 from regionplot.cli import commands, rendering
 from regionplot.registry import STEPS, WRITERS
 from regionplot.runs import lock
-from regionplot.settings.config import Config, settings_of
+from regionplot.settings.config import section_names, settings_of
 from regionplot.settings.loading import read_config
 from regionplot.settings.output import FORMATS
 
@@ -177,6 +177,7 @@ def test_init_writes_files_that_render_and_are_not_overwritten(run_command, tmp_
     assert "regionplot new/regions.csv" in result.stdout
     config, table = tmp_path / "new" / "regionplot.toml", tmp_path / "new" / "regions.csv"
     assert table.is_file()
+    assert (tmp_path / "new" / "regionplot.schema.json").is_file()
     small = config.read_text(encoding="utf-8").replace("size = [1400, 900]", "size = [300, 200]")
     config.write_text(small, encoding="utf-8")
     again = run_command(tmp_path, "init", "new")
@@ -340,7 +341,9 @@ STARTER = ROOT / "regionplot" / "cli" / "starter"
 
 def test_config_in_the_repository_is_the_starter():
     ours, starter = ((place / "regionplot.toml").read_text(encoding="utf-8") for place in (ROOT / "config", STARTER))
-    assert ours == starter.replace('directory = "output"', 'directory = "../output"')
+    assert ours == starter.replace('directory = "output"', 'directory = "../output"').replace(
+        "#:schema ", "#:schema ../regionplot/settings/"
+    )
     assert ours != starter
     assert (ROOT / "config" / "regions.csv").read_bytes() == (STARTER / "regions.csv").read_bytes()
 
@@ -366,8 +369,7 @@ UNSAID = {
 
 @pytest.mark.parametrize(("section", "key", "value"), list(_commented()))
 def test_commented_values_of_the_starter_are_the_defaults(section, key, value):
-    model = settings_of(section, None)
-    default = model.model_fields[key].get_default(call_default_factory=True)
+    default = settings_of(section, {}).model_fields[key].get_default(call_default_factory=True)
     assert default in (None, {}) if key in EXAMPLES | UNSAID else default == value
 
 
@@ -376,8 +378,8 @@ def test_starter_mentions_every_key():
     written = {
         (section, key) for section, table in tomllib.loads(text).items() if section not in LISTS for key in table
     }
-    sections = {name: field.annotation for name, field in Config.model_fields.items() if name not in {*LISTS, "layers"}}
-    sections |= {f"output.{name}": WRITERS[name].Settings for name in WRITERS}
+    names = [*section_names(), *(f"output.{name}" for name in WRITERS)]
+    sections = {name: settings_of(name, {}) for name in names if name not in LISTS}
     known = {(name, key) for name, section in sections.items() for key in section.model_fields} - {("output", FORMATS)}
     assert written | {(section, key) for section, key, _ in _commented() if section not in LISTS} == known
 

@@ -1,4 +1,4 @@
-"""Values get the colours that matplotlib would give them."""
+"""Values have the colors that matplotlib gives them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def scale_of(grid: np.ndarray = GRID, background: str = "white", **colors: objec
 
 
 def matplotlib_rgba(scale: ColorScale, values: np.ndarray) -> np.ndarray:
-    """Matplotlib's own way, NaN masked, laid over white."""
+    """Return the colors that matplotlib gives to values, with NaN masked, on white."""
     rgba = scale.cmap(scale.norm(np.ma.masked_invalid(np.where(np.isinf(values), np.sign(values) * 1e30, values))))
     opaque = rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:]
     return np.rint(opaque * 255).astype(np.uint8)
@@ -36,7 +36,7 @@ def matplotlib_rgba(scale: ColorScale, values: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("ends", [{}, {"under": "black", "over": "#ff00ff"}, {"under": "none", "nodata": "grey"}])
 @given(values=values32)
-def test_classes_are_those_of_a_boundary_norm(values: np.ndarray, ends: dict[str, str]) -> None:
+def test_classes_are_equal_to_those_of_a_boundary_norm(values: np.ndarray, ends: dict[str, str]) -> None:
     scale = scale_of(levels=LEVELS, **ends)
     np.testing.assert_array_equal(scale.rgba(scale.codes(values))[..., :3], matplotlib_rgba(scale, values))
     assert (scale.rgba(scale.codes(values))[..., 3] == 255).all()
@@ -53,7 +53,7 @@ SCALES = [
 
 @pytest.mark.parametrize("colors", SCALES)
 @given(values=values32)
-def test_a_continuous_scale_is_that_of_the_norm(values: np.ndarray, colors: dict[str, object]) -> None:
+def test_a_continuous_scale_is_equal_to_the_norm(values: np.ndarray, colors: dict[str, object]) -> None:
     scale = scale_of(colormap="turbo", **colors)
     inside = (values >= scale.norm.vmin) & (values <= scale.norm.vmax)
     index = scale.codes(values).astype(int)
@@ -64,7 +64,7 @@ def test_a_continuous_scale_is_that_of_the_norm(values: np.ndarray, colors: dict
         scaled = np.ma.filled(scale.norm(np.where(inside, values, scale.norm.vmax)), 0)
     expected = np.clip(np.floor(np.asarray(scaled) * 256), 0, 255)[inside] + 1
     np.testing.assert_array_equal(index[inside], expected)
-    if colors.get("norm") == "log":  # matplotlib has no colour for what has no logarithm; here it is below the scale
+    if colors.get("norm") == "log":  # values without a logarithm are below the scale; matplotlib gives them no color
         np.testing.assert_array_equal(index[values <= 0], 0)
         values = np.where(values <= 0, np.float32(1e-30), values)
     differs = abs(scale.rgba(scale.codes(values))[..., :3].astype(int) - matplotlib_rgba(scale, values)) > 0
@@ -72,14 +72,14 @@ def test_a_continuous_scale_is_that_of_the_norm(values: np.ndarray, colors: dict
 
 
 @pytest.mark.parametrize("name", ["viridis", "terrain", "tab20", "RdBu_r"])
-def test_the_palette_is_the_colormap(name: str) -> None:
+def test_the_palette_has_the_colors_of_the_colormap(name: str) -> None:
     scale = scale_of(colormap=name, levels=LEVELS)
     expected = matplotlib.colormaps[name].resampled(5)(np.arange(5))
     np.testing.assert_array_equal(scale.palette[1:6], np.rint(expected * 255))
     np.testing.assert_array_equal(scale.palette[[0, 6]], scale.palette[[1, 5]])
 
 
-def test_what_is_transparent_shows_the_background() -> None:
+def test_transparent_colors_show_the_background() -> None:
     scale = scale_of(background="#204060", levels=LEVELS, nodata="none", over="#ffffff80")
     assert scale.palette[-1].tolist() == [0x20, 0x40, 0x60, 255]
     alpha = to_rgba("#ffffff80")[3]
@@ -98,7 +98,7 @@ def test_what_is_transparent_shows_the_background() -> None:
         ({"vmin": 0, "vmax": 50}, "max"),
     ],
 )
-def test_the_bar_is_open_where_values_lie_beyond_it(colors: dict[str, object], extend: str) -> None:
+def test_the_color_bar_is_open_at_ends_that_values_exceed(colors: dict[str, object], extend: str) -> None:
     assert scale_of(**colors).extend == extend
 
 
@@ -108,18 +108,18 @@ def test_the_bar_is_open_where_values_lie_beyond_it(colors: dict[str, object], e
     [GRID, GRID * 0, GRID * np.nan, -GRID, np.full((3, 3), 7.0), np.where(GRID > 50, np.inf, GRID), GRID * 1e-9],
     ids=["usual", "zeros", "nothing", "negative", "constant", "infinite", "tiny"],
 )
-def test_a_scale_is_found_for_any_grid(norm: str, grid: np.ndarray) -> None:
+def test_any_grid_has_a_scale(norm: str, grid: np.ndarray) -> None:
     scale = scale_of(grid, norm=norm)
     assert scale.norm.vmin < scale.norm.vmax
     assert scale.rgba(scale.codes(grid)).shape == (*grid.shape, 4)
 
 
-def test_limits_by_default_are_round_and_hold_most_values() -> None:
+def test_default_limits_are_round_and_enclose_most_values() -> None:
     scale = scale_of()
     assert (scale.norm.vmin, scale.norm.vmax) == (0, 100)
 
 
-def test_unknown_colours_are_named_with_their_place() -> None:
+def test_unknown_colors_are_reported_with_their_place() -> None:
     sections = {
         **RELIEF,
         "map": {"background": "paper"},

@@ -178,6 +178,7 @@ ACTIONS: dict[str, Callable[[Act, str], Any]] = {
     "abort": lambda *_: (faulthandler.disable(), os.abort()),
     "exit": lambda *_: os._exit(0),
     "disconnect": lambda *_: (os.closerange(3, 256), time.sleep(600)),
+    "sleep": lambda _task, seconds: time.sleep(float(seconds)),
     "hang": _hang,
     "die_once": _die_once,
     "die_then_fail": _die_then_fail,

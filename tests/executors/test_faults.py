@@ -87,6 +87,13 @@ def test_job_that_finishes_just_in_time_does_not_fail_the_next(tmp_path):
     assert outcomes["echo:1"].ok
 
 
+def test_idle_worker_is_not_stopped_when_the_deadline_of_its_last_job_passes(tmp_path, caplog):
+    """The worker of the second job is idle from 1.5 s on, until the third job ends at 3.5 s."""
+    outcomes = list(fork(2, timeout=2.5).run(Act(tmp_path), ["sleep:1.3", "sleep:1.5", "sleep:2.2"]))
+    assert all(outcome.ok for outcome in outcomes)
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize("max_failed_starts", [3, 5])
 def test_workers_that_die_before_they_start_a_job_end_the_run(max_failed_starts, tmp_path, children):
     run = fork(1, max_failed_starts=max_failed_starts).run(Act(tmp_path, at_starting="kill"), OTHERS)

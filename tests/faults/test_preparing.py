@@ -160,7 +160,7 @@ def test_a_disk_that_fills_is_told_and_leaves_all_as_it_was(
     (stand.output / "derived.tif").write_bytes(old)
     stand.before = stand.files()
     assert stand.run() == 3
-    assert re.search(r"derived.tif: could not be written whole: .*the disk is full", stand.error), stand.error
+    assert re.search(r"derived.tif: could not be written completely: .*the disk is full", stand.error), stand.error
     stand.assert_as_it_was()
 
 

@@ -1,4 +1,4 @@
-"""Rasters prepared from a config: done once, kept until something changes, and drawn in the place of the raster."""
+"""Prepared rasters are computed once, reused until something changes, and drawn instead of the raster."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ import shapely
 from affine import Affine
 
 import regionplot
-from regionplot.blocks import process
+from regionplot.blocks import BlockObserver
 from regionplot.cli.display import Display
 from regionplot.errors import ConfigError, InputError, RasterError
+from regionplot.executors.observer import JobObserver
 from regionplot.inputs.describe import inspect_raster
-from regionplot.prepare import run
 from regionplot.prepare.cache import PreparedFolder, locked_in_cache
 from regionplot.prepare.inputs import Input
-from regionplot.prepare.report import PreparationObserver
-from regionplot.prepare.run import prepare_raster, prepared
+from regionplot.prepare.run import Existing, prepare_raster, prepared
 from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
 
@@ -36,7 +35,7 @@ MEAN: dict[str, Any] = {"step": "focal", "size": 3}
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache folder of the test's own."""
+    """A cache folder for this test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -71,7 +70,7 @@ def files_below(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
-# done once
+# reuse
 
 
 def test_a_prepared_config_draws_from_the_result(grid: Path) -> None:
@@ -82,15 +81,29 @@ def test_a_prepared_config_draws_from_the_result(grid: Path) -> None:
     assert np.isnan(values[3, 4])
 
 
-def test_what_is_there_is_not_done_again(grid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = prepared(config_of(grid, DOUBLE, MEAN)).raster.path
+class Counter(BlockObserver):
+    """Count runs over blocks."""
+
+    runs = 0
+
+    def preparing(self) -> BlockObserver:
+        return self
+
+    def started(self, *_run: object) -> None:
+        self.runs += 1
+
+
+def test_a_current_result_is_not_computed_again(grid: Path) -> None:
+    observer = Counter()
+    first = prepared(config_of(grid, DOUBLE, MEAN), observer).raster.path
     before = state(first)
-    monkeypatch.setattr(run, "process_blocks", lambda *_args, **_options: pytest.fail("blocks were processed again"))
-    assert prepared(config_of(grid, DOUBLE, MEAN)).raster.path == first
+    assert observer.runs == 1
+    assert prepared(config_of(grid, DOUBLE, MEAN), observer).raster.path == first
+    assert observer.runs == 1
     assert state(first) == before
 
 
-def test_a_change_of_a_step_or_an_input_makes_it_new(grid: Path, write_vector: Any) -> None:
+def test_a_change_of_a_step_or_an_input_makes_a_new_result(grid: Path, write_vector: Any) -> None:
     layer = write_vector([shapely.box(-100, 30, -90, 50)])
     mask = {"step": "mask", "path": layer}
     paths = [
@@ -106,7 +119,7 @@ def test_a_change_of_a_step_or_an_input_makes_it_new(grid: Path, write_vector: A
     assert np.isfinite(read(paths[-2])).sum() > np.isfinite(read(paths[-3])).sum()
 
 
-def test_a_damaged_result_is_made_again(grid: Path) -> None:
+def test_a_damaged_result_is_computed_again(grid: Path) -> None:
     path = prepared(config_of(grid, DOUBLE)).raster.path
     good = path.read_bytes()
     path.write_bytes(good[: len(good) // 2])
@@ -114,7 +127,7 @@ def test_a_damaged_result_is_made_again(grid: Path) -> None:
     assert read(path)[0, 0, 5] == 10
 
 
-def test_a_run_without_cache_does_it_again(grid: Path) -> None:
+def test_a_run_without_cache_computes_the_result_again(grid: Path) -> None:
     path = prepared(config_of(grid, DOUBLE)).raster.path
     before = state(path)
     config = config_of(grid, DOUBLE)
@@ -122,7 +135,7 @@ def test_a_run_without_cache_does_it_again(grid: Path) -> None:
     assert state(path) != before
 
 
-def test_it_can_be_kept_in_a_place_of_ones_own(grid: Path, tmp_path: Path) -> None:
+def test_settings_can_choose_the_file_of_the_result(grid: Path, tmp_path: Path) -> None:
     place = tmp_path / "derived.tif"
     assert prepared(config_of(grid, DOUBLE, prepared=place)).raster.path == place
     before = state(place)
@@ -132,24 +145,18 @@ def test_it_can_be_kept_in_a_place_of_ones_own(grid: Path, tmp_path: Path) -> No
     assert state(place) != before
 
 
-def test_an_input_that_changes_meanwhile_is_told_and_nothing_is_kept(
-    grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    honest = process.process_blocks
+def test_a_result_is_discarded_if_an_input_changes_meanwhile(grid: Path, tmp_path: Path) -> None:
+    class ChangeInput(BlockObserver):
+        def finished(self, _outcome: object) -> None:
+            with rasterio.open(grid, "r+") as dataset:
+                dataset.write(np.zeros((20, 30), "float32"), 1)
 
-    def changing(*args: Any, **options: Any) -> Any:
-        report = honest(*args, **options)
-        with rasterio.open(grid, "r+") as dataset:
-            dataset.write(np.zeros((20, 30), "float32"), 1)
-        return report
-
-    monkeypatch.setattr(run, "process_blocks", changing)
     with pytest.raises(RasterError, match=r"out.tif: an input has changed while it was prepared"):
-        prepare_raster([grid], tmp_path / "out.tif", steps_of(DOUBLE), executor="serial")
+        prepare_raster([grid], tmp_path / "out.tif", steps_of(DOUBLE), executor="serial", observer=ChangeInput())
     assert files_below(tmp_path) == ["snow.tif"]
 
 
-def test_the_folder_is_bounded_but_what_was_just_used_stays(tmp_path: Path) -> None:
+def test_the_folder_is_bounded_but_rasters_in_use_stay(tmp_path: Path) -> None:
     folder = PreparedFolder(tmp_path / "prepared", max_bytes=250)
     for number in range(5):
         path = folder.path(f"key{number}", "grid")
@@ -161,12 +168,12 @@ def test_the_folder_is_bounded_but_what_was_just_used_stays(tmp_path: Path) -> N
     everything = PreparedFolder(folder.folder, max_bytes=0)
     with locked_in_cache(folder.folder / "key3" / "grid.tif"):
         everything.trim()
-        assert sorted(entry.name for entry in folder.folder.iterdir()) == ["key3", "key4"], "a run draws from it"
+        assert sorted(entry.name for entry in folder.folder.iterdir()) == ["key3", "key4"], "a run uses it"
     everything.trim()
-    assert [entry.name for entry in folder.folder.iterdir()] == ["key4"], "it was just made"
+    assert [entry.name for entry in folder.folder.iterdir()] == ["key4"], "it was just written"
 
 
-def test_a_cache_that_cannot_be_written_is_made_do_without(
+def test_without_a_writable_cache_results_are_stored_in_the_output_folder(
     grid: Path, cache: Path, tmp_path: Path, caplog: Any
 ) -> None:
     cache.write_text("a file in the place of the folder")
@@ -178,10 +185,10 @@ def test_a_cache_that_cannot_be_written_is_made_do_without(
     assert len(caplog.records) == 1
 
 
-# what it says of itself
+# descriptions
 
 
-def test_titles_say_what_they_would_say_of_the_raster(grid: Path) -> None:
+def test_a_result_has_the_description_of_its_raster(grid: Path) -> None:
     said = inspect_raster(prepared(config_of(grid, MEAN)).raster).description
     before = inspect_raster(config_of(grid).raster).description
     assert said == before
@@ -189,7 +196,7 @@ def test_titles_say_what_they_would_say_of_the_raster(grid: Path) -> None:
     assert said["raster"] == "snow"
 
 
-def test_units_and_names_are_those_of_the_result(grid: Path) -> None:
+def test_steps_change_units_and_names(grid: Path) -> None:
     said = inspect_raster(prepared(config_of(grid, DOUBLE, {"step": "convert", "units": "cm"})).raster).description
     assert (said["long_name"], said["units"]) == ("Twice", "cm")
     assert read(prepared(config_of(grid, DOUBLE, {"step": "convert", "units": "cm"})).raster.path)[
@@ -197,8 +204,8 @@ def test_units_and_names_are_those_of_the_result(grid: Path) -> None:
     ] == pytest.approx(5.08)
 
 
-def test_stored_scales_and_names_of_old_values_do_not_stick(write_raster: Any) -> None:
-    """What rioxarray writes: scale, offset and units as tags, too."""
+def test_scales_and_names_of_the_old_values_are_not_copied(write_raster: Any) -> None:
+    """Rioxarray writes scale, offset and units as tags, too."""
     tags = {"scale_factor": "0.1", "add_offset": "3", "units": "K", "long_name": "Old", "_FillValue": "-1"}
     path = write_raster(np.full((5, 5), 10, "int16"), nodata=-1, scales=(0.1,), offsets=(3,), tags=tags)
     config = prepared(config_of(path, DOUBLE))
@@ -209,7 +216,7 @@ def test_stored_scales_and_names_of_old_values_do_not_stick(write_raster: Any) -
     np.testing.assert_allclose(SharedData.load(config).raster.data, 8)
 
 
-def test_a_band_stays_the_band_that_was_asked_for(write_raster: Any) -> None:
+def test_the_selected_band_stays_selected(write_raster: Any) -> None:
     path = write_raster(np.arange(75, dtype="float32").reshape(3, 5, 5), descriptions=["a", "b", "c"])
     config = prepared(config_of(path, {"step": "scale", "scale": 10}, band="c"))
     assert (config.raster.band, SharedData.load(config).raster.data[0, 0]) == (1, 500)
@@ -220,7 +227,7 @@ def test_a_band_stays_the_band_that_was_asked_for(write_raster: Any) -> None:
 # steps
 
 
-def test_steps_that_need_no_new_grid_are_one_pass_and_others_have_no_leftovers(grid: Path, tmp_path: Path) -> None:
+def test_steps_without_a_new_grid_share_one_pass_and_no_temporary_files_are_left(grid: Path, tmp_path: Path) -> None:
     report = prepare_raster([grid], tmp_path / "a.tif", steps_of(DOUBLE, MEAN, MEAN), executor="serial")
     assert len(report.stages) == 1
     steps = steps_of(DOUBLE, {"step": "resample", "resolution": 0.5}, MEAN, {"step": "reproject", "crs": "EPSG:5070"})
@@ -229,14 +236,12 @@ def test_steps_that_need_no_new_grid_are_one_pass_and_others_have_no_leftovers(g
     assert files_below(tmp_path) == ["a.tif", "b.tif", "snow.tif"]
 
 
-def test_inputs_are_joined_by_name_also_after_they_were_brought_onto_one_grid(
-    write_raster: Any, tmp_path: Path
-) -> None:
+def test_expressions_use_further_inputs_by_name_also_after_resampling(write_raster: Any, tmp_path: Path) -> None:
     main = write_raster(np.full((4, 4), 10.0), name="main.tif")
     fine = write_raster(np.full((8, 8), 3.0), Affine(0.5, 0, -100, 0, -0.5, 50), name="fine-grid.tif")
     output = tmp_path / "out.tif"
     formula = {"step": "expression", "formula": "b1 - fine_grid.b1"}
-    with pytest.raises(ConfigError, match=r"fine-grid.tif: its grid is not that of .*main.tif; bring them onto one"):
+    with pytest.raises(ConfigError, match=r"fine-grid.tif: its grid is not that of .*main.tif; use a resample step"):
         prepare_raster([main, fine], output, steps_of(formula), executor="serial")
     prepare_raster([main, fine], output, steps_of({"step": "resample", "like": main}, formula), executor="serial")
     assert (read(output) == 7).all()
@@ -268,7 +273,7 @@ def test_the_mean_over_the_times_of_a_netcdf_file_is_drawn(shared_data_folder: P
     assert result.info.description["long_name"] == "4xDaily Air temperature at sigma level 995"
 
 
-def test_a_mask_band_and_a_variable_of_several_are_read(write_raster: Any, tmp_path: Path) -> None:
+def test_mask_bands_and_variables_are_read(write_raster: Any, tmp_path: Path) -> None:
     import xarray as xr
 
     masked = write_raster(np.full((4, 4), 9, "uint8"), name="masked.tif")
@@ -287,9 +292,9 @@ def test_a_mask_band_and_a_variable_of_several_are_read(write_raster: Any, tmp_p
     assert result.info.description["variable"] == "rain"
 
 
-def test_it_can_be_stored_in_integers_and_as_a_cog(grid: Path, tmp_path: Path) -> None:
+def test_a_result_can_be_stored_as_integers_and_as_a_cog(grid: Path, tmp_path: Path) -> None:
     output, storage = tmp_path / "out.tif", {"dtype": "int16", "nodata": -5}
-    prepare_raster([grid], output, steps_of(DOUBLE), storage=storage, cog=True, executor="serial")
+    prepare_raster([grid], output, steps_of(DOUBLE), storage=storage, driver="COG", executor="serial")
     with rasterio.open(output) as dataset:
         assert (dataset.dtypes[0], dataset.nodata, dataset.units) == ("int16", -5, ("inch",))
         assert dataset.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
@@ -303,16 +308,18 @@ def test_bands_keep_their_own_units_and_names(tmp_path: Path, write_raster: Any)
     prepare_raster([path], tmp_path / "out.tif", steps_of(MEAN), executor="serial")
     with rasterio.open(tmp_path / "out.tif") as dataset:
         assert (dataset.units, dataset.descriptions) == (("K", "m/s"), ("Temperature", "Wind"))
-    with pytest.raises(ConfigError, match=r"step 1 \(convert\): .*grid.tif: its bands are in K, m/s; name those to"):
-        prepare_raster([path], tmp_path / "out.tif", steps_of({"step": "convert", "units": "degC"}), force=True)
+    with pytest.raises(
+        ConfigError, match=r"step 1 \(convert\): .*grid.tif: its bands are in K, m/s; name the units to"
+    ):
+        prepare_raster(
+            [path], tmp_path / "out.tif", steps_of({"step": "convert", "units": "degC"}), existing=Existing.REPLACE
+        )
 
 
-def test_what_cannot_be_added_is_not(tmp_path: Path, write_raster: Any) -> None:
+def test_inputs_that_cannot_be_accumulated_are_refused(tmp_path: Path, write_raster: Any) -> None:
     one, other = write_raster(np.ones((5, 5)), name="one.tif"), write_raster(np.ones((5, 5)), name="other.tif")
     accumulate = {"step": "accumulate"}
-    with pytest.raises(
-        ConfigError, match=r"step 2 \(accumulate\): the steps before it are done to the first input only"
-    ):
+    with pytest.raises(ConfigError, match=r"step 2 \(accumulate\): the steps before it apply to the first input only"):
         prepare_raster([one, other], tmp_path / "out.tif", steps_of(MEAN, accumulate))
     with rasterio.open(one, "r+") as dataset:
         dataset.units = ("mm",)
@@ -320,7 +327,7 @@ def test_what_cannot_be_added_is_not(tmp_path: Path, write_raster: Any) -> None:
         prepare_raster([one, other], tmp_path / "out.tif", steps_of(accumulate))
 
 
-def test_an_accumulation_has_the_time_at_which_it_is_complete(tmp_path: Path, write_raster: Any) -> None:
+def test_an_accumulation_has_the_latest_time_of_its_inputs(tmp_path: Path, write_raster: Any) -> None:
     times = [f"2026-0{month}-01 00:00:00" for month in (1, 6)]
     files = [write_raster(np.ones((5, 5)), name=f"{n}.tif", tags={"VALID_TIME": t}) for n, t in enumerate(times)]
     prepare_raster(files, tmp_path / "out.tif", steps_of({"step": "accumulate", "how": "last"}), executor="serial")
@@ -331,7 +338,7 @@ def test_an_accumulation_has_the_time_at_which_it_is_complete(tmp_path: Path, wr
 # faults
 
 
-def test_no_input_is_overwritten_and_no_device(grid: Path, tmp_path: Path, write_vector: Any) -> None:
+def test_inputs_and_devices_are_never_overwritten(grid: Path, tmp_path: Path, write_vector: Any) -> None:
     areas = write_vector([shapely.box(-100, 30, -90, 45)], name="areas.gpkg")
     mask = steps_of({"step": "mask", "path": str(areas)})
     (tmp_path / "link.tif").symlink_to(grid)
@@ -345,7 +352,7 @@ def test_no_input_is_overwritten_and_no_device(grid: Path, tmp_path: Path, write
     assert files_below(tmp_path) == ["areas.gpkg", "link.tif", "snow.tif"]
 
 
-def test_nothing_of_the_old_raster_stays_beside_the_new_one(grid: Path, tmp_path: Path) -> None:
+def test_sidecar_files_of_the_old_raster_are_removed(grid: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.tif"
     for suffix in (".ovr", ".aux.xml", ".msk"):
         output.with_name(output.name + suffix).write_text("old")
@@ -357,16 +364,16 @@ def test_nothing_of_the_old_raster_stays_beside_the_new_one(grid: Path, tmp_path
     ("step", "message"),
     [
         ({"step": "expression", "formula": "b2"}, r"\[\[prepare\]\] #2 \(expression\): 'b2': there is no b2"),
-        ({"step": "expression", "formula": "__import__('os')"}, r"#2 \(expression\): .*no function '__import__'"),
-        ({"step": "focal", "size": 4}, r"#2 \(focal\): .*odd number"),
-        ({"step": "reclassify", "rules": ["x"]}, r"#2 \(reclassify\): 'x' is no rule"),
-        ({"step": "convert", "units": "parsec"}, r"#2 \(convert\): .*names no units"),
+        ({"step": "expression", "formula": "__import__('os')"}, r"#2 formula: .*no function '__import__'"),
+        ({"step": "focal", "size": 4}, r"#2: .*odd number"),
+        ({"step": "reclassify", "rules": ["x"]}, r"#2: 'x' is not a rule"),
+        ({"step": "convert", "units": "parsec"}, r"#2 \(convert\): .*states no units"),
         ({"step": "convert", "units": "second", "from_units": "mm"}, r"#2 \(convert\): convert mm:second"),
         ({"step": "reproject", "crs": "EPSG:1"}, r"#2 \(reproject\): .*not a CRS"),
         ({"step": "resample", "resolution": 1e-9}, r"#2 \(resample\): .*too large"),
     ],
 )
-def test_steps_that_cannot_be_done_are_told_with_their_place_before_anything_is_done(
+def test_impossible_steps_are_reported_with_their_place_before_any_work(
     grid: Path, cache: Path, step: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
@@ -374,7 +381,7 @@ def test_steps_that_cannot_be_done_are_told_with_their_place_before_anything_is_
     assert files_below(cache) == []
 
 
-def test_bad_settings_of_steps_are_told_with_their_lines(tmp_path: Path) -> None:
+def test_wrong_settings_of_steps_are_reported_with_their_lines(tmp_path: Path) -> None:
     path = tmp_path / "regionplot.toml"
     path.write_text(
         '[raster]\npath = "sample:relief"\n\n[[prepare]]\nstep = "focal"\nkin = "mean"\n\n[[prepare]]\n'
@@ -389,7 +396,7 @@ def test_bad_settings_of_steps_are_told_with_their_lines(tmp_path: Path) -> None
     assert problems[3].startswith(f"{path}:15: [[prepare]] #4: needs a step = one of expression")
 
 
-def test_inputs_have_names_that_expressions_can_hold(write_raster: Any, tmp_path: Path) -> None:
+def test_names_of_inputs_are_valid_in_expressions(write_raster: Any, tmp_path: Path) -> None:
     (tmp_path / "a=b").mkdir()
     for name, expected in (("snow__depth.tif", "snow_depth"), ("class.tif", "in_class"), ("a=b/2.tif", "in_2")):
         path = write_raster(np.ones((4, 4)), name=name)
@@ -400,14 +407,14 @@ def test_inputs_have_names_that_expressions_can_hold(write_raster: Any, tmp_path
         assert Input.parse(f"n={path}").name == "n"
 
 
-def test_missing_files_alone_are_missing_inputs(tmp_path: Path) -> None:
+def test_missing_files_are_input_errors(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\[\[prepare\]\] #1 path: there is no file"):
         steps_of({"step": "mask", "path": str(tmp_path / "none.shp")})
     with pytest.raises(InputError, match=r"^there is no file .*none.tif"):
         Input.parse(tmp_path / "none.tif")
 
 
-def test_an_unreadable_input_leaves_the_old_output(grid: Path, tmp_path: Path) -> None:
+def test_an_unreadable_input_leaves_the_old_output_unchanged(grid: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.tif"
     prepare_raster([grid], output, steps_of(DOUBLE), executor="serial")
     before = output.read_bytes()
@@ -418,7 +425,7 @@ def test_an_unreadable_input_leaves_the_old_output(grid: Path, tmp_path: Path) -
     assert files_below(tmp_path) == ["out.tif", "snow.tif"]
 
 
-def test_a_config_with_steps_is_prepared_before_it_is_loaded(grid: Path) -> None:
+def test_settings_with_steps_cannot_be_loaded_before_they_are_prepared(grid: Path) -> None:
     with pytest.raises(ConfigError, match=r"load what regionplot.prepared\(config\) gives"):
         SharedData.load(config_of(grid, DOUBLE))
 
@@ -436,7 +443,7 @@ REGION = regionplot.Region("here", regionplot.Extent(-98, -75, 33, 48))
 MAP = {"map": {"size": [300, 200]}}
 
 
-def test_a_run_of_maps_prepares_first_and_not_again(grid: Path, tmp_path: Path) -> None:
+def test_a_run_prepares_the_raster_once(grid: Path, tmp_path: Path) -> None:
     sections = {**MAP, "raster": {"path": grid}, "prepare": [DOUBLE], "output": {"directory": tmp_path / "maps"}}
     first = regionplot.render_regions([REGION], read_config(sections))
     assert (len(first.drawn), list(first.stages)) == (1, ["check", "prepare", "load", "compare", "draw"])
@@ -457,12 +464,12 @@ def test_maps_by_forked_and_spawned_workers_are_the_same(grid: Path, tmp_path: P
     assert images[0] == images[1] == images[2]
 
 
-def test_a_display_hears_of_blocks() -> None:
-    assert isinstance(Display(), PreparationObserver)
+def test_a_display_observes_blocks() -> None:
+    assert isinstance(Display().preparing(), JobObserver)
 
 
 def test_snow_water_equivalent_becomes_inches_of_snow_on_all_states(shared_data_folder: Path, tmp_path: Path) -> None:
-    """Point 5 of what must be seen: a map of each state that the grid covers, from a prepared raster."""
+    """Draw a map of each state that the grid covers, from a prepared raster."""
     path = shared_data_folder / "snow_swe_conus_lcc.tif"
     states = shared_data_folder / "us_states.shp"
     config = read_config(
@@ -481,7 +488,7 @@ def test_snow_water_equivalent_becomes_inches_of_snow_on_all_states(shared_data_
     )
     report = regionplot.render_regions(shared_data_folder / "regions_us_states.csv", config)
     assert len(report.drawn) == 48
-    assert sorted(outcome.job.name for outcome in report.failed) == ["AK", "HI"], "the grid does not reach them"
+    assert sorted(outcome.job.name for outcome in report.failed) == ["AK", "HI"], "they are outside the grid"
     values = SharedData.load(prepared(config)).raster.data
     with rasterio.open(path) as dataset:
         inches = dataset.read(1, masked=True).astype(float).filled(np.nan) * 10 / 25.4

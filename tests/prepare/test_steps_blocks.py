@@ -1,4 +1,4 @@
-"""Blocks equal the whole, bit for bit: every ready operation, blocks of any size, any executor."""
+"""Blocks equal the whole raster, bit for bit, for all steps, block sizes and executors."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ from regionplot.geo.grid import GridGeometry
 from regionplot.prepare.base import Operation
 from regionplot.prepare.chain import Chain
 from regionplot.prepare.steps.accumulate import Accumulate, Accumulation, How
-from regionplot.prepare.steps.convert import Linear, convert
+from regionplot.prepare.steps.convert import convert
 from regionplot.prepare.steps.expression import Expression
 from regionplot.prepare.steps.focal import Focal
+from regionplot.prepare.steps.hillshade import Hillshade
 from regionplot.prepare.steps.mask import MaskByVector
 from regionplot.prepare.steps.reclassify import Reclassify
-from regionplot.prepare.steps.terrain import Hillshade, Slope
+from regionplot.prepare.steps.scale import Scale
+from regionplot.prepare.steps.slope import Slope
 from regionplot.prepare.steps.warp import Method, Warp, target_geometry
 from regionplot.settings.raster import RasterSettings
 
@@ -42,7 +44,7 @@ ROWS, COLUMNS = 47, 61
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three bands of heights in degrees with holes, and polygons with edges through the middles of cells."""
+    """Three bands of heights with missing cells, and polygons with edges through the middle of cells."""
     import pyogrio.raw
 
     folder = tmp_path_factory.mktemp("blocks")
@@ -73,9 +75,9 @@ OPERATIONS: dict[str, list[Operation]] = {
     "median": [Focal("median", 3, fill=True)],
     "min": [Focal("min", 7)],
     "max": [Focal("max", 5, fill=True)],
-    "reclassify": [Reclassify.parse(["0:400=1", "400:600=2", "else=missing"])],
+    "reclassify": [Reclassify(("0:400=1", "400:600=2", "else=missing"))],
     "convert": [convert("degF", "degC")],
-    "scale": [Linear(0.1, 3)],
+    "scale": [Scale(0.1, 3)],
     "hillshade": [Hillshade(300, 30)],
     "slope": [Slope()],
     "accumulate": [Accumulate("mean")],
@@ -98,10 +100,10 @@ HOWS: tuple[How, ...] = get_args(How)
 
 @dataclass(frozen=True)
 class Together:
-    """Functions over blocks as one, so that each executor is started once for all of them."""
+    """Combine functions over blocks, so that each executor starts only once."""
 
     of_one: tuple[Chain | Warp | Accumulation, ...]
-    """Of the first dataset."""
+    """Functions of the first dataset."""
     of_two: tuple[Accumulation, ...]
 
     @property
@@ -118,7 +120,7 @@ class Together:
 
 
 def around(function: Chain | Warp | Accumulation, block: Block) -> Block:
-    """The same block with the halo that a function needs."""
+    """Return the block with the halo of a function."""
     return BlockGrid(ROWS, COLUMNS, ROWS, COLUMNS, function.halo).block(block.core)
 
 
@@ -163,7 +165,7 @@ def test_masks_by_blocks_equal_the_whole(folder: Path, all_touched: bool, grid: 
     assert_blocks_equal_the_whole(Chain.of(source, [mask]), folder / "grid.tif", grid)
 
 
-def test_masks_equal_the_whole_across_the_tiles_that_they_are_made_in(folder: Path, write_raster: Any) -> None:
+def test_masks_equal_the_whole_across_their_tiles(folder: Path, write_raster: Any) -> None:
     path = write_raster(np.ones((600, 700), "float32"), Affine(0.01, 0, -100.5, 0, -0.01, 50.3))
     chain = Chain.of(source_of(path), [MaskByVector(folder / "areas.gpkg")])
     assert_blocks_equal_the_whole(chain, path, BlockGrid(600, 700, 177, 260))
@@ -190,7 +192,7 @@ def test_accumulations_by_blocks_equal_the_whole(folder: Path, grid: BlockGrid) 
 
 @pytest.fixture(scope="module")
 def everything(folder: Path) -> Together:
-    """All ready operations, on one grid of as many rows and columns as the raster has."""
+    """All steps. Their results have as many rows and columns as the raster."""
     source = source_of(folder / "grid.tif")
     masks = [[MaskByVector(folder / "areas.gpkg", all_touched=touched)] for touched in (False, True)]
     chains = [Chain.of(source, steps) for steps in (*OPERATIONS.values(), *masks)]
@@ -203,10 +205,10 @@ def everything(folder: Path) -> Together:
 
 @pytest.fixture(scope="module")
 def expected(folder: Path, everything: Together) -> Any:
-    """What each gives over the whole raster at once."""
+    """The results for the whole raster as one block."""
     with rasterio.open(folder / "grid.tif") as one, rasterio.open(folder / "grid.tif") as two:
         whole = by_blocks(everything, [one, two], BlockGrid(ROWS, COLUMNS, ROWS, COLUMNS))
-    assert np.isfinite(whole).any(axis=(1, 2)).all(), "each has something to show"
+    assert np.isfinite(whole).any(axis=(1, 2)).all(), "each result has valid cells"
     return whole
 
 
@@ -223,14 +225,14 @@ def assert_written_alike(folder: Path, everything: Together, expected: Any, **op
 @pytest.mark.parametrize("executor", ["serial", "threads", "fork"])
 @settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(grid=large_grids)
-def test_every_executor_writes_the_same_cells_whatever_the_blocks(
+def test_every_executor_writes_the_same_cells_for_all_block_sizes(
     folder: Path, everything: Together, expected: Any, executor: str, grid: BlockGrid
 ) -> None:
     assert_written_alike(folder, everything, expected, grid=grid, executor=executor)
 
 
 @pytest.mark.parametrize("executor", ["forkserver", "spawn", "dask"])
-def test_processes_that_inherit_nothing_write_the_same_cells(
+def test_processes_without_inherited_data_write_the_same_cells(
     folder: Path, everything: Together, expected: Any, executor: str
 ) -> None:
     grid = BlockGrid(ROWS, COLUMNS, 16, 17, row_offset=5, column_offset=9)
@@ -238,12 +240,12 @@ def test_processes_that_inherit_nothing_write_the_same_cells(
     if executor != "dask":
         assert_written_alike(folder, everything, expected, **options)
         return
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:  # it leaves a thread behind
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:  # dask leaves a thread behind
         pool.submit(assert_written_alike, folder, everything, expected, **options).result()
 
 
-def test_an_operation_is_a_function_of_arrays_too(folder: Path, tmp_path: Path) -> None:
-    """For rasters that hold values: floating, NaN where missing."""
+def test_an_operation_is_a_function_over_blocks_of_values(folder: Path, tmp_path: Path) -> None:
+    """Use it for rasters in floating point with NaN where missing."""
     source = source_of(folder / "grid.tif")
     with rasterio.open(folder / "grid.tif") as dataset:
         values = source.read(dataset, source.geometry.whole)

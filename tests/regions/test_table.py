@@ -1,4 +1,4 @@
-"""Tables of regions: every form and dialect is read right, every fault is named with its place."""
+"""Tables of regions: all forms of limits and kinds of text are read, and all faults are reported with their places."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_every_dialect_of_a_table_reads_the_same(table, content: bytes) -> None:
     assert first.attributes["west"] == "-88"
 
 
-def test_a_row_knows_its_physical_line(table) -> None:
+def test_the_line_of_a_row_is_the_line_in_the_file(table) -> None:
     path = table(f'{HEADER},title\n1,0,1,0,1,"two\nlines"\n\n2,0,1,0,1,x\n')
     assert [region.origin for region in read_regions(path)] == [f"{path}:2", f"{path}:5"]
 
@@ -161,7 +161,7 @@ def test_bad_rows_are_named_with_file_line_and_column(table, rows: str, line: in
         (f"{HEADER}\na\0b,0,1,0,1\n".encode(), "byte 28: a NUL byte"),
     ],
 )
-def test_tables_that_cannot_be_used_are_refused(table, content: str | bytes, message: str) -> None:
+def test_unusable_tables_are_rejected(table, content: str | bytes, message: str) -> None:
     path = table(content)
     with pytest.raises(RegionsError) as caught:
         read_regions(path)
@@ -169,13 +169,13 @@ def test_tables_that_cannot_be_used_are_refused(table, content: str | bytes, mes
     assert message in str(caught.value)
 
 
-def test_a_table_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_table_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "none.csv", tmp_path):
         with pytest.raises(RegionsError, match=str(path)):
             read_regions(path)
 
 
-def test_all_problems_are_told_together(table) -> None:
+def test_all_problems_are_reported_together(table) -> None:
     path = table(f"{HEADER}\na,x,y,0,1\nb,0,1,5,4\nA,0,1,0,1\nb,0,1,0,99\n")
     with pytest.raises(RegionsError) as caught:
         read_regions(path)
@@ -190,7 +190,7 @@ cells = st.text(st.sampled_from('name west,;"\t\n\r|0١\u0085\ufeffé.-x'), max_
 
 
 @given(st.one_of(cells, cells.map(lambda text: f"{HEADER}\n{text}"), cells.map(lambda text: f"name,region\n{text}")))
-def test_any_text_is_a_table_or_an_error_that_says_why(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+def test_any_text_is_read_or_rejected_with_a_message(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.getbasetemp() / "fuzz.csv"
     path.write_bytes(text.encode())
     try:

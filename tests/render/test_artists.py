@@ -60,7 +60,7 @@ def canvas() -> FigureCanvasAgg:
 
 @pytest.fixture
 def drawn(write_vector, canvas):
-    """The artists of a vector layer of some geometries, with a style."""
+    """Return the artists of a vector layer with a style."""
 
     def draw(geometries, **style):
         path = write_vector(geometries, name="layer.geojson", geometry_type="Unknown")
@@ -130,7 +130,7 @@ def test_a_label_has_a_halo_if_it_has_a_color(canvas, halo: str, effects: int) -
 
 
 def title(text: str, canvas: FigureCanvasAgg):
-    """The artist of a title."""
+    """Return the artist of a title."""
     (mark,) = Title.load(LayerSettings(), LoadContext(CONFIG, LONLAT)).draw(sheet(text))
     return sheet_artist(mark, canvas.figure)
 

@@ -1,4 +1,4 @@
-"""Maps of curvilinear grids: the pixels that matplotlib draws from the true coordinates, however the run is done."""
+"""Maps of curvilinear grids have the pixels that matplotlib draws from the coordinates of the file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NEW_BERN = Region("zoom", Extent(-77.6, -77.0, 34.4, 34.9))
 
 @pytest.fixture
 def stage_iv(shared_data_folder: Path, make_config: Callable[..., Config]) -> Callable[..., Config]:
-    """A config for the real grid: 118 x 87 cells of about 4.8 km, at the height of the storm."""
+    """Return the config of a real grid: 118 x 87 cells of about 4.8 km, at the peak of a storm."""
 
     def config(**sections: Any) -> Config:
         path = shared_data_folder / "stageiv_precip_curvilinear.nc"
@@ -45,7 +45,7 @@ def stage_iv(shared_data_folder: Path, make_config: Callable[..., Config]) -> Ca
 
 @pytest.fixture
 def swath(write_netcdf: Callable[..., Path]) -> Path:
-    """A small tilted swath over the antimeridian, two of its edges without coordinates."""
+    """Write a small tilted swath across the antimeridian. Two of its edges have no coordinates."""
     row, column = np.mgrid[:90, :120]
     latitudes, longitudes = 10 - 0.1 * row + 0.03 * column, 174 + 0.1 * column + 0.03 * row
     longitudes = np.where(longitudes > 180, longitudes - 360, longitudes)
@@ -56,7 +56,7 @@ def swath(write_netcdf: Callable[..., Path]) -> Path:
 
 
 def pcolormesh(shared: SharedData, region: Region) -> np.ndarray:
-    """The classes that matplotlib draws onto a region's panel from the true coordinates; 255 where there are none."""
+    """Return the classes that matplotlib draws from the coordinates of the file; 255 without data."""
     view = View.of(region, shared.crs, Style.of(shared).layout.panel, "datalim")
     panel, extent = view.panel, view.panel.extent
     figure = Figure(figsize=(panel.width / 100, panel.height / 100), dpi=100)
@@ -72,10 +72,10 @@ def pcolormesh(shared: SharedData, region: Region) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("region", "share"), [(EAST_CAROLINA, 0.06), (NEW_BERN, 0.04)], ids=["all", "zoom"])
-def test_pixels_are_those_that_matplotlib_draws_from_the_true_coordinates(
+def test_pixels_are_equal_to_those_that_matplotlib_draws_from_the_coordinates_of_the_file(
     stage_iv: Callable[..., Config], region: Region, share: float
 ) -> None:
-    """But for those along the edges of cells, which are right to a sixteenth of a cell."""
+    """Pixels along the edges of cells can differ. They are right to a sixteenth of a cell."""
     shared = SharedData.load(stage_iv())
     expected = pcolormesh(shared, region)
     style = Style.of(shared)
@@ -86,7 +86,7 @@ def test_pixels_are_those_that_matplotlib_draws_from_the_true_coordinates(
     assert (expected == 255).mean() > 0.1 or region is NEW_BERN
 
 
-def test_shared_data_hold_the_cells_and_coordinates_of_the_file(
+def test_shared_data_holds_the_cells_and_coordinates_of_the_file(
     stage_iv: Callable[..., Config], shared_data_folder: Path
 ) -> None:
     from scipy.io import netcdf_file
@@ -105,7 +105,7 @@ def test_shared_data_hold_the_cells_and_coordinates_of_the_file(
     assert shared.description["time"] == datetime(2018, 9, 14, 6, tzinfo=UTC)
 
 
-def test_a_band_is_a_time(stage_iv: Callable[..., Config]) -> None:
+def test_a_band_has_a_time(stage_iv: Callable[..., Config]) -> None:
     first, last = (SharedData.load(stage_iv(raster={"band": band})) for band in (1, 23))
     assert first.description["time"] == datetime(2018, 9, 13, 19, tzinfo=UTC)
     assert last.description["time"] == datetime(2018, 9, 14, 17, tzinfo=UTC)
@@ -113,7 +113,9 @@ def test_a_band_is_a_time(stage_iv: Callable[..., Config]) -> None:
 
 
 @pytest.mark.timeout(method="signal")
-def test_all_ways_to_run_write_the_same_bytes(make_config: Callable[..., Config], swath: Path, tmp_path: Path) -> None:
+def test_all_start_methods_write_the_same_bytes(
+    make_config: Callable[..., Config], swath: Path, tmp_path: Path
+) -> None:
     regions = [Region("seam", Extent(176, 183, 4, 9)), Region("all", Extent(173, -172 + 360, -2, 15))]
     written = {}
     for method in ("serial", "fork", "spawn"):
@@ -135,7 +137,7 @@ def test_a_map_across_the_antimeridian_has_no_seam(load: Callable[..., SharedDat
     np.testing.assert_array_equal(west, make_sheet(Region("seam", Extent(178, 182, 5, 8)), style).codes)
 
 
-def test_plot_region_draws_what_the_batch_draws(load: Callable[..., SharedData], swath: Path) -> None:
+def test_plot_region_draws_the_same_pixels_as_the_renderer(load: Callable[..., SharedData], swath: Path) -> None:
     shared = load(raster={"path": swath}, map=SHEET, output={"png": "rgb"}, colors={"levels": [0, 5, 10, 15, 20]})
     region = Region("part", Extent(176, 182, 4, 9))
     figure = plot_region(shared, region)
@@ -145,7 +147,7 @@ def test_plot_region_draws_what_the_batch_draws(load: Callable[..., SharedData],
     np.testing.assert_array_equal(np.asarray(canvas.buffer_rgba())[..., :3], fast)
 
 
-def test_only_what_regions_need_is_brought_onto_the_regular_grid(
+def test_only_the_part_that_regions_need_is_resampled_to_the_regular_grid(
     make_config: Callable[..., Config], swath: Path
 ) -> None:
     config = make_config(raster={"path": swath}, map=SHEET, colors={"levels": [0, 5, 10, 15, 20]})
@@ -156,14 +158,16 @@ def test_only_what_regions_need_is_brought_onto_the_regular_grid(
     np.testing.assert_array_equal(*shown)
 
 
-def test_a_grid_beyond_the_memory_says_what_to_set(make_config: Callable[..., Config], swath: Path) -> None:
+def test_the_error_for_a_grid_beyond_the_memory_limit_names_the_setting(
+    make_config: Callable[..., Config], swath: Path
+) -> None:
     config = make_config(raster={"path": swath}, run={"memory": 1})
     with pytest.raises(RasterError, match=r"swath.nc: the regular grid .* takes (\d+) MB.* set memory = \1"):
         SharedData.load(config)
     assert SharedData.load(config, [Region("small", Extent(178, 178.2, 6, 6.2))]).plan.window.cells < 2**18
 
 
-def test_smooth_methods_interpolate_between_the_cells(load: Callable[..., SharedData], swath: Path) -> None:
+def test_bilinear_and_cubic_interpolate_between_cells(load: Callable[..., SharedData], swath: Path) -> None:
     smooth, stepped = (
         load(raster={"path": swath, "resampling": resampling}, colors={"levels": [0, 5, 10, 15, 20]}).cells_drawn
         for resampling in ("bilinear", "nearest")
@@ -173,7 +177,7 @@ def test_smooth_methods_interpolate_between_the_cells(load: Callable[..., Shared
     assert steps[0] < steps[1] / 4
 
 
-def test_a_curvilinear_grid_is_prepared_as_the_regular_one(make_config: Callable[..., Config], swath: Path) -> None:
+def test_steps_on_a_curvilinear_grid_use_the_regular_grid(make_config: Callable[..., Config], swath: Path) -> None:
     steps = [{"step": "expression", "formula": "b1 * 2"}]
     colors = {"levels": [0, 5, 10, 15, 20, 30, 40]}
     plain = SharedData.load(make_config(raster={"path": swath}, colors=colors))

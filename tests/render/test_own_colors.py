@@ -1,4 +1,4 @@
-"""Classes and true colours come out as the raster has them, whichever way and by whichever process they are drawn."""
+"""Classes and true color have the colors of the raster, in figures and pictures and with all start methods."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from test_plain_equals_fast import check_equal, saved
 
 from regionplot.colors.check import color_problems
 from regionplot.colors.classes import Classes, ClassScale, ValueClass
+from regionplot.colors.key import planned_key
 from regionplot.errors import ConfigError
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
 from regionplot.layers.legend import legend_grid
+from regionplot.layers.stack import lay_out
 from regionplot.prepare.run import prepared
 from regionplot.render.renderer import MapRenderer
-from regionplot.render.sheets import Style
 from regionplot.runs.digests import MapDigests
 from regionplot.runs.run import render_regions
 from regionplot.settings.loading import read_config
@@ -49,7 +50,7 @@ CLASSES = [
 
 @pytest.fixture
 def cover(write_raster) -> Path:
-    """Land cover of 120 x 100 cells in degrees, with a hole."""
+    """Write land cover of 120 x 100 cells in degrees, with a hole."""
     codes = np.random.default_rng(1).integers(1, 5, (100, 120)).astype(np.uint8)
     codes[50:60, 40:50] = 9
     return write_raster(codes, GRID, colormap=TABLE, nodata=9, name="cover.tif")
@@ -57,7 +58,7 @@ def cover(write_raster) -> Path:
 
 @pytest.fixture
 def image(write_raster) -> Path:
-    """An image of the same shape, smooth, with the same hole."""
+    """Write a smooth image of the same shape, with the same hole."""
     rows, columns = np.mgrid[:100, :120]
     bands = np.stack([rows * 2 + 20, columns * 2 + 10, 250 - rows - columns]).astype(np.uint8)
     bands[:, 50:60, 40:50] = 0
@@ -71,8 +72,8 @@ def sections(path: Path, **changes: Any) -> dict[str, Any]:
 
 
 def panel_of(shared: SharedData, region: Region) -> tuple[View, np.ndarray]:
-    """What is shown, and the pixels of the panel less its neatline."""
-    layout = Style.of(shared).layout
+    """Return the view, and the pixels of the panel inside the neatline."""
+    layout = lay_out(shared.config, planned_key(shared.coloring))
     view = View.of(region, shared.crs, layout.panel, "datalim")
     top = layout.size[1] - view.box.top
     pixels = MapRenderer(shared).render(region).pixels
@@ -80,7 +81,7 @@ def panel_of(shared: SharedData, region: Region) -> tuple[View, np.ndarray]:
 
 
 def cells_below(view: View, path: Path, band: int = 1) -> np.ndarray:
-    """The cells under those pixels, by rasterio alone; -1 beyond the grid."""
+    """Return the cells under these pixels, read by rasterio; -1 outside of the grid."""
     panel, extent = view.panel, view.panel.extent
     x = extent.xmin + (np.arange(panel.width) + 0.5) * panel.pixel_width
     y = extent.ymax - (np.arange(panel.height) + 0.5) * panel.pixel_height
@@ -94,11 +95,11 @@ def cells_below(view: View, path: Path, band: int = 1) -> np.ndarray:
 PAPER = (0xF4, 0xE0, 0xC0)
 
 
-# the right colours
+# colors
 
 
 @pytest.mark.parametrize("region", [INSIDE, EDGE], ids=lambda region: region.name)
-def test_each_cell_of_a_class_has_the_colour_of_the_file_s_table(load, cover, region: Region) -> None:
+def test_each_class_has_the_color_of_the_color_table(load, cover, region: Region) -> None:
     shared = load(**sections(cover, output={"png": "rgb"}, features=[]))
     view, shown = panel_of(shared, region)
     lookup = np.array([PAPER] * 256)
@@ -107,7 +108,7 @@ def test_each_cell_of_a_class_has_the_colour_of_the_file_s_table(load, cover, re
 
 
 @pytest.mark.parametrize("region", [INSIDE, EDGE], ids=lambda region: region.name)
-def test_each_pixel_of_an_image_has_the_colour_of_its_cell(load, image, region: Region) -> None:
+def test_each_pixel_of_a_true_color_map_has_the_color_of_its_cell(load, image, region: Region) -> None:
     shared = load(**sections(image, features=[]))
     view, shown = panel_of(shared, region)
     bands = np.stack([cells_below(view, image, band) for band in (1, 2, 3)], axis=-1)
@@ -118,16 +119,16 @@ def test_each_pixel_of_an_image_has_the_colour_of_its_cell(load, image, region: 
 
 @pytest.mark.parametrize("resampling", ["bilinear", "cubic", "average"])
 @pytest.mark.parametrize("projection", ["raster", "EPSG:5070"])
-def test_other_resampling_mixes_colours_and_keeps_the_shape(load, image, resampling: str, projection: str) -> None:
+def test_resampling_blends_colors_and_keeps_the_outline(load, image, resampling: str, projection: str) -> None:
     paper = {"projection": projection}
     near = MapRenderer(load(**sections(image, map=paper))).render(INSIDE).pixels.astype(int)
     mixed = MapRenderer(load(**sections(image, map=paper, raster={"resampling": resampling}))).render(INSIDE).pixels
     off = np.abs(near - mixed).max(axis=2)
     assert 0 < np.median(off[off > 0]) < 6
-    assert (off > 6).mean() < 0.03  # along the rim of the hole
+    assert (off > 6).mean() < 0.03  # along the edge of the hole
 
 
-def test_a_pixel_that_is_half_transparent_lies_on_the_background(load, write_raster) -> None:
+def test_a_half_transparent_pixel_is_blended_with_the_background(load, write_raster) -> None:
     bands = np.full((4, 20, 20), 200, np.uint8)
     bands[3, :, 10:], bands[3, :, :10] = 51, 255
     path = write_raster(bands, photometric="RGB", alpha="yes")
@@ -151,23 +152,23 @@ def test_a_pixel_that_is_half_transparent_lies_on_the_background(load, write_ras
     ],
     ids=["as it is", "named", "no legend", "projected", "exact", "memory"],
 )
-def test_both_ways_of_drawing_give_the_same_pixels(load, cover, image, changes: dict[str, Any]) -> None:
+def test_the_figure_and_the_renderer_give_the_same_pixels(load, cover, image, changes: dict[str, Any]) -> None:
     check_equal(load(**sections(cover, output={"png": "rgb"}, **changes)), INSIDE, EDGE, HOLE)
     plain = {key: value for key, value in changes.items() if key != "colors"}
     check_equal(load(**sections(image, **plain)), INSIDE, EDGE, HOLE)
 
 
-def test_a_hole_is_no_data_in_both(load, cover, image) -> None:
+def test_a_hole_is_no_data_for_classes_and_for_true_color(load, cover, image) -> None:
     for path in (cover, image):
         renderer = MapRenderer(load(**sections(path)))
         assert renderer.render(HOLE).no_data
         assert not renderer.render(INSIDE).no_data
 
 
-def test_classes_are_written_with_a_palette_and_keep_their_colours(load, cover) -> None:
+def test_maps_of_classes_have_a_palette_with_the_exact_colors(load, cover) -> None:
     full = MapRenderer(load(**sections(cover, output={"png": "rgb"}))).render(EDGE)
     small = MapRenderer(load(**sections(cover))).render(EDGE)
-    assert small.palette is not None  # 256 entries, of which five colours are used
+    assert small.palette is not None  # 256 entries, of which five colors are used
     off = np.abs(full.pixels.astype(int) - small.pixels).max(axis=2)
     assert off.max() <= 16
     colors = {*(color[:3] for color in TABLE.values()), PAPER}
@@ -176,13 +177,13 @@ def test_classes_are_written_with_a_palette_and_keep_their_colours(load, cover) 
     assert not off.ravel()[pure].any()
 
 
-def test_an_image_has_no_palette(load, image) -> None:
+def test_true_color_has_no_palette(load, image) -> None:
     assert MapRenderer(load(**sections(image))).render(EDGE).palette is None
     with pytest.raises(ConfigError, match=r"\[output.png\] mode: a palette needs levels or classes"):
         MapRenderer(load(**sections(image, output={"png": "palette"})))
 
 
-def test_cells_that_are_classed_before_give_the_same_pixels(load, cover) -> None:
+def test_classifying_cells_or_pixels_gives_the_same_map(load, cover) -> None:
     shared = load(**sections(cover))
     one, many = MapRenderer(shared, maps=0), MapRenderer(shared, maps=100)
     assert one.style.cell_codes is None
@@ -192,7 +193,7 @@ def test_cells_that_are_classed_before_give_the_same_pixels(load, cover) -> None
 
 
 @pytest.mark.parametrize("kind", ["cover", "image"])
-def test_a_raster_that_is_not_loaded_gives_the_same_pixels(load, write_raster, kind: str) -> None:
+def test_a_raster_read_in_parts_gives_the_same_pixels(load, write_raster, kind: str) -> None:
     codes = np.random.default_rng(1).integers(1, 5, (600, 600)).astype(np.uint8)
     if kind == "cover":
         path = write_raster(codes, Affine(0.02, 0, -100, 0, -0.02, 50), colormap=TABLE)
@@ -218,7 +219,7 @@ VALUES = hnp.arrays(
 
 
 @given(VALUES)
-def test_a_value_has_the_row_of_its_class_and_all_others_have_none(values: np.ndarray) -> None:
+def test_values_have_the_row_of_their_class_and_other_values_have_none(values: np.ndarray) -> None:
     own = {-3: "red", 0: "blue", 7: "red", 90: "#01020304"}
     classes = Classes(tuple(ValueClass(value, color) for value, color in own.items()), ())
     config = read_config({"raster": {"path": "sample:relief"}})
@@ -230,17 +231,17 @@ def test_a_value_has_the_row_of_its_class_and_all_others_have_none(values: np.nd
     assert scale.rgba(rows[:1]).shape == (1, values.shape[1], 4)
 
 
-def test_bytes_that_are_not_decoded_have_their_classes_too(load, cover) -> None:
+def test_classes_of_a_raster_without_mask_and_scale_are_drawn(load, cover) -> None:
     raw = load(**sections(cover, raster={"mask_and_scale": False}))
     assert raw.raster.dtype == np.uint8
     expected = MapRenderer(load(**sections(cover))).render(INSIDE).pixels
     off = (MapRenderer(raw).render(INSIDE).pixels != expected).any(axis=2)
-    assert off.mean() < 0.1  # the hole has the colour that the table gives to 9
+    assert off.mean() < 0.1  # the hole has the color of 9 in the table
 
 
-def test_a_legend_has_a_swatch_and_a_name_for_each_class_and_nothing_else(load, cover) -> None:
+def test_a_legend_has_only_a_swatch_and_a_name_for_each_class(load, cover) -> None:
     shared = load(**sections(cover, colors={"classes": CLASSES}))
-    layout = Style.of(shared).layout
+    layout = lay_out(shared.config, planned_key(shared.coloring))
     pixels = MapRenderer(shared).render(INSIDE).pixels
     grid = legend_grid(layout)
     assert grid is not None
@@ -255,11 +256,11 @@ def test_a_legend_has_a_swatch_and_a_name_for_each_class_and_nothing_else(load, 
     assert (pixels[-2:] == 255).all()
 
 
-def test_names_do_not_touch_the_next_swatch(load, write_raster) -> None:
+def test_class_names_do_not_touch_the_next_swatch(load, write_raster) -> None:
     codes = np.arange(40, dtype=np.uint8).reshape(4, 10)
     classes = [{"value": v, "color": INK, "name": f"Mixed woodland WITH a long name {v}"} for v in range(40)]
     shared = load(**sections(write_raster(codes), colors={"classes": classes}, features=[]))
-    grid = legend_grid(Style.of(shared).layout)
+    grid = legend_grid(lay_out(shared.config, planned_key(shared.coloring)))
     pixels = MapRenderer(shared).render(Region("all", Extent(-99, -92, 46, 49))).pixels
     assert grid is not None
     assert grid.columns * grid.rows >= 40
@@ -275,7 +276,7 @@ def test_the_legend_does_not_depend_on_the_region(load, cover) -> None:
     assert len(frames) == 1
 
 
-def test_colours_that_do_not_exist_are_named_with_the_class(make_config) -> None:
+def test_an_unknown_color_is_reported_with_its_class(make_config) -> None:
     config = make_config(colors={"classes": [{"value": 1, "color": "red"}, {"value": 2, "color": "gren"}]})
     assert list(color_problems(config)) == [
         "[colors] classes #2 color: 'gren' is not a color; write a name or '#rrggbb'"
@@ -286,7 +287,7 @@ def test_colours_that_do_not_exist_are_named_with_the_class(make_config) -> None
 
 
 @pytest.mark.parametrize("kind", ["cover", "image"])
-def test_every_way_of_starting_workers_gives_the_same_bytes_and_the_next_run_nothing_new(
+def test_all_start_methods_write_the_same_bytes_and_the_next_run_keeps_them(
     make_config, tmp_path, kind: str, request
 ) -> None:
     path = request.getfixturevalue(kind)
@@ -300,7 +301,7 @@ def test_every_way_of_starting_workers_gives_the_same_bytes_and_the_next_run_not
         assert len({(tmp_path / method / name).read_bytes() for method in ("serial", "fork", "spawn")}) == 1
 
 
-def test_a_new_colour_in_the_file_makes_new_maps(load, write_raster) -> None:
+def test_maps_are_redrawn_if_a_color_in_the_file_changes(load, write_raster) -> None:
     codes = np.ones((50, 50), np.uint8)
     digests = [
         MapDigests(load(**sections(write_raster(codes, colormap={1: color, 2: (1, 1, 1, 255)})))).of(INSIDE)
@@ -309,7 +310,7 @@ def test_a_new_colour_in_the_file_makes_new_maps(load, write_raster) -> None:
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_steps_give_numbers_that_can_be_given_classes_again(make_config, cover, image) -> None:
+def test_the_result_of_steps_is_numbers_and_can_have_classes(make_config, cover, image) -> None:
     step = {"step": "scale", "scale": 1}
     for path in (cover, image):
         numbers = prepared(make_config(**sections(path, prepare=[step])))
@@ -326,7 +327,7 @@ def test_steps_give_numbers_that_can_be_given_classes_again(make_config, cover, 
     assert expected.coloring is not None
 
 
-def test_wrong_resampling_is_found_before_anything_is_drawn(make_config, cover) -> None:
+def test_wrong_resampling_is_found_before_maps_are_drawn(make_config, cover) -> None:
     config = make_config(**sections(cover, raster={"resampling": "cubic"}, run={"start_method": "fork"}))
     with pytest.raises(ConfigError, match=r"'cubic' makes values between the classes, and .*cover.tif holds classes"):
         render_regions([INSIDE], config)

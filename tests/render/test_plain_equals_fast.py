@@ -1,4 +1,4 @@
-"""`plot_region` and `MapRenderer` give the same pixels, whatever the style."""
+"""`plot_region` and `MapRenderer.render` give the same pixels for all styles."""
 
 from __future__ import annotations
 
@@ -37,13 +37,16 @@ STYLES: dict[str, dict[str, Any]] = {
     "Lambert, bilinear": {"map": {"projection": LAMBERT}, "raster": {"resampling": "bilinear"}, "features": LAYERS},
     "small": {"map": SMALL, "features": LAYERS},
     "dpi 200": {"map": {"dpi": 200}, "features": LAYERS},
+    "graticule": {"features": LAYERS, "graticule": {}},
+    "graticule in Albers": {"map": {"projection": "EPSG:5070"}, "features": LAYERS, "graticule": {"spacing": 2.5}},
+    "graticule around the pole": {"map": {"projection": {"name": "NorthPolarStereo"}}, "graticule": {"halo": "none"}},
     "background": {"map": {"background": "#f4e0c0"}, "colors": {"levels": [0, 1000], "under": "none", "over": "none"}},
 }
 
 
 @pytest.fixture
 def load_small(load):
-    """Shared data with sheets of 700 x 450 pixels, unless the style says otherwise."""
+    """Load data for sheets of 700 x 450 pixels, unless the style sets another size."""
 
     def small(**sections: Any) -> SharedData:
         raster = {"path": "sample:relief", **sections.pop("raster", {})}
@@ -54,7 +57,7 @@ def load_small(load):
 
 
 def saved(shared: SharedData, region: Region) -> np.ndarray:
-    """The pixels of the image that a user saves."""
+    """Return the pixels of the image that a user saves."""
     buffer = io.BytesIO()
     plot_region(shared, region).savefig(buffer, format="png")
     return np.asarray(Image.open(buffer).convert("RGB"))
@@ -69,12 +72,12 @@ def check_equal(shared: SharedData, *regions: Region) -> None:
 
 
 @pytest.mark.parametrize("style", STYLES.values(), ids=STYLES)
-def test_both_ways_of_drawing_give_the_same_pixels(load_small, style: dict[str, Any]) -> None:
+def test_the_figure_and_the_renderer_give_the_same_pixels(load_small, style: dict[str, Any]) -> None:
     shared = load_small(**style)
     check_equal(shared, CAROLINA, ALASKA)
 
 
-def test_so_they_do_with_points_nodata_and_a_grid_across_the_antimeridian(
+def test_they_are_equal_for_points_nodata_and_a_grid_across_the_antimeridian(
     load_small, write_raster, write_vector
 ) -> None:
     values = np.arange(60 * 40, dtype=np.float32).reshape(40, 60)
@@ -93,7 +96,7 @@ def test_so_they_do_with_points_nodata_and_a_grid_across_the_antimeridian(
     assert not renderer.render(Region("all", Extent(160, 220, 20, 60))).no_data
 
 
-def test_drawing_the_same_again_gives_the_same(load_small) -> None:
+def test_drawing_a_map_again_gives_the_same_pixels(load_small) -> None:
     renderer = MapRenderer(load_small(features=LAYERS))
     first = renderer.render(CAROLINA)
     renderer.render(ALASKA)
@@ -110,7 +113,7 @@ def test_the_host_s_style_does_not_change_a_map(load_small) -> None:
 
 
 @pytest.mark.parametrize("draw", [lambda shared, region: MapRenderer(shared).render(region), plot_region])
-def test_both_refuse_the_same_regions(load_small, draw) -> None:
+def test_the_figure_and_the_renderer_reject_the_same_regions(load_small, draw) -> None:
     shared = load_small(map={"title": "{title} {state}"})
     with pytest.raises(NoOverlapError, match=r"x 10 to 20, y 40 to 50.* does not overlap .*x -170\.0"):
         draw(shared, Region("europe", Extent(10, 20, 40, 50)))
@@ -118,7 +121,7 @@ def test_both_refuse_the_same_regions(load_small, draw) -> None:
         draw(shared, CAROLINA)
 
 
-def test_a_raster_that_is_too_small_to_be_seen_is_not_called_apart(make_config, write_raster) -> None:
+def test_a_raster_that_is_too_small_to_see_is_reported_as_such(make_config, write_raster) -> None:
     path = write_raster(np.ones((5, 5)), Affine(1e-4, 0, -100, 0, -1e-4, 40))
     shared = SharedData.load(make_config(raster={"path": path}))
     with pytest.raises(NoOverlapError, match=r"the raster .* is too small to see at the scale of the region"):
@@ -140,8 +143,8 @@ PALETTES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("style", PALETTES.values(), ids=PALETTES)
-def test_a_palette_keeps_class_colours_exact_and_all_others_near(load_small, style: dict[str, Any]) -> None:
-    """No channel is off by more than 16 of 255, and no pixel that shows a class and nothing else is off at all."""
+def test_a_palette_has_the_exact_class_colors_and_similar_other_colors(load_small, style: dict[str, Any]) -> None:
+    """No channel differs by more than 16 of 255. Pixels that show only a class do not differ."""
     style = {"features": [{"path": "sample:states"}], **style}
     full = MapRenderer(load_small(**style))
     small = MapRenderer(load_small(**style, output={"png": "palette"}))
@@ -168,14 +171,14 @@ def test_a_palette_keeps_class_colours_exact_and_all_others_near(load_small, sty
     ],
     ids=["continuous", "too many classes", "two inks", "a light ink"],
 )
-def test_what_a_palette_cannot_hold_is_drawn_in_full_colour(load_small, style: dict[str, Any]) -> None:
+def test_maps_that_no_palette_can_hold_are_rgb_images(load_small, style: dict[str, Any]) -> None:
     picture = MapRenderer(load_small(**style, output={"png": "auto"})).render(CAROLINA)
     assert picture.palette is None
     assert picture.image.shape == (450, 700, 3)
 
 
 @pytest.mark.parametrize("projection", ["raster", "EPSG:5070"])
-def test_cells_that_are_classed_before_give_the_same_pixels(load_small, write_raster, projection: str) -> None:
+def test_classifying_cells_or_pixels_gives_the_same_map(load_small, write_raster, projection: str) -> None:
     values = np.random.default_rng(3).normal(0, 500, (120, 200)).astype(np.float32)
     values[30:60, 50:90] = -9999
     raster = {"path": write_raster(values, Affine(0.5, 0, -150, 0, -0.5, 70), nodata=-9999)}
@@ -187,11 +190,11 @@ def test_cells_that_are_classed_before_give_the_same_pixels(load_small, write_ra
     for region in (CAROLINA, Region("wide", Extent(-160, -40, 10, 75)), hole):
         found = many.render(region)
         np.testing.assert_array_equal(found.pixels, one.render(region).pixels)
-        assert found.no_data == (region is hole and projection == "raster")  # elsewhere the limits are wider
+        assert found.no_data == (region is hole and projection == "raster")  # limits in Albers are wider
     with pytest.raises(NoOverlapError):
         many.render(Region("away", Extent(10, 20, 30, 40)))
 
 
-def test_a_palette_that_cannot_be_is_refused_if_it_is_asked_for(load_small) -> None:
+def test_an_impossible_palette_is_an_error(load_small) -> None:
     with pytest.raises(ConfigError, match=r"\[output.png\] mode: a palette"):
         MapRenderer(load_small(output={"png": "palette"}))

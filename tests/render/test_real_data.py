@@ -1,4 +1,4 @@
-"""Real grids land in the right place and in the right colours: images are compared with rasters, point by point."""
+"""Real grids are drawn in the right place and colors. Points of the images are compared with the rasters."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ REGIONS = {"aqm_ozone_alaska_polar.tif": (ALEUTIANS,), "etopo5_global_0to360.tif
 
 @pytest.mark.parametrize("projection", ["raster", "EPSG:5070", "LambertConformal", "EPSG:3338"])
 @pytest.mark.parametrize("name", LEVELS)
-def test_pixels_have_the_colour_of_the_cell_below_them(shared_data_folder, name, projection):
-    """Read with rasterio and projected with pyproj, independently of the way the map is made."""
+def test_pixels_have_the_color_of_their_cell(shared_data_folder, name, projection):
+    """The expected colors come from rasterio and pyproj, not from the package."""
     path = shared_data_folder / name
     config = read_config(
         {
@@ -54,13 +54,13 @@ def test_pixels_have_the_colour_of_the_cell_below_them(shared_data_folder, name,
         shown = picture.pixels[450 - view.box.top + rows, view.box.left + columns]
         expected = _colors(shared, value)
         right = (shown == expected).all(axis=1)
-        # a position may be an eighth of a pixel off, which matters only beside the edge of a cell
+        # a position can be wrong by an eighth of a pixel, which matters only along the edges of cells
         assert right.mean() > 0.97, f"{region.name}: {right.mean():.3f} of the points are right"
         assert np.isfinite(value).mean() > 0.002
 
 
 def _scattered_pixels(view):
-    """Pixel indices and the map coordinates of their centres, away from the neatline."""
+    """Return indices of pixels away from the neatline, and the map coordinates of their centers."""
     random = np.random.default_rng(7)
     rows = random.integers(3, view.box.height - 3, 4000)
     columns = random.integers(3, view.box.width - 3, 4000)
@@ -70,7 +70,7 @@ def _scattered_pixels(view):
 
 
 def _read(path, x, y):
-    """The cells under some coordinates; longitudes on whichever turn the grid has them."""
+    """Return the cells at some coordinates. Longitudes can be those of any turn."""
     x, y = (np.where(np.isfinite(axis), axis, np.nan) for axis in (x, y))
     with rasterio.open(path) as source:
         values = source.read(1, masked=True).astype(float).filled(np.nan) * source.scales[0] + source.offsets[0]
@@ -87,7 +87,7 @@ def _read(path, x, y):
 
 
 def _colors(shared, values):
-    """What matplotlib itself makes of the values."""
+    """Return the colors that matplotlib gives to values."""
     import matplotlib
     from matplotlib.colors import BoundaryNorm
 

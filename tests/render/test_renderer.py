@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
@@ -66,7 +68,7 @@ def test_an_encoded_picture_has_its_pixels_and_its_metadata(png: str) -> None:
         np.testing.assert_array_equal(np.asarray(image.convert("RGB")), picture.pixels)
 
 
-def test_an_unknown_format_is_refused() -> None:
+def test_an_unknown_format_is_rejected() -> None:
     with regionplot.open_maps(SETTINGS) as maps, pytest.raises(ConfigError, match="no image format 'bmp'"):
         maps.encode(maps.render(CAROLINA), "bmp")
 
@@ -83,3 +85,17 @@ def test_renderers_do_not_disturb_each_other() -> None:
         first = one.render(CAROLINA).pixels
         assert two.render(CAROLINA).pixels.shape == (300, 200, 3)
         np.testing.assert_array_equal(one.render(CAROLINA).pixels, first)
+
+
+def test_threads_can_share_renderers() -> None:
+    other = {**SETTINGS, "map": {"size": [200, 300]}, "output": {"png": "rgb"}, "graticule": {}}
+    regions = [Region(f"r{number}", Extent(-90 + number, -80 + number, 30, 36)) for number in range(6)]
+    with regionplot.open_maps(SETTINGS) as one, regionplot.open_maps(other) as two:
+        jobs = [(maps, region) for region in regions for maps in (one, two)]
+        expected = [maps.render(region).pixels for maps, region in jobs]
+        before = dict(matplotlib.rcParams)
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(lambda job: job[0].render(job[1]).pixels, jobs))
+    for pixels, same in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(pixels, same)
+    assert dict(matplotlib.rcParams) == before

@@ -1,4 +1,4 @@
-"""Settings: what is wrong with them is told with its place, all at once."""
+"""Settings: all faults are reported together, with their places."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_a_raster_is_all_that_is_needed() -> None:
+def test_only_the_raster_is_required() -> None:
     config = read_config({"raster": RELIEF})
     assert config.map.projection == "raster"
     assert config.output.filename == "{name}.png"
@@ -44,7 +44,7 @@ def test_the_example_config_is_valid_and_its_comments_are_the_defaults() -> None
     assert f"# maps_per_worker = {config.run.maps_per_worker} " in text
 
 
-def test_all_problems_are_told_together_with_their_lines(tmp_path: Path) -> None:
+def test_all_problems_are_reported_together_with_their_lines(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         '[raster]\npath = "sample:relief"\n\n[map]\nszie = [10, 10]\ndpi = "fine"\n\n[[features]]\n'
@@ -64,7 +64,7 @@ def test_all_problems_are_told_together_with_their_lines(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({}, r"\[raster\]: is needed, but not given"),
+        ({}, r"\[raster\]: is required, but not given"),
         ({"raster": "relief.tif"}, r"\[raster\]"),
         ({"raster": {**RELIEF, "band": 1.5}}, r"\[raster\] band: .*\(it is 1.5\)"),
         ({"map": {"size": [10, 10]}}, r"\[map\] size: .*100"),
@@ -83,7 +83,7 @@ def test_all_problems_are_told_together_with_their_lines(tmp_path: Path) -> None
         ({"colors": {"vmin": float("nan")}}, r"\[colors\] vmin: .*finite"),
         ({"colors": {"levels": [0.0, float("inf")]}}, r"\[colors\] levels: .*finite"),
         ({"colors": {"classes": []}}, r"\[colors\] classes: .*at least 1"),
-        ({"colors": {"classes": [{"color": "red"}]}}, r"\[colors\] classes #1 value: is needed, but not given"),
+        ({"colors": {"classes": [{"color": "red"}]}}, r"\[colors\] classes #1 value: is required, but not given"),
         ({"colors": {"classes": [{"value": 1}, {"value": 1.5}]}}, r"\[colors\] classes #2 value: .*\(it is 1.5\)"),
         ({"colors": {"classes": [{"value": 1, "colour": "red"}]}}, r"classes #1 colour: .*did you mean 'color'"),
         ({"colors": {"classes": [{"value": 3}, {"value": 4}, {"value": 3}]}}, "#1 and #3 have the same value, 3"),
@@ -104,12 +104,12 @@ def test_all_problems_are_told_together_with_their_lines(tmp_path: Path) -> None
         ({"run": {"start_method": "thread"}}, r"\[run\] start_method"),
     ],
 )  # fmt: skip
-def test_wrong_values_are_refused(sections: dict[str, Any], message: str) -> None:
+def test_wrong_values_are_rejected(sections: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read_config({"raster": RELIEF, **sections} if sections else {})
 
 
-def test_a_missing_file_alone_is_a_missing_input(tmp_path: Path) -> None:
+def test_missing_files_alone_are_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\[raster\] path: there is no file .*nowhere.tif") as caught:
         read_config({"raster": {"path": tmp_path / "nowhere.tif"}})
     assert caught.value.exit_code == 3
@@ -117,7 +117,7 @@ def test_a_missing_file_alone_is_a_missing_input(tmp_path: Path) -> None:
         read_config({"raster": {"path": "sample:releif"}})
 
 
-def test_a_missing_file_among_other_faults_is_a_bad_config(tmp_path: Path) -> None:
+def test_a_missing_file_among_other_faults_is_a_config_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         read_config({"raster": {"path": tmp_path / "nowhere.tif"}, "map": {"dpi": 1}})
     assert len(caught.value.problems) == 2
@@ -132,7 +132,7 @@ def test_a_missing_file_among_other_faults_is_a_bad_config(tmp_path: Path) -> No
         (b"[raster]\npath = '\xff'\n", "byte 17 is not UTF-8"),
     ],
 )
-def test_files_that_are_no_toml_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
+def test_files_that_are_not_toml_are_rejected(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "bad.toml"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=message) as caught:
@@ -140,12 +140,12 @@ def test_files_that_are_no_toml_are_refused(tmp_path: Path, content: bytes, mess
     assert str(caught.value).startswith(str(path))
 
 
-def test_a_config_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none.toml: No such file"):
         read_config(tmp_path / "none.toml")
 
 
-def test_relative_paths_belong_to_the_file_and_those_of_overrides_to_the_caller(
+def test_paths_are_relative_to_the_file_and_those_of_overrides_to_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "data").mkdir()
@@ -176,20 +176,20 @@ levels = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20, unique=True).ma
 
 @given(levels, st.tuples(st.integers(100, 3000), st.integers(100, 3000)), st.floats(20, 1200))
 def test_configs_pickle_and_round_trip(limits: list[float], size: tuple[int, int], dpi: float) -> None:
-    """A config is what travels to workers that cannot inherit data."""
+    """Workers that cannot inherit data get a pickled config."""
     sections = {"colors": {"levels": limits}, "map": {"size": list(size), "dpi": dpi}, "raster": RELIEF}
     config = read_config({**sections, "features": [{"path": "sample:states", "facecolor": "red"}]})
     check_round_trip(config)
     assert isinstance(config.layers["features"][0], FeatureSettings)
 
 
-def test_so_do_classes() -> None:
+def test_classes_pickle_and_round_trip() -> None:
     classes = [{"value": 11, "color": "#466b9f", "name": "Open water"}, {"value": 12}]
     config = read_config({"raster": RELIEF, "colors": {"classes": classes}})
     check_round_trip(config)
     assert config.colors.classes is not None
     assert config.colors.classes[0].name == "Open water"
-    assert not config.colors.are_for_numbers
+    assert not config.colors.is_numeric_scale
 
 
 def check_round_trip(config: Config) -> None:
@@ -198,12 +198,12 @@ def check_round_trip(config: Config) -> None:
     assert read_config(config.model_dump()) == config
 
 
-def test_a_size_of_one_number_is_said_to_lack_the_other() -> None:
-    with pytest.raises(ConfigError, match=r"\[map\] size: needs a value more after its first 1"):
+def test_a_size_with_one_number_is_rejected() -> None:
+    with pytest.raises(ConfigError, match=r"\[map\] size: has only 1 value; it needs more"):
         read_config({"raster": {"path": "sample:relief"}, "map": {"size": [100]}})
 
 
-def test_further_inputs_have_names_files_and_a_use(tmp_path: Path) -> None:
+def test_further_inputs_need_valid_names_existing_files_and_steps(tmp_path: Path) -> None:
     path = tmp_path / "regionplot.toml"
     text = '[raster]\npath = "sample:relief"\n[raster.inputs]\n{}\n[map]\nsize = [300, 200]\n'
     path.write_text(text.format('"1x" = "sample:relief"'))

@@ -59,7 +59,7 @@ def test_maps_in_true_color_have_neither_color_bar_nor_legend() -> None:
     assert layout.panel == layout_of(1400, 900, colorbar=False).panel
 
 
-def test_a_sheet_without_space_for_the_map_is_refused() -> None:
+def test_a_sheet_without_space_for_the_map_is_rejected() -> None:
     with pytest.raises(ConfigError, match=r"\[map\] size: 100 x 100 pixels at 1200 dpi leave no room for the map"):
         layout_of(100, 100, 1200)
 

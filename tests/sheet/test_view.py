@@ -1,4 +1,4 @@
-"""A region fitted to a panel."""
+"""A view fits a region to a panel."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_exact_narrows_the_panel_to_the_limits(width: float, height: float) -> N
     assert view.box.width == BOX.width or view.box.height == BOX.height
 
 
-def test_limits_pass_from_the_region_s_crs_to_the_map_s() -> None:
+def test_limits_are_projected_from_the_crs_of_the_region_to_that_of_the_map() -> None:
     view = View.of(Region("a", Extent(-100, -92, 35, 39)), ALBERS, BOX, "exact")
     assert view.requested.xmin < 0 < view.requested.xmax
     own = View.of(Region("a", Extent(0, 4e5, 0, 3e5), crs="EPSG:5070"), ALBERS, BOX, "exact")
@@ -51,7 +51,7 @@ def test_limits_pass_from_the_region_s_crs_to_the_map_s() -> None:
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(1e-6, 1))
-def test_the_pixels_asked_for_are_at_least_one(x: float, y: float, size: float) -> None:
+def test_the_requested_part_has_at_least_one_pixel(x: float, y: float, size: float) -> None:
     extent = Extent(x, x + size, y, y + 1)
     view = View.of(Region("a", extent, crs=None), LONLAT, BOX, "datalim")
     asked = view.requested_pixels(np.ones((BOX.height, BOX.width), bool))
@@ -67,6 +67,6 @@ def test_the_pixels_asked_for_are_at_least_one(x: float, y: float, size: float) 
         (Region("a", Extent(-1e30, 1e30, -1e30, 1e30), crs="EPSG:5070"), "has no area"),
     ],
 )
-def test_a_region_that_cannot_be_placed_is_refused(region: Region, message: str) -> None:
+def test_a_region_that_cannot_be_projected_is_rejected(region: Region, message: str) -> None:
     with pytest.raises(RegionError, match=message):
         View.of(region, LONLAT, BOX, "datalim")

@@ -1,24 +1,30 @@
-"""Raster steps, one per module. Each operation knows how many cells around a cell it reads."""
+"""Raster steps, one per module. `registry.STEPS` gives their names."""
 
 from regionplot.prepare.steps.accumulate import Accumulate, Accumulation
-from regionplot.prepare.steps.convert import Linear, convert
+from regionplot.prepare.steps.convert import Convert, convert
 from regionplot.prepare.steps.expression import Expression
 from regionplot.prepare.steps.focal import Focal
+from regionplot.prepare.steps.hillshade import Hillshade
 from regionplot.prepare.steps.mask import MaskByVector
-from regionplot.prepare.steps.reclassify import Reclassify, Rule
-from regionplot.prepare.steps.terrain import Hillshade, Slope
+from regionplot.prepare.steps.reclassify import Reclassify
+from regionplot.prepare.steps.reproject import Reproject
+from regionplot.prepare.steps.resample import Resample
+from regionplot.prepare.steps.scale import Scale
+from regionplot.prepare.steps.slope import Slope
 from regionplot.prepare.steps.warp import Warp, target_geometry
 
 __all__ = [
     "Accumulate",
     "Accumulation",
+    "Convert",
     "Expression",
     "Focal",
     "Hillshade",
-    "Linear",
     "MaskByVector",
     "Reclassify",
-    "Rule",
+    "Reproject",
+    "Resample",
+    "Scale",
     "Slope",
     "Warp",
     "convert",

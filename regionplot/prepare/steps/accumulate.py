@@ -2,97 +2,142 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass
 
 from regionplot.blocks.grid import Block
 from regionplot.blocks.values import BandReader, Storage, Values
 from regionplot.errors import ConfigError
-from regionplot.prepare.base import BlockContext, Operation
+from regionplot.geo.grid import GridGeometry
+from regionplot.prepare.base import STEP_CONFIG, BlockContext, Operation, StepSettings
+from regionplot.prepare.options import Option
+
+if TYPE_CHECKING:
+    from regionplot.prepare.plan import Plan
 
 How = Literal["sum", "mean", "min", "max", "last"]
 
 
-HOWS: tuple[str, ...] = get_args(How)
+@dataclass(frozen=True, config=STEP_CONFIG)
+class Accumulate(StepSettings, Operation):
+    """Combine all inputs into one, or all bands of a single input: the sum, mean, minimum, maximum or last valid value.
 
-
-@dataclass(frozen=True)
-class Accumulate(Operation):
-    """All bands into one: the sum, mean, least, greatest, or last of what is not missing.
-
-    A cell is missing if it is so in all of them. Sums are made in double precision, in the order of the bands.
+    A cell is missing if it is missing in all of them. Sums are in double precision, in the order of the inputs.
     """
+
+    step: ClassVar[str] = "accumulate"
+    reads_all_bands: ClassVar[bool] = True
+    option: ClassVar[Option] = Option("HOW", "sum, mean, min, max or last of all inputs, or of all bands.")
 
     how: How = "sum"
 
-    def __post_init__(self) -> None:
-        if self.how not in HOWS:
-            raise ConfigError(f"accumulate {self.how!r} is none of {', '.join(HOWS)}")
+    @classmethod
+    def parse(cls, text: str) -> dict[str, Any]:
+        """Return settings from the name of the statistic."""
+        return {"how": text}
+
+    def add_to(self, plan: Plan) -> None:
+        """Add a pass that combines all inputs. With a single input, add an operation on its bands."""
+        sources = list(plan.sources.values())
+        if len(sources) == 1:
+            plan.add_operation(self)
+            return
+        _check_sources(plan)
+        function = Accumulation(tuple(sources), self, Storage(sources[0].dtype.name))
+        plan.description |= _latest_time(sources)
+        plan.sources = {next(iter(plan.sources)): plan.add_stage(function, sources)}
 
     def bands(self, count: int) -> int:
-        """See `Operation`."""
+        """Return 1."""
         return 1
 
-    def apply(self, values: Values, site: BlockContext) -> Values:
-        """See `Operation`; what is stored in the end is not rounded before."""
-        return self.of(band[None] for band in values)
+    def apply(self, values: Values, context: BlockContext) -> Values:
+        """Return one band in double precision, so that the stored result has all its digits."""
+        return self.combine(band[None] for band in values)
 
-    def of(self, layers: Iterable[Values]) -> NDArray[np.float64]:
-        """Layers of one shape into one; they are taken one by one, and none is kept."""
+    def combine(self, layers: Iterable[Values]) -> NDArray[np.float64]:
+        """Combine arrays of one shape. Each array is released before the next one is read."""
         total: NDArray[np.float64] | None = None
         count: Any = 0
         for layer in layers:
-            there = ~np.isnan(layer)
-            count = count + there
-            total = layer.astype(np.float64) if total is None else self._joined(total, layer, there)
-        assert total is not None, "there is one layer at least"
+            valid = ~np.isnan(layer)
+            count = count + valid
+            total = layer.astype(np.float64) if total is None else self._added(total, layer, valid)
+        assert total is not None, "there is at least one layer"
         return np.where(count > 0, total / np.maximum(count, 1), np.nan) if self.how == "mean" else total
 
-    def _joined(self, total: NDArray[np.float64], layer: Values, there: NDArray[np.bool_]) -> NDArray[np.float64]:
+    def _added(self, total: NDArray[np.float64], layer: Values, valid: NDArray[np.bool_]) -> NDArray[np.float64]:
         if self.how in ("sum", "mean"):
-            return np.where(there, np.where(np.isnan(total), 0.0, total) + layer, total)
+            return np.where(valid, np.where(np.isnan(total), 0.0, total) + layer, total)
         if self.how == "last":
-            return np.where(there, layer, total)
+            return np.where(valid, layer, total)
         extreme = np.fmin if self.how == "min" else np.fmax
         return np.asarray(extreme(total, layer), np.float64)
 
 
-@dataclass(frozen=True)
+def _check_sources(plan: Plan) -> None:
+    sources = list(plan.sources.values())
+    if plan.has_operations:
+        raise ConfigError(
+            "the steps before it apply to the first input only; put accumulate first, or prepare each input separately"
+        )
+    units = {str(source.bands[0].description.get("units", "")) for source in sources}
+    if len(units) > 1:
+        raise ConfigError(f"the inputs are in different units: {', '.join(sorted(map(repr, units)))}")
+    plan.check_same_grid(plan.sources)
+    if unlike := [source.path for source in sources if len(source.bands) != len(sources[0].bands)]:
+        raise ConfigError(f"{unlike[0]}: all inputs must have the same number of bands")
+
+
+def _latest_time(sources: Sequence[BandReader]) -> dict[str, object]:
+    """Return the latest time of the inputs. The accumulation is complete at this time."""
+    times = [time for source in sources if isinstance(time := source.bands[0].description.get("time"), datetime)]
+    return {"time": max(times)} if times else {}
+
+
+@dataclasses.dataclass(frozen=True)
 class Accumulation:
-    """Rasters of one grid into one, band by band; a function for `process_blocks`, which reads "datasets"."""
+    """Combine rasters of one grid, band by band: a function for `process_blocks` with `read="datasets"`."""
 
     sources: Sequence[BandReader]
-    """In order; of a single one, its bands are accumulated."""
+    """The rasters, in order. The bands of a single raster are combined."""
     operation: Accumulate
     storage: Storage
 
     @property
     def halo(self) -> int:
-        """None is needed."""
+        """Return 0."""
         return 0
 
     @property
     def count(self) -> int:
-        """Bands of the result."""
+        """Number of bands of the result."""
         return 1 if len(self.sources) == 1 else len(self.sources[0].bands)
 
+    @property
+    def geometry(self) -> GridGeometry:
+        """Geometry of the rasters and of the result."""
+        return self.sources[0].geometry
+
     def profile(self, profile: Mapping[str, Any]) -> dict[str, Any]:
-        """The output's profile."""
+        """Return the rasterio profile of the result from that of the first raster."""
         return {**profile, "dtype": self.storage.dtype, "nodata": self.storage.nodata, "count": self.count}
 
     def __call__(self, datasets: Sequence[Any], block: Block, arguments: object) -> NDArray[Any]:
-        """One block of the result."""
-        return self.storage.encode(self.operation.of(self._layers(datasets, block)))
+        """Return one block of the result, as stored."""
+        return self.storage.encode(self.operation.combine(self._layers(datasets, block)))
 
     def _layers(self, datasets: Sequence[Any], block: Block) -> Iterator[Values]:
-        """One layer after the other, so that memory does not grow with their number."""
+        """Yield one layer after the other, so that memory does not grow with their number."""
         if len(self.sources) > 1:
             for source, dataset in zip(self.sources, datasets, strict=True):
                 yield source.read(dataset, block.core)
             return
         for info in self.sources[0].bands:
-            yield replace(self.sources[0], bands=(info,)).read(datasets[0], block.core)
+            yield dataclasses.replace(self.sources[0], bands=(info,)).read(datasets[0], block.core)

@@ -1,18 +1,22 @@
-"""Convert: change units, or apply a scale and an offset."""
+"""Convert: change units."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from pydantic.dataclasses import dataclass
 
-from regionplot.blocks.values import Values
 from regionplot.errors import ConfigError
-from regionplot.prepare.base import BlockContext, Operation
+from regionplot.prepare.base import STEP_CONFIG, StepSettings
+from regionplot.prepare.options import Option
+from regionplot.prepare.steps.scale import Scale
+from regionplot.settings.base import Text
+
+if TYPE_CHECKING:
+    from regionplot.prepare.plan import Plan
 
 _DEGREES = {
     f"{degree}{letter}": name
@@ -23,11 +27,11 @@ _DEGREES = {
 
 
 _ALIASES = {"c": "degC", "f": "degF", "celsius": "degC", "fahrenheit": "degF", "in": "inch", **_DEGREES}
-"""How grids write units that mean something else to pint, `C` would be coulomb, or nothing; in lower case."""
+"""Names of units in grids, in lower case, and what pint calls them. For pint, `C` is coulomb."""
 
 
-_LONGEST = 60
-"""Characters; units come from files, and pint works out whatever powers they hold."""
+_MAX_CHARACTERS = 60
+"""Characters. Units come from files, and pint computes all powers in them."""
 
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
@@ -36,46 +40,47 @@ _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+
 _EXPONENT = re.compile(
     r"\s*(\(\s*[-+]?\d{1,2}(\.\d{1,3}|\s*/\s*\d{1,2})?\s*\)|[-+]?\d{1,2}(\.\d{1,3})?)(?!\s*\*\*|[\w.])"
 )
-"""A plain number of one or two digits, or such a fraction in brackets."""
+"""A number of one or two digits, or a fraction of such numbers in parentheses."""
 
 
-@dataclass(frozen=True)
-class Linear(Operation):
-    """A scale and an offset: scale * value + offset."""
+@dataclass(frozen=True, config=STEP_CONFIG)
+class Convert(StepSettings):
+    """Convert units."""
 
-    scale: float = 1.0
-    offset: float = 0.0
-    units: str | None = None
-    """Of the result; as before by default."""
+    step: ClassVar[str] = "convert"
+    requires: ClassVar[tuple[str, ...]] = ("pint",)
+    option: ClassVar[Option] = Option("FROM:TO", "Other units, such as mm:inch; TO alone converts the raster's units.")
 
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.scale) and math.isfinite(self.offset)):
-            raise ConfigError(f"scale {self.scale} and offset {self.offset} must be finite numbers")
+    units: Text
+    """Units of the result."""
+    from_units: Text | None = None
+    """Units of the raster. By default, the raster states them."""
 
-    def describe(self, description: Mapping[str, object]) -> dict[str, object]:
-        """See `Operation`."""
-        return dict(description) if self.units is None else {**description, "units": self.units}
+    @classmethod
+    def parse(cls, text: str) -> dict[str, Any]:
+        """Return settings from `FROM:TO` or `TO`."""
+        before, _, after = text.rpartition(":")
+        return {"units": after, **({"from_units": before} if before else {})}
 
-    def apply(self, values: Values, site: BlockContext) -> Values:
-        """See `Operation`; in double precision."""
-        with np.errstate(over="ignore"):
-            return (values.astype(np.float64) * self.scale + self.offset).astype(values.dtype)
+    def add_to(self, plan: Plan) -> None:
+        """Add the conversion from the units that the plan has reached."""
+        plan.add_operation(convert(self.from_units or plan.units(), self.units))
 
 
-def convert(source: str, target: str) -> Linear:
-    """The conversion from some units to others (https://pint.readthedocs.io).
+def convert(source: str, target: str) -> Scale:
+    """Return the conversion between two units (https://pint.readthedocs.io).
 
     Raises
     ------
     ConfigError
-        If pint does not know them, they are of different things, or a scale and an offset do not convert them.
+        If pint does not know the units, they have different dimensions, or a scale and an offset do not convert them.
 
     Examples
     --------
     >>> convert("K", "degC").offset
     -273.15
     """
-    import pint  # noqa: PLC0415 (only who converts pays for its import)
+    import pint  # noqa: PLC0415 (slow to import, optional)
 
     registry: Any = pint.UnitRegistry()
     try:
@@ -83,26 +88,28 @@ def convert(source: str, target: str) -> Linear:
         with np.errstate(all="ignore"):
             zero, one, two = (float(registry.Quantity(value, old).to(new).magnitude) for value in (0.0, 1.0, 2.0))
     except ConfigError as error:
-        raise ConfigError(f"convert {source[:_LONGEST]}:{target[:_LONGEST]}: {error}") from None
+        raise ConfigError(f"convert {source[:_MAX_CHARACTERS]}:{target[:_MAX_CHARACTERS]}: {error}") from None
     except pint.UndefinedUnitError as error:
         raise ConfigError(f"convert {source}:{target}: {error}") from None
-    except Exception as error:  # pint raises whatever its parser does
+    except Exception as error:  # pint passes on all exceptions of its parser
         raise ConfigError(f"convert {source}:{target}: {error or type(error).__name__}") from None
     if not math.isclose(two - one, one - zero, rel_tol=1e-9, abs_tol=1e-9 * abs(zero)):
         raise ConfigError(
-            f"convert {source}:{target}: such units, logarithms for example, are not converted by a scale and an "
-            "offset; write it as an expression"
+            f"convert {source}:{target}: a scale and an offset do not convert these units (logarithms?); write an "
+            "expression step"
         )
-    return Linear(one - zero, zero, target)
+    if not (math.isfinite(zero) and math.isfinite(one - zero)):
+        raise ConfigError(f"convert {source}:{target}: the factor is not a finite number")
+    return Scale(one - zero, zero, target)
 
 
 def _pint_name(text: str) -> str:
-    """Units as pint writes them, from what stands in files: `kg m-2`, `C`."""
+    """Return the pint name of units as files write them, such as `kg m-2` or `C`."""
     name = text.strip().strip("[]").replace("^", "**")
     if not name:
-        raise ConfigError("the raster names no units to convert from; give them as FROM:TO")
-    if len(name) > _LONGEST:
-        raise ConfigError(f"units of more than {_LONGEST} characters are none")
+        raise ConfigError("the raster states no units; give them as FROM:TO, or as from_units in the settings")
+    if len(name) > _MAX_CHARACTERS:
+        raise ConfigError(f"these units have more than {_MAX_CHARACTERS} characters")
     if name.lower() in _ALIASES:
         return _ALIASES[name.lower()]
     name = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+", lambda found: "**" + found[0].translate(_SUPERSCRIPTS), name)
@@ -112,8 +119,10 @@ def _pint_name(text: str) -> str:
 
 
 def _check_powers(name: str) -> None:
-    """Powers of powers, and large ones, would take pint for ever."""
+    """Refuse powers of powers and large powers. Pint would compute them for a very long time."""
     plain = all(_EXPONENT.match(name, power.end()) for power in re.finditer(r"\*\*", name))
     nested = re.search(r"\(.*\*\*.*\)\s*\*\*", name)
     if not plain or nested:
-        raise ConfigError(f"{name!r}: an exponent must be a number of one or two digits, and no power be raised again")
+        raise ConfigError(
+            f"{name!r}: exponents must be numbers of one or two digits, and powers of powers are not allowed"
+        )

@@ -1,79 +1,91 @@
-"""Focal: compute each cell from its neighbors: mean, median, minimum, maximum.
+"""Focal: compute each cell from its neighborhood.
 
-Sums are made with explicit weights, in one order for each cell; running sums, as `scipy.ndimage.uniform_filter` makes
-them, depend on where a block begins.
+Sums use explicit weights, in the same order for each cell. The running sums of `scipy.ndimage.uniform_filter` would
+depend on where a block begins.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from regionplot.blocks.values import Values
-from regionplot.errors import ConfigError
-from regionplot.prepare.base import BlockContext, Operation
-
-Kind = Literal["mean", "gaussian", "median", "min", "max"]
-
-
-KINDS: tuple[str, ...] = get_args(Kind)
-
+from regionplot.prepare.base import STEP_CONFIG, BlockContext, Operation, StepSettings
+from regionplot.prepare.options import Option, number_or_text
 
 _LARGEST = 501
+"""Largest width of a neighborhood, in cells."""
 
 
-_MOST_SORTED = 4_000_000
-"""Cells of windows that are sorted at a time."""
+_MAX_SORTED = 4_000_000
+"""Largest number of cells to sort at a time."""
 
 
-@dataclass(frozen=True)
-class Focal(Operation):
-    """Each cell from the square of cells around it, or, if Gaussian, from a bell-shaped neighbourhood.
+Positive = Annotated[float, Field(gt=0)]
 
-    Missing cells, and those beyond the grid's edges, are left out: a mean is that of the cells that are there, with
-    their weights (normalized convolution, Knutsson and Westin 1993, https://doi.org/10.1109/CVPR.1993.341081).
+
+@dataclass(frozen=True, config=STEP_CONFIG)
+class Focal(StepSettings, Operation):
+    """Replace each cell by a statistic of the square around it, or by a Gaussian mean.
+
+    Missing cells and cells beyond the edges of the grid are left out. A mean uses the weights of the other cells
+    (normalized convolution, Knutsson and Westin 1993, https://doi.org/10.1109/CVPR.1993.341081).
 
     Raises
     ------
-    ConfigError
-        If the size is even or too large, or the kind is none.
+    ValueError
+        If the size is even, or the neighborhood is too large.
     """
 
-    kind: Kind = "mean"
-    size: int = 3
-    """Cells along a side of the square, an odd number; of no use to a Gaussian."""
-    sigma: float = 1.0
+    step: ClassVar[str] = "focal"
+    requires: ClassVar[tuple[str, ...]] = ("scipy",)
+    option: ClassVar[Option] = Option("KIND[:SIZE]", "mean, median, min or max of SIZE cells a side; gaussian:SIGMA.")
+
+    kind: Literal["mean", "gaussian", "median", "min", "max"] = "mean"
+    size: Annotated[int, Field(ge=1)] = 3
+    """Width of the square in cells, an odd number. A Gaussian does not use it."""
+    sigma: Positive = 1.0
     """Standard deviation of a Gaussian, in cells."""
-    truncate: float = 4.0
-    """Where a Gaussian ends, in standard deviations."""
+    truncate: Positive = 4.0
+    """Radius of a Gaussian, in standard deviations."""
     fill: bool = False
-    """Give missing cells a value, too, where there are others around them."""
+    """Also compute missing cells that have other cells around them."""
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ConfigError(f"focal {self.kind!r} is none of {', '.join(KINDS)}")
-        if self.kind == "gaussian" and not (0 < self.sigma < math.inf and 0 < self.truncate < math.inf):
-            raise ConfigError(f"focal gaussian: sigma {self.sigma:g} and truncate {self.truncate:g} must be above zero")
-        if self.kind != "gaussian" and not (self.size >= 1 and self.size % 2):
-            raise ConfigError(f"focal {self.kind}: size {self.size} must be an odd number: 3, 5, 7 ...")
+        if self.kind != "gaussian" and self.size % 2 == 0:
+            raise ValueError(f"focal {self.kind}: size {self.size} must be an odd number: 3, 5, 7 ...")
         if 2 * self.halo + 1 > _LARGEST:
-            raise ConfigError(f"focal {self.kind}: a window of {2 * self.halo + 1} cells is more than {_LARGEST}")
+            raise ValueError(
+                f"focal {self.kind}: a neighborhood of {2 * self.halo + 1} cells is too large; "
+                f"the largest has {_LARGEST} cells"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> dict[str, Any]:
+        """Return settings from `KIND:SIZE` or `gaussian:SIGMA`."""
+        kind, _, size = text.partition(":")
+        if not size:
+            return {"kind": kind}
+        if kind == "gaussian":
+            return {"kind": kind, "sigma": number_or_text(size)}
+        return {"kind": kind, "size": int(size) if size.isdecimal() else size}
 
     @property
     def halo(self) -> int:
-        """See `Operation`; of a Gaussian, where it ends, rounded up."""
+        """Return the radius of the neighborhood in cells, rounded up."""
         return math.ceil(self.truncate * self.sigma) if self.kind == "gaussian" else self.size // 2
 
-    def apply(self, values: Values, site: BlockContext) -> Values:
-        """See `Operation`."""
-        result = np.stack([self._of_band(band) for band in values]).astype(values.dtype)
+    def apply(self, values: Values, context: BlockContext) -> Values:
+        """Return the statistics."""
+        result = np.stack([self._apply_to_band(band) for band in values]).astype(values.dtype)
         return result if self.fill else np.where(np.isnan(values), np.nan, result).astype(values.dtype)
 
-    def _of_band(self, band: Values) -> Values:
+    def _apply_to_band(self, band: Values) -> Values:
         if self.kind == "median":
             return _median(band, self.size)
         if self.kind in ("min", "max"):
@@ -82,7 +94,7 @@ class Focal(Operation):
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        """Of the cells in a row, and again of those in a column."""
+        """Weights along a row and along a column."""
         if self.kind != "gaussian":
             return np.ones(self.size)
         distance = np.arange(-self.halo, self.halo + 1)
@@ -99,8 +111,8 @@ def _weighted_mean(band: Values, weights: NDArray[np.float64]) -> Values:
 
 
 def _convolved(values: NDArray[np.generic], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weighted sums, first along columns, then along rows."""
-    from scipy import ndimage  # noqa: PLC0415 (only who needs it pays for its import)
+    """Return weighted sums, first along columns, then along rows."""
+    from scipy import ndimage  # noqa: PLC0415 (a large optional dependency)
 
     result = np.asarray(values, np.float64)
     for axis in (0, 1):
@@ -114,28 +126,28 @@ def _extreme(band: Values, size: int, kind: str) -> Values:
     least, rank = (np.inf, ndimage.minimum_filter) if kind == "min" else (-np.inf, ndimage.maximum_filter)
     missing = np.isnan(band)
     found = rank(np.where(missing, least, band), size=size, mode="constant", cval=least)
-    return np.where(_any_there(~missing, size), found, np.nan)
+    return np.where(_any_valid(~missing, size), found, np.nan)
 
 
-def _any_there(there: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
-    """Whether any cell of the square is there."""
+def _any_valid(valid: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
+    """Return True where any cell of the square is valid."""
     from scipy import ndimage  # noqa: PLC0415
 
-    found: NDArray[np.bool_] = ndimage.maximum_filter(there, size=size, mode="constant", cval=False)
+    found: NDArray[np.bool_] = ndimage.maximum_filter(valid, size=size, mode="constant", cval=False)
     return found
 
 
 def _median(band: Values, size: int) -> Values:
-    """By scipy where all cells of a square are there, by sorting where some are missing; both give the same."""
+    """Return medians: by scipy if all cells of a square are valid, otherwise by sorting. Both give the same values."""
     from scipy import ndimage  # noqa: PLC0415
 
-    there = ~np.isnan(band)
-    complete = ndimage.minimum_filter(there, size=size, mode="constant", cval=False)
+    valid = ~np.isnan(band)
+    complete = ndimage.minimum_filter(valid, size=size, mode="constant", cval=False)
     result = np.full(band.shape, np.nan, band.dtype)
     if complete.any():
-        whole = ndimage.median_filter(np.where(there, band, 0), size=size, mode="constant", cval=0.0)
-        result[complete] = whole[complete]
-    partial = np.nonzero(_any_there(there, size) & ~complete)
+        medians = ndimage.median_filter(np.where(valid, band, 0), size=size, mode="constant", cval=0.0)
+        result[complete] = medians[complete]
+    partial = np.nonzero(_any_valid(valid, size) & ~complete)
     if partial[0].size:
         result[partial] = _sorted_medians(band, size, *partial)
     return result
@@ -144,14 +156,14 @@ def _median(band: Values, size: int) -> Values:
 def _sorted_medians(band: Values, size: int, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Values:
     padded = np.pad(band, size // 2, constant_values=np.nan)
     squares = np.lib.stride_tricks.sliding_window_view(padded, (size, size))
-    step = max(1, _MOST_SORTED // size**2)
+    step = max(1, _MAX_SORTED // size**2)
     return np.concatenate(
         [_middle(squares[rows[i : i + step], columns[i : i + step]]) for i in range(0, rows.size, step)]
     )
 
 
 def _middle(squares: Values) -> Values:
-    """The median of each square's cells that are there; NaN sorts to the end."""
+    """Return the median of the valid cells of each square. NaN sorts to the end."""
     ordered = np.sort(squares.reshape(len(squares), -1), axis=1)
     count = (~np.isnan(ordered)).sum(axis=1)
     index = np.arange(len(ordered))

@@ -2,125 +2,136 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from pathlib import Path
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass
 
 from regionplot.blocks.grid import BlockGrid
 from regionplot.blocks.values import Values
 from regionplot.errors import ConfigError
 from regionplot.geo.grid import GridGeometry, Window
+from regionplot.geo.linework import Geometries
 from regionplot.inputs.vectors import VectorLayer, load_layer
-from regionplot.prepare.base import BlockContext, Operation
+from regionplot.prepare.base import STEP_CONFIG, BlockContext, Operation, StepSettings
+from regionplot.prepare.options import Modifier, Option
+from regionplot.settings.base import InputPath, Text
 from regionplot.settings.vector import VectorSettings
 from regionplot.system.cache import user_cache
 
 _TILE = 256
-"""Rows and columns that are rasterized at a time. The cuts are those of the grid and not of the blocks, so that
-rounding at an edge through the middle of a cell is the same in any block."""
+"""Rows and columns to rasterize at a time. Tiles start at the corner of the grid, not of a block. So the rounding of
+edges through the middle of a cell is the same in all blocks."""
 
 
 _MARGIN = 4
-"""Cells by which polygons are cut wider and higher than a tile, so that no cut edge is in it."""
+"""Cells around a tile that polygons are clipped to, so that no clipped edge lies in the tile."""
 
 
-_one_at_a_time = threading.Lock()
-"""Rasterio silences a warning meanwhile, which two threads cannot do at once without one hearing it."""
+_rasterize_lock = threading.Lock()
+"""Rasterio changes Python's filter of warnings while it rasterizes. This is not thread-safe."""
 
 
-@dataclass(frozen=True)
-class MaskByVector(Operation):
-    """Cells whose centres lie outside of a file's polygons (or inside) become missing.
+@dataclass(frozen=True, config=STEP_CONFIG)
+class MaskByVector(StepSettings, Operation):
+    """Remove the cells whose centers are outside the polygons of a file, or inside.
 
     Raises
     ------
     ConfigError
-        If the file holds no polygons.
+        If the file has no polygons.
     """
 
-    path: Path
+    step: ClassVar[str] = "mask"
+    option: ClassVar[Option] = Option("FILE[:outside]", "Only cells inside a vector file's polygons, or outside.")
+    modifiers: ClassVar[tuple[Modifier, ...]] = (
+        Modifier("layer", "layer", "For masks: the layer of a file that holds several.", "NAME"),
+        Modifier("all-touched", "all_touched", "For masks: take each cell that a polygon touches."),
+    )
+
+    path: InputPath
+    """Vector file with polygons."""
     keep: Literal["inside", "outside"] = "inside"
-    layer: str | None = None
-    crs: str | None = None
-    """CRS of a file that names none."""
+    layer: Text | None = None
+    """Layer of a file with several layers."""
+    crs: Text | None = None
+    """CRS, for a file that states none."""
     all_touched: bool = False
-    """Count a cell as inside if any part of it is."""
-    geometry: GridGeometry | None = None
-    """The grid; `on` sets it."""
+    """Count each cell that a polygon touches as inside."""
+
+    @classmethod
+    def parse(cls, text: str) -> dict[str, Any]:
+        """Return settings from `FILE` or `FILE:outside`."""
+        path, colon, keep = text.rpartition(":")
+        return {"path": path, "keep": keep} if colon and keep in ("inside", "outside") else {"path": text}
+
+    def bind(self, geometry: GridGeometry) -> Operation:
+        """Read the polygons and project them to the CRS of the grid."""
+        mask = GridMask(self, geometry)
+        if not mask.polygons.polygons.size:
+            raise ConfigError(f"{self.path}: the layer holds no polygons to mask by")
+        return mask
+
+
+@dataclasses.dataclass(frozen=True)
+class GridMask(Operation):
+    """A mask for one grid."""
+
+    settings: MaskByVector
+    geometry: GridGeometry
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "polygons"}
 
-    def on(self, geometry: GridGeometry) -> Operation:
-        """See `Operation`; the polygons are read and projected now."""
-        ready = replace(self, geometry=geometry)
-        if not ready.polygons.polygons.size:
-            raise ConfigError(f"{self.path}: the layer holds no polygons to mask by")
-        return ready
-
     @cached_property
     def polygons(self) -> VectorLayer:
-        """The polygons in the grid's CRS; a process that could not inherit them loads them for itself."""
-        assert self.geometry is not None, "on() comes first"
-        settings = VectorSettings(path=self.path, layer=self.layer, crs=self.crs)
+        """The polygons in the CRS of the grid. A process that has not inherited them loads them again."""
+        mask = self.settings
+        settings = VectorSettings(path=mask.path, layer=mask.layer, crs=mask.crs)
         return load_layer(settings, self.geometry.crs, user_cache())
 
-    def apply(self, values: Values, site: BlockContext) -> Values:
-        """See `Operation`."""
-        inside = self._inside(site.block.padded)
-        return np.where(inside if self.keep == "inside" else ~inside, values, np.nan).astype(values.dtype)
+    def apply(self, values: Values, context: BlockContext) -> Values:
+        """Return the values with NaN in the removed cells."""
+        inside = self._inside(context.block.padded)
+        kept = inside if self.settings.keep == "inside" else ~inside
+        return np.where(kept, values, np.nan).astype(values.dtype)
 
     def _inside(self, window: Window) -> NDArray[np.bool_]:
-        assert self.geometry is not None, "on() comes first"
         inside = np.zeros((window.height, window.width), bool)
         tiles = BlockGrid(self.geometry.height, self.geometry.width, _TILE, _TILE)
-        for tile in _crossing(tiles, window):
-            top, left = max(tile.row, window.row), max(tile.column, window.column)
-            bottom = min(tile.row + tile.height, window.row + window.height)
-            right = min(tile.column + tile.width, window.column + window.width)
-            found = self._inside_tile(tile)[
-                top - tile.row : bottom - tile.row, left - tile.column : right - tile.column
-            ]
-            inside[top - window.row : bottom - window.row, left - window.column : right - window.column] = found
+        for tile in _tiles_in(tiles, window):
+            common = tile.intersection(window)
+            assert common is not None, "the tile is in the window"
+            inside[common.slices_in(window)] = self._inside_tile(tile)[common.slices_in(tile)]
         return inside
 
     def _inside_tile(self, tile: Window) -> NDArray[np.bool_]:
-        from rasterio.features import rasterize  # noqa: PLC0415 (GDAL: only who reads pays for its import)
+        from rasterio.features import rasterize  # noqa: PLC0415 (GDAL: import it only to read)
 
-        assert self.geometry is not None
         part = self.geometry.part(tile)
-        shapes = [(polygon, 1) for polygon in self._polygons_at(part)]
+        shapes = [(polygon, 1) for polygon in self._polygons_in(part)]
         inside = np.zeros((tile.height, tile.width), np.uint8)
         if shapes:
-            with _one_at_a_time:
-                rasterize(shapes, out=inside, transform=part.affine, all_touched=self.all_touched)
+            with _rasterize_lock:
+                rasterize(shapes, out=inside, transform=part.affine, all_touched=self.settings.all_touched)
         return inside.astype(bool)
 
-    def _polygons_at(self, part: GridGeometry) -> Iterator[shapely.Geometry]:
-        """What there is of polygons, cut a little outside; in degrees, on whichever turn of the circle the grid is."""
-        index, turn = self.polygons.polygon_index, self.polygons.turn
+    def _polygons_in(self, part: GridGeometry) -> Geometries:
         extent = part.extent.resized(
             part.extent.width * (1 + _MARGIN / part.width), part.extent.height * (1 + _MARGIN / part.height)
         )
-        first = int(np.ceil((extent.xmin - index.bounds[:, 2].max()) / turn)) if turn else 0
-        last = int(np.floor((extent.xmax - index.bounds[:, 0].min()) / turn)) if turn else 0
-        for shift in (turn * number for number in range(first, last + 1)):
-            bounds = extent.xmin - shift, extent.ymin, extent.xmax - shift, extent.ymax
-            found = index.geometries[np.sort(index.tree.query(shapely.box(*bounds)))]
-            clipped = shapely.clip_by_rect(found, *bounds)
-            for polygon in clipped[~shapely.is_empty(clipped)]:
-                yield shapely.transform(polygon, partial(np.add, (shift, 0.0))) if shift else polygon
+        clipped = self.polygons.polygon_index.clip(extent, self.polygons.turn)
+        return clipped[~shapely.is_empty(clipped)]
 
 
-def _crossing(tiles: BlockGrid, window: Window) -> Iterator[Window]:
-    """The tiles that share cells with a window."""
+def _tiles_in(tiles: BlockGrid, window: Window) -> Iterator[Window]:
+    """Yield the tiles that share cells with a window."""
     for row in range(window.row // _TILE * _TILE, window.row + window.height, _TILE):
         for column in range(window.column // _TILE * _TILE, window.column + window.width, _TILE):
             yield Window(row, column, min(_TILE, tiles.height - row), min(_TILE, tiles.width - column))

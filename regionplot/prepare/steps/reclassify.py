@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import numpy as np
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from regionplot.blocks.values import Values
-from regionplot.errors import ConfigError
-from regionplot.prepare.base import BlockContext, Operation
+from regionplot.prepare.base import STEP_CONFIG, BlockContext, Operation, StepSettings
+from regionplot.prepare.options import Option
+from regionplot.settings.base import Text
 
 MISSING = "missing"
 
@@ -18,25 +22,24 @@ MISSING = "missing"
 KEEP = "keep"
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What values of a class become."""
+class Rule(NamedTuple):
+    """A range of values, and the new value for it."""
 
     low: float
-    """The class's least value."""
+    """Lowest value of the range."""
     high: float
-    """The class ends before this value; if it is `low`, that one value is the class."""
+    """Upper limit of the range, excluded. If it equals `low`, the range is this single value."""
     new: float
-    """NaN makes them missing."""
+    """New value. NaN makes the cells missing."""
 
     @classmethod
     def parse(cls, text: str) -> Rule:
-        """A rule from `LOW:HIGH=NEW` (from LOW to below HIGH; either may be left out) or `OLD=NEW`.
+        """Return the rule for `LOW:HIGH=NEW` or `OLD=NEW`. Either LOW or HIGH can be left out, or both.
 
         Raises
         ------
-        ConfigError
-            If it is neither.
+        ValueError
+            If the text is not a rule.
 
         Examples
         --------
@@ -53,9 +56,9 @@ class Rule:
         except ValueError:
             equals = ""
         if not equals:
-            raise ConfigError(f"{text!r} is no rule; write LOW:HIGH=NEW, OLD=NEW, or ...={MISSING}")
+            raise ValueError(f"{text!r} is not a rule; write LOW:HIGH=NEW, OLD=NEW, or ...={MISSING}")
         if not bounds[0] < bounds[1]:
-            raise ConfigError(f"{text!r}: {bounds[0]:g} is not less than {bounds[1]:g}")
+            raise ValueError(f"{text!r}: {bounds[0]:g} is not less than {bounds[1]:g}")
         return cls(*bounds, value)
 
 
@@ -66,44 +69,55 @@ def _finite(text: str) -> float:
     return value
 
 
-@dataclass(frozen=True)
-class Reclassify(Operation):
-    """New values for classes of old ones; the first rule that fits counts."""
+@dataclass(frozen=True, config=STEP_CONFIG)
+class Reclassify(StepSettings, Operation):
+    """Replace values by rules. The first rule that applies is used. Missing cells stay missing.
 
-    rules: tuple[Rule, ...]
-    otherwise: float | None = None
-    """What values become that fit no rule: None keeps them, NaN makes them missing. Missing cells stay so."""
+    Raises
+    ------
+    ValueError
+        If a text is not a rule, or `else` is not the last rule.
+    """
+
+    step: ClassVar[str] = "reclassify"
+    option: ClassVar[Option] = Option("RULES", "'0:10=1,10:20=2,99=missing,else=keep'.")
+
+    rules: Annotated[tuple[Text, ...], Field(strict=False, min_length=1)]
+    """`LOW:HIGH=NEW` or `OLD=NEW`. The last rule can be `else=NUMBER`, `else=keep` or `else=missing`."""
+
+    def __post_init__(self) -> None:
+        _ = self.parsed
 
     @classmethod
-    def parse(cls, rules: Sequence[str]) -> Reclassify:
-        """From the texts of rules; the last may be `else=NUMBER`, `else=keep` or `else=missing`.
+    def parse(cls, text: str) -> dict[str, Any]:
+        """Return settings from rules that are separated by commas."""
+        return {"rules": text.split(",")}
 
-        Raises
-        ------
-        ConfigError
-            If one is no rule.
-        """
+    @cached_property
+    def parsed(self) -> tuple[tuple[Rule, ...], float | None]:
+        """The rules, and the new value of all other values. None keeps them, NaN makes them missing."""
         found, otherwise = [], None
-        for number, text in enumerate(rules, 1):
+        for number, text in enumerate(self.rules, 1):
             name, _, value = (part.strip() for part in text.partition("="))
             if name != "else":
                 found.append(Rule.parse(text))
-            elif number != len(rules):
-                raise ConfigError(f"{text!r} must be the last rule")
+            elif number != len(self.rules):
+                raise ValueError(f"{text!r} must be the last rule")
             elif value != KEEP:
                 otherwise = Rule.parse(f"0={value}").new
         if not found:
-            raise ConfigError("reclassify needs one rule at least, like 0:10=1")
-        return cls(tuple(found), otherwise)
+            raise ValueError("reclassify needs at least one rule, such as 0:10=1")
+        return tuple(found), otherwise
 
     def describe(self, description: Mapping[str, object]) -> dict[str, object]:
-        """See `Operation`; classes have no units."""
+        """Return the description without units."""
         return {**description, "units": ""}
 
-    def apply(self, values: Values, site: BlockContext) -> Values:
-        """See `Operation`."""
-        result = values.copy() if self.otherwise is None else np.full_like(values, self.otherwise)
-        for rule in reversed(self.rules):
+    def apply(self, values: Values, context: BlockContext) -> Values:
+        """Return the new values."""
+        rules, otherwise = self.parsed
+        result = values.copy() if otherwise is None else np.full_like(values, otherwise)
+        for rule in reversed(rules):
             exact = rule.low == rule.high
             fits = values == values.dtype.type(rule.low) if exact else (values >= rule.low) & (values < rule.high)
             result[fits] = rule.new

@@ -1,53 +1,111 @@
-"""Resample and reproject: move a raster to another resolution, CRS or grid.
+"""Warp a raster to another grid, for the steps resample and reproject.
 
-A block of the target is read through a virtual raster that stands for the whole target. GDAL then works out where cells
-come from by their place in the whole, so that blocks equal the whole bit for bit; warping each block by itself does not
-give that (https://gdal.org/en/stable/programs/gdalwarp.html: `XSCALE`, `-et`).
+Each block of the target is read through a virtual raster of the whole target. So GDAL computes positions from the whole
+target, and blocks equal the whole bit for bit. Warping each block separately does not give this
+(https://gdal.org/en/stable/programs/gdalwarp.html: `XSCALE`, `-et`).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyproj
 from affine import Affine
 from numpy.typing import NDArray
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
 from regionplot.blocks.grid import Block
 from regionplot.blocks.values import BandReader, Storage
 from regionplot.errors import ConfigError, RasterError
-from regionplot.geo.crs import CIRCLE, same_crs, with_meridian
+from regionplot.geo.crs import CIRCLE, parse_crs, same_crs, with_meridian
 from regionplot.geo.dtypes import fits_dtype
 from regionplot.geo.grid import GridGeometry
+from regionplot.inputs.describe import inspect_raster
 from regionplot.inputs.source import RasterInfo
+from regionplot.prepare.base import STEP_CONFIG, StepSettings
+from regionplot.prepare.options import Modifier, number_or_text
+from regionplot.settings.base import InputPath, Text
+from regionplot.settings.raster import RasterSettings
+
+if TYPE_CHECKING:
+    from regionplot.prepare.plan import Plan
 
 Method = Literal["nearest", "bilinear", "cubic", "lanczos", "average", "mode", "max", "min", "med"]
-"""Those of GDAL that give blocks the cells of the whole; `sum` loses cells where GDAL cuts its work into parts."""
+"""Methods of GDAL for which blocks equal the whole. `sum` loses cells at the borders of GDAL's work units."""
 
 
-METHODS: tuple[str, ...] = get_args(Method)
+Positive = Annotated[float, Field(gt=0)]
 
 
 _EXACT = 1e-9
-"""Source cells; GDAL then transforms each position instead of interpolating (0 is refused by rasterio 1.4)."""
+"""Tolerance in source cells. GDAL then transforms each position and does not interpolate. Rasterio 1.4 refuses 0."""
 
 
-_MOST_CELLS = 2**32
+_MAX_CELLS = 2**32
 
 
 _ROUNDING = 1e-6
 
 
-@dataclass(frozen=True)
-class Warp:
-    """A raster on another grid; a function for `process_blocks` over blocks of the target, which reads "datasets".
+@dataclass(frozen=True, config=STEP_CONFIG)
+class GridSettings(StepSettings):
+    """Base of resample and reproject: the target grid and the resampling method."""
 
-    Interpolation looks at the cells that are not missing, as GDAL does it. A coarser grid wants `average` or `mode`;
-    the others look at the cells nearest to a position, however many there are in between.
+    modifiers: ClassVar[tuple[Modifier, ...]] = (
+        Modifier("resampling", "method", "For other grids: nearest, average ...; bilinear by default.", "METHOD"),
+    )
+
+    crs: Text | None = None
+    """CRS of the target. By default, the CRS of the raster."""
+    resolution: Positive | Annotated[tuple[Positive, Positive], Field(strict=False)] | None = None
+    """Size of a cell, or its width and height, in units of the CRS."""
+    like: InputPath | None = None
+    """Another raster, whose grid is the target."""
+    method: Method = "bilinear"
+
+    def check_target(self) -> None:
+        """Refuse two descriptions of the target grid.
+
+        Raises
+        ------
+        ValueError
+            If there are two.
+        """
+        if self.like is not None and (self.crs is not None or self.resolution is not None):
+            raise ValueError("give either like, or crs and resolution")
+
+    def add_to(self, plan: Plan) -> None:
+        """Add a pass for each input, so that later expressions can combine all inputs on the new grid."""
+        plan.finish_chain()
+        like = None if self.like is None else inspect_raster(RasterSettings(path=self.like)).geometry
+        sides = (self.resolution,) * 2 if isinstance(self.resolution, float) else self.resolution
+        crs = None if self.crs is None else parse_crs(self.crs)
+        target = target_geometry(plan.main.geometry, crs, sides, like)
+        for name, source in plan.sources.items():
+            decoded = plan.without_mask(source)
+            function = Warp(decoded, target, self.method, Storage(decoded.dtype.name))
+            plan.sources[name] = plan.add_stage(function, [decoded])
+
+
+def parse_grid(text: str) -> dict[str, Any]:
+    """Return settings from a size, `WIDTH,HEIGHT`, or a file."""
+    parts = [number_or_text(part) for part in text.split(",")]
+    if all(isinstance(part, float) for part in parts):
+        return {"resolution": parts[0] if len(parts) == 1 else parts}
+    return {"like": text}
+
+
+@dataclasses.dataclass(frozen=True)
+class Warp:
+    """Warp a raster to another grid: a function for `process_blocks` with `read="datasets"`, over blocks of the target.
+
+    As in GDAL, interpolation uses the valid cells. For a coarser grid, use `average` or `mode`. All other methods use
+    the cells nearest to a position and skip those in between.
     """
 
     source: BandReader
@@ -56,46 +114,46 @@ class Warp:
     storage: Storage
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ConfigError(f"resampling {self.method!r} is none of {', '.join(METHODS)}")
         if any(info.has_mask for info in self.source.bands):
-            raise ValueError("a raster with a mask band is decoded first")
+            raise ValueError("a raster with a mask band cannot be warped; decode it first")
 
     @property
     def halo(self) -> int:
-        """None in the target; the source is read as far as it is needed."""
+        """Return 0. GDAL reads as many cells of the source as it needs."""
         return 0
 
     @property
     def count(self) -> int:
-        """Bands of the result."""
+        """Number of bands of the result."""
         return len(self.source.bands)
 
+    @property
+    def geometry(self) -> GridGeometry:
+        """Geometry of the result."""
+        return self.target
+
     def profile(self, profile: Mapping[str, Any]) -> dict[str, Any]:
-        """The output's profile."""
+        """Return the rasterio profile of the result from that of the source."""
         grid = {"height": self.target.height, "width": self.target.width, "transform": self.target.affine}
         stored = {"dtype": self.storage.dtype, "nodata": self.storage.nodata, "count": self.count}
         return {**profile, **grid, **stored, "crs": self.target.crs.to_wkt()}
 
     def __call__(self, datasets: Sequence[Any], block: Block, arguments: object) -> NDArray[Any]:
-        """One block of the result."""
-        from rasterio.windows import Window  # noqa: PLC0415
-
+        """Return one block of the result, as stored."""
         core, infos = block.core, self.source.bands
-        area = Window(core.column, core.row, core.width, core.height)
         values = np.empty((len(infos), core.height, core.width), self.source.dtype)
         missing = [_nodata_of(info, datasets[0]) for info in infos]
         for nodata in dict.fromkeys(missing):
             alike = [number for number, other in enumerate(missing) if other == nodata]
             with self._virtual(datasets[0], nodata) as virtual:
-                values[alike] = virtual.read([infos[number].band for number in alike], window=area)
+                values[alike] = virtual.read([infos[number].band for number in alike], window=core.ranges)
         for band, info in zip(values, infos, strict=True):
             if info.mask_and_scale and (info.scale, info.offset) != (1.0, 0.0):
                 band[:] = band * band.dtype.type(info.scale) + band.dtype.type(info.offset)
         return self.storage.encode(values)
 
     def _virtual(self, dataset: Any, nodata: float | None) -> Any:
-        """The target; each band is missing by itself where it has the nodata value."""
+        """Return the virtual raster of the target. A cell that is missing in one band can be valid in another."""
         from rasterio.enums import Resampling  # noqa: PLC0415
         from rasterio.vrt import WarpedVRT  # noqa: PLC0415
 
@@ -109,24 +167,24 @@ class Warp:
 
 
 def _nodata_of(info: RasterInfo, dataset: Any) -> float | None:
-    """A band's nodata value, if its cells can have it."""
+    """Return the nodata value of a band, or None if no cell can have it."""
     if info.nodata is None or np.isnan(info.nodata):
         return None
     return info.nodata if fits_dtype(np.dtype(dataset.dtypes[info.band - 1]), info.nodata) else None
 
 
 def _unrolled(geometry: GridGeometry) -> tuple[str, Affine]:
-    """CRS and transform for GDAL, which gives longitudes within half a circle of the prime meridian.
+    """Return CRS and transform for GDAL, whose longitudes are within 180 degrees of the prime meridian.
 
-    For a grid in degrees that goes beyond, such as one from 0 to 360, they are counted from its middle.
+    If a grid in degrees reaches beyond, such as one from 0 to 360, its middle becomes the prime meridian.
     """
     extent, affine = geometry.extent, geometry.affine
     if not geometry.crs.is_geographic or max(-extent.xmin, extent.xmax) <= CIRCLE / 2 + abs(affine.a):
         return geometry.crs.to_wkt(), affine
     middle = (extent.xmin + extent.xmax) / 2
     a, b, c, d, e, f = affine[:6]
-    own = float(geometry.crs.prime_meridian.longitude) if geometry.crs.prime_meridian else 0.0
-    return with_meridian(geometry.crs, own + middle).to_wkt(), Affine(a, b, c - middle, d, e, f)
+    origin = float(geometry.crs.prime_meridian.longitude) if geometry.crs.prime_meridian else 0.0
+    return with_meridian(geometry.crs, origin + middle).to_wkt(), Affine(a, b, c - middle, d, e, f)
 
 
 def target_geometry(
@@ -135,23 +193,25 @@ def target_geometry(
     resolution: Sequence[float] | None = None,
     like: GridGeometry | None = None,
 ) -> GridGeometry:
-    """The grid that a raster is to be brought onto.
+    """Return the target grid of a warp.
 
     Parameters
     ----------
     source : GridGeometry
-        That of the raster.
+        Grid of the raster.
     crs : pyproj.CRS, optional
-        The target's; the source's by default.
+        CRS of the target. By default, the CRS of the source.
     resolution : sequence of float, optional
-        Width and height of a cell in units of the target's CRS; by default, about as fine as the source.
+        Width and height of a cell in units of the CRS of the target. By default, about the resolution of the source.
     like : GridGeometry, optional
-        The very grid; nothing else counts then.
+        The target itself. The other parameters are then ignored.
 
     Raises
     ------
     ConfigError
-        If there is no such grid, or it is too large.
+        If the target is impossible or too large.
+    RasterError
+        If parts of the raster have no coordinates in the CRS of the target.
     """
     if like is not None:
         return like
@@ -159,24 +219,22 @@ def target_geometry(
     if resolution is not None and not all(math.isfinite(side) and side > 0 for side in resolution):
         raise ConfigError(f"resolution {resolution} must be above zero")
     geometry = (
-        _finer_or_coarser(source, resolution)
-        if same_crs(source.crs, target)
-        else _projected(source, target, resolution)
+        _with_resolution(source, resolution) if same_crs(source.crs, target) else _projected(source, target, resolution)
     )
-    if geometry.height * geometry.width > _MOST_CELLS:
+    if geometry.height * geometry.width > _MAX_CELLS:
         raise ConfigError(
-            f"a grid of {geometry.height:,} x {geometry.width:,} cells is too large; take a coarser resolution"
+            f"a grid of {geometry.height:,} x {geometry.width:,} cells is too large; choose a coarser resolution"
         )
     return geometry
 
 
-def _finer_or_coarser(source: GridGeometry, resolution: Sequence[float] | None) -> GridGeometry:
-    """The same extent from the same corner, in cells of another size."""
+def _with_resolution(source: GridGeometry, resolution: Sequence[float] | None) -> GridGeometry:
+    """Return a grid with the same first corner and about the same extent, with cells of another size."""
     if resolution is None:
         return source
     if not source.is_axis_aligned:
         raise ConfigError(
-            "a rotated grid cannot be resampled to a resolution; reproject it, or take a grid like another's"
+            "a rotated grid cannot be resampled to a resolution; reproject it, or use the grid of another raster (like)"
         )
     a, e = source.affine.a, source.affine.e
     width, height = (
@@ -190,7 +248,7 @@ def _finer_or_coarser(source: GridGeometry, resolution: Sequence[float] | None) 
 
 
 def _projected(source: GridGeometry, crs: pyproj.CRS, resolution: Sequence[float] | None) -> GridGeometry:
-    import rasterio  # noqa: PLC0415 (GDAL: only who reads pays for its import)
+    import rasterio  # noqa: PLC0415 (GDAL: import it only to read)
     from rasterio.warp import calculate_default_transform  # noqa: PLC0415
 
     extent = source.extent
@@ -201,10 +259,10 @@ def _projected(source: GridGeometry, crs: pyproj.CRS, resolution: Sequence[float
             resolution=None if resolution is None else tuple(resolution),
         )  # fmt: skip
     except (rasterio.errors.RasterioError, ValueError) as error:
-        raise RasterError(f"the raster cannot be brought into {crs.name!r}: {error}") from error
-    if not width or not height or width * height > _MOST_CELLS:
+        raise RasterError(f"the raster cannot be reprojected to {crs.name!r}: {error}") from error
+    if not width or not height or width * height > _MAX_CELLS:
         raise RasterError(
-            f"the raster cannot be brought into {crs.name!r} as a whole: parts of it lie where that has no "
-            "coordinates; take a grid that you choose (like), or cut the raster first"
+            f"the raster cannot be reprojected to {crs.name!r} as a whole, because parts of it have no coordinates "
+            "there; choose a target grid (like), or crop the raster first"
         )
     return GridGeometry(affine, height, width, crs)

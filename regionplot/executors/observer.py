@@ -1,0 +1,25 @@
+"""Define the base of observers of jobs, such as progress bars."""
+
+from __future__ import annotations
+
+from typing import Generic
+
+from regionplot.executors.base import J, Outcome
+
+
+class JobObserver(Generic[J]):
+    """Base of observers. The methods do nothing; override the methods of interest."""
+
+    def started(self, jobs: int, workers: int, start_method: str) -> None:
+        """Receive the number of jobs and workers, before the first job starts.
+
+        Parameters
+        ----------
+        jobs, workers : int
+            Number of jobs and of workers.
+        start_method : str
+            Name of the executor, such as `fork`.
+        """
+
+    def finished(self, outcome: Outcome[J]) -> None:
+        """Receive the outcome of one job."""

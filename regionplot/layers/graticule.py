@@ -1,0 +1,356 @@
+"""Lines of longitude and latitude, with labels inside the edges of the panel.
+
+::
+
+    panel ─► its longitudes and latitudes ─► spacing ─► meridians, parallels ─► map CRS ─► clip ─► lines
+                                                                                            └─► ends ─► labels
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
+
+import numpy as np
+import pyproj
+import shapely
+from pydantic import Field
+from typing_extensions import override
+
+from regionplot.errors import RegionError
+from regionplot.geo.clip import IndexedGeometries
+from regionplot.geo.crs import CIRCLE, Floats, meridian_offset, parse_crs, transformer, unwrap
+from regionplot.geo.extent import LONLAT, PanelGrid
+from regionplot.geo.linework import Geometries, join_segments, seam_crossings
+from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
+from regionplot.settings.base import Color
+from regionplot.sheet.layout import POINTS_PER_INCH
+from regionplot.sheet.marks import Label, PanelMark, Path
+from regionplot.sheet.sheet import Sheet
+
+_STEPS = [factor * 10.0**power for power in range(-5, 0) for factor in (1, 2, 5)]
+_STEPS += [1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0]
+"""Spacings in degrees that `auto` chooses from."""
+
+
+_USUAL_LINES = 8
+"""Largest number of lines along the longer side of a panel that `auto` chooses."""
+
+
+_MOST_LINES = 1000
+
+
+_POLE = 90.0
+
+
+_PANEL_SAMPLES = 41
+"""Columns and rows of points in a panel whose longitudes and latitudes are computed."""
+
+
+_VERTEX_DISTANCE = 0.25
+"""Largest distance in degrees between the vertices of a line."""
+
+
+_FEWEST_STEPS = 64
+"""Smallest number of steps between the vertices of a line."""
+
+
+_LETTER, _LAST_LETTER, _HEIGHT = 0.62, 0.4, 0.8
+"""Width of a digit, further width of a W, and height of a label, as fractions of the font size."""
+
+
+_GAP = 3
+"""Points between labels and the edge of the panel, and between labels."""
+
+
+_HALO = 1.2
+"""Points."""
+
+
+class GraticuleSettings(LayerSettings):
+    """`[graticule]`: lines of longitude and latitude."""
+
+    spacing: Literal["auto"] | Annotated[float, Field(gt=0, le=90)] = "auto"
+    """Degrees between lines. `auto`: at most eight lines along the longer side of the panel."""
+    color: Color = "#505050"
+    """Color of lines and labels."""
+    linewidth: Annotated[float, Field(ge=0, le=100)] = 0.4
+    """Points."""
+    labels: bool = True
+    """Write longitudes and latitudes inside the edges of the panel."""
+    font_size: Annotated[float, Field(gt=0, le=100)] = 8
+    """Points, on a sheet of usual size."""
+    halo: Color = "white"
+    """Color around the letters. `none`: no halo. Maps with a halo are RGB images."""
+
+
+@dataclass(frozen=True)
+class Graticule(Layer):
+    """Lines of longitude and latitude in the CRS EPSG:4326."""
+
+    Settings = GraticuleSettings
+    zorder: ClassVar[float] = 30
+    settings: GraticuleSettings
+    key: str
+
+    @classmethod
+    @override
+    def load(cls, settings: GraticuleSettings, context: LoadContext) -> Self:
+        return cls(settings, settings_digest(settings))
+
+    @override
+    def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
+        panel, settings = sheet.view.panel, self.settings
+        lines = [line for kind in _lines(panel, sheet.crs, settings.spacing) for line in kind.lines()]
+        if not lines:
+            return
+        parts = np.concatenate([line.parts for line in lines])
+        shown = IndexedGeometries.of(parts).within(panel, 0.0) if parts.size else parts
+        if shown.size and settings.linewidth > 0 and settings.color != "none":
+            yield Path.of_lines(shown, settings.color, settings.linewidth)
+        if settings.labels:
+            yield from _Labels(sheet, settings).place(lines)
+
+    @override
+    def inks(self) -> frozenset[str] | None:
+        has_halo = self.settings.labels and self.settings.halo != "none"
+        return None if has_halo else frozenset({self.settings.color})
+
+
+class _Line(NamedTuple):
+    """A meridian or a parallel in map coordinates."""
+
+    text: str
+    edges: str
+    """Edges of the panel where it can have its label, the preferred one first: `b`, `t`, `l`, `r`."""
+    parts: Geometries
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Meridians or parallels: lines of equal longitude or of equal latitude."""
+
+    values: Floats
+    """Longitudes or latitudes."""
+    along: Floats
+    """The other coordinate of all vertices."""
+    crs: pyproj.CRS
+    """CRS of the map."""
+
+    def coordinates(self) -> tuple[Floats, Floats]:
+        """Return longitude and latitude of all vertices, shape (lines, vertices) each."""
+        raise NotImplementedError
+
+    def label(self, value: float) -> tuple[str, str]:
+        """Return the text for a value, and the edges where it can be."""
+        raise NotImplementedError
+
+    def lines(self) -> Iterator[_Line]:
+        """Project the lines. Break them where the projection tears."""
+        longitudes, latitudes = self.coordinates()
+        lonlat = parse_crs(LONLAT)
+        x, y = transformer(lonlat, self.crs).transform(longitudes, latitudes)
+        if self.crs.is_geographic:
+            x = unwrap(x, longitudes + meridian_offset(lonlat, self.crs))
+        for row, value in enumerate(self.values):
+            source, projected = np.column_stack([longitudes[row], latitudes[row]]), np.column_stack([x[row], y[row]])
+            usable = np.isfinite(projected).all(axis=1)
+            joined = usable[1:] & usable[:-1] & ~seam_crossings(source, projected, lonlat, self.crs)
+            yield _Line(*self.label(float(value)), join_segments(projected, joined))
+
+
+class _Meridians(_Lines):
+    @override
+    def coordinates(self) -> tuple[Floats, Floats]:
+        longitudes, latitudes = np.meshgrid(self.values, self.along, indexing="ij")
+        return longitudes, latitudes
+
+    @override
+    def label(self, value: float) -> tuple[str, str]:
+        longitude = round(value - CIRCLE * math.ceil(value / CIRCLE - 0.5), 6)  # above -180, up to 180
+        side = "" if longitude in (0.0, CIRCLE / 2) else "E" if longitude > 0 else "W"
+        return f"{_degrees(longitude)}°{side}", "btlr"
+
+
+class _Parallels(_Lines):
+    @override
+    def coordinates(self) -> tuple[Floats, Floats]:
+        latitudes, longitudes = np.meshgrid(self.values, self.along, indexing="ij")
+        return longitudes, latitudes
+
+    @override
+    def label(self, value: float) -> tuple[str, str]:
+        side = "" if round(value, 6) == 0 else "N" if value > 0 else "S"
+        return f"{_degrees(value)}°{side}", "lrbt"
+
+
+def _degrees(value: float) -> str:
+    return f"{abs(value):.6f}".rstrip("0").rstrip(".")
+
+
+def _lines(panel: PanelGrid, crs: pyproj.CRS, spacing: float | str) -> Iterator[_Lines]:
+    """Yield the parallels and the meridians of a panel.
+
+    Raises
+    ------
+    RegionError
+        If there are too many lines.
+    """
+    west, east, south, north = _limits(panel, crs)
+    longer = max(panel.width, panel.height)
+    columns, rows = (max(2.0, _USUAL_LINES * side / longer) for side in (panel.width, panel.height))
+    if east - west >= CIRCLE and not crs.is_geographic:
+        west, east, columns = west, west + CIRCLE, 2 * _USUAL_LINES
+    meridians = _multiples(west, east, _step(spacing, east - west, columns))
+    parallels = _multiples(south, north, _step(spacing, north - south, rows))
+    yield _Parallels(parallels[abs(parallels) < _POLE], _vertices(west, east), crs)
+    yield _Meridians(meridians, _vertices(south, north), crs)
+
+
+def _limits(panel: PanelGrid, crs: pyproj.CRS) -> tuple[float, float, float, float]:
+    """Return the smallest and largest longitude and latitude of a panel, a little beyond its edges.
+
+    Longitudes run on past 180. In a geographic CRS they belong to the same turn as the panel.
+    """
+    extent, lonlat = panel.extent, parse_crs(LONLAT)
+    wide = extent.resized(extent.width * (1 + 2 / _PANEL_SAMPLES), extent.height * (1 + 2 / _PANEL_SAMPLES))
+    x, y = np.meshgrid(
+        np.linspace(wide.xmin, wide.xmax, _PANEL_SAMPLES), np.linspace(wide.ymin, wide.ymax, _PANEL_SAMPLES)
+    )
+    longitudes, latitudes = transformer(crs, lonlat).transform(x, y)
+    if crs.is_geographic:
+        longitudes, latitudes = x - meridian_offset(lonlat, crs), np.clip(latitudes, -_POLE, _POLE)
+    usable = np.isfinite(longitudes) & np.isfinite(latitudes)
+    if not usable.any():
+        return 0.0, 0.0, 0.0, 0.0
+    if not crs.is_geographic:
+        middle = tuple(size // 2 for size in usable.shape)
+        center = longitudes[middle] if usable[middle] else np.median(longitudes[usable])
+        longitudes = unwrap(np.where(usable, longitudes, np.nan), center)
+    west, east = float(longitudes[usable].min()), float(longitudes[usable].max())
+    south, north = float(latitudes[usable].min()), float(latitudes[usable].max())
+    for pole in (-_POLE, _POLE):
+        if not crs.is_geographic and _holds(panel, crs, pole):
+            west, east, south, north = -CIRCLE / 2, CIRCLE / 2, min(south, pole), max(north, pole)
+    return west, east, south, north
+
+
+def _holds(panel: PanelGrid, crs: pyproj.CRS, pole: float) -> bool:
+    """Return True if a pole lies in a panel."""
+    x, y = transformer(parse_crs(LONLAT), crs).transform(0.0, pole)
+    extent = panel.extent
+    return bool(extent.xmin <= x <= extent.xmax and extent.ymin <= y <= extent.ymax)
+
+
+def _step(spacing: float | str, length: float, lines: float) -> float:
+    """Return the degrees between lines, for a length in degrees and the largest number of lines."""
+    if not isinstance(spacing, str):
+        return spacing
+    return next((step for step in _STEPS if step >= length / lines * (1 - 1e-9)), _STEPS[-1])
+
+
+def _multiples(first: float, last: float, step: float) -> Floats:
+    """Return the multiples of a step between two values."""
+    start, end = math.ceil(first / step - 1e-9), math.floor(last / step + 1e-9)
+    if end - start >= _MOST_LINES:
+        raise RegionError(
+            f"[graticule] spacing: {step:g} degrees are {end - start + 1} lines on the map; use a larger spacing"
+        )
+    return np.arange(start, end + 1) * step
+
+
+def _vertices(first: float, last: float) -> Floats:
+    steps = max(_FEWEST_STEPS, math.ceil((last - first) / _VERTEX_DISTANCE))
+    return np.linspace(first, last, steps + 1)
+
+
+@dataclass
+class _Labels:
+    """Places labels one after the other. Labels that would touch the edge or another label are left out."""
+
+    sheet: Sheet
+    settings: GraticuleSettings
+    _taken: list[tuple[float, float, float, float]] = field(default_factory=list)
+    """Left, bottom, right and top of each label, in pixels."""
+
+    def place(self, lines: list[_Line]) -> Iterator[Label]:
+        """Yield the labels of lines."""
+        for line in lines:
+            for x, y, edge in _anchors(line, self.sheet.view.panel):
+                label = self._label(line.text, x, y, edge)
+                if label is not None:
+                    yield label
+
+    @property
+    def _points(self) -> float:
+        return self.settings.font_size * self.sheet.layout.page.text_factor
+
+    def _pixels(self, points: float) -> float:
+        return points * self.sheet.layout.dpi / POINTS_PER_INCH
+
+    def _label(self, text: str, x: float, y: float, edge: str) -> Label | None:
+        """Return a label near a point of the panel in pixels, moved inwards from an edge, if there is space."""
+        box, size, gap = self.sheet.view.box, self._pixels(self._points), self._pixels(_GAP)
+        width, height = (len(text) * _LETTER + _LAST_LETTER) * size, _HEIGHT * size
+        inside = self.sheet.layout.page.neatline_pixels / 2 + gap
+        x, y = box.left + x, box.bottom + y
+        x = {"l": box.left + inside + width / 2, "r": box.right - inside - width / 2}.get(edge, x)
+        y = {"b": box.bottom + inside + height / 2, "t": box.top - inside - height / 2}.get(edge, y)
+        taken = x - width / 2, y - height / 2, x + width / 2, y + height / 2
+        if (
+            taken[0] < box.left + inside - 1
+            or taken[1] < box.bottom + inside - 1
+            or taken[2] > box.right - inside + 1
+            or taken[3] > box.top - inside + 1
+            or any(_overlap(taken, other, gap) for other in self._taken)
+        ):
+            return None
+        self._taken.append(taken)
+        style = self.settings
+        return Label(round(x), round(y), text, self._points, style.color, style.halo, _HALO)
+
+
+def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float], gap: float) -> bool:
+    return (
+        one[0] < other[2] + gap and other[0] < one[2] + gap
+        and one[1] < other[3] + gap and other[1] < one[3] + gap
+    )  # fmt: skip
+
+
+def _anchors(line: _Line, panel: PanelGrid) -> Iterator[tuple[float, float, str]]:
+    """Yield the points of a line that get its label: x and y in pixels from the lower left corner, and the edge.
+
+    A line that meets no edge gets its label where it is, at one point.
+    """
+    extent = panel.extent
+    parts = shapely.get_parts(shapely.clip_by_rect(line.parts, extent.xmin, extent.ymin, extent.xmax, extent.ymax))
+    parts = parts[~shapely.is_empty(parts) & (shapely.get_type_id(parts) == 1)]
+    if not parts.size:
+        return
+    scale = np.array([panel.pixel_width, panel.pixel_height])
+    paths = [(shapely.get_coordinates(part) - (extent.xmin, extent.ymin)) / scale for part in parts]
+    ends = np.array([path[end] for path in paths for end in (0, -1)])
+    at = {
+        "l": ends[ends[:, 0] < 0.5],
+        "r": ends[ends[:, 0] > panel.width - 0.5],
+        "b": ends[ends[:, 1] < 0.5],
+        "t": ends[ends[:, 1] > panel.height - 0.5],
+    }
+    edge = next((edge for edge in line.edges if len(at[edge])), "")
+    points = at[edge] if edge else [_inner_point(np.concatenate(paths), line, panel)]
+    for x, y in points:
+        yield float(x), float(y), edge
+
+
+def _inner_point(path: Floats, line: _Line, panel: PanelGrid) -> Floats:
+    """Return the point for the label of a line that meets no edge."""
+    x, y = path.T
+    if line.edges.startswith("b"):
+        number = np.argmin(abs(y - panel.height / 2))  # a meridian: halfway up the panel
+    elif abs(path[0] - path[-1]).max() < 1:
+        number = np.argmin(y)  # a ring
+    else:
+        number = np.argmin(x)
+    return np.asarray(path[number])

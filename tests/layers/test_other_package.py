@@ -1,0 +1,115 @@
+"""Layers of another package are found by their entry points and drawn like any other."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import regionplot
+from regionplot.colors.check import color_problems
+from regionplot.geo.extent import Extent
+from regionplot.geo.region import Region
+from regionplot.settings.loading import read_config
+
+PACKAGE = Path(__file__).parent / "other_package"
+SETTINGS = """
+[raster]
+path = "sample:relief"
+[map]
+size = [320, 240]
+[colors]
+levels = [-100, 0, 500, 1500]
+[credit]
+text = "Data: sample"
+[[peak]]
+color = "magenta"
+[[features]]
+path = "sample:states"
+"""
+REGIONS = "name,west,east,south,north\nnc,-84.5,-75.3,33.8,36.7\ntn,-90,-82,34,37\n"
+CAROLINA = Region("nc", Extent(-84.5, -75.3, 33.8, 36.7))
+MAGENTA = (255, 0, 255)
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(PACKAGE))
+    yield
+    sys.modules.pop("example_layers", None)
+
+
+def run(folder: Path, settings: str, *options: str) -> str:
+    """Run the command with the other package on the import path."""
+    (folder / "regionplot.toml").write_text(settings)
+    (folder / "regions.csv").write_text(REGIONS)
+    path = os.pathsep.join(filter(None, [str(PACKAGE), os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, "-m", "regionplot", "regions.csv", "-j", "2", *options]
+    result = subprocess.run(
+        command, cwd=folder, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout + result.stderr
+
+
+def pixels(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+@pytest.mark.timeout(180)
+def test_the_command_draws_layers_of_another_package_in_forked_and_spawned_workers(tmp_path: Path) -> None:
+    for method in ("fork", "spawn"):
+        run(tmp_path, SETTINGS, "-o", method, "--start-method", method)
+    for name in ("nc.png", "tn.png"):
+        forked, spawned = (pixels(tmp_path / method / name) for method in ("fork", "spawn"))
+        np.testing.assert_array_equal(forked, spawned)
+        assert (forked == MAGENTA).all(axis=2).sum() > 20, "the peak is marked"
+        assert (forked[-18:, :150] < 128).any(), "the credit is below the map"
+    run(tmp_path, SETTINGS.replace("magenta", "lime"), "-o", "fork")
+    assert not (pixels(tmp_path / "fork" / "nc.png") == MAGENTA).all(axis=2).any(), "a changed setting redraws maps"
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_figure_shows_layers_of_another_package_with_the_same_pixels(tmp_path: Path) -> None:
+    path = tmp_path / "regionplot.toml"
+    path.write_text(SETTINGS)
+    with regionplot.open_maps(path) as maps:
+        file = io.BytesIO()
+        maps.figure(CAROLINA).savefig(file, format="png")
+        picture = maps.render(CAROLINA)
+    assert picture.palette is None, "the layer names no inks"
+    np.testing.assert_array_equal(np.asarray(Image.open(file).convert("RGB")), picture.pixels)
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_layer_that_wants_values_gets_them_for_any_color_scale(tmp_path: Path) -> None:
+    path = tmp_path / "regionplot.toml"
+    path.write_text(SETTINGS)
+    regions = [CAROLINA] * 1000
+    with regionplot.open_maps(path, regions) as maps:
+        assert (maps.render(CAROLINA).pixels == MAGENTA).all(axis=2).any()
+    path.write_text(SETTINGS.replace("[[peak]]\n", "").replace('color = "magenta"\n', ""))
+    with regionplot.open_maps(path, regions) as maps:
+        assert maps.style.cell_codes is not None, "cells are classified before, if no layer wants values"
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_layer_without_other_inks_leaves_the_palette(tmp_path: Path) -> None:
+    path = tmp_path / "regionplot.toml"
+    path.write_text(SETTINGS.replace("[[peak]]\n", "").replace('color = "magenta"\n', ""))
+    with regionplot.open_maps(path) as maps:
+        picture = maps.render(CAROLINA)
+        assert picture.palette is not None
+        assert (picture.pixels[-18:, :150] < 128).any()
+
+
+@pytest.mark.usefixtures("installed")
+def test_wrong_colors_in_layers_of_another_package_are_found() -> None:
+    config = read_config({"raster": {"path": "sample:relief"}, "peak": [{}, {"color": "rde"}]})
+    assert list(color_problems(config)) == ["[[peak]] #2 color: 'rde' is not a color; write a name or '#rrggbb'"]
