@@ -31,7 +31,7 @@ from regionplot.sheet.layout import POINTS_PER_INCH
 from regionplot.sheet.marks import INK, Rectangle, SheetMark
 from regionplot.sheet.sheet import Sheet
 from regionplot.system.stopwatch import Stopwatch
-from regionplot.writers.base import Bytes, Picture
+from regionplot.writers.base import Bytes, Picture, make_writer
 
 _SIZE = 256
 
@@ -144,10 +144,12 @@ def palette_for(style: Style) -> ShadedPalette | None:
         If the settings ask for a palette, and the maps have too many colors.
     """
     config = style.shared.config
-    palette = ShadedPalette.of(style.scale, style.layers) if config.output.png != "rgb" else None
-    if palette is None and config.output.png == "palette":
+    use = make_writer(config.output).palette
+    palette = ShadedPalette.of(style.scale, style.layers) if use != "rgb" else None
+    if palette is None and use == "palette":
         raise ConfigError(
-            "[output] png: a palette needs levels or classes, some 25 at most, and dark lines of one color; use 'auto'"
+            f"[output.{config.output.format}] mode: a palette needs levels or classes (about 25 at most) and lines of "
+            "one dark color; use 'auto'"
         )
     return palette
 

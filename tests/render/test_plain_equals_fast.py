@@ -203,5 +203,5 @@ def test_classifying_cells_or_pixels_gives_the_same_map(load_small, write_raster
 
 
 def test_an_impossible_palette_is_an_error(load_small) -> None:
-    with pytest.raises(ConfigError, match=r"\[output\] png: a palette"):
+    with pytest.raises(ConfigError, match=r"\[output.png\] mode: a palette"):
         MapRenderer(load_small(output={"png": "palette"}))
