@@ -31,7 +31,7 @@ from regionplot.inputs.vectors import load_layer
 from regionplot.layers.features import FeatureSettings
 from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs.jobs import Job
-from regionplot.runs.report import RunReport
+from regionplot.runs.report import Observer, RunReport
 from regionplot.runs.run import render_regions
 
 LONLAT = {"crs": "EPSG:4326", "affine": Affine(0.05, 0, -125, 0, -0.05, 50)}
