@@ -8,24 +8,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from regionplot.executors.base import Outcome
+from regionplot.executors.observer import JobObserver
 from regionplot.runs.jobs import Job
 
 if TYPE_CHECKING:
     from regionplot.blocks.report import BlockObserver
 
 
-class Observer:
-    """Base class of observers, such as a progress bar. Each method does nothing; override those of interest."""
+class Observer(JobObserver[Job]):
+    """Base class of observers of a run, such as a progress bar. Each method does nothing."""
 
     def preparing(self) -> BlockObserver | None:
         """Return an observer of the blocks, before the raster is prepared."""
         return None
-
-    def started(self, jobs: int, workers: int, start_method: str) -> None:
-        """Receive the number of jobs and workers, before the first job starts."""
-
-    def finished(self, outcome: Outcome[Job]) -> None:
-        """Receive the outcome of one job."""
 
 
 STATES = ("rendered", "unchanged", "skipped", "failed", "not run")

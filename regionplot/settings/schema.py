@@ -17,7 +17,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from regionplot.registry import LAYERS, STEPS, WRITERS
 from regionplot.settings.config import Config, section_names, settings_of
-from regionplot.settings.output import FORMATS
+from regionplot.settings.output import FORMATS, OutputSettings
 from regionplot.settings.plugins import STEP, fields_of, layer_settings
 
 _DRAFT = "http://json-schema.org/draft-04/schema#"
@@ -60,11 +60,15 @@ def _section(name: str, definitions: Schema) -> Schema:
     if settings is None:
         raise KeyError(name)
     table = _table(settings, definitions)
-    if name == "output":
-        keys = definitions[settings.__name__]["properties"]
-        del keys[FORMATS]
-        keys |= {format_name: _table(WRITERS[format_name].Settings, definitions) for format_name in WRITERS}
+    if settings is OutputSettings:
+        _add_formats(definitions[settings.__name__]["properties"], definitions)
     return {"type": "array", "items": table} if name in LAYERS and layer_settings(name).is_array else table
+
+
+def _add_formats(properties: Schema, definitions: Schema) -> None:
+    """Put the `[output.NAME]` tables into the properties of `[output]`."""
+    del properties[FORMATS]
+    properties |= {name: _table(WRITERS[name].Settings, definitions) for name in WRITERS}
 
 
 def _step(name: str, definitions: Schema) -> Schema:

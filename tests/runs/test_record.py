@@ -299,5 +299,5 @@ def test_a_forged_entry_is_dropped(run, tmp_path, harm, publish) -> None:
 
 @pytest.mark.parametrize("name", ["manifest.json", "Latest"])
 def test_reserved_names_are_refused(run, name) -> None:
-    with pytest.raises(RegionsError, match="this name is taken"):
+    with pytest.raises(RegionsError, match="this name is reserved"):
         run(Region(name, WEST.extent), filename="{name}/map.png")

@@ -14,7 +14,7 @@ import pytest
 import regionplot.settings
 from regionplot.registry import LAYERS, STEPS, WRITERS
 from regionplot.settings.config import section_names, settings_of
-from regionplot.settings.output import FORMATS
+from regionplot.settings.output import FORMATS, OutputSettings
 from regionplot.settings.plugins import fields_of
 from regionplot.settings.schema import config_schema, schema_text
 
@@ -62,9 +62,10 @@ def test_the_starter_and_its_commented_values_are_valid(validator: jsonschema.Dr
         ({"raster": RELIEF, "colors": {"classes": [{"value": 1}, {"name": "a"}]}}, "colors.classes.1"),
         ({"raster": RELIEF, "features": {"path": "a.shp"}}, "features"),
         ({"raster": RELIEF, "features": [{"path": "a.shp", "linewidth": "wide"}]}, "features.0.linewidth"),
-        ({"raster": RELIEF, "output": {"png": {"compression": 10}}}, "output.png.compression"),
         ({"raster": RELIEF, "output": {"formats": {}}}, "output"),
         ({"raster": RELIEF, "run": {"timeout": 0}}, "run.timeout"),
+        ({"raster": RELIEF, "output": {"png": {"compression": 10}}}, "output.png.compression"),
+        ({"raster": RELIEF, "output": {"webp": {"compression": 1}}}, "output.webp"),
         ({"raster": RELIEF, "run": {"workers": "all"}}, "run.workers"),
         ({"raster": RELIEF, "prepare": [{"step": "smooth"}]}, "prepare.0"),
         ({"raster": RELIEF, "prepare": [{"formula": "b1"}]}, "prepare.0"),
@@ -89,8 +90,8 @@ def test_each_section_layer_and_step_has_its_keys(schema: dict[str, Any]) -> Non
             keys = schema["definitions"][reference.rpartition("/")[2]]["properties"]
             settings = settings_of(name, {})
             assert settings is not None
-            expected = [key for key in fields_of(settings) if key != FORMATS]
-            assert list(keys) == ([*expected, *WRITERS] if name == "output" else expected)
+            formats = WRITERS if settings is OutputSettings else ()
+            assert list(keys) == [*(name for name in fields_of(settings) if name != FORMATS), *formats]
     kinds = [step["properties"]["step"]["enum"] for step in schema["properties"]["prepare"]["items"]["anyOf"]]
     assert kinds == [[name] for name in STEPS]
 

@@ -52,14 +52,14 @@ def test_the_libraries_are_those_of_the_import_graph(graph, module: str) -> None
 
 
 def test_a_plugin_of_another_package_counts_with_its_own_modules(tmp_path: Path, monkeypatch) -> None:
-    package = tmp_path / "extra_formats"
+    package = tmp_path / "extra_plugins"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "gif.py").write_text("import shapely\nfrom extra_formats import colors\nfrom regionplot.text import x\n")
+    (package / "gif.py").write_text("import shapely\nfrom extra_plugins import colors\nfrom regionplot.text import x\n")
     (package / "colors.py").write_text("import numpy as np, json\n")
     (package / "other.py").write_text("import scipy\n")
     monkeypatch.syspath_prepend(tmp_path)
-    modules = ("extra_formats.gif", "regionplot.errors")
+    modules = ("extra_plugins.gif", "regionplot.errors")
     assert [path.name for path in source_files(*modules) if package in path.parents] == ["colors.py", "gif.py"]
     assert "text.py" in [path.name for path in source_files(*modules)]
     assert set(imported_libraries(*modules)) == {"numpy", "shapely"}
