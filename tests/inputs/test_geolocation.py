@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from regionplot.errors import RasterError
+from regionplot.geo.grid import Window
 from regionplot.inputs.curvilinear import CurvilinearSource, NativeCells
 from regionplot.inputs.describe import inspect_raster, open_source
 from regionplot.inputs.geolocation import kind_of, read_coordinates
@@ -206,3 +207,12 @@ def test_coordinates_are_distinguished_from_other_variables(
     name: str, attributes: dict[str, Any], kind: str | None
 ) -> None:
     assert kind_of(name, attributes) == kind
+
+
+def test_a_thinned_window_has_the_nearest_cells_of_the_full_one(write_netcdf: WriteNetcdf) -> None:
+    source = curvilinear(write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES, EAST), rain=RAIN))
+    grid = source.describe().geometry
+    window = Window(grid.height // 2, grid.width // 2, 30, 60)
+    full = source.read(window, (30, 60))
+    assert np.isfinite(full).any()
+    np.testing.assert_array_equal(source.read(window, (10, 20)), full[::3, ::3])
