@@ -30,10 +30,15 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("regionplot")
 
 _SLOW_MODULES = {
-    "cli/test_watch.py",
-    "faults/test_soak.py",
     "blocks/test_blocks_documentation.py",
+    "blocks/test_cog.py",
+    "blocks/test_tiles.py",
+    "cli/test_watch.py",
     "executors/test_dask.py",
+    "executors/test_faults.py",
+    "faults/test_preparing.py",
+    "faults/test_soak.py",
+    "faults/test_workers.py",
     "prepare/test_steps_blocks.py",
     "test_benchmarks.py",
 }

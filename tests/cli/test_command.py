@@ -162,6 +162,7 @@ def test_the_config_beside_the_table_comes_before_the_working_directory(run_comm
     assert (images(folder), images(below)) == (["east"], ["west"])
 
 
+@pytest.mark.slow
 def test_options_override_the_config(run_command, folder):
     (folder / "regionplot.toml").write_text(CONFIG.replace("sample:relief", "none.tif") + "[run]\nworkers = 7\n")
     options = "-v -o maps/new -j 1 --start-method spawn --only w* --only x* --timeout 50 --features sample:states"
@@ -225,6 +226,7 @@ def start(long_run, start_command):
     return run
 
 
+@pytest.mark.slow
 def test_a_killed_worker_fails_one_map(start, long_run):
     """A worker that dies between two maps fails none, so workers are killed until a map fails."""
     command, _ = start()
@@ -264,6 +266,7 @@ def test_a_signal_ends_the_run_and_cleans_up(name, code, whole_group, start, lon
     assert not leftovers(long_run)
 
 
+@pytest.mark.slow
 def test_nohup_is_respected(folder):
     shell = ["sh", "-c", f"trap '' HUP; exec {shlex.join(COMMAND)} regions.csv"]
     (folder / "regions.csv").write_text(MANY)
@@ -282,6 +285,7 @@ def test_a_signal_before_the_run_gives_its_exit_code(monkeypatch, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirection", [">&-", ">&- 2>&-", "<&- >&- 2>&-", "> /dev/full"])
 def test_the_run_completes_with_closed_or_full_streams(redirection, folder):
     result = subprocess.run(
@@ -304,6 +308,7 @@ def test_the_run_completes_when_the_reader_of_stdout_exits(start_command, long_r
     assert len(images(long_run)) == 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", [{}, {"PYTHONIOENCODING": "ascii"}])
 def test_the_c_locale_does_not_break_names_or_messages(environment, folder):
     table = HEADER + "Zürich_Οία,-84.5,-75.3,33.8,36.7,Ærøskøbing – naïve\nŁódź,100,110,-30,-20,Ł\n"

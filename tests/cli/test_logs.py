@@ -176,6 +176,7 @@ def test_a_full_disk_stops_the_log_but_not_the_maps(run, folder):
     assert (folder / "output" / "east.png").is_file()
 
 
+@pytest.mark.slow
 def test_the_log_is_the_same_with_spawned_workers(run, folder):
     result = run(folder, "-q", "--only", "east", "--start-method", "spawn", "--log-file", "run.log")
     assert (result.returncode, result.stderr) == (0, "")

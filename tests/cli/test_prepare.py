@@ -108,6 +108,7 @@ def test_a_second_run_does_nothing_unless_forced(prepare: Any, grid: Path, tmp_p
     assert "blocks" in prepare(tmp_path, grid, "-o", "out.tif", "--focal", "mean:5").stdout
 
 
+@pytest.mark.slow
 def test_more_inputs_than_open_files_are_allowed_can_be_read(write_raster: Any, tmp_path: Path) -> None:
     files = [write_raster(np.full((4, 4), 1.0), name=f"hour{n}.tif") for n in range(60)]
     command = [sys.executable, "-m", "regionplot", "prepare", *files, "-o", "out.tif", "--accumulate", "sum"]
@@ -186,6 +187,7 @@ def test_a_truncated_input_is_named_in_one_line(
     assert re.fullmatch(r"regionplot: .*cut\.tif: cannot be read: .*\n", result.stderr)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_ends_the_command_and_the_old_output_stays(
     number: signal.Signals, start_command: Any, write_raster: Any, tmp_path: Path

@@ -225,6 +225,7 @@ def slow_maps(folder):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "seconds"), [("fork", 2), ("spawn", 5)])
 def test_a_deadline_ends_a_run_and_cleans_up(method, seconds, start, slow_maps):
     command = start("-q", "--deadline", seconds, "--start-method", method)
@@ -268,6 +269,7 @@ def test_metrics_are_written_after_success_failure_and_early_errors(run, folder)
     assert sorted(path.name for path in folder.iterdir() if path.name.startswith((".", "run.prom"))) == ["run.prom"]
 
 
+@pytest.mark.slow
 def test_metrics_after_a_signal_count_maps_that_were_not_run(start, slow_maps):
     command = start("-q")
     wait_for_line(slow_maps / "run.log", "drawn: r")
@@ -307,6 +309,7 @@ def installed(folder, name):
     return text
 
 
+@pytest.mark.slow
 def test_the_crontab_line_works_in_the_environment_of_cron(folder):
     put(folder, f"relief_{YEAR}.tif", age=7200)
     (line,) = [line for line in installed(folder, "crontab.example").splitlines() if re.match(r"[\d*]", line)]
@@ -321,6 +324,7 @@ def test_the_crontab_line_works_in_the_environment_of_cron(folder):
     assert "exit code 0" in (folder / "run.log").read_text()
 
 
+@pytest.mark.slow
 def test_the_command_of_the_service_works(folder):
     put(folder, f"relief_{YEAR}.tif", age=7200)
     (start,) = re.findall("^ExecStart=(.*)$", installed(folder, "regionplot.service"), re.MULTILINE)

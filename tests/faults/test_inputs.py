@@ -197,6 +197,7 @@ def test_both_sides_of_the_antimeridian_are_drawn_without_a_seam(run, write_rast
     assert abs(np.flatnonzero(np.diff(row.astype(int)))[0] - 130) <= 1
 
 
+@pytest.mark.slow
 def test_a_table_of_100_000_rows_needs_little_memory_and_stops_at_once(start_command, tmp_path: Path) -> None:
     few, _ = _interrupted_at_first_map(start_command, tmp_path / "few", 100)
     many, seconds = _interrupted_at_first_map(start_command, tmp_path / "many", 100_000)
@@ -365,6 +366,7 @@ def test_a_full_disk_ends_the_run_and_the_old_maps_stay(run, run_command, small_
     assert {path: path.read_bytes() for path in (small_disk / "output").glob("*.png")} == old
 
 
+@pytest.mark.slow
 def test_a_file_size_limit_ends_the_run_and_the_old_maps_stay(run, tmp_path: Path) -> None:
     assert run(tmp_path, config=ONE_WORKER, table=HEADER + FULL).returncode == 0
     old = {path: path.read_bytes() for path in (tmp_path / "output").glob("*.png")}
@@ -462,6 +464,7 @@ HOMES: dict[str, dict[str, str | None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", HOMES.values(), ids=HOMES)
 def test_an_unwritable_home_gives_one_warning_at_most(changes, tmp_path: Path) -> None:
     environment = {**os.environ, **{name: value for name, value in changes.items() if value is not None}}
@@ -473,6 +476,7 @@ def test_an_unwritable_home_gives_one_warning_at_most(changes, tmp_path: Path) -
     assert images(tmp_path) == ["east", "west"]
 
 
+@pytest.mark.slow
 def test_a_stale_lock_of_the_font_list_gives_one_warning_at_most(tmp_path: Path) -> None:
     import matplotlib.font_manager
 

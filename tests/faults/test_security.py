@@ -321,6 +321,7 @@ def test_each_vector_format_is_read_from_a_zip(suffix: str, write_vector, trap: 
     assert load_layer(FeatureSettings(path=path), LONLAT).points.size == 1
 
 
+@pytest.mark.slow
 def test_an_archive_with_too_large_contents_is_not_unpacked(trap: Trap) -> None:
     bomb = zipfile.ZipFile(trap.folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1)
     with bomb, bomb.open("bomb.shp", "w", force_zip64=True) as file:
@@ -371,6 +372,7 @@ def test_the_limit_of_cells_is_a_setting(write_raster) -> None:
     assert inspect_raster(settings.model_copy(update={"max_cells": 12})).geometry.width == 4
 
 
+@pytest.mark.slow
 def test_a_large_sparse_raster_needs_little_memory(tmp_path: Path) -> None:
     path = sparse(tmp_path / "grid.tif", 20_000, 20_000, dtype="float32", tiled=True)
     (tmp_path / "regionplot.toml").write_text(with_raster(path))
@@ -420,6 +422,7 @@ def test_endless_settings_are_refused(tmp_path: Path) -> None:
             read_config(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_an_endless_table_is_refused(run_command, tmp_path: Path) -> None:
     result = run_command(tmp_path, "/dev/zero", "--raster", "sample:relief")
     assert result.returncode == 2
@@ -524,6 +527,7 @@ def test_a_pipe_or_folder_in_place_of_a_map_fails_only_that_map(run, tmp_path: P
     assert link.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_maps_have_the_permissions_of_the_umask(tmp_path: Path) -> None:
     assert run_process(tmp_path, "--only", "east", umask=0o027).returncode == 0
     assert stat.S_IMODE((tmp_path / "output" / "east.png").stat().st_mode) == 0o640
@@ -532,6 +536,7 @@ def test_maps_have_the_permissions_of_the_umask(tmp_path: Path) -> None:
 HOSTILE_STYLE = "text.usetex: True\nsavefig.dpi: 7\nfont.size: 99\nbackend: module://hostile\naxes.facecolor: red\n"
 
 
+@pytest.mark.slow
 def test_a_matplotlibrc_in_the_working_directory_changes_nothing(tmp_path: Path) -> None:
     maps = []
     contents = [(HOSTILE_STYLE.encode(), "spawn"), (b"\xff\xfe", "fork"), (b"nonsense: 1\n", "fork"), (None, "fork")]
