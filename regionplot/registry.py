@@ -70,6 +70,14 @@ class Registry(Mapping[str, Any]):
         return name in self._places or name in list(self)
 
 
+COMMANDS = Registry(
+    "regionplot.commands",
+    "regionplot.cli",
+    render="render:render",
+    init="init:init",
+    prepare="prepare:prepare",
+    schema="schema:schema",
+)
 EXECUTORS = Registry(
     "regionplot.executors",
     "regionplot.executors",

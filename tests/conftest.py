@@ -1,9 +1,10 @@
-"""Builders that several test modules share."""
+"""Fixtures that several test modules share."""
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
@@ -28,13 +29,42 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("regionplot")
 
+_SLOW_MODULES = {
+    "blocks/test_blocks_documentation.py",
+    "blocks/test_cog.py",
+    "blocks/test_tiles.py",
+    "cli/test_watch.py",
+    "executors/test_dask.py",
+    "executors/test_faults.py",
+    "faults/test_preparing.py",
+    "faults/test_soak.py",
+    "faults/test_workers.py",
+    "prepare/test_steps_blocks.py",
+    "test_benchmarks.py",
+}
+_SLOW_PARAMETERS = {"dask", "forkserver", "spawn"}
+"""Executors whose workers must import everything."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark slow tests by module and by executor, and run the longest test, the type check, first."""
+    tests = Path(__file__).parent
+    for item in items:
+        parameters = re.findall(r"[^\[\]-]+", item.name.partition("[")[2])
+        if not _SLOW_PARAMETERS.isdisjoint(parameters) or (
+            item.path.is_relative_to(tests) and item.path.relative_to(tests).as_posix() in _SLOW_MODULES
+        ):
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: "[types]" not in item.name)
+
+
 WriteRaster = Callable[..., Path]
 Sections = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
 def shared_data_folder() -> Path:
-    """The real data beside the repository, which few machines have and CI must."""
+    """Return the folder of real data beside the repository. CI must have it; elsewhere, its tests are skipped."""
     folder = Path(__file__).parents[1].parent / "shared" / "data"
     if not folder.is_dir():
         if os.environ.get("CI"):
@@ -45,7 +75,10 @@ def shared_data_folder() -> Path:
 
 @pytest.fixture
 def write_raster(tmp_path: Path) -> WriteRaster:
-    """Write bands, shape (rows, columns) or (bands, rows, columns), to a GeoTIFF; by default 1-degree cells."""
+    """Return a function that writes bands, shape (rows, columns) or (bands, rows, columns), to a GeoTIFF.
+
+    The cells are 1 degree wide by default.
+    """
 
     def write(values: Any, affine: Affine | None = None, crs: str | None = "EPSG:4326", **options: Any) -> Path:
         import rasterio
@@ -75,7 +108,10 @@ def write_raster(tmp_path: Path) -> WriteRaster:
 
 @pytest.fixture
 def write_netcdf(tmp_path: Path) -> Callable[..., Path]:
-    """Write variables, each as (values, attributes) or values alone, to a NetCDF-3 file; dimensions go by length."""
+    """Return a function that writes variables, given as values or (values, attributes), to a NetCDF-3 file.
+
+    Variables with equal lengths share a dimension.
+    """
 
     def write(name: str = "grid.nc", **variables: Any) -> Path:
         from scipy.io import netcdf_file
@@ -97,7 +133,10 @@ def write_netcdf(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def write_vector(tmp_path: Path) -> Callable[..., Path]:
-    """Write geometries (None is a null one) to a shapefile, or whatever the suffix of `name` says."""
+    """Return a function that writes geometries to a vector file. None is a null geometry.
+
+    The suffix of `name` decides the format, by default a shapefile.
+    """
 
     def write(geometries: list[Any], crs: str | None = "EPSG:4326", name: str = "layer.shp", **options: Any) -> Path:
         import pyogrio.raw
@@ -115,7 +154,7 @@ def write_vector(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def make_config(tmp_path: Path) -> Callable[..., Config]:
-    """A checked config out of sections given as keywords; the sample's relief by default."""
+    """Return a function that makes a config from sections. The raster is the sample's relief by default."""
 
     def make(**sections: Any) -> Config:
         sections = {"raster": {"path": "sample:relief"}, "output": {"directory": tmp_path / "maps"}, **sections}
@@ -126,19 +165,19 @@ def make_config(tmp_path: Path) -> Callable[..., Config]:
 
 @pytest.fixture
 def load(make_config: Callable[..., Config]) -> Callable[..., SharedData]:
-    """Shared data, loaded, for a config of the given sections."""
+    """Return a function that loads shared data for a config of the given sections."""
     return lambda **sections: SharedData.load(make_config(**sections))
 
 
 @pytest.fixture
 def noise() -> NDArray[np.float32]:
-    """Two bands that look like nothing."""
+    """Return two bands of noise."""
     return np.random.default_rng(5).normal(size=(2, 70, 90)).astype(np.float32)
 
 
 @pytest.fixture
 def grid_file(write_raster: Callable[..., Path], noise: NDArray[Any]) -> Path:
-    """A tiled raster of them, with all that can be said of it."""
+    """Write the noise to a tiled raster with nodata, scales, offsets, band names and tags."""
     return write_raster(
         noise, nodata=-9999.0, tiled=True, blockxsize=32, blockysize=16, compress="deflate", predictor=3,
         descriptions=("snow", "water"), scales=(0.5, 2.0), offsets=(0.0, 1.0),
@@ -148,7 +187,7 @@ def grid_file(write_raster: Callable[..., Path], noise: NDArray[Any]) -> Path:
 
 @pytest.fixture
 def read_raster() -> Callable[[Path], NDArray[Any]]:
-    """All bands of a raster."""
+    """Return a function that reads all bands of a raster."""
 
     def read_bands(path: Path) -> NDArray[Any]:
         import rasterio
@@ -161,7 +200,7 @@ def read_raster() -> Callable[[Path], NDArray[Any]]:
 
 @dataclass(frozen=True)
 class Finished:
-    """The end of a command that ran in the process of the tests."""
+    """Result of a command that ran in the process of the tests."""
 
     returncode: int
     stdout: str
@@ -170,10 +209,10 @@ class Finished:
 
 @pytest.fixture
 def run_command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
-    """Run the command in this process, in a folder: it needs no imports, but is no process of its own.
+    """Return a function that runs the command in this process, which saves the time for imports.
 
-    The working directory, the environment and the loggers are as before afterwards. The command itself restores the
-    signal handlers. Use `start_command` for tests of signals, limits and what is left of a process.
+    The working directory, the environment and the loggers are restored. The command itself restores the signal
+    handlers. Use `start_command` for tests of signals, deadlines and limits.
     """
 
     def run(folder: Path, *arguments: object, **environment: str) -> Finished:
@@ -187,7 +226,7 @@ def run_command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
 
 @contextmanager
 def fresh_logging() -> Iterator[None]:
-    """Log as a program does that has just started, without the handlers of pytest."""
+    """Remove all log handlers, such as those of pytest, inside the context."""
     loggers = [logging.getLogger(name) for name in (None, "matplotlib", "regionplot", "regionplot.run")]
     before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
     for logger in loggers:
@@ -202,14 +241,14 @@ def fresh_logging() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def warm_process() -> Iterator[WarmProcess]:
-    """A process that starts commands without waiting for their imports."""
+    """Yield a process that starts commands without waiting for their imports."""
     with WarmProcess() as process:
         yield process
 
 
 @pytest.fixture
 def start_command(warm_process: WarmProcess) -> Iterator[Callable[..., Command]]:
-    """Start a command as a process of its own; see `WarmProcess.start`. It is killed when the test ends."""
+    """Yield a function that starts a command as a process, which ends with the test; see `WarmProcess.start`."""
     started: list[Command] = []
 
     def start(folder: Path, *arguments: object, **options: Any) -> Command:

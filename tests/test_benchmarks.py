@@ -1,4 +1,4 @@
-"""The benchmarks run; what they find is not judged here."""
+"""Run each benchmark once with small inputs. The results are not judged."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_the_table_of_ratios_has_its_rows():
         assert all(math.isfinite(ratio) and ratio > 0 for ratio in found)
 
 
-def test_blocks_are_compared_and_weighed():
+def test_the_block_benchmark_prints_ratios_and_memory():
     table = run("blocks.py", "--repeat", "1")
     ratios = re.findall(r"^(?:holds|releases|512|2048).* ([\d.]+) +[\d.]+$", table, re.MULTILINE)
     assert len(ratios) >= 4
@@ -56,7 +56,7 @@ def test_the_stages_add_up_to_a_map():
 
 
 def rows_of_peers(table):
-    """Name, ratios of wall, CPU and memory, shares of classes and lines."""
+    """Return, by name, the ratios of wall time, CPU and memory, and the shares of equal classes and lines."""
     rows = re.findall(r"^(\w+) +2 \|((?: +[\d.]+){3}) \| +([\d.]+)% +([\d.]+)% ", table, re.MULTILINE)
     return {
         name: ([float(ratio) for ratio in ratios.split()], float(found), float(lines))
@@ -77,21 +77,21 @@ def test_matplotlib_draws_the_same_maps_and_is_compared():
     assert_compared(run("peers.py", "--only", "plain", "--only", "matplotlib"), ["plain", "matplotlib"])
 
 
-def test_each_peer_is_compared_or_named_as_left_out():
+def test_each_peer_is_compared_or_reported_as_left_out():
     peers = ["mapnik", "mapserver", "gmt", "qgis"]
     table = run("peers.py", *(option for peer in peers for option in ("--only", peer)))
     left_out = re.findall(r"^(\w+) is left out, for it is not installed; apt-get install \w+", table, re.MULTILINE)
     assert_compared(table, set(peers) - set(left_out))
 
 
-def test_a_peer_whose_python_is_not_there_is_left_out(tmp_path):
+def test_a_peer_with_a_missing_python_is_left_out(tmp_path):
     table = run("peers.py", "--only", "mapnik", "--python", f"mapnik={tmp_path / 'python'}")
     assert "mapnik is left out, for it is not installed; apt-get install python3-mapnik" in table
     assert_compared(table, [])
 
 
 class TestBrokenPeers:
-    """What does not show the same maps does not count, however quick it was."""
+    """A peer that does not draw the same maps is not compared."""
 
     TASK: ClassVar = {"sheet": [64, 48], "panel": [4, 4, 56, 40], "maps": [{"name": "a", "panel": [0, 0, 56, 40]}]}
 
@@ -137,7 +137,7 @@ class TestBrokenPeers:
             ),
         ],
     )
-    def test_others_do_not(self, check, spoil, problem):
+    def test_other_pictures_do_not_count(self, check, spoil, problem):
         compare, drawn, broken = check
         with pytest.raises(broken, match=problem):
             compare(spoil(drawn))

@@ -1,4 +1,4 @@
-"""What the package shows to a program that imports it, and what it leaves alone there."""
+"""Test the public names of the package, and that it does not change a program that imports it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CAROLINA = Region("nc", Extent(-84.5, -75.3, 33.8, 36.7))
 MAP = {"size": [300, 200]}
 
 
-def test_all_that_is_public_is_named_and_there() -> None:
+def test_all_public_names_exist_and_have_docstrings() -> None:
     assert regionplot.__all__ == sorted(regionplot.__all__)
     assert dir(regionplot) == sorted(regionplot.__all__)
     for name in regionplot.__all__:
@@ -33,7 +33,7 @@ def test_all_that_is_public_is_named_and_there() -> None:
     }  # fmt: skip
 
 
-def test_what_is_not_public_is_not_there() -> None:
+def test_other_names_do_not_exist() -> None:
     with pytest.raises(AttributeError, match="no attribute 'plot_regions'"):
         _ = regionplot.plot_regions
 
@@ -47,7 +47,7 @@ def test_every_error_is_a_regionplot_error_with_an_exit_code() -> None:
 
 
 @pytest.mark.parametrize("module", ["regionplot", "regionplot.geo.extent", "regionplot.executors.choose"])
-def test_importing_the_package_imports_nothing_heavy(module: str) -> None:
+def test_importing_the_package_imports_no_large_library(module: str) -> None:
     heavy = {"matplotlib", "cartopy", "xarray", "rioxarray", "rasterio", "pandas", "numpy", "shapely", "pyproj"}
     code = f"import sys, {module}; sys.exit(' '.join({heavy!r} & set(sys.modules)) or 0)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -64,7 +64,7 @@ def test_drawing_does_not_import_pyplot() -> None:
     assert (result.returncode, result.stderr) == (0, "")
 
 
-def test_a_figure_is_an_ordinary_one_with_a_geo_axes_to_draw_on(load) -> None:
+def test_plot_region_returns_a_figure_with_a_geo_axes(load) -> None:
     import cartopy.crs
     from cartopy.mpl.geoaxes import GeoAxes
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -87,15 +87,15 @@ def test_a_figure_is_an_ordinary_one_with_a_geo_axes_to_draw_on(load) -> None:
 
 
 def state() -> dict[str, Any]:
-    """All of a host program that drawing could disturb."""
+    """Return all state of a host program that drawing could change."""
     import matplotlib
 
     return {
         "rcParams": dict(matplotlib.rcParams),
-        "backend": matplotlib.rcParams._get("backend"),
+        "backend": dict.__getitem__(matplotlib.rcParams, "backend"),
         "environment": dict(os.environ),
         "handlers": {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)},
-        # CPython itself turns "not set" into the default when it starts a process that is not forked
+        # CPython itself sets the default when it starts a process that is not forked
         "start method": multiprocessing.get_start_method(allow_none=True),
         "folder": os.getcwd(),  # noqa: PTH109
         "numpy": np.geterr(),
@@ -103,7 +103,7 @@ def state() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("start_method", ["auto", "serial"])
-def test_the_host_program_is_left_as_it_was(load, start_method: str) -> None:
+def test_drawing_does_not_change_the_host_program(load, start_method: str) -> None:
     shared = load(map=MAP, run={"start_method": start_method, "workers": 2})
     before = state()
     figure = regionplot.plot_region(shared, CAROLINA)

@@ -1,4 +1,7 @@
-"""The command line: parse, call a workflow, turn its report into an exit code. Nothing else in the package prints."""
+"""The command line: parse options, start a run, show its progress, and turn its report into an exit code.
+
+This is the only package that prints.
+"""
 
 from regionplot.cli.commands import main
 

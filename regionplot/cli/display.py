@@ -1,10 +1,12 @@
 """Show a run: a progress bar on a terminal, plain lines elsewhere, only errors with `-q`.
 
-No thread refreshes the bar: the workers are forked from this process, and a fork must not meet another thread's locks.
+No thread refreshes the bar. The workers are forked from this process, and a fork is safe only without other threads.
 """
 
 from __future__ import annotations
 
+import enum
+import logging
 import os
 import statistics
 import sys
@@ -38,17 +40,39 @@ if TYPE_CHECKING:
     from regionplot.blocks.report import BlockObserver
 
 
-_REFRESH = 0.1
-"""Seconds between two pictures of the progress bar."""
+_REFRESH_SECONDS = 0.1
+"""Shortest time between two updates of the progress bar."""
 
 
-class Display:
-    """Errors to stderr, and nothing else: what `--quiet` asks for."""
+class Verbosity(enum.Enum):
+    """Amount of output."""
+
+    QUIET = logging.ERROR
+    NORMAL = logging.WARNING
+    VERBOSE = logging.INFO
+
+    @classmethod
+    def from_flags(cls, *, quiet: bool, verbose: bool) -> Verbosity:
+        """Return the verbosity for `--quiet` and `--verbose`; `--verbose` wins."""
+        return cls.VERBOSE if verbose else cls.QUIET if quiet else cls.NORMAL
+
+    @property
+    def log_level(self) -> int:
+        """Lowest level of log records to show."""
+        return self.value
+
+
+class Display(JobObserver[Job]):
+    """Print errors to stderr and nothing else, as `--quiet` asks for.
+
+    Attributes
+    ----------
+    jobs, done, failures : int
+        Number of maps of the run, of finished maps, and of failed maps.
+    """
 
     def __init__(self) -> None:
         self.jobs = self.done = self.failures = 0
-        self.tells_errors = True
-        """Whether errors are lines for a person; else the log tells them to a program."""
 
     def __enter__(self) -> Display:
         return self
@@ -59,25 +83,25 @@ class Display:
         return None
 
     def started(self, jobs: int, workers: int, start_method: str) -> None:
-        """The first job is about to be done."""
+        """Note the number of jobs, before the first job starts."""
         self.jobs = jobs
 
     def finished(self, outcome: Outcome[Job]) -> None:
-        """One job has come to its end."""
+        """Count one job, and print its error."""
         self.done += 1
         if outcome.failure is not None:
             self.failures += 1
             self.error(_failure_line(outcome))
 
     def preparing(self) -> BlockObserver:
-        """The raster is about to be prepared."""
-        return BlockProgress()
+        """Return an observer of the blocks, before the raster is prepared."""
+        return JobObserver()
 
     def summarize(self, report: RunReport, directory: Path) -> None:
-        """The run is over."""
+        """Show the result of a whole run."""
 
-    def so_far(self) -> str:
-        """What was done when the run was ended early."""
+    def progress_text(self) -> str:
+        """Return how many maps are drawn, failed and not run."""
         if not self.jobs:
             return "no map was begun"
         drawn = self.done - self.failures
@@ -85,51 +109,54 @@ class Display:
         return f"{drawn} of {self.jobs} maps drawn{failed}, {self.jobs - self.done} not run"
 
     def note(self, text: str) -> None:
-        """What a person would wonder about, were it not said."""
+        """Show a line of information."""
 
     def error(self, text: str) -> None:
-        """A line for stderr."""
-        if self.tells_errors:
-            _print_to(sys.stderr, f"regionplot: {text}")
+        """Print an error to stderr."""
+        _print_to(sys.stderr, f"regionplot: {text}")
 
-    def say(self, text: str) -> None:
-        """A line for stdout."""
+    def print_line(self, text: str) -> None:
+        """Print a line to stdout."""
         _print_to(sys.stdout, text)
 
 
-class BlockProgress(JobObserver[Any]):
-    """What is seen of the blocks of a raster: nothing, but where there is a bar."""
-
-    def started(self, jobs: int, workers: int, start_method: str) -> None:
-        """The first block is about to be done."""
-
-    def finished(self, outcome: Outcome[Block]) -> None:
-        """One block is done."""
-
-
 class PlainDisplay(Display):
-    """A line for each map, and one in the end: for logs."""
+    """Print a line for each map and a summary, for log files and pipes."""
 
     def finished(self, outcome: Outcome[Job]) -> None:
-        """One job has come to its end."""
+        """Print a line for a map."""
         super().finished(outcome)
         if outcome.ok:
             note = " (no data)" if outcome.value.no_data else ""
             state = outcome.value.state
             how = f"{note} {outcome.seconds * 1000:.0f} ms" if state == "rendered" else f" {state}{note}"
-            self.say(f"[{self.done}/{self.jobs}] {_from_here(outcome.job.target)}{how}")
+            self.print_line(f"[{self.done}/{self.jobs}] {_short_path(outcome.job.target)}{how}")
 
     def note(self, text: str) -> None:
-        """A line between those of the maps."""
-        self.say(text)
+        """Print a line of information."""
+        self.print_line(text)
 
     def summarize(self, report: RunReport, directory: Path) -> None:
-        """The run is over."""
-        self.say(f"{report}, in {_from_here(directory)}")
+        """Print the number of maps, the time and the folder."""
+        self.print_line(f"{report}, in {_short_path(directory)}")
+
+
+class JsonDisplay(PlainDisplay):
+    """Print lines for the maps, but no errors. The log writes the errors to stderr, as JSON."""
+
+    def error(self, text: str) -> None:
+        """Print nothing."""
+
+
+class QuietJsonDisplay(Display):
+    """Print nothing. The log writes the errors to stderr, as JSON."""
+
+    def error(self, text: str) -> None:
+        """Print nothing."""
 
 
 class BarDisplay(Display):
-    """A progress bar on a terminal, failures above it as they happen, a table in the end."""
+    """Show a progress bar on a terminal, errors above it, and a table at the end."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -161,33 +188,33 @@ class BarDisplay(Display):
         self._progress.stop()
 
     def started(self, jobs: int, workers: int, start_method: str) -> None:
-        """The first job is about to be done."""
+        """Start to count maps."""
         super().started(jobs, workers, start_method)
         self._progress.reset(self._task, total=jobs, description="drawing")
         self._progress.refresh()
 
     def finished(self, outcome: Outcome[Job]) -> None:
-        """One job has come to its end."""
+        """Advance the bar."""
         super().finished(outcome)
         self._progress.advance(self._task)
-        if time.monotonic() - self._refreshed > _REFRESH:
+        if time.monotonic() - self._refreshed > _REFRESH_SECONDS:
             self._refreshed = time.monotonic()
             self._progress.refresh()
 
     def note(self, text: str) -> None:
-        """A line above the bar, too."""
+        """Print a line of information above the bar."""
         self._console.print(Text(text), soft_wrap=True)
 
     def preparing(self) -> BlockObserver:
-        """The raster is about to be prepared; the bar counts its blocks."""
+        """Return an observer that shows the blocks in the bar, before the raster is prepared."""
         return _BlockBar(self._progress, self._task)
 
     def error(self, text: str) -> None:
-        """A line above the bar."""
+        """Print an error above the bar."""
         self._console.print(Text.assemble(("regionplot: ", "bold red"), text), soft_wrap=True)
 
     def summarize(self, report: RunReport, directory: Path) -> None:
-        """The run is over."""
+        """Print a table of the numbers of maps, the time and the folder."""
         empty = sum(outcome.value.no_data for outcome in report.drawn)
         table = Table.grid(padding=(0, 2))
         table.add_row("drawn", str(len(report.drawn)), style="green")
@@ -201,34 +228,34 @@ class BarDisplay(Display):
             table.add_row("failed", str(len(report.failed)), style="red")
         rate = len(report.drawn) / report.seconds
         table.add_row("time", f"{report.seconds:.1f} s, {rate:.1f} maps/s, {report.workers} × {report.start_method}")
-        table.add_row("folder", Text(str(_from_here(directory)), overflow="fold"))
+        table.add_row("folder", Text(str(_short_path(directory)), overflow="fold"))
         Console(highlight=False).print(table)
 
 
-class _BlockBar(BlockProgress):
-    """The bar, while it counts blocks."""
+class _BlockBar(JobObserver[Any]):
+    """Show the blocks of a raster in the progress bar."""
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task, self._refreshed = progress, task, 0.0
 
     def started(self, jobs: int, workers: int, start_method: str) -> None:
-        """The first block is about to be done."""
+        """Start to count blocks."""
         self._progress.reset(self._task, total=jobs, description="preparing")
         self._progress.refresh()
 
     def finished(self, outcome: Outcome[Block]) -> None:
-        """One block is done."""
+        """Advance the bar."""
         self._progress.advance(self._task)
-        if time.monotonic() - self._refreshed > _REFRESH:
+        if time.monotonic() - self._refreshed > _REFRESH_SECONDS:
             self._refreshed = time.monotonic()
             self._progress.refresh()
 
 
 class _RateColumn(ProgressColumn):
-    """Maps, or blocks, each second."""
+    """Maps or blocks per second."""
 
     def render(self, task: Task) -> Text:
-        """See rich."""
+        """Return the text of the column."""
         return Text(
             f"{task.speed:.1f} {'blocks' if task.description == 'preparing' else 'maps'}/s" if task.speed else "",
             style="progress.data.speed",
@@ -236,7 +263,7 @@ class _RateColumn(ProgressColumn):
 
 
 def stage_table(report: RunReport) -> str:
-    """Where the time of a run went: the run's own stages, then those of its maps."""
+    """Return a table of the time of each stage: first the stages of the run, then those of its maps."""
     lines = [f"{'the run':<12}{'s':>8}"]
     lines += [f"{stage:<12}{seconds:8.2f}" for stage, seconds in report.stages.items()]
     maps = [outcome.value.stages for outcome in report.drawn]
@@ -247,15 +274,22 @@ def stage_table(report: RunReport) -> str:
     return "\n".join(lines)
 
 
-def make_display(*, quiet: bool, verbose: bool, log_format: str = "text") -> Display:
-    """The display that suits the options and the terminal; where stderr is for a program, nothing else is put there."""
+def make_display(verbosity: Verbosity, log_format: str = "text") -> Display:
+    """Return the display for the options and the terminal.
+
+    Parameters
+    ----------
+    verbosity : Verbosity
+        Amount of output.
+    log_format : {"text", "json"}
+        With `json`, only the log writes to stderr.
+    """
     if log_format == "json":
-        display = Display() if quiet else PlainDisplay()
-        display.tells_errors = False
-        return display
-    if quiet:
+        return QuietJsonDisplay() if verbosity is Verbosity.QUIET else JsonDisplay()
+    if verbosity is Verbosity.QUIET:
         return Display()
-    return BarDisplay() if sys.stderr is not None and sys.stderr.isatty() and not verbose else PlainDisplay()
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    return BarDisplay() if is_terminal and verbosity is Verbosity.NORMAL else PlainDisplay()
 
 
 def _failure_line(outcome: Outcome[Job]) -> str:
@@ -265,25 +299,25 @@ def _failure_line(outcome: Outcome[Job]) -> str:
     return one_line(f"{place}{region.name}: {outcome.failure.message}")
 
 
-def _from_here(path: Path) -> Path:
-    """A path as short as it is clear: relative to the working directory if it lies there."""
+def _short_path(path: Path) -> Path:
+    """Return a path relative to the working directory, if it is inside."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _print_to(stream: object, text: str) -> None:
-    """Print; a reader that has gone away does not end the run."""
-    if stream is None:  # it was closed before we were started
+    """Print a line. A reader that has gone does not end the run."""
+    if stream is None:  # the stream was closed before the start
         return
     try:
         print(text, file=stream, flush=True)  # type: ignore[call-overload]  # sys.stdout may be None
     except OSError:
-        _silence(stream)
+        _discard_output(stream)
     except UnicodeEncodeError:
         print(text.encode("ascii", "backslashreplace").decode(), file=stream, flush=True)  # type: ignore[call-overload]
 
 
-def _silence(stream: object) -> None:
-    """Let a broken stream lead nowhere, so that later prints and the flush at exit are quiet too."""
+def _discard_output(stream: object) -> None:
+    """Connect a broken stream to the null device, so that later prints and the flush at exit raise no errors."""
     descriptor = os.open(os.devnull, os.O_WRONLY)
     os.dup2(descriptor, stream.fileno())  # type: ignore[attr-defined]
     os.close(descriptor)

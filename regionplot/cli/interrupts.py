@@ -1,7 +1,7 @@
-"""End a run early, by a signal or the deadline, with all cleanup done.
+"""End a run early, by a signal or at the deadline, with all cleanup done.
 
-The first signal ends the run through an exception, so that everything is tidied on the way out; more of them hasten
-that.
+The first signal raises an exception, so that all context managers clean up. Further signals only kill the workers, and
+the cleanup becomes faster.
 """
 
 from __future__ import annotations
@@ -11,19 +11,27 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-ENDING = ("SIGINT", "SIGTERM", "SIGHUP")
+ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
-_TIDYING = 3.0
-"""Seconds that the end of a run may take; the supervisor gives workers two."""
+_CLEANUP_SECONDS = 3.0
+"""Time that the end of a run may take. The supervisor gives its workers two of these seconds."""
 
 
-_AGAIN = 5.0
-"""Seconds after which a deadline strikes again: an exception raised inside a destructor is lost."""
+_REPEAT_SECONDS = 5.0
+"""Time after which a passed deadline raises again, because an exception raised inside a destructor is lost."""
 
 
 class SignalReceived(KeyboardInterrupt):
-    """SIGINT, SIGTERM or SIGHUP, ending a run in order."""
+    """SIGINT, SIGTERM or SIGHUP ended the run.
+
+    Attributes
+    ----------
+    number : int
+        Number of the signal.
+    exit_code : int
+        128 plus the number.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -32,7 +40,15 @@ class SignalReceived(KeyboardInterrupt):
 
 
 class DeadlinePassed(KeyboardInterrupt):
-    """The time for the whole run is over; it ends in the same order as by Ctrl-C."""
+    """The whole run took longer than allowed.
+
+    Attributes
+    ----------
+    seconds : float
+        Time that was allowed.
+    exit_code : int
+        Always 1.
+    """
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
@@ -41,7 +57,7 @@ class DeadlinePassed(KeyboardInterrupt):
 
 
 def describe_interrupt(interrupt: KeyboardInterrupt) -> str:
-    """What has ended the run, in words."""
+    """Return why the run ended early."""
     if isinstance(interrupt, DeadlinePassed):
         return f"the deadline of {interrupt.seconds:g} s has passed"
     number = interrupt.number if isinstance(interrupt, SignalReceived) else signal.SIGINT
@@ -49,12 +65,12 @@ def describe_interrupt(interrupt: KeyboardInterrupt) -> str:
 
 
 def exit_code(interrupt: BaseException) -> int:
-    """What the command ends with."""
+    """Return the exit code for an interrupt."""
     return int(getattr(interrupt, "exit_code", 128 + signal.SIGINT))
 
 
 def log_unexpected() -> None:
-    """Tell of an error that nobody foresaw."""
+    """Log an error that no code expects, with its traceback."""
     import logging  # noqa: PLC0415 (so that --help is quick)
 
     logging.getLogger("regionplot").critical("this is a bug in regionplot; please report it", exc_info=True)
@@ -62,16 +78,22 @@ def log_unexpected() -> None:
 
 @contextmanager
 def until_deadline(seconds: float | None) -> Iterator[None]:
-    """Raise DeadlinePassed after so many seconds, by a timer that setting the clock does not move."""
+    """Raise `DeadlinePassed` after some seconds. Changes of the system clock do not matter.
+
+    Parameters
+    ----------
+    seconds : float or None
+        Time allowed; None for any time.
+    """
     if seconds is None:
         yield
         return
 
-    def end(_number: int, _frame: object) -> None:
+    def raise_deadline(_number: int, _frame: object) -> None:
         raise DeadlinePassed(seconds)
 
-    before = signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
+    before = signal.signal(signal.SIGALRM, raise_deadline)
+    signal.setitimer(signal.ITIMER_REAL, seconds, _REPEAT_SECONDS)
     try:
         yield
     finally:
@@ -81,19 +103,19 @@ def until_deadline(seconds: float | None) -> Iterator[None]:
 
 @contextmanager
 def signals_as_interrupts() -> Iterator[None]:
-    """The first signal ends the run in order; more of them hasten that, for they must not cut the tidying short."""
+    """Raise `SignalReceived` for the first signal, and kill the workers on further ones. The cleanup is not stopped."""
     first: list[float] = []
 
     def interrupt(number: int, _frame: object) -> None:
-        if first and time.monotonic() - first[0] < _TIDYING:
+        if first and time.monotonic() - first[0] < _CLEANUP_SECONDS:
             _kill_workers()
             return
         first[:] = [time.monotonic()]
         raise SignalReceived(number)
 
-    numbers = [getattr(signal, name) for name in ENDING if hasattr(signal, name)]
-    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores SIGHUP
-    before = {number: signal.signal(number, interrupt) for number in heard}
+    numbers = [getattr(signal, name) for name in ENDING_SIGNALS if hasattr(signal, name)]
+    handled = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores SIGHUP
+    before = {number: signal.signal(number, interrupt) for number in handled}
     try:
         yield
     finally:
@@ -105,5 +127,5 @@ def _kill_workers() -> None:
     import multiprocessing  # noqa: PLC0415 (so that --help is quick)
 
     for worker in multiprocessing.active_children():
-        with suppress(ValueError):  # it has been closed by now
+        with suppress(ValueError):  # the worker has been closed in the meantime
             worker.kill()

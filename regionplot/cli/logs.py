@@ -1,6 +1,6 @@
-"""Write log files: rotating, as lines or JSON.
+"""Write log files as text or JSON, with rotation.
 
-A line is one record, whatever a table's cells hold: control characters are escaped, and a traceback is indented.
+Each line is one record, whatever the cells of a table hold. Control characters are escaped and tracebacks are indented.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from typing import Any
 from regionplot._version import __version__
 from regionplot.errors import OutputError
 from regionplot.executors.base import Outcome
+from regionplot.executors.observer import JobObserver
 from regionplot.runs.jobs import Job
 from regionplot.text import one_line
 
-RUN = "regionplot.run"
-"""The logger of what a run does; its lines go to the log file, and to stderr only as JSON."""
+RUN_LOGGER = "regionplot.run"
+"""Logger for the events of a run. Its records go to the log file, and to stderr only as JSON."""
 
 
 _MAX_BYTES = 1_000_000
@@ -33,20 +34,20 @@ _BACKUPS = 5
 
 
 class LineFormatter(logging.Formatter):
-    """Time, level, logger and message on a line; tracebacks below, indented."""
+    """Format a record as time, level, logger and message on one line, with an indented traceback below."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One record."""
+        """Return the text of one record."""
         lines = [f"{_utc(record)} {record.levelname} {record.name}: {one_line(record.getMessage())}"]
         lines += [f"    | {one_line(line)}" for line in _traceback(self, record).splitlines()]
         return "\n".join(lines)
 
 
 class JsonFormatter(logging.Formatter):
-    """One object on a line: time, level, logger, message, and what else the record tells of a region."""
+    """Format a record as a JSON object on one line: time, level, logger, message, and the fields of a region."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One record."""
+        """Return the text of one record."""
         values = {
             "time": _utc(record),
             "level": record.levelname,
@@ -64,26 +65,41 @@ def _utc(record: logging.LogRecord) -> str:
 
 
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    """That of an error in this process, or the one that came with an outcome from another."""
+    """Return the traceback of an error in this process, or the text of one that came from a worker."""
     if record.exc_info:
         return formatter.formatException(record.exc_info)
     return str(getattr(record, "traceback", ""))
 
 
 def log_to_stderr(log_format: str, *, level: int) -> None:
-    """What this package has to say from a level up, to stderr."""
+    """Write the log of this package to stderr.
+
+    Parameters
+    ----------
+    log_format : {"text", "json"}
+        With `json`, the events of the run are written, too.
+    level : int
+        Lowest level of records to write.
+    """
     handler = logging.StreamHandler(sys.stderr)
     as_json = log_format == "json"
     handler.setFormatter(JsonFormatter() if as_json else logging.Formatter("%(levelname)s: %(message)s"))
-    handler.addFilter(lambda record: record.name != RUN or (as_json and record.levelno >= level))
+    handler.addFilter(lambda record: record.name != RUN_LOGGER or (as_json and record.levelno >= level))
     logging.basicConfig(handlers=[handler])
     logging.getLogger("regionplot").setLevel(level)
-    logging.getLogger(RUN).setLevel(logging.INFO)  # the package's level, which workers take over, is stderr's affair
+    logging.getLogger(RUN_LOGGER).setLevel(logging.INFO)  # the log file needs all events of the run
 
 
 @contextmanager
 def log_to_file(path: Path, log_format: str) -> Iterator[None]:
-    """Log into a file, too, as long as the context lasts.
+    """Log to a file, too, inside the context.
+
+    Parameters
+    ----------
+    path : Path
+        Log file. Records are appended.
+    log_format : {"text", "json"}
+        Format of the lines.
 
     Raises
     ------
@@ -100,12 +116,12 @@ def log_to_file(path: Path, log_format: str) -> Iterator[None]:
         yield
     finally:
         logging.getLogger().removeHandler(handler)
-        with suppress(OSError):  # on a full disk, of which handleError has told
+        with suppress(OSError):  # the disk is full, and handleError has reported it
             handler.close()
 
 
 class _LogFile(RotatingFileHandler):
-    """A file of a megabyte and its five forerunners, written by one process only: forked ones inherit the handler."""
+    """A rotating log file: one megabyte, and five older files. Only the process that opened it writes to it."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, maxBytes=_MAX_BYTES, backupCount=_BACKUPS, encoding="utf-8", errors="backslashreplace")
@@ -113,31 +129,37 @@ class _LogFile(RotatingFileHandler):
         self._failed = False
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Write a record, in the process that opened the file."""
+        """Write a record, unless this is a forked worker, which inherits the handler."""
         return os.getpid() == self._owner and bool(super().handle(record))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
-        """Say once that the log cannot be written (a full disk); the maps are more important."""
+        """Print once that the log cannot be written, and go on: the maps matter more."""
         if not self._failed and sys.stderr is not None:
             self._failed = True
             print(f"regionplot: {self.baseFilename}: the log cannot be written: {sys.exc_info()[1]}", file=sys.stderr)
 
 
-class RunLog:
-    """An observer that logs each map, after a line that tells what is drawn from what."""
+class RunLog(JobObserver[Job]):
+    """Observer that logs the start of a run and each map.
+
+    Attributes
+    ----------
+    inputs : str
+        Settings and raster, for the first line.
+    """
 
     def __init__(self) -> None:
-        self._logger = logging.getLogger(RUN)
+        self._logger = logging.getLogger(RUN_LOGGER)
         self.inputs = "no settings"
 
     def started(self, jobs: int, workers: int, start_method: str) -> None:
-        """The first job is about to be done."""
+        """Log the start of the run."""
         self._logger.info(
             "regionplot %s started: %s, %d regions, %d x %s", __version__, self.inputs, jobs, workers, start_method
         )
 
     def finished(self, outcome: Outcome[Job]) -> None:
-        """One job has come to its end."""
+        """Log the outcome of one map."""
         job, failure = outcome.job, outcome.failure
         fields: dict[str, Any] = {
             "region": job.name,
@@ -155,9 +177,9 @@ class RunLog:
             self._logger.error("%s", text, extra={"fields": fields, "traceback": failure.traceback})
 
     def note(self, text: str) -> None:
-        """Something worth knowing."""
+        """Log a line of information."""
         self._logger.info("%s", text)
 
     def error(self, text: str) -> None:
-        """Why the run does not go on."""
+        """Log an error that concerns the whole run."""
         self._logger.error("%s", text)

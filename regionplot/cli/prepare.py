@@ -103,7 +103,7 @@ def prepare(ctx: click.Context, /, inputs: tuple[str, ...], output: Path, **opti
 
     Steps apply to the first of INPUTS. Further inputs are for expressions and for accumulate.
     """
-    from regionplot.cli.display import make_display  # noqa: PLC0415 (so that --help is quick)
+    from regionplot.cli.display import Verbosity, make_display  # noqa: PLC0415 (so that --help is quick)
     from regionplot.cli.logs import log_to_stderr  # noqa: PLC0415
     from regionplot.prepare.run import Existing, prepare_raster  # noqa: PLC0415
 
@@ -114,7 +114,7 @@ def prepare(ctx: click.Context, /, inputs: tuple[str, ...], output: Path, **opti
     _check_modifiers(command, options, {name for name, _ in ctx.meta["steps"]})
     steps = _read_steps(command, ctx.meta["steps"], options)
     storage = {name: options[name] for name in ("dtype", "nodata") if options[name] is not None}
-    display = make_display(quiet=options["quiet"], verbose=options["verbose"])
+    display = make_display(Verbosity.from_flags(quiet=options["quiet"], verbose=options["verbose"]))
     try:
         with display:
             report = prepare_raster(
@@ -133,7 +133,7 @@ def prepare(ctx: click.Context, /, inputs: tuple[str, ...], output: Path, **opti
         display.error(f"{describe_interrupt(interrupt)}: {output} is not written")
         return exit_code(interrupt)
     if not options["quiet"]:
-        display.say(f"{output}: {report}")
+        display.print_line(f"{output}: {report}")
     return 0
 
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regionplot.cli.display import make_display, stage_table
+from regionplot.cli.display import Verbosity, make_display, stage_table
 from regionplot.cli.interrupts import describe_interrupt, exit_code, log_unexpected, until_deadline
 from regionplot.cli.logs import log_to_file, log_to_stderr
 from regionplot.cli.request import Request
@@ -29,57 +29,58 @@ if TYPE_CHECKING:
     from regionplot.layers.base import Layer
 
 
-_ELSEWHERE = Path(__file__).parent / "starter"
+_NEUTRAL_FOLDER = Path(__file__).parent / "starter"
+"""A folder that holds no matplotlibrc."""
 
 
 def set_up(request: Request) -> None:
-    """What holds for the whole process: its log on stderr, and imports that must not see the working directory."""
-    level = logging.INFO if request.verbose else logging.ERROR if request.quiet else logging.WARNING
-    log_to_stderr(request.log_format, level=level)
-    if not request.verbose:  # a home that cannot be written, a lock on its fonts: matplotlib then does without
+    """Set up the process: log to stderr, and import matplotlib without the working directory."""
+    log_to_stderr(request.log_format, level=request.verbosity.log_level)
+    if request.verbosity is not Verbosity.VERBOSE:  # matplotlib copes with a home that cannot be written, and warns
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    _import_away_from_here()
+    _import_matplotlib()
 
 
-def _import_away_from_here() -> None:
-    """Import what imports matplotlib from a folder without a matplotlibrc, for one in the working directory is read.
+def _import_matplotlib() -> None:
+    """Import matplotlib from another working directory, because it reads a matplotlibrc there.
 
-    Its parameters would be reset before anything is drawn, but it may be a pipe, or no text, or a page of warnings.
+    Its settings would be reset before drawing. But the file may be a pipe, or no text, or cause many warnings.
     """
     try:
         here = os.open(".", os.O_RDONLY)
-    except OSError:  # there is no working directory that could hold one
+    except OSError:  # the working directory has been removed
         return
     try:
-        os.chdir(_ELSEWHERE)
-        importlib.import_module("regionplot.render.renderer")
+        os.chdir(_NEUTRAL_FOLDER)
+        for module in ("regionplot.render.renderer", "regionplot.runs.digests"):
+            importlib.import_module(module)
     finally:
         os.fchdir(here)
         os.close(here)
 
 
 def render_once(request: Request, config: Config | None = None, layers: Sequence[Layer] = ()) -> int:
-    """Do what a request asks for, once; however that ends, it is said, logged and measured.
+    """Draw the maps once, and report, log and measure the run however it ends.
 
     Parameters
     ----------
     request : Request
-        What to do.
+        Options of the command.
     config : Config, optional
-        The settings; else those that the request names, now, once the raster is there if that is to be waited for.
+        Settings. By default they are read as the request says, after the wait for the raster if it asks for one.
     layers : sequence of Layer
-        Layers loaded before.
+        Layers that are already loaded.
 
     Returns
     -------
     int
-        The exit code.
+        Exit code.
     """
-    session = Session(make_display(quiet=request.quiet, verbose=request.verbose, log_format=request.log_format))
+    session = Session(make_display(request.verbosity, request.log_format))
     code, report = 1, None
-    with ExitStack() as until_the_end:
+    with ExitStack() as cleanup:
         try:
-            _open_records(session, request, until_the_end)
+            _open_records(session, request, cleanup)
             report = _render(request, session, config, layers)
             code = report.exit_code
         except KeyboardInterrupt as interrupt:
@@ -96,21 +97,19 @@ def render_once(request: Request, config: Config | None = None, layers: Sequence
     return code
 
 
-def _open_records(session: Session, request: Request, until_the_end: ExitStack) -> None:
-    """See that the metrics can be written, then open the log."""
+def _open_records(session: Session, request: Request, cleanup: ExitStack) -> None:
+    """Check that the metrics can be written, then open the log."""
     if request.metrics:
         session.metrics = check_target(request.metrics)
     if request.log_file:
-        until_the_end.enter_context(log_to_file(request.log_file, request.log_format))
+        cleanup.enter_context(log_to_file(request.log_file, request.log_format))
 
 
 def _render(request: Request, session: Session, config: Config | None, layers: Sequence[Layer]) -> RunReport:
     with session.display, until_deadline(request.deadline):
-        if config is None:
-            late = request.wait_for is not None
-            config = request.config(_wait_for_raster(request.wanted(), request, session) if late else None)
-        session.draws(request.source, config)
-        report = session.complete(
+        config = config or _read_settings(request, session)
+        session.set_inputs(request.config_path, config)
+        report = session.with_wait(
             render_regions(
                 request.regions,
                 config,
@@ -126,19 +125,24 @@ def _render(request: Request, session: Session, config: Config | None, layers: S
     else:
         session.display.note(f"{request.regions}: no regions, nothing to draw")
     if request.profile:
-        session.display.say(stage_table(report))
+        session.display.print_line(stage_table(report))
     return report
 
 
-def _wait_for_raster(wanted: Config, request: Request, session: Session) -> Path:
-    """The raster, as soon as it is complete; what is wrong with the rest is told before the wait, not after it."""
-    seconds = request.wait_for
-    assert seconds is not None, "asked for only if it is to be waited"
+def _read_settings(request: Request, session: Session) -> Config:
+    """Read the settings, after the wait for the raster if the request asks for one."""
+    if request.wait_for is None:
+        return request.config()
+    return request.config(_wait_for_raster(request.config_before_raster(), request.wait_for, request, session))
+
+
+def _wait_for_raster(config: Config, seconds: float, request: Request, session: Session) -> Path:
+    """Wait until the raster is complete and return its path. Other errors are reported before the wait."""
     read = read_regions_if_any if request.allow_empty else read_regions
-    check_config(wanted, read(request.regions))
-    session.waits(f"waiting for {wanted.raster.pattern}, at most {seconds:g} s")
+    check_config(config, read(request.regions))
+    session.waiting(f"waiting for {config.raster.pattern}, at most {seconds:g} s")
     start = time.monotonic()
     try:
-        return wait_for(wanted.raster.pattern, seconds, wanted.raster.settle)
+        return wait_for(config.raster.pattern, seconds, config.raster.settle)
     finally:
         session.waited = time.monotonic() - start

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from regionplot.cli.display import Verbosity
 from regionplot.errors import ConfigError
 from regionplot.settings.config import Config
 from regionplot.settings.loading import DEFAULT_NAME, read_config, read_config_before_arrival
@@ -14,64 +15,89 @@ from regionplot.settings.loading import DEFAULT_NAME, read_config, read_config_b
 
 @dataclass(frozen=True)
 class Request:
-    """One command."""
+    """One `render` command."""
 
     regions: Path
+    """Table of regions."""
     config_file: Path | None
+    """Settings file named on the command line."""
     overrides: Mapping[str, Mapping[str, Any] | list[Any]]
-    """Sections of settings, as far as options give them."""
+    """Sections of settings, with the keys that options set."""
     only: tuple[str, ...]
+    """Patterns of the names of regions to draw. Empty for all regions."""
     force: bool
+    """Draw unchanged maps, too."""
     allow_empty: bool
+    """Accept a table without regions."""
     wait_for: float | None
-    """Seconds."""
+    """Longest wait for the raster, in seconds."""
     deadline: float | None
-    """Seconds."""
+    """Longest time for the run, in seconds."""
     profile: bool
-    quiet: bool
-    verbose: bool
+    """Print the time of each stage."""
+    verbosity: Verbosity
     log_format: str
+    """`text` or `json`."""
     log_file: Path | None
     metrics: Path | None
+    """File for the metrics."""
 
     @classmethod
-    def of(cls, **options: Any) -> Request:
-        """From the options as click gives them."""
-        own = {name: options[name] for name in cls.__dataclass_fields__ if name != "overrides"}
-        return cls(overrides=_overrides(options), **own)
+    def from_options(cls, *, quiet: bool, verbose: bool, **options: Any) -> Request:
+        """Return the request for the options of click."""
+        fields = {name: options[name] for name in cls.__dataclass_fields__ if name in options}
+        verbosity = Verbosity.from_flags(quiet=quiet, verbose=verbose)
+        return cls(overrides=_overrides(options), verbosity=verbosity, **fields)
 
     @property
-    def source(self) -> Path | None:
-        """The settings file.
+    def config_path(self) -> Path | None:
+        """The settings file to read, or None if the options are enough.
 
         Raises
         ------
         ConfigError
-            If there is none, and no raster is named either.
+            If there is no settings file and no option names a raster.
         """
         nearby = [self.regions.parent / DEFAULT_NAME, Path(DEFAULT_NAME)]
-        source = self.config_file or next((path for path in nearby if path.is_file()), None)
-        if source is None and "path" not in self.overrides.get("raster", {}):
+        found = self.config_file or next((path for path in nearby if path.is_file()), None)
+        if found is None and "path" not in self.overrides.get("raster", {}):
             places = " or ".join(dict.fromkeys(str(path.absolute()) for path in nearby))
             raise ConfigError(
                 f"no settings: there is no {places}; give --config FILE or --raster PATH, or run regionplot init"
             )
-        return source
+        return found
 
     def config(self, raster: Path | None = None) -> Config:
-        """The settings, with what the options say over the file, for the raster that there is, or another one."""
+        """Read the settings. Options override the file.
+
+        Parameters
+        ----------
+        raster : Path, optional
+            Raster to use instead of the one in the settings.
+
+        Raises
+        ------
+        ConfigError, InputError
+            If the settings are not valid, or a file that they name does not exist.
+        """
         overrides = dict(self.overrides)
         if raster is not None:
             overrides["raster"] = {**dict(overrides.get("raster", {})), "path": raster}
-        return read_config(self.source, overrides)
+        return read_config(self.config_path, overrides)
 
-    def wanted(self) -> Config:
-        """The settings with `[raster] path` as it is written, for there may be no such file yet."""
-        return read_config_before_arrival(self.source, self.overrides)
+    def config_before_raster(self) -> Config:
+        """Read the settings when the raster need not exist yet. `[raster] path` can be a pattern.
+
+        Raises
+        ------
+        ConfigError, InputError
+            If the settings are not valid, or another file that they name does not exist.
+        """
+        return read_config_before_arrival(self.config_path, self.overrides)
 
 
-def _overrides(options: dict[str, Any]) -> dict[str, Any]:
-    """Options as config sections; those that were not given are left out."""
+def _overrides(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options as sections of settings, without the options that are not set."""
     workers = options["workers"]
     sections: dict[str, dict[str, Any]] = {
         "raster": {"path": options["raster"], "crs": options["crs"]},

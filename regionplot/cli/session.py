@@ -1,10 +1,10 @@
-"""Forward the events of a run to the display, the log and the metrics."""
+"""Forward the events of a run to the display and the log, and write the metrics at the end."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from regionplot.cli.display import Display
 from regionplot.cli.logs import RunLog
 from regionplot.errors import OutputError
 from regionplot.executors.base import Outcome
+from regionplot.executors.observer import JobObserver
 from regionplot.runs.jobs import Job
 from regionplot.runs.metrics import write_metrics
 from regionplot.runs.report import NOT_RUN, Observer, RunReport
@@ -21,69 +22,86 @@ if TYPE_CHECKING:
     from regionplot.blocks.report import BlockObserver
 
 
-@dataclass
 class Session(Observer):
-    """An observer that passes on what it is told, and keeps what is needed should the run end early."""
+    """Observer of one run. It forwards each event, and keeps what the last messages need if the run ends early.
 
-    display: Display
-    log: RunLog = field(default_factory=RunLog)
-    metrics: Path | None = None
-    """Where the metrics go, once that is known to be a good place."""
-    waited: float | None = None
-    """Seconds spent waiting for the raster."""
-    _began: float = field(default_factory=time.monotonic)
-    _outcomes: list[Outcome[Job]] = field(default_factory=list)
-    _jobs: int = 0
-    _crew: tuple[str, int] = ("", 0)
+    Attributes
+    ----------
+    display : Display
+        Shows the run to a person.
+    metrics : Path or None
+        File for the metrics, after a check that it can be written.
+    waited : float or None
+        Seconds spent waiting for the raster.
+    """
 
-    def waits(self, text: str) -> None:
-        """The raster is not there yet, or may not be complete."""
-        self.log.note(text)
+    def __init__(self, display: Display) -> None:
+        self.display = display
+        self.metrics: Path | None = None
+        self.waited: float | None = None
+        self._log = RunLog()
+        self._observers: tuple[JobObserver[Job], ...] = (self._log, display)
+        self._start = time.monotonic()
+        self._outcomes: list[Outcome[Job]] = []
+        self._jobs = 0
+        self._executor = ("", 0)
+
+    def waiting(self, text: str) -> None:
+        """Show and log that the run waits for its raster."""
+        self._log.note(text)
         self.display.note(text)
 
-    def draws(self, source: Path | None, config: Config) -> None:
-        """The settings are known."""
-        self.log.inputs = f"config {source or 'none'}, raster {config.raster.path}"
+    def set_inputs(self, config_path: Path | None, config: Config) -> None:
+        """Set what the first line of the log names."""
+        self._log.inputs = f"config {config_path or 'none'}, raster {config.raster.path}"
 
     def preparing(self) -> BlockObserver:
-        """The raster is about to be prepared."""
+        """Return an observer of the blocks, before the raster is prepared."""
         return self.display.preparing()
 
     def started(self, jobs: int, workers: int, start_method: str) -> None:
-        """The first job is about to be done."""
-        self._jobs, self._crew = jobs, (start_method, workers)
-        self.log.started(jobs, workers, start_method)
-        self.display.started(jobs, workers, start_method)
+        """Forward the number of jobs and workers, before the first job starts."""
+        self._jobs, self._executor = jobs, (start_method, workers)
+        for observer in self._observers:
+            observer.started(jobs, workers, start_method)
 
     def finished(self, outcome: Outcome[Job]) -> None:
-        """One job has come to its end."""
+        """Keep and forward the outcome of one job."""
         self._outcomes.append(outcome)
-        self.log.finished(outcome)
-        self.display.finished(outcome)
+        for observer in self._observers:
+            observer.finished(outcome)
 
     def error(self, text: str) -> None:
-        """Something has gone wrong that is not one region's affair."""
+        """Show and log an error that concerns the whole run."""
         self.display.error(text)
-        self.log.error(text)
+        self._log.error(text)
 
-    def interrupted(self, why: str) -> None:
-        """The run was ended before it was done."""
-        self.error(f"{why}: {self.display.so_far()}")
+    def interrupted(self, reason: str) -> None:
+        """Show and log that the run ended early."""
+        self.error(f"{reason}: {self.display.progress_text()}")
 
-    def complete(self, report: RunReport) -> RunReport:
-        """The report of a run that was not ended early, with what was done before it began."""
+    def with_wait(self, report: RunReport) -> RunReport:
+        """Return a report that has the wait for the raster among its stages."""
         stages: Mapping[str, float] = report.stages
         return replace(report, stages={**({} if self.waited is None else {"wait": self.waited}), **stages})
 
     def end(self, exit_code: int, report: RunReport | None) -> None:
-        """The run is over, one way or another: the last line of the log, and the metrics."""
-        seconds = time.monotonic() - self._began
-        known = report or self.complete(RunReport(self._outcomes, seconds, *self._crew))
-        self.log.note(f"ended with exit code {exit_code}: {replace(known, seconds=seconds)}")
+        """Log the end of the run and write the metrics.
+
+        Parameters
+        ----------
+        exit_code : int
+            Exit code of the command.
+        report : RunReport or None
+            Report of the run, or None if it ended early.
+        """
+        seconds = time.monotonic() - self._start
+        result = replace(report or self.with_wait(RunReport(self._outcomes, seconds, *self._executor)), seconds=seconds)
+        self._log.note(f"ended with exit code {exit_code}: {result}")
         if self.metrics is None:
             return
         not_run = {} if report else {NOT_RUN: self._jobs - len(self._outcomes)}
         try:
-            write_metrics(self.metrics, replace(known, seconds=seconds), exit_code, {**known.counts(), **not_run})
-        except OutputError as error:  # the maps are what counts; a monitor sees that the numbers are old
+            write_metrics(self.metrics, result, exit_code, {**result.counts(), **not_run})
+        except OutputError as error:  # the maps matter more, and a monitor notices that the metrics are old
             self.error(str(error))

@@ -2,11 +2,11 @@
 
 ::
 
-    the watcher: imports and vector layers, warm ─ Arrivals ─ fork ─► one run, as the command does it ─► its exit code
-                      ▲ SIGHUP: the settings anew                         └─ fork ─► workers
-                      ▲ another table, or a failed run after a pause: the same raster again
+    watcher: imports, vector layers ── Arrivals ── fork ─► one run, as the command does it ─► its exit code
+                  ▲ SIGHUP: read the settings again          └─ fork ─► workers
+                  ▲ new table, or a pause after a failed run: draw the same raster again
 
-Each renewal is drawn by a process of its own, so that whatever a raster does to it, the watcher is as it was before.
+A process of its own draws each version of the raster. So no raster, whatever it contains, can damage the watcher.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from regionplot.cli.display import Verbosity
 from regionplot.cli.interrupts import SignalReceived, describe_interrupt, exit_code
 from regionplot.cli.rendering import render_once
 from regionplot.cli.request import Request
@@ -36,28 +37,28 @@ if TYPE_CHECKING:
     from regionplot.layers.base import Layer
 
 
-_LOOK = 0.5
-"""Seconds after which a watcher that has seen nothing minds whether it has been hung up."""
+_POLL_SECONDS = 0.5
+"""Time between two checks for SIGHUP while no raster arrives."""
 
 
-_PAUSES = (5.0, 30.0, 300.0)
-"""Seconds before a raster whose run has failed is tried again; then it is left until it is renewed."""
+_RETRY_PAUSES = (5.0, 30.0, 300.0)
+"""Seconds before each retry of a raster whose run failed. After the last retry, the watcher waits for a new raster."""
 
 
-_GRACE = 5.0
-"""Seconds that a run has to end in order once the watcher is ended."""
+_TERMINATE_TIMEOUT = 5.0
+"""Seconds that a run has to clean up after a signal ends the watcher."""
 
 
 def watch(request: Request) -> int:
-    """Draw whenever the raster is renewed, until a signal ends that; returns the exit code.
+    """Draw each time the raster is updated, until a signal ends the command. Return the exit code.
 
     Raises
     ------
     RegionplotError
-        If the settings cannot be used at the start. Later ones that cannot are told, and the last good ones stay.
+        If the settings are not valid at the start. Later errors of the settings are only reported.
     """
     if not hasattr(os, "fork"):
-        raise ConfigError("--watch forks a process for each renewal, which this platform cannot")
+        raise ConfigError("--watch forks a process for each version of the raster, which this platform cannot do")
     watcher = _Watcher(request)
     try:
         watcher.watch()
@@ -68,60 +69,60 @@ def watch(request: Request) -> int:
 
 
 class _Watcher:
-    """Waits, forks, and waits again."""
+    """Wait for a raster, draw it in a forked process, and wait again."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
         self._layers: Sequence[Layer] = ()
-        self._hung_up = False
-        self._take(request.wanted())
+        self._reload_requested = False
+        self._apply_settings(request.config_before_raster())
 
-    def _take(self, config: Config) -> None:
-        """Go by these settings from now on, and draw by them what is there."""
+    def _apply_settings(self, config: Config) -> None:
+        """Use new settings, and draw the present raster with them."""
         self._config = config
         self._arrivals = Arrivals(config.raster.pattern, config.raster.settle)
         self._layers = ()
-        self._drawn: Path | None = None
+        self._raster: Path | None = None
         self._table: Fingerprint | None = None
         self._pauses: Iterator[float] = iter(())
-        self._again = float("inf")
+        self._retry_at = float("inf")
 
     def watch(self) -> None:
-        """For ever."""
-        signal.signal(signal.SIGHUP, self._hang_up)
+        """Watch until an interrupt is raised."""
+        signal.signal(signal.SIGHUP, self._request_reload)
         self._note(f"watching {self._config.raster.pattern}")
         while True:
-            path = self._arrivals.next(_LOOK)
-            if path is not None:
-                self._drawn, self._pauses = path, iter(_PAUSES)
-            if self._hung_up:
-                self._read_anew()
-            elif path is not None or self._is_due():
+            raster = self._arrivals.next(_POLL_SECONDS)
+            if raster is not None:
+                self._raster, self._pauses = raster, iter(_RETRY_PAUSES)
+            if self._reload_requested:
+                self._reload_settings()
+            elif raster is not None or self._is_due():
                 self._draw()
 
     def _is_due(self) -> bool:
-        """Whether the last raster is to be drawn again: the table is another one, or a run has failed for a while."""
-        if self._drawn is None:
+        """Return True if the last raster must be drawn again: the table has changed, or a retry is due."""
+        if self._raster is None:
             return False
-        return self._table != Fingerprint.of(self._request.regions) or time.monotonic() >= self._again
+        return self._table != Fingerprint.of(self._request.regions) or time.monotonic() >= self._retry_at
 
     def _draw(self) -> None:
-        assert self._drawn is not None, "there has been a raster"
+        assert self._raster is not None, "a raster has arrived"
         self._table = Fingerprint.of(self._request.regions)
-        config = _with_raster(self._config, self._drawn)
-        self._layers = self._layers or _warm(config)
-        code = _run_apart(self._request, config, self._layers)
+        config = _with_raster(self._config, self._raster)
+        self._layers = self._layers or _preload_layers(config)
+        code = _run_in_fork(self._request, config, self._layers)
         pause = next(self._pauses, None) if code else None
-        self._again = float("inf") if pause is None else time.monotonic() + pause
+        self._retry_at = float("inf") if pause is None else time.monotonic() + pause
 
-    def _hang_up(self, _number: int, _frame: object) -> None:
-        self._hung_up = True
+    def _request_reload(self, _number: int, _frame: object) -> None:
+        self._reload_requested = True
 
-    def _read_anew(self) -> None:
-        """Take up the settings as they are now."""
-        self._hung_up = False
+    def _reload_settings(self) -> None:
+        """Read the settings again. Keep the old ones if the new ones are not valid."""
+        self._reload_requested = False
         try:
-            self._take(self._request.wanted())
+            self._apply_settings(self._request.config_before_raster())
         except RegionplotError as error:
             for problem in error.problems:
                 click.echo(f"regionplot: {problem}", err=True)
@@ -130,47 +131,48 @@ class _Watcher:
         self._note(f"settings read again, watching {self._config.raster.pattern}")
 
     def _note(self, text: str) -> None:
-        if not self._request.quiet:
+        if self._request.verbosity is not Verbosity.QUIET:
             click.echo(text)
 
 
 def _with_raster(config: Config, path: Path) -> Config:
-    """Settings that name a pattern, for the file that it means."""
+    """Return the settings with the path of a raster instead of a pattern."""
     return config.model_copy(update={"raster": config.raster.model_copy(update={"path": path})})
 
 
-def _warm(config: Config) -> Sequence[Layer]:
-    """The vector layers, which stay the same; without them if they, or the raster, are no good: the run tells."""
+def _preload_layers(config: Config) -> Sequence[Layer]:
+    """Load the layers for all runs. Return none if there are errors, which the run will report."""
     try:
         return preload_layers(config)
     except RegionplotError:
         return ()
 
 
-def _run_apart(request: Request, config: Config, layers: Sequence[Layer]) -> int:
-    """One run in a forked process, and its exit code; a signal that ends the watcher ends it first, in order."""
+def _run_in_fork(request: Request, config: Config, layers: Sequence[Layer]) -> int:
+    """Do one run in a forked process and return its exit code. An interrupt of the watcher first ends the run."""
     sys.stdout.flush()
     sys.stderr.flush()
     watcher = os.getpid()
     pid = os.fork()
     if not pid:
-        run_child(watcher, request, config, layers)
+        _run_child(watcher, request, config, layers)
     try:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     except KeyboardInterrupt:
-        os.kill(pid, signal.SIGTERM)
-        _see_off(pid)
+        with suppress(ProcessLookupError, ChildProcessError):  # the run ended just before the interrupt
+            os.kill(pid, signal.SIGTERM)
+            _wait_or_kill(pid)
         raise
 
 
-def run_child(watcher: int, request: Request, config: Config, layers: Sequence[Layer]) -> None:
-    """The life of the forked process; it never returns."""
+def _run_child(watcher: int, request: Request, config: Config, layers: Sequence[Layer]) -> NoReturn:
+    """Do one run and exit. This is the forked process."""
     code = 1
     try:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is the watcher's affair
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # SIGHUP is for the watcher
         terminate_with_parent(watcher)
         code = render_once(request, config, layers)
-    except SignalReceived as interrupt:  # before or after what tells of it
+    except SignalReceived as interrupt:  # before or after `render_once` reports it
         code = interrupt.exit_code
     finally:
         with suppress(OSError, ValueError):
@@ -179,9 +181,9 @@ def run_child(watcher: int, request: Request, config: Config, layers: Sequence[L
         os._exit(code)
 
 
-def _see_off(pid: int) -> None:
-    """Wait until a run has ended, and kill it if it does not."""
-    end = time.monotonic() + _GRACE
+def _wait_or_kill(pid: int) -> None:
+    """Wait until a run has ended. Kill it after a timeout."""
+    end = time.monotonic() + _TERMINATE_TIMEOUT
     while time.monotonic() < end:
         if os.waitpid(pid, os.WNOHANG)[0]:
             return

@@ -1,4 +1,4 @@
-"""Draw maps of shared data, fast: the frame once, then the raster and the layers of each region."""
+"""Draw maps of shared data. The frame is drawn once, then the raster and the layers of each region."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class UnhintedText(Text):
         context.restore()
 
     def get_window_extent(self, *args: Any, **keywords: Any) -> Bbox:
-        """Return the box of the text. See matplotlib."""
+        """Return the box of the text without hinting. See matplotlib."""
         with _unhinted():
             return super().get_window_extent(*args, **keywords)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ import shapely
 
 from regionplot.colors.key import planned_key
 from regionplot.colors.scales import scale_of
+from regionplot.errors import InputError
 from regionplot.geo.region import Region
 from regionplot.geo.windows import needed_window
 from regionplot.inputs.source import RasterInfo
@@ -64,8 +65,8 @@ class MapDigests:
         with plain_style():
             parts = {**dict(_common(shared)), "libraries": _versions(modules)}
         self._common = hashlib.sha256(json.dumps(parts, default=str).encode())
-        for path in source_files(*modules):
-            self._common.update(path.read_bytes())
+        for content in _read_sources(modules):
+            self._common.update(content)
 
     def of(self, region: Region) -> str:
         """Return the digest of a region's map: 32 hexadecimal digits.
@@ -100,6 +101,21 @@ class MapDigests:
         yield str(cells.dtype).encode()
         for first in range(0, len(cells), _ROWS):
             yield np.ascontiguousarray(cells[first : first + _ROWS])
+
+
+def _read_sources(modules: Iterable[str]) -> Iterator[bytes]:
+    """Yield the contents of all source files that some modules need.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, for example because too many files are open.
+    """
+    try:
+        for path in source_files(*modules):
+            yield path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from error
 
 
 def _file(info: RasterInfo) -> tuple[object, ...]:

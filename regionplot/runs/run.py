@@ -176,6 +176,8 @@ def _load(
 ) -> LoadPlan:
     """Load the shared data if workers can use it. Otherwise, check that the inputs can be opened."""
     if not executor_class(record.start_method).abilities.shares_memory:
+        if isinstance(data, SharedData):
+            data.check_workers_can_load(record.start_method)
         return check_inputs(data.config if isinstance(data, SharedData) else data, regions)
     shared = data if isinstance(data, SharedData) else SharedData.load(data, regions, layers=layers)
     return stack.enter_context(share_with_workers(shared)).plan

@@ -113,7 +113,8 @@ def _described(schema: Schema, settings: type | None) -> Schema:
         name: {**found, "description": docstrings[name]} if name in docstrings else found
         for name, found in schema.get("properties", {}).items()
     }
-    return {**schema, "description": inspect.getdoc(settings) or "", "properties": properties}
+    first_paragraph = " ".join((inspect.getdoc(settings) or "").partition("\n\n")[0].split())
+    return {**schema, "description": first_paragraph, "properties": properties}
 
 
 def _docstrings(settings: type) -> dict[str, str]:

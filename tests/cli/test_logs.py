@@ -1,4 +1,4 @@
-"""Logs of runs that nobody watches: what is in them, and that nothing else can get in."""
+"""Test the log: its records, its rotation, and that cells of a table cannot forge lines."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def logger():
     return logger
 
 
-def test_the_log_tells_the_start_each_map_and_the_end(run, folder):
+def test_the_log_has_the_start_each_map_and_the_end(run, folder):
     before = datetime.now(UTC)
     assert run(folder, "-q", "--log-file", "run.log").returncode == 1
     start, *maps, end = (LINE.fullmatch(line).groups() for line in (folder / "run.log").read_text().splitlines())
@@ -75,14 +75,14 @@ def test_json_lines_in_the_file_and_on_stderr(run, quiet, folder):
     assert ("[" in result.stdout) != quiet
 
 
-def test_json_on_stderr_tells_what_ends_a_run_before_it_begins(run, folder):
+def test_json_on_stderr_reports_errors_before_the_run_starts(run, folder):
     result = run(folder, "--raster", "none.tif", "--log-format", "json")
     (record,) = [json.loads(line) for line in result.stderr.splitlines()]
     assert (result.returncode, record["level"]) == (3, "ERROR")
     assert "there is no file" in record["message"]
 
 
-def test_verbose_json_tells_all_on_stderr(run, folder):
+def test_verbose_json_logs_everything_to_stderr(run, folder):
     result = run(folder, "-v", "--log-format", "json", "-j1")
     records = [json.loads(line) for line in result.stderr.splitlines()]
     loggers = {record["logger"] for record in records}
@@ -118,7 +118,7 @@ def test_a_traceback_is_kept_below_its_line(folder, logger):
     assert lines[-1] == "    | 2026 INFO forged"
 
 
-def test_json_keeps_a_traceback_too(logger):
+def test_a_json_record_keeps_the_traceback(logger):
     record = logger.makeRecord(logger.name, logging.ERROR, "f", 1, "é\n%s", ("x",), None, extra={"traceback": "a\nb"})
     assert json.loads(JsonFormatter().format(record)) == {
         "time": LineFormatter().format(record).split()[0],
@@ -130,12 +130,12 @@ def test_json_keeps_a_traceback_too(logger):
     assert "\n" not in JsonFormatter().format(record)
 
 
-def test_names_in_any_script_stay_legible():
+def test_names_in_any_script_stay_readable():
     assert one_line("Łódź 北海道 Zürich\u00a0–\tnaïve\r\n") == "Łódź 北海道 Zürich\u00a0–\\tnaïve\\r\\n"
     assert one_line("\udc80\u202egpj.\u2029\x9b") == "\\udc80\\u202egpj.\\u2029\\x9b"
 
 
-def test_the_log_rotates_at_a_megabyte_and_keeps_five(run, folder):
+def test_the_log_rotates_at_a_megabyte_and_keeps_five_files(run, folder):
     for number in range(1, 6):
         (folder / f"run.log.{number}").write_text(f"old {number}\n")
     (folder / "run.log").write_bytes(b"x" * 999_990 + b"\n")
@@ -169,20 +169,21 @@ def test_a_log_that_cannot_be_written_ends_the_run_before_anything_is_loaded(run
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_a_full_disk_costs_the_log_not_the_maps(run, folder):
+def test_a_full_disk_stops_the_log_but_not_the_maps(run, folder):
     result = run(folder, "-q", "--only", "east", "--log-file", "/dev/full")
     assert result.returncode == 0, result.stderr
     assert re.fullmatch("regionplot: /dev/full: the log cannot be written: .*No space left.*\n", result.stderr)
     assert (folder / "output" / "east.png").is_file()
 
 
-def test_the_log_under_spawn_says_the_same_and_stderr_nothing(run, folder):
+@pytest.mark.slow
+def test_the_log_is_the_same_with_spawned_workers(run, folder):
     result = run(folder, "-q", "--only", "east", "--start-method", "spawn", "--log-file", "run.log")
     assert (result.returncode, result.stderr) == (0, "")
     assert len((folder / "run.log").read_text().splitlines()) == 3
 
 
-def test_an_error_in_many_lines_is_told_whole(run, folder):
+def test_all_lines_of_an_error_are_logged(run, folder):
     (folder / "regions.csv").write_text("name,west,east,south,north\na,x,1,2,3\nb,y,1,2,3\n")
     result = run(folder, "-q", "--log-file", "run.log")
     assert result.returncode == 2

@@ -45,7 +45,7 @@ def grid(write_raster: Any) -> Path:
     return write_raster(np.arange(600, dtype="float32").reshape(20, 30), name="dem.tif")
 
 
-def test_steps_are_done_in_the_order_in_which_they_are_given(prepare: Any, grid: Path, tmp_path: Path) -> None:
+def test_steps_are_applied_in_the_given_order(prepare: Any, grid: Path, tmp_path: Path) -> None:
     steps = ["--expression", "b1 * 2", "--scale", "1:1", "--expression", "b1 * 10"]
     result = prepare(tmp_path, grid, "-o", "out.tif", *steps)
     assert (result.returncode, result.stderr) == (0, "")
@@ -71,7 +71,7 @@ def test_every_step_has_its_option(prepare: Any, grid: Path, write_vector: Any, 
         assert np.isfinite(dataset.read()).any()
 
 
-def test_an_at_sign_may_be_a_part_of_a_crs(prepare: Any, grid: Path, tmp_path: Path) -> None:
+def test_a_crs_can_contain_an_at_sign(prepare: Any, grid: Path, tmp_path: Path) -> None:
     mercator = "+proj=merc +a=6378137 +b=6378137 +lat_ts=0 +lon_0=0 +units=m +nadgrids=@null +wktext +no_defs"
     for text, side in ((mercator, None), (f"{mercator}@200000", 200_000)):
         result = prepare(tmp_path, grid, "-o", "out.tif", "--reproject", text)
@@ -81,7 +81,7 @@ def test_an_at_sign_may_be_a_part_of_a_crs(prepare: Any, grid: Path, tmp_path: P
             assert side is None or dataset.res == (side, side)
 
 
-def test_masks_take_a_layer_and_cells_that_are_touched(
+def test_masks_use_the_named_layer_and_optionally_touched_cells(
     prepare: Any, grid: Path, write_vector: Any, tmp_path: Path
 ) -> None:
     path = write_vector([shapely.box(-95.4, 35.6, -90, 40)], name="areas.gpkg", layer="small")
@@ -96,7 +96,7 @@ def test_masks_take_a_layer_and_cells_that_are_touched(
     assert "areas.gpkg: cannot be read as vector data: Layer 'none'" in result.stderr
 
 
-def test_a_second_run_finds_it_done_and_force_does_it_again(prepare: Any, grid: Path, tmp_path: Path) -> None:
+def test_a_second_run_does_nothing_unless_forced(prepare: Any, grid: Path, tmp_path: Path) -> None:
     arguments = [grid, "-o", "out.tif", "--focal", "mean:3"]
     assert prepare(tmp_path, *arguments).returncode == 0
     before = (tmp_path / "out.tif").stat()
@@ -108,7 +108,8 @@ def test_a_second_run_finds_it_done_and_force_does_it_again(prepare: Any, grid: 
     assert "blocks" in prepare(tmp_path, grid, "-o", "out.tif", "--focal", "mean:5").stdout
 
 
-def test_more_inputs_than_a_program_may_have_files_open(write_raster: Any, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_more_inputs_than_open_files_are_allowed_can_be_read(write_raster: Any, tmp_path: Path) -> None:
     files = [write_raster(np.full((4, 4), 1.0), name=f"hour{n}.tif") for n in range(60)]
     command = [sys.executable, "-m", "regionplot", "prepare", *files, "-o", "out.tif", "--accumulate", "sum"]
     limited = partial(resource.setrlimit, resource.RLIMIT_NOFILE, (50, 50))
@@ -117,7 +118,7 @@ def test_more_inputs_than_a_program_may_have_files_open(write_raster: Any, tmp_p
     assert (read(tmp_path / "out.tif") == 60).all()
 
 
-def test_quiet_prints_nothing_when_all_is_well(prepare: Any, grid: Path, tmp_path: Path) -> None:
+def test_quiet_prints_nothing_without_errors(prepare: Any, grid: Path, tmp_path: Path) -> None:
     result = prepare(tmp_path, "-q", grid, "-o", "out.tif", "--slope")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
@@ -156,7 +157,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("code", "arguments", "message"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_done_is_said_once_and_clearly(
+def test_each_error_gives_one_clear_message(
     prepare: Any, code: int, arguments: list[str], message: str, grid: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "text.csv").write_text("a,b\n1,2\n")
@@ -173,12 +174,12 @@ def test_what_cannot_be_done_is_said_once_and_clearly(
 @pytest.mark.parametrize(
     "steps", [["--scale", "2"], ["--resample", "2"], ["--accumulate", "sum"], ["--expression", "b1 + cut.b1"]]
 )
-def test_an_input_that_is_cut_is_named_in_one_line(
+def test_a_truncated_input_is_named_in_one_line(
     prepare: Any, write_raster: Any, tmp_path: Path, steps: list[str]
 ) -> None:
     whole = write_raster(np.random.default_rng(1).random((300, 300), "float32"), name="whole.tif")
     cut = tmp_path / "cut.tif"
-    rasterio.shutil.copy(whole, cut)  # its directory stands before its cells
+    rasterio.shutil.copy(whole, cut)  # in a copy, the directory comes before the cells
     cut.write_bytes(cut.read_bytes()[:200_000])
     inputs = [whole, cut] if steps[0] in ("--accumulate", "--expression") else [cut]
     result = prepare(tmp_path, *inputs, "-o", "out.tif", *steps)
@@ -186,8 +187,9 @@ def test_an_input_that_is_cut_is_named_in_one_line(
     assert re.fullmatch(r"regionplot: .*cut\.tif: cannot be read: .*\n", result.stderr)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_a_signal_ends_it_and_leaves_the_old_output(
+def test_a_signal_ends_the_command_and_the_old_output_stays(
     number: signal.Signals, start_command: Any, write_raster: Any, tmp_path: Path
 ) -> None:
     random = np.random.default_rng(1)
@@ -196,7 +198,7 @@ def test_a_signal_ends_it_and_leaves_the_old_output(
     )
     (tmp_path / "out.tif").write_bytes(b"the old one")
     process = start_command(tmp_path, "prepare", "-v", large, "-o", "out.tif", "--focal", "median:31", "-j", "2")
-    while not leftovers(tmp_path):  # the output has been begun
+    while not leftovers(tmp_path):  # until the output file exists
         assert process.poll() is None
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
@@ -207,7 +209,7 @@ def test_a_signal_ends_it_and_leaves_the_old_output(
 
 
 @pytest.mark.usefixtures("grid")
-def test_a_config_with_steps_makes_maps_and_says_so(run_command: Any, tmp_path: Path) -> None:
+def test_a_config_with_steps_prepares_the_raster_and_draws_maps(run_command: Any, tmp_path: Path) -> None:
     (tmp_path / "regionplot.toml").write_text(
         '[raster]\npath = "dem.tif"\n[[prepare]]\nstep = "hillshade"\n[map]\nsize = [300, 200]\n'
     )

@@ -45,7 +45,7 @@ def start(start_command, folder):
 
 @pytest.fixture
 def run(run_command, folder):
-    """Run the command, with a log and metrics, to its end."""
+    """Run the command with a log and metrics."""
 
     def to_its_end(*arguments):
         result = run_command(folder, *LOGGED, *arguments)
@@ -57,7 +57,7 @@ def run(run_command, folder):
 def wait_for_line(path, text, seconds=60.0):
     end = time.monotonic() + seconds
     while not (path.exists() and text in path.read_text()):
-        assert time.monotonic() < end, f"{text!r} did not come"
+        assert time.monotonic() < end, f"{text!r} is not in {path} in time"
         time.sleep(0.01)
 
 
@@ -70,7 +70,7 @@ def gone(group):
 
 
 def assert_gone(group, seconds=10.0):
-    """No process of a group is left; under spawn, Python's resource tracker ends a moment after the command."""
+    """Wait until no process of a group is left. The resource tracker of Python ends shortly after the command."""
     end = time.monotonic() + seconds
     while not gone(group):
         assert time.monotonic() < end, "processes are left"
@@ -78,7 +78,7 @@ def assert_gone(group, seconds=10.0):
 
 
 def put(folder, name, age=0.0):
-    """A complete raster, which appears at once."""
+    """Add a complete raster, atomically."""
     hidden = folder / "data" / f".{name}"
     shutil.copyfile(RASTER, hidden)
     then = time.time() - age
@@ -87,7 +87,7 @@ def put(folder, name, age=0.0):
 
 
 def images(folder):
-    """What lies in the output folder, but for what every run leaves there."""
+    """Return the names of all files in the output folder, except the lock and the manifest."""
     return sorted({path.name for path in (folder / "output").rglob("*")} - {lock.NAME, manifest.NAME})
 
 
@@ -97,7 +97,7 @@ def metrics(folder):
     return {" ".join([s.name, *s.labels.values()]).removeprefix("regionplot_"): s.value for s in samples}
 
 
-def test_a_raster_that_is_late_is_waited_for(start, folder):
+def test_the_run_waits_for_a_late_raster(start, folder):
     command = start("-q", "--wait-for", "60")
     wait_for_line(folder / "run.log", f"waiting for {folder}/data/relief_{YEAR}*.tif, at most 60 s")
     with pytest.raises(subprocess.TimeoutExpired):
@@ -109,7 +109,7 @@ def test_a_raster_that_is_late_is_waited_for(start, folder):
     assert metrics(folder)["run_duration_seconds"] > metrics(folder)["stage_seconds wait"]
 
 
-def test_a_raster_that_is_growing_is_waited_for(start, folder):
+def test_the_run_waits_for_a_growing_raster(start, folder):
     probe = folder / "probe"
     probe.write_bytes(b"x")
     if not arrival.has_no_writer(probe):
@@ -127,7 +127,7 @@ def test_a_raster_that_is_growing_is_waited_for(start, folder):
     assert images(folder) == ["east.png", "west.png"]
 
 
-def test_a_raster_that_never_comes_ends_the_wait(run, folder):
+def test_the_wait_for_a_missing_raster_ends(run, folder):
     code, out, err = run("-q", "--wait-for", "0.3")
     assert (code, out) == (3, "")
     assert err == f"regionplot: {folder}/data/relief_{YEAR}*.tif: no complete file after 0.3 s: it is not there\n"
@@ -136,16 +136,16 @@ def test_a_raster_that_never_comes_ends_the_wait(run, folder):
     assert "ended with exit code 3" in (folder / "run.log").read_text().splitlines()[-1]
 
 
-def test_a_raster_that_never_stops_growing_ends_the_wait(run, folder):
+def test_the_wait_for_an_endlessly_growing_raster_ends(run, folder):
     with (folder / "data" / f"relief_{YEAR}.tif").open("wb") as file:
         file.write(b"II*\0")
         file.flush()
         code, _, err = run("-q", "--wait-for", "0.3")
     assert code == 3
-    assert f"in vain: {folder}/data/relief_{YEAR}.tif is still growing (4 bytes)" in err
+    assert f"no complete file after 0.3 s: {folder}/data/relief_{YEAR}.tif is still growing (4 bytes)" in err
 
 
-def test_a_wait_is_told_to_who_watches(run, folder):
+def test_a_wait_is_printed(run, folder):
     code, out, _ = run("--wait-for", "0.1")
     assert (code, out) == (3, f"waiting for {folder}/data/relief_{YEAR}*.tif, at most 0.1 s\n")
 
@@ -175,7 +175,7 @@ def test_without_a_wait_a_pattern_without_a_match_is_a_missing_input(run, folder
         (CONFIG.replace("{run:%Y}", "{ran:%Y}"), TABLE, "only field"),
     ],
 )
-def test_what_is_wrong_is_told_before_the_wait(config, table, message, run, folder):
+def test_errors_are_reported_before_the_wait(config, table, message, run, folder):
     (folder / "regionplot.toml").write_text(config)
     (folder / "regions.csv").write_text(table)
     code, _, err = run("-q", "--wait-for", "3000")
@@ -183,14 +183,14 @@ def test_what_is_wrong_is_told_before_the_wait(config, table, message, run, fold
     assert metrics(folder)["exit_code"] == 2
 
 
-def test_a_missing_vector_file_is_told_before_the_wait(run):
+def test_a_missing_vector_file_is_reported_before_the_wait(run):
     code, _, err = run("-q", "--wait-for", "3000", "--features", "none.shp")
     assert (code, "there is no file" in err) == (3, True)
 
 
 @pytest.mark.parametrize("option", ["--wait-for", "--deadline"])
 @pytest.mark.parametrize("value", ["nan", "inf", "-1", "0", "soon"])
-def test_times_must_be_times(option, value, run):
+def test_times_must_be_positive_and_finite(option, value, run):
     code, _, err = run(option, value)
     assert (code, f"Invalid value for '{option}'" in err) == (2, True)
 
@@ -217,7 +217,7 @@ def test_a_deadline_ends_the_wait_too(start, folder):
 
 @pytest.fixture
 def slow_maps(folder):
-    """More than can be drawn in the time that a test has."""
+    """Return a folder with more maps than can be drawn during a test."""
     config = '[raster]\npath = "sample:relief"\n[map]\nsize = [6000, 4000]\n[run]\nworkers = 1\n'
     (folder / "regionplot.toml").write_text(config)
     rows = [f"r{i},{-125 + i / 20},{-80 + i / 20},25,50" for i in range(300)]
@@ -225,8 +225,9 @@ def slow_maps(folder):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "seconds"), [("fork", 2), ("spawn", 5)])
-def test_a_deadline_ends_a_run_in_order(method, seconds, start, slow_maps):
+def test_a_deadline_ends_a_run_and_cleans_up(method, seconds, start, slow_maps):
     command = start("-q", "--deadline", seconds, "--start-method", method)
     out, err = command.communicate(timeout=60)
     assert (command.returncode, out) == (1, "")
@@ -242,13 +243,13 @@ def test_a_deadline_ends_a_run_in_order(method, seconds, start, slow_maps):
     assert f"{drawn} of 300 maps drawn" in (slow_maps / "run.log").read_text().splitlines()[-2]
 
 
-def test_a_deadline_that_is_kept_changes_nothing(start, folder):
+def test_a_run_within_its_deadline_is_not_changed(start, folder):
     command = start("-q", "--raster", "sample:relief", "--deadline", "100")
     assert (*command.communicate(timeout=60), command.returncode) == ("", "", 0)
     assert images(folder) == ["east.png", "west.png"]
 
 
-def test_metrics_after_success_failure_and_nothing(run, folder):
+def test_metrics_are_written_after_success_failure_and_early_errors(run, folder):
     assert run("-q", "--raster", "sample:relief") == (0, "", "")
     success = metrics(folder)
     assert success["bytes_written"] == sum(path.stat().st_size for path in (folder / "output").glob("*.png"))
@@ -268,7 +269,8 @@ def test_metrics_after_success_failure_and_nothing(run, folder):
     assert sorted(path.name for path in folder.iterdir() if path.name.startswith((".", "run.prom"))) == ["run.prom"]
 
 
-def test_metrics_after_a_signal_tell_what_was_not_run(start, slow_maps):
+@pytest.mark.slow
+def test_metrics_after_a_signal_count_maps_that_were_not_run(start, slow_maps):
     command = start("-q")
     wait_for_line(slow_maps / "run.log", "drawn: r")
     command.terminate()
@@ -279,8 +281,8 @@ def test_metrics_after_a_signal_tell_what_was_not_run(start, slow_maps):
     assert found["regions rendered"] + found["regions not_run"] == 300
 
 
-def test_a_bug_is_measured_and_logged_too(run, folder, monkeypatch):
-    """It must not look like a run that never was."""
+def test_an_unexpected_error_is_logged_and_counted_in_the_metrics(run, folder, monkeypatch):
+    """Otherwise the run would look as if it had not been started."""
     monkeypatch.setattr(rendering, "render_regions", None)
     code, _, err = run("-q", "--raster", "sample:relief")
     assert (code, metrics(folder)["exit_code"]) == (1, 1)
@@ -288,13 +290,13 @@ def test_a_bug_is_measured_and_logged_too(run, folder, monkeypatch):
     assert "    | TypeError: 'NoneType' object is not callable" in (folder / "run.log").read_text()
 
 
-def test_metrics_that_cannot_be_written_end_the_run_before_it_begins(run):
+def test_unwritable_metrics_end_the_run_before_it_starts(run):
     code, _, err = run("-q", "--raster", "none.tif", "--metrics", "none/run.prom")
     assert (code, err) == (2, "regionplot: none/run.prom: the metrics cannot be written: there is no folder none\n")
 
 
 def installed(folder, name):
-    """An example as it would be installed, but in the folder of a test and with the command of this environment."""
+    """Return an example file, with the paths of the test's folder and of this environment."""
     (folder / ".venv").symlink_to(sys.prefix)
     (folder / "log").mkdir()
     text = (ROOT / "config" / name).read_text(encoding="utf-8")
@@ -307,7 +309,8 @@ def installed(folder, name):
     return text
 
 
-def test_the_line_for_cron_works_with_what_cron_gives(folder):
+@pytest.mark.slow
+def test_the_crontab_line_works_in_the_environment_of_cron(folder):
     put(folder, f"relief_{YEAR}.tif", age=7200)
     (line,) = [line for line in installed(folder, "crontab.example").splitlines() if re.match(r"[\d*]", line)]
     command = line.split(maxsplit=5)[5]
@@ -321,6 +324,7 @@ def test_the_line_for_cron_works_with_what_cron_gives(folder):
     assert "exit code 0" in (folder / "run.log").read_text()
 
 
+@pytest.mark.slow
 def test_the_command_of_the_service_works(folder):
     put(folder, f"relief_{YEAR}.tif", age=7200)
     (start,) = re.findall("^ExecStart=(.*)$", installed(folder, "regionplot.service"), re.MULTILINE)
@@ -331,7 +335,7 @@ def test_the_command_of_the_service_works(folder):
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze")
-def test_systemd_takes_the_units(folder, tmp_path):
+def test_systemd_accepts_the_units(folder, tmp_path):
     (tmp_path / "regionplot.service").write_text(installed(folder, "regionplot.service"), encoding="utf-8")
     shutil.copy(ROOT / "config" / "regionplot.timer", tmp_path)
     units = [str(tmp_path / f"regionplot.{kind}") for kind in ("service", "timer")]

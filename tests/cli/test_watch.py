@@ -36,7 +36,7 @@ TABLE = "name,west,east,south,north\neast,-84,-80,33,35\nwest,-124,-120,33,35\n"
 
 
 def write_raster(path: Path, east: int, west: int) -> None:
-    """A grid whose two halves hold one value each."""
+    """Write a grid with one value in its western half and another in its eastern half."""
     values = np.where(np.arange(120) < 60, west, east) * np.ones((60, 1))
     profile = {"driver": "GTiff", "dtype": "float32", "count": 1, "height": 60, "width": 120, "crs": "EPSG:4326"}
     temporary = path.with_name("writing.part")
@@ -46,7 +46,7 @@ def write_raster(path: Path, east: int, west: int) -> None:
 
 
 class Watched:
-    """A watching command, and the lines it has printed so far."""
+    """A command with `--watch`, and the lines that it has printed."""
 
     def __init__(self, start_command: Callable[..., Command], folder: Path, *arguments: str) -> None:
         self.folder = folder
@@ -69,14 +69,14 @@ class Watched:
                 self._new.notify_all()
 
     def close(self) -> None:
-        """Kill it, should it still run."""
+        """Kill the command if it still runs."""
         self.process.kill()
         self.process.wait()
         self._reader.join()
         self._printed.close()
 
     def wait_for(self, text: str, times: int = 1) -> None:
-        """Wait until lines with a text have been printed so many times."""
+        """Wait until a number of lines with a text have been printed."""
         with self._new:
             assert self._new.wait_for(lambda: sum(text in line for line in self.lines) >= times, 20), self.lines
 
@@ -84,7 +84,7 @@ class Watched:
         write_raster(self.folder / "data" / name, east, west)
 
     def value(self, name: str) -> tuple[int, int, int]:
-        """The colour in the middle of a map."""
+        """Return the color in the middle of a map."""
         from PIL import Image
 
         with Image.open(self.folder / "output" / f"{name}.png") as image:
@@ -107,7 +107,7 @@ def _session(pid: int) -> int:
 
 @pytest.fixture
 def watch(tmp_path, start_command):
-    """Start watching a folder; it is killed in the end, should it still run."""
+    """Start the command on a folder. It is killed at the end if it still runs."""
     started: list[Watched] = []
 
     def start(*arguments: str) -> Watched:
@@ -119,7 +119,7 @@ def watch(tmp_path, start_command):
         watched.close()
 
 
-def test_each_renewal_is_drawn_as_far_as_it_is_new(watch):
+def test_each_new_raster_redraws_only_the_changed_maps(watch):
     watched = watch()
     watched.wait_for("watching")
     watched.write(10, 60)
@@ -128,14 +128,14 @@ def test_each_renewal_is_drawn_as_far_as_it_is_new(watch):
     watched.write(10, 160)
     watched.wait_for("1 map drawn, 1 unchanged")
     assert watched.value("west") != before
-    watched.write(110, 60, "grid_2.tif")  # a newer file that matches
+    watched.write(110, 60, "grid_2.tif")  # a newer file that matches the pattern
     watched.wait_for("2 maps drawn", 2)
     assert watched.value("west") == before
     assert watched.end() == 143
     assert watched.lines[-1] == "regionplot: ended by SIGTERM, watching no more"
 
 
-def test_bad_and_half_written_rasters_are_told_and_survived(watch):
+def test_bad_and_incomplete_rasters_do_not_end_the_watch(watch):
     watched = watch()
     watched.write(10, 60)
     watched.wait_for("2 maps drawn")
@@ -145,7 +145,7 @@ def test_bad_and_half_written_rasters_are_told_and_survived(watch):
     (watched.folder / "data" / "grid_1.tif").unlink()
     whole = watched.folder / "whole"
     write_raster(whole, 110, 160)
-    with (watched.folder / "data" / "grid_1.tif").open("wb") as file:  # open for writing until it is whole
+    with (watched.folder / "data" / "grid_1.tif").open("wb") as file:  # open for writing until it is complete
         for piece in np.array_split(np.frombuffer(whole.read_bytes(), np.uint8), 4):
             file.write(piece.tobytes())
             file.flush()
@@ -154,7 +154,7 @@ def test_bad_and_half_written_rasters_are_told_and_survived(watch):
     assert watched.end(signal.SIGINT) == 130
 
 
-def test_settings_are_read_again_when_it_is_hung_up_and_bad_ones_are_not_taken(watch):
+def test_sighup_reads_the_settings_again_and_keeps_the_old_ones_on_errors(watch):
     watched = watch()
     watched.write(10, 60)
     watched.wait_for("2 maps drawn")
@@ -170,7 +170,7 @@ def test_settings_are_read_again_when_it_is_hung_up_and_bad_ones_are_not_taken(w
     assert watched.end() == 143
 
 
-def test_a_signal_ends_the_run_that_is_under_way_in_order(watch):
+def test_a_signal_ends_the_current_run_and_cleans_up(watch):
     watched = watch()
     watched.wait_for("watching")
     rows = "".join(f"r{i},{-124 + i / 10},{-80 + i / 10},25,45\n" for i in range(200))
@@ -186,7 +186,7 @@ def test_a_signal_ends_the_run_that_is_under_way_in_order(watch):
     assert not list((watched.folder / "output").glob(".*.tmp"))
 
 
-def test_memory_and_descriptors_stay_as_they_are(watch):
+def test_memory_and_descriptors_do_not_grow(watch):
     watched = watch("-q")
     process, seen = psutil.Process(watched.process.pid), []
     for number in range(14):
@@ -199,11 +199,11 @@ def test_memory_and_descriptors_stay_as_they_are(watch):
             time.sleep(0.02)
         seen.append((process.memory_info().rss, process.num_fds()))
     assert seen[-1][0] - seen[3][0] < 2 * 2**20, seen
-    assert seen[-1][1] <= seen[3][1] + 1, seen  # it may be looking at the raster just now
+    assert seen[-1][1] <= seen[3][1] + 1, seen  # the raster may be open at this moment
     assert watched.end() == 143
 
 
-def test_a_run_that_failed_is_tried_again_when_the_table_is_mended(watch):
+def test_a_failed_run_is_repeated_when_the_table_changes(watch):
     watched = watch()
     watched.wait_for("watching")
     (watched.folder / "regions.csv").write_text("name,west\n")

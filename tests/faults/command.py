@@ -32,12 +32,12 @@ from regionplot.system import failpoints
 
 _VARIABLE = "REGIONPLOT_TEST_FAULTS"
 _RUN = "REGIONPLOT_TEST_RUN"
-"""The environment variables that tell workers the faults, and the pid of the command."""
+"""Environment variables with the faults, for workers, and with the pid of the command."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong where."""
+    """One fault: what happens, in which phase, and for which name."""
 
     phase: str
     name: str
@@ -52,12 +52,12 @@ class Fault:
         return phase == self.phase and fnmatchcase(name.removesuffix(".png"), self.name)
 
     def strike(self) -> None:
-        """Do it, unless it has been done often enough."""
+        """Inject the fault, unless it was injected often enough."""
         if self._may_strike():
             ACTIONS[self.action]()
 
     def _may_strike(self) -> bool:
-        """Whether it may still strike; noted under a lock, for workers count together."""
+        """Return True if the fault may be injected again. Count under a lock, because all workers share the count."""
         if self.log is None:
             return True
         with self.log.open("a+", encoding="utf-8") as file:
@@ -85,19 +85,19 @@ def _raise(error: BaseException) -> NoReturn:
 
 
 def _unpicklable() -> NoReturn:
-    """An error that holds what does not pickle."""
+    """Raise an error that cannot be pickled."""
     raise ValueError("holds a function", lambda: None)
 
 
 def _take_memory() -> None:
-    """A gigabyte, of which no page is touched; a limit of address space counts it all the same."""
+    """Allocate a gigabyte without touching it. A limit of the address space counts it nevertheless."""
     import numpy as np
 
     np.empty(2**30, np.uint8)
 
 
 def _signal_run(name: str) -> Callable[[], None]:
-    """Send the command a signal; a worker then is still at work when the command ends its workers."""
+    """Return a function that sends the command a signal. A worker then hangs until the command ends it."""
 
     def strike() -> None:
         run = int(os.environ[_RUN])
@@ -169,6 +169,6 @@ if __name__ == "__main__":
     FAULTS, sys.argv[1:] = _parse(sys.argv[1:])
     with failpoints.install(_hook(FAULTS)):
         main()
-elif __name__ == "__mp_main__":  # in a worker that was spawned
+elif __name__ == "__mp_main__":  # in a spawned worker
     INSTALLED = failpoints.install(_hook(_parse(shlex.split(os.environ[_VARIABLE]))[0]))
     INSTALLED.__enter__()  # for the rest of its life

@@ -27,16 +27,16 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 30) -> Any:
-    """What a condition gives as soon as it holds; an error if it does not in time."""
+    """Wait until a condition is true, and return its value. Fail if it does not become true in time."""
     deadline = time.monotonic() + seconds
     while not (result := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(0.02)
     return result
 
 
 def living(session: int) -> list[int]:
-    """The processes of a session that still live; an orphan has another parent, but is in the session."""
+    """Return the running processes of a session. An orphan has another parent but stays in the session."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, ProcessLookupError):
@@ -47,7 +47,7 @@ def living(session: int) -> list[int]:
 
 @dataclass
 class Place:
-    """A folder with a table of six regions, small maps and their previous images; what became of a run there."""
+    """A folder with a table of six regions and previous images, and the result of a run there."""
 
     folder: Path
     warm_process: WarmProcess
@@ -55,7 +55,7 @@ class Place:
     output: str = ""
     error: str = ""
     session: int = 0
-    """The process group of the command and its workers."""
+    """Session of the command and its workers."""
     started: list[Command | subprocess.Popen[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -66,7 +66,7 @@ class Place:
             self.image(name).write_bytes(OLD)
 
     def start(self, faults: list[str], *arguments: object, limit: str = "", times: int = 0, **run: Any) -> Any:
-        """Start the command; `run` is the section of that name, and `limit` a ulimit."""
+        """Start the command with settings for the section `run` and an option of `ulimit`."""
         settings = "".join(f"{key} = {value}\n" for key, value in {"workers": 2, "retries": 0, **run}.items())
         text = f'[raster]\npath = "sample:relief"\n[map]\nsize = [300, 200]\n[run]\n{settings}'
         (self.folder / "regionplot.toml").write_text(text)
@@ -99,17 +99,17 @@ class Place:
         return self.folder / "output" / f"{region}.png"
 
     def drawn(self) -> set[str]:
-        """The regions whose image is a new one, and whole."""
+        """Return the regions with a new, complete image."""
         found = {name for name in REGIONS if self.image(name).read_bytes()[:8] == PNG}
         assert all(self.image(name).read_bytes().endswith(b"IEND\xaeB`\x82") for name in found)
         return found
 
     def untouched(self) -> set[str]:
-        """The regions whose previous image is as it was."""
+        """Return the regions with their previous image."""
         return {name for name in REGIONS if self.image(name).read_bytes() == OLD}
 
     def messages(self) -> dict[str, str]:
-        """What was said of the regions that failed, by name; each line must name the row of the table."""
+        """Return the messages of failed regions by name. Each line must name the row of the table."""
         lines = [line for line in self.error.splitlines() if line.startswith("regionplot: regions.csv:")]
         found = dict(line.removeprefix("regionplot: regions.csv:").split(": ", 2)[1:] for line in lines)
         rows = {line.split(":")[2]: line.split(": ")[2] for line in lines}
@@ -121,22 +121,22 @@ class Place:
         return [path for path in hidden if path.name != lock.NAME]
 
     def states(self) -> dict[str, str]:
-        """What the manifest says of each region."""
+        """Return the state of each region in the manifest."""
         document = json.loads((self.folder / "output" / manifest.NAME).read_text())
         assert document["run"]["exit_code"] == self.code
         return {entry["name"]: entry["state"] for entry in document["regions"]}
 
     def strikes(self) -> list[str]:
-        """The faults that struck, in order."""
+        """Return the injected faults, in order."""
         log = self.folder / "strikes"
         return [line.split()[1] for line in log.read_text().splitlines()] if log.exists() else []
 
     def alive(self) -> list[int]:
-        """The processes of the run that still live."""
+        """Return the running processes of the run."""
         return living(self.session)
 
     def assert_only_failed(self, *regions: str) -> None:
-        """What must hold whatever went wrong: it cost these regions, whose images stay, and nothing else."""
+        """Check that only these regions failed, that their images stay, and that nothing else is left."""
         failed = set(regions)
         assert self.code == (1 if failed else 0), self.error
         assert set(self.messages()) == failed
@@ -153,13 +153,13 @@ class Place:
         wait_until(lambda: len(self.strikes()) == number)
 
     def wait_for_end(self, seconds: float) -> None:
-        """Wait until no process of the run lives."""
+        """Wait until all processes of the run have ended."""
         wait_until(lambda: not self.alive(), seconds)
 
 
 @pytest.fixture
 def place(tmp_path: Path, warm_process: WarmProcess) -> Any:
-    """A place of one's own."""
+    """Return a place for one test."""
     made = Place(tmp_path, warm_process)
     yield made
     for process in made.started:
@@ -169,7 +169,7 @@ def place(tmp_path: Path, warm_process: WarmProcess) -> Any:
 
 @pytest.fixture(scope="module")
 def new_place(tmp_path_factory: pytest.TempPathFactory, warm_process: WarmProcess) -> Callable[[], Place]:
-    """Make a place that the tests of a module share."""
+    """Return a function that makes a place for all tests of a module."""
     return lambda: Place(tmp_path_factory.mktemp("place"), warm_process)
 
 

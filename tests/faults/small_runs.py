@@ -35,21 +35,21 @@ def run_process(
 
 
 def with_raster(path: Path, more: str = "", section: str = "") -> str:
-    """Settings for another raster, with more keys in its section, and other sections."""
+    """Return settings for a raster, with more keys of its section and with other sections."""
     return CONFIG.replace('"sample:relief"', f'"{path}"\n{more}') + section
 
 
 def images(folder: Path) -> list[str]:
-    """The names of the maps in the output folder."""
+    """Return the names of the maps in the output folder."""
     return sorted(path.stem for path in (folder / "output").rglob("*.png") if not path.name.startswith("."))
 
 
 def pixels(path: Path) -> bytes:
-    """What an image shows, whatever else its file tells."""
+    """Return the pixels of an image, without its metadata."""
     with Image.open(path) as image:
         return image.convert("RGB").tobytes()
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Temporary files."""
+    """Return all temporary files."""
     return [Path(where) / name for where, _, names in os.walk(folder) for name in names if name.endswith(".tmp")]

@@ -1,4 +1,4 @@
-"""Inputs that are damaged, missing, strange or changed while in use, and places that cannot be written to."""
+"""Test damaged, missing, unusual and changing inputs, and output folders that cannot be written."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def cut(part: float) -> Callable[[Path], None]:
 
 
 def spoil(row: int) -> Callable[[Path], None]:
-    """Overwrite the head of the compressed strip that a row of a block stands in, which is always found out."""
+    """Return a function that overwrites the start of a compressed block. GDAL always detects this."""
 
     def overwrite(path: Path) -> None:
         with rasterio.open(path) as file:
@@ -58,11 +58,11 @@ def spoil(row: int) -> Callable[[Path], None]:
 
 
 DAMAGES = {"empty": (cut(0), "fork"), "half": (cut(0.5), "fork"), "block": (spoil(240), "spawn")}
-"""Other cuts are tested with `load_raster`."""
+"""Other damages are tested in `tests/inputs`."""
 
 
 @pytest.mark.parametrize(("harm", "method"), DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_raster_ends_the_run_with_3_and_its_name(run, harm, method, write_raster, tmp_path: Path) -> None:
+def test_a_damaged_raster_exits_with_3_and_is_named(run, harm, method, write_raster, tmp_path: Path) -> None:
     path = write_raster(NOISE, LONLAT["affine"], compress="deflate")
     harm(path)
     result = run(tmp_path, "--start-method", method, config=with_raster(path))
@@ -72,11 +72,11 @@ def test_a_damaged_raster_ends_the_run_with_3_and_its_name(run, harm, method, wr
     assert not images(tmp_path)
 
 
-def test_a_damaged_block_costs_the_maps_that_show_it(run, write_raster, tmp_path: Path) -> None:
-    """Where each map reads its own cells."""
+def test_a_damaged_block_fails_only_the_maps_that_show_it(run, write_raster, tmp_path: Path) -> None:
+    """This holds if each map reads its own cells."""
     values = np.random.default_rng(0).integers(0, 1000, (1200, 1200)).astype(np.int16)
     path = write_raster(values, Affine(0.05, 0, -125, 0, -0.05, 70), compress="deflate", blockysize=1)
-    spoil(900)(path)  # every second row is in the preview; this one is not
+    spoil(900)(path)  # the preview reads every second row, but not this one
     table = f"{HEADER}north,-124,-115,53.8,56.7\nsouth,-75,-66,23.8,26.7\n"
     result = run(tmp_path, config=with_raster(path, section="memory = 1\n" + LEVELS), table=table)
     assert result.returncode == 1
@@ -102,7 +102,7 @@ def test_a_region_without_data_gets_a_note_or_no_map(run, empty: str, write_rast
     assert told in result.stdout
 
 
-def test_a_region_outside_the_raster_is_told_with_both_extents(run, tmp_path: Path) -> None:
+def test_a_region_outside_the_raster_is_reported_with_both_extents(run, tmp_path: Path) -> None:
     result = run(tmp_path, table=f"{TABLE}far,100,110,-30,-20\n")
     assert result.returncode == 1
     assert re.search(
@@ -135,7 +135,7 @@ TABLES: dict[str, tuple[str | bytes, str]] = {
 
 
 @pytest.mark.parametrize(("table", "message"), TABLES.values(), ids=TABLES)
-def test_a_bad_table_is_refused_with_its_place(table: str | bytes, message: str, tmp_path: Path) -> None:
+def test_a_bad_table_is_refused_with_its_line_and_column(table: str | bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "regions.csv"
     path.write_bytes(table if isinstance(table, bytes) else table.encode())
     with pytest.raises(RegionsError, match=message):
@@ -143,7 +143,7 @@ def test_a_bad_table_is_refused_with_its_place(table: str | bytes, message: str,
 
 
 @pytest.mark.parametrize("name", ["16 south > north", "19 names", "22 Latin-1"])
-def test_a_bad_table_ends_the_command_with_2_before_the_raster_is_looked_at(run, name: str, tmp_path: Path) -> None:
+def test_a_bad_table_exits_with_2_before_the_raster_is_read(run, name: str, tmp_path: Path) -> None:
     table, message = TABLES[name]
     result = run(tmp_path, table=table, config=CONFIG.replace("sample:relief", "regions.csv"))
     assert (result.returncode, result.stdout) == (2, "")
@@ -158,7 +158,7 @@ def test_an_empty_table_is_an_error_unless_allowed(table: str, tmp_path: Path) -
     assert read_regions_if_any(tmp_path / "regions.csv") == []
 
 
-def test_the_command_takes_an_empty_table_if_told_to(run, tmp_path: Path) -> None:
+def test_the_command_accepts_an_empty_table_with_allow_empty(run, tmp_path: Path) -> None:
     assert run(tmp_path, table=HEADER).returncode == 2
     result = run(tmp_path, "--allow-empty", table=HEADER)
     assert (result.returncode, result.stderr) == (0, "")
@@ -166,7 +166,7 @@ def test_the_command_takes_an_empty_table_if_told_to(run, tmp_path: Path) -> Non
     assert run(tmp_path, "--allow-empty", "--only", "nowhere").returncode == 2, "the table is not empty"
 
 
-def test_another_dialect_of_a_table_draws_the_same_maps(run, tmp_path: Path) -> None:
+def test_tables_with_other_separators_give_the_same_maps(run, tmp_path: Path) -> None:
     maps = []
     for name, table in (("plain", TABLE.encode()), ("other", _foreign(TABLE))):
         (tmp_path / name).mkdir()
@@ -176,12 +176,12 @@ def test_another_dialect_of_a_table_draws_the_same_maps(run, tmp_path: Path) -> 
 
 
 def _foreign(table: str) -> bytes:
-    """With a mark of byte order, semicolons and the line ends of Windows."""
+    """Return the table with a byte order mark, semicolons and Windows line ends."""
     return b"\xef\xbb\xbf" + table.replace(",", ";").replace("\n", "\r\n").encode()
 
 
 def test_both_sides_of_the_antimeridian_are_drawn_without_a_seam(run, write_raster, tmp_path: Path) -> None:
-    """West of it is one class, east of it another; they meet in one column."""
+    """The two sides have different classes, which must meet in one column of pixels."""
     values = np.repeat(np.where(np.arange(360) < 180, 1.0, 3.0)[None], 180, axis=0).astype(np.float32)
     path = write_raster(values, Affine(1, 0, -180, 0, -1, 90))
     section = '[colors]\nlevels = [0, 2, 4]\ncolormap = "gray"\n'
@@ -197,7 +197,8 @@ def test_both_sides_of_the_antimeridian_are_drawn_without_a_seam(run, write_rast
     assert abs(np.flatnonzero(np.diff(row.astype(int)))[0] - 130) <= 1
 
 
-def test_a_table_of_100_000_rows_is_begun_in_little_memory_and_ended_at_once(start_command, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_table_of_100_000_rows_needs_little_memory_and_stops_at_once(start_command, tmp_path: Path) -> None:
     few, _ = _interrupted_at_first_map(start_command, tmp_path / "few", 100)
     many, seconds = _interrupted_at_first_map(start_command, tmp_path / "many", 100_000)
     assert many - few < 100 * 2**20
@@ -238,7 +239,7 @@ def _seconds_without_cpu(pid: int) -> float:
 
 SHAPEFILES: dict[str, tuple[Callable[[Path], None], str]] = {
     "25 empty": (cut(0), "layer.shp: the file is empty"),
-    "25 cut": (cut(0.7), "layer.shp: the file is cut"),
+    "25 cut": (cut(0.7), "layer.shp: the file is truncated"),
     "25 garbage": (lambda path: path.write_bytes(b"garbage" * 50), "layer.shp: cannot be read as vector data"),
     "26 shx": (lambda path: path.with_suffix(".shx").unlink(), "its .shx part is missing"),
     "26 dbf": (lambda path: path.with_suffix(".dbf").unlink(), "its .dbf part is missing"),
@@ -247,7 +248,7 @@ SHAPEFILES: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize(("harm", "message"), SHAPEFILES.values(), ids=SHAPEFILES)
-def test_a_damaged_shapefile_is_refused_with_its_name(harm, message, write_vector) -> None:
+def test_a_damaged_shapefile_is_refused_and_named(harm, message, write_vector) -> None:
     path = write_vector([shapely.box(-90, 30, -80, 40), shapely.box(-80, 30, -70, 40)])
     harm(path)
     with pytest.raises(FeaturesError, match=message):
@@ -255,7 +256,7 @@ def test_a_damaged_shapefile_is_refused_with_its_name(harm, message, write_vecto
 
 
 @pytest.mark.parametrize("name", ["25 cut", "26 shx"])
-def test_a_damaged_shapefile_ends_the_run_with_3(run, name: str, write_vector, tmp_path: Path) -> None:
+def test_a_damaged_shapefile_exits_with_3(run, name: str, write_vector, tmp_path: Path) -> None:
     path = write_vector([shapely.box(-90, 30, -80, 40), shapely.box(-80, 30, -70, 40)])
     harm, message = SHAPEFILES[name]
     harm(path)
@@ -265,7 +266,7 @@ def test_a_damaged_shapefile_ends_the_run_with_3(run, name: str, write_vector, t
     assert not images(tmp_path)
 
 
-def test_bad_geometries_are_mended_or_skipped_and_counted(run, write_vector, tmp_path: Path) -> None:
+def test_bad_geometries_are_repaired_or_skipped_and_counted(run, write_vector, tmp_path: Path) -> None:
     bow_tie = shapely.Polygon([(-90, 30), (-80, 40), (-80, 30), (-90, 40), (-90, 30)])
     path = write_vector([bow_tie, None, shapely.box(-80, 30, -70, 40)])
     config = CONFIG + f'[[features]]\npath = "{path}"\nfacecolor = "red"\n'
@@ -274,7 +275,7 @@ def test_bad_geometries_are_mended_or_skipped_and_counted(run, write_vector, tmp
     assert f"{path}: 1 features without a geometry skipped" in result.stderr
 
 
-def test_vectors_in_another_crs_lie_where_they_did(run, write_vector, tmp_path: Path) -> None:
+def test_vectors_in_another_crs_are_reprojected(run, write_vector, tmp_path: Path) -> None:
     box = shapely.segmentize(shapely.box(-82, 34, -78, 36), 0.01)
     project = pyproj.Transformer.from_crs("EPSG:4326", "EPSG:3857", always_xy=True).transform
     for name, crs, shape in (("a", "EPSG:4326", box), ("b", "EPSG:3857", shapely.transform(box, _of(project)))):
@@ -297,7 +298,7 @@ def test_a_raster_without_a_crs_needs_one(run, write_raster, tmp_path: Path) -> 
     assert images(tmp_path) == ["east", "west"]
 
 
-def test_a_raster_with_south_up_gives_the_maps_of_its_flip(run, write_raster, tmp_path: Path) -> None:
+def test_a_south_up_raster_gives_the_maps_of_its_flip(run, write_raster, tmp_path: Path) -> None:
     affine = Affine(0.0625, 0, -128, 0, -0.0625, 50)  # exact in binary
     table = f"{HEADER}east,-84.513,-75.327,33.819,36.731\nwest,-124.07,-114.03,33.11,42.05\n"  # on no edge of a cell
     up = affine @ Affine.translation(0, 600) @ Affine.scale(1, -1)
@@ -310,8 +311,8 @@ def test_a_raster_with_south_up_gives_the_maps_of_its_flip(run, write_raster, tm
         assert pixels(down) == pixels(up_image)
 
 
-def test_a_rotated_raster_is_drawn_right(run, write_raster, tmp_path: Path) -> None:
-    """Two halves of a grid turned by 90 degrees: the western half becomes the southern one."""
+def test_a_rotated_raster_is_drawn_correctly(run, write_raster, tmp_path: Path) -> None:
+    """Rotate a grid by 90 degrees, so that its western half becomes the southern half."""
     values = np.repeat(np.where(np.arange(40) < 20, 1.0, 3.0)[None], 40, axis=0).astype(np.float32)
     path = write_raster(values, Affine.translation(-100, 20) @ Affine.rotation(90) @ Affine.scale(1, -1))
     section = '[colors]\nlevels = [0, 2, 4]\ncolormap = "gray"\n'
@@ -329,7 +330,7 @@ ONE_WORKER = CONFIG.replace("workers = 2", "workers = 1")
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, of 1 MB."""
+    """Yield the folder of a separate file system of 1 MB."""
     (tmp_path / "disk").mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path / "disk")]
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
@@ -356,7 +357,7 @@ def _fill(ballast: Path) -> None:
     assert not shutil.disk_usage(ballast.parent).free
 
 
-def test_a_full_disk_ends_the_run_and_spares_the_old_maps(run, run_command, small_disk: Path) -> None:
+def test_a_full_disk_ends_the_run_and_the_old_maps_stay(run, run_command, small_disk: Path) -> None:
     assert run(small_disk, config=ONE_WORKER, table=HEADER + FULL).returncode == 0
     old = {path: path.read_bytes() for path in (small_disk / "output").glob("*.png")}
     _fill(small_disk / "ballast")
@@ -365,7 +366,8 @@ def test_a_full_disk_ends_the_run_and_spares_the_old_maps(run, run_command, smal
     assert {path: path.read_bytes() for path in (small_disk / "output").glob("*.png")} == old
 
 
-def test_maps_that_grow_too_large_end_the_run_and_spare_the_old_ones(run, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_file_size_limit_ends_the_run_and_the_old_maps_stay(run, tmp_path: Path) -> None:
     assert run(tmp_path, config=ONE_WORKER, table=HEADER + FULL).returncode == 0
     old = {path: path.read_bytes() for path in (tmp_path / "output").glob("*.png")}
     limit = 2048
@@ -385,12 +387,12 @@ def test_maps_that_grow_too_large_end_the_run_and_spare_the_old_ones(run, tmp_pa
 def test_an_unwritable_output_folder_is_reported_before_anything_is_loaded(run, place: str, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     result = run(tmp_path, "-o", place, config=CONFIG.replace("sample:relief", "regions.csv"))
-    assert (result.returncode, result.stdout) == (2, ""), "not 3: the raster, which is none, was not looked at"
+    assert (result.returncode, result.stdout) == (2, ""), "3 would mean that the raster was read"
     assert f"{place}: maps cannot be written there: " in result.stderr
 
 
 class After(Observer):
-    """Does something once, when the first map is there."""
+    """Observer that calls a function once, after the first map."""
 
     def __init__(self, do: Callable[[], object]) -> None:
         self._do: Callable[[], object] | None = do
@@ -403,7 +405,7 @@ class After(Observer):
 
 @pytest.fixture
 def render(make_config, tmp_path: Path) -> Callable[..., RunReport]:
-    """Draw maps of the noise in this process's children, and do something after the first."""
+    """Return a function that draws maps in workers and calls a function after the first map."""
 
     def draw(path: Path, do: Callable[[], object], method: str = "fork", **sections: Any) -> RunReport:
         (tmp_path / "regions.csv").write_text(HEADER + FULL)
@@ -417,19 +419,19 @@ def render(make_config, tmp_path: Path) -> Callable[..., RunReport]:
 
 @pytest.mark.timeout(method="signal")
 @pytest.mark.parametrize("method", ["fork", "serial"])
-def test_an_output_folder_taken_away_is_not_made_again(method, render, write_raster, tmp_path: Path) -> None:
+def test_a_removed_output_folder_is_not_created_again(method, render, write_raster, tmp_path: Path) -> None:
     path = write_raster(NOISE, LONLAT["affine"])
     output = {"directory": tmp_path / "maps", "filename": "{name}/map.png"}
     report = render(path, lambda: shutil.rmtree(tmp_path / "maps", ignore_errors=True), method, output=output)
     assert report.exit_code == 1
     assert len(report.outcomes) == 8
-    assert len(report.failed) >= 6, "one map may be under way"
+    assert len(report.failed) >= 6, "a worker may be drawing one map"
     assert all("No such file or directory" in outcome.failure.message for outcome in report.failed)
     assert not (tmp_path / "maps" / "r7").exists()
 
 
 @pytest.mark.timeout(method="signal")
-def test_a_raster_replaced_after_it_was_loaded_is_drawn_as_it_was(
+def test_a_raster_replaced_after_loading_is_drawn_as_loaded(
     render, write_raster, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = write_raster(NOISE, LONLAT["affine"])
@@ -445,13 +447,13 @@ def test_a_raster_replaced_after_it_was_loaded_is_drawn_as_it_was(
 
 @pytest.mark.timeout(method="signal")
 @pytest.mark.parametrize("change", ["replaced", "cut"])
-def test_a_raster_changed_while_maps_read_their_own_cells_costs_those_maps(change: str, render, write_raster) -> None:
+def test_a_raster_changed_during_the_run_fails_maps_that_read_it_later(change: str, render, write_raster) -> None:
     path = write_raster(NOISE, LONLAT["affine"])
     other = write_raster(NOISE[::-1].copy(), LONLAT["affine"], name="other.tif")
     harm = {"replaced": lambda: other.replace(path), "cut": lambda: os.truncate(path, 20_000)}[change]
     report = render(path, harm, run={"memory": 1})
     messages = [outcome.failure.message for outcome in report.failed]
-    assert len(messages) >= 6, "one map may be under way"
+    assert len(messages) >= 6, "a worker may be drawing one map"
     pattern = "input changed" if change == "replaced" else "input changed|cannot be read as a raster"
     assert all(re.search(f"{re.escape(str(path))}: .*({pattern})|{pattern}", message) for message in messages)
 
@@ -462,8 +464,9 @@ HOMES: dict[str, dict[str, str | None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", HOMES.values(), ids=HOMES)
-def test_a_home_that_cannot_be_written_costs_one_warning_at_most(changes, tmp_path: Path) -> None:
+def test_an_unwritable_home_gives_one_warning_at_most(changes, tmp_path: Path) -> None:
     environment = {**os.environ, **{name: value for name, value in changes.items() if value is not None}}
     for name in [name for name, value in changes.items() if value is None]:
         environment.pop(name, None)
@@ -473,7 +476,8 @@ def test_a_home_that_cannot_be_written_costs_one_warning_at_most(changes, tmp_pa
     assert images(tmp_path) == ["east", "west"]
 
 
-def test_a_stale_lock_on_the_fonts_costs_one_warning_at_most(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_stale_lock_of_the_font_list_gives_one_warning_at_most(tmp_path: Path) -> None:
     import matplotlib.font_manager
 
     version = matplotlib.font_manager.FontManager.__version__

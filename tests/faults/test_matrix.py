@@ -1,4 +1,4 @@
-"""Every row of the table of faults is proved by a test that exists."""
+"""Check that each row of the fault table names a test that exists."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ ROOT = Path(__file__).parents[2]
 ROWS = re.findall(r"^\| (\d+) \|.*\| (`.*`) \|$", (ROOT / "docs" / "reliability.md").read_text(), re.MULTILINE)
 
 
-def test_the_table_has_all_rows() -> None:
+def test_the_fault_table_has_all_rows() -> None:
     assert [int(number) for number, _ in ROWS] == list(range(1, 46))
 
 
 @pytest.mark.parametrize(("number", "proofs"), ROWS)
-def test_the_tests_that_prove_a_row_are_there(number: str, proofs: str) -> None:
+def test_the_tests_named_in_a_row_exist(number: str, proofs: str) -> None:
     for proof in re.findall(r"`([^`]+)`", proofs):
         file, _, name = proof.partition("::")
         tree = ast.parse((ROOT / "tests" / file).read_text())

@@ -1,6 +1,6 @@
-"""Whatever strikes while a raster is prepared: a clear error, the old raster and the old maps, nothing beside them.
+"""Inject faults while a raster is prepared. The error is clear, the old raster and maps stay, and no file is left over.
 
-Each fault strikes the real commands, `regionplot prepare` and a run of maps whose config has steps.
+Both commands are tested: `regionplot prepare`, and a run of maps with steps in its settings.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BLOCK = "block of rows 512 to 699, columns 0 to 511"
 
 
 class Stand:
-    """A raster, what was once derived from it, and the maps; the raster has been renewed since."""
+    """A folder with a raster, an older derived raster, and older maps. The raster has changed since then."""
 
     def __init__(self, warm_process: WarmProcess, folder: Path, command: str) -> None:
         self.warm_process = warm_process
@@ -66,7 +66,7 @@ class Stand:
         return process.returncode
 
     def files(self) -> dict[str, bytes]:
-        """All that is made, and all that may be left, but for what tells of runs."""
+        """Return the contents of all outputs and temporary files by name, without manifests and locks."""
         made = [path for path in (*self.output.rglob("*"), *self.folder.glob("*.tif")) if path.is_file()]
         return {
             str(path.relative_to(self.folder)): path.read_bytes()
@@ -102,16 +102,14 @@ def stand(request: Any, warm_process: WarmProcess, tmp_path_factory: pytest.Temp
         ("hup", 129, r"SIGHUP"),
     ],
 )
-def test_a_fault_in_a_block_is_told_and_leaves_all_as_it_was(
-    stand: Stand, action: str, code: int, message: str
-) -> None:
+def test_a_failed_block_is_reported_and_all_old_files_stay(stand: Stand, action: str, code: int, message: str) -> None:
     assert stand.run(f"block:512,0:{action}") == code, stand.error
     assert re.search(message, stand.error), stand.error
     stand.assert_as_it_was()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_worker_that_is_killed_once_costs_nothing(warm_process: WarmProcess, command: str, tmp_path: Path) -> None:
+def test_a_block_is_retried_when_its_worker_is_killed(warm_process: WarmProcess, command: str, tmp_path: Path) -> None:
     stand = Stand(warm_process, tmp_path, command)
     assert stand.run("block:512,0:kill", times=1) == 0, stand.error
     assert "it will be retried alone after all others" in stand.error
@@ -135,7 +133,7 @@ def test_the_next_run_removes_what_a_killed_command_left(
 
 @pytest.fixture
 def small_disk() -> Iterator[Callable[[Path], None]]:
-    """Makes a folder the place of a file system of 1 MB."""
+    """Yield a function that mounts a file system of 1 MB on a folder."""
     mounted = []
 
     def mount(folder: Path) -> None:
@@ -151,7 +149,7 @@ def small_disk() -> Iterator[Callable[[Path], None]]:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_disk_that_fills_is_told_and_leaves_all_as_it_was(
+def test_a_full_disk_is_reported_and_all_old_files_stay(
     warm_process: WarmProcess, command: str, tmp_path: Path, small_disk: Callable[[Path], None]
 ) -> None:
     stand = Stand(warm_process, tmp_path, command)
@@ -165,7 +163,7 @@ def test_a_disk_that_fills_is_told_and_leaves_all_as_it_was(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_a_signal_to_all_as_a_terminal_sends_it_ends_it_in_order(stand: Stand, number: signal.Signals) -> None:
+def test_a_signal_to_the_process_group_ends_the_command_and_cleans_up(stand: Stand, number: signal.Signals) -> None:
     process = stand.start("block:*:hang")
     strikes = stand.folder / "strikes"
     wait_until(lambda: strikes.exists() and len(strikes.read_text().splitlines()) == 2)

@@ -1,4 +1,4 @@
-"""Inputs made to read other files, to fetch addresses or to use up the machine; folders made to lead maps astray."""
+"""Attack the command with inputs that refer to other files or addresses, or exhaust memory, and with planted links."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def load_raster(settings: RasterSettings) -> Any:
 
 @dataclass
 class Server:
-    """A server on the loopback that remembers what it was asked for."""
+    """A local server that records its requests."""
 
     url: str
     requests: list[str] = field(default_factory=list)
@@ -88,7 +88,7 @@ def trap(tmp_path: Path, write_raster, server: Server) -> Trap:
 
 @dataclass
 class Trap:
-    """What a trap is built of."""
+    """Builder of hostile files."""
 
     folder: Path
     write_raster: Callable[..., Path]
@@ -149,7 +149,7 @@ RASTER_TRAPS: dict[str, Callable[[Trap], Path]] = {
 
 @pytest.mark.parametrize("build", RASTER_TRAPS.values(), ids=RASTER_TRAPS)
 @pytest.mark.parametrize("read", [inspect_raster, load_raster])
-def test_a_raster_that_leads_elsewhere_is_refused_unread(build, read, trap: Trap, server: Server) -> None:
+def test_a_raster_that_refers_to_another_file_is_refused_unread(build, read, trap: Trap, server: Server) -> None:
     path = build(trap)
     with pytest.raises(RasterError, match=re.escape(str(path))) as caught:
         read(RasterSettings.model_construct(**{**RasterSettings(path=trap.folder).model_dump(), "path": path}))
@@ -158,7 +158,7 @@ def test_a_raster_that_leads_elsewhere_is_refused_unread(build, read, trap: Trap
 
 
 def test_the_overviews_of_an_unchecked_raster_would_be_fetched(trap: Trap, server: Server) -> None:
-    """So the trap above is one."""
+    """This proves that the hostile file above works."""
     path = RASTER_TRAPS["overviews at an address"](trap)
     with rasterio.open(path, driver="GTiff") as dataset:
         dataset.read(1, out_shape=(10, 10))
@@ -179,7 +179,7 @@ ADDRESSES = ["/vsicurl/{url}/overview.tif", "{url}/overview.tif", "/vsis3/bucket
 def test_a_function_over_blocks_cannot_fetch_from_an_address(
     address: str, trap: Trap, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The function opens a raster by itself, so nobody has checked what its metadata refer to."""
+    """The function opens a raster by itself, so its metadata are not checked."""
     monkeypatch.setenv("AWS_S3_ENDPOINT", server.url.removeprefix("http://"))
     monkeypatch.setenv("AWS_HTTPS", "NO")
     monkeypatch.setenv("AWS_NO_SIGN_REQUEST", "YES")
@@ -213,7 +213,9 @@ def test_blocks_refuse_a_raster_that_leads_elsewhere(build, trap: Trap, server: 
     assert server.requests == []
 
 
-def test_the_command_names_a_raster_that_leads_elsewhere(run, trap: Trap, server: Server, tmp_path: Path) -> None:
+def test_the_command_names_a_raster_that_refers_to_another_file(
+    run, trap: Trap, server: Server, tmp_path: Path
+) -> None:
     path = RASTER_TRAPS["subdataset at an address"](trap)
     result = run(tmp_path, config=with_raster(path))
     assert (result.returncode, result.stdout) == (3, "")
@@ -222,7 +224,7 @@ def test_the_command_names_a_raster_that_leads_elsewhere(run, trap: Trap, server
 
 
 @pytest.mark.parametrize("driver", ["GTiff", "COG", "HFA", "AAIGrid", "SRTMHGT", "JP2OpenJPEG"])
-def test_the_kinds_of_grids_that_are_let_in_are_read(driver: str, tmp_path: Path) -> None:
+def test_all_allowed_raster_formats_are_read(driver: str, tmp_path: Path) -> None:
     side, dtype = (1201, np.int16) if driver == "SRTMHGT" else (40, np.uint8)
     values = np.arange(side * side).reshape(1, side, side).astype(dtype) % 200
     name = {"SRTMHGT": "N49W100.hgt", "JP2OpenJPEG": "grid.jp2"}.get(driver, "grid")
@@ -233,7 +235,7 @@ def test_the_kinds_of_grids_that_are_let_in_are_read(driver: str, tmp_path: Path
         profile |= {"REVERSIBLE": "YES", "QUALITY": "100"}
     with rasterio.open(tmp_path / name, "w", driver=driver, **profile) as file:
         file.write(values)
-    crs = "EPSG:4326" if driver == "AAIGrid" else None  # what stands beside the file is not read
+    crs = "EPSG:4326" if driver == "AAIGrid" else None  # sidecar files are not read
     np.testing.assert_array_equal(load_raster(RasterSettings(path=tmp_path / name, crs=crs)), values[0])
 
 
@@ -287,7 +289,7 @@ VECTOR_TRAPS: dict[str, Callable[[Trap], Path]] = {
 
 @pytest.mark.parametrize("build", VECTOR_TRAPS.values(), ids=VECTOR_TRAPS)
 @pytest.mark.parametrize("read", [check_layer, lambda settings: load_layer(settings, LONLAT)], ids=["check", "load"])
-def test_vectors_that_lead_elsewhere_are_refused_unread(build, read, trap: Trap, server: Server) -> None:
+def test_vectors_that_refer_to_another_file_are_refused_unread(build, read, trap: Trap, server: Server) -> None:
     path = build(trap)
     with pytest.raises(FeaturesError, match=re.escape(str(path))) as caught:
         read(FeatureSettings.model_construct(**{**FeatureSettings(path=trap.folder).model_dump(), "path": path}))
@@ -296,7 +298,7 @@ def test_vectors_that_lead_elsewhere_are_refused_unread(build, read, trap: Trap,
 
 
 def test_the_linked_crs_of_an_unchecked_geojson_would_be_fetched(trap: Trap, server: Server) -> None:
-    """So the trap above is one."""
+    """This proves that the hostile file above works."""
     import pyogrio
 
     pyogrio.read_info(VECTOR_TRAPS["linked CRS"](trap))
@@ -305,21 +307,22 @@ def test_the_linked_crs_of_an_unchecked_geojson_would_be_fetched(trap: Trap, ser
 
 
 @pytest.mark.parametrize("name", ["urn:ogc:def:crs:EPSG::5070", "EPSG:5070"])
-def test_a_geojson_that_names_its_crs_is_read(name: str, trap: Trap) -> None:
+def test_a_geojson_with_a_named_crs_is_read(name: str, trap: Trap) -> None:
     crs = {"type": "name", "properties": {"name": name, "link": "crs", "url": "x"}}
     path = trap.write("a.geojson", json.dumps({"crs": crs, **GEOJSON}))
     assert load_layer(FeatureSettings(path=path), pyproj.CRS.from_epsg(5070)).points.size == 1
 
 
 @pytest.mark.parametrize("suffix", [".shp", ".gpkg", ".fgb"])
-def test_each_kind_of_vectors_is_read_from_a_zip(suffix: str, write_vector, trap: Trap) -> None:
+def test_each_vector_format_is_read_from_a_zip(suffix: str, write_vector, trap: Trap) -> None:
     write_vector([shapely.Point(1, 2)], name=f"layer{suffix}")
     parts = {f"a b/{path.name}": path.read_bytes() for path in trap.folder.glob("layer.*")}
     path = trap.zipped("layer.zip", parts)
     assert load_layer(FeatureSettings(path=path), LONLAT).points.size == 1
 
 
-def test_an_archive_that_unpacks_to_too_much_is_not_unpacked(trap: Trap) -> None:
+@pytest.mark.slow
+def test_an_archive_with_too_large_contents_is_not_unpacked(trap: Trap) -> None:
     bomb = zipfile.ZipFile(trap.folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1)
     with bomb, bomb.open("bomb.shp", "w", force_zip64=True) as file:
         file.write((9994).to_bytes(4, "big"))
@@ -330,7 +333,7 @@ def test_an_archive_that_unpacks_to_too_much_is_not_unpacked(trap: Trap) -> None
 
 
 def sparse(path: Path, width: int, height: int, **options: Any) -> Path:
-    """A small file that claims to be a large grid; none of its cells are in it."""
+    """Write a small file with the header of a large grid and without cells."""
     profile = {"count": 1, "crs": "EPSG:4326", "transform": Affine(1e-3, 0, -125, 0, -1e-3, 50), **options}
     rasterio.open(path, "w", "GTiff", width, height, SPARSE_OK=True, BIGTIFF="YES", **profile).close()
     return path
@@ -351,7 +354,7 @@ def sparse(path: Path, width: int, height: int, **options: Any) -> Path:
     ],
     ids=["149 GiB", "strip", "row", "block"],
 )
-def test_a_small_file_that_claims_to_be_huge_is_refused_at_once(run, width, height, options, message, tmp_path) -> None:
+def test_a_small_file_with_huge_dimensions_is_refused_at_once(run, width, height, options, message, tmp_path) -> None:
     path = sparse(tmp_path / "grid.tif", width, height, **options)
     assert path.stat().st_blocks * 512 < 60_000_000
     start = time.monotonic()
@@ -369,11 +372,12 @@ def test_the_limit_of_cells_is_a_setting(write_raster) -> None:
     assert inspect_raster(settings.model_copy(update={"max_cells": 12})).geometry.width == 4
 
 
-def test_a_large_sparse_raster_is_drawn_in_little_memory(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_large_sparse_raster_needs_little_memory(tmp_path: Path) -> None:
     path = sparse(tmp_path / "grid.tif", 20_000, 20_000, dtype="float32", tiled=True)
     (tmp_path / "regionplot.toml").write_text(with_raster(path))
     (tmp_path / "regions.csv").write_text(f"{HEADER}a,-124,-110,35,45\n")
-    # a process begins with its parent's peak as its own, and that of the tests is large: so a small one is in between
+    # a process inherits the peak memory of its parent, so a small process between it and the tests starts it
     measured = (
         "import os, subprocess, sys; _, status, usage = os.wait4(subprocess.Popen(sys.argv[1:]).pid, 0); "
         "print(status, usage.ru_maxrss, usage.ru_utime)"
@@ -402,7 +406,7 @@ def test_a_large_sparse_raster_is_drawn_in_little_memory(tmp_path: Path) -> None
     ],
     ids=["nested", "no number", "huge number", "nan", "inf", "canvas", "long"],
 )
-def test_settings_that_would_use_up_the_machine_are_refused(content: str, message: str, tmp_path: Path) -> None:
+def test_settings_that_exhaust_the_machine_are_refused(content: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "regionplot.toml"
     path.write_text('[raster]\npath = "sample:relief"\n' + content)
     with pytest.raises(ConfigError, match=message) as caught:
@@ -410,7 +414,7 @@ def test_settings_that_would_use_up_the_machine_are_refused(content: str, messag
     assert len(str(caught.value)) < 10_000
 
 
-def test_settings_that_never_end_are_refused(tmp_path: Path) -> None:
+def test_endless_settings_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "regionplot.toml")
     (tmp_path / "zeros.toml").symlink_to("/dev/zero")
     for name in ("regionplot.toml", "zeros.toml"):
@@ -418,7 +422,8 @@ def test_settings_that_never_end_are_refused(tmp_path: Path) -> None:
             read_config(tmp_path / name)
 
 
-def test_a_table_that_never_ends_is_refused(run_command, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_an_endless_table_is_refused(run_command, tmp_path: Path) -> None:
     result = run_command(tmp_path, "/dev/zero", "--raster", "sample:relief")
     assert result.returncode == 2
     assert "/dev/zero: the file is larger than 268,435,456 bytes" in result.stderr
@@ -437,7 +442,7 @@ HOSTILE_TEXTS = {
 
 
 @pytest.mark.parametrize("text", HOSTILE_TEXTS.values(), ids=HOSTILE_TEXTS)
-def test_text_is_drawn_as_it_is_on_one_line_and_cut(text: str, load) -> None:
+def test_text_is_drawn_literally_on_one_line_and_truncated(text: str, load) -> None:
     shared = load(map={"size": (300, 200)}, features=[])
     object.__setattr__(shared, "info", shared.info.__class__(**{**vars(shared.info), "description": described(text)}))
     picture = MapRenderer(shared).render(Region("a", Extent(-100, -90, 40, 45), title=text))
@@ -454,7 +459,7 @@ def described(text: str) -> dict[str, object]:
     return {"raster": "a", "variable": "a", "long_name": plain_text(text), "units": plain_text(text)}
 
 
-def test_metadata_of_a_raster_are_told_in_one_short_line(write_raster) -> None:
+def test_metadata_of_a_raster_become_one_short_line(write_raster) -> None:
     path = write_raster(VALUES, descriptions=("Snow\x1b[31m\n\n" + "y" * 1_000_000,))
     long_name = str(inspect_raster(RasterSettings(path=path)).description["long_name"])
     assert long_name.startswith("Snow")
@@ -462,7 +467,7 @@ def test_metadata_of_a_raster_are_told_in_one_short_line(write_raster) -> None:
     assert len(long_name) <= 300
 
 
-def test_math_in_names_titles_and_labels_is_drawn_by_the_command(run, tmp_path: Path) -> None:
+def test_math_markup_in_names_and_labels_is_drawn_as_text(run, tmp_path: Path) -> None:
     section = '[colors]\nlabel = "$\\\\frac{$"\n'
     table = HEADER + TABLE.removeprefix(HEADER).replace("east,", r"$\frac{x}{$,")
     result = run(tmp_path, config=CONFIG + section, table=table)
@@ -470,7 +475,7 @@ def test_math_in_names_titles_and_labels_is_drawn_by_the_command(run, tmp_path: 
     assert len(images(tmp_path)) == 2
 
 
-def test_a_folder_below_the_output_folder_must_not_lead_out_of_it(run, tmp_path: Path) -> None:
+def test_a_link_in_the_output_folder_must_not_point_outside(run, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (tmp_path / "output").mkdir()
@@ -492,7 +497,7 @@ def test_the_output_folder_itself_may_be_a_link(run, tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere" / "maps" / "map.png").exists()
 
 
-def test_a_link_planted_while_maps_are_drawn_is_not_followed(tmp_path: Path) -> None:
+def test_a_link_made_while_maps_are_drawn_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "output").mkdir()
     (tmp_path / "output" / "folder").symlink_to("../elsewhere")
@@ -502,7 +507,7 @@ def test_a_link_planted_while_maps_are_drawn_is_not_followed(tmp_path: Path) -> 
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
-def test_what_stands_in_the_place_of_a_map_costs_that_map_only(run, tmp_path: Path) -> None:
+def test_a_pipe_or_folder_in_place_of_a_map_fails_only_that_map(run, tmp_path: Path) -> None:
     (tmp_path / "output").mkdir()
     os.mkfifo(tmp_path / "output" / "pipe.png")
     (tmp_path / "output" / "folder.png").mkdir()
@@ -522,7 +527,8 @@ def test_what_stands_in_the_place_of_a_map_costs_that_map_only(run, tmp_path: Pa
     assert link.read_bytes().startswith(b"\x89PNG")
 
 
-def test_maps_have_the_mode_that_the_umask_leaves(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_maps_have_the_permissions_of_the_umask(tmp_path: Path) -> None:
     assert run_process(tmp_path, "--only", "east", umask=0o027).returncode == 0
     assert stat.S_IMODE((tmp_path / "output" / "east.png").stat().st_mode) == 0o640
 
@@ -530,6 +536,7 @@ def test_maps_have_the_mode_that_the_umask_leaves(tmp_path: Path) -> None:
 HOSTILE_STYLE = "text.usetex: True\nsavefig.dpi: 7\nfont.size: 99\nbackend: module://hostile\naxes.facecolor: red\n"
 
 
+@pytest.mark.slow
 def test_a_matplotlibrc_in_the_working_directory_changes_nothing(tmp_path: Path) -> None:
     maps = []
     contents = [(HOSTILE_STYLE.encode(), "spawn"), (b"\xff\xfe", "fork"), (b"nonsense: 1\n", "fork"), (None, "fork")]
@@ -546,7 +553,7 @@ def test_a_matplotlibrc_in_the_working_directory_changes_nothing(tmp_path: Path)
 
 @pytest.mark.parametrize("path", ["/vsicurl/http://127.0.0.1:9/a.tif", "http://127.0.0.1:9/a.tif", "PG:dbname=a"])
 @pytest.mark.parametrize("section", ["raster", "features"])
-def test_addresses_are_missing_files_to_the_settings(section: str, path: str) -> None:
+def test_settings_treat_addresses_as_missing_files(section: str, path: str) -> None:
     sections: dict[str, Any] = {"raster": {"path": "sample:relief"}}
     sections[section] = {"path": path} if section == "raster" else [{"path": path}]
     with pytest.raises(InputError, match="there is no file"):

@@ -1,4 +1,4 @@
-"""Workers that die, hang and run out of memory; a command that is interrupted or killed. All by real signals."""
+"""Test dying, hanging and too large workers, and an interrupted or killed command, with real signals."""
 
 from __future__ import annotations
 
@@ -27,46 +27,46 @@ ENDS = {
 
 @pytest.fixture(scope="module")
 def killed(new_place):
-    """A run whose workers are killed, each at another phase of its map."""
+    """Return a run whose workers are killed, each in another phase of its map."""
     return new_place().run([f"{phase}:{name}:kill" for name, phase in PHASES.items()])
 
 
 @pytest.fixture(scope="module")
 def ended(new_place):
-    """A run whose maps end in as many ways; by one worker at a time, so that stacks do not mingle."""
+    """Return a run whose maps fail in different ways. One worker at a time keeps the stacks apart."""
     return new_place().run([f"draw:{name}:{action}" for name, (action, _) in ENDS.items()], workers=1)
 
 
 @pytest.fixture(scope="module")
 def late(new_place):
-    """A run with two maps that hang, one of which does not heed SIGTERM; one retry is allowed."""
+    """Return a run with two hanging maps, one of which ignores SIGTERM. One retry is allowed."""
     return new_place().run(["draw:a:hang", "save:b:hang-ignoring-term"], "--timeout", 0.6, retries=1, workers=1)
 
 
-def test_killed_at_each_phase_costs_that_map_only(killed):
+def test_a_worker_killed_in_any_phase_fails_only_its_map(killed):
     killed.assert_only_failed(*PHASES)
 
 
 @pytest.mark.parametrize("region", PHASES, ids=PHASES.values())
-def test_killed_at_a_phase_is_told_with_its_cause(region, killed):
+def test_a_killed_worker_is_reported_with_its_cause(region, killed):
     assert killed.messages()[region] == "the worker was killed by SIGKILL (out of memory?)"
 
 
-def test_crash_exit_and_errors_cost_their_own_maps_only(ended):
+def test_crashes_exits_and_errors_fail_only_their_own_maps(ended):
     ended.assert_only_failed(*ENDS)
 
 
 @pytest.mark.parametrize("region", ENDS, ids=[action for action, _ in ENDS.values()])
-def test_end_is_told_with_its_cause(region, ended):
+def test_each_failure_is_reported_with_its_cause(region, ended):
     assert ended.messages()[region].startswith(ENDS[region][1])
 
 
 @pytest.mark.parametrize("header", ["Segmentation fault", "Aborted"])
-def test_crash_has_its_stack_in_the_log(header, ended):
+def test_the_stack_of_a_crash_is_printed_to_stderr(header, ended):
     assert re.search(rf'Fatal Python error: {header}\n\n.*\n(  File .*\n)*  File .*task\.py", line \d+', ended.error)
 
 
-def test_hang_is_ended_in_time_and_not_tried_again(late):
+def test_a_hanging_worker_is_ended_at_the_timeout_and_not_retried(late):
     late.assert_only_failed("a", "b")
     assert set(late.messages().values()) == {"took longer than 0.6 s and was stopped"}
     assert sorted(late.strikes()) == ["draw:a:hang", "save:b:hang-ignoring-term"]
@@ -74,15 +74,15 @@ def test_hang_is_ended_in_time_and_not_tried_again(late):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="no signal to ask with")
 @pytest.mark.parametrize(("region", "where"), [("a", "in _hang"), ("b", "in _hang_ignoring_term")])
-def test_hang_tells_where_before_it_is_ended(region, where, late):
+def test_a_hanging_worker_prints_its_stack_before_it_is_ended(region, where, late):
     start = re.search(rf"ERROR: {region}: worker \d+ took longer than 0\.6 s and was stopped; its stack:\n", late.error)
     stack = late.error[start.end() :].partition("ERROR: ")[0]
     assert where in stack
     assert "in __call__" in stack
 
 
-def test_worker_killed_once_is_made_up_for(place):
-    """Also after it has left a temporary file, which the retry must not stumble over."""
+def test_a_map_is_retried_when_its_worker_is_killed(place):
+    """A temporary file of the killed worker does not disturb the retry."""
     place.run(["draw:a:kill", "verify:b:kill", "replace:c:exit0"], "-v", retries=1, times=1)
     place.assert_only_failed()
     assert sorted(place.strikes()) == ["draw:a:kill", "replace:c:exit0", "verify:b:kill"]
@@ -91,15 +91,15 @@ def test_worker_killed_once_is_made_up_for(place):
 
 
 @pytest.mark.parametrize(("retries", "times"), [(1, "twice"), (2, "3 times")])
-def test_map_that_kills_each_worker_fails_in_the_end(retries, times, place):
+def test_a_map_that_kills_every_worker_fails_after_its_retries(retries, times, place):
     place.run(["save:c:kill", "draw:d:raise"], retries=retries)
     place.assert_only_failed("c", "d")
     assert place.messages()["c"].endswith(f"killed by SIGKILL (out of memory?); it failed {times}, the last time alone")
     assert place.strikes().count("save:c:kill") == retries + 1
-    assert place.strikes().count("draw:d:raise") == 1, "an error of the data is not tried again"
+    assert place.strikes().count("draw:d:raise") == 1, "an error of the data is not retried"
 
 
-def test_other_failure_of_the_retry_tells_the_first_too(place):
+def test_a_failed_retry_also_reports_the_first_failure(place):
     place.run(["draw:c:kill", "save:c:raise"], times=1, retries=2)
     place.assert_only_failed("c")
     message = "ValueError: injected (previous attempt: the worker was killed by SIGKILL (out of memory?))"
@@ -107,7 +107,7 @@ def test_other_failure_of_the_retry_tells_the_first_too(place):
 
 
 @linux
-def test_worker_over_its_memory_limit_costs_its_map(place):
+def test_a_worker_over_its_memory_limit_fails_its_map(place):
     place.run(["draw:b:memory"], worker_memory=300, retries=1)
     place.assert_only_failed("b")
     message = place.messages()["b"]
@@ -117,7 +117,7 @@ def test_worker_over_its_memory_limit_costs_its_map(place):
 
 
 @linux
-def test_memory_within_the_limit_is_given(place):
+def test_a_worker_within_its_memory_limit_draws_its_map(place):
     place.run(["draw:b:memory"], worker_memory=1500).assert_only_failed()
     assert place.strikes() == ["draw:b:memory"]
 
@@ -133,7 +133,7 @@ def test_memory_within_the_limit_is_given(place):
         ("report", "term", "SIGTERM", 143),
     ],
 )
-def test_signal_ends_the_run_in_order_at_each_phase(phase, action, name, code, place):
+def test_a_signal_ends_the_run_and_cleans_up_in_each_phase(phase, action, name, code, place):
     place.run([f"{phase}:{'*' if phase in ('read', 'report') else 'c'}:{action}"], retries=1)
     assert place.code == code
     if phase == "read":
@@ -145,7 +145,9 @@ def test_signal_ends_the_run_in_order_at_each_phase(phase, action, name, code, p
         assert drawn + not_run == 6
     states = Counter(place.states().values())
     assert states["rendered"] + states["not run"] == 6
-    assert states["rendered"] - drawn in (0, 1), "the signal may come between the record and what is said of it"
+    assert states["rendered"] - drawn in (0, 1), (
+        "the signal may arrive after a map is recorded and before it is reported"
+    )
     assert (drawn == 6) == (phase == "report")
     assert len(place.drawn()) >= drawn
     assert place.drawn() | place.untouched() == set("abcdef")
@@ -154,8 +156,8 @@ def test_signal_ends_the_run_in_order_at_each_phase(phase, action, name, code, p
 
 
 @pytest.mark.parametrize("pause", [0, 0.002, 0.006, 0.02])
-def test_signals_in_a_row_do_not_cut_the_tidying_short(pause, place):
-    """The second and third strike the run at whatever it does to end; temporary files are there to be removed."""
+def test_several_signals_do_not_stop_the_cleanup(pause, place):
+    """The second and third signal arrive during the cleanup, which has temporary files to remove."""
     command = place.start(["verify:*:hang-ignoring-term"])
     place.wait_for_strikes(2)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -176,7 +178,7 @@ def test_no_worker_outlives_the_killed_command(place):
     command.kill()
     place.wait_for_end(2)
     assert place.untouched() == set("abcdef")
-    assert place.temporaries(), "a killed run cannot sweep"
+    assert place.temporaries(), "a killed run cannot clean up"
     place.run([])
     place.assert_only_failed()
 
@@ -191,12 +193,12 @@ def test_few_descriptors_mean_few_workers(descriptors, place):
 
 @linux
 @pytest.mark.parametrize("descriptors", [11, 8])
-def test_too_few_descriptors_for_any_worker_are_told(descriptors, place):
+def test_too_few_descriptors_for_any_worker_are_reported(descriptors, place):
     place.run([], limit=f"-n {descriptors}")
     assert (place.code, place.untouched()) == (3, set("abcdef"))
     last = place.error.splitlines()[-1]
     assert re.match(r"regionplot: .*Too many open files", last), last
-    if descriptors > 8:  # with fewer, the raster may not be opened
+    if descriptors > 8:  # with 8, even the raster may not be opened
         assert re.search(
             r"no worker process can be started: Too many open files; raise .*\(ulimit -n\), or draw without workers",
             last,
@@ -204,7 +206,7 @@ def test_too_few_descriptors_for_any_worker_are_told(descriptors, place):
     place.assert_tidy()
 
 
-def test_inputs_that_fail_in_spawned_workers_are_told_once(place):
+def test_inputs_that_fail_in_spawned_workers_are_reported_once(place):
     place.run(["read:*:unreadable"], start_method='"spawn"', retries=3)
     assert (place.code, place.error) == (3, "regionplot: grid.tif: cannot be read\n")
     assert 1 <= len(place.strikes()) <= 2, "no worker is started again to fail again"
@@ -213,7 +215,7 @@ def test_inputs_that_fail_in_spawned_workers_are_told_once(place):
 
 
 @linux
-def test_workers_are_as_nice_as_told(place):
+def test_workers_use_the_nice_value_of_the_settings(place):
     command = place.start(["draw:*:hang"], nice=7)
     place.wait_for_strikes(2)
     nice = psutil.Process().nice()
@@ -254,7 +256,7 @@ if __name__ == "__main__":
 
 
 @linux
-def test_thousand_regions_take_no_more_than_hundred_and_any_workers_give_the_same(tmp_path):
+def test_1000_regions_need_no_more_memory_and_images_do_not_depend_on_workers(tmp_path):
     (tmp_path / "many.py").write_text(_MANY)
     result = subprocess.run(
         [sys.executable, "many.py"], cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False
