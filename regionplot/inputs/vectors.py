@@ -28,7 +28,7 @@ from regionplot.geo.linework import Geometries, linework, no_geometries, project
 from regionplot.inputs.vector_files import check_parts, read_vectors, vector_errors
 from regionplot.settings.vector import VectorSettings
 from regionplot.system.cache import ArrayCache, digest
-from regionplot.system.code import source_files
+from regionplot.system.code import imported_libraries, library_version, source_files
 
 _SIDECARS = frozenset({".shx", ".dbf", ".prj", ".cpg", ".qix"})
 
@@ -154,7 +154,8 @@ def layer_key(settings: VectorSettings, crs: pyproj.CRS) -> str:
     files = [
         other for other in sorted(path.parent.glob(f"{glob.escape(path.stem)}.*")) if other.suffix.lower() in _SIDECARS
     ]
-    versions = (shapely.__version__, shapely.geos_version_string, pyproj.proj_version_str)
+    libraries = (f"{name} {library_version(name)}" for name in imported_libraries(__name__))
+    versions = (*libraries, shapely.geos_version_string, pyproj.proj_version_str)
     text = (*versions, str(settings.layer), str(settings.crs), str(settings.has_areas), crs.to_wkt())
     key: str = vector_errors(settings, lambda: digest(text, [path, *files, *source_files(__name__)]))
     return key

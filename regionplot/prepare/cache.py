@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import importlib.metadata
 import inspect
 import json
 import os
@@ -19,7 +18,7 @@ from regionplot.inputs.gdal import opened
 from regionplot.prepare.base import Step, table_of
 from regionplot.prepare.inputs import Input
 from regionplot.system.cache import digest, trim, user_cache_folder
-from regionplot.system.code import source_files
+from regionplot.system.code import imported_libraries, library_version, source_files
 
 try:
     import fcntl
@@ -28,9 +27,6 @@ except ImportError:  # not a POSIX system
 
 
 KEY_TAG = "REGIONPLOT_PREPARED"
-
-
-_LIBRARIES = ("numpy", "scipy", "numexpr", "pint", "rasterio", "shapely", "pyproj")
 
 
 _LARGE = 64 * 2**20
@@ -79,11 +75,12 @@ def prepared_digest(inputs: Sequence[Input], steps: Sequence[Step], form: object
         If an input cannot be read.
     """
     classes = {type(step) for step in steps}
-    code = {*source_files("regionplot.prepare.run", *(step.__module__ for step in classes))}
+    modules = ("regionplot.prepare.run", *sorted({step.__module__ for step in classes}))
+    code = {*source_files(*modules)}
     code |= {Path(inspect.getfile(step)) for step in classes}
     settings = [(item.name, item.settings.model_dump(mode="json", exclude={"prepared"})) for item in inputs]
     text = [repr(form), json.dumps(settings, default=str), json.dumps([table_of(step) for step in steps])]
-    text += [f"{name} {_version(name)}" for name in _LIBRARIES]
+    text += [f"{name} {library_version(name)}" for name in imported_libraries(*modules)]
     files = list(input_files(inputs, steps))
     try:
         large = [path for path in files if path.stat().st_size > _LARGE]
@@ -93,13 +90,6 @@ def prepared_digest(inputs: Sequence[Input], steps: Sequence[Step], form: object
         return digest(text, [*sorted(code), *(path for path in files if path not in large)])
     except OSError as error:
         raise RasterError(f"{error.filename}: {error.strerror or error}") from error
-
-
-def _version(library: str) -> str:
-    try:
-        return importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
-        return "-"
 
 
 def input_files(inputs: Sequence[Input], steps: Sequence[Step]) -> Iterator[Path]:

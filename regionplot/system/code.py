@@ -87,7 +87,10 @@ def _folder_of(package: str) -> Path | None:
     """Return the folder that holds a package or a module; None if it has no file."""
     if package == _top(__name__):
         return Path(__file__).parents[2]
-    spec = importlib.util.find_spec(package)
+    try:
+        spec = importlib.util.find_spec(package)
+    except ValueError:  # a script, such as `__main__`
+        return None
     if spec is None or spec.origin is None:
         return None
     return Path(spec.origin).parents[1 if spec.submodule_search_locations else 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -289,3 +290,15 @@ def test_areas_that_cross_the_seam_of_an_oval_projection_stay_inside_it() -> Non
 def box_of(panel: PanelGrid) -> Polygon:
     extent = panel.extent
     return box(extent.xmin, extent.ymin, extent.xmax, extent.ymax)
+
+
+@pytest.mark.parametrize("library", ["shapely", "pyproj", "pyogrio", "numpy"])
+def test_the_versions_of_libraries_count_in_the_key(
+    write_vector, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    settings = FeatureSettings(path=write_vector([Point(-100, 40)]))
+    keys = {load_layer(settings, parse_crs("EPSG:4326")).key for _ in range(2)}
+    version = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0" if name == library else version(name))
+    assert load_layer(settings, parse_crs("EPSG:4326")).key not in keys
+    assert len(keys) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import pickle
 import time
@@ -21,9 +22,11 @@ from regionplot.cli.display import Display
 from regionplot.errors import ConfigError, InputError, RasterError
 from regionplot.executors.observer import JobObserver
 from regionplot.inputs.describe import inspect_raster
-from regionplot.prepare.cache import PreparedFolder, locked_in_cache
+from regionplot.prepare.cache import PreparedFolder, locked_in_cache, prepared_digest
 from regionplot.prepare.inputs import Input
 from regionplot.prepare.run import Existing, prepare_raster, prepared
+from regionplot.prepare.steps.expression import Expression
+from regionplot.prepare.steps.focal import Focal
 from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
 
@@ -499,3 +502,15 @@ def test_snow_water_equivalent_becomes_inches_of_snow_on_all_states(shared_data_
     expected = (around * np.outer(weight, weight)).sum() / np.outer(weight, weight).sum()
     assert values[row, column] == pytest.approx(expected, rel=1e-5)
     assert np.isfinite(values).mean() < np.isfinite(inches).mean(), "Canada and the sea are masked"
+
+
+@pytest.mark.parametrize(
+    ("library", "step"),
+    [("scipy", Focal(kind="gaussian")), ("numexpr", Expression("b1 * 2")), ("rasterio", Focal(kind="mean"))],
+)
+def test_the_versions_of_the_libraries_of_a_step_count(monkeypatch: pytest.MonkeyPatch, library: str, step) -> None:
+    before = prepared_digest([], [step], "form")
+    assert prepared_digest([], [step], "form") == before
+    version = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0" if name == library else version(name))
+    assert prepared_digest([], [step], "form") != before

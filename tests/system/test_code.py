@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 from pathlib import Path
 
 import grimp
@@ -72,3 +73,8 @@ def test_a_library_has_the_version_of_its_distribution() -> None:
     assert library_version("numpy") == numpy.__version__
     assert library_version("PIL") == PIL.__version__, "its distribution is pillow"
     assert library_version("no_such_library") == "-"
+
+
+def test_a_script_has_no_sources(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "some_script", types.ModuleType("some_script"))  # without a spec, as `__main__`
+    assert source_files("some_script") == ()
