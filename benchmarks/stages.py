@@ -38,7 +38,7 @@ from regionplot.regions.table import read_regions
 from regionplot.render import agg, palette, renderer, sheets
 from regionplot.render.agg import Canvas
 from regionplot.render.renderer import MapRenderer
-from regionplot.runs.store import write_png
+from regionplot.runs.store import write_file
 from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
@@ -164,7 +164,7 @@ class Lab:
     """Maps of one config, drawn and written in this process."""
 
     def __init__(self, config: Config, regions: Sequence[Region], folder: Path) -> None:
-        self._config = config
+        self._compression = config.output.writer_settings.compression
         self._folder = folder
         self._shared = SharedData.load(config, regions)
         self._renderer = MapRenderer(self._shared, len(regions))
@@ -180,9 +180,8 @@ class Lab:
             with probe.watch.stage(_COMPOSE):
                 probe.picture = picture = self._renderer.render(region)
             with probe.watch.stage(_WRITE):
-                level = self._config.output.png_compression
-                target = self._folder / f"{region.name}.png"
-                write_png(target, picture.image, new_run(), {}, palette=picture.palette, compression=level)
+                content = self._renderer.encode(picture)
+                write_file(self._folder / f"{region.name}.png", content, new_run())
         return probe
 
     def _floor(self, probe: Probe) -> dict[str, float]:
@@ -191,7 +190,7 @@ class Lab:
         table = self._renderer.style.scale.palette
         packed = table[:, 0].copy() if picture.palette is not None else table.view(np.uint32).ravel()
         watch.timed("lookup", packed.take)(probe.codes)
-        watch.timed("encode", _encode)(picture, self._config.output.png_compression)
+        watch.timed("encode", _encode)(picture, self._compression)
         return dict(watch.seconds)
 
     def _stroke(self, prepared: Sequence[tuple[Any, ...]]) -> None:
@@ -281,7 +280,7 @@ def main() -> None:
 
             print_startup(config_file, raster, table, options.repeat)
             return
-        overrides = {"raster": {"path": raster}, "output": {"png": options.png}, "run": {"cache": False}}
+        overrides = {"raster": {"path": raster}, "output": {"png": {"mode": options.png}}, "run": {"cache": False}}
         regions = read_regions(table)
         print_stages(Lab(read_config(config_file, overrides), regions, Path(folder)), regions, options.repeat)
 

@@ -116,4 +116,8 @@ STEPS = Registry(
 WRITERS = Registry(
     "regionplot.writers",
     "regionplot.writers",
+    png="png:PngWriter",
+    webp="webp:WebpWriter",
+    pdf="pdf:PdfWriter",
+    svg="svg:SvgWriter",
 )

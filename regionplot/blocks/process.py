@@ -165,14 +165,14 @@ def fill_array(
 
 
 def _blocks(grid: Grid, sources: Sources, halo: int) -> BlockGrid | list[Block]:
-    natural = replace(sources.natural, halo=halo)
+    default = replace(sources.default_grid, halo=halo)
     if grid is None:
-        return natural
+        return default
     if isinstance(grid, BlockGrid):
         return replace(grid, halo=halo or grid.halo)
     windows = [_window(window) for window in grid]
     _check_windows(windows, *sources.shape)
-    return [natural.block(window) for window in windows]
+    return [default.block(window) for window in windows]
 
 
 def _window(window: Any) -> Window:

@@ -63,7 +63,7 @@ class Sources:
     profile: dict[str, Any]
     """Profile of an output that is like the first input, with the keys of rasterio."""
     labels: Labels
-    natural: BlockGrid
+    default_grid: BlockGrid
     """Blocks of the first input, merged to a size that is efficient for one job."""
 
     @property
@@ -109,7 +109,7 @@ class Sources:
                     problems += compare(path, other, paths[0], first)
             if problems:
                 raise RasterError(*problems)
-            return cls(paths, _profile(first, bands), _labels(first, bands), _natural_grid(first))
+            return cls(paths, _profile(first, bands), _labels(first, bands), _default_grid(first))
 
 
 def _missing_bands(path: Path, dataset: Any, bands: Sequence[int] | None) -> list[str]:
@@ -180,7 +180,7 @@ def _output_tile(dataset: Any) -> tuple[int, int]:
     return (height, width) if fits and width < dataset.width else (_TILE, _TILE)
 
 
-def _natural_grid(dataset: Any) -> BlockGrid:
+def _default_grid(dataset: Any) -> BlockGrid:
     """Return blocks that consist of whole blocks of the input and whole tiles of the output, if possible."""
     block_height, block_width = dataset.block_shapes[0]
     most = min(_MAX_CELLS, max(_SIDE**2, _MAX_VALUES // dataset.count))

@@ -1,4 +1,4 @@
-"""The protocol of color scales, and the scale with a palette that most share.
+"""The protocol of color scales, and the base class of scales with a palette.
 
 ::
 

@@ -91,7 +91,7 @@ class DaskExecutor:
         RegionplotError
             If `task.load` fails in a worker.
         ExecutorError
-            If there is no cluster.
+            If there is no cluster, or it has no workers.
         """
         waiting = map(PendingJob, jobs)
         first = list(islice(waiting, 1))
@@ -150,8 +150,15 @@ class _ClusterRun(Generic[J]):
 
     def _submit(self, job: PendingJob[J]) -> None:
         if self.loaded is None or self.loaded.status != "finished":  # the workers that had it died
-            self.loaded = self.client.scatter(LoadedTask(self.task), broadcast=True, hash=False)
+            self.loaded = self._send_task()
         self.running[self.client.submit(_run_job, self.loaded, job.job, pure=False, retries=0)] = job
+
+    def _send_task(self) -> Any:
+        """Send the task to all workers, and return its future."""
+        try:
+            return self.client.scatter(LoadedTask(self.task), broadcast=True, hash=False)
+        except TimeoutError as error:
+            raise ExecutorError(f"the dask cluster has no workers: {error}; start workers and try again") from error
 
     def cancel(self) -> None:
         """Cancel the running jobs."""

@@ -213,12 +213,16 @@ class Supervisor(Generic[J]):
                     logger.debug("worker %s died before its next job", worker.process.pid)
 
     def _wait(self) -> list[WorkerHandle[J]]:
-        """Wait until a message arrives, a worker exits or a deadline passes. Return the workers to look at."""
+        """Wait until a message arrives, a worker exits or a deadline passes. Return the workers to look at.
+
+        Late workers are among them: if a dead worker left a child process, the child keeps pipe and sentinel open.
+        """
         of = {worker.connection: worker for worker in self.workers}
         of |= {worker.process.sentinel: worker for worker in self.workers}
         nearest = min((worker.deadline for worker in self.workers), default=0.0)
         ready = wait(of, timeout=min(max(0.0, nearest - time.monotonic()), _LONGEST_WAIT))
-        return list(dict.fromkeys(of[item] for item in ready))  # type: ignore[index]  # Connections are among the keys
+        late = [worker for worker in self.workers if worker.deadline <= time.monotonic()]
+        return list(dict.fromkeys([*(of[item] for item in ready), *late]))  # type: ignore[index]  # Connections are keys
 
     def _receive_messages(self, worker: WorkerHandle[J]) -> Iterator[Outcome[J]]:
         """Read all messages of a worker, then handle its death if it died.

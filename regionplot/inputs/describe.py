@@ -76,9 +76,10 @@ def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
     """
     with _grid(settings) as grid:
         first = grid.source(_band_number(grid, settings))
-        if not isinstance(first, CurvilinearSource):
-            return tuple(grid.source(number) for number in grid.dataset.indexes)
-        return tuple(first.with_cells(grid.native(number, first.geolocation)) for number in grid.dataset.indexes)
+        if isinstance(first, CurvilinearSource):
+            return tuple(first.with_cells(grid.native(number, first.geolocation)) for number in grid.dataset.indexes)
+        crs = first.describe().geometry.crs
+        return tuple(FileSource(grid.info(number, crs)) for number in grid.dataset.indexes)
 
 
 def inspect_raster(settings: RasterSettings) -> RasterInfo:
@@ -92,11 +93,33 @@ def inspect_raster(settings: RasterSettings) -> RasterInfo:
     return open_source(settings).describe()
 
 
+class _CachedDataset:
+    """An open dataset whose properties and tags are read only once.
+
+    rasterio reads a property of all bands at each access, which is slow for files of very many bands.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+        self._tags: dict[object, dict[str, str]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self.dataset, name)
+        setattr(self, name, value)
+        return value
+
+    def tags(self, band: int = 0, ns: str | None = None) -> dict[str, str]:
+        """Return the tags of a band, or those of the dataset."""
+        if (band, ns) not in self._tags:
+            self._tags[band, ns] = self.dataset.tags(band, ns=ns)
+        return self._tags[band, ns]
+
+
 @dataclass(frozen=True)
 class _Grid:
     """An open file, or the subdataset of it that holds the variable to draw."""
 
-    dataset: Any
+    dataset: _CachedDataset
     settings: RasterSettings
 
     @property
@@ -109,13 +132,14 @@ class _Grid:
         crs, geolocation = self._placement(band)
         if geolocation is not None:
             return CurvilinearSource.of(self.native(band, geolocation), geolocation, self.settings.resampling)
-        return FileSource(self._info(band, crs))
+        return FileSource(self.info(band, crs))
 
     def native(self, band: int, geolocation: Geolocation) -> FileSource:
         """Return the source of a band in the file's own rows and columns."""
-        return FileSource(self._info(band, geolocation.crs), geolocation.options)
+        return FileSource(self.info(band, geolocation.crs), geolocation.options)
 
-    def _info(self, band: int, crs: pyproj.CRS) -> RasterInfo:
+    def info(self, band: int, crs: pyproj.CRS) -> RasterInfo:
+        """Return the facts about a band."""
         from rasterio.enums import MaskFlags  # noqa: PLC0415 (imports GDAL)
 
         dataset, settings = self.dataset, self.settings
@@ -136,7 +160,7 @@ class _Grid:
             mask_and_scale=settings.mask_and_scale,
             description=describe_band(dataset, band, self.path),
             color_table=table,
-            class_names=class_names(dataset, band) if table else {},
+            class_names=class_names(dataset.dataset, band) if table else {},
             rgb=rgb_bands(dataset, mask_and_scale=settings.mask_and_scale),
         )
 
@@ -184,11 +208,11 @@ def _grid(settings: RasterSettings) -> Iterator[_Grid]:
         if not dataset.subdatasets:
             if settings.variable not in (None, dataset.tags(1).get("NETCDF_VARNAME")):
                 raise RasterError(f"{path}: there is no variable {settings.variable!r} in the file")
-            yield _Grid(dataset, settings)
+            yield _Grid(_CachedDataset(dataset), settings)
             return
         name = _subdataset(dataset.subdatasets, settings)
     with opened(path, name) as dataset:
-        yield _Grid(dataset, settings)
+        yield _Grid(_CachedDataset(dataset), settings)
 
 
 def _subdataset(names: list[str], settings: RasterSettings) -> str:

@@ -1,4 +1,9 @@
-"""Define the protocol of raster sources, and the description that each source gives of its grid."""
+"""Define the protocol of raster sources, and the description that each source gives of its grid.
+
+GDAL reads most kinds of files. Another kind is one class in a module of its own, and one line in `registry.SOURCES`:
+the suffix of the files, without the dot. The class has a class method `open`, which takes `RasterSettings` and returns
+a `RasterSource`. Other packages add sources with entry points of the group `regionplot.sources`.
+"""
 
 from __future__ import annotations
 

@@ -26,19 +26,20 @@ from regionplot.settings.vector import VectorSettings
 logger = logging.getLogger(__name__)
 
 
-_PARTS = {".shp": (".shx", ".dbf")}
+_REQUIRED_PARTS = {".shp": (".shx", ".dbf")}
+"""Files that a shapefile needs beside it."""
 
 
 _SHAPEFILE_MARK = (9994).to_bytes(4, "big")
 
 
 def check_layer(settings: VectorSettings) -> None:
-    """Open a vector file and read its description only.
+    """Open a vector file and read its description, not its geometries.
 
     Raises
     ------
     FeaturesError
-        As `load_layer`, but for faults deeper in the file.
+        If the file cannot be opened, lacks a part, or has no CRS and the settings give none.
     """
     check_parts(settings)
     source = vector_source(settings.path)
@@ -46,7 +47,7 @@ def check_layer(settings: VectorSettings) -> None:
 
 
 def _described(settings: VectorSettings, source: VectorSource) -> dict[str, Any]:
-    """What GDAL tells of a layer, if it was opened by the driver that it was let in for."""
+    """Return GDAL's description of a layer. Refuse a file that GDAL has opened with another driver than expected."""
     info: dict[str, Any] = vector_errors(settings, lambda: pyogrio.read_info(source.name, layer=settings.layer or 0))
     if info["driver"] != source.driver:
         raise FeaturesError(
@@ -56,7 +57,7 @@ def _described(settings: VectorSettings, source: VectorSource) -> dict[str, Any]
 
 
 def vector_errors(settings: VectorSettings, read: Callable[[], Any]) -> Any:
-    """Call `read`, and turn its errors into FeaturesError that names the file."""
+    """Call a function, and raise its errors as FeaturesError that names the file."""
     try:
         return read()
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError, OSError) as error:
@@ -65,13 +66,13 @@ def vector_errors(settings: VectorSettings, read: Callable[[], Any]) -> Any:
 
 
 def check_parts(settings: VectorSettings) -> None:
-    """A shapefile is several files; GDAL reads on without some, and shows less than there is."""
+    """Refuse a shapefile that lacks a part or is truncated. GDAL would read it, and show less than there is."""
     path = settings.path
     if path.is_file() and not path.stat().st_size:
         raise FeaturesError(f"{path}: the file is empty")
     missing = [
         part
-        for part in _PARTS.get(path.suffix.lower(), ())
+        for part in _REQUIRED_PARTS.get(path.suffix.lower(), ())
         if not path.with_suffix(part).exists() and not path.with_suffix(part.upper()).exists()
     ]
     if missing:
@@ -82,18 +83,18 @@ def check_parts(settings: VectorSettings) -> None:
 
 
 def _check_length(path: Path) -> None:
-    """Refuse a shapefile that is shorter than its header says; GDAL makes null geometries of what was cut off."""
+    """Refuse a file that is shorter than its header says. GDAL would return null geometries for the missing part."""
     if not path.is_file():
         return
     with path.open("rb") as file:
         header = file.read(28)
     declared = 2 * int.from_bytes(header[24:28], "big")
     if header.startswith(_SHAPEFILE_MARK) and path.stat().st_size < max(declared, 100):
-        raise FeaturesError(f"{path}: the file is cut: it has {path.stat().st_size:,} bytes of {declared:,}")
+        raise FeaturesError(f"{path}: the file is truncated: it has {path.stat().st_size:,} bytes of {declared:,}")
 
 
 def read_vectors(settings: VectorSettings) -> tuple[Geometries, pyproj.CRS]:
-    """The geometries of a file, sound and not null, and their CRS."""
+    """Return the geometries of a file, valid and not null, and their CRS."""
     source = vector_source(settings.path)
     _described(settings, source)
     meta, _, wkb, _ = vector_errors(
@@ -129,7 +130,7 @@ _VECTOR_MARKS = {
 
 
 _GEOPACKAGES = (b"GPKG", b"GP10", b"GP11")
-"""What a database says that it is; others can have tables that stand for other files."""
+"""Application ids of GeoPackages. Other SQLite files can have tables that refer to other files."""
 
 
 _VECTOR_KINDS = "shapefiles (zipped or not), GeoPackage, GeoJSON and FlatGeobuf"
@@ -147,7 +148,8 @@ _VECTOR_SUFFIXES = {
 _ZIP = b"PK\x03\x04"
 
 
-_MOST_UNPACKED = 2**30
+_LARGEST_UNPACKED = 2**30
+"""Bytes of a vector file in an archive, unpacked."""
 
 
 _MAYBE_LINK = re.compile(rb"crs|\\u00[4-7]", re.IGNORECASE)
@@ -156,21 +158,21 @@ _MAYBE_LINK = re.compile(rb"crs|\\u00[4-7]", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class VectorSource:
-    """A vector file as GDAL may open it."""
+    """A vector file that GDAL may open."""
 
     name: str
-    """What GDAL is given."""
+    """GDAL's name of the file."""
     driver: str
-    """The only driver that may have opened it."""
+    """The only driver that may open it."""
 
 
 def vector_source(path: Path) -> VectorSource:
-    """How GDAL may open a vector file.
+    """Return the name and driver with which GDAL may open a vector file.
 
     Raises
     ------
     FeaturesError
-        If the file is none of the kinds that hold their own features.
+        If the file is of no kind that holds its own features.
     """
     start = read_start(path, FeaturesError)
     if start.startswith(_ZIP):
@@ -190,12 +192,12 @@ def _vector_driver(name: str, start: bytes) -> str:
         (driver for mark, driver in _VECTOR_MARKS.items() if start.lstrip(BLANK_BYTES).startswith(mark)), None
     )
     if driver is None or (driver == "GPKG" and start[68:72] not in _GEOPACKAGES):
-        raise FeaturesError(f"{name}: cannot be read as vector data: only {_VECTOR_KINDS} are")
+        raise FeaturesError(f"{name}: cannot be read as vector data: it is none of {_VECTOR_KINDS}")
     return driver
 
 
 def _zipped(path: Path) -> VectorSource:
-    """The one vector file in an archive."""
+    """Return the only vector file in an archive."""
     try:
         with zipfile.ZipFile(path) as archive:
             member = _only_member(path, archive)
@@ -205,7 +207,7 @@ def _zipped(path: Path) -> VectorSource:
         raise FeaturesError(f"{path}: cannot be read as a zip archive: {error}") from None
     driver = _vector_driver(f"{path}: {member.filename}", start)
     if driver == "GeoJSON":
-        raise FeaturesError(f"{path}: a GeoJSON is read only as it is; unpack it")
+        raise FeaturesError(f"{path}: a GeoJSON in an archive is not read; unpack it")
     return VectorSource(f"/vsizip/{{{path}}}/{member.filename}", driver)
 
 
@@ -217,9 +219,9 @@ def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
         raise FeaturesError(f"{path}: the archive holds {what}; it must hold one of {_VECTOR_KINDS}")
     stem = found[0].filename.rpartition(".")[0]
     size = sum(member.file_size for name, member in members.items() if name.rpartition(".")[0] == stem)
-    if size > _MOST_UNPACKED:
+    if size > _LARGEST_UNPACKED:
         raise FeaturesError(
-            f"{path}: {found[0].filename} and its parts unpack to {size:,} bytes, more than {_MOST_UNPACKED:,}; "
+            f"{path}: {found[0].filename} and its parts unpack to {size:,} bytes, more than {_LARGEST_UNPACKED:,}; "
             "unpack the archive, if you trust it, and name the file"
         )
     return found[0]
@@ -231,7 +233,7 @@ def _is_vector(name: str) -> bool:
 
 
 def _check_geojson(path: Path, descriptor: int) -> None:
-    """Refuse a GeoJSON whose `crs` member is a link, for GDAL would fetch it; few files need to be parsed for that."""
+    """Refuse a GeoJSON whose `crs` member is a link: GDAL would fetch it. Only files that may have one are parsed."""
     with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as content:
         if not _MAYBE_LINK.search(content):
             return
@@ -242,7 +244,7 @@ def _check_geojson(path: Path, descriptor: int) -> None:
 
 
 def _check_members(path: Path, pairs: list[tuple[str, Any]]) -> str | None:
-    """Forget an object once it is read, but for a kind that GDAL would follow."""
+    """Reduce an object to the type of link that GDAL would follow. So a large file takes little memory."""
     for key, value in pairs:
         if key.casefold() == "crs" and value == "link":
             raise FeaturesError(f"{path}: its CRS is a link, which is not followed; give the CRS by name")

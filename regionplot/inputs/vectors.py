@@ -1,7 +1,7 @@
 """Load vector layers: read, project and index them once, and cache the result.
 
-Cartopy projects when it draws: after the fork, in every child, every feature. Here all vertices of a layer are
-projected in bulk before the fork; what two polygons share is kept once; a panel takes its part through an index.
+Cartopy projects every feature when it draws, in every worker. Here all vertices of a layer are projected in bulk before
+the fork. A border that two polygons share is kept once. An index finds the geometries of a panel.
 
 ::
 
@@ -34,6 +34,7 @@ _SIDECARS = frozenset({".shx", ".dbf", ".prj", ".cpg", ".qix"})
 
 
 _POINT_TYPES = (0, 4)
+"""Type ids of shapely: points, and collections of them."""
 
 
 _LINE_TYPES = (1, 2, 5)
@@ -42,22 +43,23 @@ _LINE_TYPES = (1, 2, 5)
 _POLYGON_TYPES = (3, 6)
 
 
-_PART_NAMES = ("lines", "polygons", "points")
+_KINDS = ("lines", "polygons", "points")
 
 
 @dataclass(frozen=True)
 class VectorLayer:
-    """One vector layer in map coordinates, indexed."""
+    """One vector layer in the CRS of the maps, indexed."""
 
     line_index: IndexedGeometries
-    """LineStrings, each piece of a shared border once."""
+    """LineStrings. A border that polygons share is in it once."""
     polygon_index: IndexedGeometries
-    """Polygons to be filled; none if the face colour is `none`."""
+    """Polygons, if areas are loaded."""
     point_index: IndexedGeometries
-    turn: float
-    """The length of the circle along x in map units, where the map is in degrees; else 0."""
+    """Points."""
+    x_period: float
+    """360 for maps in degrees, on which geometries repeat along x; else 0."""
     key: str
-    """Names all that the geometries depend on."""
+    """Digest of everything that the geometries depend on."""
 
     @property
     def lines(self) -> Geometries:
@@ -66,7 +68,7 @@ class VectorLayer:
 
     @property
     def polygons(self) -> Geometries:
-        """All polygons that are filled."""
+        """All polygons, if areas are loaded."""
         return self.polygon_index.geometries
 
     @property
@@ -75,38 +77,38 @@ class VectorLayer:
         return self.point_index.geometries
 
     def lines_in(self, panel: PanelGrid) -> Geometries:
-        """The lines within a panel, clipped to it and simplified to a third of a pixel."""
-        return self.line_index.within(panel, self.turn)
+        """Return the lines within a panel, clipped to it and simplified to a third of a pixel."""
+        return self.line_index.within(panel, self.x_period)
 
     def polygons_in(self, panel: PanelGrid) -> Geometries:
-        """The polygons within a panel, clipped to it and simplified to a third of a pixel."""
-        return self.polygon_index.within(panel, self.turn)
+        """Return the polygons within a panel, clipped to it and simplified to a third of a pixel."""
+        return self.polygon_index.within(panel, self.x_period)
 
     def points_in(self, panel: PanelGrid) -> Geometries:
-        """The points within a panel."""
-        return self.point_index.within(panel, self.turn)
+        """Return the points within a panel."""
+        return self.point_index.within(panel, self.x_period)
 
 
 def load_layer(
     settings: VectorSettings, crs: pyproj.CRS, cache: ArrayCache | None = None, known: Sequence[VectorLayer] = ()
 ) -> VectorLayer:
-    """Read one vector file and project it into the map's CRS.
+    """Read one vector file and project it into the CRS of the maps.
 
     Parameters
     ----------
     settings : VectorSettings
         Path, layer and CRS.
     crs : pyproj.CRS
-        The map's CRS.
+        CRS of the maps.
     cache : ArrayCache, optional
-        Where the projected geometries may be found, and are kept for the next time.
+        Cache of projected geometries.
     known : sequence of VectorLayer
-        Layers loaded before; one of the same geometries is used again.
+        Layers loaded before. One that has the same geometries is returned.
 
     Raises
     ------
     FeaturesError
-        If the file cannot be read, lacks a part, or names no CRS while none is given.
+        If the file cannot be read, lacks a part, or has no CRS and the settings give none.
     """
     check_parts(settings)
     key = layer_key(settings, crs)
@@ -114,21 +116,22 @@ def load_layer(
         if layer.key == key:
             return layer
     arrays = cache.read(key) if cache else None
-    parts = _from_arrays(arrays) if arrays else None
-    if parts is None:
-        parts = _project_layer(settings, crs)
+    projected = _from_arrays(arrays) if arrays else None
+    if projected is None:
+        projected = _project_layer(settings, crs)
         if cache:
-            cache.write(key, _to_arrays(parts))
-    turn = CIRCLE if crs.is_geographic else 0.0
-    lines, polygons, points = (IndexedGeometries.of(part) for part in parts)
-    return VectorLayer(lines, polygons, points, turn, key)
+            cache.write(key, _to_arrays(projected))
+    x_period = CIRCLE if crs.is_geographic else 0.0
+    lines, polygons, points = (IndexedGeometries.of(geometries) for geometries in projected)
+    return VectorLayer(lines, polygons, points, x_period, key)
 
 
-_Parts = tuple[Geometries, Geometries, Geometries]
-"""Lines, polygons, points."""
+_ByKind = tuple[Geometries, Geometries, Geometries]
+"""Lines, polygons and points."""
 
 
-def _project_layer(settings: VectorSettings, crs: pyproj.CRS) -> _Parts:
+def _project_layer(settings: VectorSettings, crs: pyproj.CRS) -> _ByKind:
+    """Read and project the geometries of a file."""
     geometries, source_crs = read_vectors(settings)
     kinds = shapely.get_type_id(geometries)
     areas = geometries[np.isin(kinds, _POLYGON_TYPES)]
@@ -140,7 +143,7 @@ def _project_layer(settings: VectorSettings, crs: pyproj.CRS) -> _Parts:
 
 
 def layer_key(settings: VectorSettings, crs: pyproj.CRS) -> str:
-    """Names all that the projected geometries depend on, the code that makes them among it.
+    """Return the digest of everything that the projected geometries depend on: files, settings, CRS, libraries, code.
 
     Raises
     ------
@@ -157,23 +160,21 @@ def layer_key(settings: VectorSettings, crs: pyproj.CRS) -> str:
     return key
 
 
-def _to_arrays(parts: _Parts) -> dict[str, NDArray[Any]]:
-    """Geometries as plain arrays of coordinates and offsets."""
+def _to_arrays(projected: _ByKind) -> dict[str, NDArray[Any]]:
+    """Return geometries as plain arrays of coordinates and offsets."""
     arrays: dict[str, NDArray[Any]] = {}
-    for name, geometries in zip(_PART_NAMES, parts, strict=True):
+    for name, geometries in zip(_KINDS, projected, strict=True):
         if geometries.size:
             _, arrays[name], offsets = shapely.to_ragged_array(geometries)
             arrays |= {f"{name}_{number}": offset for number, offset in enumerate(offsets)}
     return arrays
 
 
-def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> _Parts | None:
-    """The geometries out of what `_to_arrays` made; None if that is damaged."""
-    kinds = (shapely.GeometryType.LINESTRING, shapely.GeometryType.POLYGON, shapely.GeometryType.POINT)
+def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> _ByKind | None:
+    """Return the geometries that `_to_arrays` has converted, or None if the arrays are damaged."""
+    types = (shapely.GeometryType.LINESTRING, shapely.GeometryType.POLYGON, shapely.GeometryType.POINT)
     try:
-        lines, polygons, points = (
-            _from_ragged(kind, name, arrays) for kind, name in zip(kinds, _PART_NAMES, strict=True)
-        )
+        lines, polygons, points = (_from_ragged(type_, name, arrays) for type_, name in zip(types, _KINDS, strict=True))
     except (KeyError, ValueError, IndexError, shapely.errors.ShapelyError):
         return None
     return lines, polygons, points

@@ -22,7 +22,7 @@ import pyproj
 from regionplot.settings.base import LayerSettings
 from regionplot.settings.config import Config
 from regionplot.sheet.layout import Layout, Page, Room
-from regionplot.sheet.marks import ColorBar, Mark, PanelMark, SheetMark
+from regionplot.sheet.marks import ColorBar, PanelMark, SheetMark
 from regionplot.sheet.sheet import Sheet
 from regionplot.system.cache import ArrayCache, digest
 
@@ -119,9 +119,3 @@ def settings_digest(settings: LayerSettings, *more: object, exclude: Collection[
     """
     fields = settings.model_dump_json(exclude=set(exclude))
     return digest([type(settings).__qualname__, fields, *map(repr, more)], ())
-
-
-def marks_of(layers: Iterable[Layer], sheet: Sheet) -> Iterable[Mark]:
-    """Yield the marks of one map, from the bottom to the top."""
-    for layer in layers:
-        yield from layer.draw(sheet)

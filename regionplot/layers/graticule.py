@@ -45,6 +45,10 @@ _MOST_LINES = 1000
 _POLE = 90.0
 
 
+_LATITUDE_SHIFT = 0.1
+"""Degrees. Latitudes of the same point in two datums differ by less."""
+
+
 _PANEL_SAMPLES = 41
 """Columns and rows of points in a panel whose longitudes and latitudes are computed."""
 
@@ -152,7 +156,7 @@ class _Lines:
         longitudes, latitudes = self.coordinates()
         lonlat = parse_crs(LONLAT)
         x, y = transformer(lonlat, self.crs).transform(longitudes, latitudes)
-        if self.crs.is_geographic:
+        if _has_longitudes(self.crs):
             x = unwrap(x, longitudes + meridian_offset(lonlat, self.crs))
         for row, value in enumerate(self.values):
             source, projected = np.column_stack([longitudes[row], latitudes[row]]), np.column_stack([x[row], y[row]])
@@ -201,7 +205,7 @@ def _lines(panel: PanelGrid, crs: pyproj.CRS, spacing: float | str) -> Iterator[
     west, east, south, north = _limits(panel, crs)
     longer = max(panel.width, panel.height)
     columns, rows = (max(2.0, _USUAL_LINES * side / longer) for side in (panel.width, panel.height))
-    if east - west >= CIRCLE and not crs.is_geographic:
+    if east - west >= CIRCLE and not _has_longitudes(crs):
         west, east, columns = west, west + CIRCLE, 2 * _USUAL_LINES
     meridians = _multiples(west, east, _step(spacing, east - west, columns))
     parallels = _multiples(south, north, _step(spacing, north - south, rows))
@@ -212,29 +216,38 @@ def _lines(panel: PanelGrid, crs: pyproj.CRS, spacing: float | str) -> Iterator[
 def _limits(panel: PanelGrid, crs: pyproj.CRS) -> tuple[float, float, float, float]:
     """Return the smallest and largest longitude and latitude of a panel, a little beyond its edges.
 
-    Longitudes run on past 180. In a geographic CRS they belong to the same turn as the panel.
+    Longitudes run on past 180. On a map in degrees they belong to the same turn as the panel.
     """
+    in_degrees = _has_longitudes(crs)
     extent, lonlat = panel.extent, parse_crs(LONLAT)
     wide = extent.resized(extent.width * (1 + 2 / _PANEL_SAMPLES), extent.height * (1 + 2 / _PANEL_SAMPLES))
     x, y = np.meshgrid(
         np.linspace(wide.xmin, wide.xmax, _PANEL_SAMPLES), np.linspace(wide.ymin, wide.ymax, _PANEL_SAMPLES)
     )
     longitudes, latitudes = transformer(crs, lonlat).transform(x, y)
-    if crs.is_geographic:
+    if in_degrees:
         longitudes, latitudes = x - meridian_offset(lonlat, crs), np.clip(latitudes, -_POLE, _POLE)
     usable = np.isfinite(longitudes) & np.isfinite(latitudes)
     if not usable.any():
         return 0.0, 0.0, 0.0, 0.0
-    if not crs.is_geographic:
+    if not in_degrees:
         middle = tuple(size // 2 for size in usable.shape)
         center = longitudes[middle] if usable[middle] else np.median(longitudes[usable])
         longitudes = unwrap(np.where(usable, longitudes, np.nan), center)
     west, east = float(longitudes[usable].min()), float(longitudes[usable].max())
     south, north = float(latitudes[usable].min()), float(latitudes[usable].max())
     for pole in (-_POLE, _POLE):
-        if not crs.is_geographic and _holds(panel, crs, pole):
+        if not in_degrees and _holds(panel, crs, pole):
             west, east, south, north = -CIRCLE / 2, CIRCLE / 2, min(south, pole), max(north, pole)
     return west, east, south, north
+
+
+def _has_longitudes(crs: pyproj.CRS) -> bool:
+    """Return True if x is a longitude and y a latitude. They are not in a CRS with a rotated pole."""
+    if not crs.is_geographic:
+        return False
+    _, latitude = transformer(parse_crs(LONLAT), crs).transform(0.0, 45.0)
+    return bool(abs(latitude - 45.0) < _LATITUDE_SHIFT)
 
 
 def _holds(panel: PanelGrid, crs: pyproj.CRS, pole: float) -> bool:

@@ -185,7 +185,7 @@ def legend_grid(layout: Layout) -> LegendGrid | None:
 
 
 def _label_height(page: Page) -> int:
-    """Return the pixels below the legend."""
+    """Return the height of the space below the legend, in pixels."""
     return page.pixels(_LABEL_HEIGHT) if page.config.colors.label != "" else page.margin
 
 

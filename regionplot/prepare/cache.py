@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from regionplot.errors import RasterError
 from regionplot.inputs.gdal import opened
@@ -150,7 +151,7 @@ def _is_removable(entry: Path) -> bool:
 @contextmanager
 def locked_in_cache(prepared: Path) -> Iterator[None]:
     """Prevent all processes from removing a prepared raster until the context exits."""
-    descriptor = _lock(prepared.parent, exclusive=False)
+    descriptor = _lock(prepared.parent, "shared")
     try:
         yield
     finally:
@@ -159,13 +160,13 @@ def locked_in_cache(prepared: Path) -> Iterator[None]:
 
 
 def _is_locked(entry: Path) -> bool:
-    descriptor = _lock(entry, exclusive=True)
+    descriptor = _lock(entry, "exclusive")
     if descriptor is not None:
         os.close(descriptor)
     return descriptor is None and fcntl is not None
 
 
-def _lock(folder: Path, *, exclusive: bool) -> int | None:
+def _lock(folder: Path, kind: Literal["shared", "exclusive"]) -> int | None:
     """Lock a folder. Return a descriptor that holds the lock until it is closed, or None if locking fails."""
     if fcntl is None:
         return None
@@ -174,7 +175,7 @@ def _lock(folder: Path, *, exclusive: bool) -> int | None:
     except OSError:
         return None
     try:
-        fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_EX if kind == "exclusive" else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
         return None

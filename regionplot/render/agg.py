@@ -53,7 +53,7 @@ class Canvas:
 
 
 class Painter(Protocol):
-    """A way from a sheet to a picture."""
+    """Turns a sheet into a picture."""
 
     def paint(self, sheet: Sheet, marks: DrawnMarks, watch: Stopwatch) -> Picture:
         """Return the picture of a map.

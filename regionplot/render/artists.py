@@ -63,7 +63,7 @@ class DrawnMarks:
 
     @classmethod
     def of(cls, layers: Iterable[Layer], sheet: Sheet) -> DrawnMarks:
-        """Have the layers draw a map. The image of the raster is left out: `Sheet.codes` holds it."""
+        """Return the marks that layers draw on a map, except the image of the raster. `Sheet.codes` holds that."""
         marks = [mark for layer in layers for mark in layer.draw(sheet)]
         on_sheet = tuple(mark for mark in marks if isinstance(mark, Rectangle | Text))
         return cls(tuple(m for m in marks if not isinstance(m, Rectangle | Text | ScaleImage)), on_sheet)

@@ -27,9 +27,9 @@ _ABOVE = 3
 def plot_region(shared: SharedData, region: Region) -> Figure:
     """Draw one region's map as a figure.
 
-    `figure.savefig(path)` writes the same pixels as `render_regions` with `[output] png = "rgb"`. A palette image has
-    fewer shades along the edges of lines. The first axes of the figure is a `cartopy.mpl.geoaxes.GeoAxes` in the map's
-    CRS. Artists that you add to it lie between raster and lines.
+    `figure.savefig(path)` writes the same pixels as `render_regions` with `mode = "rgb"` in `[output.png]`. A palette
+    image has fewer shades along the edges of lines. The first axes of the figure is a `cartopy.mpl.geoaxes.GeoAxes` in
+    the map's CRS. Artists that you add to it lie between raster and lines.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ from regionplot.sheet.layout import POINTS_PER_INCH
 from regionplot.sheet.marks import INK, Rectangle, SheetMark
 from regionplot.sheet.sheet import Sheet
 from regionplot.system.stopwatch import Stopwatch
-from regionplot.writers.base import Bytes, Picture
+from regionplot.writers.base import Bytes, Picture, make_writer
 
 _SIZE = 256
 
@@ -144,10 +144,12 @@ def palette_for(style: Style) -> ShadedPalette | None:
         If the settings ask for a palette, and the maps have too many colors.
     """
     config = style.shared.config
-    palette = ShadedPalette.of(style.scale, style.layers) if config.output.png != "rgb" else None
-    if palette is None and config.output.png == "palette":
+    use = make_writer(config.output).palette
+    palette = ShadedPalette.of(style.scale, style.layers) if use != "rgb" else None
+    if palette is None and use == "palette":
         raise ConfigError(
-            "[output] png: a palette needs levels or classes, some 25 at most, and dark lines of one color; use 'auto'"
+            f"[output.{config.output.format}] mode: a palette needs levels or classes (about 25 at most) and lines of "
+            "one dark color; use 'auto'"
         )
     return palette
 
@@ -181,7 +183,7 @@ class PalettePainter(Painter):
         watch.lap("stroke")
         image = self._background.copy()
         image[panel] = sheet.codes
-        drawn, values = self._inked_pixels(panel[0], palette.channel)
+        drawn, values = self._non_white_pixels(panel[0], palette.channel)
         rows = image[panel[0]].reshape(-1)
         rows[drawn] = palette.shaded[rows[drawn], values]
         watch.lap("compose")
@@ -202,10 +204,10 @@ class PalettePainter(Painter):
         rows = slice(0, height - sheet.view.box.top if is_above else height)
         self._canvas.buffer[rows].fill(_WHITE)
         self._canvas.draw(sheet_artist(mark, self._canvas.figure))
-        drawn, values = self._inked_pixels(rows, 0)
+        drawn, values = self._non_white_pixels(rows, 0)
         image[rows].reshape(-1)[drawn] = self._palette.framed[values]
 
-    def _inked_pixels(self, rows: slice, channel: int) -> tuple[NDArray[np.intp], Bytes]:
+    def _non_white_pixels(self, rows: slice, channel: int) -> tuple[NDArray[np.intp], Bytes]:
         """Return the pixels in some rows of the buffer that are not white, and their values in a channel."""
         packed = self._canvas.buffer[rows].view(np.uint32).reshape(-1)
         mask = np.not_equal(packed, PACKED_WHITE, out=self._scratch[: packed.size])

@@ -1,12 +1,10 @@
-"""Draw maps of shared data, fast: the frame once, then the raster and the layers of each region."""
+"""Draw maps of shared data. The frame is drawn once, then the raster and the layers of each region."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from regionplot.errors import ConfigError
 from regionplot.geo.region import Region
 from regionplot.render.agg import Canvas, Painter, RgbPainter
 from regionplot.render.artists import DrawnMarks
@@ -14,10 +12,10 @@ from regionplot.render.figure import draw_figure
 from regionplot.render.palette import PalettePainter, palette_for
 from regionplot.render.sheets import Style, make_sheet
 from regionplot.render.style import plain_style
+from regionplot.render.vector import draw_vectors
 from regionplot.shared.data import SharedData
 from regionplot.system.stopwatch import Stopwatch
-from regionplot.writers.base import Picture
-from regionplot.writers.png import save_png
+from regionplot.writers.base import FigurePicture, Picture, encode, make_writer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +37,7 @@ class MapRenderer:
     Raises
     ------
     ConfigError
-        If the settings cannot be drawn, such as `[output] png = "palette"` for a continuous color scale.
+        If the settings cannot be drawn, such as `mode = "palette"` in `[output.png]` for a continuous color scale.
 
     Examples
     --------
@@ -102,25 +100,39 @@ class MapRenderer:
         with plain_style():
             return draw_figure(make_sheet(region, self.style), self.style)
 
-    def encode(self, picture: Picture, format: str = "png", metadata: Mapping[str, str] | None = None) -> bytes:
-        """Return a picture as the bytes of an image file.
+    def render_vectors(self, region: Region) -> FigurePicture:
+        """Draw one region for a vector format, such as PDF and SVG.
+
+        Raises
+        ------
+        NoOverlapError
+            If the region lies outside the raster.
+        RegionError
+            If the region cannot be projected, or its row lacks a field of the title.
+        """
+        with plain_style():
+            return draw_vectors(make_sheet(region, self.style), self.style)
+
+    def encode(
+        self,
+        picture: Picture | FigurePicture,
+        format: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Return a picture as the content of a file.
 
         Parameters
         ----------
-        picture : Picture
-            A picture that `render` returned.
-        format : str
-            Name of the file format.
+        picture : Picture or FigurePicture
+            A picture that `render` or `render_vectors` returned.
+        format : str, optional
+            Name of the file format, such as `"png"`. The default is the format of `[output] filename`.
         metadata : mapping of str to str, optional
             Text to store in the file, such as `{"Title": "Ohio"}`.
 
         Raises
         ------
         ConfigError
-            If the format is unknown.
+            If the format is unknown, or if it cannot store this kind of picture.
         """
-        if format != "png":
-            raise ConfigError(f"there is no image format {format!r}; use 'png'")
-        file = io.BytesIO()
-        save_png(file, picture.image, metadata or {}, picture.palette, self.style.shared.config.output.png_compression)
-        return file.getvalue()
+        return encode(picture, make_writer(self.style.shared.config.output, format), metadata or {})

@@ -111,7 +111,10 @@ def no_overlap_message(region: Extent, raster: Extent) -> str:
         and region.ymin < raster.ymax and raster.ymin < region.ymax
     )  # fmt: skip
     if overlaps:
-        return f"the raster ({raster}) is too small to see at the scale of the region ({region}); use a smaller region"
+        return (
+            f"the part of the raster ({raster}) within the region ({region}) is smaller than a pixel of the map; "
+            "use a smaller region"
+        )
     return f"the region ({region}) does not overlap the raster ({raster})"
 
 

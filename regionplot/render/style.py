@@ -28,12 +28,12 @@ def plain_style() -> Iterator[None]:
 
 
 def library_versions() -> list[str]:
-    """Return the versions of what matplotlib draws with."""
+    """Return the versions of matplotlib and FreeType."""
     return [matplotlib.__version__, matplotlib.ft2font.__freetype_version__]
 
 
 def _changed_parameters() -> Any:
-    """The defaults of the parameters that are not at their defaults; mostly none, and then nothing needs to be done."""
+    """Return the defaults of the parameters that have another value. Usually there are none."""
     current = dict(dict.items(matplotlib.rcParams))  # the methods of rcParams itself check each key, slowly
     return {
         key: value

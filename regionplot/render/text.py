@@ -26,14 +26,15 @@ class UnhintedText(Text):
         """Draw the text. See matplotlib."""
         context = renderer.new_gc()
         context.set_foreground(self.get_color())
-        x, y = self.get_position()
-        top = self.get_figure(root=True).bbox.height  # type: ignore[union-attr]  # it has one when it is drawn
+        x, y = self.get_transform().transform(self.get_position())
+        if renderer.flipy():  # not in PDF
+            y = self.get_figure(root=True).bbox.height - y  # type: ignore[union-attr]  # it has one when it is drawn
         with _unhinted():
-            renderer.draw_text(context, x, top - y, self.get_text(), self.get_fontproperties(), 0, mtext=self)
+            renderer.draw_text(context, x, y, self.get_text(), self.get_fontproperties(), 0, mtext=self)
         context.restore()
 
     def get_window_extent(self, *args: Any, **keywords: Any) -> Bbox:
-        """Return the box of the text. See matplotlib."""
+        """Return the box of the text without hinting. See matplotlib."""
         with _unhinted():
             return super().get_window_extent(*args, **keywords)
 

@@ -13,25 +13,53 @@ from regionplot.layers.stack import lay_out
 from regionplot.settings.config import Config
 from regionplot.sheet.key import ColorBarKey
 from regionplot.text import fields_of
+from regionplot.writers.base import make_writer
 
 
 def check_config(config: Config, regions: Sequence[Region]) -> None:
-    """Find what the settings' types cannot tell: colours, projections and template fields that do not exist.
+    """Check what the types of the settings cannot: colors, projections, template fields and the size of the sheet.
 
     Raises
     ------
     ConfigError
-        With one problem for each.
+        If settings are wrong. All problems are reported together.
     """
     from regionplot.colors.check import color_problems  # noqa: PLC0415 (matplotlib)
 
     problems = list(color_problems(config))
     if config.colors.classes and (problem := resampling_problem(config.raster, "[colors] classes are given")):
         problems.append(problem)
+    fields = set(regions[0].fields)
+    problems += [
+        *_layout_problems(config),
+        *_size_problems(config),
+        *_crs_problems(config),
+        *_unknown_fields("[output] filename", config.output.filename, fields),
+        *_unknown_fields("[map] title", config.map.title, fields | set(FIELDS)),
+    ]
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _layout_problems(config: Config) -> Iterator[str]:
     try:
         lay_out(config, ColorBarKey())
     except ConfigError as error:
-        problems.append(str(error))
+        yield str(error)
+
+
+def _size_problems(config: Config) -> Iterator[str]:
+    """Yield a problem if the format cannot store a sheet of this size."""
+    width, height = config.map.size
+    limit = make_writer(config.output).max_side
+    if limit is not None and max(width, height) > limit:
+        yield (
+            f"[map] size: {width} x {height} is more than the {limit:,} pixels per side that {config.output.format} "
+            "can store; make the map smaller, or use another suffix in [output] filename"
+        )
+
+
+def _crs_problems(config: Config) -> Iterator[str]:
     for place, setting in (
         ("[map] projection", config.map.projection),
         ("[raster] crs", config.raster.crs or "raster"),
@@ -39,12 +67,7 @@ def check_config(config: Config, regions: Sequence[Region]) -> None:
         try:
             parse_projection(setting)
         except ConfigError as error:
-            problems.append(f"{place}: {error}")
-    known = set(regions[0].fields)
-    problems += _unknown_fields("[output] filename", config.output.filename, known)
-    problems += _unknown_fields("[map] title", config.map.title, known | set(FIELDS))
-    if problems:
-        raise ConfigError(*problems)
+            yield f"{place}: {error}"
 
 
 def _unknown_fields(place: str, template: str, known: set[str]) -> Iterator[str]:

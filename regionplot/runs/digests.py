@@ -1,26 +1,27 @@
-"""Compute a map's digest. While it stays the same, the previous run's map is kept.
+"""Compute the digest of a map. If the digest is the same, the map of the previous run is kept.
 
 ::
 
-    versions, code, settings, layers, colour scale ─┐
-    title, limits, panel ───────────────────────────┼─► SHA-256 ─► the PNG's own metadata, and the manifest
-    the raster's cells under the panel ─────────────┘
+    versions, sources, settings, layers, color scale ─┐
+    title, limits, panel ─────────────────────────────┼─► SHA-256 ─► metadata of the map, and the manifest
+    the raster's cells under the panel ───────────────┘
+
+The parts are collected, not listed. All sources count that the renderer and the plug-ins of the run import, and the
+version of each library that these sources import. All settings count, except fields that are marked `NOT_IN_DIGEST`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
-import PIL
 import pyproj
 import rasterio
 import shapely
 
-from regionplot import _version
 from regionplot.colors.key import planned_key
 from regionplot.colors.scales import scale_of
 from regionplot.errors import InputError
@@ -30,15 +31,21 @@ from regionplot.inputs.source import RasterInfo
 from regionplot.layers.stack import lay_out
 from regionplot.layers.title import title_of
 from regionplot.render.style import library_versions, plain_style
+from regionplot.settings.base import digest_items
 from regionplot.shared.data import SharedData
 from regionplot.sheet.view import View
-from regionplot.system.code import source_files
+from regionplot.system.code import imported_libraries, library_version, source_files
+from regionplot.writers.base import make_writer
 
 _LENGTH = 32
+"""Hexadecimal digits of a digest."""
 
 
 _ROWS = 256
-"""Of the raster, hashed at a time."""
+"""Rows of the raster that are hashed at a time."""
+
+
+_RENDERER = "regionplot.render.renderer"
 
 
 class MapDigests:
@@ -47,20 +54,22 @@ class MapDigests:
     Parameters
     ----------
     shared : SharedData
-        What they are drawn from. Of a raster that is too large to be loaded, its file's size and times stand for its
-        cells: a renewed file is a new raster everywhere.
+        Data of the run. If the raster was too large to load, the size and times of its file represent its cells: a new
+        file is then a new raster everywhere.
     """
 
     def __init__(self, shared: SharedData) -> None:
         self._shared = shared
         self._panel = lay_out(shared.config, planned_key(shared.coloring)).panel
+        modules = code_modules(shared)
         with plain_style():
-            self._common = hashlib.sha256(json.dumps(dict(_common(shared)), default=str).encode())
-        for content in _read_code(shared):
+            parts = {**dict(_common(shared)), "libraries": _versions(modules)}
+        self._common = hashlib.sha256(json.dumps(parts, default=str).encode())
+        for content in _read_sources(modules):
             self._common.update(content)
 
     def of(self, region: Region) -> str:
-        """The digest of a region's map.
+        """Return the digest of a region's map: 32 hexadecimal digits.
 
         Raises
         ------
@@ -68,18 +77,18 @@ class MapDigests:
             If the region cannot be projected, or its row lacks a field of the title.
         """
         config = self._shared.config
-        seen = View.of(region, self._shared.crs, self._panel, config.map.fit)
-        total = self._common.copy()
+        view = View.of(region, self._shared.crs, self._panel, config.map.fit)
         title = title_of(region, config.map.title, self._shared.description)
-        total.update(repr((title, seen)).encode())
-        for piece in self._cells(seen):
+        total = self._common.copy()
+        total.update(repr((title, view)).encode())
+        for piece in self._cells(view):
             total.update(piece)
         return total.hexdigest()[:_LENGTH]
 
-    def _cells(self, seen: View) -> Iterator[Any]:
-        """The bytes of the cells under a panel, and where they lie."""
+    def _cells(self, view: View) -> Iterator[Any]:
+        """Yield the bytes of the cells under a panel, and their place."""
         data = self._shared
-        window = needed_window(data.info.geometry, seen.panel, data.crs)
+        window = needed_window(data.info.geometry, view.panel, data.crs)
         yield repr((window, data.info.geometry.affine, data.info.geometry.crs.to_wkt())).encode()
         if window is None:
             return
@@ -94,8 +103,8 @@ class MapDigests:
             yield np.ascontiguousarray(cells[first : first + _ROWS])
 
 
-def _read_code(shared: SharedData) -> Iterator[bytes]:
-    """Yield the contents of all source files that decide what a map looks like.
+def _read_sources(modules: Iterable[str]) -> Iterator[bytes]:
+    """Yield the contents of all source files that some modules need.
 
     Raises
     ------
@@ -103,19 +112,14 @@ def _read_code(shared: SharedData) -> Iterator[bytes]:
         If a file cannot be read, for example because too many files are open.
     """
     try:
-        for path in source_files("regionplot.render.renderer", *layer_modules(shared)):
+        for path in source_files(*modules):
             yield path.read_bytes()
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from error
 
 
-def layer_modules(data: SharedData) -> tuple[str, ...]:
-    """Return the modules of all layers. The registry imports them by name, so no import line leads to them."""
-    return tuple(sorted({type(layer).__module__ for layer in data.layers}))
-
-
 def _file(info: RasterInfo) -> tuple[object, ...]:
-    """What stands for the cells of a raster that is not loaded."""
+    """Return what represents the cells of a raster that is not loaded."""
     how = (
         info.gdal_name,
         info.band,
@@ -129,17 +133,23 @@ def _file(info: RasterInfo) -> tuple[object, ...]:
     return (info.fingerprint, info.geometry.height, info.geometry.width, *how)
 
 
+def code_modules(data: SharedData) -> tuple[str, ...]:
+    """Return the modules that draw the maps: the renderer, and plug-ins, which no import line of the renderer names."""
+    plugins = [make_writer(data.config.output), data.source, *data.layers]
+    return tuple(sorted({_RENDERER, *(type(plugin).__module__ for plugin in plugins)}))
+
+
+def _versions(modules: tuple[str, ...]) -> list[str]:
+    """Return the versions of all libraries, and of the C libraries that they contain."""
+    inside = [pyproj.proj_version_str, shapely.geos_version_string, rasterio.__gdal_version__, *library_versions()]
+    return [f"{name} {library_version(name)}" for name in imported_libraries(*modules)] + inside
+
+
 def _common(data: SharedData) -> Iterator[tuple[str, Any]]:
-    """What all maps of a run depend on."""
+    """Yield what all maps of a run depend on, beside code and libraries."""
     config = data.config
-    modules = (_version, np, PIL, pyproj, shapely)
-    yield "versions", [module.__version__ for module in modules]
-    yield "libraries", [pyproj.proj_version_str, shapely.geos_version_string, rasterio.__gdal_version__]
-    yield "matplotlib", library_versions()
-    yield "map", config.map.model_dump(mode="json")
-    yield "colors", config.colors.model_dump(mode="json")
-    yield "image", [config.output.png, config.output.png_compression, config.raster.resampling]
+    yield "settings", digest_items(config)
+    yield "format", [config.output.format, digest_items(config.output.writer_settings)]
     yield "layers", [layer.key for layer in data.layers]
-    yield "crs", data.crs.to_wkt()
     yield "label", [data.description.get("long_name"), data.description.get("units")]
     yield "scale", scale_of(data.coloring, config, data.cells_drawn).digest_items()

@@ -15,29 +15,31 @@ from regionplot.runs.publication import LATEST
 from regionplot.settings.config import Config
 from regionplot.text import render
 
-_LONGEST_NAME = 200
+_MAX_NAME = 200
+"""Bytes of a file or folder name. With the affixes of a temporary file, a name is then shorter than 255 bytes."""
 
 
 _HASH_LENGTH = 8
+"""Hexadecimal digits that keep truncated names different."""
 
 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 def file_name(template: str, fields: Mapping[str, str]) -> str:
-    """A relative path from a template; fields become single, harmless path components.
+    """Return a relative path from a template. A field cannot add folders, hidden names or control characters.
 
     Parameters
     ----------
     template : str
-        With `{field}`s, and `/` for folders.
+        Text with `{field}`, and `/` between folders.
     fields : Mapping
-        Text by name.
+        Values of the fields by name.
 
     Raises
     ------
     TemplateError
-        As `regionplot.templates.render`.
+        If the template is malformed, or a field is unknown.
 
     Examples
     --------
@@ -49,31 +51,37 @@ def file_name(template: str, fields: Mapping[str, str]) -> str:
 
 
 def _slug(text: str) -> str:
-    """Letters, digits and a few marks of any script; anything else, separators above all, becomes `_`."""
+    """Return text with letters, digits and a few marks of any script. Other characters, such as `/`, become `_`."""
     composed = unicodedata.normalize("NFC", text).strip()
     kept = "".join(c if c.isalnum() or c in " ._-+,()" or unicodedata.combining(c) else "_" for c in composed)
     return kept.lstrip(". ") if kept.strip(".- ") else "_"
 
 
 def _component(name: str) -> str:
-    """One file or folder name that every file system takes."""
+    """Return a file or folder name that every file system accepts."""
     name = name.lstrip(".- ").rstrip(". ") or "_"
     if _RESERVED.fullmatch(name):
         name = f"_{name}"
     raw = name.encode()
-    if len(raw) <= _LONGEST_NAME:
+    if len(raw) <= _MAX_NAME:
         return name
     stem, dot, suffix = name.rpartition(".") if "." in name else (name, "", "")
     tail = f"-{hashlib.sha256(raw).hexdigest()[:_HASH_LENGTH]}{dot}{suffix[:16].rstrip()}"
-    return stem.encode()[: _LONGEST_NAME - len(tail.encode())].decode(errors="ignore") + tail
+    return stem.encode()[: _MAX_NAME - len(tail.encode())].decode(errors="ignore") + tail
 
 
-_TAKEN = {NAME, LATEST}
-"""First parts of file names that mean something else in an output folder."""
+_RESERVED_NAMES = {NAME, LATEST}
+"""Names in the output folder that are not maps."""
 
 
 def assign_file_names(regions: Sequence[Region], config: Config) -> list[tuple[Region, str]]:
-    """Each region with the name of a file of its own, relative to the output folder."""
+    """Return each region with the name of its file, relative to the output folder.
+
+    Raises
+    ------
+    RegionsError
+        If a name cannot be made, is reserved, or belongs to two regions. All problems are reported together.
+    """
     owners: dict[str, Region] = {}
     named, problems = [], []
     for region in regions:
@@ -82,8 +90,8 @@ def assign_file_names(regions: Sequence[Region], config: Config) -> list[tuple[R
         except text.TemplateError as error:
             problems.append(f"{region.origin or region.name}: [output] filename: {error}")
             continue
-        if name.split("/")[0].casefold() in _TAKEN:
-            problems.append(f"{region.origin or region.name}: {name}: this name is taken; change [output] filename")
+        if name.split("/")[0].casefold() in _RESERVED_NAMES:
+            problems.append(f"{region.origin or region.name}: {name}: this name is reserved; change [output] filename")
         owner = owners.setdefault(name.casefold(), region)
         if owner is not region:
             problems.append(

@@ -11,48 +11,54 @@ from regionplot.geo.region import Region
 
 @dataclass(frozen=True, slots=True)
 class PreviousMap:
-    """A map of an earlier run, as its manifest tells."""
+    """A map of an earlier run, as the manifest describes it."""
 
     path: Path
     digest: str
-    """Of all that the map depended on."""
+    """Digest of everything that the map depends on."""
     bytes: int
+    """Size of the file."""
+    sha256: str
+    """Checksum of the file, 64 hexadecimal digits."""
     no_data: bool = False
+    """True if the region holds only nodata."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One map to be made; all that crosses the border to a worker."""
+    """One map to draw. Workers receive nothing else."""
 
     region: Region
     target: Path
-    """The image to be written."""
-    known: PreviousMap | None = None
-    """The map of the run before; None: draw in any case."""
+    """File to write."""
+    previous: PreviousMap | None = None
+    """Map of an earlier run, which is kept if its digest is the same. None: draw in any case."""
     digest: str = ""
-    """Of all that the map depends on, if that is known already."""
+    """Digest of everything that the map depends on; empty if the worker must compute it."""
 
     @property
     def name(self) -> str:
-        """The region's name."""
+        """Name of the region."""
         return self.region.name
 
 
 @dataclass(frozen=True, slots=True)
 class MapResult:
-    """A map that was written, stands as it is, or was not wanted."""
+    """A map that was drawn, kept or skipped."""
 
     path: Path
     bytes: int
-    """Size of the file."""
+    """Size of the file; 0 if the map was skipped."""
     no_data: bool = False
-    """The region held nothing but nodata."""
+    """True if the region holds only nodata."""
     stages: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Seconds by stage."""
     digest: str = ""
-    """Of all that the map depends on."""
+    """Digest of everything that the map depends on; empty if the map was skipped."""
     state: str = "rendered"
-    """`rendered`; `unchanged`: an earlier run drew it, and nothing that it depends on is new; `skipped`: there is
-    nothing to be shown, and no map was wanted."""
+    """`rendered`; `unchanged`: the map of an earlier run was kept; `skipped`: the region holds only nodata, and the
+    settings ask for no map then."""
     peak_memory: int = 0
-    """Bytes that the process had resident at most, what it shares with others included."""
+    """Maximum resident memory of the process in bytes, including memory that it shares with others."""
+    sha256: str = ""
+    """Checksum of the file, 64 hexadecimal digits; empty if the map was skipped."""

@@ -1,9 +1,10 @@
 """Allow one run at a time per output folder.
 
-The lock is `fcntl.lockf`'s: the kernel gives it back when the run that holds it ends, however it ends, and forked
-workers do not inherit it (as they would `flock`'s), so that neither a killed run nor an orphan keeps the next one out.
-It keeps processes apart only, and is lost when its process closes any descriptor of the file; so which folders this
-process holds is known beside it, and asked first.
+The lock is that of `fcntl.lockf`. The kernel releases it when the process ends, even if the process is killed. Forked
+workers do not inherit it, unlike the lock of `flock`, so an orphaned worker does not block the next run.
+
+`lockf` does not exclude threads of one process, and it releases the lock when the process closes any descriptor of the
+file. Therefore a set of the locked folders of this process is checked first.
 """
 
 from __future__ import annotations
@@ -32,28 +33,28 @@ _guard = threading.Lock()
 
 
 _held: set[tuple[int, int]] = set()
-"""Device and inode of the folders that runs of this process hold: a global, as the process's locks are."""
+"""Device and inode of each folder that this process has locked. It is global because locks belong to the process."""
 
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Hold an output folder's lock.
+    """Lock an output folder until the context exits.
 
-    The lock file stays when the lock is given back: removing it would let two later runs lock two files of one name.
+    The lock file is not removed. If it were, two later runs could lock two files of the same name.
 
     Raises
     ------
     LockedError
-        If another process holds it, which the message names, or another thread of this one.
+        If another process or another thread of this process has locked the folder. The message names the process.
     OutputError
-        If the lock file cannot be opened, or is a link.
+        If the lock file cannot be opened, or if it is a link.
     """
-    with _kept_from_threads(directory), _kept_from_processes(directory):
+    with _excluding_threads(directory), _excluding_processes(directory):
         yield
 
 
 @contextmanager
-def _kept_from_threads(directory: Path) -> Iterator[None]:
+def _excluding_threads(directory: Path) -> Iterator[None]:
     try:
         found = directory.stat()
     except OSError as error:
@@ -71,7 +72,7 @@ def _kept_from_threads(directory: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _kept_from_processes(directory: Path) -> Iterator[None]:
+def _excluding_processes(directory: Path) -> Iterator[None]:
     path = directory / NAME
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
@@ -83,23 +84,23 @@ def _kept_from_processes(directory: Path) -> Iterator[None]:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise LockedError(f"{directory}: {_holder(file.read(1000))} is drawing into this folder") from None
-        with suppress(OSError):  # on a full disk the lock holds, and tells nothing
+        with suppress(OSError):  # on a full disk the lock works, but names no process
             os.truncate(descriptor, 0)
             os.pwrite(descriptor, lock_record().encode(), 0)
         yield
 
 
 def lock_record() -> str:
-    """What a lock's holder writes into it."""
+    """Return the text of a lock file: process, host and time."""
     return json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": _now().isoformat()})
 
 
 def _holder(text: str) -> str:
-    """Who holds a lock, from what it wrote into it."""
+    """Return a description of the process that wrote a lock file."""
     try:
-        told = json.loads(text)
-        age = _now() - datetime.fromisoformat(told["since"])
-        return f"process {int(told['pid'])} on {told['host']}, for {max(0, round(age.total_seconds()))} s now,"
+        record = json.loads(text)
+        age = _now() - datetime.fromisoformat(record["since"])
+        return f"process {int(record['pid'])} on {record['host']}, for {max(0, round(age.total_seconds()))} s now,"
     except (ValueError, KeyError, TypeError):
         return "another process"
 

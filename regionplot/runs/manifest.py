@@ -1,7 +1,7 @@
-"""Read and write `manifest.json`: the result of a run, and the maps that the next run may keep.
+"""Read and write `manifest.json`: the result of a run, and the maps that the next run can keep.
 
-`docs/manifest.schema.json` describes it. A map that this run had nothing to do with (another table, `--only`) keeps the
-entry that an earlier run gave it.
+`docs/manifest.schema.json` describes it. A map that a run did not include (another table, `--only`) keeps the entry of
+the earlier run.
 """
 
 from __future__ import annotations
@@ -28,24 +28,28 @@ NAME = "manifest.json"
 VERSION = 1
 
 
-_MOST_BYTES = 200 * 2**20
+_MAX_BYTES = 200 * 2**20
 
 
-_LONGEST = 1000
-"""Letters of a file's name and its folders."""
+_MAX_NAME = 1000
+"""Characters of a file's name and its folders."""
+
+
+_FILE_KEYS = ("digest", "bytes", "sha256")
+"""Keys of an entry that describe the file of the map."""
 
 
 Entries = Mapping[str, Mapping[str, Any]]
-"""Entries of maps by file name, relative to the folder."""
+"""Entries of maps by file name, relative to the folder of the manifest."""
 
 
 def read_entries(folder: Path) -> Entries:
-    """The entries of a folder's manifest; none if there is no manifest, or it cannot be used."""
+    """Return the entries of a folder's manifest; none if there is no manifest, or if it is unreadable."""
     path = folder / NAME
     try:
         found = path.stat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
-            raise ValueError("it is no file, or too large")
+        if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_BYTES:
+            raise ValueError("it is not a file, or it is too large")
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["version"] != VERSION:
             return {}
@@ -53,72 +57,72 @@ def read_entries(folder: Path) -> Entries:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        logger.warning("%s: cannot be used (%s); every map is drawn anew", path, error)
+        logger.warning("%s: the manifest cannot be used (%s); all maps are drawn again", path, error)
         return {}
 
 
 def is_valid_entry(entry: Mapping[str, Any]) -> bool:
-    """Whether an entry names a file within the folder; others are dropped, whoever has written them."""
+    """Return True if an entry names a file inside the folder. Other entries are dropped: the manifest can be forged."""
     file = entry["file"]
-    return isinstance(file, str) and 0 < len(file) <= _LONGEST and not {"", ".", ".."} & set(file.split("/"))
+    return isinstance(file, str) and 0 < len(file) <= _MAX_NAME and not {"", ".", ".."} & set(file.split("/"))
 
 
-def known_map(entries: Entries, folder: Path, file: str) -> PreviousMap | None:
-    """What a manifest tells of a map that an earlier run drew; None if it tells nothing."""
+def previous_map(entries: Entries, folder: Path, file: str) -> PreviousMap | None:
+    """Return what a manifest says about a map; None if it does not describe the file."""
     entry = entries.get(file, {})
-    digest, size = entry.get("digest"), entry.get("bytes")
-    if not (isinstance(digest, str) and isinstance(size, int)):
+    digest, size, sha256 = (entry.get(key) for key in _FILE_KEYS)
+    if not (isinstance(digest, str) and isinstance(size, int) and isinstance(sha256, str)):
         return None
-    return PreviousMap(folder / file, digest, size, bool(entry.get("no_data")))
+    return PreviousMap(folder / file, digest, size, sha256, bool(entry.get("no_data")))
 
 
-def write_manifest(folder: Path, run: Mapping[str, Any], report: RunReport, before: Entries) -> Path:
-    """Write a run's manifest, whole or not at all.
+def write_manifest(folder: Path, run: Mapping[str, Any], report: RunReport, previous: Entries) -> Path:
+    """Write the manifest of a run atomically.
 
     Parameters
     ----------
     folder : Path
-        Where the maps are.
+        Folder of the maps.
     run : Mapping
-        What is to be said of the run beside the report.
+        Facts about the run that the report does not have.
     report : RunReport
-        What became of it; all its targets lie in `folder`.
-    before : Mapping
-        The entries of the manifest that is replaced.
+        Results of the run. All its targets are inside `folder`.
+    previous : Mapping
+        Entries of the manifest that is replaced.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If the manifest cannot be written.
     """
-    entries = {str(entry["file"]): entry for entry in _entries(folder, report, str(run["id"]), before)}
-    kept = {file: entry for file, entry in before.items() if file not in entries and is_there(folder / file)}
+    entries = {str(entry["file"]): entry for entry in _entries(folder, report, str(run["id"]), previous)}
+    kept = {file: entry for file, entry in previous.items() if file not in entries and is_file(folder / file)}
     summary = {**run, "seconds": _rounded(report.stages), "counts": report.counts()}
     return _write(folder / NAME, _text(summary, [*entries.values(), *kept.values()]), str(run["id"]))
 
 
 def _text(summary: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]) -> str:
-    """JSON with a line for each region: to be read by eye, and made fast for a hundred thousand."""
+    """Return JSON with one line per region: easy to read, and fast to make for 100,000 regions."""
     lines = ",\n".join(map(json.dumps, entries))
     return f'{{"version": {VERSION},\n"run": {json.dumps(summary, indent=1)},\n"regions": [\n{lines}\n]}}\n'
 
 
-def is_there(path: Path) -> bool:
-    """Whether there is such a file; a name that no file can have is none."""
+def is_file(path: Path) -> bool:
+    """Return True if a file exists. No file has a name that the system does not accept."""
     try:
         return path.is_file()
     except (OSError, ValueError):
         return False
 
 
-def _entries(folder: Path, report: RunReport, run: str, before: Entries) -> Iterator[dict[str, Any]]:
+def _entries(folder: Path, report: RunReport, run: str, previous: Entries) -> Iterator[dict[str, Any]]:
     inside = f"{folder.as_posix().rstrip('/')}/"
     for outcome in report.outcomes:
         file = outcome.job.target.as_posix().removeprefix(inside)  # `relative_to` takes ten times as long
-        yield _entry(outcome, file, run, before.get(file, {}))
+        yield _entry(outcome, file, run, previous.get(file, {}))
 
 
-def _entry(outcome: Outcome[Job], file: str, run: str, before: Mapping[str, Any]) -> dict[str, Any]:
+def _entry(outcome: Outcome[Job], file: str, run: str, previous: Mapping[str, Any]) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "name": outcome.job.name,
         "origin": outcome.job.region.origin,
@@ -126,17 +130,17 @@ def _entry(outcome: Outcome[Job], file: str, run: str, before: Mapping[str, Any]
         "file": file,
         "run": run,
     }
-    still = {key: before.get(key) for key in ("digest", "bytes")}  # of an older image, if one is there
+    older_file = {key: previous.get(key) for key in _FILE_KEYS}
     if outcome.failure is not None:
-        return {**entry, **still, "error": {"cause": outcome.failure.cause, "message": outcome.failure.message}}
-    drawn = outcome.value
-    made = still if drawn.state == "skipped" else {"digest": drawn.digest, "bytes": drawn.bytes}
+        return {**entry, **older_file, "error": {"cause": outcome.failure.cause, "message": outcome.failure.message}}
+    result = outcome.value
+    new_file = {"digest": result.digest, "bytes": result.bytes, "sha256": result.sha256}
     return {
         **entry,
-        **made,
-        "no_data": drawn.no_data,
-        "seconds": _rounded(drawn.stages),
-        "peak_memory": drawn.peak_memory,
+        **(older_file if result.state == "skipped" else new_file),
+        "no_data": result.no_data,
+        "seconds": _rounded(result.stages),
+        "peak_memory": result.peak_memory,
     }
 
 

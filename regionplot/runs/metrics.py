@@ -1,4 +1,4 @@
-"""Write a run's numbers in Prometheus' text format 0.0.4, for node_exporter's textfile collector.
+"""Write numbers about a run in the text format 0.0.4 of Prometheus, for the textfile collector of node_exporter.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/
 """
@@ -23,11 +23,12 @@ _LAST_SUCCESS = "regionplot_last_success_timestamp_seconds"
 _OLD_SUCCESS = re.compile(rf"^{_LAST_SUCCESS} (\d+(?:\.\d+)?)$", re.MULTILINE | re.ASCII)
 
 
-_MOST_READ = 1_000_000
+_MAX_READ = 1_000_000
+"""Characters of an old file that are searched."""
 
 
 class Family(NamedTuple):
-    """One metric: its name, what it means, and its samples by the value of its one label (`""`: it has none)."""
+    """One metric: its name, its meaning, and its samples by the value of its label (`""` if it has no label)."""
 
     name: str
     meaning: str
@@ -51,22 +52,22 @@ def metrics_text(
     counts: Mapping[str, int] | None = None,
     peak_memory: int | None = None,
 ) -> str:
-    """What a run came to, as text for Prometheus.
+    """Return the metrics of a run as text for Prometheus.
 
     Parameters
     ----------
     report : RunReport
-        What is known of the run; if it ended early, less than all.
+        Outcomes of the run. If the run ended early, outcomes are missing.
     exit_code : int
-        Of the command.
+        Exit code of the command.
     ended : float
-        When, in Unix time.
+        Unix time at which the run ended.
     last_success : float
-        When a run ended with exit code 0 for the last time before this one; 0 is never.
+        Unix time at which the last successful run before this one ended; 0 if there was none.
     counts : Mapping, optional
-        Regions by state; by default those of the report.
+        Number of regions by state. The default is that of the report.
     peak_memory : int, optional
-        Bytes.
+        Maximum resident memory of one process in bytes.
     """
     success = ended if exit_code == 0 else last_success
     families = _families(report, exit_code, ended, success, report.counts() if counts is None else counts)
@@ -81,24 +82,26 @@ def _families(
     report: RunReport, exit_code: int, ended: float, success: float, counts: Mapping[str, int]
 ) -> Iterator[Family]:
     size = sum(outcome.value.bytes for outcome in report.drawn)
-    states = {state.replace(" ", "_"): counts.get(state, 0) for state in STATES}  # all: no series comes and goes
+    states = {
+        state.replace(" ", "_"): counts.get(state, 0) for state in STATES
+    }  # all states, so that no series comes and goes
     yield Family("regionplot_last_run_timestamp_seconds", "When the last run ended, in Unix time.", {"": ended})
     yield Family(_LAST_SUCCESS, "When a run last ended with exit code 0, in Unix time; 0 is never.", {"": success})
     yield Family("regionplot_run_duration_seconds", "Wall time of the last run.", {"": report.seconds})
     yield Family("regionplot_exit_code", "Exit code of the last run.", {"": exit_code})
-    yield Family("regionplot_regions", "Regions of the last run, by what became of them.", states, "state")
+    yield Family("regionplot_regions", "Regions of the last run by state.", states, "state")
     if report.stages:
         yield Family("regionplot_stage_seconds", "Wall time of the last run by stage.", report.stages, "stage")
     yield Family("regionplot_bytes_written", "Size of the images that the last run wrote.", {"": size})
 
 
 def write_metrics(path: Path, report: RunReport, exit_code: int, counts: Mapping[str, int] | None = None) -> None:
-    """Write the metrics of a run that has just ended; a reader sees the old file or the new one, never a part.
+    """Write the metrics of a run that has just ended. The file is replaced atomically.
 
     Raises
     ------
     OutputError
-        If they cannot be written; the old file stays.
+        If the metrics cannot be written. The old file stays.
     """
     text = metrics_text(
         report,
@@ -118,12 +121,12 @@ def write_metrics(path: Path, report: RunReport, exit_code: int, counts: Mapping
 
 
 def check_target(path: Path) -> Path:
-    """The path, if a file can be put there.
+    """Return the path if a file can be written there.
 
     Raises
     ------
     OutputError
-        If it can not.
+        If no file can be written there.
     """
     if path.is_dir():
         raise OutputError(f"{path}: the metrics cannot be written: it is a folder")
@@ -135,12 +138,12 @@ def check_target(path: Path) -> Path:
 
 
 def _old_success(path: Path) -> float:
-    """The last success by the file of the run before this one; 0 if there is none that can be read."""
+    """Return the time of the last success from the file of the previous run; 0 if the file has none."""
     try:
         if not path.is_file():
             return 0.0
         with path.open(encoding="utf-8", errors="replace") as file:
-            found = _OLD_SUCCESS.search(file.read(_MOST_READ))
+            found = _OLD_SUCCESS.search(file.read(_MAX_READ))
     except OSError:
         return 0.0
     return float(found[1]) if found else 0.0
@@ -151,5 +154,5 @@ def _escaped(value: str) -> str:
 
 
 def _number(number: float) -> str:
-    """To the microsecond, and never with an exponent: some readers of these files are shell scripts."""
+    """Return a number without an exponent, because shell scripts read these files, too."""
     return str(number) if isinstance(number, int) else f"{number:.6f}"

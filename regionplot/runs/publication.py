@@ -1,10 +1,10 @@
-"""Publish maps: each one as it is drawn, or all of a run at once.
+"""Publish maps: each map as soon as it is drawn, or all maps of a run at once.
 
 ::
 
-    replace    output/map.png           each map takes the place of the older one as soon as it is drawn
-    runs       output/RUN/map.png       a folder for each run
-               output/latest -> RUN     switched, atomically, when the run is over
+    replace    output/map.png           each map replaces the older map as soon as it is drawn
+    runs       output/RUN/map.png       one folder per run
+               output/latest -> RUN     switched atomically at the end of the run
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from typing_extensions import override
+
 from regionplot.errors import OutputError
 from regionplot.settings.output import OutputSettings
 from regionplot.system.files import RUN, atomic_replace
@@ -28,7 +30,19 @@ _RUN = re.compile(RUN)
 
 
 _COMPLETE = ".complete"
-"""Stands in the folder of a run that lacks no map; only such runs count as history."""
+"""File that marks the folder of a run without missing maps. Only such runs count against `keep`."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run ended."""
+
+    has_maps: bool
+    """True if the folder of the run holds a map."""
+    is_complete: bool
+    """True if no map is missing."""
+    is_interrupted: bool = False
+    """True if an error or a signal stopped the run."""
 
 
 class Publication(Protocol):
@@ -36,72 +50,79 @@ class Publication(Protocol):
 
     @property
     def folder(self) -> Path:
-        """Where they are written."""
+        """Folder that the run writes to."""
         ...
 
     @property
     def previous(self) -> Path:
-        """Where those of the run before lie."""
+        """Folder with the maps of the previous run."""
         ...
 
-    def finish(self, *, complete: bool, ended: bool = True) -> None:
-        """Publish what was written; `complete` if no map is missing, `ended` if the run was not cut short."""
+    def finish(self, end: RunEnd) -> None:
+        """Publish what was written."""
 
 
 @dataclass(frozen=True)
-class Replace:
-    """Each map replaces the older one: there is nothing left to be published in the end."""
+class Replace(Publication):
+    """Each map replaces the older map. Nothing is left to publish at the end."""
 
-    folder: Path
+    directory: Path
 
     @property
-    def previous(self) -> Path:
-        """See `Publication`."""
-        return self.folder
+    @override
+    def folder(self) -> Path:
+        return self.directory
 
-    def finish(self, *, complete: bool, ended: bool = True) -> None:
-        """See `Publication`."""
+    @property
+    @override
+    def previous(self) -> Path:
+        return self.directory
+
+    @override
+    def finish(self, end: RunEnd) -> None:
+        pass
 
 
 @dataclass(frozen=True)
-class Runs:
-    """A folder for each run, and a link to the latest one that is complete."""
+class Runs(Publication):
+    """A folder for each run, and a link to the latest complete run."""
 
     directory: Path
     run: str
-    """The run's id: its time first, so that folders sort by it."""
+    """Id of the run. It begins with the time, so folders sort by time."""
     keep: int
-    """How many runs beside the latest are kept."""
+    """Number of older complete runs to keep."""
     partial: bool
-    """Publish a run of which maps are missing, too."""
+    """Also publish a run with missing maps."""
 
     @property
+    @override
     def folder(self) -> Path:
-        """See `Publication`."""
         return self.directory / self.run
 
     @property
+    @override
     def previous(self) -> Path:
-        """See `Publication`."""
         return self.directory / LATEST
 
-    def finish(self, *, complete: bool, ended: bool = True) -> None:
-        """See `Publication`.
+    @override
+    def finish(self, end: RunEnd) -> None:
+        """Switch the link to this run, and remove old runs. Remove the folder of a run without maps.
 
         Raises
         ------
         OutputError
-            If the link cannot be made.
+            If the link cannot be switched.
         """
         try:
-            if not any(self.folder.rglob("*.png")):  # a run that drew nothing is nobody's history
+            if not end.has_maps:
                 shutil.rmtree(self.folder, ignore_errors=True)
-            elif complete or (ended and self.partial):
+            elif end.is_complete or (self.partial and not end.is_interrupted):
                 self._switch()
-            if complete and self.folder.is_dir():
+            if end.is_complete and self.folder.is_dir():
                 (self.folder / _COMPLETE).touch()
         finally:
-            with suppress(OSError):  # the folder may have been taken away meanwhile
+            with suppress(OSError):  # the output folder can have been removed
                 self._prune()
 
     def _switch(self) -> None:
@@ -113,7 +134,7 @@ class Runs:
             raise OutputError(f"{latest}: cannot be made a link to {self.run}: {error.strerror or error}") from None
 
     def _prune(self) -> None:
-        """Remove the oldest complete runs, and all others, but neither the latest nor this one."""
+        """Remove incomplete runs and the oldest complete runs, but neither the latest run nor this run."""
         latest = self.directory / LATEST
         kept = {self.run, latest.readlink().name if latest.is_symlink() else ""}
         runs = [
@@ -131,12 +152,12 @@ class Runs:
 
 
 def publication(settings: OutputSettings, run: str) -> Publication:
-    """The way of publishing that a config asks for.
+    """Return the publication that the settings ask for.
 
     Raises
     ------
     OutputError
-        If something else stands where the link to the latest run must be.
+        If a file or folder is in the place of the link to the latest run.
     """
     if settings.publish == "runs":
         latest = settings.directory / LATEST
@@ -147,7 +168,13 @@ def publication(settings: OutputSettings, run: str) -> Publication:
 
 
 def link_or_copy(image: Path, target: Path) -> None:
-    """Have an unchanged map of the run before stand in this run's folder, too; a hard link, where that can be."""
+    """Put a map of the previous run into the folder of this run, as a hard link if possible.
+
+    Raises
+    ------
+    OSError
+        If the map can neither be linked nor copied.
+    """
     if image == target:
         return
     target.parent.mkdir(parents=True, exist_ok=True)

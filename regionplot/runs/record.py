@@ -6,8 +6,9 @@ import hashlib
 import logging
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from enum import Enum, auto
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,8 +20,8 @@ from regionplot.geo.region import Region
 from regionplot.runs import store
 from regionplot.runs.filenames import assign_file_names
 from regionplot.runs.jobs import Job
-from regionplot.runs.manifest import is_there, known_map, read_entries, write_manifest
-from regionplot.runs.publication import link_or_copy, publication
+from regionplot.runs.manifest import is_file, previous_map, read_entries, write_manifest
+from regionplot.runs.publication import RunEnd, link_or_copy, publication
 from regionplot.runs.report import NOT_RUN, RunReport
 from regionplot.settings.config import Config
 from regionplot.system.files import new_run, remove_stale_temporaries
@@ -29,11 +30,27 @@ from regionplot.system.stopwatch import Stopwatch
 logger = logging.getLogger(__name__)
 
 
-class RunRecord:
-    """One run from its lock to its manifest: what is to be drawn, what became of it, and how it is published.
+class Redraw(Enum):
+    """Which maps a run draws."""
 
-    Used as a context, it settles everything in the end, however the end comes: the manifest, the publication, and the
-    temporary files of workers that were killed.
+    CHANGED = auto()
+    """Maps that do not exist, or that depend on something that has changed."""
+    ALL = auto()
+
+
+class Scope(Enum):
+    """Which regions of the table a run includes."""
+
+    TABLE = auto()
+    SELECTION = auto()
+    """The regions that `--only` selects. Maps of other regions stay published."""
+
+
+class RunRecord:
+    """One run from its lock to its manifest: jobs, outcomes and publication.
+
+    The record is a context manager. However the run ends, the exit removes temporary files of killed workers, writes
+    the manifest and publishes the maps.
     """
 
     def __init__(
@@ -42,31 +59,31 @@ class RunRecord:
         regions: Sequence[Region],
         watch: Stopwatch,
         start_method: str,
-        *,
-        force: bool,
-        all_regions: bool,
+        redraw: Redraw = Redraw.CHANGED,
+        scope: Scope = Scope.TABLE,
     ) -> None:
         self.config = config
-        self._all_regions = all_regions
         self.watch = watch
         self.start_method = start_method
         self.workers = 0
         self.run = new_run()
+        self._scope = scope
         self._publication = publication(config.output, self.run)
-        self._before = read_entries(self._publication.previous)
-        self.jobs = [self._job(region, name, force=force) for region, name in assign_file_names(regions, config)]
+        self._previous = read_entries(self._publication.previous)
+        self.jobs = [self._job(region, name, redraw) for region, name in assign_file_names(regions, config)]
         self._outcomes: dict[Path, Outcome[Job]] = {}
+        self._problems: list[str] = []
         self._started = datetime.now(UTC)
         self._check_folders()
         remove_stale_temporaries(self._folders)
         watch.lap("check")
 
-    def _job(self, region: Region, name: str, *, force: bool) -> Job:
-        known = None if force else known_map(self._before, self._publication.previous, name)
-        return Job(region, self._publication.folder / name, known)
+    def _job(self, region: Region, name: str, redraw: Redraw) -> Job:
+        previous = previous_map(self._previous, self._publication.previous, name) if redraw is Redraw.CHANGED else None
+        return Job(region, self._publication.folder / name, previous)
 
     def _check_folders(self) -> None:
-        """See that no folder of a map leads out of the output folder; each is looked at once."""
+        """Check that no folder of a map is a link out of the output folder. Check each folder once."""
         first: dict[Path, Region] = {}
         for job in self.jobs:
             first.setdefault(job.target.parent, job.region)
@@ -80,20 +97,21 @@ class RunRecord:
 
     @property
     def _folders(self) -> set[Path]:
-        """Where temporary files may be."""
+        """Folders that can hold temporary files."""
         return {self.config.output.directory, *(job.target.parent for job in self.jobs)}
 
     def add(self, outcome: Outcome[Job]) -> None:
-        """Note what became of a job."""
+        """Record the outcome of a job."""
         self._outcomes[outcome.job.target] = outcome
 
     @property
     def report(self) -> RunReport:
-        """What has become of the jobs so far."""
-        not_run = Failure(NOT_RUN, "the run ended before its turn came")
+        """The outcomes so far. Jobs without an outcome are reported as not run."""
+        not_run = Failure(NOT_RUN, "the run ended before this map was started")
         outcomes = [self._outcomes.get(job.target) or Outcome(job, failure=not_run) for job in self.jobs]
         seconds = self.watch.seconds
-        return RunReport(outcomes, sum(seconds.values()), self.start_method, self.workers, seconds)
+        total = sum(seconds.values())
+        return RunReport(outcomes, total, self.start_method, self.workers, seconds, tuple(self._problems))
 
     def __enter__(self) -> RunRecord:
         return self
@@ -103,31 +121,45 @@ class RunRecord:
     ) -> None:
         report = self.report
         try:
-            if report.failed:
-                remove_stale_temporaries(self._folders, self.run)
-            self._carry_over(report)
-            if self._publication.folder.is_dir():  # of a run that drew nothing there may be none
-                described = self._described(error, report)
-                write_manifest(self._publication.folder, described, report, self._before)
+            self._finish_folder(report, error)
         except (OutputError, OSError, ValueError) as problem:
             logger.error("%s", problem)
+            self._problems.append(str(problem))
         finally:
-            self._publication.finish(complete=error is None and not report.failed, ended=error is None)
+            is_complete = error is None and not report.failed
+            self._publication.finish(RunEnd(self._has_maps(), is_complete, is_interrupted=error is not None))
 
-    def _carry_over(self, report: RunReport) -> None:
-        """Have older maps stand in a new run's folder for those that this run has not made, or was not asked for."""
+    def _finish_folder(self, report: RunReport, error: BaseException | None) -> None:
+        """Remove temporary files, link maps of the previous run, and write the manifest."""
+        if report.failed:
+            remove_stale_temporaries(self._folders, self.run)
+        self._link_previous_maps(report)
+        if self._publication.folder.is_dir():  # a run that drew nothing may have no folder
+            write_manifest(self._publication.folder, self._summary(error, report), report, self._previous)
+
+    def _link_previous_maps(self, report: RunReport) -> None:
+        """Link maps of the previous run into a new run's folder, if this run did not draw or did not include them."""
         old, new = self._publication.previous, self._publication.folder
-        if not self.config.output.directory.is_dir():  # it was taken away, and is not to be made again
+        if old == new or not self.config.output.directory.is_dir():  # a removed output folder is not created again
             return
-        missing = [job.target for job in self.jobs if job.target not in _made(report)] if old != new else []
-        others = [new / file for file in self._before] if old != new and not self._all_regions else []
+        written = _written(report)
+        missing = [job.target for job in self.jobs if job.target not in written]
+        others = [new / file for file in self._previous] if self._scope is Scope.SELECTION else []
         for target in {*missing, *others}:
             image = old / target.relative_to(new)
-            if is_there(image) and not target.exists():
+            if is_file(image) and not target.exists():
                 link_or_copy(image, target)
 
-    def _described(self, error: BaseException | None, report: RunReport) -> dict[str, Any]:
-        """What the manifest tells of the run."""
+    def _has_maps(self) -> bool:
+        """Return True if the run's folder holds a map: one of this run, or one of the previous run's manifest."""
+        return any(is_file(path) for path in self._possible_maps())
+
+    def _possible_maps(self) -> Iterator[Path]:
+        yield from (job.target for job in self.jobs)
+        yield from (self._publication.folder / file for file in self._previous)
+
+    def _summary(self, error: BaseException | None, report: RunReport) -> dict[str, Any]:
+        """Return the facts about the run that the manifest states."""
         return {
             "id": self.run,
             "started": self._started.isoformat(timespec="seconds"),
@@ -143,13 +175,13 @@ class RunRecord:
         }
 
 
-def _made(report: RunReport) -> set[Path]:
-    """The images that a run has put where they belong."""
+def _written(report: RunReport) -> set[Path]:
+    """Return the files that a run wrote or kept."""
     return {outcome.job.target for outcome in [*report.drawn, *report.unchanged]}
 
 
 def _exit_code(error: BaseException | None, report: RunReport) -> int:
-    """What the command will end with."""
+    """Return the exit code of the command."""
     if error is None:
         return report.exit_code
     return int(getattr(error, "exit_code", 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1))

@@ -5,51 +5,33 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from regionplot.executors.base import Outcome
+from regionplot.executors.observer import JobObserver
 from regionplot.runs.jobs import Job
 
 if TYPE_CHECKING:
     from regionplot.blocks.report import BlockObserver
 
 
-class Observer(Protocol):
-    """Who wants to see a run as it goes, such as a progress bar."""
+class Observer(JobObserver[Job]):
+    """Base class of observers of a run, such as a progress bar. Each method does nothing."""
 
     def preparing(self) -> BlockObserver | None:
         """Return an observer of the blocks, before the raster is prepared."""
-
-    def started(self, jobs: int, workers: int, start_method: str) -> None:
-        """The first job is about to be done."""
-
-    def finished(self, outcome: Outcome[Job]) -> None:
-        """One job has come to its end."""
-
-
-class NoObserver:
-    """Nobody watches."""
-
-    def preparing(self) -> BlockObserver | None:
-        """See `Observer`."""
         return None
-
-    def started(self, jobs: int, workers: int, start_method: str) -> None:
-        """See `Observer`."""
-
-    def finished(self, outcome: Outcome[Job]) -> None:
-        """See `Observer`."""
 
 
 STATES = ("rendered", "unchanged", "skipped", "failed", "not run")
 
 
 NOT_RUN = "not run"
-"""The cause of failure of a map whose turn did not come."""
+"""Cause of failure of a map that was not started."""
 
 
 def state_of(outcome: Outcome[Job]) -> str:
-    """Which of `STATES` a map is in."""
+    """Return the state of a map, one of `STATES`."""
     if outcome.failure is not None:
         return "not run" if outcome.failure.cause == NOT_RUN else "failed"
     return str(outcome.value.state)
@@ -72,40 +54,42 @@ class RunReport:
     workers: int
     stages: Mapping[str, float] = field(default_factory=dict)
     """Seconds of the whole run by stage: `check`, `load`, `draw`."""
+    problems: Sequence[str] = ()
+    """Errors that concern no single region, such as a manifest that cannot be written."""
 
     @property
     def drawn(self) -> list[Outcome[Job]]:
-        """The maps that were written."""
+        """Maps that were written."""
         return self.in_state("rendered")
 
     @property
     def unchanged(self) -> list[Outcome[Job]]:
-        """The maps that stand as they were, because nothing that they depend on is new."""
+        """Maps of an earlier run that were kept."""
         return self.in_state("unchanged")
 
     @property
     def skipped(self) -> list[Outcome[Job]]:
-        """The maps that were not to be written, for want of data."""
+        """Maps that were not written, because their regions hold only nodata."""
         return self.in_state("skipped")
 
     @property
     def failed(self) -> list[Outcome[Job]]:
-        """The maps that are missing, be it that their turn did not come."""
+        """Maps that are missing, including maps that were not started."""
         return [outcome for outcome in self.outcomes if not outcome.ok]
 
     def in_state(self, state: str) -> list[Outcome[Job]]:
-        """The outcomes in one of `STATES`."""
+        """Return the outcomes in one of `STATES`."""
         return [outcome for outcome in self.outcomes if state_of(outcome) == state]
 
     def counts(self) -> dict[str, int]:
-        """How many maps are in each of `STATES`."""
+        """Return the number of maps in each of `STATES`."""
         found = Counter(map(state_of, self.outcomes))
         return {state: found[state] for state in STATES}
 
     @property
     def exit_code(self) -> int:
-        """0 if all went well, 1 if some regions failed."""
-        return 1 if self.failed else 0
+        """0 if all maps are up to date; 1 if regions failed, or if there are `problems`."""
+        return 1 if self.failed or self.problems else 0
 
     def __str__(self) -> str:
         counts = self.counts()

@@ -1,4 +1,4 @@
-"""Draw all regions: check, prepare, load once, draw with an executor, report.
+"""Draw the maps of all regions: check, prepare, load once, draw with an executor, report.
 
 ::
 
@@ -26,13 +26,14 @@ from regionplot.runs.checks import check_config
 from regionplot.runs.hints import start_hints, with_memory_hint
 from regionplot.runs.jobs import Job
 from regionplot.runs.lock import locked
-from regionplot.runs.record import RunRecord
-from regionplot.runs.report import NOT_RUN, NoObserver, Observer, RunReport
+from regionplot.runs.record import Redraw, RunRecord, Scope
+from regionplot.runs.report import NOT_RUN, Observer, RunReport
 from regionplot.runs.task import RenderTask, reuse_previous_map
 from regionplot.settings.config import Config
 from regionplot.settings.run import RunSettings
 from regionplot.shared.data import SharedData
 from regionplot.shared.load import check_inputs, input_changed
+from regionplot.shared.plan import LoadPlan
 from regionplot.shared.slot import share_with_workers
 from regionplot.system import failpoints
 from regionplot.system.stopwatch import Stopwatch
@@ -44,8 +45,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-_MOST_WITHOUT_SPACE = 3
-"""So many maps in a row that find the disk full end a run: the next would find it full, too."""
+_MAX_DISK_FULL = 3
+"""Stop the run after this many consecutive disk-full errors."""
 
 
 def render_regions(
@@ -60,43 +61,43 @@ def render_regions(
 ) -> RunReport:
     """Draw the map of every region into the output folder of a config.
 
-    A map on which nothing has changed since the run before is left as it is. Safe to call in a host program: its signal
-    handlers, rcParams, environment and start method are left alone. Where it runs threads, `start_method = "auto"`
-    avoids fork; as with any use of `multiprocessing`, a script then needs `if __name__ == "__main__":`.
+    A map is kept if nothing has changed since the previous run. The function is safe in a host program: it does not
+    touch signal handlers, rcParams, environment or start method. If the host runs threads, `start_method = "auto"` does
+    not use fork. A script then needs `if __name__ == "__main__":`, as for any use of `multiprocessing`.
 
     Parameters
     ----------
     regions : sequence of Region, or path
-        What to draw.
+        The regions, or the path of a table of regions.
     data : Config or SharedData
-        What to draw it from. Data that is loaded already is used as it is under fork; a process that cannot inherit it
-        loads it again from its config.
+        Settings, or data that is loaded already. Under fork, workers inherit loaded data. Otherwise, each worker loads
+        the data again from its config.
     only : sequence of str
-        Glob patterns; regions whose names match none of them are left out.
+        Glob patterns. Regions whose names match none of them are left out.
     force : bool
-        Draw maps on which nothing has changed, too.
+        Also draw maps of which nothing has changed.
     allow_empty : bool
-        No regions at all are nothing to do, and not an error.
+        Accept an empty table. The report then has no outcomes.
     layers : sequence of Layer
-        Layers loaded before. Their data are used again if the input files are the same.
+        Layers of an earlier run. Their data are used again if the input files are unchanged.
     observer : Observer, optional
-        Is told of each outcome as it comes.
+        Receives each outcome as soon as it is known.
 
     Returns
     -------
     RunReport
-        With an outcome for each region. A region that fails does not end the run.
+        The outcome of each region. A region that fails does not stop the run.
 
     Raises
     ------
     ConfigError, RegionsError, OutputError
-        Before anything is loaded, if the run cannot be done as asked.
+        If the run is impossible. Nothing has been loaded then.
     LockedError
         If another run is drawing into the output folder.
     InputError
         If the raster or a vector file cannot be read.
     BlockError
-        If a step that prepares the raster fails.
+        If a raster step fails.
     """
     watch = Stopwatch()
     config = data.config if isinstance(data, SharedData) else data
@@ -105,14 +106,27 @@ def render_regions(
     if allow_empty and not found:
         watch.lap("check")
         return RunReport((), sum(watch.seconds.values()), "serial", 0, watch.seconds)
-    chosen = _choose(found, only)
-    check_config(config, chosen)
+    selected = _select(found, only)
+    check_config(config, selected)
     method = resolve_executor(config.run.start_method)
     store.prepare_directory(config.output.directory)
+    redraw = Redraw.ALL if force else Redraw.CHANGED
+    scope = Scope.SELECTION if only else Scope.TABLE
     with locked(config.output.directory):
-        with RunRecord(config, chosen, watch, method, force=force, all_regions=not only) as record:
-            _draw_all(record, data, layers, chosen, observer or NoObserver())
+        with RunRecord(config, selected, watch, method, redraw, scope) as record:
+            _draw_all(record, data, layers, selected, observer or Observer())
         return record.report
+
+
+def _select(regions: Sequence[Region], patterns: Sequence[str]) -> list[Region]:
+    """Return the regions whose names match a pattern; all regions if there are no patterns."""
+    selected = [
+        region for region in regions if not patterns or any(fnmatchcase(region.name, pattern) for pattern in patterns)
+    ]
+    if not selected:
+        what = f"no region's name matches {' or '.join(map(repr, patterns))}" if patterns else "no regions"
+        raise RegionsError(f"{what}; nothing to draw")
+    return selected
 
 
 def _draw_all(
@@ -122,34 +136,16 @@ def _draw_all(
     regions: Sequence[Region],
     observer: Observer,
 ) -> None:
-    """Load what all share, settle what is unchanged, and have the rest drawn."""
-    watch = record.watch
-    abilities = executor_class(record.start_method).abilities
+    """Prepare the raster, load the shared data, and draw the maps that are not kept."""
     with start_hints(), ExitStack() as stack:
-        data = stack.enter_context(_prepared(data, watch, observer))
+        data = stack.enter_context(_prepared(data, record.watch, observer))
         config = data.config if isinstance(data, SharedData) else data
-        if abilities.shares_memory:
-            shared = data if isinstance(data, SharedData) else SharedData.load(data, regions, layers=layers)
-            plan = stack.enter_context(share_with_workers(shared)).plan
-        else:
-            plan = check_inputs(config, regions)
-        watch.lap("load")
-        jobs = record.jobs
-        executor = _make_executor(config.run, record.start_method, len(jobs))
-        record.workers = executor.workers
-        observer.started(len(jobs), executor.workers, record.start_method)
-        task = RenderTask(config, record.run, plan, len(jobs))
-        if abilities.shares_memory:
-            jobs = list(jobs_to_draw(task, jobs, record, observer))
-            watch.lap("compare")
-        for outcome in stop_when_disk_full(executor.run(task, jobs)) if jobs else ():
-            described = with_memory_hint(outcome, executor.workers)
-            record.add(described)
-            observer.finished(described)
-        watch.lap("draw")
+        plan = _load(record, data, layers, regions, stack)
+        record.watch.lap("load")
+        _run_jobs(record, config, plan, observer)
         if input_changed(config, plan):
             logger.warning(
-                "%s: input changed while running; the maps show it as it was at the start", config.raster.path
+                "%s: the raster changed during the run; the maps show it as it was at the start", config.raster.path
             )
     if not_run := record.report.in_state(NOT_RUN):
         logger.error("%s: the disk is full: %d regions not run", config.output.directory, len(not_run))
@@ -158,12 +154,12 @@ def _draw_all(
 
 @contextmanager
 def _prepared(data: Config | SharedData, watch: Stopwatch, observer: Observer) -> Iterator[Config | SharedData]:
-    """The data after the steps of `[[prepare]]`, if there are any; what was prepared stays meanwhile."""
+    """Apply the steps of `[[prepare]]`, and keep the prepared raster in the cache until the context exits."""
     if isinstance(data, SharedData) or not data.prepare:
         yield data
         return
     from regionplot.prepare.cache import locked_in_cache  # noqa: PLC0415
-    from regionplot.prepare.run import prepared  # noqa: PLC0415 (only where a raster is prepared)
+    from regionplot.prepare.run import prepared  # noqa: PLC0415 (only settings with steps need it)
 
     config = prepared(data, observer)
     watch.lap("prepare")
@@ -171,20 +167,56 @@ def _prepared(data: Config | SharedData, watch: Stopwatch, observer: Observer) -
         yield config
 
 
+def _load(
+    record: RunRecord,
+    data: Config | SharedData,
+    layers: Sequence[Layer],
+    regions: Sequence[Region],
+    stack: ExitStack,
+) -> LoadPlan:
+    """Load the shared data if workers can use it. Otherwise, check that the inputs can be opened."""
+    if not executor_class(record.start_method).abilities.shares_memory:
+        if isinstance(data, SharedData):
+            data.check_workers_can_load(record.start_method)
+        return check_inputs(data.config if isinstance(data, SharedData) else data, regions)
+    shared = data if isinstance(data, SharedData) else SharedData.load(data, regions, layers=layers)
+    return stack.enter_context(share_with_workers(shared)).plan
+
+
+def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Observer) -> None:
+    """Keep unchanged maps and draw the others."""
+    jobs = record.jobs
+    executor = _make_executor(config.run, record.start_method, len(jobs))
+    record.workers = executor.workers
+    observer.started(len(jobs), executor.workers, record.start_method)
+    task = RenderTask(config, record.run, plan, len(jobs))
+    if executor_class(record.start_method).abilities.shares_memory:
+        jobs = list(jobs_to_draw(task, jobs, record, observer))
+        record.watch.lap("compare")
+    for outcome in stop_when_disk_full(executor.run(task, jobs)) if jobs else ():
+        described = with_memory_hint(outcome, executor.workers)
+        record.add(described)
+        observer.finished(described)
+    record.watch.lap("draw")
+
+
 def jobs_to_draw(task: RenderTask, jobs: Sequence[Job], record: RunRecord, observer: Observer) -> Iterator[Job]:
-    """The jobs whose maps must be drawn, with their digests; the others are settled here, before anything is forked."""
+    """Yield the jobs whose maps must be drawn. Keep the other maps here, before workers are forked.
+
+    The digest of a map that must be drawn is added to its job.
+    """
     for job in jobs:
-        if job.known is None:
+        if job.previous is None:
             yield job
             continue
         try:
             digest = task.digests.of(job.region)
-        except RegionplotError:  # the worker will say it
+        except RegionplotError:  # the worker will report it
             yield job
             continue
         kept = reuse_previous_map(job, digest)
         if kept is None:
-            yield replace(job, known=None, digest=digest)
+            yield replace(job, previous=None, digest=digest)
         else:
             outcome = Outcome(job, kept, pid=os.getpid())
             record.add(outcome)
@@ -200,20 +232,10 @@ def _make_executor(settings: RunSettings, method: str, jobs: int) -> Executor:
 
 
 def stop_when_disk_full(outcomes: Iterable[Outcome[Job]]) -> Iterator[Outcome[Job]]:
-    """Outcomes, up to where the disk has been full so often that no more maps need be tried."""
+    """Yield outcomes until several in a row failed because the disk was full. A success resets the count."""
     full = 0
     for outcome in outcomes:
         yield outcome
         full = full + 1 if outcome.failure and outcome.failure.cause == NoSpaceError.__name__ else 0
-        if full == _MOST_WITHOUT_SPACE:
+        if full == _MAX_DISK_FULL:
             return
-
-
-def _choose(regions: Sequence[Region], patterns: Sequence[str]) -> list[Region]:
-    chosen = [
-        region for region in regions if not patterns or any(fnmatchcase(region.name, pattern) for pattern in patterns)
-    ]
-    if not chosen:
-        what = f"no region's name matches {' or '.join(map(repr, patterns))}" if patterns else "no regions"
-        raise RegionsError(f"{what}; nothing to draw")
-    return chosen

@@ -1,36 +1,30 @@
-"""Write images atomically and verify them."""
+"""Write maps atomically, verify them, and recognize them later by checksum."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from regionplot.errors import NoSpaceError, OutputError, RegionplotError
 from regionplot.system import failpoints
-from regionplot.system.files import atomic_replace
-from regionplot.writers.png import encode_png, verify_png
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+from regionplot.system.files import atomic_replace, open_exclusive
 
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def prepare_directory(directory: Path) -> None:
-    """Make the output folder, and see that it can be written to.
+    """Create the output folder and check that files can be written there.
 
     Raises
     ------
     OutputError
-        If it can not.
+        If the folder cannot be created, or files cannot be written there.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -42,20 +36,83 @@ def prepare_directory(directory: Path) -> None:
 
 
 def check_folders(directory: Path, folders: Iterable[Path]) -> Iterator[str]:
-    """Why maps may not be written into some folders: a link can lead a folder below the output folder elsewhere."""
+    """Yield a problem for each folder that a link leads out of the output folder."""
     inside = directory.resolve()
     for folder in folders:
         try:
             place = folder.resolve()
-        except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle
+        except (OSError, RuntimeError) as error:  # RuntimeError: circular links
             yield f"{folder}: {getattr(error, 'strerror', None) or error}"
             continue
         if not place.is_relative_to(inside):
             yield f"{folder}: the folder is a link out of the output folder, to {place}"
 
 
-def _check_place(directory: Path, target: Path) -> None:
-    """See that a target lies in the output folder, and that nothing stands there but an older image, or a link."""
+def write_file(target: Path, content: bytes, run: str, within: Path | None = None) -> str:
+    """Write a file atomically: into a temporary file beside the target, which is read back and then renamed.
+
+    Parameters
+    ----------
+    target : Path
+        The file to write. A reader sees the old file or the new file, never a part of one.
+    content : bytes
+        The whole file.
+    run : str
+        The run's id (`system.files.new_run`). The name of the temporary file contains it.
+    within : Path, optional
+        The output folder. It must exist, and no link may lead from it to a folder outside. The default is the folder
+        of the target.
+
+    Returns
+    -------
+    str
+        SHA-256 of the content as 64 hexadecimal digits.
+
+    Raises
+    ------
+    RegionplotError
+        If the file cannot be written. The old file stays, and no temporary file is left.
+    NoSpaceError
+        If the disk or a quota is full.
+    """
+    within = within or target.parent
+    try:
+        _check_target(within, target)
+        _make_folders(within, target.parent)
+        with atomic_replace(target, run) as temporary:
+            failpoints.failpoint("save", target.name)
+            with open_exclusive(temporary) as file:
+                file.write(content)
+            failpoints.failpoint("verify", target.name)
+            if temporary.read_bytes() != content:
+                raise OSError(errno.EIO, "the file has other bytes than were written")
+            failpoints.failpoint("replace", target.name)
+    except OSError as error:
+        raise _write_error(target, error) from error
+    return checksum(content)
+
+
+def checksum(content: bytes) -> str:
+    """Return the SHA-256 of bytes as 64 hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def has_content(path: Path, size: int, sha256: str) -> bool:
+    """Return True if a path is a regular file, not a link, of this size and checksum.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a FIFO would block
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        found = os.fstat(file.fileno())
+        return stat.S_ISREG(found.st_mode) and found.st_size == size and checksum(file.read(size + 1)) == sha256
+
+
+def _check_target(directory: Path, target: Path) -> None:
+    """Check that a target is inside the output folder, and that only a file or a link is in its place."""
     for problem in check_folders(directory, [target.parent]):
         raise RegionplotError(f"{target}: cannot be written: {problem}")
     with suppress(FileNotFoundError):
@@ -66,7 +123,7 @@ def _check_place(directory: Path, target: Path) -> None:
 
 
 def _make_folders(directory: Path, folder: Path) -> None:
-    """The folders between the output folder and a map. If the output folder itself is gone, it was taken away."""
+    """Create the folders between the output folder and a map, but not the output folder, which a user can remove."""
     missing = []
     while folder != directory and not folder.is_dir():
         missing.append(folder)
@@ -75,64 +132,8 @@ def _make_folders(directory: Path, folder: Path) -> None:
         each.mkdir(exist_ok=True)
 
 
-def write_png(
-    target: Path,
-    pixels: NDArray[np.uint8],
-    run: str,
-    text: Mapping[str, str],
-    *,
-    palette: NDArray[np.uint8] | None = None,
-    compression: int = 2,
-    within: Path | None = None,
-) -> int:
-    """Write an image: into a temporary file beside the target, read back, then put in its place.
-
-    Parameters
-    ----------
-    target : Path
-        The image; a reader sees the old one or the new one, never a part.
-    pixels : ndarray, shape (height, width, 3) or (height, width)
-        RGB, or rows of `palette`.
-    run : str
-        What `files.new_run` gives; temporary files carry it.
-    text : Mapping
-        PNG text chunks.
-    palette : ndarray, shape (n, 3), optional
-        RGB, at most 256 colours.
-    compression : int
-        zlib's level, 0 to 9.
-    within : Path, optional
-        The output folder, which must be there and which the image must not leave by a link; by default the target's
-        own folder, which must be there then.
-
-    Returns
-    -------
-    int
-        Size of the file in bytes.
-
-    Raises
-    ------
-    RegionplotError
-        If it cannot be written; the old image stays, and no temporary file.
-    NoSpaceError
-        If that is for want of space.
-    """
-    try:
-        _check_place(within or target.parent, target)
-        _make_folders(within or target.parent, target.parent)
-        with atomic_replace(target, run) as temporary:
-            failpoints.failpoint("save", target.name)
-            encode_png(temporary, pixels, text, palette, compression)
-            failpoints.failpoint("verify", target.name)
-            size = verify_png(temporary)
-            failpoints.failpoint("replace", target.name)
-    except (OSError, SyntaxError) as error:  # Pillow calls a broken file a syntax error
-        raise _write_error(target, error) from error
-    return size
-
-
-def _write_error(target: Path, error: Exception) -> RegionplotError:
-    number = getattr(error, "errno", None) or 0
+def _write_error(target: Path, error: OSError) -> RegionplotError:
+    number = error.errno or 0
     name = f" ({errno.errorcode[number]})" if number in errno.errorcode else ""
     kind = NoSpaceError if number in _NO_SPACE else RegionplotError
-    return kind(f"{target}: cannot be written: {getattr(error, 'strerror', None) or error}{name}")
+    return kind(f"{target}: cannot be written: {error.strerror or error}{name}")

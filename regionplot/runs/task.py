@@ -1,12 +1,14 @@
-"""Draw one region and write its image, in any process."""
+"""Draw one region and write its map, in any process."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from regionplot.geo.region import Region
 from regionplot.runs import store
 from regionplot.runs.jobs import Job, MapResult
 from regionplot.runs.publication import link_or_copy
@@ -18,23 +20,23 @@ from regionplot.system import failpoints
 from regionplot.system.machine import peak_memory
 from regionplot.system.memory import return_large_blocks
 from regionplot.system.stopwatch import Stopwatch
-from regionplot.writers import png
+from regionplot.writers.base import DIGEST, SOFTWARE, TITLE, FigurePicture, Picture, make_writer
 
 if TYPE_CHECKING:
     from regionplot.render.renderer import MapRenderer
     from regionplot.runs.digests import MapDigests
-    from regionplot.writers.base import Picture
 
 
 @dataclass
 class RenderTask:
-    """Draw one region and write its image.
+    """Draw one region and write its map.
 
     The task pickles as config and load plan. A worker without inherited data loads the data again.
     """
 
     config: Config
     run: str
+    """Id of the run, which temporary files carry."""
     plan: LoadPlan
     maps: int
     """Number of maps of the run."""
@@ -52,10 +54,10 @@ class RenderTask:
     def load(self) -> None:
         """Load the shared data and draw the frame of the maps. Forked workers inherit both."""
         with self._renderer():
-            self._digests = self.digests  # forked workers inherit the files that it has read
+            self._digests = self.digests  # forked workers inherit the hash of the sources
 
     def __call__(self, job: Job) -> MapResult:
-        """Draw and write one map, unless the previous run's map is still valid."""
+        """Draw and write one map, or keep the previous map if nothing has changed."""
         failpoints.failpoint("start", job.name)
         watch = Stopwatch()
         digest = job.digest or self.digests.of(job.region)
@@ -64,24 +66,38 @@ class RenderTask:
             return kept
         failpoints.failpoint("draw", job.name)
         with self._renderer() as renderer:
-            return self._write(job, renderer.render(job.region, watch), digest, watch)
+            picture = self._draw(renderer, job.region, watch)
+            if picture.no_data and self.config.map.empty == "skip":
+                return MapResult(job.target, 0, True, watch.seconds, state="skipped")
+            metadata = {TITLE: picture.title, SOFTWARE: "regionplot", DIGEST: digest}
+            return self._write(job, picture, renderer.encode(picture, metadata=metadata), digest, watch)
 
-    def _write(self, job: Job, picture: Picture, digest: str, watch: Stopwatch) -> MapResult:
-        if picture.no_data and self.config.map.empty == "skip":
-            return MapResult(job.target, 0, True, watch.seconds, state="skipped")
-        text = {"Title": picture.title, "Software": "regionplot", png.DIGEST: digest}
-        compression = self.config.output.png_compression
-        size = store.write_png(
-            job.target,
-            picture.image,
-            self.run,
-            text,
-            palette=picture.palette,
-            compression=compression,
-            within=self.config.output.directory,
-        )
+    def _write(
+        self, job: Job, picture: Picture | FigurePicture, content: bytes, digest: str, watch: Stopwatch
+    ) -> MapResult:
+        sha256 = store.write_file(job.target, content, self.run, within=self.config.output.directory)
         watch.lap("write")
-        return MapResult(job.target, size, picture.no_data, watch.seconds, digest, peak_memory=peak_memory())
+        return MapResult(
+            job.target,
+            len(content),
+            picture.no_data,
+            watch.seconds,
+            digest,
+            peak_memory=peak_memory(),
+            sha256=sha256,
+        )
+
+    def _draw(self, renderer: MapRenderer, region: Region, watch: Stopwatch) -> Picture | FigurePicture:
+        """Return the kind of picture that the writer of the run needs."""
+        if self._needs == "pixels":
+            return renderer.render(region, watch)
+        figure = renderer.render_vectors(region)
+        watch.lap("compose")
+        return figure
+
+    @cached_property
+    def _needs(self) -> str:
+        return make_writer(self.config.output).needs
 
     @contextmanager
     def _renderer(self) -> Iterator[MapRenderer]:
@@ -99,7 +115,7 @@ class RenderTask:
 
     @property
     def digests(self) -> MapDigests:
-        """What tells whether a map is still the same; it needs the shared data, but no frame."""
+        """Digests of the maps. They need the shared data, but not the frame."""
         if self._digests is None:
             from regionplot.runs.digests import MapDigests  # noqa: PLC0415 (matplotlib)
 
@@ -112,14 +128,22 @@ class RenderTask:
 
 
 def reuse_previous_map(job: Job, digest: str) -> MapResult | None:
-    """The map of the run before in the place of a new one, if it is there, whole, and of this digest."""
-    known = job.known
-    if known is None or known.digest != digest:
+    """Keep the map of an earlier run if it has this digest and its file is unchanged.
+
+    Returns
+    -------
+    MapResult or None
+        None if the map must be drawn.
+    """
+    previous = job.previous
+    if previous is None or previous.digest != digest:
         return None
     try:
-        if known.path.stat().st_size != known.bytes or png.read_digest(known.path) != digest:
+        if not store.has_content(previous.path, previous.bytes, previous.sha256):
             return None
-        link_or_copy(known.path, job.target)
+        link_or_copy(previous.path, job.target)
     except OSError:
         return None
-    return MapResult(job.target, known.bytes, known.no_data, digest=digest, state="unchanged")
+    return MapResult(
+        job.target, previous.bytes, previous.no_data, digest=digest, state="unchanged", sha256=previous.sha256
+    )

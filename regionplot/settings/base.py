@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, to_jsonable_python
 
 from regionplot import sample
 from regionplot.text import fields_of
@@ -74,3 +76,45 @@ def _check_template(text: str) -> str:
 
 Template = Annotated[Text, AfterValidator(_check_template)]
 """Text with `{field}` or `{field:format}`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotInDigest:
+    """Mark a field that changes no pixel: `Annotated[int, NOT_IN_DIGEST]`.
+
+    Every other field counts in the digests of maps. If a mark is forgotten, maps are drawn again without need. If the
+    rule were reversed, a forgotten mark would keep outdated maps.
+    """
+
+
+NOT_IN_DIGEST = NotInDigest()
+
+
+def digest_items(value: object) -> Any:
+    """Return settings as plain data, without the fields that are marked with `NOT_IN_DIGEST`.
+
+    Parameters
+    ----------
+    value : object
+        A section, a list or dict of sections, or a value of a section.
+
+    Examples
+    --------
+    >>> class Example(Section):
+    ...     width: int = 3
+    ...     workers: Annotated[int, NOT_IN_DIGEST] = 2
+    >>> digest_items(Example())
+    {'width': 3}
+    """
+    if isinstance(value, BaseModel):
+        fields = {
+            name: digest_items(getattr(value, name))
+            for name, field in type(value).model_fields.items()
+            if NOT_IN_DIGEST not in field.metadata
+        }
+        return {name: items for name, items in fields.items() if items != {}}
+    if isinstance(value, Mapping):
+        return {str(key): digest_items(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [digest_items(item) for item in value]
+    return to_jsonable_python(value, fallback=repr)

@@ -91,11 +91,13 @@ def settings_of(name: str, table: object) -> type | None:
     Parameters
     ----------
     name : str
-        Name of the section or layer, such as `map` or `features`.
+        Name of the section or layer, such as `map`, `features` or `output.png`.
     table : object
         The table. For `prepare`, its key `step` decides.
     """
     if name == "prepare":
         return step_settings(table.get(STEP)) if isinstance(table, Mapping) else None
+    if name.startswith("output."):
+        return type(OutputSettings().settings_of(name.removeprefix("output.")))
     section: type | None = _SECTIONS.get(name)
     return layer_settings(name) if section is None and name in LAYERS else section

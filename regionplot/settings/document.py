@@ -65,15 +65,21 @@ class Document(NamedTuple):
         key : str
             Key in the table. If empty, the place is the table.
         """
-        place = Place(file=self.name, line=self._line(section, index or 0, key), section=section, key=key)
+        line = self._line(section, index or 0, key) or self._inner_line(section)
+        place = Place(file=self.name, line=line, section=section, key=key)
         if index is None:
             return place
         return replace(place, step=index + 1) if section == "prepare" else replace(place, number=index + 1)
 
+    def _inner_line(self, section: str) -> int | None:
+        """Return the line of a section such as `output.png` that is written as a key of the outer section."""
+        outer, _, key = section.rpartition(".")
+        return self._line(outer, 0, key) if outer else None
+
     def _line(self, section: str, index: int, key: str) -> int | None:
         current, seen, start = "", -1, None
         for number, line in enumerate(self.text.splitlines(), 1):
-            if header := re.match(r"\s*\[\[?\s*([\w-]+)\s*\]", line):
+            if header := re.match(r"\s*\[\[?\s*([\w.-]+)\s*\]", line):
                 current = header[1]
                 seen += current == section
             inside = current == section and seen == index

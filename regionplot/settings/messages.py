@@ -11,9 +11,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from regionplot.errors import ConfigError, InputError, Place, Problem
+from regionplot.registry import WRITERS
 from regionplot.settings.base import MISSING_FILE
 from regionplot.settings.config import LAYER_TABLES, section_names, settings_of
 from regionplot.settings.document import Document
+from regionplot.settings.output import FORMATS
 from regionplot.settings.plugins import fields_of
 
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
@@ -66,8 +68,12 @@ class _Location:
 
     @classmethod
     def of(cls, location: tuple[int | str, ...], tables: Mapping[str, Any]) -> _Location:
-        """Split a location of pydantic. The layers' tables are collected under one key there."""
-        section, *keys = (location[1:] if location[:1] == (LAYER_TABLES,) else location) or (None,)
+        """Split a location of pydantic. The tables of layers and of formats are collected under one key there."""
+        if location[:1] == (LAYER_TABLES,):
+            location = location[1:]
+        if location[:2] == ("output", FORMATS) and len(location) > 2:
+            location = (f"output.{location[2]}", *location[3:])
+        section, *keys = location or (None,)
         if section is None:
             return cls(None, None, (), None)
         table: Any = tables.get(str(section))
@@ -117,6 +123,7 @@ def _suggestion(location: _Location) -> Iterator[str]:
     name = str(location.keys[-1]) if location.keys else location.section
     settings = location.settings if len(location.keys) == 1 else location.inner
     known = list(fields_of(settings)) if settings and location.keys else section_names()
+    known = [key for name in known for key in (WRITERS if name == FORMATS else [name])]
     near = difflib.get_close_matches(name or "", known, n=1)
     if near:
         yield f"did you mean {near[0]!r}?"

@@ -2,33 +2,108 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainValidator, SerializeAsAny, TypeAdapter, model_validator
+from typing_extensions import TypedDict
 
-from regionplot.settings.base import Section, Template
+from regionplot.registry import WRITERS
+from regionplot.settings.base import NOT_IN_DIGEST, Section, Template
+
+FORMATS = "formats"
+"""Field that holds the `[output.NAME]` sections. The user does not write this name."""
 
 
-def _has_image_suffix(text: str) -> str:
-    if not text.endswith(".png"):
-        raise ValueError("maps are PNG images: end the file name with .png")
-    return text
+def find_format(filename: str) -> str:
+    """Return the name of the format that writes a file, by the suffix of the file's name.
+
+    Parameters
+    ----------
+    filename : str
+        Name of the file, or a template for names. The suffix must not be a template field.
+
+    Raises
+    ------
+    ValueError
+        If no writer has this suffix.
+    """
+    suffix = filename.rpartition(".")[2]
+    names = [suffix] if suffix in WRITERS else list(WRITERS)
+    found = next((name for name in names if f".{suffix}" in WRITERS[name].suffixes), None)
+    if found is None:
+        known = ", ".join(suffix for name in WRITERS for suffix in WRITERS[name].suffixes)
+        raise ValueError(f"the suffix of the file name sets the format; it must be one of {known}")
+    return found
+
+
+def _has_known_suffix(filename: str) -> str:
+    find_format(filename)
+    return filename
+
+
+def _parse_formats(tables: Mapping[str, Any]) -> dict[str, Section]:
+    """Check each `[output.NAME]` table with the settings class of its writer."""
+    shape = TypedDict("Formats", {name: WRITERS[name].Settings for name in tables})  # type: ignore[misc]
+    adapter: TypeAdapter[Any] = TypeAdapter(shape)
+    return dict(adapter.validate_python(tables))
 
 
 class OutputSettings(Section):
-    """`[output]`: where the maps go."""
+    """`[output]`: where the maps are written, and in which format."""
 
-    directory: Annotated[Path, Field(strict=False)] = Path("output")
-    filename: Annotated[Template, AfterValidator(_has_image_suffix)] = "{name}.png"
-    png: Literal["auto", "palette", "rgb"] = "auto"
-    """A palette makes files a third of the size in a fifth of the time; `auto` takes it where classes and one colour of
-    lines make that possible. Line edges then have some 15 shades; no channel is off by more than 16 of 255."""
-    png_compression: Annotated[int, Field(ge=0, le=9)] = 2
-    """zlib's level: 0 is none, 1 the fastest, 9 the smallest."""
-    publish: Literal["replace", "runs"] = "replace"
-    """Each map replaces the older one, or all appear at once: a folder for each run, and a link `latest`."""
-    keep: Annotated[int, Field(ge=0)] = 5
-    """With `runs`: how many older runs are kept."""
-    publish_partial: bool = False
-    """With `runs`: let a run of which maps are missing become the latest."""
+    directory: Annotated[Path, Field(strict=False), NOT_IN_DIGEST] = Path("output")
+    filename: Annotated[Template, AfterValidator(_has_known_suffix), NOT_IN_DIGEST] = "{name}.png"
+    """The suffix sets the format."""
+    formats: Annotated[dict[str, SerializeAsAny[Section]], PlainValidator(_parse_formats), NOT_IN_DIGEST] = Field(
+        default_factory=dict
+    )
+    """Settings of formats by name: the `[output.NAME]` sections. The digest has those of the map's format."""
+    publish: Annotated[Literal["replace", "runs"], NOT_IN_DIGEST] = "replace"
+    """`replace`: each map replaces the older one. `runs`: one folder per run, and a link `latest` that is switched when
+    all maps are there."""
+    keep: Annotated[int, Field(ge=0), NOT_IN_DIGEST] = 5
+    """With `runs`: number of older complete runs to keep."""
+    publish_partial: Annotated[bool, NOT_IN_DIGEST] = False
+    """With `runs`: also publish a run with missing maps."""
+
+    @property
+    def format(self) -> str:
+        """Name of the format of the maps."""
+        return find_format(self.filename)
+
+    @property
+    def writer_settings(self) -> Section:
+        """Settings of the format of the maps."""
+        return self.settings_of(self.format)
+
+    def settings_of(self, name: str) -> Section:
+        """Return the settings of a format: its `[output.NAME]` section, or the defaults."""
+        settings: Section = self.formats.get(name) or WRITERS[name].Settings()
+        return settings
+
+    @model_validator(mode="before")
+    @classmethod
+    def _collect_formats(cls, section: Any) -> Any:
+        """Move the `[output.NAME]` tables into one field.
+
+        The keys of older versions are accepted: `NAME = "..."` sets `mode` in `[output.NAME]`, and `NAME_KEY` sets
+        `KEY`. The newer keys override them.
+        """
+        if not isinstance(section, Mapping) or FORMATS in section:
+            return section
+        rest: dict[str, Any] = {}
+        tables: dict[str, Any] = {}
+        old: dict[str, Any] = {}
+        for key, value in section.items():
+            name, _, part = str(key).partition("_")
+            if key in cls.model_fields or name not in WRITERS:
+                rest[key] = value
+            elif part or not isinstance(value, Mapping | Section):
+                old.setdefault(name, {})[part or "mode"] = value
+            else:
+                tables[name] = value
+        for name, keys in old.items():
+            tables[name] = {**keys, **dict(tables.get(name, {}))}
+        return {**rest, FORMATS: tables} if tables else rest

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from regionplot import sample
-from regionplot.settings.base import MISSING_FILE, InputPath, Section, Text, existing
+from regionplot.settings.base import MISSING_FILE, NOT_IN_DIGEST, InputPath, Section, Text, existing
 from regionplot.settings.patterns import Pattern
 
 RASTER_PATH = "raster_path"
@@ -49,12 +49,12 @@ def _name(text: str) -> str:
 class RasterSettings(Section):
     """`[raster]`: the grid that every map shows."""
 
-    cycle: Annotated[int, Field(ge=1, le=24)] = 1
+    cycle: Annotated[int, Field(ge=1, le=24), NOT_IN_DIGEST] = 1
     """Hours between two runs of a model, for `{run:%Y%m%d%H}` in `path`; before it, because that needs it."""
-    path: Annotated[Path, BeforeValidator(resolve_path)]
+    path: Annotated[Path, BeforeValidator(resolve_path), NOT_IN_DIGEST]
     """GeoTIFF, COG, NetCDF, GRIB2 ...: a local file of a kind that `intake` lets in. May hold the time of the run and
     wildcards."""
-    settle: Annotated[float, Field(ge=0, le=86_400)] = 2.0
+    settle: Annotated[float, Field(ge=0, le=86_400), NOT_IN_DIGEST] = 2.0
     """Seconds without a change after which a raster that is waited for is complete."""
     band: int | Text | None = None
     """Number (from 1) or description of the band; by default the first, or the colours of all that are red, green and
@@ -66,7 +66,7 @@ class RasterSettings(Section):
     resampling: Literal["nearest", "bilinear", "cubic", "average", "mode", "max"] = "nearest"
     crs: Text | None = None
     """CRS of a file that names none."""
-    max_cells: Annotated[int, Field(ge=1, le=2**62)] = 10_000_000_000
+    max_cells: Annotated[int, Field(ge=1, le=2**62), NOT_IN_DIGEST] = 10_000_000_000
     """A grid of more cells is refused before any is read."""
 
     @property
@@ -74,7 +74,9 @@ class RasterSettings(Section):
         """What to look for as the raster; in settings read with `raster_may_come`, it may mean another file later."""
         return Pattern(str(self.path), self.cycle)
 
-    prepared: Annotated[Path, Field(strict=False)] | None = None
+    prepared: Annotated[Annotated[Path, Field(strict=False)] | None, NOT_IN_DIGEST] = None
     """Where the steps of `[[prepare]]` leave their result; in the user's cache folder by default."""
-    inputs: dict[Annotated[str, AfterValidator(_name)], InputPath] = Field(default_factory=dict)
+    inputs: Annotated[dict[Annotated[str, AfterValidator(_name)], InputPath], NOT_IN_DIGEST] = Field(
+        default_factory=dict
+    )
     """Further rasters for these steps, by the names that expressions give them."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from regionplot.registry import EXECUTORS
-from regionplot.settings.base import Section
+from regionplot.settings.base import NOT_IN_DIGEST, Section
 
 START_METHODS = ("auto", *EXECUTORS.builtin)
 """Start methods of this package. Other packages can add more."""
@@ -27,21 +27,21 @@ StartMethod = Annotated[
 
 
 class RunSettings(Section):
-    """`[run]`: the processes."""
+    """`[run]`: the worker processes."""
 
-    workers: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = "auto"
-    start_method: StartMethod = "auto"
-    timeout: Annotated[float, Field(gt=0, le=86_400)] = 300
-    """Seconds that one map may take."""
-    maps_per_worker: Annotated[int, Field(ge=1)] = 12
-    """A worker process is replaced by a fresh one after so many maps."""
-    memory: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    """Megabytes that the loaded raster may take; beyond that each map reads its own part of it."""
-    retries: Annotated[int, Field(ge=0, le=10)] = 1
-    """How often a map whose worker died or ran out of memory is tried again, alone, after all others."""
-    worker_memory: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    """Megabytes that a worker may take beside the shared data (Linux); `auto` sets no limit."""
-    nice: Annotated[int, Field(ge=0, le=19)] = 0
-    """How far workers give way to other programs, as in nice(1)."""
-    cache: bool = True
+    workers: Annotated[Annotated[int, Field(ge=1, le=1024)] | Literal["auto"], NOT_IN_DIGEST] = "auto"
+    start_method: Annotated[StartMethod, NOT_IN_DIGEST] = "auto"
+    timeout: Annotated[float, Field(gt=0, le=86_400), NOT_IN_DIGEST] = 300
+    """Time limit for one map in seconds."""
+    maps_per_worker: Annotated[int, Field(ge=1), NOT_IN_DIGEST] = 12
+    """A worker process is replaced by a fresh one after this many maps."""
+    memory: Annotated[Annotated[int, Field(ge=1)] | Literal["auto"], NOT_IN_DIGEST] = "auto"
+    """Memory limit for the loaded raster in MB. If the raster is larger, each map reads its own part."""
+    retries: Annotated[int, Field(ge=0, le=10), NOT_IN_DIGEST] = 1
+    """How often to redo a map whose worker died or ran out of memory. Retries run alone, after all other maps."""
+    worker_memory: Annotated[Annotated[int, Field(ge=1)] | Literal["auto"], NOT_IN_DIGEST] = "auto"
+    """Memory limit per worker in MB, beside the shared data (Linux only); `auto` is no limit."""
+    nice: Annotated[int, Field(ge=0, le=19), NOT_IN_DIGEST] = 0
+    """Scheduling priority of the workers, as in nice(1)."""
+    cache: Annotated[bool, NOT_IN_DIGEST] = True
     """Keep projected vectors in the user's cache folder for the next run."""

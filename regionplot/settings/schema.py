@@ -15,8 +15,9 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, TypeAdapter
 
-from regionplot.registry import LAYERS, STEPS
+from regionplot.registry import LAYERS, STEPS, WRITERS
 from regionplot.settings.config import Config, section_names, settings_of
+from regionplot.settings.output import FORMATS, OutputSettings
 from regionplot.settings.plugins import STEP, fields_of, layer_settings
 
 _DRAFT = "http://json-schema.org/draft-04/schema#"
@@ -59,7 +60,15 @@ def _section(name: str, definitions: Schema) -> Schema:
     if settings is None:
         raise KeyError(name)
     table = _table(settings, definitions)
+    if settings is OutputSettings:
+        _add_formats(definitions[settings.__name__]["properties"], definitions)
     return {"type": "array", "items": table} if name in LAYERS and layer_settings(name).is_array else table
+
+
+def _add_formats(properties: Schema, definitions: Schema) -> None:
+    """Put the `[output.NAME]` tables into the properties of `[output]`."""
+    del properties[FORMATS]
+    properties |= {name: _table(WRITERS[name].Settings, definitions) for name in WRITERS}
 
 
 def _step(name: str, definitions: Schema) -> Schema:
@@ -104,7 +113,8 @@ def _described(schema: Schema, settings: type | None) -> Schema:
         name: {**found, "description": docstrings[name]} if name in docstrings else found
         for name, found in schema.get("properties", {}).items()
     }
-    return {**schema, "description": inspect.getdoc(settings) or "", "properties": properties}
+    first_paragraph = " ".join((inspect.getdoc(settings) or "").partition("\n\n")[0].split())
+    return {**schema, "description": first_paragraph, "properties": properties}
 
 
 def _docstrings(settings: type) -> dict[str, str]:

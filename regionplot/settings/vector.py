@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from regionplot.settings.base import InputPath, LayerSettings, Text
+from typing import Annotated
+
+from regionplot.settings.base import NOT_IN_DIGEST, InputPath, LayerSettings, Text
 
 
 class VectorSettings(LayerSettings):
     """A vector file and the layer in it. Layers that draw one add their style."""
 
-    path: InputPath
+    path: Annotated[InputPath, NOT_IN_DIGEST]
     """Shapefile (zipped or not), GeoPackage, GeoJSON or FlatGeobuf."""
     layer: Text | None = None
     """Layer of a file that has several. The default is the first."""

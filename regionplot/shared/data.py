@@ -140,6 +140,20 @@ class SharedData:
             return self.raster["longitude"].data, self.raster["latitude"].data
         return _meshgrid(self.geometry)
 
+    def check_workers_can_load(self, start_method: str) -> None:
+        """Raise ConfigError if the raster is in memory, where workers that inherit nothing cannot load it.
+
+        Parameters
+        ----------
+        start_method : str
+            `[run] start_method`, for the message.
+        """
+        if self.info.fingerprint is None:
+            raise ConfigError(
+                f"[run] start_method: workers of {start_method!r} load the raster from its file, but {self.info.path} "
+                "is an array in memory; use fork, threads or serial"
+            )
+
     def cells(self, panel: PanelGrid) -> tuple[NDArray[Any], GridGeometry] | None:
         """Return the cells that a panel shows, and their geometry, or None if it shows none.
 

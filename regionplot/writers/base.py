@@ -1,18 +1,41 @@
-"""A finished picture, ready to be encoded."""
+"""The `Writer` protocol, the pictures that writers encode, and the choice of a writer."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import BinaryIO, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot.errors import ConfigError
+from regionplot.registry import WRITERS
+from regionplot.settings.base import Section
+from regionplot.settings.output import OutputSettings
+
 Bytes = NDArray[np.uint8]
+
+
+TITLE = "Title"
+"""Key of the metadata: title of the map."""
+
+
+SOFTWARE = "Software"
+"""Key of the metadata: program that drew the map."""
+
+
+DIGEST = "regionplot-digest"
+"""Key of the metadata: digest of everything that the map depends on."""
+
+
+PaletteUse = Literal["auto", "palette", "rgb"]
+"""Whether pictures have a palette: if the map allows it, always, or never."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A finished map."""
+    """A finished map as pixels."""
 
     image: Bytes
     """Shape (height, width, 3), RGB; or (height, width), rows of `palette`."""
@@ -20,8 +43,112 @@ class Picture:
     """Shape (n, 3), RGB."""
     title: str
     no_data: bool
+    """True if the region holds only nodata."""
 
     @property
     def pixels(self) -> Bytes:
         """Shape (height, width, 3), RGB."""
         return self.image if self.palette is None else self.palette[self.image]
+
+
+class SaveFigure(Protocol):
+    """Write a figure as a file of a vector format."""
+
+    def __call__(self, file: BinaryIO, format: str, metadata: Mapping[str, str | None]) -> None:
+        """Write the figure. `format` and `metadata` are those of `matplotlib.figure.Figure.savefig`."""
+
+
+@dataclass(frozen=True)
+class FigurePicture:
+    """A finished map as a figure: lines and text are vectors, the raster is an image."""
+
+    save: SaveFigure
+    title: str
+    no_data: bool
+    """True if the region holds only nodata."""
+
+
+P = TypeVar("P", Picture, FigurePicture, contravariant=True)
+
+
+class Writer(Protocol, Generic[P]):
+    """Encode pictures in one file format. A subclass is one module and one line in `registry.WRITERS`.
+
+    The suffix of `[output] filename` chooses the writer. A writer is made once per process, from its settings.
+    """
+
+    suffixes: ClassVar[tuple[str, ...]]
+    """Suffixes of the format's files, such as `(".png",)`."""
+    media_type: ClassVar[str]
+    needs: ClassVar[Literal["pixels", "figure"]]
+    """Kind of picture that `encode` takes: `Picture` for `pixels`, `FigurePicture` for `figure`."""
+    Settings: ClassVar[type[Section]]
+    """Class of the `[output.NAME]` section. All its fields count in the digest of a map."""
+    max_side: ClassVar[int | None] = None
+    """Greatest width and height in pixels that the format can store, if there is a limit."""
+    palette: PaletteUse = "rgb"
+    """Whether `encode` wants pictures with a palette."""
+
+    def __init__(self, settings: Section) -> None: ...
+
+    def encode(self, picture: P, metadata: Mapping[str, str]) -> bytes:
+        """Return the content of the file. Equal pictures and metadata give equal bytes.
+
+        Parameters
+        ----------
+        picture : Picture or FigurePicture
+            The map, of the kind that `needs` names.
+        metadata : mapping of str to str
+            Text to store in the file. The keys of a run are `TITLE`, `SOFTWARE` and `DIGEST`.
+
+        Raises
+        ------
+        RegionplotError
+            If the format cannot store the picture.
+        """
+        ...
+
+
+AnyWriter = Writer[Picture] | Writer[FigurePicture]
+
+
+def make_writer(output: OutputSettings, name: str | None = None) -> AnyWriter:
+    """Return a writer with its settings.
+
+    Parameters
+    ----------
+    output : OutputSettings
+        The `[output]` section.
+    name : str, optional
+        Name of the format. By default, the suffix of `[output] filename` decides.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such format.
+    """
+    name = name or output.format
+    if name not in WRITERS:
+        raise ConfigError(f"there is no image format {name!r}; use one of {', '.join(map(repr, WRITERS))}")
+    writer: type[Writer[Picture]] | type[Writer[FigurePicture]] = WRITERS[name]
+    return writer(output.settings_of(name))
+
+
+_NEEDED = {"pixels": (Picture, "MapRenderer.render"), "figure": (FigurePicture, "MapRenderer.render_vectors")}
+"""Class of the picture for each value of `Writer.needs`, and the method that returns it."""
+
+
+def encode(picture: Picture | FigurePicture, writer: AnyWriter, metadata: Mapping[str, str]) -> bytes:
+    """Return the content of a file.
+
+    Raises
+    ------
+    ConfigError
+        If the picture is not of the kind that the writer needs.
+    RegionplotError
+        If the format cannot store the picture.
+    """
+    kind, source = _NEEDED[writer.needs]
+    if not isinstance(picture, kind):
+        raise ConfigError(f"{writer.media_type} needs a picture from {source}, not a {type(picture).__name__}")
+    return writer.encode(picture, metadata)  # type: ignore[arg-type]  # checked above

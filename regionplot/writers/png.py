@@ -1,64 +1,52 @@
-"""Write PNG files."""
+"""Write PNG files, with a palette or in RGB."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import Annotated, ClassVar, Literal
 
-from regionplot.system.files import open_exclusive
+from pydantic import Field
+from typing_extensions import override
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-
-DIGEST = "regionplot-digest"
-"""The PNG text chunk that holds a map's digest."""
+from regionplot.settings.base import Section
+from regionplot.writers.base import PaletteUse, Picture, Writer
 
 
-def encode_png(
-    path: Path, pixels: NDArray[Any], text: Mapping[str, str], palette: NDArray[Any] | None, compression: int
-) -> None:
-    """Write pixels and text chunks as a PNG file."""
-    with open_exclusive(path) as file:
-        save_png(file, pixels, text, palette, compression)
+class PngSettings(Section):
+    """`[output.png]`: settings of PNG files."""
+
+    mode: PaletteUse = "auto"
+    """`palette` makes files a third of the size in a fifth of the time; `auto` does so if the map has classes and lines
+    of one dark color. Line edges then have about 15 shades. No channel differs by more than 16 of 255 from RGB."""
+    compression: Annotated[int, Field(ge=0, le=9)] = 2
+    """Level of zlib: 0 is none, 1 the fastest, 9 the smallest."""
 
 
-def save_png(
-    file: IO[bytes], pixels: NDArray[Any], text: Mapping[str, str], palette: NDArray[Any] | None, compression: int
-) -> None:
-    """Write pixels and text chunks as PNG into an open file."""
-    from PIL import Image, PngImagePlugin  # noqa: PLC0415 (only who writes maps needs it)
+class PngWriter(Writer[Picture]):
+    """Write PNG files. The metadata are text chunks."""
 
-    chunks = PngImagePlugin.PngInfo()
-    for key, value in text.items():
-        chunks.add_itxt(key, value) if not value.isascii() else chunks.add_text(key, value)
-    mode = "RGB" if palette is None else "P"
-    image = Image.frombuffer(mode, (pixels.shape[1], pixels.shape[0]), pixels, "raw", mode, 0, 1)
-    if palette is not None:
-        image.putpalette(palette.tobytes())
-    image.save(file, "PNG", compress_level=compression, pnginfo=chunks)
+    suffixes: ClassVar[tuple[str, ...]] = (".png",)
+    media_type: ClassVar[str] = "image/png"
+    needs: ClassVar[Literal["pixels"]] = "pixels"
+    Settings: ClassVar[type[PngSettings]] = PngSettings
 
+    def __init__(self, settings: PngSettings) -> None:
+        self.palette = settings.mode
+        self._compression = settings.compression
 
-def verify_png(path: Path) -> int:
-    """Read an image back; its size in bytes."""
-    from PIL import Image  # noqa: PLC0415
+    @override
+    def encode(self, picture: Picture, metadata: Mapping[str, str]) -> bytes:
+        from PIL import Image, PngImagePlugin  # noqa: PLC0415 (only processes that draw need Pillow)
 
-    with Image.open(path) as written:
-        written.verify()
-    return path.stat().st_size
-
-
-def read_digest(path: Path) -> str | None:
-    """The digest that a map carries; None if it carries none, or cannot be read whole."""
-    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 (only who writes maps needs it)
-
-    try:
-        if path.is_symlink():
-            return None
-        with Image.open(path, formats=("PNG",)) as image:
-            digest = image.info.get(DIGEST)
-            image.verify()
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError):
-        return None
-    return digest if isinstance(digest, str) else None
+        chunks = PngImagePlugin.PngInfo()
+        for key, value in metadata.items():
+            chunks.add_text(key, value) if value.isascii() else chunks.add_itxt(key, value)
+        height, width = picture.image.shape[:2]
+        mode = "RGB" if picture.palette is None else "P"
+        image = Image.frombuffer(mode, (width, height), picture.image, "raw", mode, 0, 1)
+        if picture.palette is not None:
+            image.putpalette(picture.palette.tobytes())
+        file = io.BytesIO()
+        image.save(file, "PNG", compress_level=self._compression, pnginfo=chunks)
+        return file.getvalue()

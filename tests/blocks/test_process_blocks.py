@@ -373,5 +373,5 @@ def test_no_threads_and_no_open_files_are_left(grid_file):
 
 def test_blocks_of_strips_are_smaller_if_there_are_many_bands(write_raster):
     few, many = (write_raster(np.zeros((count, 600, 9000), "uint8"), name=f"{count}.tif") for count in (1, 40))
-    cells = [max(b.core.cells for b in Sources.of(path).natural) for path in (few, many)]
+    cells = [max(b.core.cells for b in Sources.of(path).default_grid) for path in (few, many)]
     assert cells[1] <= 2**19 < cells[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
 import pickle
@@ -78,3 +79,17 @@ def test_an_exited_worker_is_an_error():
     os.waitpid(child, 0)
     with pytest.raises(OSError, match=str(child)):
         SharedArrayReader().open(SharedArray(child, 3, 1, (5,), "<f8"))
+
+
+def test_a_descriptor_that_another_file_has_now_is_an_error():
+    """A descriptor's number is used again, so a later file could be read in place of the array."""
+    segment = SharedBuffer()
+    parcel = segment.put(np.zeros(20_000))
+    assert isinstance(parcel, SharedArray)
+    other = os.memfd_create("other")
+    try:
+        os.ftruncate(other, 160_000)
+        with pytest.raises(OSError, match="is not the worker any more"):
+            SharedArrayReader().open(dataclasses.replace(parcel, descriptor=other))
+    finally:
+        os.close(other)

@@ -20,10 +20,11 @@ import pytest
 
 import regionplot
 from regionplot.cli import commands, rendering
-from regionplot.registry import STEPS
+from regionplot.registry import STEPS, WRITERS
 from regionplot.runs import lock
 from regionplot.settings.config import section_names, settings_of
 from regionplot.settings.loading import read_config
+from regionplot.settings.output import FORMATS
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals of POSIX")
 
@@ -368,7 +369,7 @@ def _commented():
     """Yield section, key and value of each commented-out key of the starter."""
     section = ""
     for line in (STARTER / "regionplot.toml").read_text(encoding="utf-8").splitlines():
-        if header := re.match(r"(?:# )?\[+(\w+)", line):
+        if header := re.match(r"(?:# )?\[+([\w.]+)", line):
             section = header[1]
         elif section != "prepare" and re.match(r"# \w+ = ", line):
             ((key, value),) = tomllib.loads(line.removeprefix("# ")).items()
@@ -391,8 +392,9 @@ def test_starter_mentions_every_key():
     written = {
         (section, key) for section, table in tomllib.loads(text).items() if section not in LISTS for key in table
     }
-    sections = {name: settings_of(name, {}) for name in section_names() if name not in LISTS}
-    known = {(name, key) for name, section in sections.items() for key in section.model_fields}
+    names = [*section_names(), *(f"output.{name}" for name in WRITERS)]
+    sections = {name: settings_of(name, {}) for name in names if name not in LISTS}
+    known = {(name, key) for name, section in sections.items() for key in section.model_fields} - {("output", FORMATS)}
     assert written | {(section, key) for section, key, _ in _commented() if section not in LISTS} == known
 
 

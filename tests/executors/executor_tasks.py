@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import gc
+import logging
 import os
 import signal
 import time
@@ -159,6 +161,23 @@ def _nice(_task: Act, _argument: str) -> int:
     return os.nice(0)
 
 
+def _die_with_child(task: Act, _argument: str) -> None:
+    """Die, and leave a child process that has inherited all descriptors."""
+    if not os.fork():
+        record(task.folder, "hanging")
+        time.sleep(60)
+        os._exit(0)
+    wait_until(lambda: recorded(task.folder, "hanging"))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _count_sockets(task: Act, workers: str) -> int:
+    """Wait until this many workers do this job, then count the open sockets of this process."""
+    _meet(task, workers)
+    links = list(Path("/proc/self/fd").iterdir())
+    return sum(link.is_symlink() and str(link.readlink()).startswith("socket:") for link in links)
+
+
 class _NeverUnpickled:
     """Pickles, but does not unpickle."""
 
@@ -183,10 +202,14 @@ ACTIONS: dict[str, Callable[[Act, str], Any]] = {
     "die_once": _die_once,
     "die_then_fail": _die_then_fail,
     "die_at": _die_at,
+    "die_with_child": _die_with_child,
     "allocate": lambda _task, megabytes: len(bytearray(int(megabytes) << 20)),
     "exhaust": _exhaust_memory,
     "meet": _meet,
+    "count_sockets": _count_sockets,
     "nice": _nice,
+    "log": lambda _task, text: logging.getLogger("regionplot.test").info(text),
+    "count_frozen": lambda *_: gc.get_freeze_count(),
     "finish_late": _finish_late,
     "interrupt": _interrupt_parent,
 }

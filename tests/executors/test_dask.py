@@ -50,10 +50,9 @@ def failures_of(folder, workers, retries, *jobs):
     return {job: failure for job, failure in outcomes if failure}
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_lost_worker_fails_its_job_only(workers, tmp_path):
-    """With one worker, the shared task is lost, too, and must be sent again."""
-    failures = failures_of(tmp_path, workers, 0, "echo:1", "kill", *(f"echo:{i}" for i in range(2, 8)))
+def test_lost_worker_fails_its_job_only(tmp_path):
+    """The only worker takes the shared task with it, so the task must be sent again."""
+    failures = failures_of(tmp_path, 1, 0, "echo:1", "kill", *(f"echo:{i}" for i in range(2, 8)))
     assert list(failures) == ["kill"]
     cause, message = failures["kill"]
     assert cause == "killed"
@@ -67,12 +66,8 @@ def test_job_of_a_lost_worker_is_retried_after_all_others(tmp_path):
 
 
 def test_every_job_has_an_outcome_if_all_running_jobs_finish_at_once(tmp_path):
-    """The next jobs must be submitted although no job is running."""
-    assert failures_of(tmp_path, 1, 0, *(f"echo:{i}" for i in range(100))) == {}
-
-
-def test_result_that_cannot_be_unpickled_is_a_failure_and_is_not_retried(tmp_path):
-    failures = failures_of(tmp_path, 1, 3, "not_unpicklable", "echo:1")
+    """The next job must be submitted although no job is running. Failures of pickling are not retried."""
+    failures = failures_of(tmp_path, 1, 3, "not_unpicklable", *(f"echo:{i}" for i in range(50)))
     assert failures == {"not_unpicklable": ["TypeError", _UNPICKLED]}
 
 
@@ -107,52 +102,49 @@ def test_worker_threads_in_this_process_load_once_and_start_no_worker(tmp_path):
     assert len(recorded(tmp_path, "loads")) == 1
 
 
-_CLOSED = """
-run = DaskExecutor(2).run(Act(Path(sys.argv[1])), ["echo:1"] * 50)
-next(run)
+_LOCAL = """
+import distributed
 import psutil
-tree = psutil.Process().children(recursive=True)
-children = [p for p in tree if "resource_tracker" not in " ".join(p.cmdline())]
-run.close()
-print(json.dumps([len(children), [p.pid for p in psutil.wait_procs(children, 20)[1]]]))
-"""
-
-
-def test_closing_the_run_ends_the_local_cluster(tmp_path):
-    children, alive = run(_CLOSED, tmp_path)
-    assert children >= 2
-    assert alive == []
-
-
-_LISTENING = """
-import psutil
-run = DaskExecutor(2).run(Act(Path(sys.argv[1])), ["echo:1"] * 50)
-next(run)
-tree = [psutil.Process(), *psutil.Process().children(recursive=True)]
-addresses = [c.laddr.ip for p in tree for c in p.net_connections("inet") if c.status == "LISTEN"]
-run.close()
-print(json.dumps(sorted(set(addresses))))
-"""
-
-
-def test_local_cluster_listens_on_the_loopback_interface_only(tmp_path):
-    assert run(_LISTENING, tmp_path) == ["127.0.0.1"]
-
-
-_LOGGED = """
 messages = []
 handler = logging.Handler()
 handler.emit = lambda entry: messages.append(entry.getMessage())
 logging.getLogger("regionplot").addHandler(handler)
 logging.getLogger("regionplot").setLevel(logging.INFO)
-list(DaskExecutor(1).run(Act(Path(sys.argv[1])), ["echo:1"]))
-print(json.dumps(messages))
+level = logging.getLogger("distributed").level
+run = DaskExecutor(2).run(Act(Path(sys.argv[1])), ["echo:1"] * 50)
+next(run)
+children = psutil.Process().children(recursive=True)
+addresses = [c.laddr.ip for p in [psutil.Process(), *children]
+             for c in p.net_connections("inet") if c.status == "LISTEN"]
+children = [p for p in children if "resource_tracker" not in " ".join(p.cmdline())]
+run.close()
+print(json.dumps({
+    "messages": messages, "addresses": sorted(set(addresses)), "children": len(children),
+    "alive": [p.pid for p in psutil.wait_procs(children, 20)[1]],
+    "level": [level, logging.getLogger("distributed").level],
+}))
 """
 
 
-def test_local_cluster_is_logged(tmp_path):
-    (message,) = run(_LOGGED, tmp_path)
-    assert re.fullmatch(r"started a local dask cluster: tcp://127\.0\.0\.1:\d+, workers: 1", message)
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    """Facts about a local cluster whose run was closed early."""
+    return run(_LOCAL, tmp_path_factory.mktemp("local"))
+
+
+def test_closing_the_run_ends_the_local_cluster(local):
+    assert local["children"] >= 2
+    assert local["alive"] == []
+
+
+def test_local_cluster_listens_on_the_loopback_interface_only(local):
+    assert local["addresses"] == ["127.0.0.1"]
+
+
+def test_local_cluster_is_logged_and_leaves_other_logs_alone(local):
+    (message,) = local["messages"]
+    assert re.fullmatch(r"started a local dask cluster: tcp://127\.0\.0\.1:\d+, workers: 2", message)
+    assert local["level"][0] == local["level"][1]
 
 
 _MISSING = """
@@ -167,6 +159,20 @@ except ExecutorError as error:
 
 def test_missing_cluster_is_an_error():
     assert run(_MISSING).startswith("there is no dask cluster at tcp://127.0.0.1:1: ")
+
+
+_NO_WORKERS = """
+import distributed
+with distributed.Client(processes=False, n_workers=0, dashboard_address=None, timeout=1) as client:
+    try:
+        list(DaskExecutor.at(client).run(Act(Path(sys.argv[1])), ["echo:1"]))
+    except ExecutorError as error:
+        print(json.dumps(str(error)))
+"""
+
+
+def test_cluster_without_workers_is_an_error(tmp_path):
+    assert run(_NO_WORKERS, tmp_path).startswith("the dask cluster has no workers: ")
 
 
 @pytest.mark.parametrize(

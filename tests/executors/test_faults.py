@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import gc
 import itertools
+import logging
 import os
 import signal
 import subprocess
@@ -85,6 +87,25 @@ def test_job_that_finishes_just_in_time_does_not_fail_the_next(tmp_path):
     assert outcomes["kill"].failure.cause == "killed"
     assert outcomes["kill"].pid != outcomes["finish_late:x"].pid
     assert outcomes["echo:1"].ok
+
+
+def test_dead_worker_is_noticed_although_its_child_keeps_the_pipe_open(tmp_path):
+    outcomes = {o.job: o for o in fork(1, timeout=3).run(Act(tmp_path), ["die_with_child", "echo:1"])}
+    os.kill(recorded(tmp_path, "hanging")[0], signal.SIGKILL)
+    assert outcomes["die_with_child"].failure.cause == "killed"
+    assert outcomes["die_with_child"].seconds < 30
+    assert outcomes["echo:1"].ok
+
+
+def test_workers_do_not_inherit_signal_handlers(tmp_path):
+    """With the host's handler, the worker would survive SIGTERM until SIGKILL."""
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        (outcome,) = fork(1, timeout=0.5, terminate_timeout=30).run(Act(tmp_path), ["hang"])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert outcome.failure.cause == "timeout"
+    assert outcome.seconds < 15
 
 
 def test_idle_worker_is_not_stopped_when_the_deadline_of_its_last_job_passes(tmp_path, caplog):
@@ -301,6 +322,49 @@ def test_number_of_descriptors_does_not_grow(tmp_path):
     counts = [len(list(Path("/proc/self/fd").iterdir())) for _ in run]
     assert len(counts) == 200
     assert max(counts[100:]) <= max(counts[:20]) + 8
+
+
+@pytest.mark.parametrize(("level", "is_logged"), [(logging.INFO, True), (logging.WARNING, False)])
+def test_spawned_workers_log_at_the_level_of_the_parent(level, is_logged, tmp_path, caplog, capfd):
+    with caplog.at_level(level, "regionplot"):
+        (outcome,) = SpawnExecutor(1, settings_of()).run(Act(tmp_path), ["log:hello"])
+    assert outcome.ok
+    assert ("INFO: hello\n" in capfd.readouterr().err) == is_logged
+
+
+def test_loaded_objects_are_frozen_in_forked_workers_only(tmp_path):
+    before = gc.get_freeze_count()
+    (outcome,) = fork(1).run(Act(tmp_path), ["count_frozen"])
+    assert outcome.value > before + 1000
+    assert gc.get_freeze_count() == 0
+
+
+_START_METHOD = """
+import multiprocessing, sys
+from pathlib import Path
+from executor_tasks import Act
+from regionplot.executors.base import WorkerSettings
+from regionplot.executors.choose import make_executor
+
+if __name__ == "__main__":
+    assert all(o.ok for o in make_executor(sys.argv[1], 1, WorkerSettings()).run(Act(Path(sys.argv[2])), ["echo:1"]))
+    print(multiprocessing.get_start_method(allow_none=True))
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_default_start_method_of_the_host_program_stays_open(method, tmp_path):
+    script = tmp_path / "host.py"
+    script.write_text(_START_METHOD)
+    command = [sys.executable, script, method, tmp_path]
+    result = subprocess.run(command, env=importable_here(), capture_output=True, text=True, check=True)
+    assert result.stdout == "None\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
+def test_workers_close_the_pipes_of_other_workers(tmp_path):
+    counts = {outcome.value for outcome in fork(4).run(Act(tmp_path), ["count_sockets:4"] * 4)}
+    assert len(counts) == 1, "the last worker has inherited as many open pipes as the first"
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

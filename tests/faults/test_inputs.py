@@ -31,7 +31,7 @@ from regionplot.inputs.vectors import load_layer
 from regionplot.layers.features import FeatureSettings
 from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs.jobs import Job
-from regionplot.runs.report import NoObserver, RunReport
+from regionplot.runs.report import Observer, RunReport
 from regionplot.runs.run import render_regions
 
 LONLAT = {"crs": "EPSG:4326", "affine": Affine(0.05, 0, -125, 0, -0.05, 50)}
@@ -239,7 +239,7 @@ def _seconds_without_cpu(pid: int) -> float:
 
 SHAPEFILES: dict[str, tuple[Callable[[Path], None], str]] = {
     "25 empty": (cut(0), "layer.shp: the file is empty"),
-    "25 cut": (cut(0.7), "layer.shp: the file is cut"),
+    "25 cut": (cut(0.7), "layer.shp: the file is truncated"),
     "25 garbage": (lambda path: path.write_bytes(b"garbage" * 50), "layer.shp: cannot be read as vector data"),
     "26 shx": (lambda path: path.with_suffix(".shx").unlink(), "its .shx part is missing"),
     "26 dbf": (lambda path: path.with_suffix(".dbf").unlink(), "its .dbf part is missing"),
@@ -391,7 +391,7 @@ def test_an_unwritable_output_folder_is_reported_before_anything_is_loaded(run, 
     assert f"{place}: maps cannot be written there: " in result.stderr
 
 
-class After(NoObserver):
+class After(Observer):
     """Observer that calls a function once, after the first map."""
 
     def __init__(self, do: Callable[[], object]) -> None:
@@ -438,11 +438,11 @@ def test_a_raster_replaced_after_loading_is_drawn_as_loaded(
     other = write_raster(NOISE[::-1].copy(), LONLAT["affine"], name="other.tif")
     assert render(path, lambda: None).exit_code == 0
     before = {image: image.read_bytes() for image in (tmp_path / "maps").glob("*.png")}
-    assert "input changed" not in caplog.text
+    assert "the raster changed" not in caplog.text
     with caplog.at_level(logging.WARNING, "regionplot"):
         assert render(path, lambda: other.replace(path)).exit_code == 0
     assert {image: image.read_bytes() for image in before} == before
-    assert f"{path}: input changed while running" in caplog.text
+    assert f"{path}: the raster changed during the run" in caplog.text
 
 
 @pytest.mark.timeout(method="signal")

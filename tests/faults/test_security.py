@@ -37,7 +37,7 @@ from regionplot.inputs.vectors import load_layer
 from regionplot.layers.features import FeatureSettings
 from regionplot.prepare.run import prepare_raster
 from regionplot.render.renderer import MapRenderer
-from regionplot.runs.store import write_png
+from regionplot.runs.store import write_file
 from regionplot.settings.loading import read_config
 from regionplot.settings.raster import RasterSettings
 
@@ -503,7 +503,7 @@ def test_a_link_made_while_maps_are_drawn_is_not_followed(tmp_path: Path) -> Non
     (tmp_path / "output" / "folder").symlink_to("../elsewhere")
     target = tmp_path / "output" / "folder" / "deep" / "map.png"
     with pytest.raises(RegionplotError, match="a link out of the output folder"):
-        write_png(target, PIXELS, "run", {}, within=tmp_path / "output")
+        write_file(target, b"map", "run", within=tmp_path / "output")
     assert not list((tmp_path / "elsewhere").iterdir())
 
 

@@ -234,12 +234,20 @@ def test_a_window_resamples_like_the_whole_grid(grid: str, resampling: str) -> N
     assert different.mean() < 0.01, "GDAL approximates positions, which depends on its chunks, but hardly"
 
 
-@pytest.mark.parametrize("size", [(276, 130), (300, 200), (640, 400)])
+@pytest.mark.parametrize(
+    ("size", "extent"),
+    [
+        ((276, 130), Extent(-4.1e5, 3.7e5, -1.9e5, 2.3e5)),
+        ((300, 200), Extent(-4.1e5, 3.7e5, -1.9e5, 2.3e5)),
+        ((640, 400), Extent(-4.1e5, 3.7e5, -1.9e5, 2.3e5)),
+        ((100, 100), Extent(-4e6, 4e6, -4e6, 4e6)),  # the pole is in the middle of four nodes, beyond their margin
+    ],
+)
 @pytest.mark.parametrize(("crs", "latitude"), [("EPSG:3995", 90.0), ("EPSG:3031", -90.0)])
-def test_a_pole_within_a_panel_is_within_the_window_it_needs(size, crs, latitude) -> None:
-    """The pole lies between any nodes from which the window is found."""
+def test_the_window_of_a_panel_contains_the_pole(size, extent, crs, latitude) -> None:
+    """The window is found from nodes of the panel, and the pole is between nodes."""
     grid = GridGeometry(Affine(0.02, 0, -180, 0, -0.02, 90), 9000, 18000, pyproj.CRS.from_epsg(4326))
-    panel = PanelGrid(Extent(-4.1e5, 3.7e5, -1.9e5, 2.3e5), *size)
+    panel = PanelGrid(extent, *size)
     window = needed_window(grid, panel, pyproj.CRS(crs))
     assert window is not None
     assert (window.column, window.width) == (0, 18000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,13 @@ import pytest
 import rioxarray
 import xarray as xr
 
-from regionplot.errors import RasterError
+from regionplot.errors import ConfigError, RasterError
 from regionplot.geo.extent import Extent
 from regionplot.geo.grid import Window
 from regionplot.geo.region import Region
 from regionplot.inputs.array import ArraySource
 from regionplot.render.renderer import MapRenderer
+from regionplot.runs.run import render_regions
 from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
 
@@ -38,6 +40,19 @@ def test_a_data_array_gives_the_maps_of_its_file(path: Path, make_config: Callab
         SharedData.load(config), SharedData.load(config, [INSIDE], source=source)
     )]  # fmt: skip
     np.testing.assert_array_equal(maps[0].pixels, maps[1].pixels)
+
+
+def test_a_run_draws_a_data_array(path: Path, make_config: Callable[..., Config]) -> None:
+    config = make_config(raster={"path": path}, map={"size": [300, 200]}, features=[], run={"start_method": "fork"})
+    with rioxarray.open_rasterio(path) as data:
+        source = ArraySource.of(data.squeeze("band", drop=True) * 2)  # type: ignore[union-attr]
+    shared = SharedData.load(config, [INSIDE], source=source)
+    report = render_regions([INSIDE], shared)
+    assert [outcome.failure for outcome in report.outcomes] == [None]
+    assert report.exit_code == 0
+    spawning = dataclasses.replace(shared, config=make_config(raster={"path": path}, run={"start_method": "spawn"}))
+    with pytest.raises(ConfigError, match="workers of 'spawn' load the raster from its file, but array is an array"):
+        render_regions([INSIDE], spawning)
 
 
 def test_missing_cells_are_nan_and_axes_may_be_swapped(path: Path) -> None:

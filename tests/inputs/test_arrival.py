@@ -1,4 +1,4 @@
-"""Which file a path with times and wildcards means, and when a raster is complete."""
+"""A path with times and wildcards finds a file, and a raster is handed out when it is complete."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ def unknown(_path: Path) -> bool:
 @pytest.fixture
 def _leases(tmp_path: Path) -> None:
     if not arrival.has_no_writer(touch(tmp_path / "probe", content=b"x")):
-        pytest.skip("leases are not to be had here")
+        pytest.skip("no leases on this file system")
 
 
 @pytest.mark.parametrize("name", ["snow[1].tif", "snow*.tif", "{run}.tif", "{", "a?.tif"])
-def test_what_exists_is_taken_literally(name: str, tmp_path: Path) -> None:
+def test_an_existing_file_is_taken_literally(name: str, tmp_path: Path) -> None:
     touch(tmp_path / "snow1.tif")
     assert pattern(touch(tmp_path / name, age=100)).find() == tmp_path / name
 
 
-def test_a_folder_that_exists_is_taken_literally(tmp_path: Path) -> None:
+def test_an_existing_folder_is_taken_literally(tmp_path: Path) -> None:
     wanted = touch(tmp_path / "[old] {maps}" / "a1.tif")
     assert pattern(tmp_path / "[old] {maps}" / "a[12].tif").find() == wanted
 
@@ -69,7 +69,7 @@ def test_a_time_may_hold_folders(tmp_path: Path) -> None:
     assert pattern(tmp_path / "{run:%Y/%j}" / "snow.tif").find() == wanted
 
 
-def test_the_newest_match_is_meant_and_of_equals_the_last_by_name(tmp_path: Path) -> None:
+def test_the_newest_match_is_found_and_of_equally_new_ones_the_last_by_name(tmp_path: Path) -> None:
     for name, age in (("a9", 50), ("a1", 10), ("a2", 10), ("b1", 0)):
         touch(tmp_path / f"{name}.tif", age)
     then = time.time_ns()
@@ -79,7 +79,7 @@ def test_the_newest_match_is_meant_and_of_equals_the_last_by_name(tmp_path: Path
     assert pattern(tmp_path / "*" / "none.tif").find() is None
 
 
-def test_newest_among_folders(tmp_path: Path) -> None:
+def test_the_newest_match_in_several_folders_is_found(tmp_path: Path) -> None:
     touch(tmp_path / "f000" / "snow.tif", age=10)
     wanted = touch(tmp_path / "f003" / "snow.tif", age=5)
     (tmp_path / "f006").mkdir()
@@ -87,7 +87,7 @@ def test_newest_among_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [".a.tif.x7Q", "a.tif.tmp", "a.tif.part", "a.tif.PARTIAL", "a\n.tif", "a\x1b[2J.tif"])
-def test_what_a_writer_has_not_finished_never_matches(name: str, tmp_path: Path) -> None:
+def test_names_of_unfinished_files_never_match(name: str, tmp_path: Path) -> None:
     touch(tmp_path / name)
     assert pattern(tmp_path / "*").find() is None
     wanted = touch(tmp_path / "a.tif", age=50)
@@ -110,7 +110,7 @@ def test_no_other_field_is_filled_in(text: str, tmp_path: Path) -> None:
         read_config({"raster": {"path": tmp_path / f"{text}.tif"}})
 
 
-def test_what_matches_nothing_is_said_as_filled_in(tmp_path: Path) -> None:
+def test_the_error_names_the_pattern_with_its_time_filled_in(tmp_path: Path) -> None:
     year = datetime.now(UTC).year
     with pytest.raises(InputError, match=rf"\[raster\] path: nothing matches {tmp_path}/{year}_\*\.tif") as caught:
         read_config({"raster": {"path": tmp_path / "{run:%Y}_*.tif", "cycle": 24}})
@@ -133,7 +133,7 @@ def test_a_cycle_is_one_to_twenty_four_hours() -> None:
         read_config({"raster": {"path": "sample:relief", "cycle": 25}})
 
 
-def test_each_renewal_is_handed_out_once(tmp_path: Path) -> None:
+def test_each_update_is_handed_out_once(tmp_path: Path) -> None:
     path, arrivals = tmp_path / "a.tif", Arrivals(str(tmp_path / "a.tif"), 0.5)
     assert arrivals.next(0) is None
     touch(path, age=10)
@@ -179,7 +179,7 @@ def test_an_older_match_is_not_taken_while_the_newest_is_growing(tmp_path: Path)
     assert Arrivals(str(tmp_path / "a*.tif"), FOREVER, unknown).next(0) is None
 
 
-def test_what_was_handed_out_is_only_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_file_that_was_handed_out_is_not_opened_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     arrivals = Arrivals(str(touch(tmp_path / "a.tif", age=10)), 1)
     assert arrivals.next(0)
     monkeypatch.setattr(os, "open", lambda *_: pytest.fail("opened"))
@@ -198,7 +198,7 @@ def test_folders_are_not_scanned_at_each_check(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_leases")
-def test_a_raster_that_nobody_writes_is_taken_at_once(tmp_path: Path) -> None:
+def test_a_raster_that_no_process_writes_is_handed_out_at_once(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     arrivals = Arrivals(str(path), FOREVER)
     with path.open("wb") as file:
@@ -226,8 +226,8 @@ print(arrival.has_no_writer(pathlib.Path(sys.argv[1])))
 
 
 @pytest.mark.usefixtures("_leases")
-def test_a_writer_that_comes_while_we_look_does_not_kill_us(tmp_path: Path) -> None:
-    """It breaks the lease, of which the kernel tells its holder with a signal."""
+def test_a_writer_that_opens_the_file_during_the_lease_does_not_kill_us(tmp_path: Path) -> None:
+    """It breaks the lease. The kernel tells the holder of a lease with a signal."""
     command = [sys.executable, "-c", _BREAK_THE_LEASE, str(touch(tmp_path / "a.tif"))]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (result.returncode, result.stdout) == (0, "the lease was held\nTrue\n"), result.stderr
@@ -237,7 +237,7 @@ def test_a_lease_proves_nothing_on_a_file_system_that_other_machines_write_to(tm
     assert not arrival.has_no_writer(touch(tmp_path / "a.tif"), file_systems=())
 
 
-def test_pipes_and_missing_files_cannot_hold_up_the_look(tmp_path: Path) -> None:
+def test_pipes_and_missing_files_do_not_block_the_check(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.tif")
     assert not arrival.has_no_writer(tmp_path / "pipe.tif")
     assert not arrival.has_no_writer(tmp_path / "none.tif")
@@ -254,7 +254,7 @@ def test_the_file_system_is_that_of_the_deepest_mount(tmp_path: Path) -> None:
     assert arrival.file_system(folder / "a.tif", mounts) == "fuse.sshfs"
 
 
-def test_waiting_gives_the_raster_that_comes(tmp_path: Path) -> None:
+def test_waiting_returns_the_raster_that_arrives(tmp_path: Path) -> None:
     writer = threading.Timer(0.3, lambda: touch(tmp_path / "new.part", age=10).replace(tmp_path / "new.tif"))
     writer.start()
     assert wait_for(str(tmp_path / "*.tif"), 60, FOREVER / 1000) == tmp_path / "new.tif"
@@ -271,7 +271,7 @@ def test_a_wait_that_ends_without_a_file_names_the_path_the_time_and_the_status(
         wait_for(str(tmp_path / "a*.tif"), 0.1, FOREVER, unknown)
 
 
-def test_any_function_may_say_what_to_look_for(tmp_path: Path) -> None:
+def test_a_function_can_find_the_file(tmp_path: Path) -> None:
     path = touch(tmp_path / "a.tif", age=10)
     assert wait_for(lambda: path, 0, 1) == path
     with pytest.raises(InputError, match="the raster: no complete file after 0 s: it is not there"):

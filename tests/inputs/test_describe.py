@@ -1,4 +1,4 @@
-"""One grid, loaded whole, placed on the earth, described; or an error that names the file."""
+"""A grid is described and read, or refused with an error that names the file."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_grid_is_read_and_its_file_closed(write_raster) -> None:
     assert str(path) not in [file.path for file in psutil.Process().open_files()]
 
 
-def test_nodata_scale_and_offset_are_applied_unless_told_not_to(write_raster) -> None:
+def test_nodata_scale_and_offset_are_applied_unless_mask_and_scale_is_off(write_raster) -> None:
     path = write_raster(VALUES, nodata=3, scales=(0.5,), offsets=(10,))
     expected = np.where(VALUES == 3, np.nan, VALUES * 0.5 + 10)
     np.testing.assert_allclose(load(path), expected)
@@ -95,12 +95,12 @@ def test_a_grid_without_a_crs_needs_one_in_the_config(write_raster) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")  # the test writes such a file
-def test_a_grid_must_be_placed(write_raster) -> None:
+def test_a_grid_without_a_transform_is_refused(write_raster) -> None:
     with pytest.raises(RasterError, match="no georeference"):
         load(write_raster(VALUES, Affine(1, 0, 0, 0, 1, 0)))
 
 
-def test_what_a_file_says_of_itself_is_told(write_raster) -> None:
+def test_name_and_time_come_from_the_metadata_of_the_file(write_raster) -> None:
     path = write_raster(VALUES, descriptions=("Snow depth",), tags={"TIFFTAG_DATETIME": "2025:02:06 01:00:00"})
     description = described(path)
     assert description["raster"] == "grid"
@@ -120,7 +120,7 @@ CONTENTS = {
 
 @pytest.mark.parametrize(("content", "message"), CONTENTS.values(), ids=CONTENTS)
 @pytest.mark.parametrize("use", [read, inspect_raster])
-def test_what_is_no_raster_is_refused(tmp_path: Path, content: bytes, message: str, use: Any) -> None:
+def test_a_file_that_is_not_a_raster_is_refused(tmp_path: Path, content: bytes, message: str, use: Any) -> None:
     path = tmp_path / "grid.tif"
     path.write_bytes(content)
     with pytest.raises(RasterError, match=message) as caught:
@@ -130,8 +130,8 @@ def test_what_is_no_raster_is_refused(tmp_path: Path, content: bytes, message: s
 
 
 @pytest.mark.parametrize("part", [0.02, 0.5, 0.98])
-def test_a_cut_raster_is_refused_when_loaded(write_raster, part: float) -> None:
-    """It may well open: its header is whole."""
+def test_a_truncated_raster_is_refused_when_read(write_raster, part: float) -> None:
+    """It can be opened, because its header is complete."""
     noise = np.random.default_rng(0).integers(0, 1000, (200, 300)).astype(np.int16)
     path = write_raster(noise, compress="deflate")
     content = path.read_bytes()
@@ -142,7 +142,7 @@ def test_a_cut_raster_is_refused_when_loaded(write_raster, part: float) -> None:
 
 
 def test_a_damaged_byte_in_a_compressed_raster_is_found(write_raster) -> None:
-    """Such a one as makes the stream invalid; GDAL does not look at the checksums of valid ones."""
+    """The byte makes the stream invalid. GDAL does not check the checksums of valid streams."""
     noise = np.random.default_rng(0).integers(0, 1000, (200, 300)).astype(np.int16)
     path = write_raster(noise, compress="deflate")
     content = bytearray(path.read_bytes())
@@ -197,7 +197,7 @@ def test_a_file_of_many_variables_asks_for_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("variables", [1, 2])
-def test_bands_over_time_and_level_are_counted_level_by_level(tmp_path: Path, variables: int) -> None:
+def test_bands_over_time_and_level_count_levels_first(tmp_path: Path, variables: int) -> None:
     pytest.importorskip("scipy", reason="writes the NetCDF file")
     import xarray as xr
 
@@ -221,13 +221,13 @@ def test_bands_over_time_and_level_are_counted_level_by_level(tmp_path: Path, va
         load(path, **({} if variables > 1 else {"variable": "none"}))
 
 
-def test_a_variable_is_not_silently_ignored(write_raster) -> None:
+def test_a_variable_that_the_file_lacks_is_refused(write_raster) -> None:
     with pytest.raises(RasterError, match="there is no variable 'tmp'"):
         load(write_raster(VALUES), variable="tmp")
 
 
 @pytest.mark.parametrize("nodata", [-9999.0, 1e20, 0.5])
-def test_a_nodata_value_that_the_type_cannot_hold_marks_nothing(write_raster, nodata: float) -> None:
+def test_a_nodata_value_that_cells_cannot_have_is_ignored(write_raster, nodata: float) -> None:
     info = inspect_raster(RasterSettings(path=write_raster(VALUES.astype(np.uint8))))
     values, _ = read_window(FileSource(dataclasses.replace(info, nodata=nodata)), info.geometry.whole)
     np.testing.assert_array_equal(values, VALUES)
@@ -347,7 +347,7 @@ class NumbersSource:
 """
 
 
-def test_another_package_can_add_a_kind_of_raster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_package_can_add_a_raster_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "numbers_source.py").write_text(PLUGIN)
     folder = tmp_path / "numbers_source-1.dist-info"
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""The kind of a file is found by its content, and a change of it is noticed."""
+"""The kind of a file is found by its content, and changes of a file are found."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from regionplot.system.files import Fingerprint
         (b"NCOLS 4\n", "AAIGrid"),
     ],
 )
-def test_the_driver_of_a_raster_is_found_whatever_its_name(start: bytes, driver: str, tmp_path: Path) -> None:
+def test_the_driver_depends_on_the_content_and_not_on_the_name(start: bytes, driver: str, tmp_path: Path) -> None:
     path = tmp_path / "grid.txt"
     path.write_bytes(start + bytes(100))
     assert raster_driver(path) == driver

@@ -1,4 +1,4 @@
-"""Files whose cells are placed by 2-D coordinates: which those are, and what is said where they will not do."""
+"""The 2-D coordinates of a grid are found in its file, or refused with an error that names the file."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from regionplot.errors import RasterError
+from regionplot.geo.grid import Window
 from regionplot.inputs.curvilinear import CurvilinearSource, NativeCells
 from regionplot.inputs.describe import inspect_raster, open_source
 from regionplot.inputs.geolocation import kind_of, read_coordinates
@@ -65,7 +66,7 @@ CONVENTIONS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("variables", CONVENTIONS.values(), ids=CONVENTIONS)
-def test_coordinates_are_known_by_convention_and_come_in_the_order_of_the_file(
+def test_coordinates_are_found_by_convention_and_keep_the_order_of_the_file(
     write_netcdf: WriteNetcdf, variables: dict[str, Any]
 ) -> None:
     found = cells(write_netcdf(**variables))
@@ -74,8 +75,8 @@ def test_coordinates_are_known_by_convention_and_come_in_the_order_of_the_file(
     np.testing.assert_allclose(found.latitudes, LATITUDES, atol=6e-4)
 
 
-def test_wrf_output_moves_with_its_time(write_netcdf: WriteNetcdf) -> None:
-    """XLAT and XLONG have a time, a variable's bands count levels, too, and others are staggered."""
+def test_coordinates_of_wrf_output_can_change_with_time(write_netcdf: WriteNetcdf) -> None:
+    """XLAT and XLONG have a time. The bands of a variable can also be levels. Other coordinates are staggered."""
     time = np.arange(2)[:, None, None]
     wind = np.arange(2 * 3 * 600, dtype=np.float32).reshape(2, 3, 20, 30)
     path = write_netcdf(
@@ -96,7 +97,7 @@ def test_wrf_output_moves_with_its_time(write_netcdf: WriteNetcdf) -> None:
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_roms_output_has_a_grid_for_each_kind_of_point(write_netcdf: WriteNetcdf, named: bool) -> None:
+def test_roms_output_has_one_grid_per_kind_of_point(write_netcdf: WriteNetcdf, named: bool) -> None:
     points: dict[str, Any] = {}
     for suffix, shape in (("rho", (20, 30)), ("u", (20, 29)), ("v", (19, 30))):
         points[f"lat_{suffix}"] = LATITUDES[: shape[0], : shape[1]] + len(suffix), NORTH
@@ -111,7 +112,7 @@ def test_roms_output_has_a_grid_for_each_kind_of_point(write_netcdf: WriteNetcdf
 
 
 @pytest.mark.parametrize("missing", [np.nan, -999.0, 1e30, 9.96921e36])
-def test_what_cannot_be_a_coordinate_is_none(write_netcdf: WriteNetcdf, missing: float) -> None:
+def test_numbers_that_cannot_be_coordinates_are_missing(write_netcdf: WriteNetcdf, missing: float) -> None:
     latitudes, longitudes = LATITUDES.copy(), LONGITUDES.copy()
     latitudes[:, 0] = longitudes[:, -1] = missing
     found = cells(write_netcdf(lat=(latitudes, NORTH), lon=(longitudes, EAST), rain=RAIN))
@@ -120,8 +121,8 @@ def test_what_cannot_be_a_coordinate_is_none(write_netcdf: WriteNetcdf, missing:
     np.testing.assert_array_equal(np.isnan(found.longitudes), expected)
 
 
-def test_whole_numbers_become_floating_even_if_they_are_not_decoded(write_netcdf: WriteNetcdf) -> None:
-    """Beyond the cells there must be something that is none."""
+def test_integers_become_floating_even_if_mask_and_scale_is_off(write_netcdf: WriteNetcdf) -> None:
+    """The regular grid has places without a cell, which are NaN."""
     path = write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES, EAST), kind=RAIN.astype("i2"))
     regular = load(path, mask_and_scale=False)
     assert regular.dtype.kind == "f"
@@ -148,7 +149,7 @@ FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize(("variables", "settings", "message"), FAULTS.values(), ids=FAULTS)
-def test_coordinates_that_will_not_do_are_told(
+def test_unusable_coordinates_are_refused(
     write_netcdf: WriteNetcdf, variables: dict[str, Any], settings: dict[str, Any], message: str
 ) -> None:
     path = write_netcdf(**variables, rain=(RAIN, {"coordinates": "lat lon"}))
@@ -157,13 +158,13 @@ def test_coordinates_that_will_not_do_are_told(
     assert str(path) in str(caught.value)
 
 
-def test_longitudes_stay_on_the_turn_that_they_are_stored_on(write_netcdf: WriteNetcdf) -> None:
+def test_longitudes_keep_their_stored_range(write_netcdf: WriteNetcdf) -> None:
     path = write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES + 173.5, EAST), rain=RAIN)
     np.testing.assert_array_equal(cells(path).longitudes, LONGITUDES + 173.5)
     assert inspect_raster(RasterSettings(path=path)).geometry.extent.width < 4
 
 
-def test_a_file_that_changes_after_it_was_looked_at_is_not_read(write_netcdf: WriteNetcdf) -> None:
+def test_a_file_that_changed_after_it_was_described_is_not_read(write_netcdf: WriteNetcdf) -> None:
     path = write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES, EAST), rain=RAIN)
     source = curvilinear(path)
     write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES + 1, EAST), rain=RAIN, more=RAIN)
@@ -172,7 +173,7 @@ def test_a_file_that_changes_after_it_was_looked_at_is_not_read(write_netcdf: Wr
 
 
 def test_no_file_stays_open(write_netcdf: WriteNetcdf) -> None:
-    """A descriptor that a forked worker inherits would give it wrong cells."""
+    """A forked worker that inherits a descriptor would read wrong cells."""
     path = write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES, EAST), rain=RAIN, edges=(np.zeros((3, 4)), {}))
     load(path, variable="rain")
     with pytest.raises(RasterError, match="choose one"):
@@ -202,5 +203,16 @@ def test_more_cells_than_memory_are_refused_before_they_are_read(write_netcdf: W
         ("sst", {"units": "degree_C"}, None),
     ],
 )
-def test_coordinates_are_told_from_other_variables(name: str, attributes: dict[str, Any], kind: str | None) -> None:
+def test_coordinates_are_distinguished_from_other_variables(
+    name: str, attributes: dict[str, Any], kind: str | None
+) -> None:
     assert kind_of(name, attributes) == kind
+
+
+def test_a_thinned_window_has_the_nearest_cells_of_the_full_one(write_netcdf: WriteNetcdf) -> None:
+    source = curvilinear(write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES, EAST), rain=RAIN))
+    grid = source.describe().geometry
+    window = Window(grid.height // 2, grid.width // 2, 30, 60)
+    full = source.read(window, (30, 60))
+    assert np.isfinite(full).any()
+    np.testing.assert_array_equal(source.read(window, (10, 20)), full[::3, ::3])

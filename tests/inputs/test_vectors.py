@@ -1,4 +1,4 @@
-"""Vector layers: read whole or refused, each border once, cut where the map needs it and no more."""
+"""A vector layer is read completely or refused. It has each border once, and is clipped to the panel."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_lines_that_cover_each_other_are_drawn_once(write_vector) -> None:
     assert shapely.length(lines).sum() == pytest.approx(50**0.5)
 
 
-def test_the_edges_of_the_world_are_no_borders(write_vector) -> None:
+def test_the_edges_of_the_world_are_not_drawn_as_borders(write_vector) -> None:
     path = write_vector([box(170, 0, 180, 10), box(-180, 0, -170, 10), box(-50, -90, 50, -80)])
     lines = shapely.union_all(layer(path).lines)
     assert not lines.intersects(LineString([(180, 1), (180, 9)]))
@@ -72,7 +72,7 @@ def test_a_panel_across_the_antimeridian_shows_both_sides(write_vector, west: fl
 @pytest.mark.parametrize("crs", [LAMBERT, parse_crs("ESRI:54030"), parse_crs("EPSG:3857"), parse_crs("EPSG:3995")])
 @pytest.mark.parametrize("name", ["countries", "states"])
 def test_no_line_jumps_across_a_seam(name: str, crs: pyproj.CRS) -> None:
-    """Every step is as long as it is on the earth, but for the scale of the projection."""
+    """Each step is as long as on the earth, apart from the scale of the projection."""
     lines = layer(locate(name), crs).lines
     points, owner = shapely.get_coordinates(lines, return_index=True)
     longitude, latitude = transformer(crs, LONLAT).transform(*points.T)
@@ -93,7 +93,7 @@ def test_straight_edges_curve_with_the_projection(write_vector) -> None:
 @pytest.mark.parametrize(
     ("name", "extent"), [("counties", Extent(-84, -75, 33, 37)), ("countries", Extent(-125, -66, 24, 50))]
 )
-def test_cutting_and_simplifying_move_lines_by_a_third_of_a_pixel(name: str, extent: Extent) -> None:
+def test_clipping_and_simplifying_move_lines_by_at_most_a_third_of_a_pixel(name: str, extent: Extent) -> None:
     found, panel = layer(locate(name), ALBERS), panel_of(extent, ALBERS)
     shown = panel.extent
     window = box(shown.xmin, shown.ymin, shown.xmax, shown.ymax)
@@ -108,7 +108,7 @@ def test_cutting_and_simplifying_move_lines_by_a_third_of_a_pixel(name: str, ext
     assert shapely.get_num_coordinates(cut) < shapely.get_num_coordinates(whole)
 
 
-def test_nothing_is_found_where_nothing_is(write_vector) -> None:
+def test_a_panel_without_geometries_is_empty(write_vector) -> None:
     found = layer(write_vector([LEFT]), facecolor="red")
     panel = PanelGrid(Extent(50, 60, 50, 60), 100, 100)
     assert not found.lines_in(panel).size
@@ -131,7 +131,7 @@ def test_polygons_are_kept_only_if_they_are_filled() -> None:
     assert layer(locate("states"), facecolor="red").polygons.size >= 56
 
 
-def test_a_filled_polygon_torn_by_the_projection_is_closed_on_both_sides(write_vector) -> None:
+def test_a_filled_polygon_that_crosses_a_seam_is_closed_on_both_sides(write_vector) -> None:
     robinson = parse_crs("ESRI:54030")
     path = write_vector([shapely.transform(box(170, 0, 190, 10), lambda p: p), box(0, 0, 10, 10)])
     polygons = layer(path, robinson, facecolor="red").polygons
@@ -157,7 +157,7 @@ def test_null_geometries_are_skipped_and_counted(write_vector, caplog: pytest.Lo
     assert "2 features without a geometry skipped" in caplog.text
 
 
-def test_collections_are_taken_apart(write_vector) -> None:
+def test_collections_are_split_into_their_geometries(write_vector) -> None:
     mixed = GeometryCollection([LineString([(0, 0), (1, 1)]), Point(2, 2), box(3, 3, 4, 4)])
     found = layer(write_vector([mixed], name="layer.geojson"), facecolor="red")
     assert (found.points.size, found.polygons.size, found.lines.size) == (1, 1, 2)
@@ -193,9 +193,9 @@ DAMAGES = {
     "no prj": (remove(".prj"), r'names no CRS; give it as crs = "EPSG:..."'),
     "empty": (lambda path: path.write_bytes(b""), "the file is empty"),
     "garbage": (lambda path: path.write_bytes(b"no shapes here " * 50), "cannot be read"),
-    "cut": (cut(0.98), "the file is cut: it has"),
-    "header cut": (cut(0.001), "the file is cut: it has"),
-    "index cut": (lambda path: cut(0.5)(path.with_suffix(".shx")), "the file is cut: it has"),
+    "cut": (cut(0.98), "the file is truncated: it has"),
+    "header cut": (cut(0.001), "the file is truncated: it has"),
+    "index cut": (lambda path: cut(0.5)(path.with_suffix(".shx")), "the file is truncated: it has"),
 }
 
 
@@ -212,14 +212,14 @@ def test_a_damaged_shapefile_is_refused(write_vector, damage: Any, message: str,
 
 @pytest.mark.parametrize("name", ["layer.gpkg", "layer.geojson", "layer.fgb"])
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.98])
-def test_a_cut_file_is_refused_when_loaded(write_vector, name: str, part: float) -> None:
+def test_a_truncated_file_is_refused_when_loaded(write_vector, name: str, part: float) -> None:
     path = write_vector([box(i, 0, i + 1, 5) for i in range(100)], name=name)
     cut(part)(path)
     with pytest.raises(FeaturesError, match=str(path)):
         layer(path)
 
 
-def test_a_cut_or_broken_zip_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_or_damaged_zip_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "states.shp.zip"
     shutil.copy(locate("states"), path)
     cut(0.5)(path)
@@ -227,14 +227,14 @@ def test_a_cut_or_broken_zip_is_refused(tmp_path: Path) -> None:
         layer(path)
 
 
-def test_no_features_is_an_error(write_vector) -> None:
+def test_a_layer_without_features_is_refused(write_vector) -> None:
     with pytest.raises(FeaturesError, match="no feature of the layer has a geometry"):
         layer(write_vector([None, None], geometry_type="Polygon", name="null.geojson"))
     with pytest.raises(FeaturesError, match="the layer holds no features"):
         layer(write_vector([], geometry_type="Polygon"))
 
 
-def test_a_crs_can_be_given_where_the_file_names_none(write_vector) -> None:
+def test_settings_can_give_the_crs_that_the_file_lacks(write_vector) -> None:
     x, y = transformer(LONLAT, ALBERS).transform(-95, 37)
     path = write_vector([LineString([(x, y), (x + 1e5, y)])])
     path.with_suffix(".prj").unlink()
@@ -257,7 +257,7 @@ def test_real_layers_load_in_any_projection(shared_data_folder: Path, name: str,
         assert shapely.contains(found.polygons_in(panel), middle).sum() == 1
 
 
-def test_longitudes_to_360_are_shown_on_any_turn(write_vector) -> None:
+def test_longitudes_up_to_360_are_shown_at_each_multiple_of_360(write_vector) -> None:
     path = write_vector([LineString([(250, 30), (260, 40)])])
     found = layer(path, LONLAT)
     for west in (-120, 240):
@@ -268,7 +268,7 @@ def test_longitudes_to_360_are_shown_on_any_turn(write_vector) -> None:
 
 @pytest.mark.parametrize("projection", ["EPSG:4326", "EPSG:5070"])
 @pytest.mark.parametrize("width", [200, 700, 1382])
-def test_simplified_faces_cover_what_they_did(projection: str, width: int) -> None:
+def test_simplified_areas_cover_the_same_cells(projection: str, width: int) -> None:
     """Simplification may split a polygon in two; both are filled."""
     crs = parse_crs(projection)
     found = layer(locate("countries"), crs, facecolor="red")
@@ -279,7 +279,7 @@ def test_simplified_faces_cover_what_they_did(projection: str, width: int) -> No
     assert covered == pytest.approx(shapely.union_all(found.polygons).intersection(window).area, rel=0.02)
 
 
-def test_faces_torn_by_an_oval_projection_stay_in_it() -> None:
+def test_areas_that_cross_the_seam_of_an_oval_projection_stay_inside_it() -> None:
     robinson = parse_projection({"name": "Robinson", "central_longitude": 160})
     found = layer(locate("countries"), robinson, facecolor="red")
     outline = shapely.Polygon(robinson.boundary).buffer(1e4)

@@ -38,6 +38,7 @@ PROJECTIONS: dict[str, tuple[Any, Extent]] = {
     "pole": ({"name": "NorthPolarStereo"}, Extent(-180, 180, 55, 90)),
     "globe": ({"name": "Orthographic", "central_longitude": -100}, Extent(-160, -40, -40, 40)),
     "world": ({"name": "Mollweide"}, Extent(-179, 179, -85, 85)),
+    "rotated pole": ({"name": "RotatedPole", "pole_longitude": -170, "pole_latitude": 40}, Extent(-30, 50, 30, 70)),
     "small": ("EPSG:4326", Extent(-80.1, -80.0, 35.0, 35.05)),
 }
 
@@ -94,7 +95,7 @@ def test_every_line_in_the_panel_is_drawn(projection: Any, extent: Extent) -> No
     x = panel.extent.xmin + columns * panel.pixel_width
     y = panel.extent.ymax - rows * panel.pixel_height
     longitude, latitude = transformer(sheet.crs, LONLAT).transform(x, y)
-    if sheet.crs.is_geographic:
+    if sheet.crs == LONLAT:
         latitude = np.where(abs(latitude) <= 90, latitude, np.inf)
     else:  # beyond the edge of the world, PROJ repeats it
         again = transformer(LONLAT, sheet.crs).transform(longitude, latitude)

@@ -74,7 +74,7 @@ def test_a_step_of_another_package_works_on_the_command_line(package: Path, grid
     np.testing.assert_array_equal(read(output), np.clip(read(grid), 10, 300) * 2)
     result = regionplot_prepare(package, grid, "-o", output, "--clip", "10")
     assert (result.returncode, result.stdout) == (2, "")
-    assert "--clip 10: high: is needed" in result.stderr
+    assert "--clip 10: high: is required" in result.stderr
 
 
 def test_a_result_is_computed_again_if_the_code_of_a_step_changes(package: Path, grid: Path, tmp_path: Path) -> None:

@@ -179,7 +179,7 @@ def test_maps_of_classes_have_a_palette_with_the_exact_colors(load, cover) -> No
 
 def test_true_color_has_no_palette(load, image) -> None:
     assert MapRenderer(load(**sections(image))).render(EDGE).palette is None
-    with pytest.raises(ConfigError, match=r"\[output\] png: a palette needs levels or classes"):
+    with pytest.raises(ConfigError, match=r"\[output.png\] mode: a palette needs levels or classes"):
         MapRenderer(load(**sections(image, output={"png": "palette"})))
 
 

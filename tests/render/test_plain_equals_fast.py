@@ -124,7 +124,9 @@ def test_the_figure_and_the_renderer_reject_the_same_regions(load_small, draw) -
 def test_a_raster_that_is_too_small_to_see_is_reported_as_such(make_config, write_raster) -> None:
     path = write_raster(np.ones((5, 5)), Affine(1e-4, 0, -100, 0, -1e-4, 40))
     shared = SharedData.load(make_config(raster={"path": path}))
-    with pytest.raises(NoOverlapError, match=r"the raster .* is too small to see at the scale of the region"):
+    with pytest.raises(
+        NoOverlapError, match=r"the part of the raster .* is smaller than a pixel of the map; use a smaller region"
+    ):
         MapRenderer(shared).render(Region("world", Extent(-170, 170, -80, 80)))
 
 
@@ -135,6 +137,11 @@ PALETTES: dict[str, dict[str, Any]] = {
     "no bar": {"colors": {"levels": [0, 500, 1000, 2000], "colorbar": False}, "map": {"background": "#f4e0c0"}},
     "exact": {"colors": {"levels": [0, 500, 1000, 2000]}, "map": {"fit": "exact", "size": [701, 450]}},
     "18 classes": {"colors": {"levels": [*range(-1800, 1800, 200)], "colormap": "terrain"}},
+    "graticule": {
+        "colors": {"levels": [0, 500, 1000]},
+        "features": [{"path": "sample:states", "edgecolor": INK}],
+        "graticule": {"color": INK, "halo": "none"},
+    },
     "an ink": {
         "colors": {"levels": [0, 500, 1000]},
         "features": [{"path": "sample:states", "edgecolor": INK, "linewidth": 2, "facecolor": f"{INK}30"}],
@@ -196,5 +203,5 @@ def test_classifying_cells_or_pixels_gives_the_same_map(load_small, write_raster
 
 
 def test_an_impossible_palette_is_an_error(load_small) -> None:
-    with pytest.raises(ConfigError, match=r"\[output\] png: a palette"):
+    with pytest.raises(ConfigError, match=r"\[output.png\] mode: a palette"):
         MapRenderer(load_small(output={"png": "palette"}))

@@ -1,17 +1,28 @@
-"""A map's digest changes with all that the map shows, and with nothing else."""
+"""The digest of a map changes with everything that the map depends on, and with nothing else."""
 
 from __future__ import annotations
 
+import importlib
+import importlib.metadata
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import shapely
+from pydantic.fields import FieldInfo
 
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
+from regionplot.layers.features import Features, FeatureSettings
+from regionplot.registry import WRITERS
 from regionplot.render.renderer import MapRenderer
 from regionplot.runs.digests import MapDigests
+from regionplot.settings.base import NOT_IN_DIGEST, Section, digest_items
+from regionplot.settings.config import Config
+from regionplot.settings.output import OutputSettings
+from regionplot.settings.run import RunSettings
 from regionplot.shared.data import SharedData
 from regionplot.shared.plan import plan_load
 
@@ -23,16 +34,17 @@ LEVELS = {"levels": [0, 100, 1000, 2000]}
 
 @pytest.fixture
 def data(write_raster, write_vector, make_config):
-    """Shared data of a grid of 1-degree cells and a layer of one line, with what differs from that."""
+    """Load a grid of 1-degree cells and a layer of one line, with changes."""
     values = np.arange(50 * 50, dtype=np.float32).reshape(50, 50)
 
-    def make(change=None, line=((-98, 31), (-70, 44)), regions=None, **sections) -> SharedData:
+    def make(change=None, amount=1, line=((-98, 31), (-70, 44)), regions=None, tags=None, **sections) -> SharedData:
         cells = values.copy()
         if change:
-            cells[change] += 1
+            cells[change] += amount
         path = write_vector([shapely.LineString(line)])
         defaults = {"colors": LEVELS, "map": SIZE, "features": [{"path": path}], "run": {"cache": False}}
-        config = make_config(raster={"path": write_raster(cells)}, **{**defaults, **sections})
+        raster = {"path": write_raster(cells, tags=tags or {}), **sections.pop("raster", {})}
+        config = make_config(raster=raster, **{**defaults, **sections})
         return SharedData.load(config, regions)
 
     return make
@@ -49,14 +61,14 @@ def test_the_same_inputs_have_the_same_digest(data) -> None:
     assert west != east
 
 
-def test_a_changed_pixel_counts_in_the_region_that_shows_it_and_in_no_other(data) -> None:
+def test_a_changed_cell_counts_only_in_the_region_that_shows_it(data) -> None:
     west, east = digests(data())
     changed_west, changed_east = digests(data(change=(15, 8)))  # 92 west, 35 north: only west shows it
     assert changed_west != west
     assert changed_east == east
 
 
-def test_other_regions_do_not_count_though_they_decide_what_is_loaded(data) -> None:
+def test_other_regions_do_not_count(data) -> None:
     for region in (WEST, EAST):
         alone, beside = data(regions=[region]), data(regions=[WEST, EAST])
         assert alone.raster.shape != beside.raster.shape
@@ -73,35 +85,143 @@ def test_other_regions_do_not_count_though_they_decide_what_is_loaded(data) -> N
         {"map": {**SIZE, "dpi": 90}},
         {"map": {**SIZE, "projection": "EPSG:5070"}},
         {"map": {**SIZE, "title": "{title}!"}},
-        {"output": {"directory": "x", "png": "rgb"}},
+        {"map": {**SIZE, "empty": "skip"}},
+        {"output": {"png": {"mode": "rgb"}}},
+        {"output": {"png": {"compression": 3}}},
+        {"output": {"filename": "{name}.webp"}},
+        {"output": {"filename": "{name}.pdf"}},
+        {"raster": {"resampling": "bilinear"}},
+        {"tags": {"long_name": "Snow depth", "units": "m"}},
+        {"tags": {"long_name": "Snow depth"}},
         {"features": []},
     ],
     ids=str,
 )
-def test_all_that_shows_counts(data, difference) -> None:
+def test_everything_that_shows_counts(data, difference) -> None:
     assert not set(digests(data())) & set(digests(data(**difference)))
 
 
-def test_what_does_not_show_does_not_count(data) -> None:
+def test_settings_of_the_run_and_of_other_formats_do_not_count(data) -> None:
     run = {"workers": 3, "timeout": 5, "cache": False}
-    assert digests(data()) == digests(data(run=run, output={"directory": "elsewhere", "filename": "{name}_.png"}))
+    output = {"directory": "elsewhere", "filename": "{name}_.png", "webp": {"effort": 4}, "publish": "runs"}
+    assert digests(data()) == digests(data(run=run, output=output))
 
 
-def test_a_region_counts_as_far_as_it_shows(data) -> None:
+def _fields(section: type[Section], place: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in section.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, Section):
+            yield from _fields(inner, f"{place}{name}.")
+        else:
+            yield f"{place}{name}", field
+
+
+def test_each_field_that_does_not_count_is_listed_here() -> None:
+    """A mark on another field must be a decision: a map would be kept although the setting has changed."""
+    run = {f"run.{name}" for name in RunSettings.model_fields}
+    output = {f"output.{name}" for name in OutputSettings.model_fields}
+    raster = {f"raster.{name}" for name in ("path", "cycle", "settle", "max_cells", "prepared", "inputs")}
+    found = {place for place, field in _fields(Config) if NOT_IN_DIGEST in field.metadata}
+    assert found == run | output | raster
+    assert {name for name, field in _fields(FeatureSettings) if NOT_IN_DIGEST in field.metadata} == {"path"}
+
+
+@pytest.mark.parametrize("name", list(WRITERS))
+def test_all_settings_of_a_format_count(name: str) -> None:
+    settings = WRITERS[name].Settings()
+    assert set(digest_items(settings)) == set(type(settings).model_fields)
+
+
+def _change_source(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Let one source of the package read as if it had one more line."""
+    read = Path.read_bytes
+
+    def changed(path: Path) -> bytes:
+        return read(path) + (b"\n# changed" if path.as_posix().endswith(f"regionplot/{name}") else b"")
+
+    monkeypatch.setattr(Path, "read_bytes", changed)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "geo/sampling.py", "geo/warp.py", "geo/linework.py", "inputs/reading.py", "inputs/vectors.py", "render/agg.py",
+        "render/renderer.py", "colors/numbers.py", "sheet/layout.py", "text.py", "writers/png.py", "settings/colors.py",
+    ],
+)  # fmt: skip
+def test_the_code_that_draws_counts(data, monkeypatch, source: str) -> None:
+    shared = data()
+    before = digests(shared)
+    _change_source(monkeypatch, source)
+    assert not set(digests(shared)) & set(before)
+
+
+@pytest.mark.parametrize("source", ["runs/run.py", "cli/display.py", "executors/processes.py", "writers/webp.py"])
+def test_code_that_does_not_draw_does_not_count(data, monkeypatch, source: str) -> None:
+    shared = data()
+    before = digests(shared)
+    _change_source(monkeypatch, source)
+    assert digests(shared) == before
+
+
+def test_the_code_of_the_chosen_format_counts(data, monkeypatch) -> None:
+    shared = data(output={"filename": "{name}.webp"})
+    before = digests(shared)
+    _change_source(monkeypatch, "writers/webp.py")
+    assert not set(digests(shared)) & set(before)
+
+
+@pytest.mark.parametrize("library", ["numpy", "matplotlib", "cartopy", "shapely", "pyproj", "rasterio", "pyogrio"])
+def test_the_versions_of_libraries_count(data, monkeypatch, library: str) -> None:
+    shared = data()
+    before = digests(shared)
+    version = importlib.metadata.version
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0" if name == library else version(name))
+    assert not set(digests(shared)) & set(before)
+
+
+@pytest.mark.parametrize(
+    "place", ["PIL.__version__", "pyproj.proj_version_str", "shapely.geos_version_string", "rasterio.__gdal_version__"]
+)
+def test_the_versions_of_libraries_inside_libraries_count(data, monkeypatch, place: str) -> None:
+    shared = data()
+    before = digests(shared)
+    monkeypatch.setattr(place, "0")
+    assert not set(digests(shared)) & set(before)
+
+
+def test_only_the_columns_of_a_region_that_show_count(data) -> None:
     maps = MapDigests(data())
     assert maps.of(replace(WEST, name="other", attributes={"population": "7"}, origin="x:3")) == maps.of(WEST)
     assert maps.of(replace(WEST, title="Far West")) != maps.of(WEST)
     assert maps.of(replace(WEST, extent=Extent(-99, -91, 33, 37))) != maps.of(WEST)
 
 
-def test_a_scale_that_suits_the_data_counts_by_its_limits(data) -> None:
+def test_a_scale_from_the_data_counts_by_its_limits(data) -> None:
     before = digests(data(colors={}))
     assert digests(data(colors={}, change=(15, 8)))[1] == before[1]
-    shifted = digests(data(colors={"vmax": 3000.0}))
-    assert not set(before) & set(shifted)
+    south = {"change": slice(40, None), "amount": 1000}  # neither region shows these rows
+    assert not set(before) & set(digests(data(colors={}, **south)))
+    assert digests(data(**south)) == digests(data()), "levels are fixed"
 
 
-def test_a_raster_that_is_not_loaded_counts_as_a_file(data) -> None:
+def test_a_layer_of_another_package_counts_with_its_code(data, tmp_path, monkeypatch) -> None:
+    source = tmp_path / "extra_layers.py"
+    source.write_text("from regionplot.layers.features import Features\nclass Layer(Features):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    layer_class = importlib.import_module("extra_layers").Layer
+    shared = data()
+    layers = [
+        layer_class(layer.settings, layer.vectors, layer.key) if isinstance(layer, Features) else layer
+        for layer in shared.layers
+    ]
+    shared = replace(shared, layers=tuple(layers))
+    before = digests(shared)
+    source.write_text(source.read_text() + "# changed")
+    assert not set(digests(shared)) & set(before)
+
+
+def test_a_raster_that_is_not_loaded_counts_by_its_file(data) -> None:
     def unloaded() -> SharedData:
         loaded = data()
         return SharedData.load(loaded.config, plan=plan_load(loaded.config, loaded.info, budget=1))

@@ -1,4 +1,4 @@
-"""One run at a time for each output folder."""
+"""Only one run can draw into an output folder at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from regionplot.runs.lock import NAME, locked
 
 _HOLD = """
 import sys, pathlib
-from regionplot.lock import locked
+from regionplot.runs.lock import locked
 with locked(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -24,7 +24,7 @@ with locked(pathlib.Path(sys.argv[1])):
 
 @pytest.fixture
 def holder(tmp_path: Path):
-    """Another process that holds the folder's lock."""
+    """Start another process that locks the folder."""
     process = subprocess.Popen(
         [sys.executable, "-c", _HOLD, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -35,14 +35,16 @@ def holder(tmp_path: Path):
         process.kill()
 
 
-def test_a_second_run_is_told_who_holds_the_folder(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+def test_the_error_names_the_process_that_locked_the_folder(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     with pytest.raises(LockedError, match=rf"process {holder.pid} on .*, for \d+ s now") as caught, locked(tmp_path):
         pass
     assert caught.value.exit_code == 4
 
 
-def test_another_thread_is_refused_and_does_not_lose_the_lock_for_the_first(tmp_path: Path) -> None:
-    again = f"import pathlib; from regionplot.lock import locked; locked(pathlib.Path({str(tmp_path)!r})).__enter__()"
+def test_another_thread_is_refused_and_the_lock_stays(tmp_path: Path) -> None:
+    again = (
+        f"import pathlib; from regionplot.runs.lock import locked; locked(pathlib.Path({str(tmp_path)!r})).__enter__()"
+    )
     other_process = [sys.executable, "-c", again]
     with locked(tmp_path):
         with pytest.raises(LockedError, match="another thread of this program"), locked(tmp_path / "."):
@@ -58,7 +60,7 @@ def test_the_lock_of_a_killed_run_is_free(tmp_path: Path, holder: subprocess.Pop
         assert json.loads((tmp_path / NAME).read_text())["pid"] == os.getpid()
 
 
-def test_a_lock_can_be_taken_again_and_again(tmp_path: Path) -> None:
+def test_a_folder_can_be_locked_again(tmp_path: Path) -> None:
     for _ in range(2):
         with locked(tmp_path):
             pass
@@ -75,7 +77,7 @@ def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "[]", '{"pid": "x"}', '{"pid": 1, "host": "h", "since": "yesterday"}'])
 @pytest.mark.usefixtures("holder")
-def test_a_lock_that_tells_nothing_still_locks(tmp_path: Path, text: str) -> None:
+def test_a_lock_file_without_a_record_still_locks(tmp_path: Path, text: str) -> None:
     (tmp_path / NAME).write_text(text)
     with pytest.raises(LockedError, match="another process is drawing"), locked(tmp_path):
         pass

@@ -1,4 +1,4 @@
-"""A run in numbers, as Prometheus reads them."""
+"""Metrics of a run in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NOTHING = RunReport((), 0.1, "", 0)
 
 
 def parse(text: str) -> dict[str, float]:
-    """Samples by name and label's value, through Prometheus' own parser."""
+    """Return samples by name and value of the label, as the parser of Prometheus reads them."""
     families = list(text_string_to_metric_families(text))
     assert all(family.documentation and family.type == "gauge" for family in families)
     samples = [sample for family in families for sample in family.samples]
@@ -56,7 +56,7 @@ def test_a_report_becomes_samples_that_prometheus_reads() -> None:
     }
 
 
-def test_every_family_has_its_help_and_type_before_its_samples() -> None:
+def test_help_and_type_come_before_the_samples() -> None:
     lines = metrics_text(REPORT, 0, ended=1.0).splitlines()
     for number, line in enumerate(lines):
         if line.startswith("# HELP "):
@@ -72,12 +72,12 @@ def test_labels_cannot_break_a_line() -> None:
     assert sample.labels == {"stage": 'a"b\\c\nd'}
 
 
-def test_counts_may_be_those_of_a_run_that_ended_early() -> None:
+def test_counts_can_be_those_of_an_interrupted_run() -> None:
     found = parse(metrics_text(NOTHING, 143, ended=1.0, counts={"not run": 12}))
     assert (found["regions not_run"], found["regions rendered"], found["exit_code"]) == (12, 0, 143)
 
 
-def test_the_last_success_outlives_failures(tmp_path: Path) -> None:
+def test_failures_keep_the_time_of_the_last_success(tmp_path: Path) -> None:
     path = tmp_path / "run.prom"
     write_metrics(path, REPORT, 1)
     assert parse(path.read_text())["last_success_timestamp_seconds"] == 0
@@ -92,13 +92,13 @@ def test_the_last_success_outlives_failures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("old", [b"", b"\xff\x00garbage", b"regionplot_last_success_timestamp_seconds NaN\n"])
-def test_an_old_file_that_makes_no_sense_is_no_success(old: bytes, tmp_path: Path) -> None:
+def test_a_damaged_old_file_is_no_success(old: bytes, tmp_path: Path) -> None:
     (tmp_path / "run.prom").write_bytes(old)
     write_metrics(tmp_path / "run.prom", REPORT, 1)
     assert parse((tmp_path / "run.prom").read_text())["last_success_timestamp_seconds"] == 0
 
 
-def test_the_file_appears_whole_and_can_be_read_by_others(tmp_path: Path) -> None:
+def test_the_file_is_replaced_atomically_and_readable_by_others(tmp_path: Path) -> None:
     path = tmp_path / "run.prom"
     mask = os.umask(0o022)
     try:
@@ -110,7 +110,7 @@ def test_the_file_appears_whole_and_can_be_read_by_others(tmp_path: Path) -> Non
     assert parse(path.read_text())["peak_memory_bytes"] > 2**20
 
 
-def test_a_link_in_its_place_is_replaced_not_followed(tmp_path: Path) -> None:
+def test_a_link_in_the_place_of_the_file_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("kept")
     (tmp_path / "run.prom").symlink_to(tmp_path / "precious")
     write_metrics(tmp_path / "run.prom", REPORT, 0)
@@ -118,7 +118,7 @@ def test_a_link_in_its_place_is_replaced_not_followed(tmp_path: Path) -> None:
     assert not (tmp_path / "run.prom").is_symlink()
 
 
-def test_where_nothing_can_be_written_is_said(tmp_path: Path) -> None:
+def test_an_error_states_why_the_file_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"run.prom: the metrics cannot be written: No such file"):
         write_metrics(tmp_path / "none" / "run.prom", REPORT, 0)
     with pytest.raises(OutputError, match=r"there is no folder .*none"):

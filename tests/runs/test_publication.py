@@ -1,4 +1,4 @@
-"""How maps come before the public: one by one, or a run at a time."""
+"""Maps are published one by one, or all maps of a run at once."""
 
 from __future__ import annotations
 
@@ -8,24 +8,28 @@ from pathlib import Path
 import pytest
 
 from regionplot.errors import OutputError
-from regionplot.runs.publication import Runs, link_or_copy, publication
+from regionplot.runs.publication import RunEnd, Runs, link_or_copy, publication
 from regionplot.settings.output import OutputSettings
 from regionplot.system.files import new_run
 
+COMPLETE = RunEnd(has_maps=True, is_complete=True)
+INCOMPLETE = RunEnd(has_maps=True, is_complete=False)
+WITHOUT_MAPS = RunEnd(has_maps=False, is_complete=False)
 
-def publish(directory: Path, *, complete: bool = True, keep: int = 2, partial: bool = False) -> Runs:
-    """A run of one map, from its start to its end."""
+
+def publish(directory: Path, end: RunEnd = COMPLETE, *, keep: int = 2, partial: bool = False) -> Runs:
+    """Start and finish a run of one map."""
     run = Runs(directory, new_run(), keep, partial)
     run.folder.mkdir()
-    (run.folder / "map.png").write_text(run.run)
-    run.finish(complete=complete)
+    (run.folder / "map.svg").write_text(run.run)
+    run.finish(end)
     return run
 
 
 def test_by_default_each_map_replaces_the_older_one(tmp_path: Path) -> None:
-    way = publication(OutputSettings(directory=tmp_path), "run")
-    assert way.folder == way.previous == tmp_path
-    way.finish(complete=False)
+    replace = publication(OutputSettings(directory=tmp_path), "run")
+    assert replace.folder == replace.previous == tmp_path
+    replace.finish(INCOMPLETE)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -35,14 +39,14 @@ def test_the_latest_run_is_reached_through_a_link(tmp_path: Path) -> None:
     for _ in range(2):
         run = publish(tmp_path)
         assert (tmp_path / "latest").readlink() == Path(run.run)
-        assert (tmp_path / "latest" / "map.png").read_text() == run.run
+        assert (tmp_path / "latest" / "map.svg").read_text() == run.run
     assert not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.parametrize("partial", [False, True])
-def test_a_run_of_which_maps_are_missing_becomes_the_latest_only_if_asked_to(tmp_path: Path, partial: bool) -> None:
+def test_a_run_with_missing_maps_becomes_the_latest_only_on_request(tmp_path: Path, partial: bool) -> None:
     good = publish(tmp_path)
-    bad = publish(tmp_path, complete=False, partial=partial)
+    bad = publish(tmp_path, INCOMPLETE, partial=partial)
     assert (tmp_path / "latest").readlink() == Path((bad if partial else good).run)
 
 
@@ -50,21 +54,31 @@ def test_a_failed_run_without_a_map_leaves_no_folder(tmp_path: Path) -> None:
     run = Runs(tmp_path, new_run(), 2, False)
     run.folder.mkdir()
     (run.folder / "manifest.json").write_text("{}")
-    run.finish(complete=False)
+    run.finish(WITHOUT_MAPS)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_oldest_runs_go_but_never_the_latest_nor_anything_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["map.png", "map.webp", "map.pdf", "folder/map.svg"])
+def test_a_run_with_maps_of_any_format_keeps_its_folder(tmp_path: Path, name: str) -> None:
+    for end in (COMPLETE, INCOMPLETE):
+        run = Runs(tmp_path, new_run(), 2, False)
+        (run.folder / name).parent.mkdir(parents=True)
+        (run.folder / name).write_text("map")
+        run.finish(end)
+        assert (run.folder / name).read_text() == "map"
+
+
+def test_the_oldest_runs_are_removed_but_not_the_latest_run_or_other_folders(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     good = publish(tmp_path)
-    runs = [publish(tmp_path, complete=False) for _ in range(5)]
+    runs = [publish(tmp_path, INCOMPLETE) for _ in range(5)]
     kept = {path.name for path in tmp_path.iterdir()}
     assert kept == {"mine", "latest", good.run, runs[-1].run}, "failed runs do not push good ones out"
     newer = [publish(tmp_path) for _ in range(4)]
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "latest", *(run.run for run in newer[-3:])}
 
 
-def test_a_folder_in_the_place_of_the_link_is_told_before_anything_is_drawn_and_left(tmp_path: Path) -> None:
+def test_a_folder_in_the_place_of_the_link_is_an_error_before_anything_is_drawn(tmp_path: Path) -> None:
     (tmp_path / "latest").mkdir()
     with pytest.raises(OutputError, match="latest: it is not the link"):
         publication(OutputSettings(directory=tmp_path, publish="runs"), "run")
@@ -73,23 +87,23 @@ def test_a_folder_in_the_place_of_the_link_is_told_before_anything_is_drawn_and_
     assert not list(tmp_path.glob(".*"))
 
 
-def test_nothing_is_never_published(tmp_path: Path) -> None:
+def test_a_run_without_maps_is_not_published(tmp_path: Path) -> None:
     good = publish(tmp_path)
-    for complete in (True, False):
-        Runs(tmp_path, new_run(), 2, True).finish(complete=complete)
+    for is_complete in (True, False):
+        Runs(tmp_path, new_run(), 2, True).finish(RunEnd(has_maps=False, is_complete=is_complete))
     assert (tmp_path / "latest").readlink() == Path(good.run)
 
 
-def test_a_run_that_was_cut_short_is_not_published_even_in_part(tmp_path: Path) -> None:
+def test_an_interrupted_run_is_not_published_even_in_part(tmp_path: Path) -> None:
     good, run = publish(tmp_path), Runs(tmp_path, new_run(), 2, True)
     run.folder.mkdir()
-    (run.folder / "map.png").touch()
-    run.finish(complete=False, ended=False)
+    (run.folder / "map.svg").touch()
+    run.finish(RunEnd(has_maps=True, is_complete=False, is_interrupted=True))
     assert (tmp_path / "latest").readlink() == Path(good.run)
 
 
 def test_an_unchanged_map_is_linked_into_the_new_run(tmp_path: Path) -> None:
-    old, new = tmp_path / "old" / "a" / "map.png", tmp_path / "new" / "a" / "map.png"
+    old, new = tmp_path / "old" / "a" / "map.svg", tmp_path / "new" / "a" / "map.svg"
     old.parent.mkdir(parents=True)
     old.write_text("map")
     link_or_copy(old, new)
@@ -98,11 +112,11 @@ def test_an_unchanged_map_is_linked_into_the_new_run(tmp_path: Path) -> None:
     assert old.read_text() == "map"
 
 
-def test_where_links_cannot_be_made_an_unchanged_map_is_copied(tmp_path: Path, monkeypatch) -> None:
+def test_an_unchanged_map_is_copied_if_links_are_not_possible(tmp_path: Path, monkeypatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError
 
     monkeypatch.setattr(os, "link", refuse)
-    (tmp_path / "map.png").write_text("map")
-    link_or_copy(tmp_path / "map.png", tmp_path / "new" / "map.png")
-    assert (tmp_path / "new" / "map.png").read_text() == "map"
+    (tmp_path / "map.svg").write_text("map")
+    link_or_copy(tmp_path / "map.svg", tmp_path / "new" / "map.svg")
+    assert (tmp_path / "new" / "map.svg").read_text() == "map"

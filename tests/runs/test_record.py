@@ -1,9 +1,10 @@
-"""One run after another in one output folder: what is drawn again, what is kept, and what the manifest tells."""
+"""Several runs in one output folder: maps that are drawn again, maps that are kept, and the manifest."""
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
-import os
 from pathlib import Path
 
 import jsonschema
@@ -15,6 +16,7 @@ from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
 from regionplot.runs.report import RunReport
 from regionplot.runs.run import render_regions
+from regionplot.system import failpoints
 from regionplot.system.files import new_run
 
 pytestmark = pytest.mark.timeout(method="signal")  # a thread of pytest's would rule out fork
@@ -27,16 +29,16 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "manifest.schema.json"
 
 @pytest.fixture
 def run(write_raster, make_config, tmp_path):
-    """Draw west and east, or other regions, after a change of the raster's cells; returns the states by name."""
+    """Draw west and east, or other regions, after a change of the raster's cells. Return the states by name."""
     values = np.arange(50 * 50, dtype=np.float32).reshape(50, 50)
 
-    def run(*regions: Region, change=None, workers=2, force=False, only=(), start_method="fork", **output):
-        cells = values.copy()
+    def run(*regions, change=None, nodata=False, workers=2, force=False, only=(), start_method="fork", **output):
+        cells = np.full_like(values, np.nan) if nodata else values.copy()
         if change is not None:
             cells[change] += 1
         config = make_config(
             raster={"path": write_raster(cells)},
-            map={"size": (300, 200)},
+            map={"size": (300, 200), "empty": "skip"},
             colors={"levels": [0, 100, 1000, 2000]},
             run={"workers": workers, "start_method": start_method},
             output={"directory": tmp_path / "maps", **output},
@@ -62,8 +64,7 @@ def entries(folder: Path) -> dict[str, dict]:
 
 
 @pytest.mark.parametrize("start_method", ["fork", "spawn", "serial"])
-def test_a_changed_pixel_has_its_region_drawn_and_no_other(run, tmp_path, start_method) -> None:
-    """The other image is not even touched."""
+def test_only_the_region_with_a_changed_cell_is_drawn_again(run, tmp_path, start_method) -> None:
     assert run(start_method=start_method) == {"west": "rendered", "east": "rendered"}
     before = {name: (tmp_path / "maps" / f"{name}.png").stat() for name in ("west", "east")}
     assert run(change=(15, 8), start_method=start_method) == {"west": "rendered", "east": "unchanged"}
@@ -73,37 +74,106 @@ def test_a_changed_pixel_has_its_region_drawn_and_no_other(run, tmp_path, start_
     assert run(change=(15, 8), start_method=start_method) == {"west": "unchanged", "east": "unchanged"}
 
 
-def test_what_is_forced_is_drawn(run) -> None:
+def test_force_draws_unchanged_maps(run) -> None:
     run()
     assert run(force=True) == {"west": "rendered", "east": "rendered"}
 
 
-@pytest.mark.parametrize("harm", ["remove", "cut", "replace", "forge"])
-def test_an_image_that_is_not_ours_any_more_is_drawn_again(run, tmp_path, harm) -> None:
-    run()
-    image, other = tmp_path / "maps" / "west.png", tmp_path / "maps" / "east.png"
-    if harm == "remove":
+FORMATS = ["png", "webp", "pdf", "svg"]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_maps_of_every_format_are_kept_and_drawn_again_if_they_are_changed(run, tmp_path, suffix) -> None:
+    """A removed, cut, exchanged or altered file is not kept."""
+    output = {"filename": f"{{name}}.{suffix}", "start_method": "serial"}
+    image, other = tmp_path / "maps" / f"west.{suffix}", tmp_path / "maps" / f"east.{suffix}"
+    assert run(**output) == {"west": "rendered", "east": "rendered"}
+    content = image.read_bytes()
+    altered = bytearray(content)
+    altered[-30] ^= 255
+    for harmed in (None, content[: len(content) // 2], other.read_bytes(), bytes(altered)):
         image.unlink()
-    elif harm == "cut":
-        os.truncate(image, image.stat().st_size // 2)
-    elif harm == "replace":
-        image.write_bytes(other.read_bytes())
-    else:
-        whole = bytearray(image.read_bytes())
-        whole[-30] ^= 255
-        image.write_bytes(whole)
+        if harmed is not None:
+            image.write_bytes(harmed)
+        assert run(**output) == {"west": "rendered", "east": "unchanged"}
+        assert image.read_bytes() == content
+    assert run(**output) == {"west": "unchanged", "east": "unchanged"}
+    assert run(change=(15, 8), **output) == {"west": "rendered", "east": "unchanged"}
+
+
+def test_a_link_in_the_place_of_a_map_is_replaced(run, tmp_path) -> None:
+    run()
+    image = tmp_path / "maps" / "west.png"
+    image.rename(tmp_path / "moved.png")
+    image.symlink_to(tmp_path / "moved.png")
     assert run() == {"west": "rendered", "east": "unchanged"}
+    assert not image.is_symlink()
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_runs_of_every_format_are_published(run, tmp_path, suffix) -> None:
+    output = {"filename": f"sub/{{name}}.{suffix}", "publish": "runs", "start_method": "serial"}
+    latest = tmp_path / "maps" / "latest"
+    run(**output)
+    first = latest.resolve()
+    run(only=["west"], change=(15, 8), **output)
+    assert latest.resolve() != first
+    assert {path.name for path in latest.rglob(f"*.{suffix}")} == {f"west.{suffix}", f"east.{suffix}"}
+    assert (first / "sub" / f"east.{suffix}").samefile(latest / "sub" / f"east.{suffix}")
+    assert set(entries(latest)) == {"west", "east"}
+
+
+def test_a_run_that_draws_no_map_leaves_no_folder(run, tmp_path) -> None:
+    assert run(nodata=True, publish="runs") == {"west": "skipped", "east": "skipped"}
+    assert [path.name for path in (tmp_path / "maps").iterdir()] == [".regionplot.lock"]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_full_disk_keeps_the_old_map_of_every_format(run, tmp_path, suffix) -> None:
+    output = {"filename": f"{{name}}.{suffix}", "start_method": "serial"}
+    run(**output)
+    before = (tmp_path / "maps" / f"west.{suffix}").read_bytes()
+
+    def disk_full(phase: str, name: str) -> None:
+        if phase == "save" and name.startswith("west"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with failpoints.install(disk_full):
+        assert run(change=(15, 8), **output) == {"west": "failed", "east": "unchanged"}
+    assert (tmp_path / "maps" / f"west.{suffix}").read_bytes() == before
+    assert entries(tmp_path / "maps")["west"]["error"]["cause"] == "NoSpaceError"
+    assert run(**output) == {"west": "unchanged", "east": "unchanged"}
+
+
+def test_a_skipped_map_keeps_the_digest_of_the_file_that_is_there(run, tmp_path) -> None:
+    run()
+    before = entries(tmp_path / "maps")["west"]
+    assert run(nodata=True) == {"west": "skipped", "east": "skipped"}
+    skipped = entries(tmp_path / "maps")["west"]
+    assert skipped["state"] == "skipped"
+    for key in ("digest", "bytes", "sha256"):
+        assert skipped[key] == before[key]
+    assert run() == {"west": "unchanged", "east": "unchanged"}
+
+
+def test_a_manifest_that_cannot_be_written_gives_exit_code_1(make_config, tmp_path, caplog) -> None:
+    (tmp_path / "maps" / "manifest.json").mkdir(parents=True)
+    report = render_regions([EAST], make_config(map={"size": (300, 200)}, run={"start_method": "serial"}))
+    assert not report.failed
+    assert report.exit_code == 1
+    assert "manifest.json: cannot be written" in report.problems[0]
+    assert "manifest.json: cannot be written" in caplog.text
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"version": 1}', '{"version": 2, "regions": []}', "\udcff" * 9])
-def test_a_manifest_that_is_no_use_is_no_obstacle(run, tmp_path, text) -> None:
+def test_a_damaged_manifest_is_replaced(run, tmp_path, text) -> None:
     run()
     (tmp_path / "maps" / "manifest.json").write_bytes(text.encode(errors="surrogateescape"))
     assert run() == {"west": "rendered", "east": "rendered"}
     assert run() == {"west": "unchanged", "east": "unchanged"}
 
 
-def test_the_manifest_tells_what_became_of_each_region(run, tmp_path) -> None:
+def test_the_manifest_states_the_result_of_each_region(run, tmp_path) -> None:
     run(WEST, OUTSIDE)
     document, found = manifest(tmp_path / "maps"), entries(tmp_path / "maps")
     assert document["run"]["exit_code"] == 1
@@ -111,15 +181,16 @@ def test_the_manifest_tells_what_became_of_each_region(run, tmp_path) -> None:
     west, outside = found["west"], found["outside"]
     assert west["file"] == "west.png"
     assert west["bytes"] == (tmp_path / "maps" / "west.png").stat().st_size
+    assert west["sha256"] == hashlib.sha256((tmp_path / "maps" / "west.png").read_bytes()).hexdigest()
     assert len(west["digest"]) == 32
     assert west["peak_memory"] > 2**20
     assert {"sample", "stroke", "write"} <= set(west["seconds"])
     assert outside["origin"] == "regions.csv:4"
     assert outside["error"]["cause"] == NoOverlapError.__name__
-    assert outside["digest"] is None
+    assert outside["digest"] is outside["bytes"] is outside["sha256"] is None
 
 
-def test_maps_that_a_run_has_nothing_to_do_with_keep_their_entries(run, tmp_path) -> None:
+def test_maps_that_a_run_did_not_include_keep_their_entries(run, tmp_path) -> None:
     run()
     first = entries(tmp_path / "maps")
     run(only=["west"], change=(15, 8))
@@ -131,16 +202,16 @@ def test_maps_that_a_run_has_nothing_to_do_with_keep_their_entries(run, tmp_path
     assert set(entries(tmp_path / "maps")) == {"west"}
 
 
-def test_a_map_that_could_not_be_renewed_is_drawn_when_it_can_be(run, monkeypatch) -> None:
+def test_a_map_that_failed_is_drawn_by_a_later_run(run, monkeypatch) -> None:
     run()
     monkeypatch.setattr("regionplot.render.renderer.make_sheet", lambda *_: 1 / 0)
     assert run(change=(15, 8), start_method="serial") == {"west": "failed", "east": "unchanged"}
     monkeypatch.undo()
-    assert run() == {"west": "unchanged", "east": "unchanged"}  # as the raster is the old one again
+    assert run() == {"west": "unchanged", "east": "unchanged"}  # the raster is the old one again
     assert run(change=(15, 8)) == {"west": "rendered", "east": "unchanged"}
 
 
-def test_a_raster_that_cannot_be_read_leaves_all_as_it_was_and_is_told(run, make_config, tmp_path) -> None:
+def test_an_unreadable_raster_leaves_the_maps_and_is_in_the_manifest(run, make_config, tmp_path) -> None:
     run()
     (tmp_path / "bad.tif").write_bytes(b"II*\0 and no more")
     config = make_config(raster={"path": tmp_path / "bad.tif"}, map={"size": (300, 200)})
@@ -153,7 +224,7 @@ def test_a_raster_that_cannot_be_read_leaves_all_as_it_was_and_is_told(run, make
     assert run() == {"west": "unchanged", "east": "unchanged"}
 
 
-def test_temporaries_of_killed_runs_are_swept(run, tmp_path) -> None:
+def test_temporary_files_of_killed_runs_are_removed(run, tmp_path) -> None:
     run(filename="sub/{name}.png")
     stale = tmp_path / "maps" / "sub" / f".west.png.20260101T000000Z-999999999-{new_run()[-8:-5]}00000.tmp"
     stale.touch()
@@ -161,7 +232,7 @@ def test_temporaries_of_killed_runs_are_swept(run, tmp_path) -> None:
     assert not stale.exists()
 
 
-def test_a_run_in_a_folder_of_its_own_links_what_is_unchanged(run, tmp_path) -> None:
+def test_a_new_run_folder_gets_links_to_unchanged_maps(run, tmp_path) -> None:
     maps = tmp_path / "maps"
     assert run(publish="runs") == {"west": "rendered", "east": "rendered"}
     first = (maps / "latest").resolve()
@@ -183,17 +254,19 @@ def test_a_failed_run_is_not_published(run, tmp_path) -> None:
     assert (tmp_path / "maps" / "latest").resolve() != good
 
 
-def test_maps_that_a_run_was_not_asked_for_stay_published(run, tmp_path) -> None:
+def test_maps_that_only_leaves_out_stay_published(run, tmp_path) -> None:
     run(publish="runs")
     run(publish="runs", only=["west"], change=(15, 8))
     latest = tmp_path / "maps" / "latest"
     assert {path.name for path in latest.glob("*.png")} == {"west.png", "east.png"}
     assert set(entries(latest)) == {"west", "east"}
     run(WEST, publish="runs")
-    assert {path.name for path in latest.glob("*.png")} == {"west.png"}, "a row that is gone takes its map with it"
+    assert {path.name for path in latest.glob("*.png")} == {"west.png"}, (
+        "a region that left the table is not in the new run"
+    )
 
 
-def test_a_map_that_failed_stays_as_it_was_where_runs_are_published_in_part(run, tmp_path, monkeypatch) -> None:
+def test_the_previous_map_of_a_failed_region_is_in_a_partial_run(run, tmp_path, monkeypatch) -> None:
     run(publish="runs")
     old = (tmp_path / "maps" / "latest" / "west.png").read_bytes()
     monkeypatch.setattr("regionplot.render.renderer.make_sheet", lambda *_: 1 / 0)
@@ -203,18 +276,28 @@ def test_a_map_that_failed_stays_as_it_was_where_runs_are_published_in_part(run,
     assert entries(tmp_path / "maps" / "latest")["west"]["state"] == "failed"
 
 
-@pytest.mark.parametrize("harm", [{"file": "x" * 300 + ".png"}, {"file": "../west.png"}, {"name": "\ud800"}])
-def test_an_entry_that_cannot_be_is_no_obstacle(run, tmp_path, harm) -> None:
-    run()
-    path = tmp_path / "maps" / "manifest.json"
+@pytest.mark.parametrize(
+    "harm",
+    [{"file": "x" * 300 + ".png"}, {"file": "../secret.png"}, {"file": ""}, {"file": 3}, {"name": "\ud800"}],
+    ids=["long", "outside", "empty", "number", "surrogate"],
+)
+@pytest.mark.parametrize("publish", ["replace", "runs"])
+def test_a_forged_entry_is_dropped(run, tmp_path, harm, publish) -> None:
+    """No file outside the folder gets an entry, or a link in the next run's folder."""
+    run(publish=publish)
+    folder = tmp_path / "maps" / "latest" if publish == "runs" else tmp_path / "maps"
+    secret = folder.resolve().parent / "secret.png"
+    secret.write_text("secret")
+    path = folder / "manifest.json"
     document = json.loads(path.read_text())
     document["regions"].append({**document["regions"][0], "file": "other.png", **harm})
     path.write_text(json.dumps(document))
-    assert run(only=["west"]) == {"west": "unchanged"}
-    assert set(entries(tmp_path / "maps")) == {"west", "east"}
+    run(only=["west"], publish=publish)
+    assert {entry["file"] for entry in manifest(folder)["regions"]} == {"west.png", "east.png"}
+    assert secret.stat().st_nlink == 1
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "Latest"])
-def test_names_that_mean_something_else_are_taken(run, name) -> None:
-    with pytest.raises(RegionsError, match="this name is taken"):
+def test_reserved_names_are_refused(run, name) -> None:
+    with pytest.raises(RegionsError, match="this name is reserved"):
         run(Region(name, WEST.extent), filename="{name}/map.png")

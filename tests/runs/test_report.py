@@ -1,4 +1,4 @@
-"""What a run came to, counted and said in a line."""
+"""A report counts outcomes and states them in one line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from regionplot.executors.base import Failure, Outcome
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
 from regionplot.runs.jobs import Job, MapResult
-from regionplot.runs.report import NOT_RUN, NoObserver, RunReport
+from regionplot.runs.report import NOT_RUN, Observer, RunReport
 
 
 def outcome(name: str, *, no_data: bool = False, failure: Failure | None = None) -> Outcome[Job]:
@@ -17,7 +17,7 @@ def outcome(name: str, *, no_data: bool = False, failure: Failure | None = None)
     return Outcome(job, None if failure else MapResult(job.target, 1000, no_data), failure)
 
 
-def test_a_report_counts_maps_and_says_so() -> None:
+def test_a_report_states_the_number_of_maps() -> None:
     failed = outcome("c", failure=Failure("timeout", "took more than 300 s"))
     report = RunReport([outcome("a"), outcome("b", no_data=True), failed], 2.345, "fork", 2)
     assert str(report) == "2 maps drawn, 1 without data, 1 failed in 2.3 s"
@@ -26,7 +26,7 @@ def test_a_report_counts_maps_and_says_so() -> None:
     assert report.exit_code == 1
 
 
-def test_maps_are_counted_by_what_became_of_them() -> None:
+def test_maps_are_counted_by_state() -> None:
     kept = replace(outcome("b"), value=MapResult(Path("b.png"), 1000, state="unchanged"))
     not_run = outcome("d", failure=Failure(NOT_RUN, "the run ended"))
     report = RunReport([outcome("a"), kept, outcome("c", failure=Failure("died", "x")), not_run], 1, "fork", 2)
@@ -37,13 +37,20 @@ def test_maps_are_counted_by_what_became_of_them() -> None:
     assert report.exit_code == 1
 
 
-def test_a_run_without_failures_ends_well() -> None:
+def test_a_run_without_failures_has_exit_code_0() -> None:
     report = RunReport([outcome("a")], 1, "serial", 1)
     assert str(report) == "1 map drawn in 1.0 s"
     assert report.exit_code == 0
 
 
-def test_nobody_may_watch() -> None:
-    observer = NoObserver()
+def test_a_problem_of_the_run_gives_exit_code_1() -> None:
+    report = RunReport([outcome("a")], 1, "serial", 1, problems=["manifest.json: cannot be written"])
+    assert not report.failed
+    assert report.exit_code == 1
+
+
+def test_the_base_class_of_observers_does_nothing() -> None:
+    observer = Observer()
+    assert observer.preparing() is None
     assert observer.started(1, 1, "fork") is None  # type: ignore[func-returns-value]
     assert observer.finished(outcome("a")) is None  # type: ignore[func-returns-value]

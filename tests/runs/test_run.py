@@ -1,24 +1,30 @@
-"""The whole job: what is checked first, what is shared, what is drawn, and what the report says."""
+"""A whole run: checks, shared data, maps and the report."""
 
 from __future__ import annotations
 
 import dataclasses
+import pickle
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from affine import Affine
 
 from regionplot.errors import ConfigError, ExecutorError, OutputError, RegionsError
+from regionplot.executors.base import Failure, Outcome
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
 from regionplot.runs import lock, manifest
-from regionplot.runs.run import render_regions
+from regionplot.runs.jobs import Job, MapResult, PreviousMap
+from regionplot.runs.run import render_regions, stop_when_disk_full
+from regionplot.runs.task import RenderTask
 from regionplot.shared.data import SharedData
+from regionplot.shared.load import check_inputs
 
-# a time limit by signal: one by a thread would make this a program with threads, where fork is refused
+# the timeout uses a signal, because fork is refused in a program with threads
 pytestmark = pytest.mark.timeout(120, method="signal")
 
 EAST = Region("east", Extent(-84.5, -75.3, 33.8, 36.7), origin="regions.csv:2")
@@ -31,7 +37,7 @@ RUN = {"start_method": "serial"}
 
 @pytest.fixture
 def run_script(tmp_path):
-    """Run a program of its own, as a user's script would be; its output."""
+    """Run a script in another process and return its output."""
 
     def run(text, *arguments):
         path = tmp_path / "script.py"
@@ -114,7 +120,7 @@ def test_many_threads_draw_the_same_bytes_and_leave_the_host_program_as_it_was(r
     assert threads == serial
 
 
-def test_failed_region_costs_no_other_and_the_report_is_in_order(make_config, tmp_path):
+def test_a_failed_region_affects_no_other_and_the_report_is_in_order(make_config, tmp_path):
     regions = [OUTSIDE, WEST, EAST]
     report = render_regions(regions, make_config(map=SMALL, run=RUN))
     assert [outcome.job.region for outcome in report.outcomes] == regions
@@ -129,12 +135,12 @@ def test_failed_region_costs_no_other_and_the_report_is_in_order(make_config, tm
     ("only", "expected"),
     [(["*st"], ["east", "west"]), (["north", "e*"], ["east", "north"]), ([], ["east", "west", "north"])],
 )
-def test_only_takes_globs(only, expected, make_config):
+def test_only_accepts_globs(only, expected, make_config):
     report = render_regions([EAST, WEST, NORTH], make_config(map=SMALL, run=RUN), only=only)
     assert [outcome.job.name for outcome in report.drawn] == expected
 
 
-def test_equal_names_with_files_of_their_own_are_both_reported(make_config):
+def test_equal_names_with_different_files_are_both_reported(make_config):
     twins = [dataclasses.replace(region, name="twin", attributes={"id": region.name}) for region in (EAST, OUTSIDE)]
     report = render_regions(twins, make_config(map=SMALL, run=RUN, output={"directory": "x", "filename": "{id}.png"}))
     assert [outcome.job.region for outcome in report.outcomes] == twins
@@ -156,11 +162,17 @@ def _working_directory(tmp_path, monkeypatch):
         ([EAST], {"map": {"title": "{nothing}"}}, ConfigError, r"title: there is no field 'nothing'; .*long_name"),
         ([EAST], {"map": {"projection": "EPSG:1"}}, ConfigError, r"\[map\] projection"),
         ([EAST], {"colors": {"colormap": "mud"}}, ConfigError, "mud"),
+        (
+            [EAST],
+            {"map": {"size": [16_384, 900]}, "output": {"directory": "x", "filename": "{name}.webp"}},
+            ConfigError,
+            r"\[map\] size: 16384 x 900 is more than the 16,383 pixels per side that webp can store",
+        ),
         ([EAST], {"output": {"directory": "occupied"}}, OutputError, "occupied: maps cannot be written there"),
         ([EAST], {"output": {"directory": "occupied/below"}}, OutputError, "below: maps cannot be written there"),
     ],
 )
-def test_what_cannot_be_done_is_told_before_anything_is_loaded(
+def test_wrong_settings_are_reported_before_anything_is_loaded(
     regions, sections, error, message, make_config, tmp_path
 ):
     (tmp_path / "occupied").touch()
@@ -168,19 +180,19 @@ def test_what_cannot_be_done_is_told_before_anything_is_loaded(
         render_regions(regions, make_config(**sections))
 
 
-def test_only_that_matches_nothing_is_told(make_config):
+def test_only_without_a_match_is_an_error(make_config):
     with pytest.raises(RegionsError, match="'x\\*' or 'y'"):
         render_regions([EAST], make_config(), only=["x*", "y"])
 
 
-def test_all_settings_that_are_wrong_are_told_together(make_config):
+def test_all_wrong_settings_are_reported_together(make_config):
     config = make_config(map={"title": "{a}", "projection": "nowhere"}, output={"filename": "{b}.png"})
     with pytest.raises(ConfigError) as caught:
         render_regions([EAST], config)
     assert len(caught.value.problems) == 3
 
 
-def test_loaded_data_is_used_as_it_is(load, monkeypatch, tmp_path):
+def test_loaded_data_is_not_loaded_again(load, monkeypatch, tmp_path):
     shared = load(map=SMALL, run=RUN)
     monkeypatch.setattr(SharedData, "load", lambda _config: pytest.fail("it is loaded already"))
     assert render_regions([EAST], shared).exit_code == 0
@@ -223,7 +235,7 @@ if __name__ == "__main__":
 """
 
 
-def test_host_program_with_threads_is_left_as_it_was(run_script):
+def test_a_host_program_with_threads_is_not_changed(run_script):
     assert run_script(_HOST).stdout == "refused\n"
 
 
@@ -257,7 +269,7 @@ if __name__ == "__main__":
 
 
 def _measured(result):
-    """The lines of a sharing script as (who, private megabytes, open rasters), and the processes that loaded."""
+    """Return the lines of the script as (process, private MB, open rasters), and the processes that loaded data."""
     lines = [line.split() for line in result.stdout.splitlines()]
     loads = re.findall(r"process (\d+) loaded the shared data", result.stderr)
     return [(who, int(megabytes), int(rasters)) for who, megabytes, rasters in lines], loads
@@ -265,7 +277,7 @@ def _measured(result):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_forked_workers_share_one_large_grid(run_script, tmp_path):
-    """500 MB in the parent, next to nothing in its workers; and no GDAL handle crosses the fork."""
+    """The parent has 500 MB, each worker less than 40 MB, and no GDAL handle crosses the fork."""
     import rasterio
 
     size = {"width": 11400, "height": 11000, "count": 1, "dtype": "float32", "crs": "EPSG:4326"}
@@ -289,7 +301,34 @@ def test_spawned_workers_load_once_each(run_script):
     assert len(set(loads)) == len(loads) <= 2
 
 
-def test_fork_is_refused_beside_threads(make_config, monkeypatch):
+def test_fork_is_refused_in_a_program_with_threads(make_config, monkeypatch):
     monkeypatch.setattr("threading.active_count", lambda: 2)
     with pytest.raises(ExecutorError, match="unsafe"):
         render_regions([EAST], make_config(run={"start_method": "fork"}))
+
+
+def _outcomes(text: str) -> list[Outcome[Job]]:
+    """Outcomes by letter: `f` is a full disk, `e` another error, `s` a success."""
+    failures = {"f": Failure("NoSpaceError", "full"), "e": Failure("RegionError", "bad"), "s": None}
+    job = Job(EAST, Path("east.png"))
+    return [Outcome(job, None if failures[letter] else MapResult(job.target, 1), failures[letter]) for letter in text]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "taken"),
+    [("ffff", 3), ("sfffs", 4), ("ffsffs", 6), ("ffeffe", 6), ("ffsfff", 6), ("ffsffsfffss", 9), ("ssss", 4), ("", 0)],
+)
+def test_three_consecutive_disk_full_errors_stop_a_run(outcomes, taken):
+    assert len(list(stop_when_disk_full(_outcomes(outcomes)))) == taken
+
+
+def test_jobs_are_small_when_pickled(make_config):
+    """Workers receive nothing else. A task pickles without the data that it has loaded."""
+    previous = PreviousMap(Path("/folder/of/maps/latest/northern_rockies.png"), "0" * 32, 100_000, "0" * 64)
+    job = Job(dataclasses.replace(EAST, attributes={"state": "x" * 20}), previous.path, previous, "0" * 32)
+    assert len(pickle.dumps(job)) < 1200
+    config = make_config(map=SMALL)
+    task = RenderTask(config, "run", check_inputs(config, [EAST]), 1)
+    before = len(pickle.dumps(task))
+    task.load()
+    assert len(pickle.dumps(task)) == before < 8000

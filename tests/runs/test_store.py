@@ -1,27 +1,27 @@
-"""File names stay in the output folder; images appear whole or not at all."""
+"""File names stay in the output folder. Files appear whole or not at all."""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from PIL import Image
 
-from regionplot.errors import OutputError, RegionplotError
+from regionplot.errors import NoSpaceError, OutputError, RegionplotError
 from regionplot.runs.filenames import file_name
-from regionplot.runs.store import prepare_directory, write_png
+from regionplot.runs.store import checksum, has_content, prepare_directory, write_file
+from regionplot.system import failpoints
 from regionplot.system.files import new_run
 from regionplot.text import TemplateError
-from regionplot.writers.png import DIGEST, read_digest
 
 RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
-PIXELS = np.arange(6 * 4 * 3, dtype=np.uint8).reshape(6, 4, 3)
+MAP = bytes(range(256)) * 40
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ PIXELS = np.arange(6 * 4 * 3, dtype=np.uint8).reshape(6, 4, 3)
         ("/{name}.png", "x", "x.png"),
     ],
 )
-def test_names_become_harmless(template: str, name: str, expected: str) -> None:
+def test_names_become_safe(template: str, name: str, expected: str) -> None:
     assert file_name(template, {"name": name}) == expected
 
 
@@ -69,17 +69,17 @@ def test_any_text_gives_a_path_inside_the_folder(template: str, name: str, other
         assert not RESERVED.fullmatch(part)
 
 
-def test_long_names_that_differ_only_at_their_end_stay_apart() -> None:
+def test_long_names_that_differ_only_at_their_end_stay_different() -> None:
     names = {file_name("{name}.png", {"name": "x" * 300 + str(number)}) for number in range(50)}
     assert len(names) == 50
 
 
-def test_a_field_that_is_not_there_is_named() -> None:
+def test_an_unknown_field_is_named() -> None:
     with pytest.raises(TemplateError, match="there is no field 'state'; there are: name"):
         file_name("{state}.png", {"name": "x"})
 
 
-def test_the_output_folder_is_made_and_left_empty(tmp_path: Path) -> None:
+def test_the_output_folder_is_created_and_left_empty(tmp_path: Path) -> None:
     prepare_directory(tmp_path / "a" / "b")
     assert not list((tmp_path / "a" / "b").iterdir())
 
@@ -91,107 +91,116 @@ def test_an_output_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> N
     assert caught.value.exit_code == 2
 
 
-def test_an_image_reads_back_pixel_by_pixel_with_its_text(tmp_path: Path) -> None:
-    target = tmp_path / "folder" / "map.png"
-    size = write_png(target, PIXELS, new_run(), {"Title": "Höhe", "Software": "regionplot"}, within=tmp_path)
-    assert size == target.stat().st_size
-    with Image.open(target) as image:
-        np.testing.assert_array_equal(np.asarray(image), PIXELS)
-        assert image.text == {"Title": "Höhe", "Software": "regionplot"}  # type: ignore[attr-defined]
+def test_a_file_is_written_into_a_new_folder_with_its_checksum(tmp_path: Path) -> None:
+    target = tmp_path / "folder" / "map.pdf"
+    sha256 = write_file(target, MAP, new_run(), within=tmp_path)
+    assert target.read_bytes() == MAP
+    assert sha256 == checksum(MAP)
+    assert has_content(target, len(MAP), sha256)
     assert list(target.parent.iterdir()) == [target]
 
 
 def test_the_longest_file_name_can_be_written(tmp_path: Path) -> None:
     target = tmp_path / file_name("{name}.png", {"name": "é" * 300})
-    assert write_png(target, PIXELS, new_run(), {}) > 0
+    write_file(target, MAP, new_run())
     assert target.exists()
 
 
 @pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
-def test_an_image_is_readable_to_whom_the_umask_says(tmp_path: Path, umask: int) -> None:
+def test_a_file_has_the_permissions_that_the_umask_allows(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
-        write_png(tmp_path / "map.png", PIXELS, new_run(), {})
+        write_file(tmp_path / "map.png", MAP, new_run())
     finally:
         os.umask(before)
     assert stat.S_IMODE((tmp_path / "map.png").stat().st_mode) == 0o666 & ~umask
 
 
-def test_the_same_pixels_give_the_same_bytes(tmp_path: Path) -> None:
-    for name in ("a.png", "b.png"):
-        write_png(tmp_path / name, PIXELS, new_run(), {"Title": "x"})
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+def fail(error: Exception) -> Callable[[str, str], None]:
+    """Return a hook that raises an error when the file is about to be written."""
+
+    def hook(phase: str, _: str) -> None:
+        if phase == "save":
+            raise error
+
+    return hook
 
 
-def no_space(*_: object, **__: object) -> None:
-    raise OSError(28, "No space left on device")
+def spoil(folder: Path) -> Callable[[str, str], None]:
+    """Return a hook that cuts the temporary file before it is read back."""
+
+    def hook(phase: str, _: str) -> None:
+        if phase == "verify":
+            (temporary,) = folder.glob(".*.tmp")
+            os.truncate(temporary, len(MAP) - 1)
+
+    return hook
 
 
-def half_a_file(_: object, file, *__: object, **___: object) -> None:
-    file.write(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x04")
-
-
-@pytest.mark.parametrize("save", [no_space, half_a_file])
-def test_a_failed_write_keeps_the_old_image_and_leaves_no_temporary(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save
-) -> None:
-    target = tmp_path / "map.png"
-    write_png(target, PIXELS, new_run(), {})
-    before = target.read_bytes()
-    monkeypatch.setattr(Image.Image, "save", save)
-    with pytest.raises(RegionplotError, match=r"map\.png: cannot be written: ") as caught:
-        write_png(target, PIXELS * 0, new_run(), {})
-    assert save is not no_space or "No space left on device" in str(caught.value)
-    assert target.read_bytes() == before
+@pytest.mark.parametrize("suffix", ["png", "webp", "pdf", "svg"])
+@pytest.mark.parametrize("fault", ["no space", "cut"])
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_temporary(tmp_path: Path, fault: str, suffix: str) -> None:
+    target = tmp_path / f"map.{suffix}"
+    target.write_bytes(b"old map")
+    hook = fail(OSError(errno.ENOSPC, "No space left on device")) if fault == "no space" else spoil(tmp_path)
+    kind = NoSpaceError if fault == "no space" else RegionplotError
+    with failpoints.install(hook), pytest.raises(kind, match=rf"map\.{suffix}: cannot be written: ") as caught:
+        write_file(target, MAP, new_run())
+    assert ("No space left on device (ENOSPC)" if fault == "no space" else "has other bytes") in str(caught.value)
+    assert target.read_bytes() == b"old map"
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_a_target_that_is_a_folder_is_an_error_and_leaves_no_temporary(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_a_quota_and_a_limit_of_file_sizes_are_no_space(tmp_path: Path, number: int) -> None:
+    with failpoints.install(fail(OSError(number, "full"))), pytest.raises(NoSpaceError):
+        write_file(tmp_path / "map.png", MAP, new_run())
+
+
+def test_a_folder_in_the_place_of_the_file_is_an_error_and_leaves_no_temporary(tmp_path: Path) -> None:
     (tmp_path / "map.png").mkdir()
     with pytest.raises(RegionplotError, match=r"map\.png: cannot be written: Is a directory"):
-        write_png(tmp_path / "map.png", PIXELS, new_run(), {})
+        write_file(tmp_path / "map.png", MAP, new_run())
     assert [path.name for path in tmp_path.iterdir()] == ["map.png"]
 
 
-def test_a_folder_that_became_a_file_is_an_error(tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "maps").write_text("in the way")
     with pytest.raises(RegionplotError, match="cannot be written"):
-        write_png(tmp_path / "maps" / "map.png", PIXELS, new_run(), {})
+        write_file(tmp_path / "maps" / "map.png", MAP, new_run())
 
 
 def test_a_symlink_planted_as_the_temporary_is_not_followed(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
     (tmp_path / ".map.png.run.tmp").symlink_to(victim)
-    write_png(tmp_path / "map.png", PIXELS, "run", {})
+    write_file(tmp_path / "map.png", MAP, "run")
     assert victim.read_text() == "precious"
     assert not (tmp_path / "map.png").is_symlink()
 
 
-def test_the_temporary_of_a_worker_that_died_is_not_in_the_way(tmp_path: Path) -> None:
+def test_the_temporary_file_of_a_dead_worker_is_replaced(tmp_path: Path) -> None:
     (tmp_path / ".map.png.run.tmp").write_bytes(b"half an image")
-    write_png(tmp_path / "map.png", PIXELS, "run", {})
+    write_file(tmp_path / "map.png", MAP, "run")
     assert [path.name for path in tmp_path.iterdir()] == ["map.png"]
 
 
-def test_a_map_tells_its_digest_while_it_is_whole(tmp_path: Path) -> None:
-    target = tmp_path / "map.png"
-    write_png(target, PIXELS, new_run(), {DIGEST: "abc"})
-    assert read_digest(target) == "abc"
-    whole = target.read_bytes()
-    target.write_bytes(whole[:-20])
-    assert read_digest(target) is None
-    target.write_bytes(whole.replace(b"IDAT", b"IDAT\1", 1))
-    assert read_digest(target) is None
-
-
-def test_what_is_no_map_of_ours_tells_no_digest(tmp_path: Path) -> None:
-    target, link = tmp_path / "map.png", tmp_path / "link.png"
-    assert read_digest(target) is None
-    target.write_text("no image")
-    assert read_digest(target) is None
-    write_png(target, PIXELS, new_run(), {})
-    assert read_digest(target) is None
-    write_png(target, PIXELS, new_run(), {DIGEST: "abc"})
-    link.symlink_to(target)
-    assert read_digest(link) is None
+@pytest.mark.parametrize("harm", ["cut", "longer", "other byte", "link", "fifo", "folder", "missing"])
+def test_only_the_same_file_has_the_same_content(tmp_path: Path, harm: str) -> None:
+    target = tmp_path / "map.svg"
+    sha256 = write_file(target, MAP, new_run())
+    target.rename(tmp_path / "moved")
+    if harm == "link":
+        target.symlink_to("moved")
+    elif harm == "fifo":
+        os.mkfifo(target)
+    elif harm == "folder":
+        target.mkdir()
+    elif harm != "missing":
+        target.write_bytes({"cut": MAP[:-1], "longer": MAP + b"x", "other byte": b"x" + MAP[1:]}[harm])
+    try:
+        assert not has_content(target, len(MAP), sha256)
+    except OSError:
+        assert harm in ("link", "folder", "missing")
+    assert has_content(tmp_path / "moved", len(MAP), sha256)
+    assert not has_content(tmp_path / "moved", len(MAP) - 1, sha256)

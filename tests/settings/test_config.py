@@ -93,7 +93,13 @@ def test_all_problems_are_reported_together_with_their_lines(tmp_path: Path) -> 
         ({"map": {"dpi": float("inf")}}, r"\[map\] dpi: .*finite"),
         ({"features": {"path": "sample:states"}}, r"\[features\]"),
         ({"features": [{"path": "sample:states", "linewidth": -1}]}, r"\[\[features\]\] #1 linewidth"),
-        ({"output": {"filename": "{name}.pdf"}}, "end the file name with .png"),
+        ({"output": {"filename": "{name}.gif"}}, r"\[output\] filename: the suffix .* one of .png, .webp, .pdf, .svg"),
+        ({"output": {"filename": "{name}"}}, r"\[output\] filename: the suffix of the file name sets the format"),
+        ({"output": {"png": {"mode": "gray"}}}, r"\[output.png\] mode: .*'auto', 'palette' or 'rgb'"),
+        ({"output": {"webp": {"qualty": 3}}}, r"\[output.webp\] qualty: unknown key; did you mean 'quality'\?"),
+        ({"output": {"gif": {}}}, r"\[output\] gif: unknown key"),
+        ({"output": {"png_compression": 10}}, r"\[output.png\] compression: .*less than or equal to 9"),
+        ({"output": {"png": "gray"}}, r"\[output.png\] mode: .*'auto', 'palette' or 'rgb'"),
         ({"run": {"workers": 0}}, r"\[run\] workers"),
         ({"run": {"start_method": "thread"}}, r"\[run\] start_method"),
     ],
@@ -213,4 +219,39 @@ def test_further_inputs_need_valid_names_existing_files_and_steps(tmp_path: Path
     assert list(read_config(path).raster.inputs) == ["normal"]
     path.write_text(path.read_text().replace("size = [300, 200]", "size = 300"))
     with pytest.raises(ConfigError, match=r"regionplot.toml:6: \[map\] size"):
+        read_config(path)
+
+
+@pytest.mark.parametrize(
+    ("output", "mode", "compression"),
+    [
+        ({}, "auto", 2),
+        ({"png": {"mode": "rgb", "compression": 6}}, "rgb", 6),
+        ({"png": "rgb", "png_compression": 6}, "rgb", 6),
+        ({"png": {"mode": "rgb"}, "png_compression": 6}, "rgb", 6),
+        ({"png": {"compression": 3}, "png_compression": 6}, "auto", 3),
+    ],
+)
+def test_keys_of_older_versions_set_the_settings_of_a_format(
+    output: dict[str, Any], mode: str, compression: int
+) -> None:
+    settings = read_config({"raster": RELIEF, "output": output}).output.writer_settings
+    assert (settings.mode, settings.compression) == (mode, compression)  # type: ignore[attr-defined]
+
+
+def test_the_suffix_of_the_file_name_chooses_the_format() -> None:
+    output = {"filename": "{name}/a.b.webp", "webp": {"effort": 4}, "png": {"mode": "rgb"}}
+    config = read_config({"raster": RELIEF, "output": output})
+    assert config.output.format == "webp"
+    assert config.output.writer_settings.effort == 4  # type: ignore[attr-defined]
+    assert pickle.loads(pickle.dumps(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("[output]\n\n[output.png]\n# comment\nmode = 3\n", 7), ("[output]\npng = {mode = 3}\n", 4)]
+)
+def test_faults_of_a_format_are_reported_with_their_line(tmp_path: Path, text: str, line: int) -> None:
+    path = tmp_path / "regionplot.toml"
+    path.write_text(f'[raster]\npath = "sample:relief"\n{text}')
+    with pytest.raises(ConfigError, match=rf"toml:{line}: \[output.png\] mode: "):
         read_config(path)

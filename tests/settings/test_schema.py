@@ -12,8 +12,9 @@ import jsonschema
 import pytest
 
 import regionplot.settings
-from regionplot.registry import LAYERS, STEPS
+from regionplot.registry import LAYERS, STEPS, WRITERS
 from regionplot.settings.config import section_names, settings_of
+from regionplot.settings.output import FORMATS, OutputSettings
 from regionplot.settings.plugins import fields_of
 from regionplot.settings.schema import config_schema, schema_text
 
@@ -44,7 +45,7 @@ def test_the_starter_and_its_commented_values_are_valid(validator: jsonschema.Dr
     assert schema_line
     assert (ROOT / "config" / schema_line[1]).resolve() == SHIPPED.resolve()
     validator.validate(tomllib.loads(text))
-    commented = tomllib.loads(re.sub(r"(?m)^# (?=\w+ = |\[\[)", "", text))
+    commented = tomllib.loads(re.sub(r"(?m)^# (?=\w+ = |\[)", "", text))
     assert commented["prepare"][0]["kind"] == "gaussian"
     validator.validate(commented)
 
@@ -62,6 +63,8 @@ def test_the_starter_and_its_commented_values_are_valid(validator: jsonschema.Dr
         ({"raster": RELIEF, "features": {"path": "a.shp"}}, "features"),
         ({"raster": RELIEF, "features": [{"path": "a.shp", "linewidth": "wide"}]}, "features.0.linewidth"),
         ({"raster": RELIEF, "run": {"timeout": 0}}, "run.timeout"),
+        ({"raster": RELIEF, "output": {"png": {"compression": 10}}}, "output.png.compression"),
+        ({"raster": RELIEF, "output": {"webp": {"compression": 1}}}, "output.webp"),
         ({"raster": RELIEF, "run": {"workers": "all"}}, "run.workers"),
         ({"raster": RELIEF, "prepare": [{"step": "smooth"}]}, "prepare.0"),
         ({"raster": RELIEF, "prepare": [{"formula": "b1"}]}, "prepare.0"),
@@ -86,7 +89,8 @@ def test_each_section_layer_and_step_has_its_keys(schema: dict[str, Any]) -> Non
             keys = schema["definitions"][reference.rpartition("/")[2]]["properties"]
             settings = settings_of(name, {})
             assert settings is not None
-            assert list(keys) == list(fields_of(settings))
+            formats = WRITERS if settings is OutputSettings else ()
+            assert list(keys) == [*(name for name in fields_of(settings) if name != FORMATS), *formats]
     kinds = [step["properties"]["step"]["enum"] for step in schema["properties"]["prepare"]["items"]["anyOf"]]
     assert kinds == [[name] for name in STEPS]
 

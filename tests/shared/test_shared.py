@@ -1,4 +1,4 @@
-"""No more is loaded than the regions need; beyond the budget each map reads its own cells; maps stay the same."""
+"""Only the cells that the regions need are loaded, or each map reads its own cells. The maps stay the same."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def configured(make_config):
 
 @pytest.mark.parametrize("projection", ["raster", "EPSG:5070"])
 @pytest.mark.parametrize("resampling", ["nearest", "bilinear"])
-def test_a_part_gives_the_maps_of_the_whole(configured, large, projection, resampling):
+def test_maps_of_a_part_equal_maps_of_the_whole(configured, large, projection, resampling):
     config = configured(large, projection=projection, resampling=resampling)
     for regions in (REGIONS[:1], REGIONS[:2], REGIONS):
         part, whole = SharedData.load(config, regions), SharedData.load(config)
@@ -64,7 +64,7 @@ def test_a_part_gives_the_maps_of_the_whole(configured, large, projection, resam
             np.testing.assert_array_equal(MapRenderer(part).render(region).pixels, expected)
 
 
-def test_the_part_lies_where_it_says(configured, large):
+def test_coordinates_of_a_part_are_those_of_the_file(configured, large):
     part = SharedData.load(configured(large), REGIONS[:1])
     x, y = part.meshgrid
     np.testing.assert_allclose(part.raster["x"], x[0])
@@ -77,8 +77,8 @@ def test_the_part_lies_where_it_says(configured, large):
 
 
 @pytest.mark.parametrize("projection", ["raster", "EPSG:5070"])
-def test_cells_beyond_the_budget_are_read_for_each_map(configured, large, projection):
-    """Where the panel is as fine as the grid, the maps are the same; where it is coarser, cells are thinned evenly."""
+def test_each_map_reads_its_own_cells_beyond_the_memory_budget(configured, large, projection):
+    """The maps are the same if the panel is as fine as the grid. If it is coarser, cells are thinned evenly."""
     config = configured(large, memory=1, projection=projection)
     windowed, whole = SharedData.load(config, REGIONS), SharedData.load(configured(large, projection=projection))
     assert windowed.plan.windowed
@@ -106,7 +106,7 @@ def test_a_grid_around_the_world_has_no_seam(configured, write_raster, west, mem
     assert (np.diff(panel[..., 0].astype(int), axis=1) != 0).sum(axis=1).max() == 1
 
 
-def test_many_regions_are_not_planned_for(configured, large):
+def test_the_whole_raster_is_loaded_for_many_regions(configured, large):
     config = configured(large)
     info = inspect_raster(config.raster)
     assert plan_load(config, info, REGIONS[:1]).window != info.geometry.whole
@@ -114,8 +114,8 @@ def test_many_regions_are_not_planned_for(configured, large):
     assert plan_load(config, info, [Region("away", Extent(10, 20, 40, 50))]).window == Window(0, 0, 1000, 2000)
 
 
-def test_a_region_just_beyond_the_edge_costs_no_other(configured, large):
-    """The margin of its window may reach the last row only; no window reaches beyond the grid."""
+def test_a_region_just_beyond_the_edge_does_not_affect_others(configured, large):
+    """The margin of its window reaches the last row at most. No window reaches beyond the grid."""
     config = configured(large)
     info = inspect_raster(config.raster)
     heights = set()

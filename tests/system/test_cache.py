@@ -74,16 +74,24 @@ def test_digests_depend_on_texts_and_contents(tmp_path):
 
 
 @pytest.mark.parametrize("facecolor", ["none", "red"])
-def test_a_cached_layer_equals_the_projected_layer(cache, facecolor, monkeypatch):
+def test_a_cached_layer_equals_the_projected_layer(cache, facecolor):
     settings = FeatureSettings(path=locate("countries"), facecolor=facecolor)
-    fresh = load_layer(settings, ALBERS, cache)
-    monkeypatch.setattr("regionplot.inputs.vector_files.read_vectors", lambda _: pytest.fail("the file is read again"))
-    cached = load_layer(settings, ALBERS, cache)
+    fresh, cached = load_layer(settings, ALBERS, cache), load_layer(settings, ALBERS, cache)
     for kind in ("lines", "polygons", "points"):
         np.testing.assert_array_equal(
             shapely.to_wkb(getattr(fresh, kind)), shapely.to_wkb(getattr(cached, kind)), err_msg=kind
         )
     assert bool(cached.polygons.size) == (facecolor != "none")
+
+
+def test_a_cached_layer_is_not_read_from_its_file(cache):
+    settings = FeatureSettings(path=locate("countries"))
+    fresh = load_layer(settings, ALBERS, cache)
+    cache.write(
+        fresh.key, {name: array + 1 if name == "lines" else array for name, array in cache.read(fresh.key).items()}
+    )
+    cached = load_layer(settings, ALBERS, cache)
+    np.testing.assert_array_equal(shapely.get_coordinates(cached.lines), shapely.get_coordinates(fresh.lines) + 1)
 
 
 def test_points_are_read_from_the_cache(cache, write_vector):

@@ -126,7 +126,7 @@ class GridMask(Operation):
         extent = part.extent.resized(
             part.extent.width * (1 + _MARGIN / part.width), part.extent.height * (1 + _MARGIN / part.height)
         )
-        clipped = self.polygons.polygon_index.clip(extent, self.polygons.turn)
+        clipped = self.polygons.polygon_index.clip(extent, self.polygons.x_period)
         return clipped[~shapely.is_empty(clipped)]
 
 

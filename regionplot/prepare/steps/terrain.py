@@ -53,7 +53,7 @@ class Terrain(StepSettings, Operation):
 
 
 def _gradient(band: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the rise from column to column and from row to row. Cells that are missing have no valid result."""
+    """Return the rise from column to column and from row to row. Missing cells give NaN."""
     height, width = band.shape
     around = np.pad(band, 1, constant_values=np.nan)
 

@@ -1,0 +1,72 @@
+"""Save figures in vector formats: lines and text as vectors, the raster as an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import matplotlib
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from matplotlib.transforms import Affine2DBase, IdentityTransform
+from numpy.typing import NDArray
+
+from regionplot.render.figure import draw_figure
+from regionplot.render.sheets import Style
+from regionplot.render.style import plain_style
+from regionplot.sheet.sheet import Sheet
+from regionplot.writers.base import FigurePicture
+
+_SALT = "regionplot"
+"""matplotlib derives the ids of SVG elements from a random number, unless it has this text."""
+
+
+class SheetPixels(Affine2DBase):
+    """Transform pixels of the sheet to the pixels of the output.
+
+    PDF and SVG files have 72 pixels per inch, whatever the resolution of the figure.
+
+    Parameters
+    ----------
+    figure : Figure
+        The figure, whose resolution matplotlib changes while it saves.
+    dpi : float
+        Resolution of the sheet.
+    """
+
+    def __init__(self, figure: Figure, dpi: float) -> None:
+        super().__init__()
+        self._figure, self._dpi = figure, dpi
+
+    def get_matrix(self) -> NDArray[np.float64]:
+        """Return the matrix, shape (3, 3)."""
+        factor = self._figure.dpi / self._dpi
+        return np.diag([factor, factor, 1.0])
+
+
+@dataclass(frozen=True)
+class SaveSheet:
+    """Save a figure with matplotlib's default style, so that equal figures give equal bytes."""
+
+    figure: Figure
+
+    def __call__(self, file: BinaryIO, format: str, metadata: Mapping[str, str | None]) -> None:
+        """Write the figure."""
+        with plain_style(), matplotlib.rc_context({"svg.hashsalt": _SALT}):
+            self.figure.savefig(file, format=format, metadata=dict(metadata))
+
+
+def draw_vectors(sheet: Sheet, style: Style) -> FigurePicture:
+    """Return a picture of a map for a writer that needs a figure. The caller holds `plain_style`."""
+    figure = draw_figure(sheet, style)
+    pixels = SheetPixels(figure, style.layout.dpi)
+    labels = [label for axes in figure.axes for label in axes.texts if _is_in_pixels(label)]
+    for artist in [*figure.artists, *labels]:
+        artist.set_transform(pixels)
+    return FigurePicture(SaveSheet(figure), sheet.title, sheet.no_data)
+
+
+def _is_in_pixels(artist: Artist) -> bool:
+    return isinstance(artist.get_transform(), IdentityTransform)

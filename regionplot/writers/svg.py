@@ -1,0 +1,40 @@
+"""Write SVG files: lines and text as vectors, the raster as an image."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from typing_extensions import override
+
+from regionplot.settings.base import Section
+from regionplot.writers.base import DIGEST, SOFTWARE, TITLE, FigurePicture, Writer
+
+
+class SvgSettings(Section):
+    """`[output.svg]`: settings of SVG files; there are none."""
+
+
+class SvgWriter(Writer[FigurePicture]):
+    """Write SVG files. The metadata are Dublin Core elements; they have no date, so that bytes repeat."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".svg",)
+    media_type: ClassVar[str] = "image/svg+xml"
+    needs: ClassVar[Literal["figure"]] = "figure"
+    Settings: ClassVar[type[SvgSettings]] = SvgSettings
+
+    def __init__(self, settings: SvgSettings) -> None:
+        pass
+
+    @override
+    def encode(self, picture: FigurePicture, metadata: Mapping[str, str]) -> bytes:
+        file = io.BytesIO()
+        elements = {
+            "Title": metadata.get(TITLE, picture.title),
+            "Creator": metadata.get(SOFTWARE),
+            "Identifier": metadata.get(DIGEST),
+            "Date": None,
+        }
+        picture.save(file, "svg", elements)
+        return file.getvalue()
