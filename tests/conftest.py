@@ -39,11 +39,15 @@ _SLOW_MODULES = {
     "faults/test_preparing.py",
     "faults/test_soak.py",
     "faults/test_workers.py",
+    "layers/test_other_package.py",
+    "prepare/test_plugin_steps.py",
     "prepare/test_steps_blocks.py",
     "test_benchmarks.py",
 }
 _SLOW_PARAMETERS = {"dask", "forkserver", "spawn"}
 """Executors whose workers must import everything."""
+_SLOW_WORDS = ("all_start_methods", "dask", "spawned")
+"""The same, in names of tests without parameters."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -51,8 +55,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     for item in items:
         parameters = re.findall(r"[^\[\]-]+", item.name.partition("[")[2])
-        if not _SLOW_PARAMETERS.isdisjoint(parameters) or (
-            item.path.is_relative_to(tests) and item.path.relative_to(tests).as_posix() in _SLOW_MODULES
+        function = item.name.partition("[")[0]
+        if (
+            not _SLOW_PARAMETERS.isdisjoint(parameters)
+            or any(word in function for word in _SLOW_WORDS)
+            or (item.path.is_relative_to(tests) and item.path.relative_to(tests).as_posix() in _SLOW_MODULES)
         ):
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: "[types]" not in item.name)
