@@ -19,7 +19,8 @@ from regionplot.geo.region import Region
 from regionplot.layers.base import LoadContext
 from regionplot.layers.graticule import Graticule, GraticuleSettings
 from regionplot.layers.stack import lay_out
-from regionplot.render.artists import new_figure, panel_artists
+from regionplot.render.artists import DrawnMarks, new_figure, panel_artists
+from regionplot.render.sheets import make_sheet
 from regionplot.settings.loading import read_config
 from regionplot.sheet.key import ColorBarKey
 from regionplot.sheet.marks import Label, Path
@@ -242,3 +243,18 @@ def test_the_lines_do_not_depend_on_the_crs_object() -> None:
     extent = Extent(-125, -67, 25, 50)
     one, other = sheet_of("EPSG:5070", extent), sheet_of(pyproj.CRS.from_epsg(5070).to_wkt(), extent)
     np.testing.assert_allclose(marks_of(one)[0].vertices, marks_of(other)[0].vertices)
+
+
+def test_labels_keep_their_place_in_vector_formats() -> None:
+    region = Region("us", Extent(-125, -67, 25, 50))
+    settings = {"raster": {"path": "sample:relief"}, "map": {"size": [700, 450]}, "graticule": {}}
+    with regionplot.open_maps(settings) as maps:
+        figure = maps.render_vectors(region).save.figure
+        sheet = make_sheet(region, maps.style)
+        labels = [mark for mark in DrawnMarks.of(maps.style.layers, sheet).in_panel if isinstance(mark, Label)]
+    figure.set_dpi(72)  # as when it is saved as PDF or SVG
+    texts = {text.get_text(): text for text in figure.axes[0].texts}
+    for label in labels:
+        box = texts[label.text].get_window_extent(FigureCanvasAgg(figure).get_renderer())
+        assert (box.x0 + box.x1) / 2 == pytest.approx(0.72 * label.x, abs=1.5)
+        assert (box.y0 + box.y1) / 2 == pytest.approx(0.72 * label.y, abs=1.5)
