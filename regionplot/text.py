@@ -14,25 +14,13 @@ from string import Formatter
 from unicodedata import category
 
 _NAME = re.compile(r"[^\W\d]\w*( \w+)*")
-
-
 _NUMBER_SPEC = re.compile(r"[<>^=]?[+\- ]?#?0?\d{0,2},?(\.\d{1,2})?[bcdeEfFgGosxX%]?")
-
-
 _TIME_SPEC = re.compile(r"[\w %:/.,\-+]{1,60}")
-
-
 LONGEST_TEXT = 300
 """Characters of a title or a label. A longer text does not fit on a map."""
-
-
 _REPLACEMENTS = {"Cc": " ", "Cs": " ", "Zl": " ", "Zp": " ", "Cf": ""}
 """Replacement of a character, by its Unicode category: controls and separators, and marks of direction."""
-
-
 _INTEGER_TYPES = frozenset("bcdoxX")
-
-
 _FLOAT_TYPES = frozenset("eEfFgG%,")
 
 

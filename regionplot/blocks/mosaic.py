@@ -24,12 +24,8 @@ from regionplot.geo.grid import Window, shifted
 from regionplot.inputs.gdal import gdal_errors, gdal_options, open_raster
 
 OVERLAPS = ("first", "last", "min", "max", "mean", "feather")
-
-
 _ON_GRID = 1e-3
 """Largest distance of a tile from the grid of the first tile, in cells."""
-
-
 _BLOCK = 512
 
 

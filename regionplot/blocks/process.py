@@ -27,8 +27,6 @@ from regionplot.system.machine import usable_cpus
 
 Grid = BlockGrid | Iterable[Any] | None
 """Blocks: a grid, windows (of this package or of rasterio), or None for the blocks of the first input."""
-
-
 Output = str | Path | Callable[[Block, NDArray[Any]], object] | Any
 """A path, a function, or an open rasterio dataset."""
 

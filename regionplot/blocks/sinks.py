@@ -21,8 +21,6 @@ from regionplot.errors import Place, Problem, RasterError
 from regionplot.geo.grid import Window
 
 LOSSY_OPTIONS = {"nbits", "discard_lsb", "max_z_error"}
-
-
 _FULL = 2**20
 """Bytes. A disk with less free space counts as full."""
 

@@ -21,26 +21,14 @@ from regionplot.inputs.gdal import gdal_options, open_raster
 
 Inputs = Sequence[str | Path] | str | Path
 """Paths of rasters, or one path."""
-
-
 _SIDE = 512
 """Smallest side of a merged block, in cells."""
-
-
 _MAX_CELLS = 2**22
 """Largest block of strips, in cells."""
-
-
 _MAX_VALUES = 2**24
 """Largest block of strips, in cells of all bands."""
-
-
 _TILE = 256
-
-
 _LARGEST_TILE = 1024
-
-
 LOSSLESS = {"deflate", "lzw", "zstd", "packbits", "lzma"}
 
 

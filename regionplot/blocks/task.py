@@ -25,8 +25,6 @@ from regionplot.system.memory import keep_large_blocks
 
 BlockFunction = Callable[[Any, Block, Any], Any]
 """Function of the data, the block, and the arguments that all blocks share."""
-
-
 READS = ("arrays", "stack", "datasets")
 
 

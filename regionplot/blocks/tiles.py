@@ -25,8 +25,6 @@ from regionplot.system.memory import keep_large_blocks, return_large_blocks
 
 _TILE_SETTINGS = WorkerSettings(timeout=24 * 3600.0)
 """Limits of workers: one day per tile."""
-
-
 _RUNNER_OPTIONS = ("executor", "workers", "worker_settings")
 
 

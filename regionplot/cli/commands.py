@@ -17,15 +17,9 @@ from regionplot.errors import RegionplotError
 from regionplot.registry import COMMANDS
 
 _DEFAULT = "render"
-
-
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-
-
 _GC_THRESHOLD = 100_000
 """New objects between two garbage collections. Imports create many objects and little garbage."""
-
-
 _EPILOG = """Exit codes: 0 all maps drawn; 1 some regions failed, or the deadline has passed; 2 bad command line, config
 or table of regions; 3 the raster or a vector file is unreadable; 4 another run is drawing into the folder; 128+n ended
 by signal n."""

@@ -9,8 +9,6 @@ import click
 from regionplot.errors import ConfigError
 
 _STARTER = Path(__file__).parent / "starter"
-
-
 _SCHEMA = Path(__file__).parents[1] / "settings" / "regionplot.schema.json"
 
 

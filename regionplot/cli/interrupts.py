@@ -12,12 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-
-
 _CLEANUP_SECONDS = 3.0
 """Time that the end of a run may take. The supervisor gives its workers two of these seconds."""
-
-
 _REPEAT_SECONDS = 5.0
 """Time after which a passed deadline raises again, because an exception raised inside a destructor is lost."""
 

@@ -25,11 +25,7 @@ from regionplot.text import one_line
 
 RUN_LOGGER = "regionplot.run"
 """Logger for the events of a run. Its records go to the log file, and to stderr only as JSON."""
-
-
 _MAX_BYTES = 1_000_000
-
-
 _BACKUPS = 5
 
 

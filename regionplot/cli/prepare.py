@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 _FIRST = 2
 """Number of parameters that the help text shows before the steps: INPUTS and --output."""
-
-
 _EPILOG = """Steps run in the given order. Bands are b1, b2 ... of the first input, and NAME.b1 of further inputs. NAME
 is the stem of the file, or given as NAME=PATH. Exit codes: 0 success; 1 a step failed; 2 bad command line; 3 an input
 is unreadable, or the disk is full; 128+n ended by signal n."""

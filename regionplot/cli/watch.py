@@ -39,12 +39,8 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.5
 """Time between two checks for SIGHUP while no raster arrives."""
-
-
 _RETRY_PAUSES = (5.0, 30.0, 300.0)
 """Seconds before each retry of a raster whose run failed. After the last retry, the watcher waits for a new raster."""
-
-
 _TERMINATE_TIMEOUT = 5.0
 """Seconds that a run has to clean up after a signal ends the watcher."""
 

@@ -24,8 +24,6 @@ from regionplot.geo.sampling import Sample, sample
 from regionplot.sheet.key import Key
 
 _BYTE = 256
-
-
 Codes = NDArray[np.unsignedinteger[Any]]
 
 

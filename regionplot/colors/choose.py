@@ -22,16 +22,10 @@ from regionplot.text import plain_text
 
 Coloring = Classes | RgbBands | None
 """What the cells are: classes, colors, or (None) numbers."""
-
-
 _KEEPS_CLASSES = ("nearest", "mode", "max")
 """Resampling methods that make no new values."""
-
-
 _FILLER = 4
 """A color that this many entries of a color table share fills the table up. It marks no class."""
-
-
 _LONGEST_LEGEND = 64
 """More classes than these are a picture in few colors. Nobody reads their legend."""
 

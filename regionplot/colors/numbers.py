@@ -23,11 +23,7 @@ from regionplot.settings.config import Config
 from regionplot.sheet.key import ColorBarKey
 
 _CONTINUOUS = 256
-
-
 _PERCENTILES = (1, 99)
-
-
 _ENOUGH = 1_000_000
 
 

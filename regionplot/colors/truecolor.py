@@ -21,8 +21,6 @@ from regionplot.inputs.rgb import PACKED
 
 _NOTHING = 0
 """Packed color of missing pixels: fully transparent."""
-
-
 _WITH_OPACITY = 4
 """Number of bands if there is one for opacity."""
 

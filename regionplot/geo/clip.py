@@ -12,8 +12,6 @@ from regionplot.geo.linework import Floats, Geometries
 
 SIMPLIFY = 1 / 3
 """Tolerance of simplification, in panel pixels."""
-
-
 _MARGIN = 8
 """Pixels around the panel that are kept, so that cuts and line caps stay out of sight."""
 

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from regionplot.errors import ConfigError
 
 CIRCLE = 360.0
-
-
 Floats = NDArray[np.floating[Any]]
 
 

@@ -14,8 +14,6 @@ from regionplot.geo.crs import CIRCLE
 from regionplot.geo.extent import Extent
 
 Floats = NDArray[np.floating[Any]]
-
-
 _ROUNDING = 1e-6
 
 

@@ -13,26 +13,14 @@ from regionplot.geo.cartopy import project_geometry
 from regionplot.geo.crs import meridian_offset, same_crs, transformer, unwrap
 
 Geometries = NDArray[np.object_]
-
-
 Floats = NDArray[np.floating[Any]]
-
-
 _LONGEST = 0.5
 """Longest step, in degrees, between vertices that are projected; a straight edge on the earth curves on the map."""
-
-
 _STRETCH = 20
 """A projected step so many times longer than it is on the earth is a jump across a seam of the projection."""
-
-
 _METRES_PER_DEGREE = 111_320
-
-
 _AT_EDGE = 1e-7
 """Degrees."""
-
-
 _COLLECTION = 7
 
 

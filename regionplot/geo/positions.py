@@ -17,22 +17,12 @@ from regionplot.geo.grid import GridGeometry
 
 TOLERANCE = 0.125
 """Largest error of a sampled position, in panel pixels."""
-
-
 _STEPS = (64, 32, 16, 8)
-
-
 MESH_STEP = 32
 """Pixels between the positions from which the part of the grid that a panel needs is found."""
-
-
 _STRIP = 2**16
 """Pixels that are worked on at a time, so that what is worked out for them stays in the processor's cache."""
-
-
 Floats = NDArray[np.floating[Any]]
-
-
 Indices = NDArray[np.intp]
 
 

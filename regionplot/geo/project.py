@@ -12,16 +12,10 @@ from regionplot.geo.crs import CIRCLE, Floats, meridian_offset, same_crs, transf
 from regionplot.geo.extent import Extent
 
 _SAMPLES = 33
-
-
 _BESIDE = 1e-6
 """Degrees."""
-
-
 _MOST_STRETCHED = 150.0
 """A map of a whole hemisphere ends where an area is shown so many times larger than it is: Mercator at 85 degrees."""
-
-
 _MODEST = 1e7
 """Metres; extents below this are projected as they are."""
 

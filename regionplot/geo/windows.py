@@ -14,12 +14,8 @@ from regionplot.geo.positions import MESH_STEP, Floats, Locator, mesh_axis
 
 _NODES = 16
 """At least so many of these along each side."""
-
-
 _FINE_MESH = 4
 """The same, where the map has an edge in the panel."""
-
-
 _MARGIN = 3
 
 

@@ -24,15 +24,9 @@ from regionplot.system.files import Fingerprint
 
 _POLL_INTERVAL = 0.1
 """Seconds between two checks of a file."""
-
-
 _SCAN_INTERVAL = 0.5
 """Seconds between two scans of folders."""
-
-
 _MOUNTS = Path("/proc/self/mountinfo")
-
-
 LOCAL_FILE_SYSTEMS = frozenset(
     {"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "tmpfs", "xfs", "zfs"}
 )

@@ -14,26 +14,14 @@ from regionplot.geo.dtypes import fits_dtype
 from regionplot.text import plain_text
 
 logger = logging.getLogger(__name__)
-
-
 _LARGEST_TABLE = 65_536
 """Rows of an attribute table that are read."""
-
-
 _RED_GREEN_BLUE = ("red", "green", "blue")
-
-
 _ALPHA = "alpha"
-
-
 _DEPTHS = {"uint8": 8, "uint16": 16}
 """Bits of the types that colors can have."""
-
-
 _SHALLOW_DEPTHS = [str(bits) for bits in range(9, 16)]
 """Values of `NBITS` by which a file tells that it uses fewer than 16 bits."""
-
-
 _NAME_USAGE, _VALUE_USAGE, _TEXT_TYPE = "2", "5", "2"
 """GDAL's numbers for the usage of an attribute table's columns, and for text."""
 

@@ -33,8 +33,6 @@ from regionplot.system.files import Fingerprint
 
 _NETCDF = "netCDF"
 """GDAL's driver for NetCDF and HDF5."""
-
-
 _DEGREES = {"degrees_north", "degrees_east"}
 
 

@@ -14,8 +14,6 @@ from regionplot.errors import InputError, RasterError
 
 START_BYTES = 1024
 """Bytes by which a file is identified. GDAL uses as many."""
-
-
 _RASTER_MARKS = {
     b"II*\0": "GTiff",
     b"MM\0*": "GTiff",
@@ -29,11 +27,7 @@ _RASTER_MARKS = {
     b"\xffO\xffQ": "JP2OpenJPEG",
     b"EHFA_HEADER_TAG": "HFA",
 }
-
-
 _RASTER_KINDS = "GeoTIFF, NetCDF, GRIB, JPEG 2000, Erdas Imagine, Arc/Info ASCII and SRTM grids"
-
-
 BLANK_BYTES = b"\xef\xbb\xbf \t\r\n"
 """Bytes that may stand before the content of a text file: a byte order mark, and white space."""
 

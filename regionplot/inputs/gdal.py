@@ -26,8 +26,6 @@ OPTIONS = {
     "GDAL_HTTP_PROXY": "none://",  # nor by drivers such as HTTP and WMS: curl refuses the scheme of this proxy
 }
 """GDAL options for all work with rasters."""
-
-
 _LARGEST_BLOCK = 2**30
 """Bytes. GDAL decodes a whole block to read one cell of it."""
 

@@ -22,21 +22,11 @@ from regionplot.inputs.gdal import opened
 from regionplot.system.machine import available_memory
 
 Floats = NDArray[np.floating[Any]]
-
-
 _UNITS = {"latitude": re.compile(r"degrees?_?n(orth)?", re.I), "longitude": re.compile(r"degrees?_?e(ast)?", re.I)}
-
-
 _NAMES = {"latitude": re.compile(r"lat(itude)?", re.I), "longitude": re.compile(r"lon(g(itude)?)?", re.I)}
-
-
 _PLAIN_UNITS = ("", "degree", "degrees", "deg")
-
-
 _LARGEST_LONGITUDE = 720.0
 """Degrees. Larger numbers are not longitudes."""
-
-
 _BYTES_PER_CELL = 64
 """Memory for each cell while a grid is resampled."""
 

@@ -18,22 +18,12 @@ from regionplot.text import plain_text
 logger = logging.getLogger(__name__)
 
 Tags = Mapping[str, str]
-
-
 _DIMENSION = "NETCDF_DIM_"
-
-
 _GLOBAL = "NC_GLOBAL#"
 """Prefix of a NetCDF file's own attributes."""
-
-
 _TIME_AXES = ("time", "valid_time")
 """Names of dimensions that hold the time of a band, in lower case."""
-
-
 _TIME_TAGS = ("VALID_TIME", "TIFFTAG_DATETIME", "REF_TIME")
-
-
 _TIME_FORMATS = ("%Y:%m:%d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
 
 

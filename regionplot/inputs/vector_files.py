@@ -24,12 +24,8 @@ from regionplot.inputs.drivers import BLANK_BYTES, START_BYTES, read_start
 from regionplot.settings.vector import VectorSettings
 
 logger = logging.getLogger(__name__)
-
-
 _REQUIRED_PARTS = {".shp": (".shx", ".dbf")}
 """Files that a shapefile needs beside it."""
-
-
 _SHAPEFILE_MARK = (9994).to_bytes(4, "big")
 
 
@@ -119,23 +115,15 @@ def _crs(settings: VectorSettings, found: str | None) -> pyproj.CRS:
 
 
 _SHAPEFILE = "ESRI Shapefile"
-
-
 _VECTOR_MARKS = {
     (9994).to_bytes(4, "big"): _SHAPEFILE,
     b"fgb\x03": "FlatGeobuf",
     b"SQLite format 3\0": "GPKG",
     b"{": "GeoJSON",
 }
-
-
 _GEOPACKAGES = (b"GPKG", b"GP10", b"GP11")
 """Application ids of GeoPackages. Other SQLite files can have tables that refer to other files."""
-
-
 _VECTOR_KINDS = "shapefiles (zipped or not), GeoPackage, GeoJSON and FlatGeobuf"
-
-
 _VECTOR_SUFFIXES = {
     ".shp": (".shp", ".shx", ".dbf", ".prj", ".cpg"),
     ".gpkg": (),
@@ -143,15 +131,9 @@ _VECTOR_SUFFIXES = {
     ".json": (),
     ".fgb": (),
 }
-
-
 _ZIP = b"PK\x03\x04"
-
-
 _LARGEST_UNPACKED = 2**30
 """Bytes of a vector file in an archive, unpacked."""
-
-
 _MAYBE_LINK = re.compile(rb"crs|\\u00[4-7]", re.IGNORECASE)
 """A GeoJSON's `crs` member, or an escaped ASCII letter that may be part of one."""
 

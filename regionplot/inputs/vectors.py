@@ -31,18 +31,10 @@ from regionplot.system.cache import ArrayCache, digest
 from regionplot.system.code import imported_libraries, library_version, source_files
 
 _SIDECARS = frozenset({".shx", ".dbf", ".prj", ".cpg", ".qix"})
-
-
 _POINT_TYPES = (0, 4)
 """Type ids of shapely: points, and collections of them."""
-
-
 _LINE_TYPES = (1, 2, 5)
-
-
 _POLYGON_TYPES = (3, 6)
-
-
 _KINDS = ("lines", "polygons", "points")
 
 

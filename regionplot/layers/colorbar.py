@@ -15,20 +15,12 @@ from regionplot.sheet.layout import POINTS_PER_INCH, Box, Layout, Page, Room
 from regionplot.sheet.marks import ColorBar
 
 NAME = "colorbar"
-
-
 _LABEL_HEIGHT = 24
 """Points from the bottom of the sheet to the tick labels."""
-
-
 _TICKS = 8
 """Points for the ticks and the gaps to their labels, on sheets of any size."""
-
-
 _BAR_HEIGHT = 9
 """Points."""
-
-
 _GAP = 9
 """Points between the bar and the panel."""
 

@@ -33,42 +33,22 @@ from regionplot.sheet.sheet import Sheet
 _STEPS = [factor * 10.0**power for power in range(-5, 0) for factor in (1, 2, 5)]
 _STEPS += [1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0]
 """Spacings in degrees that `auto` chooses from."""
-
-
 _USUAL_LINES = 8
 """Largest number of lines along the longer side of a panel that `auto` chooses."""
-
-
 _MOST_LINES = 1000
-
-
 _POLE = 90.0
-
-
 _LATITUDE_SHIFT = 0.1
 """Degrees. Latitudes of the same point in two datums differ by less."""
-
-
 _PANEL_SAMPLES = 41
 """Columns and rows of points in a panel whose longitudes and latitudes are computed."""
-
-
 _VERTEX_DISTANCE = 0.25
 """Largest distance in degrees between the vertices of a line."""
-
-
 _FEWEST_STEPS = 64
 """Smallest number of steps between the vertices of a line."""
-
-
 _LETTER, _LAST_LETTER, _HEIGHT = 0.62, 0.4, 0.8
 """Width of a digit, further width of a W, and height of a label, as fractions of the font size."""
-
-
 _GAP = 3
 """Points between labels and the edge of the panel, and between labels."""
-
-
 _HALO = 1.2
 """Points."""
 

@@ -17,48 +17,26 @@ from regionplot.sheet.layout import HALF_CAPITAL, POINTS_PER_INCH, Box, Layout, 
 from regionplot.sheet.marks import INK, Rectangle, Text
 
 NAME = "legend"
-
-
 _SWATCH = 16, 9
 """Width and height in points."""
-
-
 _ROW = 15
 """Points from one row to the next."""
-
-
 _GAP = 5
 """Points between a swatch and the name of its class."""
-
-
 _LABEL_HEIGHT = 24
 """Points below the legend, for its label."""
-
-
 _LABEL_MIDDLE = 13
 """Points from the bottom of the sheet to the middle of the label."""
-
-
 _ABOVE = 6
 """Points between the legend and the panel."""
-
-
 _NAME_POINTS = 9
 """Font size on a usual sheet."""
-
-
 _LARGEST_SHARE = 1 / 3
 """Largest height of a legend as a fraction of the sheet."""
-
-
 _SHORTEST_NAME = 3
 """Letters of a class name that must fit. If fewer fit, there is no legend."""
-
-
 _LETTER, _CAPITAL, _IDEOGRAM = 0.6, 0.72, 1.0
 """Usual widths of letters, as fractions of the font size. Names are measured only when they are drawn."""
-
-
 _SMALLEST_LABEL = 0.6
 """A long label shrinks to this fraction of its size, then it is cut."""
 

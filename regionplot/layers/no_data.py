@@ -13,8 +13,6 @@ from regionplot.sheet.marks import Text
 from regionplot.sheet.sheet import Sheet
 
 NO_DATA = "no data"
-
-
 _GRAY = "#777777"
 
 

@@ -18,12 +18,8 @@ from regionplot.sheet.sheet import Sheet
 
 _HEIGHT = 28
 """Points between the panel and the top of the sheet."""
-
-
 _POINTS = 14
 """Font size on a usual sheet."""
-
-
 _SMALLEST = 0.6
 """A long title shrinks to this fraction of its size, then it is cut."""
 

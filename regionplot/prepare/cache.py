@@ -27,21 +27,13 @@ except ImportError:  # not a POSIX system
 
 
 KEY_TAG = "REGIONPLOT_PREPARED"
-
-
 _LARGE = 64 * 2**20
 """Bytes. For larger files, size, time and inode represent the content in the digest."""
-
-
 _MAX_BYTES = 2 * 2**30
 """Default limit of the folder."""
-
-
 _JUST_USED = 600.0
 """Seconds. A prepared raster that was written or used in this time is not removed. A run locks its raster only when it
 starts to load it."""
-
-
 _SHAPEFILE_PARTS = frozenset({".shp", ".shx", ".dbf", ".prj", ".cpg"})
 
 

@@ -13,15 +13,9 @@ from regionplot.errors import Place, Problem, RegionsError
 from regionplot.regions.limits import FORMS, Row
 
 _DELIMITERS = ",;\t|"
-
-
 _MAX_CELL = 100_000
 """Characters of a cell. A longer cell usually comes from a quote that is not closed."""
-
-
 _MAX_BYTES = 256 * 2**20
-
-
 _OTHER_ENCODINGS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 """Byte-order marks of encodings that are not supported."""
 

@@ -13,14 +13,8 @@ from regionplot.errors import Place, Problem, RegionsError
 from regionplot.geo.extent import LONLAT, Extent
 
 DEGREE_COLUMNS = ("west", "east", "south", "north")
-
-
 UNIT_COLUMNS = ("xmin", "xmax", "ymin", "ymax")
-
-
 FORMS = "west,east,south,north | xmin,xmax,ymin,ymax | region | geometry,crs"
-
-
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 

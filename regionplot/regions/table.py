@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 _FRAME_NAME = "regions"
 """Name of a DataFrame in messages."""
-
-
 _NOT_ATTRIBUTES = {"name", "title", "geometry"}
 
 

@@ -34,21 +34,11 @@ from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import Bytes, Picture, make_writer
 
 _SIZE = 256
-
-
 _FRAME_SHADES = 16
-
-
 _FEWEST_SHADES = 8
 """Smallest number of shades of a class towards the ink. With fewer, edges of lines would look coarse."""
-
-
 _WHITE = 255
-
-
 PACKED_WHITE = np.uint32(0xFFFFFFFF)
-
-
 Floats = NDArray[np.floating[Any]]
 
 

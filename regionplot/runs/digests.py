@@ -39,12 +39,8 @@ from regionplot.writers.base import make_writer
 
 _LENGTH = 32
 """Hexadecimal digits of a digest."""
-
-
 _ROWS = 256
 """Rows of the raster that are hashed at a time."""
-
-
 _RENDERER = "regionplot.render.renderer"
 
 

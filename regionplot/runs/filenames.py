@@ -17,12 +17,8 @@ from regionplot.text import render
 
 _MAX_NAME = 200
 """Bytes of a file or folder name. With the affixes of a temporary file, a name is then shorter than 255 bytes."""
-
-
 _HASH_LENGTH = 8
 """Hexadecimal digits that keep truncated names different."""
-
-
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 

@@ -27,11 +27,7 @@ except ImportError:  # not a POSIX system
 
 
 NAME = ".regionplot.lock"
-
-
 _guard = threading.Lock()
-
-
 _held: set[tuple[int, int]] = set()
 """Device and inode of each folder that this process has locked. It is global because locks belong to the process."""
 

@@ -20,25 +20,13 @@ from regionplot.runs.report import RunReport, state_of
 from regionplot.system.files import atomic_replace, open_exclusive
 
 logger = logging.getLogger(__name__)
-
-
 NAME = "manifest.json"
-
-
 VERSION = 1
-
-
 _MAX_BYTES = 200 * 2**20
-
-
 _MAX_NAME = 1000
 """Characters of a file's name and its folders."""
-
-
 _FILE_KEYS = ("digest", "bytes", "sha256")
 """Keys of an entry that describe the file of the map."""
-
-
 Entries = Mapping[str, Mapping[str, Any]]
 """Entries of maps by file name, relative to the folder of the manifest."""
 

@@ -24,11 +24,7 @@ from regionplot.settings.output import OutputSettings
 from regionplot.system.files import RUN, atomic_replace
 
 LATEST = "latest"
-
-
 _RUN = re.compile(RUN)
-
-
 _COMPLETE = ".complete"
 """File that marks the folder of a run without missing maps. Only such runs count against `keep`."""
 

@@ -24,8 +24,6 @@ class Observer(JobObserver[Job]):
 
 
 STATES = ("rendered", "unchanged", "skipped", "failed", "not run")
-
-
 NOT_RUN = "not run"
 """Cause of failure of a map that was not started."""
 

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
-
-
 _MAX_DISK_FULL = 3
 """Stop the run after this many consecutive disk-full errors."""
 

@@ -15,8 +15,6 @@ from regionplot.text import fields_of
 
 MAX_TEXT = 2_000
 """Characters of a text in settings."""
-
-
 MISSING_FILE = "missing_file"
 """Type of the validation errors for missing files. If there are no other errors, the exit code is that of inputs."""
 
@@ -42,8 +40,6 @@ def find_input(value: object) -> object:
 
 
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
-
-
 InputPath = Annotated[Path, BeforeValidator(find_input)]
 """Path of an existing file, or `sample:NAME`."""
 
@@ -63,8 +59,6 @@ class LayerSettings(Section):
 
 IS_COLOR = "color"
 """Mark of fields that hold a color. `colors.check` finds colors that do not exist."""
-
-
 Color = Annotated[Text, IS_COLOR]
 """Any matplotlib color, or `none`."""
 

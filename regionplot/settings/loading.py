@@ -15,8 +15,6 @@ from regionplot.settings.paths import resolve_config_paths
 from regionplot.settings.raster import RASTER_PATH, RasterPath
 
 DEFAULT_NAME = "regionplot.toml"
-
-
 Tables = Mapping[str, Any]
 """Tables and arrays of tables by name, as TOML has them."""
 

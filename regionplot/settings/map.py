@@ -10,8 +10,6 @@ from regionplot.settings.base import Section, Template, Text
 
 MAX_PIXELS = 100_000_000
 """Pixels of an image."""
-
-
 Side = Annotated[int, Field(ge=100, le=20_000)]
 """Width or height in pixels."""
 

@@ -19,8 +19,6 @@ from regionplot.settings.output import FORMATS
 from regionplot.settings.plugins import fields_of
 
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
-
-
 _NOT_A_TABLE = ("model_type", "dict_type", "dataclass_type")
 
 

@@ -14,12 +14,8 @@ from regionplot.system.files import Fingerprint
 from regionplot.text import TemplateError, fields_of, render
 
 _WILDCARDS = frozenset("*?[")
-
-
 _UNFINISHED = (".tmp", ".part", ".partial")
 """Suffixes of files that another program is still writing."""
-
-
 _RUN = re.compile(r"\{run:(?=[^}]*%)(?:[^{}%]|%[aAbBdFGHjmMpSuUVwWyY%])+\}")
 
 

@@ -18,11 +18,7 @@ from regionplot.settings.base import LayerSettings
 
 STEP = "step"
 """The key of a `[[prepare]]` table that names the step."""
-
-
 UNKNOWN_STEP = "unknown_step"
-
-
 _typed_dict: Any = TypedDict  # mypy accepts only keys that it can read
 
 

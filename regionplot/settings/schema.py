@@ -21,11 +21,7 @@ from regionplot.settings.output import FORMATS, OutputSettings
 from regionplot.settings.plugins import STEP, fields_of, layer_settings
 
 _DRAFT = "http://json-schema.org/draft-04/schema#"
-
-
 _REF = "#/definitions/{model}"
-
-
 Schema = dict[str, Any]
 
 

@@ -24,19 +24,11 @@ from regionplot.system.files import Fingerprint
 from regionplot.system.machine import available_memory
 
 logger = logging.getLogger(__name__)
-
-
 _MEGABYTE = 2**20
-
-
 _DEFAULT_BUDGET = 512 * _MEGABYTE
 """Bytes for `[run] memory = "auto"`, at most."""
-
-
 _MAX_PLANNED = 500
 """For more regions, the whole raster is loaded: finding the part that they need costs more than it saves."""
-
-
 _NO_ROOM = "its classes are too many for the sheet; name those that matter in [colors] classes, or set colorbar = false"
 
 

@@ -12,44 +12,24 @@ from regionplot.settings.config import Config
 from regionplot.sheet.key import Key
 
 POINTS_PER_INCH = 72
-
-
 _USUAL_AREA = 14 * 9
 """Square inches of the sheet that the font sizes below are meant for."""
-
-
 _SMALLEST = 0.7
 """Smallest factor for text on small sheets."""
-
-
 _LARGEST = 2.0
 """Largest factor for text on large sheets."""
-
-
 _TITLE = 14
 """Points."""
-
-
 _LABEL = 9
 """Points."""
-
-
 _NEATLINE = 0.8
 """Points."""
-
-
 _MARGIN = 9
 """Points between the panel and the edge of the sheet."""
-
-
 _INSET = 12
 """Points between the left edge of the panel and a color bar below it."""
-
-
 _LEAST_PANEL = 10
 """Smallest width and height of a panel in pixels."""
-
-
 HALF_CAPITAL = 0.37
 """Half the height of a capital letter, as a fraction of the font size."""
 

@@ -19,15 +19,9 @@ from regionplot.sheet.layout import Box
 
 INK = "#222222"
 """Color of the frame and its text."""
-
-
 MOVETO, LINETO, CLOSEPOLY = 1, 2, 79
 """Codes of a path, equal to those of `matplotlib.path.Path`."""
-
-
 _POLYGON = 3
-
-
 Floats = NDArray[np.floating[Any]]
 
 

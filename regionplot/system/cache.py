@@ -22,14 +22,8 @@ from numpy.typing import NDArray
 from regionplot.system.files import atomic_replace, new_run, open_exclusive
 
 logger = logging.getLogger(__name__)
-
-
 Arrays = Mapping[str, NDArray[Any]]
-
-
 _SUFFIX = ".npz"
-
-
 _MAX_BYTES = 512 * 2**20
 
 

@@ -23,11 +23,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 Phase = Literal["block", "start", "read", "draw", "save", "verify", "replace", "report"]
-
-
 Hook = Callable[[Phase, str], None]
-
-
 _hook: Hook | None = None
 """The installed hook. It is global, so that functions that can fail need no parameter for it."""
 

@@ -25,19 +25,11 @@ from regionplot.system.processes import is_running
 
 RUN = r"\d{8}T\d{6}Z-\d+-[0-9a-f]{8}"
 """Pattern of the name of a run."""
-
-
 _TEMPORARY = re.compile(rf"\..+\.({RUN})\.tmp(\..+)?")
 """Pattern of the name of a temporary file. GDAL adds suffixes for files that belong to the file it writes."""
-
-
 _PROCESS = secrets.token_hex(2)[:3]
 """Random token of this process. Process ids are reused, so an id alone does not identify a process."""
-
-
 _numbers = itertools.count(secrets.randbelow(256))
-
-
 _ABANDONED_AFTER = 86_400.0
 """Seconds without a change after which a temporary file of another machine or container counts as abandoned."""
 

@@ -15,20 +15,12 @@ from regionplot.settings.base import Section
 from regionplot.settings.output import OutputSettings
 
 Bytes = NDArray[np.uint8]
-
-
 TITLE = "Title"
 """Key of the metadata: title of the map."""
-
-
 SOFTWARE = "Software"
 """Key of the metadata: program that drew the map."""
-
-
 DIGEST = "regionplot-digest"
 """Key of the metadata: digest of everything that the map depends on."""
-
-
 PaletteUse = Literal["auto", "palette", "rgb"]
 """Whether pictures have a palette: if the map allows it, always, or never."""
 

@@ -15,63 +15,33 @@ from regionplot.geo.crs import CIRCLE, transformer
 from regionplot.geo.grid import GridGeometry
 
 Floats = NDArray[np.floating[Any]]
-
-
 FINEST = 16
 """Cells of the regular grid along the spacing of the source, at most ..."""
-
-
 COARSEST = 2
 """... and at least."""
-
-
 _ENOUGH = 2**24
 """Cells of the regular grid above which it is no finer than it must be."""
-
-
 _SPARE = 4
 """A regular grid of the source's spacing has no more than so many times the source's cells ..."""
-
-
 _FEW = 2**14
 """... or this many."""
-
-
 _SAMPLE = 512
 """Rows and columns from which the spacing is found."""
-
-
 _FINE_SHARE, _COARSE_SHARE = 0.1, 0.99
 """Of the spacings found, those that count as the fine and the coarse ones."""
-
-
 _METRES = 6_371_000 * np.pi / 180
 """Of a degree along a meridian, near enough to choose a spacing by."""
-
-
 _HEMISPHERE = 60.0
 """Degrees from the middle of a grid to its farthest cell, up to which a stereographic projection suits it."""
-
-
 _POLAR = 85.0
 """A grid that reaches farther north or south is not put on one in degrees, if it can be helped."""
-
-
 _STEEP = 75.0
 """Beyond this latitude, columns and rows of degrees are not like a plane."""
-
-
 _WASTEFUL = 4.0
 """Nor one that would take so many times the cells there."""
-
-
 _BIN = 0.25
-
-
 _CLOSED = 2.0
 """Degrees; a smaller gap between the longitudes of a grid does not open its circle."""
-
-
 _STRIP = 2**17
 """Coordinates that are worked on at a time."""
 

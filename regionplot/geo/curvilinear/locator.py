@@ -24,36 +24,20 @@ from regionplot.geo.curvilinear.space import Floats, Plane, Points, Space, Spher
 from regionplot.geo.grid import Window
 
 Indices = NDArray[np.int32]
-
-
 _LEVELS = 5
 """Of the lookup: cells up to 2 ** 5 spacings apart are taken for neighbours."""
-
-
 _ROUNDS = 4
-
-
 _OWN = 0.55
 """Steps between source cells that a cell reaches from its centre, where the grid ends (half a step, and what closes the
 seam of a grid around the earth) ..."""
-
-
 _STRETCHED = 0.75
 """... that it may reach towards another cell ..."""
-
-
 _REACH = 1.25
 """... and that it may, where that one does not reach so far."""
-
-
 _BESIDE = 3.0
 """Steps from a source cell beyond which no other is looked for near by."""
-
-
 _FAR = 2.0**_LEVELS
 """The same, beyond which it tells nothing."""
-
-
 _STRIP = 2**16
 """Cells that are worked on at a time, so that what is worked out for them stays in the processor's cache."""
 

@@ -15,8 +15,6 @@ from regionplot.geo.crs import CIRCLE, unwrap
 from regionplot.geo.grid import GridGeometry
 
 Floats = NDArray[np.floating[Any]]
-
-
 Points = tuple[Floats, ...]
 """One array for each axis of space."""
 

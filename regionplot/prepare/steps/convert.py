@@ -24,19 +24,11 @@ _DEGREES = {
     for scale, name in (("celsius", "degC"), ("fahrenheit", "degF"), ("kelvin", "kelvin"))
     for letter in (scale[0], scale)
 }
-
-
 _ALIASES = {"c": "degC", "f": "degF", "celsius": "degC", "fahrenheit": "degF", "in": "inch", **_DEGREES}
 """Names of units in grids, in lower case, and what pint calls them. For pint, `C` is coulomb."""
-
-
 _MAX_CHARACTERS = 60
 """Characters. Units come from files, and pint computes all powers in them."""
-
-
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
-
-
 _EXPONENT = re.compile(
     r"\s*(\(\s*[-+]?\d{1,2}(\.\d{1,3}|\s*/\s*\d{1,2})?\s*\)|[-+]?\d{1,2}(\.\d{1,3})?)(?!\s*\*\*|[\w.])"
 )

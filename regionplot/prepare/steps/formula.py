@@ -7,11 +7,7 @@ import math
 from collections.abc import Iterator
 
 _MAX_NODES = 500
-
-
 _MAX_DEPTH = 60
-
-
 _FUNCTIONS = {
     **dict.fromkeys(("abs", "sqrt", "exp", "expm1", "log", "log10", "log1p", "floor", "ceil", "isnan"), 1),
     **dict.fromkeys(("sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh"), 1),
@@ -19,14 +15,8 @@ _FUNCTIONS = {
     "where": 3,
 }
 """Functions of numexpr, and their number of arguments."""
-
-
 _BINARY = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Mod, ast.Pow, ast.BitAnd, ast.BitOr, ast.BitXor)
-
-
 _UNARY = (ast.UAdd, ast.USub, ast.Invert)
-
-
 _COMPARISONS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
 
 

@@ -28,12 +28,8 @@ from regionplot.system.cache import user_cache
 _TILE = 256
 """Rows and columns to rasterize at a time. Tiles start at the corner of the grid, not of a block. So the rounding of
 edges through the middle of a cell is the same in all blocks."""
-
-
 _MARGIN = 4
 """Cells around a tile that polygons are clipped to, so that no clipped edge lies in the tile."""
-
-
 _rasterize_lock = threading.Lock()
 """Rasterio changes Python's filter of warnings while it rasterizes. This is not thread-safe."""
 

@@ -17,8 +17,6 @@ from regionplot.prepare.options import Option
 from regionplot.settings.base import Text
 
 MISSING = "missing"
-
-
 KEEP = "keep"
 
 

@@ -37,18 +37,10 @@ if TYPE_CHECKING:
 
 Method = Literal["nearest", "bilinear", "cubic", "lanczos", "average", "mode", "max", "min", "med"]
 """Methods of GDAL for which blocks equal the whole. `sum` loses cells at the borders of GDAL's work units."""
-
-
 Positive = Annotated[float, Field(gt=0)]
-
-
 _EXACT = 1e-9
 """Tolerance in source cells. GDAL then transforms each position and does not interpolate. Rasterio 1.4 refuses 0."""
-
-
 _MAX_CELLS = 2**32
-
-
 _ROUNDING = 1e-6
 
 
