@@ -76,7 +76,7 @@ class BlockGrid:
     def block(self, core: Window) -> Block:
         """Return the block with this core. The core can be any window of the grid."""
         halo = self.halo
-        padded = Window(core.row - halo, core.column - halo, core.height + 2 * halo, core.width + 2 * halo)
+        padded = Window(core.row_off - halo, core.col_off - halo, core.height + 2 * halo, core.width + 2 * halo)
         clipped = padded.intersection(Window(0, 0, self.height, self.width))
         assert clipped is not None, "the core is in the grid"
         return Block(core, clipped)

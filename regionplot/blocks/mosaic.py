@@ -143,8 +143,8 @@ def _place_tiles(
     if problems:
         raise RasterError(*problems)
     whole = reduce(Window.union, (tile.window for tile in found))
-    tiles = [replace(tile, window=tile.window.shifted(-whole.row, -whole.column)) for tile in found]
-    transform = shifted(first.profile["transform"], whole.row, whole.column)
+    tiles = [replace(tile, window=tile.window.shifted(-whole.row_off, -whole.col_off)) for tile in found]
+    transform = shifted(first.profile["transform"], whole.row_off, whole.col_off)
     return tiles, {"height": whole.height, "width": whole.width, "transform": transform}
 
 
@@ -208,7 +208,7 @@ class _MosaicTask(BlockWorker):
         return self.result_of(values, checksum_of(values))
 
     def _add(self, merge: Merge, tile: _Tile, common: Window, core: Window) -> None:
-        own = common.shifted(-tile.window.row, -tile.window.column)
+        own = common.shifted(-tile.window.row_off, -tile.window.col_off)
         with gdal_errors(tile.path), open_raster(tile.path) as dataset:
             values = read_block(dataset, own, None)
             mask = read_mask(dataset, own) if tile.has_mask else None
@@ -236,8 +236,8 @@ def valid_mask(values: NDArray[Any], skip: float | None) -> NDArray[np.bool_]:
 
 def edge_distance(window: Window, height: int, width: int) -> NDArray[np.float64]:
     """Return the distance of each cell in a window of a tile from the nearest edge of the tile. It is 1 at the edge."""
-    rows = np.arange(window.row, window.row + window.height)
-    columns = np.arange(window.column, window.column + window.width)
+    rows = np.arange(window.row_off, window.row_off + window.height)
+    columns = np.arange(window.col_off, window.col_off + window.width)
     down, across = np.minimum(rows + 1, height - rows), np.minimum(columns + 1, width - columns)
     return np.minimum(down[:, None], across[None, :]).astype(np.float64)
 

@@ -184,10 +184,10 @@ def _check_windows(windows: Sequence[Window], height: int, width: int) -> None:
     """Refuse windows outside of the raster, and windows that overlap, because blocks are written in any order."""
     whole = Window(0, 0, height, width)
     active: list[Window] = []
-    for window in sorted(windows, key=lambda w: (w.row, w.column)):
+    for window in sorted(windows, key=lambda w: (w.row_off, w.col_off)):
         if window.intersection(whole) != window:
             raise ValueError(f"{window} is empty or not within the raster of {height} rows and {width} columns")
-        active = [other for other in active if other.row + other.height > window.row]
+        active = [other for other in active if other.row_off + other.height > window.row_off]
         for other in active:
             if other.intersection(window):
                 raise ValueError(f"windows overlap: {other} and {window}")

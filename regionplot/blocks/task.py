@@ -81,7 +81,7 @@ class BlockTask(BlockWorker):
 
     def __call__(self, job: Block) -> BlockResult:
         """Return the result of one block."""
-        failpoints.failpoint("block", f"{job.core.row},{job.core.column}")
+        failpoints.failpoint("block", f"{job.core.row_off},{job.core.col_off}")
         with gdal_options():
             result = self._call(self._input(job), job)
         values = self._converted(_core_of(_plain(result), job))

@@ -147,7 +147,7 @@ class _Cutter:
 
     def __call__(self, job: _Cut) -> None:
         window, profile = job.block.padded, self.sources.profile
-        place = shifted(profile["transform"], window.row, window.column)
+        place = shifted(profile["transform"], window.row_off, window.col_off)
         profile = {**profile, "height": window.height, "width": window.width, "transform": place}
         whole = Block(*(Window(0, 0, window.height, window.width),) * 2)
         with gdal_options(), gdal_errors(self.sources.paths[0]):

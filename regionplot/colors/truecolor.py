@@ -52,8 +52,8 @@ class TrueColorScale(Scale):
         if window is None:
             shape = panel.height, panel.width
             return Sample(np.zeros(shape, PACKED), np.broadcast_to(np.False_, shape))
-        part = values[window.row : window.row + window.height, window.column : window.column + window.width]
-        found = [sample(band, geometry.part(window), panel, crs, resampling) for band in self._bands(part)]
+        part = values[window.row_off : window.row_off + window.height, window.col_off : window.col_off + window.width]
+        found = [sample(band, geometry.subgrid(window), panel, crs, resampling) for band in self._bands(part)]
         return Sample(_packed([one.values for one in found]), found[0].inside)
 
     @override

@@ -19,28 +19,28 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A rectangle of cells."""
+    """A rectangle of cells, with rasterio's names."""
 
-    row: int
+    row_off: int
     """First row."""
-    column: int
+    col_off: int
     """First column."""
     height: int
     width: int
 
     @property
     def cells(self) -> int:
-        """How many there are."""
+        """Number of cells."""
         return self.height * self.width
 
     @property
     def ranges(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """((first row, end row), (first column, end column)), as rasterio takes windows. Ends are excluded."""
-        return (self.row, self.row + self.height), (self.column, self.column + self.width)
+        return (self.row_off, self.row_off + self.height), (self.col_off, self.col_off + self.width)
 
     def slices_in(self, outer: Window) -> tuple[slice, slice]:
         """Return the rows and columns of this window in an array of the cells of an outer window."""
-        top, left = self.row - outer.row, self.column - outer.column
+        top, left = self.row_off - outer.row_off, self.col_off - outer.col_off
         return slice(top, top + self.height), slice(left, left + self.width)
 
     def intersection(self, other: Window) -> Window | None:
@@ -57,22 +57,22 @@ class Window:
 
     def shifted(self, rows: int, columns: int) -> Window:
         """Return the window moved by some rows and columns."""
-        return Window(self.row + rows, self.column + columns, self.height, self.width)
+        return Window(self.row_off + rows, self.col_off + columns, self.height, self.width)
 
 
 @dataclass(frozen=True)
 class GridGeometry:
-    """Where the cells of a grid lie."""
+    """Geometry of a grid: transform, shape and CRS."""
 
-    affine: Affine
-    """From (column, row) of cell corners to (x, y)."""
+    transform: Affine
+    """Maps (column, row) of cell corners to (x, y)."""
     height: int
     width: int
     crs: pyproj.CRS
 
     @property
-    def whole(self) -> Window:
-        """All cells."""
+    def full_window(self) -> Window:
+        """The window of all cells."""
         return Window(0, 0, self.height, self.width)
 
     def differences(self, other: GridGeometry) -> list[Literal["shape", "transform", "crs"]]:
@@ -83,7 +83,7 @@ class GridGeometry:
         found: list[Literal["shape", "transform", "crs"]] = []
         if (self.height, self.width) != (other.height, other.width):
             found.append("shape")
-        elif not self.affine.almost_equals(other.affine, _ROUNDING * abs(other.affine.determinant) ** 0.5):
+        elif not self.transform.almost_equals(other.transform, _ROUNDING * abs(other.transform.determinant) ** 0.5):
             found.append("transform")
         if self.crs != other.crs:
             found.append("crs")
@@ -91,51 +91,51 @@ class GridGeometry:
 
     @property
     def is_axis_aligned(self) -> bool:
-        """Whether rows run along x and columns along y."""
-        return self.affine.b == 0 and self.affine.d == 0
+        """True if rows run along x and columns along y."""
+        return self.transform.b == 0 and self.transform.d == 0
 
     @property
-    def circle(self) -> float | None:
-        """Columns on the whole circle, if the grid is in degrees."""
-        return CIRCLE / abs(self.affine.a) if self.crs.is_geographic and self.is_axis_aligned else None
+    def columns_per_turn(self) -> float | None:
+        """Number of columns in 360 degrees, or None if the grid is not in degrees."""
+        return CIRCLE / abs(self.transform.a) if self.crs.is_geographic and self.is_axis_aligned else None
 
     @property
     def extent(self) -> Extent:
-        """The box around all cells, in the grid's CRS."""
+        """Extent of all cells, in the grid's CRS."""
         x, y = self.coordinates(np.array([0, self.width, 0, self.width]), np.array([0, 0, self.height, self.height]))
         return Extent(float(x.min()), float(x.max()), float(y.min()), float(y.max()))
 
     def coordinates(self, columns: Floats, rows: Floats) -> tuple[Floats, Floats]:
-        """(x, y) in the grid's CRS of fractional columns and rows."""
-        a, b, c, d, e, f = self.affine[:6]
+        """Return (x, y) in the grid's CRS for fractional columns and rows."""
+        a, b, c, d, e, f = self.transform[:6]
         return a * columns + b * rows + c, d * columns + e * rows + f
 
     def columns_and_rows(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Fractional (column, row) of coordinates in the grid's CRS; in degrees, on any turn of the circle."""
-        a, b, c, d, e, f = (~self.affine)[:6]
+        """Return fractional (column, row) for coordinates in the grid's CRS. Longitudes may be on any turn."""
+        a, b, c, d, e, f = (~self.transform)[:6]
         return a * x + b * y + c, d * x + e * y + f
 
     def wrapped(self, columns: Floats) -> Floats:
-        """Columns of a grid in degrees brought onto its own turn of the circle."""
-        circle = self.circle
-        if circle is None:
+        """Return columns shifted by whole turns of 360 degrees into the grid. Other grids: unchanged."""
+        turn = self.columns_per_turn
+        if turn is None:
             return columns
-        wrapped = np.mod(columns, circle)
-        if abs(self.width - circle) < _ROUNDING * circle:
+        wrapped = np.mod(columns, turn)
+        if abs(self.width - turn) < _ROUNDING * turn:
             return np.minimum(wrapped, np.nextafter(self.width, 0))
         return wrapped
 
-    def part(self, window: Window, height: int | None = None, width: int | None = None) -> GridGeometry:
-        """The geometry of a window, read as it is or onto fewer rows and columns."""
+    def subgrid(self, window: Window, height: int | None = None, width: int | None = None) -> GridGeometry:
+        """Return the geometry of a window, optionally resampled to other numbers of rows and columns."""
         height, width = height or window.height, width or window.width
-        x, y = self.coordinates(np.asarray(window.column), np.asarray(window.row))
-        a, b, _, d, e, _ = self.affine[:6]
+        x, y = self.coordinates(np.asarray(window.col_off), np.asarray(window.row_off))
+        a, b, _, d, e, _ = self.transform[:6]
         across, down = window.width / width, window.height / height
-        affine = Affine(a * across, b * down, float(x), d * across, e * down, float(y))
-        return GridGeometry(affine, height, width, self.crs)
+        transform = Affine(a * across, b * down, float(x), d * across, e * down, float(y))
+        return GridGeometry(transform, height, width, self.crs)
 
 
-def shifted(affine: Affine, row: int, column: int) -> Affine:
-    """The affine transform of the part of a grid that begins at some row and column."""
-    a, b, c, d, e, f = affine[:6]
+def shifted(transform: Affine, row: int, column: int) -> Affine:
+    """Return the transform of the subgrid that starts at a row and a column."""
+    a, b, c, d, e, f = transform[:6]
     return Affine(a, b, a * column + b * row + c, d, e, d * column + e * row + f)

@@ -30,7 +30,7 @@ def warp_to_panel(
         return result
     rows = slice(max(spans[0][0], 0), min(spans[0][1], geometry.height - 1) + 1)
     columns = np.arange(spans[1][0], spans[1][1] + 1)
-    if geometry.circle is None:
+    if geometry.columns_per_turn is None:
         columns = columns[(columns >= 0) & (columns < geometry.width)]
     if rows.start >= rows.stop or not columns.size:
         return result
@@ -53,9 +53,9 @@ def warp_to_panel(
 
 def _cut_out(values: NDArray[Any], geometry: GridGeometry, rows: slice, columns: Indices) -> NDArray[Any]:
     """The cells of some rows and columns; columns of a circle may run on past its end, NaN where the grid is not."""
-    if geometry.circle is None:
+    if geometry.columns_per_turn is None:
         return values[rows, columns[0] : columns[-1] + 1]
-    turned = np.mod(columns, round(geometry.circle))
+    turned = np.mod(columns, round(geometry.columns_per_turn))
     window = values[rows].take(np.minimum(turned, geometry.width - 1), axis=1).astype(float_dtype(values.dtype))
     window[:, turned >= geometry.width] = np.nan
     return window
@@ -64,13 +64,13 @@ def _cut_out(values: NDArray[Any], geometry: GridGeometry, rows: slice, columns:
 def _window_affine(geometry: GridGeometry, column: int, row: int, x_shift: float) -> Affine:
     """The affine transform of a window that begins at a column and row, moved along x."""
     x, y = geometry.coordinates(np.asarray(column), np.asarray(row))
-    a, b, _, d, e, _ = geometry.affine[:6]
+    a, b, _, d, e, _ = geometry.transform[:6]
     return Affine(a, b, float(x) + x_shift, d, e, float(y))
 
 
 def _source_frame(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> tuple[pyproj.CRS, float]:
     """The grid's CRS for GDAL, and the shift of its x: degrees are counted from the middle of the panel."""
-    if geometry.circle is None or same_crs(crs, geometry.crs):
+    if geometry.columns_per_turn is None or same_crs(crs, geometry.crs):
         return geometry.crs, 0.0
     middle = middle_longitude(geometry, panel, crs)
     return with_meridian(geometry.crs, middle), -middle

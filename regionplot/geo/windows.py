@@ -84,7 +84,7 @@ def needed_window(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> 
 
 def _on_the_grid(first: int, last: int, geometry: GridGeometry) -> Iterator[tuple[int, int]]:
     """What of some columns lies on the grid; in degrees, on any turn of the circle."""
-    circle = geometry.circle or 0.0
+    circle = geometry.columns_per_turn or 0.0
     turns = range(-int(last // circle), -int(first // circle) + 1) if circle else range(1)
     for turn in turns:
         left, right = max(int(first + turn * circle), 0), min(int(np.ceil(last + turn * circle)), geometry.width - 1)

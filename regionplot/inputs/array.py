@@ -90,6 +90,6 @@ class ArraySource:
 
     def read(self, window: Window, shape: tuple[int, int], resampling: str = "nearest") -> NDArray[Any]:  # noqa: ARG002
         """Read a window. Thinning takes the nearest cell, whatever the method. See `RasterSource.read`."""
-        rows = window.row + np.arange(shape[0]) * window.height // shape[0]
-        columns = window.column + np.arange(shape[1]) * window.width // shape[1]
+        rows = window.row_off + np.arange(shape[0]) * window.height // shape[0]
+        columns = window.col_off + np.arange(shape[1]) * window.width // shape[1]
         return decode(self.values[np.ix_(rows, columns)], None, self.info)

@@ -102,7 +102,7 @@ class CurvilinearSource:
 
     def _read_values(self) -> NDArray[Any]:
         native = self.cells.describe().geometry
-        values = self.cells.read(native.whole, (native.height, native.width), "nearest")
+        values = self.cells.read(native.full_window, (native.height, native.width), "nearest")
         return values.astype(self.describe().dtype, copy=False)
 
     def _locator(self, longitudes: NDArray[Any], latitudes: NDArray[Any]) -> CellLocator:
@@ -121,7 +121,7 @@ def resample_bands(bands: Sequence[CurvilinearSource]) -> Iterator[NDArray[Any]]
     """
     first = bands[0]
     locator = first._locator(*read_coordinates(first.cells.describe().path, first.geolocation))
-    nearest = locator.nearest(first.grid.geometry.whole)
+    nearest = locator.nearest(first.grid.geometry.full_window)
     for band in bands:
         values = band._read_values().ravel()[nearest]
         np.putmask(values, nearest < 0, np.nan)

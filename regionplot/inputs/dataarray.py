@@ -39,7 +39,7 @@ def regular_array(info: RasterInfo, values: NDArray[Any], geometry: GridGeometry
         coordinates = {"x": x, "y": y}
     data = xr.DataArray(values, coordinates, ("y", "x"), **_labels(info.description))
     data.rio.write_crs(geometry.crs.to_wkt(), inplace=True)
-    data.rio.write_transform(geometry.affine, inplace=True)
+    data.rio.write_transform(geometry.transform, inplace=True)
     return data
 
 

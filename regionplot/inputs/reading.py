@@ -44,7 +44,7 @@ def gdal_window(window: Window) -> Any:
     """Return a window as rasterio has it."""
     from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415 (imports GDAL)
 
-    return RasterioWindow(window.column, window.row, window.width, window.height)
+    return RasterioWindow(window.col_off, window.row_off, window.width, window.height)
 
 
 def gdal_resampling(name: str) -> Any:

@@ -121,4 +121,4 @@ def read_window(
         If the cells cannot be read, or the file has changed since it was described.
     """
     shape = -(-window.height // step), -(-window.width // step)
-    return source.read(window, shape, resampling), source.describe().geometry.part(window, *shape)
+    return source.read(window, shape, resampling), source.describe().geometry.subgrid(window, *shape)

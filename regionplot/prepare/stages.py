@@ -40,7 +40,7 @@ def profile_of(stage: Stage) -> dict[str, Any]:
     return {
         "height": geometry.height,
         "width": geometry.width,
-        "transform": geometry.affine,
+        "transform": geometry.transform,
         "crs": geometry.crs.to_wkt(),
         "count": function.count,
         "dtype": storage.dtype,
@@ -89,7 +89,7 @@ def extract_subdataset(source: BandReader, path: Path) -> None:
     geometry, storage = source.geometry, Storage(source.dtype.name)
     profile = {
         "driver": "GTiff", "height": geometry.height, "width": geometry.width, "count": len(source.bands),
-        "dtype": storage.dtype, "nodata": storage.nodata, "crs": geometry.crs.to_wkt(), "transform": geometry.affine,
+        "dtype": storage.dtype, "nodata": storage.nodata, "crs": geometry.crs.to_wkt(), "transform": geometry.transform,
     }  # fmt: skip
     with gdal_options(), gdal_errors(source.path, "cannot be read as a raster"), create_raster(path, profile) as target:
         if source.curvilinear:

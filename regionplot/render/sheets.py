@@ -47,12 +47,12 @@ class Style:
             Expected number of maps.
         """
         config = shared.config
-        scale = scale_of(shared.coloring, config, shared.cells_drawn)
+        scale = scale_of(shared.coloring, config, shared.cells)
         layout = lay_out(config, scale.key())
         pixels = maps * layout.panel.width * layout.panel.height
         keeps_values = any(layer.wants_values for layer in shared.layers)
-        are_cells = config.raster.resampling == "nearest" and not shared.plan.windowed and not keeps_values
-        codes = scale.classify_cells(shared.cells_drawn, pixels) if are_cells else None
+        are_cells = config.raster.resampling == "nearest" and not shared.plan.reads_per_map and not keeps_values
+        codes = scale.classify_cells(shared.cells, pixels) if are_cells else None
         return cls(shared, layout, scale, codes)
 
     @property
@@ -95,7 +95,7 @@ def _sampled(style: Style, view: View) -> tuple[Codes, NDArray[np.bool_], NDArra
     if style.cell_codes is not None:
         found = sample(style.cell_codes, shared.geometry, panel, shared.crs, fill=scale.nodata)
         return found.values, found.inside, None
-    cells = shared.cells(panel)
+    cells = shared.read_panel(panel)
     if cells is None:
         shape = (panel.height, panel.width)
         return np.full(shape, scale.nodata, np.uint32), np.broadcast_to(np.False_, shape), None

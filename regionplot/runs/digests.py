@@ -85,15 +85,15 @@ class MapDigests:
         """Yield the bytes of the cells under a panel, and their place."""
         data = self._shared
         window = needed_window(data.info.geometry, view.panel, data.crs)
-        yield repr((window, data.info.geometry.affine, data.info.geometry.crs.to_wkt())).encode()
+        yield repr((window, data.info.geometry.transform, data.info.geometry.crs.to_wkt())).encode()
         if window is None:
             return
-        if data.plan.windowed:
+        if data.plan.reads_per_map:
             yield repr((_file(data.info), data.coloring)).encode()
             return
         loaded = data.plan.window
-        top, left = window.row - loaded.row, window.column - loaded.column
-        cells = data.cells_drawn[max(top, 0) : top + window.height, max(left, 0) : left + window.width]
+        top, left = window.row_off - loaded.row_off, window.col_off - loaded.col_off
+        cells = data.cells[max(top, 0) : top + window.height, max(left, 0) : left + window.width]
         yield str(cells.dtype).encode()
         for first in range(0, len(cells), _ROWS):
             yield np.ascontiguousarray(cells[first : first + _ROWS])
@@ -148,4 +148,4 @@ def _common(data: SharedData) -> Iterator[tuple[str, Any]]:
     yield "format", [config.output.format, digest_items(config.output.writer_settings)]
     yield "layers", [layer.key for layer in data.layers]
     yield "label", [data.description.get("long_name"), data.description.get("units")]
-    yield "scale", scale_of(data.coloring, config, data.cells_drawn).digest_items()
+    yield "scale", scale_of(data.coloring, config, data.cells).digest_items()

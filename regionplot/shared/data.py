@@ -41,12 +41,12 @@ class SharedData:
     config: Config
     source: RasterSource
     """Reads more of the raster."""
-    cells_drawn: NDArray[Any]
+    cells: NDArray[Any]
     """The loaded cells that the regions need, read-only, shape (rows, columns). For a raster beyond the memory budget,
     a thinned preview. For a curvilinear grid, cells of the regular grid that is fitted to it. In true color, each cell
     packs the bytes red, green, blue and opacity."""
     geometry: GridGeometry
-    """Geometry of `cells_drawn`."""
+    """Geometry of `cells`."""
     crs: pyproj.CRS
     """CRS of the maps."""
     layers: tuple[Layer, ...]
@@ -115,7 +115,7 @@ class SharedData:
     def raster(self) -> xr.DataArray:
         """The cells as a DataArray, read-only, with CRS and transform under `.rio`.
 
-        Its dimensions are (y, x). It holds `cells_drawn`. Of a curvilinear grid, it holds all of the file's own cells,
+        Its dimensions are (y, x). It holds `cells`. Of a curvilinear grid, it holds all of the file's own cells,
         which are read on first use. xarray and rioxarray are imported on first use.
 
         Raises
@@ -127,7 +127,7 @@ class SharedData:
 
         if isinstance(self.source, CurvilinearSource):
             return dataarray.curvilinear_array(self.source.cells.describe(), self.source.read_native())
-        return dataarray.regular_array(self.info, self.cells_drawn, self.geometry)
+        return dataarray.regular_array(self.info, self.cells, self.geometry)
 
     @cached_property
     def meshgrid(self) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -154,7 +154,7 @@ class SharedData:
                 "is an array in memory; use fork, threads or serial"
             )
 
-    def cells(self, panel: PanelGrid) -> tuple[NDArray[Any], GridGeometry] | None:
+    def read_panel(self, panel: PanelGrid) -> tuple[NDArray[Any], GridGeometry] | None:
         """Return the cells that a panel shows, and their geometry, or None if it shows none.
 
         If the raster is loaded, these are all loaded cells. Otherwise they are read now, as fine as the panel needs.
@@ -164,8 +164,8 @@ class SharedData:
         RasterError
             If they cannot be read.
         """
-        if not self.plan.windowed:
-            return self.cells_drawn, self.geometry
+        if not self.plan.reads_per_map:
+            return self.cells, self.geometry
         window = needed_window(self.info.geometry, panel, self.crs)
         if window is None:
             return None

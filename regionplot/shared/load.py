@@ -69,7 +69,7 @@ class DrawnRaster:
         RasterError
             If the cells cannot be read.
         """
-        step = max(1, int(np.ceil(np.sqrt(plan.window.cells / _PREVIEW_CELLS)))) if plan.windowed else 1
+        step = max(1, int(np.ceil(np.sqrt(plan.window.cells / _PREVIEW_CELLS)))) if plan.reads_per_map else 1
         cells, geometry = read_window(self.source, plan.window, step)
         cells.flags.writeable = False
         return cells, geometry

@@ -38,7 +38,7 @@ class LoadPlan:
 
     window: Window
     """The cells to load."""
-    windowed: bool
+    reads_per_map: bool
     """True if the window exceeds the memory budget, so that each map reads its own cells."""
     fingerprint: Fingerprint | None = None
     """Fingerprint of the raster's file when the plan was made. Processes draw from no other file."""
@@ -73,13 +73,13 @@ def plan_load(
     """
     key = planned_key(coloring)
     layout = lay_out(config, key)
-    whole = info.geometry.whole
+    whole = info.geometry.full_window
     is_planned = regions is not None and len(regions) <= _MAX_PLANNED
     window = _union(config, info, regions, layout) if regions and is_planned else whole
     budget = _budget(config) if budget is None else budget
     size = window.cells * info.dtype.itemsize
-    windowed = size > budget
-    if windowed and not info.has_windows:
+    reads_per_map = size > budget
+    if reads_per_map and not info.has_windows:
         needed = -(-size // _MEGABYTE)
         raise RasterError(
             f"{info.path}: the regular grid that this curvilinear one is drawn from takes {needed:,} MB, and [run] "
@@ -87,7 +87,7 @@ def plan_load(
         )
     if isinstance(key, LegendKey) and config.colors.colorbar and LEGEND not in layout.rooms:
         logger.warning("%s: no legend: %s", info.path, _NO_ROOM)
-    return LoadPlan(whole if windowed else window, windowed, info.fingerprint)
+    return LoadPlan(whole if reads_per_map else window, reads_per_map, info.fingerprint)
 
 
 def _budget(config: Config) -> int:
@@ -100,10 +100,10 @@ def _union(config: Config, info: RasterInfo, regions: Sequence[Region], layout: 
     """Return the window that holds the cells of all regions, or the whole grid if no region needs any."""
     windows = [window for region in regions if (window := _region_window(config, info, region, layout))]
     if not windows:
-        return info.geometry.whole
-    top, left = min(window.row for window in windows), min(window.column for window in windows)
-    bottom = max(window.row + window.height for window in windows)
-    right = max(window.column + window.width for window in windows)
+        return info.geometry.full_window
+    top, left = min(window.row_off for window in windows), min(window.col_off for window in windows)
+    bottom = max(window.row_off + window.height for window in windows)
+    right = max(window.col_off + window.width for window in windows)
     return Window(top, left, bottom - top, right - left)
 
 

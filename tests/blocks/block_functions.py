@@ -49,18 +49,18 @@ def core_only(arrays, block, _arguments):
 
 def read_by_hand(datasets, block, _arguments):
     core = block.core
-    window = ((core.row, core.row + core.height), (core.column, core.column + core.width))
+    window = ((core.row_off, core.row_off + core.height), (core.col_off, core.col_off + core.width))
     return np.concatenate([dataset.read(window=window) for dataset in datasets]).sum(axis=0)
 
 
 def fail_at(arrays, block, place):
-    if (block.core.row, block.core.column) == place:
+    if (block.core.row_off, block.core.col_off) == place:
         raise ZeroDivisionError("no such luck")
     return arrays[0]
 
 
 def die_at(arrays, block, place):
-    if (block.core.row, block.core.column) == place:
+    if (block.core.row_off, block.core.col_off) == place:
         os.kill(os.getpid(), signal.SIGKILL)
     return arrays[0]
 

@@ -15,7 +15,7 @@ grids = st.builds(BlockGrid, sides, sides, sides, sides, small, small, small)
 
 
 def cells(window: Window) -> tuple[slice, slice]:
-    return slice(window.row, window.row + window.height), slice(window.column, window.column + window.width)
+    return slice(window.row_off, window.row_off + window.height), slice(window.col_off, window.col_off + window.width)
 
 
 @given(grids)
@@ -31,10 +31,10 @@ def test_cores_cover_each_cell_once(grid: BlockGrid) -> None:
 def test_a_padded_window_is_the_core_and_its_halo_within_the_grid(grid: BlockGrid) -> None:
     for block in grid:
         core, padded = block.core, block.padded
-        assert padded.row == max(0, core.row - grid.halo)
-        assert padded.column == max(0, core.column - grid.halo)
-        assert padded.row + padded.height == min(grid.height, core.row + core.height + grid.halo)
-        assert padded.column + padded.width == min(grid.width, core.column + core.width + grid.halo)
+        assert padded.row_off == max(0, core.row_off - grid.halo)
+        assert padded.col_off == max(0, core.col_off - grid.halo)
+        assert padded.row_off + padded.height == min(grid.height, core.row_off + core.height + grid.halo)
+        assert padded.col_off + padded.width == min(grid.width, core.col_off + core.width + grid.halo)
 
 
 @given(grids)
@@ -52,8 +52,8 @@ def test_no_block_is_larger_than_requested(grid: BlockGrid) -> None:
 def test_an_offset_moves_the_blocks() -> None:
     grid = BlockGrid(10, 10, 4, 4, row_offset=1, column_offset=6)
     assert grid.shape == (4, 3)
-    assert sorted({block.core.row for block in grid}) == [0, 1, 5, 9]
-    assert sorted({block.core.column for block in grid}) == [0, 2, 6]
+    assert sorted({block.core.row_off for block in grid}) == [0, 1, 5, 9]
+    assert sorted({block.core.col_off for block in grid}) == [0, 2, 6]
 
 
 @pytest.mark.parametrize("wrong", [(0, 5, 1, 1), (5, 5, 0, 1), (5, 5, 1, 1, -1), (5, 5, 1, 1, 0, -1)])

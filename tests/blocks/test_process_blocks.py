@@ -197,7 +197,7 @@ def test_an_output_function_can_keep_the_results(grid_file, noise, executor):
     kept = []
     options = {"grid": BlockGrid(70, 90, 35, 90), "executor": executor, "workers": 2}
     process_blocks(functions.core_only, grid_file, lambda *result: kept.append(result), **options)
-    kept.sort(key=lambda result: result[0].core.row)
+    kept.sort(key=lambda result: result[0].core.row_off)
     assert all(isinstance(block, Block) for block, _ in kept)
     np.testing.assert_array_equal(np.concatenate([array for _, array in kept], axis=1), noise * 2)
 

@@ -48,7 +48,7 @@ PIXELS = np.zeros((6, 4, 3), dtype=np.uint8)
 
 def load_raster(settings: RasterSettings) -> Any:
     source = open_source(settings)
-    return read_window(source, source.describe().geometry.whole)[0]
+    return read_window(source, source.describe().geometry.full_window)[0]
 
 
 @dataclass
@@ -168,7 +168,7 @@ def test_the_overviews_of_an_unchecked_raster_would_be_fetched(trap: Trap, serve
 def test_a_proxy_for_overviews_is_not_followed(trap: Trap, server: Server) -> None:
     path = trap.tiff("ProxyOverviewRequest", {"FILENAME": f"/vsicurl/{trap.url}/overview.tif"})
     source = open_source(RasterSettings(path=path))
-    assert not read_window(source, source.describe().geometry.whole, step=10)[0].any()
+    assert not read_window(source, source.describe().geometry.full_window, step=10)[0].any()
     assert server.requests == []
 
 

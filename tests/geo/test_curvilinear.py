@@ -82,7 +82,7 @@ def scattered(coordinates: Coordinates, count: int = 1000) -> tuple[NDArray[np.i
     """The source cell shown at some cells of the regular grid, and their distances from all source cells."""
     grid = fit_grid(*coordinates, CRS)
     assert grid is not None
-    shown = CellLocator(*coordinates, grid, CRS).nearest(grid.geometry.whole)
+    shown = CellLocator(*coordinates, grid, CRS).nearest(grid.geometry.full_window)
     random = np.random.default_rng(3)
     row, column = (random.integers(0, length, count) for length in shown.shape)
     x, y = grid.geometry.coordinates(column + 0.5, row + 0.5)
@@ -130,10 +130,10 @@ def test_a_window_is_a_part_of_the_whole(name: str) -> None:
     assert grid is not None
     locator, values = CellLocator(*coordinates, grid, CRS), np.sin(coordinates[0]) + coordinates[1]
     for smooth in (False, True):
-        whole = locator.resample(values, grid.geometry.whole, interpolate=smooth)
+        whole = locator.resample(values, grid.geometry.full_window, interpolate=smooth)
         for window in (Window(101, 37, 150, 211), Window(0, 0, 1, 1), Window(*np.subtract(whole.shape, 7), 7, 7)):
             part = locator.resample(values, window, interpolate=smooth)
-            expected = whole[window.row :, window.column :][: window.height, : window.width]
+            expected = whole[window.row_off :, window.col_off :][: window.height, : window.width]
             np.testing.assert_array_equal(part, expected)
 
 
@@ -145,7 +145,9 @@ def test_a_smooth_field_is_interpolated_between_cells() -> None:
     field = 2.0 * longitudes + latitudes
     rows, columns = np.mgrid[: grid.geometry.height, : grid.geometry.width] + 0.5
     x, y = grid.geometry.coordinates(columns, rows)
-    smooth, stepped = (locator.resample(field, grid.geometry.whole, interpolate=smooth) for smooth in (True, False))
+    smooth, stepped = (
+        locator.resample(field, grid.geometry.full_window, interpolate=smooth) for smooth in (True, False)
+    )
     inside = (abs(x - 10) < 0.8) & (abs(y - 40) < 0.8)
     assert abs(smooth - 2 * x - y)[inside].max() < 0.01 < abs(stepped - 2 * x - y)[inside].max()
 
@@ -156,7 +158,9 @@ def test_a_missing_value_is_not_smoothed_over_nor_does_it_spread() -> None:
     assert grid is not None
     locator, field = CellLocator(longitudes, latitudes, grid, CRS), latitudes.copy()
     field[30, 25] = np.nan
-    smooth, stepped = (locator.resample(field, grid.geometry.whole, interpolate=smooth) for smooth in (True, False))
+    smooth, stepped = (
+        locator.resample(field, grid.geometry.full_window, interpolate=smooth) for smooth in (True, False)
+    )
     np.testing.assert_array_equal(np.isnan(smooth), np.isnan(stepped))
 
 
@@ -184,7 +188,7 @@ def test_a_stray_cell_does_not_make_the_grid_endless() -> None:
     longitudes[0, 0], latitudes[0, 0] = -170, -60
     grid = fit_grid(longitudes, latitudes, CRS)
     assert grid is not None
-    assert grid.geometry.whole.cells < 2**24
+    assert grid.geometry.full_window.cells < 2**24
 
 
 def test_cells_at_one_place_make_no_grid() -> None:

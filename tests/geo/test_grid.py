@@ -43,7 +43,7 @@ def test_a_union_is_the_smallest_window_around_both(one: Window, other: Window) 
 @given(windows)
 def test_a_shifted_window_has_the_same_cells_in_a_shifted_window(window: Window) -> None:
     moved = window.shifted(3, -5)
-    assert (moved.row, moved.column, moved.cells) == (window.row + 3, window.column - 5, window.cells)
+    assert (moved.row_off, moved.col_off, moved.cells) == (window.row_off + 3, window.col_off - 5, window.cells)
     assert moved.slices_in(WHOLE.shifted(3, -5)) == window.slices_in(WHOLE)
 
 
@@ -55,7 +55,7 @@ def test_windows_without_common_cells_have_no_intersection() -> None:
 def test_grids_differ_in_shape_transform_and_crs() -> None:
     assert GRID.differences(GRID) == []
     assert replace(GRID, height=21).differences(GRID) == ["shape"]
-    assert replace(GRID, affine=GRID.affine @ Affine.translation(0.5, 0)).differences(GRID) == ["transform"]
-    assert replace(GRID, affine=GRID.affine @ Affine.translation(1e-7, 0)).differences(GRID) == []
+    assert replace(GRID, transform=GRID.transform @ Affine.translation(0.5, 0)).differences(GRID) == ["transform"]
+    assert replace(GRID, transform=GRID.transform @ Affine.translation(1e-7, 0)).differences(GRID) == []
     other = replace(GRID, width=31, crs=pyproj.CRS.from_epsg(4269))
     assert other.differences(GRID) == ["shape", "crs"]

@@ -59,8 +59,8 @@ def exact(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> tuple[np
     x, y = pyproj.Transformer.from_crs(crs, geometry.crs, always_xy=True).transform(x, y)
     x, y = (np.where(np.isfinite(x), axis, np.nan) for axis in (x, y))
     if geometry.crs.is_geographic:
-        x = np.mod(x - geometry.affine.c, 360) + geometry.affine.c
-    a, b, c, d, e, f = geometry.affine[:6]
+        x = np.mod(x - geometry.transform.c, 360) + geometry.transform.c
+    a, b, c, d, e, f = geometry.transform[:6]
     determinant = a * e - b * d
     return (e * (x - c) - b * (y - f)) / determinant, (a * (y - f) - d * (x - c)) / determinant
 
@@ -193,10 +193,10 @@ def test_a_smooth_field_is_reproduced(grid: str, crs: pyproj.CRS, resampling: st
         with np.errstate(invalid="ignore"):
             expected = field(*transformer(crs, LONLAT).transform(*np.meshgrid(*pixel_centers(panel))))
         inner = np.isfinite(shown)
-        margin = 3 * np.ceil(0.5 * abs(geometry.affine.e) / (111e3 if not geometry.crs.is_geographic else 1) + 0.1)
+        margin = 3 * np.ceil(0.5 * abs(geometry.transform.e) / (111e3 if not geometry.crs.is_geographic else 1) + 0.1)
         column, row = exact(geometry, panel, crs)
         inner &= (row > margin) & (row < geometry.height - margin)
-        if not geometry.circle or geometry.width < 180 or grid.startswith("part"):
+        if not geometry.columns_per_turn or geometry.width < 180 or grid.startswith("part"):
             inner &= (column > margin) & (column < geometry.width - margin)
         np.testing.assert_allclose(shown[inner], expected[inner], atol=0.1)
         seen = max(seen, inner.mean())
@@ -225,7 +225,7 @@ def test_a_window_resamples_like_the_whole_grid(grid: str, resampling: str) -> N
     extent, expected = panel.extent, np.full((panel.height, panel.width), np.nan)
     transform = Affine(panel.pixel_width, 0, extent.xmin, 0, -panel.pixel_height, extent.ymax)
     reproject(
-        values, expected, src_transform=geometry.affine, src_crs=geometry.crs.to_wkt(), src_nodata=np.nan,
+        values, expected, src_transform=geometry.transform, src_crs=geometry.crs.to_wkt(), src_nodata=np.nan,
         dst_transform=transform, dst_crs=ALBERS.to_wkt(), dst_nodata=np.nan, resampling=Resampling[resampling],
     )  # fmt: skip
     shown = sample(values, geometry, panel, ALBERS, resampling).values
@@ -250,5 +250,5 @@ def test_the_window_of_a_panel_contains_the_pole(size, extent, crs, latitude) ->
     panel = PanelGrid(extent, *size)
     window = needed_window(grid, panel, pyproj.CRS(crs))
     assert window is not None
-    assert (window.column, window.width) == (0, 18000)
-    assert (window.row == 0) if latitude > 0 else (window.row + window.height == 9000)
+    assert (window.col_off, window.width) == (0, 18000)
+    assert (window.row_off == 0) if latitude > 0 else (window.row_off + window.height == 9000)

@@ -29,7 +29,7 @@ VALUES = np.arange(12, dtype=np.int16).reshape(3, 4)
 
 def read(settings: RasterSettings) -> NDArray[Any]:
     source = open_source(settings)
-    return read_window(source, source.describe().geometry.whole)[0]
+    return read_window(source, source.describe().geometry.full_window)[0]
 
 
 def load(path: Path, **settings: Any) -> NDArray[Any]:
@@ -37,7 +37,7 @@ def load(path: Path, **settings: Any) -> NDArray[Any]:
 
 
 def transform(path: Path) -> tuple[float, ...]:
-    return tuple(inspect_raster(RasterSettings(path=path)).geometry.affine[:6])
+    return tuple(inspect_raster(RasterSettings(path=path)).geometry.transform[:6])
 
 
 def epsg(path: Path, **settings: Any) -> int | None:
@@ -229,7 +229,7 @@ def test_a_variable_that_the_file_lacks_is_refused(write_raster) -> None:
 @pytest.mark.parametrize("nodata", [-9999.0, 1e20, 0.5])
 def test_a_nodata_value_that_cells_cannot_have_is_ignored(write_raster, nodata: float) -> None:
     info = inspect_raster(RasterSettings(path=write_raster(VALUES.astype(np.uint8))))
-    values, _ = read_window(FileSource(dataclasses.replace(info, nodata=nodata)), info.geometry.whole)
+    values, _ = read_window(FileSource(dataclasses.replace(info, nodata=nodata)), info.geometry.full_window)
     np.testing.assert_array_equal(values, VALUES)
 
 
@@ -256,7 +256,7 @@ def test_each_band_has_its_own_units_and_tags(write_raster) -> None:
 def test_a_band_that_differs_in_scale_from_others_is_drawn_in_its_units(write_raster, make_config) -> None:
     """The cells that maps are drawn from are values, not stored numbers."""
     path = write_raster(np.stack([VALUES, VALUES]), scales=(0.1, 1.0), offsets=(0.0, 0.0))
-    np.testing.assert_allclose(SharedData.load(make_config(raster={"path": path})).cells_drawn, VALUES * 0.1, rtol=1e-6)
+    np.testing.assert_allclose(SharedData.load(make_config(raster={"path": path})).cells, VALUES * 0.1, rtol=1e-6)
 
 
 TIMES = {

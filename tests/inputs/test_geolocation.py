@@ -40,7 +40,7 @@ def cells(path: Path, **settings: Any) -> NativeCells:
 
 def load(path: Path, **settings: Any) -> NDArray[Any]:
     source = curvilinear(path, **settings)
-    return read_window(source, source.describe().geometry.whole)[0]
+    return read_window(source, source.describe().geometry.full_window)[0]
 
 
 CONVENTIONS: dict[str, dict[str, Any]] = {

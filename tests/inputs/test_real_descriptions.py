@@ -53,7 +53,7 @@ def facts(info: RasterInfo) -> dict[str, Any]:
     return {
         "band": info.band,
         "shape": [info.geometry.height, info.geometry.width],
-        "transform": list(info.geometry.affine[:6]),
+        "transform": list(info.geometry.transform[:6]),
         "dtype": str(info.dtype),
         "nodata": None if info.nodata is None else repr(info.nodata),
         "scale": info.scale,

@@ -25,7 +25,7 @@ def drawn(path: Path, **raster: Any) -> DrawnRaster:
 def pixels_of(path: Path, **raster: Any) -> np.ndarray:
     """Red, green, blue and opacity of each cell."""
     found = drawn(path, **raster)
-    cells, _ = read_window(found.source, found.info.geometry.whole)
+    cells, _ = read_window(found.source, found.info.geometry.full_window)
     assert cells.dtype == found.info.dtype == np.uint32
     return cells.view(np.uint8).reshape(*cells.shape, 4)
 
@@ -48,7 +48,7 @@ def test_a_band_that_the_settings_name_is_numbers(write_raster, band: int) -> No
     path = write_raster(RGB, photometric="RGB")
     found = drawn(path, band=band)
     assert found.coloring is None
-    np.testing.assert_array_equal(read_window(found.source, found.info.geometry.whole)[0], RGB[band - 1])
+    np.testing.assert_array_equal(read_window(found.source, found.info.geometry.full_window)[0], RGB[band - 1])
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_sixteen_bits_are_scaled_to_eight_by_the_largest_possible_value(write_ra
 def test_a_part_of_a_real_image_is_thinned_like_the_image(shared_data_folder) -> None:
     path = shared_data_folder / "rgb_webmercator_jpeg_overviews.tif"
     found = drawn(path)
-    cells, geometry = read_window(found.source, found.info.geometry.whole, 4, "average")
+    cells, geometry = read_window(found.source, found.info.geometry.full_window, 4, "average")
     with rasterio.open(path) as file:
         expected = file.read(out_shape=(3, 256, 256), resampling=rasterio.enums.Resampling.average)
     assert (geometry.height, geometry.width) == (256, 256)

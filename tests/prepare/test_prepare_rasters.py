@@ -272,7 +272,7 @@ def test_the_mean_over_the_times_of_a_netcdf_file_is_drawn(shared_data_folder: P
     result = SharedData.load(prepared(config))
     with rasterio.open(path) as dataset:
         expected = dataset.read().astype(float).mean(axis=0) * dataset.scales[0] + dataset.offsets[0]
-    np.testing.assert_allclose(result.cells_drawn, expected, rtol=1e-5)
+    np.testing.assert_allclose(result.cells, expected, rtol=1e-5)
     assert result.info.description["long_name"] == "4xDaily Air temperature at sigma level 995"
 
 

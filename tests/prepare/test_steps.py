@@ -411,7 +411,7 @@ def test_a_mask_equals_the_geometry_mask_of_rasterio(write_vector: Any, keep: An
     geometry = GridGeometry(Affine(0.5, 0, -100, 0, -0.5, 50), 20, 30, LONLAT)
     hole = TRIANGLE.difference(shapely.Point(-94, 44).buffer(0.8))
     path = write_vector([hole])
-    outside = geometry_mask([hole], (20, 30), geometry.affine, all_touched=all_touched)
+    outside = geometry_mask([hole], (20, 30), geometry.transform, all_touched=all_touched)
     result = done(MaskByVector(path, keep, all_touched=all_touched), np.ones((20, 30)), geometry)
     np.testing.assert_array_equal(np.isnan(result), outside if keep == "inside" else ~outside)
 
@@ -515,7 +515,7 @@ def test_a_warp_equals_reproject_of_rasterio(write_raster: Any, holed: Any, meth
     expected = np.full(result.shape, np.nan, "float32")
     with rasterio.open(path) as dataset:
         reproject(
-            rasterio.band(dataset, 1), expected, dst_transform=target.affine, dst_crs="EPSG:5070", src_nodata=-9999,
+            rasterio.band(dataset, 1), expected, dst_transform=target.transform, dst_crs="EPSG:5070", src_nodata=-9999,
             dst_nodata=np.nan, resampling=Resampling[method], XSCALE=1, YSCALE=1,
         )  # fmt: skip
     both = np.isfinite(result) & np.isfinite(expected)
@@ -532,9 +532,9 @@ def test_nearest_cells_are_at_the_positions_of_proj(write_raster: Any) -> None:
     target = target_geometry(source.geometry, pyproj.CRS.from_epsg(5070), (40_000, 40_000))
     result = warped(Warp(source, target, "nearest", Storage()), path)[0]
     rows, columns = np.mgrid[0 : target.height, 0 : target.width] + 0.5
-    x, y = target.affine @ (columns, rows)
+    x, y = target.transform @ (columns, rows)
     x, y = pyproj.Transformer.from_crs(5070, 4326, always_xy=True).transform(x, y)
-    column, row = np.floor(~source.geometry.affine @ (x, y)).astype(int)
+    column, row = np.floor(~source.geometry.transform @ (x, y)).astype(int)
     inside = (row >= 0) & (row < 20) & (column >= 0) & (column < 30)
     expected = np.where(inside, values[row.clip(0, 19), column.clip(0, 29)], np.nan)
     np.testing.assert_array_equal(result, expected)
@@ -608,7 +608,7 @@ def test_values_are_decoded_as_for_maps_and_encoded_as_requested(write_raster: A
     path = write_raster(np.array([[-1, 0, 10], [20, 30, 32767]], "int16"), nodata=-1, scales=(0.5,), offsets=(1,))
     source = source_of(path)
     with rasterio.open(path) as dataset:
-        values = source.read(dataset, source.geometry.whole)
+        values = source.read(dataset, source.geometry.full_window)
     np.testing.assert_array_equal(values[0], np.array([[np.nan, 1, 6], [11, 16, 16384.5]], "float32"))
     stored = Storage("int16", -1, 0.5, 1).encode(values)
     np.testing.assert_array_equal(stored[0], [[-1, 0, 10], [20, 30, 32767]])
@@ -623,7 +623,7 @@ def test_cells_that_a_mask_band_marks_are_missing(write_raster: Any) -> None:
         dataset.write_mask(np.array([[True, False], [True, True]]))
     source = source_of(path)
     with rasterio.open(path) as dataset:
-        values = source.read(dataset, source.geometry.whole)
+        values = source.read(dataset, source.geometry.full_window)
     np.testing.assert_array_equal(values[0], [[1, np.nan], [3, 4]])
 
 

@@ -129,7 +129,7 @@ def by_blocks(function: Any, datasets: Any, grid: BlockGrid) -> Any:
     for block in grid:
         core = block.core
         values = function(datasets, block, None)
-        result[:, core.row : core.row + core.height, core.column : core.column + core.width] = values
+        result[:, core.row_off : core.row_off + core.height, core.col_off : core.col_off + core.width] = values
     return result
 
 
@@ -248,7 +248,7 @@ def test_an_operation_is_a_function_over_blocks_of_values(folder: Path, tmp_path
     """Use it for rasters in floating point with NaN where missing."""
     source = source_of(folder / "grid.tif")
     with rasterio.open(folder / "grid.tif") as dataset:
-        values = source.read(dataset, source.geometry.whole)
+        values = source.read(dataset, source.geometry.full_window)
         profile = {**dataset.profile, "nodata": np.nan}
     with rasterio.open(tmp_path / "values.tif", "w", **profile) as file:
         file.write(values)

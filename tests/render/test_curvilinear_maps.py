@@ -99,7 +99,7 @@ def test_shared_data_holds_the_cells_and_coordinates_of_the_file(
         rain = file.variables["Total_precipitation_surface_1_Hour_Accumulation"][11]
     np.testing.assert_array_equal(shared.raster.data, rain)
     assert not shared.raster.data.flags.writeable
-    assert not shared.cells_drawn.flags.writeable
+    assert not shared.cells.flags.writeable
     assert shared.raster.rio.crs.to_epsg() == 4326
     np.testing.assert_array_equal(shared.raster["longitude"], shared.meshgrid[0])
     assert shared.description["time"] == datetime(2018, 9, 14, 6, tzinfo=UTC)
@@ -153,7 +153,7 @@ def test_only_the_part_that_regions_need_is_resampled_to_the_regular_grid(
     config = make_config(raster={"path": swath}, map=SHEET, colors={"levels": [0, 5, 10, 15, 20]})
     region = Region("small", Extent(178, 178.5, 6, 6.4))
     whole, part = SharedData.load(config), SharedData.load(config, [region])
-    assert part.cells_drawn.size < whole.cells_drawn.size / 20
+    assert part.cells.size < whole.cells.size / 20
     shown = [make_sheet(region, Style.of(shared)).codes for shared in (whole, part)]
     np.testing.assert_array_equal(*shown)
 
@@ -169,7 +169,7 @@ def test_the_error_for_a_grid_beyond_the_memory_limit_names_the_setting(
 
 def test_bilinear_and_cubic_interpolate_between_cells(load: Callable[..., SharedData], swath: Path) -> None:
     smooth, stepped = (
-        load(raster={"path": swath, "resampling": resampling}, colors={"levels": [0, 5, 10, 15, 20]}).cells_drawn
+        load(raster={"path": swath, "resampling": resampling}, colors={"levels": [0, 5, 10, 15, 20]}).cells
         for resampling in ("bilinear", "nearest")
     )
     np.testing.assert_array_equal(np.isnan(smooth), np.isnan(stepped))
@@ -182,4 +182,4 @@ def test_steps_on_a_curvilinear_grid_use_the_regular_grid(make_config: Callable[
     colors = {"levels": [0, 5, 10, 15, 20, 30, 40]}
     plain = SharedData.load(make_config(raster={"path": swath}, colors=colors))
     config = prepared(make_config(raster={"path": swath}, colors=colors, prepare=steps))
-    np.testing.assert_allclose(SharedData.load(config).raster, plain.cells_drawn * 2)
+    np.testing.assert_allclose(SharedData.load(config).raster, plain.cells * 2)

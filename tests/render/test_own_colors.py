@@ -202,7 +202,7 @@ def test_a_raster_read_in_parts_gives_the_same_pixels(load, write_raster, kind: 
             np.stack([codes, codes * 9, codes * 40]), Affine(0.02, 0, -100, 0, -0.02, 50), photometric="RGB"
         )
     whole, parts = load(**sections(path)), load(**sections(path, run={"memory": 1}))
-    assert (whole.plan.windowed, parts.plan.windowed) == (False, True)
+    assert (whole.plan.reads_per_map, parts.plan.reads_per_map) == (False, True)
     for region in (INSIDE, EDGE):
         np.testing.assert_array_equal(
             MapRenderer(whole).render(region).pixels, MapRenderer(parts).render(region).pixels

@@ -227,7 +227,7 @@ def test_a_raster_that_is_not_loaded_counts_by_its_file(data) -> None:
         return SharedData.load(loaded.config, plan=plan_load(loaded.config, loaded.info, budget=1))
 
     shared = unloaded()
-    assert shared.plan.windowed
+    assert shared.plan.reads_per_map
     before = digests(shared)
     assert digests(shared) == before
     assert not set(digests(unloaded())) & set(before)

@@ -58,7 +58,7 @@ def test_maps_of_a_part_equal_maps_of_the_whole(configured, large, projection, r
     for regions in (REGIONS[:1], REGIONS[:2], REGIONS):
         part, whole = SharedData.load(config, regions), SharedData.load(config)
         assert part.raster.size < whole.raster.size or regions is REGIONS
-        assert not part.plan.windowed
+        assert not part.plan.reads_per_map
         for region in regions:
             expected = MapRenderer(whole).render(region).pixels
             np.testing.assert_array_equal(MapRenderer(part).render(region).pixels, expected)
@@ -72,7 +72,7 @@ def test_coordinates_of_a_part_are_those_of_the_file(configured, large):
     with rasterio.open(large) as file:
         row, column = file.index(float(x[3, 5]), float(y[3, 5]))
         assert file.read(1)[row, column] == part.raster.data[3, 5]
-    assert part.raster.rio.transform() == part.geometry.affine
+    assert part.raster.rio.transform() == part.geometry.transform
     assert not part.raster.data.flags.writeable
 
 
@@ -81,7 +81,7 @@ def test_each_map_reads_its_own_cells_beyond_the_memory_budget(configured, large
     """The maps are the same if the panel is as fine as the grid. If it is coarser, cells are thinned evenly."""
     config = configured(large, memory=1, projection=projection)
     windowed, whole = SharedData.load(config, REGIONS), SharedData.load(configured(large, projection=projection))
-    assert windowed.plan.windowed
+    assert windowed.plan.reads_per_map
     assert windowed.raster.size <= 1_000_000
     for region, same in zip(REGIONS, (1.0, 1.0, 0.97), strict=True):
         found, expected = (MapRenderer(data).render(region).pixels for data in (windowed, whole))
@@ -97,7 +97,7 @@ def test_a_grid_around_the_world_has_no_seam(configured, write_raster, west, mem
     values = np.broadcast_to(np.where(longitude > 185, 800, -800), (1440, 2880)).astype(np.float32)
     config = configured(write_raster(values, Affine(0.125, 0, west, 0, -0.125, 90)), memory=memory)
     data = SharedData.load(config, WORLD_REGIONS)
-    assert data.plan.windowed == (memory == 1)
+    assert data.plan.reads_per_map == (memory == 1)
     expected = MapRenderer(SharedData.load(configured(config.raster.path))).render(WORLD_REGIONS[0])
     found = MapRenderer(data).render(WORLD_REGIONS[0])
     np.testing.assert_array_equal(found.pixels, expected.pixels)
@@ -109,8 +109,8 @@ def test_a_grid_around_the_world_has_no_seam(configured, write_raster, west, mem
 def test_the_whole_raster_is_loaded_for_many_regions(configured, large):
     config = configured(large)
     info = inspect_raster(config.raster)
-    assert plan_load(config, info, REGIONS[:1]).window != info.geometry.whole
-    assert plan_load(config, info, REGIONS[:1] * 1000).window == info.geometry.whole
+    assert plan_load(config, info, REGIONS[:1]).window != info.geometry.full_window
+    assert plan_load(config, info, REGIONS[:1] * 1000).window == info.geometry.full_window
     assert plan_load(config, info, [Region("away", Extent(10, 20, 40, 50))]).window == Window(0, 0, 1000, 2000)
 
 
@@ -122,7 +122,7 @@ def test_a_region_just_beyond_the_edge_does_not_affect_others(configured, large)
     for south in np.arange(27.0, 30.0, 0.01):
         plan = plan_load(config, info, [Region("beyond", Extent(-100, -99.5, south - 0.2, south))])
         heights.add(plan.window.height)
-        assert plan.window.row + plan.window.height <= info.geometry.height
+        assert plan.window.row_off + plan.window.height <= info.geometry.height
         if plan.window.height == 1:
             assert SharedData.load(config, plan=plan).raster.shape == (1, plan.window.width)
     assert 1 in heights

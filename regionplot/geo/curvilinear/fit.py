@@ -58,7 +58,7 @@ class RegularGrid:
     def is_global(self) -> bool:
         """Whether it is in degrees and comes near a pole, or closes around the earth."""
         geometry = self.geometry
-        if geometry.circle is None:
+        if geometry.columns_per_turn is None:
             return False
         limits = geometry.extent
         return limits.width > CIRCLE - _CLOSED or max(abs(limits.ymin), abs(limits.ymax)) > _STEEP
@@ -67,7 +67,7 @@ class RegularGrid:
     def coarse(self) -> GridGeometry:
         """The same grid with cells of the source's spacing."""
         geometry, n = self.geometry, self.oversampling
-        return geometry.part(geometry.whole, geometry.height // n, geometry.width // n)
+        return geometry.subgrid(geometry.full_window, geometry.height // n, geometry.width // n)
 
 
 def fit_grid(longitudes: Floats, latitudes: Floats, crs: pyproj.CRS) -> RegularGrid | None:

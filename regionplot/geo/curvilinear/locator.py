@@ -137,15 +137,15 @@ class CellLocator:
 
     def _resampled(self, field: _Field, window: Window) -> NDArray[Any]:
         n = self._grid.oversampling
-        first, last = window.row // n, -(-(window.row + window.height) // n)
-        left, right = window.column // n, -(-(window.column + window.width) // n)
+        first, last = window.row_off // n, -(-(window.row_off + window.height) // n)
+        left, right = window.col_off // n, -(-(window.col_off + window.width) // n)
         result = np.full((last - first, n, right - left, n), field.fill, field.cells.dtype)
         step = max(1, _STRIP // (right - left))
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # where cells lie on one another
             for top in range(first, last, step):
                 rows = slice(top, min(top + step, last))
                 self._fill(result[top - first : rows.stop - first], field, rows, slice(left, right))
-        row, column = window.row - first * n, window.column - left * n
+        row, column = window.row_off - first * n, window.col_off - left * n
         fine = result.reshape((last - first) * n, (right - left) * n)
         return np.ascontiguousarray(fine[row : row + window.height, column : column + window.width])
 

@@ -77,7 +77,7 @@ class Sphere:
     def points(self, columns: Floats, rows: Floats) -> Points:
         """See `Space`; the radius is that at which a step of a row has length one."""
         longitudes, latitudes = (np.radians(axis) for axis in self.grid.coordinates(columns, rows))
-        radius = CIRCLE / (2 * np.pi * abs(self.grid.affine.e))
+        radius = CIRCLE / (2 * np.pi * abs(self.grid.transform.e))
         along = radius * np.cos(latitudes)
         points = along * np.cos(longitudes), along * np.sin(longitudes), radius * np.sin(latitudes)
         return tuple(axis.astype(np.float32) for axis in points)
@@ -85,5 +85,5 @@ class Sphere:
     def stretch(self, rows: Floats) -> Floats:
         """See `Space`."""
         _, latitudes = self.grid.coordinates(np.zeros(1), rows)
-        side = abs(self.grid.affine.a / self.grid.affine.e) * np.cos(np.radians(latitudes))
+        side = abs(self.grid.transform.a / self.grid.transform.e) * np.cos(np.radians(latitudes))
         return np.clip(np.rint(1 / np.maximum(side, 1e-3)), 1, self.grid.width // 2)

@@ -111,12 +111,12 @@ class GridMask(Operation):
     def _inside_tile(self, tile: Window) -> NDArray[np.bool_]:
         from rasterio.features import rasterize  # noqa: PLC0415 (GDAL: import it only to read)
 
-        part = self.geometry.part(tile)
+        part = self.geometry.subgrid(tile)
         shapes = [(polygon, 1) for polygon in self._polygons_in(part)]
         inside = np.zeros((tile.height, tile.width), np.uint8)
         if shapes:
             with _rasterize_lock:
-                rasterize(shapes, out=inside, transform=part.affine, all_touched=self.settings.all_touched)
+                rasterize(shapes, out=inside, transform=part.transform, all_touched=self.settings.all_touched)
         return inside.astype(bool)
 
     def _polygons_in(self, part: GridGeometry) -> Geometries:
@@ -129,6 +129,6 @@ class GridMask(Operation):
 
 def _tiles_in(tiles: BlockGrid, window: Window) -> Iterator[Window]:
     """Yield the tiles that share cells with a window."""
-    for row in range(window.row // _TILE * _TILE, window.row + window.height, _TILE):
-        for column in range(window.column // _TILE * _TILE, window.column + window.width, _TILE):
+    for row in range(window.row_off // _TILE * _TILE, window.row_off + window.height, _TILE):
+        for column in range(window.col_off // _TILE * _TILE, window.col_off + window.width, _TILE):
             yield Window(row, column, min(_TILE, tiles.height - row), min(_TILE, tiles.width - column))

@@ -76,12 +76,12 @@ def cell_sizes(geometry: GridGeometry, window: Window) -> tuple[NDArray[np.float
     grid, so that the size of a row does not depend on the window.
     """
     across, down = _row_sizes(geometry)
-    rows = slice(window.row, window.row + window.height)
+    rows = slice(window.row_off, window.row_off + window.height)
     return across[rows, None], down[rows, None]
 
 
 def _row_sizes(geometry: GridGeometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    affine, count = geometry.affine, geometry.height
+    affine, count = geometry.transform, geometry.height
     if not geometry.crs.is_geographic:
         unit = geometry.crs.axis_info[0].unit_conversion_factor if geometry.crs.axis_info else 1.0
         return np.full(count, affine.a * unit), np.full(count, affine.e * unit)

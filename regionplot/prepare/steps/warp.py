@@ -127,7 +127,7 @@ class Warp:
 
     def profile(self, profile: Mapping[str, Any]) -> dict[str, Any]:
         """Return the rasterio profile of the result from that of the source."""
-        grid = {"height": self.target.height, "width": self.target.width, "transform": self.target.affine}
+        grid = {"height": self.target.height, "width": self.target.width, "transform": self.target.transform}
         stored = {"dtype": self.storage.dtype, "nodata": self.storage.nodata, "count": self.count}
         return {**profile, **grid, **stored, "crs": self.target.crs.to_wkt()}
 
@@ -171,7 +171,7 @@ def _unrolled(geometry: GridGeometry) -> tuple[str, Affine]:
 
     If a grid in degrees reaches beyond, such as one from 0 to 360, its middle becomes the prime meridian.
     """
-    extent, affine = geometry.extent, geometry.affine
+    extent, affine = geometry.extent, geometry.transform
     if not geometry.crs.is_geographic or max(-extent.xmin, extent.xmax) <= CIRCLE / 2 + abs(affine.a):
         return geometry.crs.to_wkt(), affine
     middle = (extent.xmin + extent.xmax) / 2
@@ -229,13 +229,13 @@ def _with_resolution(source: GridGeometry, resolution: Sequence[float] | None) -
         raise ConfigError(
             "a rotated grid cannot be resampled to a resolution; reproject it, or use the grid of another raster (like)"
         )
-    a, e = source.affine.a, source.affine.e
+    a, e = source.transform.a, source.transform.e
     width, height = (
         max(1, math.ceil(count * abs(step) / side - _ROUNDING))
         for count, step, side in ((source.width, a, resolution[0]), (source.height, e, resolution[1]))
     )
     affine = Affine(
-        math.copysign(resolution[0], a), 0, source.affine.c, 0, math.copysign(resolution[1], e), source.affine.f
+        math.copysign(resolution[0], a), 0, source.transform.c, 0, math.copysign(resolution[1], e), source.transform.f
     )
     return GridGeometry(affine, height, width, source.crs)
 
