@@ -17,7 +17,7 @@ from regionplot.writers.base import make_writer
 
 
 def check_config(config: Config, regions: Sequence[Region]) -> None:
-    """Check what the types of the settings cannot: colors, projections, template fields and the size of the sheet.
+    """Check colors, projections, template fields and the sheet size, which the types of the settings cannot check.
 
     Raises
     ------
@@ -73,4 +73,4 @@ def _crs_problems(config: Config) -> Iterator[str]:
 def _unknown_fields(place: str, template: str, known: set[str]) -> Iterator[str]:
     for name in fields_of(template):
         if name not in known:
-            yield f"{place}: there is no field {name!r}; there are: {', '.join(sorted(known))}"
+            yield f"{place}: there is no field {name!r}; use one of {', '.join(sorted(known))}"
