@@ -20,12 +20,12 @@ def init(directory: Path) -> int:
     targets = [directory / source.name for source in sources]
     taken = [str(target) for target in targets if target.exists()]
     if taken:
-        raise ConfigError(f"{' and '.join(taken)}: already there, and not overwritten; name another folder")
+        raise ConfigError(f"{' and '.join(taken)}: already there, and not overwritten; choose another folder")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for source, target in zip(sources, targets, strict=True):
             target.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{directory}: {error.strerror or error}") from None
-    click.echo(f"Wrote {' and '.join(map(str, targets))}.\nNow: regionplot {directory / 'regions.csv'}")
+    click.echo(f"Wrote {' and '.join(map(str, targets))}.\nNext: regionplot {directory / 'regions.csv'}")
     return 0
