@@ -24,7 +24,7 @@ def check_config(config: Config, regions: Sequence[Region]) -> None:
     ConfigError
         If settings are wrong. All problems are reported together.
     """
-    from regionplot.colors.check import color_problems  # noqa: PLC0415 (matplotlib)
+    from regionplot.colors.check import color_problems  # noqa: PLC0415 (imports matplotlib)
 
     problems = list(color_problems(config))
     if config.colors.classes and (problem := resampling_problem(config.raster, "[colors] classes are given")):

@@ -103,7 +103,7 @@ class MapDigests:
 
 
 def _read_sources(modules: Iterable[str]) -> Iterator[bytes]:
-    """Yield the contents of the source files of modules, and of all that they import.
+    """Yield the contents of the source files of modules, and of the modules that they import from their own packages.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The job of drawing one map, and its result."""
+"""Define the job of drawing one map, and its result."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class MapResult:
-    """A map that was drawn, kept or skipped."""
+    """Result of a job: the map was drawn, kept or skipped."""
 
     path: Path
     bytes: int

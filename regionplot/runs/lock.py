@@ -96,7 +96,7 @@ def _holder(text: str) -> str:
     try:
         record = json.loads(text)
         age = _now() - datetime.fromisoformat(record["since"])
-        return f"process {int(record['pid'])} on {record['host']}, for {max(0, round(age.total_seconds()))} s now,"
+        return f"process {int(record['pid'])} on {record['host']} (started {max(0, round(age.total_seconds()))} s ago)"
     except (ValueError, KeyError, TypeError):
         return "another process"
 

@@ -32,7 +32,7 @@ Entries = Mapping[str, Mapping[str, Any]]
 
 
 def read_entries(folder: Path) -> Entries:
-    """Return the entries of a folder's manifest. Return none if the manifest is missing or unreadable."""
+    """Return the entries of a folder's manifest. Return no entries if the manifest is missing or unreadable."""
     path = folder / NAME
     try:
         found = path.stat()

@@ -20,7 +20,7 @@ from regionplot.system.machine import peak_memory_with_children
 _LAST_SUCCESS = "regionplot_last_success_timestamp_seconds"
 _OLD_SUCCESS = re.compile(rf"^{_LAST_SUCCESS} (\d+(?:\.\d+)?)$", re.MULTILINE | re.ASCII)
 _MAX_READ = 1_000_000
-"""Number of characters of an old file that are searched."""
+"""Maximum number of characters of an old file that are searched."""
 
 
 class Family(NamedTuple):

@@ -42,7 +42,7 @@ class RunEnd:
 
 
 class Publication(Protocol):
-    """Way to publish the maps of one run."""
+    """Strategy for publishing the maps of one run."""
 
     @property
     def folder(self) -> Path:
@@ -153,7 +153,7 @@ def make_publication(settings: OutputSettings, run: str) -> Publication:
     Raises
     ------
     OutputError
-        If a file or folder is in the place of the link to the latest run.
+        If a file or folder has the name of the link to the latest run.
     """
     if settings.publish == "runs":
         latest = settings.directory / LATEST

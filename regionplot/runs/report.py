@@ -86,7 +86,7 @@ class RunReport:
 
     @property
     def exit_code(self) -> int:
-        """0 if all maps are up to date; 1 if regions failed, or if there are `problems`."""
+        """Exit code: 0 if all maps are up to date; 1 if regions failed, or if there are `problems`."""
         return 1 if self.failed or self.problems else 0
 
     def __str__(self) -> str:

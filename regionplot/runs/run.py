@@ -78,7 +78,7 @@ def render_regions(
     allow_empty : bool
         Accept an empty table. The report then has no outcomes.
     layers : sequence of Layer
-        Layers of an earlier run. Their data are reused if the input files are unchanged.
+        Layers of an earlier run. Their data is reused if the input files are unchanged.
     observer : Observer, optional
         Receives each outcome as soon as it is known.
 

@@ -45,7 +45,7 @@ def check_folders(directory: Path, folders: Iterable[Path]) -> Iterator[str]:
             yield f"{folder}: {getattr(error, 'strerror', None) or error}"
             continue
         if not place.is_relative_to(inside):
-            yield f"{folder}: the folder is a link out of the output folder, to {place}"
+            yield f"{folder}: a link leads to {place}, outside the output folder"
 
 
 def write_file(target: Path, content: bytes, run: str, within: Path | None = None) -> str:
@@ -118,7 +118,7 @@ def _check_target(directory: Path, target: Path) -> None:
     with suppress(FileNotFoundError):
         kind = target.lstat().st_mode
         if not (stat.S_ISREG(kind) or stat.S_ISLNK(kind)):
-            what = os.strerror(errno.EISDIR) if stat.S_ISDIR(kind) else "a pipe, socket or device is in its place"
+            what = os.strerror(errno.EISDIR) if stat.S_ISDIR(kind) else "a pipe, socket or device has this name"
             raise RegionplotError(f"{target}: cannot be written: {what}")
 
 

@@ -17,7 +17,7 @@ FORMATS = "formats"
 
 
 def find_format(filename: str) -> str:
-    """Return the name of the format of a file, which the suffix of its name sets.
+    """Return the name of a file's format, as set by the suffix of the file name.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class OutputSettings(Section):
     formats: Annotated[dict[str, SerializeAsAny[Section]], PlainValidator(_parse_formats), NOT_IN_DIGEST] = Field(
         default_factory=dict
     )
-    """Settings of formats by name: the `[output.NAME]` sections. The digest of a map covers only its own format."""
+    """Settings of formats by name: the `[output.NAME]` sections. The digest of a map covers one format only."""
     publish: Annotated[Literal["replace", "runs"], NOT_IN_DIGEST] = "replace"
     """`replace`: each map replaces the older map. `runs`: each run has its own folder, and the link `latest` is
     switched when all maps are complete."""

@@ -28,8 +28,9 @@ class Pattern:
     """A path with times and wildcards. The matching file can change with time.
 
     `{run:%Y%m%d%H}` is replaced by the time of the model run. The wildcards are `*`, `?` and `[...]`; `**` has no
-    special meaning. If several files match, the newest is used: the file with the latest modification time, then with
-    the last name. Hidden files, unfinished files (.tmp, .part, .partial) and names with control characters never match.
+    special meaning. If several files match, the file with the latest modification time is used. If files have the same
+    time, the last name in alphabetical order is used. Hidden files, unfinished files (.tmp, .part, .partial) and names
+    with control characters never match.
 
     An existing path is taken literally, even if it contains such characters. The same applies to each existing folder
     of a path.

@@ -15,11 +15,11 @@ from regionplot.settings.base import MISSING_FILE, NOT_IN_DIGEST, InputPath, Sec
 from regionplot.settings.patterns import Pattern
 
 RASTER_PATH = "raster_path"
-"""Key of the validation context whose value is a `RasterPath`."""
+"""Key in the validation context. Its value is a `RasterPath`."""
 
 
 class RasterPath(Enum):
-    """Value that `[raster] path` gets."""
+    """Kind of value that `[raster] path` is resolved to."""
 
     EXISTING_FILE = "existing file"
     """The newest file that matches the pattern. A missing file is an error."""

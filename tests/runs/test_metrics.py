@@ -123,6 +123,6 @@ def test_an_error_states_why_the_file_cannot_be_written(tmp_path: Path) -> None:
         write_metrics(tmp_path / "none" / "run.prom", REPORT, 0)
     with pytest.raises(OutputError, match=r"there is no folder .*none"):
         check_target(tmp_path / "none" / "run.prom")
-    with pytest.raises(OutputError, match="it is a folder"):
+    with pytest.raises(OutputError, match="the path is a folder"):
         check_target(tmp_path)
     assert check_target(tmp_path / "run.prom") == tmp_path / "run.prom"

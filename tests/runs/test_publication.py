@@ -80,7 +80,7 @@ def test_the_oldest_runs_are_removed_but_not_the_latest_run_or_other_folders(tmp
 
 def test_a_folder_in_the_place_of_the_link_is_an_error_before_anything_is_drawn(tmp_path: Path) -> None:
     (tmp_path / "latest").mkdir()
-    with pytest.raises(OutputError, match="latest: it is not the link"):
+    with pytest.raises(OutputError, match="latest: not a link"):
         make_publication(OutputSettings(directory=tmp_path, publish="runs"), "run")
     with pytest.raises(OutputError, match="cannot be made a link"):
         publish(tmp_path)

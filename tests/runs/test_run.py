@@ -323,7 +323,7 @@ def test_three_consecutive_disk_full_errors_stop_a_run(outcomes, taken):
 
 
 def test_jobs_are_small_when_pickled(make_config):
-    """Workers receive only jobs for each map. A pickled task does not contain its loaded data."""
+    """For each map, a worker receives only a job. A pickled task does not contain its loaded data."""
     previous = PreviousMap(Path("/folder/of/maps/latest/northern_rockies.png"), "0" * 32, 100_000, "0" * 64)
     job = Job(dataclasses.replace(EAST, attributes={"state": "x" * 20}), previous.path, previous, "0" * 32)
     assert len(pickle.dumps(job)) < 1200
