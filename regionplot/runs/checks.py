@@ -73,4 +73,4 @@ def _crs_problems(config: Config) -> Iterator[str]:
 def _unknown_fields(place: str, template: str, known: set[str]) -> Iterator[str]:
     for name in fields_of(template):
         if name not in known:
-            yield f"{place}: there is no field {name!r}; use one of {', '.join(sorted(known))}"
+            yield f"{place}: there is no field {name!r}; the fields are: {', '.join(sorted(known))}"
