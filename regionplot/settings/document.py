@@ -99,7 +99,7 @@ def read_bounded(path: Path) -> bytes:
         If the path is not a regular file, or the file is larger than `MAX_BYTES`.
     """
     if path.exists() and not path.is_file():
-        raise ConfigError(f"{path}: it is not a file")
+        raise ConfigError(f"{path}: this is not a regular file")
     with path.open("rb") as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:

@@ -183,7 +183,7 @@ def test_init_writes_working_files_and_overwrites_none(run_command, tmp_path):
     config.write_text(small, encoding="utf-8")
     again = run_command(tmp_path, "init", "new")
     assert again.returncode == 2
-    assert re.search("regionplot.toml and .*regions.csv: already there, and not overwritten", again.stderr)
+    assert re.search("regionplot.toml and .*regions.csv: existing files are not overwritten", again.stderr)
     assert config.read_text(encoding="utf-8") == small
     drawn = run_command(tmp_path, "new/regions.csv", "--only", "c*")
     assert (drawn.returncode, drawn.stderr) == (0, "")
