@@ -27,5 +27,5 @@ def init(directory: Path) -> int:
             target.write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{directory}: {error.strerror or error}") from None
-    click.echo(f"Wrote {' and '.join(map(str, targets))}.\nNext: regionplot {directory / 'regions.csv'}")
+    click.echo(f"Wrote {' and '.join(map(str, targets))}.\nNow: regionplot {directory / 'regions.csv'}")
     return 0

@@ -46,4 +46,4 @@ class RunSettings(Section):
     nice: Annotated[int, Field(ge=0, le=19), NOT_IN_DIGEST] = 0
     """Scheduling priority of the workers, as in nice(1)."""
     cache: Annotated[bool, NOT_IN_DIGEST] = True
-    """Keep projected vectors in the user's cache folder for the next run."""
+    """Reuse projected vectors and prepared rasters of earlier runs, which are in the user's cache folder."""
