@@ -1,4 +1,4 @@
-"""Define the command `regionplot`, and run it. Its subcommands are in the registry."""
+"""Define and run the command `regionplot`. Its subcommands are in the registry."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from regionplot.registry import COMMANDS
 _DEFAULT = "render"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _GC_THRESHOLD = 100_000
-"""New objects between two garbage collections. Imports create many objects and little garbage."""
-_EPILOG = """Exit codes: 0 all maps drawn; 1 some regions failed, or the deadline has passed; 2 bad command line, config
-or table of regions; 3 the raster or a vector file is unreadable; 4 another run is drawing into the folder; 128+n ended
-by signal n."""
+"""Number of new objects between two garbage collections. Imports create many objects and little garbage."""
+_EPILOG = """Exit codes: 0 all maps are up to date; 1 some regions failed, or the deadline has passed; 2 bad command
+line, config or table of regions; 3 the raster or a vector file is unreadable; 4 another run is drawing into the
+folder; 128+n ended by signal n."""
 
 
 class LazyGroup(click.Group):
-    """A group whose commands come from the registry. A command is imported when it is used.
+    """A group whose commands come from the registry. Each command is imported when it is used.
 
     The default command is `render`. Its name can be left out, and the help of the group shows its options.
     """
@@ -36,7 +36,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS.builtin)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command and return it, or None if there is none of this name."""
+        """Import a command and return it. Return None if no command has this name."""
         return COMMANDS[cmd_name] if cmd_name in COMMANDS.builtin else None
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -79,10 +79,10 @@ def _usage(command: click.Command) -> str:
 )
 @click.version_option(package_name="regionplot")
 def cli() -> None:
-    """Draw the map of every region in the table REGIONS, from data that is loaded once.
+    """Draw the map of every region in the table REGIONS. The data is loaded only once.
 
-    Settings come from --config, or else from a regionplot.toml beside REGIONS or in the working directory; without any,
-    --raster is enough. Options override settings.
+    Settings come from --config. Without --config, they come from a regionplot.toml beside REGIONS or in the working
+    directory. Without a settings file, give --raster. Options override settings.
     """
 
 
@@ -97,9 +97,9 @@ def main() -> None:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     atexit._run_exitfuncs()
     for stream in filter(None, (sys.stdout, sys.stderr)):
-        with suppress(OSError, ValueError):  # the reader has gone
+        with suppress(OSError, ValueError):  # the reader of the stream has exited
             stream.flush()
-    os._exit(code)  # deleting all objects one by one would take another tenth of a second
+    os._exit(code)  # a normal exit deletes all objects, which takes 0.1 s more
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -108,7 +108,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        Command line without the program's name; by default, that of this process.
+        Command line without the program's name. By default, the command line of this process.
     """
     try:
         with signals_as_interrupts():

@@ -45,7 +45,7 @@ _REFRESH_SECONDS = 0.1
 
 
 class Verbosity(enum.Enum):
-    """Amount of output."""
+    """Amount of printed output."""
 
     QUIET = logging.ERROR
     NORMAL = logging.WARNING
@@ -63,7 +63,7 @@ class Verbosity(enum.Enum):
 
 
 class Display(JobObserver[Job]):
-    """Print errors to stderr and nothing else, as `--quiet` asks for.
+    """Print only errors, to stderr. This is the display for `--quiet`.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class Display(JobObserver[Job]):
         return None
 
     def started(self, jobs: int, workers: int, start_method: str) -> None:
-        """Note the number of jobs, before the first job starts."""
+        """Store the number of jobs. Called before the first job starts."""
         self.jobs = jobs
 
     def finished(self, outcome: Outcome[Job]) -> None:
@@ -94,16 +94,16 @@ class Display(JobObserver[Job]):
             self.error(_failure_line(outcome))
 
     def preparing(self) -> BlockObserver:
-        """Return an observer of the blocks, before the raster is prepared."""
+        """Return an observer of the blocks of the raster steps. Called before the steps run."""
         return JobObserver()
 
     def summarize(self, report: RunReport, directory: Path) -> None:
         """Show the result of a whole run."""
 
     def progress_text(self) -> str:
-        """Return how many maps are drawn, failed and not run."""
+        """Return a text with the numbers of maps that are drawn, failed and not run."""
         if not self.jobs:
-            return "no map was begun"
+            return "no map was started"
         drawn = self.done - self.failures
         failed = f", {self.failures} failed" if self.failures else ""
         return f"{drawn} of {self.jobs} maps drawn{failed}, {self.jobs - self.done} not run"
@@ -188,7 +188,7 @@ class BarDisplay(Display):
         self._progress.stop()
 
     def started(self, jobs: int, workers: int, start_method: str) -> None:
-        """Start to count maps."""
+        """Start counting maps."""
         super().started(jobs, workers, start_method)
         self._progress.reset(self._task, total=jobs, description="drawing")
         self._progress.refresh()
@@ -206,7 +206,7 @@ class BarDisplay(Display):
         self._console.print(Text(text), soft_wrap=True)
 
     def preparing(self) -> BlockObserver:
-        """Return an observer that shows the blocks in the bar, before the raster is prepared."""
+        """Return an observer that shows the blocks of the raster steps in the bar. Called before the steps run."""
         return _BlockBar(self._progress, self._task)
 
     def error(self, text: str) -> None:
@@ -214,7 +214,7 @@ class BarDisplay(Display):
         self._console.print(Text.assemble(("regionplot: ", "bold red"), text), soft_wrap=True)
 
     def summarize(self, report: RunReport, directory: Path) -> None:
-        """Print a table of the numbers of maps, the time and the folder."""
+        """Print a table with the numbers of maps, the time and the folder."""
         empty = sum(outcome.value.no_data for outcome in report.drawn)
         table = Table.grid(padding=(0, 2))
         table.add_row("drawn", str(len(report.drawn)), style="green")
@@ -239,7 +239,7 @@ class _BlockBar(JobObserver[Any]):
         self._progress, self._task, self._refreshed = progress, task, 0.0
 
     def started(self, jobs: int, workers: int, start_method: str) -> None:
-        """Start to count blocks."""
+        """Start counting blocks."""
         self._progress.reset(self._task, total=jobs, description="preparing")
         self._progress.refresh()
 
@@ -263,7 +263,7 @@ class _RateColumn(ProgressColumn):
 
 
 def stage_table(report: RunReport) -> str:
-    """Return a table of the time of each stage: first the stages of the run, then those of its maps."""
+    """Return a table of times: first the stages of the run, then the stages of its maps."""
     lines = [f"{'the run':<12}{'s':>8}"]
     lines += [f"{stage:<12}{seconds:8.2f}" for stage, seconds in report.stages.items()]
     maps = [outcome.value.stages for outcome in report.drawn]
@@ -300,13 +300,13 @@ def _failure_line(outcome: Outcome[Job]) -> str:
 
 
 def _short_path(path: Path) -> Path:
-    """Return a path relative to the working directory, if it is inside."""
+    """Return a path, relative to the working directory if it is inside."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _print_to(stream: object, text: str) -> None:
-    """Print a line. A reader that has gone does not end the run."""
-    if stream is None:  # the stream was closed before the start
+    """Print a line. If the reader of the stream has exited, the run continues."""
+    if stream is None:  # the stream was closed before Python started
         return
     try:
         print(text, file=stream, flush=True)  # type: ignore[call-overload]  # sys.stdout may be None

@@ -20,7 +20,7 @@ def init(directory: Path) -> int:
     targets = [directory / source.name for source in sources]
     taken = [str(target) for target in targets if target.exists()]
     if taken:
-        raise ConfigError(f"{' and '.join(taken)}: already there, and not overwritten; name another folder")
+        raise ConfigError(f"{' and '.join(taken)}: existing files are not overwritten; choose another folder")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for source, target in zip(sources, targets, strict=True):

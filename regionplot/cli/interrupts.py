@@ -1,7 +1,7 @@
-"""End a run early, by a signal or at the deadline, with all cleanup done.
+"""End a run early, on a signal or at the deadline, and clean up.
 
-The first signal raises an exception, so that all context managers clean up. Further signals only kill the workers, and
-the cleanup becomes faster.
+The first signal raises an exception, so that all context managers clean up. Further signals only kill the workers, so
+that the cleanup ends sooner.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 
 ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _CLEANUP_SECONDS = 3.0
-"""Time that the end of a run may take. The supervisor gives its workers two of these seconds."""
+"""Seconds of cleanup in which a further signal only kills the workers. A later signal interrupts the cleanup."""
 _REPEAT_SECONDS = 5.0
-"""Time after which a passed deadline raises again, because an exception raised inside a destructor is lost."""
+"""Seconds after which the deadline raises again. An exception that is raised inside a destructor is lost."""
 
 
 class SignalReceived(KeyboardInterrupt):
@@ -53,7 +53,7 @@ class DeadlinePassed(KeyboardInterrupt):
 
 
 def describe_interrupt(interrupt: KeyboardInterrupt) -> str:
-    """Return why the run ended early."""
+    """Return the reason why a run ended early."""
     if isinstance(interrupt, DeadlinePassed):
         return f"the deadline of {interrupt.seconds:g} s has passed"
     number = interrupt.number if isinstance(interrupt, SignalReceived) else signal.SIGINT
@@ -66,20 +66,20 @@ def exit_code(interrupt: BaseException) -> int:
 
 
 def log_unexpected() -> None:
-    """Log an error that no code expects, with its traceback."""
-    import logging  # noqa: PLC0415 (so that --help is quick)
+    """Log an unexpected error with its traceback."""
+    import logging  # noqa: PLC0415 (so that --help is fast)
 
     logging.getLogger("regionplot").critical("this is a bug in regionplot; please report it", exc_info=True)
 
 
 @contextmanager
 def until_deadline(seconds: float | None) -> Iterator[None]:
-    """Raise `DeadlinePassed` after some seconds. Changes of the system clock do not matter.
+    """Raise `DeadlinePassed` after a number of seconds, whatever happens to the system clock.
 
     Parameters
     ----------
     seconds : float or None
-        Time allowed; None for any time.
+        Time allowed; None for no limit.
     """
     if seconds is None:
         yield
@@ -99,7 +99,10 @@ def until_deadline(seconds: float | None) -> Iterator[None]:
 
 @contextmanager
 def signals_as_interrupts() -> Iterator[None]:
-    """Raise `SignalReceived` for the first signal, and kill the workers on further ones. The cleanup is not stopped."""
+    """Raise `SignalReceived` on the first signal.
+
+    For `_CLEANUP_SECONDS` after the first signal, further signals only kill the workers.
+    """
     first: list[float] = []
 
     def interrupt(number: int, _frame: object) -> None:
@@ -120,8 +123,8 @@ def signals_as_interrupts() -> Iterator[None]:
 
 
 def _kill_workers() -> None:
-    import multiprocessing  # noqa: PLC0415 (so that --help is quick)
+    import multiprocessing  # noqa: PLC0415 (so that --help is fast)
 
     for worker in multiprocessing.active_children():
-        with suppress(ValueError):  # the worker has been closed in the meantime
+        with suppress(ValueError):  # the worker object has been closed in the meantime
             worker.kill()

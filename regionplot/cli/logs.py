@@ -1,6 +1,6 @@
 """Write log files as text or JSON, with rotation.
 
-Each line is one record, whatever the cells of a table hold. Control characters are escaped and tracebacks are indented.
+Text from a table of regions cannot forge records: control characters are escaped, and tracebacks are indented.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from regionplot.runs.jobs import Job
 from regionplot.text import one_line
 
 RUN_LOGGER = "regionplot.run"
-"""Logger for the events of a run. Its records go to the log file, and to stderr only as JSON."""
+"""Logger for the events of a run. Its records go to the log file. They go to stderr only in the JSON format."""
 _MAX_BYTES = 1_000_000
 _BACKUPS = 5
 
@@ -61,7 +61,7 @@ def _utc(record: logging.LogRecord) -> str:
 
 
 def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    """Return the traceback of an error in this process, or the text of one that came from a worker."""
+    """Return the traceback of an error in this process, or the text of a traceback from a worker."""
     if record.exc_info:
         return formatter.formatException(record.exc_info)
     return str(getattr(record, "traceback", ""))
@@ -73,7 +73,7 @@ def log_to_stderr(log_format: str, *, level: int) -> None:
     Parameters
     ----------
     log_format : {"text", "json"}
-        With `json`, the events of the run are written, too.
+        With `json`, the events of the run are also written.
     level : int
         Lowest level of records to write.
     """
@@ -88,7 +88,7 @@ def log_to_stderr(log_format: str, *, level: int) -> None:
 
 @contextmanager
 def log_to_file(path: Path, log_format: str) -> Iterator[None]:
-    """Log to a file, too, inside the context.
+    """Also log to a file until the context exits.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def log_to_file(path: Path, log_format: str) -> Iterator[None]:
 
 
 class _LogFile(RotatingFileHandler):
-    """A rotating log file: one megabyte, and five older files. Only the process that opened it writes to it."""
+    """A rotating log file of one megabyte, with five older files. Only the process that opened it writes to it."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, maxBytes=_MAX_BYTES, backupCount=_BACKUPS, encoding="utf-8", errors="backslashreplace")
@@ -129,7 +129,7 @@ class _LogFile(RotatingFileHandler):
         return os.getpid() == self._owner and bool(super().handle(record))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
-        """Print once that the log cannot be written, and go on: the maps matter more."""
+        """Print once that the log cannot be written, and continue: the maps matter more."""
         if not self._failed and sys.stderr is not None:
             self._failed = True
             print(f"regionplot: {self.baseFilename}: the log cannot be written: {sys.exc_info()[1]}", file=sys.stderr)
@@ -141,7 +141,7 @@ class RunLog(JobObserver[Job]):
     Attributes
     ----------
     inputs : str
-        Settings and raster, for the first line.
+        Settings file and raster, for the first line of the log.
     """
 
     def __init__(self) -> None:

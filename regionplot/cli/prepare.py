@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 _FIRST = 2
 """Number of parameters that the help text shows before the steps: INPUTS and --output."""
-_EPILOG = """Steps run in the given order. Bands are b1, b2 ... of the first input, and NAME.b1 of further inputs. NAME
-is the stem of the file, or given as NAME=PATH. Exit codes: 0 success; 1 a step failed; 2 bad command line; 3 an input
-is unreadable, or the disk is full; 128+n ended by signal n."""
+_EPILOG = """Steps run in the given order. Bands are b1, b2 ... of the first input, and NAME.b1 of further inputs.
+NAME is the file name without its suffix. NAME=PATH sets another name. Exit codes: 0 success; 1 a step failed; 2 bad
+command line; 3 an input is unreadable, or the disk is full; 128+n ended by signal n."""
 
 
 class _PrepareCommand(click.Command):
-    """A command with one option per raster step. It keeps the order in which steps are given.
+    """A command with one option per raster step. The steps keep their order on the command line.
 
-    The options are built from the registry when they are needed, because that imports all steps.
+    The options are built from the registry when they are needed, because this imports all steps.
     """
 
     @cached_property
@@ -41,7 +41,7 @@ class _PrepareCommand(click.Command):
 
     @cached_property
     def modifiers(self) -> dict[str, Modifier]:
-        """Options that change steps, by name. Several steps can have the same one."""
+        """Options that change steps, by name. Several steps can share an option."""
         return {modifier.name: modifier for step in self.steps.values() for modifier in step.modifiers}
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
@@ -63,7 +63,7 @@ class _PrepareCommand(click.Command):
         ]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the command line and keep the steps in `ctx.meta`. Click itself keeps no order among options."""
+        """Parse the command line. Store the steps in `ctx.meta`, because click does not keep the order of options."""
         bare = {f"--{name}": step.option.default for name, step in self.steps.items() if step.option.default}
         args = [f"{word}={bare[word]}" if word in bare else word for word in args]
         given, _, order = self.make_parser(ctx).parse_args(list(args))
@@ -79,29 +79,33 @@ class _PrepareCommand(click.Command):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUTS...")
-@click.option("-o", "--output", metavar="OUT", required=True, type=click.Path(path_type=Path), help="A GeoTIFF.")
+@click.option(
+    "-o", "--output", metavar="OUT", required=True, type=click.Path(path_type=Path), help="GeoTIFF file to write."
+)
 @click.option("--long-name", metavar="TEXT", help="Name of the result.")
 @click.option("--units", metavar="TEXT", help="Units of the result.")
-@click.option("--dtype", metavar="TYPE", help="Store as this type, such as int16; float32 by default.")
+@click.option("--dtype", metavar="TYPE", help="Data type of the result, such as int16; float32 by default.")
 @click.option("--nodata", metavar="NUMBER", type=float, help="Value of missing cells.")
 @click.option("--cog", is_flag=True, help="Write a cloud-optimized GeoTIFF, with overviews and statistics.")
 @click.option("--force", is_flag=True, help="Run the steps even if nothing has changed.")
-@click.option("-j", "--workers", metavar="N|auto", default="auto", help="Workers; auto is one per usable CPU.")
+@click.option(
+    "-j", "--workers", metavar="N|auto", default="auto", help="Number of workers; auto is one per usable CPU."
+)
 @click.option(
     "--executor",
     type=ExecutorName(),
     default="auto",
-    help="Kind of workers.",
+    help="How to start workers; auto chooses a safe method.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
-@click.option("-v", "--verbose", is_flag=True, help="Print what is done.")
+@click.option("-v", "--verbose", is_flag=True, help="Print more information.")
 @click.pass_context
 def prepare(ctx: click.Context, /, inputs: tuple[str, ...], output: Path, **options: Any) -> int:
     """Derive a raster from one or several rasters, block by block.
 
-    Steps apply to the first of INPUTS. Further inputs are for expressions and for accumulate.
+    Steps apply to the first of INPUTS. Formulas (--expression) and --accumulate use further inputs, too.
     """
-    from regionplot.cli.display import Verbosity, make_display  # noqa: PLC0415 (so that --help is quick)
+    from regionplot.cli.display import Verbosity, make_display  # noqa: PLC0415 (so that --help is fast)
     from regionplot.cli.logs import log_to_stderr  # noqa: PLC0415
     from regionplot.prepare.run import Existing, prepare_raster  # noqa: PLC0415
 
@@ -136,7 +140,7 @@ def prepare(ctx: click.Context, /, inputs: tuple[str, ...], output: Path, **opti
 
 
 def _check_inputs(inputs: Sequence[str], steps: Mapping[str, type[Step]]) -> None:
-    """Refuse an input that looks like the value of an option that needs `=`, such as `--slope percent`."""
+    """Reject an input that looks like the value of an option that needs `=`, as in `--slope percent`."""
     optional = {name: step.option for name, step in steps.items() if step.option.default is not None}
     for text in inputs:
         for name, option in optional.items():
@@ -145,7 +149,7 @@ def _check_inputs(inputs: Sequence[str], steps: Mapping[str, type[Step]]) -> Non
 
 
 def _check_modifiers(command: _PrepareCommand, options: Mapping[str, Any], given: set[str]) -> None:
-    """Refuse a modifier without a step that it changes."""
+    """Reject a modifier if no given step uses it."""
     for name in command.modifiers:
         changed = [step for step, kind in command.steps.items() if name in {other.name for other in kind.modifiers}]
         if options[_parameter(name)] and not given.intersection(changed):
@@ -162,7 +166,7 @@ def _workers(text: str) -> int | str:
 def _read_steps(
     command: _PrepareCommand, given: Sequence[tuple[str, str]], options: Mapping[str, Any]
 ) -> Sequence[Step]:
-    """Return the checked steps. Report all errors in their values together."""
+    """Return the steps with checked values. All errors in their values are reported together."""
     from regionplot.settings.loading import read_config  # noqa: PLC0415
 
     tables = [_table_of(command.steps[name], name, text, options) for name, text in given]

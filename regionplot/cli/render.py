@@ -10,11 +10,11 @@ import click
 from regionplot.cli.executors import ExecutorName
 
 _MAX_SECONDS = 366 * 86_400
-"""A longer wait or deadline is refused as a typing error."""
+"""Maximum wait or deadline in seconds. A longer time is rejected as a typo."""
 
 
 def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: float | None) -> float | None:
-    """Return a time that a timer accepts; `click.FloatRange` lets nan pass."""
+    """Return the time if a timer accepts it. `click.FloatRange` would also accept nan."""
     if seconds is not None and not 0 < seconds <= _MAX_SECONDS:
         raise click.BadParameter(f"{seconds:g} is not between 0 and {_MAX_SECONDS:,} seconds.")
     return seconds
@@ -24,40 +24,46 @@ def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: f
 @click.argument("regions", type=click.Path(path_type=Path))
 @click.option("-c", "--config", "config_file", metavar="FILE", type=click.Path(path_type=Path), help="Settings (TOML).")
 @click.option("--raster", metavar="PATH", help="Raster to draw; sample:relief is built in.")
-@click.option("--crs", metavar="CRS", help="CRS of a raster without one, such as EPSG:4326.")
+@click.option("--crs", metavar="CRS", help="CRS of the raster, if its file does not state it, such as EPSG:4326.")
 @click.option("--features", metavar="PATH", multiple=True, help="Vector layer to draw over the raster; repeatable.")
 @click.option("-o", "--output", metavar="DIR", help="Folder for the maps.")
 @click.option("-j", "--workers", metavar="N|auto", help="Worker processes; auto is one per usable CPU.")
 @click.option(
     "--start-method",
     type=ExecutorName(),
-    help="How to start workers; auto is fork if that is safe.",
+    help="How to start workers; auto is fork if fork is safe.",
 )
 @click.option("--only", metavar="PATTERN", multiple=True, help="Draw only regions whose name matches; repeatable.")
-@click.option("--force", is_flag=True, help="Draw unchanged maps, too.")
+@click.option("--force", is_flag=True, help="Also draw unchanged maps.")
 @click.option("--allow-empty", is_flag=True, help="Accept a table without regions.")
-@click.option("--timeout", metavar="SECONDS", type=float, help="Longest time for one map.")
+@click.option("--timeout", metavar="SECONDS", type=float, help="Time limit for one map.")
 @click.option(
     "--wait-for",
     metavar="SECONDS",
     type=float,
     callback=_check_seconds,
-    help="Longest wait for a complete raster.",
+    help="Wait at most this long for a complete raster.",
 )
 @click.option("--watch", is_flag=True, help="Keep running and draw each time the raster is updated.")
 @click.option(
-    "--deadline", metavar="SECONDS", type=float, callback=_check_seconds, help="Longest time for the whole run."
+    "--deadline", metavar="SECONDS", type=float, callback=_check_seconds, help="Time limit for the whole run."
 )
-@click.option("--no-cache", is_flag=True, help="Project the vector layers again, and do not store them.")
+@click.option(
+    "--no-cache", is_flag=True, help="Do not reuse projected vector layers and prepared rasters of earlier runs."
+)
 @click.option("--profile", is_flag=True, help="Print the time of each stage.")
 @click.option("--log-file", metavar="FILE", type=click.Path(path_type=Path), help="Log file, rotated at one megabyte.")
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Format of log and errors.")
-@click.option("--metrics", metavar="FILE", type=click.Path(path_type=Path), help="File for Prometheus metrics.")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-@click.option("-v", "--verbose", is_flag=True, help="Print every map and each stage.")
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", help="Format of the log file and of errors."
+)
+@click.option(
+    "--metrics", metavar="FILE", type=click.Path(path_type=Path), help="Write Prometheus metrics to this file."
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Print each map and more information.")
 def render(**options: Any) -> int:
     """Draw the map of every region in the table REGIONS."""
-    from regionplot.cli.rendering import render_once, set_up  # noqa: PLC0415 (so that --help is quick)
+    from regionplot.cli.rendering import render_once, set_up  # noqa: PLC0415 (so that --help is fast)
     from regionplot.cli.request import Request  # noqa: PLC0415
 
     watching = options.pop("watch")

@@ -30,21 +30,22 @@ if TYPE_CHECKING:
 
 
 _NEUTRAL_FOLDER = Path(__file__).parent / "starter"
-"""A folder that holds no matplotlibrc."""
+"""Folder without a matplotlibrc."""
 
 
 def set_up(request: Request) -> None:
-    """Set up the process: log to stderr, and import matplotlib without the working directory."""
+    """Set up the process: log to stderr, and import matplotlib outside the working directory."""
     log_to_stderr(request.log_format, level=request.verbosity.log_level)
-    if request.verbosity is not Verbosity.VERBOSE:  # matplotlib copes with a home that cannot be written, and warns
+    if request.verbosity is not Verbosity.VERBOSE:  # hides warnings such as the one about a read-only home
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
     _import_matplotlib()
 
 
 def _import_matplotlib() -> None:
-    """Import matplotlib from another working directory, because it reads a matplotlibrc there.
+    """Import matplotlib in another working directory, because the import reads a matplotlibrc in the working directory.
 
-    Its settings would be reset before drawing. But the file may be a pipe, or no text, or cause many warnings.
+    The settings of that file would be reset before drawing. But reading a pipe would block, a file that is not text
+    would raise an error, and wrong settings would cause many warnings.
     """
     try:
         here = os.open(".", os.O_RDONLY)
@@ -60,14 +61,14 @@ def _import_matplotlib() -> None:
 
 
 def render_once(request: Request, config: Config | None = None, layers: Sequence[Layer] = ()) -> int:
-    """Draw the maps once, and report, log and measure the run however it ends.
+    """Draw the maps once. Report, log and measure the run, even if it fails.
 
     Parameters
     ----------
     request : Request
         Options of the command.
     config : Config, optional
-        Settings. By default they are read as the request says, after the wait for the raster if it asks for one.
+        Settings. By default, the settings are read as the request says, after a possible wait for the raster.
     layers : sequence of Layer
         Layers that are already loaded.
 
@@ -130,14 +131,14 @@ def _render(request: Request, session: Session, config: Config | None, layers: S
 
 
 def _read_settings(request: Request, session: Session) -> Config:
-    """Read the settings, after the wait for the raster if the request asks for one."""
+    """Wait for the raster if the request says so. Then read the settings."""
     if request.wait_for is None:
         return request.config()
     return request.config(_wait_for_raster(request.config_before_raster(), request.wait_for, request, session))
 
 
 def _wait_for_raster(config: Config, seconds: float, request: Request, session: Session) -> Path:
-    """Wait until the raster is complete and return its path. Other errors are reported before the wait."""
+    """Check settings and regions. Then wait until the raster is complete, and return its path."""
     read = read_regions_if_any if request.allow_empty else read_regions
     check_config(config, read(request.regions))
     session.waiting(f"waiting for {config.raster.pattern}, at most {seconds:g} s")

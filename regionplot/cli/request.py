@@ -1,4 +1,4 @@
-"""Hold the parsed options of the command line."""
+"""Define `Request`: the parsed options of a `render` command."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from regionplot.settings.loading import DEFAULT_NAME, read_config, read_config_b
 
 @dataclass(frozen=True)
 class Request:
-    """One `render` command."""
+    """Options of one `render` command."""
 
     regions: Path
     """Table of regions."""
     config_file: Path | None
     """Settings file named on the command line."""
     overrides: Mapping[str, Mapping[str, Any] | list[Any]]
-    """Sections of settings, with the keys that options set."""
+    """Sections of settings. They hold only the keys that options set."""
     only: tuple[str, ...]
     """Patterns of the names of regions to draw. Empty for all regions."""
     force: bool
-    """Draw unchanged maps, too."""
+    """Also draw unchanged maps."""
     allow_empty: bool
     """Accept a table without regions."""
     wait_for: float | None
-    """Longest wait for the raster, in seconds."""
+    """Maximum wait for the raster in seconds. None: do not wait."""
     deadline: float | None
-    """Longest time for the run, in seconds."""
+    """Time limit for the run in seconds. None: no limit."""
     profile: bool
     """Print the time of each stage."""
     verbosity: Verbosity
@@ -44,7 +44,7 @@ class Request:
 
     @classmethod
     def from_options(cls, *, quiet: bool, verbose: bool, **options: Any) -> Request:
-        """Return the request for the options of click."""
+        """Create a request from the options that click has parsed."""
         fields = {name: options[name] for name in cls.__dataclass_fields__ if name in options}
         verbosity = Verbosity.from_flags(quiet=quiet, verbose=verbose)
         return cls(overrides=_overrides(options), verbosity=verbosity, **fields)
@@ -86,7 +86,7 @@ class Request:
         return read_config(self.config_path, overrides)
 
     def config_before_raster(self) -> Config:
-        """Read the settings when the raster need not exist yet. `[raster] path` can be a pattern.
+        """Read the settings before the raster exists. `[raster] path` can be a pattern.
 
         Raises
         ------

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class Session(Observer):
-    """Observer of one run. It forwards each event, and keeps what the last messages need if the run ends early.
+    """Observer of one run. It forwards each event, and stores the outcomes for the report of a run that ends early.
 
     Attributes
     ----------
     display : Display
         Shows the run to a person.
     metrics : Path or None
-        File for the metrics, after a check that it can be written.
+        File for the metrics. None until a check shows that the file can be written.
     waited : float or None
         Seconds spent waiting for the raster.
     """
@@ -52,21 +52,21 @@ class Session(Observer):
         self.display.note(text)
 
     def set_inputs(self, config_path: Path | None, config: Config) -> None:
-        """Set what the first line of the log names."""
+        """Set the settings file and the raster that the first line of the log names."""
         self._log.inputs = f"config {config_path or 'none'}, raster {config.raster.path}"
 
     def preparing(self) -> BlockObserver:
-        """Return an observer of the blocks, before the raster is prepared."""
+        """Return an observer of the blocks of the raster steps. Called before the steps run."""
         return self.display.preparing()
 
     def started(self, jobs: int, workers: int, start_method: str) -> None:
-        """Forward the number of jobs and workers, before the first job starts."""
+        """Forward the number of jobs and workers. Called before the first job starts."""
         self._jobs, self._executor = jobs, (start_method, workers)
         for observer in self._observers:
             observer.started(jobs, workers, start_method)
 
     def finished(self, outcome: Outcome[Job]) -> None:
-        """Keep and forward the outcome of one job."""
+        """Store and forward the outcome of one job."""
         self._outcomes.append(outcome)
         for observer in self._observers:
             observer.finished(outcome)
@@ -81,7 +81,7 @@ class Session(Observer):
         self.error(f"{reason}: {self.display.progress_text()}")
 
     def with_wait(self, report: RunReport) -> RunReport:
-        """Return a report that has the wait for the raster among its stages."""
+        """Return a report whose stages include the wait for the raster."""
         stages: Mapping[str, float] = report.stages
         return replace(report, stages={**({} if self.waited is None else {"wait": self.waited}), **stages})
 
@@ -103,5 +103,5 @@ class Session(Observer):
         not_run = {} if report else {NOT_RUN: self._jobs - len(self._outcomes)}
         try:
             write_metrics(self.metrics, result, exit_code, {**result.counts(), **not_run})
-        except OutputError as error:  # the maps matter more, and a monitor notices that the metrics are old
+        except OutputError as error:  # the maps matter more, and monitoring notices old metrics
             self.error(str(error))

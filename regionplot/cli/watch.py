@@ -2,11 +2,11 @@
 
 ::
 
-    watcher: imports, vector layers ── Arrivals ── fork ─► one run, as the command does it ─► its exit code
+    watcher: imports, vector layers ── Arrivals ── fork ─► one run, as without --watch ─► exit code
                   ▲ SIGHUP: read the settings again          └─ fork ─► workers
                   ▲ new table, or a pause after a failed run: draw the same raster again
 
-A process of its own draws each version of the raster. So no raster, whatever it contains, can damage the watcher.
+A separate process draws each version of the raster. Therefore a damaged raster cannot crash the watcher.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 _POLL_SECONDS = 0.5
-"""Time between two checks for SIGHUP while no raster arrives."""
+"""Seconds between two checks for SIGHUP while no raster arrives."""
 _RETRY_PAUSES = (5.0, 30.0, 300.0)
 """Seconds before each retry of a raster whose run failed. After the last retry, the watcher waits for a new raster."""
 _TERMINATE_TIMEOUT = 5.0
@@ -51,7 +51,7 @@ def watch(request: Request) -> int:
     Raises
     ------
     RegionplotError
-        If the settings are not valid at the start. Later errors of the settings are only reported.
+        If the settings are not valid at the start. Later errors in the settings are only printed.
     """
     if not hasattr(os, "fork"):
         raise ConfigError("--watch forks a process for each version of the raster, which this platform cannot do")
@@ -59,7 +59,7 @@ def watch(request: Request) -> int:
     try:
         watcher.watch()
     except KeyboardInterrupt as interrupt:
-        click.echo(f"regionplot: {describe_interrupt(interrupt)}, watching no more", err=True)
+        click.echo(f"regionplot: {describe_interrupt(interrupt)}, stopped watching", err=True)
         return exit_code(interrupt)
     return 0
 
@@ -74,7 +74,7 @@ class _Watcher:
         self._apply_settings(request.config_before_raster())
 
     def _apply_settings(self, config: Config) -> None:
-        """Use new settings, and draw the present raster with them."""
+        """Use new settings, and draw the current raster with them."""
         self._config = config
         self._arrivals = Arrivals(config.raster.pattern, config.raster.settle)
         self._layers = ()
@@ -122,7 +122,7 @@ class _Watcher:
         except RegionplotError as error:
             for problem in error.problems:
                 click.echo(f"regionplot: {problem}", err=True)
-            self._note("the settings stay as they were")
+            self._note("the old settings stay in use")
             return
         self._note(f"settings read again, watching {self._config.raster.pattern}")
 
@@ -137,7 +137,7 @@ def _with_raster(config: Config, path: Path) -> Config:
 
 
 def _preload_layers(config: Config) -> Sequence[Layer]:
-    """Load the layers for all runs. Return none if there are errors, which the run will report."""
+    """Load the layers for all runs. Return no layers if there are errors: the run will report the errors."""
     try:
         return preload_layers(config)
     except RegionplotError:
@@ -145,7 +145,7 @@ def _preload_layers(config: Config) -> Sequence[Layer]:
 
 
 def _run_in_fork(request: Request, config: Config, layers: Sequence[Layer]) -> int:
-    """Do one run in a forked process and return its exit code. An interrupt of the watcher first ends the run."""
+    """Do one run in a forked process and return its exit code. If the watcher is interrupted, end the run first."""
     sys.stdout.flush()
     sys.stderr.flush()
     watcher = os.getpid()
@@ -162,13 +162,13 @@ def _run_in_fork(request: Request, config: Config, layers: Sequence[Layer]) -> i
 
 
 def _run_child(watcher: int, request: Request, config: Config, layers: Sequence[Layer]) -> NoReturn:
-    """Do one run and exit. This is the forked process."""
+    """Do one run and exit. Called in the forked process."""
     code = 1
     try:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # SIGHUP is for the watcher
         terminate_with_parent(watcher)
         code = render_once(request, config, layers)
-    except SignalReceived as interrupt:  # before or after `render_once` reports it
+    except SignalReceived as interrupt:  # raised outside the `try` block of `render_once`
         code = interrupt.exit_code
     finally:
         with suppress(OSError, ValueError):

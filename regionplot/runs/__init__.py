@@ -1,1 +1,1 @@
-"""Runs: many regions in, published maps and a report out."""
+"""Run a whole table of regions: check, draw, publish the maps, and report."""

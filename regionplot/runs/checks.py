@@ -17,14 +17,14 @@ from regionplot.writers.base import make_writer
 
 
 def check_config(config: Config, regions: Sequence[Region]) -> None:
-    """Check what the types of the settings cannot: colors, projections, template fields and the size of the sheet.
+    """Check colors, projections, template fields and the sheet size, which the types of the settings cannot check.
 
     Raises
     ------
     ConfigError
         If settings are wrong. All problems are reported together.
     """
-    from regionplot.colors.check import color_problems  # noqa: PLC0415 (matplotlib)
+    from regionplot.colors.check import color_problems  # noqa: PLC0415 (imports matplotlib)
 
     problems = list(color_problems(config))
     if config.colors.classes and (problem := resampling_problem(config.raster, "[colors] classes are given")):
@@ -73,4 +73,4 @@ def _crs_problems(config: Config) -> Iterator[str]:
 def _unknown_fields(place: str, template: str, known: set[str]) -> Iterator[str]:
     for name in fields_of(template):
         if name not in known:
-            yield f"{place}: there is no field {name!r}; there are: {', '.join(sorted(known))}"
+            yield f"{place}: there is no field {name!r}; the fields are: {', '.join(sorted(known))}"

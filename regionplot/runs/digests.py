@@ -1,4 +1,4 @@
-"""Compute the digest of a map. If the digest is the same, the map of the previous run is kept.
+"""Compute the digest of each map. A map of the previous run is kept if its digest is unchanged.
 
 ::
 
@@ -6,8 +6,11 @@
     title, limits, panel ─────────────────────────────┼─► SHA-256 ─► metadata of the map, and the manifest
     the raster's cells under the panel ───────────────┘
 
-The parts are collected, not listed. All sources count that the renderer and the plug-ins of the run import, and the
-version of each library that these sources import. All settings count, except fields that are marked `NOT_IN_DIGEST`.
+The parts are found automatically. A digest covers:
+
+- the source files that the renderer and the plug-ins of the run import
+- the versions of the libraries that these files import
+- all settings, except fields that are marked `NOT_IN_DIGEST`
 """
 
 from __future__ import annotations
@@ -38,9 +41,9 @@ from regionplot.system.code import imported_libraries, library_version, source_f
 from regionplot.writers.base import make_writer
 
 _LENGTH = 32
-"""Hexadecimal digits of a digest."""
+"""Number of hexadecimal digits in a digest."""
 _ROWS = 256
-"""Rows of the raster that are hashed at a time."""
+"""Number of rows of the raster that are hashed at a time."""
 _RENDERER = "regionplot.render.renderer"
 
 
@@ -50,8 +53,8 @@ class MapDigests:
     Parameters
     ----------
     shared : SharedData
-        Data of the run. If the raster was too large to load, the size and times of its file represent its cells: a new
-        file is then a new raster everywhere.
+        Data of the run. If the raster was too large to load, the fingerprint of its file represents its cells. A new
+        file then changes the digests of all maps.
     """
 
     def __init__(self, shared: SharedData) -> None:
@@ -82,14 +85,14 @@ class MapDigests:
         return total.hexdigest()[:_LENGTH]
 
     def _cells(self, view: View) -> Iterator[Any]:
-        """Yield the bytes of the cells under a panel, and their place."""
+        """Yield the content to hash for the cells under a panel: their window and grid, then their bytes."""
         data = self._shared
         window = needed_window(data.info.geometry, view.panel, data.crs)
         yield repr((window, data.info.geometry.transform, data.info.geometry.crs.to_wkt())).encode()
         if window is None:
             return
         if data.plan.reads_per_map:
-            yield repr((_file(data.info), data.coloring)).encode()
+            yield repr((_file_facts(data.info), data.coloring)).encode()
             return
         loaded = data.plan.window
         top, left = window.row_off - loaded.row_off, window.col_off - loaded.col_off
@@ -100,7 +103,7 @@ class MapDigests:
 
 
 def _read_sources(modules: Iterable[str]) -> Iterator[bytes]:
-    """Yield the contents of all source files that some modules need.
+    """Yield the contents of the source files of modules, and of the modules that they import from their own packages.
 
     Raises
     ------
@@ -114,9 +117,9 @@ def _read_sources(modules: Iterable[str]) -> Iterator[bytes]:
         raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from error
 
 
-def _file(info: RasterInfo) -> tuple[object, ...]:
-    """Return what represents the cells of a raster that is not loaded."""
-    how = (
+def _file_facts(info: RasterInfo) -> tuple[object, ...]:
+    """Return values that represent the cells of a raster that is not loaded."""
+    interpretation = (
         info.gdal_name,
         info.band,
         info.dtype,
@@ -126,23 +129,23 @@ def _file(info: RasterInfo) -> tuple[object, ...]:
         info.has_mask,
         info.mask_and_scale,
     )
-    return (info.fingerprint, info.geometry.height, info.geometry.width, *how)
+    return (info.fingerprint, info.geometry.height, info.geometry.width, *interpretation)
 
 
 def code_modules(data: SharedData) -> tuple[str, ...]:
-    """Return the modules that draw the maps: the renderer, and plug-ins, which no import line of the renderer names."""
+    """Return the modules that draw the maps: the renderer, and the plug-ins, which the renderer does not import."""
     plugins = [make_writer(data.config.output), data.source, *data.layers]
     return tuple(sorted({_RENDERER, *(type(plugin).__module__ for plugin in plugins)}))
 
 
 def _versions(modules: tuple[str, ...]) -> list[str]:
-    """Return the versions of all libraries, and of the C libraries that they contain."""
-    inside = [pyproj.proj_version_str, shapely.geos_version_string, rasterio.__gdal_version__, *library_versions()]
-    return [f"{name} {library_version(name)}" for name in imported_libraries(*modules)] + inside
+    """Return the versions of the libraries that modules import, and of the C libraries inside them."""
+    c_libraries = [pyproj.proj_version_str, shapely.geos_version_string, rasterio.__gdal_version__, *library_versions()]
+    return [f"{name} {library_version(name)}" for name in imported_libraries(*modules)] + c_libraries
 
 
 def _common(data: SharedData) -> Iterator[tuple[str, Any]]:
-    """Yield what all maps of a run depend on, beside code and libraries."""
+    """Yield the names and values of the parts that all maps of a run share, except code and libraries."""
     config = data.config
     yield "settings", digest_items(config)
     yield "format", [config.output.format, digest_items(config.output.writer_settings)]

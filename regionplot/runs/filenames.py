@@ -16,9 +16,9 @@ from regionplot.settings.config import Config
 from regionplot.text import render
 
 _MAX_NAME = 200
-"""Bytes of a file or folder name. With the affixes of a temporary file, a name is then shorter than 255 bytes."""
+"""Maximum bytes in the name of a file or folder. Names of temporary files are longer, but stay below 255 bytes."""
 _HASH_LENGTH = 8
-"""Hexadecimal digits that keep truncated names different."""
+"""Number of hexadecimal digits of the hash that keeps truncated names different."""
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
@@ -47,7 +47,7 @@ def file_name(template: str, fields: Mapping[str, str]) -> str:
 
 
 def _slug(text: str) -> str:
-    """Return text with letters, digits and a few marks of any script. Other characters, such as `/`, become `_`."""
+    """Return text in which all characters except letters, digits and a few marks of any script become `_`."""
     composed = unicodedata.normalize("NFC", text).strip()
     kept = "".join(c if c.isalnum() or c in " ._-+,()" or unicodedata.combining(c) else "_" for c in composed)
     return kept.lstrip(". ") if kept.strip(".- ") else "_"
@@ -67,7 +67,7 @@ def _component(name: str) -> str:
 
 
 _RESERVED_NAMES = {NAME, LATEST}
-"""Names in the output folder that are not maps."""
+"""Names in the output folder that maps cannot have."""
 
 
 def assign_file_names(regions: Sequence[Region], config: Config) -> list[tuple[Region, str]]:
@@ -76,7 +76,7 @@ def assign_file_names(regions: Sequence[Region], config: Config) -> list[tuple[R
     Raises
     ------
     RegionsError
-        If a name cannot be made, is reserved, or belongs to two regions. All problems are reported together.
+        If a name cannot be made, is reserved, or is the same for two regions. All problems are reported together.
     """
     owners: dict[str, Region] = {}
     named, problems = [], []

@@ -1,4 +1,4 @@
-"""Add the settings that help to the messages of executors, which do not know the settings."""
+"""Add hints about settings to the errors of executors. Executors do not know the settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from regionplot.executors.base import OUT_OF_MEMORY, J, Outcome
 
 @contextmanager
 def start_hints() -> Iterator[None]:
-    """Name the settings that help if no worker process can be started.
+    """Add a hint about settings to the error of an executor that cannot start a worker process.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def start_hints() -> Iterator[None]:
 
 
 def with_memory_hint(outcome: Outcome[J], workers: int) -> Outcome[J]:
-    """Name the setting that helps if a map failed because its worker ran out of memory.
+    """Add a hint about settings to a failure if the worker ran out of memory.
 
     Parameters
     ----------

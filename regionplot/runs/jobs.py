@@ -1,4 +1,4 @@
-"""The job of drawing one map, and its result."""
+"""Define the job of drawing one map, and its result."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class PreviousMap:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One map to draw. Workers receive nothing else."""
+    """One map to draw. A worker receives only this object for each map."""
 
     region: Region
     target: Path
     """File to write."""
     previous: PreviousMap | None = None
-    """Map of an earlier run, which is kept if its digest is the same. None: draw in any case."""
+    """Map of an earlier run, which is kept if its digest is the same. None: always draw the map."""
     digest: str = ""
     """Digest of everything that the map depends on; empty if the worker must compute it."""
 
@@ -44,7 +44,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class MapResult:
-    """A map that was drawn, kept or skipped."""
+    """Result of a job: the map was drawn, kept or skipped."""
 
     path: Path
     bytes: int
@@ -56,9 +56,9 @@ class MapResult:
     digest: str = ""
     """Digest of everything that the map depends on; empty if the map was skipped."""
     state: str = "rendered"
-    """`rendered`; `unchanged`: the map of an earlier run was kept; `skipped`: the region holds only nodata, and the
-    settings ask for no map then."""
+    """`rendered`; `unchanged`: the map of an earlier run was kept; `skipped`: the region holds only nodata, and
+    `[map] empty` is `skip`."""
     peak_memory: int = 0
-    """Maximum resident memory of the process in bytes, including memory that it shares with others."""
+    """Maximum resident memory of the process in bytes, including memory that is shared with other processes."""
     sha256: str = ""
     """Checksum of the file, 64 hexadecimal digits; empty if the map was skipped."""

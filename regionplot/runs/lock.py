@@ -1,10 +1,10 @@
 """Allow one run at a time per output folder.
 
-The lock is that of `fcntl.lockf`. The kernel releases it when the process ends, even if the process is killed. Forked
-workers do not inherit it, unlike the lock of `flock`, so an orphaned worker does not block the next run.
+The lock uses `fcntl.lockf`. The kernel releases the lock when the process ends, even if the process is killed. Forked
+workers do not inherit this lock (they would inherit a `flock` lock), so an orphaned worker does not block the next run.
 
-`lockf` does not exclude threads of one process, and it releases the lock when the process closes any descriptor of the
-file. Therefore a set of the locked folders of this process is checked first.
+`lockf` does not exclude threads of one process. It also releases the lock when the process closes any descriptor of the
+file. Therefore the process keeps a set of the folders that it has locked, and checks this set first.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ except ImportError:  # not a POSIX system
 
 NAME = ".regionplot.lock"
 _guard = threading.Lock()
-_held: set[tuple[int, int]] = set()
-"""Device and inode of each folder that this process has locked. It is global because locks belong to the process."""
+_locked_folders: set[tuple[int, int]] = set()
+"""Device and inode of each folder that this process has locked. The set is global because a process owns its locks."""
 
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Lock an output folder until the context exits.
 
-    The lock file is not removed. If it were, two later runs could lock two files of the same name.
+    The lock file is not removed. Otherwise two later runs could each lock a different file of this name.
 
     Raises
     ------
     LockedError
         If another process or another thread of this process has locked the folder. The message names the process.
     OutputError
-        If the lock file cannot be opened, or if it is a link.
+        If the lock file cannot be opened or is a link.
     """
     with _excluding_threads(directory), _excluding_processes(directory):
         yield
@@ -57,14 +57,14 @@ def _excluding_threads(directory: Path) -> Iterator[None]:
         raise OutputError(f"{directory}: the output folder cannot be locked: {error.strerror or error}") from None
     folder = found.st_dev, found.st_ino
     with _guard:
-        if folder in _held:
+        if folder in _locked_folders:
             raise LockedError(f"{directory}: another thread of this program is drawing into this folder")
-        _held.add(folder)
+        _locked_folders.add(folder)
     try:
         yield
     finally:
         with _guard:
-            _held.discard(folder)
+            _locked_folders.discard(folder)
 
 
 @contextmanager
@@ -80,14 +80,14 @@ def _excluding_processes(directory: Path) -> Iterator[None]:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise LockedError(f"{directory}: {_holder(file.read(1000))} is drawing into this folder") from None
-        with suppress(OSError):  # on a full disk the lock works, but names no process
+        with suppress(OSError):  # on a full disk, the folder is locked, but the file names no process
             os.truncate(descriptor, 0)
             os.pwrite(descriptor, lock_record().encode(), 0)
         yield
 
 
 def lock_record() -> str:
-    """Return the text of a lock file: process, host and time."""
+    """Return the text of a lock file: process, host and start time."""
     return json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": _now().isoformat()})
 
 
@@ -96,7 +96,7 @@ def _holder(text: str) -> str:
     try:
         record = json.loads(text)
         age = _now() - datetime.fromisoformat(record["since"])
-        return f"process {int(record['pid'])} on {record['host']}, for {max(0, round(age.total_seconds()))} s now,"
+        return f"process {int(record['pid'])} on {record['host']} (started {max(0, round(age.total_seconds()))} s ago)"
     except (ValueError, KeyError, TypeError):
         return "another process"
 

@@ -1,7 +1,7 @@
 """Read and write `manifest.json`: the result of a run, and the maps that the next run can keep.
 
-`docs/manifest.schema.json` describes it. A map that a run did not include (another table, `--only`) keeps the entry of
-the earlier run.
+`docs/manifest.schema.json` describes the format. If a run did not include a map (another table, `--only`), the entry of
+the earlier run is kept.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NAME = "manifest.json"
 VERSION = 1
 _MAX_BYTES = 200 * 2**20
 _MAX_NAME = 1000
-"""Characters of a file's name and its folders."""
+"""Maximum number of characters in the path of a file."""
 _FILE_KEYS = ("digest", "bytes", "sha256")
 """Keys of an entry that describe the file of the map."""
 Entries = Mapping[str, Mapping[str, Any]]
@@ -32,12 +32,12 @@ Entries = Mapping[str, Mapping[str, Any]]
 
 
 def read_entries(folder: Path) -> Entries:
-    """Return the entries of a folder's manifest; none if there is no manifest, or if it is unreadable."""
+    """Return the entries of a folder's manifest. Return no entries if the manifest is missing or unreadable."""
     path = folder / NAME
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_BYTES:
-            raise ValueError("it is not a file, or it is too large")
+            raise ValueError("not a regular file, or too large")
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["version"] != VERSION:
             return {}
@@ -50,13 +50,13 @@ def read_entries(folder: Path) -> Entries:
 
 
 def is_valid_entry(entry: Mapping[str, Any]) -> bool:
-    """Return True if an entry names a file inside the folder. Other entries are dropped: the manifest can be forged."""
+    """Return True if an entry names a file inside the folder. Other entries are dropped because they may be forged."""
     file = entry["file"]
     return isinstance(file, str) and 0 < len(file) <= _MAX_NAME and not {"", ".", ".."} & set(file.split("/"))
 
 
 def previous_map(entries: Entries, folder: Path, file: str) -> PreviousMap | None:
-    """Return what a manifest says about a map; None if it does not describe the file."""
+    """Return the previous map that a manifest describes, or None if its entry is missing or incomplete."""
     entry = entries.get(file, {})
     digest, size, sha256 = (entry.get(key) for key in _FILE_KEYS)
     if not (isinstance(digest, str) and isinstance(size, int) and isinstance(sha256, str)):
@@ -72,7 +72,7 @@ def write_manifest(folder: Path, run: Mapping[str, Any], report: RunReport, prev
     folder : Path
         Folder of the maps.
     run : Mapping
-        Facts about the run that the report does not have.
+        Facts about the run that the report does not contain.
     report : RunReport
         Results of the run. All its targets are inside `folder`.
     previous : Mapping
@@ -90,13 +90,13 @@ def write_manifest(folder: Path, run: Mapping[str, Any], report: RunReport, prev
 
 
 def _text(summary: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]) -> str:
-    """Return JSON with one line per region: easy to read, and fast to make for 100,000 regions."""
+    """Return JSON with one line per region, which is easy to read and fast to write for 100,000 regions."""
     lines = ",\n".join(map(json.dumps, entries))
     return f'{{"version": {VERSION},\n"run": {json.dumps(summary, indent=1)},\n"regions": [\n{lines}\n]}}\n'
 
 
 def is_file(path: Path) -> bool:
-    """Return True if a file exists. No file has a name that the system does not accept."""
+    """Return True if a file exists. Return False if the system does not accept its name."""
     try:
         return path.is_file()
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Write numbers about a run in the text format 0.0.4 of Prometheus, for the textfile collector of node_exporter.
+"""Write metrics of a run in the Prometheus text format 0.0.4, for the textfile collector of node_exporter.
 
 https://prometheus.io/docs/instrumenting/exposition_formats/
 """
@@ -20,16 +20,18 @@ from regionplot.system.machine import peak_memory_with_children
 _LAST_SUCCESS = "regionplot_last_success_timestamp_seconds"
 _OLD_SUCCESS = re.compile(rf"^{_LAST_SUCCESS} (\d+(?:\.\d+)?)$", re.MULTILINE | re.ASCII)
 _MAX_READ = 1_000_000
-"""Characters of an old file that are searched."""
+"""Maximum number of characters of an old file that are searched."""
 
 
 class Family(NamedTuple):
-    """One metric: its name, its meaning, and its samples by the value of its label (`""` if it has no label)."""
+    """One metric."""
 
     name: str
     meaning: str
     samples: Mapping[str, float]
+    """Numbers by the value of the label. Without a label, the only key is `""`."""
     label: str = ""
+    """Name of the label, if there is one."""
 
     def __str__(self) -> str:
         lines = [f"# HELP {self.name} {self.meaning}", f"# TYPE {self.name} gauge"]
@@ -61,7 +63,7 @@ def metrics_text(
     last_success : float
         Unix time at which the last successful run before this one ended; 0 if there was none.
     counts : Mapping, optional
-        Number of regions by state. The default is that of the report.
+        Number of regions by state. By default, the counts of the report.
     peak_memory : int, optional
         Maximum resident memory of one process in bytes.
     """
@@ -69,7 +71,7 @@ def metrics_text(
     families = _families(report, exit_code, ended, success, report.counts() if counts is None else counts)
     lines = [str(family) for family in families]
     if peak_memory is not None:
-        meaning = "Largest resident memory of one process of the last run, shared memory included."
+        meaning = "Maximum resident memory in bytes of one process of the last run, including shared memory."
         lines.append(str(Family("regionplot_peak_memory_bytes", meaning, {"": peak_memory})))
     return "\n".join([*lines, ""])
 
@@ -80,15 +82,17 @@ def _families(
     size = sum(outcome.value.bytes for outcome in report.drawn)
     states = {
         state.replace(" ", "_"): counts.get(state, 0) for state in STATES
-    }  # all states, so that no series comes and goes
-    yield Family("regionplot_last_run_timestamp_seconds", "When the last run ended, in Unix time.", {"": ended})
-    yield Family(_LAST_SUCCESS, "When a run last ended with exit code 0, in Unix time; 0 is never.", {"": success})
-    yield Family("regionplot_run_duration_seconds", "Wall time of the last run.", {"": report.seconds})
+    }  # all states, so that each series exists after each run
+    yield Family("regionplot_last_run_timestamp_seconds", "Unix time at which the last run ended.", {"": ended})
+    yield Family(_LAST_SUCCESS, "Unix time at which a run last ended with exit code 0; 0 if never.", {"": success})
+    yield Family("regionplot_run_duration_seconds", "Wall time of the last run in seconds.", {"": report.seconds})
     yield Family("regionplot_exit_code", "Exit code of the last run.", {"": exit_code})
     yield Family("regionplot_regions", "Regions of the last run by state.", states, "state")
     if report.stages:
-        yield Family("regionplot_stage_seconds", "Wall time of the last run by stage.", report.stages, "stage")
-    yield Family("regionplot_bytes_written", "Size of the images that the last run wrote.", {"": size})
+        yield Family(
+            "regionplot_stage_seconds", "Wall time of the last run in seconds by stage.", report.stages, "stage"
+        )
+    yield Family("regionplot_bytes_written", "Total size in bytes of the images that the last run wrote.", {"": size})
 
 
 def write_metrics(path: Path, report: RunReport, exit_code: int, counts: Mapping[str, int] | None = None) -> None:
@@ -125,7 +129,7 @@ def check_target(path: Path) -> Path:
         If no file can be written there.
     """
     if path.is_dir():
-        raise OutputError(f"{path}: the metrics cannot be written: it is a folder")
+        raise OutputError(f"{path}: the metrics cannot be written: the path is a folder")
     if not path.parent.is_dir():
         raise OutputError(f"{path}: the metrics cannot be written: there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK | os.X_OK):
@@ -150,5 +154,5 @@ def _escaped(value: str) -> str:
 
 
 def _number(number: float) -> str:
-    """Return a number without an exponent, because shell scripts read these files, too."""
+    """Return a number without an exponent, so that shell scripts can read it."""
     return str(number) if isinstance(number, int) else f"{number:.6f}"

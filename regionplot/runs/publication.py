@@ -1,4 +1,4 @@
-"""Publish maps: each map as soon as it is drawn, or all maps of a run at once.
+"""Publish each map as soon as it is drawn, or all maps of a run at once.
 
 ::
 
@@ -26,12 +26,12 @@ from regionplot.system.files import RUN, atomic_replace
 LATEST = "latest"
 _RUN = re.compile(RUN)
 _COMPLETE = ".complete"
-"""File that marks the folder of a run without missing maps. Only such runs count against `keep`."""
+"""Name of the file that marks the folder of a run without missing maps. `keep` counts only marked runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """How a run ended."""
+    """State of a run at its end."""
 
     has_maps: bool
     """True if the folder of the run holds a map."""
@@ -42,7 +42,7 @@ class RunEnd:
 
 
 class Publication(Protocol):
-    """How the maps of one run are published."""
+    """Strategy for publishing the maps of one run."""
 
     @property
     def folder(self) -> Path:
@@ -55,11 +55,11 @@ class Publication(Protocol):
         ...
 
     def finish(self, end: RunEnd) -> None:
-        """Publish what was written."""
+        """Publish the maps that were written."""
 
 
 @dataclass(frozen=True)
-class Replace(Publication):
+class PublicationInPlace(Publication):
     """Each map replaces the older map. Nothing is left to publish at the end."""
 
     directory: Path
@@ -80,7 +80,7 @@ class Replace(Publication):
 
 
 @dataclass(frozen=True)
-class Runs(Publication):
+class PublicationByRun(Publication):
     """A folder for each run, and a link to the latest complete run."""
 
     directory: Path
@@ -118,7 +118,7 @@ class Runs(Publication):
             if end.is_complete and self.folder.is_dir():
                 (self.folder / _COMPLETE).touch()
         finally:
-            with suppress(OSError):  # the output folder can have been removed
+            with suppress(OSError):  # the output folder may have been removed
                 self._prune()
 
     def _switch(self) -> None:
@@ -130,7 +130,7 @@ class Runs(Publication):
             raise OutputError(f"{latest}: cannot be made a link to {self.run}: {error.strerror or error}") from None
 
     def _prune(self) -> None:
-        """Remove incomplete runs and the oldest complete runs, but neither the latest run nor this run."""
+        """Remove incomplete runs and the oldest complete runs, but never the latest run or this run."""
         latest = self.directory / LATEST
         kept = {self.run, latest.readlink().name if latest.is_symlink() else ""}
         runs = [
@@ -147,20 +147,23 @@ class Runs(Publication):
                 shutil.rmtree(self.directory / name, ignore_errors=True)
 
 
-def publication(settings: OutputSettings, run: str) -> Publication:
-    """Return the publication that the settings ask for.
+def make_publication(settings: OutputSettings, run: str) -> Publication:
+    """Return the kind of publication that the settings select.
 
     Raises
     ------
     OutputError
-        If a file or folder is in the place of the link to the latest run.
+        If a file or folder has the name of the link to the latest run.
     """
     if settings.publish == "runs":
         latest = settings.directory / LATEST
         if latest.exists() and not latest.is_symlink():
-            raise OutputError(f"{latest}: it is not the link that [output] publish = 'runs' makes; move it away")
-        return Runs(settings.directory, run, settings.keep, settings.publish_partial)
-    return Replace(settings.directory)
+            raise OutputError(
+                f"{latest}: not a link, but [output] publish = 'runs' needs this name for its link; "
+                "move or rename the file or folder"
+            )
+        return PublicationByRun(settings.directory, run, settings.keep, settings.publish_partial)
+    return PublicationInPlace(settings.directory)
 
 
 def link_or_copy(image: Path, target: Path) -> None:

@@ -21,7 +21,7 @@ from regionplot.runs import store
 from regionplot.runs.filenames import assign_file_names
 from regionplot.runs.jobs import Job
 from regionplot.runs.manifest import is_file, previous_map, read_entries, write_manifest
-from regionplot.runs.publication import RunEnd, link_or_copy, publication
+from regionplot.runs.publication import RunEnd, link_or_copy, make_publication
 from regionplot.runs.report import NOT_RUN, RunReport
 from regionplot.settings.config import Config
 from regionplot.system.files import new_run, remove_stale_temporaries
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 
 class Redraw(Enum):
-    """Which maps a run draws."""
+    """Maps that a run draws."""
 
     CHANGED = auto()
     """Maps that do not exist, or that depend on something that has changed."""
@@ -39,7 +39,7 @@ class Redraw(Enum):
 
 
 class Scope(Enum):
-    """Which regions of the table a run includes."""
+    """Regions of the table that a run includes."""
 
     TABLE = auto()
     SELECTION = auto()
@@ -47,10 +47,10 @@ class Scope(Enum):
 
 
 class RunRecord:
-    """One run from its lock to its manifest: jobs, outcomes and publication.
+    """Jobs, outcomes and publication of one run.
 
-    The record is a context manager. However the run ends, the exit removes temporary files of killed workers, writes
-    the manifest and publishes the maps.
+    The record is a context manager. Its exit removes temporary files of killed workers, writes the manifest and
+    publishes the maps, even if the run ends with an error.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class RunRecord:
         self.workers = 0
         self.run = new_run()
         self._scope = scope
-        self._publication = publication(config.output, self.run)
+        self._publication = make_publication(config.output, self.run)
         self._previous = read_entries(self._publication.previous)
         self.jobs = [self._job(region, name, redraw) for region, name in assign_file_names(regions, config)]
         self._outcomes: dict[Path, Outcome[Job]] = {}
@@ -83,7 +83,7 @@ class RunRecord:
         return Job(region, self._publication.folder / name, previous)
 
     def _check_folders(self) -> None:
-        """Check that no folder of a map is a link out of the output folder. Check each folder once."""
+        """Check that no link leads from the output folder to a folder outside. Check each folder once."""
         first: dict[Path, Region] = {}
         for job in self.jobs:
             first.setdefault(job.target.parent, job.region)

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 class Observer(JobObserver[Job]):
-    """Base class of observers of a run, such as a progress bar. Each method does nothing."""
+    """Base class of observers of a run, such as a progress bar. Its methods do nothing."""
 
     def preparing(self) -> BlockObserver | None:
-        """Return an observer of the blocks, before the raster is prepared."""
+        """Return an observer of the blocks of the raster steps, or None. Called before the steps run."""
         return None
 
 
 STATES = ("rendered", "unchanged", "skipped", "failed", "not run")
 NOT_RUN = "not run"
-"""Cause of failure of a map that was not started."""
+"""Failure cause of a map that was not started."""
 
 
 def state_of(outcome: Outcome[Job]) -> str:
@@ -51,7 +51,7 @@ class RunReport:
     start_method: str
     workers: int
     stages: Mapping[str, float] = field(default_factory=dict)
-    """Seconds of the whole run by stage: `check`, `load`, `draw`."""
+    """Wall time in seconds by stage of the run: `check`, `load`, `draw`."""
     problems: Sequence[str] = ()
     """Errors that concern no single region, such as a manifest that cannot be written."""
 
@@ -67,12 +67,12 @@ class RunReport:
 
     @property
     def skipped(self) -> list[Outcome[Job]]:
-        """Maps that were not written, because their regions hold only nodata."""
+        """Maps that were not written because their regions hold only nodata."""
         return self.in_state("skipped")
 
     @property
     def failed(self) -> list[Outcome[Job]]:
-        """Maps that are missing, including maps that were not started."""
+        """Maps that failed, including maps that were not started."""
         return [outcome for outcome in self.outcomes if not outcome.ok]
 
     def in_state(self, state: str) -> list[Outcome[Job]]:
@@ -86,7 +86,7 @@ class RunReport:
 
     @property
     def exit_code(self) -> int:
-        """0 if all maps are up to date; 1 if regions failed, or if there are `problems`."""
+        """Exit code: 0 if all maps are up to date; 1 if regions failed, or if there are `problems`."""
         return 1 if self.failed or self.problems else 0
 
     def __str__(self) -> str:

@@ -60,24 +60,25 @@ def render_regions(
     """Draw the map of every region into the output folder of a config.
 
     A map is kept if nothing has changed since the previous run. The function is safe in a host program: it does not
-    touch signal handlers, rcParams, environment or start method. If the host runs threads, `start_method = "auto"` does
-    not use fork. A script then needs `if __name__ == "__main__":`, as for any use of `multiprocessing`.
+    change signal handlers, rcParams, the environment or the start method of `multiprocessing`. If the host runs
+    threads, `start_method = "auto"` does not use fork. A script then needs `if __name__ == "__main__":`, as for any use
+    of `multiprocessing`.
 
     Parameters
     ----------
     regions : sequence of Region, or path
         The regions, or the path of a table of regions.
     data : Config or SharedData
-        Settings, or data that is loaded already. Under fork, workers inherit loaded data. Otherwise, each worker loads
-        the data again from its config.
+        Settings, or loaded data. Forked workers inherit loaded data. Other workers load the data again from the files
+        that its config names.
     only : sequence of str
         Glob patterns. Regions whose names match none of them are left out.
     force : bool
-        Also draw maps of which nothing has changed.
+        Also draw unchanged maps.
     allow_empty : bool
         Accept an empty table. The report then has no outcomes.
     layers : sequence of Layer
-        Layers of an earlier run. Their data are used again if the input files are unchanged.
+        Layers of an earlier run. Their data is reused if the input files are unchanged.
     observer : Observer, optional
         Receives each outcome as soon as it is known.
 
@@ -89,7 +90,7 @@ def render_regions(
     Raises
     ------
     ConfigError, RegionsError, OutputError
-        If the run is impossible. Nothing has been loaded then.
+        If the settings, the regions or the output folder are not valid. No data has been loaded then.
     LockedError
         If another run is drawing into the output folder.
     InputError
@@ -146,18 +147,22 @@ def _draw_all(
                 "%s: the raster changed during the run; the maps show it as it was at the start", config.raster.path
             )
     if not_run := record.report.in_state(NOT_RUN):
-        logger.error("%s: the disk is full: %d regions not run", config.output.directory, len(not_run))
+        logger.error(
+            "%s: the disk is full: %d maps not drawn; free some space and run the command again",
+            config.output.directory,
+            len(not_run),
+        )
     failpoints.failpoint("report")
 
 
 @contextmanager
 def _prepared(data: Config | SharedData, watch: Stopwatch, observer: Observer) -> Iterator[Config | SharedData]:
-    """Apply the steps of `[[prepare]]`, and keep the prepared raster in the cache until the context exits."""
+    """Apply the steps of `[[prepare]]`. Protect the prepared raster in the cache until the context exits."""
     if isinstance(data, SharedData) or not data.prepare:
         yield data
         return
     from regionplot.prepare.cache import locked_in_cache  # noqa: PLC0415
-    from regionplot.prepare.run import prepared  # noqa: PLC0415 (only settings with steps need it)
+    from regionplot.prepare.run import prepared  # noqa: PLC0415 (needed only for steps)
 
     config = prepared(data, observer)
     watch.lap("prepare")
@@ -172,7 +177,7 @@ def _load(
     regions: Sequence[Region],
     stack: ExitStack,
 ) -> LoadPlan:
-    """Load the shared data if workers can use it. Otherwise, check that the inputs can be opened."""
+    """Load the shared data if workers share memory with this process. Otherwise, check that inputs can be opened."""
     if not executor_class(record.start_method).abilities.shares_memory:
         if isinstance(data, SharedData):
             data.check_workers_can_load(record.start_method)
@@ -199,7 +204,7 @@ def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Obser
 
 
 def jobs_to_draw(task: RenderTask, jobs: Sequence[Job], record: RunRecord, observer: Observer) -> Iterator[Job]:
-    """Yield the jobs whose maps must be drawn. Keep the other maps here, before workers are forked.
+    """Yield the jobs whose maps must be drawn. Keep the other maps in this process, before workers are forked.
 
     The digest of a map that must be drawn is added to its job.
     """
@@ -209,7 +214,7 @@ def jobs_to_draw(task: RenderTask, jobs: Sequence[Job], record: RunRecord, obser
             continue
         try:
             digest = task.digests.of(job.region)
-        except RegionplotError:  # the worker will report it
+        except RegionplotError:  # the worker will report the error
             yield job
             continue
         kept = reuse_previous_map(job, digest)
@@ -230,7 +235,7 @@ def _make_executor(settings: RunSettings, method: str, jobs: int) -> Executor:
 
 
 def stop_when_disk_full(outcomes: Iterable[Outcome[Job]]) -> Iterator[Outcome[Job]]:
-    """Yield outcomes until several in a row failed because the disk was full. A success resets the count."""
+    """Yield outcomes. Stop after `_MAX_DISK_FULL` consecutive disk-full errors. Any other outcome resets the count."""
     full = 0
     for outcome in outcomes:
         yield outcome

@@ -36,7 +36,7 @@ def prepare_directory(directory: Path) -> None:
 
 
 def check_folders(directory: Path, folders: Iterable[Path]) -> Iterator[str]:
-    """Yield a problem for each folder that a link leads out of the output folder."""
+    """Yield a message for each folder that lies outside the output folder because of a link."""
     inside = directory.resolve()
     for folder in folders:
         try:
@@ -45,23 +45,23 @@ def check_folders(directory: Path, folders: Iterable[Path]) -> Iterator[str]:
             yield f"{folder}: {getattr(error, 'strerror', None) or error}"
             continue
         if not place.is_relative_to(inside):
-            yield f"{folder}: the folder is a link out of the output folder, to {place}"
+            yield f"{folder}: a link leads to {place}, outside the output folder"
 
 
 def write_file(target: Path, content: bytes, run: str, within: Path | None = None) -> str:
-    """Write a file atomically: into a temporary file beside the target, which is read back and then renamed.
+    """Write a file atomically: write a temporary file beside the target, read it back, and rename it.
 
     Parameters
     ----------
     target : Path
-        The file to write. A reader sees the old file or the new file, never a part of one.
+        The file to write. A reader sees the old file or the new file, never an incomplete file.
     content : bytes
         The whole file.
     run : str
         The run's id (`system.files.new_run`). The name of the temporary file contains it.
     within : Path, optional
-        The output folder. It must exist, and no link may lead from it to a folder outside. The default is the folder
-        of the target.
+        The output folder. It must exist, and no link may lead the target out of this folder. By default, the folder of
+        the target.
 
     Returns
     -------
@@ -85,7 +85,7 @@ def write_file(target: Path, content: bytes, run: str, within: Path | None = Non
                 file.write(content)
             failpoints.failpoint("verify", target.name)
             if temporary.read_bytes() != content:
-                raise OSError(errno.EIO, "the file has other bytes than were written")
+                raise OSError(errno.EIO, "the file does not contain the bytes that were written")
             failpoints.failpoint("replace", target.name)
     except OSError as error:
         raise _write_error(target, error) from error
@@ -98,12 +98,12 @@ def checksum(content: bytes) -> str:
 
 
 def has_content(path: Path, size: int, sha256: str) -> bool:
-    """Return True if a path is a regular file, not a link, of this size and checksum.
+    """Return True if a path is a regular file with this size and checksum.
 
     Raises
     ------
     OSError
-        If the file cannot be read.
+        If the file cannot be read or is a link.
     """
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a FIFO would block
     with os.fdopen(os.open(path, flags), "rb") as file:
@@ -112,18 +112,18 @@ def has_content(path: Path, size: int, sha256: str) -> bool:
 
 
 def _check_target(directory: Path, target: Path) -> None:
-    """Check that a target is inside the output folder, and that only a file or a link is in its place."""
+    """Check that a target is inside the output folder. An existing target must be a regular file or a link."""
     for problem in check_folders(directory, [target.parent]):
         raise RegionplotError(f"{target}: cannot be written: {problem}")
     with suppress(FileNotFoundError):
         kind = target.lstat().st_mode
         if not (stat.S_ISREG(kind) or stat.S_ISLNK(kind)):
-            what = os.strerror(errno.EISDIR) if stat.S_ISDIR(kind) else "a pipe, socket or device is in its place"
+            what = os.strerror(errno.EISDIR) if stat.S_ISDIR(kind) else "a pipe, socket or device has this name"
             raise RegionplotError(f"{target}: cannot be written: {what}")
 
 
 def _make_folders(directory: Path, folder: Path) -> None:
-    """Create the folders between the output folder and a map, but not the output folder, which a user can remove."""
+    """Create the folders between the output folder and a map. Do not create a removed output folder again."""
     missing = []
     while folder != directory and not folder.is_dir():
         missing.append(folder)

@@ -31,33 +31,33 @@ if TYPE_CHECKING:
 class RenderTask:
     """Draw one region and write its map.
 
-    The task pickles as config and load plan. A worker without inherited data loads the data again.
+    A pickled task holds no loaded data, renderer or digest. A worker without inherited data loads the data again.
     """
 
     config: Config
     run: str
-    """Id of the run, which temporary files carry."""
+    """Id of the run. The names of temporary files contain it."""
     plan: LoadPlan
-    maps: int
+    map_count: int
     """Number of maps of the run."""
     _digests: MapDigests | None = field(default=None, repr=False)
     _idle: list[MapRenderer] = field(default_factory=list, repr=False)
-    """Renderers that no thread uses now. A renderer draws all its maps into one buffer, so threads need their own."""
+    """Renderers that no thread uses now. A renderer draws all its maps into one buffer, so threads cannot share it."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_digests": None, "_idle": []}
 
     def start_worker(self) -> None:
-        """Set the malloc policy for maps."""
+        """Let malloc return large blocks to the system. Called in each worker."""
         return_large_blocks()
 
     def load(self) -> None:
         """Load the shared data and draw the frame of the maps. Forked workers inherit both."""
         with self._renderer():
-            self._digests = self.digests  # forked workers inherit the hash of the sources
+            self._digests = self.digests  # computed here so that forked workers inherit the hash of the sources
 
     def __call__(self, job: Job) -> MapResult:
-        """Draw and write one map, or keep the previous map if nothing has changed."""
+        """Draw and write one map, or keep the map of an earlier run if nothing has changed."""
         failpoints.failpoint("start", job.name)
         watch = Stopwatch()
         digest = job.digest or self.digests.of(job.region)
@@ -107,7 +107,7 @@ class RenderTask:
         except IndexError:
             from regionplot.render.renderer import MapRenderer  # noqa: PLC0415 (imports matplotlib)
 
-            renderer = MapRenderer(self._shared, self.maps)
+            renderer = MapRenderer(self._shared, self.map_count)
         try:
             yield renderer
         finally:
@@ -115,9 +115,9 @@ class RenderTask:
 
     @property
     def digests(self) -> MapDigests:
-        """Digests of the maps. They need the shared data, but not the frame."""
+        """Digests of the maps. The first use loads the shared data, but does not draw the frame."""
         if self._digests is None:
-            from regionplot.runs.digests import MapDigests  # noqa: PLC0415 (matplotlib)
+            from regionplot.runs.digests import MapDigests  # noqa: PLC0415 (imports matplotlib)
 
             self._digests = MapDigests(self._shared)
         return self._digests
@@ -128,7 +128,7 @@ class RenderTask:
 
 
 def reuse_previous_map(job: Job, digest: str) -> MapResult | None:
-    """Keep the map of an earlier run if it has this digest and its file is unchanged.
+    """Keep the map of an earlier run if its digest is the same and its file is unchanged.
 
     Returns
     -------

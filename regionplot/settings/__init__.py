@@ -1,1 +1,1 @@
-"""Read settings from TOML and check them. Each section has a module of its own."""
+"""Read settings from TOML and check them. Each section has its own module."""

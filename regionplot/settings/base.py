@@ -14,13 +14,13 @@ from regionplot import sample
 from regionplot.text import fields_of
 
 MAX_TEXT = 2_000
-"""Characters of a text in settings."""
+"""Maximum number of characters in a text of the settings."""
 MISSING_FILE = "missing_file"
-"""Type of the validation errors for missing files. If there are no other errors, the exit code is that of inputs."""
+"""Type of the validation errors for missing files. If there are no other errors, they are raised as an `InputError`."""
 
 
 def find_input(value: object) -> object:
-    """Return the path of an input file, given as a path or as `sample:NAME`. Other values are returned as they are.
+    """Return the path of an input file, given as a path or as `sample:NAME`. Other values are returned unchanged.
 
     Raises
     ------
@@ -58,7 +58,7 @@ class LayerSettings(Section):
 
 
 IS_COLOR = "color"
-"""Mark of fields that hold a color. `colors.check` finds colors that do not exist."""
+"""Marker of fields that hold a color. `colors.check` reports colors that do not exist."""
 Color = Annotated[Text, IS_COLOR]
 """Any matplotlib color, or `none`."""
 
@@ -74,10 +74,10 @@ Template = Annotated[Text, AfterValidator(_check_template)]
 
 @dataclass(frozen=True, slots=True)
 class NotInDigest:
-    """Mark a field that changes no pixel: `Annotated[int, NOT_IN_DIGEST]`.
+    """Marker of a field that changes no pixel, as in `Annotated[int, NOT_IN_DIGEST]`.
 
-    Every other field counts in the digests of maps. If a mark is forgotten, maps are drawn again without need. If the
-    rule were reversed, a forgotten mark would keep outdated maps.
+    All other fields are part of the digests of maps. If a marker is forgotten, maps are drawn again without need. With
+    the opposite rule, a forgotten marker would keep outdated maps.
     """
 
 
@@ -85,7 +85,7 @@ NOT_IN_DIGEST = NotInDigest()
 
 
 def digest_items(value: object) -> Any:
-    """Return settings as plain data, without the fields that are marked with `NOT_IN_DIGEST`.
+    """Return settings as plain data, without the fields that are marked `NOT_IN_DIGEST`.
 
     Parameters
     ----------

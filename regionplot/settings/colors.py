@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from regionplot.settings.base import Section, Text
 
 MAX_CLASS_SPAN = 1_000_000
-"""Largest distance between two class values. Lookup tables have an entry for each value between."""
+"""Largest difference between two class values. Lookup tables have an entry for each value in this range."""
 
 
 def _increasing(levels: tuple[float, ...]) -> tuple[float, ...]:
@@ -32,7 +32,7 @@ class ClassSettings(Section):
 
 
 def _distinct(classes: tuple[ClassSettings, ...]) -> tuple[ClassSettings, ...]:
-    """Check that the values of classes differ, and that a lookup table can hold them."""
+    """Return the classes if their values differ and a lookup table can hold them. Raise `ValueError` otherwise."""
     first: dict[int, int] = {}
     for number, item in enumerate(classes, 1):
         if (earlier := first.setdefault(item.value, number)) != number:
@@ -43,7 +43,7 @@ def _distinct(classes: tuple[ClassSettings, ...]) -> tuple[ClassSettings, ...]:
 
 
 class ColorSettings(Section):
-    """How values become colors."""
+    """Colors of values, and the color bar or legend."""
 
     colormap: Text | None = None
     """Any matplotlib colormap. Default: `viridis`."""
@@ -53,19 +53,19 @@ class ColorSettings(Section):
         ]
         | None
     ) = None
-    """Names and colors, if each value is a class."""
+    """Names and colors of classes, for a raster whose values are categories."""
     levels: Annotated[tuple[float, ...], Field(strict=False, min_length=2, max_length=250)] | None = None
-    """Limits of discrete colors, increasing. Without levels, the scale is continuous."""
+    """Boundaries between discrete colors, in increasing order. Without levels, the scale is continuous."""
     vmin: float | None = None
     """Lower limit of a continuous scale. Default: from the data."""
     vmax: float | None = None
     """Upper limit of a continuous scale. Default: from the data."""
     norm: Literal["linear", "log", "symlog", "sqrt"] | None = None
-    """Kind of a continuous scale. Default: `linear`."""
+    """Normalization of a continuous scale. Default: `linear`."""
     under: Text = "lowest"
-    """Color below the scale: `lowest`, `none`, or any matplotlib color."""
+    """Color of values below the scale: `lowest`, `none`, or any matplotlib color."""
     over: Text = "highest"
-    """Color above the scale: `highest`, `none`, or any matplotlib color."""
+    """Color of values above the scale: `highest`, `none`, or any matplotlib color."""
     nodata: Text = "none"
     """Color of missing cells: `none`, or any matplotlib color."""
     label: Text | None = None
@@ -74,7 +74,7 @@ class ColorSettings(Section):
     """Draw a color bar for numbers, or a legend for classes."""
 
     @model_validator(mode="after")
-    def _one_scale(self) -> ColorSettings:
+    def _check_scale(self) -> ColorSettings:
         if self.levels is not None:
             _increasing(self.levels)
             if self.vmin is not None or self.vmax is not None or self.norm not in (None, "linear"):

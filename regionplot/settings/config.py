@@ -1,4 +1,4 @@
-"""Config: all settings of a run."""
+"""Define `Config`: all settings of a run."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from regionplot.settings.raster import RasterSettings
 from regionplot.settings.run import RunSettings
 
 LAYER_TABLES = "(layers)"
-"""Where the tables of all layers are collected before they are checked. It is the first part of their errors' location.
-"""
+"""Key that holds the tables of all layers while they are checked. The locations of their errors start with this key."""
 
 
 class Config(Section):
-    """All settings of a run, checked. `read_config` makes it.
+    """All settings of a run, checked. `read_config` creates it.
 
-    It is frozen and picklable: workers that cannot inherit the data load it from their copy of the config.
+    A config is frozen and can be pickled. Workers that cannot inherit the data load the files that their copy of the
+    config names.
     """
 
     raster: RasterSettings
     prepare: Annotated[
         tuple[Annotated[Any, PlainValidator(parse_step), PlainSerializer(dump_step)], ...], Field(strict=False)
     ] = ()
-    """Steps that derive a new raster before it is drawn, in order. The registry gives the class of each step."""
+    """Steps that derive the raster to draw from the input raster, in order."""
     map: MapSettings = MapSettings()
     colors: ColorSettings = ColorSettings()
     layers: Annotated[
@@ -65,9 +65,11 @@ class Config(Section):
         return {**sections, LAYER_TABLES: {name: tables[name] for name in tables if name not in _SECTIONS}}
 
     @model_validator(mode="after")
-    def _used(self) -> Config:
+    def _check_inputs_are_used(self) -> Config:
         if self.raster.inputs and not self.prepare:
-            raise ValueError("[raster] inputs are for the steps of [[prepare]], but there is none")
+            raise ValueError(
+                "[raster] inputs are for the steps of [[prepare]], but there are none; add a step or remove the inputs"
+            )
         return self
 
     @model_serializer(mode="wrap")
@@ -86,14 +88,14 @@ def section_names() -> list[str]:
 
 
 def settings_of(name: str, table: object) -> type | None:
-    """Return the class that checks a table, or None if there is none.
+    """Return the class that checks a table, or None if the name or the step is unknown.
 
     Parameters
     ----------
     name : str
         Name of the section or layer, such as `map`, `features` or `output.png`.
     table : object
-        The table. For `prepare`, its key `step` decides.
+        The table. For `prepare`, the key `step` selects the class.
     """
     if name == "prepare":
         return step_settings(table.get(STEP)) if isinstance(table, Mapping) else None

@@ -12,16 +12,16 @@ from typing import Any, NamedTuple
 from regionplot.errors import ConfigError, Place
 
 MAX_BYTES = 2**20
-"""Size of a settings file."""
+"""Maximum size of a settings file in bytes."""
 
 
 class Document(NamedTuple):
-    """The tables of a config as read, not checked yet, and the text to find line numbers in."""
+    """The tables of a config before they are checked, and the text in which line numbers are found."""
 
     name: str
-    """Path of the file, or `settings` if they do not come from a file."""
+    """Path of the file, or `settings` if the tables do not come from a file."""
     base: Path
-    """Folder that relative paths are relative to."""
+    """Base folder of relative paths."""
     tables: Mapping[str, Any]
     text: str = ""
     """Text of the file."""
@@ -50,11 +50,11 @@ class Document(NamedTuple):
             raise ConfigError(f"{path}: {error.strerror or error}") from None
         except UnicodeDecodeError as error:
             raise ConfigError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
-        except (ValueError, RecursionError) as error:  # ValueError also of a number with thousands of digits
+        except (ValueError, RecursionError) as error:  # a number with thousands of digits is a ValueError, too
             raise ConfigError(f"{path}: not valid TOML: {error}") from None
 
     def locate(self, section: str, index: int | None = None, key: str = "") -> Place:
-        """Return the place of a setting, with the line of the key or, if that is not found, of its table.
+        """Return the place of a setting. If the line of the key is not found, the place has the line of its table.
 
         Parameters
         ----------
@@ -63,7 +63,7 @@ class Document(NamedTuple):
         index : int, optional
             Index of the table in its array, from 0.
         key : str
-            Key in the table. If empty, the place is the table.
+            Key in the table. If empty, the place is that of the table.
         """
         line = self._line(section, index or 0, key) or self._inner_line(section)
         place = Place(file=self.name, line=line, section=section, key=key)
@@ -96,10 +96,10 @@ def read_bounded(path: Path) -> bytes:
     Raises
     ------
     ConfigError
-        If it is not a regular file, or larger than any settings file.
+        If the path is not a regular file, or the file is larger than `MAX_BYTES`.
     """
     if path.exists() and not path.is_file():
-        raise ConfigError(f"{path}: it is not a file")
+        raise ConfigError(f"{path}: this is not a regular file")
     with path.open("rb") as file:
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:

@@ -1,4 +1,4 @@
-"""Read settings from TOML or a dict. All errors are reported together, each with its line."""
+"""Read settings from TOML or a mapping. All errors are reported together, each with its line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from regionplot.settings.raster import RASTER_PATH, RasterPath
 
 DEFAULT_NAME = "regionplot.toml"
 Tables = Mapping[str, Any]
-"""Tables and arrays of tables by name, as TOML has them."""
+"""Tables and arrays of tables by name, as parsed from TOML."""
 
 
 def read_config(source: str | Path | Tables | None = None, overrides: Tables | None = None) -> Config:
@@ -25,16 +25,16 @@ def read_config(source: str | Path | Tables | None = None, overrides: Tables | N
     Parameters
     ----------
     source : path or mapping, optional
-        A TOML file, or its contents as a mapping of tables. Relative paths in a file are relative to its folder. Those
-        in a mapping are relative to the working directory.
+        A TOML file, or its contents as a mapping of tables. Relative paths in a file are relative to its folder.
+        Relative paths in a mapping are relative to the working directory.
     overrides : mapping, optional
-        Tables that replace or extend those of `source`, key by key. An array of tables (`features`, `prepare`) is
+        Tables that replace or extend the tables of `source`, key by key. An array of tables (`features`, `prepare`) is
         replaced as a whole. Relative paths are relative to the working directory.
 
     Raises
     ------
     ConfigError
-        If the file is not TOML, or has unknown keys or wrong values; one problem each.
+        If the file is not TOML, or has unknown keys or wrong values. Each fault is one problem.
     InputError
         If input files are missing and nothing else is wrong.
 
@@ -62,7 +62,7 @@ def read_config_before_arrival(source: str | Path | Tables | None, overrides: Ta
     Raises
     ------
     ConfigError, InputError
-        As for `read_config`. A missing raster is no error.
+        As for `read_config`. A missing raster is not an error.
     """
     return _read(source, overrides, RasterPath.PATTERN)
 
@@ -79,7 +79,7 @@ def _read(source: str | Path | Tables | None, overrides: Tables | None, raster_p
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Return the tables of both. Keys of a table above replace those of the same table below."""
+    """Merge two mappings of tables. Keys of a table in `above` replace the keys of the same table in `below`."""
     merged = dict(below)
     for name, table in above.items():
         old = merged.get(name)

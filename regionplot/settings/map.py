@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from regionplot.settings.base import Section, Template, Text
 
 MAX_PIXELS = 100_000_000
-"""Pixels of an image."""
+"""Maximum number of pixels in an image."""
 Side = Annotated[int, Field(ge=100, le=20_000)]
 """Width or height in pixels."""
 
@@ -23,18 +23,21 @@ class MapSettings(Section):
     size: Annotated[tuple[Side, Side], Field(strict=False)] = (1400, 900)
     """Width and height of the image in pixels."""
     dpi: Annotated[float, Field(ge=20, le=1200)] = 100
-    """Pixels per inch. Text and line sizes follow it."""
+    """Pixels per inch. Text and lines scale with this value."""
     title: Template = "{title}"
-    """Template for the title. Fields are the columns of the table, and raster, variable, long_name, units and time."""
+    """Template for the title. Fields are the columns of the regions table, and raster, variable, long_name, units and
+    time."""
     fit: Literal["datalim", "exact"] = "datalim"
-    """`datalim` enlarges the region to the shape of the panel. `exact` keeps its limits and leaves margins."""
+    """`datalim` enlarges the region so that it fills the panel. `exact` keeps the limits and leaves margins."""
     background: Text = "white"
     """Color where nothing is drawn."""
     empty: Literal["note", "skip"] = "note"
-    """Region without data: `note` draws a map that says so. `skip` draws no map and keeps an older one."""
+    """For a region without data, `note` draws a map with a note. `skip` draws no map and keeps an older map."""
 
     @model_validator(mode="after")
     def _bounded(self) -> MapSettings:
         if self.size[0] * self.size[1] > MAX_PIXELS:
-            raise ValueError(f"size: {self.size[0]} x {self.size[1]} is more than {MAX_PIXELS:,} pixels")
+            raise ValueError(
+                f"size: {self.size[0]} x {self.size[1]} is more than {MAX_PIXELS:,} pixels; make the image smaller"
+            )
         return self

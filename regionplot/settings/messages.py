@@ -1,4 +1,4 @@
-"""Turn validation errors into problems with a place and a message."""
+"""Turn validation errors into problems, each with a place and a message."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _NOT_A_TABLE = ("model_type", "dict_type", "dataclass_type")
 
 
 def config_error(error: ValidationError, document: Document, tables: Mapping[str, Any]) -> ConfigError | InputError:
-    """Return one error with all faults. Faults of one key become one problem.
+    """Return one error that holds all faults. All faults of a key become one problem.
 
     Parameters
     ----------
     error : ValidationError
         The faults of a config.
     document : Document
-        The file that the config was read from. It gives the lines.
+        The settings file that was read. The line numbers come from this file.
     tables : mapping
-        The tables that were checked: those of the document, with the overrides.
+        The tables that were checked: the document's tables, with the overrides applied.
 
     Returns
     -------
@@ -53,20 +53,20 @@ def config_error(error: ValidationError, document: Document, tables: Mapping[str
 
 @dataclass(frozen=True, slots=True)
 class _Location:
-    """Where pydantic found a fault."""
+    """Location of a fault that pydantic found."""
 
     section: str | None
-    """None if the fault is not in a single section."""
+    """Name of the section. None if the fault is not in a single section."""
     index: int | None
     """Index of the table, from 0, if the section is an array of tables."""
     keys: tuple[int | str, ...]
-    """Keys and indexes inside the table. After the key of a plain value, pydantic adds names of types."""
+    """Keys and indexes inside the table. If a value is not a table, pydantic adds names of types after its key."""
     settings: type | None
     """The class that checks the table."""
 
     @classmethod
     def of(cls, location: tuple[int | str, ...], tables: Mapping[str, Any]) -> _Location:
-        """Split a location of pydantic. The tables of layers and of formats are collected under one key there."""
+        """Split a location that pydantic reports. Tables of layers and formats have an extra key in front."""
         if location[:1] == (LAYER_TABLES,):
             location = location[1:]
         if location[:2] == ("output", FORMATS) and len(location) > 2:
@@ -81,12 +81,12 @@ class _Location:
 
     @property
     def inner(self) -> type | None:
-        """The class of the tables that the first key holds, if it holds tables."""
+        """Settings class of the inner tables, if the value of the first key is a table or an array of tables."""
         field = fields_of(self.settings).get(str(self.keys[0])) if self.settings and self.keys else None
         return None if field is None else _settings_in(field.annotation)
 
     def place(self, document: Document) -> Place:
-        """Return the place in a document."""
+        """Return the place of the fault in a document."""
         if self.section is None:
             return Place(file=document.name)
         key = str(self.keys[0]) if self.keys else ""
@@ -102,9 +102,9 @@ def _message(detail: ErrorDetails, location: _Location) -> str:
     if kind in _UNKNOWN_KEY:
         return "; ".join(["unknown key", *_suggestion(location)])
     if kind == "missing" and isinstance(last, int):
-        return f"has only {last} value{'s'[: last != 1]}; it needs more"
+        return f"has only {last} value{'s'[: last != 1]}; more are needed"
     if kind == "missing":
-        return "is required, but not given"
+        return "is required, but missing"
     if kind == "tuple_type" and not location.keys:
         return f"must be an array of tables: write [[{location.section}]]"
     if kind in _NOT_A_TABLE and not location.keys and isinstance(detail["input"], list | tuple):
@@ -117,7 +117,7 @@ def _message(detail: ErrorDetails, location: _Location) -> str:
 
 
 def _suggestion(location: _Location) -> Iterator[str]:
-    """Return the key that was probably meant, or all keys."""
+    """Yield a hint: the most similar key, or all valid keys."""
     name = str(location.keys[-1]) if location.keys else location.section
     settings = location.settings if len(location.keys) == 1 else location.inner
     known = list(fields_of(settings)) if settings and location.keys else section_names()
@@ -126,7 +126,7 @@ def _suggestion(location: _Location) -> Iterator[str]:
     if near:
         yield f"did you mean {near[0]!r}?"
     elif known:
-        yield f"the keys are {', '.join(known)}"
+        yield f"use one of {', '.join(known)}"
 
 
 def _settings_in(annotation: Any) -> type | None:

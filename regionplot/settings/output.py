@@ -13,16 +13,16 @@ from regionplot.registry import WRITERS
 from regionplot.settings.base import NOT_IN_DIGEST, Section, Template
 
 FORMATS = "formats"
-"""Field that holds the `[output.NAME]` sections. The user does not write this name."""
+"""Field that holds the `[output.NAME]` sections. Users do not write this name."""
 
 
 def find_format(filename: str) -> str:
-    """Return the name of the format that writes a file, by the suffix of the file's name.
+    """Return the name of a file's format, as set by the suffix of the file name.
 
     Parameters
     ----------
     filename : str
-        Name of the file, or a template for names. The suffix must not be a template field.
+        Name of a file, or template for names. The suffix must not be a template field.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def find_format(filename: str) -> str:
     found = next((name for name in names if f".{suffix}" in WRITERS[name].suffixes), None)
     if found is None:
         known = ", ".join(suffix for name in WRITERS for suffix in WRITERS[name].suffixes)
-        raise ValueError(f"the suffix of the file name sets the format; it must be one of {known}")
+        raise ValueError(f"the suffix of the file name sets the format; use one of {known}")
     return found
 
 
@@ -51,19 +51,19 @@ def _parse_formats(tables: Mapping[str, Any]) -> dict[str, Section]:
 
 
 class OutputSettings(Section):
-    """Where the maps are written, and in which format."""
+    """Location, names and format of the maps."""
 
     directory: Annotated[Path, Field(strict=False), NOT_IN_DIGEST] = Path("output")
     """Folder for the maps."""
     filename: Annotated[Template, AfterValidator(_has_known_suffix), NOT_IN_DIGEST] = "{name}.png"
-    """Template for the name of a map's file. The suffix sets the format, and `/` makes folders."""
+    """Template for the file names of maps. The suffix sets the format, and `/` creates folders."""
     formats: Annotated[dict[str, SerializeAsAny[Section]], PlainValidator(_parse_formats), NOT_IN_DIGEST] = Field(
         default_factory=dict
     )
-    """Settings of formats by name: the `[output.NAME]` sections. The digest has those of the map's format."""
+    """Settings of formats by name: the `[output.NAME]` sections. The digest of a map covers one format only."""
     publish: Annotated[Literal["replace", "runs"], NOT_IN_DIGEST] = "replace"
-    """`replace`: each map replaces the older one. `runs`: one folder per run, and a link `latest` that is switched when
-    all maps are there."""
+    """`replace`: each map replaces the older map. `runs`: each run has its own folder, and the link `latest` is
+    switched when all maps are complete."""
     keep: Annotated[int, Field(ge=0), NOT_IN_DIGEST] = 5
     """With `runs`: number of older complete runs to keep."""
     publish_partial: Annotated[bool, NOT_IN_DIGEST] = False

@@ -1,4 +1,4 @@
-"""Resolve relative paths in tables. The type of a field says whether its value is a path."""
+"""Resolve relative paths in settings. A value is a path if its field has the type `Path`."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def resolve_config_paths(tables: Mapping[str, Any], base: Path) -> dict[str, Any
     Parameters
     ----------
     tables : mapping
-        Tables and arrays of tables by name, not checked yet. A value of a wrong type is returned as it is.
+        Tables and arrays of tables by name, not checked yet. Values of a wrong type are returned unchanged.
     base : Path
-        Folder that relative paths are relative to.
+        Base folder of relative paths.
     """
     return {name: _resolve_section(name, value, base) for name, value in tables.items()}
 
@@ -43,7 +43,7 @@ def _resolve_table(table: Any, settings: type, base: Path) -> Any:
 
 
 def _resolve(value: Any, kind: Any, base: Path) -> Any:
-    """Return a value of one field. Types without a path leave it as it is."""
+    """Return the value of a field with its paths resolved. Values of types without a path are returned unchanged."""
     origin, inner = get_origin(kind), get_args(kind)
     if kind is Path and isinstance(value, str | Path):
         return _joined(value, base)
@@ -61,7 +61,7 @@ def _resolve(value: Any, kind: Any, base: Path) -> Any:
 
 
 def _resolve_union(value: Any, kinds: tuple[Any, ...], base: Path) -> Any:
-    """Return a value of one of several types. A literal, such as `"auto"`, is no path."""
+    """Return a value of a union type with its path resolved. A literal, such as `"auto"`, is not a path."""
     if any(get_origin(kind) is Literal and value in get_args(kind) for kind in kinds):
         return value
     resolved = (_resolve(value, kind, base) for kind in kinds)
@@ -77,5 +77,5 @@ def _joined(path: str | Path, base: Path) -> Path | str:
 def _from_home(path: Path) -> Path:
     try:
         return path.expanduser()
-    except RuntimeError:  # there is no such user; the path is then a missing file like any other
+    except RuntimeError:  # no such user: the path is reported later as a missing file
         return path

@@ -1,4 +1,4 @@
-"""Resolve paths with times and wildcards."""
+"""Find the files for paths with times and wildcards."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ def _utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A path with times and wildcards. The file that it matches changes with time.
+    """A path with times and wildcards. The matching file can change with time.
 
-    `{run:%Y%m%d%H}` is replaced by the time of the model run. Of the files that match `*`, `?` and `[...]`, the newest
-    is found, by modification time and then by name. `**` has no special meaning. Hidden files, unfinished files (.tmp,
-    .part, .partial) and names with control characters never match.
+    `{run:%Y%m%d%H}` is replaced by the time of the model run. The wildcards are `*`, `?` and `[...]`; `**` has no
+    special meaning. If several files match, the file with the latest modification time is used. If files have the same
+    time, the last name in alphabetical order is used. Hidden files, unfinished files (.tmp, .part, .partial) and names
+    with control characters never match.
 
-    A path that exists is taken literally, even if it contains such characters. The same holds for the folders of the
-    path that exist.
+    An existing path is taken literally, even if it contains such characters. The same applies to each existing folder
+    of a path.
 
     Examples
     --------
@@ -43,12 +44,12 @@ class Pattern:
 
     text: str
     cycle: int = 1
-    """Hours between two model runs. The time is rounded down to a multiple of these hours since midnight, UTC."""
+    """Hours between two model runs. The time is rounded down to a multiple of `cycle` hours after midnight UTC."""
     clock: Callable[[], datetime] = _utc_now
     """Function that returns the current time."""
 
     def find(self) -> Path | None:
-        """Return the newest file that matches now, or None if there is none.
+        """Return the newest file that matches now, or None if no file matches.
 
         Raises
         ------
@@ -76,13 +77,13 @@ class Pattern:
 
     @property
     def not_found_message(self) -> str:
-        """Message for the case that no file matches."""
+        """Error message for a pattern that no file matches."""
         return f"nothing matches {self}" if self.has_wildcards else f"there is no file {self}"
 
     def _fill(self, rest: str) -> str:
         fields = fields_of(rest)
         if len(fields) != len(_RUN.findall(rest)):
-            raise TemplateError(f"{rest!r}: the only field is the time of the run, such as {{run:%Y%m%d%H}}")
+            raise TemplateError(f"{rest!r}: the only field is the time of the model run, such as {{run:%Y%m%d%H}}")
         now = self.clock()
         run = now.replace(hour=now.hour - now.hour % self.cycle, minute=0, second=0, microsecond=0)
         return render(rest, {"run": run})
@@ -95,7 +96,7 @@ def _existing_folder(path: Path) -> tuple[Path, str]:
 
 
 def _matches(folder: Path, parts: Sequence[str]) -> Iterator[Path]:
-    """Yield the files below a folder whose path matches, part by part."""
+    """Yield the files below a folder whose paths match the given parts, one part per folder level."""
     name, *rest = parts
     if os.path.exists(folder / name):  # noqa: PTH110
         found = [name]

@@ -1,6 +1,6 @@
 """Check the settings of plug-ins: layers and raster steps.
 
-The registry gives the class for a name. This module imports no plug-in that the settings do not name.
+The registry gives the class for a name. Only plug-ins that the settings name are imported.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from regionplot.settings.base import LayerSettings
 STEP = "step"
 """The key of a `[[prepare]]` table that names the step."""
 UNKNOWN_STEP = "unknown_step"
-_typed_dict: Any = TypedDict  # mypy accepts only keys that it can read
+_typed_dict: Any = TypedDict  # mypy accepts only literal keys
 
 
 def layer_settings(name: str) -> type[LayerSettings]:
@@ -41,7 +41,7 @@ def step_settings(name: object) -> type | None:
 
 
 def fields_of(settings: type) -> Mapping[str, FieldInfo]:
-    """Return the fields of a settings class by name. A class without settings has none."""
+    """Return the fields of a settings class by name. Other classes have no fields."""
     if issubclass(settings, BaseModel):
         return settings.model_fields
     fields: Mapping[str, FieldInfo] = getattr(settings, "__pydantic_fields__", {})
@@ -54,14 +54,14 @@ def parse_layers(tables: Mapping[str, Any]) -> dict[str, tuple[LayerSettings, ..
     Parameters
     ----------
     tables : mapping
-        Table or array of tables by name of the layer. Settings that are checked already are returned as they are.
+        Table or array of tables by name of the layer. Settings that are already checked are returned unchanged.
 
     Raises
     ------
     ValidationError
-        If tables have faults, or there is no such layer; one error each.
+        If tables have faults or layers are unknown. Each fault is one error.
     """
-    shapes = {name: _shape_of(layer_settings(name)) for name in tables if name in LAYERS}
+    shapes = {name: _tables_type(layer_settings(name)) for name in tables if name in LAYERS}
     shape = _typed_dict("Layers", shapes)
     shape.__pydantic_config__ = ConfigDict(extra="forbid")
     layers: dict[str, tuple[LayerSettings, ...]] = TypeAdapter(shape).validate_python(tables)
@@ -80,19 +80,19 @@ def parse_step(table: Any) -> object:
     Parameters
     ----------
     table : mapping or object
-        A table with the key `step`. A step that is checked already is returned as it is.
+        A table with the key `step`. A step that is already checked is returned unchanged.
 
     Raises
     ------
     ValidationError
-        If the table has faults; one error each.
+        If the table has faults. Each fault is one error.
     PydanticCustomError
         If there is no such step.
     """
     name = table.get(STEP) if isinstance(table, Mapping) else getattr(table, STEP, None)
     step = step_settings(name)
     if step is None:
-        raise PydanticCustomError(UNKNOWN_STEP, "{problem}", {"problem": _no_step(name)})
+        raise PydanticCustomError(UNKNOWN_STEP, "{problem}", {"problem": _unknown_step_message(name)})
     if isinstance(table, step):
         return table
     keys = {key: value for key, value in table.items() if key != STEP or STEP in fields_of(step)}
@@ -105,12 +105,12 @@ def dump_step(step: object, info: SerializationInfo) -> dict[str, Any]:
     return {STEP: getattr(step, STEP), **TypeAdapter(type(step)).dump_python(step, mode=mode)}
 
 
-def _shape_of(settings: type[LayerSettings]) -> Any:
+def _tables_type(settings: type[LayerSettings]) -> Any:
     if settings.is_array:
         return Annotated[tuple[settings, ...], Field(strict=False)]  # type: ignore[valid-type]
     return Annotated[settings, AfterValidator(lambda layer: (layer,))]
 
 
-def _no_step(name: object) -> str:
+def _unknown_step_message(name: object) -> str:
     steps = ", ".join(STEPS)
-    return f"needs a step = one of {steps}" if name is None else f"there is no step {name!r}; there are: {steps}"
+    return f"step is missing; use one of {steps}" if name is None else f"there is no step {name!r}; use one of {steps}"

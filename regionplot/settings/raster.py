@@ -15,24 +15,24 @@ from regionplot.settings.base import MISSING_FILE, NOT_IN_DIGEST, InputPath, Sec
 from regionplot.settings.patterns import Pattern
 
 RASTER_PATH = "raster_path"
-"""Key of the validation context whose value is a `RasterPath`."""
+"""Key in the validation context. Its value is a `RasterPath`."""
 
 
 class RasterPath(Enum):
-    """What `[raster] path` becomes."""
+    """Kind of value that `[raster] path` is resolved to."""
 
     EXISTING_FILE = "existing file"
-    """The newest file that matches the pattern. It is an error if there is none."""
+    """The newest file that matches the pattern. A missing file is an error."""
     PATTERN = "pattern"
-    """The pattern as written. The file may arrive later."""
+    """The pattern as written. The file can arrive later."""
 
 
 def resolve_path(value: object, info: ValidationInfo) -> object:
-    """Resolve the path of the raster, as the `RasterPath` of the context says."""
+    """Resolve the path of the raster, as the `RasterPath` in the validation context says."""
     if not isinstance(value, str | Path) or str(value).startswith(sample.PREFIX):
         return find_input(value)
     pattern = Pattern(str(value), info.data.get("cycle", 1))
-    path = pattern.find()  # it also checks the pattern
+    path = pattern.find()  # `find` also checks the pattern
     if (info.context or {}).get(RASTER_PATH) is RasterPath.PATTERN:
         return Path(value)
     if path is None:
@@ -42,7 +42,7 @@ def resolve_path(value: object, info: ValidationInfo) -> object:
 
 def _check_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z]\w*", text, re.ASCII):
-        raise ValueError("a name is made of letters, digits and _, and begins with a letter")
+        raise ValueError("a name must begin with a letter and contain only letters, digits and _")
     return text
 
 
@@ -59,19 +59,19 @@ class RasterSettings(Section):
     """Band number from 1, or the description of the band. Default: the first band, or all bands if they are red, green
     and blue."""
     variable: Text | None = None
-    """Variable of a NetCDF or HDF5 file that has several."""
+    """Variable to read from a NetCDF or HDF5 file with several variables."""
     mask_and_scale: bool = True
-    """Make nodata values missing, and apply scale and offset."""
+    """Treat nodata values as missing, and apply scale and offset."""
     resampling: Literal["nearest", "bilinear", "cubic", "average", "mode", "max"] = "nearest"
-    """How cells become pixels."""
+    """Resampling method from cells to pixels."""
     crs: Text | None = None
-    """CRS of a file that names none."""
+    """CRS of the file, if the file does not state it."""
     max_cells: Annotated[int, Field(ge=1, le=2**62), NOT_IN_DIGEST] = 10_000_000_000
-    """Larger grids are rejected before any cell is read."""
+    """Maximum number of cells. Larger grids are rejected before any cell is read."""
 
     @property
     def pattern(self) -> Pattern:
-        """Pattern that finds the raster file. `read_config_before_arrival` keeps its times and wildcards."""
+        """Pattern that finds the raster file. It has times and wildcards only after `read_config_before_arrival`."""
         return Pattern(str(self.path), self.cycle)
 
     prepared: Annotated[Annotated[Path, Field(strict=False)] | None, NOT_IN_DIGEST] = None

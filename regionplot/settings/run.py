@@ -10,7 +10,7 @@ from regionplot.registry import EXECUTORS
 from regionplot.settings.base import NOT_IN_DIGEST, Section
 
 START_METHODS = ("auto", *EXECUTORS.builtin)
-"""Start methods of this package. Other packages can add more."""
+"""Start methods that this package provides. Other packages can add more."""
 
 
 def _check_start_method(name: str) -> str:
@@ -27,23 +27,23 @@ StartMethod = Annotated[
 
 
 class RunSettings(Section):
-    """Number, limits and start of the worker processes."""
+    """Number, start method and limits of the workers."""
 
     workers: Annotated[Annotated[int, Field(ge=1, le=1024)] | Literal["auto"], NOT_IN_DIGEST] = "auto"
     """Number of workers; `auto` is one per usable CPU, but at most one per map."""
     start_method: Annotated[StartMethod, NOT_IN_DIGEST] = "auto"
-    """How workers are started; `auto` is `fork` on Linux."""
+    """How workers are started; `auto` is `fork` on Linux, if the program has one thread."""
     timeout: Annotated[float, Field(gt=0, le=86_400), NOT_IN_DIGEST] = 300
     """Time limit for one map in seconds."""
     maps_per_worker: Annotated[int, Field(ge=1), NOT_IN_DIGEST] = 12
-    """A worker process is replaced by a fresh one after this many maps."""
+    """Number of maps after which a worker process is replaced by a new process."""
     memory: Annotated[Annotated[int, Field(ge=1)] | Literal["auto"], NOT_IN_DIGEST] = "auto"
     """Memory limit for the loaded raster in MB. If the raster is larger, each map reads its own part."""
     retries: Annotated[int, Field(ge=0, le=10), NOT_IN_DIGEST] = 1
     """How often to redo a map whose worker died or ran out of memory. Retries run alone, after all other maps."""
     worker_memory: Annotated[Annotated[int, Field(ge=1)] | Literal["auto"], NOT_IN_DIGEST] = "auto"
-    """Memory limit per worker in MB, beside the shared data (Linux only); `auto` is no limit."""
+    """Memory limit per worker in MB, not counting the shared data (Linux only). `auto`: no limit."""
     nice: Annotated[int, Field(ge=0, le=19), NOT_IN_DIGEST] = 0
     """Scheduling priority of the workers, as in nice(1)."""
     cache: Annotated[bool, NOT_IN_DIGEST] = True
-    """Keep projected vectors in the user's cache folder for the next run."""
+    """Reuse projected vectors and prepared rasters of earlier runs, which are in the user's cache folder."""

@@ -48,7 +48,7 @@ def schema_text() -> str:
 
 
 def _section(name: str, definitions: Schema) -> Schema:
-    """Return the schema of one table or array of tables. Put the schemas of its classes into the definitions."""
+    """Return the schema of one table or array of tables. Add the schemas of its classes to the definitions."""
     if name == "prepare":
         steps = [_step(step, definitions) for step in STEPS]
         return {"type": "array", "items": {"anyOf": steps}, "description": _docstrings(Config)["prepare"]}
@@ -62,7 +62,7 @@ def _section(name: str, definitions: Schema) -> Schema:
 
 
 def _add_formats(properties: Schema, definitions: Schema) -> None:
-    """Put the `[output.NAME]` tables into the properties of `[output]`."""
+    """Add the `[output.NAME]` tables to the properties of `[output]`."""
     del properties[FORMATS]
     properties |= {name: _table(WRITERS[name].Settings, definitions) for name in WRITERS}
 
@@ -116,7 +116,7 @@ def _described(schema: Schema, settings: type | None) -> Schema:
 def _docstrings(settings: type) -> dict[str, str]:
     """Return the docstrings of a class's fields.
 
-    pydantic can do that with `use_attribute_docstrings`, but for all classes and at each import: it takes 50 ms.
+    pydantic has `use_attribute_docstrings`, but that option parses the source of all classes at each import (50 ms).
     """
     found: dict[str, str] = {}
     for base in reversed([base for base in settings.__mro__ if fields_of(base) and base is not BaseModel]):
@@ -129,17 +129,17 @@ def _docstrings(settings: type) -> dict[str, str]:
 
 
 def _as_draft4(schema: Any) -> Any:
-    """Return a schema of pydantic (draft 2020-12) as draft 4, without titles of fields and without null.
+    """Convert a schema of pydantic from draft 2020-12 to draft 4.
 
-    TOML has no null.
+    Titles of fields are removed. The type null is removed because TOML has no null.
     """
     if isinstance(schema, list):
         return [_as_draft4(item) for item in schema]
     if not isinstance(schema, Mapping):
         return schema
-    left_out = {key for key, value in schema.items() if key == "title" and isinstance(value, str)}
-    left_out |= {key for key, value in schema.items() if key == "default" and value is None}
-    converted = {key: _as_draft4(value) for key, value in schema.items() if key not in left_out}
+    removed = {key for key, value in schema.items() if key == "title" and isinstance(value, str)}
+    removed |= {key for key, value in schema.items() if key == "default" and value is None}
+    converted = {key: _as_draft4(value) for key, value in schema.items() if key not in removed}
     for limit, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
         if isinstance(converted.get(exclusive), int | float):
             converted |= {limit: converted[exclusive], exclusive: True}
@@ -151,7 +151,7 @@ def _as_draft4(schema: Any) -> Any:
 
 
 def _without_null(schema: Schema) -> Schema:
-    """Return a schema without the alternative `null`. A single alternative is merged into the schema."""
+    """Return a schema without the alternative `null`. If a single alternative remains, it is merged into the schema."""
     kinds = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
     if not kinds or kinds == schema["anyOf"]:
         return schema

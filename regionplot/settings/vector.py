@@ -8,16 +8,16 @@ from regionplot.settings.base import NOT_IN_DIGEST, InputPath, LayerSettings, Te
 
 
 class VectorSettings(LayerSettings):
-    """A vector file and the layer in it. Layers that draw one add their style."""
+    """A vector file, and the layer to read from it. Subclasses add the style."""
 
     path: Annotated[InputPath, NOT_IN_DIGEST]
     """Shapefile (zipped or not), GeoPackage, GeoJSON or FlatGeobuf."""
     layer: Text | None = None
-    """Layer of a file that has several. The default is the first."""
+    """Layer to read from a file with several layers. Default: the first layer."""
     crs: Text | None = None
-    """CRS of a file that names none."""
+    """CRS of the file, if the file does not state it."""
 
     @property
     def has_areas(self) -> bool:
-        """True if polygons are loaded as areas, too, not only as borders."""
+        """True if polygons are loaded as areas and borders, not only as borders."""
         return True

@@ -22,7 +22,7 @@ SOFTWARE = "Software"
 DIGEST = "regionplot-digest"
 """Key of the metadata: digest of everything that the map depends on."""
 PaletteUse = Literal["auto", "palette", "rgb"]
-"""Whether pictures have a palette: if the map allows it, always, or never."""
+"""Use of a palette: if the map allows a palette (`auto`), always (`palette`), or never (`rgb`)."""
 
 
 @dataclass(frozen=True)
@@ -30,21 +30,21 @@ class Picture:
     """A finished map as pixels."""
 
     image: Bytes
-    """Shape (height, width, 3), RGB; or (height, width), rows of `palette`."""
+    """RGB values, shape (height, width, 3); or indexes into `palette`, shape (height, width)."""
     palette: Bytes | None
-    """Shape (n, 3), RGB."""
+    """RGB colors, shape (n, 3). None if `image` holds RGB values."""
     title: str
     no_data: bool
     """True if the region holds only nodata."""
 
     @property
     def pixels(self) -> Bytes:
-        """Shape (height, width, 3), RGB."""
+        """RGB values of all pixels, shape (height, width, 3)."""
         return self.image if self.palette is None else self.palette[self.image]
 
 
 class SaveFigure(Protocol):
-    """Write a figure as a file of a vector format."""
+    """Function that writes a figure to a file in a vector format."""
 
     def __call__(self, file: BinaryIO, format: str, metadata: Mapping[str, str | None]) -> None:
         """Write the figure. `format` and `metadata` are those of `matplotlib.figure.Figure.savefig`."""
@@ -64,9 +64,9 @@ P = TypeVar("P", Picture, FigurePicture, contravariant=True)
 
 
 class Writer(Protocol, Generic[P]):
-    """Encode pictures in one file format. A subclass is one module and one line in `registry.WRITERS`.
+    """Encode pictures in one file format. A new format needs one module, and one line in `registry.WRITERS`.
 
-    The suffix of `[output] filename` chooses the writer. A writer is made once per process, from its settings.
+    The suffix of `[output] filename` chooses the writer. Each process creates its writer once, from the settings.
     """
 
     suffixes: ClassVar[tuple[str, ...]]
@@ -75,11 +75,11 @@ class Writer(Protocol, Generic[P]):
     needs: ClassVar[Literal["pixels", "figure"]]
     """Kind of picture that `encode` takes: `Picture` for `pixels`, `FigurePicture` for `figure`."""
     Settings: ClassVar[type[Section]]
-    """Class of the `[output.NAME]` section. All its fields count in the digest of a map."""
+    """Class of the `[output.NAME]` section. All its fields are part of the digest of a map."""
     max_side: ClassVar[int | None] = None
-    """Greatest width and height in pixels that the format can store, if there is a limit."""
+    """Maximum width and height in pixels that the format can store. None: no limit."""
     palette: PaletteUse = "rgb"
-    """Whether `encode` wants pictures with a palette."""
+    """Use of a palette in the pictures that `encode` takes."""
 
     def __init__(self, settings: Section) -> None: ...
 
@@ -91,7 +91,7 @@ class Writer(Protocol, Generic[P]):
         picture : Picture or FigurePicture
             The map, of the kind that `needs` names.
         metadata : mapping of str to str
-            Text to store in the file. The keys of a run are `TITLE`, `SOFTWARE` and `DIGEST`.
+            Text to store in the file. A run passes the keys `TITLE`, `SOFTWARE` and `DIGEST`.
 
         Raises
         ------
@@ -105,7 +105,7 @@ AnyWriter = Writer[Picture] | Writer[FigurePicture]
 
 
 def make_writer(output: OutputSettings, name: str | None = None) -> AnyWriter:
-    """Return a writer with its settings.
+    """Create a writer from its settings.
 
     Parameters
     ----------

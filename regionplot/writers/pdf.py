@@ -13,11 +13,11 @@ from regionplot.writers.base import DIGEST, SOFTWARE, TITLE, FigurePicture, Writ
 
 
 class PdfSettings(Section):
-    """`[output.pdf]`: settings of PDF files; there are none."""
+    """`[output.pdf]`: settings of PDF files. It has no keys."""
 
 
 class PdfWriter(Writer[FigurePicture]):
-    """Write PDF files. The metadata are in the information dictionary; it has no dates, so that bytes repeat."""
+    """Write PDF files. Metadata go into the information dictionary. It has no dates, so equal maps have equal bytes."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".pdf",)
     media_type: ClassVar[str] = "application/pdf"

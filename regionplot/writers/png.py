@@ -17,14 +17,15 @@ class PngSettings(Section):
     """`[output.png]`: settings of PNG files."""
 
     mode: PaletteUse = "auto"
-    """`palette` makes files a third of the size in a fifth of the time; `auto` does so if the map has classes and lines
-    of one dark color. Line edges then have about 15 shades. No channel differs by more than 16 of 255 from RGB."""
+    """`palette` files are a third of the size of `rgb` files, and are written in a fifth of the time. Line edges then
+    have about 15 shades: no channel differs by more than 16 of 255 from `rgb`. `auto` uses a palette if the map has
+    levels or classes, and lines of one dark color."""
     compression: Annotated[int, Field(ge=0, le=9)] = 2
-    """Level of zlib: 0 is none, 1 the fastest, 9 the smallest."""
+    """Compression level of zlib: 0 is no compression, 1 is the fastest, 9 makes the smallest files."""
 
 
 class PngWriter(Writer[Picture]):
-    """Write PNG files. The metadata are text chunks."""
+    """Write PNG files. Metadata become text chunks."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".png",)
     media_type: ClassVar[str] = "image/png"

@@ -13,11 +13,11 @@ from regionplot.writers.base import DIGEST, SOFTWARE, TITLE, FigurePicture, Writ
 
 
 class SvgSettings(Section):
-    """`[output.svg]`: settings of SVG files; there are none."""
+    """`[output.svg]`: settings of SVG files. It has no keys."""
 
 
 class SvgWriter(Writer[FigurePicture]):
-    """Write SVG files. The metadata are Dublin Core elements; they have no date, so that bytes repeat."""
+    """Write SVG files. Metadata become Dublin Core elements. They have no date, so equal maps have equal bytes."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".svg",)
     media_type: ClassVar[str] = "image/svg+xml"

@@ -24,15 +24,15 @@ class WebpSettings(Section):
     """`[output.webp]`: settings of WebP files."""
 
     mode: Literal["lossless", "lossy"] = "lossless"
-    """`lossless` keeps every pixel; `lossy` makes smaller files of photographs and continuous colors."""
+    """`lossless` keeps every pixel. `lossy` makes smaller files of photographs and continuous colors."""
     quality: Annotated[int, Field(ge=0, le=100)] = 80
-    """For `lossy`: 0 is the smallest file, 100 the best picture."""
+    """Quality of `lossy` files: 0 makes the smallest files, 100 the best images."""
     effort: Annotated[int, Field(ge=0, le=6)] = 1
-    """0 is the fastest, 6 makes the smallest files."""
+    """Effort of the compression: 0 is the fastest, 6 makes the smallest files."""
 
 
 class WebpWriter(Writer[Picture]):
-    """Write WebP files. The metadata are an XMP packet."""
+    """Write WebP files. Metadata become an XMP packet."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".webp",)
     media_type: ClassVar[str] = "image/webp"

@@ -53,7 +53,7 @@ def long_run(folder):
 
 
 def run_process(folder, *arguments, **options):
-    """Run the command from its start, in a process of its own."""
+    """Run the command in a new process."""
     options = {"cwd": folder, "capture_output": True, "text": True, "timeout": 100, "encoding": "utf-8", **options}
     return subprocess.run([*COMMAND, *map(str, arguments)], **options)
 
@@ -183,7 +183,7 @@ def test_init_writes_working_files_and_overwrites_none(run_command, tmp_path):
     config.write_text(small, encoding="utf-8")
     again = run_command(tmp_path, "init", "new")
     assert again.returncode == 2
-    assert re.search("regionplot.toml and .*regions.csv: already there, and not overwritten", again.stderr)
+    assert re.search("regionplot.toml and .*regions.csv: existing files are not overwritten", again.stderr)
     assert config.read_text(encoding="utf-8") == small
     drawn = run_command(tmp_path, "new/regions.csv", "--only", "c*")
     assert (drawn.returncode, drawn.stderr) == (0, "")
@@ -228,7 +228,7 @@ def start(long_run, start_command):
 
 @pytest.mark.slow
 def test_a_killed_worker_fails_one_map(start, long_run):
-    """A worker that dies between two maps fails none, so workers are killed until a map fails."""
+    """A worker that is killed between two maps fails no map. Therefore workers are killed until a map fails."""
     command, _ = start()
 
     def reported():
@@ -366,7 +366,7 @@ def test_config_in_the_repository_is_the_starter():
 
 
 def _commented():
-    """Yield section, key and value of each commented-out key of the starter."""
+    """Yield the section, key and value of each commented-out key of the starter."""
     section = ""
     for line in (STARTER / "regionplot.toml").read_text(encoding="utf-8").splitlines():
         if header := re.match(r"(?:# )?\[+([\w.]+)", line):
@@ -378,13 +378,13 @@ def _commented():
 
 LISTS = {"features", "layers", "prepare"}
 EXAMPLES = {"variable", "crs", "prepared", "vmin", "vmax", "classes", "inputs"}  # they have no default
-UNSAID = {"band", "norm"}  # without them the raster's own colors are used, so they have no single default
+WITHOUT_DEFAULT = {"band", "norm"}  # without them the raster's own colors are used, so they have no single default
 
 
 @pytest.mark.parametrize(("section", "key", "value"), list(_commented()))
 def test_commented_values_of_the_starter_are_the_defaults(section, key, value):
     default = settings_of(section, {}).model_fields[key].get_default(call_default_factory=True)
-    assert default in (None, {}) if key in EXAMPLES | UNSAID else default == value
+    assert default in (None, {}) if key in EXAMPLES | WITHOUT_DEFAULT else default == value
 
 
 def test_starter_mentions_every_key():
@@ -431,12 +431,12 @@ def test_verbose_prints_the_processes_that_load_the_data(run_command, folder, me
 
 
 def test_a_second_run_in_the_same_folder_is_refused(run_command, start_command, long_run):
-    """The message names the first run, which goes on."""
+    """The message names the first run, which continues."""
     first = start_command(long_run, "regions.csv")
     assert first.stdout.readline().startswith("[1/50]")
     second = run_command(long_run, "regions.csv")
     assert second.returncode == 4
-    assert re.search(rf"output: process {first.pid} on \S+, for \d+ s now, is drawing", second.stderr)
+    assert re.search(rf"output: process {first.pid} on \S+ \(started \d+ s ago\) is drawing", second.stderr)
     assert second.stdout == ""
     first.terminate()
     assert first.wait(20) == 143

@@ -1,4 +1,4 @@
-"""Test the log: its records, its rotation, and that cells of a table cannot forge lines."""
+"""Test the log: its records and its rotation. Text from a table of regions must not forge lines."""
 
 from __future__ import annotations
 

@@ -179,7 +179,7 @@ def test_a_truncated_input_is_named_in_one_line(
 ) -> None:
     whole = write_raster(np.random.default_rng(1).random((300, 300), "float32"), name="whole.tif")
     cut = tmp_path / "cut.tif"
-    rasterio.shutil.copy(whole, cut)  # in a copy, the directory comes before the cells
+    rasterio.shutil.copy(whole, cut)  # in a copy, the TIFF directory comes before the cells
     cut.write_bytes(cut.read_bytes()[:200_000])
     inputs = [whole, cut] if steps[0] in ("--accumulate", "--expression") else [cut]
     result = prepare(tmp_path, *inputs, "-o", "out.tif", *steps)

@@ -47,11 +47,11 @@ def start(start_command, folder):
 def run(run_command, folder):
     """Run the command with a log and metrics."""
 
-    def to_its_end(*arguments):
+    def run_to_end(*arguments):
         result = run_command(folder, *LOGGED, *arguments)
         return result.returncode, result.stdout, result.stderr
 
-    return to_its_end
+    return run_to_end
 
 
 def wait_for_line(path, text, seconds=60.0):
@@ -61,7 +61,7 @@ def wait_for_line(path, text, seconds=60.0):
         time.sleep(0.01)
 
 
-def gone(group):
+def has_exited(group):
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
@@ -72,7 +72,7 @@ def gone(group):
 def assert_gone(group, seconds=10.0):
     """Wait until no process of a group is left. The resource tracker of Python ends shortly after the command."""
     end = time.monotonic() + seconds
-    while not gone(group):
+    while not has_exited(group):
         assert time.monotonic() < end, "processes are left"
         time.sleep(0.01)
 
@@ -202,7 +202,7 @@ def test_a_signal_ends_the_wait(name, code, start, folder):
     command.send_signal(getattr(signal, name))
     assert (*command.communicate(timeout=10), command.returncode) == (
         "",
-        f"regionplot: ended by {name}: no map was begun\n",
+        f"regionplot: ended by {name}: no map was started\n",
         code,
     )
     assert metrics(folder)["exit_code"] == code
@@ -211,7 +211,7 @@ def test_a_signal_ends_the_wait(name, code, start, folder):
 def test_a_deadline_ends_the_wait_too(start, folder):
     command = start("-q", "--wait-for", "3000", "--deadline", "0.5")
     _, err = command.communicate(timeout=60)
-    assert (command.returncode, err) == (1, "regionplot: the deadline of 0.5 s has passed: no map was begun\n")
+    assert (command.returncode, err) == (1, "regionplot: the deadline of 0.5 s has passed: no map was started\n")
     assert metrics(folder)["run_duration_seconds"] < 60
 
 
@@ -282,7 +282,7 @@ def test_metrics_after_a_signal_count_maps_that_were_not_run(start, slow_maps):
 
 
 def test_an_unexpected_error_is_logged_and_counted_in_the_metrics(run, folder, monkeypatch):
-    """Otherwise the run would look as if it had not been started."""
+    """Otherwise, monitoring could not see that the run was started."""
     monkeypatch.setattr(rendering, "render_regions", None)
     code, _, err = run("-q", "--raster", "sample:relief")
     assert (code, metrics(folder)["exit_code"]) == (1, 1)
@@ -343,7 +343,7 @@ def test_systemd_accepts_the_units(folder, tmp_path):
     assert (result.returncode, result.stderr) == (0, ""), "an unknown key is a warning, and ignored"
 
 
-def test_the_service_outlasts_the_deadline_and_the_deadline_the_wait(folder):
+def test_the_service_timeout_exceeds_the_deadline_and_the_deadline_the_wait(folder):
     text = installed(folder, "regionplot.service")
     wait, deadline, limit = (
         int(re.search(rf"{key}[ =](\d+)", text)[1]) for key in ("--wait-for", "--deadline", "TimeoutStartSec")

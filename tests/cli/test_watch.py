@@ -76,7 +76,7 @@ class Watched:
         self._printed.close()
 
     def wait_for(self, text: str, times: int = 1) -> None:
-        """Wait until a number of lines with a text have been printed."""
+        """Wait until the command has printed a number of lines that contain a text."""
         with self._new:
             assert self._new.wait_for(lambda: sum(text in line for line in self.lines) >= times, 20), self.lines
 
@@ -107,7 +107,7 @@ def _session(pid: int) -> int:
 
 @pytest.fixture
 def watch(tmp_path, start_command):
-    """Start the command on a folder. It is killed at the end if it still runs."""
+    """Start the command on a folder. Kill it at the end of the test if it still runs."""
     started: list[Watched] = []
 
     def start(*arguments: str) -> Watched:
@@ -132,7 +132,7 @@ def test_each_new_raster_redraws_only_the_changed_maps(watch):
     watched.wait_for("2 maps drawn", 2)
     assert watched.value("west") == before
     assert watched.end() == 143
-    assert watched.lines[-1] == "regionplot: ended by SIGTERM, watching no more"
+    assert watched.lines[-1] == "regionplot: ended by SIGTERM, stopped watching"
 
 
 def test_bad_and_incomplete_rasters_do_not_end_the_watch(watch):
@@ -161,7 +161,7 @@ def test_sighup_reads_the_settings_again_and_keeps_the_old_ones_on_errors(watch)
     (watched.folder / "regionplot.toml").write_text("[rastr]\n")
     watched.process.send_signal(signal.SIGHUP)
     watched.wait_for("unknown key")
-    watched.wait_for("the settings stay as they were")
+    watched.wait_for("the old settings stay in use")
     watched.write(10, 160)
     watched.wait_for("1 map drawn, 1 unchanged")
     (watched.folder / "regionplot.toml").write_text(CONFIG.replace("[300, 200]", "[400, 200]"))
@@ -214,7 +214,7 @@ def test_a_failed_run_is_repeated_when_the_table_changes(watch):
     assert watched.end() == 143
 
 
-def test_watching_and_waiting_do_not_go_together(run_command, tmp_path):
+def test_watch_and_wait_for_exclude_each_other(run_command, tmp_path):
     (tmp_path / "regions.csv").write_text(TABLE)
     result = run_command(tmp_path, "regions.csv", "--watch", "--wait-for", "5")
     assert result.returncode == 2

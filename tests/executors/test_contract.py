@@ -226,7 +226,7 @@ def test_jobs_and_tasks_pickle_small():
     region = Region("northern_rockies", Extent(-117, -103, 40, 49), attributes=attributes, origin="regions.csv:7")
     assert len(pickle.dumps(Job(region, Path("/some/folder/of/maps") / "northern_rockies.png"))) < 2000
     config = read_config(Path(__file__).parents[2] / "config" / "regionplot.toml")
-    task = RenderTask(config, "run", check_inputs(config, [region]), maps=12)
+    task = RenderTask(config, "run", check_inputs(config, [region]), map_count=12)
     size = len(pickle.dumps(task))
     assert size < 8000
     task.load()

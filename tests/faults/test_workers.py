@@ -137,7 +137,7 @@ def test_a_signal_ends_the_run_and_cleans_up_in_each_phase(phase, action, name, 
     place.run([f"{phase}:{'*' if phase in ('read', 'report') else 'c'}:{action}"], retries=1)
     assert place.code == code
     if phase == "read":
-        assert place.error == f"regionplot: ended by {name}: no map was begun\n"
+        assert place.error == f"regionplot: ended by {name}: no map was started\n"
         drawn = 0
     else:
         found = re.fullmatch(rf"regionplot: ended by {name}: (\d) of 6 maps drawn, (\d) not run\n", place.error)

@@ -394,9 +394,9 @@ def test_wrong_settings_of_steps_are_reported_with_their_lines(tmp_path: Path) -
         read_config(path)
     problems = [str(problem) for problem in caught.value.problems]
     assert problems[0] == f"{path}:6: [[prepare]] #1 kin: unknown key; did you mean 'kind'?"
-    assert problems[1].startswith(f"{path}:8: [[prepare]] #2: there is no step 'smooth'; there are: expression, focal")
+    assert problems[1].startswith(f"{path}:8: [[prepare]] #2: there is no step 'smooth'; use one of expression, focal")
     assert problems[2] == f"{path}:13: [[prepare]] #3 path: there is no file {tmp_path / 'none.shp'}"
-    assert problems[3].startswith(f"{path}:15: [[prepare]] #4: needs a step = one of expression")
+    assert problems[3].startswith(f"{path}:15: [[prepare]] #4: step is missing; use one of expression")
 
 
 def test_names_of_inputs_are_valid_in_expressions(write_raster: Any, tmp_path: Path) -> None:

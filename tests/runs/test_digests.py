@@ -61,14 +61,14 @@ def test_the_same_inputs_have_the_same_digest(data) -> None:
     assert west != east
 
 
-def test_a_changed_cell_counts_only_in_the_region_that_shows_it(data) -> None:
+def test_a_changed_cell_changes_only_digests_of_regions_that_show_it(data) -> None:
     west, east = digests(data())
     changed_west, changed_east = digests(data(change=(15, 8)))  # 92 west, 35 north: only west shows it
     assert changed_west != west
     assert changed_east == east
 
 
-def test_other_regions_do_not_count(data) -> None:
+def test_other_regions_do_not_change_a_digest(data) -> None:
     for region in (WEST, EAST):
         alone, beside = data(regions=[region]), data(regions=[WEST, EAST])
         assert alone.raster.shape != beside.raster.shape
@@ -97,11 +97,11 @@ def test_other_regions_do_not_count(data) -> None:
     ],
     ids=str,
 )
-def test_everything_that_shows_counts(data, difference) -> None:
+def test_everything_that_shows_changes_the_digest(data, difference) -> None:
     assert not set(digests(data())) & set(digests(data(**difference)))
 
 
-def test_settings_of_the_run_and_of_other_formats_do_not_count(data) -> None:
+def test_settings_of_the_run_and_of_other_formats_do_not_change_a_digest(data) -> None:
     run = {"workers": 3, "timeout": 5, "cache": False}
     output = {"directory": "elsewhere", "filename": "{name}_.png", "webp": {"effort": 4}, "publish": "runs"}
     assert digests(data()) == digests(data(run=run, output=output))
@@ -116,8 +116,8 @@ def _fields(section: type[Section], place: str = "") -> Iterator[tuple[str, Fiel
             yield f"{place}{name}", field
 
 
-def test_each_field_that_does_not_count_is_listed_here() -> None:
-    """A mark on another field must be a decision: a map would be kept although the setting has changed."""
+def test_all_fields_marked_not_in_digest_are_listed_here() -> None:
+    """Mark another field only if it changes no pixel. Otherwise outdated maps would be kept."""
     run = {f"run.{name}" for name in RunSettings.model_fields}
     output = {f"output.{name}" for name in OutputSettings.model_fields}
     raster = {f"raster.{name}" for name in ("path", "cycle", "settle", "max_cells", "prepared", "inputs")}
@@ -127,13 +127,13 @@ def test_each_field_that_does_not_count_is_listed_here() -> None:
 
 
 @pytest.mark.parametrize("name", list(WRITERS))
-def test_all_settings_of_a_format_count(name: str) -> None:
+def test_all_settings_of_a_format_are_in_the_digest(name: str) -> None:
     settings = WRITERS[name].Settings()
     assert set(digest_items(settings)) == set(type(settings).model_fields)
 
 
 def _change_source(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Let one source of the package read as if it had one more line."""
+    """Make one source file of the package read as if it had one more line."""
     read = Path.read_bytes
 
     def changed(path: Path) -> bytes:
@@ -149,7 +149,7 @@ def _change_source(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         "render/renderer.py", "colors/numbers.py", "sheet/layout.py", "text.py", "writers/png.py", "settings/colors.py",
     ],
 )  # fmt: skip
-def test_the_code_that_draws_counts(data, monkeypatch, source: str) -> None:
+def test_code_that_draws_is_in_the_digest(data, monkeypatch, source: str) -> None:
     shared = data()
     before = digests(shared)
     _change_source(monkeypatch, source)
@@ -157,14 +157,14 @@ def test_the_code_that_draws_counts(data, monkeypatch, source: str) -> None:
 
 
 @pytest.mark.parametrize("source", ["runs/run.py", "cli/display.py", "executors/processes.py", "writers/webp.py"])
-def test_code_that_does_not_draw_does_not_count(data, monkeypatch, source: str) -> None:
+def test_code_that_does_not_draw_is_not_in_the_digest(data, monkeypatch, source: str) -> None:
     shared = data()
     before = digests(shared)
     _change_source(monkeypatch, source)
     assert digests(shared) == before
 
 
-def test_the_code_of_the_chosen_format_counts(data, monkeypatch) -> None:
+def test_the_code_of_the_chosen_format_is_in_the_digest(data, monkeypatch) -> None:
     shared = data(output={"filename": "{name}.webp"})
     before = digests(shared)
     _change_source(monkeypatch, "writers/webp.py")
@@ -172,7 +172,7 @@ def test_the_code_of_the_chosen_format_counts(data, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("library", ["numpy", "matplotlib", "cartopy", "shapely", "pyproj", "rasterio", "pyogrio"])
-def test_the_versions_of_libraries_count(data, monkeypatch, library: str) -> None:
+def test_the_versions_of_libraries_are_in_the_digest(data, monkeypatch, library: str) -> None:
     shared = data()
     before = digests(shared)
     version = importlib.metadata.version
@@ -183,21 +183,21 @@ def test_the_versions_of_libraries_count(data, monkeypatch, library: str) -> Non
 @pytest.mark.parametrize(
     "place", ["PIL.__version__", "pyproj.proj_version_str", "shapely.geos_version_string", "rasterio.__gdal_version__"]
 )
-def test_the_versions_of_libraries_inside_libraries_count(data, monkeypatch, place: str) -> None:
+def test_the_versions_of_c_libraries_are_in_the_digest(data, monkeypatch, place: str) -> None:
     shared = data()
     before = digests(shared)
     monkeypatch.setattr(place, "0")
     assert not set(digests(shared)) & set(before)
 
 
-def test_only_the_columns_of_a_region_that_show_count(data) -> None:
+def test_only_columns_that_show_are_in_the_digest(data) -> None:
     maps = MapDigests(data())
     assert maps.of(replace(WEST, name="other", attributes={"population": "7"}, origin="x:3")) == maps.of(WEST)
     assert maps.of(replace(WEST, title="Far West")) != maps.of(WEST)
     assert maps.of(replace(WEST, extent=Extent(-99, -91, 33, 37))) != maps.of(WEST)
 
 
-def test_a_scale_from_the_data_counts_by_its_limits(data) -> None:
+def test_the_limits_of_a_scale_from_the_data_are_in_the_digest(data) -> None:
     before = digests(data(colors={}))
     assert digests(data(colors={}, change=(15, 8)))[1] == before[1]
     south = {"change": slice(40, None), "amount": 1000}  # neither region shows these rows
@@ -205,7 +205,7 @@ def test_a_scale_from_the_data_counts_by_its_limits(data) -> None:
     assert digests(data(**south)) == digests(data()), "levels are fixed"
 
 
-def test_a_layer_of_another_package_counts_with_its_code(data, tmp_path, monkeypatch) -> None:
+def test_the_code_of_a_layer_of_another_package_is_in_the_digest(data, tmp_path, monkeypatch) -> None:
     source = tmp_path / "extra_layers.py"
     source.write_text("from regionplot.layers.features import Features\nclass Layer(Features):\n    pass\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -221,7 +221,7 @@ def test_a_layer_of_another_package_counts_with_its_code(data, tmp_path, monkeyp
     assert not set(digests(shared)) & set(before)
 
 
-def test_a_raster_that_is_not_loaded_counts_by_its_file(data) -> None:
+def test_the_file_of_a_raster_that_is_not_loaded_is_in_the_digest(data) -> None:
     def unloaded() -> SharedData:
         loaded = data()
         return SharedData.load(loaded.config, plan=plan_load(loaded.config, loaded.info, budget=1))
@@ -233,7 +233,7 @@ def test_a_raster_that_is_not_loaded_counts_by_its_file(data) -> None:
     assert not set(digests(unloaded())) & set(before)
 
 
-def test_one_digest_means_one_picture(data) -> None:
+def test_maps_with_the_same_digest_are_the_same_picture(data) -> None:
     pictures = [MapRenderer(shared).render(WEST).pixels for shared in (data(), data(change=(15, 30)))]
     assert digests(data())[0] == digests(data(change=(15, 30)))[0]
     np.testing.assert_array_equal(*pictures)

@@ -1,4 +1,4 @@
-"""Settings that messages of executors do not know, and that a run adds."""
+"""A run adds hints about settings to the errors of executors."""
 
 from __future__ import annotations
 

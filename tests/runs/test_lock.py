@@ -36,7 +36,10 @@ def holder(tmp_path: Path):
 
 
 def test_the_error_names_the_process_that_locked_the_folder(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
-    with pytest.raises(LockedError, match=rf"process {holder.pid} on .*, for \d+ s now") as caught, locked(tmp_path):
+    with (
+        pytest.raises(LockedError, match=rf"process {holder.pid} on .* \(started \d+ s ago\)") as caught,
+        locked(tmp_path),
+    ):
         pass
     assert caught.value.exit_code == 4
 

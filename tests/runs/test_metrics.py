@@ -27,7 +27,7 @@ NOTHING = RunReport((), 0.1, "", 0)
 
 
 def parse(text: str) -> dict[str, float]:
-    """Return samples by name and value of the label, as the parser of Prometheus reads them."""
+    """Return samples by name and label value, as the Prometheus parser reads them."""
     families = list(text_string_to_metric_families(text))
     assert all(family.documentation and family.type == "gauge" for family in families)
     samples = [sample for family in families for sample in family.samples]
@@ -92,7 +92,7 @@ def test_failures_keep_the_time_of_the_last_success(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("old", [b"", b"\xff\x00garbage", b"regionplot_last_success_timestamp_seconds NaN\n"])
-def test_a_damaged_old_file_is_no_success(old: bytes, tmp_path: Path) -> None:
+def test_a_damaged_old_file_states_no_success(old: bytes, tmp_path: Path) -> None:
     (tmp_path / "run.prom").write_bytes(old)
     write_metrics(tmp_path / "run.prom", REPORT, 1)
     assert parse((tmp_path / "run.prom").read_text())["last_success_timestamp_seconds"] == 0
@@ -110,7 +110,7 @@ def test_the_file_is_replaced_atomically_and_readable_by_others(tmp_path: Path) 
     assert parse(path.read_text())["peak_memory_bytes"] > 2**20
 
 
-def test_a_link_in_the_place_of_the_file_is_replaced(tmp_path: Path) -> None:
+def test_a_link_at_the_path_of_the_file_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("kept")
     (tmp_path / "run.prom").symlink_to(tmp_path / "precious")
     write_metrics(tmp_path / "run.prom", REPORT, 0)
@@ -123,6 +123,6 @@ def test_an_error_states_why_the_file_cannot_be_written(tmp_path: Path) -> None:
         write_metrics(tmp_path / "none" / "run.prom", REPORT, 0)
     with pytest.raises(OutputError, match=r"there is no folder .*none"):
         check_target(tmp_path / "none" / "run.prom")
-    with pytest.raises(OutputError, match="it is a folder"):
+    with pytest.raises(OutputError, match="the path is a folder"):
         check_target(tmp_path)
     assert check_target(tmp_path / "run.prom") == tmp_path / "run.prom"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from regionplot.errors import OutputError
-from regionplot.runs.publication import RunEnd, Runs, link_or_copy, publication
+from regionplot.runs.publication import PublicationByRun, RunEnd, link_or_copy, make_publication
 from regionplot.settings.output import OutputSettings
 from regionplot.system.files import new_run
 
@@ -17,9 +17,9 @@ INCOMPLETE = RunEnd(has_maps=True, is_complete=False)
 WITHOUT_MAPS = RunEnd(has_maps=False, is_complete=False)
 
 
-def publish(directory: Path, end: RunEnd = COMPLETE, *, keep: int = 2, partial: bool = False) -> Runs:
+def publish(directory: Path, end: RunEnd = COMPLETE, *, keep: int = 2, partial: bool = False) -> PublicationByRun:
     """Start and finish a run of one map."""
-    run = Runs(directory, new_run(), keep, partial)
+    run = PublicationByRun(directory, new_run(), keep, partial)
     run.folder.mkdir()
     (run.folder / "map.svg").write_text(run.run)
     run.finish(end)
@@ -27,7 +27,7 @@ def publish(directory: Path, end: RunEnd = COMPLETE, *, keep: int = 2, partial: 
 
 
 def test_by_default_each_map_replaces_the_older_one(tmp_path: Path) -> None:
-    replace = publication(OutputSettings(directory=tmp_path), "run")
+    replace = make_publication(OutputSettings(directory=tmp_path), "run")
     assert replace.folder == replace.previous == tmp_path
     replace.finish(INCOMPLETE)
     assert list(tmp_path.iterdir()) == []
@@ -35,7 +35,7 @@ def test_by_default_each_map_replaces_the_older_one(tmp_path: Path) -> None:
 
 def test_the_latest_run_is_reached_through_a_link(tmp_path: Path) -> None:
     settings = OutputSettings(directory=tmp_path, publish="runs", keep=3)
-    assert publication(settings, "run") == Runs(tmp_path, "run", 3, False)
+    assert make_publication(settings, "run") == PublicationByRun(tmp_path, "run", 3, False)
     for _ in range(2):
         run = publish(tmp_path)
         assert (tmp_path / "latest").readlink() == Path(run.run)
@@ -51,7 +51,7 @@ def test_a_run_with_missing_maps_becomes_the_latest_only_on_request(tmp_path: Pa
 
 
 def test_a_failed_run_without_a_map_leaves_no_folder(tmp_path: Path) -> None:
-    run = Runs(tmp_path, new_run(), 2, False)
+    run = PublicationByRun(tmp_path, new_run(), 2, False)
     run.folder.mkdir()
     (run.folder / "manifest.json").write_text("{}")
     run.finish(WITHOUT_MAPS)
@@ -61,7 +61,7 @@ def test_a_failed_run_without_a_map_leaves_no_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["map.png", "map.webp", "map.pdf", "folder/map.svg"])
 def test_a_run_with_maps_of_any_format_keeps_its_folder(tmp_path: Path, name: str) -> None:
     for end in (COMPLETE, INCOMPLETE):
-        run = Runs(tmp_path, new_run(), 2, False)
+        run = PublicationByRun(tmp_path, new_run(), 2, False)
         (run.folder / name).parent.mkdir(parents=True)
         (run.folder / name).write_text("map")
         run.finish(end)
@@ -80,8 +80,8 @@ def test_the_oldest_runs_are_removed_but_not_the_latest_run_or_other_folders(tmp
 
 def test_a_folder_in_the_place_of_the_link_is_an_error_before_anything_is_drawn(tmp_path: Path) -> None:
     (tmp_path / "latest").mkdir()
-    with pytest.raises(OutputError, match="latest: it is not the link"):
-        publication(OutputSettings(directory=tmp_path, publish="runs"), "run")
+    with pytest.raises(OutputError, match="latest: not a link"):
+        make_publication(OutputSettings(directory=tmp_path, publish="runs"), "run")
     with pytest.raises(OutputError, match="cannot be made a link"):
         publish(tmp_path)
     assert not list(tmp_path.glob(".*"))
@@ -90,12 +90,12 @@ def test_a_folder_in_the_place_of_the_link_is_an_error_before_anything_is_drawn(
 def test_a_run_without_maps_is_not_published(tmp_path: Path) -> None:
     good = publish(tmp_path)
     for is_complete in (True, False):
-        Runs(tmp_path, new_run(), 2, True).finish(RunEnd(has_maps=False, is_complete=is_complete))
+        PublicationByRun(tmp_path, new_run(), 2, True).finish(RunEnd(has_maps=False, is_complete=is_complete))
     assert (tmp_path / "latest").readlink() == Path(good.run)
 
 
 def test_an_interrupted_run_is_not_published_even_in_part(tmp_path: Path) -> None:
-    good, run = publish(tmp_path), Runs(tmp_path, new_run(), 2, True)
+    good, run = publish(tmp_path), PublicationByRun(tmp_path, new_run(), 2, True)
     run.folder.mkdir()
     (run.folder / "map.svg").touch()
     run.finish(RunEnd(has_maps=True, is_complete=False, is_interrupted=True))

@@ -19,7 +19,7 @@ from regionplot.runs.run import render_regions
 from regionplot.system import failpoints
 from regionplot.system.files import new_run
 
-pytestmark = pytest.mark.timeout(method="signal")  # a thread of pytest's would rule out fork
+pytestmark = pytest.mark.timeout(method="signal")  # a timeout thread of pytest would rule out fork
 
 WEST = Region("west", Extent(-99, -91, 33, 36.5), origin="regions.csv:2")
 EAST = Region("east", Extent(-76, -68, 33, 36.5), origin="regions.csv:3")
@@ -84,7 +84,7 @@ FORMATS = ["png", "webp", "pdf", "svg"]
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_maps_of_every_format_are_kept_and_drawn_again_if_they_are_changed(run, tmp_path, suffix) -> None:
-    """A removed, cut, exchanged or altered file is not kept."""
+    """A removed, truncated, exchanged or altered file is not kept."""
     output = {"filename": f"{{name}}.{suffix}", "start_method": "serial"}
     image, other = tmp_path / "maps" / f"west.{suffix}", tmp_path / "maps" / f"east.{suffix}"
     assert run(**output) == {"west": "rendered", "east": "rendered"}
@@ -101,7 +101,7 @@ def test_maps_of_every_format_are_kept_and_drawn_again_if_they_are_changed(run, 
     assert run(change=(15, 8), **output) == {"west": "rendered", "east": "unchanged"}
 
 
-def test_a_link_in_the_place_of_a_map_is_replaced(run, tmp_path) -> None:
+def test_a_link_at_the_path_of_a_map_is_replaced(run, tmp_path) -> None:
     run()
     image = tmp_path / "maps" / "west.png"
     image.rename(tmp_path / "moved.png")
@@ -145,7 +145,7 @@ def test_a_full_disk_keeps_the_old_map_of_every_format(run, tmp_path, suffix) ->
     assert run(**output) == {"west": "unchanged", "east": "unchanged"}
 
 
-def test_a_skipped_map_keeps_the_digest_of_the_file_that_is_there(run, tmp_path) -> None:
+def test_a_skipped_map_keeps_the_digest_of_the_existing_file(run, tmp_path) -> None:
     run()
     before = entries(tmp_path / "maps")["west"]
     assert run(nodata=True) == {"west": "skipped", "east": "skipped"}
@@ -207,7 +207,7 @@ def test_a_map_that_failed_is_drawn_by_a_later_run(run, monkeypatch) -> None:
     monkeypatch.setattr("regionplot.render.renderer.make_sheet", lambda *_: 1 / 0)
     assert run(change=(15, 8), start_method="serial") == {"west": "failed", "east": "unchanged"}
     monkeypatch.undo()
-    assert run() == {"west": "unchanged", "east": "unchanged"}  # the raster is the old one again
+    assert run() == {"west": "unchanged", "east": "unchanged"}  # the raster has its old cells again
     assert run(change=(15, 8)) == {"west": "rendered", "east": "unchanged"}
 
 
@@ -254,7 +254,7 @@ def test_a_failed_run_is_not_published(run, tmp_path) -> None:
     assert (tmp_path / "maps" / "latest").resolve() != good
 
 
-def test_maps_that_only_leaves_out_stay_published(run, tmp_path) -> None:
+def test_maps_that_the_option_only_leaves_out_stay_published(run, tmp_path) -> None:
     run(publish="runs")
     run(publish="runs", only=["west"], change=(15, 8))
     latest = tmp_path / "maps" / "latest"
@@ -266,7 +266,7 @@ def test_maps_that_only_leaves_out_stay_published(run, tmp_path) -> None:
     )
 
 
-def test_the_previous_map_of_a_failed_region_is_in_a_partial_run(run, tmp_path, monkeypatch) -> None:
+def test_a_partial_run_has_the_previous_map_of_a_failed_region(run, tmp_path, monkeypatch) -> None:
     run(publish="runs")
     old = (tmp_path / "maps" / "latest" / "west.png").read_bytes()
     monkeypatch.setattr("regionplot.render.renderer.make_sheet", lambda *_: 1 / 0)
@@ -283,7 +283,7 @@ def test_the_previous_map_of_a_failed_region_is_in_a_partial_run(run, tmp_path, 
 )
 @pytest.mark.parametrize("publish", ["replace", "runs"])
 def test_a_forged_entry_is_dropped(run, tmp_path, harm, publish) -> None:
-    """No file outside the folder gets an entry, or a link in the next run's folder."""
+    """A file outside the folder gets no entry, and no link in the folder of the next run."""
     run(publish=publish)
     folder = tmp_path / "maps" / "latest" if publish == "runs" else tmp_path / "maps"
     secret = folder.resolve().parent / "secret.png"

@@ -93,7 +93,7 @@ import matplotlib
 from regionplot import Extent, Region, read_config, render_regions
 
 if __name__ == "__main__":
-    matplotlib.rcParams["font.size"] = 31  # other values than the defaults, so that each map changes them
+    matplotlib.rcParams["font.size"] = 31  # not the default, so that each map must change it
     matplotlib.rcParams["text.hinting"] = "native"
     before = dict(matplotlib.rcParams), warnings.filters[:]
     regions = [Region(f"r{i}", Extent(-120 + i, -110 + i, 30, 40), title="A title, drawn unhinted") for i in range(24)]
@@ -202,7 +202,7 @@ def test_loaded_data_is_not_loaded_again(load, monkeypatch, tmp_path):
 _HOST = """
 import multiprocessing, os, signal, threading, warnings
 import matplotlib
-import rioxarray  # beside dask, it imports scipy, which has warning filters of its own
+import rioxarray  # also imports scipy, which sets its own warning filters, and dask
 from regionplot import Extent, ExecutorError, Region, read_config, render_regions
 
 def state():
@@ -251,7 +251,7 @@ def opened(pid):
     return [file.path for file in psutil.Process(pid).open_files() if file.path.endswith(".tif")]
 
 class Watch:
-    def started(self, jobs, workers, method):  # what is open now is inherited by a fork
+    def started(self, jobs, workers, method):  # a fork inherits all files that are open now
         print("parent", psutil.Process().memory_full_info().uss >> 20, len(opened(os.getpid())))
     def finished(self, outcome):
         assert outcome.ok, outcome.failure
@@ -323,7 +323,7 @@ def test_three_consecutive_disk_full_errors_stop_a_run(outcomes, taken):
 
 
 def test_jobs_are_small_when_pickled(make_config):
-    """Workers receive nothing else. A task pickles without the data that it has loaded."""
+    """For each map, a worker receives only a job. A pickled task does not contain its loaded data."""
     previous = PreviousMap(Path("/folder/of/maps/latest/northern_rockies.png"), "0" * 32, 100_000, "0" * 64)
     job = Job(dataclasses.replace(EAST, attributes={"state": "x" * 20}), previous.path, previous, "0" * 32)
     assert len(pickle.dumps(job)) < 1200

@@ -1,4 +1,4 @@
-"""File names stay in the output folder. Files appear whole or not at all."""
+"""File names stay inside the output folder, and files are written atomically."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def fail(error: Exception) -> Callable[[str, str], None]:
 
 
 def spoil(folder: Path) -> Callable[[str, str], None]:
-    """Return a hook that cuts the temporary file before it is read back."""
+    """Return a hook that truncates the temporary file before it is read back."""
 
     def hook(phase: str, _: str) -> None:
         if phase == "verify":
@@ -146,13 +146,15 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_temporary(tmp_path: Pat
     kind = NoSpaceError if fault == "no space" else RegionplotError
     with failpoints.install(hook), pytest.raises(kind, match=rf"map\.{suffix}: cannot be written: ") as caught:
         write_file(target, MAP, new_run())
-    assert ("No space left on device (ENOSPC)" if fault == "no space" else "has other bytes") in str(caught.value)
+    assert ("No space left on device (ENOSPC)" if fault == "no space" else "does not contain the bytes") in str(
+        caught.value
+    )
     assert target.read_bytes() == b"old map"
     assert list(tmp_path.iterdir()) == [target]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-def test_a_full_disk_a_quota_and_a_limit_of_file_sizes_are_no_space(tmp_path: Path, number: int) -> None:
+def test_full_disk_full_quota_and_file_size_limit_are_no_space_errors(tmp_path: Path, number: int) -> None:
     with failpoints.install(fail(OSError(number, "full"))), pytest.raises(NoSpaceError):
         write_file(tmp_path / "map.png", MAP, new_run())
 
@@ -170,7 +172,7 @@ def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path: Path) -> None:
         write_file(tmp_path / "maps" / "map.png", MAP, new_run())
 
 
-def test_a_symlink_planted_as_the_temporary_is_not_followed(tmp_path: Path) -> None:
+def test_a_link_planted_as_the_temporary_file_is_not_followed(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious")
     (tmp_path / ".map.png.run.tmp").symlink_to(victim)
@@ -186,7 +188,7 @@ def test_the_temporary_file_of_a_dead_worker_is_replaced(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("harm", ["cut", "longer", "other byte", "link", "fifo", "folder", "missing"])
-def test_only_the_same_file_has_the_same_content(tmp_path: Path, harm: str) -> None:
+def test_has_content_is_true_only_for_the_same_file(tmp_path: Path, harm: str) -> None:
     target = tmp_path / "map.svg"
     sha256 = write_file(target, MAP, new_run())
     target.rename(tmp_path / "moved")

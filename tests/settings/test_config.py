@@ -1,4 +1,4 @@
-"""Settings: all faults are reported together, with their places."""
+"""Settings are read and checked. All faults are reported together, with their places."""
 
 from __future__ import annotations
 
@@ -58,13 +58,13 @@ def test_all_problems_are_reported_together_with_their_lines(tmp_path: Path) -> 
     assert f"{path}:5: [map] szie: unknown key; did you mean 'size'?" in problems
     assert any(p.startswith(f"{path}:6: [map] dpi: ") and "'fine'" in p for p in problems)
     assert f"{path}:13: [[features]] #2 linewith: unknown key; did you mean 'linewidth'?" in problems
-    assert any(p.startswith(f"{path}:14: [nonsense]: unknown key; the keys are raster") for p in problems)
+    assert any(p.startswith(f"{path}:14: [nonsense]: unknown key; use one of raster") for p in problems)
 
 
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({}, r"\[raster\]: is required, but not given"),
+        ({}, r"\[raster\]: is required, but missing"),
         ({"raster": "relief.tif"}, r"\[raster\]"),
         ({"raster": {**RELIEF, "band": 1.5}}, r"\[raster\] band: .*\(it is 1.5\)"),
         ({"map": {"size": [10, 10]}}, r"\[map\] size: .*100"),
@@ -83,7 +83,7 @@ def test_all_problems_are_reported_together_with_their_lines(tmp_path: Path) -> 
         ({"colors": {"vmin": float("nan")}}, r"\[colors\] vmin: .*finite"),
         ({"colors": {"levels": [0.0, float("inf")]}}, r"\[colors\] levels: .*finite"),
         ({"colors": {"classes": []}}, r"\[colors\] classes: .*at least 1"),
-        ({"colors": {"classes": [{"color": "red"}]}}, r"\[colors\] classes #1 value: is required, but not given"),
+        ({"colors": {"classes": [{"color": "red"}]}}, r"\[colors\] classes #1 value: is required, but missing"),
         ({"colors": {"classes": [{"value": 1}, {"value": 1.5}]}}, r"\[colors\] classes #2 value: .*\(it is 1.5\)"),
         ({"colors": {"classes": [{"value": 1, "colour": "red"}]}}, r"classes #1 colour: .*did you mean 'color'"),
         ({"colors": {"classes": [{"value": 3}, {"value": 4}, {"value": 3}]}}, "#1 and #3 have the same value, 3"),
@@ -109,7 +109,7 @@ def test_wrong_values_are_rejected(sections: dict[str, Any], message: str) -> No
         read_config({"raster": RELIEF, **sections} if sections else {})
 
 
-def test_missing_files_alone_are_an_input_error(tmp_path: Path) -> None:
+def test_only_missing_files_are_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\[raster\] path: there is no file .*nowhere.tif") as caught:
         read_config({"raster": {"path": tmp_path / "nowhere.tif"}})
     assert caught.value.exit_code == 3
@@ -145,7 +145,7 @@ def test_a_missing_settings_file_is_named(tmp_path: Path) -> None:
         read_config(tmp_path / "none.toml")
 
 
-def test_paths_are_relative_to_the_file_and_those_of_overrides_to_the_working_directory(
+def test_paths_are_relative_to_the_file_and_override_paths_to_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "data").mkdir()
@@ -166,7 +166,7 @@ def test_overrides_replace_key_by_key() -> None:
     assert (config.map.dpi, config.map.title, config.layers) == (80, "kept", {})
 
 
-def test_a_home_that_does_not_exist_is_a_missing_file() -> None:
+def test_a_path_in_the_home_of_an_unknown_user_is_a_missing_file() -> None:
     with pytest.raises(InputError, match="there is no file"):
         read_config({"raster": {"path": "~nobody-of-that-name/relief.tif"}})
 
@@ -176,7 +176,7 @@ levels = st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=20, unique=True).ma
 
 @given(levels, st.tuples(st.integers(100, 3000), st.integers(100, 3000)), st.floats(20, 1200))
 def test_configs_pickle_and_round_trip(limits: list[float], size: tuple[int, int], dpi: float) -> None:
-    """Workers that cannot inherit data get a pickled config."""
+    """Workers that cannot inherit the data receive a pickled config."""
     sections = {"colors": {"levels": limits}, "map": {"size": list(size), "dpi": dpi}, "raster": RELIEF}
     config = read_config({**sections, "features": [{"path": "sample:states", "facecolor": "red"}]})
     check_round_trip(config)
@@ -199,7 +199,7 @@ def check_round_trip(config: Config) -> None:
 
 
 def test_a_size_with_one_number_is_rejected() -> None:
-    with pytest.raises(ConfigError, match=r"\[map\] size: has only 1 value; it needs more"):
+    with pytest.raises(ConfigError, match=r"\[map\] size: has only 1 value; more are needed"):
         read_config({"raster": {"path": "sample:relief"}, "map": {"size": [100]}})
 
 
@@ -207,13 +207,13 @@ def test_further_inputs_need_valid_names_existing_files_and_steps(tmp_path: Path
     path = tmp_path / "regionplot.toml"
     text = '[raster]\npath = "sample:relief"\n[raster.inputs]\n{}\n[map]\nsize = [300, 200]\n'
     path.write_text(text.format('"1x" = "sample:relief"'))
-    with pytest.raises(ConfigError, match=r"\[raster\] inputs: a name is made of letters.*'1x'"):
+    with pytest.raises(ConfigError, match=r"\[raster\] inputs: a name must begin with a letter.*'1x'"):
         read_config(path)
     path.write_text(text.format('normal = "none.tif"'))
     with pytest.raises(InputError, match=rf"\[raster\] inputs: there is no file {tmp_path / 'none.tif'}"):
         read_config(path)
     path.write_text(text.format('normal = "sample:relief"'))
-    with pytest.raises(ConfigError, match=r"regionplot.toml: \[raster\] inputs are for .*but there is none"):
+    with pytest.raises(ConfigError, match=r"regionplot.toml: \[raster\] inputs are for .*but there are none"):
         read_config(path)
     path.write_text(path.read_text() + '[[prepare]]\nstep = "expression"\nformula = "b1 - normal.b1"\n')
     assert list(read_config(path).raster.inputs) == ["normal"]

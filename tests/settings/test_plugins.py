@@ -1,4 +1,4 @@
-"""Tables of layers and steps are checked by the classes in the registry, also by those of other packages."""
+"""Classes in the registry check the tables of layers and steps, also classes of other packages."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     sys.modules.pop("drawn_by_others", None)
 
 
-def test_a_layer_has_one_table_or_an_array_of_tables_as_its_class_says() -> None:
+def test_the_class_of_a_layer_decides_between_one_table_and_an_array() -> None:
     config = read_config({"raster": RELIEF, "stamp": {"text": "final"}, "points": [{"x": 1.5}, {}]})
     assert [layer.model_dump()["text"] for layer in config.layers["stamp"]] == ["final"]
     assert [layer.model_dump()["x"] for layer in config.layers["points"]] == [1.5, 0]
@@ -78,7 +78,7 @@ def test_a_layer_has_one_table_or_an_array_of_tables_as_its_class_says() -> None
         read_config({"raster": RELIEF, "stamp": "final"})
 
 
-def test_a_layer_is_a_table_at_the_top_and_nowhere_else() -> None:
+def test_a_layer_is_only_accepted_as_a_top_level_table() -> None:
     for name in ("layers", "(layers)"):
         with pytest.raises(ConfigError, match="unknown key"):
             read_config({"raster": RELIEF, name: {"stamp": {}}})
@@ -96,10 +96,10 @@ def test_errors_of_all_tables_are_reported_together() -> None:
             }
         )
     assert sorted(map(str, caught.value.problems)) == [
-        "settings: [[points]] #2 y: unknown key; the keys are tables, x",
+        "settings: [[points]] #2 y: unknown key; use one of tables, x",
         "settings: [[prepare]] #1 siz: unknown key; did you mean 'size'?",
         "settings: [[prepare]] #2 size: Input should be a valid integer (it is 'large')",
-        "settings: [[prepare]] #3: needs a step = one of expression, focal, reclassify, mask, hillshade, slope, "
+        "settings: [[prepare]] #3: step is missing; use one of expression, focal, reclassify, mask, hillshade, slope, "
         "convert, scale, resample, reproject, accumulate, aspect (it is 'aspect')",
         "settings: [raster] bnad: unknown key; did you mean 'band'?",
         "settings: [stamp] txt: unknown key; did you mean 'text'?",
@@ -125,7 +125,7 @@ def test_paths_are_found_by_the_type_of_their_field(tmp_path: Path) -> None:
         read_config(path)
 
 
-def test_a_config_with_plug_ins_pickles_and_its_tables_make_it_again() -> None:
+def test_a_config_with_plug_ins_pickles_and_round_trips() -> None:
     tables = {"raster": RELIEF, "stamp": {"text": "final"}, "points": [{"x": 1.5}], "prepare": [{"step": "aspect"}]}
     config = read_config(tables)
     assert pickle.loads(pickle.dumps(config)) == config
@@ -137,6 +137,6 @@ def test_a_config_with_plug_ins_pickles_and_its_tables_make_it_again() -> None:
     }
 
 
-def test_plug_ins_that_are_not_named_are_not_imported() -> None:
+def test_only_plug_ins_that_the_settings_name_are_imported() -> None:
     read_config({"raster": RELIEF, "features": [{"path": "sample:states"}]})
     assert "drawn_by_others" not in sys.modules

@@ -35,11 +35,11 @@ def validator(schema: dict[str, Any]) -> jsonschema.Draft4Validator:
 
 
 def test_the_shipped_schema_is_up_to_date() -> None:
-    """If it is not: regionplot schema > regionplot/settings/regionplot.schema.json."""
+    """To update it: regionplot schema > regionplot/settings/regionplot.schema.json."""
     assert json.loads(SHIPPED.read_text(encoding="utf-8")) == json.loads(schema_text())
 
 
-def test_the_starter_and_its_commented_values_are_valid(validator: jsonschema.Draft4Validator) -> None:
+def test_the_starter_and_its_commented_settings_are_valid(validator: jsonschema.Draft4Validator) -> None:
     text = (ROOT / "config" / "regionplot.toml").read_text(encoding="utf-8")
     schema_line = re.match(r"#:schema (\S+)\n", text)
     assert schema_line
@@ -73,7 +73,7 @@ def test_the_starter_and_its_commented_values_are_valid(validator: jsonschema.Dr
         ({"raster": RELIEF, "prepare": [{"step": "slope", "azimuth": 315}]}, "prepare.0"),
     ],
 )
-def test_faults_are_found_where_they_are(
+def test_the_schema_finds_faults_at_their_keys(
     validator: jsonschema.Draft4Validator, tables: dict[str, Any], place: str
 ) -> None:
     (error,) = validator.iter_errors(tables)

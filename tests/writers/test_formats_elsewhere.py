@@ -1,4 +1,4 @@
-"""A format is one file: nothing outside `writers` names one, and another package can add one."""
+"""Each format is one module. No code outside `writers` names a format, and another package can add a format."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class PpmWriter(Writer):
 
 
 def code_strings(path: Path) -> Iterator[str]:
-    """Yield the strings of a module, apart from docstrings."""
+    """Yield the strings of a module, except docstrings."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
@@ -64,7 +64,7 @@ def test_only_writers_know_formats() -> None:
 
 @pytest.fixture
 def _extra_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another package that adds a format by an entry point."""
+    """Install another package that adds a format by an entry point."""
     folder = tmp_path / "site"
     (folder / "extra_formats-1.0.dist-info").mkdir(parents=True)
     (folder / "extra_formats.py").write_text(WRITER)

@@ -1,4 +1,4 @@
-"""Every writer keeps the picture and its metadata, and gives the same bytes each time."""
+"""Every writer stores the picture and its metadata. Equal pictures give equal bytes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PALETTE = Picture(np.arange(24, dtype=np.uint8).reshape(6, 4), PIXELS.reshape(-1
 
 @pytest.fixture
 def shared(load: Callable[..., SharedData]) -> SharedData:
-    """The sample with lines over it, for a sheet of 320 by 220 pixels at 100 dpi."""
+    """Renderer of the sample with lines, for a sheet of 320 by 220 pixels at 100 dpi."""
     features = [{"path": "sample:states", "linewidth": 1.0}]
     sections = {"map": {"size": [320, 220]}, "colors": {"levels": [-100, 0, 500, 1500]}, "features": features}
     return load(**sections, run={"cache": False})
@@ -55,7 +55,7 @@ def render(renderer: MapRenderer, name: str) -> Picture | FigurePicture:
 
 
 def streams(content: bytes) -> Iterator[bytes]:
-    """The compressed streams of a PDF file."""
+    """Yield the decompressed streams of a PDF file."""
     for stream in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", content, re.DOTALL):
         try:
             yield zlib.decompress(stream)
@@ -64,7 +64,7 @@ def streams(content: bytes) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_writers_state_what_the_protocol_asks(name: str) -> None:
+def test_writers_have_all_attributes_of_the_protocol(name: str) -> None:
     writer = WRITERS[name]
     assert writer.needs in ("pixels", "figure")
     assert re.fullmatch(r"image/[\w+]+|application/pdf", writer.media_type)
@@ -154,7 +154,7 @@ def test_vector_files_do_not_depend_on_the_hash_seed_or_the_settings_of_matplotl
 
 @pytest.mark.parametrize("name", ["pdf", "svg"])
 def test_artists_in_pixels_scale_with_the_output(renderer: MapRenderer, name: str) -> None:
-    """matplotlib saves vector formats at 72 pixels per inch, and the sheet has 100."""
+    """matplotlib saves vector formats at 72 pixels per inch, but the sheet has 100."""
     layout = renderer.style.layout
     content = renderer.encode(renderer.render_vectors(REGION), name, {})
     x, bottom = (round(value * 0.72, 6) for value in (layout.panel.left, layout.panel.bottom))
@@ -183,6 +183,6 @@ def test_a_picture_of_the_wrong_kind_is_refused(renderer: MapRenderer, writer, p
         renderer.encode(wrong, writer.suffixes[0][1:])
 
 
-def test_a_checksum_tells_pictures_apart(renderer: MapRenderer) -> None:
+def test_different_pictures_have_different_checksums(renderer: MapRenderer) -> None:
     contents = {name: renderer.encode(render(renderer, name), name) for name in FORMATS}
     assert len({hashlib.sha256(content).hexdigest() for content in contents.values()}) == len(FORMATS)
