@@ -64,7 +64,7 @@ class Layer(Protocol):
     """True if the layer needs the sampled values in `Sheet.values`, in addition to the codes of the color scale."""
 
     key: str
-    """Digest of all settings and input files that the layer's marks depend on. If the key changes, all maps are redrawn."""
+    """Digest of all settings and input files that affect the layer's marks. If it changes, all maps are redrawn."""
 
     @classmethod
     def check(cls, settings: Any) -> None:  # noqa: ARG003 (a default)

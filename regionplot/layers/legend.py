@@ -43,7 +43,7 @@ _SMALLEST_LABEL = 0.6
 
 @dataclass(frozen=True, slots=True)
 class LegendGrid:
-    """Positions of the classes in columns of equal width. They are filled from top to bottom, then from left to right."""
+    """Positions of the classes in columns of equal width, filled from top to bottom, then from left to right."""
 
     box: Box
     rows: int
