@@ -249,7 +249,7 @@ def _multiples(first: float, last: float, step: float) -> Floats:
     start, end = math.ceil(first / step - 1e-9), math.floor(last / step + 1e-9)
     if end - start >= _MOST_LINES:
         raise RegionError(
-            f"[graticule] spacing: {step:g} degrees makes {end - start + 1} lines on the map; use a larger spacing"
+            f"[graticule] spacing: {step:g} degrees are {end - start + 1} lines on the map; use a larger spacing"
         )
     return np.arange(start, end + 1) * step
 
