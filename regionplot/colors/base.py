@@ -28,7 +28,7 @@ Codes = NDArray[np.unsignedinteger[Any]]
 
 
 class Scale(Protocol):
-    """Turns the values of a raster into codes, and codes into colors."""
+    """Turn the values of a raster into codes, and codes into colors."""
 
     @property
     def nodata(self) -> int:

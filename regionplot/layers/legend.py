@@ -18,7 +18,7 @@ from regionplot.sheet.marks import INK, Rectangle, Text
 
 NAME = "legend"
 _SWATCH = 16, 9
-"""Width and height in points."""
+"""Width and height of a swatch in points."""
 _ROW = 15
 """Points from one row to the next."""
 _GAP = 5
@@ -30,7 +30,7 @@ _LABEL_MIDDLE = 13
 _ABOVE = 6
 """Points between the legend and the panel."""
 _NAME_POINTS = 9
-"""Font size on a usual sheet."""
+"""Font size of the class names on the usual sheet."""
 _LARGEST_SHARE = 1 / 3
 """Largest height of a legend as a fraction of the sheet."""
 _SHORTEST_NAME = 3

@@ -53,7 +53,7 @@ class Canvas:
 
 
 class Painter(Protocol):
-    """Turns a sheet into a picture."""
+    """Turn a sheet into a picture."""
 
     def paint(self, sheet: Sheet, marks: DrawnMarks, watch: Stopwatch) -> Picture:
         """Return the picture of a map.

@@ -29,8 +29,7 @@ def plot_region(shared: SharedData, region: Region) -> Figure:
 
     `figure.savefig(path)` writes the same pixels as `render_regions` with `mode = "rgb"` in `[output.png]`. A palette
     image has fewer shades along the edges of lines. The first axes of the figure is a `cartopy.mpl.geoaxes.GeoAxes` in
-    the map's CRS. Artists that you add to these axes lie between the raster and the
-    lines.
+    the map's CRS. Artists that you add to these axes lie between the raster and the lines.
 
     Parameters
     ----------

@@ -73,7 +73,7 @@ class ShadedPalette:
         if not scale.is_classed or shades < _FEWEST_SHADES:
             return None
         ink = np.asarray(inks.pop() if inks else (0, 0, 0), dtype=float)
-        if ink.min() > _WHITE / 2:  # the darkness of a light ink on white is too small to measure
+        if ink.min() > _WHITE / 2:  # a light ink on white gives too few shades
             return None
         return cls._built(scale.palette[:, :3], rows, np.linspace(0, 1, shades + 2)[1:-1], ink)
 
