@@ -1,7 +1,7 @@
-"""The plain way, as it is commonly written: the yardstick. Load once, fork a process for each region, draw with pyplot.
+"""The baseline: maps drawn in the usual way. Load once, fork a process for each region, draw with pyplot.
 
-Every process draws the whole grid with `pcolormesh` on a `GeoAxes`, adds the vector files as `ShapelyFeature`s, a
-title and a colour bar, and saves the figure. Prints one line of JSON: what loading and each map took.
+Each process draws the whole grid with `pcolormesh` on a `GeoAxes`. It adds the vector files as `ShapelyFeature`s, a
+title and a color bar, and saves the figure. The program prints one line of JSON: the time for loading and for each map.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from matplotlib.colors import BoundaryNorm
 _GRID = ccrs.LambertConformal()
 _MAPS = {"same": _GRID, "other": ccrs.AlbersEqualArea(-96, 23, standard_parallels=(29.5, 45.5))}
 _data: dict[str, object] = {}
-"""What the processes inherit."""
+"""Data that the forked processes inherit."""
 
 
 def load(raster: Path, layers: list[Path]) -> None:
@@ -44,7 +44,7 @@ def load(raster: Path, layers: list[Path]) -> None:
 
 
 def plot(job: tuple[str, list[float], str, tuple[int, int], Path]) -> tuple[float, float, list[float]]:
-    """Draw one region; give its wall and CPU seconds, and where its panel lies (left, top, width, height, limits)."""
+    """Draw one region. Return wall seconds, CPU seconds, and the panel: left, top, width, height and limits."""
     name, extent, crs, size, folder = job
     start, cpu = time.perf_counter(), time.process_time()
     figure = plt.figure(figsize=(size[0] / 100, size[1] / 100), dpi=100)
@@ -66,7 +66,7 @@ def plot(job: tuple[str, list[float], str, tuple[int, int], Path]) -> tuple[floa
 
 
 def read_jobs(table: Path, count: int | None, crs: str, size: tuple[int, int], folder: Path) -> list[tuple]:
-    """What to draw: all regions of a table, or so many, evenly out of it."""
+    """Return the jobs: all regions of a table, or `count` regions, evenly distributed over the table."""
     with table.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     kept = rows if count is None else [rows[number * len(rows) // count] for number in range(min(count, len(rows)))]
@@ -75,7 +75,7 @@ def read_jobs(table: Path, count: int | None, crs: str, size: tuple[int, int], f
 
 
 def main() -> None:
-    """Draw the maps of a table."""
+    """Draw the maps of a table, and print the times as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("table", type=Path)
     parser.add_argument("raster", type=Path)

@@ -1,7 +1,7 @@
-"""Blocks in parallel against one process, and against rio-mucho: ``python benchmarks/blocks.py``; `--help` has options.
+"""Compare functions over blocks in parallel with one process, and with rio-mucho: ``python benchmarks/blocks.py``.
 
-Each run is a process of its own, in turn with the one that it is compared with. Memory is sampled in runs that are not
-timed. Only ratios of one run are worth comparing.
+`--help` lists the options. Each run is a separate process. The two runs of a comparison alternate. Memory is sampled in
+runs that are not timed. Compare only ratios of the same session.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ITERATIONS = 700_000
 
 
 def hold(values: np.ndarray, rounds: int) -> np.ndarray:
-    """Work that holds Python's lock."""
+    """Do work that holds the GIL."""
     total = 0
     for number in range(rounds * _ITERATIONS * values.size // 2**18):
         total += number & 7
@@ -34,14 +34,14 @@ def hold(values: np.ndarray, rounds: int) -> np.ndarray:
 
 
 def release(values: np.ndarray, rounds: int) -> np.ndarray:
-    """Work that does not: elementary functions of numpy."""
+    """Do work that releases the GIL: elementary functions of NumPy."""
     for _ in range(rounds * 8):
         values = np.cos(np.sin(values))
     return values
 
 
 def copy(values: np.ndarray, rounds: int) -> np.ndarray:
-    """Next to no work: what counts is how cells come and go."""
+    """Do almost no work, so that the time is that of reading, sending and writing the cells."""
     return values * np.float32(1 + rounds)
 
 
@@ -49,21 +49,21 @@ WORK: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {"hold": hold, "relea
 
 
 def over_block(arrays: list[np.ndarray], _block: Any, arguments: tuple[str, int]) -> np.ndarray:
-    """What regionplot calls."""
+    """Work on a block. regionplot calls this function."""
     return WORK[arguments[0]](arrays[0], arguments[1])
 
 
 def over_window(arrays: list[np.ndarray], _window: Any, _ij: Any, arguments: dict[str, Any]) -> np.ndarray:
-    """What rio-mucho calls."""
+    """Work on a window. rio-mucho calls this function."""
     return WORK[arguments["work"]](arrays[0], arguments["rounds"])
 
 
 @dataclass(frozen=True)
 class Case:
-    """A run: who does what with how many workers."""
+    """Settings of one run: executor, work, number of workers, block size."""
 
     who: str
-    """An executor of regionplot; `pipe`, which is fork without shared memory; or `rio-mucho`."""
+    """An executor of regionplot, `pipe` (fork without shared memory), or `rio-mucho`."""
     work: str
     workers: int = 2
     block: int = 512
@@ -73,19 +73,19 @@ class Case:
 
 
 def run_case(case: Case, folder: Path, rounds: int) -> None:
-    """Do it."""
+    """Process the raster in `folder` with the settings of a case."""
     source, target = folder / "in.tif", folder / f"{case.who}.tif"
     with rasterio.open(source) as dataset:
         profile, shape = dataset.profile, dataset.shape
     if case.who == "rio-mucho":
         _run_riomucho(case, source, target, profile, rounds)
         return
-    from regionplot.blocks import transport  # noqa: PLC0415
+    from regionplot.blocks import runner  # noqa: PLC0415
     from regionplot.blocks.grid import BlockGrid  # noqa: PLC0415
     from regionplot.blocks.process import process_blocks  # noqa: PLC0415 (its import is part of the run)
 
     if case.who == "pipe":
-        transport.memory_can_be_shared = lambda: False
+        runner.memory_can_be_shared = lambda: False
     executor = "fork" if case.who == "pipe" else case.who
     grid = BlockGrid(*shape, case.block, case.block)
     arguments = case.work, rounds
@@ -111,7 +111,7 @@ def _run_riomucho(case: Case, source: Path, target: Path, profile: dict[str, Any
 
 
 def make_raster(path: Path, side: int) -> None:
-    """Tiles of noise, float32, not compressed."""
+    """Write a raster of float32 noise, tiled and not compressed."""
     profile = {
         "driver": "GTiff", "dtype": "float32", "count": 1, "height": side, "width": side, "crs": "EPSG:5070",
         "transform": Affine(100, 0, 5, 0, -100, 5), "tiled": True, "blockxsize": 512, "blockysize": 512,
@@ -123,13 +123,13 @@ def make_raster(path: Path, side: int) -> None:
 
 
 class Bench:
-    """Runs of cases on one raster."""
+    """Run cases on one raster and print the results."""
 
     def __init__(self, folder: Path, options: argparse.Namespace) -> None:
         self._folder, self._options = folder, options
 
     def run(self, case: Case, pause: float = math.inf) -> Measured:
-        """One run; it stops the benchmark if it fails."""
+        """Run one case and measure it. Exit if the run fails."""
         fields = [case.who, case.work, str(case.workers), str(case.block)]
         command = [sys.executable, __file__, "--rounds", str(self._options.rounds)]
         measured = measure([*command, "--case", str(self._folder), *fields], {"OMP_NUM_THREADS": "1"}, pause=pause)
@@ -139,7 +139,10 @@ class Bench:
         return measured
 
     def print_ratio(self, what: str, case: Case, other: Case) -> None:
-        """How many times as long the other takes, in the quickest of some runs in turn: others use the machine, too."""
+        """Print the time of `other` divided by the time of `case`.
+
+        The runs alternate, and the fastest run of each counts, because other programs may use the machine.
+        """
         pairs = [(self.run(case), self.run(other)) for _ in range(self._options.repeat)]
         wall = min(its.wall for _, its in pairs) / min(mine.wall for mine, _ in pairs)
         cpu = min(its.cpu for _, its in pairs) / min(mine.cpu for mine, _ in pairs)
@@ -147,14 +150,14 @@ class Bench:
         print(f"{what:<52} {wall:5.2f} {cpu:5.2f}  {walls}".rstrip(), flush=True)
 
     def print_memory(self, what: str, case: Case) -> None:
-        """Peak of the whole tree, sampled without a pause."""
+        """Print the peak memory of all processes of a case, sampled without pauses."""
         print(f"{what:<52} {self.run(case, pause=0).pss / _MEGABYTE:5.0f} MB", flush=True)
 
 
 def print_table(bench: Bench) -> None:
-    """All comparisons."""
+    """Run and print all comparisons."""
     held, released, light = (Case("serial", work, 1) for work in WORK)
-    print("the second's over the first's, more than 1 is in favour of the first:")
+    print("time of the second / time of the first; above 1, the first is better:")
     print(f"{'':<52}  wall   cpu")
     bench.print_ratio("holds the lock: 2 processes / serial", replace(held, who="fork", workers=2), held)
     bench.print_ratio("releases it: 2 threads / serial", replace(released, who="threads", workers=2), released)
@@ -174,14 +177,16 @@ def print_table(bench: Bench) -> None:
 
 
 def main() -> None:
-    """Print the table, or do one case for it."""
+    """Print the table, or run the single case of `--case`."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--small", action="store_true", help="a tiny raster: does it run?")
+    parser.add_argument("--small", action="store_true", help="use a tiny raster, to check that the program works")
     parser.add_argument("--side", type=int, default=10_000, help="rows and columns of the raster")
-    parser.add_argument("--rounds", type=int, default=1, help="how much work a block is")
+    parser.add_argument("--rounds", type=int, default=1, help="amount of work per block")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each case")
-    parser.add_argument("--absolute", action="store_true", help="print seconds, too")
-    parser.add_argument("--case", nargs=5, metavar=("FOLDER", "WHO", "WORK", "WORKERS", "BLOCK"), help="for itself")
+    parser.add_argument("--absolute", action="store_true", help="also print seconds")
+    parser.add_argument(
+        "--case", nargs=5, metavar=("FOLDER", "WHO", "WORK", "WORKERS", "BLOCK"), help="for internal use"
+    )
     options = parser.parse_args()
     if options.case:
         folder, who, work, workers, block = options.case

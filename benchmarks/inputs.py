@@ -1,7 +1,11 @@
-"""Inputs of the benchmarks, the same wherever they are made: ``python benchmarks/inputs.py FOLDER [SIZE ...]``.
+"""Make the inputs of the benchmarks: ``python benchmarks/inputs.py FOLDER [SIZE ...]``.
 
-The sample's vectors in one Lambert CRS, smooth synthetic snowfall on grids of several sizes in the same CRS, tables of
-12 and 120 regions in metres, and two configs: `regionplot.toml`, in the grid's CRS, and `albers.toml`, in another.
+The inputs are the same on each machine:
+
+- the vectors of the sample in a Lambert CRS
+- synthetic, smooth snowfall in the same CRS, as grids of several sizes
+- tables of 12 and 120 regions, in meters
+- two settings files: `regionplot.toml` draws in the CRS of the grids, `albers.toml` in another CRS
 """
 
 from __future__ import annotations
@@ -23,14 +27,14 @@ from rasterio.windows import Window
 from regionplot import sample
 
 LAMBERT = "+proj=lcc +lat_0=39 +lon_0=-96 +lat_1=33 +lat_2=45 +datum=WGS84 +units=m +no_defs"
-"""The CRS of every input; cartopy's `LambertConformal()` is the same."""
+"""CRS of all inputs. It is the same as cartopy's `LambertConformal()`."""
 ALBERS = "EPSG:5070"
-"""The other CRS, that of `albers.toml`."""
+"""CRS of the maps in `albers.toml`."""
 LIMITS = -2_500_000, -1_700_000, 2_500_000, 1_700_000
-"""xmin, ymin, xmax, ymax of the grids, in metres."""
+"""xmin, ymin, xmax, ymax of the grids, in meters."""
 LEVELS = (0.1, 1, 2, 3, 4, 6, 8, 10, 12, 15, 18, 24, 30, 36, 48)
 LAYERS = {"counties": 0.45, "states": 1.25, "countries": 1.25}
-"""Line width in points by vector layer, in drawing order."""
+"""Line width in points of each vector layer, in drawing order."""
 CONFIGS = {"same": "regionplot.toml", "other": "albers.toml"}
 TABLES = (12, 120)
 _NODATA = -9999.0
@@ -52,30 +56,30 @@ _SECTORS = {
     "southwest": (-1350, -450, 1500, 1100),
     "northwest": (-1750, 850, 950, 900),
 }
-"""Middle and size of the 12 regions, in kilometres on the grid."""
+"""Center and size of the 12 regions, in kilometers on the grid."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """A folder of inputs."""
+    """Paths of the inputs in a folder."""
 
     folder: Path
 
     def raster(self, size: tuple[int, int]) -> Path:
-        """The grid of a width and height."""
+        """Return the path of the grid with this width and height."""
         return self.folder / f"snow_{size[0]}x{size[1]}.tif"
 
     def table(self, count: int) -> Path:
-        """The table of so many regions."""
+        """Return the path of the table with `count` regions."""
         return self.folder / f"regions_{count}.csv"
 
     def config(self, crs: str) -> Path:
-        """The config that draws in the `same` CRS as the grid's, or in the `other`."""
+        """Return the path of the settings that draw in the CRS of the grid (`same`), or in the `other` CRS."""
         return self.folder / CONFIGS[crs]
 
     @property
     def layers(self) -> list[Path]:
-        """The vector files that there are, in drawing order."""
+        """Existing vector files, in drawing order."""
         return [path for name in LAYERS if (path := self.folder / f"{name}.shp").exists()]
 
 
@@ -86,7 +90,7 @@ def make_inputs(
     layers: Iterable[str] = tuple(LAYERS),
     sheet: tuple[int, int] = (1400, 900),
 ) -> Inputs:
-    """Make what of the inputs is not there yet; all but the configs is made once."""
+    """Make the inputs that do not exist yet. The settings files are always written."""
     folder.mkdir(parents=True, exist_ok=True)
     inputs = Inputs(folder)
     for name in layers:
@@ -104,7 +108,7 @@ def make_inputs(
 
 
 def write_layer(name: str, path: Path) -> None:
-    """A layer of the sample, cut to the neighbourhood of the grids and projected."""
+    """Write a layer of the sample, projected and clipped to the surroundings of the grids."""
     meta, _, wkb, _ = pyogrio.raw.read(f"/vsizip/{sample.locate(name)}", columns=[])
     found = shapely.from_wkb(wkb)
     near = shapely.intersection(shapely.make_valid(found[~shapely.is_missing(found)]), shapely.box(*_NEIGHBOURHOOD))
@@ -123,7 +127,7 @@ def write_layer(name: str, path: Path) -> None:
 
 
 def _polygons(geometry: shapely.Geometry) -> Iterator[shapely.Polygon]:
-    """The polygons within a geometry of any kind."""
+    """Yield the polygons of a geometry of any type."""
     if geometry.geom_type == "Polygon" and not geometry.is_empty:
         yield geometry
     for part in getattr(geometry, "geoms", ()):
@@ -131,7 +135,10 @@ def _polygons(geometry: shapely.Geometry) -> Iterator[shapely.Polygon]:
 
 
 class Snowfall:
-    """A smooth field with large bare areas, in inches, as a sum of plane waves: any part of it is a matrix product."""
+    """A smooth field of snowfall in inches, with large areas without snow.
+
+    The field is a sum of plane waves, so each part of it is one matrix product.
+    """
 
     def __init__(self) -> None:
         random = np.random.default_rng(2)
@@ -143,7 +150,7 @@ class Snowfall:
         self._height *= 12 / np.sqrt((self._height**2).sum() / 2)
 
     def __call__(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """The field at the crossings of columns `x` and rows `y`, both in widths of the grid."""
+        """Return the field at columns `x` and rows `y`, both in units of the grid width, shape (rows, columns)."""
         across, down = np.outer(self._x, x) + self._phase[:, None], np.outer(y, self._y)
         waves = np.hstack([self._height * np.cos(down), -self._height * np.sin(down)]).astype(np.float32)
         field = waves @ np.vstack([np.cos(across), np.sin(across)]).astype(np.float32)
@@ -151,7 +158,7 @@ class Snowfall:
 
 
 def write_raster(path: Path, size: tuple[int, int]) -> None:
-    """One tiled float32 GeoTIFF with a corner of nodata, strip by strip; a large one with overviews."""
+    """Write a tiled float32 GeoTIFF with nodata in one corner, strip by strip. Large grids get overviews."""
     width, height = size
     snowfall, columns = Snowfall(), (np.arange(width) + 0.5) / width
     profile = {
@@ -173,10 +180,13 @@ def write_raster(path: Path, size: tuple[int, int]) -> None:
 
 
 def regions(count: int) -> list[tuple[str, float, float, float, float]]:
-    """Name, xmin, xmax, ymin, ymax of the regions: 12 sectors, or for more each with the nine parts of it."""
+    """Return name, xmin, xmax, ymin, ymax of the regions.
+
+    The first 12 regions are sectors. A table with more regions also has nine parts of each sector.
+    """
     rows = []
     for name, sector in _SECTORS.items():
-        x, y, width, height = (1000 * kilometres for kilometres in sector)
+        x, y, width, height = (1000 * kilometers for kilometers in sector)
         rows.append((name, x - width / 2, x + width / 2, y - height / 2, y + height / 2))
         if count > len(_SECTORS):
             rows += _parts(*rows[-1])
@@ -191,13 +201,13 @@ def _parts(name: str, xmin: float, xmax: float, ymin: float, ymax: float) -> Ite
 
 
 def write_table(path: Path, count: int) -> None:
-    """A table of regions."""
+    """Write a table of regions."""
     lines = [f"{name},{','.join(f'{limit:.0f}' for limit in limits)}" for name, *limits in regions(count)]
     path.write_text("\n".join(["name,xmin,xmax,ymin,ymax,crs", *(f'{line},"{LAMBERT}"' for line in lines)]) + "\n")
 
 
 def config_text(raster: str, projection: str, layers: Sequence[str], sheet: tuple[int, int]) -> str:
-    """A config over these inputs, in TOML."""
+    """Return the settings for these inputs, as TOML."""
     features = "".join(
         f'\n[[features]]\npath = "{name}.shp"\nlinewidth = {LAYERS[name]}\nedgecolor = "black"\n' for name in layers
     )
@@ -210,13 +220,13 @@ def config_text(raster: str, projection: str, layers: Sequence[str], sheet: tupl
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Width and height out of `5000x3400`."""
+    """Parse width and height from text such as `5000x3400`."""
     width, height = text.split("x")
     return int(width), int(height)
 
 
 def main() -> None:
-    """Make inputs into a folder."""
+    """Make the inputs in a folder."""
     parser = argparse.ArgumentParser(description="Make the inputs of the benchmarks.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("sizes", nargs="*", type=parse_size, default=[(2000, 1360), (5000, 3400)], metavar="SIZE")

@@ -1,6 +1,6 @@
-"""What a command takes, with all processes that it starts: ``python benchmarks/measure.py COMMAND [ARGUMENT ...]``.
+"""Measure a command with all processes that it starts: ``python benchmarks/measure.py COMMAND [ARGUMENT ...]``.
 
-Linux only: processes and memory are read from `/proc`, and orphans are adopted so that their CPU time counts, too.
+Linux only: processes and memory are read from `/proc`. Orphaned processes are adopted, so that their CPU time counts.
 """
 
 from __future__ import annotations
@@ -22,24 +22,25 @@ import psutil
 
 _SET_CHILD_SUBREAPER = 36
 _PAUSE = 10
-"""Between samples of the memory pass so many times as long as a sample takes, to leave the CPU to what is measured."""
+"""Pause between two samples of the memory, as a multiple of the time that a sample takes. The pause leaves the CPU to
+the command."""
 
 _SHORTEST = 0.005
-"""Seconds between samples, at least."""
+"""Shortest pause between two samples, in seconds."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a run of a command took."""
+    """Time and memory of one run of a command."""
 
     wall: float
-    """Seconds."""
+    """Wall time in seconds."""
     cpu: float
     """Seconds of user and system time of all processes."""
     pss: int
-    """Peak of the bytes of all processes together; a page that n of them share counts 1/n in each."""
+    """Peak memory of all processes together in bytes. A page that n processes share counts 1/n in each process."""
     worker: int
-    """Peak of the bytes that one process below the first has for itself; 0 if there was none."""
+    """Peak private memory of one child process in bytes. 0 if there was no child process."""
     exit_code: int
     output: str
 
@@ -47,7 +48,10 @@ class Measured:
 def measure(
     command: Sequence[str], environment: Mapping[str, str] | None = None, *, pause: float = _PAUSE, quiet: bool = True
 ) -> Measured:
-    """Run a command to its end; if quietly, keep what it prints. With an infinite pause, memory is not sampled."""
+    """Run a command and measure it.
+
+    If `quiet` is set, the output is captured, not printed. With an infinite `pause`, memory is not sampled.
+    """
     ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     before = _cpu_of_children()
     start = time.perf_counter()
@@ -72,7 +76,7 @@ def _wait(process: subprocess.Popen[str], seconds: float) -> None:
 
 
 def _memory(root: int) -> tuple[int, int]:
-    """PSS of a tree of processes, and the largest private memory of one below its root."""
+    """Return the PSS of a tree of processes, and the largest private memory of one child process, in bytes."""
     total = largest = 0
     for number in _tree(root):
         with suppress(psutil.Error):
@@ -83,7 +87,10 @@ def _memory(root: int) -> tuple[int, int]:
 
 
 def _tree(root: int) -> Iterator[int]:
-    """A process and all below it, by the kernel's lists of children; psutil would read those of all processes."""
+    """Yield a process and all its descendants.
+
+    The kernel has a list of children for each thread. psutil would read all processes of the machine.
+    """
     yield root
     for task in Path(f"/proc/{root}/task").glob("*/children"):
         with suppress(OSError):
@@ -103,7 +110,7 @@ def _cpu_of_children() -> float:
 
 
 def main() -> None:
-    """Measure the command in the arguments."""
+    """Measure the command that the arguments give, and print the result as JSON to stderr."""
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     measured = measure(sys.argv[1:], quiet=False)

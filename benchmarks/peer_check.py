@@ -1,7 +1,9 @@
-"""Whether a peer drew the same maps: number and size of its pictures, and their pixels beside regionplot's.
+"""Check that a peer drew the same maps as regionplot: number, size and pixels of its pictures.
 
-Two shares are taken over the panels: of pixels away from lines, those that have the same colour; of pixels on lines
-that stand out from their class, those where the peer has a line, too, at most one pixel away.
+Two shares are computed over the panels:
+
+- classes: of the pixels away from lines, the share with the same color in both pictures
+- lines: of the line pixels with a contrast to their class, the share where the peer has a line at most one pixel away
 """
 
 from __future__ import annotations
@@ -16,48 +18,51 @@ from PIL import Image, ImageFilter
 
 LEAST_CLASSES, LEAST_LINES = 0.8, 0.5
 _TOLERANCE = 32
-"""Of 255, in the channel that differs most."""
+"""Largest difference of equal colors, out of 255, in the channel that differs most."""
 _DARKER = 40
-"""Of 255: a pixel so much darker than its class is on a line."""
+"""A pixel that is this much darker than its class, out of 255, is a line pixel."""
 _CHECKED = 12
-"""The most pictures whose pixels are compared; all are counted and measured."""
+"""Maximum number of pictures whose pixels are compared. Number and size are checked for all pictures."""
 
 
 class BrokenError(Exception):
-    """What a peer drew does not count."""
+    """The peer failed, or its pictures are wrong."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How much of the pictures is as in regionplot's."""
+    """Agreement of the pictures with those of regionplot."""
 
     classes: float
-    """Share of the pixels away from lines with the same colour."""
+    """Share of the pixels away from lines that have the same color."""
     lines: float
-    """Share of the pixels on lines where the peer has one, too."""
+    """Share of the line pixels where the peer has a line, too."""
     kilobytes: float
     """Mean size of a file."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a picture shows what, if not in regionplot's panel."""
+    """Position and limits of the map in a picture."""
 
     box: tuple[float, float, float, float]
     """Left, top, width and height in pixels."""
     limits: tuple[float, float, float, float]
-    """xmin, ymin, xmax, ymax in metres."""
+    """xmin, ymin, xmax, ymax in meters."""
 
 
 def compare(
     task: Mapping[str, Any], folder: Path, ours: Path, bare: Path, places: Mapping[str, Place] | None = None
 ) -> Agreement:
-    """Compare pictures; `bare` holds regionplot's without lines, and `places` says which maps were drawn, and where.
+    """Compare the pictures of a peer with those of regionplot.
+
+    The folder `bare` holds the maps of regionplot without lines. `places` names the maps that the peer drew, and gives
+    their positions. By default, the peer drew all maps, in the same position as regionplot.
 
     Raises
     ------
     BrokenError
-        If a picture is missing, has another size or is blank, or if they show something else.
+        If a picture is missing, has another size or is blank, or if the pictures show something else.
     """
     maps = [one for one in task["maps"] if places is None or one["name"] in places]
     files = _files(folder, [one["name"] for one in maps], tuple(task["sheet"]))
@@ -74,7 +79,7 @@ def compare(
 
 
 def _files(folder: Path, names: Sequence[str], sheet: tuple[int, int]) -> list[Path]:
-    """The pictures, which must be the right ones, of the right size, and not blank."""
+    """Return the paths of the pictures. Check that all exist, have the right size, and are not blank."""
     found = {path.stem: path for path in folder.glob("*.png")}
     if missing := set(names) - set(found):
         raise BrokenError(f"{len(missing)} of {len(names)} maps are missing, such as {min(missing)}")
@@ -88,12 +93,12 @@ def _files(folder: Path, names: Sequence[str], sheet: tuple[int, int]) -> list[P
 
 
 def _ranges(image: Image.Image) -> Iterable[tuple[int, int]]:
-    """The least and greatest value of each channel."""
+    """Yield the smallest and the largest value of each channel."""
     return np.atleast_2d(image.convert("RGB").getextrema())
 
 
 def _shares(theirs: Path, ours: Path, bare: Path, panel: Place, place: Place) -> tuple[float, float]:
-    """The shares of one map, over what is in both pictures."""
+    """Return the two shares of one map, for the area that both pictures show."""
     rows, columns, inside = _positions(panel, place)
     picture = Image.open(theirs).convert("RGB")
     colors = np.asarray(picture, dtype=int)[rows, columns]
@@ -101,10 +106,10 @@ def _shares(theirs: Path, ours: Path, bare: Path, panel: Place, place: Place) ->
     drawn, plain = (_panel_of(path, panel) for path in (ours, bare))
     changed = np.abs(drawn - plain).max(axis=2)
     away = inside & (_spread(changed) == 0)
-    grey = plain @ (0.299, 0.587, 0.114)
-    on_line = inside & (grey - drawn @ (0.299, 0.587, 0.114) > 2 * _DARKER)
+    gray = plain @ (0.299, 0.587, 0.114)
+    on_line = inside & (gray - drawn @ (0.299, 0.587, 0.114) > 2 * _DARKER)
     same = np.abs(colors - plain).max(axis=2) <= _TOLERANCE
-    return _share(same, away), _share(grey - darkest > _DARKER, on_line)
+    return _share(same, away), _share(gray - darkest > _DARKER, on_line)
 
 
 def _share(found: np.ndarray, of: np.ndarray) -> float:
@@ -112,7 +117,7 @@ def _share(found: np.ndarray, of: np.ndarray) -> float:
 
 
 def _spread(values: np.ndarray) -> np.ndarray:
-    """The greatest value of each pixel and its neighbours two away."""
+    """Return the largest value within two pixels of each pixel."""
     image = Image.fromarray(values.astype(np.uint8))
     return np.asarray(image.filter(ImageFilter.MaxFilter(5)))
 
@@ -124,7 +129,10 @@ def _panel_of(path: Path, panel: Place) -> np.ndarray:
 
 
 def _positions(panel: Place, place: Place) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Row and column in the other picture of each pixel of the panel, and which of them lie inside; not the rims."""
+    """Return row and column in the other picture for each pixel of the panel, and a mask of those inside it.
+
+    The rims of the panels are left out.
+    """
     _, _, width, height = (int(side) for side in panel.box)
     x = panel.limits[0] + (np.arange(width) + 0.5) / width * (panel.limits[2] - panel.limits[0])
     y = panel.limits[3] - (np.arange(height) + 0.5) / height * (panel.limits[3] - panel.limits[1])

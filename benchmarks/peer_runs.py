@@ -1,4 +1,4 @@
-"""How each tool of `peers.py` is run: its command, what it prepares, what its runs took."""
+"""Run each program of `peers.py`: its preparation, its command, and its costs."""
 
 from __future__ import annotations
 
@@ -21,81 +21,82 @@ from peer_task import empty, write_task
 _FOLDER = Path(__file__).parent
 _MEGABYTE = 2**20
 DEBIAN = "/usr/bin/python3"
-"""The Python that Debian's packages are installed for."""
+"""Python interpreter of the Debian packages."""
 _MINE = sys.executable
 _PLAIN_DRAWS = 12
-"""The most maps that plain matplotlib draws; what more would take is reckoned from these."""
+"""Maximum number of maps that the baseline draws. The time for further maps is estimated."""
 _WORKERS = "2"
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A tool, and how to find out whether it is there."""
+    """A program to compare with, and how to check that it is installed."""
 
     name: str
     script: str
     modules: str
-    """What its script imports, for `import`."""
+    """Modules that its script imports, as written after `import`."""
     programs: tuple[str, ...] = ()
     install: str = ""
     python: str = DEBIAN
     lacks: str = ""
-    """What its pictures do not have."""
+    """Parts of the map that are missing in its pictures."""
 
 
 PEERS = (
     Peer("mapnik", "with_mapnik.py", "mapnik", ("shapeindex",), "apt-get install python3-mapnik mapnik-utils",
-         lacks="title, colour bar"),
+         lacks="title, color bar"),
     Peer("mapserver", "with_mapserver.py", "mapscript", ("shptree",), "apt-get install python3-mapscript mapserver-bin",
-         lacks="colour bar"),
-    Peer("gmt", "with_gmt.py", "ctypes", ("gmt", "gs"), "apt-get install gmt ghostscript", lacks="colour bar's label"),
-    Peer("qgis", "with_qgis.py", "qgis.core", (), "apt-get install python3-qgis qgis-providers", lacks="colour bar"),
+         lacks="color bar"),
+    Peer("gmt", "with_gmt.py", "ctypes", ("gmt", "gs"), "apt-get install gmt ghostscript",
+         lacks="label of the color bar"),
+    Peer("qgis", "with_qgis.py", "qgis.core", (), "apt-get install python3-qgis qgis-providers", lacks="color bar"),
     Peer("satpy", "with_satpy.py", "satpy, pycoast, aggdraw", (), "pip install satpy pycoast rioxarray, in an "
-         "environment of its own, and --python satpy=PATH", _MINE, "title, colour bar"),
+         "environment of its own; then use --python satpy=PATH", _MINE, "title, color bar"),
     Peer("matplotlib", "with_matplotlib.py", "cartopy, rasterio", (), "pip install '.[test]'", _MINE,
-         "colour bar's label"),
+         "label of the color bar"),
     Peer("plain", "baseline.py", "cartopy, rioxarray", (), "pip install '.[test]'", _MINE),
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What the maps of one run took, or would take."""
+    """Time and memory of all maps of one run. For the baseline, partly estimated."""
 
     wall: float
-    """Seconds."""
+    """Wall time in seconds."""
     cpu: float
-    """Seconds of all processes."""
+    """CPU time of all processes in seconds."""
     pss: float = math.nan
-    """Megabytes of all processes together, if they were sampled."""
+    """Peak PSS of all processes in megabytes. NaN if memory was not sampled."""
 
     @classmethod
     def over_runs(cls, timed: Sequence[Costs], sampled: Costs) -> Costs:
-        """The medians of times, and the memory of the run that was sampled."""
+        """Return the median times of the timed runs, and the memory of the sampled run."""
         return cls(median(run.wall for run in timed), median(run.cpu for run in timed), sampled.pss)
 
     def over(self, other: Costs) -> tuple[float, ...]:
-        """How many times the other's these are."""
+        """Return the ratios of these costs to other costs: wall time, CPU time, memory."""
         return self.wall / other.wall, self.cpu / other.cpu, self.pss / other.pss
 
 
 class Runner:
-    """One tool and one table."""
+    """Run one program for one table of regions. This class runs regionplot; subclasses run other programs."""
 
     def __init__(self, bench: Bench, name: str, count: int) -> None:
         self.name, self._bench, self._count = name, bench, count
         self.folder = bench.folder / f"{name}_{count}"
 
     def prepare(self) -> float:
-        """Do what need not be done again for each run; give the seconds it took."""
+        """Do the preparation that all runs share. Return its time in seconds."""
         return 0.0
 
     def run(self, pause: float = math.inf) -> Costs:
-        """Draw all maps into an empty folder; sample memory only if told to."""
+        """Draw all maps into an empty folder. With an infinite `pause`, memory is not sampled."""
         return _costs(self._measured(self._command(), pause))
 
     def check(self, task: dict[str, object]) -> Agreement:
-        """Compare the pictures of the last run with regionplot's."""
+        """Compare the pictures of the last run with those of regionplot."""
         return compare(task, self.folder, *self._bench.references(self._count))
 
     def _command(self) -> list[str]:
@@ -115,17 +116,17 @@ class Runner:
 
 
 class Script(Runner):
-    """A peer's script."""
+    """Run the script of a peer."""
 
     def __init__(self, bench: Bench, peer: Peer, python: str, count: int) -> None:
         super().__init__(bench, peer.name, count)
         self._start = [python, str(_FOLDER / "peers" / peer.script)]
 
     def prepare(self) -> float:
-        """Have the script do it."""
+        """Run the preparation of the script. Return its time in seconds."""
         start = time.perf_counter()
         if subprocess.run(self._arguments("prepare"), check=False, stdout=subprocess.DEVNULL).returncode:
-            raise BrokenError("its preparation failed")
+            raise BrokenError("the preparation failed")
         return time.perf_counter() - start
 
     def _command(self) -> list[str]:
@@ -136,14 +137,14 @@ class Script(Runner):
 
 
 class Plain(Runner):
-    """The published recipe; of many maps it draws some."""
+    """Run the baseline. Of a long table, it draws only some maps."""
 
     def __init__(self, bench: Bench, name: str, count: int) -> None:
         super().__init__(bench, name, count)
         self._places: dict[str, Place] = {}
 
     def run(self, pause: float = math.inf) -> Costs:
-        """Draw some maps, and reckon what all would take."""
+        """Draw some maps, and estimate the costs of all maps."""
         measured = self._measured(self._command(), pause)
         report = json.loads(measured.output)
         self._places = {name: Place(place[:4], place[4:]) for name, place in report["places"].items()}
@@ -152,7 +153,7 @@ class Plain(Runner):
         return Costs(wall, costs.cpu + mean(report["map_cpu"]) * left, costs.pss)
 
     def check(self, task: dict[str, object]) -> Agreement:
-        """Compare, where the pictures have their panels."""
+        """Compare the pictures, with the positions of their own panels."""
         return compare(task, self.folder, *self._bench.references(self._count), self._places)
 
     def _command(self) -> list[str]:
@@ -167,7 +168,7 @@ def _costs(measured: Measured) -> Costs:
 
 
 class Bench:
-    """The inputs, the tasks and regionplot's own pictures."""
+    """The inputs, the tasks, and the pictures that regionplot draws."""
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self.folder, self.sheet = folder, options.sheet
@@ -180,11 +181,11 @@ class Bench:
         self.tasks = {count: write_task(self.inputs, self.raster, count, folder) for count in options.regions}
 
     def references(self, count: int) -> tuple[Path, Path]:
-        """Regionplot's pictures with and without lines."""
+        """Return the folders of the pictures of regionplot, with and without lines."""
         return self.folder / f"regionplot_{count}", self.folder / f"bare_{count}"
 
     def draw_bare(self, count: int) -> None:
-        """Draw the maps without lines."""
+        """Draw the maps without lines, with regionplot."""
         config = self.inputs.folder / "bare.toml"
         config.write_text(config_text(self.raster.name, "raster", [], self.sheet), encoding="utf-8")
         command = [_MINE, "-m", "regionplot", "-q", str(self.inputs.table(count)), "--config", str(config)]

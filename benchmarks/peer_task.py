@@ -1,4 +1,4 @@
-"""What is drawn by each peer, and files prepared for it beforehand: what `benchmarks/peers/task.py` reads."""
+"""Write the task that all peers draw, and prepare its files. `benchmarks/peers/task.py` reads the task."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _WORKERS = 2
 
 
 def write_task(inputs: Inputs, raster: Path, count: int, folder: Path) -> Path:
-    """Write the task of drawing the regions of a table; files are prepared once."""
+    """Write the task for a table of regions. Return its path. Files are prepared only once."""
     config = regionplot.read_config(inputs.config("same"))
     layout = lay_out(config, ColorBarKey())
     colors = matplotlib.colormaps["turbo"].resampled(len(LEVELS) - 1)
@@ -61,19 +61,19 @@ def _rows(table: Path) -> Iterable[dict[str, str]]:
 
 
 def _from_top(layout: Layout) -> list[int]:
-    """Left, top, width and height of the panel."""
+    """Return left, top, width and height of the panel in pixels, from the upper left corner."""
     panel = layout.panel
     return [panel.left, layout.size[1] - panel.top, panel.width, panel.height]
 
 
 def _map(row: dict[str, str], layout: Layout) -> dict[str, Any]:
-    """A region with the limits of what its sheet shows."""
+    """Return a map of the task: name, title, and the limits of the region, the panel and the sheet."""
     xmin, xmax, ymin, ymax = (float(row[key]) for key in ("xmin", "xmax", "ymin", "ymax"))
     region = regionplot.Region(row["name"], regionplot.Extent(xmin, xmax, ymin, ymax), crs=LAMBERT)
     shown = View.of(region, pyproj.CRS(LAMBERT), layout.panel, "datalim").panel.extent
-    metres = shown.width / layout.panel.width
+    meters = shown.width / layout.panel.width
     left, top, _, _ = _from_top(layout)
-    sheet_xmin, sheet_ymax = shown.xmin - left * metres, shown.ymax + top * metres
+    sheet_xmin, sheet_ymax = shown.xmin - left * meters, shown.ymax + top * meters
     return {
         "name": row["name"],
         "title": f"Snowfall {row['name']}",
@@ -81,15 +81,15 @@ def _map(row: dict[str, str], layout: Layout) -> dict[str, Any]:
         "panel": [shown.xmin, shown.ymin, shown.xmax, shown.ymax],
         "sheet": [
             sheet_xmin,
-            sheet_ymax - layout.size[1] * metres,
-            sheet_xmin + layout.size[0] * metres,
+            sheet_ymax - layout.size[1] * meters,
+            sheet_xmin + layout.size[0] * meters,
             sheet_ymax,
         ],
     }
 
 
 def prepare_raster(raster: Path, folder: Path) -> Path:
-    """A copy that is quicker to read: tiled, not compressed, with overviews of nearest cells."""
+    """Write a copy of the raster that is faster to read: tiled, not compressed, with overviews of nearest cells."""
     path = folder / "cells.tif"
     if not path.exists():
         temporary = folder / "cells.part.tif"
@@ -101,7 +101,7 @@ def prepare_raster(raster: Path, folder: Path) -> Path:
 
 
 def prepare_lines(layer: Path, folder: Path) -> dict[str, Any]:
-    """The borders of a layer, each once, as lines in metres and in degrees."""
+    """Write the borders of a layer as lines, in meters and in degrees. Shared borders are written once."""
     plane, degrees = folder / f"{layer.stem}_lines.shp", folder / f"{layer.stem}_degrees.shp"
     if not plane.exists():
         rings = shapely.boundary(shapely.from_wkb(pyogrio.raw.read(layer, columns=[])[2]))
@@ -121,7 +121,7 @@ def _write_lines(path: Path, lines: np.ndarray, crs: pyproj.CRS) -> None:
 
 
 def empty(folder: Path) -> Path:
-    """The folder, with nothing in it."""
+    """Remove the content of a folder, or make it. Return the folder."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder

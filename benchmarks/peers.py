@@ -1,8 +1,9 @@
-"""Regionplot beside the tools that people use for series of maps: ``python benchmarks/peers.py``; `--help` has options.
+"""Compare regionplot with other programs that draw series of maps: ``python benchmarks/peers.py``.
 
-All draw the same regions of the same raster with the same lines and classes, each in the way that suits it best, with
-both cores; `docs/peers.md` says how. Runs take turns. What a peer drew is compared with what regionplot drew, so that a
-broken peer does not count as a quick one. A peer that is not installed is named, with what would install it.
+`--help` lists the options. All programs (peers) draw the same regions of the same raster, with the same lines and
+classes, in two processes. Each peer is used in its fastest way; `docs/peers.md` describes them. Runs alternate. The
+pictures of a peer are compared with those of regionplot, so that a broken peer does not count as a fast one. For a peer
+that is not installed, the program prints how to install it.
 """
 
 from __future__ import annotations
@@ -31,17 +32,17 @@ _OURS = "regionplot"
 
 @dataclass(frozen=True)
 class Row:
-    """What one tool took for a table, and how like regionplot's its pictures are."""
+    """Costs of one program for a table, and the agreement of its pictures with those of regionplot."""
 
     name: str
     costs: Costs
     agreement: Agreement
     prepared: float
-    """Seconds of preparation, which are not in the costs."""
+    """Seconds of preparation. They are not included in the costs."""
 
 
 class Table:
-    """One table of regions: all who draw it, in turn, and what is printed of it."""
+    """One table of regions, and the programs that draw it."""
 
     def __init__(self, bench: Bench, runners: Sequence[Runner], count: int) -> None:
         self._runners = [Runner(bench, "regionplot", count), *runners]
@@ -50,11 +51,11 @@ class Table:
         self._sampled: dict[str, Costs] = {}
         self._prepared: dict[str, float] = {}
         self.broken: dict[str, str] = {}
-        """What is wrong with whose pictures."""
+        """Problem of each broken program, by name."""
         bench.draw_bare(count)
 
     def measure(self, repeat: int) -> list[Row]:
-        """Run all in turn, after one run that is sampled, and so not timed."""
+        """Run all programs in turn. A first run of each is sampled, and therefore not timed."""
         runs: dict[str, list[Costs]] = {runner.name: [] for runner in self._runners}
         self._each(self._warm_up)
         for _ in range(repeat):
@@ -74,11 +75,11 @@ class Table:
     def _warm_up(self, runner: Runner) -> None:
         self._prepared[runner.name] = runner.prepare()
         if runner.name == _OURS:
-            runner.run()  # fills the cache of vectors
+            runner.run()  # fill the cache of vectors
         self._sampled[runner.name] = runner.run(pause=0)
 
     def _each(self, step: Callable[[Runner], object]) -> None:
-        """Do a step for all that are whole so far."""
+        """Do a step for all programs that are not broken."""
         for runner in self._runners:
             if runner.name not in self.broken:
                 try:
@@ -88,7 +89,7 @@ class Table:
 
 
 def print_rows(rows: Sequence[Row], count: int, *, absolute: bool) -> None:
-    """Print how many times regionplot's each peer's costs are."""
+    """Print the costs of each peer, divided by those of regionplot."""
     ours = next(row for row in rows if row.name == _OURS).costs
     for row in rows:
         ratios = " ".join(f"{ratio:7.2f}" for ratio in row.costs.over(ours))
@@ -102,14 +103,14 @@ def _absolute(row: Row, count: int) -> str:
 
 
 def print_head(*, absolute: bool) -> None:
-    """Print what the columns are."""
-    print("peer / regionplot: more than 1 is in favour of regionplot, less of the peer")
+    """Print the head of the table."""
+    print("peer / regionplot: above 1, regionplot is better; below 1, the peer is better")
     seconds = " | wall s  ms/map     MB  prep s" if absolute else ""
     print(f"{'':<11} maps | {'wall':>7} {'cpu':>7} {'pss':>7} | classes   lines     kB{seconds}")
 
 
 def missing_from(peer: Peer, python: str) -> bool:
-    """Whether a peer is not installed: a module that does not import, or a program that is not there."""
+    """Return True if a peer is not installed: if a module cannot be imported, or a program is missing."""
     if any(shutil.which(program) is None for program in peer.programs) or shutil.which(python) is None:
         return True
     probe = [python, "-c", f"import {peer.modules}"]
@@ -117,45 +118,49 @@ def missing_from(peer: Peer, python: str) -> bool:
 
 
 def found_peers(names: Iterable[str] | None, pythons: dict[str, str]) -> Iterator[tuple[Peer, str]]:
-    """The peers that are installed, with the Python that runs them; the others are named."""
+    """Yield the installed peers, with their Python. Print how to install the other peers."""
     for peer in PEERS:
         python = pythons.get(peer.name, peer.python)
         if names and peer.name not in names:
             continue
         if missing_from(peer, python):
-            print(f"{peer.name} is left out, for it is not installed; {peer.install}")
+            print(f"{peer.name} is left out, because it is not installed; {peer.install}")
         else:
-            print(f"{peer.name}: its pictures lack {peer.lacks or 'nothing'}")
+            print(f"{peer.name}: missing in its pictures: {peer.lacks or 'nothing'}")
             yield peer, python
 
 
 def runner_of(bench: Bench, peer: Peer, python: str, count: int) -> Runner:
-    """What runs a peer."""
+    """Return the runner of a peer."""
     return Plain(bench, peer.name, count) if peer.name == "plain" else Script(bench, peer, python, count)
 
 
 def parse_python(text: str) -> tuple[str, str]:
-    """Peer and path out of `satpy=venv/bin/python`."""
+    """Parse the peer and the path from text such as `satpy=venv/bin/python`."""
     name, separator, path = text.partition("=")
     if not separator or name not in {peer.name for peer in PEERS}:
-        raise argparse.ArgumentTypeError(f"{text!r} is not PEER=PATH")
+        raise argparse.ArgumentTypeError(f"{text!r} is not PEER=PATH with a known peer")
     return name, path
 
 
 def parse_options() -> argparse.Namespace:
-    """The command line, filled up with the usual values or the small ones."""
+    """Parse the command line. Missing options get their default, or a small value with `--small`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--only", action="append", choices=[peer.name for peer in PEERS], metavar="NAME", help="this peer"
+        "--only",
+        action="append",
+        choices=[peer.name for peer in PEERS],
+        metavar="NAME",
+        help="run this peer; repeatable",
     )
     parser.add_argument("--regions", nargs="+", type=int, metavar="N", help="maps in the table, at most 120")
     parser.add_argument(
-        "--repeat", type=int, help="timed runs of each; with 0, the one is timed in which memory is sampled"
+        "--repeat", type=int, help="timed runs of each program; 0 times the run in which memory is sampled"
     )
-    parser.add_argument("--absolute", action="store_true", help="print seconds and megabytes, too")
-    parser.add_argument("--small", action="store_true", help="tiny inputs: does it run?")
-    parser.add_argument("--inputs", type=Path, metavar="DIR", help="keep the inputs there for the next time")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="leave the pictures there, to be looked at")
+    parser.add_argument("--absolute", action="store_true", help="also print seconds and megabytes")
+    parser.add_argument("--small", action="store_true", help="use tiny inputs, to check that the program works")
+    parser.add_argument("--inputs", type=Path, metavar="DIR", help="keep the inputs in this folder for the next run")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the pictures in this folder")
     parser.add_argument("--python", action="append", type=parse_python, default=[], metavar="PEER=PATH")
     options = parser.parse_args()
     for name, value in (_SMALL if options.small else _USUAL).items():
@@ -165,7 +170,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def run_tables(bench: Bench, peers: Sequence[tuple[Peer, str]], options: argparse.Namespace) -> bool:
-    """Print the rows of all tables; whether all peers drew what they should."""
+    """Print the rows of all tables. Return True if no peer is broken."""
     whole = True
     print_head(absolute=options.absolute)
     for count in options.regions:

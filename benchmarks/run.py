@@ -1,7 +1,7 @@
-"""How many times faster and smaller than the plain way: ``python benchmarks/run.py``; `--help` lists the options.
+"""Compare time and memory of regionplot with the baseline: ``python benchmarks/run.py``; `--help` lists the options.
 
-Each case is run by `regionplot` and by `baseline.py` in turn, so that both meet the same machine; medians are compared.
-Where the baseline is slow it draws a few of the maps, and what all of them would take is reckoned from these.
+For each case, runs of `regionplot` and of `baseline.py` alternate, so that both run under the same conditions. Medians
+are compared. The baseline is slow, so it draws only a few maps of a case. The costs of all maps are estimated.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _USUAL = {
 
 @dataclass(frozen=True)
 class Case:
-    """What is drawn, and by how many processes."""
+    """One case: size of the raster, number of maps, number of workers, and CRS."""
 
     size: tuple[int, int]
     maps: int
@@ -45,25 +45,25 @@ class Case:
 
 @dataclass(frozen=True)
 class Costs:
-    """What all maps of a case took, or would take."""
+    """Time and memory of all maps of a case. For the baseline, partly estimated."""
 
     wall: float
-    """Seconds."""
+    """Wall time in seconds."""
     cpu: float
-    """Seconds per map, the start included."""
+    """CPU time per map in seconds, with the startup."""
     pss: float
-    """Megabytes, of all processes together."""
+    """Peak PSS of all processes in megabytes."""
     worker: float
-    """Megabytes that one worker has for itself."""
+    """Peak private memory of one worker in megabytes."""
 
     @classmethod
     def of(cls, measured: Measured, wall: float, cpu: float, maps: int) -> Costs:
-        """The costs of a run, given what all maps took."""
+        """Return the costs of a run, from the wall time and the CPU time of all maps."""
         return cls(wall, cpu / maps, measured.pss / _MEGABYTE, measured.worker / _MEGABYTE)
 
     @classmethod
     def median(cls, timed: Sequence[Costs], sampled: Sequence[Costs]) -> Costs:
-        """The medians of the times of some runs, and the peaks of the memory of some."""
+        """Return the median times of the timed runs, and the peak memory of the sampled runs."""
         return cls(
             median(run.wall for run in timed),
             median(run.cpu for run in timed),
@@ -72,13 +72,13 @@ class Costs:
         )
 
     def over(self, other: Costs) -> tuple[float, ...]:
-        """How many times the other's costs these are; not a number where there is nothing to compare."""
+        """Return the ratios of these costs to other costs. A ratio is NaN if the other cost is 0."""
         pairs = (self.wall, other.wall), (self.cpu, other.cpu), (self.pss, other.pss), (self.worker, other.worker)
         return tuple(mine / its if its else math.nan for mine, its in pairs)
 
 
 class Bench:
-    """The two commands that are compared."""
+    """Run the two commands that are compared."""
 
     def __init__(self, inputs: Inputs, folder: Path, options: argparse.Namespace) -> None:
         self._inputs = inputs
@@ -88,7 +88,7 @@ class Bench:
         self._pause = 0 if options.small else 10
 
     def product(self, case: Case, pause: float = math.inf) -> Costs:
-        """Run `regionplot`; sample its memory only if that is worth the time it takes from the maps."""
+        """Run `regionplot`. With an infinite `pause`, memory is not sampled, because sampling takes CPU time."""
         inputs = self._inputs
         table, config, raster = inputs.table(case.maps), inputs.config(case.crs), inputs.raster(case.size)
         command = [sys.executable, "-m", "regionplot", "-q", "--force", str(table), "--config", str(config)]
@@ -97,11 +97,11 @@ class Bench:
         return Costs.of(measured, measured.wall, measured.cpu, case.maps)
 
     def drawn_by_baseline(self, case: Case) -> int:
-        """How many of a case's maps the baseline draws."""
+        """Return the number of maps that the baseline draws for a case."""
         return min(case.maps, max(self._few, case.workers))
 
     def baseline(self, case: Case) -> Costs:
-        """Run `baseline.py`, and reckon what all maps would take if it draws but a few."""
+        """Run `baseline.py`, and estimate the costs of all maps if it draws only a few."""
         inputs, drawn = self._inputs, self.drawn_by_baseline(case)
         files = [inputs.table(case.maps), inputs.raster(case.size), self._folder / "baseline", *inputs.layers]
         command = [sys.executable, str(_FOLDER / "baseline.py"), *map(str, files), "--crs", case.crs]
@@ -113,7 +113,7 @@ class Bench:
         return Costs.of(measured, wall, measured.cpu + mean(times["map_cpu"]) * left, case.maps)
 
     def _run(self, command: Sequence[str], pause: float) -> Measured:
-        """Run a command with a cache of its own, and stop if it fails."""
+        """Run a command with a separate cache folder. Exit if the command fails."""
         variables = {"XDG_CACHE_HOME": str(self._folder / "cache"), "OMP_NUM_THREADS": "1"}
         measured = measure(command, variables, pause=pause)
         if measured.exit_code:
@@ -122,7 +122,7 @@ class Bench:
 
 
 def compare(bench: Bench, case: Case, repeat: int) -> tuple[Costs, Costs]:
-    """Costs of the product and of the baseline, in alternating runs."""
+    """Return the costs of regionplot and of the baseline, from alternating runs."""
     memory = product_memory(bench, case)
     runs = [(bench.product(case), bench.baseline(case)) for _ in range(repeat)]
     products, baselines = zip(*runs, strict=True)
@@ -130,13 +130,13 @@ def compare(bench: Bench, case: Case, repeat: int) -> tuple[Costs, Costs]:
 
 
 def product_memory(bench: Bench, case: Case) -> list[Costs]:
-    """A run of the product that is sampled without a pause, after one that warms up the caches."""
+    """Fill the caches, then run regionplot once and sample its memory without pauses."""
     bench.product(case)
     return [bench.product(case, pause=0)]
 
 
 def product_alone(bench: Bench, case: Case, repeat: int) -> Costs:
-    """Costs of the product, warm."""
+    """Return the costs of regionplot with filled caches."""
     memory = product_memory(bench, case)
     return Costs.median([bench.product(case) for _ in range(repeat)], memory)
 
@@ -145,21 +145,21 @@ _NAMES = f"{'raster':>11} {'maps':>4} {'workers':>7} {'crs':>5}"
 
 
 def print_ratios(bench: Bench, cases: Sequence[Case], repeat: int, *, absolute: bool) -> None:
-    """Print how many times the product's the baseline's costs are, a line for each case as it is done."""
-    print("baseline / regionplot: more than 1 is in favour of regionplot")
+    """Print the costs of the baseline divided by those of regionplot, one line for each case."""
+    print("baseline / regionplot: above 1, regionplot is better")
     print(f"{_NAMES} | {'wall':>7} {'cpu/map':>7} {'pss':>7} {'private':>7} | baseline drew")
     for case in cases:
         product, baseline = compare(bench, case, repeat)
         ratios = " ".join(f"{ratio:7.2f}" for ratio in baseline.over(product))
         drawn = bench.drawn_by_baseline(case)
-        note = "all" if drawn == case.maps else f"{drawn}, the rest reckoned"
+        note = "all" if drawn == case.maps else f"{drawn}, the rest is estimated"
         print(f"{case} | {ratios} | {note}", flush=True)
         if absolute:
             print(f"{'regionplot':>30} | {_costs(product)}\n{'baseline':>30} | {_costs(baseline)}", flush=True)
 
 
 def print_costs(bench: Bench, cases: Sequence[Case], repeat: int) -> None:
-    """Print the product's costs, a line for each case as it is done."""
+    """Print the costs of regionplot, one line for each case."""
     print("regionplot alone, on this machine")
     print(f"{_NAMES} | wall s, CPU ms per map, peak PSS MB, private MB of a worker")
     for case in cases:
@@ -171,7 +171,7 @@ def _costs(costs: Costs) -> str:
 
 
 def cases_of(options: argparse.Namespace) -> Iterator[Case]:
-    """All combinations that the options ask for."""
+    """Yield all combinations of the options."""
     for size in options.sizes:
         for crs in options.crs:
             for maps in options.regions:
@@ -180,19 +180,21 @@ def cases_of(options: argparse.Namespace) -> Iterator[Case]:
 
 
 def parse_options() -> argparse.Namespace:
-    """The command line, filled up with the usual values or the small ones."""
+    """Parse the command line. Missing options get their default, or a small value with `--small`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", nargs="+", type=parse_size, metavar="WxH", help="of the rasters")
+    parser.add_argument("--sizes", nargs="+", type=parse_size, metavar="WxH", help="sizes of the rasters in cells")
     parser.add_argument("--regions", nargs="+", type=int, metavar="N", help="maps in the table, at most 120")
     parser.add_argument("--workers", nargs="+", type=int, metavar="N")
     parser.add_argument("--crs", nargs="+", choices=["same", "other"], default=["same", "other"])
-    parser.add_argument("--repeat", type=int, help="pairs of runs of each case")
-    parser.add_argument("--baseline-maps", type=int, default=3, metavar="N", help="the most that the baseline draws")
-    parser.add_argument("--skip-baseline", action="store_true", help="print regionplot's own costs")
-    parser.add_argument("--absolute", action="store_true", help="print the costs under their ratios")
-    parser.add_argument("--small", action="store_true", help="tiny inputs: does it run?")
+    parser.add_argument("--repeat", type=int, help="number of pairs of runs for each case")
+    parser.add_argument(
+        "--baseline-maps", type=int, default=3, metavar="N", help="maximum number of maps that the baseline draws"
+    )
+    parser.add_argument("--skip-baseline", action="store_true", help="print the costs of regionplot, without ratios")
+    parser.add_argument("--absolute", action="store_true", help="also print the costs, below the ratios")
+    parser.add_argument("--small", action="store_true", help="use tiny inputs, to check that the program works")
     parser.add_argument("--large", action="store_true", help="add a raster of 20000x13600")
-    parser.add_argument("--inputs", type=Path, metavar="DIR", help="keep the inputs there for the next time")
+    parser.add_argument("--inputs", type=Path, metavar="DIR", help="keep the inputs in this folder for the next run")
     options = parser.parse_args()
     for name, value in (_SMALL if options.small else _USUAL).items():
         if getattr(options, name, None) is None:

@@ -1,7 +1,7 @@
-"""Where a map's milliseconds go, in one process, and how near that is to the floor: ``python benchmarks/stages.py``.
+"""Measure the stages of a map in one process, and compare them with the minimum: ``python benchmarks/stages.py``.
 
-The floor is what no way of drawing these pixels with Agg and zlib can do without: the strokes of the same paths, a
-lookup of the same panel in the palette, and the encoding of the same pixels, measured in the same process.
+The minimum (`floor` in the output) is the time that any program needs with Agg and zlib: strokes of the same paths, one
+lookup of the panel in the palette, and encoding the same pixels. It is measured in the same process.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ _PROBE = "the probe's own"
 
 @dataclass
 class Stopwatch:
-    """Seconds by stage; a stage within another counts as itself only."""
+    """Record seconds by stage. The time of a nested stage does not count for the outer stage."""
 
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     _inner: list[float] = field(default_factory=lambda: [0.0])
 
     def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """A function that counts as a stage."""
+        """Return a function whose time counts as a stage."""
 
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
@@ -82,7 +82,7 @@ class Stopwatch:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count what happens within as a stage."""
+        """Count the time of the `with` block as a stage."""
         self._inner.append(0.0)
         start = time.perf_counter()
         try:
@@ -95,7 +95,7 @@ class Stopwatch:
 
 @dataclass
 class Probe:
-    """Stops the stages of the package's own functions, and keeps what the floor is made of."""
+    """Time functions of the package as stages, and keep the data that the minimum needs."""
 
     watch: Stopwatch = field(default_factory=Stopwatch)
     strokes: list[tuple[Any, ...]] = field(default_factory=list)
@@ -104,7 +104,7 @@ class Probe:
 
     @contextmanager
     def installed(self) -> Iterator[Probe]:
-        """Put the stopwatch into the package for a while."""
+        """Patch the functions of the package during the `with` block."""
         watch = self.watch
         with ExitStack() as stack:
             for owner, name, function in (
@@ -125,7 +125,7 @@ class Probe:
 
     @property
     def taken(self) -> dict[str, float]:
-        """Seconds by stage, without what the probe itself took."""
+        """Seconds by stage, without the time of the probe itself."""
         return {stage: seconds for stage, seconds in self.watch.seconds.items() if stage != _PROBE}
 
     def _keep_codes(self, function: Callable[..., Sheet]) -> Callable[..., Sheet]:
@@ -149,19 +149,19 @@ class Probe:
 
 @dataclass(frozen=True)
 class MapTimes:
-    """What one map took, in seconds."""
+    """Seconds of one map by stage, and of its minimum."""
 
     stages: Mapping[str, float]
     floor: Mapping[str, float]
 
     @property
     def ratio(self) -> float:
-        """How many times the floor the map is."""
+        """Time of the map divided by its minimum."""
         return sum(self.stages.values()) / sum(self.floor.values())
 
 
 class Lab:
-    """Maps of one config, drawn and written in this process."""
+    """Draw and write maps of one config in this process."""
 
     def __init__(self, config: Config, regions: Sequence[Region], folder: Path) -> None:
         self._compression = config.output.writer_settings.compression
@@ -170,7 +170,7 @@ class Lab:
         self._renderer = MapRenderer(self._shared, len(regions))
 
     def time(self, regions: Sequence[Region]) -> list[MapTimes]:
-        """Draw and write maps one after the other, as a worker does, then do what their floors consist of."""
+        """Draw and write maps one after the other, as a worker does. Then measure their minimum."""
         probes = [self._draw(region) for region in regions]
         return [MapTimes(probe.taken, self._floor(probe)) for probe in probes]
 
@@ -194,7 +194,7 @@ class Lab:
         return dict(watch.seconds)
 
     def _stroke(self, prepared: Sequence[tuple[Any, ...]]) -> None:
-        """Have Agg draw paths that lie on the canvas already."""
+        """Draw paths with Agg. Their coordinates are already those of the canvas."""
         agg = self._renderer.canvas.renderer
         for path, transform, clip, width, color in prepared:
             context = agg.new_gc()
@@ -208,7 +208,7 @@ class Lab:
 
 
 def _prepared(patch: PathPatch) -> tuple[Any, ...]:
-    """What Agg needs of a patch, as the axes stand now."""
+    """Return the arguments with which Agg draws a patch at the current position of the axes."""
     transform = patch.get_transform().frozen()
     return patch.get_path(), transform, patch.get_clip_box().frozen(), patch.get_linewidth(), patch.get_edgecolor()
 
@@ -221,14 +221,14 @@ def _encode(picture: Picture, level: int) -> None:
 
 
 def _medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The median of each stage."""
+    """Return the median of each stage."""
     return {
         name: median(run.get(name, 0.0) for run in runs) for name in dict.fromkeys(name for run in runs for name in run)
     }
 
 
 def print_stages(lab: Lab, regions: Sequence[Region], repeat: int) -> None:
-    """Print a line for each stage, the floor's parts beside theirs, and the median ratio."""
+    """Print one line for each stage, with its minimum, and the median ratio."""
     first = lab.time(regions[:1])[0]
     rounds = [lab.time(regions) for _ in range(repeat)]
     by_region = list(zip(*rounds, strict=True))
@@ -247,21 +247,25 @@ def print_stages(lab: Lab, regions: Sequence[Region], repeat: int) -> None:
 
 
 def parse_options() -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--size", type=parse_size, metavar="WxH", default=(5000, 3400), help="of the raster")
+    parser.add_argument(
+        "--size", type=parse_size, metavar="WxH", default=(5000, 3400), help="size of the raster in cells"
+    )
     parser.add_argument("--regions", type=int, metavar="N", default=12, help="maps in the table, at most 120")
     parser.add_argument("--crs", choices=["same", "other"], default="same")
     parser.add_argument("--png", choices=["auto", "rgb"], default="auto")
     parser.add_argument("--repeat", type=int, default=7)
-    parser.add_argument("--small", action="store_true", help="tiny inputs: does it run?")
-    parser.add_argument("--startup", action="store_true", help="time the start by stage instead, in fresh processes")
-    parser.add_argument("--inputs", type=Path, metavar="DIR", help="keep the inputs there for the next time")
+    parser.add_argument("--small", action="store_true", help="use tiny inputs, to check that the program works")
+    parser.add_argument(
+        "--startup", action="store_true", help="measure the stages of the startup instead, in fresh processes"
+    )
+    parser.add_argument("--inputs", type=Path, metavar="DIR", help="keep the inputs in this folder for the next run")
     return parser.parse_args()
 
 
 def prepare(options: argparse.Namespace, folder: Path) -> tuple[Inputs, Path]:
-    """The inputs and the raster that the options ask for."""
+    """Make the inputs. Return the inputs and the path of the raster."""
     size = (400, 272) if options.small else options.size
     layers, sheet = (["states"], (320, 220)) if options.small else (list(LAYERS), (1400, 900))
     options.regions, options.repeat = (2, 2) if options.small else (options.regions, options.repeat)
@@ -270,13 +274,13 @@ def prepare(options: argparse.Namespace, folder: Path) -> tuple[Inputs, Path]:
 
 
 def main() -> None:
-    """Time a map's stages, or those of the start."""
+    """Measure the stages of a map, or those of the startup."""
     options = parse_options()
     with tempfile.TemporaryDirectory(prefix="regionplot-stages-") as folder:
         inputs, raster = prepare(options, Path(folder))
         config_file, table = inputs.config(options.crs), inputs.table(options.regions)
         if options.startup:
-            from startup import print_startup  # noqa: PLC0415 (only when it is asked for)
+            from startup import print_startup  # noqa: PLC0415 (only for --startup)
 
             print_startup(config_file, raster, table, options.repeat)
             return
@@ -286,7 +290,7 @@ def main() -> None:
 
 
 def single_threaded() -> None:
-    """Start this program anew without threads in numpy, as the command and its workers run."""
+    """Restart this program without threads in NumPy, because the command and its workers run without them, too."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     if not threads.items() <= os.environ.items():
         os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **threads})

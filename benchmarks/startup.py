@@ -1,4 +1,4 @@
-"""The start of a run by stage, each time in a fresh process; `stages.py --startup` prints it."""
+"""Measure the startup of a run by stage, in fresh processes. `stages.py --startup` prints the result."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ STAGES = (
     "layers, cached",
     "frame",
 )
-"""In the order they are done; a run does but one of the two ways to get the layers."""
+"""Stages in order. A run loads the layers in one of the two ways only."""
 
 
 def print_startup(config: Path, raster: Path, table: Path, repeat: int) -> None:
-    """Print what each stage takes."""
+    """Print the time of each stage."""
     command = [sys.executable, __file__, *map(str, (config, raster, table))]
     runs = [_run(command) for _ in range(repeat)]
     print(f"{'stage':<18} {'ms':>8}")
@@ -45,7 +45,7 @@ def _run(command: list[str]) -> dict[str, float]:
 
 
 class _Steps:
-    """Does one thing after the other and notes how long each took."""
+    """Run steps and record the time of each step."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -58,7 +58,7 @@ class _Steps:
 
 
 def main() -> None:
-    """Start as a run does, step by step, and print the seconds as JSON."""
+    """Do the startup of a run step by step, and print the seconds as JSON."""
     config_file, raster_file, table = map(Path, sys.argv[1:])
     step = _Steps()
     modules = ("runs.run", "system.cache", "inputs.vectors", "inputs.describe", "regions.table", "shared.data")
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def _start(step: _Steps, config_file: Path, raster_file: Path, table: Path) -> None:
-    """All that is to be done before the first map, one after the other."""
+    """Do all steps before the first map."""
     from regionplot.geo.cartopy import parse_projection  # noqa: PLC0415 (the imports are timed)
     from regionplot.inputs.describe import open_source  # noqa: PLC0415
     from regionplot.inputs.source import read_window  # noqa: PLC0415

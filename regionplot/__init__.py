@@ -7,7 +7,7 @@
 >>> type(figure.axes[0]).__name__
 'GeoAxes'
 
-Importing this package imports neither matplotlib nor cartopy; they come with the first use.
+Importing this package does not import matplotlib or cartopy. They are imported on first use.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for when it is asked for (PEP 562)."""
+    """Import a public name on first use (PEP 562)."""
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
@@ -102,4 +102,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
+    """Return all public names, also those that are not imported yet."""
     return sorted(__all__)

@@ -80,13 +80,13 @@ def test_matplotlib_draws_the_same_maps_and_is_compared():
 def test_each_peer_is_compared_or_reported_as_left_out():
     peers = ["mapnik", "mapserver", "gmt", "qgis"]
     table = run("peers.py", *(option for peer in peers for option in ("--only", peer)))
-    left_out = re.findall(r"^(\w+) is left out, for it is not installed; apt-get install \w+", table, re.MULTILINE)
+    left_out = re.findall(r"^(\w+) is left out, because it is not installed; apt-get install \w+", table, re.MULTILINE)
     assert_compared(table, set(peers) - set(left_out))
 
 
 def test_a_peer_with_a_missing_python_is_left_out(tmp_path):
     table = run("peers.py", "--only", "mapnik", "--python", f"mapnik={tmp_path / 'python'}")
-    assert "mapnik is left out, for it is not installed; apt-get install python3-mapnik" in table
+    assert "mapnik is left out, because it is not installed; apt-get install python3-mapnik" in table
     assert_compared(table, [])
 
 

@@ -1,6 +1,6 @@
-"""What each peer is told, and what most of them share: standard library only, for several Pythons read this.
+"""Read the task of a peer, and run its script. Standard library only, because several Python versions import this.
 
-``SCRIPT prepare TASK FOLDER`` is run before anything is measured; ``SCRIPT draw TASK FOLDER`` is what is measured.
+``SCRIPT prepare TASK FOLDER`` runs before the measurement. ``SCRIPT draw TASK FOLDER`` is measured.
 """
 
 from __future__ import annotations
@@ -14,32 +14,32 @@ from typing import Any, NamedTuple
 
 
 class Map(NamedTuple):
-    """One map; limits are xmin, ymin, xmax, ymax in metres on the raster's plane."""
+    """One map. Limits are xmin, ymin, xmax, ymax in meters, in the CRS of the raster."""
 
     name: str
     title: str
     region: list[float]
-    """The limits in the table."""
+    """Limits of the region in the table."""
     panel: list[float]
-    """What the panel of regionplot's sheet shows."""
+    """Limits of regionplot's map panel."""
     sheet: list[float]
-    """What the whole sheet would show at the panel's scale: for tools that draw nothing but the map."""
+    """Limits of the whole sheet at the scale of the panel, for programs whose map fills the image."""
 
 
 class Task:
-    """The task in a file, with its keys as attributes; `peers.py` writes it."""
+    """A task, with its keys as attributes. `peers.py` writes the file of the task."""
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.__dict__.update(values)
         self.maps = [Map(**values) for values in self.maps]
 
     def pixels(self, points: float) -> float:
-        """Points on this sheet in pixels."""
+        """Return a length in pixels. `points` is the length in points."""
         return points * self.dpi / 72
 
 
 def run(draw: Callable[[Task, Path], None], prepare: Callable[[Task, Path], None] | None = None) -> None:
-    """Do what the command line asks for."""
+    """Run the script: `prepare` or `draw`, as the command line says."""
     verb, path, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     task = Task(json.loads(path.read_text(encoding="utf-8")))
     if verb == "draw":
@@ -49,7 +49,7 @@ def run(draw: Callable[[Task, Path], None], prepare: Callable[[Task, Path], None
 
 
 def fork(task: Task, draw: Callable[[list[Map]], None]) -> None:
-    """Have forked processes each draw every n-th map, so that long and short ones fall on all of them."""
+    """Draw the maps in n forked processes. Each process draws every nth map, so that all have similar work."""
     children = []
     for first in range(task.workers):
         child = os.fork()

@@ -1,6 +1,6 @@
-"""GMT in modern mode, by its C interface: modules called in one session of each process, as PyGMT does.
+"""Draw with GMT in modern mode, through its C interface. Each process has one session, as in PyGMT.
 
-A script of `gmt` commands would start nine programs for each map, which take longer than their work.
+A script of `gmt` commands would start nine programs for each map. Their startup takes longer than their work.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PAD = 2
 
 
 def prepare(task: Task, _folder: Path) -> None:
-    """The cells as a NetCDF file that is not compressed, the lines as numbers, the classes as a colour table."""
+    """Write the cells as an uncompressed NetCDF file, the lines as numbers, and the classes as a color table."""
     folder = Path(task.raster).with_name(PREPARED)
     folder.mkdir(exist_ok=True)
     gmt("grdconvert", task.raster, f"-G{folder}/cells.grd=nf", "--IO_NC4_DEFLATION_LEVEL=0")
@@ -37,12 +37,12 @@ def prepare(task: Task, _folder: Path) -> None:
 
 
 def gmt(*arguments: str, stdout: IO[bytes] | int = subprocess.PIPE) -> str:
-    """Run a module of GMT as a program; give what it prints."""
+    """Run a module of GMT as a program. Return its output."""
     return str(subprocess.run(["gmt", *arguments], check=True, stdout=stdout, text=True).stdout).strip()
 
 
 def modules(task: Task, one: Map, prepared: Path) -> Iterator[tuple[str, str]]:
-    """The modules that draw a map, and what they are told."""
+    """Yield the modules that draw a map, each with its arguments."""
     left, top, width, height = (side / task.dpi for side in task.panel)
     sheet = [side / task.dpi for side in task.sheet]
     xmin, ymin, xmax, ymax = one.panel
@@ -61,7 +61,7 @@ def modules(task: Task, one: Map, prepared: Path) -> Iterator[tuple[str, str]]:
 
 @ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p)
 def say(_file: int, text: bytes) -> int:
-    """Pass on what GMT reports, but for its library's other name, which Debian has in libgmt-dev only."""
+    """Print a message of GMT. Skip messages about libgmt.so, which only libgmt-dev of Debian contains."""
     return 0 if b"shared core library" in text else sys.stderr.write(text.decode())
 
 

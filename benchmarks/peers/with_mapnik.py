@@ -1,4 +1,4 @@
-"""Mapnik: one map of styles for each process, `zoom_to_box` and one PNG for each region."""
+"""Draw with Mapnik: one `Map` per process, `zoom_to_box` and one PNG per region."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FORMAT = "png:z=2"
 
 
 def style(task: Task) -> str:
-    """The map as Mapnik's XML: a colorizer over the cells, then the lines."""
+    """Return the map as Mapnik's XML: the cells in the colors of their classes, then the lines."""
     stops = "".join(
         f'<stop value="{level}" color="{color}"/>'
         for level, color in zip([-1, *task.levels[1:]], [*task.colors, task.colors[-1]], strict=True)

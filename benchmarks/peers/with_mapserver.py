@@ -1,4 +1,4 @@
-"""MapServer, by mapscript: one mapfile parsed in each process, an extent and one PNG for each region."""
+"""Draw with MapServer through mapscript: one mapfile per process, one extent and one PNG per region."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ MAPFILE = """MAP
   END
 END"""
 BUCKETS = 'PROCESSING "SCALE=0,49" PROCESSING "SCALE_BUCKETS=196"'
-"""What cells are sorted into before they are classed: their limits include those of the classes."""
+"""Buckets into which cells are sorted before classification. The limits of the classes are limits of buckets."""
 LINES = """LAYER NAME "{name}" TYPE LINE STATUS DEFAULT DATA "{path}"
     CLASS STYLE COLOR 0 0 0 WIDTH {width:.3f} END END
   END"""
 
 
 def mapfile(task: Task, fontset: Path) -> str:
-    """The map in MapServer's language."""
+    """Return the mapfile."""
     limits = [-1.0, *task.levels[1:-1], 1e9]
     classes = "".join(
         f'CLASS EXPRESSION ([pixel] >= {low} AND [pixel] < {high}) STYLE COLOR "{color}" END END\n'
@@ -58,7 +58,7 @@ def draw(task: Task, folder: Path) -> None:
         for one in maps:
             xmin, ymin, xmax, ymax = one.sheet
             half_x, half_y = (xmax - xmin) / task.sheet[0] / 2, (ymax - ymin) / task.sheet[1] / 2
-            # extents reach to the centres of the outermost pixels
+            # extents reach to the centers of the outermost pixels
             sheet.setExtent(xmin + half_x, ymin + half_y, xmax - half_x, ymax - half_y)
             sheet.getLayerByName("title").getClass(0).setText(one.title)
             sheet.draw().save(str(folder / f"{one.name}.png"))

@@ -1,4 +1,4 @@
-"""Matplotlib and cartopy as someone who knows both writes it: each map draws its own cells and its own lines only."""
+"""Draw with matplotlib and cartopy, as an expert does: each map draws only its own cells and lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PLANE = ccrs.LambertConformal()
 
 
 class Lines:
-    """A layer that is read once and indexed."""
+    """A vector layer, read once and indexed."""
 
     def __init__(self, path: str, points: float) -> None:
         self._lines = shapely.from_wkb(pyogrio.raw.read(path, columns=[])[2])
@@ -28,13 +28,13 @@ class Lines:
         self._points = points
 
     def within(self, limits: list[float]) -> LineCollection:
-        """What of it may be seen."""
+        """Return the lines that may be visible within limits."""
         seen = self._lines[self._tree.query(shapely.box(*limits))]
         return LineCollection([shapely.get_coordinates(line) for line in seen], colors="black", linewidths=self._points)
 
 
 def cells_under(panel: list[float], task: Task, file: rasterio.DatasetReader) -> tuple[np.ndarray, list[float]]:
-    """The cells that a panel shows, no more than it has pixels, and their limits as `imshow` has them."""
+    """Return the cells under a panel, at most one per pixel, and their limits in the order of `imshow`."""
     (left, top), (right, bottom) = ~file.transform * (panel[0], panel[3]), ~file.transform * (panel[2], panel[1])
     columns = max(0, int(left)), min(file.width, int(right) + 1)
     rows = max(0, int(top)), min(file.height, int(bottom) + 1)

@@ -1,11 +1,11 @@
-"""QGIS: an atlas over the regions in a print layout, exported without a display by two processes."""
+"""Draw with QGIS: an atlas over the regions in a print layout, exported by two processes without a display."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-os.environ.update(QT_QPA_PLATFORM="offscreen", CPL_LOG="/dev/null")  # it tries to georeference PNGs, in vain
+os.environ.update(QT_QPA_PLATFORM="offscreen", CPL_LOG="/dev/null")  # hides errors: QGIS tries to georeference PNGs
 
 from qgis import core as q
 from qgis.PyQt.QtCore import QRectF
@@ -16,7 +16,7 @@ MILLIMETRES = 25.4
 
 
 def cells(task: Task) -> q.QgsRasterLayer:
-    """The raster in its classes."""
+    """Return the raster layer with the colors of the classes."""
     layer = q.QgsRasterLayer(task.raster, "cells")
     ramp = q.QgsColorRampShader(0, 0, None, q.QgsColorRampShader.Discrete)
     tops = [*task.levels[1:-1], float("inf")]
@@ -30,7 +30,7 @@ def cells(task: Task) -> q.QgsRasterLayer:
 
 
 def lines(layer: dict[str, object]) -> q.QgsVectorLayer:
-    """A layer of borders."""
+    """Return a layer of borders."""
     vector = q.QgsVectorLayer(layer["path"], layer["name"], "ogr")
     symbol = q.QgsLineSymbol.createSimple(
         {"line_color": "black", "line_width": str(layer["points"]), "line_width_unit": "Point"}
@@ -40,7 +40,7 @@ def lines(layer: dict[str, object]) -> q.QgsVectorLayer:
 
 
 def coverage(task: Task, maps: list[Map]) -> q.QgsVectorLayer:
-    """What the panels show, as features with a name and a title."""
+    """Return a layer with the limits of the panels, as features with a name and a title."""
     layer = q.QgsVectorLayer("Polygon?field=name:string&field=title:string", "coverage", "memory")
     layer.setCrs(q.QgsCoordinateReferenceSystem.fromProj(task.crs))
     features = []
@@ -54,7 +54,7 @@ def coverage(task: Task, maps: list[Map]) -> q.QgsVectorLayer:
 
 
 def layout(task: Task, project: q.QgsProject, layers: list[q.QgsMapLayer]) -> q.QgsPrintLayout:
-    """The sheet: the map, which the atlas moves, and the title."""
+    """Return the print layout: the map, which the atlas moves, and the title."""
     sheet = q.QgsPrintLayout(project)
     sheet.initializeDefaults()
     sheet.renderContext().setDpi(task.dpi)
@@ -79,7 +79,7 @@ def layout(task: Task, project: q.QgsProject, layers: list[q.QgsMapLayer]) -> q.
 
 
 def start(task: Task) -> q.QgsApplication:
-    """QGIS, with a profile beside the other prepared files."""
+    """Start QGIS, with a profile beside the other prepared files."""
     os.environ.update(QGIS_CUSTOM_CONFIG_PATH=str(Path(task.raster).with_name("qgis")))
     application = q.QgsApplication([], False)
     application.initQgis()
@@ -87,7 +87,7 @@ def start(task: Task) -> q.QgsApplication:
 
 
 def prepare(task: Task, _folder: Path) -> None:
-    """Start it once, to have its profile made."""
+    """Start QGIS once, so that it makes its profile."""
     start(task).exitQgis()
 
 

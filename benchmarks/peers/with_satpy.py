@@ -1,4 +1,4 @@
-"""Satpy: one Scene resampled to the area of each region, with pycoast's lines, drawn by dask's threads."""
+"""Draw with Satpy: one `Scene`, resampled to the area of each region, with lines by pycoast, in threads of dask."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ NO_DATA = -9999.0
 
 
 def area(task: Task, one: Map) -> AreaDefinition:
-    """The sheet of a map."""
+    """Return the area of a map: the whole sheet."""
     return AreaDefinition(one.name, one.title, one.name, task.crs, *task.sheet, one.sheet)
 
 
 def overlays(task: Task) -> dict[str, Any]:
-    """The lines as pycoast wants them: in degrees."""
+    """Return the overlays of pycoast: the lines, in degrees."""
     layers = [
         {"filename": layer["degrees"], "outline": (0, 0, 0), "width": task.pixels(layer["points"])}
         for layer in task.layers
@@ -32,14 +32,14 @@ def overlays(task: Task) -> dict[str, Any]:
 
 
 def colormap(task: Task) -> Colormap:
-    """A colour for each class, from its lower limit on; that of no data is below all others."""
+    """Return the colormap. Each color starts at the lower limit of its class; nodata lies below all classes."""
     names = [task.background, *task.colors]
     colors = [tuple(int(name[first : first + 2], 16) / 255 for first in (1, 3, 5)) for name in names]
     return Colormap(*zip([NO_DATA, -1.0, *task.levels[1:-1]], colors, strict=True))
 
 
 def draw(task: Task, folder: Path) -> None:
-    """Draw all maps, so many at a time."""
+    """Draw all maps, several at a time."""
     scene = Scene(filenames=[task.raster], reader="generic_image")
     scene.load(["image"])
     scene["image"] = scene["image"].persist()

@@ -1,1 +1,1 @@
-"""Color scales: from values to colors."""
+"""Color scales, which turn values into colors."""

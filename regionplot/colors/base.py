@@ -1,9 +1,9 @@
-"""The protocol of color scales, and the base class of scales with a palette.
+"""Define the protocol of color scales, and the base class of scales with a palette.
 
 ::
 
-    cells ─► sample: values at the panel's pixels ─► codes ─► rgba
-      └────► classify_cells ─► sample the codes ─────────┘
+    cells ─► sample: values at the pixels of the panel ─► codes ─► rgba
+      └────► classify_cells ─► sample the codes ───────────────┘
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Codes = NDArray[np.unsignedinteger[Any]]
 
 
 class Scale(Protocol):
-    """The way from the values of a raster to colors. Each pixel gets a code, and each code has a color."""
+    """Turn the values of a raster into codes, and codes into colors."""
 
     @property
     def nodata(self) -> int:
@@ -36,7 +36,7 @@ class Scale(Protocol):
         ...
 
     def classify_cells(self, values: NDArray[Any], pixels: int) -> Codes | None:
-        """Return the code of every cell. Return None if it is cheaper to classify `pixels` pixels later."""
+        """Return the code of each cell. Return None if classifying `pixels` pixels is cheaper."""
         ...
 
     def sample(
@@ -54,11 +54,11 @@ class Scale(Protocol):
         ...
 
     def key(self) -> Key | None:
-        """Return what the color bar or the legend explains. None: there is nothing to explain."""
+        """Return the key for the color bar or the legend. Return None for true color, which has no key."""
         ...
 
     def digest_items(self) -> list[object]:
-        """Return everything that decides the color of a value, as values with a stable `repr`."""
+        """Return everything that determines the color of a value, as items with a stable `repr`."""
         ...
 
 
@@ -67,11 +67,11 @@ class PaletteScale(Scale):
     """A scale whose codes are rows of a table of colors."""
 
     palette: NDArray[np.uint8]
-    """Opaque colors, shape (n, 4): below the scale, on the scale, above the scale, nodata."""
+    """Opaque colors, shape (n, 4): below the scale, on the scale, above the scale, and nodata."""
 
     @property
     def is_classed(self) -> bool:
-        """True if each row of the palette is a class of its own."""
+        """True if each row of the palette is one class. False for a continuous scale."""
         raise NotImplementedError
 
     @property
@@ -101,7 +101,7 @@ class PaletteScale(Scale):
         Parameters
         ----------
         values : ndarray, shape (rows, columns)
-            NaN if there is no data.
+            Values of the raster. NaN means nodata.
         """
         index = np.empty(values.shape, np.uint8 if self.is_classed and len(self.palette) <= _BYTE else np.uint16)
         for rows in strips_of(*values.shape):
@@ -111,12 +111,12 @@ class PaletteScale(Scale):
         return index
 
     def _rows_of(self, values: NDArray[Any]) -> Codes:
-        """Return the row of the palette for each value. Rows of NaN are not used."""
+        """Return the row of the palette for each value. The rows returned for NaN are ignored."""
         raise NotImplementedError
 
 
 def on_background(rows: Sequence[Any], background: str) -> NDArray[np.uint8]:
-    """Blend colors with the background on white paper. Return opaque colors, shape (n, 4)."""
+    """Blend colors with the background, which lies on white paper. Return opaque colors, shape (n, 4)."""
     paper = opaque_background(background)
     rgba = np.asarray(rows, dtype=float)
     alpha = rgba[:, 3:]
@@ -125,7 +125,7 @@ def on_background(rows: Sequence[Any], background: str) -> NDArray[np.uint8]:
 
 
 def opaque_background(background: str) -> NDArray[np.floating[Any]]:
-    """Return red, green and blue, 0 to 1, of the background on white paper."""
+    """Return the background on white paper as red, green and blue, 0 to 1."""
     from matplotlib import colors  # noqa: PLC0415 (settings are checked without matplotlib)
 
     *paint, opacity = colors.to_rgba(background)

@@ -15,10 +15,10 @@ COLORMAP = "viridis"
 
 
 def color_problems(config: Config) -> Iterator[str]:
-    """Yield one problem for each color and colormap that matplotlib does not know. It names the place."""
+    """Yield one problem for each color and colormap that matplotlib does not know, with its section and key."""
     settings = config.colors
     if (settings.colormap or COLORMAP) not in matplotlib.colormaps:
-        yield f"[colors] colormap: matplotlib has no {settings.colormap!r}; names are case-sensitive, such as 'viridis'"
+        yield f"[colors] colormap: matplotlib has no {settings.colormap!r}; names are case-sensitive; try 'viridis'"
     named = {
         "[colors] under": settings.under if settings.under != "lowest" else "none",
         "[colors] over": settings.over if settings.over != "highest" else "none",
@@ -33,7 +33,7 @@ def color_problems(config: Config) -> Iterator[str]:
 
 
 def _layer_colors(config: Config) -> Iterator[tuple[str, str]]:
-    """Yield the place and value of each color in the tables of layers."""
+    """Yield section, key and value of each color in the tables of layers."""
     for name, tables in config.layers.items():
         for number, settings in enumerate(tables, 1):
             place = f"[[{name}]] #{number}" if settings.is_array else f"[{name}]"

@@ -1,9 +1,9 @@
-"""Choose how a raster becomes colors: as numbers, as classes, or in its own red, green and blue.
+"""Choose how a raster is drawn: as numbers, as classes, or in true color.
 
 ::
 
     color table, class names, RGB bands (RasterInfo) ─┐
-                                                      ├─► Classes | RgbBands | None, for numbers
+                                                      ├─► Classes | RgbBands | None (numbers)
     [colors], [raster] band, resampling ──────────────┘
 """
 
@@ -21,13 +21,13 @@ from regionplot.settings.raster import RasterSettings
 from regionplot.text import plain_text
 
 Coloring = Classes | RgbBands | None
-"""What the cells are: classes, colors, or (None) numbers."""
+"""How a raster is drawn: as classes, as colors, or (None) as numbers."""
 _KEEPS_CLASSES = ("nearest", "mode", "max")
-"""Resampling methods that make no new values."""
+"""Resampling methods that produce no new values."""
 _FILLER = 4
-"""A color that this many entries of a color table share fills the table up. It marks no class."""
+"""If this many entries of a color table share the most common color, the entries are padding, not classes."""
 _LONGEST_LEGEND = 64
-"""More classes than these are a picture in few colors. Nobody reads their legend."""
+"""Largest number of classes in a legend. A raster with more classes is a picture in few colors."""
 
 
 def coloring_of(info: RasterInfo, raster: RasterSettings, colors: ColorSettings) -> Coloring:
@@ -38,7 +38,7 @@ def coloring_of(info: RasterInfo, raster: RasterSettings, colors: ColorSettings)
     info : RasterInfo
         Facts about the raster.
     raster, colors : RasterSettings, ColorSettings
-        What the user asks for.
+        Settings of the user.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def coloring_of(info: RasterInfo, raster: RasterSettings, colors: ColorSettings)
     Raises
     ------
     ConfigError
-        If classes cannot be drawn as the settings ask.
+        If the raster holds classes and the settings do not suit classes.
     """
     if colors.is_numeric_scale:
         return None
@@ -60,25 +60,25 @@ def coloring_of(info: RasterInfo, raster: RasterSettings, colors: ColorSettings)
 
 
 def resampling_problem(raster: RasterSettings, reason: str) -> str | None:
-    """Return why `[raster] resampling` does not suit classes, or None if it does.
+    """Return the reason why `[raster] resampling` does not suit classes, or None if it does.
 
     Parameters
     ----------
     raster : RasterSettings
         The settings to check.
     reason : str
-        Why the raster is drawn as classes, for the message.
+        The reason why the raster is drawn as classes, for the message.
     """
     if raster.resampling in _KEEPS_CLASSES:
         return None
     return (
-        f"[raster] resampling: {raster.resampling!r} makes values between the classes, and {reason}: take one of "
-        f"{', '.join(_KEEPS_CLASSES)}, or draw it as numbers with [colors] colormap"
+        f"[raster] resampling: {raster.resampling!r} makes values between the classes, and {reason}; use one of "
+        f"{', '.join(_KEEPS_CLASSES)}, or draw the raster as numbers with [colors] colormap"
     )
 
 
 def _classes(info: RasterInfo, configured: tuple[ClassSettings, ...]) -> Classes:
-    """Return the classes of the file, with those of the config in their place."""
+    """Return the classes of the file. Classes of the settings override them."""
     names = {} if configured else info.class_names
     own = {
         value: ValueClass(value, "#{:02x}{:02x}{:02x}{:02x}".format(*color), names.get(value, ""))
@@ -91,17 +91,17 @@ def _classes(info: RasterInfo, configured: tuple[ClassSettings, ...]) -> Classes
 
 
 def _configured_class(item: ClassSettings, number: int, own: Mapping[int, ValueClass]) -> ValueClass:
-    """Return a class of the config. The file gives its color if the config does not."""
+    """Return a class of the settings. If the settings give no color, use that of the file."""
     if item.color is None and item.value not in own:
         raise ConfigError(
-            f"[colors] classes #{number} color: is needed, for the raster has no color of its own for {item.value}"
+            f"[colors] classes #{number} color is missing, and the raster has no color for {item.value}; add a color"
         )
     color = own[item.value].color if item.color is None else item.color
     return ValueClass(item.value, color, plain_text(item.name))
 
 
 def _legend_classes(own: Mapping[int, ValueClass], nodata: float | None) -> tuple[ValueClass, ...]:
-    """Return the classes of a color table for the legend: the named ones, else those that do not fill the table up."""
+    """Return the classes of a color table for the legend: classes with names, or else all entries except padding."""
     visible = [item for item in own.values() if not item.color.endswith("00") and item.value != nodata]
     named = [item for item in visible if item.name]
     colors = Counter(item.color for item in visible)

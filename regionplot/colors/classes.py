@@ -18,7 +18,7 @@ _NONE = "none"
 
 @dataclass(frozen=True, slots=True)
 class ValueClass:
-    """A value that stands for a class."""
+    """One class: a value, its color and its name."""
 
     value: int
     color: str
@@ -27,30 +27,30 @@ class ValueClass:
 
     @property
     def label(self) -> str:
-        """The name, or else the number."""
+        """The name of the class, or its value if it has no name."""
         return self.name or str(self.value)
 
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """Values that stand for classes, one color each."""
+    """The classes of a raster."""
 
     drawn: tuple[ValueClass, ...]
-    """All classes, by value."""
+    """All classes, sorted by value."""
     shown: tuple[ValueClass, ...]
     """Classes in the legend, which is the same on all maps."""
 
 
 @dataclass(frozen=True)
 class ClassScale(PaletteScale):
-    """A scale for values that are classes."""
+    """A color scale for classes."""
 
     first: int
     """The smallest value of a class."""
     rows: NDArray[np.uint16]
     """Row of the palette for each value, from `first - 1` to the largest value of a class plus 1. Values without a
-    class have row 0, which shows the background. Classes of one color share a row, so that more fit into a palette
-    image."""
+    class have row 0, which shows the background. Classes of the same color share a row, so that a palette image can
+    hold more classes."""
     shown: tuple[ValueClass, ...]
     """Classes in the legend."""
 
@@ -88,6 +88,6 @@ class ClassScale(PaletteScale):
         exact = values.astype(np.result_type(values.dtype, np.float32), copy=False)
         position = np.clip(exact - exact.dtype.type(self.first - 1), 0, len(self.rows) - 1)
         index = position.astype(np.intp)
-        rows: Codes = self.rows.take(index, mode="clip")  # NaN becomes any number
+        rows: Codes = self.rows.take(index, mode="clip")  # NaN becomes an arbitrary number
         np.putmask(rows, index != position, 0)
         return rows

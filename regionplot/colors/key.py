@@ -1,4 +1,4 @@
-"""The key of a raster's color scale, before the scale is known."""
+"""Plan the key of a raster's color scale before the scale is known."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from regionplot.sheet.key import ColorBarKey, Key, LegendKey
 
 
 def planned_key(coloring: Coloring) -> Key | None:
-    """Return the key that the layout of a sheet needs. The colors in it are not set.
+    """Return a key for the layout of a sheet. Its colors are not set.
 
     Parameters
     ----------
     coloring : Coloring, optional
-        How the raster is drawn. None: as numbers.
+        How the raster is drawn. None means as numbers.
     """
     match coloring:
         case Classes():

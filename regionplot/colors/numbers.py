@@ -1,7 +1,7 @@
-"""Color scale for numbers: levels or a continuous range, as a color table and an index into it.
+"""Color scale for numbers: levels or a continuous range. Values become indices of a color table.
 
 A panel of a million pixels is classified with one comparison per level and colored with one lookup in a table of packed
-colors. Both are several times faster than `searchsorted` and a call of the colormap. The result is the same.
+colors. This is several times faster than `searchsorted` and a call of the colormap. The result is the same.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ColorScale(PaletteScale):
 
     @classmethod
     def of(cls, config: Config, values: NDArray[Any]) -> ColorScale:
-        """Return the scale of the settings. Limits that the settings lack are taken from the values."""
+        """Return the scale of the settings. Limits that the settings do not give are taken from the values."""
         settings = config.colors
         if settings.levels is not None:
             levels = np.asarray(settings.levels)
@@ -102,7 +102,7 @@ def _colormap(settings: ColorSettings, count: int) -> Colormap:
 
 
 def _continuous(settings: ColorSettings, values: NDArray[Any]) -> tuple[Normalize, tuple[bool, bool]]:
-    """Return the norm, and whether values lie below and above it."""
+    """Return the norm, and two flags: whether some values lie below the norm, and above it."""
     found = _finite(values, positive=settings.norm == "log")
     low, high = _rounded_range(found) if settings.norm != "log" else (float(found.min()), float(found.max()))
     vmin = low if settings.vmin is None else settings.vmin
@@ -119,7 +119,7 @@ def _continuous(settings: ColorSettings, values: NDArray[Any]) -> tuple[Normaliz
 
 
 def _finite(values: NDArray[Any], *, positive: bool) -> NDArray[Any]:
-    """Return a sample of the values that a scale can show."""
+    """Return a sample of the finite values, or of the positive values if `positive` is set."""
     step = max(1, int(np.ceil(np.sqrt(values.size / _ENOUGH))))
     thinned = values[::step, ::step]
     found = thinned[np.isfinite(thinned) & ((thinned > 0) | (not positive))]
@@ -127,7 +127,7 @@ def _finite(values: NDArray[Any], *, positive: bool) -> NDArray[Any]:
 
 
 def _rounded_range(found: NDArray[Any]) -> tuple[float, float]:
-    """Return round limits that leave out the smallest and the largest hundredth of the values."""
+    """Return rounded limits from the 1st and the 99th percentile of the values."""
     low, high = (float(value) for value in np.percentile(found, _PERCENTILES))
     if low == high:
         low, high = float(found.min()), float(found.max())

@@ -25,7 +25,7 @@ def scale_of(coloring: Coloring, config: Config, cells: NDArray[Any]) -> Scale:
     config : Config
         The settings.
     cells : ndarray, shape (rows, columns)
-        Values that decide the limits of a continuous scale, if the settings do not.
+        Loaded cells. They determine the limits of a continuous scale, if the settings do not give limits.
     """
     match coloring:
         case Classes() as classes:

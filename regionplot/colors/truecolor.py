@@ -20,9 +20,9 @@ from regionplot.inputs.color_tables import RgbBands
 from regionplot.inputs.rgb import PACKED
 
 _NOTHING = 0
-"""Packed color of missing pixels: fully transparent."""
+"""Packed color of nodata pixels: fully transparent."""
 _WITH_OPACITY = 4
-"""Number of bands if there is one for opacity."""
+"""Number of bands of a raster with opacity."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class TrueColorScale(Scale):
     def sample(
         self, values: NDArray[Any], geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS, resampling: str
     ) -> Sample:
-        """Return packed colors. All methods except nearest resample each band by itself."""
+        """Return packed colors. All methods except nearest resample each band separately."""
         if resampling == "nearest":
             return sample(values, geometry, panel, crs, fill=_NOTHING)
         window = needed_window(geometry, panel, crs)
@@ -82,7 +82,7 @@ class TrueColorScale(Scale):
         return [repr(self.coloring), self.background]
 
     def _bands(self, packed: Codes) -> Iterator[NDArray[np.float32]]:
-        """Yield red, green, blue and, if there is one, opacity. Missing pixels are NaN."""
+        """Yield the bands red, green, blue and, if the raster has it, opacity. Nodata pixels are NaN."""
         pixels = np.ascontiguousarray(packed).view(np.uint8).reshape(*packed.shape, 4)
         missing = packed == _NOTHING
         for place in range(len(self.coloring.bands)):

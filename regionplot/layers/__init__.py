@@ -1,1 +1,1 @@
-"""Layers: everything that is drawn on a map, one file each. No matplotlib."""
+"""Layers: everything that is drawn on a map, one module per layer. They do not use matplotlib."""

@@ -1,10 +1,10 @@
-"""The protocol of layers, and what a layer gets when it is loaded.
+"""Define the protocol of layers, and the context in which a layer is loaded.
 
 ::
 
-    settings ─► check: input files ─► room: space outside of the panel ─► load, once, in the parent
+    settings ─► check: input files ─► room: space outside the panel ─► load: once, in the parent
                                                                             │
-    layout ─► frame: marks that are equal on all maps ◄─────────────────────┤
+    layout ─► frame: marks that are the same on all maps ◄──────────────────┤
     sheet  ─► draw:  marks of one map             ◄─────────────────────────┘
 
 A layer is one module with a class and its settings, and one line in `registry.LAYERS`. Other packages add layers with
@@ -31,48 +31,49 @@ __all__ = ["Layer", "LayerSettings", "LoadContext", "settings_digest"]
 
 @dataclass(frozen=True)
 class LoadContext:
-    """What a layer can use while it loads."""
+    """Settings, raster facts and cache for a layer that is being loaded."""
 
     config: Config
     crs: pyproj.CRS
     """CRS of the map."""
     description: Mapping[str, object] = field(default_factory=dict)
-    """Metadata of the raster: `long_name`, `units`, `time` and more."""
+    """Metadata of the raster: `raster`, `variable`, `long_name`, `units` and `time`, as far as they are known."""
     cache: ArrayCache | None = None
-    """Folder for arrays that are expensive to compute. None if the user wants no cache."""
+    """Folder for arrays that are expensive to compute. None if the cache is turned off."""
     name: str = ""
-    """Name of the layer: the key of its space in `Layout.rooms`."""
+    """Name of the layer. It is also the key of the layer's space in `Layout.rooms`."""
     loaded: Sequence[Layer] = ()
-    """Layers loaded before: the layers below this one, and layers of an earlier run in this process. A layer can reuse
-    their data if the input is unchanged."""
+    """Layers that are already loaded: the layers below this one, and layers of an earlier run in this process. A layer
+    can reuse their data if the input is unchanged."""
 
 
 class Layer(Protocol):
-    """Something that is drawn on a map.
+    """A part of a map, such as the raster, a vector layer or the title.
 
-    A layer is loaded once, in the parent, and inherited by workers or loaded again in each. It does not change after
-    that. It never imports matplotlib: it yields marks, which `render` draws. A subclass needs `load` and `draw` at
-    least.
+    A layer is loaded once, in the parent. Forked workers inherit it; other workers load it again. After that, a layer
+    does not change. A layer never imports matplotlib: it yields marks, and `render` draws them. A subclass must define
+    `key` and `load`, and usually `draw`.
     """
 
     Settings: ClassVar[type[LayerSettings]] = LayerSettings
     """Class of the layer's table in `regionplot.toml`. The key of the table is the layer's name in the registry."""
     zorder: ClassVar[float] = 50
-    """Layers are drawn in this order. Raster: 0, features: 20, graticule: 30, note: 70, neatline: 80, title: 90."""
+    """Layers are drawn in this order. Raster: 0, features: 20, graticule: 30, "no data": 70, neatline: 80, title: 90,
+    color bar: 95, legend: 96."""
     wants_values: ClassVar[bool] = False
-    """True if the sheet must hold the sampled values, not only the codes of the color scale."""
+    """True if the layer needs the sampled values in `Sheet.values`, in addition to the codes of the color scale."""
 
     key: str
-    """Digest of all settings and input files that the layer's marks depend on. A map is redrawn if it changes."""
+    """Digest of all settings and input files that affect the layer's marks. If it changes, all maps are redrawn."""
 
     @classmethod
     def check(cls, settings: Any) -> None:  # noqa: ARG003 (a default)
-        """Raise an `InputError` if an input file is missing or unusable. Read no more than its description."""
+        """Raise an `InputError` if an input file is missing or unusable. Read only the description of the file."""
         return
 
     @classmethod
     def room(cls, settings: Any, page: Page) -> Room | None:  # noqa: ARG003 (a default)
-        """Return the space that the layer needs outside of the panel."""
+        """Return the space that the layer needs outside the panel, or None."""
         return None
 
     @classmethod
@@ -97,10 +98,10 @@ class Layer(Protocol):
         return ()
 
     def inks(self) -> frozenset[str] | None:
-        """Return the colors that the layer draws in the panel.
+        """Return the colors of the layer's marks in the panel.
 
-        Return None if a palette image cannot hold the layer: if it draws halos or images, or if it draws outside of
-        the panel in another color than `INK`. Maps with such a layer are RGB images.
+        Return None if the layer does not fit into a palette image: if it draws halos or images, or if its marks outside
+        the panel have another color than `INK`. Maps with such a layer are RGB images.
         """
         return None
 
@@ -111,11 +112,11 @@ def settings_digest(settings: LayerSettings, *more: object, exclude: Collection[
     Parameters
     ----------
     settings : LayerSettings
-        All fields count, except those excluded.
+        Settings of the layer.
     *more : object
-        Values that have a stable `repr`.
+        Further values for the digest, with a stable `repr`.
     exclude : collection of str
-        Fields that do not count, such as a path whose content counts.
+        Fields to leave out, such as the path of a file whose content is in the digest.
     """
     fields = settings.model_dump_json(exclude=set(exclude))
     return digest([type(settings).__qualname__, fields, *map(repr, more)], ())

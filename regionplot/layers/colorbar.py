@@ -18,9 +18,9 @@ NAME = "colorbar"
 _LABEL_HEIGHT = 24
 """Points from the bottom of the sheet to the tick labels."""
 _TICKS = 8
-"""Points for the ticks and the gaps to their labels, on sheets of any size."""
+"""Points for the ticks and the gaps between ticks and labels. They do not scale with the sheet."""
 _BAR_HEIGHT = 9
-"""Points."""
+"""Height of the bar in points."""
 _GAP = 9
 """Points between the bar and the panel."""
 
@@ -67,7 +67,7 @@ def _bar_bottom(page: Page) -> int:
 
 
 def key_label(context: LoadContext) -> str:
-    """Return the label of the color bar or legend: `[colors] label`, or long name and units of the raster."""
+    """Return the label of the color bar or legend: `[colors] label`, or the long name and units of the raster."""
     given = context.config.colors.label
     if given is not None:
         return text.plain_text(given)

@@ -2,8 +2,8 @@
 
 ::
 
-    panel ─► its longitudes and latitudes ─► spacing ─► meridians, parallels ─► map CRS ─► clip ─► lines
-                                                                                            └─► ends ─► labels
+    panel ─► longitudes and latitudes ─► spacing ─► meridians, parallels ─► map CRS ─► clip ─► lines
+                                                                                         └─► ends ─► labels
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from regionplot.sheet.sheet import Sheet
 
 _STEPS = [factor * 10.0**power for power in range(-5, 0) for factor in (1, 2, 5)]
 _STEPS += [1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0]
-"""Spacings in degrees that `auto` chooses from."""
+"""Candidates for the spacing `auto`, in degrees."""
 _USUAL_LINES = 8
-"""Largest number of lines along the longer side of a panel that `auto` chooses."""
+"""Largest number of lines along the longer side of a panel with the spacing `auto`."""
 _MOST_LINES = 1000
 _POLE = 90.0
 _LATITUDE_SHIFT = 0.1
-"""Degrees. Latitudes of the same point in two datums differ by less."""
+"""Degrees. The latitudes of a point in two datums differ by less than this."""
 _PANEL_SAMPLES = 41
 """Columns and rows of points in a panel whose longitudes and latitudes are computed."""
 _VERTEX_DISTANCE = 0.25
@@ -46,11 +46,11 @@ _VERTEX_DISTANCE = 0.25
 _FEWEST_STEPS = 64
 """Smallest number of steps between the vertices of a line."""
 _LETTER, _LAST_LETTER, _HEIGHT = 0.62, 0.4, 0.8
-"""Width of a digit, further width of a W, and height of a label, as fractions of the font size."""
+"""Width of a digit, extra width of the last letter (up to a W), and height of a label, in units of the font size."""
 _GAP = 3
 """Points between labels and the edge of the panel, and between labels."""
 _HALO = 1.2
-"""Points."""
+"""Width of the halo in points."""
 
 
 class GraticuleSettings(LayerSettings):
@@ -65,14 +65,14 @@ class GraticuleSettings(LayerSettings):
     labels: bool = True
     """Write longitudes and latitudes inside the edges of the panel."""
     font_size: Annotated[float, Field(gt=0, le=100)] = 8
-    """Points, on a sheet of usual size."""
+    """Font size of the labels in points, on a sheet of 14 × 9 inches."""
     halo: Color = "white"
-    """Color around the letters. `none`: no halo. Maps with a halo are RGB images."""
+    """Color of the halo around the letters. `none`: no halo. Maps with a halo are RGB images."""
 
 
 @dataclass(frozen=True)
 class Graticule(Layer):
-    """Lines of longitude and latitude in the CRS EPSG:4326."""
+    """Lines of longitude and latitude (EPSG:4326)."""
 
     Settings = GraticuleSettings
     zorder: ClassVar[float] = 30
@@ -108,7 +108,7 @@ class _Line(NamedTuple):
 
     text: str
     edges: str
-    """Edges of the panel where it can have its label, the preferred one first: `b`, `t`, `l`, `r`."""
+    """Edges of the panel where the label can be, the preferred edge first: `b`, `t`, `l` or `r`."""
     parts: Geometries
 
 
@@ -119,7 +119,7 @@ class _Lines:
     values: Floats
     """Longitudes or latitudes."""
     along: Floats
-    """The other coordinate of all vertices."""
+    """Latitudes of the vertices of a meridian, or longitudes of the vertices of a parallel."""
     crs: pyproj.CRS
     """CRS of the map."""
 
@@ -128,11 +128,11 @@ class _Lines:
         raise NotImplementedError
 
     def label(self, value: float) -> tuple[str, str]:
-        """Return the text for a value, and the edges where it can be."""
+        """Return the label for a value, and the edges of the panel where it can be."""
         raise NotImplementedError
 
     def lines(self) -> Iterator[_Line]:
-        """Project the lines. Break them where the projection tears."""
+        """Project the lines. Break each line where the projection is discontinuous."""
         longitudes, latitudes = self.coordinates()
         lonlat = parse_crs(LONLAT)
         x, y = transformer(lonlat, self.crs).transform(longitudes, latitudes)
@@ -153,7 +153,7 @@ class _Meridians(_Lines):
 
     @override
     def label(self, value: float) -> tuple[str, str]:
-        longitude = round(value - CIRCLE * math.ceil(value / CIRCLE - 0.5), 6)  # above -180, up to 180
+        longitude = round(value - CIRCLE * math.ceil(value / CIRCLE - 0.5), 6)  # greater than -180, at most 180
         side = "" if longitude in (0.0, CIRCLE / 2) else "E" if longitude > 0 else "W"
         return f"{_degrees(longitude)}°{side}", "btlr"
 
@@ -194,9 +194,9 @@ def _lines(panel: PanelGrid, crs: pyproj.CRS, spacing: float | str) -> Iterator[
 
 
 def _limits(panel: PanelGrid, crs: pyproj.CRS) -> tuple[float, float, float, float]:
-    """Return the smallest and largest longitude and latitude of a panel, a little beyond its edges.
+    """Return the smallest and largest longitude and latitude of a panel, slightly beyond its edges.
 
-    Longitudes run on past 180. On a map in degrees they belong to the same turn as the panel.
+    Longitudes do not wrap at 180. On a map in degrees, they are in the range of the panel's own x coordinates.
     """
     in_degrees = _has_longitudes(crs)
     extent, lonlat = panel.extent, parse_crs(LONLAT)
@@ -217,20 +217,20 @@ def _limits(panel: PanelGrid, crs: pyproj.CRS) -> tuple[float, float, float, flo
     west, east = float(longitudes[usable].min()), float(longitudes[usable].max())
     south, north = float(latitudes[usable].min()), float(latitudes[usable].max())
     for pole in (-_POLE, _POLE):
-        if not in_degrees and _holds(panel, crs, pole):
+        if not in_degrees and _contains_pole(panel, crs, pole):
             west, east, south, north = -CIRCLE / 2, CIRCLE / 2, min(south, pole), max(north, pole)
     return west, east, south, north
 
 
 def _has_longitudes(crs: pyproj.CRS) -> bool:
-    """Return True if x is a longitude and y a latitude. They are not in a CRS with a rotated pole."""
+    """Return True if x is a longitude and y a latitude. In a CRS with a rotated pole, they are not."""
     if not crs.is_geographic:
         return False
     _, latitude = transformer(parse_crs(LONLAT), crs).transform(0.0, 45.0)
     return bool(abs(latitude - 45.0) < _LATITUDE_SHIFT)
 
 
-def _holds(panel: PanelGrid, crs: pyproj.CRS, pole: float) -> bool:
+def _contains_pole(panel: PanelGrid, crs: pyproj.CRS, pole: float) -> bool:
     """Return True if a pole lies in a panel."""
     x, y = transformer(parse_crs(LONLAT), crs).transform(0.0, pole)
     extent = panel.extent
@@ -238,7 +238,7 @@ def _holds(panel: PanelGrid, crs: pyproj.CRS, pole: float) -> bool:
 
 
 def _step(spacing: float | str, length: float, lines: float) -> float:
-    """Return the degrees between lines, for a length in degrees and the largest number of lines."""
+    """Return the degrees between lines, for a length in degrees and a maximum number of lines."""
     if not isinstance(spacing, str):
         return spacing
     return next((step for step in _STEPS if step >= length / lines * (1 - 1e-9)), _STEPS[-1])
@@ -261,12 +261,12 @@ def _vertices(first: float, last: float) -> Floats:
 
 @dataclass
 class _Labels:
-    """Places labels one after the other. Labels that would touch the edge or another label are left out."""
+    """Place labels one after the other. Leave out labels that would touch an edge of the panel or another label."""
 
     sheet: Sheet
     settings: GraticuleSettings
     _taken: list[tuple[float, float, float, float]] = field(default_factory=list)
-    """Left, bottom, right and top of each label, in pixels."""
+    """Left, bottom, right and top of each placed label, in pixels."""
 
     def place(self, lines: list[_Line]) -> Iterator[Label]:
         """Yield the labels of lines."""
@@ -284,7 +284,7 @@ class _Labels:
         return points * self.sheet.layout.dpi / POINTS_PER_INCH
 
     def _label(self, text: str, x: float, y: float, edge: str) -> Label | None:
-        """Return a label near a point of the panel in pixels, moved inwards from an edge, if there is space."""
+        """Return a label near a point of the panel (in pixels), moved inward from an edge, or None without space."""
         box, size, gap = self.sheet.view.box, self._pixels(self._points), self._pixels(_GAP)
         width, height = (len(text) * _LETTER + _LAST_LETTER) * size, _HEIGHT * size
         inside = self.sheet.layout.page.neatline_pixels / 2 + gap
@@ -313,9 +313,9 @@ def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, 
 
 
 def _anchors(line: _Line, panel: PanelGrid) -> Iterator[tuple[float, float, str]]:
-    """Yield the points of a line that get its label: x and y in pixels from the lower left corner, and the edge.
+    """Yield the positions for the labels of a line: x and y in pixels from the lower left corner, and the edge.
 
-    A line that meets no edge gets its label where it is, at one point.
+    A line that meets none of its edges has one position, on the line.
     """
     extent = panel.extent
     parts = shapely.get_parts(shapely.clip_by_rect(line.parts, extent.xmin, extent.ymin, extent.xmax, extent.ymax))
@@ -343,7 +343,7 @@ def _inner_point(path: Floats, line: _Line, panel: PanelGrid) -> Floats:
     if line.edges.startswith("b"):
         number = np.argmin(abs(y - panel.height / 2))  # a meridian: halfway up the panel
     elif abs(path[0] - path[-1]).max() < 1:
-        number = np.argmin(y)  # a ring
+        number = np.argmin(y)  # a parallel around a pole: its lowest point
     else:
         number = np.argmin(x)
     return np.asarray(path[number])

@@ -18,7 +18,7 @@ from regionplot.sheet.marks import INK, Rectangle, Text
 
 NAME = "legend"
 _SWATCH = 16, 9
-"""Width and height in points."""
+"""Width and height of a swatch in points."""
 _ROW = 15
 """Points from one row to the next."""
 _GAP = 5
@@ -30,20 +30,20 @@ _LABEL_MIDDLE = 13
 _ABOVE = 6
 """Points between the legend and the panel."""
 _NAME_POINTS = 9
-"""Font size on a usual sheet."""
+"""Font size of the class names on the usual sheet."""
 _LARGEST_SHARE = 1 / 3
 """Largest height of a legend as a fraction of the sheet."""
 _SHORTEST_NAME = 3
-"""Letters of a class name that must fit. If fewer fit, there is no legend."""
+"""Smallest number of letters of a class name that must fit. If fewer fit, no legend is drawn."""
 _LETTER, _CAPITAL, _IDEOGRAM = 0.6, 0.72, 1.0
-"""Usual widths of letters, as fractions of the font size. Names are measured only when they are drawn."""
+"""Estimated widths of letters, as fractions of the font size. The exact widths are known only when names are drawn."""
 _SMALLEST_LABEL = 0.6
-"""A long label shrinks to this fraction of its size, then it is cut."""
+"""A long label shrinks to this fraction of its size at most. If it is still too long, it is truncated."""
 
 
 @dataclass(frozen=True, slots=True)
 class LegendGrid:
-    """Positions of the classes in columns of equal width, filled from the top down, then to the right."""
+    """Positions of the classes in columns of equal width, filled from top to bottom, then from left to right."""
 
     box: Box
     rows: int
@@ -51,13 +51,14 @@ class LegendGrid:
     swatch: tuple[int, int]
     """Width and height in pixels."""
     gap: int
-    """Pixels between a swatch and its name, and a third of the smallest gap between a name and the next swatch."""
+    """Pixels between a swatch and its name. The gap between a name and the next swatch is at least three times this."""
 
     @classmethod
     def of(cls, page: Page, names: Sequence[str], bottom: int = 0) -> LegendGrid | None:
-        """Lay out a legend in the middle of the sheet.
+        """Lay out a legend, centered on the sheet.
 
-        It has as many columns as fit with whole names. If these need too many rows, it has more columns.
+        The legend has as many columns as fit with complete names. If it would have too many rows, it has more columns,
+        and names are truncated.
 
         Parameters
         ----------
@@ -71,7 +72,7 @@ class LegendGrid:
         Returns
         -------
         LegendGrid or None
-            None if there are no names, or too many for the sheet.
+            None if there are no names, or if the names do not fit on the sheet.
         """
         if not names:
             return None
@@ -95,7 +96,7 @@ class LegendGrid:
         return self.box.width // self.columns - self.swatch[0] - 4 * self.gap
 
     def swatch_box(self, number: int) -> Box:
-        """Return the swatch of a class. Classes count from 0."""
+        """Return the swatch of a class. The first class has the number 0."""
         column, row = divmod(number, self.rows)
         width, height = self.swatch
         row_height = self.box.height // self.rows
@@ -150,14 +151,14 @@ class Legend(Layer):
 
 
 def planned_grid(page: Page, bottom: int = 0) -> LegendGrid | None:
-    """Return the grid of a sheet's legend. Return None if the sheet has no legend."""
+    """Return the grid of a legend, before the sheet is laid out. Return None if the sheet has no legend."""
     if not (page.config.colors.colorbar and isinstance(page.key, LegendKey)):
         return None
     return LegendGrid.of(page, page.key.names, bottom + _label_height(page))
 
 
 def legend_grid(layout: Layout) -> LegendGrid | None:
-    """Return the grid of the legend in its place on the sheet. Return None if the sheet has no legend."""
+    """Return the grid of a legend at its final position. Return None if the sheet has no legend."""
     room = layout.rooms.get(NAME)
     return None if room is None else planned_grid(layout.page, room.bottom)
 
@@ -168,7 +169,7 @@ def _label_height(page: Page) -> int:
 
 
 def _line(page: Page, x: float, middle: float, text: str, **options: Any) -> Text:
-    """Return a line of text whose capital letters are centered on a height."""
+    """Return a line of text whose capital letters are centered at the height `middle`."""
     half = page.label_points * page.dpi / POINTS_PER_INCH * HALF_CAPITAL
     return Text(round(x), round(middle - half), text, page.label_points, **options)
 

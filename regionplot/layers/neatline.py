@@ -15,7 +15,7 @@ from regionplot.sheet.sheet import Sheet
 
 @dataclass(frozen=True)
 class Neatline(Layer):
-    """The line around the panel. Its width is a whole number of pixels, so that it has no soft edge."""
+    """The line around the panel. Its width is a whole number of pixels, so that its edges are sharp."""
 
     zorder: ClassVar[float] = 80
     key: str = "neatline"

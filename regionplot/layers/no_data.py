@@ -1,4 +1,4 @@
-"""The note on a map of a region that holds only nodata."""
+"""The note "no data" on the map of a region without valid cells."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GRAY = "#777777"
 
 @dataclass(frozen=True)
 class NoDataNote(Layer):
-    """The words "no data" in the middle of the panel. The renderer draws such maps as RGB images."""
+    """The words "no data" in the middle of the panel. Maps with this note are RGB images."""
 
     zorder: ClassVar[float] = 70
     key: str = "no data"

@@ -15,7 +15,7 @@ from regionplot.sheet.sheet import Sheet
 
 @dataclass(frozen=True)
 class Raster(Layer):
-    """The raster. Its cells and its color scale count in the digest of a map separately."""
+    """The raster. Its key is constant, because the digest of a map includes the cells and the color scale anyway."""
 
     zorder: ClassVar[float] = 0
     key: str = "raster"

@@ -1,4 +1,4 @@
-"""The layers of a map: find their classes, lay out the sheet, load them."""
+"""Find the layers of a map, lay out the sheet, and load the layers."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ FURNITURE: dict[str, type[Layer]] = {
     "colorbar": ColorBarLayer,
     "legend": Legend,
 }
-"""Layers that every map has. Their settings are those of the sections `[map]` and `[colors]`."""
+"""Layers that are not configured by a table of their own. They use the sections `[map]` and `[colors]`."""
 
 
 class PlannedLayer(NamedTuple):
     """A layer that is not loaded yet."""
 
     name: str
-    """Name of its table, such as `features`, and its number if there can be several."""
+    """Name of the layer's table, such as `features`, and a number if there can be several tables: `features 1`."""
     layer: type[Layer]
     settings: LayerSettings
 
@@ -73,7 +73,7 @@ def lay_out(config: Config, key: Key | None) -> Layout:
     config : Config
         The settings.
     key : Key, optional
-        The key of the color scale. None: the maps need neither color bar nor legend.
+        The key of the color scale. None if the maps have neither color bar nor legend.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def lay_out(config: Config, key: Key | None) -> Layout:
 
 
 def load_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> tuple[Layer, ...]:
-    """Load layers in their order.
+    """Load layers in the given order.
 
     Raises
     ------

@@ -19,9 +19,9 @@ from regionplot.sheet.sheet import Sheet
 _HEIGHT = 28
 """Points between the panel and the top of the sheet."""
 _POINTS = 14
-"""Font size on a usual sheet."""
+"""Font size on a sheet of 14 × 9 inches."""
 _SMALLEST = 0.6
-"""A long title shrinks to this fraction of its size, then it is cut."""
+"""A long title shrinks to this fraction of its size at most. If it is still too long, it is truncated."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Title(Layer):
     def load(cls, settings: Any, context: LoadContext) -> Self:
         config = context.config
         if "time" in text.fields_of(config.map.title) and "time" not in context.description:
-            raise ConfigError(f"[map] title: {config.map.title!r}: {config.raster.path} does not tell its time")
+            raise ConfigError(f"[map] title: {config.map.title!r}: {config.raster.path} has no time; remove {{time}}")
         return cls(config.map.title)
 
     @override
@@ -69,7 +69,7 @@ def title_of(region: Region, template: str, description: Mapping[str, object]) -
     Parameters
     ----------
     region : Region
-        Its columns fill the fields of the template.
+        Its columns replace the fields of the template.
     template : str
         The setting `[map] title`.
     description : mapping

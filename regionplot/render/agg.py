@@ -20,7 +20,7 @@ from regionplot.writers.base import Bytes, Picture
 
 
 class Canvas:
-    """A sheet with its frame drawn, and axes for the panel."""
+    """A sheet on which the frame is drawn, and axes for the panel."""
 
     def __init__(self, style: Style) -> None:
         self.layout = style.layout
@@ -35,7 +35,7 @@ class Canvas:
         self.axes = self.figure.add_axes(style.layout.panel.fractions(style.layout.size))
 
     def show(self, view: View) -> None:
-        """Move the axes to the panel of a map."""
+        """Move the axes to the panel of a view."""
         extent = view.panel.extent
         self.axes.set_position(view.box.fractions(self.layout.size))
         self.axes.set_xlim(extent.xmin, extent.xmax)
@@ -53,7 +53,7 @@ class Canvas:
 
 
 class Painter(Protocol):
-    """Turns a sheet into a picture."""
+    """Turn a sheet into a picture."""
 
     def paint(self, sheet: Sheet, marks: DrawnMarks, watch: Stopwatch) -> Picture:
         """Return the picture of a map.
@@ -61,11 +61,11 @@ class Painter(Protocol):
         Parameters
         ----------
         sheet : Sheet
-            The map. The canvas shows its view.
+            The sheet to paint. `Canvas.show` has been called with its view.
         marks : DrawnMarks
             The marks that the layers drew.
         watch : Stopwatch
-            Receives the time of each stage.
+            Stopwatch that records the time of each stage.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""Turn marks into matplotlib artists. Both ways of drawing use the same artists."""
+"""Turn marks into matplotlib artists. The fast renderer and the figure use the same artists."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from regionplot.sheet.sheet import Sheet
 
 
 def new_figure(layout: Layout) -> Figure:
-    """Return an empty white figure that pyplot does not know."""
+    """Return an empty white figure. It is not registered with pyplot."""
     figure = Figure(figsize=layout.inches, dpi=layout.dpi, facecolor="white")
     figure.set_layout_engine("none")
     return figure
 
 
 def add_frame(figure: Figure, layout: Layout, layers: Iterable[Layer]) -> None:
-    """Add what is the same on all maps to a figure: the color bar or the legend."""
+    """Add the marks that are the same on all maps to a figure: color bar, legend and others."""
     for layer in layers:
         for mark in layer.frame(layout):
             if isinstance(mark, ColorBar):
@@ -54,7 +54,7 @@ PanelArtists = Path | Markers | Label | AxesCall
 
 @dataclass(frozen=True)
 class DrawnMarks:
-    """The marks of one map, sorted by the place where they lie."""
+    """The marks of one map, in two groups: in the panel and on the sheet."""
 
     in_panel: tuple[PanelArtists, ...]
     """Marks over the raster, clipped to the panel, from the bottom to the top."""
@@ -63,7 +63,7 @@ class DrawnMarks:
 
     @classmethod
     def of(cls, layers: Iterable[Layer], sheet: Sheet) -> DrawnMarks:
-        """Return the marks that layers draw on a map, except the image of the raster. `Sheet.codes` holds that."""
+        """Return the marks of layers on a map, except the raster: its image is in `Sheet.codes`."""
         marks = [mark for layer in layers for mark in layer.draw(sheet)]
         on_sheet = tuple(mark for mark in marks if isinstance(mark, Rectangle | Text))
         return cls(tuple(m for m in marks if not isinstance(m, Rectangle | Text | ScaleImage)), on_sheet)
@@ -77,7 +77,7 @@ def panel_artists(mark: PanelArtists, axes: Axes) -> Iterator[Artist]:
     mark : Path, Markers, Label or AxesCall
         The mark.
     axes : Axes
-        The axes of the panel, in map coordinates. The artists are not added to it.
+        The axes of the panel, in map coordinates. The artists are not added to the axes.
     """
     for artist in _MAKERS[type(mark)](mark, axes):
         artist.set_clip_box(axes.bbox)
@@ -130,7 +130,7 @@ _MAKERS: dict[type, Callable[[Any, Axes], Iterable[Artist]]] = {
 
 
 def sheet_artist(mark: SheetMark, figure: Figure) -> Artist:
-    """Return the artist of a mark on the sheet. It is not added to the figure."""
+    """Return the artist of a mark on the sheet. The artist is not added to the figure."""
     artist = _rectangle(mark, figure) if isinstance(mark, Rectangle) else _text(mark)
     artist.set_figure(figure)
     if isinstance(mark, Text) and isinstance(artist, text.Text) and mark.max_width is not None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 _ABOVE = 3
-"""zorder of the first layer above the raster. Artists that users add with a zorder from 0 to 3 lie below it."""
+"""zorder of the first layer above the raster. Artists that users add with a zorder from 0 to 3 lie below this layer."""
 
 
 def plot_region(shared: SharedData, region: Region) -> Figure:
@@ -29,19 +29,19 @@ def plot_region(shared: SharedData, region: Region) -> Figure:
 
     `figure.savefig(path)` writes the same pixels as `render_regions` with `mode = "rgb"` in `[output.png]`. A palette
     image has fewer shades along the edges of lines. The first axes of the figure is a `cartopy.mpl.geoaxes.GeoAxes` in
-    the map's CRS. Artists that you add to it lie between raster and lines.
+    the map's CRS. Artists that you add to these axes lie between the raster and the lines.
 
     Parameters
     ----------
     shared : SharedData
-        Data that `SharedData.load` returned.
+        The data to draw, from `SharedData.load`.
     region : Region
         The region to draw.
 
     Returns
     -------
     matplotlib.figure.Figure
-        A figure that pyplot does not know. You need not close it.
+        The figure. It is not registered with pyplot, so you need not close it.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def plot_region(shared: SharedData, region: Region) -> Figure:
 
 
 def draw_figure(sheet: Sheet, style: Style) -> Figure:
-    """Return a figure of a map. The caller holds `plain_style`."""
+    """Return a figure of a map. The caller must be inside `plain_style()`."""
     figure = new_figure(style.layout)
     FigureCanvasAgg(figure)
     axes = _add_axes(figure, sheet, style)
@@ -76,7 +76,7 @@ def draw_figure(sheet: Sheet, style: Style) -> Figure:
 
 
 def _add_axes(figure: Figure, sheet: Sheet, style: Style) -> GeoAxes:
-    """Add a GeoAxes on exactly the pixels of the panel, with the sampled raster as its image."""
+    """Add a GeoAxes that covers exactly the pixels of the panel, with the sampled raster as an image."""
     extent = sheet.view.panel.extent
     roomy = extent.resized(3 * extent.width, 3 * extent.height)
     projection = cartopy_projection(sheet.crs, roomy)

@@ -1,4 +1,4 @@
-"""Open a renderer from settings or from loaded data."""
+"""Make a renderer from settings or from loaded data."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from regionplot.shared.data import SharedData
 def open_maps(
     source: Config | SharedData | Mapping[str, Any] | str | Path, regions: Sequence[Region] | None = None
 ) -> Iterator[MapRenderer]:
-    """Load data and yield a renderer. Write no map.
+    """Load data and yield a renderer. No file is written.
 
     Parameters
     ----------
     source : Config, SharedData, mapping, str or Path
         Loaded data, settings, or the path of a settings file in TOML.
     regions : sequence of Region, optional
-        Regions that will be drawn. Only the part of the raster that they need is loaded. The default is the whole
-        raster.
+        Regions that will be drawn. Only the part of the raster that these regions need is loaded. By default, the whole
+        raster is loaded.
 
     Raises
     ------
     ConfigError
-        If the settings are wrong.
+        If the settings cannot be used.
     InputError
         If the raster or a vector file cannot be read.
 

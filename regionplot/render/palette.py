@@ -1,13 +1,13 @@
-"""Make palette images: each class has a color, and lines darken it.
+"""Make palette images: each class has a color, and lines darken this color.
 
 A classed map with lines of one ink has few colors, except along the edges of its lines. There the color of a class
-blends into the ink in 255 steps. Fewer steps are enough. The palette holds the class colors exactly, some shades of
-each towards the ink, and the shades of the frame from white to its ink::
+blends into the ink in 255 steps, and fewer steps are enough. The palette holds the exact class colors, some shades of
+each class toward the ink, and the shades of the frame from white to the ink of the frame::
 
-    rows of the scale │ shades of each row towards the ink of the lines │ that ink │ white towards the frame's ink
+    rows of the scale │ shades of each row toward the ink of the lines │ that ink │ white to the ink of the frame
 
-Lines are drawn onto white and give the shade. The sampled raster gives the row. So the image is built from bytes and
-encoded from bytes: it takes a third of the size of RGB and a fifth of the time.
+Lines are drawn on white, and their darkness gives the shade. The sampled raster gives the class. A table joins both to
+the row of the palette, one byte per pixel. The files are a third as large as RGB, and take a fifth of the time.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from regionplot.writers.base import Bytes, Picture, make_writer
 _SIZE = 256
 _FRAME_SHADES = 16
 _FEWEST_SHADES = 8
-"""Smallest number of shades of a class towards the ink. With fewer, edges of lines would look coarse."""
+"""Smallest number of shades of a class toward the ink. With fewer shades, the edges of lines would look coarse."""
 _WHITE = 255
 PACKED_WHITE = np.uint32(0xFFFFFFFF)
 Floats = NDArray[np.floating[Any]]
@@ -44,16 +44,16 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class ShadedPalette:
-    """The colors of a classed map with lines of one ink, and tables to find their rows."""
+    """The colors of a classed map with lines of one ink, and tables to look up rows of the palette."""
 
     colors: Bytes
     """Shape (n, 3), n at most 256."""
     shaded: Bytes
-    """Row of the palette for each row of the scale and each value of the ink's channel on white, shape (rows, 256)."""
+    """Row of the palette for each row of the scale and each value of `channel` on white, shape (rows, 256)."""
     framed: Bytes
-    """Row of the palette for each gray of the frame, shape (256,)."""
+    """Row of the palette for each gray level of the frame, shape (256,)."""
     channel: int
-    """Channel, 0 to 2, in which the ink is darkest."""
+    """Color channel in which the ink is darkest: 0 (red), 1 (green) or 2 (blue)."""
 
     @classmethod
     def of(cls, scale: Scale, layers: Iterable[Layer]) -> ShadedPalette | None:
@@ -62,8 +62,8 @@ class ShadedPalette:
         Returns
         -------
         ShadedPalette or None
-            None if there is no such palette: the scale is continuous or has too many classes, or the layers draw in
-            several inks, in a light ink, or in what no palette can hold.
+            None if there is no such palette: if the scale is continuous or has too many classes, if the layers use
+            several inks or a light ink, or if a layer does not fit into a palette.
         """
         inks = _inks(layers)
         if inks is None or len(inks) > 1 or not isinstance(scale, PaletteScale):
@@ -73,7 +73,7 @@ class ShadedPalette:
         if not scale.is_classed or shades < _FEWEST_SHADES:
             return None
         ink = np.asarray(inks.pop() if inks else (0, 0, 0), dtype=float)
-        if ink.min() > _WHITE / 2:  # a light ink leaves no trace on white
+        if ink.min() > _WHITE / 2:  # a light ink on white gives too few shades
             return None
         return cls._built(scale.palette[:, :3], rows, np.linspace(0, 1, shades + 2)[1:-1], ink)
 
@@ -95,7 +95,10 @@ class ShadedPalette:
         return cls(table, shaded.astype(np.uint8), framed.astype(np.uint8), channel)
 
     def nearest(self, pixels: Bytes) -> Bytes:
-        """Return the rows nearest to the colors of a frame, shape (height, width, 4). Most of a frame is white."""
+        """Return the nearest row of the palette for each pixel of a frame, shape (height, width, 4).
+
+        White pixels, most of a frame, are not searched.
+        """
         packed = pixels.view(np.uint32)[..., 0]
         drawn = packed != PACKED_WHITE
         found, inverse = np.unique(np.append(packed[drawn], PACKED_WHITE), return_inverse=True)
@@ -108,9 +111,9 @@ class ShadedPalette:
 
 
 def _inks(layers: Iterable[Layer]) -> set[tuple[float, ...]] | None:
-    """Return the visible colors that layers draw in the panel. Return None if a layer fits into no palette.
+    """Return the visible colors of layers in the panel. Return None if a layer does not fit into a palette.
 
-    A transparent ink is a lighter shade of the same ink.
+    A partly transparent ink counts as the opaque ink, because its pixels are lighter shades of the same ink.
     """
     inks: set[tuple[float, ...]] = set()
     for layer in layers:
@@ -131,7 +134,7 @@ def palette_for(style: Style) -> ShadedPalette | None:
     Raises
     ------
     ConfigError
-        If the settings ask for a palette, and the maps have too many colors.
+        If the settings require a palette, and the colors of the maps do not fit into a palette.
     """
     config = style.shared.config
     use = make_writer(config.output).palette
@@ -198,14 +201,17 @@ class PalettePainter(Painter):
         image[rows].reshape(-1)[drawn] = self._palette.framed[values]
 
     def _non_white_pixels(self, rows: slice, channel: int) -> tuple[NDArray[np.intp], Bytes]:
-        """Return the pixels in some rows of the buffer that are not white, and their values in a channel."""
+        """Return the indices of the non-white pixels in some rows of the buffer, and their values in a channel."""
         packed = self._canvas.buffer[rows].view(np.uint32).reshape(-1)
         mask = np.not_equal(packed, PACKED_WHITE, out=self._scratch[: packed.size])
         drawn = np.flatnonzero(mask)
         return drawn, packed[drawn].view(np.uint8)[channel::4]
 
     def _rectangle(self, mark: Rectangle) -> tuple[NDArray[np.intp], Bytes]:
-        """Return the pixels of a rectangle and their rows of the palette. Most maps have the same rectangles."""
+        """Return the indices of a rectangle's pixels, and their rows of the palette.
+
+        The result is cached, because most maps have the same rectangles.
+        """
         if mark not in self._rectangles:
             self._canvas.buffer.fill(_WHITE)
             self._canvas.draw(sheet_artist(mark, self._canvas.figure))

@@ -1,4 +1,4 @@
-"""Draw maps of shared data. The frame is drawn once, then the raster and the layers of each region."""
+"""Draw maps of shared data. The frame is drawn once. The raster and the layers are drawn for each region."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class MapRenderer:
     Raises
     ------
     ConfigError
-        If the settings cannot be drawn, such as `mode = "palette"` in `[output.png]` for a continuous color scale.
+        If the settings do not suit the raster, such as `mode = "palette"` in `[output.png]` for a continuous scale.
 
     Examples
     --------
@@ -68,7 +68,7 @@ class MapRenderer:
         region : Region
             The region to draw.
         watch : Stopwatch, optional
-            Receives the time of each stage.
+            Stopwatch that records the time of each stage.
 
         Raises
         ------
@@ -119,12 +119,12 @@ class MapRenderer:
         format: str | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> bytes:
-        """Return a picture as the content of a file.
+        """Encode a picture. Return the content of the file.
 
         Parameters
         ----------
         picture : Picture or FigurePicture
-            A picture that `render` or `render_vectors` returned.
+            The picture, from `render` or `render_vectors`.
         format : str, optional
             Name of the file format, such as `"png"`. The default is the format of `[output] filename`.
         metadata : mapping of str to str, optional

@@ -27,13 +27,13 @@ from regionplot.sheet.view import View
 
 @dataclass(frozen=True)
 class Style:
-    """What all sheets of a run have in common: data, layout and colors."""
+    """Data, layout and colors that all sheets of a run share."""
 
     shared: SharedData
     layout: Layout
     scale: Scale
     cell_codes: Codes | None
-    """The code of every cell, if classifying all cells is cheaper than classifying the pixels of all maps."""
+    """The code of each cell, if classifying all cells is cheaper than classifying the pixels of all maps. Else None."""
 
     @classmethod
     def of(cls, shared: SharedData, maps: int = 1) -> Style:
@@ -90,7 +90,7 @@ def make_sheet(region: Region, style: Style) -> Sheet:
 
 
 def _sampled(style: Style, view: View) -> tuple[Codes, NDArray[np.bool_], NDArray[Any] | None]:
-    """Return the code of each pixel, True for pixels within the raster, and the values if a layer wants them."""
+    """Return three arrays: the codes of the pixels, a mask of pixels within the raster, and the values if wanted."""
     shared, panel, scale = style.shared, view.panel, style.scale
     if style.cell_codes is not None:
         found = sample(style.cell_codes, shared.geometry, panel, shared.crs, fill=scale.nodata)
@@ -105,7 +105,7 @@ def _sampled(style: Style, view: View) -> tuple[Codes, NDArray[np.bool_], NDArra
 
 
 def no_overlap_message(region: Extent, raster: Extent) -> str:
-    """Return why no pixel lies within the raster."""
+    """Return the message for a map without any pixel in the raster."""
     overlaps = (
         region.xmin < raster.xmax and raster.xmin < region.xmax
         and region.ymin < raster.ymax and raster.ymin < region.ymax
@@ -119,6 +119,6 @@ def no_overlap_message(region: Extent, raster: Extent) -> str:
 
 
 def _raster_extent(shared: SharedData, region: Region) -> Extent:
-    """Return the extent of the raster in the CRS of the region, so that the two can be compared."""
+    """Return the extent of the raster in the CRS of the region, so that a message can compare both extents."""
     target = shared.crs if region.crs is None else parse_crs(region.crs)
     return project_extent(shared.info.geometry.extent, shared.info.geometry.crs, target)

@@ -18,12 +18,12 @@ DRAWING_LOCK = threading.RLock()
 
 @contextmanager
 def plain_style() -> Iterator[None]:
-    """Draw with matplotlib's own defaults, whatever the host program or a matplotlibrc sets. Other threads wait."""
+    """Use matplotlib's own defaults instead of rcParams that the program or a matplotlibrc set. Other threads wait."""
     with DRAWING_LOCK:
         changed = _changed_parameters()
         context = matplotlib.rc_context(changed) if changed else nullcontext()
         with warnings.catch_warnings(), context, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)  # it shows as a box
+            warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)  # drawn as a box
             yield
 
 
@@ -33,8 +33,8 @@ def library_versions() -> list[str]:
 
 
 def _changed_parameters() -> Any:
-    """Return the defaults of the parameters that have another value. Usually there are none."""
-    current = dict(dict.items(matplotlib.rcParams))  # the methods of rcParams itself check each key, slowly
+    """Return the defaults of all parameters that differ from their default. Usually, none differs."""
+    current = dict(dict.items(matplotlib.rcParams))  # the methods of rcParams check each key, which is slow
     return {
         key: value
         for key, value in dict.items(matplotlib.rcParamsDefault)

@@ -17,31 +17,31 @@ _ELLIPSIS = "…"
 
 
 class UnhintedText(Text):
-    """A line of text drawn from the left end of its baseline, without measuring or hinting.
+    """A line of text that is drawn from the left end of its baseline, without measuring or hinting.
 
-    Measuring a title and hinting its glyphs twice takes longer than sampling the raster.
+    matplotlib measures a text and hints its glyphs twice. For a title, this takes longer than sampling the raster.
     """
 
     def draw(self, renderer: RendererBase) -> None:
-        """Draw the text. See matplotlib."""
+        """Draw the text. See `matplotlib.text.Text.draw`."""
         context = renderer.new_gc()
         context.set_foreground(self.get_color())
         x, y = self.get_transform().transform(self.get_position())
-        if renderer.flipy():  # not in PDF
-            y = self.get_figure(root=True).bbox.height - y  # type: ignore[union-attr]  # it has one when it is drawn
+        if renderer.flipy():  # y points down, except in PDF
+            y = self.get_figure(root=True).bbox.height - y  # type: ignore[union-attr]  # a drawn text has a figure
         with _unhinted():
             renderer.draw_text(context, x, y, self.get_text(), self.get_fontproperties(), 0, mtext=self)
         context.restore()
 
     def get_window_extent(self, *args: Any, **keywords: Any) -> Bbox:
-        """Return the box of the text without hinting. See matplotlib."""
+        """Return the box of the text without hinting. See `matplotlib.text.Text.get_window_extent`."""
         with _unhinted():
             return super().get_window_extent(*args, **keywords)
 
 
 @contextmanager
 def _unhinted() -> Iterator[None]:
-    """Turn hinting off. `rc_context` would copy all parameters."""
+    """Turn hinting off. `rc_context` is slower, because it copies all parameters."""
     before = matplotlib.rcParams["text.hinting"]
     matplotlib.rcParams["text.hinting"] = "none"
     try:
@@ -51,14 +51,14 @@ def _unhinted() -> Iterator[None]:
 
 
 def fit_text(text: Text, available: float, smallest: float) -> None:
-    """Make a text smaller, or cut it, so that it fits. The text must belong to a figure.
+    """Shrink a text, then truncate it if necessary, so that it fits. The text must belong to a figure.
 
     Parameters
     ----------
     text : Text
         The text to change.
     available : float
-        Pixels.
+        Available width in pixels.
     smallest : float
         Smallest font size, as a fraction of the current one.
     """
@@ -70,13 +70,13 @@ def fit_text(text: Text, available: float, smallest: float) -> None:
 def _fits_unmeasured(text: Text, available: float) -> bool:
     """Return True if a text certainly fits: no ASCII letter is wider than the font is high."""
     figure, letters = text.get_figure(root=True), text.get_text()
-    assert figure is not None, "text to fit belongs to a figure"
+    assert figure is not None, "the text belongs to no figure"
     size = float(text.get_fontsize()) * figure.dpi / POINTS_PER_INCH
     return letters.isascii() and len(letters) * size <= available
 
 
 def shorten_text(text: Text, available: float) -> None:
-    """Cut a text and add an ellipsis so that it fits the available pixels."""
+    """Truncate a text and add an ellipsis, so that it fits into the available pixels."""
     letters = text.get_text()
     while letters and _width(text) > available:
         letters = letters[: int(len(letters) * min(available / _width(text), 0.98))].rstrip()
@@ -84,5 +84,5 @@ def shorten_text(text: Text, available: float) -> None:
 
 
 def _width(text: Text) -> float:
-    """Return the width in pixels."""
+    """Return the width of a text in pixels."""
     return float(text.get_window_extent().width)

@@ -20,18 +20,18 @@ from regionplot.sheet.sheet import Sheet
 from regionplot.writers.base import FigurePicture
 
 _SALT = "regionplot"
-"""matplotlib derives the ids of SVG elements from a random number, unless it has this text."""
+"""Text from which matplotlib derives the ids of SVG elements. Without it, the ids are random."""
 
 
 class SheetPixels(Affine2DBase):
-    """Transform pixels of the sheet to the pixels of the output.
+    """Transform from pixels of the sheet to pixels of the output.
 
-    PDF and SVG files have 72 pixels per inch, whatever the resolution of the figure.
+    PDF and SVG files always have 72 pixels per inch. The resolution of the figure does not matter.
 
     Parameters
     ----------
     figure : Figure
-        The figure, whose resolution matplotlib changes while it saves.
+        The figure. matplotlib changes its resolution while the figure is saved.
     dpi : float
         Resolution of the sheet.
     """
@@ -59,7 +59,7 @@ class SaveSheet:
 
 
 def draw_vectors(sheet: Sheet, style: Style) -> FigurePicture:
-    """Return a picture of a map for a writer that needs a figure. The caller holds `plain_style`."""
+    """Return a picture of a map for a writer that needs a figure. The caller must be inside `plain_style()`."""
     figure = draw_figure(sheet, style)
     pixels = SheetPixels(figure, style.layout.dpi)
     labels = [label for axes in figure.axes for label in axes.texts if _is_in_pixels(label)]

@@ -1,4 +1,4 @@
-"""The key of a map: what a color bar or a legend explains."""
+"""The key of a map: the content of its color bar or legend."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 class ColorBarKey:
     """The key of a color scale for numbers.
 
-    The layout needs only the class of the key. `Scale.key` fills in the fields.
+    The layout needs only the class of this object. `Scale.key` sets the fields.
     """
 
     norm: Any = None
@@ -31,7 +31,7 @@ class LegendKey:
     names: tuple[str, ...]
     """Names of the classes, in the order of the legend. Empty if no legend is useful."""
     colors: Sequence[Sequence[float]] = ()
-    """Red, green, blue and opacity of each class, 0 to 1. `Scale.key` fills them in. The layout does not need them."""
+    """Red, green, blue and opacity of each class, 0 to 1. `Scale.key` sets them. The layout does not need them."""
 
 
 Key = ColorBarKey | LegendKey

@@ -13,17 +13,17 @@ from regionplot.sheet.key import Key
 
 POINTS_PER_INCH = 72
 _USUAL_AREA = 14 * 9
-"""Square inches of the sheet that the font sizes below are meant for."""
+"""Area in square inches of the usual sheet, 14 × 9 inches. The font sizes below are for this sheet."""
 _SMALLEST = 0.7
 """Smallest factor for text on small sheets."""
 _LARGEST = 2.0
 """Largest factor for text on large sheets."""
 _TITLE = 14
-"""Points."""
+"""Font size of titles in points."""
 _LABEL = 9
-"""Points."""
+"""Font size of labels in points."""
 _NEATLINE = 0.8
-"""Points."""
+"""Width of the neatline in points."""
 _MARGIN = 9
 """Points between the panel and the edge of the sheet."""
 _INSET = 12
@@ -36,7 +36,7 @@ HALF_CAPITAL = 0.37
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle of pixels, from the lower left corner of the sheet."""
+    """A rectangle in pixels. Coordinates start at the lower left corner of the sheet."""
 
     left: int
     bottom: int
@@ -45,7 +45,7 @@ class Box:
 
     @property
     def right(self) -> int:
-        """First column right of the box."""
+        """First column to the right of the box."""
         return self.left + self.width
 
     @property
@@ -54,17 +54,17 @@ class Box:
         return self.bottom + self.height
 
     def fractions(self, sheet: tuple[int, int]) -> tuple[float, float, float, float]:
-        """Return left, bottom, width and height in fractions of the sheet, as matplotlib places axes."""
+        """Return left, bottom, width and height as fractions of the sheet, as in `Figure.add_axes` of matplotlib."""
         return self.left / sheet[0], self.bottom / sheet[1], self.width / sheet[0], self.height / sheet[1]
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Space that a layer needs outside of the panel, as wide as the sheet."""
+    """Space that a layer needs above or below the panel, as wide as the sheet."""
 
     side: Literal["top", "bottom"]
     height: int
-    """Pixels."""
+    """Height in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Page:
 
     config: Config
     key: Key | None = None
-    """What the color bar or the legend explains. None: true color needs neither."""
+    """Key for the color bar or the legend. None for true color, which has neither."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -87,12 +87,12 @@ class Page:
 
     @property
     def text_factor(self) -> float:
-        """Size of text and margins, as a multiple of their size on a usual sheet."""
+        """Factor for text and margins, relative to the usual sheet."""
         width, height = self.size
         return min(max(math.sqrt(width * height / self.dpi**2 / _USUAL_AREA), _SMALLEST), _LARGEST)
 
     def pixels(self, points: float) -> int:
-        """Return a length in pixels. `points` is its length on a usual sheet."""
+        """Return a length in pixels. `points` is the length on the usual sheet, in points."""
         return round(points * self.text_factor * self.dpi / POINTS_PER_INCH)
 
     @property
@@ -117,7 +117,7 @@ class Page:
 
     @property
     def neatline_pixels(self) -> int:
-        """Width of the lines of the frame."""
+        """Width of the neatline and of other lines of the frame."""
         return max(1, self.pixels(_NEATLINE))
 
 
@@ -127,20 +127,20 @@ class Layout:
 
     page: Page
     panel: Box
-    """Pixels of the map."""
+    """Box of the map itself."""
     rooms: Mapping[str, Box] = field(default_factory=dict)
-    """Space of each layer that needs some outside of the panel, by its name."""
+    """Boxes of the layers that need space above or below the panel, by name of the layer."""
 
     @classmethod
     def of(cls, page: Page, rooms: Mapping[str, Room]) -> Layout:
-        """Lay out a sheet with even margins.
+        """Lay out a sheet. The panel has equal margins on the left and on the right.
 
         Parameters
         ----------
         page : Page
             The sheet.
         rooms : mapping of str to Room
-            Space that layers need, by name, from the edge of the sheet to the panel.
+            Space that layers need, by name. On each side, the first room lies at the edge of the sheet.
 
         Raises
         ------
@@ -156,7 +156,10 @@ class Layout:
         bottom, top = (used[side] or page.margin for side in ("bottom", "top"))
         panel = Box(page.margin, bottom, width - 2 * page.margin, height - top - bottom)
         if min(panel.width, panel.height, width - 2 * page.inset) < _LEAST_PANEL:
-            raise ConfigError(f"[map] size: {width} x {height} pixels at {page.dpi:g} dpi leave no room for the map")
+            raise ConfigError(
+                f"[map] size: {width} x {height} pixels at {page.dpi:g} dpi leave no room for the map; "
+                "increase size or reduce dpi"
+            )
         return cls(page, panel, boxes)
 
     @property

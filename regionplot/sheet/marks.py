@@ -1,7 +1,9 @@
-"""Marks: what layers draw, as plain values. `render.artists` turns them into matplotlib artists.
+"""Marks: lines, symbols, texts and other parts of a map, as plain values.
 
-Marks in the panel (`Path`, `Markers`, `Label`, `AxesCall`) are clipped to it. `Rectangle` and `Text` lie on the sheet,
-above everything in the panel.
+Layers yield marks. `render.artists` turns marks into matplotlib artists.
+
+Marks in the panel (`ScaleImage`, `Path`, `Markers`, `Label`, `AxesCall`) are clipped to the panel. `Rectangle` and
+`Text` lie on the sheet, above everything in the panel.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from regionplot.sheet.layout import Box
 INK = "#222222"
 """Color of the frame and its text."""
 MOVETO, LINETO, CLOSEPOLY = 1, 2, 79
-"""Codes of a path, equal to those of `matplotlib.path.Path`."""
+"""Codes of a path. They are equal to those of `matplotlib.path.Path`."""
 _POLYGON = 3
 Floats = NDArray[np.floating[Any]]
 
@@ -56,7 +58,7 @@ class Path:
 
     @classmethod
     def of_polygons(cls, polygons: NDArray[np.object_], color: str) -> Path:
-        """Return a filled path of Polygons. Other geometries are left out."""
+        """Return a filled path of Polygons. Geometries of other types are left out."""
         areas = polygons[shapely.get_type_id(polygons) == _POLYGON]
         vertices, ring = shapely.get_coordinates(shapely.get_rings(areas), return_index=True)
         codes = np.full(len(vertices), LINETO, np.uint8)
@@ -99,20 +101,20 @@ class Label:
     halo: str
     """Color of the halo. `none`: no halo."""
     halo_points: float
-    """Width of the halo on each side of the letters, in points."""
+    """Width of the halo around the letters, in points."""
 
 
 @dataclass(frozen=True, slots=True)
 class AxesCall:
-    """Artists that a function makes with matplotlib. Use it for anything that no other mark can draw."""
+    """A function that makes matplotlib artists. Use this mark for anything that no other mark can draw."""
 
     make_artists: Callable[[Any], Iterable[Any]]
-    """Takes the `Axes` of the panel, in map coordinates, and returns artists. It must not add them to the axes."""
+    """Take the `Axes` of the panel, in map coordinates, and return artists. Must not add the artists to the axes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rectangle:
-    """A rectangle of whole pixels on the sheet, without soft edges."""
+    """A rectangle on the sheet, in whole pixels and with sharp edges."""
 
     box: Box
     facecolor: str | tuple[float, ...]
@@ -137,11 +139,11 @@ class Text:
     vertical_align: Literal["baseline", "center"] = "baseline"
     """Part of the text that lies at `y`."""
     max_width: float | None = None
-    """Pixels. Longer text is first made smaller, then cut and given an ellipsis. None: any width."""
+    """Maximum width in pixels. Longer text is first made smaller, then truncated with an ellipsis. None: no maximum."""
     smallest: float = 1.0
-    """Smallest font size of a text that is too long, as a fraction of `points`."""
+    """Smallest font size for a text that is too long, as a fraction of `points`."""
     is_hinted: bool = True
-    """False: the outlines of the letters are drawn as they are, which is faster."""
+    """False: the letters are drawn without hinting, which is faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ class ColorBar:
     line_pixels: int
     """Width of the outline."""
     max_width: float
-    """Pixels that the label can have. Longer labels are made smaller, then cut."""
+    """Maximum width of the label in pixels. Longer labels are made smaller, then truncated."""
 
 
 PanelMark = ScaleImage | Path | Markers | Label | AxesCall

@@ -1,4 +1,4 @@
-"""Sheet: the data of one map, for its layers to draw."""
+"""Sheet: the data of one map, from which its layers draw."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class Sheet:
 
     region: Region
     view: View
-    """The extent of the panel and its pixels. With `fit = "exact"`, the panel is smaller than that of the layout."""
+    """The extent of the panel and its pixels. With `fit = "exact"`, the panel can be smaller than `layout.panel`."""
     layout: Layout
     crs: pyproj.CRS
     """CRS of the map."""
     description: Mapping[str, object]
-    """Metadata of the raster: `long_name`, `units`, `time` and more."""
+    """Metadata of the raster: `raster`, `variable`, `long_name`, `units` and `time`, as far as they are known."""
     title: str
     codes: NDArray[np.unsignedinteger[Any]]
     """The pixels of the panel as codes of the color scale, shape (height, width), row 0 in the north."""
     no_data: bool
     """True if the region holds only nodata."""
     values: NDArray[Any] | None = None
-    """Values of the raster at the pixels of the panel, NaN where there are none. None if no layer wants them."""
+    """Values of the raster at the pixels of the panel, with NaN for nodata. None if no layer wants the values."""

@@ -24,9 +24,9 @@ class View:
     """A region fitted to a panel."""
 
     box: Box
-    """Pixels of the panel on the sheet."""
+    """Box of the panel on the sheet, in pixels."""
     panel: PanelGrid
-    """The same pixels in map units."""
+    """Extent of the panel in map units, and its number of pixels."""
     requested: Extent
     """Limits of the region in map units. The panel can show more."""
 
@@ -37,14 +37,14 @@ class View:
         Parameters
         ----------
         region : Region
-            Its limits are in its own CRS.
+            The region. Its limits are in its own CRS.
         crs : pyproj.CRS
             CRS of the map.
         box : Box
             Panel of the layout.
         fit : {"datalim", "exact"}
-            `datalim` widens the limits to the aspect of the box. `exact` makes the box narrower or lower, so that it
-            has the aspect of the limits.
+            `datalim` widens the limits to the aspect ratio of the box. `exact` makes the box narrower or lower, to the
+            aspect ratio of the limits.
 
         Raises
         ------
@@ -60,7 +60,7 @@ class View:
         return cls(box, PanelGrid(shown, box.width, box.height), requested)
 
     def requested_pixels(self, values: NDArray[P]) -> NDArray[P]:
-        """Return the part of an array of the panel's shape within the requested limits: at least one pixel."""
+        """Return the values at the pixels within the requested limits: at least one pixel."""
         panel, shown = self.panel, self.panel.extent
         first_row, last_row = _span(shown.ymax - self.requested.ymax, self.requested.height, panel.pixel_height)
         first_column, last_column = _span(self.requested.xmin - shown.xmin, self.requested.width, panel.pixel_width)

@@ -102,7 +102,9 @@ def test_a_config_can_name_a_class_and_leave_its_color_to_the_file(paletted) -> 
 
 def test_a_class_without_any_color_is_refused(write_raster) -> None:
     path = write_raster(CODES)
-    with pytest.raises(ConfigError, match=r"\[colors\] classes #2 color: is needed, .* no color of its own for 7"):
+    with pytest.raises(
+        ConfigError, match=r"\[colors\] classes #2 color is missing, and the raster has no color for 7; add a color"
+    ):
         coloring(path, {"classes": [{"value": 1, "color": "red"}, {"value": 7, "name": "Ice"}]})
 
 
