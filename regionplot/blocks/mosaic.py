@@ -20,7 +20,7 @@ from regionplot.blocks.runner import BlockRunner
 from regionplot.blocks.sources import Sources, read_block, read_mask
 from regionplot.blocks.task import BlockResult, BlockWorker, cast, checksum_of
 from regionplot.errors import RasterError
-from regionplot.geo.grid import Window, shifted
+from regionplot.geo.grid import Window, shift_transform
 from regionplot.inputs.gdal import gdal_errors, gdal_options, open_raster
 
 OVERLAPS = ("first", "last", "min", "max", "mean", "feather")
@@ -144,7 +144,7 @@ def _place_tiles(
         raise RasterError(*problems)
     whole = reduce(Window.union, (tile.window for tile in found))
     tiles = [replace(tile, window=tile.window.shifted(-whole.row_off, -whole.col_off)) for tile in found]
-    transform = shifted(first.profile["transform"], whole.row_off, whole.col_off)
+    transform = shift_transform(first.profile["transform"], whole.row_off, whole.col_off)
     return tiles, {"height": whole.height, "width": whole.width, "transform": transform}
 
 

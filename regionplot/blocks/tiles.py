@@ -18,7 +18,7 @@ from regionplot.blocks.sources import Sources, read_block
 from regionplot.blocks.task import BlockFunction, checksum_of
 from regionplot.errors import Place, RasterError
 from regionplot.executors.base import WorkerSettings
-from regionplot.geo.grid import Window, shifted
+from regionplot.geo.grid import Window, shift_transform
 from regionplot.inputs.gdal import gdal_errors, gdal_options
 from regionplot.system.files import remove_stale_temporaries
 from regionplot.system.memory import keep_large_blocks, return_large_blocks
@@ -147,7 +147,7 @@ class _Cutter:
 
     def __call__(self, job: _Cut) -> None:
         window, profile = job.block.padded, self.sources.profile
-        place = shifted(profile["transform"], window.row_off, window.col_off)
+        place = shift_transform(profile["transform"], window.row_off, window.col_off)
         profile = {**profile, "height": window.height, "width": window.width, "transform": place}
         whole = Block(*(Window(0, 0, window.height, window.width),) * 2)
         with gdal_options(), gdal_errors(self.sources.paths[0]):
