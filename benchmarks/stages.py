@@ -112,7 +112,7 @@ class Probe:
                 (sheets, "sample", watch.timed("sample", sampling.sample)),
                 (base, "sample", watch.timed("sample", sampling.sample)),
                 (PaletteScale, "codes", watch.timed("classify", PaletteScale.codes)),
-                (IndexedGeometries, "within", watch.timed("clip and simplify", IndexedGeometries.within)),
+                (IndexedGeometries, "clip_to_panel", watch.timed("clip and simplify", IndexedGeometries.clip_to_panel)),
                 (marks.Path, "of_lines", watch.timed("strokes", marks.Path.of_lines)),
                 (palette, "sheet_artist", watch.timed("title", palette.sheet_artist)),
                 (agg, "sheet_artist", watch.timed("title", agg.sheet_artist)),

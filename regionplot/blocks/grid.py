@@ -42,11 +42,11 @@ class BlockGrid:
     """Rows of a block. Blocks at the edges can have fewer."""
     block_width: int
     halo: int = 0
-    """Number of cells to read around each block, where the grid has cells."""
+    """Number of cells to read around each block. At the edges of the grid, there are fewer."""
     row_offset: int = 0
-    """Row at which the second row of blocks begins. The blocks above it can be lower."""
+    """Row at which the second row of blocks begins. Blocks of the first row can have fewer rows. 0: no offset."""
     column_offset: int = 0
-    """Column at which the second column of blocks begins."""
+    """Column at which the second column of blocks begins. 0: no offset."""
 
     def __post_init__(self) -> None:
         if min(self.height, self.width, self.block_height, self.block_width) < 1:
@@ -56,7 +56,7 @@ class BlockGrid:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns of blocks."""
+        """Number of rows and of columns of blocks."""
         return (
             len(_cuts(self.height, self.block_height, self.row_offset)) - 1,
             len(_cuts(self.width, self.block_width, self.column_offset)) - 1,
@@ -83,6 +83,6 @@ class BlockGrid:
 
 
 def _cuts(length: int, block: int, offset: int) -> list[int]:
-    """Return the positions between blocks along one side, including both ends."""
+    """Return the positions of the boundaries between blocks along one side, including both ends."""
     first = offset % block or block
     return [0, *range(first, length, block), length]

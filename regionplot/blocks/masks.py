@@ -48,22 +48,24 @@ def compute_mask(
     output: str | Path | None = None,
     **options: Any,
 ) -> NDArray[np.uint8] | BlocksReport:
-    """Compute the mask of a whole dataset, in parallel: 0 where data are missing, 255 elsewhere.
+    """Compute the mask of a whole dataset, in parallel. Masked cells are 0, valid cells 255.
 
     Parameters
     ----------
     source : path
         The raster.
     nodata : float, optional
-        Value of missing cells. None: the file states it by a value, a mask or an alpha band. NaN is always missing.
+        Value of missing cells. By default, the nodata value, the mask or the alpha band of the file decides. NaN is
+        always missing.
     logic : {"any", "all"} or callable
         A cell is masked if any band is missing, or if all bands are missing. A callable gets a boolean array of shape
-        (bands, rows, columns), true where missing. It returns an array of shape (rows, columns), true where masked.
+        (bands, rows, columns) that is true for missing values. It returns a boolean array of shape (rows, columns) that
+        is true for masked cells.
     bands : sequence of int, optional
         Bands to read, from 1. By default, all.
     output : path, optional
-        Raster to write the mask to. By default, the mask is returned. If the output is the source, the mask is stored
-        in the file itself: a copy with the mask replaces the file.
+        Raster to write the mask to. By default, the mask is returned. If the output is the source, a copy of the file
+        with the mask replaces the file.
     **options
         `executor`, `workers`, `grid`, `worker_settings` and `observer`: see `process_blocks`.
 
@@ -89,7 +91,7 @@ def compute_mask(
 
 @dataclass(frozen=True)
 class _MaskFunction:
-    """Compute the mask of one block. Unlike a closure, an object of a class can be sent to other processes."""
+    """Compute the mask of one block. This is a class because a closure cannot be sent to other processes."""
 
     nodata: float | None
     logic: Logic
@@ -178,12 +180,12 @@ def new_mask(path: Path) -> Iterator[MaskSink]:
 
 
 def _refuse_cog(path: Path) -> None:
-    """Refuse a cloud-optimized GeoTIFF. It would lose its layout, so GDAL refuses to change it."""
+    """Refuse a cloud-optimized GeoTIFF, which would lose its layout. GDAL refuses to change such a file, too."""
     with gdal_options(), open_raster(path) as dataset:
         if dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG":
             raise RasterError(
                 f"{path}: a COG would lose its layout with a new mask; write the mask to another file, or convert the "
-                "COG to a GTiff first"
+                "COG to an ordinary GeoTIFF first"
             )
 
 
@@ -193,10 +195,10 @@ def valid_selector(*bands_or_masks: Any, extra_mask: Any = None) -> NDArray[np.b
     Parameters
     ----------
     *bands_or_masks : array
-        Arrays of the same shape. Data are where a masked array is not masked, a boolean is true, a float is not NaN,
-        and an integer is not 0, because integers are masks.
+        Arrays of the same shape. A cell of a masked array has data if it is not masked. In other arrays, a boolean has
+        data if it is true, a float if it is not NaN, and an integer, as in masks, if it is not 0.
     extra_mask : array, optional
-        One more mask of any type, with 0 for masked cells.
+        Another mask of any data type. Masked cells are 0.
 
     Returns
     -------
@@ -235,7 +237,7 @@ def _is_nan(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def stack_arrays(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Return all bands of several arrays as one array, shape (bands, rows, columns).
+    """Return one array of shape (bands, rows, columns) with the bands of several arrays.
 
     Parameters
     ----------
@@ -254,7 +256,7 @@ def stack_arrays(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
 
 def _check_shapes(arrays: Sequence[NDArray[Any]]) -> None:
     if not arrays:
-        raise ValueError("there are no arrays; give at least one")
+        raise ValueError("there are no arrays; pass at least one")
     for number, array in enumerate(arrays, 1):
         if array.shape != arrays[0].shape:
-            raise ValueError(f"array {number} has the shape {array.shape}, but the first one {arrays[0].shape}")
+            raise ValueError(f"array {number} has the shape {array.shape}, but array 1 has {arrays[0].shape}")

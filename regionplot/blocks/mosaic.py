@@ -20,13 +20,14 @@ from regionplot.blocks.runner import BlockRunner
 from regionplot.blocks.sources import Sources, read_block, read_mask
 from regionplot.blocks.task import BlockResult, BlockWorker, cast, checksum_of
 from regionplot.errors import RasterError
-from regionplot.geo.grid import Window, shifted
+from regionplot.geo.grid import Window, shift_transform
 from regionplot.inputs.gdal import gdal_errors, gdal_options, open_raster
 
 OVERLAPS = ("first", "last", "min", "max", "mean", "feather")
 _ON_GRID = 1e-3
 """Largest distance of a tile from the grid of the first tile, in cells."""
 _BLOCK = 512
+"""Rows and columns of a block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +57,17 @@ def mosaic(
     Parameters
     ----------
     tiles : sequence of path
-        Rasters on one grid: the same CRS, cell size and alignment. They must have the same number of bands, the same
-        scale and offset, and the same data type, unless `profile` states the data type of the output.
+        Rasters on one grid: the same CRS, cell size and alignment. They must have the same number of bands, and the
+        same scale and offset. They must have the same data type, too, unless `profile` sets the data type of the
+        output.
     output : path
         Path of a GeoTIFF, or of a COG with `profile={"driver": "COG"}`.
     overlap : {"first", "last", "min", "max", "mean", "feather"}
-        Rule for cells where several tiles have data. `feather` is the mean, weighted by the distance from the nearest
-        edge of each tile.
+        Rule for cells in which several tiles have data. `feather` is a weighted mean. The weight is the distance from
+        the nearest edge of the tile.
     background : float, optional
-        Value of cells where no tile has data. By default, the nodata value of the tiles, or 0 without one. The output
-        has no mask.
+        Value of cells in which no tile has data. By default, the nodata value of the tiles, or 0 if they have none.
+        The output has no mask.
     skip_value : float, optional
         Value that does not count as data. By default, the nodata value of the tiles. NaN and masked cells never count.
     band : int, optional
@@ -84,8 +86,8 @@ def mosaic(
     BlockError
         If the data type of the output cannot hold the values of a tile.
     ValueError
-        If the rule or the band does not exist, the rule does not work for complex numbers, or the data type of the
-        output cannot hold the background.
+        If the rule or the band does not exist, or if the rule does not work for complex numbers, or if the data type of
+        the output cannot hold the background.
     """
     start = time.perf_counter()
     if overlap not in OVERLAPS:
@@ -124,9 +126,9 @@ def _check_arguments(overlap: str, background: float, band: int | None, first: S
 def _place_tiles(
     paths: Sequence[Path], skip: float | None, first: Sources, dtype: str | None
 ) -> tuple[list[_Tile], dict[str, Any]]:
-    """Return tiles with their windows, and the keys of the mosaic's profile that differ from the first tile's.
+    """Return the tiles with their windows, and the height, width and transform of the mosaic.
 
-    All tiles must have the data type, if there is one.
+    All tiles must have the data type `dtype`, unless it is None.
     """
     import rasterio  # noqa: PLC0415
 
@@ -144,12 +146,12 @@ def _place_tiles(
         raise RasterError(*problems)
     whole = reduce(Window.union, (tile.window for tile in found))
     tiles = [replace(tile, window=tile.window.shifted(-whole.row_off, -whole.col_off)) for tile in found]
-    transform = shifted(first.profile["transform"], whole.row_off, whole.col_off)
+    transform = shift_transform(first.profile["transform"], whole.row_off, whole.col_off)
     return tiles, {"height": whole.height, "width": whole.width, "transform": transform}
 
 
 def _corner(dataset: Any, first: Sources) -> tuple[float, float]:
-    """Return row and column of the first corner of a tile, in cells of the first tile."""
+    """Return the fractional row and column of a tile's origin in the grid of the first tile."""
     a, b, c, d, e, f = (~first.profile["transform"])[:6]
     x, y = dataset.transform.c, dataset.transform.f
     return d * x + e * y + f, a * x + b * y + c
@@ -165,18 +167,18 @@ def _grid_differences(dataset: Any, first: Sources, row: float, column: float) -
     sides = [affine[i] for affine in (dataset.transform, profile["transform"]) for i in (0, 1, 3, 4)]
     off = max(abs(row - round(row)), abs(column - round(column)))
     if not np.allclose(sides[:4], sides[4:], rtol=1e-7, atol=1e-7 * max(map(abs, sides[4:]))):
-        found.append(f"its cells have another size than the cells of {name}; reproject it first")
+        found.append(f"its cell size is not that of {name}; reproject it first")
     elif off > _ON_GRID:
-        found.append(f"its cells are shifted by {off:.3g} of a cell from the grid of {name}; reproject it first")
+        found.append(f"its grid is shifted by {off:.3g} of a cell from the grid of {name}; reproject it first")
     return found
 
 
 def _value_differences(dataset: Any, first: Sources, dtype: str | None) -> list[str]:
-    """Return the reasons why stored values of a tile cannot be merged with those of the first tile."""
+    """Return the reasons why the stored values of a tile cannot be merged with those of the first tile."""
     found, name = [], first.paths[0]
     other = [own for own in dataset.dtypes if dtype is not None and own != dtype]
     if other:
-        found.append(f'its cells are {other[0]}, but {name} has {dtype}; give profile={{"dtype": ...}} that holds both')
+        found.append(f'its data type is {other[0]}, but {name} has {dtype}; set profile={{"dtype": ...}} to fit both')
     stored = tuple(zip(dataset.scales, dataset.offsets, strict=True))
     if dataset.count == first.profile["count"] and stored != tuple(
         zip(first.labels.scales, first.labels.offsets, strict=True)
@@ -235,7 +237,7 @@ def valid_mask(values: NDArray[Any], skip: float | None) -> NDArray[np.bool_]:
 
 
 def edge_distance(window: Window, height: int, width: int) -> NDArray[np.float64]:
-    """Return the distance of each cell in a window of a tile from the nearest edge of the tile. It is 1 at the edge."""
+    """Return the distance of each cell in a window of a tile from the nearest edge of the tile, in cells, from 1."""
     rows = np.arange(window.row_off, window.row_off + window.height)
     columns = np.arange(window.col_off, window.col_off + window.width)
     down, across = np.minimum(rows + 1, height - rows), np.minimum(columns + 1, width - columns)
@@ -284,7 +286,7 @@ class Merge:
         np.copyto(weight, 1.0, where=valid)
 
     def result(self, background: float) -> NDArray[Any]:
-        """Return the merged values, with the background where no tile has data."""
+        """Return the merged values. Cells in which no tile has data get the background."""
         values = self._values
         if self._mean:
             values = np.divide(values, self._weight, out=values, where=self._weight > 0)

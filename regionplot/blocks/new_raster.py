@@ -54,7 +54,7 @@ def new_raster(path: Path, profile: Mapping[str, Any], labels: Labels | None, re
     path : Path
         Path of the raster. An old file stays until the new one is complete.
     profile : mapping
-        Profile with the keys of rasterio. The driver is GTiff or COG.
+        Profile, as in rasterio. The driver is GTiff or COG.
     labels : Labels, optional
         Labels of the bands, and tags.
     readers : int
@@ -74,20 +74,22 @@ def new_raster(path: Path, profile: Mapping[str, Any], labels: Labels | None, re
     options = dict(profile)
     driver = str(options.pop("driver", "GTiff")).upper()
     if driver not in ("GTIFF", "COG"):
-        raise RasterError(Problem(f"a raster is written as GTiff or COG, not as {driver}", Place(file=str(path))))
+        raise RasterError(Problem(f"the driver must be GTiff or COG, not {driver}", Place(file=str(path))))
     check_place(path)
     remove_stale_temporaries([path.parent])
     with removing_sidecars(path), os_errors_as_raster_errors(path), atomic_replace(path, run) as temporary:
         if driver == "GTIFF":
-            with _written(path, temporary, options, labels, readers) as sink:
+            with _new_geotiff(path, temporary, options, labels, readers) as sink:
                 yield sink
             return
         tiles = path.with_name(f".{path.name}.tiles.{run}.tmp")
         try:
-            with _written(path, tiles, _intermediate(options), labels, readers) as sink:
+            with _new_geotiff(path, tiles, _temporary_options(options), labels, readers) as sink:
                 yield sink
             _make_cog(tiles, temporary, options)
-            _verify(path, temporary, sink.written if _is_lossless(options) else _unchecked(sink.written), readers)
+            _verify(
+                path, temporary, sink.written if _is_lossless(options) else _without_checksums(sink.written), readers
+            )
         finally:
             for left in [tiles, *path.parent.glob(f"{temporary.name}.*")]:
                 left.unlink(missing_ok=True)
@@ -99,19 +101,21 @@ def check_place(path: Path) -> None:
     Raises
     ------
     RasterError
-        With the reason.
+        If the path is not a regular file.
     """
     place = Place(file=str(path))
     try:
         if not path.name or (path.exists() and not path.is_file()):
-            raise RasterError(Problem("it is not a file, so a raster cannot replace it; choose another output", place))
+            raise RasterError(
+                Problem("it is not a regular file, so a raster cannot replace it; choose another output", place)
+            )
     except OSError as error:  # the name is too long
         raise RasterError(Problem(error.strerror or str(error), place)) from None
 
 
 @contextmanager
 def removing_sidecars(path: Path) -> Iterator[None]:
-    """At the end, remove files of GDAL that belong to the old raster: overviews, statistics and mask."""
+    """At the end, remove the sidecar files of the old raster: overviews, statistics and mask."""
     yield
     for suffix in (".ovr", ".aux.xml", ".msk"):
         with suppress(OSError):
@@ -128,14 +132,14 @@ def os_errors_as_raster_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _written(
+def _new_geotiff(
     path: Path, temporary: Path, options: dict[str, Any], labels: Labels | None, readers: int
 ) -> Iterator[DatasetSink]:
     """Create a GeoTIFF under a temporary name. At the end, close it and read it back."""
     import rasterio  # noqa: PLC0415
 
     if not path.parent.is_dir():
-        raise RasterError(Problem(f"there is no folder {path.parent}", Place(file=str(path))))
+        raise RasterError(Problem(f"there is no folder {path.parent}; create it first", Place(file=str(path))))
     with gdal_options():
         try:
             dataset = create_raster(temporary, {"driver": "GTiff", "BIGTIFF": "IF_SAFER", **options})
@@ -143,16 +147,16 @@ def _written(
             raise write_error(path, error) from error
         try:
             if labels is not None:
-                _label(dataset, labels)
+                _write_labels(dataset, labels)
             sink = DatasetSink(dataset, str(path))
             yield sink
         finally:
-            with suppress(rasterio.errors.RasterioError):  # reading back finds errors
+            with suppress(rasterio.errors.RasterioError):  # reading back detects errors
                 dataset.close()
-    _verify(path, temporary, sink.written if _is_lossless(options) else _unchecked(sink.written), readers)
+    _verify(path, temporary, sink.written if _is_lossless(options) else _without_checksums(sink.written), readers)
 
 
-def _label(dataset: Any, labels: Labels) -> None:
+def _write_labels(dataset: Any, labels: Labels) -> None:
     dataset.update_tags(**labels.tags)
     for number, (text, unit) in enumerate(zip(labels.descriptions, labels.units, strict=True), 1):
         if text:
@@ -169,11 +173,11 @@ def _is_lossless(options: Mapping[str, Any]) -> bool:
     return compression in {*LOSSLESS, "none"} and not names.keys() & LOSSY_OPTIONS
 
 
-def _unchecked(written: list[tuple[Window, int | None]]) -> list[tuple[Window, int | None]]:
+def _without_checksums(written: list[tuple[Window, int | None]]) -> list[tuple[Window, int | None]]:
     return [(window, None) for window, _ in written]
 
 
-def _intermediate(options: Mapping[str, Any]) -> dict[str, Any]:
+def _temporary_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of the temporary GeoTIFF for a COG. It is read once, so it is not compressed."""
     kept = ("dtype", "count", "height", "width", "crs", "transform", "nodata")
     return {
@@ -207,11 +211,11 @@ def _verify(path: Path, written: Path, blocks: list[tuple[Window, int | None]], 
     """Read a raster back completely, and compare the checksums of its blocks."""
     parts = [blocks[start::readers] for start in range(readers)]
     with thread_pool(readers) as pool:
-        for _ in pool.map(lambda part: _verify_part(path, written, part), parts):
+        for _ in pool.map(lambda part: _verify_blocks(path, written, part), parts):
             pass
 
 
-def _verify_part(path: Path, written: Path, blocks: list[tuple[Window, int | None]]) -> None:
+def _verify_blocks(path: Path, written: Path, blocks: list[tuple[Window, int | None]]) -> None:
     import rasterio  # noqa: PLC0415
 
     try:

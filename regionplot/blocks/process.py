@@ -26,7 +26,7 @@ from regionplot.geo.grid import Window
 from regionplot.system.machine import usable_cpus
 
 Grid = BlockGrid | Iterable[Any] | None
-"""Blocks: a grid, windows (of this package or of rasterio), or None for the blocks of the first input."""
+"""A grid of blocks, windows (of this package or of rasterio), or None for the blocks of the first input."""
 Output = str | Path | Callable[[Block, NDArray[Any]], object] | Any
 """A path, a function, or an open rasterio dataset."""
 
@@ -53,9 +53,10 @@ def process_blocks(
     ----------
     function : callable
         Called as `function(data, block, arguments)`. It returns an array of shape (rows, columns) or (bands, rows,
-        columns). The array covers the core of the block, or its padded window, which is then trimmed. The function can
-        have these attributes: `halo`, used if the argument `halo` is 0; `profile`, a method that returns the profile of
-        the output for that of the first input; `releases_gil`, true if threads are efficient.
+        columns). The array covers the core of the block or its padded window. In the second case, the result is
+        trimmed. The function can have these attributes: `halo`, used if the argument `halo` is 0; `profile`, a method
+        that gets the profile of the first input and returns the profile of the output; `releases_gil`, true if the
+        function releases the GIL most of the time.
     inputs : sequence of path
         Rasters. They must have the same shape, transform and CRS, unless `read` is "datasets".
     output : path, rasterio dataset or callable
@@ -65,8 +66,8 @@ def process_blocks(
         The data for the function: a list with one array (bands, rows, columns) per input; one array with all bands of
         all inputs; or the open datasets.
     grid : BlockGrid, iterable of windows, or None
-        The blocks. Windows must not overlap. None: the blocks of the first input, merged to about 512 × 512 cells. If
-        `read` is "datasets", the grid can differ from the grids of the inputs.
+        The blocks. Windows must not overlap. By default, the blocks of the first input, merged to about 512 × 512
+        cells. If `read` is "datasets", the grid can differ from the grids of the inputs.
     halo : int
         Number of cells to read around each block.
     arguments : object
@@ -94,9 +95,9 @@ def process_blocks(
     Raises
     ------
     RasterError
-        If an input cannot be read or has another grid, or the output cannot be written completely.
+        If an input cannot be read, or its grid differs from the first one, or the output cannot be written completely.
     BlockError
-        If the function fails for one block, or its worker exits. The error contains the traceback. The old output is
+        If the function fails for a block, or a worker dies. The error contains the traceback. An old output file is
         unchanged.
     ExecutorError
         If the executor cannot be used.
@@ -111,7 +112,7 @@ def process_blocks(
     describe = Sources.of if read == "datasets" else Sources.on_one_grid
     sources = describe(inputs, bands)
     if isinstance(grid, BlockGrid) and read != "datasets" and (grid.height, grid.width) != sources.shape:
-        raise ValueError(f"the grid has {(grid.height, grid.width)} rows and columns, the raster {sources.shape}")
+        raise ValueError(f"the grid has {(grid.height, grid.width)} rows and columns, but the raster {sources.shape}")
     blocks = _blocks(grid, sources, halo or getattr(function, "halo", 0))
     runner = BlockRunner.of(len(blocks), function, executor=executor, workers=workers, worker_settings=worker_settings)
     handles = Handles(sources.paths)
@@ -138,7 +139,7 @@ def fill_array(
     Parameters
     ----------
     function, inputs, **options
-        See `process_blocks`. There is no file, so `profile` is refused.
+        See `process_blocks`. `profile` is refused, because no file is written.
     dtype : data type
         Data type of the array.
     count : int, optional
@@ -174,7 +175,7 @@ def _blocks(grid: Grid, sources: Sources, halo: int) -> BlockGrid | list[Block]:
 
 
 def _window(window: Any) -> Window:
-    """Convert a window of rasterio."""
+    """Return a window as a `Window` of this package."""
     if isinstance(window, Window):
         return window
     return Window(*(round(getattr(window, name)) for name in ("row_off", "col_off", "height", "width")))
@@ -190,7 +191,7 @@ def _check_windows(windows: Sequence[Window], height: int, width: int) -> None:
         active = [other for other in active if other.row_off + other.height > window.row_off]
         for other in active:
             if other.intersection(window):
-                raise ValueError(f"windows overlap: {other} and {window}")
+                raise ValueError(f"windows must not overlap: {other} and {window}")
         active.append(window)
 
 

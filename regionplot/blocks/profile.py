@@ -17,18 +17,19 @@ _LABELS = ("descriptions", "units", "scales", "offsets", "tags")
 def derive_profile(
     function: object, first: Mapping[str, Any], labels: Labels, given: Mapping[str, Any] | None
 ) -> tuple[dict[str, Any], Labels | None]:
-    """Return profile and labels of an output.
+    """Return the profile and the labels of an output.
 
-    They are those of the first input, changed by the function, then by the caller.
+    The profile of the first input is changed by the function, then by the caller. The caller can also change labels.
 
     Parameters
     ----------
     function : object
-        Its method `profile`, if it has one, returns the profile of the output for that of the first input.
+        Function over blocks. Its method `profile`, if there is one, gets the profile of the first input and returns the
+        profile of the output.
     first : mapping
         Profile of the first input.
     labels : Labels
-        Labels of the first input. They are kept if the output has as many bands.
+        Labels of the first input. They are kept if the output has the same number of bands.
     given : mapping, optional
         Changes by the caller: keys of rasterio, and `descriptions`, `units`, `scales`, `offsets` and `tags`.
 
@@ -40,7 +41,7 @@ def derive_profile(
     derive = getattr(function, "profile", None)
     derived = dict(derive(dict(first))) if callable(derive) else dict(first)
     profile = {**derived, **(given or {})}
-    asked = {name: profile.pop(name) for name in _LABELS if name in profile}
+    requested = {name: profile.pop(name) for name in _LABELS if name in profile}
     try:
         np.dtype(profile["dtype"])
     except TypeError as error:
@@ -50,11 +51,11 @@ def derive_profile(
     nodata = profile.get("nodata")
     if "nodata" not in (given or {}) and nodata is not None and not fits_dtype(np.dtype(profile["dtype"]), nodata):
         profile["nodata"] = None
-    return profile, _labels(profile["count"], labels, asked)
+    return profile, _labels(profile["count"], labels, requested)
 
 
-def _labels(count: int, first: Labels, asked: Mapping[str, Any]) -> Labels:
+def _labels(count: int, first: Labels, requested: Mapping[str, Any]) -> Labels:
     same = count == len(first.descriptions)
     kept = first if same else Labels((None,) * count, (None,) * count, (1.0,) * count, (0.0,) * count, first.tags)
-    values: dict[str, Any] = {name: tuple(asked.get(name, getattr(kept, name))) for name in _LABELS[:-1]}
-    return Labels(**values, tags={**kept.tags, **asked.get("tags", {})})
+    values: dict[str, Any] = {name: tuple(requested.get(name, getattr(kept, name))) for name in _LABELS[:-1]}
+    return Labels(**values, tags={**kept.tags, **requested.get("tags", {})})

@@ -10,7 +10,7 @@ from regionplot.blocks.grid import Block
 from regionplot.executors.observer import JobObserver
 
 BlockObserver = JobObserver[Block]
-"""Base of observers of a run over blocks, such as a progress bar. Outcomes come without values."""
+"""Base class of observers of a run over blocks, such as a progress bar. The outcomes have no values."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class BlocksReport:
     blocks: int
     """Number of blocks."""
     seconds: float
-    """Wall time, until the output was complete."""
+    """Wall time until the output was complete, in seconds."""
     durations: Sequence[float]
-    """Seconds per block in its worker, in the order in which blocks were finished."""
+    """Seconds that each block took in its worker, in the order in which blocks were finished."""
     workers: int
     executor: str
     """Name of the executor, such as `fork`."""

@@ -1,4 +1,4 @@
-"""Run a function on blocks with an executor, and pass the results on as they arrive."""
+"""Run a function on blocks with an executor, and write each result when it arrives."""
 
 from __future__ import annotations
 
@@ -93,12 +93,12 @@ class BlockRunner:
         paths: Sequence[Path],
         observer: BlockObserver,
     ) -> Sequence[float]:
-        """Run a task over blocks, and write each result to a sink as it arrives.
+        """Run a task over blocks, and write each result to a sink when it arrives.
 
         Parameters
         ----------
         task : Task
-            Returns a `BlockResult`.
+            Task that returns a `BlockResult` for each block.
         blocks : BlockGrid or sequence of Block
             The blocks.
         sink : Sink
@@ -111,7 +111,7 @@ class BlockRunner:
         Returns
         -------
         sequence of float
-            Seconds per block.
+            Seconds that each block took in its worker.
 
         Raises
         ------
@@ -140,7 +140,7 @@ def _write_outcome(outcome: Outcome[Block], receiver: SharedArrayReader, sink: S
 
 
 def _choose_executor(requested: str, workers: int, function: object) -> str:
-    """Return the name of the requested executor. `auto` is the fastest executor that needs no pickling."""
+    """Return the name of the requested executor. For `auto`, choose the fastest executor that needs no pickling."""
     if requested != AUTO:
         return resolve_executor(requested)
     if workers <= 1:
@@ -168,9 +168,9 @@ def block_error(failure: Failure, place: Place) -> RegionplotError:
     Parameters
     ----------
     failure : Failure
-        The failure. Errors of rasters name the raster in their message.
+        The failure. The message of a RasterError already names the raster.
     place : Place
-        Input or output, and block.
+        Files and block that failed.
     """
     if failure.cause == "RasterError":
         return RasterError(failure.message)
@@ -179,7 +179,7 @@ def block_error(failure: Failure, place: Place) -> RegionplotError:
 
 
 def _place(paths: Sequence[Path], block: Block) -> Place:
-    """Return the inputs and the block."""
+    """Return the names of the inputs, and the rows and columns of the block, for messages."""
     names = ", ".join(map(str, paths[:_MAX_NAMES])) + (" ..." if len(paths) > _MAX_NAMES else "")
     rows, columns = (f"{first} to {end - 1}" for first, end in block.core.ranges)
     return Place(file=names, block=f"rows {rows}, columns {columns}")

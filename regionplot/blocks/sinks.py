@@ -1,7 +1,7 @@
 """Receive results: a new raster file, an open dataset, or a function.
 
 GDAL writes its last cells when a file is closed, and rasterio reports no error at that moment. On a full disk, a file
-is truncated without an error. So a new file is read back, and each block is compared with its checksum, before the file
+is truncated without an error. So a new file is read back, and the checksum of each block is compared, before the file
 replaces the old one.
 """
 
@@ -21,6 +21,7 @@ from regionplot.errors import Place, Problem, RasterError
 from regionplot.geo.grid import Window
 
 LOSSY_OPTIONS = {"nbits", "discard_lsb", "max_z_error"}
+"""Creation options of GDAL that change values. Such values cannot be compared with their checksums."""
 _FULL = 2**20
 """Bytes. A disk with less free space counts as full."""
 
@@ -31,15 +32,15 @@ class Sink(Protocol):
 
     @property
     def dtype(self) -> str | None:
-        """Data type of the values that it accepts, or None for any."""
+        """Data type that results must have, or None for any type."""
 
     @property
     def count(self) -> int | None:
-        """Number of bands that it accepts, or None for any."""
+        """Number of bands that results must have, or None for any number."""
 
     @property
     def file(self) -> Path | None:
-        """File that it has open for writing, if there is one."""
+        """File that the sink has open for writing, or None."""
 
     def write(self, block: Block, values: NDArray[Any], checksum: int | None) -> None:
         """Write the values of a block. The array is valid until this method returns."""
@@ -84,7 +85,7 @@ class DatasetSink:
         return Path(self.dataset.name)
 
     def write(self, block: Block, values: NDArray[Any], checksum: int | None) -> None:
-        """Write the values, and remember the checksum for reading back."""
+        """Write the values, and keep the checksum for the comparison when the file is read back."""
         import rasterio  # noqa: PLC0415
 
         try:

@@ -1,7 +1,8 @@
-"""Describe and read the input rasters of blocks. Handles are never shared.
+"""Describe and read the input rasters of blocks. GDAL handles are never shared.
 
-A GDAL handle belongs to the thread that opened it. A handle that a forked process inherits reads wrong cells without an
-error (https://gdal.org/en/stable/user/multithreading.html). So each thread and process opens its own handles.
+Only the thread that opened a GDAL handle may use the handle. A forked process that uses an inherited handle reads wrong
+cells without an error (https://gdal.org/en/stable/user/multithreading.html). So each thread and process opens its own
+handles.
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ Inputs = Sequence[str | Path] | str | Path
 _SIDE = 512
 """Smallest side of a merged block, in cells."""
 _MAX_CELLS = 2**22
-"""Largest block of strips, in cells."""
+"""Largest number of cells of a block."""
 _MAX_VALUES = 2**24
-"""Largest block of strips, in cells of all bands."""
+"""Largest number of cells of a block, times the number of bands. Blocks of `_SIDE` × `_SIDE` cells are always
+allowed."""
 _TILE = 256
+"""Rows and columns of the tiles of an output, if the tiles of the input are not suitable."""
 _LARGEST_TILE = 1024
+"""Largest number of rows or columns of a tile that is taken from the input."""
 LOSSLESS = {"deflate", "lzw", "zstd", "packbits", "lzma"}
 
 
@@ -49,7 +53,7 @@ class Sources:
 
     paths: tuple[Path, ...]
     profile: dict[str, Any]
-    """Profile of an output that is like the first input, with the keys of rasterio."""
+    """Profile of an output with the properties of the first input, as in rasterio."""
     labels: Labels
     default_grid: BlockGrid
     """Blocks of the first input, merged to a size that is efficient for one job."""
@@ -68,7 +72,7 @@ class Sources:
         inputs : sequence of path, or path
             At least one raster.
         bands : sequence of int, optional
-            Bands that will be read, from 1. By default, all.
+            Bands to read, from 1. By default, all.
 
         Raises
         ------
@@ -79,7 +83,7 @@ class Sources:
 
     @classmethod
     def on_one_grid(cls, inputs: Inputs, bands: Sequence[int] | None = None) -> Sources:
-        """Describe inputs like `of`. Report inputs whose shape, transform or CRS differs from the first input, too."""
+        """Describe inputs like `of`. Raise RasterError, too, if their shapes, transforms or CRSs differ."""
         return cls._describe(inputs, bands, _differences)
 
     @classmethod
@@ -106,17 +110,17 @@ def _missing_bands(path: Path, dataset: Any, bands: Sequence[int] | None) -> lis
 
 
 def _differences(path: Path, other: Any, first_path: Path, first: Any) -> list[str]:
-    """Return the reasons why a raster cannot be read cell by cell together with the first one."""
+    """Return a message for each difference between the grids of a raster and of the first one."""
     messages = {
         "shape": f"{path}: it has {other.shape} rows and columns, but {first_path} has {first.shape}",
-        "transform": f"{path}: its cells are in other places than those of {first_path} (another transform)",
+        "transform": f"{path}: its transform is not that of {first_path}; resample it to the same grid first",
         "crs": f"{path}: its CRS is not that of {first_path}; reproject it first",
     }
     return [messages[difference] for difference in _geometry(other).differences(_geometry(first))]
 
 
 def _geometry(dataset: Any) -> GridGeometry:
-    """Return the geometry of a dataset. Its CRS is that of rasterio, so use it for comparisons only."""
+    """Return the geometry of a dataset. Its CRS is a CRS of rasterio, so the geometry is for comparisons only."""
     return GridGeometry(dataset.transform, dataset.height, dataset.width, dataset.crs)
 
 
@@ -139,7 +143,7 @@ def _profile(dataset: Any, bands: Sequence[int] | None) -> dict[str, Any]:
 
 
 def _compression(dataset: Any) -> dict[str, Any]:
-    """Return the compression of a GeoTIFF, if it is lossless. All other inputs get deflate."""
+    """Return the compression of a GeoTIFF, if it is lossless or none. For all other inputs, return deflate."""
     stored = dataset.tags(ns="IMAGE_STRUCTURE")
     name = stored.get("COMPRESSION", "").lower()
     if dataset.driver == "GTiff" and not name:
@@ -162,14 +166,14 @@ def _labels(dataset: Any, bands: Sequence[int] | None) -> Labels:
 
 
 def _output_tile(dataset: Any) -> tuple[int, int]:
-    """Return rows and columns of the tiles of an output: those of the input, if they can be tiles of a GeoTIFF."""
+    """Return rows and columns of the tiles of an output: the blocks of the input, if they can be tiles of a GeoTIFF."""
     height, width = dataset.block_shapes[0]
     fits = all(not side % 16 and side <= _LARGEST_TILE for side in (height, width))
     return (height, width) if fits and width < dataset.width else (_TILE, _TILE)
 
 
 def _default_grid(dataset: Any) -> BlockGrid:
-    """Return blocks that consist of whole blocks of the input and whole tiles of the output, if possible."""
+    """Return a grid of blocks that consist of whole blocks of the input, or of whole tiles of the output."""
     block_height, block_width = dataset.block_shapes[0]
     most = min(_MAX_CELLS, max(_SIDE**2, _MAX_VALUES // dataset.count))
     if block_width >= dataset.width or block_height * block_width > most:

@@ -24,7 +24,7 @@ from regionplot.system import failpoints
 from regionplot.system.memory import keep_large_blocks
 
 BlockFunction = Callable[[Any, Block, Any], Any]
-"""Function of the data, the block, and the arguments that all blocks share."""
+"""Function that is called with the data, the block, and the arguments that all blocks share."""
 READS = ("arrays", "stack", "datasets")
 
 
@@ -40,7 +40,7 @@ class BlockResult:
 
 @dataclass(kw_only=True)
 class BlockWorker:
-    """Base of tasks over blocks: set up a worker, and return results."""
+    """Base class of tasks over blocks. It sets up workers and returns results."""
 
     output: Path | None = None
     """File that the parent has open for writing."""
@@ -58,10 +58,10 @@ class BlockWorker:
         keep_large_blocks()
 
     def load(self) -> None:
-        """Load nothing: each worker opens its rasters with its first block, after the fork."""
+        """Load nothing, because each worker opens its rasters at its first block, after the fork."""
 
     def result_of(self, values: NDArray[Any], checksum: int | None) -> BlockResult:
-        """Return a result for the parent. It stays in shared memory if that is possible."""
+        """Return a result for the parent. The values are put into shared memory, if the parent can map it."""
         return BlockResult(self._buffer.put(values) if self.shares_memory else values, checksum)
 
 
@@ -88,9 +88,9 @@ class BlockTask(BlockWorker):
         return self.result_of(values, None if self.dtype is None else checksum_of(values))
 
     def _call(self, data: Any, block: Block) -> Any:
-        """Call the function. If the function reads a `BandReader` itself, errors of GDAL name the raster.
+        """Call the function. If the function has a `BandReader` as its `source`, GDAL errors name the raster.
 
-        Errors of a user's function are not changed. Their traceback shows what the function reads.
+        Errors of other functions are not changed. Their traceback shows which raster was read.
         """
         source = getattr(self.function, "source", None)
         with gdal_errors(source.path) if isinstance(source, BandReader) else nullcontext():
@@ -112,7 +112,7 @@ class BlockTask(BlockWorker):
             bands = values.shape[0] if values.ndim == 3 else 1
             raise BlockError(
                 f"the function returned {bands} band(s), but the output has {self.count}; "
-                f'give profile={{"count": {bands}}}'
+                f'set profile={{"count": {bands}}}'
             )
         if self.dtype is None:
             return np.ascontiguousarray(values)
@@ -151,8 +151,8 @@ def _core_of(values: NDArray[Any], block: Block) -> NDArray[Any]:
 def cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Convert values to another data type without changing their meaning.
 
-    No fraction is truncated, no integer overflows, and no finite value becomes infinite. Values are only checked if the
-    types alone do not decide.
+    No fraction is truncated, no integer overflows, and no finite value becomes infinite. The values are checked only if
+    the conversion is not safe for all values of the data type.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
             return converted
     raise BlockError(
         f"the function returned {values.dtype}, whose values the output's {dtype} cannot hold; "
-        f'convert it there, or give profile={{"dtype": "{values.dtype}"}}'
+        f'convert the result in the function, or set profile={{"dtype": "{values.dtype}"}}'
     )
 
 
@@ -181,8 +181,8 @@ def detach_output(path: Path) -> None:
     """Prevent a forked process from writing to a file that its parent has open.
 
     The process inherits the file descriptor, and GDAL's cache with cells that the parent has not written yet. If the
-    cache were full, the process would write these cells at the current position of the parent. So the descriptor is
-    redirected to the null device.
+    cache became full, the process would write these cells to the parent's file. So the descriptor is redirected to the
+    null device.
     """
     try:
         target, folder = path.stat(), next(f for f in ("/proc/self/fd", "/dev/fd") if os.path.isdir(f))  # noqa: PTH112

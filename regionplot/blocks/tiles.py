@@ -18,7 +18,7 @@ from regionplot.blocks.sources import Sources, read_block
 from regionplot.blocks.task import BlockFunction, checksum_of
 from regionplot.errors import Place, RasterError
 from regionplot.executors.base import WorkerSettings
-from regionplot.geo.grid import Window, shifted
+from regionplot.geo.grid import Window, shift_transform
 from regionplot.inputs.gdal import gdal_errors, gdal_options
 from regionplot.system.files import remove_stale_temporaries
 from regionplot.system.memory import keep_large_blocks, return_large_blocks
@@ -47,9 +47,10 @@ def split_tiles(
     tile : (int, int)
         Rows and columns of a tile, without the overlap.
     overlap : int
-        Number of cells to add on each side, where the raster has cells.
+        Number of cells to add on each side. At the edges of the raster, there are fewer.
     offset : (int, int)
-        Row and column at which the second row and column of tiles begin. The tiles before them can be smaller.
+        Row at which the second row of tiles begins, and column at which the second column of tiles begins. Tiles of the
+        first row and column can be smaller. 0: no offset.
     **options
         `executor`, `workers` and `worker_settings`: see `process_blocks`. The default timeout is one day per tile.
 
@@ -70,8 +71,8 @@ def split_tiles(
     _, columns = grid.shape
     stem = Path(folder) / sources.paths[0].stem
     targets = [stem.with_name(f"{stem.name}_r{n // columns:03d}_c{n % columns:03d}.tif") for n in range(len(grid))]
-    jobs = [_Cut(block, target) for block, target in zip(grid, targets, strict=True)]
-    _run_files(_Cutter(sources, Handles(sources.paths)), jobs, options)
+    jobs = [_CutJob(block, target) for block, target in zip(grid, targets, strict=True)]
+    _run_files(_CutTask(sources, Handles(sources.paths)), jobs, options)
     return targets
 
 
@@ -102,7 +103,7 @@ def process_tiles(
         If a tile fails, or two tiles have the same name. New results are then removed. Files that existed before may
         have been replaced.
     """
-    jobs = [_File(Path(tile), Path(folder) / Path(tile).name) for tile in tiles]
+    jobs = [_TileJob(Path(tile), Path(folder) / Path(tile).name) for tile in tiles]
     times = Counter(job.target for job in jobs)
     twice = [str(job.source) for job in jobs if times[job.target] > 1]
     if twice:
@@ -116,38 +117,38 @@ def process_tiles(
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
-    """A job: a tile and its result."""
+class _TileJob:
+    """A tile file to process, and the file of the result."""
 
     source: Path
     target: Path
 
 
 @dataclass(frozen=True, slots=True)
-class _Cut:
-    """A job: a block of the raster and its tile."""
+class _CutJob:
+    """A block to cut from a raster, and the file of the tile."""
 
     block: Block
     target: Path
 
 
 @dataclass
-class _Cutter:
-    """Write one tile."""
+class _CutTask:
+    """Cut tiles from a raster and write them to files."""
 
     sources: Sources
     handles: Handles
 
     def start_worker(self) -> None:
-        """Return large blocks: each tile is an array of its own."""
+        """Return freed memory to the system, because each tile is a large array that is used once."""
         return_large_blocks()
 
     def load(self) -> None:
-        """Load nothing: each worker opens its rasters with its first tile, after the fork."""
+        """Load nothing, because each worker opens its rasters at its first tile, after the fork."""
 
-    def __call__(self, job: _Cut) -> None:
+    def __call__(self, job: _CutJob) -> None:
         window, profile = job.block.padded, self.sources.profile
-        place = shifted(profile["transform"], window.row_off, window.col_off)
+        place = shift_transform(profile["transform"], window.row_off, window.col_off)
         profile = {**profile, "height": window.height, "width": window.width, "transform": place}
         whole = Block(*(Window(0, 0, window.height, window.width),) * 2)
         with gdal_options(), gdal_errors(self.sources.paths[0]):
@@ -158,7 +159,7 @@ class _Cutter:
 
 @dataclass
 class _TileTask:
-    """Apply a function to one tile."""
+    """Apply a function to tile files."""
 
     function: BlockFunction
     options: dict[str, Any]
@@ -168,9 +169,9 @@ class _TileTask:
         keep_large_blocks()
 
     def load(self) -> None:
-        """Load nothing: each tile is a raster of its own."""
+        """Load nothing, because each tile is a raster of its own."""
 
-    def __call__(self, job: _File) -> None:
+    def __call__(self, job: _TileJob) -> None:
         shape = Sources.of(job.source).shape
         process_blocks(
             self.function, job.source, job.target, grid=BlockGrid(*shape, *shape), executor="serial", **self.options

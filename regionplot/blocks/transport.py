@@ -1,8 +1,8 @@
 """Pass large arrays from workers to the parent through shared memory instead of a pipe.
 
-Through a pipe, an array is copied several times, by pickle and by the system, in both processes. Here a worker copies
-it once, into an anonymous file (memfd_create(2)), and the parent maps this file through `/proc/PID/fd`. The file has no
-name, so nothing is left behind if a process dies. A worker gets its next job after the parent has used its result, so
+Through a pipe, an array is copied several times, by pickle and by the system, in both processes. Here, a worker copies
+the array once, into an anonymous file (memfd_create(2)), and the parent maps this file through `/proc/PID/fd`. The file
+has no name, so no file is left if a process dies. A worker gets its next job after the parent has used the result, so
 each worker needs only one file.
 """
 
@@ -32,7 +32,7 @@ class SharedArray:
     pid: int
     descriptor: int
     inode: int
-    """Inode of the file. Process ids and descriptors can be reused by other files."""
+    """Inode of the file, to recognize the file. Process ids and descriptors are reused."""
     shape: tuple[int, ...]
     dtype: str
 
@@ -48,13 +48,14 @@ class SharedBuffer:
         """Return what to send to the parent: the place of the array, or the array itself if it is small."""
         if array.nbytes < _SMALLEST or array.dtype.hasobject:
             return array
-        shared = np.frombuffer(self._map_of(array.nbytes), array.dtype, array.size).reshape(array.shape)
+        shared = np.frombuffer(self._mapped_file(array.nbytes), array.dtype, array.size).reshape(array.shape)
         shared[...] = array
         return SharedArray(
             os.getpid(), self._descriptor, os.fstat(self._descriptor).st_ino, array.shape, array.dtype.str
         )
 
-    def _map_of(self, size: int) -> mmap.mmap:
+    def _mapped_file(self, size: int) -> mmap.mmap:
+        """Return the mapped file. Create a new file if there is none, it is too small, or this process was forked."""
         if self._map is None or len(self._map) < size or self._process != os.getpid():
             if self._process == os.getpid():
                 os.close(self._descriptor)
@@ -93,7 +94,7 @@ def _map(array: SharedArray) -> mmap.mmap:
     descriptor = os.open(f"/proc/{array.pid}/fd/{array.descriptor}", os.O_RDONLY | os.O_CLOEXEC)
     try:
         if os.fstat(descriptor).st_ino != array.inode:
-            raise FileNotFoundError(f"process {array.pid} is another process now")
+            raise FileNotFoundError(f"descriptor {array.descriptor} of process {array.pid} is another file now")
         return mmap.mmap(descriptor, 0, prot=mmap.PROT_READ)
     finally:
         os.close(descriptor)

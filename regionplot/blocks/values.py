@@ -1,4 +1,4 @@
-"""Convert between stored values and physical values. Only this module knows both.
+"""Convert between stored values and physical values. Other modules use only one of the two.
 
 ::
 
@@ -115,7 +115,7 @@ class BandReader:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """How values are written."""
+    """Data type, nodata value, scale and offset of stored values."""
 
     dtype: str = "float32"
     nodata: float = float("nan")
@@ -125,10 +125,10 @@ class Storage:
 
     def __post_init__(self) -> None:
         try:
-            known = np.dtype(self.dtype).kind in "iuf"
+            is_supported = np.dtype(self.dtype).kind in "iuf"
         except TypeError:
-            known = False
-        if not known:
+            is_supported = False
+        if not is_supported:
             raise ConfigError(f"{self.dtype!r} is not a data type of cells; use one like float32 or int16")
         if not fits_dtype(np.dtype(self.dtype), self.nodata):
             raise ConfigError(f"nodata {self.nodata:g} is not a value of {self.dtype}; choose another nodata value")

@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
-from regionplot.geo.positions import strips_of
+from regionplot.geo.positions import row_strips
 from regionplot.geo.sampling import Sample, sample
 from regionplot.sheet.key import Key
 
@@ -104,7 +104,7 @@ class PaletteScale(Scale):
             Values of the raster. NaN means nodata.
         """
         index = np.empty(values.shape, np.uint8 if self.is_classed and len(self.palette) <= _BYTE else np.uint16)
-        for rows in strips_of(*values.shape):
+        for rows in row_strips(*values.shape):
             strip = values[rows]
             index[rows] = self._rows_of(strip)
             np.putmask(index[rows], np.isnan(strip), self.nodata)

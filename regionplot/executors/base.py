@@ -19,6 +19,7 @@ OUT_OF_MEMORY = "memory"
 """Cause of the failure of a job that raised MemoryError."""
 
 UNLIMITED_JOBS = 2**31
+"""Value of `jobs_per_worker` with which no worker is replaced."""
 
 J = TypeVar("J")
 J_contra = TypeVar("J_contra", contravariant=True)
@@ -26,7 +27,7 @@ J_contra = TypeVar("J_contra", contravariant=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Abilities:
-    """Properties of an executor. Callers ask for them instead of comparing names."""
+    """Properties of an executor. Callers check these instead of the executor's name."""
 
     shares_memory: bool
     """Jobs see the data that this process has loaded. Otherwise each worker process loads the data itself."""
@@ -37,8 +38,8 @@ class Abilities:
     limits_time: bool
     """A job that exceeds the timeout is stopped."""
     maps_results: bool = False
-    """Workers run on this machine and keep a result unchanged until the caller has taken its outcome and asks for the
-    next one. The caller may therefore map a result from the worker's memory instead of receiving a copy."""
+    """The caller may map a result from the memory of the worker instead of receiving a copy. Workers run on this
+    machine. A worker does not change a result before the caller asks for the next outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ def run_job(task: Task[J], job: J) -> Outcome[J]:
 
 
 def failure_from_error(error: BaseException) -> Failure:
-    """Describe an error by text, which always pickles. Only unexpected errors keep their traceback."""
+    """Return a failure that describes an error by text, which always pickles. Expected errors have no traceback."""
     name = type(error).__name__
     if is_memory_error(error):
         return Failure(OUT_OF_MEMORY, f"out of memory: {error}", _format_traceback(error))

@@ -14,7 +14,7 @@ from regionplot.system.machine import usable_cpus
 AUTO = "auto"
 
 _AUTO_ORDER = ("fork", "forkserver", "spawn") if sys.platform == "linux" else ("forkserver", "spawn")
-"""Executors that `auto` tries. Forking is only safe on Linux: macOS libraries start threads that a fork breaks."""
+"""Executors that `auto` tries, in order. Forking is only safe on Linux: libraries of macOS start threads."""
 
 
 def resolve_executor(requested: str) -> str:

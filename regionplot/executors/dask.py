@@ -39,13 +39,13 @@ _LOOPBACK = {"127.0.0.1", "localhost", "::1", ""}
 _ENCRYPTED = ("tls", "wss")
 
 _LOST = "lost"
-"""Cause of the failure of a job that was cancelled because another job's worker took shared data with it."""
+"""Cause of failure of a job that dask cancelled because the job's data was lost with the worker of another job."""
 
 _MAX_LOSSES = 5
-"""Number of times that such a job is submitted again."""
+"""Largest number of times that a lost job is submitted again."""
 
-_loading = threading.Lock()
-"""Lock of `LoadedTask.load`: a dask worker may have several threads."""
+_load_lock = threading.Lock()
+"""Lock of `LoadedTask.load`, because a dask worker may have several threads."""
 
 
 @dataclass
@@ -119,14 +119,14 @@ class _ClusterRun(Generic[J]):
     retries: deque[PendingJob[J]] = field(default_factory=deque)
 
     def outcomes(self, jobs: Iterable[PendingJob[J]], at_once: int) -> Iterator[Outcome[J]]:
-        """Run jobs and yield their outcomes. Keep jobs whose worker died for a retry.
+        """Run jobs and yield their outcomes. Jobs whose worker died are added to `retries` instead.
 
         Parameters
         ----------
         jobs : iterable of PendingJob
             Jobs to run. They are taken only when they are needed.
         at_once : int
-            Number of jobs to submit at once. A job that waits at a worker fails, too, if the worker dies.
+            Largest number of submitted jobs. If a worker dies, the jobs that wait at this worker fail, too.
         """
         waiting = iter(jobs)
         while True:
@@ -149,7 +149,7 @@ class _ClusterRun(Generic[J]):
             yield replace(outcome, failure=job.describe_failure(outcome.failure))
 
     def _submit(self, job: PendingJob[J]) -> None:
-        if self.loaded is None or self.loaded.status != "finished":  # the workers that had it died
+        if self.loaded is None or self.loaded.status != "finished":  # all workers that had the task died
             self.loaded = self._send_task()
         self.running[self.client.submit(_run_job, self.loaded, job.job, pure=False, retries=0)] = job
 
@@ -166,7 +166,10 @@ class _ClusterRun(Generic[J]):
 
 
 def _connect(stack: ExitStack, cluster: Any, workers: int) -> Any:
-    """Return a client of a cluster. Without a cluster, start a local one. The stack closes what was opened here."""
+    """Return a client of a cluster. If `cluster` is None, start a local cluster.
+
+    The exit stack closes the client and the local cluster.
+    """
     reason = DaskExecutor.unavailable()
     if reason is not None:
         raise ExecutorError(f"executor 'dask' cannot be used: {reason}")
@@ -181,7 +184,9 @@ def _connect(stack: ExitStack, cluster: Any, workers: int) -> Any:
             warn_if_unencrypted(str(cluster))
         return stack.enter_context(distributed.Client(cluster, set_as_default=False))
     except (OSError, ValueError, TimeoutError) as error:
-        raise ExecutorError(f"there is no dask cluster at {cluster or 'this machine'}: {error}") from error
+        if cluster is None:
+            raise ExecutorError(f"the local dask cluster cannot be started: {error}") from error
+        raise ExecutorError(f"there is no dask cluster at {cluster}: {error}; check the address") from error
 
 
 def _start_local_cluster(stack: ExitStack, workers: int) -> Any:
@@ -206,7 +211,7 @@ def _start_local_cluster(stack: ExitStack, workers: int) -> Any:
 
 @contextmanager
 def _log_errors_only() -> Iterator[None]:
-    """Hide the many messages about the start and the end of a local cluster."""
+    """Hide dask's messages about the start and the end of a local cluster. Errors are still logged."""
     distributed_logger = logging.getLogger("distributed")
     before = distributed_logger.level
     distributed_logger.setLevel(logging.ERROR)
@@ -237,15 +242,15 @@ class LoadedTask(Generic[J]):
     """Process id of the caller, in which an `inproc://` cluster runs its workers."""
     is_loaded: bool = False
     error: RegionplotError | None = None
-    """Error of loading, which all jobs of the worker report."""
+    """Error of the failed load. All jobs of the worker report this error."""
 
     def __reduce__(self) -> tuple[type[LoadedTask[J]], tuple[Any, ...]]:
-        """Pickle without the loaded state: a new worker may copy the task from a worker that has loaded it."""
+        """Pickle without the loaded state, because dask may copy the task from a worker that has loaded the data."""
         return type(self), (self.task, self.parent)
 
     def load(self) -> None:
         """Load the task once per worker. If that fails, keep the error for all its jobs."""
-        with _loading:
+        with _load_lock:
             if not self.is_loaded:
                 self.is_loaded = True
                 try:
@@ -257,7 +262,7 @@ class LoadedTask(Generic[J]):
 
 
 def _run_job(loaded: LoadedTask[J], job: J) -> tuple[str, Any]:
-    """Do one job in a worker. Return `broken` with the error of loading, or `done` with the parts of the outcome."""
+    """Do one job in a worker. Return `broken` and the error of the load, or `done` and the parts of the outcome."""
     loaded.load()
     if loaded.error is not None:
         return "broken", loaded.error

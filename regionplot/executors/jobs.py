@@ -31,7 +31,7 @@ class PendingJob(Generic[J]):
     attempts: list[str] = field(default_factory=list)
     """Message of each attempt that failed with one of RETRYABLE_CAUSES."""
     losses: int = 0
-    """Number of attempts that were lost because of another job."""
+    """Number of attempts that were lost because the worker of another job died."""
 
     @property
     def name(self) -> str:
@@ -65,7 +65,9 @@ class PendingJob(Generic[J]):
         if len(self.attempts) == 1:
             return failure
         times = "twice" if len(self.attempts) == 2 else f"{len(self.attempts)} times"
-        return replace(failure, message=f"{failure.message}; it failed {times}, the last time alone")
+        return replace(
+            failure, message=f"{failure.message}; it failed {times}, the last time with no other job running"
+        )
 
 
 @dataclass(eq=False)
@@ -75,13 +77,14 @@ class WorkerHandle(Generic[J]):
     process: Any
     connection: Connection
     deadline: float
-    """Monotonic time of the next step against a late worker: request its stack, terminate it, kill it."""
+    """Monotonic time from which the worker is late. Each time, it is set to the next action: request the stack of the
+    worker, terminate the worker, kill the worker."""
     is_ready: bool = False
     """True if the worker has loaded the task."""
     assigned: PendingJob[J] | None = None
     """The worker's current job."""
     has_started: bool = False
-    """True if the worker has confirmed its current job. A death from then on is the job's failure."""
+    """True if the worker has confirmed its current job. If the worker dies later, the job fails."""
     assigned_at: float = 0.0
     """Monotonic time when the current job was sent."""
     jobs_done: int = 0
@@ -137,15 +140,15 @@ def join_or_kill(process: Any, timeout: float) -> None:
 
 
 def log_level() -> int:
-    """Return the level of the package's logger, which workers use, too."""
+    """Return the log level of this package. Workers use the same level."""
     return logging.getLogger("regionplot").getEffectiveLevel()
 
 
 def start_process(process: Any) -> None:
-    """Start a process without fixing the host program's default start method."""
+    """Start a process. Keep the default start method of the host program unset, if it is unset."""
     is_undecided = multiprocessing.get_start_method(allow_none=True) is None
     process.start()
-    if is_undecided:  # spawn and forkserver ask for the default, which fixes it
+    if is_undecided:  # spawn and forkserver look up the default, which sets it
         multiprocessing.set_start_method(None, force=True)
 
 
@@ -160,7 +163,7 @@ def request_stack(worker: WorkerHandle[Any]) -> None:
 
 
 def request_stop(worker: WorkerHandle[Any]) -> None:
-    """Ask a worker to exit after its current job."""
+    """Ask a worker to exit after its current job. Terminate it if its pipe is closed."""
     try:
         worker.connection.send(None)
     except OSError:

@@ -1,4 +1,4 @@
-"""Define the base of observers of jobs, such as progress bars."""
+"""Define the base class of observers of jobs, such as progress bars."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from regionplot.executors.base import J, Outcome
 
 
 class JobObserver(Generic[J]):
-    """Base of observers. The methods do nothing; override the methods of interest."""
+    """Base class of observers. The methods do nothing. A subclass overrides those that it needs."""
 
     def started(self, jobs: int, workers: int, start_method: str) -> None:
         """Receive the number of jobs and workers, before the first job starts.

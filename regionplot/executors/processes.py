@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 class ProcessExecutor:
     """Run jobs in worker processes, one job at a time in each.
 
-    A subclass names the start method. See `supervisor` for the handling of crashes, timeouts and short resources.
+    A subclass sets the start method. See `supervisor` for the handling of crashes, timeouts and resource shortages.
     """
 
     workers: int
@@ -53,7 +53,7 @@ class ProcessExecutor:
         RegionplotError
             If `task.load` fails: in this process under fork, otherwise in the first worker.
         ExecutorError
-            If workers die before they start a job, or no worker can be started. For the latter, `__cause__` is the
+            If workers die before they start a job, or no worker can be started. In the second case, `__cause__` is the
             OSError of the system.
         """
         with self._shared(task):
@@ -95,7 +95,7 @@ class ForkExecutor(ProcessExecutor):
     def _shared(self, task: Task[J]) -> Iterator[None]:
         """Load the task's data once for all workers."""
         load_task(task)
-        gc.freeze()  # a child's garbage collector then leaves the loaded objects alone, so that their pages stay shared
+        gc.freeze()  # a child's garbage collector then does not write to loaded objects, so their pages stay shared
         try:
             yield
         finally:

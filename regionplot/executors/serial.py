@@ -26,7 +26,7 @@ class SerialExecutor:
 
     @classmethod
     def unavailable(cls) -> str | None:
-        """Return None: every program can run jobs itself."""
+        """Return None, because every program can run jobs in its own process."""
         return None
 
     def run(self, task: Task[J], jobs: Iterable[J]) -> Iterator[Outcome[J]]:

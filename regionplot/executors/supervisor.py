@@ -1,8 +1,8 @@
-"""Supervise worker processes: assign jobs, receive results, handle deaths, timeouts and short resources.
+"""Supervise worker processes: assign jobs, receive results, handle deaths, timeouts and resource shortages.
 
-`concurrent.futures` loses all pending jobs when one worker dies, and `multiprocessing.Pool` waits forever. Here each
-worker has its own pipe and at most one job. A death, crash or hang therefore fails one job only, and a new worker takes
-the next job. The supervisor has one thread and starts none, so that it can fork.
+When a worker dies, `concurrent.futures` loses all pending jobs, and `multiprocessing.Pool` waits forever. Here, each
+worker has its own pipe and at most one job. So a worker that dies, crashes or hangs fails one job only, and a new
+worker takes the next job. The supervisor starts no threads, so that it can fork safely.
 
 ::
 
@@ -18,9 +18,10 @@ the next job. The supervisor has one thread and starts none, so that it can fork
                       │                                                                  ▼
                       └──────────────── when no other job is left, with one worker ── retries
 
-Before each round, `reap_retired` frees workers that exited, and `start_workers` replaces them as long as jobs are
-pending. After each round, `enforce_deadlines` stops late workers: stack to stderr, SIGTERM, SIGKILL. A worker that has
-done its number of jobs is retired. If memory, processes or descriptors are short, the run continues with fewer workers.
+Before each round, `reap_retired` closes retired workers that have exited, and `start_workers` starts new ones while
+jobs are pending. After each round, `enforce_deadlines` stops late workers: it requests their stack, then sends SIGTERM,
+then SIGKILL. A worker is retired after `jobs_per_worker` jobs. If memory, processes or file descriptors run short, the
+run continues with fewer workers.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ logger = logging.getLogger(__name__)
 
 _MEGABYTE = 2**20
 _LONGEST_WAIT = 3600.0
+"""Seconds. The system cannot wait for an infinite or very long time."""
 
 _REMEDIES = {
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
@@ -71,13 +73,13 @@ class ProcessSettings(WorkerSettings):
     start_timeout: float = 600.0
     """Seconds that a worker may take to load the shared data."""
     stack_timeout: float = 0.3
-    """Seconds that a late worker has to write its stack before SIGTERM, which could overtake the request."""
+    """Seconds between the request for the stack of a late worker and SIGTERM, so that it can write its stack."""
     terminate_timeout: float = 2.0
     """Seconds between SIGTERM and SIGKILL."""
     memory_reserve: int = 256
-    """Free memory in MB that one more worker needs, if `memory` does not say how much it may take."""
+    """Free memory in MB that must be available to start one more worker, if `memory` is None."""
     max_failed_starts: int = 3
-    """Number of consecutive workers that may die before they start a job. Then the run ends."""
+    """Number of consecutive failed starts that ends the run. A start fails if the worker dies before its first job."""
 
 
 @dataclass
@@ -86,7 +88,7 @@ class Supervisor(Generic[J]):
 
     task: Task[J]
     jobs: Iterator[J]
-    """Jobs that are not yet pending; there may be very many."""
+    """Jobs that are not yet pending. They are taken only when workers need them."""
     start_method: str
     """`fork`, `forkserver` or `spawn`."""
     max_workers: int
@@ -127,7 +129,7 @@ class Supervisor(Generic[J]):
         return bool(self.pending or self._count_busy())
 
     def _begin_retries(self) -> None:
-        """Stop all workers, so that each retry has a fresh worker and the machine for itself."""
+        """Stop all workers and make the retries pending. They run one at a time, beginning with a fresh worker."""
         self._shutdown()
         self.max_workers = 1
         self.pending, self.retries = self.retries, deque()
@@ -151,7 +153,7 @@ class Supervisor(Generic[J]):
         is_forked = self.start_method == "fork"
         inherited = [ours, *(worker.connection for worker in self.workers + self.retiring)] if is_forked else []
         init = WorkerInit(os.getpid(), is_forked, log_level(), self.settings.nice, self.memory_limit)
-        process = context.Process(  # type: ignore[attr-defined]  # the stubs' base context has no Process
+        process = context.Process(  # type: ignore[attr-defined]  # typeshed's BaseContext lacks Process
             target=worker_main, args=(self.task, theirs, inherited, init), daemon=True
         )
         try:
@@ -164,13 +166,13 @@ class Supervisor(Generic[J]):
         self.workers.append(WorkerHandle(process, ours, time.monotonic() + self.settings.start_timeout))
 
     def _is_short_of_memory(self) -> bool:
-        """Return True if one more worker could exhaust the memory. The answer changes during a run."""
+        """Return True if one more worker could exhaust the memory. Checked before each start of a worker."""
         reserve = self.settings.memory or self.settings.memory_reserve
         free = self.free_memory() // _MEGABYTE
         if free < reserve and not self.has_warned_of_memory:
             self.has_warned_of_memory = True
             logger.warning(
-                "only %d MB of memory are free; continuing with %d of %d workers",
+                "only %d MB of memory is free; continuing with %d of %d workers",
                 free, len(self.workers), self.max_workers,
             )  # fmt: skip
         return free < reserve
@@ -194,7 +196,7 @@ class Supervisor(Generic[J]):
             raise ExecutorError(f"no worker process can be started: {error.strerror or error}; {remedy}") from error
 
     def _reap_retired(self) -> None:
-        """Free the descriptors of retired workers that exited; over many jobs, descriptors would run out."""
+        """Close the file descriptors of retired workers that have exited. Otherwise, descriptors would run out."""
         for worker in [worker for worker in self.retiring if not worker.process.is_alive()]:
             self.retiring.remove(worker)
             worker.connection.close()
@@ -213,21 +215,23 @@ class Supervisor(Generic[J]):
                     logger.debug("worker %s died before its next job", worker.process.pid)
 
     def _wait(self) -> list[WorkerHandle[J]]:
-        """Wait until a message arrives, a worker exits or a deadline passes. Return the workers to look at.
+        """Wait until a message arrives, a worker exits or a deadline passes. Return the workers to check.
 
-        Late workers are among them: if a dead worker left a child process, the child keeps pipe and sentinel open.
+        Late workers are included. One of them may be dead without notice: if it left a child process, the child keeps
+        the pipe and the sentinel open.
         """
-        of = {worker.connection: worker for worker in self.workers}
-        of |= {worker.process.sentinel: worker for worker in self.workers}
+        by_handle = {worker.connection: worker for worker in self.workers}
+        by_handle |= {worker.process.sentinel: worker for worker in self.workers}
         nearest = min((worker.deadline for worker in self.workers), default=0.0)
-        ready = wait(of, timeout=min(max(0.0, nearest - time.monotonic()), _LONGEST_WAIT))
+        ready = wait(by_handle, timeout=min(max(0.0, nearest - time.monotonic()), _LONGEST_WAIT))
         late = [worker for worker in self.workers if worker.deadline <= time.monotonic()]
-        return list(dict.fromkeys([*(of[item] for item in ready), *late]))  # type: ignore[index]  # Connections are keys
+        found = [by_handle[handle] for handle in ready]  # type: ignore[index]  # Connections are keys
+        return list(dict.fromkeys([*found, *late]))
 
     def _receive_messages(self, worker: WorkerHandle[J]) -> Iterator[Outcome[J]]:
         """Read all messages of a worker, then handle its death if it died.
 
-        Check first whether it is alive, so that messages sent just before its death are not lost.
+        Check before reading whether the worker is alive, so that messages sent just before its death are not lost.
         """
         is_alive = worker.process.is_alive()
         try:
@@ -250,7 +254,7 @@ class Supervisor(Generic[J]):
             yield from self._handle_result(worker, *content)
 
     def _handle_result(self, worker: WorkerHandle[J], value: Any, failure: Any, seconds: float) -> Iterator[Outcome[J]]:
-        """Free or retire a worker that has done its job, and pass the outcome on."""
+        """Mark the worker as idle, or retire it. Yield the outcome of its job, unless the job is to be retried."""
         job = worker.assigned
         worker.assigned, worker.deadline, worker.jobs_done = None, float("inf"), worker.jobs_done + 1
         is_out_of_memory = failure is not None and failure.cause == OUT_OF_MEMORY
@@ -272,12 +276,12 @@ class Supervisor(Generic[J]):
         request_stop(worker)
 
     def _handle_death(self, worker: WorkerHandle[J]) -> Iterator[Outcome[J]]:
-        """Fail the job that a dead worker had started. Give a job that it had not started to another worker.
+        """Fail the job that a dead worker had started, or make a job pending again that it had not started.
 
         Raises
         ------
         ExecutorError
-            If too many workers in a row died before they started a job.
+            If too many consecutive workers died before they started a job.
         """
         if worker not in self.workers:
             return

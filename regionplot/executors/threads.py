@@ -12,7 +12,7 @@ from regionplot.executors.base import Abilities, J, Outcome, Task, WorkerSetting
 from regionplot.system.threads import thread_pool
 
 QUEUED_PER_WORKER = 2
-"""Jobs per thread that are running, queued or done but not yet taken. More would only use memory."""
+"""Largest number of jobs per thread that are queued, running, or finished but not yet returned to the caller."""
 
 
 @dataclass
@@ -29,7 +29,7 @@ class ThreadExecutor:
 
     @classmethod
     def unavailable(cls) -> str | None:
-        """Return None: every program can start threads."""
+        """Return None, because every program can start threads."""
         return None
 
     def run(self, task: Task[J], jobs: Iterable[J]) -> Iterator[Outcome[J]]:

@@ -46,19 +46,19 @@ class WorkerInit:
     nice: int
     """Scheduling priority to add, as in nice(1)."""
     memory: int | None
-    """Memory limit in MB beside the shared data; None is no limit."""
+    """Memory limit in MB, in addition to the shared data; None is no limit."""
 
 
 def worker_main(task: Task[J], connection: Connection, inherited: list[Connection], init: WorkerInit) -> None:
-    """Load the task, then do jobs until the parent asks for a stop or is gone.
+    """Load the task, then do jobs until the parent asks the worker to stop, or exits.
 
     Parameters
     ----------
     task : Task
         The work to do.
     connection : Connection
-        Pipe to the parent. The parent sends jobs, then None. The worker sends pairs of kind and content: `ready`,
-        `started` and `done` for each job, or `broken` with the error of loading.
+        Pipe to the parent. The parent sends jobs, then None. The worker sends pairs (kind, content): `ready` once, then
+        `started` and `done` for each job; or `broken` and the error if the load fails.
     inherited : list of Connection
         The parent's pipes, which a forked worker must close.
     init : WorkerInit
@@ -71,7 +71,7 @@ def worker_main(task: Task[J], connection: Connection, inherited: list[Connectio
         if not init.is_forked:
             load_task(task)
     except RegionplotError as error:
-        connection.send(("broken", type(error)(*error.args)))  # without its cause, which may not pickle
+        connection.send(("broken", type(error)(*error.args)))  # without `__cause__`, which may not pickle
         return
     limit = init.memory if init.memory is not None and limit_private_memory(init.memory) else None
     connection.send(("ready", None))
@@ -80,7 +80,7 @@ def worker_main(task: Task[J], connection: Connection, inherited: list[Connectio
             connection.send(("started", None))
             _send_outcome(connection, _with_limit(run_job(task, job), limit))
     except (EOFError, OSError):
-        logger.debug("the parent of worker %d is gone", os.getpid())
+        logger.debug("the parent of worker %d has exited", os.getpid())
 
 
 def _send_outcome(connection: Connection, outcome: Outcome[Any]) -> None:
@@ -98,7 +98,7 @@ def _with_limit(outcome: Outcome[J], limit: int | None) -> Outcome[J]:
     failure = outcome.failure
     if failure is None or failure.cause != OUT_OF_MEMORY or limit is None:
         return outcome
-    message = f"{failure.message}; a worker may take {limit} MB beside the shared data"
+    message = f"{failure.message}; a worker may use {limit} MB in addition to the shared data"
     return replace(outcome, failure=replace(failure, message=message, memory=limit))
 
 
@@ -120,8 +120,8 @@ def _initialize_process(inherited: list[Connection], init: WorkerInit) -> None:
 
 
 def _enable_faulthandler() -> None:
-    """Write the Python stack to stderr on a crash, and when the parent requests it before it stops a late worker."""
-    if sys.__stderr__ is None:  # it was closed at startup, and descriptor 2 may be any file by now
+    """Write the Python stack to stderr after a crash, and when the parent requests the stack of a late worker."""
+    if sys.__stderr__ is None:  # stderr was closed at startup, so descriptor 2 can be any other file now
         return
     if not faulthandler.is_enabled():
         faulthandler.enable(file=_STDERR)
@@ -130,6 +130,6 @@ def _enable_faulthandler() -> None:
 
 
 def _log_like_parent(level: int) -> None:
-    """Log to stderr at the parent's level. A worker that was not forked has no logging set up."""
+    """Log to stderr at the parent's level. A worker that was not forked has no log handlers."""
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)  # no effect if handlers exist
     logging.getLogger("regionplot").setLevel(level)

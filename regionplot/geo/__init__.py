@@ -1,1 +1,1 @@
-"""Arithmetic on grids, extents and geometries. Plain arrays; no files."""
+"""Calculations on grids, extents and geometries. They use plain arrays and no files."""

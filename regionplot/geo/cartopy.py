@@ -18,48 +18,55 @@ if TYPE_CHECKING:
 
 
 RASTER = "raster"
+"""Value of `[map] projection` for the raster's own CRS."""
 
 
 def parse_projection(setting: str | Mapping[str, Any]) -> pyproj.CRS | None:
-    """The map's CRS as `[map] projection` gives it; None stands for the raster's own.
+    """Return the map's CRS for a value of `[map] projection`. None is the raster's own CRS.
 
     Parameters
     ----------
     setting : str or mapping
-        `raster`, whatever `parse_crs` takes, or a cartopy class as `{"name": "LambertConformal", ...}` with its
-        keywords (https://scitools.org.uk/cartopy/docs/latest/reference/crs.html).
+        `raster`, a CRS as in `parse_crs`, the name of a cartopy class such as `Robinson`, or a mapping with the name
+        of a cartopy class and its keywords, such as `{"name": "LambertConformal", "central_longitude": -96}`
+        (https://scitools.org.uk/cartopy/docs/latest/reference/crs.html).
 
     Raises
     ------
     ConfigError
-        If it is none of these, or cartopy refuses the keywords.
+        If the setting is none of these, if the CRS is neither projected nor geographic, or if cartopy refuses the
+        keywords.
     """
     if isinstance(setting, Mapping):
         keywords = dict(setting)
-        return _cartopy_crs(str(keywords.pop("name", "")), keywords)
+        return _make_cartopy_crs(str(keywords.pop("name", "")), keywords)
     if setting == RASTER:
         return None
-    crs = _cartopy_crs(setting, {}) if setting.isidentifier() else parse_crs(setting)
+    crs = _make_cartopy_crs(setting, {}) if setting.isidentifier() else parse_crs(setting)
     if not (crs.is_projected or crs.is_geographic):
-        raise ConfigError(f"{setting!r} ({crs.type_name}) is no CRS of a map; give a projected or a geographic one")
+        raise ConfigError(f"{setting!r} ({crs.type_name}) cannot be drawn as a map; use a projected or geographic CRS")
     return crs
 
 
-def _cartopy_crs(name: str, keywords: Mapping[str, Any]) -> pyproj.CRS:
-    import cartopy.crs  # noqa: PLC0415 (half a second that only maps with such a projection need)
+def _make_cartopy_crs(name: str, keywords: Mapping[str, Any]) -> pyproj.CRS:
+    """Return an instance of a cartopy class. Raise ConfigError if there is no such class, or for wrong keywords."""
+    import cartopy.crs  # noqa: PLC0415 (takes half a second; only these projections need it)
 
     projection = getattr(cartopy.crs, name, None)
     if not (isinstance(projection, type) and issubclass(projection, cartopy.crs.Projection)):
         raise ConfigError(f"projection {name!r} is not a cartopy class, an EPSG code, a PROJ string or 'raster'")
     try:
-        crs: pyproj.CRS = projection(**keywords)  # kept as it is, because it knows the edge of the map
+        crs: pyproj.CRS = projection(**keywords)  # not converted to a plain CRS, which would lose the map's boundary
         return crs
     except (TypeError, ValueError, pyproj.exceptions.CRSError) as error:
         raise ConfigError(f"projection {name}: {error}") from None
 
 
 def cartopy_projection(crs: pyproj.CRS, extent: Extent) -> cartopy.crs.Projection:
-    """Any CRS as cartopy needs it for a GeoAxes: with an edge, here the extent given, and a step to interpolate by."""
+    """Return a cartopy projection for any CRS. Its boundary is the extent.
+
+    A GeoAxes needs the boundary, and a threshold (in units of the CRS) for the interpolation of curved lines.
+    """
     import cartopy.crs  # noqa: PLC0415
 
     projection = cartopy.crs.Projection(crs.to_wkt())
@@ -69,19 +76,19 @@ def cartopy_projection(crs: pyproj.CRS, extent: Extent) -> cartopy.crs.Projectio
 
 
 def project_geometry(geometry: shapely.Geometry, source: pyproj.CRS, target: pyproj.CRS) -> shapely.Geometry:
-    """A geometry in another CRS, cut and closed where the projection tears it; by cartopy, slow and thorough."""
+    """Project a geometry with cartopy, which cuts it at seams of the projection and closes the parts. This is slow."""
     import cartopy.crs  # noqa: PLC0415
 
-    whole_source, whole_target = (
-        crs if isinstance(crs, cartopy.crs.Projection) else cartopy_projection(crs, _whole(crs))
+    cartopy_source, cartopy_target = (
+        crs if isinstance(crs, cartopy.crs.Projection) else cartopy_projection(crs, _largest_extent(crs))
         for crs in (source, target)
     )
-    projected: shapely.Geometry = whole_target.project_geometry(geometry, whole_source)
+    projected: shapely.Geometry = cartopy_target.project_geometry(geometry, cartopy_source)
     return projected
 
 
-def _whole(crs: pyproj.CRS) -> Extent:
-    """The box of all that a CRS can show, but for the last degrees at the poles."""
+def _largest_extent(crs: pyproj.CRS) -> Extent:
+    """Return the extent of the whole earth in a CRS. In a projected CRS, it leaves out the last 5° before each pole."""
     if crs.is_geographic:
         return Extent(-180.0, 180.0, -90.0, 90.0)
     longitudes, latitudes = np.meshgrid(np.linspace(-179.9, 179.9, 73), np.linspace(-85, 85, 69))

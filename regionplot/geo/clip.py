@@ -13,75 +13,75 @@ from regionplot.geo.linework import Floats, Geometries
 SIMPLIFY = 1 / 3
 """Tolerance of simplification, in panel pixels."""
 _MARGIN = 8
-"""Pixels around the panel that are kept, so that cuts and line caps stay out of sight."""
+"""Width of the border around the panel that is kept, in pixels. Cut edges and line caps fall outside the panel."""
 
 
 @dataclass(frozen=True)
 class IndexedGeometries:
-    """Geometries in map coordinates, and the means to find those in a panel."""
+    """Geometries in map coordinates, with a spatial index."""
 
     geometries: Geometries
     bounds: Floats
-    """xmin, ymin, xmax, ymax of each, shape (n, 4)."""
+    """xmin, ymin, xmax and ymax of each geometry, shape (n, 4)."""
     tree: shapely.STRtree
 
     @classmethod
     def of(cls, geometries: Geometries) -> IndexedGeometries:
-        """Index some geometries, now and not when the first panel is drawn."""
+        """Index geometries. The tree is built now, not when the first panel is drawn."""
         tree = shapely.STRtree(geometries)
-        tree.query(shapely.box(0, 0, 1, 1))  # GEOS builds the tree with the first query
+        tree.query(shapely.box(0, 0, 1, 1))  # GEOS builds the tree at the first query
         return cls(geometries, shapely.bounds(geometries), tree)
 
-    def within(self, panel: PanelGrid, turn: float) -> Geometries:
-        """What lies within a panel, clipped to it and simplified to a third of a pixel.
+    def clip_to_panel(self, panel: PanelGrid, x_period: float) -> Geometries:
+        """Return the geometries in a panel, clipped to it and simplified with a tolerance of a third of a pixel.
 
         Parameters
         ----------
-        panel : PixelGrid
+        panel : PanelGrid
             The panel, in map units.
-        turn : float
-            The length of the circle along x in a map in degrees, whose geometries are then shown on each turn of it;
-            else 0.
+        x_period : float
+            360 if the map is in degrees: geometries are then repeated every 360° along x. Otherwise 0.
         """
         if not self.geometries.size:
             return self.geometries
         extent = panel.extent.resized(
             panel.extent.width + 2 * _MARGIN * panel.pixel_width, panel.extent.height + 2 * _MARGIN * panel.pixel_height
         )
-        clipped = shapely.get_parts(self.clip(extent, turn))
+        clipped = shapely.get_parts(self.clip(extent, x_period))
         tolerance = SIMPLIFY * min(panel.pixel_width, panel.pixel_height)
-        simple = shapely.get_parts(shapely.simplify(clipped, tolerance, preserve_topology=False))  # it may split them
+        simple = shapely.get_parts(shapely.simplify(clipped, tolerance, preserve_topology=False))  # can split polygons
         return np.asarray(simple[~shapely.is_empty(simple)], dtype=object)
 
-    def clip(self, extent: Extent, turn: float) -> Geometries:
+    def clip(self, extent: Extent, x_period: float) -> Geometries:
         """Return the geometries in an extent, clipped to it.
 
         Parameters
         ----------
         extent : Extent
             The extent, in map units.
-        turn : float
-            Length of the circle along x in a map in degrees, else 0. Geometries are then shown on each turn of it.
+        x_period : float
+            See `clip_to_panel`.
         """
         if not self.geometries.size:
             return self.geometries
-        found = [self._clip(extent.shifted(-shift), shift) for shift in self._turns(extent, turn)]
+        found = [self._clip(extent.shifted(-offset), offset) for offset in self._x_offsets(extent, x_period)]
         return np.concatenate(found)
 
-    def _turns(self, extent: Extent, turn: float) -> list[float]:
-        """The shifts by whole circles that may bring geometries into the extent; at least one, be it of no use."""
-        if not turn:
+    def _x_offsets(self, extent: Extent, x_period: float) -> list[float]:
+        """Return the x offsets, multiples of the period, at which geometries may overlap the extent. Never empty."""
+        if not x_period:
             return [0.0]
-        first = int(np.ceil((extent.xmin - self.bounds[:, 2].max()) / turn))
-        last = int(np.floor((extent.xmax - self.bounds[:, 0].min()) / turn))
-        return [turn * number for number in range(first, max(first, last) + 1)]
+        first = int(np.ceil((extent.xmin - self.bounds[:, 2].max()) / x_period))
+        last = int(np.floor((extent.xmax - self.bounds[:, 0].min()) / x_period))
+        return [x_period * number for number in range(first, max(first, last) + 1)]
 
-    def _clip(self, extent: Extent, shift: float) -> Geometries:
+    def _clip(self, extent: Extent, x_offset: float) -> Geometries:
+        """Return the geometries in an extent, clipped to it and then moved along x."""
         box = extent.xmin, extent.ymin, extent.xmax, extent.ymax
         index = np.sort(self.tree.query(shapely.box(*box)))
         found, bounds = self.geometries[index], self.bounds[index]
         crossing = (bounds[:, :2] < box[:2]).any(axis=1) | (bounds[:, 2:] > box[2:]).any(axis=1)
         found[crossing] = shapely.clip_by_rect(found[crossing], *box)
-        if shift and found.size:
-            found = shapely.transform(found, lambda points: np.add(points, (shift, 0.0)))
+        if x_offset and found.size:
+            found = shapely.transform(found, lambda points: np.add(points, (x_offset, 0.0)))
         return np.asarray(found, dtype=object)

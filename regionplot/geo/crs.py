@@ -1,7 +1,4 @@
-"""Parse coordinate reference systems and transform between them.
-
-The only module beside `drawing` that may touch cartopy, and only for a projection given by its cartopy class name.
-"""
+"""Parse coordinate reference systems (CRSs), compare them, and transform coordinates between them."""
 
 from __future__ import annotations
 
@@ -14,58 +11,59 @@ from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError
 
-CIRCLE = 360.0
+FULL_TURN = 360.0
+"""Degrees of longitude around the earth."""
 Floats = NDArray[np.floating[Any]]
 
 
 @lru_cache(maxsize=64)
 def parse_crs(text: str) -> pyproj.CRS:
-    """A CRS from an EPSG code, a PROJ string or WKT.
+    """Return the CRS for an EPSG code, a PROJ string or WKT.
 
     Raises
     ------
     ConfigError
-        If pyproj does not know it.
+        If PROJ does not know the CRS.
     """
     try:
         return pyproj.CRS.from_user_input(text)
     except pyproj.exceptions.CRSError as error:
-        raise ConfigError(f"{text!r} is not a CRS that PROJ knows ({error}); write one like EPSG:5070") from None
+        raise ConfigError(f"{text!r} is not a CRS that PROJ knows ({error}); use a code such as EPSG:5070") from None
 
 
 @lru_cache(maxsize=64)
 def same_crs(one: pyproj.CRS, other: pyproj.CRS) -> bool:
-    """Whether coordinates need no transformation between the two."""
+    """Return True if coordinates need no transformation between two CRSs. The axis order does not count."""
     return bool(one.equals(other, ignore_axis_order=True))
 
 
 @lru_cache(maxsize=64)
 def transformer(source: pyproj.CRS, target: pyproj.CRS) -> pyproj.Transformer:
-    """A cached transformer; x is always east, y always north."""
+    """Return a transformer between two CRSs, from a cache. Coordinates are (x, y) or (longitude, latitude)."""
     return pyproj.Transformer.from_crs(source, target, always_xy=True)
 
 
 def unwrap(longitudes: Floats, near: float | Floats) -> Floats:
-    """Longitudes moved by whole circles to within half a circle of `near`.
+    """Return longitudes shifted by multiples of 360° to within 180° of `near`.
 
     Examples
     --------
     >>> unwrap(np.array([-175.0, 10.0]), 190.0)
     array([185.,  10.])
     """
-    return longitudes + CIRCLE * np.round((near - longitudes) / CIRCLE)
+    return longitudes + FULL_TURN * np.round((near - longitudes) / FULL_TURN)
 
 
 def meridian_offset(source: pyproj.CRS, target: pyproj.CRS) -> float:
-    """What is added to longitudes between two geographic CRSs that count them from different meridians."""
+    """Return the degrees to add to longitudes between two geographic CRSs whose prime meridians may differ."""
     return float(transformer(source, target).transform(0.0, 0.0)[0])
 
 
 def with_meridian(crs: pyproj.CRS, longitude: float) -> pyproj.CRS:
-    """A geographic CRS like this one that counts longitudes from another meridian.
+    """Return a geographic CRS like the given one, with another prime meridian.
 
-    GDAL gives longitudes within ±180 of the prime meridian; moving that to the middle of a map keeps
-    a grid that crosses the antimeridian in one piece.
+    GDAL returns longitudes between -180 and 180 from the prime meridian. If the prime meridian is in the middle of the
+    map, a grid that crosses the antimeridian stays in one piece.
     """
     definition = crs.to_json_dict()
     definition.pop("id", None)

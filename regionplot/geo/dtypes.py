@@ -1,4 +1,4 @@
-"""Choose data types for cells: floating types for values, and types that can hold a nodata value."""
+"""Choose a floating-point type for cell values, and check whether a data type can hold a nodata value."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the smallest floating type, single or double precision, that holds all values of a type and NaN.
+    """Return float32 if it holds all values of a data type exactly, otherwise float64.
 
     Examples
     --------
@@ -20,14 +20,14 @@ def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def fits_dtype(dtype: np.dtype[Any], value: float) -> bool:
-    """Return whether a type can hold a value exactly. Some files name a nodata value that their cells cannot have.
+    """Return True if a data type can hold a value. Some files state a nodata value that their cells cannot have.
 
     Examples
     --------
     >>> fits_dtype(np.dtype("uint8"), -9999.0)
     False
     """
-    if dtype.kind not in "iu":
+    if dtype.kind not in "iu":  # other types count as able to hold every value
         return True
     limits = np.iinfo(dtype)
     return float(value).is_integer() and limits.min <= value <= limits.max

@@ -1,17 +1,18 @@
-"""Boxes in map units: an extent, and the pixels of a map panel."""
+"""Extents and pixel grids of map panels, in map units."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 LONLAT = "EPSG:4326"
+"""CRS of longitude and latitude in degrees (WGS 84)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """An axis-aligned box in the units of some CRS; x grows eastwards, y northwards.
+    """A rectangle in the units of a CRS. Its sides are parallel to the axes. x increases eastward, y northward.
 
-    Across the antimeridian `xmax` passes 180, so that `xmin < xmax` holds for every extent.
+    `xmin` is less than `xmax` in every extent. If an extent in degrees crosses the antimeridian, `xmax` exceeds 180.
     """
 
     xmin: float
@@ -35,16 +36,16 @@ class Extent:
 
     @property
     def center(self) -> tuple[float, float]:
-        """The middle, (x, y)."""
+        """Center (x, y)."""
         return (self.xmin + self.xmax) / 2, (self.ymin + self.ymax) / 2
 
     def resized(self, width: float, height: float) -> Extent:
-        """The extent of the given size about the same centre."""
+        """Return an extent of the given size with the same center."""
         x, y = self.center
         return Extent(x - width / 2, x + width / 2, y - height / 2, y + height / 2)
 
     def shifted(self, dx: float) -> Extent:
-        """The extent moved by `dx` along x."""
+        """Return the extent moved by `dx` along x."""
         return Extent(self.xmin + dx, self.xmax + dx, self.ymin, self.ymax)
 
     def __str__(self) -> str:
@@ -53,7 +54,7 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class PanelGrid:
-    """The pixels of a map panel: an extent in map units cut into columns and rows, row 0 in the north."""
+    """The pixels of a map panel: an extent divided into columns and rows. Row 0 is in the north."""
 
     extent: Extent
     """Outer edges of the panel in map units."""

@@ -10,16 +10,17 @@ import pyproj
 from affine import Affine
 from numpy.typing import NDArray
 
-from regionplot.geo.crs import CIRCLE
+from regionplot.geo.crs import FULL_TURN
 from regionplot.geo.extent import Extent
 
 Floats = NDArray[np.floating[Any]]
-_ROUNDING = 1e-6
+_TOLERANCE = 1e-6
+"""Relative tolerance for rounding errors in transforms."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A rectangle of cells, with rasterio's names."""
+    """A rectangle of cells. The fields have the names that rasterio uses."""
 
     row_off: int
     """First row."""
@@ -35,7 +36,7 @@ class Window:
 
     @property
     def ranges(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """((first row, end row), (first column, end column)), as rasterio takes windows. Ends are excluded."""
+        """((first row, end row), (first column, end column)), a form that rasterio accepts. Ends are excluded."""
         return (self.row_off, self.row_off + self.height), (self.col_off, self.col_off + self.width)
 
     def slices_in(self, outer: Window) -> tuple[slice, slice]:
@@ -76,14 +77,14 @@ class GridGeometry:
         return Window(0, 0, self.height, self.width)
 
     def differences(self, other: GridGeometry) -> list[Literal["shape", "transform", "crs"]]:
-        """Return in which respects this grid differs from another one. Transforms of grids of one shape are compared.
+        """Return the properties in which this grid differs from another one.
 
-        The tolerance is a millionth of a cell.
+        Transforms are compared only if the shapes are equal. The tolerance is a millionth of a cell.
         """
         found: list[Literal["shape", "transform", "crs"]] = []
         if (self.height, self.width) != (other.height, other.width):
             found.append("shape")
-        elif not self.transform.almost_equals(other.transform, _ROUNDING * abs(other.transform.determinant) ** 0.5):
+        elif not self.transform.almost_equals(other.transform, _TOLERANCE * abs(other.transform.determinant) ** 0.5):
             found.append("transform")
         if self.crs != other.crs:
             found.append("crs")
@@ -96,8 +97,8 @@ class GridGeometry:
 
     @property
     def columns_per_turn(self) -> float | None:
-        """Number of columns in 360 degrees, or None if the grid is not in degrees."""
-        return CIRCLE / abs(self.transform.a) if self.crs.is_geographic and self.is_axis_aligned else None
+        """Number of columns in 360°, or None if the grid is rotated or not in degrees."""
+        return FULL_TURN / abs(self.transform.a) if self.crs.is_geographic and self.is_axis_aligned else None
 
     @property
     def extent(self) -> Extent:
@@ -111,22 +112,25 @@ class GridGeometry:
         return a * columns + b * rows + c, d * columns + e * rows + f
 
     def columns_and_rows(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Return fractional (column, row) for coordinates in the grid's CRS. Longitudes may be on any turn."""
+        """Return fractional (column, row) for coordinates in the grid's CRS. Longitudes are not wrapped."""
         a, b, c, d, e, f = (~self.transform)[:6]
         return a * x + b * y + c, d * x + e * y + f
 
     def wrapped(self, columns: Floats) -> Floats:
-        """Return columns shifted by whole turns of 360 degrees into the grid. Other grids: unchanged."""
-        turn = self.columns_per_turn
-        if turn is None:
+        """Return columns shifted by multiples of 360° to at least 0 and less than 360°.
+
+        If `columns_per_turn` is None, return the columns unchanged.
+        """
+        period = self.columns_per_turn
+        if period is None:
             return columns
-        wrapped = np.mod(columns, turn)
-        if abs(self.width - turn) < _ROUNDING * turn:
+        wrapped = np.mod(columns, period)
+        if abs(self.width - period) < _TOLERANCE * period:
             return np.minimum(wrapped, np.nextafter(self.width, 0))
         return wrapped
 
     def subgrid(self, window: Window, height: int | None = None, width: int | None = None) -> GridGeometry:
-        """Return the geometry of a window, optionally resampled to other numbers of rows and columns."""
+        """Return the geometry of a window, optionally resampled to another number of rows or columns."""
         height, width = height or window.height, width or window.width
         x, y = self.coordinates(np.asarray(window.col_off), np.asarray(window.row_off))
         a, b, _, d, e, _ = self.transform[:6]
@@ -135,7 +139,7 @@ class GridGeometry:
         return GridGeometry(transform, height, width, self.crs)
 
 
-def shifted(transform: Affine, row: int, column: int) -> Affine:
+def shift_transform(transform: Affine, row: int, column: int) -> Affine:
     """Return the transform of the subgrid that starts at a row and a column."""
     a, b, c, d, e, f = transform[:6]
     return Affine(a, b, a * column + b * row + c, d, e, d * column + e * row + f)

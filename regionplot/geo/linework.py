@@ -1,4 +1,4 @@
-"""Turn geometries into line segments and polygons in the map's CRS, each shared border once."""
+"""Project geometries to the map's CRS, as lines (each shared border once), polygons and points."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from regionplot.geo.crs import meridian_offset, same_crs, transformer, unwrap
 
 Geometries = NDArray[np.object_]
 Floats = NDArray[np.floating[Any]]
-_LONGEST = 0.5
-"""Longest step, in degrees, between vertices that are projected; a straight edge on the earth curves on the map."""
-_STRETCH = 20
-"""A projected step so many times longer than it is on the earth is a jump across a seam of the projection."""
-_METRES_PER_DEGREE = 111_320
-_AT_EDGE = 1e-7
-"""Degrees."""
-_COLLECTION = 7
+_MAX_STEP = 0.5
+"""Largest distance between projected vertices in degrees. Longer edges get more vertices, because edges that are
+straight in the source may be curved on the map."""
+_SEAM_STRETCH = 20
+"""Ratio of the length on the map to the length on the earth, above which a step crosses a seam of the projection."""
+_METERS_PER_DEGREE = 111_320
+_EDGE_TOLERANCE = 1e-7
+"""Largest distance, in degrees, of a vertex that counts as a point of the antimeridian or of a pole."""
+_COLLECTION_TYPE = 7
+"""Type id of a GeometryCollection in shapely."""
 
 
 def no_geometries() -> Geometries:
@@ -30,25 +32,28 @@ def no_geometries() -> Geometries:
 
 
 def split_collections(geometries: Geometries) -> Geometries:
-    """Geometries with the members of collections in the place of the collections."""
-    while (nested := shapely.get_type_id(geometries) == _COLLECTION).any():
+    """Return geometries in which each collection is replaced by its members."""
+    while (nested := shapely.get_type_id(geometries) == _COLLECTION_TYPE).any():
         geometries = np.concatenate([geometries[~nested], shapely.get_parts(geometries[nested])])
     return geometries
 
 
 def linework(geometries: Geometries, source: pyproj.CRS, target: pyproj.CRS) -> Geometries:
-    """All lines and polygon borders in map coordinates, every segment once."""
-    coordinates, line = _vertices(shapely.get_parts(geometries))
-    joined = np.asarray(line[1:] == line[:-1])
-    joined[joined] = unique_segments(coordinates[:-1][joined], coordinates[1:][joined])
+    """Return all lines and polygon borders in map coordinates, each segment once.
+
+    Borders of polygons along the antimeridian or a pole are left out.
+    """
+    coordinates, line_index = _vertices(shapely.get_parts(geometries))
+    is_joined = np.asarray(line_index[1:] == line_index[:-1])
+    is_joined[is_joined] = unique_segments(coordinates[:-1][is_joined], coordinates[1:][is_joined])
     if source.is_geographic:
-        joined &= ~_along_world_edge(coordinates)
-    lines = join_segments(coordinates, joined)
+        is_joined &= ~_along_world_edge(coordinates)
+    lines = join_segments(coordinates, is_joined)
     return lines if same_crs(source, target) or not lines.size else _project_lines(lines, source, target)
 
 
 def _vertices(parts: Geometries) -> tuple[Floats, NDArray[np.intp]]:
-    """The vertices of some lines and polygons, shape (n, 2), and which line or ring each belongs to."""
+    """Return the vertices of lines and polygons, shape (n, 2), and the index of the line or ring of each vertex."""
     rings = np.concatenate(
         [shapely.get_rings(parts[shapely.get_type_id(parts) == 3]), parts[shapely.get_type_id(parts) <= 2]]
     )
@@ -56,10 +61,10 @@ def _vertices(parts: Geometries) -> tuple[Floats, NDArray[np.intp]]:
 
 
 def unique_segments(starts: Floats, ends: Floats) -> NDArray[np.bool_]:
-    """Whether each segment has a length and none before it is the same, whichever way the two run."""
+    """Return True for each segment that has a length and does not repeat an earlier one, in either direction."""
     swap = (starts[:, 0] > ends[:, 0]) | ((starts[:, 0] == ends[:, 0]) & (starts[:, 1] > ends[:, 1]))
     keys = np.where(swap[:, None], np.hstack([ends, starts]), np.hstack([starts, ends]))
-    keys = np.ascontiguousarray(keys + 0.0)  # -0.0 and 0.0 are one coordinate
+    keys = np.ascontiguousarray(keys + 0.0)  # -0.0 becomes 0.0, because bytes are compared
     _, first = np.unique(keys.view(np.dtype((np.void, keys.dtype.itemsize * 4))).ravel(), return_index=True)
     kept = np.zeros(len(keys), dtype=bool)
     kept[first] = True
@@ -67,22 +72,23 @@ def unique_segments(starts: Floats, ends: Floats) -> NDArray[np.bool_]:
 
 
 def _along_world_edge(coordinates: Floats) -> NDArray[np.bool_]:
-    """Which steps run along the antimeridian or a pole: there polygons are cut, not bordered."""
-    at_edge = abs(abs(coordinates) - np.array([180.0, 90.0])) < _AT_EDGE
+    """Return True for steps along the antimeridian or a pole. Polygons are cut there, so these steps are no borders."""
+    at_edge = abs(abs(coordinates) - np.array([180.0, 90.0])) < _EDGE_TOLERANCE
     return np.asarray((at_edge[:-1] & at_edge[1:]).any(axis=1))
 
 
 def _step_limit(source: pyproj.CRS) -> float:
-    """The longest step between vertices, in units of the source."""
-    return _LONGEST if source.is_geographic else _LONGEST * _METRES_PER_DEGREE / _unit(source)
+    """Return the largest distance between vertices, in units of the source."""
+    return _MAX_STEP if source.is_geographic else _MAX_STEP * _METERS_PER_DEGREE / _unit_size(source)
 
 
-def _unit(crs: pyproj.CRS) -> float:
-    """Metres, or degrees, per unit of a CRS's first axis."""
+def _unit_size(crs: pyproj.CRS) -> float:
+    """Return the number of meters per unit of a projected CRS, or 1 for a CRS in degrees."""
     return crs.axis_info[0].unit_conversion_factor if crs.axis_info and not crs.is_geographic else 1.0
 
 
 def _project(coordinates: Floats, source: pyproj.CRS, target: pyproj.CRS) -> Floats:
+    """Return projected coordinates, shape (n, 2). Longitudes stay on the same turn of 360° as in the source."""
     x, y = transformer(source, target).transform(coordinates[:, 0], coordinates[:, 1])
     if source.is_geographic and target.is_geographic:
         x = unwrap(x, coordinates[:, 0] + meridian_offset(source, target))
@@ -90,27 +96,48 @@ def _project(coordinates: Floats, source: pyproj.CRS, target: pyproj.CRS) -> Flo
 
 
 def _project_lines(lines: Geometries, source: pyproj.CRS, target: pyproj.CRS) -> Geometries:
-    """Lines in map coordinates, broken where the projection tears."""
-    coordinates, line = shapely.get_coordinates(shapely.segmentize(lines, _step_limit(source)), return_index=True)
+    """Return lines in map coordinates, split at seams of the projection."""
+    dense = shapely.segmentize(lines, _step_limit(source))
+    coordinates, line_index = shapely.get_coordinates(dense, return_index=True)
     projected = _project(coordinates, source, target)
     usable = np.asarray(np.isfinite(projected).all(axis=1))
-    joined = np.asarray((line[1:] == line[:-1]) & usable[1:] & usable[:-1])
-    joined &= ~seam_crossings(coordinates, projected, source, target)
-    return join_segments(projected, joined)
+    is_joined = np.asarray((line_index[1:] == line_index[:-1]) & usable[1:] & usable[:-1])
+    is_joined &= ~seam_crossings(coordinates, projected, source, target)
+    return join_segments(projected, is_joined)
 
 
 def seam_crossings(coordinates: Floats, projected: Floats, source: pyproj.CRS, target: pyproj.CRS) -> NDArray[np.bool_]:
-    """Which steps are torn apart by the projection (its antimeridian, its pole)."""
+    """Return True for each step between consecutive points that crosses a seam of the projection, such as its edge.
+
+    Parameters
+    ----------
+    coordinates, projected : ndarray, shape (n, 2)
+        The points in the source CRS and in the target CRS.
+    source, target : pyproj.CRS
+        The two CRSs.
+
+    Returns
+    -------
+    ndarray of bool, shape (n - 1,)
+    """
     with np.errstate(invalid="ignore"):
         before, after = (np.hypot(*np.diff(points, axis=0).T) for points in (coordinates, projected))
-    metres = before * (_METRES_PER_DEGREE if source.is_geographic else _unit(source))
-    mapped = after * (_METRES_PER_DEGREE if target.is_geographic else _unit(target))
-    return np.asarray(~(mapped <= _STRETCH * np.maximum(metres, 1.0)))
+    meters = before * (_METERS_PER_DEGREE if source.is_geographic else _unit_size(source))
+    mapped = after * (_METERS_PER_DEGREE if target.is_geographic else _unit_size(target))
+    return np.asarray(~(mapped <= _SEAM_STRETCH * np.maximum(meters, 1.0)))
 
 
-def join_segments(points: Floats, joined: NDArray[np.bool_]) -> Geometries:
-    """LineStrings out of runs of points that are joined to the next one."""
-    ends = np.flatnonzero(~np.append(joined, False))
+def join_segments(points: Floats, is_joined: NDArray[np.bool_]) -> Geometries:
+    """Return LineStrings. Each one is a sequence of points that are joined to the next point.
+
+    Parameters
+    ----------
+    points : ndarray, shape (n, 2)
+        The points.
+    is_joined : ndarray of bool, shape (n - 1,)
+        True for each point that is joined to the next one.
+    """
+    ends = np.flatnonzero(~np.append(is_joined, False))
     run = np.repeat(np.arange(ends.size), np.diff(np.concatenate([[-1], ends])))
     lengths = np.bincount(run)
     kept = lengths[run] >= 2
@@ -121,40 +148,44 @@ def join_segments(points: Floats, joined: NDArray[np.bool_]) -> Geometries:
 
 
 def project_points(points: Geometries, source: pyproj.CRS, target: pyproj.CRS) -> Geometries:
-    """Project points; drop those that the target CRS cannot hold."""
+    """Return points in map coordinates, without points that cannot be projected."""
     if not points.size:
         return no_geometries()
     projected = _project(shapely.get_coordinates(points), source, target)
     return np.asarray(shapely.points(projected[np.isfinite(projected).all(axis=1)]), dtype=object)
 
 
-def project_polygons(areas: Geometries, source: pyproj.CRS, target: pyproj.CRS) -> Geometries:
-    """Polygons in map coordinates; those that the projection tears go through cartopy, which cuts and closes them."""
-    areas = shapely.get_parts(split_collections(np.asarray(shapely.make_valid(areas), dtype=object)))
-    areas = np.asarray(areas[shapely.get_type_id(areas) == 3], dtype=object)  # without what a repair left as lines
+def project_polygons(polygons: Geometries, source: pyproj.CRS, target: pyproj.CRS) -> Geometries:
+    """Return polygons in map coordinates. Cartopy cuts the polygons that cross a seam of the projection."""
+    polygons = shapely.get_parts(split_collections(np.asarray(shapely.make_valid(polygons), dtype=object)))
+    polygons = np.asarray(
+        polygons[shapely.get_type_id(polygons) == 3], dtype=object
+    )  # make_valid can return lines, too
     if same_crs(source, target):
-        return areas
-    dense = np.asarray(shapely.segmentize(areas, _step_limit(source)), dtype=object)
+        return polygons
+    dense = np.asarray(shapely.segmentize(polygons, _step_limit(source)), dtype=object)
     coordinates, owner = shapely.get_coordinates(dense, return_index=True)
     projected = _project(coordinates, source, target)
-    torn = np.asarray(~np.isfinite(projected).all(axis=1))
-    inner = owner[1:] == owner[:-1]
-    torn[1:] |= inner & seam_crossings(coordinates, projected, source, target) & _same_ring(dense)
-    is_torn: NDArray[np.bool_] = np.isin(np.arange(areas.size), owner[torn])
-    whole = (
-        shapely.set_coordinates(dense[~is_torn], projected[~is_torn[owner]]) if (~is_torn).any() else no_geometries()
+    crosses_seam = np.asarray(~np.isfinite(projected).all(axis=1))
+    is_inner = owner[1:] == owner[:-1]
+    crosses_seam[1:] |= is_inner & seam_crossings(coordinates, projected, source, target) & _on_same_ring(dense)
+    needs_cutting: NDArray[np.bool_] = np.isin(np.arange(polygons.size), owner[crosses_seam])
+    uncut = (
+        shapely.set_coordinates(dense[~needs_cutting], projected[~needs_cutting[owner]])
+        if (~needs_cutting).any()
+        else no_geometries()
     )
-    cut = [shapely.get_parts(project_geometry(area, source, target)) for area in areas[is_torn]]
-    found = split_collections(np.concatenate([shapely.make_valid(whole), *cut]).astype(object))
-    return _only_polygons(found)
+    cut = [shapely.get_parts(project_geometry(polygon, source, target)) for polygon in polygons[needs_cutting]]
+    found = split_collections(np.concatenate([shapely.make_valid(uncut), *cut]).astype(object))
+    return _keep_polygons(found)
 
 
-def _only_polygons(geometries: Geometries) -> Geometries:
+def _keep_polygons(geometries: Geometries) -> Geometries:
     parts = np.asarray(shapely.get_parts(geometries), dtype=object)
     return np.asarray(parts[shapely.get_type_id(parts) == 3], dtype=object)
 
 
-def _same_ring(polygons: Geometries) -> NDArray[np.bool_]:
-    """Whether each vertex but the first lies on the same ring as the one before."""
+def _on_same_ring(polygons: Geometries) -> NDArray[np.bool_]:
+    """Return True for each vertex, except the first, that is on the same ring as the previous vertex."""
     _, ring = shapely.get_coordinates(shapely.get_rings(polygons), return_index=True)
     return np.asarray(ring[1:] == ring[:-1])

@@ -1,4 +1,4 @@
-"""Find the grid position of each panel pixel."""
+"""Find the position in the grid, as a fractional column and row, of each panel pixel."""
 
 from __future__ import annotations
 
@@ -15,75 +15,87 @@ from regionplot.geo.crs import same_crs, transformer, unwrap
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
 
-TOLERANCE = 0.125
+MAX_POSITION_ERROR = 0.125
 """Largest error of a sampled position, in panel pixels."""
-_STEPS = (64, 32, 16, 8)
-MESH_STEP = 32
-"""Pixels between the positions from which the part of the grid that a panel needs is found."""
-_STRIP = 2**16
-"""Pixels that are worked on at a time, so that what is worked out for them stays in the processor's cache."""
+_MESH_STEPS = (64, 32, 16, 8)
+"""Distances between mesh nodes to try, in panel pixels, from coarse to fine."""
+WINDOW_MESH_STEP = 32
+"""Distance in panel pixels between the mesh nodes that find the window of the grid for a panel."""
+_STRIP_PIXELS = 2**16
+"""Number of pixels to process at a time, so that intermediate results stay in the CPU cache."""
 Floats = NDArray[np.floating[Any]]
 Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class Positions:
-    """(column, row) of the grid under each pixel centre, interpolated along y from nodes; not wrapped."""
+    """Grid position (column, row) of each pixel center, interpolated from mesh nodes. Columns are not wrapped."""
 
     along_y: Floats
-    """Weights of the nodes for each row of the panel, shape (height, nodes)."""
+    """Weight of each node along y for each row of the panel, shape (height, nodes)."""
     column: Floats
-    """The grid's columns at the nodes, for each column of the panel, shape (nodes, width)."""
+    """Grid columns, already interpolated along x, shape (nodes along y, width of the panel)."""
     row: Floats
+    """Grid rows, in the same form."""
 
     @classmethod
     def of(cls, geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> Positions | ExactPositions:
-        """From the coarsest mesh that is exact enough; or transformed one by one, if none is."""
+        """Return positions from the coarsest mesh that is exact enough, or exact positions if no mesh is."""
         locate = Locator(geometry, crs, panel)
-        for step in _STEPS:
+        for step in _MESH_STEPS:
             mesh = mesh_axis(panel.width, step), mesh_axis(panel.height, step)
             column, row = locate(*mesh)
             if locate.is_close(mesh, column, row):
-                along_x = _weights(panel.width, step).T
-                return cls(_weights(panel.height, step), column @ along_x, row @ along_x)
+                along_x = _interpolation_weights(panel.width, step).T
+                return cls(_interpolation_weights(panel.height, step), column @ along_x, row @ along_x)
         return ExactPositions(locate)
 
     def strips(self) -> Iterator[tuple[Floats, Floats]]:
-        """Column and row for the pixels of some rows of the panel at a time, from the top."""
-        for rows in strips_of(len(self.along_y), self.column.shape[1]):
+        """Yield (columns, rows) for strips of the panel from the top. Each strip consists of whole panel rows."""
+        for rows in row_strips(len(self.along_y), self.column.shape[1]):
             yield self.along_y[rows] @ self.column, self.along_y[rows] @ self.row
 
 
 @dataclass(frozen=True)
 class ExactPositions:
-    """The same, by the exact transform."""
+    """Grid positions of pixel centers by an exact transformation of each pixel."""
 
     locate: Locator
 
     def strips(self) -> Iterator[tuple[Floats, Floats]]:
-        """See `_Positions`."""
+        """See `Positions.strips`."""
         panel = self.locate.panel
         x, y = np.arange(panel.width) + 0.5, np.arange(panel.height) + 0.5
-        for rows in strips_of(panel.height, panel.width):
+        for rows in row_strips(panel.height, panel.width):
             yield self.locate(x, y[rows])
 
 
-def strips_of(height: int, width: int) -> Iterator[slice]:
-    """Slices of rows that hold so many pixels as stay in the processor's cache."""
-    rows = max(1, _STRIP // width)
+def row_strips(height: int, width: int) -> Iterator[slice]:
+    """Return slices of panel rows. The pixels of each slice fit into the CPU cache."""
+    rows = max(1, _STRIP_PIXELS // width)
     return (slice(first, min(first + rows, height)) for first in range(0, height, rows))
 
 
 @dataclass(frozen=True)
 class Locator:
-    """The exact transform from positions on the panel to positions on the grid."""
+    """Exact transformation of positions on the panel to positions in the grid."""
 
     geometry: GridGeometry
     crs: pyproj.CRS
     panel: PanelGrid
 
     def __call__(self, x_pixels: Floats, y_pixels: Floats) -> tuple[Floats, Floats]:
-        """(column, row) at the crossings of panel columns and rows (fractional, from the top left)."""
+        """Return (columns, rows) of the grid for all pairs of x and y on the panel.
+
+        Parameters
+        ----------
+        x_pixels, y_pixels : ndarray
+            Fractional columns and rows of the panel, from its top left corner.
+
+        Returns
+        -------
+        ndarray, ndarray, shape (y_pixels.size, x_pixels.size)
+        """
         extent = self.panel.extent
         x, y = np.meshgrid(
             extent.xmin + x_pixels * self.panel.pixel_width, extent.ymax - y_pixels * self.panel.pixel_height
@@ -100,19 +112,27 @@ class Locator:
         return x, y
 
     def is_close(self, mesh: tuple[Floats, Floats], column: Floats, row: Floats) -> bool:
-        """Whether interpolating the mesh is exact enough, seen at the middles of its cells and of their edges.
+        """Return True if interpolation in a mesh is exact enough.
 
-        The middles of the cells would not do: between conformal projections the errors along x and y cancel there.
+        The check is at the centers of mesh cells and at the midpoints of their edges. The centers alone are not enough:
+        between conformal projections, the errors along x and y cancel there.
+
+        Parameters
+        ----------
+        mesh : (ndarray, ndarray)
+            x and y of the nodes, in pixels.
+        column, row : ndarray
+            Grid positions at the nodes.
         """
         finer = tuple(np.linspace(nodes[0], nodes[-1], 2 * nodes.size - 1) for nodes in mesh)
         exact_column, exact_row = self(finer[0], finer[1])
-        off = _halved(column) - exact_column, _halved(row) - exact_row
+        errors = _add_midpoints(column) - exact_column, _add_midpoints(row) - exact_row
         with np.errstate(divide="ignore", invalid="ignore"):
-            return bool(np.all(_in_pixels(off, (exact_column, exact_row), finer) <= TOLERANCE))
+            return bool(np.all(_to_pixels(errors, (exact_column, exact_row), finer) <= MAX_POSITION_ERROR))
 
 
-def _halved(nodes: Floats) -> Floats:
-    """Values at nodes, and interpolated half way between them."""
+def _add_midpoints(nodes: Floats) -> Floats:
+    """Return values at nodes, with interpolated values halfway between the nodes."""
     rows = np.repeat(nodes, 2, axis=0)[:-1]
     rows[1::2] = (nodes[:-1] + nodes[1:]) / 2
     result = np.repeat(rows, 2, axis=1)[:, :-1]
@@ -120,23 +140,31 @@ def _halved(nodes: Floats) -> Floats:
     return result
 
 
-def _in_pixels(off: tuple[Floats, Floats], exact: tuple[Floats, Floats], mesh: tuple[Floats, ...]) -> Floats:
-    """Distances in columns and rows of the grid as pixels of the panel, by the slopes of the exact positions."""
+def _to_pixels(errors: tuple[Floats, Floats], exact: tuple[Floats, Floats], mesh: tuple[Floats, ...]) -> Floats:
+    """Convert errors from grid columns and rows to panel pixels. Return the length of each error.
+
+    Parameters
+    ----------
+    errors, exact : (ndarray, ndarray)
+        Errors and exact positions (column, row) in the grid.
+    mesh : tuple of ndarray
+        x and y of the nodes, in pixels.
+    """
     (column_y, column_x), (row_y, row_x) = (np.gradient(positions, mesh[1], mesh[0]) for positions in exact)
     determinant = column_x * row_y - column_y * row_x
-    x = (row_y * off[0] - column_y * off[1]) / determinant
-    y = (column_x * off[1] - row_x * off[0]) / determinant
+    x = (row_y * errors[0] - column_y * errors[1]) / determinant
+    y = (column_x * errors[1] - row_x * errors[0]) / determinant
     return np.hypot(x, y)
 
 
 def mesh_axis(length: int, step: int) -> Floats:
-    """Nodes that span the pixel centres 0.5 ... length - 0.5, about `step` apart."""
+    """Return nodes about `step` pixels apart, from the first pixel center (0.5) to the last one (`length` - 0.5)."""
     return np.linspace(0.5, length - 0.5, max(2, -(-length // step) + 1))
 
 
 @lru_cache(maxsize=16)
-def _weights(length: int, step: int) -> Floats:
-    """The matrix that interpolates the nodes of `_mesh` linearly to every pixel: shape (length, nodes)."""
+def _interpolation_weights(length: int, step: int) -> Floats:
+    """Return the matrix that interpolates linearly from nodes of `mesh_axis` to pixels, shape (length, nodes)."""
     nodes = mesh_axis(length, step)
     position = (np.arange(length) + 0.5 - nodes[0]) / (nodes[1] - nodes[0])
     weights: Floats = np.clip(1 - abs(position[:, None] - np.arange(nodes.size)), 0, None)
@@ -144,6 +172,6 @@ def _weights(length: int, step: int) -> Floats:
 
 
 def middle_longitude(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> float:
-    """The longitude in the middle of a panel; 0 where the middle is off the earth, as beside a projection's edge."""
+    """Return the longitude of a panel's center, or 0 if the center is outside the projection."""
     middle = float(transformer(crs, geometry.crs).transform(*panel.extent.center)[0])
     return middle if np.isfinite(middle) else 0.0

@@ -8,23 +8,24 @@ import numpy as np
 import pyproj
 
 from regionplot.errors import RegionError
-from regionplot.geo.crs import CIRCLE, Floats, meridian_offset, same_crs, transformer, unwrap
+from regionplot.geo.crs import FULL_TURN, Floats, meridian_offset, same_crs, transformer, unwrap
 from regionplot.geo.extent import Extent
 
-_SAMPLES = 33
-_BESIDE = 1e-6
-"""Degrees."""
-_MOST_STRETCHED = 150.0
-"""A map of a whole hemisphere ends where an area is shown so many times larger than it is: Mercator at 85 degrees."""
-_MODEST = 1e7
-"""Metres; extents below this are projected as they are."""
+_SAMPLES_PER_SIDE = 33
+"""Number of sampled points along x, and along y."""
+_SEAM_OFFSET = 1e-6
+"""Distance from a seam in degrees at which longitudes are sampled."""
+_MAX_AREAL_SCALE = 150.0
+"""Largest areal scale in a projected extent. Mercator reaches it near 85° latitude. Points beyond are left out."""
+_SMALL_EXTENT = 1e7
+"""Width and height, in meters, below which the areal scale is not checked."""
 
 
 def project_extent(extent: Extent, source: pyproj.CRS, target: pyproj.CRS) -> Extent:
-    """The box that holds an extent in another CRS.
+    """Return the smallest extent in another CRS that contains the given extent.
 
-    The whole extent is sampled, not only its edges, so that a pole within it counts. In a geographic target,
-    longitudes run on past 180 rather than wrap.
+    Points inside the extent are sampled, too, so that the result contains a pole inside it. In a geographic target CRS,
+    longitudes continue beyond 180 and are not wrapped. Points that the projection enlarges too much are left out.
 
     Raises
     ------
@@ -33,16 +34,18 @@ def project_extent(extent: Extent, source: pyproj.CRS, target: pyproj.CRS) -> Ex
     """
     if same_crs(source, target):
         return extent
-    columns = np.linspace(extent.xmin, extent.xmax, _SAMPLES)
+    columns = np.linspace(extent.xmin, extent.xmax, _SAMPLES_PER_SIDE)
     if source.is_geographic:
-        columns = np.append(columns, list(_beside_seam(extent, target)))
-    x, y = np.meshgrid(columns, np.linspace(extent.ymin, extent.ymax, _SAMPLES))
+        columns = np.append(columns, list(_longitudes_at_seams(extent, target)))
+    x, y = np.meshgrid(columns, np.linspace(extent.ymin, extent.ymax, _SAMPLES_PER_SIDE))
     projected_x, projected_y = transformer(source, target).transform(x, y)
     usable = np.isfinite(projected_x) & np.isfinite(projected_y)
-    if not target.is_geographic and not _is_modest(projected_x, projected_y, target):
-        usable &= _areal_scale(x, y, source, target) <= _MOST_STRETCHED
+    if not target.is_geographic and not _is_small(projected_x, projected_y, target):
+        usable &= _areal_scale(x, y, source, target) <= _MAX_AREAL_SCALE
     if not usable.any():
-        raise RegionError(f"the region ({extent}) cannot be shown in the projection {target.name!r}")
+        raise RegionError(
+            f"the region ({extent}) cannot be shown in the projection {target.name!r}; use another projection"
+        )
     px, py = projected_x[usable], projected_y[usable]
     if target.is_geographic:
         near = x[usable] + meridian_offset(source, target) if source.is_geographic else px[px.size // 2]
@@ -50,25 +53,25 @@ def project_extent(extent: Extent, source: pyproj.CRS, target: pyproj.CRS) -> Ex
     return Extent(float(px.min()), float(px.max()), float(py.min()), float(py.max()))
 
 
-def _beside_seam(extent: Extent, target: pyproj.CRS) -> Iterator[float]:
-    """The longitudes within an extent at which a projection's left and right edges lie, a little to either side."""
+def _longitudes_at_seams(extent: Extent, target: pyproj.CRS) -> Iterator[float]:
+    """Yield longitudes in an extent just west and just east of a projection's left and right edges."""
     operation = target.coordinate_operation
     origins = [p.value for p in operation.params if p.name.startswith("Longitude of")] if operation else []
-    for seam in (float(origin) + turn * CIRCLE + CIRCLE / 2 for origin in origins for turn in range(-3, 3)):
-        for longitude in (seam - _BESIDE, seam + _BESIDE):
+    for seam in (float(origin) + turns * FULL_TURN + FULL_TURN / 2 for origin in origins for turns in range(-3, 3)):
+        for longitude in (seam - _SEAM_OFFSET, seam + _SEAM_OFFSET):
             if extent.xmin < longitude < extent.xmax:
                 yield longitude
 
 
-def _is_modest(x: Floats, y: Floats, target: pyproj.CRS) -> bool:
-    """Whether projected points lie so near together that no pole, and nothing like it, can be among them."""
+def _is_small(x: Floats, y: Floats, target: pyproj.CRS) -> bool:
+    """Return True if projected points cover a small area, in which no point can be enlarged too much."""
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         return False
-    return bool(max(np.ptp(x), np.ptp(y)) * target.axis_info[0].unit_conversion_factor < _MODEST)
+    return bool(max(np.ptp(x), np.ptp(y)) * target.axis_info[0].unit_conversion_factor < _SMALL_EXTENT)
 
 
 def _areal_scale(x: Floats, y: Floats, source: pyproj.CRS, target: pyproj.CRS) -> Floats:
-    """How many times larger than on the earth a small area is on the map; infinite where it cannot be told."""
+    """Return the ratio of a small area on the map to the same area on the earth; infinity if it is unknown."""
     longitudes, latitudes = transformer(source, pyproj.CRS.from_epsg(4326)).transform(x, y)
     scale = pyproj.Proj(target).get_factors(longitudes, latitudes).areal_scale
     return np.where(np.isfinite(scale), scale, np.inf)

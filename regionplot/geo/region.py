@@ -12,7 +12,7 @@ from regionplot.geo.extent import LONLAT, Extent
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A named extent to be drawn, with what its row says beyond that.
+    """A named extent to draw, and the other columns of its row in the table of regions.
 
     Examples
     --------
@@ -23,26 +23,26 @@ class Region:
     name: str
     """Unique name, as text."""
     extent: Extent
-    """The limits asked for, in the units of `crs`."""
+    """Requested extent, in the units of `crs`."""
     crs: str | None = LONLAT
-    """CRS of the limits, as pyproj understands it; None: the map's own."""
+    """CRS of the extent, in a form that pyproj accepts. None is the map's CRS."""
     title: str = ""
-    """What the map is called; the name by default."""
+    """Title of the map. By default, the name."""
     attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """The other columns of the row, for templates."""
+    """Other columns of the row, for templates."""
     origin: str = ""
-    """Where it was read from, `regions.csv:7`."""
+    """File and line that define the region, such as `regions.csv:7`, for messages."""
 
     def __post_init__(self) -> None:
         if not self.title:
             object.__setattr__(self, "title", self.name)
 
     def __reduce__(self) -> tuple[type[Region], tuple[Any, ...]]:
-        """Pickle through the constructor, so that read-only attributes travel as a plain dict."""
+        """Pickle read-only attributes as a plain dict, because a MappingProxyType does not pickle."""
         fields = (self.name, self.extent, self.crs, self.title, dict(self.attributes), self.origin)
         return type(self), fields
 
     @property
     def fields(self) -> Mapping[str, str]:
-        """What a template may use: the row's columns, `name` and `title`."""
+        """Values for templates: the columns of the row, `name` and `title`."""
         return MappingProxyType({**self.attributes, "name": self.name, "title": self.title})

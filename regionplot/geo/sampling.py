@@ -1,14 +1,14 @@
-"""Sample a grid onto the pixels of a map panel: by index where rows and columns suffice, else by warping.
+"""Sample a grid at the pixels of a map panel. There are three ways, depending on the CRS and the resampling method.
 
 ::
 
-    panel pixels ─ rows and columns ─────────────────────► gather          (same CRS, north or south up, nearest)
-         └─ coarse mesh ─ PROJ ─ interpolate ─ positions ─► gather          (nearest)
-         └─ window of the grid ─ GDAL warp ─────────────────► panel          (bilinear, cubic, average, mode, max)
+    panel pixels ─ rows and columns ──────────────────────► pick cells    (nearest, same CRS, grid not rotated)
+         └─ coarse mesh ─ PROJ ─ interpolate ─ positions ──► pick cells    (nearest, otherwise)
+         └─ window of the grid ─ GDAL warp ────────────────► panel         (bilinear, cubic, average, mode, max)
 
-The coarse mesh is checked against the exact transform half way between its nodes and refined until it is right to an
-eighth of a panel pixel, which is what GDAL's approximating transformer promises, too
-(https://gdal.org/en/stable/api/gdal_alg.html).
+The coarse mesh is compared with exact positions halfway between its nodes. It is refined until the error is at most an
+eighth of a panel pixel. The default tolerance of gdalwarp is the same
+(https://gdal.org/en/stable/programs/gdalwarp.html, option `-et`).
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from regionplot.geo.warp import warp_to_panel
 
 @dataclass(frozen=True)
 class Sample:
-    """What a panel shows of a grid."""
+    """Values of a grid at the pixels of a panel."""
 
     values: NDArray[Any]
-    """Shape (height, width) of the panel, row 0 in the north; NaN, or the fill, where there is nothing."""
+    """Values, shape (height, width) of the panel. Row 0 is in the north. Pixels outside the grid are NaN or `fill`."""
     inside: NDArray[np.bool_]
-    """Where the pixel's centre lies within the grid, be there data or not; broadcasts to the shape of `values`."""
+    """True for pixels whose center is in the grid, with or without data. Broadcasts to the shape of `values`."""
 
 
 def sample(
@@ -53,83 +53,87 @@ def sample(
     Parameters
     ----------
     values : ndarray, shape (rows, columns)
-        The grid.
+        Cells of the grid.
     geometry : GridGeometry
-        Where its cells lie.
-    panel : PixelGrid
-        The pixels to fill, in map units.
+        Geometry of the grid.
+    panel : PanelGrid
+        Pixels to sample, in map units.
     crs : pyproj.CRS
-        The map's CRS.
+        CRS of the map.
     resampling : {"nearest", "bilinear", "cubic", "average", "mode", "max"}
-        How cells become pixels.
+        Resampling method.
     fill : int, optional
-        What stands where there is nothing, for nearest only; by default NaN.
+        Value of pixels outside the grid. By default, NaN. Only `nearest` uses `fill`.
 
     Returns
     -------
     Sample
-        Of floating type, so that NaN can stand where there is nothing; of the type of `values` if `fill` is given.
+        Its values have a floating-point type, which can hold NaN. If `nearest` gets a `fill`, they have the data type
+        of `values`.
     """
-    with np.errstate(invalid="ignore"):  # beyond a projection's edge PROJ answers inf
+    with np.errstate(invalid="ignore"):  # PROJ returns inf outside a projection
         if geometry.is_axis_aligned and same_crs(crs, geometry.crs):
-            nearest: _Cells = _AxisCells(*_axes(geometry, panel))
+            nearest: _Cells = _CellsByAxis(*_cells_along_axes(geometry, panel))
         else:
-            nearest = _PointCells(geometry, Positions.of(geometry, panel, crs))
+            nearest = _CellsByPixel(geometry, Positions.of(geometry, panel, crs))
         if resampling == "nearest":
             return nearest.sample(values, fill)
         return Sample(warp_to_panel(values, geometry, panel, crs, resampling), nearest.inside)
 
 
 def pixel_centers(panel: PanelGrid) -> tuple[Floats, Floats]:
-    """The x of the columns and the y of the rows of a panel, at pixel centres, in map units."""
+    """Return x of the columns and y of the rows of a panel, at pixel centers, in map units."""
     x = panel.extent.xmin + (np.arange(panel.width) + 0.5) * panel.pixel_width
     y = panel.extent.ymax - (np.arange(panel.height) + 0.5) * panel.pixel_height
     return x, y
 
 
-def _axes(geometry: GridGeometry, panel: PanelGrid) -> tuple[Indices, Indices]:
-    """The grid's column under each panel column and row under each panel row; -1 outside."""
-    columns, rows = geometry.columns_and_rows(*_padded_pair(*pixel_centers(panel)))
+def _cells_along_axes(geometry: GridGeometry, panel: PanelGrid) -> tuple[Indices, Indices]:
+    """Return the grid column for each panel column, and the grid row for each panel row. Outside the grid, it is -1."""
+    columns, rows = geometry.columns_and_rows(*_pad_to_same_length(*pixel_centers(panel)))
     column, row = geometry.wrapped(columns[: panel.width]), rows[: panel.height]
-    return _index(column, geometry.width), _index(row, geometry.height)
+    return _cell_index(column, geometry.width), _cell_index(row, geometry.height)
 
 
-def _padded_pair(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Two axes of unequal length as one array of coordinates each."""
+def _pad_to_same_length(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Return two arrays with the length of the longer one. The values that are added to the shorter one are unused."""
     length = max(x.size, y.size)
     return np.resize(x, length), np.resize(y, length)
 
 
-def _index(position: Floats, length: int) -> Indices:
+def _cell_index(position: Floats, length: int) -> Indices:
+    """Return the integer column or row for fractional positions along an axis, or -1 outside the grid."""
     index = np.floor(position)
     return np.where((index >= 0) & (index < length), index, -1).astype(np.intp)
 
 
 class _Cells(Protocol):
-    """The cells under the pixels of a panel."""
+    """The grid cell at each pixel of a panel."""
 
     @property
     def inside(self) -> NDArray[np.bool_]:
-        """Where there is one."""
+        """True for pixels in the grid."""
         ...
 
     def sample(self, values: NDArray[Any], fill: int | None) -> Sample:
-        """Their values; the fill, or NaN, where there is none."""
+        """Return the value of the cell at each pixel. Outside the grid, it is `fill`, or NaN if `fill` is None."""
         ...
 
 
 @dataclass(frozen=True)
-class _AxisCells:
-    """One column of the grid for each column of the panel, one row for each row; -1 where there is none."""
+class _CellsByAxis:
+    """Grid cells of a panel whose columns and rows are parallel to the columns and rows of the grid."""
 
     columns: Indices
+    """Grid column for each panel column; -1 outside the grid."""
     rows: Indices
+    """Grid row for each panel row; -1 outside the grid."""
 
     @property
     def inside(self) -> NDArray[np.bool_]:
         """See `_Cells`."""
         columns, rows = self.columns >= 0, self.rows >= 0
-        if columns.all() and rows.all():  # the usual case, without a byte for each pixel
+        if columns.all() and rows.all():  # the usual case; needs no memory per pixel
             return np.broadcast_to(np.True_, (rows.size, columns.size))
         return np.asarray(rows[:, None] & columns)
 
@@ -137,7 +141,7 @@ class _AxisCells:
         """See `_Cells`."""
         dtype = float_dtype(values.dtype) if fill is None else values.dtype
         rows_in, columns_in = np.flatnonzero(self.rows >= 0), np.flatnonzero(self.columns >= 0)
-        picked = _take(values, self.rows[rows_in], self.columns[columns_in]).astype(dtype, copy=False)
+        picked = _pick(values, self.rows[rows_in], self.columns[columns_in]).astype(dtype, copy=False)
         if picked.shape == (self.rows.size, self.columns.size):
             return Sample(picked, self.inside)
         result = np.full((self.rows.size, self.columns.size), np.nan if fill is None else fill, dtype)
@@ -145,8 +149,8 @@ class _AxisCells:
         return Sample(result, self.inside)
 
 
-def _take(values: NDArray[Any], rows: Indices, columns: Indices) -> NDArray[Any]:
-    """`values[rows][:, columns]`, through the smaller of the two arrays that can stand between."""
+def _pick(values: NDArray[Any], rows: Indices, columns: Indices) -> NDArray[Any]:
+    """Return `values[rows][:, columns]`. Pick first along the axis that gives the smaller intermediate array."""
     if not rows.size or not columns.size:
         return np.empty((rows.size, columns.size), values.dtype)
     top, left = rows.min(), columns.min()
@@ -157,10 +161,10 @@ def _take(values: NDArray[Any], rows: Indices, columns: Indices) -> NDArray[Any]
 
 
 @dataclass(frozen=True)
-class _PointCells:
-    """A fractional row and column of the grid for each pixel; not finite, or beyond the grid, where there is none.
+class _CellsByPixel:
+    """Grid cells of a panel in another CRS than the grid, or on a rotated grid.
 
-    They are worked out in strips of the panel: an array of this kind for all of it is ten megabytes.
+    Positions are computed in strips, because the array of positions for a whole panel takes about ten megabytes.
     """
 
     geometry: GridGeometry
@@ -186,7 +190,7 @@ class _PointCells:
         return Sample(np.concatenate(sampled), np.concatenate(masks))
 
     def _strips(self) -> Iterator[tuple[Floats, Floats, NDArray[np.bool_]]]:
-        """Row, column, and whether they are in the grid, of the pixels of some rows of the panel at a time."""
+        """Yield (rows, columns, inside) for strips of the panel. Positions outside the projection are not finite."""
         height, width = self.geometry.height, self.geometry.width
         for column, row in self.positions.strips():
             column = self.geometry.wrapped(column)

@@ -1,4 +1,4 @@
-"""Warp a grid onto a panel with GDAL."""
+"""Resample a grid to the pixels of a panel with GDAL."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ from regionplot.geo.windows import index_spans
 def warp_to_panel(
     values: NDArray[Any], geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS, resampling: str
 ) -> NDArray[Any]:
-    """Resample with GDAL, from the part of the grid that the panel needs."""
-    from rasterio.enums import Resampling  # noqa: PLC0415 (GDAL is not needed for nearest)
+    """Return the values of a grid at the pixels of a panel, resampled by GDAL. Pixels outside the grid are NaN.
+
+    GDAL gets only the window of the grid that the panel needs. For parameters, see `sampling.sample`.
+    """
+    from rasterio.enums import Resampling  # noqa: PLC0415 (`nearest` needs no GDAL)
     from rasterio.warp import reproject  # noqa: PLC0415
 
     result = np.full((panel.height, panel.width), np.nan, float_dtype(values.dtype))
@@ -37,9 +40,9 @@ def warp_to_panel(
     source_crs, x_shift = _source_frame(geometry, panel, crs)
     extent = panel.extent
     reproject(
-        _cut_out(values, geometry, rows, columns).astype(result.dtype, copy=False),
+        _cut_window(values, geometry, rows, columns).astype(result.dtype, copy=False),
         result,
-        src_transform=_window_affine(geometry, columns[0], rows.start, x_shift),
+        src_transform=_window_transform(geometry, columns[0], rows.start, x_shift),
         src_crs=source_crs.to_wkt(),
         src_nodata=np.nan,
         dst_transform=Affine(panel.pixel_width, 0, extent.xmin, 0, -panel.pixel_height, extent.ymax),
@@ -51,25 +54,32 @@ def warp_to_panel(
     return result
 
 
-def _cut_out(values: NDArray[Any], geometry: GridGeometry, rows: slice, columns: Indices) -> NDArray[Any]:
-    """The cells of some rows and columns; columns of a circle may run on past its end, NaN where the grid is not."""
+def _cut_window(values: NDArray[Any], geometry: GridGeometry, rows: slice, columns: Indices) -> NDArray[Any]:
+    """Return the cells of some rows and columns.
+
+    In a grid in degrees, columns wrap around the earth. Columns that the grid does not have are NaN.
+    """
     if geometry.columns_per_turn is None:
         return values[rows, columns[0] : columns[-1] + 1]
-    turned = np.mod(columns, round(geometry.columns_per_turn))
-    window = values[rows].take(np.minimum(turned, geometry.width - 1), axis=1).astype(float_dtype(values.dtype))
-    window[:, turned >= geometry.width] = np.nan
+    wrapped = np.mod(columns, round(geometry.columns_per_turn))
+    window = values[rows].take(np.minimum(wrapped, geometry.width - 1), axis=1).astype(float_dtype(values.dtype))
+    window[:, wrapped >= geometry.width] = np.nan
     return window
 
 
-def _window_affine(geometry: GridGeometry, column: int, row: int, x_shift: float) -> Affine:
-    """The affine transform of a window that begins at a column and row, moved along x."""
+def _window_transform(geometry: GridGeometry, column: int, row: int, x_shift: float) -> Affine:
+    """Return the transform of a window that starts at a column and a row, shifted along x."""
     x, y = geometry.coordinates(np.asarray(column), np.asarray(row))
     a, b, _, d, e, _ = geometry.transform[:6]
     return Affine(a, b, float(x) + x_shift, d, e, float(y))
 
 
 def _source_frame(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> tuple[pyproj.CRS, float]:
-    """The grid's CRS for GDAL, and the shift of its x: degrees are counted from the middle of the panel."""
+    """Return the CRS of the grid for GDAL, and the shift of x from the grid's CRS.
+
+    For a grid in degrees on a map in another CRS, the prime meridian is moved to the panel's center. GDAL then does not
+    split the panel at the antimeridian.
+    """
     if geometry.columns_per_turn is None or same_crs(crs, geometry.crs):
         return geometry.crs, 0.0
     middle = middle_longitude(geometry, panel, crs)

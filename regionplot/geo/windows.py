@@ -10,41 +10,49 @@ import pyproj
 from regionplot.geo.crs import transformer
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry, Window
-from regionplot.geo.positions import MESH_STEP, Floats, Locator, mesh_axis
+from regionplot.geo.positions import WINDOW_MESH_STEP, Floats, Locator, mesh_axis
 
-_NODES = 16
-"""At least so many of these along each side."""
-_FINE_MESH = 4
-"""The same, where the map has an edge in the panel."""
-_MARGIN = 3
+_MIN_NODES = 16
+"""Smallest number of mesh nodes along each side of a panel, if the panel has as many pixels."""
+_FINE_MESH_STEP = 4
+"""Distance between mesh nodes, in pixels, for a panel that contains an edge of the projection."""
+_MARGIN_CELLS = 3
+"""Cells added on each side of a window, in addition to 5 % of its length."""
 
 
 def index_spans(
     geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS
 ) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """First and last row, first and last column that a panel needs, with a margin, be they in the grid or not."""
+    """Return the first and last row, and the first and last column, that a panel needs, with a margin.
+
+    They can be outside the grid. Return None if no node of the panel's mesh can be projected to the grid's CRS.
+    """
     column, row = _positions_on_mesh(geometry, panel, crs)
-    if not (np.isfinite(column).all() and np.isfinite(row).all()):  # the edge of the map lies between nodes
-        column, row = _positions_on_mesh(geometry, panel, crs, _FINE_MESH)
+    if not (np.isfinite(column).all() and np.isfinite(row).all()):  # the panel contains an edge of the projection
+        column, row = _positions_on_mesh(geometry, panel, crs, _FINE_MESH_STEP)
     finite = np.isfinite(column) & np.isfinite(row)
     if not finite.any():
         return None
-    poles = np.array(list(_poles(geometry, panel, crs)))
-    all_columns = np.array([0.0, geometry.width] if poles.size else [])
+    pole_rows = np.array(list(_pole_rows(geometry, panel, crs)))
+    all_columns = np.array([0.0, geometry.width] if pole_rows.size else [])
     return (
-        _with_margin(np.concatenate([row[finite], poles])),
+        _with_margin(np.concatenate([row[finite], pole_rows])),
         _with_margin(np.concatenate([column[finite], all_columns])),
     )
 
 
 def _with_margin(positions: Floats) -> tuple[int, int]:
+    """Return the range of positions, extended by a margin, as integers."""
     low, high = positions.min(), positions.max()
-    margin = _MARGIN + 0.05 * (high - low)
+    margin = _MARGIN_CELLS + 0.05 * (high - low)
     return int(np.floor(low - margin)), int(np.ceil(high + margin))
 
 
-def _poles(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> Iterator[float]:
-    """The rows of the poles that a panel shows, of a grid in degrees; all meridians meet there, between any nodes."""
+def _pole_rows(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> Iterator[float]:
+    """Yield the grid rows of the poles that a panel shows, for a grid in degrees.
+
+    A pole can be between mesh nodes. The panel then needs all columns, because all meridians meet there.
+    """
     if not geometry.crs.is_geographic or crs.is_geographic:
         return
     shown = panel.extent.resized(panel.extent.width + panel.pixel_width, panel.extent.height + panel.pixel_height)
@@ -55,45 +63,48 @@ def _poles(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> Iterato
 
 
 def _positions_on_mesh(
-    geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS, step: int = MESH_STEP
+    geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS, step: int = WINDOW_MESH_STEP
 ) -> tuple[Floats, Floats]:
-    """(column, row) of the grid at the nodes of a panel."""
+    """Return the grid positions (columns, rows) at the mesh nodes of a panel."""
     with np.errstate(invalid="ignore"):
         return Locator(geometry, crs, panel)(*_nodes(panel, step))
 
 
-def _nodes(panel: PanelGrid, step: int = MESH_STEP) -> tuple[Floats, Floats]:
-    """X and y of nodes a step apart, in pixels; of which even a small panel has some."""
-    step = max(1, min(step, panel.width // _NODES, panel.height // _NODES))
+def _nodes(panel: PanelGrid, step: int = WINDOW_MESH_STEP) -> tuple[Floats, Floats]:
+    """Return x and y of mesh nodes in pixels. The step is reduced if a small panel would have too few nodes."""
+    step = max(1, min(step, panel.width // _MIN_NODES, panel.height // _MIN_NODES))
     return mesh_axis(panel.width, step), mesh_axis(panel.height, step)
 
 
 def needed_window(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> Window | None:
-    """The window of a grid that holds all that a panel shows, with a margin; None if they do not meet."""
+    """Return the window of a grid that a panel needs, with a margin. Return None if grid and panel do not overlap."""
     spans = index_spans(geometry, panel, crs)
     if spans is None:
         return None
     (first_row, last_row), (first_column, last_column) = spans
     top, bottom = max(first_row, 0), min(last_row, geometry.height - 1)
-    pieces = list(_on_the_grid(first_column, last_column, geometry))
+    pieces = list(_columns_in_grid(first_column, last_column, geometry))
     if top > bottom or not pieces:
         return None
     left, right = min(piece[0] for piece in pieces), max(piece[1] for piece in pieces)
     return Window(top, left, bottom - top + 1, right - left + 1)
 
 
-def _on_the_grid(first: int, last: int, geometry: GridGeometry) -> Iterator[tuple[int, int]]:
-    """What of some columns lies on the grid; in degrees, on any turn of the circle."""
-    circle = geometry.columns_per_turn or 0.0
-    turns = range(-int(last // circle), -int(first // circle) + 1) if circle else range(1)
+def _columns_in_grid(first: int, last: int, geometry: GridGeometry) -> Iterator[tuple[int, int]]:
+    """Yield the first and last column of each part of a range of columns that is in the grid.
+
+    In a grid in degrees, the range is repeated every 360°.
+    """
+    period = geometry.columns_per_turn or 0.0
+    turns = range(-int(last // period), -int(first // period) + 1) if period else range(1)
     for turn in turns:
-        left, right = max(int(first + turn * circle), 0), min(int(np.ceil(last + turn * circle)), geometry.width - 1)
+        left, right = max(int(first + turn * period), 0), min(int(np.ceil(last + turn * period)), geometry.width - 1)
         if left <= right:
             yield left, right
 
 
 def cells_per_pixel(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> float:
-    """How many cells lie along a pixel of a panel where they are fewest; 1 if that cannot be told."""
+    """Return the smallest number of cells along the side of a panel pixel; 1 if no pixel is in the projection."""
     nodes = _positions_on_mesh(geometry, panel, crs)
     mesh = _nodes(panel)
     with np.errstate(invalid="ignore"):

@@ -22,7 +22,7 @@ import shapely
 from numpy.typing import NDArray
 
 from regionplot.geo.clip import IndexedGeometries
-from regionplot.geo.crs import CIRCLE
+from regionplot.geo.crs import FULL_TURN
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.linework import Geometries, linework, no_geometries, project_points, project_polygons
 from regionplot.inputs.vector_files import check_parts, read_vectors, vector_errors
@@ -70,15 +70,15 @@ class VectorLayer:
 
     def lines_in(self, panel: PanelGrid) -> Geometries:
         """Return the lines within a panel, clipped to it and simplified to a third of a pixel."""
-        return self.line_index.within(panel, self.x_period)
+        return self.line_index.clip_to_panel(panel, self.x_period)
 
     def polygons_in(self, panel: PanelGrid) -> Geometries:
         """Return the polygons within a panel, clipped to it and simplified to a third of a pixel."""
-        return self.polygon_index.within(panel, self.x_period)
+        return self.polygon_index.clip_to_panel(panel, self.x_period)
 
     def points_in(self, panel: PanelGrid) -> Geometries:
         """Return the points within a panel."""
-        return self.point_index.within(panel, self.x_period)
+        return self.point_index.clip_to_panel(panel, self.x_period)
 
 
 def load_layer(
@@ -113,7 +113,7 @@ def load_layer(
         projected = _project_layer(settings, crs)
         if cache:
             cache.write(key, _to_arrays(projected))
-    x_period = CIRCLE if crs.is_geographic else 0.0
+    x_period = FULL_TURN if crs.is_geographic else 0.0
     lines, polygons, points = (IndexedGeometries.of(geometries) for geometries in projected)
     return VectorLayer(lines, polygons, points, x_period, key)
 

@@ -21,7 +21,7 @@ from typing_extensions import override
 
 from regionplot.errors import RegionError
 from regionplot.geo.clip import IndexedGeometries
-from regionplot.geo.crs import CIRCLE, Floats, meridian_offset, parse_crs, transformer, unwrap
+from regionplot.geo.crs import FULL_TURN, Floats, meridian_offset, parse_crs, transformer, unwrap
 from regionplot.geo.extent import LONLAT, PanelGrid
 from regionplot.geo.linework import Geometries, join_segments, seam_crossings
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
@@ -91,7 +91,7 @@ class Graticule(Layer):
         if not lines:
             return
         parts = np.concatenate([line.parts for line in lines])
-        shown = IndexedGeometries.of(parts).within(panel, 0.0) if parts.size else parts
+        shown = IndexedGeometries.of(parts).clip_to_panel(panel, 0.0) if parts.size else parts
         if shown.size and settings.linewidth > 0 and settings.color != "none":
             yield Path.of_lines(shown, settings.color, settings.linewidth)
         if settings.labels:
@@ -153,8 +153,8 @@ class _Meridians(_Lines):
 
     @override
     def label(self, value: float) -> tuple[str, str]:
-        longitude = round(value - CIRCLE * math.ceil(value / CIRCLE - 0.5), 6)  # greater than -180, at most 180
-        side = "" if longitude in (0.0, CIRCLE / 2) else "E" if longitude > 0 else "W"
+        longitude = round(value - FULL_TURN * math.ceil(value / FULL_TURN - 0.5), 6)  # greater than -180, at most 180
+        side = "" if longitude in (0.0, FULL_TURN / 2) else "E" if longitude > 0 else "W"
         return f"{_degrees(longitude)}°{side}", "btlr"
 
 
@@ -185,8 +185,8 @@ def _lines(panel: PanelGrid, crs: pyproj.CRS, spacing: float | str) -> Iterator[
     west, east, south, north = _limits(panel, crs)
     longer = max(panel.width, panel.height)
     columns, rows = (max(2.0, _USUAL_LINES * side / longer) for side in (panel.width, panel.height))
-    if east - west >= CIRCLE and not _has_longitudes(crs):
-        west, east, columns = west, west + CIRCLE, 2 * _USUAL_LINES
+    if east - west >= FULL_TURN and not _has_longitudes(crs):
+        west, east, columns = west, west + FULL_TURN, 2 * _USUAL_LINES
     meridians = _multiples(west, east, _step(spacing, east - west, columns))
     parallels = _multiples(south, north, _step(spacing, north - south, rows))
     yield _Parallels(parallels[abs(parallels) < _POLE], _vertices(west, east), crs)
@@ -218,7 +218,7 @@ def _limits(panel: PanelGrid, crs: pyproj.CRS) -> tuple[float, float, float, flo
     south, north = float(latitudes[usable].min()), float(latitudes[usable].max())
     for pole in (-_POLE, _POLE):
         if not in_degrees and _contains_pole(panel, crs, pole):
-            west, east, south, north = -CIRCLE / 2, CIRCLE / 2, min(south, pole), max(north, pole)
+            west, east, south, north = -FULL_TURN / 2, FULL_TURN / 2, min(south, pole), max(north, pole)
     return west, east, south, north
 
 

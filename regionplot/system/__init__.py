@@ -1,1 +1,1 @@
-"""Files, processes, memory and threads of the operating system. Imports only `errors` of the other packages."""
+"""Files, processes, memory and threads of the operating system. Nothing here imports other parts of regionplot."""

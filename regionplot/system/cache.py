@@ -1,7 +1,7 @@
 """Keep computed arrays, such as projected vectors, in a folder of limited size for the next run.
 
-The name of an entry is a digest of everything that the arrays depend on, so an entry is never outdated. Damaged entries
-and write errors are no errors for the caller: the arrays are computed again.
+The name of an entry is a digest of everything that the arrays depend on, so an entry is never outdated. If an entry is
+damaged or cannot be written, the caller gets no error and computes the arrays again.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ArrayCache:
         return arrays
 
     def write(self, key: str, arrays: Arrays) -> None:
-        """Store arrays under a key atomically. If this fails, store nothing."""
+        """Store arrays under a key atomically. A failed write is logged and leaves no file."""
         path = self._path(key)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +74,7 @@ def trim(entries: Iterable[Path], max_bytes: int, is_removable: Callable[[Path],
     max_bytes : int
         Limit for the size of all entries.
     is_removable : callable
-        Returns False for an entry that must stay.
+        Called with an entry. Returns False if the entry must stay.
     """
     oldest_first = sorted(entries, key=lambda entry: entry.stat().st_mtime)
     sizes = {entry: _size_of(entry) for entry in oldest_first}
@@ -119,7 +119,7 @@ def digest(parts: Iterable[str], files: Iterable[Path]) -> str:
     parts : iterable of str
         Texts, in order.
     files : iterable of path
-        Files, in order. Their suffixes count, too.
+        Files, in order. The digest includes their suffixes.
 
     Raises
     ------

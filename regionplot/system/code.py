@@ -18,16 +18,16 @@ _IMPORT = re.compile(
 
 @cache
 def source_files(*modules: str) -> tuple[Path, ...]:
-    """Return the sources of some modules and of all that they import from their own packages, sorted.
+    """Return the source files of some modules, and of the modules of the same packages that they import, sorted.
 
-    Import lines are read as text, so this costs milliseconds and imports nothing. Imports inside functions
-    and imports for type checking count.
+    Import statements are read as text. This takes milliseconds and imports no module. Imports inside functions and
+    imports for type checking are included.
 
     Parameters
     ----------
     *modules : str
-        Dotted names, such as `regionplot.render.renderer`. A plug-in of another package counts with the modules that
-        it imports from that package.
+        Dotted names, such as `regionplot.render.renderer`. For a plug-in of another package, the result also contains
+        the modules that the plug-in imports from that package.
 
     Examples
     --------
@@ -39,9 +39,9 @@ def source_files(*modules: str) -> tuple[Path, ...]:
 
 @cache
 def imported_libraries(*modules: str) -> tuple[str, ...]:
-    """Return the packages that the sources of some modules import, apart from the modules' own, sorted.
+    """Return the names of the other packages that some modules import, sorted. The standard library is left out.
 
-    The standard library is left out.
+    Imports are followed as in `source_files`.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def library_version(name: str) -> str:
 
 
 def _scan(modules: tuple[str, ...]) -> Mapping[str, tuple[Path, tuple[str, ...]]]:
-    """Return the file of each module and the names that it imports, for modules and all they import."""
+    """Return the file and the imported names of each module, for some modules and the modules that they import."""
     packages = {_top(module): _folder_of(_top(module)) for module in modules}
     found: dict[str, tuple[Path, tuple[str, ...]]] = {}
     waiting = list(modules)

@@ -25,7 +25,7 @@ from typing import Literal
 Phase = Literal["block", "start", "read", "draw", "save", "verify", "replace", "report"]
 Hook = Callable[[Phase, str], None]
 _hook: Hook | None = None
-"""The installed hook. It is global, so that functions that can fail need no parameter for it."""
+"""The installed hook. It is global, so that no function needs a parameter for it."""
 
 
 def failpoint(phase: Phase, name: str = "") -> None:

@@ -1,7 +1,7 @@
 """Write files atomically, and detect changed files by fingerprint.
 
-The name of a temporary file contains the run that writes it (`.map.png.RUN.tmp`). A later run can therefore remove the
-temporary files of a killed run.
+The name of a temporary file contains the name of the run that writes it (`.map.png.RUN.tmp`). A later run can therefore
+remove the temporary files of a killed run.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from typing import BinaryIO
 from regionplot.system.processes import is_running
 
 RUN = r"\d{8}T\d{6}Z-\d+-[0-9a-f]{8}"
-"""Pattern of the name of a run."""
+"""Regular expression for names of runs."""
 _TEMPORARY = re.compile(rf"\..+\.({RUN})\.tmp(\..+)?")
-"""Pattern of the name of a temporary file. GDAL adds suffixes for files that belong to the file it writes."""
-_PROCESS = secrets.token_hex(2)[:3]
+"""Regular expression for names of temporary files. GDAL adds suffixes for sidecar files."""
+_PROCESS_TOKEN = secrets.token_hex(2)[:3]
 """Random token of this process. Process ids are reused, so an id alone does not identify a process."""
-_numbers = itertools.count(secrets.randbelow(256))
+_run_numbers = itertools.count(secrets.randbelow(256))
 _ABANDONED_AFTER = 86_400.0
 """Seconds without a change after which a temporary file of another machine or container counts as abandoned."""
 
 
 def new_run() -> str:
     """Return a name for a run: its time (UTC), process id and a token. Names sort by time."""
-    number = next(_numbers) % 256
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}-{_machine_token()}{_PROCESS}{number:02x}"
+    number = next(_run_numbers) % 256
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}-{_machine_token()}{_PROCESS_TOKEN}{number:02x}"
 
 
 @cache
 def _machine_token() -> str:
-    """Return a token of this machine, its last boot and this container. Only within these is a process id unique."""
+    """Return a token for this machine, its last boot and this container. Process ids are unique only within these."""
     parts = [socket.gethostname()]
     for source, read in (("/proc/sys/kernel/random/boot_id", Path.read_text), ("/proc/self/ns/pid", os.readlink)):
         with suppress(OSError):
@@ -70,7 +70,7 @@ def atomic_replace(target: Path, run: str) -> Iterator[Path]:
     """
     temporary = target.with_name(f".{target.name}.{run}.tmp")
     try:
-        temporary.unlink(missing_ok=True)  # left by a worker that died; this is the retry
+        temporary.unlink(missing_ok=True)  # a worker that died may have left it before this retry
         yield temporary
         temporary.replace(target)
     finally:
@@ -103,12 +103,12 @@ def remove_stale_temporaries(folders: Iterable[Path], run: str | None = None) ->
 
 
 def _is_abandoned(run: str, entry: os.DirEntry[str]) -> bool:
-    """Return True if no process is writing the temporary file."""
+    """Return True if no process is writing a temporary file. On another machine, the age of the file decides."""
     _, pid, token = run.split("-")
     if not token.startswith(_machine_token()):
         return time.time() - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED_AFTER
     if int(pid) == os.getpid():
-        return token[3:6] != _PROCESS
+        return token[3:6] != _PROCESS_TOKEN
     return not is_running(int(pid))
 
 

@@ -12,14 +12,18 @@ CGROUP = Path("/sys/fs/cgroup")
 """Limits of this process's control group (cgroup v2), such as the limits of a container."""
 
 MEMINFO = Path("/proc/meminfo")
+"""Memory statistics of the machine. Linux only."""
 STATUS = Path("/proc/self/status")
+"""Statistics of this process. Linux only."""
 
 _NO_QUOTA = 1_000_000
+"""Number of CPUs if there is no quota; larger than any machine."""
 _UNKNOWN_MEMORY = 2**32
+"""Bytes of memory to assume if the system does not report its memory."""
 
 
 def usable_cpus(cgroup: Path = CGROUP) -> int:
-    """Return the number of CPUs that this process may use, by affinity and by CPU quota; at least 1.
+    """Return the number of CPUs that this process may use, limited by affinity and CPU quota; at least 1.
 
     Parameters
     ----------
@@ -40,7 +44,7 @@ def _quota(cgroup: Path) -> int:
 
 
 def available_memory(cgroup: Path = CGROUP, meminfo: Path = MEMINFO) -> int:
-    """Return the bytes of memory that programs can still get, by the machine and by the control group's limit.
+    """Return the available memory in bytes, limited by the machine and by the control group.
 
     Pages of cached files count as available, because the system frees them when memory is needed.
 
@@ -60,7 +64,7 @@ def available_memory(cgroup: Path = CGROUP, meminfo: Path = MEMINFO) -> int:
 
 
 def _machine_memory(meminfo: Path) -> int:
-    """Return the machine's available memory in bytes; half of its memory if the system does not tell more."""
+    """Return the machine's available memory in bytes, or half of its memory if the system reports only the total."""
     available = _read_number("MemAvailable:", meminfo)
     if available is not None:
         return available * 1024
@@ -70,14 +74,14 @@ def _machine_memory(meminfo: Path) -> int:
 
 
 def _count_pages(name: str) -> int | None:
-    """Return a number of memory pages from sysconf(3); None if the system lacks the name, as macOS SC_AVPHYS_PAGES."""
+    """Return a number of memory pages from sysconf(3); None if it is unknown. macOS has no SC_AVPHYS_PAGES."""
     with suppress(AttributeError, ValueError, OSError):
         return max(0, os.sysconf(name)) or None
     return None
 
 
 def data_size(status: Path = STATUS) -> int | None:
-    """Return the bytes of private memory that this process has allocated, used or not; None if the system lacks it.
+    """Return the bytes of private memory that this process has allocated, used or not; None if unknown.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Measure the seconds of each stage."""
+"""Measure the time of each stage."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Provide a thread pool after which a program may fork.
 
-Python considers a thread finished when its last line is done. The system's thread still runs then: C libraries free
-memory of the thread under their locks. A process that is forked at that moment inherits such a lock in locked state.
-With GDAL, this happened in one of a hundred forks on a busy machine, and the child hung at its first read.
+Python considers a thread finished after its last statement. The system's thread may still be running: C libraries free
+the memory of the thread while they hold locks. A process that is forked at that moment inherits a locked lock. With
+GDAL, this happened in 1 of 100 forks on a busy machine, and the child process hung at its first read.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def thread_pool(workers: int, exit_timeout: float = 5.0) -> Iterator[ThreadPoolE
 
 
 def _wait_for_exit(threads: list[int], timeout: float) -> None:
-    """Wait until the system's threads have exited. Only Linux lists them, and only there a running program forks."""
+    """Wait until the system's threads have exited. Linux only: other systems neither list threads nor fork safely."""
     deadline = time.monotonic() + timeout
     while any((_TASKS / str(thread)).exists() for thread in threads) and time.monotonic() < deadline:
         time.sleep(_PAUSE)

@@ -1,4 +1,4 @@
-"""Functions over blocks for tests. Processes that are not forked can import this module."""
+"""Functions over blocks for tests. They are in a module so that spawned processes can import them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def neighbors(arrays, _block, _arguments):
 
 
 class Neighbors:
-    """The same function as an object with a halo and a profile."""
+    """The function `neighbors` as an object with a halo and a profile."""
 
     halo = 1
 

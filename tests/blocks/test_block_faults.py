@@ -1,4 +1,4 @@
-"""Faults in runs over blocks: the error is clear, the old output stays, and no temporary file or worker is left."""
+"""Test faults in runs over blocks. The error names the cause, the old output stays, and no temporary file is left."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from regionplot.blocks.task import detach_output
 from regionplot.errors import BlockError, RasterError
 
 pytestmark = [
-    pytest.mark.timeout(120, method="signal"),  # a thread would make fork unsafe
+    pytest.mark.timeout(120, method="signal"),  # a timer thread would make fork unsafe
     pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
 ]
 
@@ -35,7 +35,7 @@ BAD = (40, 60)
 
 @pytest.fixture
 def target(grid_file: Path) -> Iterator[Path]:
-    """An existing output. After the test it must be unchanged, with no other file beside it."""
+    """Provide an existing output. After the test, check that it is unchanged and that no other file was created."""
     path = grid_file.with_name("out.tif")
     path.write_bytes(b"the old one")
     before = {child.pid for child in psutil.Process().children()}
@@ -89,7 +89,7 @@ def test_a_truncated_input_is_named(grid_file, target):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"driver": "PNG"}, "out.tif: .* not as PNG"),
+        ({"driver": "PNG"}, "out.tif: the driver must be GTiff or COG, not PNG"),
         ({"dtype": "int7"}, "data type 'int7'"),
         ({"blockxsize": 17}, "out.tif: could not be written completely: .*multiples of 16"),
     ],
@@ -104,7 +104,7 @@ def test_a_missing_folder_is_named(grid_file, tmp_path):
         process_blocks(functions.core_only, grid_file, tmp_path / "none" / "out.tif")
 
 
-def test_cells_that_differ_when_they_are_read_back_are_found(grid_file, target):
+def test_cells_that_differ_when_they_are_read_back_are_an_error(grid_file, target):
     with rasterio.open(grid_file) as dataset:
         profile, values = dataset.profile, dataset.read()
     (block,) = BlockGrid(70, 90, 70, 90)
@@ -118,7 +118,7 @@ def test_cells_that_differ_when_they_are_read_back_are_found(grid_file, target):
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 600 kB."""
+    """Provide a file system of 600 kB."""
     folder = tmp_path / "small"
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", folder]
@@ -129,7 +129,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("driver", ["GTiff", "COG"])
-def test_a_full_disk_is_found_although_gdal_reports_no_error(write_raster, small_disk, driver):
+def test_a_full_disk_is_an_error_although_gdal_reports_none(write_raster, small_disk, driver):
     source = write_raster(np.random.default_rng(1).random((600, 600), np.float32))
     target = small_disk / "out.tif"
     target.write_bytes(b"the old one")
@@ -153,7 +153,7 @@ except RasterError as error:
 """
 
 
-def test_a_limit_for_file_sizes_is_found(write_raster, tmp_path):
+def test_a_limit_for_file_sizes_is_an_error(write_raster, tmp_path):
     source = write_raster(np.random.default_rng(1).random((600, 600), np.float32))
     target = tmp_path / "out.tif"
     result = run_script(LIMITED, source, target)
@@ -201,7 +201,7 @@ def test_ctrl_c_ends_the_run(grid_file, target, tmp_path_factory, executor):
 
 
 def test_a_forked_process_cannot_write_the_cells_that_gdal_buffers(tmp_path):
-    """With the descriptor of the parent, closing the dataset in the child would write the cells of the parent."""
+    """Otherwise, closing the dataset in the child would write cells of the parent to the parent's file."""
     path = tmp_path / "out.tif"
     profile = {"driver": "GTiff", "width": 300, "height": 300, "count": 1, "dtype": "uint8", "crs": "EPSG:4326",
         "transform": Affine(1, 0, 5, 0, -1, 5)}  # fmt: skip

@@ -1,4 +1,4 @@
-"""Every example in docs/blocks.md and docs/raster-steps.md runs."""
+"""Run every example in docs/blocks.md and docs/raster-steps.md."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PAGE = DOCS / "blocks.md"
 
 
 def examples(page: Path, language: str) -> list[tuple[int, str]]:
-    """Return line and text of the examples of a page in a language."""
+    """Return the line and the text of each example of a page in a language."""
     text = page.read_text(encoding="utf-8")
     found = re.finditer(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     return [(text.count("\n", 0, match.start(1)), match[1]) for match in found]
@@ -30,7 +30,7 @@ def examples(page: Path, language: str) -> list[tuple[int, str]]:
 
 def run_python(page: Path) -> None:
     module = types.ModuleType("examples")
-    sys.modules["examples"] = module  # dataclasses look for their module
+    sys.modules["examples"] = module  # dataclasses look up their module
     try:
         for line, example in examples(page, "python"):
             exec(compile("\n" * line + example, str(page), "exec"), module.__dict__)
@@ -38,12 +38,12 @@ def run_python(page: Path) -> None:
         del sys.modules["examples"]
 
 
-@pytest.mark.timeout(120, method="signal")  # a thread would make fork unsafe
+@pytest.mark.timeout(120, method="signal")  # a timer thread would make fork unsafe
 @pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
 def test_every_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     run_python(PAGE)
-    assert not list(tmp_path.rglob(".*")), "no temporary file is left"
+    assert not list(tmp_path.rglob(".*")), "a temporary file is left"
 
 
 @pytest.mark.timeout(120, method="signal")
@@ -51,7 +51,7 @@ def test_every_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_examples_of_raster_steps_give_the_described_results(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_raster: Any, write_vector: Any
 ) -> None:
-    """With the command, with settings, and from Python."""
+    """The examples use the command, settings and Python."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)

@@ -1,4 +1,4 @@
-"""Outputs as cloud-optimized GeoTIFFs."""
+"""Test outputs as cloud-optimized GeoTIFFs (COGs)."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def test_a_cog_has_the_layout_for_partial_reads(large, tmp_path, read_raster):
     widths = [tags[_WIDTH][0] for _, tags in found]
     assert widths == [1300, 650, 325]
     places = [place for place, _ in found]
-    assert places == sorted(places), "directories come in order, the full image first"
+    assert places == sorted(places), "directories are not in order, with the full image first"
     first_data = [min(offset for offset in tags[_OFFSETS] if offset) for _, tags in found]
-    assert max(places) < min(first_data), "all directories come before all tiles"
-    assert first_data == sorted(first_data, reverse=True), "the tiles of the smallest overview come first"
+    assert max(places) < min(first_data), "a directory is after a tile"
+    assert first_data == sorted(first_data, reverse=True), "the tiles of the smallest overview are not first"
     assert b"LAYOUT=IFDS_BEFORE_DATA" in target.read_bytes()[:500]
 
 
@@ -94,7 +94,7 @@ def test_options_of_a_cog_are_passed_on(large, tmp_path):
         assert (dataset.block_shapes[0], dataset.overviews(1), dataset.dtypes[0]) == ((128, 128), [], "float64")
 
 
-def test_overviews_of_integers_have_no_averages(write_raster, tmp_path):
+def test_overviews_of_integers_are_not_averaged(write_raster, tmp_path):
     classes = np.random.default_rng(0).choice([1, 5, 20], (1200, 1200)).astype("uint8")
     path = write_raster(classes, nodata=0)
     process_blocks(functions.core_only, path, tmp_path / "out.tif", profile={"driver": "COG"})

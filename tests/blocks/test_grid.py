@@ -1,4 +1,4 @@
-"""Blocks cover each cell of a grid once. Halos end at the edges of the grid."""
+"""Test that blocks cover each cell of a grid once, and that halos end at the edges of the grid."""
 
 from __future__ import annotations
 

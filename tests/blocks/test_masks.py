@@ -1,4 +1,4 @@
-"""Masks of whole datasets, selectors and stacks, compared with plain NumPy."""
+"""Compare masks of whole datasets, selectors and stacks with plain NumPy."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from regionplot.blocks.report import BlocksReport
 from regionplot.errors import RasterError
 
 pytestmark = [
-    pytest.mark.timeout(120, method="signal"),  # a thread would make fork unsafe
+    pytest.mark.timeout(120, method="signal"),  # a timer thread would make fork unsafe
     pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
 ]
 
 
 @pytest.fixture
 def holes():
-    """Three bands of bytes with holes of 9."""
+    """Return three bands of bytes in which 9 marks missing cells."""
     return np.random.default_rng(2).choice(np.array([1, 2, 9], np.uint8), size=(3, 60, 80))
 
 
@@ -38,7 +38,7 @@ RULES = {
 
 @pytest.mark.parametrize("executor", ["serial", "threads", "fork", "spawn"])
 @pytest.mark.parametrize("rule", RULES)
-def test_a_mask_equals_that_of_the_whole_raster(write_raster, holes, rule, executor):
+def test_a_mask_of_blocks_equals_the_mask_of_the_whole_raster(write_raster, holes, rule, executor):
     logic, plain = RULES[rule]
     mask = compute_mask(write_raster(holes), 9, logic, grid=BlockGrid(60, 80, 25, 33), executor=executor, workers=2)
     assert mask.dtype == np.uint8
@@ -84,7 +84,7 @@ def test_a_mask_is_stored_in_the_file_itself(write_raster, holes, options):
     np.testing.assert_array_equal(compute_mask(source), expected)
 
 
-def test_a_mask_has_no_labels_of_its_source(write_raster, holes, tmp_path):
+def test_a_mask_does_not_have_the_labels_of_its_source(write_raster, holes, tmp_path):
     source = write_raster(holes[0], scales=(0.1,), offsets=(5.0,), descriptions=("height",))
     with rasterio.open(source, "r+") as dataset:
         dataset.units = ("m",)
@@ -131,7 +131,7 @@ def test_a_selector_is_true_where_all_arrays_have_data():
     np.testing.assert_array_equal(selector, [False, False, False, True, True])
     extra = np.array([1.0, 1.0, 1.0, 0.0, 2.0])
     np.testing.assert_array_equal(valid_selector(masked, mask, values, extra_mask=extra), [0, 0, 0, 0, 1])
-    with pytest.raises(ValueError, match=r"array 2 has the shape \(3,\), but the first one \(5,\)"):
+    with pytest.raises(ValueError, match=r"array 2 has the shape \(3,\), but array 1 has \(5,\)"):
         valid_selector(mask, mask[:3])
     with pytest.raises(ValueError, match="no arrays"):
         valid_selector()

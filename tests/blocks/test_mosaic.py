@@ -1,4 +1,4 @@
-"""Mosaics compared with plain NumPy, for each rule."""
+"""Compare mosaics with plain NumPy, for each rule."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from regionplot.blocks.masks import compute_mask
 from regionplot.errors import BlockError, RasterError
 
 pytestmark = [
-    pytest.mark.timeout(120, method="signal"),  # a thread would make fork unsafe
+    pytest.mark.timeout(120, method="signal"),  # a timer thread would make fork unsafe
     pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
 ]
 
 PLACES = [(0, 0, 40, 50), (25, 30, 45, 60), (10, 70, 600, 20), (0, 100, 5, 5)]
-"""Row, column, height and width of tiles. The last tile overlaps no other."""
+"""Row, column, height and width of each tile. The last tile overlaps no other tile."""
 SKIP = -9999.0
 
 
@@ -33,7 +33,7 @@ def draw(dtype):
 
 @pytest.fixture(params=["float32", "uint8", "int16"])
 def tiles(request, write_raster):
-    """Tiles as arrays, their files, and the nodata value."""
+    """Return tiles as arrays, their files, and the nodata value."""
     arrays = draw(request.param)
     nodata = SKIP if request.param != "uint8" else 99
     files = [
@@ -51,7 +51,7 @@ def tiles(request, write_raster):
 
 
 def layers_of(arrays, skip, fill):
-    """Return all tiles, each on the whole grid with `fill` where it has no data, and the weights of `feather`."""
+    """Return tiles and weights of `feather` as arrays of the whole grid. Cells without data are `fill`."""
     shape = 2, max(p[0] + p[2] for p in PLACES), max(p[1] + p[3] for p in PLACES)
     layers, weights = np.full((len(arrays), *shape), fill), np.zeros((len(arrays), *shape))
     for layer, weight, array, (row, column, height, width) in zip(layers, weights, arrays, PLACES, strict=True):
@@ -122,7 +122,7 @@ def test_one_band_can_decide_for_all_bands(write_raster, tmp_path, read_raster):
     np.testing.assert_array_equal(read_raster(tmp_path / "out.tif"), [[[5, 2]] * 2, [[0, 4]] * 2])
 
 
-def test_all_misfits_are_reported_together(write_raster, tmp_path):
+def test_all_unsuitable_tiles_are_reported_together(write_raster, tmp_path):
     def tile(name, **options):
         return write_raster(np.zeros((5, 5), np.uint8), name=name, **options)
 
@@ -138,7 +138,7 @@ def test_all_misfits_are_reported_together(write_raster, tmp_path):
     assert len(caught.value.problems) == 4
     for text in (
         "shifted by 0.5 of a cell",
-        "coarse.tif: its cells have another size",
+        "coarse.tif: its cell size is not",
         "crs.tif: its CRS is not",
         "it has 2 bands, but",
     ):
@@ -147,14 +147,14 @@ def test_all_misfits_are_reported_together(write_raster, tmp_path):
         mosaic(files[:1], tmp_path / "out.tif", overlap="blend")
 
 
-def test_tiles_with_another_type_or_scale_are_misfits(write_raster, tmp_path, read_raster):
+def test_tiles_with_another_data_type_or_scale_are_refused(write_raster, tmp_path, read_raster):
     one = write_raster(np.full((5, 5), -7, np.int16), name="one.tif")
     other = write_raster(np.full((5, 5), 60000, np.uint16), name="other.tif", affine=Affine(1, 0, -95, 0, -1, 50))
     scaled = write_raster(np.zeros((5, 5), np.int16), name="scaled.tif", scales=(0.1,), offsets=(0.0,))
     with pytest.raises(RasterError) as caught:
         mosaic([one, other, scaled], tmp_path / "out.tif")
     assert len(caught.value.problems) == 2
-    assert "other.tif: its cells are uint16, but" in str(caught.value)
+    assert "other.tif: its data type is uint16, but" in str(caught.value)
     assert "scaled.tif: its scale or offset is not" in str(caught.value)
     mosaic([one, other], tmp_path / "out.tif", profile={"dtype": "int32"}, executor="serial")
     np.testing.assert_array_equal(read_raster(tmp_path / "out.tif")[0], [[-7] * 5 + [60000] * 5] * 5)
@@ -180,7 +180,7 @@ def test_unsuitable_arguments_are_refused(write_raster, tmp_path, dtype, options
 
 
 @pytest.mark.parametrize("background", [0.1, np.nan, np.inf, -9999])
-def test_a_background_is_rounded_to_the_type(write_raster, tmp_path, read_raster, background):
+def test_a_background_is_rounded_to_the_data_type(write_raster, tmp_path, read_raster, background):
     tile = write_raster(np.full((2, 2), np.nan, np.float32))
     mosaic([tile], tmp_path / "out.tif", background=background, executor="serial")
     assert np.array_equal(read_raster(tmp_path / "out.tif")[0], np.full((2, 2), background, "f4"), equal_nan=True)

@@ -1,4 +1,4 @@
-"""A function over blocks gives the same result as over the whole raster, for all block sizes and executors."""
+"""Test that a function over blocks gives the same result as over the whole raster, for all grids and executors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from regionplot.errors import BlockError, ExecutorError, RasterError
 from regionplot.geo.grid import Window
 
 pytestmark = [
-    pytest.mark.timeout(120, method="signal"),  # a thread would make fork unsafe
+    pytest.mark.timeout(120, method="signal"),  # a timer thread would make fork unsafe
     pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
 ]
 
@@ -47,18 +47,18 @@ def check_neighbors(grid_file, noise, read_raster, grid, executor):
 
 @given(grid=some_grids, executor=st.sampled_from(HERE))
 @same_fixtures
-def test_blocks_equal_the_whole(grid_file, noise, read_raster, grid, executor):
+def test_result_of_blocks_equals_result_of_the_whole_raster(grid_file, noise, read_raster, grid, executor):
     check_neighbors(grid_file, noise, read_raster, grid, executor)
 
 
 @given(grid=some_grids)
 @settings(same_fixtures, max_examples=8)
-def test_blocks_in_forked_workers_equal_the_whole(grid_file, noise, read_raster, grid):
+def test_result_of_forked_workers_equals_result_of_the_whole_raster(grid_file, noise, read_raster, grid):
     check_neighbors(grid_file, noise, read_raster, grid, "fork")
 
 
 @pytest.mark.parametrize("executor", ["forkserver", "spawn"])
-def test_blocks_in_fresh_workers_equal_the_whole(grid_file, noise, read_raster, executor):
+def test_result_of_unforked_workers_equals_result_of_the_whole_raster(grid_file, noise, read_raster, executor):
     check_neighbors(grid_file, noise, read_raster, BlockGrid(70, 90, 33, 41), executor)
 
 
@@ -78,7 +78,7 @@ if __name__ == "__main__":
 """
 
 
-def test_blocks_on_a_dask_cluster_equal_the_whole(grid_file, noise, read_raster):
+def test_result_of_a_dask_cluster_equals_result_of_the_whole_raster(grid_file, noise, read_raster):
     target = grid_file.with_name("out.tif")
     folder = {"cwd": Path(__file__).parent, "env": {"PYTHONPATH": ".", "PATH": ""}}
     command = [sys.executable, "-c", DASK, grid_file, target]
@@ -127,7 +127,7 @@ def test_selected_bands_are_read_and_keep_their_labels(grid_file, noise, read_ra
         assert (dataset.descriptions, dataset.scales, dataset.offsets) == (("water",), (2.0,), (1.0,))
 
 
-def test_an_output_is_like_its_first_input(grid_file):
+def test_an_output_has_the_properties_of_the_first_input(grid_file):
     target = grid_file.with_name("out.tif")
     process_blocks(functions.core_only, grid_file, target)
     with rasterio.open(grid_file) as source, rasterio.open(target) as dataset:
@@ -255,7 +255,7 @@ def test_all_differences_between_inputs_are_reported_together(grid_file, write_r
     found = str(caught.value)
     for text in (
         "shape.tif: it has (70, 91)",
-        "shifted.tif: its cells are in other places",
+        "shifted.tif: its transform is not that of",
         "crs.tif: its CRS is not",
         "no band 2",
     ):
@@ -297,7 +297,7 @@ def test_integers_that_fit_are_converted(grid_file, read_raster):
     target = grid_file.with_name("out.tif")
     process_blocks(lambda *_: np.full((2, 70, 90), 255), grid_file, target, profile={"dtype": "uint8"})
     assert (read_raster(target) == 255).all()
-    assert rasterio.open(target).nodata is None, "bytes cannot be -9999"
+    assert rasterio.open(target).nodata is None, "-9999 is not a value of bytes"
 
 
 @pytest.mark.parametrize("values", [np.ma.masked_array([[1.0, 2.0]]), np.array([[np.inf, -np.inf]])])
@@ -329,7 +329,9 @@ def test_auto_uses_threads_if_fork_is_unsafe_or_the_function_releases_the_gil(gr
     finally:
         event.set()
         thread.join()
-    assert process_blocks(functions.core_only, grid_file, target, workers=2).executor == "serial", "one block"
+    assert process_blocks(functions.core_only, grid_file, target, workers=2).executor == "serial", (
+        "one block needs no threads"
+    )
 
 
 def test_a_report_has_the_times_of_blocks(grid_file):

@@ -1,4 +1,4 @@
-"""Split rasters into tile files, and process tile files."""
+"""Test splitting rasters into tile files, and processing tile files."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from regionplot.blocks.tiles import process_tiles, split_tiles
 from regionplot.errors import BlockError, RasterError
 
 pytestmark = [
-    pytest.mark.timeout(120, method="signal"),  # a thread would make fork unsafe
+    pytest.mark.timeout(120, method="signal"),  # a timer thread would make fork unsafe
     pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
 ]
 
 
-def test_tiles_have_the_cells_and_the_place_of_their_part(grid_file, tmp_path, noise):
+def test_tiles_have_the_cells_and_the_transform_of_their_block(grid_file, tmp_path, noise):
     tiles = split_tiles(grid_file, tmp_path / "tiles", (30, 40), overlap=5, offset=(10, 0), executor="fork", workers=2)
     names = [f"grid_r{row:03d}_c{column:03d}.tif" for row in range(3) for column in range(3)]
     assert [tile.name for tile in tiles] == names
@@ -52,7 +52,9 @@ def test_merged_tiles_equal_the_raster(grid_file, tmp_path_factory, noise, read_
 
 
 @pytest.mark.parametrize("executor", ["serial", "threads", "fork", "spawn"])
-def test_a_function_over_tiles_with_overlap_equals_the_whole(grid_file, tmp_path, noise, read_raster, executor):
+def test_a_function_over_tiles_with_overlap_equals_the_function_over_the_raster(
+    grid_file, tmp_path, noise, read_raster, executor
+):
     options = {"executor": executor, "workers": 2}
     tiles = split_tiles(grid_file, tmp_path / "tiles", (30, 40), overlap=3, **options)
     done = process_tiles(functions.neighbors, tiles, tmp_path / "done", **options)

@@ -1,4 +1,4 @@
-"""Pass arrays between processes through shared memory."""
+"""Test passing arrays between processes through shared memory."""
 
 from __future__ import annotations
 
@@ -81,15 +81,15 @@ def test_an_exited_worker_is_an_error():
         SharedArrayReader().open(SharedArray(child, 3, 1, (5,), "<f8"))
 
 
-def test_a_descriptor_that_another_file_has_now_is_an_error():
-    """A descriptor's number is used again, so a later file could be read in place of the array."""
-    segment = SharedBuffer()
-    parcel = segment.put(np.zeros(20_000))
-    assert isinstance(parcel, SharedArray)
+def test_a_reused_descriptor_is_an_error():
+    """Numbers of descriptors are reused, so another file could be read instead of the array."""
+    buffer = SharedBuffer()
+    shared = buffer.put(np.zeros(20_000))
+    assert isinstance(shared, SharedArray)
     other = os.memfd_create("other")
     try:
         os.ftruncate(other, 160_000)
-        with pytest.raises(OSError, match="is not the worker any more"):
-            SharedArrayReader().open(dataclasses.replace(parcel, descriptor=other))
+        with pytest.raises(OSError, match="is another file now"):
+            SharedArrayReader().open(dataclasses.replace(shared, descriptor=other))
     finally:
         os.close(other)

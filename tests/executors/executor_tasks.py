@@ -1,7 +1,7 @@
-"""A task whose jobs name an action, for the executor tests.
+"""A task for the executor tests. Each job names an action.
 
-The module lies beside the tests. pytest adds this folder to `sys.path`, and multiprocessing passes `sys.path` on to
-spawned processes, which import the module by its name.
+This module is in the folder of the tests. pytest adds the folder to `sys.path`, and multiprocessing passes `sys.path`
+on to spawned processes, so that they can import this module.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from regionplot.errors import RasterError, RegionError
 
 
 class Act:
-    """Do `action:argument`. Record in a folder which processes start, load and act.
+    """Do jobs of the form `action:argument`. Record in a folder which processes start and load.
 
     Parameters
     ----------
@@ -66,13 +66,13 @@ def record(folder: Path, name: str) -> None:
 
 
 def recorded(folder: Path, name: str) -> list[int]:
-    """Process ids in a record, in order."""
+    """Return the process ids in a record, in order."""
     path = folder / name
     return [int(line) for line in path.read_text().split()] if path.exists() else []
 
 
 def running(pids: list[int]) -> list[int]:
-    """The given processes that still run. Zombies do not count."""
+    """Return the given processes that are still running. Zombies do not count."""
     found = []
     for pid in pids:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -91,8 +91,8 @@ def wait_until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     return result
 
 
-def importable_here() -> dict[str, str]:
-    """Environment of a process that imports this module."""
+def importing_environment() -> dict[str, str]:
+    """Return the environment for a process that imports this module."""
     paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
@@ -179,7 +179,7 @@ def _count_sockets(task: Act, workers: str) -> int:
 
 
 class _NeverUnpickled:
-    """Pickles, but does not unpickle."""
+    """Object that pickles, but does not unpickle."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _raise, (ValueError("must not be unpickled"),)

@@ -1,4 +1,4 @@
-"""Names of executors, the executor that `auto` means, and the number of workers."""
+"""Test the names of executors, the choice of `auto`, and the number of workers."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_dask_without_its_package_is_refused(monkeypatch):
 
 
 @pytest.mark.parametrize("name", EXECUTORS.builtin)
-def test_every_executor_has_what_callers_ask_for(name):
+def test_every_executor_has_abilities_settings_and_workers(name):
     cls = executor_class(name)
     assert isinstance(cls.abilities, Abilities)
     assert issubclass(cls.Settings, WorkerSettings)
@@ -105,7 +105,7 @@ class QueueExecutor(SerialExecutor):
 
 @pytest.fixture
 def _installed_plugin(tmp_path: Path, monkeypatch):
-    """An installed package that adds the executor `queue` by an entry point."""
+    """Install a package that adds the executor `queue` by an entry point."""
     (tmp_path / "queue_executor.py").write_text(_PLUGIN)
     information = tmp_path / "queue_executor-1.0.dist-info"
     information.mkdir()
@@ -137,6 +137,6 @@ def test_the_command_accepts_an_executor_of_another_package():
         ExecutorName().convert("teleport", None, None)
 
 
-def test_settings_name_the_executors_that_exist():
+def test_error_about_an_unknown_start_method_lists_the_executors():
     with pytest.raises(ConfigError, match=r"start_method: use one of auto, .*threads, dask \(it is 'thread'\)"):
         read_config({"raster": {"path": "sample:relief"}, "run": {"start_method": "thread"}})

@@ -1,4 +1,4 @@
-"""Requirements for every executor. Executors differ in how they run jobs, never in the outcomes."""
+"""Test the requirements for every executor. Executors differ in how they run jobs, never in the outcomes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from regionplot.runs.task import RenderTask
 from regionplot.settings.loading import read_config
 from regionplot.shared.load import check_inputs
 
-# a time limit by signal: a time limit by a thread would prevent fork
+# the time limit uses a signal, because a timer thread would prevent fork
 pytestmark = [
     pytest.mark.timeout(120, method="signal"),
     pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
@@ -36,17 +36,17 @@ JOBS = [*(f"echo:{i}" for i in range(12)), "refuse:two\nlines", "fail:x", "echo:
 
 
 def having(ability):
-    """Names of the executors that have an ability."""
+    """Return the names of the executors that have an ability."""
     return [name for name in METHODS if getattr(executor_class(name).abilities, ability)]
 
 
 def run_jobs(method, task, jobs, settings=WorkerSettings(60, 100)):  # noqa: B008 (it is frozen)
-    """Outcomes of jobs on two workers."""
+    """Run jobs on two workers and return their outcomes."""
     return in_own_process_if_dask(_run_here, method, task, jobs, settings)
 
 
 def in_own_process_if_dask(function, method, *arguments):
-    """Call a function. Dask leaves a thread behind, which would prevent fork in this process."""
+    """Call a function, for dask in another process. Dask leaves a thread, which would prevent fork in this process."""
     if method == "dask":
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
             return pool.submit(function, method, *arguments).result()
@@ -68,7 +68,7 @@ def method(request):
 
 @pytest.fixture(scope="module")
 def run(method, tmp_path_factory):
-    """The folder of a task, and the outcomes of JOBS."""
+    """Run JOBS. Return the folder of the task and the outcomes."""
     folder = tmp_path_factory.mktemp(method)
     return folder, run_jobs(method, Act(folder), JOBS)
 
@@ -83,7 +83,7 @@ def test_jobs_are_taken_only_when_workers_need_them(method, tmp_path):
 
 
 def _count_taken(method, folder):
-    """Number of jobs that are taken from an endless iterator for ten outcomes."""
+    """Return the number of jobs that are taken from an endless iterator to get ten outcomes."""
     taken = itertools.count()
     jobs = (f"echo:{next(taken)}" for _ in itertools.count())
     run = make_executor(method, 2, WorkerSettings(60, 100)).run(Act(folder), jobs)
@@ -181,7 +181,7 @@ def test_result_that_does_not_pickle_is_a_failure(method, tmp_path):
     assert "cannot be unpickled: must not be unpickled" in outcomes["not_unpicklable"].failure.message
     assert outcomes["echo:1"].ok
     assert outcomes["echo:2"].ok
-    assert len({outcome.pid for outcome in outcomes.values()}) == 1, "the worker should have continued"
+    assert len({outcome.pid for outcome in outcomes.values()}) == 1, "the worker did not continue"
 
 
 def test_expected_error_of_loading_is_raised_unchanged(method, tmp_path):
@@ -189,7 +189,7 @@ def test_expected_error_of_loading_is_raised_unchanged(method, tmp_path):
         run_jobs(method, Act(tmp_path, "missing"), JOBS)
     assert type(caught.value) is RasterError
     assert [str(problem) for problem in caught.value.problems] == ["no such grid", "no such mask"]
-    assert 1 <= len(recorded(tmp_path, "loads")) <= 2, "no worker is started again to fail again"
+    assert 1 <= len(recorded(tmp_path, "loads")) <= 2, "a worker was started again after the error"
 
 
 def test_unexpected_error_of_loading_keeps_its_traceback(method, tmp_path):
@@ -221,7 +221,7 @@ def test_workers_have_the_requested_priority(method, tmp_path):
     assert outcome.value == min(19, os.nice(0) + 3)
 
 
-def test_jobs_and_tasks_pickle_small():
+def test_pickled_jobs_and_tasks_are_small():
     attributes = {f"column_{i}": "some text of a usual length" for i in range(8)}
     region = Region("northern_rockies", Extent(-117, -103, 40, 49), attributes=attributes, origin="regions.csv:7")
     assert len(pickle.dumps(Job(region, Path("/some/folder/of/maps") / "northern_rockies.png"))) < 2000
@@ -230,4 +230,4 @@ def test_jobs_and_tasks_pickle_small():
     size = len(pickle.dumps(task))
     assert size < 8000
     task.load()
-    assert len(pickle.dumps(task)) == size, "loaded data must not be pickled"
+    assert len(pickle.dumps(task)) == size, "the pickle contains loaded data"

@@ -1,6 +1,6 @@
-"""Requirements for dask clusters: lost workers, addresses, threads of a worker.
+"""Test dask clusters: lost workers, addresses, threads of a worker.
 
-Each test runs in a process of its own, because `distributed` leaves a thread behind, which would prevent fork.
+Each test runs in a process of its own, because `distributed` leaves a thread, which would prevent fork.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 import pytest
-from executor_tasks import importable_here, recorded
+from executor_tasks import importing_environment, recorded
 
 from regionplot.executors.dask import warn_if_unencrypted
 
@@ -31,7 +31,7 @@ def run(script: str, *arguments: object) -> Any:
     text = f"{_HEADER}\nif __name__ == '__main__':\n" + "\n".join(f"    {line}" for line in script.strip().splitlines())
     result = subprocess.run(
         [sys.executable, "-c", text, *map(str, arguments)],
-        env=importable_here(), capture_output=True, text=True, check=False, timeout=100,
+        env=importing_environment(), capture_output=True, text=True, check=False, timeout=100,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout)
@@ -46,12 +46,12 @@ print(json.dumps([(o.job, o.failure and [o.failure.cause, o.failure.message]) fo
 
 def failures_of(folder, workers, retries, *jobs):
     outcomes = run(_JOBS, folder, json.dumps([workers, retries, *jobs]))
-    assert sorted(job for job, _ in outcomes) == sorted(jobs), "one outcome per job"
+    assert sorted(job for job, _ in outcomes) == sorted(jobs), "a job has no outcome or several"
     return {job: failure for job, failure in outcomes if failure}
 
 
 def test_lost_worker_fails_its_job_only(tmp_path):
-    """The only worker takes the shared task with it, so the task must be sent again."""
+    """The shared task is lost with the only worker, so the task must be sent again."""
     failures = failures_of(tmp_path, 1, 0, "echo:1", "kill", *(f"echo:{i}" for i in range(2, 8)))
     assert list(failures) == ["kill"]
     cause, message = failures["kill"]
@@ -62,11 +62,11 @@ def test_lost_worker_fails_its_job_only(tmp_path):
 def test_job_of_a_lost_worker_is_retried_after_all_others(tmp_path):
     failures = failures_of(tmp_path, 2, 2, "kill", "echo:1", "die_at:1", "echo:2")
     assert list(failures) == ["kill"]
-    assert failures["kill"][1].endswith("; it failed 3 times, the last time alone")
+    assert failures["kill"][1].endswith("; it failed 3 times, the last time with no other job running")
 
 
 def test_every_job_has_an_outcome_if_all_running_jobs_finish_at_once(tmp_path):
-    """The next job must be submitted although no job is running. Failures of pickling are not retried."""
+    """The next job must be submitted although no job is running. Results that do not unpickle are not retried."""
     failures = failures_of(tmp_path, 1, 3, "not_unpicklable", *(f"echo:{i}" for i in range(50)))
     assert failures == {"not_unpicklable": ["TypeError", _UNPICKLED]}
 
@@ -82,7 +82,7 @@ print(json.dumps([task.is_loaded, copy.is_loaded, copy.parent == os.getpid()]))
 
 
 def test_copy_of_a_loaded_task_is_not_loaded(tmp_path):
-    """A restarted worker copies the task from another worker."""
+    """Dask may copy the task from another worker to a restarted worker."""
     assert run(_PICKLED, tmp_path) == [True, False, True]
 
 
@@ -128,7 +128,7 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory):
-    """Facts about a local cluster whose run was closed early."""
+    """Return facts about a local cluster whose run was closed early."""
     return run(_LOCAL, tmp_path_factory.mktemp("local"))
 
 

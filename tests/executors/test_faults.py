@@ -1,4 +1,4 @@
-"""A worker's death, crash or hang fails its own job only, and no worker outlives its parent."""
+"""Test that a worker that dies, crashes or hangs fails its own job only, and that no worker outlives its parent."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pathlib import Path
 
 import psutil
 import pytest
-from executor_tasks import Act, importable_here, recorded, running, wait_until
+from executor_tasks import Act, importing_environment, recorded, running, wait_until
 
 from regionplot.errors import ExecutorError
 from regionplot.executors.processes import ForkExecutor, SpawnExecutor
 from regionplot.executors.supervisor import ProcessSettings
 
 pytestmark = [
-    pytest.mark.timeout(120, method="signal"),  # a time limit by a thread would prevent fork
+    pytest.mark.timeout(120, method="signal"),  # a timer thread would prevent fork
     pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
 ]
 
@@ -40,7 +40,7 @@ EXECUTORS = {"fork": ForkExecutor, "spawn": SpawnExecutor}
 
 
 def settings_of(**changes):
-    """Settings that kill late workers soon and do not retry."""
+    """Return settings that kill late workers soon and do not retry."""
     return ProcessSettings(**{"timeout": 60, "retries": 0, "terminate_timeout": 0.3, **changes})
 
 
@@ -50,7 +50,7 @@ def fork(workers, free_memory=lambda: 2**40, can_limit_memory=lambda: True, **se
 
 @pytest.fixture
 def children():
-    """Return the process ids of the children that a test has left."""
+    """Return a function that returns the process ids of children that were started during the test."""
     before = {child.pid for child in psutil.Process().children()}
 
     def started_since():
@@ -79,8 +79,8 @@ def test_fault_fails_its_own_job_only(method, faults, tmp_path, children):
     assert method != "fork" or not children()
 
 
-def test_job_that_finishes_just_in_time_does_not_fail_the_next(tmp_path):
-    """Its worker is already being stopped, so the next job must go to another worker."""
+def test_job_that_finishes_while_its_worker_is_stopped_does_not_fail_the_next_job(tmp_path):
+    """The worker is already being stopped, so the next job must go to another worker."""
     run = fork(1, timeout=1, jobs_per_worker=10).run(Act(tmp_path), ["finish_late:x", "kill", "echo:1"])
     outcomes = {outcome.job: outcome for outcome in run}
     assert outcomes["finish_late:x"].value == "x"
@@ -89,7 +89,7 @@ def test_job_that_finishes_just_in_time_does_not_fail_the_next(tmp_path):
     assert outcomes["echo:1"].ok
 
 
-def test_dead_worker_is_noticed_although_its_child_keeps_the_pipe_open(tmp_path):
+def test_death_of_a_worker_is_detected_although_its_child_keeps_the_pipe_open(tmp_path):
     outcomes = {o.job: o for o in fork(1, timeout=3).run(Act(tmp_path), ["die_with_child", "echo:1"])}
     os.kill(recorded(tmp_path, "hanging")[0], signal.SIGKILL)
     assert outcomes["die_with_child"].failure.cause == "killed"
@@ -98,7 +98,7 @@ def test_dead_worker_is_noticed_although_its_child_keeps_the_pipe_open(tmp_path)
 
 
 def test_workers_do_not_inherit_signal_handlers(tmp_path):
-    """With the host's handler, the worker would survive SIGTERM until SIGKILL."""
+    """With the handler of the host program, the worker would ignore SIGTERM and run until SIGKILL."""
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
         (outcome,) = fork(1, timeout=0.5, terminate_timeout=30).run(Act(tmp_path), ["hang"])
@@ -126,7 +126,7 @@ def test_workers_that_die_before_they_start_a_job_end_the_run(max_failed_starts,
 
 
 def test_only_consecutive_failed_starts_end_the_run(tmp_path):
-    """Each started job resets the count: 2 + 2 + 2 deaths do not end a run that allows 2 in a row."""
+    """Each started job resets the count. 2 + 2 + 2 deaths do not end a run that allows 2 consecutive deaths."""
     task = Act(tmp_path, at_starting="die_at:1,2,4,5,7,8")
     outcomes = list(fork(1, jobs_per_worker=1, max_failed_starts=3).run(task, OTHERS[:3]))
     assert [outcome.job for outcome in outcomes if outcome.ok] == OTHERS[:3]
@@ -175,7 +175,7 @@ if __name__ == "__main__":
 def test_no_worker_outlives_a_killed_parent(method, tmp_path):
     script = tmp_path / "parent.py"
     script.write_text(_PARENT)
-    parent = subprocess.Popen([sys.executable, script, method, tmp_path], env=importable_here())
+    parent = subprocess.Popen([sys.executable, script, method, tmp_path], env=importing_environment())
     try:
         workers = wait_until(lambda: len(pids := recorded(tmp_path, "hanging")) == 2 and pids)
         assert running(workers) == workers
@@ -198,10 +198,10 @@ def test_job_of_a_dead_worker_is_retried_alone_after_all_others(method, tmp_path
     workers = {outcome.pid for outcome in outcomes}
     for outcome in retried:
         others = set(outcome.value) - before
-        assert (others if method == "fork" else others & workers) == {outcome.pid}, "alone"
+        assert (others if method == "fork" else others & workers) == {outcome.pid}, "another worker was running"
 
 
-def test_retry_is_logged_and_a_second_cause_mentions_the_first(tmp_path, caplog):
+def test_retry_is_logged_and_the_final_error_mentions_the_previous_attempt(tmp_path, caplog):
     task = Act(tmp_path)
     (outcome,) = fork(1, retries=2).run(task, ["die_then_fail:x"])
     assert outcome.failure.message == (
@@ -212,28 +212,28 @@ def test_retry_is_logged_and_a_second_cause_mentions_the_first(tmp_path, caplog)
     ]
 
 
-def test_job_without_enough_memory_is_retried_in_a_fresh_worker(tmp_path):
+def test_job_that_runs_out_of_memory_is_retried_in_a_fresh_worker(tmp_path):
     run = fork(2, retries=2, memory=300).run(Act(tmp_path), ["exhaust:a page", "echo:1"])
     outcomes = {outcome.job: outcome for outcome in run}
     failure = outcomes["exhaust:a page"].failure
     assert (failure.cause, failure.memory) == ("memory", 300)
     assert failure.message == (
-        "out of memory: no room for a map; a worker may take 300 MB beside the shared data; "
-        "it failed 3 times, the last time alone"
+        "out of memory: no room for a map; a worker may use 300 MB in addition to the shared data; "
+        "it failed 3 times, the last time with no other job running"
     )
     assert "MemoryError: a page" in failure.traceback
     assert len(set(recorded(tmp_path, "exhausted"))) == 3
     assert outcomes["echo:1"].ok
 
 
-def test_without_a_limit_a_failure_names_none(tmp_path):
+def test_failure_without_a_memory_limit_mentions_no_limit(tmp_path):
     (outcome,) = fork(1).run(Act(tmp_path), ["exhaust:a page"])
     assert (outcome.failure.message, outcome.failure.memory) == ("out of memory: no room for a map", None)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory limits need Linux")
 @pytest.mark.parametrize(("memory", "is_enough"), [(100, False), (400, True)])
-def test_memory_limit_counts_memory_beside_the_shared_data(memory, is_enough, tmp_path):
+def test_memory_limit_does_not_count_the_shared_data(memory, is_enough, tmp_path):
     (outcome,) = fork(1, memory=memory).run(Act(tmp_path), ["allocate:200"])
     assert outcome.ok == is_enough
     assert is_enough or outcome.failure.cause == "memory"
@@ -250,11 +250,11 @@ def test_other_failures_are_not_retried(job, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "free"), [({}, 255), ({"memory": 500}, 499), ({"memory_reserve": 1000}, 999)], ids=str
 )
-def test_few_free_memory_means_fewer_workers(settings, free, tmp_path, caplog):
+def test_little_free_memory_means_fewer_workers(settings, free, tmp_path, caplog):
     outcomes = list(fork(3, lambda: free << 20, **settings).run(Act(tmp_path), OTHERS))
     assert len({outcome.pid for outcome in outcomes if outcome.ok}) == 1
     assert len(outcomes) == len(OTHERS)
-    assert caplog.messages == [f"only {free} MB of memory are free; continuing with 1 of 3 workers"]
+    assert caplog.messages == [f"only {free} MB of memory is free; continuing with 1 of 3 workers"]
 
 
 @pytest.mark.parametrize(("settings", "free"), [({}, 256), ({"memory": 200}, 200)], ids=str)
@@ -274,7 +274,7 @@ def test_workers_are_started_when_memory_is_free_again(tmp_path):
 
 @pytest.fixture
 def limit_forks(monkeypatch, children):
-    """Make fork fail with an error code if there are already so many workers."""
+    """Return a function that makes fork fail with an error code if a number of workers is running."""
     real_fork = os.fork
 
     def limit(code, workers):
@@ -305,7 +305,7 @@ def test_error_names_the_resource_if_no_worker_can_be_forked(code, remedy, limit
     with pytest.raises(ExecutorError, match=f"no worker process can be started: {os.strerror(code)}.*{remedy}") as e:
         list(fork(3).run(Act(tmp_path), OTHERS))
     assert e.value.__cause__.errno == code
-    assert "[run]" not in str(e.value), "executors do not know the settings"
+    assert "[run]" not in str(e.value), "executors must not mention settings"
 
 
 def test_unsupported_memory_limit_causes_one_warning(tmp_path, caplog):
@@ -353,23 +353,23 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
-def test_default_start_method_of_the_host_program_stays_open(method, tmp_path):
+def test_default_start_method_of_the_host_program_stays_unset(method, tmp_path):
     script = tmp_path / "host.py"
     script.write_text(_START_METHOD)
     command = [sys.executable, script, method, tmp_path]
-    result = subprocess.run(command, env=importable_here(), capture_output=True, text=True, check=True)
+    result = subprocess.run(command, env=importing_environment(), capture_output=True, text=True, check=True)
     assert result.stdout == "None\n"
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
 def test_workers_close_the_pipes_of_other_workers(tmp_path):
     counts = {outcome.value for outcome in fork(4).run(Act(tmp_path), ["count_sockets:4"] * 4)}
-    assert len(counts) == 1, "the last worker has inherited as many open pipes as the first"
+    assert len(counts) == 1, "workers inherited pipes of other workers and kept them open"
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_changes_of_the_wall_clock_do_not_change_time_limits(method, tmp_path, monkeypatch):
-    times = itertools.cycle([1e9, 4e9])  # the clock jumps by decades at each call
+    times = itertools.cycle([1e9, 4e9])  # the clock jumps by a century at each call
     monkeypatch.setattr("time.time", lambda: next(times))
     outcomes = list(EXECUTORS[method](2, settings_of(timeout=2.0)).run(Act(tmp_path), ["hang", *OTHERS]))
     assert [outcome.job for outcome in outcomes if not outcome.ok] == ["hang"]

@@ -1,4 +1,4 @@
-"""Requirements for threads: no thread is left running."""
+"""Test that threads run jobs at the same time, and that no thread is left running."""
 
 from __future__ import annotations
 

@@ -94,7 +94,9 @@ def test_a_map_is_retried_when_its_worker_is_killed(place):
 def test_a_map_that_kills_every_worker_fails_after_its_retries(retries, times, place):
     place.run(["save:c:kill", "draw:d:raise"], retries=retries)
     place.assert_only_failed("c", "d")
-    assert place.messages()["c"].endswith(f"killed by SIGKILL (out of memory?); it failed {times}, the last time alone")
+    assert place.messages()["c"].endswith(
+        f"killed by SIGKILL (out of memory?); it failed {times}, the last time with no other job running"
+    )
     assert place.strikes().count("save:c:kill") == retries + 1
     assert place.strikes().count("draw:d:raise") == 1, "an error of the data is not retried"
 
@@ -112,7 +114,7 @@ def test_a_worker_over_its_memory_limit_fails_its_map(place):
     place.assert_only_failed("b")
     message = place.messages()["b"]
     assert message.startswith("out of memory: Unable to allocate 1.00 GiB")
-    assert "; a worker may take 300 MB beside the shared data; it failed twice, the last time alone; " in message
+    assert "; a worker may use 300 MB in addition to the shared data; it failed twice, the last time with " in message
     assert message.endswith("; raise the limit with [run] worker_memory")
 
 

@@ -1,4 +1,4 @@
-"""Coordinate reference systems and how extents pass between them."""
+"""Test CRSs, map projections, and the projection of extents."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ALBERS = pyproj.CRS.from_epsg(5070)
 POLAR = pyproj.CRS.from_epsg(3995)
 
 
-def test_the_raster_s_own_projection_is_none() -> None:
+def test_the_setting_raster_gives_no_projection() -> None:
     assert parse_projection("raster") is None
 
 
@@ -38,7 +38,7 @@ def test_the_raster_s_own_projection_is_none() -> None:
     ],
 )
 @pytest.mark.filterwarnings("ignore:You will likely lose important projection information:UserWarning")
-def test_projections_are_read_in_every_form(setting: Any, name: str) -> None:
+def test_every_form_of_projection_is_parsed(setting: Any, name: str) -> None:
     crs = parse_projection(setting)
     assert crs is not None
     assert crs.to_dict()["proj"] == name
@@ -52,12 +52,12 @@ def test_projections_are_read_in_every_form(setting: Any, name: str) -> None:
         {"name": "LambertConformal", "central_longitude": float("nan")},
     ],
 )  # fmt: skip
-def test_what_is_no_projection_is_refused(setting: Any) -> None:
+def test_an_invalid_projection_is_refused(setting: Any) -> None:
     with pytest.raises(ConfigError):
         parse_projection(setting)
 
 
-def test_a_crs_is_the_same_whatever_the_order_of_its_axes() -> None:
+def test_the_axis_order_does_not_make_crss_different() -> None:
     assert same_crs(LONLAT, parse_crs("OGC:CRS84"))
     assert not same_crs(LONLAT, parse_crs("EPSG:4269"))
 
@@ -69,7 +69,7 @@ def test_x_is_always_east() -> None:
 
 
 @given(st.floats(-1000, 1000), st.floats(-1000, 1000))
-def test_unwrapped_longitudes_are_near_and_the_same_place(longitude: float, near: float) -> None:
+def test_unwrapped_longitudes_are_within_180_degrees_and_at_the_same_place(longitude: float, near: float) -> None:
     result = float(unwrap(np.array([longitude]), near)[0])
     assert abs(result - near) <= 180 + 1e-9
     assert (result - longitude) / 360 == pytest.approx(round((result - longitude) / 360), abs=1e-9)
@@ -81,7 +81,7 @@ boxes = st.tuples(st.floats(-180, 180), st.floats(0.1, 60), st.floats(5, 80), st
 
 
 @given(boxes, st.sampled_from([ALBERS, POLAR, parse_crs("EPSG:4269"), parse_crs("EPSG:3857")]))
-def test_a_projected_extent_holds_the_whole_of_it(extent: Extent, target: pyproj.CRS) -> None:
+def test_a_projected_extent_contains_all_points_of_the_extent(extent: Extent, target: pyproj.CRS) -> None:
     box = project_extent(extent, LONLAT, target)
     x, y = np.meshgrid(np.linspace(extent.xmin, extent.xmax, 7), np.linspace(extent.ymin, extent.ymax, 7))
     px, py = transformer(LONLAT, target).transform(x, y)
@@ -92,35 +92,35 @@ def test_a_projected_extent_holds_the_whole_of_it(extent: Extent, target: pyproj
     assert box.ymin - margin <= py.min() <= py.max() <= box.ymax + margin
 
 
-def test_an_extent_around_the_pole_counts_the_pole() -> None:
+def test_a_projected_extent_contains_a_pole_inside_the_extent() -> None:
     box = project_extent(Extent(-180, 180, 60, 90), LONLAT, POLAR)
     assert box.width == pytest.approx(box.height, rel=0.01)
     degrees = project_extent(Extent(-1e6, 1e6, -1e6, 1e6), POLAR, LONLAT)
     assert degrees.ymax == pytest.approx(90, abs=0.1)
 
 
-def test_longitudes_run_on_across_the_antimeridian() -> None:
+def test_longitudes_continue_beyond_180_at_the_antimeridian() -> None:
     box = project_extent(Extent(170, 190, 50, 60), LONLAT, parse_crs("EPSG:4269"))
     assert (box.xmin, box.xmax) == pytest.approx((170, 190), abs=1e-3)
     back = project_extent(project_extent(Extent(170, 190, 50, 60), LONLAT, POLAR), POLAR, LONLAT)
     assert 20 <= back.width < 60
 
 
-def test_an_extent_behind_the_earth_cannot_be_shown() -> None:
+def test_an_extent_on_the_far_side_of_the_earth_cannot_be_shown() -> None:
     with pytest.raises(RegionError, match=r"x 170 to 175, y 0 to 5.* cannot be shown"):
         project_extent(Extent(170, 175, 0, 5), LONLAT, parse_crs("+proj=ortho +lon_0=0 +lat_0=0"))
 
 
 @pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:4269", "+proj=longlat +R=6371229 +no_defs"])
-def test_longitudes_can_be_counted_from_another_meridian(crs: str) -> None:
-    turned = with_meridian(parse_crs(crs), 170.0)
-    x, y = transformer(parse_crs(crs), turned).transform(np.array([170.0, -170.0]), np.array([10.0, 20.0]))
+def test_with_meridian_changes_the_prime_meridian(crs: str) -> None:
+    shifted = with_meridian(parse_crs(crs), 170.0)
+    x, y = transformer(parse_crs(crs), shifted).transform(np.array([170.0, -170.0]), np.array([10.0, 20.0]))
     assert x == pytest.approx([0, 20], abs=1e-6)
     assert y == pytest.approx([10, 20], abs=1e-6)
 
 
-def test_a_torn_polygon_is_cut_and_closed() -> None:
-    """Robinson about 0 shows a box across the antimeridian at both of its ends."""
+def test_a_polygon_across_a_seam_is_cut_and_closed() -> None:
+    """Robinson with central longitude 0 shows a box across the antimeridian at its left and right edges."""
     cut = project_geometry(shapely.box(170, 0, 190, 10), LONLAT, parse_crs("ESRI:54030"))
     xmin, _, xmax, _ = cut.bounds
     assert xmin < -1.6e7
@@ -128,7 +128,7 @@ def test_a_torn_polygon_is_cut_and_closed() -> None:
     assert not cut.intersects(shapely.box(-1.5e7, -1e7, 1.5e7, 1e7))
 
 
-def test_any_crs_becomes_a_cartopy_projection_with_an_edge() -> None:
+def test_any_crs_becomes_a_cartopy_projection_with_a_boundary() -> None:
     extent = Extent(-3e6, 3e6, 0, 3e6)
     projection = cartopy_projection(ALBERS, extent)
     assert (projection.x_limits, projection.y_limits) == ((-3e6, 3e6), (0, 3e6))
@@ -145,7 +145,7 @@ def test_any_crs_becomes_a_cartopy_projection_with_an_edge() -> None:
         ({"name": "Gnomonic", "central_latitude": 90}, 4e7),
     ],
 )
-def test_the_world_ends_where_a_projection_stretches_it_beyond_measure(projection, largest) -> None:
+def test_the_projected_world_has_a_bounded_extent(projection, largest) -> None:
     crs = parse_projection(projection)
     assert crs is not None
     extent = project_extent(Extent(-180, 180, -90, 90), LONLAT, crs)
@@ -153,7 +153,7 @@ def test_the_world_ends_where_a_projection_stretches_it_beyond_measure(projectio
 
 
 @pytest.mark.parametrize("central", [0, 100, 180, -60])
-def test_limits_follow_the_meridian_that_longitudes_are_counted_from(central: float) -> None:
+def test_extents_follow_the_prime_meridian_of_the_crs(central: float) -> None:
     crs = pyproj.CRS.from_user_input(f"+proj=longlat +datum=WGS84 +pm={central}")
     extent = project_extent(Extent(-20, 55, -36, 38), LONLAT, crs)
     assert (extent.width, extent.height) == pytest.approx((75, 74))
@@ -170,6 +170,6 @@ def test_the_world_reaches_both_edges_of_its_projection(central: float) -> None:
         assert (extent.xmin, extent.xmax) == pytest.approx(crs.x_limits, rel=1e-4)
 
 
-def test_a_geocentric_crs_is_no_map() -> None:
-    with pytest.raises(ConfigError, match="is no CRS of a map"):
+def test_a_geocentric_crs_is_refused() -> None:
+    with pytest.raises(ConfigError, match="cannot be drawn as a map; use a projected or geographic CRS"):
         parse_projection("EPSG:4978")

@@ -1,4 +1,4 @@
-"""A curvilinear grid on a regular one: each place shows the source cell that it lies in, whatever the grid's shape."""
+"""Test resampling from curvilinear grids of many shapes: each regular cell shows the source cell that contains it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Coordinates = tuple[NDArray[np.floating], NDArray[np.floating]]
 def swath(
     rows: int = 60, columns: int = 50, latitude: float = 40, longitude: float = 10, km: float = 5.0
 ) -> Coordinates:
-    """A tilted swath whose cells grow towards its sides."""
+    """Return a tilted swath. Its cells grow toward its sides."""
     row, column = np.mgrid[:rows, :columns]
     across, along = (column - columns / 2) * km * 1000, (rows / 2 - row) * km * 1000
     across = across * (1 + 0.5 * (across / abs(across).max()) ** 2)
@@ -33,27 +33,27 @@ def swath(
 
 
 def scans() -> Coordinates:
-    """Scans of ten rows that overlap towards the sides, as those of MODIS do."""
+    """Return scans of ten rows that overlap toward the sides, as in MODIS."""
     row, column = np.mgrid[:60, :50]
     stretch = 1 + (abs(column - 25) / 25) ** 2
     return 10 + column * 0.012, 40 - (row // 10 * 10 + 4.5 + (row % 10 - 4.5) * stretch) * 0.009
 
 
 def telescope() -> Coordinates:
-    """A coastal model's grid, ten times finer in the middle."""
+    """Return the grid of a coastal model, ten times finer in the middle."""
     axis = np.cumsum(np.r_[np.linspace(10, 1, 25), np.linspace(1, 8, 25)]) * 0.02
     x, y = np.meshgrid(axis, axis)
     return -90 + x + 0.1 * y, 28 + y - 0.1 * x
 
 
 def cube_face() -> Coordinates:
-    """A face of a cube around the sphere, with the north pole in its middle."""
+    """Return one face of a cubed-sphere grid, with the north pole at its center."""
     x, y = np.meshgrid(*[np.tan(np.radians(np.linspace(-44, 44, 45)))] * 2)
     return np.degrees(np.arctan2(y, x)), np.degrees(np.arctan2(1, np.hypot(x, y)))
 
 
 def around_the_earth() -> Coordinates:
-    """An ocean model's grid, its columns from 73 degrees on once around."""
+    """Return the grid of an ocean model. Its columns start at 73° and go once around the earth."""
     row, column = np.mgrid[:40, :72]
     return 73.0 + 5 * column, -78.0 + 3.9 * row + 0 * column
 
@@ -64,8 +64,8 @@ GRIDS: dict[str, Callable[[], Coordinates]] = {
     "longitudes of 0 to 360": lambda: (np.mod(swath(latitude=20, longitude=0)[0], 360), swath(latitude=20)[1]),
     "over the north pole": lambda: swath(latitude=89, longitude=50, km=20),
     "near the south pole": lambda: swath(latitude=-79, longitude=170, km=10),
-    "upside down": lambda: tuple(axis[::-1] for axis in swath()),
-    "on its side": lambda: tuple(axis.T for axis in swath()),
+    "flipped": lambda: tuple(axis[::-1] for axis in swath()),
+    "transposed": lambda: tuple(axis.T for axis in swath()),
     "overlapping scans": scans,
     "telescope": telescope,
     "cube face": cube_face,
@@ -73,71 +73,73 @@ GRIDS: dict[str, Callable[[], Coordinates]] = {
 }
 
 
-def vectors(longitudes: NDArray[np.floating], latitudes: NDArray[np.floating]) -> NDArray[np.floating]:
+def unit_vectors(longitudes: NDArray[np.floating], latitudes: NDArray[np.floating]) -> NDArray[np.floating]:
     x, y = np.radians(np.asarray(longitudes, float)), np.radians(np.asarray(latitudes, float))
     return np.stack([np.cos(y) * np.cos(x), np.cos(y) * np.sin(x), np.sin(y)], axis=-1)
 
 
-def scattered(coordinates: Coordinates, count: int = 1000) -> tuple[NDArray[np.int32], NDArray[np.floating]]:
-    """The source cell shown at some cells of the regular grid, and their distances from all source cells."""
+def sample_cells(coordinates: Coordinates, count: int = 1000) -> tuple[NDArray[np.int32], NDArray[np.floating]]:
+    """Return the source cell at random cells of the regular grid, and their distances from all source cells."""
     grid = fit_grid(*coordinates, CRS)
     assert grid is not None
     shown = CellLocator(*coordinates, grid, CRS).nearest(grid.geometry.full_window)
     random = np.random.default_rng(3)
     row, column = (random.integers(0, length, count) for length in shown.shape)
     x, y = grid.geometry.coordinates(column + 0.5, row + 0.5)
-    places = vectors(*pyproj.Transformer.from_crs(grid.geometry.crs, CRS, always_xy=True).transform(x, y))
-    source = vectors(*coordinates).reshape(-1, 3)
-    return shown[row, column], np.linalg.norm(places[:, None] - source[None], axis=-1)
+    points = unit_vectors(*pyproj.Transformer.from_crs(grid.geometry.crs, CRS, always_xy=True).transform(x, y))
+    source = unit_vectors(*coordinates).reshape(-1, 3)
+    return shown[row, column], np.linalg.norm(points[:, None] - source[None], axis=-1)
 
 
 def spacing(coordinates: Coordinates) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """From each cell, the longer step to a neighbour, and the shorter one."""
-    source = vectors(*coordinates)
+    """Return the longer and the shorter step from each cell to its neighbors."""
+    source = unit_vectors(*coordinates)
     down = np.linalg.norm(np.diff(source, axis=0, append=source[-2:-1]), axis=-1)
     across = np.linalg.norm(np.diff(source, axis=1, append=source[:, -2:-1]), axis=-1)
     return np.fmax(down, across).ravel(), np.fmin(down, across).ravel()
 
 
 @pytest.mark.parametrize("make", GRIDS.values(), ids=GRIDS)
-def test_a_place_shows_the_nearest_cell_or_one_hardly_farther(make: Callable[[], Coordinates]) -> None:
+def test_each_regular_cell_shows_the_nearest_source_cell_or_one_hardly_farther(make: Callable[[], Coordinates]) -> None:
     coordinates = make()
-    shown, distances = scattered(coordinates)
+    shown, distances = sample_cells(coordinates)
     longer, shorter = spacing(coordinates)
     nearest, rows = distances.argmin(axis=1), np.arange(len(distances))
     is_shown = shown >= 0
     excess = (distances[rows, shown] - distances.min(axis=1))[is_shown] / longer[nearest[is_shown]]
     assert excess.max() < 0.5
     assert (excess < 0.02).mean() > (0.7 if make is scans else 0.9)
-    assert is_shown[distances.min(axis=1) < 0.45 * shorter[nearest]].all(), "a place within a cell shows none"
-    assert (distances.min(axis=1)[is_shown] < 1.3 * longer[nearest[is_shown]]).all(), "a cell is shown far away"
+    assert is_shown[distances.min(axis=1) < 0.45 * shorter[nearest]].all(), "a point in a source cell shows no cell"
+    assert (distances.min(axis=1)[is_shown] < 1.3 * longer[nearest[is_shown]]).all(), (
+        "a source cell is shown far away from its place"
+    )
 
 
-def test_cells_without_coordinates_leave_a_hole_and_no_fringe() -> None:
+def test_cells_without_coordinates_leave_a_hole_with_sharp_edges() -> None:
     longitudes, latitudes = (axis.copy() for axis in swath())
     longitudes[20:30, 20:30] = latitudes[20:30, 20:30] = np.nan
     longitudes[:, :3] = latitudes[:, :3] = np.nan
-    shown, distances = scattered((longitudes, latitudes))
+    shown, distances = sample_cells((longitudes, latitudes))
     is_shown = shown >= 0
     assert np.nanmin(distances[is_shown], axis=1).max() < spacing(swath())[0].max()
     assert np.isfinite(longitudes.ravel()[shown[is_shown]]).all()
 
 
 @pytest.mark.parametrize("name", ["swath", "over the north pole", "around the earth", "overlapping scans"])
-def test_a_window_is_a_part_of_the_whole(name: str) -> None:
+def test_a_window_equals_the_same_cells_of_the_whole_grid(name: str) -> None:
     coordinates = GRIDS[name]()
     grid = fit_grid(*coordinates, CRS)
     assert grid is not None
     locator, values = CellLocator(*coordinates, grid, CRS), np.sin(coordinates[0]) + coordinates[1]
-    for smooth in (False, True):
-        whole = locator.resample(values, grid.geometry.full_window, interpolate=smooth)
+    for interpolate in (False, True):
+        whole = locator.resample(values, grid.geometry.full_window, interpolate=interpolate)
         for window in (Window(101, 37, 150, 211), Window(0, 0, 1, 1), Window(*np.subtract(whole.shape, 7), 7, 7)):
-            part = locator.resample(values, window, interpolate=smooth)
+            part = locator.resample(values, window, interpolate=interpolate)
             expected = whole[window.row_off :, window.col_off :][: window.height, : window.width]
             np.testing.assert_array_equal(part, expected)
 
 
-def test_a_smooth_field_is_interpolated_between_cells() -> None:
+def test_interpolation_reproduces_a_linear_field() -> None:
     longitudes, latitudes = swath()
     grid = fit_grid(longitudes, latitudes, CRS)
     assert grid is not None
@@ -145,34 +147,34 @@ def test_a_smooth_field_is_interpolated_between_cells() -> None:
     field = 2.0 * longitudes + latitudes
     rows, columns = np.mgrid[: grid.geometry.height, : grid.geometry.width] + 0.5
     x, y = grid.geometry.coordinates(columns, rows)
-    smooth, stepped = (
-        locator.resample(field, grid.geometry.full_window, interpolate=smooth) for smooth in (True, False)
+    interpolated, nearest = (
+        locator.resample(field, grid.geometry.full_window, interpolate=interpolate) for interpolate in (True, False)
     )
     inside = (abs(x - 10) < 0.8) & (abs(y - 40) < 0.8)
-    assert abs(smooth - 2 * x - y)[inside].max() < 0.01 < abs(stepped - 2 * x - y)[inside].max()
+    assert abs(interpolated - 2 * x - y)[inside].max() < 0.01 < abs(nearest - 2 * x - y)[inside].max()
 
 
-def test_a_missing_value_is_not_smoothed_over_nor_does_it_spread() -> None:
+def test_interpolation_keeps_exactly_the_missing_cells_of_nearest() -> None:
     longitudes, latitudes = swath()
     grid = fit_grid(longitudes, latitudes, CRS)
     assert grid is not None
     locator, field = CellLocator(longitudes, latitudes, grid, CRS), latitudes.copy()
     field[30, 25] = np.nan
-    smooth, stepped = (
-        locator.resample(field, grid.geometry.full_window, interpolate=smooth) for smooth in (True, False)
+    interpolated, nearest = (
+        locator.resample(field, grid.geometry.full_window, interpolate=interpolate) for interpolate in (True, False)
     )
-    np.testing.assert_array_equal(np.isnan(smooth), np.isnan(stepped))
+    np.testing.assert_array_equal(np.isnan(interpolated), np.isnan(nearest))
 
 
 @pytest.mark.parametrize("name", ["over the north pole", "cube face"])
-def test_a_grid_over_a_pole_is_put_on_a_stereographic_one(name: str) -> None:
+def test_a_grid_over_a_pole_gets_a_stereographic_grid(name: str) -> None:
     grid = fit_grid(*GRIDS[name](), CRS)
     assert grid is not None
     assert "Stereographic" in grid.geometry.crs.coordinate_operation.method_name
 
 
 @pytest.mark.parametrize("name", ["swath", "longitudes beyond 180", "telescope", "around the earth"])
-def test_other_grids_are_put_on_one_in_degrees(name: str) -> None:
+def test_other_grids_get_a_grid_in_degrees(name: str) -> None:
     longitudes, latitudes = GRIDS[name]()
     grid = fit_grid(longitudes, latitudes, CRS)
     assert grid is not None
@@ -183,7 +185,7 @@ def test_other_grids_are_put_on_one_in_degrees(name: str) -> None:
     assert limits.width <= 360 if name == "around the earth" else limits.width < 12
 
 
-def test_a_stray_cell_does_not_make_the_grid_endless() -> None:
+def test_one_distant_cell_does_not_make_the_grid_too_large() -> None:
     longitudes, latitudes = (axis.astype(float) for axis in swath(km=0.1))
     longitudes[0, 0], latitudes[0, 0] = -170, -60
     grid = fit_grid(longitudes, latitudes, CRS)
@@ -191,6 +193,6 @@ def test_a_stray_cell_does_not_make_the_grid_endless() -> None:
     assert grid.geometry.full_window.cells < 2**24
 
 
-def test_cells_at_one_place_make_no_grid() -> None:
+def test_cells_at_one_place_or_without_coordinates_give_no_grid() -> None:
     assert fit_grid(np.full((20, 30), 5.0), np.full((20, 30), 50.0), CRS) is None
     assert fit_grid(np.full((20, 30), np.nan), np.full((20, 30), np.nan), CRS) is None

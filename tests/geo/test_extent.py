@@ -1,4 +1,4 @@
-"""The small values."""
+"""Test the small values: extents, panel grids, regions, jobs and outcomes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from regionplot.geo.region import Region
 from regionplot.runs.jobs import Job
 
 
-def test_extent_measures_and_moves() -> None:
+def test_an_extent_can_be_measured_resized_and_shifted() -> None:
     extent = Extent(170, 190, -10, 30)
     assert (extent.width, extent.height, extent.center) == (20, 40, (180, 10))
     assert extent.resized(10, 8) == Extent(175, 185, 6, 14)
@@ -23,18 +23,18 @@ def test_extent_measures_and_moves() -> None:
     assert str(extent) == "x 170 to 190, y -10 to 30"
 
 
-def test_pixel_grid_knows_the_size_of_its_pixels() -> None:
+def test_a_panel_grid_has_the_size_of_its_pixels() -> None:
     grid = PanelGrid(Extent(0, 10, 0, 3), 5, 6)
     assert (grid.pixel_width, grid.pixel_height) == (2.0, 0.5)
 
 
-def test_a_region_is_titled_by_its_name_unless_told_otherwise() -> None:
+def test_the_title_of_a_region_is_its_name_by_default() -> None:
     extent = Extent(0, 1, 0, 1)
     assert Region("06", extent).title == "06"
     assert Region("06", extent, title="California").title == "California"
 
 
-def test_fields_of_a_region_hold_its_columns_name_and_title() -> None:
+def test_fields_of_a_region_are_its_columns_name_and_title() -> None:
     region = Region("a", Extent(0, 1, 0, 1), attributes={"pop": "7", "name": "not this"})
     assert dict(region.fields) == {"pop": "7", "name": "a", "title": "a"}
 
@@ -44,8 +44,8 @@ def test_values_are_frozen() -> None:
         Region("a", Extent(0, 1, 0, 1)).name = "b"  # type: ignore[misc]
 
 
-def test_a_job_pickles_small_even_with_read_only_attributes() -> None:
-    """A job is all that crosses to a worker."""
+def test_a_job_with_read_only_attributes_pickles_to_few_bytes() -> None:
+    """Only the job is sent to a worker for each map."""
     attributes = MappingProxyType({f"column{i}": "some text" for i in range(10)})
     job = Job(Region("a", Extent(0, 1, 0, 1), attributes=attributes, origin="regions.csv:2"), Path("maps/a.png"))
     pickled = pickle.dumps(job)

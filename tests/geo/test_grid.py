@@ -1,4 +1,4 @@
-"""Arithmetic of windows, and differences between grids."""
+"""Test windows, and the comparison of grids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each pixel of a panel gets the cell below it, whatever the CRSs, the orientation and the side of the world."""
+"""Test sampling: each pixel of a panel gets the grid cell at its center, for all CRSs, orientations and longitudes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from regionplot.geo.crs import parse_crs, transformer
 from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.grid import GridGeometry
-from regionplot.geo.positions import TOLERANCE, Locator, Positions
+from regionplot.geo.positions import MAX_POSITION_ERROR, Locator, Positions
 from regionplot.geo.project import project_extent
 from regionplot.geo.sampling import pixel_centers, sample
 from regionplot.geo.windows import needed_window
@@ -49,12 +49,12 @@ def panel_of(extent: Extent, crs: pyproj.CRS, width: int = 210, height: int = 13
 
 
 def cells(geometry: GridGeometry) -> np.ndarray[Any, Any]:
-    """A grid whose cells all differ."""
+    """Return values for a grid. No two cells are equal."""
     return np.arange(geometry.height * geometry.width, dtype=np.float64).reshape(geometry.height, geometry.width)
 
 
 def exact(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> tuple[np.ndarray[Any, Any], ...]:
-    """(column, row) below each pixel centre, one exact transform for each, independent of the package's shortcuts."""
+    """Return the grid (column, row) at each pixel center by exact transformations, without code of the package."""
     x, y = np.meshgrid(*pixel_centers(panel))
     x, y = pyproj.Transformer.from_crs(crs, geometry.crs, always_xy=True).transform(x, y)
     x, y = (np.where(np.isfinite(x), axis, np.nan) for axis in (x, y))
@@ -66,7 +66,10 @@ def exact(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> tuple[np
 
 
 def check_against_exact(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> float:
-    """Compare every pixel that is not within the tolerance of a cell's edge; the part that was compared and inside."""
+    """Compare all pixels, except pixels nearer to a cell's edge than the tolerance.
+
+    Return the share of the pixels that were compared and are in the grid.
+    """
     values = cells(geometry)
     with np.errstate(invalid="ignore"):
         column, row = exact(geometry, panel, crs)
@@ -75,7 +78,7 @@ def check_against_exact(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CR
     column, row = column[1:, 1:], row[1:, 1:]
     sure = np.isfinite(column) & np.isfinite(row)
     for position, cells_per_pixel in zip((column, row), slope, strict=True):
-        sure &= abs(position - np.round(position)) > 1.1 * TOLERANCE * np.sqrt(2) * cells_per_pixel + 1e-6
+        sure &= abs(position - np.round(position)) > 1.1 * MAX_POSITION_ERROR * np.sqrt(2) * cells_per_pixel + 1e-6
     inside = sure & (column >= 0) & (column < geometry.width) & (row >= 0) & (row < geometry.height)
     expected = np.full(column.shape, np.nan)
     expected[inside] = values[row[inside].astype(int), column[inside].astype(int)]
@@ -89,7 +92,7 @@ def check_against_exact(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CR
     "crs", [LONLAT, ALBERS, POLAR, LAMBERT, MERCATOR], ids=["lonlat", "5070", "polar", "lcc", "merc"]
 )
 @pytest.mark.parametrize("grid", GRIDS)
-def test_pixels_hold_the_cell_below_their_centre(grid: str, crs: pyproj.CRS) -> None:
+def test_each_pixel_has_the_value_of_the_cell_at_its_center(grid: str, crs: pyproj.CRS) -> None:
     compared = [check_against_exact(GRIDS[grid], panel_of(extent, crs), crs) for extent in EXTENTS.values()]
     assert max(compared) > 0.1
 
@@ -98,14 +101,14 @@ def test_pixels_hold_the_cell_below_their_centre(grid: str, crs: pyproj.CRS) -> 
     st.sampled_from(sorted(GRIDS)), st.sampled_from([LONLAT, ALBERS, POLAR, LAMBERT]),
     st.floats(-360, 340), st.floats(-60, 75), st.floats(0.01, 100), st.floats(0.01, 14),
 )  # fmt: skip
-def test_any_panel_holds_the_cells_below_it(
+def test_the_pixels_of_random_panels_have_the_values_of_their_cells(
     grid: str, crs: pyproj.CRS, west: float, south: float, width: float, height: float
 ) -> None:
     check_against_exact(GRIDS[grid], panel_of(Extent(west, west + width, south, south + height), crs, 70, 50), crs)
 
 
-def offset_in_pixels(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> float:
-    """The largest distance of an interpolated position from the exact one, seen on the panel."""
+def largest_error(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> float:
+    """Return the largest distance between interpolated and exact positions, in panel pixels."""
     with np.errstate(invalid="ignore"):
         strips = Positions.of(geometry, panel, crs).strips()
         positions = np.stack([np.concatenate(parts) for parts in zip(*strips, strict=True)])
@@ -118,9 +121,11 @@ def offset_in_pixels(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) 
 @pytest.mark.parametrize("crs", [ALBERS, LAMBERT, MERCATOR], ids=["5070", "lcc", "merc"])
 @pytest.mark.parametrize("grid", ["world", "flat cells", "Lambert", "polar", "rotated"])
 @pytest.mark.parametrize("extent", ["conus", "carolina"])
-def test_interpolated_positions_are_right_to_an_eighth_of_a_pixel(grid: str, crs: pyproj.CRS, extent: str) -> None:
-    """Conformal pairs above all: there the middle of a mesh cell shows no error."""
-    assert offset_in_pixels(GRIDS[grid], panel_of(EXTENTS[extent], crs, 700, 450), crs) <= TOLERANCE * 1.02
+def test_interpolated_positions_have_errors_of_at_most_an_eighth_of_a_pixel(
+    grid: str, crs: pyproj.CRS, extent: str
+) -> None:
+    """Pairs of conformal projections matter most: there, the center of a mesh cell shows no error."""
+    assert largest_error(GRIDS[grid], panel_of(EXTENTS[extent], crs, 700, 450), crs) <= MAX_POSITION_ERROR * 1.02
 
 
 @pytest.mark.parametrize("crs", [LONLAT, ALBERS])
@@ -136,22 +141,22 @@ def test_a_south_up_grid_equals_its_flip(crs: pyproj.CRS, resampling: str) -> No
 @pytest.mark.parametrize("grid", ["world", "world 0..360", "world on nodes"])
 @pytest.mark.parametrize("crs", [LONLAT, POLAR])
 @pytest.mark.parametrize("resampling", ["nearest", "bilinear", "cubic", "average", "mode", "max"])
-def test_nothing_is_missing_across_the_antimeridian(grid: str, crs: pyproj.CRS, resampling: str) -> None:
+def test_no_pixel_is_missing_at_the_antimeridian(grid: str, crs: pyproj.CRS, resampling: str) -> None:
     panel = panel_of(EXTENTS["aleutians"], crs)
     assert np.isfinite(sample(cells(GRIDS[grid]), GRIDS[grid], panel, crs, resampling).values).all()
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "uint16", "int32", "float32", "float64"])
 @pytest.mark.parametrize("resampling", ["nearest", "bilinear", "mode"])
-def test_every_type_is_sampled_without_loss(dtype: str, resampling: str) -> None:
-    """Up to 2**24, beyond which GDAL's mode is that of single precision."""
+def test_every_data_type_is_sampled_without_loss(dtype: str, resampling: str) -> None:
+    """Values go up to 2**24, because GDAL computes the mode in single precision."""
     values = np.full((90, 180), min(np.iinfo(dtype).max, 16_777_215) if dtype[0] in "ui" else 1e7, dtype)
     result = sample(values, GRIDS["world"], panel_of(EXTENTS["conus"], ALBERS, 40, 30), ALBERS, resampling).values
     assert result.dtype.kind == "f"
     np.testing.assert_allclose(result, float(values[0, 0]), rtol=1e-15 if result.dtype == np.float64 else 1e-7)
 
 
-def test_outside_is_nan_and_not_inside() -> None:
+def test_pixels_outside_the_grid_are_nan() -> None:
     geometry = GRIDS["Lambert"]
     result = sample(cells(geometry), geometry, panel_of(Extent(10, 20, 40, 50), ALBERS), ALBERS)
     assert not result.inside.any()
@@ -161,7 +166,7 @@ def test_outside_is_nan_and_not_inside() -> None:
     ).all()
 
 
-def test_beyond_the_edge_of_the_projection_is_nothing() -> None:
+def test_pixels_outside_the_projection_are_nan() -> None:
     disk = parse_crs("+proj=ortho +lon_0=-90 +lat_0=40")
     panel = PanelGrid(Extent(-7e6, 7e6, -7e6, 7e6), 80, 80)
     for resampling in ("nearest", "bilinear"):
@@ -172,7 +177,7 @@ def test_beyond_the_edge_of_the_projection_is_nothing() -> None:
 
 
 def field(x: Any, y: Any) -> Any:
-    """A smooth field of the whole earth, without a seam, nor a cusp at the poles."""
+    """Return a smooth field on the whole earth, without a seam, and smooth at the poles, too."""
     longitude, latitude = np.radians(x), np.radians(y)
     return 20 * (
         np.cos(longitude) * np.cos(latitude) + np.sin(2 * longitude) * np.cos(latitude) ** 2 + np.sin(latitude)
@@ -231,7 +236,7 @@ def test_a_window_resamples_like_the_whole_grid(grid: str, resampling: str) -> N
     shown = sample(values, geometry, panel, ALBERS, resampling).values
     assert np.isfinite(expected).mean() > 0.3
     different = ~np.isclose(shown, expected, atol=0.02, equal_nan=True)
-    assert different.mean() < 0.01, "GDAL approximates positions, which depends on its chunks, but hardly"
+    assert different.mean() < 0.01, "more pixels differ than GDAL's approximation of positions explains"
 
 
 @pytest.mark.parametrize(
@@ -240,12 +245,12 @@ def test_a_window_resamples_like_the_whole_grid(grid: str, resampling: str) -> N
         ((276, 130), Extent(-4.1e5, 3.7e5, -1.9e5, 2.3e5)),
         ((300, 200), Extent(-4.1e5, 3.7e5, -1.9e5, 2.3e5)),
         ((640, 400), Extent(-4.1e5, 3.7e5, -1.9e5, 2.3e5)),
-        ((100, 100), Extent(-4e6, 4e6, -4e6, 4e6)),  # the pole is in the middle of four nodes, beyond their margin
+        ((100, 100), Extent(-4e6, 4e6, -4e6, 4e6)),  # the pole is centered between four nodes, outside their margin
     ],
 )
 @pytest.mark.parametrize(("crs", "latitude"), [("EPSG:3995", 90.0), ("EPSG:3031", -90.0)])
 def test_the_window_of_a_panel_contains_the_pole(size, extent, crs, latitude) -> None:
-    """The window is found from nodes of the panel, and the pole is between nodes."""
+    """The window is computed from mesh nodes of the panel, and the pole is between nodes."""
     grid = GridGeometry(Affine(0.02, 0, -180, 0, -0.02, 90), 9000, 18000, pyproj.CRS.from_epsg(4326))
     panel = PanelGrid(extent, *size)
     window = needed_window(grid, panel, pyproj.CRS(crs))

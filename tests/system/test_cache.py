@@ -1,4 +1,4 @@
-"""The cache of arrays, and projected vectors that are read from it."""
+"""Test the cache of arrays, and projected vectors that are read from the cache."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_truncated_entry_counts_as_missing(cache):
     assert cache.read("a") is None
 
 
-def test_a_folder_that_cannot_be_created_is_no_error(tmp_path):
+def test_a_folder_that_cannot_be_created_causes_no_error(tmp_path):
     (tmp_path / "file").touch()
     cache = ArrayCache(tmp_path / "file" / "cache")
     cache.write("a", ARRAYS)
@@ -59,7 +59,7 @@ def test_the_least_recently_used_entries_are_removed(tmp_path):
     for number, key in enumerate("abc"):
         cache.write(key, {"x": np.zeros(100)})
         os.utime(tmp_path / f"{key}.npz", (number, number))
-    assert cache.read("a") is not None  # reading marks a as used, so b is the oldest
+    assert cache.read("a") is not None  # reading updates the time of last use, so entry b is the oldest
     cache.write("d", {"x": np.zeros(100)})
     assert {path.stem for path in tmp_path.iterdir()} == {"a", "c", "d"}
 

@@ -1,4 +1,4 @@
-"""The sources and libraries of a module are those that import-linter's graph finds."""
+"""Compare the sources and libraries of modules with the import graph of grimp."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ def name_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_the_sources_are_those_of_the_import_graph(graph, module: str) -> None:
+def test_the_source_files_equal_those_of_the_import_graph(graph, module: str) -> None:
     expected = {name for name in upstream(graph, module) if name.partition(".")[0] == "regionplot"}
     assert {name_of(path) for path in source_files(module)} == expected
 
 
-def test_the_sources_of_several_modules_are_united(graph) -> None:
+def test_the_source_files_of_several_modules_are_combined(graph) -> None:
     expected = {name for name in upstream(graph, *MODULES) if name.partition(".")[0] == "regionplot"}
     assert {name_of(path) for path in source_files(*MODULES)} == expected
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_the_libraries_are_those_of_the_import_graph(graph, module: str) -> None:
+def test_the_libraries_equal_those_of_the_import_graph(graph, module: str) -> None:
     external = {name.partition(".")[0] for name in upstream(graph, module)}
     assert set(imported_libraries(module)) == external - {"regionplot"} - set(sys.stdlib_module_names)
 
 
-def test_a_plugin_of_another_package_counts_with_its_own_modules(tmp_path: Path, monkeypatch) -> None:
+def test_modules_of_a_plugin_s_own_package_are_included(tmp_path: Path, monkeypatch) -> None:
     package = tmp_path / "extra_plugins"
     package.mkdir()
     (package / "__init__.py").touch()
@@ -71,10 +71,10 @@ def test_a_library_has_the_version_of_its_distribution() -> None:
     import PIL
 
     assert library_version("numpy") == numpy.__version__
-    assert library_version("PIL") == PIL.__version__, "its distribution is pillow"
+    assert library_version("PIL") == PIL.__version__, "the distribution of PIL is pillow"
     assert library_version("no_such_library") == "-"
 
 
 def test_a_script_has_no_sources(monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "some_script", types.ModuleType("some_script"))  # without a spec, as `__main__`
+    monkeypatch.setitem(sys.modules, "some_script", types.ModuleType("some_script"))  # without a spec, like `__main__`
     assert source_files("some_script") == ()

@@ -1,4 +1,4 @@
-"""The hook by which tests inject faults."""
+"""Test the hook that injects faults in tests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_inner_hook_replaces_the_outer_hook_until_it_is_removed():
     assert seen == ["inner", "outer"]
 
 
-def test_phases_of_a_run_come_in_order(make_config):
+def test_hook_is_called_in_the_order_of_the_phases(make_config):
     from regionplot.geo.extent import Extent
     from regionplot.geo.region import Region
     from regionplot.runs.run import render_regions

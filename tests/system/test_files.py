@@ -1,4 +1,4 @@
-"""Atomic writes, exclusive creation, and temporary files of killed runs."""
+"""Test atomic writes, exclusive creation, and the removal of temporary files of killed runs."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_temporary_files_of_a_running_process_are_kept(tmp_path: Path) -> None:
 
 
 def test_temporary_files_of_another_machine_are_kept_for_a_day(tmp_path: Path) -> None:
-    """Networks and containers share folders. The process ids of another machine mean nothing here."""
+    """Folders can be shared by machines or containers. Process ids of another machine mean nothing on this machine."""
     elsewhere = "000" if new_run()[-8:-5] != "000" else "111"
     path = tmp_path / f".a.tif.20260101T000000Z-999999-{elsewhere}00000.tmp"
     path.touch()
@@ -109,7 +109,7 @@ def test_a_fingerprint_changes_with_each_kind_of_change(tmp_path: Path) -> None:
     before, times = Fingerprint.of(path), (path.stat().st_atime_ns, path.stat().st_mtime_ns)
     assert Fingerprint.of(path) == before
     path.write_text("new")  # same size
-    os.utime(path, ns=times)  # same time of the last write: only ctime tells the difference
+    os.utime(path, ns=times)  # same time of the last write, so only ctime differs
     rewritten = Fingerprint.of(path)
     assert rewritten is not None
     assert before is not None

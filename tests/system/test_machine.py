@@ -1,4 +1,4 @@
-"""CPUs and memory that this process may use, by affinity, by the control group and by the system."""
+"""Test the limits of CPUs and memory that affinity, the control group and the system set."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from regionplot.system.machine import (
         (4, "garbage", 4),
     ],
 )
-def test_usable_cpus(affinity, limit, expected, tmp_path, monkeypatch):
+def test_affinity_and_quota_limit_the_usable_cpus(affinity, limit, expected, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(affinity)), raising=False)
     if limit is not None:
         (tmp_path / "cpu.max").write_text(limit)
@@ -78,7 +78,7 @@ def test_available_memory_without_proc(missing, expected, tmp_path, monkeypatch)
     assert available_memory(tmp_path, tmp_path / "none") == expected
 
 
-def test_available_memory_is_a_guess_if_the_system_tells_nothing(tmp_path, monkeypatch):
+def test_available_memory_is_a_guess_if_the_system_does_not_report_it(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "sysconf", raising=False)  # Windows
     assert available_memory(tmp_path, tmp_path / "none") == 2**32
     monkeypatch.setattr(os, "sysconf", lambda _name: -1, raising=False)  # the value is unknown
@@ -98,5 +98,5 @@ def test_data_size_counts_allocated_memory():
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs getrusage")
-def test_peak_memory_of_children_is_at_least_the_own():
+def test_peak_memory_with_children_is_at_least_that_of_this_process():
     assert 2**20 < peak_memory() <= peak_memory_with_children()

@@ -1,4 +1,4 @@
-"""Malloc's policy for large blocks, and the memory limit of a process."""
+"""Test malloc's policy for large blocks, and the memory limit of a process."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run(script, *arguments):
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 
-def test_kept_blocks_are_used_again_and_returned_blocks_are_not():
+def test_kept_blocks_are_reused_and_returned_blocks_are_not():
     kept, fresh_after_keeping = map(int, run(_RESIDENT, "keep_large_blocks"))
     returned, fresh_after_returning = map(int, run(_RESIDENT, "return_large_blocks"))
     assert kept >= returned + 8
@@ -50,5 +50,5 @@ def test_kept_blocks_are_used_again_and_returned_blocks_are_not():
     assert fresh_after_returning >= 8
 
 
-def test_memory_limit_is_beyond_the_current_size():
+def test_memory_limit_does_not_count_memory_that_is_already_allocated():
     assert run(_LIMITED) == ["150", "refused"]

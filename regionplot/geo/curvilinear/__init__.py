@@ -1,9 +1,9 @@
-"""Bring grids with 2-D coordinates onto a regular grid. Plain arrays; no files.
+"""Resample grids with 2-D coordinates to a regular grid. Plain arrays; no files.
 
 ::
 
-    longitudes, latitudes ─► fit_grid ─► a regular grid, in degrees or stereographic, as fine as the source or finer
-               └───────────► CellLocator ─► the source's row and column at each regular cell ─► nearest, or interpolated
+    longitudes, latitudes ─► fit_grid ─► regular grid, in degrees or stereographic, with smaller cells than the source
+               └───────────► CellLocator ─► source row and column at each regular cell ─► nearest or interpolated value
 """
 
 from regionplot.geo.curvilinear.fit import COARSEST, FINEST, RegularGrid, fit_grid

@@ -2,12 +2,13 @@
 
 ::
 
-    source cells ─► scattered on a lookup of their own spacing ─► Newton's method ─► row and column of each regular cell
+    source cells ─► lookup table at the source spacing ─► Newton's method ─► source row and column of each regular cell
 
-The lookup holds one source cell near each of its own cells; where there is none, one from a coarser level. From there
-Newton's method, with the differences between neighbouring cells as the slope, gives the fractional row and column. A
-source cell thus reaches half way to its neighbours, as `pcolormesh` draws it, and as far beyond the outermost ones.
-Where the source is torn (between the scans of a satellite, along the seam of a closed grid), cells near by are tried.
+Each entry of the lookup table is a source cell near the center of a coarse regular cell. If no source cell is there,
+the entry comes from a coarser level. From this cell, Newton's method finds the fractional row and column. Its slopes
+are the differences between neighboring cells. So a source cell extends halfway to its neighbors, as in `pcolormesh`,
+and cells at the edge extend equally far outward. At gaps of the source (between the scans of a satellite, along the
+seam of a closed grid), the source cells around a point are searched.
 """
 
 from __future__ import annotations
@@ -25,123 +26,128 @@ from regionplot.geo.grid import Window
 
 Indices = NDArray[np.int32]
 _LEVELS = 5
-"""Of the lookup: cells up to 2 ** 5 spacings apart are taken for neighbours."""
-_ROUNDS = 4
-_OWN = 0.55
-"""Steps between source cells that a cell reaches from its centre, where the grid ends (half a step, and what closes the
-seam of a grid around the earth) ..."""
-_STRETCHED = 0.75
-"""... that it may reach towards another cell ..."""
-_REACH = 1.25
-"""... and that it may, where that one does not reach so far."""
-_BESIDE = 3.0
-"""Steps from a source cell beyond which no other is looked for near by."""
-_FAR = 2.0**_LEVELS
-"""The same, beyond which it tells nothing."""
-_STRIP = 2**16
-"""Cells that are worked on at a time, so that what is worked out for them stays in the processor's cache."""
+"""Number of coarser levels of the lookup table. They fill gaps of up to about 2 ** 5 source spacings."""
+_MAX_ITERATIONS = 4
+"""Largest number of iterations of Newton's method."""
+_EDGE_REACH = 0.55
+"""Largest distance of a point from its source cell at the edge of the source, in source steps. Half a step, and a
+little more to close the seam of a grid around the earth."""
+_CELL_REACH = 0.75
+"""Largest distance of a point from its source cell inside the source, in source steps."""
+_GAP_REACH = 1.25
+"""Largest distance of a point from its source cell between cells that are all farther than `_CELL_REACH`, in source
+steps."""
+_MAX_SEARCH_STEPS = 3.0
+"""Distance from the start of the search, in source steps, beyond which the cells around a point are not searched."""
+_MAX_STEPS = 2.0**_LEVELS
+"""Distance from the start of the search, in source steps, beyond which a point has no source cell."""
+_STRIP_CELLS = 2**16
+"""Number of cells to process at a time, so that intermediate results stay in the CPU cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Slopes:
-    """How the source's fractional column and row change along each axis of space."""
+    """Derivatives of the fractional source column and row with respect to each axis of the space."""
 
     across: Points
+    """Derivatives of the column."""
     down: Points
+    """Derivatives of the row."""
 
     def of(self, step: Points) -> tuple[Floats, Floats]:
-        """The change of column and row over a step in space."""
+        """Return the change of column and row for a step in space."""
         across, down = (sum(a * b for a, b in zip(axes, step, strict=True)) for axes in (self.across, self.down))
         return np.asarray(across), np.asarray(down)
 
 
 @dataclass(frozen=True, slots=True)
-class _Places:
-    """Where some positions lie in the source."""
+class _Matches:
+    """Points, each with a source cell near it."""
 
-    spot: Points
-    """The positions."""
+    points: Points
+    """The points."""
     cell: Indices
-    """A source cell near to each, the nearest if that could be told."""
+    """Index of a source cell near each point. It is the nearest cell if Newton's method converged."""
     across: Floats
-    """How far beyond its centre they lie, in the source's columns ..."""
+    """Distance of each point from the center of its cell, in source columns."""
     down: Floats
-    """... and rows."""
+    """Distance of each point from the center of its cell, in source rows."""
     slopes: _Slopes
-    """At that cell."""
+    """Slopes at the cells."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """What is brought onto the regular grid."""
+    """Source values to resample."""
 
     cells: NDArray[Any]
-    """Of the source, one after the other."""
+    """Values of all source cells, row by row, shape (n,)."""
     fill: float
-    """What stands where none is near."""
+    """Value of regular cells without a source cell."""
     interpolate: bool = False
-    """Interpolate between them."""
+    """True to interpolate between source cells. False to take the nearest one."""
 
 
 class CellLocator:
-    """Finds the cells of a curvilinear grid at the cells of a regular one.
+    """Find the cell of a curvilinear grid for each cell of a regular grid, and resample values.
 
     Parameters
     ----------
     longitudes, latitudes : ndarray, shape (rows, columns)
-        As `fit_grid` takes them.
+        Coordinates of the source cells; see `fit_grid`.
     grid : RegularGrid
-        What it gave.
+        Regular grid, as returned by `fit_grid` for these coordinates.
     crs : pyproj.CRS
-        Of the coordinates.
+        CRS of the coordinates.
     """
 
     def __init__(self, longitudes: Floats, latitudes: Floats, grid: RegularGrid, crs: pyproj.CRS) -> None:
         self._grid = grid
         self._rows, self._columns = longitudes.shape
         self._space: Space = Sphere(grid.coarse) if grid.is_global else Plane(grid.coarse)
-        self._points, self._lookup = self._placed(longitudes, latitudes, crs)
-        shaped = [axis.reshape(longitudes.shape) for axis in self._points]
+        self._source_points, self._lookup = self._build_lookup(longitudes, latitudes, crs)
+        shaped = [axis.reshape(longitudes.shape) for axis in self._source_points]
         self._is_closed = _is_closed(shaped)
         self._right = tuple(_steps(axis, 1, closed=self._is_closed).ravel() for axis in shaped)
         self._below = tuple(_steps(axis, 0).ravel() for axis in shaped)
 
     def resample(self, values: NDArray[Any], window: Window, *, interpolate: bool = False) -> Floats:
-        """The values of the curvilinear grid in a window of the regular one.
+        """Return values of the curvilinear grid, resampled to a window of the regular grid.
 
         Parameters
         ----------
         values : ndarray, shape (rows, columns)
-            Of floating type, NaN where they are missing.
+            Values of a floating-point type; NaN if missing.
         window : Window
             Rows and columns of the regular grid.
         interpolate : bool
-            Interpolate between four cells, where all have a value; else take the nearest.
+            True to interpolate between four source cells, if none of them is missing. Otherwise, or if one is missing,
+            take the nearest source cell.
 
         Returns
         -------
         ndarray
-            Of the window's shape, NaN where no cell is near.
+            Values, shape (height, width) of the window; NaN if there is no source cell.
         """
-        return self._resampled(_Field(np.ascontiguousarray(values).ravel(), np.nan, interpolate), window)
+        return self._resample(_Field(np.ascontiguousarray(values).ravel(), np.nan, interpolate), window)
 
     def nearest(self, window: Window) -> Indices:
-        """The cells themselves, counted row by row; -1 where none is near.
+        """Return the index of the source cell for each cell of a window. Cells are counted row by row; -1 is no cell.
 
         Parameters
         ----------
         window : Window
             Rows and columns of the regular grid.
         """
-        return self._resampled(_Field(np.arange(self._rows * self._columns, dtype=np.int32), -1), window)
+        return self._resample(_Field(np.arange(self._rows * self._columns, dtype=np.int32), -1), window)
 
-    def _resampled(self, field: _Field, window: Window) -> NDArray[Any]:
+    def _resample(self, field: _Field, window: Window) -> NDArray[Any]:
         n = self._grid.oversampling
         first, last = window.row_off // n, -(-(window.row_off + window.height) // n)
         left, right = window.col_off // n, -(-(window.col_off + window.width) // n)
         result = np.full((last - first, n, right - left, n), field.fill, field.cells.dtype)
-        step = max(1, _STRIP // (right - left))
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # where cells lie on one another
+        step = max(1, _STRIP_CELLS // (right - left))
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # source cells can be at the same place
             for top in range(first, last, step):
                 rows = slice(top, min(top + step, last))
                 self._fill(result[top - first : rows.stop - first], field, rows, slice(left, right))
@@ -149,8 +155,8 @@ class CellLocator:
         fine = result.reshape((last - first) * n, (right - left) * n)
         return np.ascontiguousarray(fine[row : row + window.height, column : column + window.width])
 
-    def _placed(self, longitudes: Floats, latitudes: Floats, crs: pyproj.CRS) -> tuple[Points, Indices]:
-        """The source's cells in space, and one near each cell of the coarse regular grid; -1 where none is in reach."""
+    def _build_lookup(self, longitudes: Floats, latitudes: Floats, crs: pyproj.CRS) -> tuple[Points, Indices]:
+        """Return the source cells as points, and the lookup table: a source cell near each coarse cell, or -1."""
         coarse, done = self._grid.coarse, 0
         points = tuple(np.empty(longitudes.size, np.float32) for _ in range(self._space.axes))
         lookup = np.full((coarse.height, coarse.width), -1, np.int32)
@@ -162,98 +168,129 @@ class CellLocator:
             at = (np.clip(np.floor(row[known]), 0, coarse.height - 1), np.clip(column[known], 0, coarse.width - 1))
             lookup[at[0].astype(np.intp), at[1].astype(np.intp)] = known + done
             done += column.size
-        return points, _filled(lookup, _LEVELS)
+        return points, _fill_gaps(lookup, _LEVELS)
 
     def _fill(self, result: NDArray[Any], field: _Field, rows: slice, columns: slice) -> None:
-        """Fill a strip of shape (rows, oversampling, columns, oversampling)."""
+        """Resample into a strip of the result, shape (rows, oversampling, columns, oversampling)."""
         near = self._lookup[rows, columns].ravel()
         known = np.flatnonzero(near >= 0)
         row, column = np.divmod(known, columns.stop - columns.start)
         x, y = column + (columns.start + 0.5), row + (rows.start + 0.5)
-        start = self._settled(near[known], self._space.points(x, y))
+        start = self._refine(near[known], self._space.points(x, y))
         offsets = (np.arange(self._grid.oversampling) + 0.5) / self._grid.oversampling - 0.5
         for a, b in np.ndindex(offsets.size, offsets.size):
             fine_x, fine_y = x + offsets[b], y + offsets[a]
             result[:, a, :, b].flat[known] = self._sample(field, start, (fine_x, fine_y))
 
-    def _sample(self, field: _Field, start: _Places, position: tuple[Floats, Floats]) -> NDArray[Any]:
-        """The source's values at positions beside those where a search started."""
-        spot = self._space.points(*position)
-        step = start.slopes.of(tuple(a - b for a, b in zip(spot, start.spot, strict=True)))
-        cell, across, down = self._own_cell(start, start.across + step[0], start.down + step[1], spot, position)
+    def _sample(self, field: _Field, start: _Matches, position: tuple[Floats, Floats]) -> NDArray[Any]:
+        """Return the source values at positions near the matched points in `start`.
+
+        Parameters
+        ----------
+        field : _Field
+            Source values.
+        start : _Matches
+            Matches at the centers of coarse cells.
+        position : (ndarray, ndarray)
+            Fractional columns and rows of the coarse grid.
+        """
+        points = self._space.points(*position)
+        step = start.slopes.of(tuple(a - b for a, b in zip(points, start.points, strict=True)))
+        cell, across, down = self._find_cell(start, start.across + step[0], start.down + step[1], points, position)
         missing = cell < 0
         sampled = field.cells[np.where(missing, 0, cell)]
         if field.interpolate:
-            between = self._interpolated(field.cells, cell, across, down)
-            sampled = np.where(np.isnan(between), sampled, between)
+            interpolated = self._interpolate(field.cells, cell, across, down)
+            sampled = np.where(np.isnan(interpolated), sampled, interpolated)
         np.putmask(sampled, missing, field.fill)
         return sampled
 
-    def _own_cell(
-        self, start: _Places, across: Floats, down: Floats, spot: Points, position: tuple[Floats, Floats]
+    def _find_cell(
+        self, start: _Matches, across: Floats, down: Floats, points: Points, position: tuple[Floats, Floats]
     ) -> tuple[Indices, Floats, Floats]:
-        """The source cell that each position lies in, and how far from its centre; -1 where it lies in none."""
+        """Return the source cell of each point, and its distance from the cell's center in columns and rows.
+
+        The cell is -1 if the point is in no source cell.
+
+        Parameters
+        ----------
+        start : _Matches
+            Matches from which the search starts.
+        across, down : ndarray
+            Estimated distances of the points from the cells in `start`, in source columns and rows.
+        points : Points
+            The points.
+        position : (ndarray, ndarray)
+            The same points as fractional columns and rows of the coarse grid.
+        """
         row, column = np.divmod(start.cell, np.int32(self._columns))
-        off = np.fmax(abs(across), abs(down))
-        near = off < _FAR
+        distance = np.fmax(abs(across), abs(down))
+        near = distance < _MAX_STEPS
         column = column + np.rint(np.where(near, across, 0)).astype(np.int32)
         row = row + np.rint(np.where(near, down, 0)).astype(np.int32)
         if self._is_closed:
             column %= self._columns
         inside = near & (column >= 0) & (column < self._columns) & (row >= 0) & (row < self._rows)
         cell = np.where(inside, row * np.int32(self._columns) + column, start.cell)
-        across, down = self._beyond(cell, spot, start.slopes)
+        across, down = self._offsets_by_slopes(cell, points, start.slopes)
         known = inside & ~np.isnan(across)
-        cell[~(known & (abs(across) <= _STRETCHED) & (abs(down) <= _STRETCHED))] = -1
-        lost = np.flatnonzero((off < _BESIDE) & (cell < 0))
-        if lost.size:
-            reach = np.where(known[lost], _REACH, _OWN)
-            places = tuple(axis[lost] for axis in spot), tuple(axis[lost] for axis in position)
-            cell[lost], across[lost], down[lost] = self._searched(*places, reach)
+        cell[~(known & (abs(across) <= _CELL_REACH) & (abs(down) <= _CELL_REACH))] = -1
+        unmatched = np.flatnonzero((distance < _MAX_SEARCH_STEPS) & (cell < 0))
+        if unmatched.size:
+            reach = np.where(known[unmatched], _GAP_REACH, _EDGE_REACH)
+            rest = tuple(axis[unmatched] for axis in points), tuple(axis[unmatched] for axis in position)
+            cell[unmatched], across[unmatched], down[unmatched] = self._search_around(*rest, reach)
         return cell, across, down
 
-    def _searched(self, spot: Points, position: tuple[Floats, ...], reach: Floats) -> tuple[Indices, Floats, Floats]:
-        """The same for positions where the source is torn, or ends: from the lookup's cells all around."""
+    def _search_around(
+        self, points: Points, position: tuple[Floats, ...], reach: Floats
+    ) -> tuple[Indices, Floats, Floats]:
+        """Return cells and distances like `_find_cell`, for points at gaps and edges of the source.
+
+        The search starts from the lookup table at the coarse cell of each point and at its eight neighbors. `reach` is
+        the largest allowed distance of each point from its cell, in source steps.
+        """
         dy, dx = (step.reshape(9, 1) - 1 for step in np.indices((3, 3)))
         wide = self._space.stretch(position[1])
-        near = self._looked_up(np.floor(position[0]) + dx * wide, np.floor(position[1]) + dy)
-        tried = tuple(np.broadcast_to(axis, near.shape).ravel() for axis in spot)
-        found = self._settled(np.maximum(near, 0).ravel(), tried)
+        near = self._look_up(np.floor(position[0]) + dx * wide, np.floor(position[1]) + dy)
+        tried = tuple(np.broadcast_to(axis, near.shape).ravel() for axis in points)
+        found = self._refine(np.maximum(near, 0).ravel(), tried)
         cell, across, down = (values.reshape(near.shape) for values in (found.cell, found.across, found.down))
         distance = np.fmax(abs(across), abs(down))
         distance[(near < 0) | ~(distance <= reach)] = np.inf
         best = distance.argmin(axis=0), np.arange(reach.size)
         return np.where(np.isfinite(distance[best]), cell[best], -1), across[best], down[best]
 
-    def _looked_up(self, column: Floats, row: Floats) -> Indices:
-        """The lookup at columns and rows of the coarse grid; -1 beyond it."""
+    def _look_up(self, column: Floats, row: Floats) -> Indices:
+        """Return entries of the lookup table for columns and rows of the coarse grid; -1 outside the grid."""
         height, width = self._lookup.shape
         column = self._grid.coarse.wrapped(column)
         inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
         at = np.where(inside, row, 0).astype(np.intp), np.where(inside, column, 0).astype(np.intp)
         return np.where(inside, self._lookup[at], -1).astype(np.int32)
 
-    def _settled(self, cell: Indices, spot: Points) -> _Places:
-        """The places of positions in the source, from source cells not far from them."""
+    def _refine(self, cell: Indices, points: Points) -> _Matches:
+        """Match points to source cells by Newton's method, starting from source cells near the points."""
         cell = cell.copy()
-        across, down, slopes = self._offsets(cell, spot)
+        across, down, slopes = self._offsets(cell, points)
         moving = np.arange(cell.size)
-        for _ in range(_ROUNDS):
-            moved = self._moved(cell[moving], across[moving], down[moving])
+        for _ in range(_MAX_ITERATIONS):
+            moved = self._shift_cells(cell[moving], across[moving], down[moving])
             moving, moved = moving[moved != cell[moving]], moved[moved != cell[moving]]
             if not moving.size:
                 break
-            *offsets, steeper = self._offsets(moved, tuple(axis[moving] for axis in spot))
-            better = ~(np.hypot(*offsets) >= np.hypot(across[moving], down[moving]))  # NaN is worst
+            *offsets, new_slopes = self._offsets(moved, tuple(axis[moving] for axis in points))
+            better = ~(np.hypot(*offsets) >= np.hypot(across[moving], down[moving]))  # better than NaN, too
             moving, moved = moving[better], moved[better]
             cell[moving] = moved
-            old, new = (across, down, *slopes.across, *slopes.down), (*offsets, *steeper.across, *steeper.down)
+            old = (across, down, *slopes.across, *slopes.down)
+            new = (*offsets, *new_slopes.across, *new_slopes.down)
             for values, changed in zip(old, new, strict=True):
                 values[moving] = changed[better]
-        return _Places(spot, cell, across, down, slopes)
+        return _Matches(points, cell, across, down, slopes)
 
-    def _offsets(self, cell: Indices, spot: Points) -> tuple[Floats, Floats, _Slopes]:
-        """How far positions lie from source cells, in the source's columns and rows, and the slopes of these."""
+    def _offsets(self, cell: Indices, points: Points) -> tuple[Floats, Floats, _Slopes]:
+        """Return distances of points from source cells, in source columns and rows, and the slopes at the cells."""
         right, below = (tuple(axis[cell] for axis in step) for step in (self._right, self._below))
         a, b, c = (_dot(one, other) for one, other in ((right, right), (right, below), (below, below)))
         factor = 1 / (a * c - b * b)
@@ -262,30 +299,33 @@ class CellLocator:
             tuple(c * u - b * v for u, v in zip(right, below, strict=True)),
             tuple(a * v - b * u for u, v in zip(right, below, strict=True)),
         )
-        return *self._beyond(cell, spot, slopes), slopes
+        return *self._offsets_by_slopes(cell, points, slopes), slopes
 
-    def _beyond(self, cell: Indices, spot: Points, slopes: _Slopes) -> tuple[Floats, Floats]:
-        """How far positions lie from source cells, by known slopes."""
-        return slopes.of(tuple(there - axis[cell] for there, axis in zip(spot, self._points, strict=True)))
+    def _offsets_by_slopes(self, cell: Indices, points: Points, slopes: _Slopes) -> tuple[Floats, Floats]:
+        """Return distances of points from source cells, in source columns and rows, for known slopes."""
+        return slopes.of(tuple(target - axis[cell] for target, axis in zip(points, self._source_points, strict=True)))
 
-    def _moved(self, cell: Indices, across: Floats, down: Floats) -> Indices:
-        """The cells so many columns and rows on, as far as the grid goes; the same where none is known there."""
+    def _shift_cells(self, cell: Indices, across: Floats, down: Floats) -> Indices:
+        """Return cells shifted by rounded columns and rows, at most to the edge of the source.
+
+        A cell is not shifted if the new cell has no coordinates.
+        """
         row, column = np.divmod(cell, np.int32(self._columns))
-        column = self._on_grid(column + _whole(across, self._columns))
-        row = np.clip(row + _whole(down, self._rows), 0, self._rows - 1)
+        column = self._wrap_or_clip(column + _round_steps(across, self._columns))
+        row = np.clip(row + _round_steps(down, self._rows), 0, self._rows - 1)
         moved = row * np.int32(self._columns) + column
-        return np.where(np.isfinite(self._points[0][moved]), moved, cell)
+        return np.where(np.isfinite(self._source_points[0][moved]), moved, cell)
 
-    def _on_grid(self, column: Indices) -> Indices:
-        """Columns brought back onto a closed grid, or to the ends of another."""
+    def _wrap_or_clip(self, column: Indices) -> Indices:
+        """Return columns within the source: wrapped if the source is closed, otherwise clipped."""
         return column % self._columns if self._is_closed else np.clip(column, 0, self._columns - 1)
 
-    def _interpolated(self, cells: NDArray[Any], cell: Indices, across: Floats, down: Floats) -> Floats:
-        """Between the four cells around each position; NaN where one of them has no value."""
+    def _interpolate(self, cells: NDArray[Any], cell: Indices, across: Floats, down: Floats) -> Floats:
+        """Return values that are interpolated between the four source cells around each point; NaN if one is NaN."""
         row, column = np.divmod(np.maximum(cell, 0), np.int32(self._columns))
         left, above = np.where(across < 0, -1, 0), np.where(down < 0, -1, 0)
         across, down = across - left, down - above
-        columns = [self._on_grid(column + left + step) for step in (0, 1)]
+        columns = [self._wrap_or_clip(column + left + step) for step in (0, 1)]
         rows = [np.clip(row + above + step, 0, self._rows - 1) * np.int32(self._columns) for step in (0, 1)]
         upper, lower = (cells[first + columns[0]] * (1 - across) + cells[first + columns[1]] * across for first in rows)
         result: Floats = (upper * (1 - down) + lower * down).astype(cells.dtype)
@@ -293,11 +333,11 @@ class CellLocator:
 
 
 def _is_closed(points: list[Floats]) -> bool:
-    """Whether the first column of a grid lies one step beyond the last, as around the earth."""
+    """Return True if the first column is one step after the last column, as in a grid around the earth."""
     step = [axis[:, -1] - axis[:, -2] for axis in points]
-    beyond = [axis[:, 0] - axis[:, -1] - last for axis, last in zip(points, step, strict=True)]
+    error = [axis[:, 0] - axis[:, -1] - last for axis, last in zip(points, step, strict=True)]
     with np.errstate(invalid="ignore"):
-        near = _dot(tuple(beyond), tuple(beyond)) < _dot(tuple(step), tuple(step)) / 4
+        near = _dot(tuple(error), tuple(error)) < _dot(tuple(step), tuple(step)) / 4
     return bool(near.sum() > near.size / 2)
 
 
@@ -305,26 +345,29 @@ def _dot(one: Points, other: Points) -> Floats:
     return np.asarray(sum(a * b for a, b in zip(one, other, strict=True)))
 
 
-def _whole(steps: Floats, most: int) -> Indices:
-    """Steps rounded, none where they are not known."""
-    whole: Indices = np.rint(np.clip(np.where(np.isnan(steps), 0, steps), -most, most)).astype(np.int32)
-    return whole
+def _round_steps(steps: Floats, limit: int) -> Indices:
+    """Return steps rounded to integers between -limit and limit. NaN becomes 0."""
+    rounded: Indices = np.rint(np.clip(np.where(np.isnan(steps), 0, steps), -limit, limit)).astype(np.int32)
+    return rounded
 
 
-def _steps(places: Floats, axis: int, *, closed: bool = False) -> Floats:
-    """How far it is from each cell to the next along an axis; a step unlike those before and after does not count."""
+def _steps(coordinates: Floats, axis: int, *, closed: bool = False) -> Floats:
+    """Return the step from each cell to the next along an axis.
+
+    It is the mean of the steps before and after the cell. Outliers are first replaced by a running median.
+    """
     if closed:
-        around = np.concatenate([places[:, -3:], places, places[:, :3]], axis=1)
+        around = np.concatenate([coordinates[:, -3:], coordinates, coordinates[:, :3]], axis=1)
         return np.ascontiguousarray(_steps(around, axis)[:, 3:-3])
-    steps = _medians(np.moveaxis(np.diff(places, axis=axis), axis, 0))
+    steps = _running_medians(np.moveaxis(np.diff(coordinates, axis=axis), axis, 0))
     ends = np.concatenate([steps[:1], steps, steps[-1:]])
     before, after = ends[:-1], ends[1:]
     mean = (before + after) / 2
     return np.ascontiguousarray(np.moveaxis(np.where(np.isnan(mean), np.fmax(before, after), mean), 0, axis))
 
 
-def _medians(steps: Floats) -> Floats:
-    """The median of each value with those before and after it, along the first axis, NaN left out."""
+def _running_medians(steps: Floats) -> Floats:
+    """Return the median of each value, the previous and the next one, along the first axis. NaN does not count."""
     if len(steps) < 3:
         return steps
     before, after = np.concatenate([steps[1:2], steps[:-1]]), np.concatenate([steps[1:], steps[-2:-1]])
@@ -333,12 +376,12 @@ def _medians(steps: Floats) -> Floats:
     return medians
 
 
-def _filled(lookup: Indices, levels: int) -> Indices:
-    """The lookup with what is free taken from coarser and coarser ones."""
+def _fill_gaps(lookup: Indices, levels: int) -> Indices:
+    """Return the lookup table with its empty entries filled from coarser and coarser levels."""
     if not levels or min(lookup.shape) < 2:
         return lookup
     starts = [np.arange(0, length - 1, 2) for length in lookup.shape]
     coarser = np.maximum.reduceat(np.maximum.reduceat(lookup, starts[0], axis=0), starts[1], axis=1)
-    wide = _filled(coarser, levels - 1).repeat(2, axis=0).repeat(2, axis=1)
+    wide = _fill_gaps(coarser, levels - 1).repeat(2, axis=0).repeat(2, axis=1)
     rest = [(0, length - doubled) for length, doubled in zip(lookup.shape, wide.shape, strict=True)]
     return np.where(lookup < 0, np.pad(wide, rest, mode="edge"), lookup)

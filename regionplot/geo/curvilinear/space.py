@@ -1,6 +1,7 @@
-"""Measure steps between neighboring cells, on the grid's plane or on the sphere.
+"""Convert positions in a grid to points, in the plane of the grid or on a sphere, to measure steps between cells.
 
-The plane is half the work. It will not do where a grid in degrees comes near a pole, or closes around the earth.
+The plane needs half of the computing time. The sphere is for grids in degrees that come near a pole, or close around
+the earth.
 """
 
 from __future__ import annotations
@@ -11,38 +12,38 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.geo.crs import CIRCLE, unwrap
+from regionplot.geo.crs import FULL_TURN, unwrap
 from regionplot.geo.grid import GridGeometry
 
 Floats = NDArray[np.floating[Any]]
 Points = tuple[Floats, ...]
-"""One array for each axis of space."""
+"""Coordinates of points: one array for each axis of the space."""
 
 
 class Space(Protocol):
-    """Positions in columns and rows of a regular grid, as points."""
+    """Conversion of positions in a regular grid to points in a space where distances can be measured."""
 
     @property
     def axes(self) -> int:
-        """How many a point has."""
+        """Number of coordinates of a point."""
         ...
 
     def columns_and_rows(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Fractional (column, row) of coordinates in the grid's CRS, on the grid's turn of the circle."""
+        """Return fractional (column, row) for coordinates in the grid's CRS. Longitudes are wrapped to the grid."""
         ...
 
     def points(self, columns: Floats, rows: Floats) -> Points:
-        """Of fractional columns and rows, in single precision."""
+        """Return the points at fractional columns and rows, in single precision."""
         ...
 
     def stretch(self, rows: Floats) -> Floats:
-        """How many columns are as long as a row is high."""
+        """Return the number of columns that are together as wide as a row is high, for each row."""
         ...
 
 
 @dataclass(frozen=True)
 class Plane:
-    """Columns and rows as they are."""
+    """A plane whose coordinates are the columns and rows of the grid."""
 
     grid: GridGeometry
     axes: int = 2
@@ -64,7 +65,7 @@ class Plane:
 
 @dataclass(frozen=True)
 class Sphere:
-    """Points on a sphere; the grid is in degrees."""
+    """A sphere, for a grid in degrees."""
 
     grid: GridGeometry
     axes: int = 3
@@ -75,9 +76,9 @@ class Sphere:
         return self.grid.wrapped(np.where(np.isfinite(rows), columns, np.nan)), rows
 
     def points(self, columns: Floats, rows: Floats) -> Points:
-        """See `Space`; the radius is that at which a step of a row has length one."""
+        """See `Space`. The radius is chosen so that a step from row to row has length 1."""
         longitudes, latitudes = (np.radians(axis) for axis in self.grid.coordinates(columns, rows))
-        radius = CIRCLE / (2 * np.pi * abs(self.grid.transform.e))
+        radius = FULL_TURN / (2 * np.pi * abs(self.grid.transform.e))
         along = radius * np.cos(latitudes)
         points = along * np.cos(longitudes), along * np.sin(longitudes), radius * np.sin(latitudes)
         return tuple(axis.astype(np.float32) for axis in points)

@@ -22,7 +22,7 @@ from pydantic.dataclasses import dataclass
 from regionplot.blocks.grid import Block
 from regionplot.blocks.values import BandReader, Storage
 from regionplot.errors import ConfigError, RasterError
-from regionplot.geo.crs import CIRCLE, parse_crs, same_crs, with_meridian
+from regionplot.geo.crs import FULL_TURN, parse_crs, same_crs, with_meridian
 from regionplot.geo.dtypes import fits_dtype
 from regionplot.geo.grid import GridGeometry
 from regionplot.inputs.describe import inspect_raster
@@ -172,7 +172,7 @@ def _unrolled(geometry: GridGeometry) -> tuple[str, Affine]:
     If a grid in degrees reaches beyond, such as one from 0 to 360, its middle becomes the prime meridian.
     """
     extent, affine = geometry.extent, geometry.transform
-    if not geometry.crs.is_geographic or max(-extent.xmin, extent.xmax) <= CIRCLE / 2 + abs(affine.a):
+    if not geometry.crs.is_geographic or max(-extent.xmin, extent.xmax) <= FULL_TURN / 2 + abs(affine.a):
         return geometry.crs.to_wkt(), affine
     middle = (extent.xmin + extent.xmax) / 2
     a, b, c, d, e, f = affine[:6]
