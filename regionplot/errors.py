@@ -11,13 +11,13 @@
     │   ├── RasterError
     │   └── FeaturesError
     ├── RegionError                      one region cannot be drawn; the others can      1
-    │   └── NoOverlapError               it lies outside the raster
+    │   └── NoOverlapError               the region lies outside the raster
     ├── NoSpaceError                     the disk is full                                1
     ├── BlockError                       one block of a raster cannot be processed       1
-    └── ExecutorError                    worker processes cannot be started or kept      3
+    └── ExecutorError                    worker processes cannot be started              3
 
 One error reports all problems of an input: `RegionplotError.problems` lists them. A problem is a message and a place.
-`located` adds to the place of errors that pass through it. Code that finds a problem need not know its whole place.
+`located` completes the places of errors, so the code that finds a problem does not have to know its whole place.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a problem is. Each field is optional.
+    """Location of a problem. Each field is optional.
 
     Examples
     --------
@@ -41,11 +41,11 @@ class Place:
     """
 
     option: str = ""
-    """Option of the command line, with its value."""
+    """Command-line option, with its value."""
     file: str = ""
     """File that holds the setting, row or raster."""
     line: int | None = None
-    """Line of the file, from 1."""
+    """Line number in the file, from 1."""
     section: str = ""
     """Table of the settings, such as `map`."""
     number: int | None = None
@@ -61,11 +61,13 @@ class Place:
     column: str = ""
     """Column of the table of regions."""
     block: str = ""
-    """Rows and columns of the block of the raster."""
+    """Rows and columns of the raster block."""
 
     def within(self, outer: Place) -> Place:
-        """Return this place. Fields that are not set are taken from the outer place."""
-        missing = {name: value for name in _names() if not (getattr(self, name)) and (value := getattr(outer, name))}
+        """Return this place. Take the fields that are not set from an outer place."""
+        missing = {
+            name: value for name in _field_names() if not (getattr(self, name)) and (value := getattr(outer, name))
+        }
         return replace(self, **missing)
 
     def __str__(self) -> str:
@@ -77,7 +79,7 @@ class Place:
         return ": ".join(filter(None, (self.option, f"{self.file}{line}", setting, region, column, block)))
 
     def _table(self) -> str:
-        """Return the table of the settings, or the step if it does not come from settings."""
+        """Return text for the table of the settings, or for the step if it does not come from settings."""
         number = self.step if self.number is None else self.number
         table = self.section and (f"[{self.section}]" if number is None else f"[[{self.section}]] #{number}")
         step = f"step {self.step}" if self.step is not None and not self.section else ""
@@ -86,7 +88,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault of an input. `str` gives its whole text.
+    """One fault in an input. `str` returns the place and the message.
 
     Examples
     --------
@@ -95,7 +97,7 @@ class Problem:
     """
 
     message: str
-    """What is wrong, and what to do about it."""
+    """The fault, and how to correct it."""
     place: Place = Place()
 
     def __str__(self) -> str:
@@ -103,12 +105,12 @@ class Problem:
 
 
 class RegionplotError(Exception):
-    """Base of all errors of this package.
+    """Base class of all errors that regionplot raises.
 
     Parameters
     ----------
     *problems : str or Problem
-        The faults that were found. A string is a problem whose place is unknown or part of its text.
+        The faults that were found. A string is a message without a separate place.
     """
 
     exit_code = 1
@@ -122,7 +124,7 @@ class RegionplotError(Exception):
         return tuple(item if isinstance(item, Problem) else Problem(str(item)) for item in self.args)
 
     def relocate(self, change: Callable[[Place], Place]) -> None:
-        """Replace the place of each problem by the result of a function."""
+        """Replace the place of each problem with `change(place)`."""
         self.args = tuple(replace(problem, place=change(problem.place)) for problem in self.problems)
 
     def __str__(self) -> str:
@@ -131,17 +133,17 @@ class RegionplotError(Exception):
 
 @contextmanager
 def located(**place: Any) -> Iterator[None]:
-    """Add a place to errors that pass.
+    """Add a place to the errors that are raised within the context.
 
     Parameters
     ----------
     **place
-        Fields of `Place`. A field that a problem has already is kept: the inner place is the more exact one.
+        Fields of `Place`. A field that a problem already has is kept, because the inner place is more exact.
 
     Raises
     ------
     RegionplotError
-        The error that passes, with the place in all its problems.
+        The same error, with the place added to each of its problems.
 
     Examples
     --------
@@ -158,7 +160,7 @@ def located(**place: Any) -> Iterator[None]:
         raise
 
 
-def _names() -> Iterator[str]:
+def _field_names() -> Iterator[str]:
     return (field.name for field in fields(Place))
 
 
@@ -175,7 +177,7 @@ class RegionsError(RegionplotError):
 
 
 class OutputError(RegionplotError):
-    """The output folder cannot be made or written to."""
+    """The output folder cannot be created or written to."""
 
     exit_code = 2
 

@@ -1,7 +1,7 @@
-"""Names of all plug-ins. Importing this module imports none of them.
+"""Registries of all plug-ins by name. Importing this module imports no plug-in.
 
-A plug-in is a class in a module of its own. Its line here maps the name that users write to that class. Other packages
-add plug-ins with entry points of the same group, such as `regionplot.layers`.
+A plug-in is a class in a module of its own. One line here maps the name that users write to the class. Other packages
+add plug-ins with entry points. Each registry has its own entry-point group, such as `regionplot.layers`.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from typing import Any
 
 
 class Registry(Mapping[str, Any]):
-    """Classes by name. A class is imported when it is looked up.
+    """Mapping of names to classes. A class is imported when it is looked up.
 
     Parameters
     ----------
     group : str
-        Group of entry points that add names, such as `regionplot.layers`. The names below come first.
+        Entry-point group of other packages' classes. If a name is also in `names`, the class in `names` is used.
     package : str
-        Package that holds the modules below.
+        Package that holds the modules in `names`.
     names : str
-        Name and place of each class, such as `png="png:PngWriter"`. A dot before the module leads out of the package,
-        as in an import.
+        Module and class for each name, such as `png="png:PngWriter"`. The module is relative to `package`. A leading
+        dot refers to the parent package, as in a relative import.
 
     Examples
     --------
@@ -36,30 +36,30 @@ class Registry(Mapping[str, Any]):
     def __init__(self, group: str, package: str, **names: str) -> None:
         self.group = group
         self._package = package
-        self._places = names
+        self._locations = names
 
     @property
     def builtin(self) -> tuple[str, ...]:
-        """Names of the classes in this package. Unlike iteration, this does not search for entry points."""
-        return tuple(self._places)
+        """Names of the built-in classes. Unlike iteration, this property does not search for entry points."""
+        return tuple(self._locations)
 
     def __getitem__(self, name: str) -> Any:
-        if name in self._places:
-            module, _, attribute = self._places[name].partition(":")
-            place = f".{module}" if module else self._package
-            return getattr(importlib.import_module(place, self._package), attribute)
+        if name in self._locations:
+            module, _, attribute = self._locations[name].partition(":")
+            path = f".{module}" if module else self._package
+            return getattr(importlib.import_module(path, self._package), attribute)
         for point in self._entry_points():
             if point.name == name:
                 return point.load()
         raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
-        yield from self._places
+        yield from self._locations
         names = dict.fromkeys(point.name for point in self._entry_points())
-        yield from (name for name in names if name not in self._places)
+        yield from (name for name in names if name not in self._locations)
 
     def _entry_points(self) -> Iterable[Any]:
-        from importlib.metadata import entry_points  # noqa: PLC0415 (20 ms, only for names of other packages)
+        from importlib.metadata import entry_points  # noqa: PLC0415 (takes 20 ms; only names of other packages need it)
 
         return entry_points(group=self.group)
 
@@ -67,7 +67,7 @@ class Registry(Mapping[str, Any]):
         return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._places or name in list(self)
+        return name in self._locations or name in list(self)
 
 
 COMMANDS = Registry(

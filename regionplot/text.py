@@ -1,8 +1,8 @@
-"""Fill in templates such as `{field}` and `{field:format}`, and make text safe to show.
+"""Fill in templates such as `{field}` and `{field:format}`, and make text safe to display.
 
-Python's own templates are not safe: `{x.attribute}` and `{x[0]}` leak objects, and a format such as `>999999999` makes
-gigabytes of text. Fields are therefore plain names, and a format must match a short grammar. It is a part of Python's
-(https://docs.python.org/3/library/string.html#format-specification-mini-language).
+Python's own templates are not safe: `{x.attribute}` and `{x[0]}` expose objects, and a format such as `>999999999`
+produces gigabytes of text. Therefore, a field must be a plain name, and only a part of Python's format language is
+allowed (https://docs.python.org/3/library/string.html#format-specification-mini-language).
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ _NAME = re.compile(r"[^\W\d]\w*( \w+)*")
 _NUMBER_SPEC = re.compile(r"[<>^=]?[+\- ]?#?0?\d{0,2},?(\.\d{1,2})?[bcdeEfFgGosxX%]?")
 _TIME_SPEC = re.compile(r"[\w %:/.,\-+]{1,60}")
 LONGEST_TEXT = 300
-"""Characters of a title or a label. A longer text does not fit on a map."""
+"""Maximum length of a title or a label, in characters. A longer text does not fit on a map."""
 _REPLACEMENTS = {"Cc": " ", "Cs": " ", "Zl": " ", "Zp": " ", "Cf": ""}
-"""Replacement of a character, by its Unicode category: controls and separators, and marks of direction."""
+"""Replacement for a character, by its Unicode category. Control characters, surrogates and line separators become
+spaces. Format characters, such as direction marks, are removed."""
 _INTEGER_TYPES = frozenset("bcdoxX")
 _FLOAT_TYPES = frozenset("eEfFgG%,")
 
@@ -39,7 +40,7 @@ def fields_of(template: str) -> list[str]:
     Raises
     ------
     TemplateError
-        If a brace is not closed, or a field is more than a name and a short format.
+        If a brace is not closed, or a field is not a plain name with an optional short format.
 
     Examples
     --------
@@ -55,9 +56,9 @@ def render(template: str, fields: Mapping[str, object]) -> str:
     Parameters
     ----------
     template : str
-        As for `fields_of`.
+        Text with fields, as for `fields_of`.
     fields : Mapping
-        Values by field name. A numeric format also accepts text that is a number.
+        Values by field name. A numeric format also accepts text that contains a number.
 
     Raises
     ------
@@ -75,13 +76,13 @@ def render(template: str, fields: Mapping[str, object]) -> str:
         if name is not None:
             if name not in fields:
                 known = ", ".join(sorted(fields))
-                raise TemplateError(f"{template!r}: there is no field {name!r}; there are: {known}")
+                raise TemplateError(f"{template!r}: there is no field {name!r}; the fields are: {known}")
             parts.append(_format(fields[name], name, spec))
     return "".join(parts)
 
 
 def plain_text(text: str, longest: int = LONGEST_TEXT) -> str:
-    r"""Return text from a file as one line, without control characters and direction marks.
+    r"""Return text from a file as one line, without control characters or direction marks.
 
     Parameters
     ----------
@@ -95,7 +96,7 @@ def plain_text(text: str, longest: int = LONGEST_TEXT) -> str:
     >>> plain_text("Snow\n\x1b[31mdepth ")
     'Snow [31mdepth'
     """
-    start = text[: 4 * longest]  # so that a megabyte of blanks takes no time
+    start = text[: 4 * longest]  # a megabyte of blanks must not take long
     kept = "".join(_REPLACEMENTS.get(category(c), c) for c in start)
     words = " ".join(kept.split())
     return words if len(words) <= longest and len(text) <= len(start) else words[: longest - 1].rstrip() + "…"
@@ -105,7 +106,7 @@ def _parse(template: str) -> Iterator[tuple[str, str | None, str]]:
     try:
         parsed = list(Formatter().parse(template))
     except ValueError as error:
-        raise TemplateError(f"{template!r}: {error}; write {{{{ or }}}} for a brace") from None
+        raise TemplateError(f"{template!r}: {error}; write {{{{ or }}}} for a literal brace") from None
     for literal, name, spec, conversion in parsed:
         if name is not None and (conversion or not _NAME.fullmatch(name)):
             raise TemplateError(f"{template!r}: {{{name}}} must be a plain field name")
@@ -122,11 +123,11 @@ def _format(value: object, name: str, spec: str) -> str:
     try:
         return format(_as_number(value, spec), spec)
     except (ValueError, TypeError):
-        raise TemplateError(f"field {name!r}: {value!r} does not take the format {spec!r}") from None
+        raise TemplateError(f"field {name!r}: {value!r} does not fit the format {spec!r}") from None
 
 
 def _as_number(value: object, spec: str) -> object:
-    """Return text from a table as a number if the format is numeric. Return other values as they are."""
+    """Return text from a table as a number if the format is numeric. Return other values unchanged."""
     kind = spec[-1:]
     if not isinstance(value, str) or kind not in _INTEGER_TYPES | _FLOAT_TYPES:
         return value
@@ -134,11 +135,11 @@ def _as_number(value: object, spec: str) -> object:
 
 
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode categories of characters that break lines, move the cursor or change the direction, and of surrogates."""
+"""Unicode categories of characters that break lines, move the cursor or change text direction, and of surrogates."""
 
 
 def one_line(text: str) -> str:
-    r"""Return a text with escapes for characters that could break lines or hide text in a terminal or log.
+    r"""Escape the characters of a text that could break lines or hide text in a terminal or log.
 
     Examples
     --------

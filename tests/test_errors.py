@@ -31,13 +31,13 @@ def test_a_problem_is_shown_with_its_place(place: Place, text: str) -> None:
     assert str(RegionplotError(Problem("wrong", place))) == text
 
 
-def test_an_error_takes_text_and_problems_and_lists_them_all() -> None:
+def test_an_error_lists_all_its_texts_and_problems() -> None:
     error = RegionsError("no rows", Problem("no name", Place(file="a.csv", line=2)))
     assert error.problems == (Problem("no rows"), Problem("no name", Place(file="a.csv", line=2)))
     assert str(error) == "no rows\na.csv:2: no name"
 
 
-def test_places_add_up_from_the_inside_and_the_inner_one_wins() -> None:
+def test_outer_places_add_fields_and_inner_fields_are_kept() -> None:
     with pytest.raises(ConfigError) as caught, located(section="prepare", step=9), located(step=2, step_name="focal"):
         raise ConfigError("even", Problem("odd", Place(key="size")))
     first, second = caught.value.problems
@@ -45,14 +45,14 @@ def test_places_add_up_from_the_inside_and_the_inner_one_wins() -> None:
     assert second == Problem("odd", replace(first.place, key="size"))
 
 
-def test_other_errors_and_no_error_pass_unchanged() -> None:
+def test_errors_of_other_classes_are_not_changed() -> None:
     with pytest.raises(KeyError, match=r"^'size'$"), located(step=2):
         raise KeyError("size")
     with located(step=2):
         pass
 
 
-def test_the_class_of_an_error_stays_and_its_places_travel_to_other_processes() -> None:
+def test_an_error_keeps_its_class_and_places_when_it_is_pickled() -> None:
     with pytest.raises(RasterError) as caught, located(file="a.tif"):
         raise RasterError("not a raster")
     error = pickle.loads(pickle.dumps(caught.value))
@@ -60,7 +60,7 @@ def test_the_class_of_an_error_stays_and_its_places_travel_to_other_processes() 
     assert error.problems == (Problem("not a raster", Place(file="a.tif")),)
 
 
-def test_a_place_can_be_replaced_for_another_reader() -> None:
+def test_the_places_of_an_error_can_be_changed() -> None:
     error = ConfigError(Problem("even", Place(step=1, key="size")), "no such file")
     error.relocate(lambda place: Place(option="--focal 4", key=place.key) if place.step else place)
     assert str(error) == "--focal 4: size: even\nno such file"

@@ -51,9 +51,9 @@ def test_attacks_are_rejected_when_read_and_when_filled_in(template: str) -> Non
 @pytest.mark.parametrize(
     ("template", "value", "message"),
     [
-        ("{y}", "a", r"no field 'y'; there are: x"),
-        ("{x:d}", "abc", "does not take the format 'd'"),
-        ("{x:d}", "1.5", "does not take the format 'd'"),
+        ("{y}", "a", r"no field 'y'; the fields are: x"),
+        ("{x:d}", "abc", "does not fit the format 'd'"),
+        ("{x:d}", "1.5", "does not fit the format 'd'"),
         ("{x:%H}", "12", "is for times"),
         ("{x:.999f}", "12", "is for times"),
     ],

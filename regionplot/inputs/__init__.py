@@ -1,1 +1,1 @@
-"""Read rasters and vectors. The only package that opens input files."""
+"""Read rasters and vector files. Only this package opens them."""

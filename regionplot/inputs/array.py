@@ -22,7 +22,7 @@ from regionplot.text import plain_text
 
 @dataclass(frozen=True)
 class ArraySource:
-    """The cells of a DataArray. A `RasterSource`.
+    """A `RasterSource` of the cells of a DataArray.
 
     Examples
     --------
@@ -46,13 +46,13 @@ class ArraySource:
         Parameters
         ----------
         data : xarray.DataArray
-            Two dimensions, with a CRS under `.rio`, and coordinates or a transform. Its cells are loaded. Cells that
+            Array with two dimensions, a CRS in `.rio`, and coordinates or a transform. Its cells are loaded. Cells that
             equal its nodata value are missing.
 
         Raises
         ------
         RasterError
-            If it has another number of dimensions, too few cells, or no place on the earth.
+            If the array is not two-dimensional, has fewer than 2 rows or columns, or has no CRS.
         """
         name = plain_text(str(data.name or "array"))
         if data.ndim != 2 or min(data.shape) < 2:
@@ -85,11 +85,11 @@ class ArraySource:
         return cls(info, values)
 
     def describe(self) -> RasterInfo:
-        """Return the facts about the array."""
+        """Return the metadata of the array."""
         return self.info
 
     def read(self, window: Window, shape: tuple[int, int], resampling: str = "nearest") -> NDArray[Any]:  # noqa: ARG002
-        """Read a window. Thinning takes the nearest cell, whatever the method. See `RasterSource.read`."""
+        """Read a window. Thinning takes the nearest cell and ignores `resampling`. See `RasterSource.read`."""
         rows = window.row_off + np.arange(shape[0]) * window.height // shape[0]
         columns = window.col_off + np.arange(shape[1]) * window.width // shape[1]
         return decode(self.values[np.ix_(rows, columns)], None, self.info)

@@ -1,4 +1,4 @@
-"""Wait for rasters that arrive late: find the newest file of a pattern, and tell whether it is complete.
+"""Wait for rasters that arrive later: find the newest file that matches a pattern, and check that it is complete.
 
 ::
 
@@ -30,21 +30,21 @@ _MOUNTS = Path("/proc/self/mountinfo")
 LOCAL_FILE_SYSTEMS = frozenset(
     {"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "tmpfs", "xfs", "zfs"}
 )
-"""File systems that only processes of this machine write to. On others, a lease proves nothing."""
+"""File systems that only processes of this machine write to. On other file systems, a lease proves nothing."""
 
 
 def has_no_writer(path: Path, file_systems: Collection[str] = LOCAL_FILE_SYSTEMS) -> bool:
     """Return whether it is certain that no process has a file open for writing.
 
-    The kernel grants a read lease only then, and only to the file's owner and to root (fcntl(2), "Leases"). The lease
-    is given back at once.
+    The kernel grants a read lease only in this case, and only to the file's owner and to root (fcntl(2), "Leases"). The
+    lease is released at once.
 
     Parameters
     ----------
     path : Path
         The file.
     file_systems : collection of str
-        File systems on which a lease counts.
+        File systems on which a lease proves that there is no writer.
     """
     if sys.platform != "linux":
         return False
@@ -55,7 +55,8 @@ def has_no_writer(path: Path, file_systems: Collection[str] = LOCAL_FILE_SYSTEMS
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         if not (stat.S_ISREG(os.fstat(descriptor).st_mode) and file_system(path) in file_systems):
             return False
-        # If a process opens the file during the lease, the kernel sends us a signal. The default one would kill us.
+        # If another process opens the file during the lease, the kernel sends a signal to this process.
+        # The default is SIGIO, which would end this process.
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
@@ -69,14 +70,14 @@ def has_no_writer(path: Path, file_systems: Collection[str] = LOCAL_FILE_SYSTEMS
 
 
 def file_system(path: Path, mounts: Path = _MOUNTS) -> str | None:
-    """Return the kind of the file system that holds a file, such as `ext4`, or None if it is unknown.
+    """Return the type of the file system that holds a file, such as `ext4`, or None if it is unknown.
 
     Parameters
     ----------
     path : Path
         The file.
     mounts : Path
-        List of mounts, as Linux writes it.
+        List of mounts in the format of Linux.
 
     Raises
     ------
@@ -84,31 +85,31 @@ def file_system(path: Path, mounts: Path = _MOUNTS) -> str | None:
         If the list cannot be read.
     """
     real = path.resolve()
-    kinds: dict[Path, str] = {}  # of the mounts that hold the file; a later mount hides an earlier one
+    types: dict[Path, str] = {}  # type of each mount that holds the file; a later mount hides an earlier one
     for line in mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         fields, _, source = line.partition(" - ")
         mount = Path(re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), fields.split()[4]))
         if real.is_relative_to(mount):
-            kinds[mount] = source.split()[0]
-    return kinds[max(kinds, key=lambda mount: len(mount.parts))] if kinds else None
+            types[mount] = source.split()[0]
+    return types[max(types, key=lambda mount: len(mount.parts))] if types else None
 
 
 class Arrivals:
-    """The updates of a raster. Each is handed out once, when it is complete.
+    """The updates of a raster. Each update is handed out once, when it is complete.
 
     A file is complete if it is not empty, and has not changed for `settle` seconds. On a local file system of Linux, it
-    is also complete as soon as no process has it open for writing. So a writer that opens its file again for each piece
-    seems to be done after the first piece. Such a writer should use a name that does not match, and rename the file at
-    the end.
+    is also complete as soon as no process has it open for writing. Therefore, the file of a writer that reopens it for
+    each piece seems to be complete after the first piece. Such a writer should use a name that does not match the
+    pattern, and rename the file at the end.
 
     Parameters
     ----------
     pattern : str, Pattern or function
-        The file to look for. It is resolved again at each check.
+        The file to look for. The search is repeated during the wait.
     settle : float
         Seconds without a change after which a file is complete.
     is_closed : function
-        Returns whether a file is certainly not open for writing.
+        Function that returns True if it is certain that no process has a file open for writing.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class Arrivals:
         self._handed_out: tuple[Path, Fingerprint] | None = None
 
     def next(self, timeout: float) -> Path | None:
-        """Wait for a raster that differs from the one handed out last. Return None if none is complete in time.
+        """Wait for a raster that differs from the one handed out last. Return None if no raster is complete in time.
 
         Parameters
         ----------
@@ -145,16 +146,16 @@ class Arrivals:
 
     @property
     def status(self) -> str:
-        """What the last check found, in words."""
+        """Result of the last check, as text for messages."""
         if self._found is None:
-            return "it is not there"
+            return "the file does not exist"
         if self._found == self._handed_out:
-            return "it is unchanged"
+            return "the file is unchanged"
         path, fingerprint = self._found
         return f"{path} is still growing ({fingerprint.size:,} bytes)" if fingerprint.size else f"{path} is empty"
 
     def __str__(self) -> str:
-        """The file to look for."""
+        """Return the path or pattern of the file."""
         return str(self._find) if isinstance(self._find, Pattern) else str(self._path or "the raster")
 
     def _check(self) -> bool:
@@ -176,8 +177,8 @@ class Arrivals:
         return 0.0 if isinstance(self._find, Pattern) and not self._find.has_wildcards else _SCAN_INTERVAL
 
     def _has_settled(self, fingerprint: Fingerprint, now: float) -> bool:
-        """Return whether the file has been unchanged for long enough, by our own watch or by its time stamp."""
-        age = time.time() - fingerprint.modified / 1e9  # negative if a clock is wrong; then our own watch counts
+        """Return whether the file has been unchanged for long enough, by the monotonic clock or by its time stamp."""
+        age = time.time() - fingerprint.modified / 1e9  # negative if a clock is wrong
         return now - self._found_time >= self._settle or age >= self._settle
 
 
@@ -187,18 +188,18 @@ def wait_for(
     settle: float,
     is_closed: Callable[[Path], bool] = has_no_writer,
 ) -> Path:
-    """Wait until a raster is there and complete.
+    """Wait until a complete raster exists.
 
     Parameters
     ----------
     pattern : str, Pattern or function
-        The file to look for. It is resolved again at each check.
+        The file to look for. The search is repeated during the wait.
     seconds : float
-        The longest wait.
+        Maximum time to wait.
     settle : float
         Seconds without a change after which a file is complete.
     is_closed : function
-        Returns whether a file is certainly not open for writing.
+        Function that returns True if it is certain that no process has a file open for writing.
 
     Raises
     ------

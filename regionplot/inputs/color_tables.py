@@ -1,4 +1,4 @@
-"""Read what a raster file tells about colors: its color table, its class names, its bands of red, green and blue."""
+"""Read the colors that a raster file defines: color table, class names, and bands of red, green and blue."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from regionplot.text import plain_text
 
 logger = logging.getLogger(__name__)
 _LARGEST_TABLE = 65_536
-"""Rows of an attribute table that are read."""
+"""Maximum number of rows to read from an attribute table."""
 _RED_GREEN_BLUE = ("red", "green", "blue")
 _ALPHA = "alpha"
 _DEPTHS = {"uint8": 8, "uint16": 16}
-"""Bits of the types that colors can have."""
+"""Bits per value of the data types that RGB bands can have."""
 _SHALLOW_DEPTHS = [str(bits) for bits in range(9, 16)]
-"""Values of `NBITS` by which a file tells that it uses fewer than 16 bits."""
+"""Values of the tag `NBITS` for bands that use fewer than 16 bits."""
 _NAME_USAGE, _VALUE_USAGE, _TEXT_TYPE = "2", "5", "2"
-"""GDAL's numbers for the usage of an attribute table's columns, and for text."""
+"""GDAL's codes in attribute tables: the usage of columns that hold names or values, and the type of text columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class RgbBands:
-    """Bands of red, green and blue, and maybe of opacity."""
+    """Bands of red, green and blue, and an alpha band if the file has one."""
 
     bands: tuple[int, ...]
-    """Three or four numbers, from 1."""
+    """Three or four band numbers, from 1."""
     dtype: str
     """Type of the bands: `uint8` or `uint16`."""
     largest: int
@@ -43,7 +43,9 @@ class RgbBands:
 
 
 def color_table(dataset: Any, band: int) -> Mapping[int, tuple[int, ...]]:
-    """Return red, green, blue and opacity (0 to 255) of each value. Empty without a table, and for scaled values.
+    """Return red, green, blue and opacity (0 to 255) for each value of a band.
+
+    The result is empty if the band has no color table, or if it has a scale or an offset.
 
     Parameters
     ----------
@@ -57,15 +59,15 @@ def color_table(dataset: Any, band: int) -> Mapping[int, tuple[int, ...]]:
         return {}
     try:
         table: dict[int, tuple[int, ...]] = dataset.colormap(band)
-    except ValueError:  # the band claims a table and has none
+    except ValueError:  # the band declares a table but has none
         return {}
     return table
 
 
 def class_names(dataset: Any, band: int) -> dict[int, str]:
-    """Return the names of values: the file's category names, or those in its attribute table.
+    """Return the names of values: the category names of a file, or the names in its attribute table.
 
-    rasterio has no call for them. But GDAL writes them into a VRT that describes the file, for which it reads no cell.
+    rasterio has no function for these names. GDAL writes them into a VRT copy of the file, and reads no cells for this.
 
     Parameters
     ----------
@@ -87,12 +89,12 @@ def class_names(dataset: Any, band: int) -> dict[int, str]:
         names = names if names or table is None else dict(_names_in(table))
         return {value: plain_text(name) for value, name in names.items()}
     except (rasterio.errors.RasterioError, ElementTree.ParseError, ArithmeticError, ValueError, IndexError) as error:
-        logger.warning("%s: the names of its classes cannot be read: %s", dataset.name, error)
+        logger.warning("%s: the class names cannot be read: %s", dataset.name, error)
         return {}
 
 
 def _names_in(table: ElementTree.Element) -> Iterator[tuple[int, str]]:
-    """Yield values and names of an attribute table. Without a column of values, rows are counted from 0."""
+    """Yield the values and names in an attribute table. Without a column of values, use row numbers."""
     fields = table.findall("FieldDefn")
     usages, kinds = ([field.findtext(tag, "") for field in fields] for tag in ("Usage", "Type"))
     columns = [column for column, usage in enumerate(usages) if usage == _NAME_USAGE]
@@ -105,14 +107,14 @@ def _names_in(table: ElementTree.Element) -> Iterator[tuple[int, str]]:
 
 
 def rgb_bands(dataset: Any, *, mask_and_scale: bool) -> RgbBands | None:
-    """Return the bands of red, green and blue, if the file has such bands of one type of whole numbers.
+    """Return the bands of red, green and blue. Return None if the file has no such bands of 8 or 16 bits.
 
     Parameters
     ----------
     dataset : rasterio.DatasetReader
         The file.
     mask_and_scale : bool
-        False if nodata values and masks are ignored.
+        False to ignore nodata values and masks.
     """
     from rasterio.enums import MaskFlags  # noqa: PLC0415 (imports GDAL)
 
@@ -136,6 +138,6 @@ def rgb_bands(dataset: Any, *, mask_and_scale: bool) -> RgbBands | None:
 
 
 def _depth(dataset: Any, band: int, dtype: str) -> int:
-    """Return the bits that a band uses."""
+    """Return the number of bits that a band uses."""
     bits = dataset.tags(band, ns="IMAGE_STRUCTURE").get("NBITS", "")
     return int(bits) if bits in _SHALLOW_DEPTHS and dtype == "uint16" else _DEPTHS[dtype]

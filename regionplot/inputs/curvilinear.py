@@ -1,4 +1,4 @@
-"""Read a grid with 2-D coordinates as the regular grid that is fitted to it."""
+"""Read a grid with 2-D coordinates, resampled to a regular grid that is fitted to it."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ class NativeCells:
 
 @dataclass(frozen=True)
 class CurvilinearSource:
-    """A curvilinear grid, read as the regular grid that is fitted to it. A `RasterSource`."""
+    """A `RasterSource` that resamples a curvilinear grid to a regular grid that is fitted to it."""
 
     cells: RasterSource
-    """Reads the file's own rows and columns."""
+    """Source of the cells in the file's own rows and columns."""
     geolocation: Geolocation
     grid: RegularGrid
     interpolate: bool
-    """True to interpolate between the file's cells. False to take the nearest one."""
+    """True to interpolate between the file's cells. False to take the nearest cell."""
 
     @classmethod
     def of(cls, cells: RasterSource, geolocation: Geolocation, resampling: str) -> CurvilinearSource:
-        """Fit a regular grid to a curvilinear one.
+        """Fit a regular grid to a curvilinear grid.
 
         Parameters
         ----------
         cells : RasterSource
-            Reads the file's own rows and columns.
+            Source of the cells in the file's own rows and columns.
         geolocation : Geolocation
             Variables that hold the coordinates.
         resampling : str
@@ -59,29 +59,29 @@ class CurvilinearSource:
         Raises
         ------
         RasterError
-            If the coordinates cannot be read, or all cells are at one place.
+            If the coordinates cannot be read, or all cells have the same coordinates.
         """
         path = cells.describe().path
         grid = fit_grid(*read_coordinates(path, geolocation), geolocation.crs)
         if grid is None:
-            raise RasterError(f"{path}: all cells of the curvilinear grid lie at one place; no map can be drawn")
+            raise RasterError(f"{path}: all cells of the curvilinear grid have the same coordinates; check the file")
         return cls(cells, geolocation, grid, resampling in _INTERPOLATING)
 
     def with_cells(self, cells: RasterSource) -> CurvilinearSource:
-        """Return the source of other cells that have the same coordinates."""
+        """Return a source for other cells with the same coordinates."""
         return replace(self, cells=cells)
 
     def describe(self) -> RasterInfo:
-        """Return the facts about the cells, with the geometry of the regular grid."""
+        """Return the metadata of the cells, with the geometry of the regular grid."""
         info = self.cells.describe()
-        dtype = info.dtype if info.dtype.kind == "f" else float_dtype(info.dtype)  # for NaN between the cells
+        dtype = info.dtype if info.dtype.kind == "f" else float_dtype(info.dtype)  # places without a cell are NaN
         return replace(info, geometry=self.grid.geometry, dtype=dtype, has_windows=False)
 
     def read(self, window: Window, shape: tuple[int, int], resampling: str = "nearest") -> NDArray[Any]:  # noqa: ARG002
         """Read a window of the regular grid. All cells of the file are read. See `RasterSource.read`.
 
-        `[raster] resampling` has chosen how the file's cells become the regular grid. Further thinning takes the
-        nearest cell.
+        `[raster] resampling` is the method for the regular grid. Thinning takes the nearest cell of that grid and
+        ignores `resampling`.
         """
         native = self.read_native()
         locator = self._locator(native.longitudes, native.latitudes)
@@ -95,10 +95,12 @@ class CurvilinearSource:
         Raises
         ------
         RasterError
-            If they cannot be read, or the file has changed since it was described.
+            If the cells cannot be read, or the file has changed since it was described.
         """
         longitudes, latitudes = read_coordinates(self.cells.describe().path, self.geolocation)
-        return NativeCells(self._read_values(), longitudes, latitudes)  # values last: their read checks the fingerprint
+        return NativeCells(
+            self._read_values(), longitudes, latitudes
+        )  # reading values checks the fingerprint, so it is last
 
     def _read_values(self) -> NDArray[Any]:
         native = self.cells.describe().geometry
@@ -110,7 +112,7 @@ class CurvilinearSource:
 
 
 def resample_bands(bands: Sequence[CurvilinearSource]) -> Iterator[NDArray[Any]]:
-    """Yield whole bands on the regular grid, each cell from the nearest cell of the file.
+    """Yield whole bands, resampled to the regular grid. Each cell has the value of the nearest cell in the file.
 
     The bands have the same coordinates, so cells are located only once.
 

@@ -1,4 +1,4 @@
-"""Give cells as an xarray DataArray with CRS and transform under `.rio`. Runs do not import this module."""
+"""Convert cells to an xarray DataArray with CRS and transform in `.rio`. Runs do not import this module."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def regular_array(info: RasterInfo, values: NDArray[Any], geometry: GridGeometry
     Parameters
     ----------
     info : RasterInfo
-        Facts about the raster.
+        Metadata of the raster.
     values : ndarray, shape (rows, columns)
-        Its cells; they are not copied.
+        Cells of the raster. They are not copied.
     geometry : GridGeometry
         Geometry of the cells.
 
@@ -49,9 +49,9 @@ def curvilinear_array(info: RasterInfo, cells: NativeCells) -> xr.DataArray:
     Parameters
     ----------
     info : RasterInfo
-        Facts about the file's own cells.
+        Metadata of the file's own cells.
     cells : NativeCells
-        Its cells; they are made read-only.
+        Cells and coordinates. Their arrays become read-only.
 
     Returns
     -------
@@ -67,6 +67,6 @@ def curvilinear_array(info: RasterInfo, cells: NativeCells) -> xr.DataArray:
 
 
 def _labels(description: Mapping[str, object]) -> dict[str, Any]:
-    """Return name and attributes of a DataArray."""
+    """Return the name and the attributes of a DataArray."""
     attributes = {key: description[key] for key in ("long_name", "units") if description[key]}
     return {"name": description["variable"] or None, "attrs": attributes}

@@ -1,6 +1,6 @@
-"""Describe a raster: find its variable, band, CRS, transform, metadata and colors. No cell is read.
+"""Describe a raster: find its variable, band, CRS, transform, metadata and colors, without reading cells.
 
-A grid with 2-D coordinates is an exception: its coordinates are read, because its extent follows from them.
+For a grid with 2-D coordinates, the coordinates are read, because its extent depends on them.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ _DEGREES = {"degrees_north", "degrees_east"}
 def open_source(settings: RasterSettings) -> RasterSource:
     """Return the source of the raster that the settings name.
 
-    GDAL reads all kinds of files that `inputs.drivers` allows. Other kinds are read by the plug-in that is registered
-    under the file's suffix.
+    GDAL reads the formats that `inputs.drivers` allows. Files of other formats are read by the plug-in that is
+    registered for their suffix.
 
     Parameters
     ----------
     settings : RasterSettings
-        Path, variable, band, CRS.
+        Path, variable, band and CRS of the raster.
 
     Raises
     ------
     RasterError
-        If the file cannot be opened, holds no such band, or has no place on the earth.
+        If the file cannot be opened, has no such variable or band, or has no CRS or transform.
     """
     try:
         raster_driver(settings.path)
@@ -65,12 +65,12 @@ def open_source(settings: RasterSettings) -> RasterSource:
 
 
 def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
-    """Return the sources of all bands of the raster that the settings name, or of the variable that they name.
+    """Return one source for each band of the raster, or of the variable, that the settings name.
 
     Raises
     ------
     RasterError
-        As `open_source`.
+        As for `open_source`.
     """
     with _grid(settings) as grid:
         first = grid.source(_band_number(grid, settings))
@@ -81,12 +81,12 @@ def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
 
 
 def inspect_raster(settings: RasterSettings) -> RasterInfo:
-    """Return the facts about the raster that the settings name.
+    """Return the metadata of the raster that the settings name.
 
     Raises
     ------
     RasterError
-        As `open_source`.
+        As for `open_source`.
     """
     return open_source(settings).describe()
 
@@ -94,7 +94,7 @@ def inspect_raster(settings: RasterSettings) -> RasterInfo:
 class _CachedDataset:
     """An open dataset whose properties and tags are read only once.
 
-    rasterio reads a property of all bands at each access, which is slow for files of very many bands.
+    rasterio reads a property of all bands at each access, which is slow if a file has very many bands.
     """
 
     def __init__(self, dataset: Any) -> None:
@@ -107,7 +107,7 @@ class _CachedDataset:
         return value
 
     def tags(self, band: int = 0, ns: str | None = None) -> dict[str, str]:
-        """Return the tags of a band, or those of the dataset."""
+        """Return the tags of a band, or of the dataset if the band is 0."""
         if (band, ns) not in self._tags:
             self._tags[band, ns] = self.dataset.tags(band, ns=ns)
         return self._tags[band, ns]
@@ -115,7 +115,7 @@ class _CachedDataset:
 
 @dataclass(frozen=True)
 class _Grid:
-    """An open file, or the subdataset of it that holds the variable to draw."""
+    """An open file, or its subdataset that holds the variable to draw."""
 
     dataset: _CachedDataset
     settings: RasterSettings
@@ -137,7 +137,7 @@ class _Grid:
         return FileSource(self.info(band, geolocation.crs), geolocation.options)
 
     def info(self, band: int, crs: pyproj.CRS) -> RasterInfo:
-        """Return the facts about a band."""
+        """Return the metadata of a band."""
         from rasterio.enums import MaskFlags  # noqa: PLC0415 (imports GDAL)
 
         dataset, settings = self.dataset, self.settings
@@ -163,7 +163,10 @@ class _Grid:
         )
 
     def _placement(self, band: int) -> tuple[pyproj.CRS, Geolocation | None]:
-        """Return the CRS: the file's, the one in the settings, or WGS 84 if the axes are in degrees."""
+        """Return the CRS, and the 2-D coordinates if they define the grid.
+
+        The CRS is that of the file, else the CRS in the settings, else WGS 84 if the axes are in degrees.
+        """
         height, width = self.dataset.shape
         if min(height, width) < 2:
             raise RasterError(f"{self.path}: {width} x {height} cells are too few to make a grid")
@@ -172,11 +175,11 @@ class _Grid:
             return geolocation.crs, geolocation
         crs = self.dataset.crs or _gdal_crs(self._assumed_crs())
         if self.dataset.transform.is_identity:
-            raise RasterError(f"{self.path}: the raster has no georeference (no affine transform)")
+            raise RasterError(f"{self.path}: the raster has no georeferencing (no affine transform)")
         return pyproj.CRS.from_wkt(crs.to_wkt()), None
 
     def _geolocation(self, band: int) -> Geolocation | None:
-        """Return the 2-D coordinates of a grid that has no other place on the earth."""
+        """Return the 2-D coordinates of a grid that has no other georeferencing."""
         named = parse_crs(self.settings.crs) if self.settings.crs else None
         is_placed = self.dataset.crs is not None or (named is not None and named.is_projected)
         if self.dataset.driver != _NETCDF or (is_placed and not self.dataset.transform.is_identity):
@@ -185,8 +188,8 @@ class _Grid:
         found = find_geolocation(self.path, self.dataset.name, (band, self.dataset.count), crs)
         if found is not None and not crs.is_geographic:
             raise RasterError(
-                f"{self.path}: its cells are placed by longitudes and latitudes, and {crs.name!r} has none; leave out "
-                "crs in [raster], and choose the map's with projection in [map]"
+                f"{self.path}: its cells have longitudes and latitudes, but {crs.name!r} is a projected CRS; remove "
+                "crs from [raster], and choose the projection of the maps with projection in [map]"
             )
         return found
 
@@ -195,7 +198,7 @@ class _Grid:
             return parse_crs(self.settings.crs)
         if {text for key, text in self.dataset.tags().items() if key.endswith("#units")} >= _DEGREES:
             return parse_crs(LONLAT)
-        raise RasterError(f'{self.path}: the raster names no CRS; give it as crs = "EPSG:..." in [raster]')
+        raise RasterError(f'{self.path}: the raster has no CRS; set crs = "EPSG:..." in [raster]')
 
 
 @contextmanager
@@ -214,7 +217,7 @@ def _grid(settings: RasterSettings) -> Iterator[_Grid]:
 
 
 def _subdataset(names: list[str], settings: RasterSettings) -> str:
-    """Return GDAL's name of the one variable to draw."""
+    """Return GDAL's name of the subdataset that holds the variable to draw."""
     variables: dict[str, str] = {}
     coordinates = set()
     for name in names:
@@ -229,15 +232,19 @@ def _subdataset(names: list[str], settings: RasterSettings) -> str:
     fields = [variable for variable in variables if variable not in coordinates] or list(variables)
     if settings.variable is not None:
         raise RasterError(
-            f"{settings.path}: there is no variable {settings.variable!r} in the file; there are {', '.join(variables)}"
+            f"{settings.path}: there is no variable {settings.variable!r} in the file; "
+            f"the variables are {', '.join(variables)}"
         )
     if len(fields) == 1:
         return variables[fields[0]]
-    raise RasterError(f"{settings.path}: choose one with variable = NAME in [raster]: {', '.join(fields)}")
+    raise RasterError(
+        f"{settings.path}: the file holds several grids; choose one with variable = NAME in [raster]: "
+        f"{', '.join(fields)}"
+    )
 
 
 def subdataset_variable(name: str, path: Path) -> str:
-    """Return the variable in GDAL's name of a subdataset; for a page of a GeoTIFF, its number."""
+    """Return the variable in GDAL's name of a subdataset. For a page of a GeoTIFF, return the page number."""
     inner = name.partition(":")[2].replace(f'"{path}"', "").replace(str(path), "").strip(":")
     return inner.strip("/").replace("/", "_")
 
@@ -255,33 +262,34 @@ def _band_number(grid: _Grid, settings: RasterSettings) -> int:
     if band in names:
         return names.index(band) + 1
     found = ", ".join(name for name in names if name)
-    raise RasterError(f"{settings.path}: no band is described as {band!r}: there are {found or 1}")
+    cure = f"the bands are {found}" if found else f"choose a band by its number, 1 to {count}"
+    raise RasterError(f"{settings.path}: no band has the description {band!r}; {cure}")
 
 
 def check_size(shape: tuple[int, int], settings: RasterSettings) -> None:
-    """Raise RasterError if a file claims more cells than the settings allow. Small files can claim any number."""
+    """Raise RasterError if a file declares more cells than the settings allow. A small file can declare any number."""
     height, width = shape
     if height * width > settings.max_cells:
         raise RasterError(
-            f"{settings.path}: the grid claims {width:,} x {height:,} cells, more than [raster] max_cells = "
-            f"{settings.max_cells:,}"
+            f"{settings.path}: the file declares {width:,} x {height:,} cells, more than [raster] max_cells = "
+            f"{settings.max_cells:,}; raise max_cells if you trust the file"
         )
 
 
 def _cell_type(name: str) -> np.dtype[Any]:
-    """Return the NumPy type of cells that rasterio names."""
+    """Return the NumPy type for a data type that rasterio names."""
     return np.dtype({"complex_int16": "complex64"}.get(name, name))
 
 
 def _nodata(value: float | None, stored: np.dtype[Any]) -> float | None:
-    """Return a nodata value as cells of a floating type have it."""
+    """Return a nodata value. Round it to the precision of the cells if they are in floating point."""
     if value is None:
         return None
     return float(stored.type(value)) if stored.kind == "f" else float(value)
 
 
 def _gdal_crs(crs: pyproj.CRS) -> Any:
-    """Return a CRS as GDAL writes it, so that it equals that of a file that names it."""
+    """Convert a CRS to GDAL's form, so that it compares equal to the same CRS in a file."""
     from rasterio.crs import CRS  # noqa: PLC0415 (imports GDAL)
 
     return CRS.from_wkt(crs.to_wkt())

@@ -1,9 +1,9 @@
-"""Identify a raster file before GDAL opens it, and choose the one driver that may.
+"""Identify a file before GDAL opens it, and choose the only driver that may open it.
 
-GDAL chooses a driver by content, and some drivers then read any other file or address that the content names. A VRT
-called grid.tif can show another file or fetch a URL. So this module identifies a file by its first bytes. It allows
-only kinds that hold their own data. Rasters are opened with that driver; for vectors, the driver that GDAL has used is
-compared.
+GDAL chooses a driver by content, and some drivers then read other files or addresses that the content names. A VRT
+called grid.tif can show another file or fetch a URL. Therefore, this module identifies a file by its first
+bytes, and allows only formats that hold their own data. Rasters are opened with the driver of the format. For vector
+files, the driver that GDAL used is compared with it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from regionplot.errors import InputError, RasterError
 
 START_BYTES = 1024
-"""Bytes by which a file is identified. GDAL uses as many."""
+"""Number of bytes that are read to identify a file. GDAL reads the same number."""
 _RASTER_MARKS = {
     b"II*\0": "GTiff",
     b"MM\0*": "GTiff",
@@ -29,7 +29,7 @@ _RASTER_MARKS = {
 }
 _RASTER_KINDS = "GeoTIFF, NetCDF, GRIB, JPEG 2000, Erdas Imagine, Arc/Info ASCII and SRTM grids"
 BLANK_BYTES = b"\xef\xbb\xbf \t\r\n"
-"""Bytes that may stand before the content of a text file: a byte order mark, and white space."""
+"""Bytes that can precede the content of a text file: a byte-order mark, and white space."""
 
 
 def raster_driver(path: Path) -> str:
@@ -43,7 +43,7 @@ def raster_driver(path: Path) -> str:
     Raises
     ------
     RasterError
-        If the file cannot be read, or is of no kind that holds its own cells.
+        If the file cannot be read, or its format is not allowed.
     """
     start = read_start(path, RasterError)
     if start.lstrip(BLANK_BYTES).startswith(b"<"):
@@ -51,14 +51,14 @@ def raster_driver(path: Path) -> str:
     driver = next((name for mark, name in _RASTER_MARKS.items() if start.startswith(mark)), None)
     driver = driver or _text_driver(start) or ("SRTMHGT" if path.suffix.lower() == ".hgt" else None)
     if driver is None:
-        raise RasterError(f"{path}: cannot be read as a raster: it is none of {_RASTER_KINDS}")
+        raise RasterError(f"{path}: cannot be read as a raster: its format is not one of {_RASTER_KINDS}")
     return driver
 
 
 def _text_driver(start: bytes) -> str | None:
     if start.lstrip()[:5].lower() == b"ncols":
         return "AAIGrid"
-    return "GRIB" if b"GRIB" in start else None  # the header of a bulletin may come first
+    return "GRIB" if b"GRIB" in start else None  # a bulletin header can come first
 
 
 def read_start(path: Path, error: type[InputError]) -> bytes:
@@ -74,8 +74,8 @@ def read_start(path: Path, error: type[InputError]) -> bytes:
     Raises
     ------
     InputError
-        Of the class `error`: if GDAL would not read the name as that of a file, the path is not a regular file, or the
-        file is empty or cannot be read.
+        An error of the class `error`, if GDAL would not open the path as a plain file, if the path is not a regular
+        file, or if the file is empty or cannot be read.
     """
     if path.parts[1:2] and path.parts[1].startswith("vsi"):
         raise error(f"{path}: GDAL's virtual files are not read; give the path of a file")

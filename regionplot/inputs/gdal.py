@@ -27,7 +27,7 @@ OPTIONS = {
 }
 """GDAL options for all work with rasters."""
 _LARGEST_BLOCK = 2**30
-"""Bytes. GDAL decodes a whole block to read one cell of it."""
+"""Maximum size of a block in bytes. GDAL decodes a whole block to read one of its cells."""
 
 
 def gdal_options(**more: str) -> Any:
@@ -45,7 +45,7 @@ def gdal_options(**more: str) -> Any:
 
 @contextmanager
 def opened(path: Path, name: str | None = None, **options: str) -> Iterator[Any]:
-    """Open a raster, and close it at the end.
+    """Open a raster, and close it when the context exits.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def opened(path: Path, name: str | None = None, **options: str) -> Iterator[Any]
     Raises
     ------
     RasterError
-        If the file is of no allowed kind, refers to other files, or GDAL cannot read it.
+        If the format is not allowed, the file refers to other files, or GDAL cannot read it.
     """
     with gdal_options(**options), gdal_errors(path, "cannot be read as a raster"), open_raster(path, name) as dataset:
         yield dataset
@@ -86,13 +86,13 @@ def open_raster(path: Path, name: str | None = None) -> Any:
     Raises
     ------
     RasterError
-        If the file is of no allowed kind, refers to other files, or GDAL cannot open it.
+        If the format is not allowed, the file refers to other files, or GDAL cannot open it.
     """
     import rasterio  # noqa: PLC0415 (imports GDAL)
 
     driver = raster_driver(path)
     with gdal_errors(path, "cannot be read as a raster"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # grids with 2-D coordinates
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # 2-D coordinates are allowed
         dataset = rasterio.open(name or path, driver=driver, sharing=False)
     try:
         _check_references(path, dataset)
@@ -104,7 +104,7 @@ def open_raster(path: Path, name: str | None = None) -> Any:
 
 @contextmanager
 def gdal_errors(path: Path, problem: str = "cannot be read") -> Iterator[None]:
-    """Raise GDAL's errors as RasterError that names the file."""
+    """Convert GDAL's errors to a RasterError that names the file."""
     from rasterio.errors import CRSError, RasterioError  # noqa: PLC0415 (imports GDAL)
 
     try:
@@ -114,7 +114,7 @@ def gdal_errors(path: Path, problem: str = "cannot be read") -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or of its cause's."""
+    """Return the first line of the message of an error, or of its cause if it has one."""
     text = str(error.__cause__ or error).strip() or type(error).__name__
     return text.splitlines()[0]
 
@@ -122,13 +122,13 @@ def _first_line(error: BaseException) -> str:
 def _check_references(path: Path, dataset: Any) -> None:
     """Refuse a file whose metadata name other files or addresses as its overviews or subdatasets.
 
-    GDAL would open them. Any GeoTIFF can carry such metadata; its own overviews and subdatasets need none.
+    GDAL would open them. Any GeoTIFF can carry such metadata. Its own overviews and subdatasets do not need it.
     """
     references = list(dataset.tags(ns="OVERVIEWS").values())
     references += [name for name in dataset.subdatasets if not _is_within(name, path)]
     if references:
         reference = plain_text(references[0])
-        raise RasterError(f"{path}: its metadata refer to another file, which is not followed: {reference}")
+        raise RasterError(f"{path}: its metadata refer to another file, which is not opened: {reference}")
 
 
 def _is_within(subdataset: str, path: Path) -> bool:
@@ -154,5 +154,5 @@ def check_block(path: Path, shape: tuple[int, int], itemsize: int) -> None:
     if size > _LARGEST_BLOCK:
         raise RasterError(
             f"{path}: its cells are stored in blocks of {size:,} bytes, and each read would take that much memory; "
-            "store it in tiles (gdal_translate -co TILED=YES)"
+            "store the file in tiles (gdal_translate -co TILED=YES)"
         )

@@ -1,8 +1,8 @@
 """Find and read the variables of a NetCDF file that hold the 2-D coordinates of another variable.
 
-GDAL names them for files that follow the CF conventions (https://gdal.org/en/stable/development/rfc/rfc4_geolocate.html).
-In other files they are recognized by units, standard name or name, and by shape. Only variables of the same file are
-read, whatever its metadata name.
+GDAL names these variables if a file follows the CF conventions (https://gdal.org/en/stable/development/rfc/rfc4_geolocate.html).
+In other files, they are recognized by units, standard name or name, and by shape. Only variables in the same file are
+read, even if the metadata name another file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PLAIN_UNITS = ("", "degree", "degrees", "deg")
 _LARGEST_LONGITUDE = 720.0
 """Degrees. Larger numbers are not longitudes."""
 _BYTES_PER_CELL = 64
-"""Memory for each cell while a grid is resampled."""
+"""Bytes of memory per cell for resampling a grid."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def kind_of(name: str, attributes: Mapping[str, Any]) -> str | None:
     name : str
         Name of the variable.
     attributes : mapping
-        Its attributes. `units` and `standard_name` count.
+        Attributes of the variable. `units` and `standard_name` are used.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def kind_of(name: str, attributes: Mapping[str, Any]) -> str | None:
 
 
 def _is_coordinate_name(name: str) -> bool:
-    """Return whether a name is that of a coordinate, with a known prefix or suffix. `latent_heat` is not."""
+    """Return whether a name is a coordinate name, perhaps with a known prefix or suffix. `latent_heat` is not."""
     pattern = r"(x|nav_|geo|[tuvfwc])?(lat(itude)?s?|lon(g(itude)?)?s?)(_?(rho|psi|u|v|t|m|c))?"
     return re.fullmatch(pattern, name.rpartition("/")[2], re.I) is not None
 
@@ -95,7 +95,7 @@ def find_geolocation(path: Path, grid: str, band: tuple[int, int], crs: pyproj.C
     Raises
     ------
     RasterError
-        If the coordinates that the file names have another shape than the cells.
+        If the shape of the coordinates that the file names differs from the shape of the cells.
     """
     with opened(path) as dataset:
         parts = {_variable_in(name): name for name in dataset.subdatasets}
@@ -119,13 +119,14 @@ def _band_count(path: Path, coordinates: str, grid: str, shape: tuple[int, int])
         if dataset.shape != shape:
             raise RasterError(
                 f"{path}: {_variable_in(grid)} has {_sides(shape)} cells, but its coordinates "
-                f"{_variable_in(coordinates)} have {_sides(dataset.shape)}; choose another with variable = NAME"
+                f"{_variable_in(coordinates)} have {_sides(dataset.shape)}; choose another variable with "
+                "variable = NAME in [raster]"
             )
         return int(dataset.count)
 
 
 def _variable_in(subdataset: str) -> str:
-    """Return the name of a variable. GDAL puts the path of its group before it in some places."""
+    """Return the name of a variable without the path of its group, which GDAL sometimes adds."""
     return subdataset.rpartition(":")[2].rpartition("/")[2]
 
 
@@ -134,7 +135,10 @@ def _sides(shape: tuple[int, int]) -> str:
 
 
 def _pair_of_shape(path: Path, parts: Mapping[str, str], shape: tuple[int, int]) -> tuple[str, str] | None:
-    """Return a longitude and a latitude of one shape. If there are several, their names must match otherwise."""
+    """Return a longitude and a latitude of the given shape.
+
+    If there are several pairs, the two names must be equal apart from `lon` and `lat`.
+    """
     found: dict[str, dict[str, str]] = {"longitude": {}, "latitude": {}}
     for kind, name, subdataset in _coordinates(path, parts, shape):
         found[kind].setdefault(_NAMES[kind].sub("", name, count=1).lower(), subdataset)
@@ -146,7 +150,7 @@ def _pair_of_shape(path: Path, parts: Mapping[str, str], shape: tuple[int, int])
 
 
 def _coordinates(path: Path, parts: Mapping[str, str], shape: tuple[int, int]) -> Iterator[tuple[str, str, str]]:
-    """Yield kind, name and subdataset of all coordinates of a shape."""
+    """Yield kind, name and subdataset of all coordinates that have the given shape."""
     for name, subdataset in parts.items():
         if any(pattern.search(name) for pattern in _NAMES.values()):
             with opened(path, subdataset) as dataset:
@@ -165,7 +169,7 @@ def read_coordinates(path: Path, geolocation: Geolocation, memory: int | None = 
     geolocation : Geolocation
         Variables that hold the coordinates.
     memory : int, optional
-        Bytes that resampling may take. By default, all memory that is free.
+        Maximum memory for resampling, in bytes. By default, all free memory.
 
     Returns
     -------
@@ -175,7 +179,7 @@ def read_coordinates(path: Path, geolocation: Geolocation, memory: int | None = 
     Raises
     ------
     RasterError
-        If memory is too small for so many cells, all coordinates are missing, or they cannot be read.
+        If the cells need more memory, all coordinates are missing, or the coordinates cannot be read.
     """
     memory = available_memory() if memory is None else memory
     names = geolocation.longitudes, geolocation.latitudes
@@ -184,7 +188,9 @@ def read_coordinates(path: Path, geolocation: Geolocation, memory: int | None = 
         is_known = (abs(latitudes) <= 90) & (abs(longitudes) <= _LARGEST_LONGITUDE)
     if not is_known.any():
         variables = " and ".join(_variable_in(name) for name in names)
-        raise RasterError(f"{path}: the coordinates {variables} are missing everywhere; no cell can be placed")
+        raise RasterError(
+            f"{path}: the coordinates {variables} have no valid cell; check the file, or choose another variable"
+        )
     longitudes[~is_known] = latitudes[~is_known] = np.nan
     return longitudes, latitudes
 
@@ -194,8 +200,8 @@ def _read(path: Path, name: str, band: int, memory: int) -> Floats:
         needed = dataset.height * dataset.width * _BYTES_PER_CELL
         if needed > memory:
             raise RasterError(
-                f"{path}: to place {_sides(dataset.shape)} cells by 2-D coordinates takes {needed // 2**20:,} MB of "
-                "memory, more than there is; regrid the file"
+                f"{path}: {_sides(dataset.shape)} cells with 2-D coordinates need {needed // 2**20:,} MB of memory, "
+                "more than is available; regrid the file"
             )
         stored = dataset.read(band)
         scale, offset, nodata = dataset.scales[band - 1], dataset.offsets[band - 1], dataset.nodatavals[band - 1]

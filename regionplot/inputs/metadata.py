@@ -1,4 +1,4 @@
-"""Read name, units and time of a raster's band from its metadata, as GDAL gives them.
+"""Read the name, units and time of a band from the metadata that GDAL provides.
 
 GDAL writes the attributes of a NetCDF variable into the tags of its bands. Tags of the dataset describe the dimensions:
 `time#units` is an attribute of the variable `time`. A band's position along the dimension `time` is its tag
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 Tags = Mapping[str, str]
 _DIMENSION = "NETCDF_DIM_"
 _GLOBAL = "NC_GLOBAL#"
-"""Prefix of a NetCDF file's own attributes."""
+"""Prefix of the global attributes of a NetCDF file."""
 _TIME_AXES = ("time", "valid_time")
 """Names of dimensions that hold the time of a band, in lower case."""
 _TIME_TAGS = ("VALID_TIME", "TIFFTAG_DATETIME", "REF_TIME")
@@ -28,7 +28,9 @@ _TIME_FORMATS = ("%Y:%m:%d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
 
 
 def band_tags(dataset: Any, band: int, path: Path) -> dict[str, str]:
-    """Return the tags of a band, and those of its file if the file holds nothing else.
+    """Return the tags of a dataset, and those of one of its bands.
+
+    Global attributes of a NetCDF file lose their prefix if the dataset is the whole file.
 
     Parameters
     ----------
@@ -47,7 +49,7 @@ def band_tags(dataset: Any, band: int, path: Path) -> dict[str, str]:
 
 
 def band_names(dataset: Any, path: Path) -> list[str]:
-    """Return the descriptions by which bands can be chosen. An entry is empty if a band has none.
+    """Return the descriptions of bands, by which settings can select them. An entry is empty if a band has none.
 
     Parameters
     ----------
@@ -61,7 +63,7 @@ def band_names(dataset: Any, path: Path) -> list[str]:
 
 
 def describe_band(dataset: Any, band: int, path: Path) -> Mapping[str, object]:
-    """Return the text that titles and labels can use. See `RasterInfo.description`.
+    """Return the fields of a band that titles and labels can use. See `RasterInfo.description`.
 
     Parameters
     ----------
@@ -90,7 +92,7 @@ def describe_band(dataset: Any, band: int, path: Path) -> Mapping[str, object]:
 
 
 def _time(dataset: Any, band: int, tags: Tags, path: Path) -> datetime | None:
-    """Return the time of a band, in UTC."""
+    """Return the time of a band in UTC, or None if it is unknown."""
     if (time := _grib_time(tags.get("GRIB_VALID_TIME", ""))) is not None:
         return time
     texts = [_axis_time(axis, value, tags, path) for axis, value in _time_axes(dataset, band, tags)]
@@ -99,7 +101,7 @@ def _time(dataset: Any, band: int, tags: Tags, path: Path) -> datetime | None:
 
 
 def _grib_time(text: str) -> datetime | None:
-    """Return a time that is given as seconds since 1970."""
+    """Parse a time in seconds since 1970. Return None if the text is not such a time."""
     try:
         return datetime.fromtimestamp(int(text.partition(" ")[0]), UTC)
     except (ValueError, OverflowError, OSError):
@@ -107,7 +109,7 @@ def _grib_time(text: str) -> datetime | None:
 
 
 def _time_axes(dataset: Any, band: int, tags: Tags) -> Iterator[tuple[str, str]]:
-    """Yield the dimensions that are times, and the position of the band along each."""
+    """Yield each time dimension, and the position of the band along it."""
     positions = {key.removeprefix(_DIMENSION): value for key, value in dataset.tags(band).items() if _is_position(key)}
     if not positions:  # a copy of a NetCDF file in another format
         axis = tags.get(f"{_DIMENSION}EXTRA", "").strip("{}")
@@ -124,7 +126,7 @@ def _is_position(key: str) -> bool:
 
 
 def _axis_time(axis: str, value: str, tags: Tags, path: Path) -> str:
-    """Return the text of a time, decoded by the units of its axis. Empty, with a warning, if that is impossible."""
+    """Return a time as text, decoded with the units of its axis. If this fails, log a warning and return no text."""
     units, calendar = tags.get(f"{axis}#units", ""), tags.get(f"{axis}#calendar", "standard")
     if "since" not in units:
         return value
@@ -133,7 +135,7 @@ def _axis_time(axis: str, value: str, tags: Tags, path: Path) -> str:
     try:
         return str(cftime.num2date(float(value), units, calendar))
     except (ValueError, OverflowError) as error:
-        logger.warning("%s: its time is unknown: the axis %s is in %r: %s", path, axis, units, error)
+        logger.warning("%s: the time is unknown: the axis %s has the units %r: %s", path, axis, units, error)
         return ""
 
 

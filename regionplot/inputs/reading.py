@@ -19,18 +19,18 @@ from regionplot.system.files import Fingerprint
 
 @dataclass(frozen=True)
 class FileSource:
-    """One band of a raster file. A `RasterSource`."""
+    """A `RasterSource` for one band of a raster file."""
 
     info: RasterInfo
     options: Mapping[str, str] = field(default_factory=dict)
     """GDAL options for reading."""
 
     def describe(self) -> RasterInfo:
-        """Return the facts about the band."""
+        """Return the metadata of the band."""
         return self.info
 
     def read(self, window: Window, shape: tuple[int, int], resampling: str = "nearest") -> NDArray[Any]:
-        """Read a window, from an overview if one suits the shape. See `RasterSource.read`."""
+        """Read a window, from an overview if there is a suitable one. See `RasterSource.read`."""
         info = self.info
         area = gdal_window(window)
         with opened(info.path, info.gdal_name, **self.options) as dataset:
@@ -41,7 +41,7 @@ class FileSource:
 
 
 def gdal_window(window: Window) -> Any:
-    """Return a window as rasterio has it."""
+    """Convert a window to a rasterio window."""
     from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415 (imports GDAL)
 
     return RasterioWindow(window.col_off, window.row_off, window.width, window.height)
@@ -61,21 +61,21 @@ def check_unchanged(info: RasterInfo) -> None:
 
 
 def decode(stored: NDArray[Any], mask: NDArray[np.uint8] | None, info: RasterInfo) -> NDArray[Any]:
-    """Return stored cells as values.
+    """Convert stored cells to values.
 
     Parameters
     ----------
     stored : ndarray
-        Cells as the file has them. They may be overwritten.
+        Cells as they are stored in the file. They may be overwritten.
     mask : ndarray of uint8, optional
-        0 where cells are missing.
+        0 for missing cells.
     info : RasterInfo
-        The band.
+        Metadata of the band.
 
     Returns
     -------
     ndarray of `info.dtype`
-        Values in their units, NaN where missing; the stored cells if `info.mask_and_scale` is not set.
+        Values with scale and offset applied, NaN if missing. If `info.mask_and_scale` is False, the stored cells.
     """
     if not info.mask_and_scale:
         return stored

@@ -15,23 +15,23 @@ from regionplot.inputs.reading import check_unchanged, gdal_resampling, gdal_win
 from regionplot.inputs.source import RasterInfo
 
 PACKED = np.dtype(np.uint32)
-"""Type of packed colors: the bytes are red, green, blue and opacity, and all are 0 where a cell is missing."""
+"""Type of packed colors: the bytes are red, green, blue and opacity. All four are 0 if the cell is missing."""
 
 
 @dataclass(frozen=True)
 class RgbSource:
-    """A raster file whose cells are read as packed colors. A `RasterSource`."""
+    """A `RasterSource` that reads the cells of a raster file as packed colors."""
 
     info: RasterInfo
     bands: RgbBands
 
     @classmethod
     def of(cls, info: RasterInfo, bands: RgbBands) -> RgbSource:
-        """Return the source of the colors of a described file."""
+        """Return a source for the colors in a file."""
         return cls(replace(info, dtype=PACKED), bands)
 
     def describe(self) -> RasterInfo:
-        """Return the facts about the file, with the type of packed colors."""
+        """Return the metadata of the file, with the type of packed colors."""
         return self.info
 
     def read(self, window: Window, shape: tuple[int, int], resampling: str = "nearest") -> NDArray[np.uint32]:
@@ -39,7 +39,9 @@ class RgbSource:
         bands, area = self.bands, gdal_window(window)
         samples = np.empty((*shape, 4), bands.dtype)
         samples[..., 3] = bands.largest
-        colors = np.moveaxis(samples, -1, 0)[: len(bands.bands)]  # read all bands at once: a block holds them all
+        colors = np.moveaxis(samples, -1, 0)[
+            : len(bands.bands)
+        ]  # one read for all bands, because a block can hold all bands
         with opened(self.info.path, self.info.gdal_name) as dataset:
             dataset.read(list(bands.bands), window=area, out=colors, resampling=gdal_resampling(resampling))
             missing = _missing(samples, bands)
@@ -52,7 +54,7 @@ class RgbSource:
 
 
 def _missing(samples: NDArray[Any], bands: RgbBands) -> NDArray[np.bool_]:
-    """Return where cells are missing. The four samples of a cell are compared as one number."""
+    """Return True for each missing cell. The four samples of a cell are compared as one number."""
     if len(bands.bands) == samples.shape[-1]:
         return np.asarray(samples[..., 3] == 0)
     if bands.nodata is None:

@@ -1,8 +1,9 @@
-"""Define the protocol of raster sources, and the description that each source gives of its grid.
+"""Define the protocol of raster sources, and the metadata that each source returns.
 
-GDAL reads most kinds of files. Another kind is one class in a module of its own, and one line in `registry.SOURCES`:
-the suffix of the files, without the dot. The class has a class method `open`, which takes `RasterSettings` and returns
-a `RasterSource`. Other packages add sources with entry points of the group `regionplot.sources`.
+GDAL reads most formats. To add a format, write one class in a module of its own, and add one line to
+`registry.SOURCES`. The key is the suffix of the files, without the dot. The class has a class method `open`, which
+takes `RasterSettings` and returns a `RasterSource`. Other packages add sources with entry points of the group
+`regionplot.sources`.
 """
 
 from __future__ import annotations
@@ -25,25 +26,25 @@ FIELDS = ("raster", "variable", "long_name", "units", "time")
 
 @dataclass(frozen=True)
 class RasterInfo:
-    """Facts about one band of a grid. They are found without reading cells."""
+    """Metadata of one band of a grid, found without reading cells."""
 
     path: Path
     gdal_name: str
-    """GDAL's name of the grid: the path, or a subdataset of the file."""
+    """GDAL's name of the grid: the path of the file, or the name of a subdataset."""
     fingerprint: Fingerprint | None
-    """Fingerprint of the file when it was described. None if no file is checked."""
+    """Fingerprint of the file when it was described. None if there is no file."""
     band: int
     """Number of the band, from 1."""
     geometry: GridGeometry
     dtype: np.dtype[Any]
-    """Type of the values that a read returns."""
+    """Type of the values that `RasterSource.read` returns."""
     nodata: float | None
     scale: float
     offset: float
     has_mask: bool
     """True if a mask band or an alpha band marks missing cells."""
     mask_and_scale: bool
-    """True if a read replaces nodata with NaN and applies scale and offset."""
+    """True if `RasterSource.read` replaces nodata with NaN and applies scale and offset."""
     description: Mapping[str, object]
     """Text for titles and labels: `raster` (the file's stem), `variable`, `long_name`, `units` and, if it is known,
     `time` (a datetime in UTC)."""
@@ -58,13 +59,13 @@ class RasterInfo:
 
 
 class RasterSource(Protocol):
-    """A grid that is described without reading cells, and read by windows.
+    """A grid that can be described without reading cells, and read in windows.
 
-    Each call opens and closes the file, so no handle crosses a fork. Sources are small when pickled.
+    Each call opens and closes the file, so no handle crosses a fork. A pickled source is small.
     """
 
     def describe(self) -> RasterInfo:
-        """Return the facts about the grid."""
+        """Return the metadata of the grid."""
         ...
 
     def read(self, window: Window, shape: tuple[int, int], resampling: str) -> NDArray[Any]:
@@ -77,12 +78,12 @@ class RasterSource(Protocol):
         shape : (int, int)
             Rows and columns of the result.
         resampling : str
-            Method, by its rasterio name, if `shape` is not that of the window.
+            Resampling method, by its rasterio name. It is used if `shape` differs from the shape of the window.
 
         Returns
         -------
         ndarray of `RasterInfo.dtype`, shape `shape`
-            Values in their units, NaN where missing.
+            Values with scale and offset applied, NaN if missing.
 
         Raises
         ------
@@ -106,7 +107,7 @@ def read_window(
     step : int
         Thinning factor: each `step` × `step` block becomes one cell.
     resampling : str
-        Method that makes one cell of a block, by its rasterio name.
+        Resampling method, by its rasterio name.
 
     Returns
     -------

@@ -25,12 +25,12 @@ from regionplot.settings.vector import VectorSettings
 
 logger = logging.getLogger(__name__)
 _REQUIRED_PARTS = {".shp": (".shx", ".dbf")}
-"""Files that a shapefile needs beside it."""
+"""Other files that a shapefile consists of."""
 _SHAPEFILE_MARK = (9994).to_bytes(4, "big")
 
 
 def check_layer(settings: VectorSettings) -> None:
-    """Open a vector file and read its description, not its geometries.
+    """Open a vector file and read its metadata, without its geometries.
 
     Raises
     ------
@@ -43,17 +43,20 @@ def check_layer(settings: VectorSettings) -> None:
 
 
 def _described(settings: VectorSettings, source: VectorSource) -> dict[str, Any]:
-    """Return GDAL's description of a layer. Refuse a file that GDAL has opened with another driver than expected."""
-    info: dict[str, Any] = vector_errors(settings, lambda: pyogrio.read_info(source.name, layer=settings.layer or 0))
+    """Return GDAL's metadata of a layer. Refuse a file that GDAL has opened with an unexpected driver."""
+    info: dict[str, Any] = convert_vector_errors(
+        settings, lambda: pyogrio.read_info(source.name, layer=settings.layer or 0)
+    )
     if info["driver"] != source.driver:
         raise FeaturesError(
-            f"{settings.path}: cannot be read as vector data: it looks like {source.driver}, but is {info['driver']}"
+            f"{settings.path}: cannot be read as vector data: it looks like {source.driver}, but GDAL reads it "
+            f"as {info['driver']}"
         )
     return info
 
 
-def vector_errors(settings: VectorSettings, read: Callable[[], Any]) -> Any:
-    """Call a function, and raise its errors as FeaturesError that names the file."""
+def convert_vector_errors(settings: VectorSettings, read: Callable[[], Any]) -> Any:
+    """Call `read`, and convert its errors to a FeaturesError that names the file."""
     try:
         return read()
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError, OSError) as error:
@@ -62,7 +65,7 @@ def vector_errors(settings: VectorSettings, read: Callable[[], Any]) -> Any:
 
 
 def check_parts(settings: VectorSettings) -> None:
-    """Refuse a shapefile that lacks a part or is truncated. GDAL would read it, and show less than there is."""
+    """Refuse a shapefile that lacks a part or is truncated. GDAL would read it incompletely, without an error."""
     path = settings.path
     if path.is_file() and not path.stat().st_size:
         raise FeaturesError(f"{path}: the file is empty")
@@ -86,14 +89,14 @@ def _check_length(path: Path) -> None:
         header = file.read(28)
     declared = 2 * int.from_bytes(header[24:28], "big")
     if header.startswith(_SHAPEFILE_MARK) and path.stat().st_size < max(declared, 100):
-        raise FeaturesError(f"{path}: the file is truncated: it has {path.stat().st_size:,} bytes of {declared:,}")
+        raise FeaturesError(f"{path}: the file is truncated: it has {path.stat().st_size:,} of {declared:,} bytes")
 
 
 def read_vectors(settings: VectorSettings) -> tuple[Geometries, pyproj.CRS]:
-    """Return the geometries of a file, valid and not null, and their CRS."""
+    """Return the geometries of a file and their CRS. Repair invalid geometries, and skip null geometries."""
     source = vector_source(settings.path)
     _described(settings, source)
-    meta, _, wkb, _ = vector_errors(
+    meta, _, wkb, _ = convert_vector_errors(
         settings, lambda: pyogrio.raw.read(source.name, layer=settings.layer or 0, columns=[], force_2d=True)
     )
     if wkb is None or not len(wkb):
@@ -101,7 +104,7 @@ def read_vectors(settings: VectorSettings) -> tuple[Geometries, pyproj.CRS]:
     geometries = np.asarray(shapely.from_wkb(wkb, on_invalid="fix"), dtype=object)
     kept = geometries[~(shapely.is_missing(geometries) | shapely.is_empty(geometries))]
     if kept.size < geometries.size:
-        logger.info("%s: %d features without a geometry skipped", settings.path, geometries.size - kept.size)
+        logger.info("%s: skipped %d features without a geometry", settings.path, geometries.size - kept.size)
     if not kept.size:
         raise FeaturesError(f"{settings.path}: no feature of the layer has a geometry")
     return split_collections(kept), _crs(settings, meta["crs"])
@@ -110,7 +113,7 @@ def read_vectors(settings: VectorSettings) -> tuple[Geometries, pyproj.CRS]:
 def _crs(settings: VectorSettings, found: str | None) -> pyproj.CRS:
     named = found or settings.crs
     if named is None:
-        raise FeaturesError(f'{settings.path}: the file names no CRS; give it as crs = "EPSG:..." in its [[features]]')
+        raise FeaturesError(f'{settings.path}: the file has no CRS; set crs = "EPSG:..." in its [[features]]')
     return parse_crs(named)
 
 
@@ -133,7 +136,7 @@ _VECTOR_SUFFIXES = {
 }
 _ZIP = b"PK\x03\x04"
 _LARGEST_UNPACKED = 2**30
-"""Bytes of a vector file in an archive, unpacked."""
+"""Maximum unpacked size of a vector file in an archive, in bytes."""
 _MAYBE_LINK = re.compile(rb"crs|\\u00[4-7]", re.IGNORECASE)
 """A GeoJSON's `crs` member, or an escaped ASCII letter that may be part of one."""
 
@@ -145,7 +148,7 @@ class VectorSource:
     name: str
     """GDAL's name of the file."""
     driver: str
-    """The only driver that may open it."""
+    """The only driver that may open the file."""
 
 
 def vector_source(path: Path) -> VectorSource:
@@ -154,7 +157,7 @@ def vector_source(path: Path) -> VectorSource:
     Raises
     ------
     FeaturesError
-        If the file is of no kind that holds its own features.
+        If the format of the file is not allowed.
     """
     start = read_start(path, FeaturesError)
     if start.startswith(_ZIP):
@@ -163,7 +166,7 @@ def vector_source(path: Path) -> VectorSource:
     if driver == "GeoJSON":
         with path.open("rb") as file:
             _check_geojson(path, file.fileno())
-        return VectorSource(f"GeoJSON:{path}", driver)  # without the prefix, GDAL would try other drivers, too
+        return VectorSource(f"GeoJSON:{path}", driver)  # without the prefix, GDAL would also try other drivers
     return VectorSource(str(path), driver)
 
 
@@ -174,7 +177,7 @@ def _vector_driver(name: str, start: bytes) -> str:
         (driver for mark, driver in _VECTOR_MARKS.items() if start.lstrip(BLANK_BYTES).startswith(mark)), None
     )
     if driver is None or (driver == "GPKG" and start[68:72] not in _GEOPACKAGES):
-        raise FeaturesError(f"{name}: cannot be read as vector data: it is none of {_VECTOR_KINDS}")
+        raise FeaturesError(f"{name}: cannot be read as vector data: its format is not one of {_VECTOR_KINDS}")
     return driver
 
 
@@ -197,8 +200,10 @@ def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     members = {member.filename: member for member in archive.infolist() if not member.is_dir()}
     found = [member for name, member in members.items() if _is_vector(name)]
     if len(found) != 1:
-        what = "no vector file" if not found else f"{len(found)} vector files"
-        raise FeaturesError(f"{path}: the archive holds {what}; it must hold one of {_VECTOR_KINDS}")
+        found_text = "no vector file" if not found else f"{len(found)} vector files"
+        raise FeaturesError(
+            f"{path}: the archive holds {found_text}; it must hold exactly one shapefile, GeoPackage or FlatGeobuf"
+        )
     stem = found[0].filename.rpartition(".")[0]
     size = sum(member.file_size for name, member in members.items() if name.rpartition(".")[0] == stem)
     if size > _LARGEST_UNPACKED:
@@ -215,7 +220,7 @@ def _is_vector(name: str) -> bool:
 
 
 def _check_geojson(path: Path, descriptor: int) -> None:
-    """Refuse a GeoJSON whose `crs` member is a link: GDAL would fetch it. Only files that may have one are parsed."""
+    """Refuse a GeoJSON whose `crs` member is a link: GDAL would fetch it. Parse only files that may have one."""
     with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as content:
         if not _MAYBE_LINK.search(content):
             return
@@ -226,7 +231,10 @@ def _check_geojson(path: Path, descriptor: int) -> None:
 
 
 def _check_members(path: Path, pairs: list[tuple[str, Any]]) -> str | None:
-    """Reduce an object to the type of link that GDAL would follow. So a large file takes little memory."""
+    """Return `link` for an object that GDAL would follow as a link, else None.
+
+    Objects are not kept, so a large file needs little memory.
+    """
     for key, value in pairs:
         if key.casefold() == "crs" and value == "link":
             raise FeaturesError(f"{path}: its CRS is a link, which is not followed; give the CRS by name")

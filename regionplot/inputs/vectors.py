@@ -25,14 +25,14 @@ from regionplot.geo.clip import IndexedGeometries
 from regionplot.geo.crs import FULL_TURN
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.linework import Geometries, linework, no_geometries, project_points, project_polygons
-from regionplot.inputs.vector_files import check_parts, read_vectors, vector_errors
+from regionplot.inputs.vector_files import check_parts, convert_vector_errors, read_vectors
 from regionplot.settings.vector import VectorSettings
 from regionplot.system.cache import ArrayCache, digest
 from regionplot.system.code import imported_libraries, library_version, source_files
 
 _SIDECARS = frozenset({".shx", ".dbf", ".prj", ".cpg", ".qix"})
 _POINT_TYPES = (0, 4)
-"""Type ids of shapely: points, and collections of them."""
+"""Type ids in shapely: points and multipoints."""
 _LINE_TYPES = (1, 2, 5)
 _POLYGON_TYPES = (3, 6)
 _KINDS = ("lines", "polygons", "points")
@@ -43,13 +43,13 @@ class VectorLayer:
     """One vector layer in the CRS of the maps, indexed."""
 
     line_index: IndexedGeometries
-    """LineStrings. A border that polygons share is in it once."""
+    """LineStrings. A border that polygons share is kept once."""
     polygon_index: IndexedGeometries
-    """Polygons, if areas are loaded."""
+    """Polygons. Empty unless areas are loaded."""
     point_index: IndexedGeometries
     """Points."""
     x_period: float
-    """360 for maps in degrees, on which geometries repeat along x; else 0."""
+    """Period of x after which geometries repeat: 360 for maps in degrees, else 0."""
     key: str
     """Digest of everything that the geometries depend on."""
 
@@ -60,7 +60,7 @@ class VectorLayer:
 
     @property
     def polygons(self) -> Geometries:
-        """All polygons, if areas are loaded."""
+        """All polygons. Empty unless areas are loaded."""
         return self.polygon_index.geometries
 
     @property
@@ -82,7 +82,7 @@ class VectorLayer:
 
 
 def load_layer(
-    settings: VectorSettings, crs: pyproj.CRS, cache: ArrayCache | None = None, known: Sequence[VectorLayer] = ()
+    settings: VectorSettings, crs: pyproj.CRS, cache: ArrayCache | None = None, loaded: Sequence[VectorLayer] = ()
 ) -> VectorLayer:
     """Read one vector file and project it into the CRS of the maps.
 
@@ -94,8 +94,8 @@ def load_layer(
         CRS of the maps.
     cache : ArrayCache, optional
         Cache of projected geometries.
-    known : sequence of VectorLayer
-        Layers loaded before. One that has the same geometries is returned.
+    loaded : sequence of VectorLayer
+        Layers from an earlier load. If one of them has the same key, it is returned.
 
     Raises
     ------
@@ -104,7 +104,7 @@ def load_layer(
     """
     check_parts(settings)
     key = layer_key(settings, crs)
-    for layer in known:
+    for layer in loaded:
         if layer.key == key:
             return layer
     arrays = cache.read(key) if cache else None
@@ -149,12 +149,12 @@ def layer_key(settings: VectorSettings, crs: pyproj.CRS) -> str:
     libraries = (f"{name} {library_version(name)}" for name in imported_libraries(__name__))
     versions = (*libraries, shapely.geos_version_string, pyproj.proj_version_str)
     text = (*versions, str(settings.layer), str(settings.crs), str(settings.has_areas), crs.to_wkt())
-    key: str = vector_errors(settings, lambda: digest(text, [path, *files, *source_files(__name__)]))
+    key: str = convert_vector_errors(settings, lambda: digest(text, [path, *files, *source_files(__name__)]))
     return key
 
 
 def _to_arrays(projected: _ByKind) -> dict[str, NDArray[Any]]:
-    """Return geometries as plain arrays of coordinates and offsets."""
+    """Convert geometries to arrays of coordinates and offsets."""
     arrays: dict[str, NDArray[Any]] = {}
     for name, geometries in zip(_KINDS, projected, strict=True):
         if geometries.size:
@@ -164,7 +164,7 @@ def _to_arrays(projected: _ByKind) -> dict[str, NDArray[Any]]:
 
 
 def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> _ByKind | None:
-    """Return the geometries that `_to_arrays` has converted, or None if the arrays are damaged."""
+    """Convert the arrays of `_to_arrays` to geometries. Return None if the arrays are damaged."""
     types = (shapely.GeometryType.LINESTRING, shapely.GeometryType.POLYGON, shapely.GeometryType.POINT)
     try:
         lines, polygons, points = (_from_ragged(type_, name, arrays) for type_, name in zip(types, _KINDS, strict=True))

@@ -1,4 +1,7 @@
-"""Prepare a raster before it is drawn: steps, run over blocks, cached until an input or a step changes."""
+"""Apply raster steps before a raster is drawn.
+
+The steps run over blocks. Their result is cached until an input or a step changes.
+"""
 
 from regionplot.prepare.cache import locked_in_cache
 from regionplot.prepare.inputs import Input

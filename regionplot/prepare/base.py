@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from regionplot.prepare.plan import Plan
 
 STEP_CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
-"""Configuration of the pydantic dataclasses of all steps: known keys, exact types and finite numbers only."""
+"""Configuration of the pydantic dataclasses of all steps: only known keys, exact types and finite numbers."""
 
 
 class Step(Protocol):
@@ -60,7 +60,7 @@ class Step(Protocol):
         """
 
     def files(self) -> Iterator[Path]:
-        """Yield all input files. Their content counts in the digest of the result."""
+        """Yield all input files. Their content is part of the digest of the result."""
 
     def add_to(self, plan: Plan) -> None:
         """Add operations or passes to a plan.
@@ -73,7 +73,7 @@ class Step(Protocol):
 
 
 class StepSettings:
-    """Base of steps. It has defaults for all members of `Step` but `step`, `option`, `parse` and `add_to`."""
+    """Base class of steps. It has defaults for all members of `Step` except `step`, `option`, `parse` and `add_to`."""
 
     step: ClassVar[str]
     option: ClassVar[Option]
@@ -87,7 +87,7 @@ class StepSettings:
 
 
 def table_of(step: Step) -> dict[str, Any]:
-    """Return the `[[prepare]]` table of a step, in types that JSON has."""
+    """Return the `[[prepare]]` table of a step, in types that JSON supports."""
     return {"step": step.step, **TypeAdapter(type(step)).dump_python(step, mode="json")}
 
 
@@ -98,7 +98,7 @@ def table_without_defaults(step: Step) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class BlockContext:
-    """The place of a block in the grid, and further inputs there."""
+    """Position of a block in the grid, and the further inputs for this block."""
 
     block: Block
     """The block. Values cover its padded window."""
@@ -109,10 +109,10 @@ class BlockContext:
 
 
 class Operation:
-    """Base of operations on blocks: frozen values that pickle and give each cell the same result in any block.
+    """Base class of operations on blocks. An operation is immutable and can be pickled.
 
-    The result of a cell may depend on its place in the grid and on the cells within `halo`. It must not depend on the
-    borders of blocks. Cells beyond the edges of the grid are missing.
+    The result for a cell can depend on its position in the grid and on the cells within `halo`. It must not depend on
+    the borders of blocks, so a cell has the same result in any block. Cells beyond the edges of the grid are missing.
     """
 
     @property
@@ -136,7 +136,7 @@ class Operation:
         Raises
         ------
         ConfigError
-            If the operation needs other bands.
+            If the operation needs bands that do not exist.
         """
         return count
 
@@ -179,9 +179,9 @@ class Operation:
         Parameters
         ----------
         values : ndarray, shape (bands, rows, columns)
-            NaN where missing. They are not changed.
+            Values in the padded window, NaN if missing. The operation does not change them.
         context : BlockContext
-            Place of the values.
+            Position of the block, and further inputs.
         """
         raise NotImplementedError
 
@@ -192,14 +192,14 @@ class Operation:
     def __call__(self, arrays: list[Values], block: Block, arguments: GridGeometry) -> Values:
         """Apply the operation as a function of `process_blocks`, whose `arguments` are the geometry of the grid.
 
-        Use this for rasters in floating point with NaN where missing. `Chain` reads all others.
+        Use this for rasters in floating point in which missing cells are NaN. `Chain` reads all other rasters.
         """
         extra_inputs = {f"in{number}": array for number, array in enumerate(arrays[1:], 2)}
         return self.apply(arrays[0], BlockContext(block, arguments, extra_inputs))
 
 
 class StageFunction(Protocol):
-    """A function of one pass over blocks. `process_blocks` calls it with open datasets. It is a frozen dataclass."""
+    """The function of one pass over blocks: a frozen dataclass. `process_blocks` calls it with open datasets."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -217,7 +217,7 @@ class StageFunction(Protocol):
 
     @property
     def storage(self) -> Storage:
-        """How the result is stored. A plan replaces this field in its last pass."""
+        """Storage of the result. A plan replaces this field in its last pass."""
 
     def __call__(self, datasets: Sequence[Any], block: Block, arguments: object) -> NDArray[Any]:
         """Return the core of one block, as stored."""

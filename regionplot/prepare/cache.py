@@ -1,4 +1,4 @@
-"""Cache prepared rasters in a bounded folder. The digest of inputs and steps names each raster."""
+"""Cache prepared rasters in a bounded folder. A digest of inputs and steps identifies each raster."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ except ImportError:  # not a POSIX system
 
 KEY_TAG = "REGIONPLOT_PREPARED"
 _LARGE = 64 * 2**20
-"""Bytes. For larger files, size, time and inode represent the content in the digest."""
+"""Size in bytes. The digest uses size, modification time and inode of larger files instead of their content."""
 _MAX_BYTES = 2 * 2**30
-"""Default limit of the folder."""
+"""Default size limit of the folder, in bytes."""
 _JUST_USED = 600.0
-"""Seconds. A prepared raster that was written or used in this time is not removed. A run locks its raster only when it
-starts to load it."""
+"""Seconds during which a raster is not removed after it was written or used. Within this time, a run starts to load its
+raster and locks it."""
 _SHAPEFILE_PARTS = frozenset({".shp", ".shx", ".dbf", ".prj", ".cpg"})
 
 
@@ -57,9 +57,9 @@ def prepared_digest(inputs: Sequence[Input], steps: Sequence[Step], form: object
     inputs : sequence of Input
         The rasters.
     steps : sequence of Step
-        The steps. The source files of their classes count, too.
+        The steps. The source files of their classes are part of the digest.
     form : object
-        How the result is stored. Its `repr` counts.
+        Options of the result. Their `repr` is part of the digest.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def prepared_digest(inputs: Sequence[Input], steps: Sequence[Step], form: object
 
 
 def input_files(inputs: Sequence[Input], steps: Sequence[Step]) -> Iterator[Path]:
-    """Yield all files that are read. A shapefile has several."""
+    """Yield all files that are read. A shapefile consists of several files."""
     yield from (item.settings.path for item in inputs)
     for path in (path for step in steps for path in step.files()):
         yield path
@@ -102,7 +102,7 @@ class PreparedFolder:
     """The least recently used rasters are removed if the folder is larger."""
 
     def path(self, key: str, stem: str) -> Path:
-        """Return the path of a raster. Create its folder, and mark it as used now.
+        """Return the path of a raster. Create its folder, and mark the folder as used now.
 
         Parameters
         ----------

@@ -18,8 +18,8 @@ from regionplot.prepare.base import BlockContext, Operation
 class Chain:
     """Operations in sequence: a function for `process_blocks` with `read="datasets"`.
 
-    The halo is the sum of the halos of all operations. Wrong results at the border of a block lie in the halo of the
-    later operations and are trimmed.
+    The halo is the sum of the halos of all operations. Results near the border of a padded block
+    can be wrong. They lie in the halo of the later operations and are trimmed.
     """
 
     source: BandReader

@@ -32,7 +32,7 @@ class Input:
     def parse(cls, text: str | Path) -> Input:
         """Return the input for `PATH` or `NAME=PATH`.
 
-        Without `NAME=`, the stem of the file is the name. Characters that a name cannot have become `_`.
+        Without `NAME=`, the stem of the file is the name. Characters that are not allowed in names become `_`.
 
         Raises
         ------

@@ -17,14 +17,14 @@ class Option:
     """Name of the value in the help text."""
     help: str
     default: str | None = None
-    """Value of an option that is given without one, as in `--slope`. None if a value is required."""
+    """Value for an option without a value, such as `--slope`. None if a value is required."""
     pattern: str = ""
-    """Regular expression of such a value. It finds values that are given without `=`."""
+    """Regular expression for the values of an option with a default. It detects a value that is given without `=`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Modifier:
-    """A further option of `regionplot prepare`. It sets one key of all steps of some kinds, as `--layer` does."""
+    """A further option of `regionplot prepare`. It sets one key of each step that lists it, such as `--layer`."""
 
     name: str
     """Name of the option, without `--`."""
@@ -36,7 +36,7 @@ class Modifier:
 
 
 def number_or_text(text: str) -> float | str:
-    """Return a number, or the text if it is not a number. The check of the settings then reports it."""
+    """Return a number, or the text if it is not a number. The check of the settings then reports the text."""
     try:
         return float(text)
     except ValueError:

@@ -1,7 +1,7 @@
 """Plan steps as passes over blocks. All errors in the steps are found before the first block is read.
 
-Steps that need no new grid share one pass: each block is read once and written once. Passes exchange temporary files
-beside the output.
+Steps that need no new grid share one pass: each block is read once and written once. A pass writes its result
+to a temporary file next to the output, and later passes read it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _STEPS_TAG = "REGIONPLOT_STEPS"
 
 
 class Plan:
-    """The passes over blocks that apply some steps. Steps add to a plan with `add_operation` or `add_stage`.
+    """The passes over blocks that apply a sequence of steps. Steps add to a plan with `add_operation` or `add_stage`.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Plan:
     temporary : Path
         File to write the result to.
     stack : ExitStack
-        Removes temporary files.
+        Stack that removes the temporary files.
     bands : Bands
         Bands of the inputs to read.
     """
@@ -47,7 +47,7 @@ class Plan:
         self._stages: list[Stage] = []
         self._pending: list[Operation] = []
         self.sources: dict[str, BandReader] = {item.name: self._own_file(read(item.settings)) for item in inputs}
-        """The rasters that the plan has reached, by name. The first one becomes the result."""
+        """Current rasters by name: inputs, or results of the passes so far. The first one becomes the result."""
         self.description: dict[str, object] = dict(self.main.bands[0].description)
         """Description of the result: `long_name`, `units`, `time` ..."""
         self.has_operations = False
@@ -65,7 +65,7 @@ class Plan:
         Raises
         ------
         RegionplotError
-            If a step cannot be applied, with its number.
+            If a step cannot be applied. The error has the number of the step.
         """
         for number, step in enumerate(steps, 1):
             with located(step=number, step_name=step.step):
@@ -102,7 +102,7 @@ class Plan:
         return reader_of_result(path, sources[0], geometry, function.count)
 
     def finish_chain(self) -> None:
-        """Make a pass of the operations that were added since the last pass, if there are any."""
+        """Add a pass for the operations since the last pass, if there are any."""
         if self._pending:
             self._add_chain()
 
@@ -132,13 +132,13 @@ class Plan:
         units = {str(info.description.get("units", "")) for info in self.main.bands}
         if not self._pending and len(units) > 1:
             raise ConfigError(
-                f"{self.main.path}: its bands are in {', '.join(sorted(units))}; name the units to convert "
-                "from, or choose a band with an expression first"
+                f"{self.main.path}: its bands have different units ({', '.join(sorted(units))}); give the units "
+                "to convert from, or choose a band with an expression first"
             )
         return str(self.description.get("units", ""))
 
     def without_mask(self, source: BandReader) -> BandReader:
-        """Return a raster without mask bands. If it has some, a pass first replaces masked cells by NaN."""
+        """Return a raster without mask bands. If it has any, add a pass that replaces masked cells with NaN."""
         if not any(info.has_mask for info in source.bands):
             return source
         return self.add_stage(Chain(source, (), Storage(source.dtype.name)), [source])
@@ -153,7 +153,7 @@ class Plan:
         """
         main = self.main
         problems = [
-            f"{source.path}: its grid is not that of {main.path}; use a resample step to bring them onto one grid"
+            f"{source.path}: its grid differs from the grid of {main.path}; use a resample step before this one"
             for source in sources.values()
             if source.geometry.differences(main.geometry)
         ]
@@ -161,7 +161,7 @@ class Plan:
             raise ConfigError(*problems)
 
     def extract_subdatasets(self) -> None:
-        """Copy the inputs that are part of a file with several variables to files of their own."""
+        """Copy each input that is one of several variables in a file to a file of its own."""
         for source, path in self._extractions:
             extract_subdataset(source, path)
 

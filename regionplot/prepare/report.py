@@ -13,7 +13,7 @@ class PreparationObserver(Protocol):
     """Observer of a run that may prepare a raster first."""
 
     def preparing(self) -> BlockObserver | None:
-        """Return an observer of the blocks, before the raster is prepared."""
+        """Return an observer of the blocks. This method is called before the raster is prepared."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class PreparationReport:
     stages: tuple[BlocksReport, ...]
     """Passes over blocks. Empty if the existing output is current."""
     seconds: float
-    """Wall time."""
+    """Wall time in seconds."""
 
     @property
     def unchanged(self) -> bool:

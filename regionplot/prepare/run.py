@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 class Existing(Enum):
-    """What to do with an output that exists."""
+    """Policy for an output that already exists."""
 
     KEEP_CURRENT = "keep current"
     """Keep it if inputs, steps, code and libraries are the same as when it was written."""
@@ -57,21 +57,21 @@ def prepare_raster(
     Parameters
     ----------
     inputs : sequence of path, `NAME=PATH` or Input
-        The first raster is the one that steps apply to. Further rasters are for expressions and for accumulate.
+        Steps apply to the first raster. Expressions and accumulate can use the further rasters.
     output : path
         Path of a GeoTIFF. It is replaced atomically.
     steps : sequence of Step
         The steps, such as `Focal("gaussian", sigma=2)`.
     storage : mapping, optional
-        How the result is stored: `dtype`, `nodata`, `scale`, `offset`. By default, floating point with NaN if missing.
+        How the result is stored: `dtype`, `nodata`, `scale`, `offset`. By default, floating point with nodata NaN.
     driver : {"GTiff", "COG"}
         "COG" writes a cloud-optimized GeoTIFF, with overviews and statistics.
     existing : Existing
-        What to do if the output exists.
+        Policy for an output that already exists.
     bands : Bands
         Bands of the inputs to read.
     labels : mapping, optional
-        `long_name` and `units` of the result. They override those that follow from the steps.
+        `long_name` and `units` of the result. They override the values from the steps.
     **options
         `executor`, `workers`, `worker_settings` and `observer`: see `process_blocks`.
 
@@ -80,7 +80,7 @@ def prepare_raster(
     ConfigError
         If a step cannot be applied.
     InputError
-        If an input cannot be read or changes meanwhile, or the output cannot be written completely.
+        If an input cannot be read or changes during the run, or the output cannot be written completely.
     BlockError
         If a step fails for one block.
     """
@@ -89,7 +89,7 @@ def prepare_raster(
     _check_libraries(steps)
     check_place(target)
     if same := [path for path in input_files(sources, steps) if target.exists() and path.samefile(target)]:
-        raise ConfigError(f"{target}: it is an input ({same[0]}); choose another output")
+        raise ConfigError(f"{target}: the output is also an input ({same[0]}); choose another output")
     form = _form(storage, driver, bands, labels)
     key = prepared_digest(sources, steps, form)
     if existing is Existing.KEEP_CURRENT and is_current(target, key):
@@ -112,14 +112,14 @@ def prepare_raster(
         plan.extract_subdatasets()
         reports = [_run_stage(stage, profile, options) for stage, profile in zip(stages, profiles, strict=True)]
         if prepared_digest(sources, steps, form) != key:
-            raise RasterError(f"{target}: an input has changed while it was prepared; run again")
+            raise RasterError(f"{target}: an input has changed during the run; run again")
     return PreparationReport(target, tuple(reports), time.perf_counter() - start)
 
 
 def _form(
     storage: Mapping[str, Any] | None, driver: str, bands: Bands, labels: Mapping[str, str] | None
 ) -> tuple[object, ...]:
-    """Return what counts in the digest of a result beside inputs and steps."""
+    """Return the options of a result that are part of its digest, besides inputs and steps."""
     return sorted((storage or {}).items()), driver, bands.value, sorted((labels or {}).items())
 
 
@@ -131,7 +131,7 @@ def _run_stage(stage: Stage, profile: Mapping[str, Any], options: Mapping[str, A
 
 @contextmanager
 def _naming_output(target: Path, run: str) -> Iterator[None]:
-    """Let errors in temporary files of a run name the output instead."""
+    """Replace the temporary files of a run with the output in the places of errors."""
     try:
         yield
     except RegionplotError as error:
@@ -140,7 +140,7 @@ def _naming_output(target: Path, run: str) -> Iterator[None]:
 
 
 def _with_distinct_names(inputs: Sequence[Input]) -> list[Input]:
-    """Return the inputs. Those with the same name get the names in1, in2 ..."""
+    """Return the inputs with distinct names. Inputs that share a name get the names in1, in2 ..."""
     if not inputs:
         raise ConfigError("no inputs: give at least one raster")
     names = [item.name for item in inputs]
@@ -163,17 +163,17 @@ def prepared(config: Config, observer: PreparationObserver | None = None) -> Con
     config : Config
         Settings, as `read_config` returns them.
     observer : PreparationObserver, optional
-        Receives the outcome of each block.
+        Provides an observer of the blocks.
 
     Returns
     -------
     Config
-        The settings without steps. Their raster is the prepared one. Settings without steps are returned as they are.
+        Settings without steps, whose raster is the prepared raster. If there are no steps, the same settings.
 
     Raises
     ------
     ConfigError, InputError, BlockError
-        As in `prepare_raster`. Errors in steps name the step.
+        As for `prepare_raster`. Errors in steps name the step.
     """
     if not config.prepare:
         return config
@@ -195,7 +195,7 @@ def prepared(config: Config, observer: PreparationObserver | None = None) -> Con
         )
     logger.info("%s: %s", target, report)
     if settings.prepared is None:
-        with suppress(OSError):  # another run may trim the folder now
+        with suppress(OSError):  # another run may trim the folder at the same time
             PreparedFolder(target.parent.parent).trim()
     band = inspect_raster(settings).band if _band_count(target) > 1 else 1
     raster = RasterSettings(path=target, band=band, resampling=settings.resampling)
@@ -213,7 +213,7 @@ def _naming_section() -> Iterator[None]:
 
 
 def _prepared_path(config: Config, inputs: Sequence[Input], bands: Bands) -> Path:
-    """Return the path of the prepared raster. It has the stem of the raster, for titles."""
+    """Return the path of the prepared raster. Its stem is that of the raster, because titles can show the stem."""
     if config.raster.prepared is not None:
         return config.raster.prepared
     key = prepared_digest(inputs, config.prepare, _form(None, "GTiff", bands, None))

@@ -1,4 +1,4 @@
-"""One pass over blocks: its function, files and output profile. Temporary copies of inputs."""
+"""Define a pass over blocks: its function, files and output profile. Make temporary copies of inputs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Stage:
     inputs: tuple[Path, ...]
     output: Path
     grid: BlockGrid | None = None
-    """Blocks of the result. None for the blocks of the first input."""
+    """Blocks of the result. By default, the blocks of the first input."""
 
 
 def profile_of(stage: Stage) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def reader_of_result(path: Path, source: BandReader, geometry: GridGeometry, cou
     path : Path
         The file. It need not exist yet.
     source : BandReader
-        Raster whose data type and description the result has.
+        Raster with the data type and the description of the result.
     geometry : GridGeometry
         Grid of the result.
     count : int

@@ -1,4 +1,4 @@
-"""Read delimited text as rows. Bad rows are reported with their line, all together."""
+"""Read delimited text as rows. All bad rows are reported together, with their line numbers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from regionplot.regions.limits import FORMS, Row
 
 _DELIMITERS = ",;\t|"
 _MAX_CELL = 100_000
-"""Characters of a cell. A longer cell usually comes from a quote that is not closed."""
+"""Maximum length of a cell, in characters. A longer cell usually means that a quote is not closed."""
 _MAX_BYTES = 256 * 2**20
 _OTHER_ENCODINGS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 """Byte-order marks of encodings that are not supported."""
 
 
 def read_rows(path: Path) -> tuple[list[str], list[Row]]:
-    """Read a delimited text file in UTF-8. Delimiter, line ends and byte-order mark are detected.
+    """Read a delimited text file in UTF-8. Delimiter, line endings and byte-order mark are detected.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
     Raises
     ------
     RegionsError
-        If the file cannot be read, is not such a table or has bad rows; one problem each.
+        If the file cannot be read, is not a table or has bad rows. Each bad row is a separate problem.
     """
     text = _decode(path)
     table = _Table(str(path))
@@ -40,9 +40,9 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
     if table.problems:
         raise RegionsError(*table.problems)
     if not any(table.header):
-        raise RegionsError(f"{path}: no regions: the file is empty; it needs a header line with name and {FORMS}")
+        raise RegionsError(f"{path}: no regions: the file is empty; add a header line with name and {FORMS}")
     if len(table.header) == 1:
-        raise RegionsError(f"{path}: the only column is {table.header[0]!r}; it needs name and {FORMS}")
+        raise RegionsError(f"{path}: the only column is {table.header[0]!r}; the table needs name and {FORMS}")
     return table.header, table.rows
 
 
@@ -87,7 +87,7 @@ def is_blank(path: Path) -> bool:
 
 
 def _decode(path: Path) -> str:
-    """Return the text of a file with one kind of line end."""
+    """Return the text of a file with all line endings converted to newlines."""
     try:
         with path.open("rb") as file:
             raw = file.read(_MAX_BYTES + 1)
@@ -98,7 +98,7 @@ def _decode(path: Path) -> str:
     if len(raw) > _MAX_BYTES:
         raise RegionsError(f"{path}: the file is larger than {_MAX_BYTES:,} bytes; is it a table of regions?")
     if b"\0" in raw:
-        raise RegionsError(f"{path}: byte {raw.index(0)}: a NUL byte; this is not a text table in UTF-8")
+        raise RegionsError(f"{path}: byte {raw.index(0)}: a NUL byte; the file is not UTF-8 text")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -120,7 +120,7 @@ def _header_problems(header: list[str]) -> Iterator[str]:
 
 
 def _row_problem(cells: list[str], header: list[str]) -> str:
-    """Return what is wrong with the structure of a row, or nothing."""
+    """Return a message about the structure of a row, or an empty string if there is no fault."""
     if len(cells) != len(header):
         return f"{len(cells)} fields, but the header has {len(header)}"
     if cells == header:

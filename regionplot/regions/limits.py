@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a table, with its place."""
+    """One row of a table, with its file and line."""
 
     table: str
     """Name of the file."""
@@ -35,7 +35,7 @@ class Row:
         return Place(file=self.table, line=self.line)
 
     def problem(self, message: str, column: str = "") -> Problem:
-        """Return a problem of this row, or of one of its cells."""
+        """Return a problem in this row or in one of its cells."""
         return Problem(message, Place(file=self.table, line=self.line, column=column))
 
     def error(self, message: str, column: str) -> RegionsError:
@@ -44,7 +44,7 @@ class Row:
 
 
 Limits = Callable[[Row], tuple[Extent, str | None]]
-"""A function that returns the extent of a row and its CRS. None stands for the CRS of the map."""
+"""A function that returns the extent of a row and its CRS. A CRS of None means the CRS of the map."""
 
 
 def from_degrees(row: Row) -> tuple[Extent, str | None]:
@@ -53,7 +53,7 @@ def from_degrees(row: Row) -> tuple[Extent, str | None]:
     Raises
     ------
     RegionsError
-        If cells are not numbers, or the numbers are no limits; one problem each.
+        If cells are not numbers, or the limits are not valid. Each fault is a separate problem.
     """
     west, east, south, north = _numbers(row, [(row.cells[column], column) for column in DEGREE_COLUMNS])
     problems = [
@@ -71,7 +71,7 @@ def from_degrees(row: Row) -> tuple[Extent, str | None]:
     if east - west > 360:
         problems.append(row.problem(f"the region spans {east - west:g} degrees; it must span at most 360", "east"))
     _raise_all(problems)
-    return _checked(row, Extent(west, east, south, north), DEGREE_COLUMNS), LONLAT
+    return _check_limits(row, Extent(west, east, south, north), DEGREE_COLUMNS), LONLAT
 
 
 def from_units(row: Row) -> tuple[Extent, str | None]:
@@ -80,10 +80,10 @@ def from_units(row: Row) -> tuple[Extent, str | None]:
     Raises
     ------
     RegionsError
-        If cells are not numbers, or the numbers are no limits; one problem each.
+        If cells are not numbers, or the limits are not valid. Each fault is a separate problem.
     """
     values = _numbers(row, [(row.cells[column], column) for column in UNIT_COLUMNS])
-    return _checked(row, Extent(*values), UNIT_COLUMNS), row.cells.get("crs") or None
+    return _check_limits(row, Extent(*values), UNIT_COLUMNS), row.cells.get("crs") or None
 
 
 def from_cell(row: Row) -> tuple[Extent, str | None]:
@@ -92,13 +92,13 @@ def from_cell(row: Row) -> tuple[Extent, str | None]:
     Raises
     ------
     RegionsError
-        If the cell does not hold four numbers, or they are no limits; one problem each.
+        If the cell does not hold four numbers, or the limits are not valid. Each fault is a separate problem.
     """
     numbers = re.split(r"[\s,;]+", row.cells["region"].strip("[](){} \t"))
     if len(numbers) != 4:
         raise row.error(f"{row.cells['region']!r} is not four numbers x0, x1, y0, y1", "region")
     values = _numbers(row, [(text, "region") for text in numbers])
-    return _checked(row, Extent(*values), ("x0", "x1", "y0", "y1")), row.cells.get("crs") or None
+    return _check_limits(row, Extent(*values), ("x0", "x1", "y0", "y1")), row.cells.get("crs") or None
 
 
 def from_geometry(row: Row) -> tuple[Extent, str | None]:
@@ -114,7 +114,7 @@ def from_geometry(row: Row) -> tuple[Extent, str | None]:
     try:
         xmin, ymin, xmax, ymax = shapely.from_wkt(row.cells["geometry"]).bounds
     except (shapely.errors.ShapelyError, AttributeError) as error:
-        raise row.error(f"not WKT: {error}", "geometry") from None
+        raise row.error(f"the geometry is not valid WKT: {error}", "geometry") from None
     if not all(map(math.isfinite, (xmin, ymin, xmax, ymax))):
         raise row.error("the geometry is empty, or its coordinates are not finite", "geometry")
     if not (xmin < xmax and ymin < ymax):
@@ -123,7 +123,7 @@ def from_geometry(row: Row) -> tuple[Extent, str | None]:
 
 
 def _numbers(row: Row, cells: Sequence[tuple[str, str]]) -> list[float]:
-    """Return the numbers in some cells, given as text and column. Report all bad cells together."""
+    """Convert cells, given as text and column, to numbers. Report all bad cells together."""
     values = [_number(text) for text, _ in cells]
     _raise_all(
         [
@@ -136,12 +136,12 @@ def _numbers(row: Row, cells: Sequence[tuple[str, str]]) -> list[float]:
 
 
 def _number(text: str) -> float:
-    """Return a text as a number, or NaN if it is not in plain notation."""
+    """Convert a text to a number. Return NaN if the text is not a number in plain notation."""
     return float(text) if _NUMBER.fullmatch(text) else math.nan
 
 
-def _checked(row: Row, extent: Extent, names: tuple[str, ...]) -> Extent:
-    """Reject empty and swapped limits. Cartopy and xarray would silently swap or widen them."""
+def _check_limits(row: Row, extent: Extent, names: tuple[str, ...]) -> Extent:
+    """Return the extent. Reject empty and swapped limits: Cartopy and xarray would silently swap or widen them."""
     west, east, south, north = names
     problems = []
     if extent.xmin >= extent.xmax:

@@ -37,10 +37,10 @@ def read_regions(source: str | Path | pd.DataFrame) -> list[Region]:
     Parameters
     ----------
     source : path or DataFrame
-        A delimited text file in UTF-8 (delimiter, line ends and byte-order mark are detected), or a DataFrame with the
-        same columns: `name`, an optional `title`, and the limits in one of these forms.
+        A delimited text file in UTF-8 (delimiter, line endings and byte-order mark are detected), or a DataFrame with
+        the same columns: `name`, an optional `title`, and the limits in one of these forms.
 
-        - `west`, `east`, `south`, `north` in degrees; west > east means across the antimeridian.
+        - `west`, `east`, `south`, `north` in degrees; west > east means that the region crosses the antimeridian.
         - `xmin`, `xmax`, `ymin`, `ymax` in map units, or in the units of a `crs` column.
         - `region`: x0, x1, y0, y1 in one cell, in map units or those of a `crs` column.
         - `geometry` as WKT, with its `crs`; the limits are its bounding box.
@@ -50,7 +50,7 @@ def read_regions(source: str | Path | pd.DataFrame) -> list[Region]:
     Raises
     ------
     RegionsError
-        If the file is not such a table, has bad rows, or has no rows; one problem each.
+        If the file is not such a table, has bad rows, or has no rows. Each bad row is a separate problem.
     """
     regions = _read(source)
     if not regions:
@@ -59,7 +59,7 @@ def read_regions(source: str | Path | pd.DataFrame) -> list[Region]:
 
 
 def read_regions_if_any(source: str | Path | pd.DataFrame) -> list[Region]:
-    """Read the regions to draw from a table that may have no rows. An empty file has no regions, too.
+    """Read the regions to draw. Return an empty list for an empty file or a table without rows.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def read_regions_if_any(source: str | Path | pd.DataFrame) -> list[Region]:
     Raises
     ------
     RegionsError
-        If the file is not such a table, or has bad rows; one problem each.
+        If the file is not such a table, or has bad rows. Each bad row is a separate problem.
     """
     return [] if isinstance(source, str | os.PathLike) and is_blank(Path(source)) else _read(source)
 
@@ -100,7 +100,7 @@ def _rows_of(frame: pd.DataFrame) -> tuple[list[str], list[Row]]:
 
 
 def _limits(table: str, columns: Sequence[str]) -> Limits:
-    """Return the function that reads the limits in this table's form."""
+    """Return the function that parses the limits in the rows of a table."""
     forms: list[tuple[set[str], Limits]] = [
         (set(DEGREE_COLUMNS), from_degrees),
         (set(UNIT_COLUMNS), from_units),
@@ -112,7 +112,7 @@ def _limits(table: str, columns: Sequence[str]) -> Limits:
     if "name" not in columns:
         raise RegionsError(f"{place}: there is no 'name' column")
     if not found:
-        raise RegionsError(f"{place}: no limits; give one of {FORMS}")
+        raise RegionsError(f"{place}: no limits; add the columns {FORMS}")
     if len(found) > 1:
         raise RegionsError(f"{place}: limits are given twice; keep one of {FORMS}")
     return found[0]
@@ -140,7 +140,7 @@ def _region(row: Row, limits: Limits) -> Region:
 
 
 def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:
-    """Report names that are equal to a file system that ignores case or composes characters."""
+    """Report names that are the same for a file system that ignores case or composes characters."""
     first: dict[str, Row] = {}
     for row in rows:
         name = row.cells["name"]

@@ -1,4 +1,7 @@
-"""The embedded sample: relief of North America, US states and counties, countries; reached as `sample:NAME`."""
+"""Find the sample files of this package: relief of North America, US states and counties, and countries.
+
+Settings name a sample file as `sample:NAME`.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ _IGNORED = {".py", ".md", ".pyc"}
 
 
 def names() -> list[str]:
-    """The names that may follow `sample:`.
+    """Return the names that can follow `sample:`.
 
     Examples
     --------
@@ -22,14 +25,14 @@ def names() -> list[str]:
 
 
 def locate(name: str) -> Path:
-    """The file of the sample with this name, with or without its suffix.
+    """Return the path of a sample file. Its name can be given without the suffix.
 
     Raises
     ------
     FileNotFoundError
-        If the sample has no such file; the message lists what there is.
+        If there is no such file. The message lists the sample files.
     """
-    for known in names():
-        if name in (known, known.partition(".")[0]):
-            return _FOLDER / known
-    raise FileNotFoundError(f"the sample has no {name!r}; it has: {', '.join(names())}")
+    for file in names():
+        if name in (file, file.partition(".")[0]):
+            return _FOLDER / file
+    raise FileNotFoundError(f"there is no sample file {name!r}; the files are: {', '.join(names())}")

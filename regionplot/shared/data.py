@@ -40,22 +40,22 @@ class SharedData:
 
     config: Config
     source: RasterSource
-    """Reads more of the raster."""
+    """Source of the raster, for cells that are not loaded."""
     cells: NDArray[Any]
-    """The loaded cells that the regions need, read-only, shape (rows, columns). For a raster beyond the memory budget,
-    a thinned preview. For a curvilinear grid, cells of the regular grid that is fitted to it. In true color, each cell
-    packs the bytes red, green, blue and opacity."""
+    """The loaded cells that the regions need, read-only, shape (rows, columns). For a raster that exceeds the
+    memory budget, a thinned preview. For a curvilinear grid, cells of the regular grid that is fitted to it. For RGB
+    bands, each cell packs the bytes red, green, blue and opacity."""
     geometry: GridGeometry
     """Geometry of `cells`."""
     crs: pyproj.CRS
     """CRS of the maps."""
     layers: tuple[Layer, ...]
-    """Everything that is drawn on a map, from the bottom to the top."""
+    """Layers that are drawn on each map, from bottom to top."""
     info: RasterInfo
-    """Facts about the whole raster."""
+    """Metadata of the whole raster."""
     plan: LoadPlan
     coloring: Coloring = None
-    """What the cells are: classes, colors, or (None) numbers."""
+    """Meaning of the cells: classes, RGB colors, or numbers (None)."""
 
     @classmethod
     def load(
@@ -73,24 +73,26 @@ class SharedData:
         config : Config
             The settings, from `read_config`.
         regions : sequence of Region, optional
-            Load only the part of the raster that these regions need. By default all of it.
+            Load only the part of the raster that these regions need. By default, all of it.
         plan : LoadPlan, optional
-            The window to load, if another process has decided it.
+            The window to load, if another process has already planned it.
         layers : sequence of Layer
-            Layers loaded before. Their data are used again if the input files are unchanged.
+            Layers from an earlier load. Their data are reused if the input files are unchanged.
         source : RasterSource, optional
-            The raster, such as an `ArraySource`. By default the one that the config names.
+            The raster, such as an `ArraySource`. By default, the raster that the config names.
 
         Raises
         ------
         InputError
             If the raster or a vector file cannot be read.
         ConfigError
-            If `[map] projection` is no projection, or `[[prepare]]` steps have not been run yet.
+            If `[map] projection` is not a projection, or `[[prepare]]` steps have not been run yet.
         """
         start = time.perf_counter()
         if config.prepare:
-            raise ConfigError("[[prepare]]: its steps come first; load what regionplot.prepared(config) gives")
+            raise ConfigError(
+                "[[prepare]]: the steps have not been run; load the config that regionplot.prepared(config) returns"
+            )
         failpoints.failpoint("read", config.raster.path.name)
         raster = DrawnRaster.of(config, source)
         info = raster.info
@@ -98,7 +100,7 @@ class SharedData:
         plan = plan or plan_load(config, info, regions, raster.coloring)
         if info.fingerprint != plan.fingerprint:
             raise RasterError(f"{info.path}: input changed: the file was replaced or written to since the run began")
-        with thread_pool(1) as pool:  # no thread is left when workers are forked
+        with thread_pool(1) as pool:  # the thread ends before workers are forked
             loading = pool.submit(raster.load, plan)
             context = LoadContext(config, crs, info.description, array_cache(config), loaded=layers)
             loaded = load_layers(all_layers(config), context)
@@ -115,7 +117,7 @@ class SharedData:
     def raster(self) -> xr.DataArray:
         """The cells as a DataArray, read-only, with CRS and transform under `.rio`.
 
-        Its dimensions are (y, x). It holds `cells`. Of a curvilinear grid, it holds all of the file's own cells,
+        Its dimensions are (y, x). Its values are `cells`. For a curvilinear grid, they are all cells of the file,
         which are read on first use. xarray and rioxarray are imported on first use.
 
         Raises
@@ -133,15 +135,15 @@ class SharedData:
     def meshgrid(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Coordinates x and y of every cell of `raster`, shape (y, x) each, in the raster's CRS, read-only.
 
-        Those of an unrotated grid are views that take no memory. Those of a curvilinear grid are its own longitudes and
-        latitudes, NaN where missing.
+        For an unrotated grid, the arrays are views that take no memory. For a curvilinear grid, they are the longitudes
+        and latitudes in the file, NaN if missing.
         """
         if isinstance(self.source, CurvilinearSource):
             return self.raster["longitude"].data, self.raster["latitude"].data
         return _meshgrid(self.geometry)
 
     def check_workers_can_load(self, start_method: str) -> None:
-        """Raise ConfigError if the raster is in memory, where workers that inherit nothing cannot load it.
+        """Raise ConfigError if the raster is an array in memory. Workers that do not inherit the array cannot load it.
 
         Parameters
         ----------
@@ -150,19 +152,19 @@ class SharedData:
         """
         if self.info.fingerprint is None:
             raise ConfigError(
-                f"[run] start_method: workers of {start_method!r} load the raster from its file, but {self.info.path} "
-                "is an array in memory; use fork, threads or serial"
+                f"[run] start_method: with {start_method!r}, workers load the raster from its file, but "
+                f"{self.info.path} is an array in memory; use fork, threads or serial"
             )
 
     def read_panel(self, panel: PanelGrid) -> tuple[NDArray[Any], GridGeometry] | None:
-        """Return the cells that a panel shows, and their geometry, or None if it shows none.
+        """Return cells that cover a panel, and their geometry, or None if the panel shows no cells.
 
-        If the raster is loaded, these are all loaded cells. Otherwise they are read now, as fine as the panel needs.
+        If the raster is loaded, return all loaded cells. Otherwise, read the cells at the resolution of the panel.
 
         Raises
         ------
         RasterError
-            If they cannot be read.
+            If the cells cannot be read.
         """
         if not self.plan.reads_per_map:
             return self.cells, self.geometry

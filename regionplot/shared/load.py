@@ -28,7 +28,7 @@ _PREVIEW_CELLS = 1_000_000
 
 @dataclass(frozen=True)
 class DrawnRaster:
-    """A raster, and how it is drawn."""
+    """A raster and its coloring."""
 
     source: RasterSource
     info: RasterInfo
@@ -41,16 +41,16 @@ class DrawnRaster:
         Parameters
         ----------
         config : Config
-            Its `[raster]` and `[colors]` count.
+            The settings. `[raster]` and `[colors]` are used.
         source : RasterSource, optional
-            The raster. By default the one that the config names.
+            The raster. By default, the raster that the config names.
 
         Raises
         ------
         RasterError
             If the raster cannot be opened.
         ConfigError
-            If its classes cannot be drawn as the config asks.
+            If the classes in the raster or in the config cannot be drawn with these settings.
         """
         source = source or open_source(config.raster)
         info = source.describe()
@@ -76,12 +76,12 @@ class DrawnRaster:
 
 
 def preload_layers(config: Config) -> tuple[Layer, ...]:
-    """Load the layers that have a table in the settings, before the raster is there.
+    """Load the layers that have a table in the settings. A watcher does this once for all runs.
 
     Raises
     ------
     InputError
-        If an input file of a layer, or the description of the raster, cannot be read.
+        If an input file of a layer, or the metadata of the raster, cannot be read.
     """
     planned = configured_layers(config)
     if not planned:
@@ -91,12 +91,14 @@ def preload_layers(config: Config) -> tuple[Layer, ...]:
 
 
 def array_cache(config: Config) -> ArrayCache | None:
-    """Return the folder for computed arrays. Return None if the settings turn the cache off."""
+    """Return the cache for computed arrays, or None if the settings turn the cache off."""
     return user_cache() if config.run.cache else None
 
 
 def check_inputs(config: Config, regions: Sequence[Region]) -> LoadPlan:
-    """Open every input and read its description. So a bad input gives one error here, not one from each process.
+    """Open every input, read its metadata, and return the load plan.
+
+    A bad input gives one error here, instead of one error in each process.
 
     Raises
     ------

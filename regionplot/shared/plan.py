@@ -26,10 +26,13 @@ from regionplot.system.machine import available_memory
 logger = logging.getLogger(__name__)
 _MEGABYTE = 2**20
 _DEFAULT_BUDGET = 512 * _MEGABYTE
-"""Bytes for `[run] memory = "auto"`, at most."""
+"""Maximum budget for `[run] memory = "auto"`, in bytes."""
 _MAX_PLANNED = 500
-"""For more regions, the whole raster is loaded: finding the part that they need costs more than it saves."""
-_NO_ROOM = "its classes are too many for the sheet; name those that matter in [colors] classes, or set colorbar = false"
+"""Maximum number of regions for which a window is computed. For more regions, this takes longer than it saves, and the
+whole raster is loaded."""
+_LEGEND_TOO_LARGE = (
+    "it has more classes than fit beside the map; list the important ones in [colors] classes, or set colorbar = false"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class LoadPlan:
     reads_per_map: bool
     """True if the window exceeds the memory budget, so that each map reads its own cells."""
     fingerprint: Fingerprint | None = None
-    """Fingerprint of the raster's file when the plan was made. Processes draw from no other file."""
+    """Fingerprint of the raster's file when the plan was made. A process that finds another file raises an error."""
 
 
 def plan_load(
@@ -58,13 +61,14 @@ def plan_load(
     config : Config
         The settings.
     info : RasterInfo
-        Facts about the raster.
+        Metadata of the raster.
     regions : sequence of Region, optional
-        All regions that will be drawn. By default everything is loaded.
+        All regions that will be drawn. By default, the whole raster is loaded.
     coloring : Classes or RgbBands, optional
-        How the raster is drawn, if not as numbers.
+        Classes or bands of the raster. By default, it is drawn as numbers.
     budget : int, optional
-        Bytes. By default `[run] memory`, of which `auto` means 512 MB, or a quarter of the free memory if that is less.
+        Memory budget in bytes. By default, `[run] memory`. There, `auto` means 512 MB or a quarter of the free memory,
+        whichever is less.
 
     Raises
     ------
@@ -82,22 +86,22 @@ def plan_load(
     if reads_per_map and not info.has_windows:
         needed = -(-size // _MEGABYTE)
         raise RasterError(
-            f"{info.path}: the regular grid that this curvilinear one is drawn from takes {needed:,} MB, and [run] "
-            f"memory gives {budget // _MEGABYTE:,}; set memory = {needed}, draw smaller regions, or regrid the file"
+            f"{info.path}: the regular grid for this curvilinear grid needs {needed:,} MB, but [run] memory "
+            f"allows {budget // _MEGABYTE:,} MB; set memory = {needed}, draw smaller regions, or regrid the file"
         )
     if isinstance(key, LegendKey) and config.colors.colorbar and LEGEND not in layout.rooms:
-        logger.warning("%s: no legend: %s", info.path, _NO_ROOM)
+        logger.warning("%s: no legend: %s", info.path, _LEGEND_TOO_LARGE)
     return LoadPlan(whole if reads_per_map else window, reads_per_map, info.fingerprint)
 
 
 def _budget(config: Config) -> int:
-    """Return the bytes that the raster may take."""
+    """Return the memory budget of the raster in bytes."""
     memory = config.run.memory
     return min(_DEFAULT_BUDGET, available_memory() // 4) if memory == "auto" else memory * _MEGABYTE
 
 
 def _union(config: Config, info: RasterInfo, regions: Sequence[Region], layout: Layout) -> Window:
-    """Return the window that holds the cells of all regions, or the whole grid if no region needs any."""
+    """Return the window that holds the cells of all regions, or the whole grid if no region overlaps it."""
     windows = [window for region in regions if (window := _region_window(config, info, region, layout))]
     if not windows:
         return info.geometry.full_window

@@ -18,15 +18,15 @@ forked fills it on first use."""
 def share_with_workers(data: SharedData) -> Iterator[SharedData]:
     """Keep the data in the slot of this process, for workers that are forked within this context."""
     global _slot  # noqa: PLW0603 (forked workers inherit the slot)
-    before, _slot = _slot, data
+    previous, _slot = _slot, data
     try:
         yield data
     finally:
-        _slot = before
+        _slot = previous
 
 
 def shared_data(config: Config, plan: LoadPlan) -> SharedData:
-    """Return the shared data of this process. Load it if the process has inherited none."""
+    """Return the shared data of this process. Load the data if they are missing or belong to other settings."""
     global _slot  # noqa: PLW0603
     if _slot is None or _slot.config != config or _slot.plan != plan:
         _slot = SharedData.load(config, plan=plan)

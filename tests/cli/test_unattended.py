@@ -130,7 +130,9 @@ def test_the_run_waits_for_a_growing_raster(start, folder):
 def test_the_wait_for_a_missing_raster_ends(run, folder):
     code, out, err = run("-q", "--wait-for", "0.3")
     assert (code, out) == (3, "")
-    assert err == f"regionplot: {folder}/data/relief_{YEAR}*.tif: no complete file after 0.3 s: it is not there\n"
+    assert (
+        err == f"regionplot: {folder}/data/relief_{YEAR}*.tif: no complete file after 0.3 s: the file does not exist\n"
+    )
     found = metrics(folder)
     assert (found["exit_code"], found["regions rendered"], found["last_success_timestamp_seconds"]) == (3, 0, 0)
     assert "ended with exit code 3" in (folder / "run.log").read_text().splitlines()[-1]

@@ -143,6 +143,6 @@ def test_a_missing_legend_is_reported_once(write_raster, load, caplog) -> None:
         assert isinstance(shared.coloring, Classes)
         load(raster={"path": shared.info.path}, colors={"colorbar": False})
     assert [record.message.partition(": ")[2] for record in caplog.records] == [
-        "no legend: its classes are too many for the sheet; name those that matter in [colors] classes, or set "
+        "no legend: it has more classes than fit beside the map; list the important ones in [colors] classes, or set "
         "colorbar = false"
     ]

@@ -243,7 +243,7 @@ SHAPEFILES: dict[str, tuple[Callable[[Path], None], str]] = {
     "25 garbage": (lambda path: path.write_bytes(b"garbage" * 50), "layer.shp: cannot be read as vector data"),
     "26 shx": (lambda path: path.with_suffix(".shx").unlink(), "its .shx part is missing"),
     "26 dbf": (lambda path: path.with_suffix(".dbf").unlink(), "its .dbf part is missing"),
-    "26 prj": (lambda path: path.with_suffix(".prj").unlink(), "layer.shp: the file names no CRS; give it as crs"),
+    "26 prj": (lambda path: path.with_suffix(".prj").unlink(), "layer.shp: the file has no CRS; set crs"),
 }
 
 
@@ -272,7 +272,7 @@ def test_bad_geometries_are_repaired_or_skipped_and_counted(run, write_vector, t
     config = CONFIG + f'[[features]]\npath = "{path}"\nfacecolor = "red"\n'
     result = run(tmp_path, "-v", "--no-cache", config=config)
     assert result.returncode == 0
-    assert f"{path}: 1 features without a geometry skipped" in result.stderr
+    assert f"{path}: skipped 1 features without a geometry" in result.stderr
 
 
 def test_vectors_in_another_crs_are_reprojected(run, write_vector, tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_a_raster_without_a_crs_needs_one(run, write_raster, tmp_path: Path) -> 
     path = write_raster(NOISE, LONLAT["affine"], crs=None)
     result = run(tmp_path, config=with_raster(path))
     assert result.returncode == 3
-    assert f"{path}: the raster names no CRS; give it as crs" in result.stderr
+    assert f"{path}: the raster has no CRS; set crs" in result.stderr
     assert run(tmp_path, "--crs", "EPSG:4326", config=with_raster(path)).returncode == 0
     assert images(tmp_path) == ["east", "west"]
 

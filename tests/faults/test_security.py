@@ -219,7 +219,7 @@ def test_the_command_names_a_raster_that_refers_to_another_file(
     path = RASTER_TRAPS["subdataset at an address"](trap)
     result = run(tmp_path, config=with_raster(path))
     assert (result.returncode, result.stdout) == (3, "")
-    assert f"{path}: its metadata refer to another file, which is not followed: /vsicurl/" in result.stderr
+    assert f"{path}: its metadata refer to another file, which is not opened: /vsicurl/" in result.stderr
     assert (server.requests, images(tmp_path)) == ([], [])
 
 
@@ -342,8 +342,8 @@ def sparse(path: Path, width: int, height: int, **options: Any) -> Path:
 @pytest.mark.parametrize(
     ("width", "height", "options", "message"),
     [
-        (200_000, 200_000, {"dtype": "float32", "tiled": True}, "claims 200,000 x 200,000 cells, more than [raster]"),
-        (2**31 - 1, 8, {"dtype": "uint8"}, "claims 2,147,483,647 x 8 cells, more than [raster] max_cells"),
+        (200_000, 200_000, {"dtype": "float32", "tiled": True}, "declares 200,000 x 200,000 cells, more than [raster]"),
+        (2**31 - 1, 8, {"dtype": "uint8"}, "declares 2,147,483,647 x 8 cells, more than [raster] max_cells"),
         (2**31 - 1, 1, {"dtype": "uint8"}, "2147483647 x 1 cells are too few"),
         (
             30_000,
@@ -367,7 +367,7 @@ def test_a_small_file_with_huge_dimensions_is_refused_at_once(run, width, height
 
 def test_the_limit_of_cells_is_a_setting(write_raster) -> None:
     settings = RasterSettings(path=write_raster(VALUES), max_cells=11)
-    with pytest.raises(RasterError, match=r"claims 4 x 3 cells, more than \[raster\] max_cells = 11"):
+    with pytest.raises(RasterError, match=r"declares 4 x 3 cells, more than \[raster\] max_cells = 11"):
         inspect_raster(settings)
     assert inspect_raster(settings.model_copy(update={"max_cells": 12})).geometry.width == 4
 

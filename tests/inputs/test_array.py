@@ -51,7 +51,7 @@ def test_a_run_draws_a_data_array(path: Path, make_config: Callable[..., Config]
     assert [outcome.failure for outcome in report.outcomes] == [None]
     assert report.exit_code == 0
     spawning = dataclasses.replace(shared, config=make_config(raster={"path": path}, run={"start_method": "spawn"}))
-    with pytest.raises(ConfigError, match="workers of 'spawn' load the raster from its file, but array is an array"):
+    with pytest.raises(ConfigError, match="with 'spawn', workers load the raster from its file, but array is an array"):
         render_regions([INSIDE], spawning)
 
 
@@ -80,6 +80,6 @@ def array(values: Any, crs: str | None = "EPSG:4326") -> xr.DataArray:
     ],
     ids=["three dimensions", "one row", "no CRS"],
 )
-def test_an_array_that_is_no_grid_on_the_earth_is_refused(data: xr.DataArray, message: str) -> None:
+def test_an_array_without_rows_columns_and_crs_is_refused(data: xr.DataArray, message: str) -> None:
     with pytest.raises(RasterError, match=f"snow: .*{message}"):
         ArraySource.of(data)

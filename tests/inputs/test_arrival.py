@@ -36,7 +36,7 @@ def pattern(path: Path, cycle: int = 1) -> Pattern:
 
 
 def unknown(_path: Path) -> bool:
-    """Answer for a file system that does not tell who writes."""
+    """Return False, as on a file system without leases."""
     return False
 
 
@@ -58,18 +58,18 @@ def test_an_existing_folder_is_taken_literally(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("cycle", "hour"), [(1, "12"), (3, "12"), (5, "10"), (6, "12"), (12, "12"), (24, "00")])
-def test_the_time_is_that_of_the_last_run_of_the_model(cycle: int, hour: str, tmp_path: Path) -> None:
+def test_the_time_in_a_name_is_the_last_model_run(cycle: int, hour: str, tmp_path: Path) -> None:
     wanted = touch(tmp_path / "20260203" / f"gfs{hour}00.tif")
     touch(tmp_path / "20260203" / "gfs1300.tif")
     assert pattern(tmp_path / "{run:%Y%m%d}" / "gfs{run:%H%M}.tif", cycle).find() == wanted
 
 
-def test_a_time_may_hold_folders(tmp_path: Path) -> None:
+def test_the_format_of_a_time_can_contain_folders(tmp_path: Path) -> None:
     wanted = touch(tmp_path / "2026" / "034" / "snow.tif")
     assert pattern(tmp_path / "{run:%Y/%j}" / "snow.tif").find() == wanted
 
 
-def test_the_newest_match_is_found_and_of_equally_new_ones_the_last_by_name(tmp_path: Path) -> None:
+def test_the_newest_match_is_found_and_the_last_name_wins_a_tie(tmp_path: Path) -> None:
     for name, age in (("a9", 50), ("a1", 10), ("a2", 10), ("b1", 0)):
         touch(tmp_path / f"{name}.tif", age)
     then = time.time_ns()
@@ -119,7 +119,7 @@ def test_the_error_names_the_pattern_with_its_time_filled_in(tmp_path: Path) -> 
         read_config({"raster": {"path": tmp_path / "{run:%Y}.tif"}})
 
 
-def test_settings_hold_the_file_or_if_it_may_come_later_the_pattern(tmp_path: Path) -> None:
+def test_settings_hold_the_file_or_the_pattern_if_the_file_may_arrive_later(tmp_path: Path) -> None:
     tables = {"raster": {"path": tmp_path / "a*.tif"}}
     waiting = read_config_before_arrival(tables)
     assert waiting.raster.pattern.find() is None
@@ -144,7 +144,7 @@ def test_each_update_is_handed_out_once(tmp_path: Path) -> None:
     touch(path, age=10, content=b"longer raster")
     assert arrivals.next(0) == path
     path.unlink()
-    assert (arrivals.next(0), arrivals.status) == (None, "it is not there")
+    assert (arrivals.next(0), arrivals.status) == (None, "the file does not exist")
 
 
 def test_a_raster_that_is_growing_is_not_handed_out(tmp_path: Path) -> None:
@@ -159,8 +159,8 @@ def test_a_raster_that_is_growing_is_not_handed_out(tmp_path: Path) -> None:
     assert arrivals.next(0) == tmp_path / "a.tif"
 
 
-def test_an_unchanged_raster_of_the_future_is_complete_after_settling(tmp_path: Path) -> None:
-    """The writer's clock and ours need not agree."""
+def test_a_raster_with_a_future_time_stamp_is_complete_after_settling(tmp_path: Path) -> None:
+    """The clocks of the writer and of this process may differ."""
     touch(tmp_path / "a.tif", age=-FOREVER)
     arrivals = Arrivals(str(tmp_path / "a.tif"), 0.2, unknown)
     assert arrivals.next(0) is None
@@ -212,7 +212,7 @@ _BREAK_THE_LEASE = """
 import fcntl, os, pathlib, sys
 from regionplot.inputs import arrival
 
-def while_it_is_held(descriptor, command, argument):
+def open_for_writing_during_the_lease(descriptor, command, argument):
     if argument == fcntl.F_UNLCK:
         try:
             os.open(sys.argv[1], os.O_WRONLY | os.O_NONBLOCK)
@@ -220,14 +220,14 @@ def while_it_is_held(descriptor, command, argument):
             print("the lease was held")
     return original(descriptor, command, argument)
 
-original, fcntl.fcntl = fcntl.fcntl, while_it_is_held
+original, fcntl.fcntl = fcntl.fcntl, open_for_writing_during_the_lease
 print(arrival.has_no_writer(pathlib.Path(sys.argv[1])))
 """
 
 
 @pytest.mark.usefixtures("_leases")
-def test_a_writer_that_opens_the_file_during_the_lease_does_not_kill_us(tmp_path: Path) -> None:
-    """It breaks the lease. The kernel tells the holder of a lease with a signal."""
+def test_a_writer_that_opens_the_file_during_the_lease_does_not_end_this_process(tmp_path: Path) -> None:
+    """Opening the file breaks the lease, and the kernel sends a signal to the holder."""
     command = [sys.executable, "-c", _BREAK_THE_LEASE, str(touch(tmp_path / "a.tif"))]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (result.returncode, result.stdout) == (0, "the lease was held\nTrue\n"), result.stderr
@@ -243,7 +243,7 @@ def test_pipes_and_missing_files_do_not_block_the_check(tmp_path: Path) -> None:
     assert not arrival.has_no_writer(tmp_path / "none.tif")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="mounts as Linux tells them")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the list of mounts of Linux")
 def test_the_file_system_is_that_of_the_deepest_mount(tmp_path: Path) -> None:
     folder = tmp_path / "my data"
     folder.mkdir()
@@ -262,7 +262,7 @@ def test_waiting_returns_the_raster_that_arrives(tmp_path: Path) -> None:
 
 
 def test_a_wait_that_ends_without_a_file_names_the_path_the_time_and_the_status(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=rf"{tmp_path}/a\*.tif: no complete file after 0.1 s: it is not there"):
+    with pytest.raises(InputError, match=rf"{tmp_path}/a\*.tif: no complete file after 0.1 s: the file does not exist"):
         wait_for(str(tmp_path / "a*.tif"), 0.1, 1, unknown)
     touch(tmp_path / "a1.tif", content=b"1234")
     with pytest.raises(
@@ -274,5 +274,5 @@ def test_a_wait_that_ends_without_a_file_names_the_path_the_time_and_the_status(
 def test_a_function_can_find_the_file(tmp_path: Path) -> None:
     path = touch(tmp_path / "a.tif", age=10)
     assert wait_for(lambda: path, 0, 1) == path
-    with pytest.raises(InputError, match="the raster: no complete file after 0 s: it is not there"):
+    with pytest.raises(InputError, match="the raster: no complete file after 0 s: the file does not exist"):
         wait_for(lambda: None, 0, 1)

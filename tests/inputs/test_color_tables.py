@@ -13,11 +13,11 @@ import rasterio.shutil
 from regionplot.inputs.color_tables import class_names
 
 
-def test_numbers_stand_for_names_that_cannot_be_read(
+def test_numbers_replace_names_that_cannot_be_read(
     write_raster: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = write_raster(np.zeros((2, 4), np.uint8), colormap={1: (70, 107, 160, 255)})
     monkeypatch.setattr(rasterio.shutil, "copy", lambda _dataset, name, **_: Path(name))
     with rasterio.open(path) as dataset:
         assert class_names(dataset, 1) == {}
-    assert "the names of its classes cannot be read" in caplog.text
+    assert "the class names cannot be read" in caplog.text

@@ -74,7 +74,7 @@ def test_a_band_is_chosen_by_number_or_description(write_raster) -> None:
         assert described(path, band=band)["long_name"] == "high"
     with pytest.raises(RasterError, match="there is no band 3: the bands are 1 to 2"):
         load(path, band=3)
-    with pytest.raises(RasterError, match="no band is described as 'mid': there are low, high"):
+    with pytest.raises(RasterError, match="no band has the description 'mid'; the bands are low, high"):
         load(path, band="mid")
 
 
@@ -87,7 +87,7 @@ def test_a_grid_keeps_its_orientation(write_raster) -> None:
 
 def test_a_grid_without_a_crs_needs_one_in_the_config(write_raster) -> None:
     path = write_raster(VALUES, crs=None)
-    with pytest.raises(RasterError, match=r'names no CRS; give it as crs = "EPSG:..." in \[raster\]'):
+    with pytest.raises(RasterError, match=r'has no CRS; set crs = "EPSG:..." in \[raster\]'):
         load(path)
     assert epsg(path, crs="EPSG:5070") == 5070
     with pytest.raises(ConfigError, match="EPSG:0"):
@@ -96,7 +96,7 @@ def test_a_grid_without_a_crs_needs_one_in_the_config(write_raster) -> None:
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")  # the test writes such a file
 def test_a_grid_without_a_transform_is_refused(write_raster) -> None:
-    with pytest.raises(RasterError, match="no georeference"):
+    with pytest.raises(RasterError, match="no georeferencing"):
         load(write_raster(VALUES, Affine(1, 0, 0, 0, 1, 0)))
 
 
@@ -179,7 +179,7 @@ def test_real_grids_are_loaded_and_described(
     assert expected.items() <= described(shared_data_folder / name, **settings).items()
 
 
-def test_a_file_of_many_variables_asks_for_one(tmp_path: Path) -> None:
+def test_a_variable_must_be_chosen_if_a_file_has_several(tmp_path: Path) -> None:
     pytest.importorskip("scipy", reason="writes the NetCDF file")
     import xarray as xr
 
@@ -197,7 +197,7 @@ def test_a_file_of_many_variables_asks_for_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("variables", [1, 2])
-def test_bands_over_time_and_level_count_levels_first(tmp_path: Path, variables: int) -> None:
+def test_bands_over_time_and_level_are_counted_by_level_first(tmp_path: Path, variables: int) -> None:
     pytest.importorskip("scipy", reason="writes the NetCDF file")
     import xarray as xr
 
@@ -213,8 +213,8 @@ def test_bands_over_time_and_level_count_levels_first(tmp_path: Path, variables:
     settings = {"band": 6, "variable": "t0"}
     expected = np.where(stored[1, 2] == -1, np.nan, stored[1, 2] * 0.5 + 200)
     np.testing.assert_array_equal(load(path, **settings), expected)
-    said = described(path, **settings)
-    assert (said["variable"], said["units"], said["time"]) == ("t0", "K", datetime(2026, 3, 10, 6, tzinfo=UTC))
+    text = described(path, **settings)
+    assert (text["variable"], text["units"], text["time"]) == ("t0", "K", datetime(2026, 3, 10, 6, tzinfo=UTC))
     with pytest.raises(RasterError, match="there is no band 7: the bands are 1 to 6"):
         load(path, band=7, variable="t0")
     with pytest.raises(RasterError, match="t1" if variables > 1 else "no variable 'none'"):
@@ -288,8 +288,8 @@ def test_a_time_that_cannot_be_decoded_is_unknown_with_a_warning(
     assert f"{path}: its time is unknown: the axis time is in {units!r}: " in caplog.text
 
 
-def test_a_geotiff_made_of_a_netcdf_file_keeps_its_times(tmp_path: Path) -> None:
-    """`gdal_translate` copies the tags of bands; a block function's output has only those of the file."""
+def test_a_geotiff_converted_from_netcdf_keeps_its_times(tmp_path: Path) -> None:
+    """`gdal_translate` copies the tags of bands. The output of a block function has only the tags of the file."""
     source = write_times(tmp_path / "grid.nc", [0.0, 6.0], {"units": "hours since 2026-03-10"})
     rasterio.shutil.copy(source, tmp_path / "all.tif", driver="GTiff")
     with rasterio.open(source) as dataset:
@@ -357,5 +357,5 @@ def test_another_package_can_add_a_raster_source(tmp_path: Path, monkeypatch: py
     path = tmp_path / "cells.numbers"
     path.write_text("1 2 3 4")
     np.testing.assert_array_equal(load(path), [[1, 2], [3, 4]])
-    with pytest.raises(RasterError, match="it is none of GeoTIFF"):
+    with pytest.raises(RasterError, match="its format is not one of GeoTIFF"):
         load(path.rename(tmp_path / "cells.words"))

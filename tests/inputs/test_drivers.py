@@ -1,4 +1,4 @@
-"""The kind of a file is found by its content, and changes of a file are found."""
+"""The format of a file is found by its content, and changes of a file are detected."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def test_the_driver_depends_on_the_content_and_not_on_the_name(start: bytes, dri
 @pytest.mark.parametrize("content", [b"\x89PNG\r\n\x1a\n" + bytes(20), b'{"zarr_format": 2}', b"ZARR", b"%PDF-1.7"])
 def test_other_kinds_of_rasters_are_refused(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "grid.tif").write_bytes(content)
-    with pytest.raises(RasterError, match="it is none of GeoTIFF, NetCDF, GRIB"):
+    with pytest.raises(RasterError, match="its format is not one of GeoTIFF, NetCDF, GRIB"):
         raster_driver(tmp_path / "grid.tif")
 
 
 def rewrite(path: Path) -> None:
-    """Change the content, and set the time back, as `cp -p` and archives do. Only ctime tells."""
+    """Change the content and restore the time stamp, as `cp -p` and archives do. Only ctime shows the change."""
     stat = path.stat()
     path.write_bytes(b"CONTENT")
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))

@@ -76,7 +76,7 @@ def test_coordinates_are_found_by_convention_and_keep_the_order_of_the_file(
 
 
 def test_coordinates_of_wrf_output_can_change_with_time(write_netcdf: WriteNetcdf) -> None:
-    """XLAT and XLONG have a time. The bands of a variable can also be levels. Other coordinates are staggered."""
+    """XLAT and XLONG vary with time. The bands of a variable can also be levels. Other coordinates are staggered."""
     time = np.arange(2)[:, None, None]
     wind = np.arange(2 * 3 * 600, dtype=np.float32).reshape(2, 3, 20, 30)
     path = write_netcdf(
@@ -121,8 +121,8 @@ def test_numbers_that_cannot_be_coordinates_are_missing(write_netcdf: WriteNetcd
     np.testing.assert_array_equal(np.isnan(found.longitudes), expected)
 
 
-def test_integers_become_floating_even_if_mask_and_scale_is_off(write_netcdf: WriteNetcdf) -> None:
-    """The regular grid has places without a cell, which are NaN."""
+def test_integers_become_floating_point_even_if_mask_and_scale_is_off(write_netcdf: WriteNetcdf) -> None:
+    """Places without a cell are NaN in the regular grid."""
     path = write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES, EAST), kind=RAIN.astype("i2"))
     regular = load(path, mask_and_scale=False)
     assert regular.dtype.kind == "f"
@@ -132,18 +132,18 @@ def test_integers_become_floating_even_if_mask_and_scale_is_off(write_netcdf: Wr
 
 NONE = np.full((20, 30), -999.0, np.float32)
 FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
-    "all missing": ({"lat": (NONE, NORTH), "lon": (NONE, EAST)}, {}, "coordinates lon and lat are missing everywhere"),
+    "all missing": ({"lat": (NONE, NORTH), "lon": (NONE, EAST)}, {}, "coordinates lon and lat have no valid cell"),
     "one place": ({"lat": (NONE * 0, NORTH), "lon": (NONE * 0, EAST)}, {}, "all cells of the curvilinear grid lie at"),
     "another shape": (
         {"lat": (LATITUDES[:10, :15], NORTH), "lon": (LONGITUDES[:10, :15], EAST)},
         {},
         "rain has 20 x 30 cells, but its coordinates lon have 10 x 15",
     ),
-    "no longitude": ({"lat": (LATITUDES, NORTH)}, {}, "the raster names no CRS"),
+    "no longitude": ({"lat": (LATITUDES, NORTH)}, {}, "the raster has no CRS"),
     "a projected CRS": (
         {"lat": (LATITUDES, NORTH), "lon": (LONGITUDES, EAST)},
         {"crs": "EPSG:5070"},
-        "placed by longitudes and latitudes, and 'NAD83 / Conus Albers' has none; leave out crs",
+        "its cells have longitudes and latitudes, but 'NAD83 / Conus Albers' is a projected CRS; remove crs",
     ),
 }
 
@@ -184,7 +184,9 @@ def test_no_file_stays_open(write_netcdf: WriteNetcdf) -> None:
 def test_more_cells_than_memory_are_refused_before_they_are_read(write_netcdf: WriteNetcdf) -> None:
     path = write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES, EAST), rain=RAIN)
     geolocation = curvilinear(path).geolocation
-    with pytest.raises(RasterError, match="20 x 30 cells by 2-D coordinates takes 0 MB of memory, more than there is"):
+    with pytest.raises(
+        RasterError, match="20 x 30 cells with 2-D coordinates need 0 MB of memory, more than is available"
+    ):
         read_coordinates(path, geolocation, memory=10_000)
 
 

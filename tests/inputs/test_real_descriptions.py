@@ -78,7 +78,7 @@ def test_a_real_raster_is_described_as_before(key: str, shared_data_folder: Path
         assert [*names, found.band] == geolocation
 
 
-def test_a_file_of_several_variables_still_asks_for_one(shared_data_folder: Path) -> None:
+def test_a_variable_must_still_be_chosen_if_a_file_has_several(shared_data_folder: Path) -> None:
     with pytest.raises(RasterError, match=r"choose one with variable = NAME in \[raster\]: sst, anom, err, ice"):
         open_source(settings(shared_data_folder, "oisst_19811231_0to360.nc||"))
 
@@ -87,7 +87,7 @@ def test_a_file_of_several_variables_still_asks_for_one(shared_data_folder: Path
 def test_a_time_in_the_year_0_is_unknown(
     variable: str, shared_data_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With rioxarray the file was refused."""
+    """rioxarray refused this file."""
     info = open_source(settings(shared_data_folder, f"coads_slp_wind_climatology.nc|{variable}|3")).describe()
     assert (info.band, info.geometry.height, info.geometry.width) == (3, 90, 180)
     assert "time" not in info.description

@@ -23,7 +23,7 @@ def drawn(path: Path, **raster: Any) -> DrawnRaster:
 
 
 def pixels_of(path: Path, **raster: Any) -> np.ndarray:
-    """Red, green, blue and opacity of each cell."""
+    """Return red, green, blue and opacity of each cell."""
     found = drawn(path, **raster)
     cells, _ = read_window(found.source, found.info.geometry.full_window)
     assert cells.dtype == found.info.dtype == np.uint32
@@ -44,7 +44,7 @@ def test_bands_are_found_by_their_color_interpretation(write_raster) -> None:
 
 
 @pytest.mark.parametrize("band", [1, 3])
-def test_a_band_that_the_settings_name_is_numbers(write_raster, band: int) -> None:
+def test_a_band_that_the_settings_name_is_read_as_numbers(write_raster, band: int) -> None:
     path = write_raster(RGB, photometric="RGB")
     found = drawn(path, band=band)
     assert found.coloring is None
@@ -56,7 +56,7 @@ def test_a_band_that_the_settings_name_is_numbers(write_raster, band: int) -> No
     [(RGB, {"photometric": "MINISBLACK"}), (RGB.astype(np.float32), {"photometric": "RGB"}), (RGB[:1], {})],
     ids=["no colors", "no whole numbers", "one band"],
 )
-def test_other_bands_are_numbers(write_raster, bands: np.ndarray, options: dict[str, Any]) -> None:
+def test_other_bands_are_read_as_numbers(write_raster, bands: np.ndarray, options: dict[str, Any]) -> None:
     assert drawn(write_raster(bands, **options)).coloring is None
 
 

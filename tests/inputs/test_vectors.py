@@ -72,8 +72,8 @@ def test_a_panel_across_the_antimeridian_shows_both_sides(write_vector, west: fl
 
 @pytest.mark.parametrize("crs", [LAMBERT, parse_crs("ESRI:54030"), parse_crs("EPSG:3857"), parse_crs("EPSG:3995")])
 @pytest.mark.parametrize("name", ["countries", "states"])
-def test_no_line_jumps_across_a_seam(name: str, crs: pyproj.CRS) -> None:
-    """Each step is as long as on the earth, apart from the scale of the projection."""
+def test_no_line_crosses_a_seam(name: str, crs: pyproj.CRS) -> None:
+    """Each segment is as long as on the earth, apart from the scale of the projection."""
     lines = layer(locate(name), crs).lines
     points, owner = shapely.get_coordinates(lines, return_index=True)
     longitude, latitude = transformer(crs, LONLAT).transform(*points.T)
@@ -100,7 +100,7 @@ def test_clipping_and_simplifying_move_lines_by_at_most_a_third_of_a_pixel(name:
     window = box(shown.xmin, shown.ymin, shown.xmax, shown.ymax)
     whole = shapely.intersection(shapely.multilinestrings([*found.lines]), window)
     cut = shapely.intersection(shapely.multilinestrings([*found.lines_in(panel)]), window)
-    # beyond the window lines go on, so its edge may differ by the width of a slanted line's shift
+    # where a slanted line crosses the edge of the window, its shift along the edge can be larger
     assert shapely.hausdorff_distance(whole, cut) <= 3 * SIMPLIFY * panel.pixel_width
     inner = window.buffer(-panel.pixel_width)
     distances = shapely.distance(shapely.points(shapely.get_coordinates(whole)), cut)
@@ -142,8 +142,8 @@ def test_a_filled_polygon_that_crosses_a_seam_is_closed_on_both_sides(write_vect
     assert xs[:, 2].max() > 1.6e7
 
 
-def test_an_invalid_polygon_is_repaired_whole(write_vector) -> None:
-    """A bow tie with a spike becomes a collection of polygons and a line; both wings are filled."""
+def test_an_invalid_polygon_is_repaired_completely(write_vector) -> None:
+    """A bow tie with a spike becomes a collection of polygons and a line. Both wings are filled."""
     bow_tie = Polygon([(-100, 30), (-90, 40), (-90, 30), (-100, 40), (-100, 45), (-100, 30)])
     found = layer(write_vector([bow_tie]), ALBERS, facecolor="red")
     areas = shapely.union_all(found.polygons_in(panel_of(Extent(-110, -80, 25, 50), ALBERS)))
@@ -155,7 +155,7 @@ def test_null_geometries_are_skipped_and_counted(write_vector, caplog: pytest.Lo
     with caplog.at_level("INFO", "regionplot"):
         found = layer(write_vector([LEFT, None, RIGHT, None]))
     assert shapely.length(found.lines).sum() == pytest.approx(70)
-    assert "2 features without a geometry skipped" in caplog.text
+    assert "skipped 2 features without a geometry" in caplog.text
 
 
 def test_collections_are_split_into_their_geometries(write_vector) -> None:
@@ -191,7 +191,7 @@ DAMAGES = {
     "no shx": (remove(".shx"), r"its \.shx part is missing"),
     "no dbf": (remove(".dbf"), r"its \.dbf part is missing"),
     "neither": (lambda path: (remove(".shx")(path), remove(".dbf")(path)), r"its \.shx and \.dbf part is missing"),
-    "no prj": (remove(".prj"), r'names no CRS; give it as crs = "EPSG:..."'),
+    "no prj": (remove(".prj"), r'has no CRS; set crs = "EPSG:..."'),
     "empty": (lambda path: path.write_bytes(b""), "the file is empty"),
     "garbage": (lambda path: path.write_bytes(b"no shapes here " * 50), "cannot be read"),
     "cut": (cut(0.98), "the file is truncated: it has"),
@@ -270,7 +270,7 @@ def test_longitudes_up_to_360_are_shown_at_each_multiple_of_360(write_vector) ->
 @pytest.mark.parametrize("projection", ["EPSG:4326", "EPSG:5070"])
 @pytest.mark.parametrize("width", [200, 700, 1382])
 def test_simplified_areas_cover_the_same_cells(projection: str, width: int) -> None:
-    """Simplification may split a polygon in two; both are filled."""
+    """Simplification can split a polygon in two. Both parts are filled."""
     crs = parse_crs(projection)
     found = layer(locate("countries"), crs, facecolor="red")
     panel = panel_of(Extent(-130, -60, 15, 60), crs, width)
@@ -293,7 +293,7 @@ def box_of(panel: PanelGrid) -> Polygon:
 
 
 @pytest.mark.parametrize("library", ["shapely", "pyproj", "pyogrio", "numpy"])
-def test_the_versions_of_libraries_count_in_the_key(
+def test_the_key_depends_on_the_versions_of_libraries(
     write_vector, monkeypatch: pytest.MonkeyPatch, library: str
 ) -> None:
     settings = FeatureSettings(path=write_vector([Point(-100, 40)]))

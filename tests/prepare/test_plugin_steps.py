@@ -24,7 +24,7 @@ ENTRY_POINT = "[regionplot.steps]\nclip = clip_of_another_package:Clip\n"
 
 @pytest.fixture(autouse=True)
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An installed package with the step that the documentation shows."""
+    """Install a package with the step that the documentation shows."""
     (source,) = re.findall(r"```python\n((?:(?!```).)*class Clip.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
     folder = tmp_path / "site"
     information = folder / "clip_of_another_package-1.dist-info"

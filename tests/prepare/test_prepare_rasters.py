@@ -148,13 +148,13 @@ def test_settings_can_choose_the_file_of_the_result(grid: Path, tmp_path: Path) 
     assert state(place) != before
 
 
-def test_a_result_is_discarded_if_an_input_changes_meanwhile(grid: Path, tmp_path: Path) -> None:
+def test_a_result_is_discarded_if_an_input_changes_during_the_run(grid: Path, tmp_path: Path) -> None:
     class ChangeInput(BlockObserver):
         def finished(self, _outcome: object) -> None:
             with rasterio.open(grid, "r+") as dataset:
                 dataset.write(np.zeros((20, 30), "float32"), 1)
 
-    with pytest.raises(RasterError, match=r"out.tif: an input has changed while it was prepared"):
+    with pytest.raises(RasterError, match=r"out.tif: an input has changed during the run"):
         prepare_raster([grid], tmp_path / "out.tif", steps_of(DOUBLE), executor="serial", observer=ChangeInput())
     assert files_below(tmp_path) == ["snow.tif"]
 
@@ -208,7 +208,7 @@ def test_steps_change_units_and_names(grid: Path) -> None:
 
 
 def test_scales_and_names_of_the_old_values_are_not_copied(write_raster: Any) -> None:
-    """Rioxarray writes scale, offset and units as tags, too."""
+    """rioxarray also writes scale, offset and units as tags."""
     tags = {"scale_factor": "0.1", "add_offset": "3", "units": "K", "long_name": "Old", "_FillValue": "-1"}
     path = write_raster(np.full((5, 5), 10, "int16"), nodata=-1, scales=(0.1,), offsets=(3,), tags=tags)
     config = prepared(config_of(path, DOUBLE))
@@ -239,12 +239,14 @@ def test_steps_without_a_new_grid_share_one_pass_and_no_temporary_files_are_left
     assert files_below(tmp_path) == ["a.tif", "b.tif", "snow.tif"]
 
 
-def test_expressions_use_further_inputs_by_name_also_after_resampling(write_raster: Any, tmp_path: Path) -> None:
+def test_expressions_find_further_inputs_by_name_after_resampling(write_raster: Any, tmp_path: Path) -> None:
     main = write_raster(np.full((4, 4), 10.0), name="main.tif")
     fine = write_raster(np.full((8, 8), 3.0), Affine(0.5, 0, -100, 0, -0.5, 50), name="fine-grid.tif")
     output = tmp_path / "out.tif"
     formula = {"step": "expression", "formula": "b1 - fine_grid.b1"}
-    with pytest.raises(ConfigError, match=r"fine-grid.tif: its grid is not that of .*main.tif; use a resample step"):
+    with pytest.raises(
+        ConfigError, match=r"fine-grid.tif: its grid differs from the grid of .*main.tif; use a resample step"
+    ):
         prepare_raster([main, fine], output, steps_of(formula), executor="serial")
     prepare_raster([main, fine], output, steps_of({"step": "resample", "like": main}, formula), executor="serial")
     assert (read(output) == 7).all()
@@ -266,7 +268,7 @@ def test_bands_are_accumulated(write_raster: Any, tmp_path: Path) -> None:
 
 
 def test_the_mean_over_the_times_of_a_netcdf_file_is_drawn(shared_data_folder: Path) -> None:
-    """The result has one band, and tags of the file that name all its times."""
+    """The result has one band. Tags of the file list all times."""
     path = shared_data_folder / "air_temperature_small.nc"
     config = config_of(path, {"step": "accumulate", "how": "mean"}, crs="EPSG:4326")
     result = SharedData.load(prepared(config))
@@ -312,7 +314,8 @@ def test_bands_keep_their_own_units_and_names(tmp_path: Path, write_raster: Any)
     with rasterio.open(tmp_path / "out.tif") as dataset:
         assert (dataset.units, dataset.descriptions) == (("K", "m/s"), ("Temperature", "Wind"))
     with pytest.raises(
-        ConfigError, match=r"step 1 \(convert\): .*grid.tif: its bands are in K, m/s; name the units to"
+        ConfigError,
+        match=r"step 1 \(convert\): .*grid.tif: its bands have different units \(K, m/s\); give the units to",
     ):
         prepare_raster(
             [path], tmp_path / "out.tif", steps_of({"step": "convert", "units": "degC"}), existing=Existing.REPLACE
@@ -322,7 +325,9 @@ def test_bands_keep_their_own_units_and_names(tmp_path: Path, write_raster: Any)
 def test_inputs_that_cannot_be_accumulated_are_refused(tmp_path: Path, write_raster: Any) -> None:
     one, other = write_raster(np.ones((5, 5)), name="one.tif"), write_raster(np.ones((5, 5)), name="other.tif")
     accumulate = {"step": "accumulate"}
-    with pytest.raises(ConfigError, match=r"step 2 \(accumulate\): the steps before it apply to the first input only"):
+    with pytest.raises(
+        ConfigError, match=r"step 2 \(accumulate\): the steps before accumulate apply to the first input only"
+    ):
         prepare_raster([one, other], tmp_path / "out.tif", steps_of(MEAN, accumulate))
     with rasterio.open(one, "r+") as dataset:
         dataset.units = ("mm",)
@@ -347,7 +352,7 @@ def test_inputs_and_devices_are_never_overwritten(grid: Path, tmp_path: Path, wr
     (tmp_path / "link.tif").symlink_to(grid)
     os.mkfifo(tmp_path / "pipe.tif")
     for output in (grid, areas, tmp_path / "link.tif"):
-        with pytest.raises(ConfigError, match=r"it is an input .*; choose another output"):
+        with pytest.raises(ConfigError, match=r"the output is also an input .*; choose another output"):
             prepare_raster([grid], output, mask)
     for output in (tmp_path, tmp_path / "pipe.tif", Path("/dev/null"), tmp_path / ("x" * 300)):
         with pytest.raises(RasterError, match=r"it is not a file|name too long"):
@@ -428,7 +433,7 @@ def test_an_unreadable_input_leaves_the_old_output_unchanged(grid: Path, tmp_pat
     assert files_below(tmp_path) == ["out.tif", "snow.tif"]
 
 
-def test_settings_with_steps_cannot_be_loaded_before_they_are_prepared(grid: Path) -> None:
+def test_a_raster_with_steps_cannot_be_loaded_before_it_is_prepared(grid: Path) -> None:
     with pytest.raises(ConfigError, match=r"load what regionplot.prepared\(config\) gives"):
         SharedData.load(config_of(grid, DOUBLE))
 
@@ -508,7 +513,9 @@ def test_snow_water_equivalent_becomes_inches_of_snow_on_all_states(shared_data_
     ("library", "step"),
     [("scipy", Focal(kind="gaussian")), ("numexpr", Expression("b1 * 2")), ("rasterio", Focal(kind="mean"))],
 )
-def test_the_versions_of_the_libraries_of_a_step_count(monkeypatch: pytest.MonkeyPatch, library: str, step) -> None:
+def test_the_digest_depends_on_the_versions_of_a_steps_libraries(
+    monkeypatch: pytest.MonkeyPatch, library: str, step
+) -> None:
     before = prepared_digest([], [step], "form")
     assert prepared_digest([], [step], "form") == before
     version = importlib.metadata.version

@@ -1,4 +1,4 @@
-"""Each step compared with a plain, independent computation on small arrays with missing cells."""
+"""Each step equals a simple, independent computation on small arrays with missing cells."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def meters(height: int, width: int, cell: float = 100.0) -> GridGeometry:
     return GridGeometry(Affine(cell, 0, 500_000, 0, -cell, 4_000_000), height, width, UTM)
 
 
-def done(operation: Operation, values: Any, geometry: GridGeometry | None = None, **others: Any) -> Any:
+def apply_to_array(operation: Operation, values: Any, geometry: GridGeometry | None = None, **others: Any) -> Any:
     """Apply an operation to a whole array."""
     stack = np.asarray(values, float)
     stack = stack if stack.ndim == 3 else stack[None]
@@ -81,25 +81,25 @@ def windows(values: Any, reach: int) -> Any:
 
 def test_an_expression_computes_its_formula_and_missing_cells_stay_missing() -> None:
     b1, b2 = np.array([[1.0, np.nan, 3, 4]]), np.array([[2.0, 2, np.nan, 0]])
-    result = done(Expression("where(b1 > 2, b1 - b2 * 0.5, -b1) ** 2"), np.stack([b1, b2]))
+    result = apply_to_array(Expression("where(b1 > 2, b1 - b2 * 0.5, -b1) ** 2"), np.stack([b1, b2]))
     np.testing.assert_array_equal(result, [[1, np.nan, np.nan, 16]])
 
 
 def test_results_that_are_not_finite_are_missing() -> None:
-    np.testing.assert_array_equal(done(Expression("1 / b1 + log(b1)"), [[0.0, 1, -1]]), [[np.nan, 1, np.nan]])
+    np.testing.assert_array_equal(apply_to_array(Expression("1 / b1 + log(b1)"), [[0.0, 1, -1]]), [[np.nan, 1, np.nan]])
 
 
 def test_isnan_keeps_missing_cells_in_the_formula() -> None:
-    np.testing.assert_array_equal(done(Expression("where(isnan(b1), 0, b1)"), [[np.nan, 5.0]]), [[0, 5]])
+    np.testing.assert_array_equal(apply_to_array(Expression("where(isnan(b1), 0, b1)"), [[np.nan, 5.0]]), [[0, 5]])
 
 
 @pytest.mark.parametrize("formula", ["b1 + snow.b1 * 2", "b1 + snow_b1 * 2"])
 def test_further_inputs_have_names(formula: str) -> None:
-    np.testing.assert_array_equal(done(Expression(formula), [[1.0]], snow=[[3.0]]), [[7]])
+    np.testing.assert_array_equal(apply_to_array(Expression(formula), [[1.0]], snow=[[3.0]]), [[7]])
 
 
 def test_integers_are_divided_as_floats() -> None:
-    np.testing.assert_array_equal(done(Expression("b1 * (1 / 2)"), [[3.0]]), [[1.5]])
+    np.testing.assert_array_equal(apply_to_array(Expression("b1 * (1 / 2)"), [[3.0]]), [[1.5]])
 
 
 @pytest.mark.parametrize(
@@ -191,9 +191,9 @@ def test_missing_bands_are_named() -> None:
 @pytest.mark.filterwarnings("ignore:(Mean of empty|All-NaN):RuntimeWarning")
 def test_a_focal_statistic_uses_the_valid_cells(holed: Any, kind: Any, plain: Callable[..., Any], size: int) -> None:
     expected = plain(windows(holed, size // 2), axis=(2, 3))
-    np.testing.assert_allclose(done(Focal(kind, size, fill=True), holed), expected, rtol=1e-13)
+    np.testing.assert_allclose(apply_to_array(Focal(kind, size, fill=True), holed), expected, rtol=1e-13)
     kept = np.where(np.isnan(holed), np.nan, expected)
-    np.testing.assert_allclose(done(Focal(kind, size), holed), kept, rtol=1e-13)
+    np.testing.assert_allclose(apply_to_array(Focal(kind, size), holed), kept, rtol=1e-13)
 
 
 def test_a_gaussian_equals_scipy_normalized_by_the_weights_of_valid_cells(holed: Any) -> None:
@@ -202,12 +202,12 @@ def test_a_gaussian_equals_scipy_normalized_by_the_weights_of_valid_cells(holed:
     total = scipy.ndimage.gaussian_filter(np.where(there, holed, 0), **options)
     weight = scipy.ndimage.gaussian_filter(there.astype(float), **options)
     expected = np.where(there, total / np.where(there, weight, 1), np.nan)
-    np.testing.assert_allclose(done(Focal("gaussian", sigma=1.3), holed), expected, rtol=1e-12)
+    np.testing.assert_allclose(apply_to_array(Focal("gaussian", sigma=1.3), holed), expected, rtol=1e-12)
 
 
 def test_smoothing_keeps_a_constant_up_to_the_edge() -> None:
     constant = np.full((9, 9), 7.0)
-    np.testing.assert_allclose(done(Focal("gaussian", sigma=2), constant), constant, rtol=1e-15)
+    np.testing.assert_allclose(apply_to_array(Focal("gaussian", sigma=2), constant), constant, rtol=1e-15)
 
 
 @pytest.mark.parametrize(
@@ -235,13 +235,13 @@ def test_halos_follow_from_the_size() -> None:
 def test_the_first_rule_applies_and_ranges_exclude_their_upper_limit() -> None:
     operation = Reclassify(["5=50", "0:10=1", "10:=2", ":-100=missing", "else=9"])
     values = [[0, 5, 9.99, 10, 1e6, -1, -200, np.nan]]
-    np.testing.assert_array_equal(done(operation, values), [[1, 50, 1, 2, 2, 9, np.nan, np.nan]])
+    np.testing.assert_array_equal(apply_to_array(operation, values), [[1, 50, 1, 2, 2, 9, np.nan, np.nan]])
 
 
 def test_values_without_a_rule_are_kept_unless_else_is_given() -> None:
-    np.testing.assert_array_equal(done(Reclassify(["1=2"]), [[1, 3]]), [[2, 3]])
+    np.testing.assert_array_equal(apply_to_array(Reclassify(["1=2"]), [[1, 3]]), [[2, 3]])
     np.testing.assert_array_equal(
-        done(
+        apply_to_array(
             Reclassify(["1=2", "else=missing"]),
             [[1, 3]],
         ),
@@ -281,7 +281,7 @@ def test_a_rule_can_have_one_bound() -> None:
 )
 def test_units_are_converted(source: str, target: str, value: float, expected: float) -> None:
     operation = convert(source, target)
-    np.testing.assert_allclose(done(operation, [[value]]), [[expected]], rtol=1e-12, atol=1e-10)
+    np.testing.assert_allclose(apply_to_array(operation, [[value]]), [[expected]], rtol=1e-12, atol=1e-10)
     assert operation.describe({"units": source})["units"] == target
 
 
@@ -328,9 +328,9 @@ def test_impossible_units_are_refused(source: str, target: str, message: str) ->
 def test_the_slope_of_a_plane_is_constant() -> None:
     rows, columns = np.mgrid[0:9, 0:11]
     plane = columns * 100 * 0.3 - rows * 100 * 0.4
-    np.testing.assert_allclose(done(Slope("percent"), plane)[1:-1, 1:-1], 50)
-    np.testing.assert_allclose(done(Slope("degree"), plane)[1:-1, 1:-1], math.degrees(math.atan(0.5)))
-    np.testing.assert_allclose(done(Slope("percent", z_factor=2), plane)[1:-1, 1:-1], 100)
+    np.testing.assert_allclose(apply_to_array(Slope("percent"), plane)[1:-1, 1:-1], 50)
+    np.testing.assert_allclose(apply_to_array(Slope("degree"), plane)[1:-1, 1:-1], math.degrees(math.atan(0.5)))
+    np.testing.assert_allclose(apply_to_array(Slope("percent", z_factor=2), plane)[1:-1, 1:-1], 100)
 
 
 def horn(values: Any, cell: float) -> tuple[Any, Any]:
@@ -347,22 +347,24 @@ def test_hillshade_follows_from_the_angle_between_light_and_ground(holed: Any) -
     altitude, azimuth = np.radians(35), np.radians(300)
     light = np.sin(altitude) * np.cos(slope) + np.cos(altitude) * np.sin(slope) * np.cos(azimuth - aspect)
     expected = 255 * np.maximum(0, light)
-    np.testing.assert_allclose(done(Hillshade(300, 35), holed), expected, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(apply_to_array(Hillshade(300, 35), holed), expected, rtol=1e-10, atol=1e-10)
 
 
 def test_a_slope_to_the_northwest_is_lit_from_the_northwest() -> None:
     rows, columns = np.mgrid[0:5, 0:5]
     rising_to_the_south_east = (rows + columns) * 50.0
     assert (
-        done(Hillshade(315, 45), rising_to_the_south_east)[2, 2]
-        > done(Hillshade(135, 45), rising_to_the_south_east)[2, 2]
+        apply_to_array(Hillshade(315, 45), rising_to_the_south_east)[2, 2]
+        > apply_to_array(Hillshade(135, 45), rising_to_the_south_east)[2, 2]
     )
 
 
 def test_a_grid_from_south_to_north_has_the_same_hillshade() -> None:
     values = np.random.default_rng(1).normal(0, 50, (8, 9))
     up = GridGeometry(Affine(100, 0, 500_000, 0, 100, 4_000_000 - 800), 8, 9, UTM)
-    np.testing.assert_allclose(done(Hillshade(), values[::-1], up)[::-1], done(Hillshade(), values), rtol=1e-12)
+    np.testing.assert_allclose(
+        apply_to_array(Hillshade(), values[::-1], up)[::-1], apply_to_array(Hillshade(), values), rtol=1e-12
+    )
 
 
 def test_cell_sizes_in_degrees_are_computed_on_the_ellipsoid() -> None:
@@ -370,25 +372,25 @@ def test_cell_sizes_in_degrees_are_computed_on_the_ellipsoid() -> None:
     geod = pyproj.Geod(ellps="WGS84")
     _, _, across = geod.inv(10, 60.05, 10.1, 60.05)
     _, _, down = geod.inv(10, 60.0, 10, 60.1)
-    east = done(Slope("percent"), np.tile(np.arange(20.0), (20, 1)), geometry)
-    north = done(Slope("percent"), np.tile(np.arange(20.0)[:, None], (1, 20)), geometry)
+    east = apply_to_array(Slope("percent"), np.tile(np.arange(20.0), (20, 1)), geometry)
+    north = apply_to_array(Slope("percent"), np.tile(np.arange(20.0)[:, None], (1, 20)), geometry)
     assert east[9, 9] == pytest.approx(100 / across, rel=1e-5)
     assert north[9, 9] == pytest.approx(100 / down, rel=1e-5)
 
 
 def test_feet_are_converted_and_cells_beyond_a_pole_are_missing() -> None:
     feet = GridGeometry(Affine(100, 0, 0, 0, -100, 0), 3, 3, pyproj.CRS.from_epsg(2225))
-    assert done(Slope("percent"), np.tile(np.arange(3.0), (3, 1)), feet)[1, 1] == pytest.approx(
+    assert apply_to_array(Slope("percent"), np.tile(np.arange(3.0), (3, 1)), feet)[1, 1] == pytest.approx(
         100 / (100 * 0.3048006096)
     )
     polar = GridGeometry(Affine(1, 0, 0, 0, -1, 92), 5, 5, LONLAT)
-    assert np.isnan(done(Slope(), np.ones((5, 5)), polar)[0]).all()
+    assert np.isnan(apply_to_array(Slope(), np.ones((5, 5)), polar)[0]).all()
 
 
 @pytest.mark.parametrize("operation", [Slope(), Hillshade()])
 def test_cells_at_the_poles_are_missing(operation: Operation) -> None:
     globe = GridGeometry(Affine(1, 0, 0, 0, -1, 90.5), 181, 9, LONLAT)
-    result = done(operation, np.random.default_rng(1).normal(size=(181, 9)), globe)
+    result = apply_to_array(operation, np.random.default_rng(1).normal(size=(181, 9)), globe)
     assert np.isnan(result[[0, -1]]).all()
     assert np.isfinite(result[1:-1]).all()
 
@@ -412,7 +414,7 @@ def test_a_mask_equals_the_geometry_mask_of_rasterio(write_vector: Any, keep: An
     hole = TRIANGLE.difference(shapely.Point(-94, 44).buffer(0.8))
     path = write_vector([hole])
     outside = geometry_mask([hole], (20, 30), geometry.transform, all_touched=all_touched)
-    result = done(MaskByVector(path, keep, all_touched=all_touched), np.ones((20, 30)), geometry)
+    result = apply_to_array(MaskByVector(path, keep, all_touched=all_touched), np.ones((20, 30)), geometry)
     np.testing.assert_array_equal(np.isnan(result), outside if keep == "inside" else ~outside)
 
 
@@ -420,7 +422,7 @@ def test_polygons_are_projected_to_the_crs_of_the_raster(write_vector: Any) -> N
     x, y = pyproj.Transformer.from_crs(4326, 32612, always_xy=True).transform(-111, 36)
     geometry = GridGeometry(Affine(100, 0, x - 1000, 0, -100, y + 1000), 20, 20, UTM)
     path = write_vector([shapely.box(-111, 36, -110, 37)])
-    inside = np.isfinite(done(MaskByVector(path), np.ones((20, 20)), geometry))
+    inside = np.isfinite(apply_to_array(MaskByVector(path), np.ones((20, 20)), geometry))
     assert inside[:10, 10:].all()
     assert inside.sum() == 100
 
@@ -428,7 +430,7 @@ def test_polygons_are_projected_to_the_crs_of_the_raster(write_vector: Any) -> N
 def test_polygons_are_found_at_longitudes_shifted_by_360_degrees(write_vector: Any) -> None:
     geometry = GridGeometry(Affine(1, 0, 0, 0, -1, 10), 20, 360, LONLAT)
     inside = np.isfinite(
-        done(MaskByVector(write_vector([shapely.box(-100, -5, -90, 5)])), np.ones((20, 360)), geometry)
+        apply_to_array(MaskByVector(write_vector([shapely.box(-100, -5, -90, 5)])), np.ones((20, 360)), geometry)
     )
     assert inside[5:15, 260:270].all()
     assert inside.sum() == 100
@@ -470,12 +472,12 @@ def test_missing_values_are_left_out_of_an_accumulation(how: Any, plain: Callabl
     values[random.random(values.shape) < 0.5] = np.nan
     values[:, 0, 0] = np.nan
     expected = np.where(np.isnan(values).all(axis=0), np.nan, plain(values, axis=0))
-    np.testing.assert_allclose(done(Accumulate(how), values), expected, rtol=1e-12)
+    np.testing.assert_allclose(apply_to_array(Accumulate(how), values), expected, rtol=1e-12)
 
 
 def test_last_is_the_last_valid_value() -> None:
     values = [[[1, 1, np.nan]], [[2, 2, np.nan]], [[np.nan, 3, np.nan]]]
-    np.testing.assert_array_equal(done(Accumulate("last"), values), [[2, 3, np.nan]])
+    np.testing.assert_array_equal(apply_to_array(Accumulate("last"), values), [[2, 3, np.nan]])
 
 
 def test_sums_of_rasters_keep_all_digits(write_raster: Any) -> None:

@@ -99,11 +99,11 @@ HOWS: tuple[How, ...] = get_args(How)
 
 
 @dataclass(frozen=True)
-class Together:
+class CombinedFunctions:
     """Combine functions over blocks, so that each executor starts only once."""
 
     of_one: tuple[Chain | Warp | Accumulation, ...]
-    """Functions of the first dataset."""
+    """Functions that read the first dataset."""
     of_two: tuple[Accumulation, ...]
 
     @property
@@ -191,8 +191,8 @@ def test_accumulations_by_blocks_equal_the_whole(folder: Path, grid: BlockGrid) 
 
 
 @pytest.fixture(scope="module")
-def everything(folder: Path) -> Together:
-    """All steps. Their results have as many rows and columns as the raster."""
+def everything(folder: Path) -> CombinedFunctions:
+    """Return all steps. Their results have as many rows and columns as the raster."""
     source = source_of(folder / "grid.tif")
     masks = [[MaskByVector(folder / "areas.gpkg", all_touched=touched)] for touched in (False, True)]
     chains = [Chain.of(source, steps) for steps in (*OPERATIONS.values(), *masks)]
@@ -200,19 +200,19 @@ def everything(folder: Path) -> Together:
     warps = [Warp(source, target, method, Storage()) for method in WARPS]
     sums = [Accumulation((source,), Accumulate(how), Storage()) for how in HOWS]
     pairs = [Accumulation((source, source), Accumulate(how), Storage()) for how in HOWS]
-    return Together((*chains, *warps, *sums), (*pairs,))
+    return CombinedFunctions((*chains, *warps, *sums), (*pairs,))
 
 
 @pytest.fixture(scope="module")
-def expected(folder: Path, everything: Together) -> Any:
-    """The results for the whole raster as one block."""
+def expected(folder: Path, everything: CombinedFunctions) -> Any:
+    """Return the results for the whole raster as one block."""
     with rasterio.open(folder / "grid.tif") as one, rasterio.open(folder / "grid.tif") as two:
         whole = by_blocks(everything, [one, two], BlockGrid(ROWS, COLUMNS, ROWS, COLUMNS))
     assert np.isfinite(whole).any(axis=(1, 2)).all(), "each result has valid cells"
     return whole
 
 
-def assert_written_alike(folder: Path, everything: Together, expected: Any, **options: Any) -> None:
+def assert_written_alike(folder: Path, everything: CombinedFunctions, expected: Any, **options: Any) -> None:
     with tempfile.TemporaryDirectory() as place:
         output = Path(place, "out.tif")
         inputs = [folder / "grid.tif"] * 2
@@ -226,14 +226,14 @@ def assert_written_alike(folder: Path, everything: Together, expected: Any, **op
 @settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(grid=large_grids)
 def test_every_executor_writes_the_same_cells_for_all_block_sizes(
-    folder: Path, everything: Together, expected: Any, executor: str, grid: BlockGrid
+    folder: Path, everything: CombinedFunctions, expected: Any, executor: str, grid: BlockGrid
 ) -> None:
     assert_written_alike(folder, everything, expected, grid=grid, executor=executor)
 
 
 @pytest.mark.parametrize("executor", ["forkserver", "spawn", "dask"])
 def test_processes_without_inherited_data_write_the_same_cells(
-    folder: Path, everything: Together, expected: Any, executor: str
+    folder: Path, everything: CombinedFunctions, expected: Any, executor: str
 ) -> None:
     grid = BlockGrid(ROWS, COLUMNS, 16, 17, row_offset=5, column_offset=9)
     options = {"grid": grid, "executor": executor}
@@ -245,7 +245,7 @@ def test_processes_without_inherited_data_write_the_same_cells(
 
 
 def test_an_operation_is_a_function_over_blocks_of_values(folder: Path, tmp_path: Path) -> None:
-    """Use it for rasters in floating point with NaN where missing."""
+    """It is for rasters in floating point in which missing cells are NaN."""
     source = source_of(folder / "grid.tif")
     with rasterio.open(folder / "grid.tif") as dataset:
         values = source.read(dataset, source.geometry.full_window)

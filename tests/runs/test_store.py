@@ -75,7 +75,7 @@ def test_long_names_that_differ_only_at_their_end_stay_different() -> None:
 
 
 def test_an_unknown_field_is_named() -> None:
-    with pytest.raises(TemplateError, match="there is no field 'state'; there are: name"):
+    with pytest.raises(TemplateError, match="there is no field 'state'; the fields are: name"):
         file_name("{state}.png", {"name": "x"})
 
 

@@ -113,7 +113,7 @@ def test_only_missing_files_are_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\[raster\] path: there is no file .*nowhere.tif") as caught:
         read_config({"raster": {"path": tmp_path / "nowhere.tif"}})
     assert caught.value.exit_code == 3
-    with pytest.raises(InputError, match="the sample has no 'releif'; it has: "):
+    with pytest.raises(InputError, match="there is no sample file 'releif'; the files are: "):
         read_config({"raster": {"path": "sample:releif"}})
 
 

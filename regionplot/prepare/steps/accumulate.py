@@ -26,14 +26,17 @@ How = Literal["sum", "mean", "min", "max", "last"]
 
 @dataclass(frozen=True, config=STEP_CONFIG)
 class Accumulate(StepSettings, Operation):
-    """Combine all inputs into one, or all bands of a single input: the sum, mean, minimum, maximum or last valid value.
+    """Combine all inputs into one raster, or all bands of a single input into one band.
 
-    A cell is missing if it is missing in all of them. Sums are in double precision, in the order of the inputs.
+    The result is the sum, mean, minimum, maximum or last valid value. A cell is missing if it is missing in all inputs
+    or bands. Sums are in double precision, in the order of the inputs.
     """
 
     step: ClassVar[str] = "accumulate"
     reads_all_bands: ClassVar[bool] = True
-    option: ClassVar[Option] = Option("HOW", "sum, mean, min, max or last of all inputs, or of all bands.")
+    option: ClassVar[Option] = Option(
+        "HOW", "Combine all inputs, or all bands of one input: sum, mean, min, max or last."
+    )
 
     how: How = "sum"
     """Statistic; `last` is the last valid value."""
@@ -55,7 +58,7 @@ class Accumulate(StepSettings, Operation):
         plan.sources = {next(iter(plan.sources)): plan.add_stage(function, sources)}
 
     def bands(self, count: int) -> int:
-        """Return 1."""
+        """Return 1: all bands become one."""
         return 1
 
     def apply(self, values: Values, context: BlockContext) -> Values:
@@ -63,7 +66,7 @@ class Accumulate(StepSettings, Operation):
         return self.combine(band[None] for band in values)
 
     def combine(self, layers: Iterable[Values]) -> NDArray[np.float64]:
-        """Combine arrays of one shape. Each array is released before the next one is read."""
+        """Combine arrays of the same shape. Each array is released before the next one is read."""
         total: NDArray[np.float64] | None = None
         count: Any = 0
         for layer in layers:
@@ -86,7 +89,8 @@ def _check_sources(plan: Plan) -> None:
     sources = list(plan.sources.values())
     if plan.has_operations:
         raise ConfigError(
-            "the steps before it apply to the first input only; put accumulate first, or prepare each input separately"
+            "the steps before accumulate apply to the first input only; put accumulate first, or prepare each input "
+            "separately"
         )
     units = {str(source.bands[0].description.get("units", "")) for source in sources}
     if len(units) > 1:
@@ -104,7 +108,7 @@ def _latest_time(sources: Sequence[BandReader]) -> dict[str, object]:
 
 @dataclasses.dataclass(frozen=True)
 class Accumulation:
-    """Combine rasters of one grid, band by band: a function for `process_blocks` with `read="datasets"`."""
+    """Combine rasters with the same grid, band by band: a function for `process_blocks` with `read="datasets"`."""
 
     sources: Sequence[BandReader]
     """The rasters, in order. The bands of a single raster are combined."""
@@ -113,7 +117,7 @@ class Accumulation:
 
     @property
     def halo(self) -> int:
-        """Return 0."""
+        """Return 0: a cell does not depend on its neighbors."""
         return 0
 
     @property
@@ -135,7 +139,7 @@ class Accumulation:
         return self.storage.encode(self.operation.combine(self._layers(datasets, block)))
 
     def _layers(self, datasets: Sequence[Any], block: Block) -> Iterator[Values]:
-        """Yield one layer after the other, so that memory does not grow with their number."""
+        """Yield one layer at a time, so that memory does not grow with the number of layers."""
         if len(self.sources) > 1:
             for source, dataset in zip(self.sources, datasets, strict=True):
                 yield source.read(dataset, block.core)

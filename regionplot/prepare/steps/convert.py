@@ -25,9 +25,9 @@ _DEGREES = {
     for letter in (scale[0], scale)
 }
 _ALIASES = {"c": "degC", "f": "degF", "celsius": "degC", "fahrenheit": "degF", "in": "inch", **_DEGREES}
-"""Names of units in grids, in lower case, and what pint calls them. For pint, `C` is coulomb."""
+"""Names of units in files, in lower case, and their names in pint. In pint, `C` is coulomb."""
 _MAX_CHARACTERS = 60
-"""Characters. Units come from files, and pint computes all powers in them."""
+"""Maximum length of units, in characters. Units come from files, and pint computes all powers in them."""
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _EXPONENT = re.compile(
     r"\s*(\(\s*[-+]?\d{1,2}(\.\d{1,3}|\s*/\s*\d{1,2})?\s*\)|[-+]?\d{1,2}(\.\d{1,3})?)(?!\s*\*\*|[\w.])"
@@ -41,12 +41,14 @@ class Convert(StepSettings):
 
     step: ClassVar[str] = "convert"
     requires: ClassVar[tuple[str, ...]] = ("pint",)
-    option: ClassVar[Option] = Option("FROM:TO", "Other units, such as mm:inch; TO alone converts the raster's units.")
+    option: ClassVar[Option] = Option(
+        "FROM:TO", "Convert units, such as mm:inch. TO alone converts from the units of the raster."
+    )
 
     units: Text
     """Units of the result."""
     from_units: Text | None = None
-    """Units of the raster. By default, the raster states them."""
+    """Units of the raster. By default, the units in its metadata."""
 
     @classmethod
     def parse(cls, text: str) -> dict[str, Any]:
@@ -55,7 +57,7 @@ class Convert(StepSettings):
         return {"units": after, **({"from_units": before} if before else {})}
 
     def add_to(self, plan: Plan) -> None:
-        """Add the conversion from the units that the plan has reached."""
+        """Add the conversion. By default, it converts from the units at this point of the plan."""
         plan.add_operation(convert(self.from_units or plan.units(), self.units))
 
 
@@ -65,7 +67,7 @@ def convert(source: str, target: str) -> Scale:
     Raises
     ------
     ConfigError
-        If pint does not know the units, they have different dimensions, or a scale and an offset do not convert them.
+        If pint does not know the units, they have different dimensions, or the conversion is not linear.
 
     Examples
     --------
@@ -83,12 +85,11 @@ def convert(source: str, target: str) -> Scale:
         raise ConfigError(f"convert {source[:_MAX_CHARACTERS]}:{target[:_MAX_CHARACTERS]}: {error}") from None
     except pint.UndefinedUnitError as error:
         raise ConfigError(f"convert {source}:{target}: {error}") from None
-    except Exception as error:  # pint passes on all exceptions of its parser
+    except Exception as error:  # pint's parser raises many types of errors
         raise ConfigError(f"convert {source}:{target}: {error or type(error).__name__}") from None
     if not math.isclose(two - one, one - zero, rel_tol=1e-9, abs_tol=1e-9 * abs(zero)):
         raise ConfigError(
-            f"convert {source}:{target}: a scale and an offset do not convert these units (logarithms?); write an "
-            "expression step"
+            f"convert {source}:{target}: the conversion is not linear (logarithmic units?); use an expression step"
         )
     if not (math.isfinite(zero) and math.isfinite(one - zero)):
         raise ConfigError(f"convert {source}:{target}: the factor is not a finite number")
@@ -96,7 +97,7 @@ def convert(source: str, target: str) -> Scale:
 
 
 def _pint_name(text: str) -> str:
-    """Return the pint name of units as files write them, such as `kg m-2` or `C`."""
+    """Return the pint name of units in the notation of files, such as `kg m-2` or `C`."""
     name = text.strip().strip("[]").replace("^", "**")
     if not name:
         raise ConfigError("the raster states no units; give them as FROM:TO, or as from_units in the settings")

@@ -1,4 +1,4 @@
-"""Expression: combine bands by a formula. numexpr evaluates it, never Python."""
+"""Expression: combine bands with a formula. numexpr evaluates the formula, not Python."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Expression(StepSettings, Operation):
     """Compute a formula over bands: `b1`, `b2` ... of the raster, `NAME.b1` or `NAME_b1` of further inputs.
 
     A formula has arithmetic, comparisons, `&`, `|`, `~` and functions of numexpr (https://numexpr.readthedocs.io). It
-    is computed in double precision. The result is missing where it is not finite, and where a band in the formula is
-    missing, unless the formula uses `isnan`.
+    is computed in double precision. A cell of the result is missing if its value is not finite. It is
+    also missing if the cell is missing in a band of the formula, unless the formula uses `isnan`.
 
     Raises
     ------
@@ -43,7 +43,7 @@ class Expression(StepSettings, Operation):
     step: ClassVar[str] = "expression"
     requires: ClassVar[tuple[str, ...]] = ("numexpr",)
     reads_all_bands: ClassVar[bool] = True
-    option: ClassVar[Option] = Option("FORMULA", "Bands combined, such as '(b4 - b3) / (b4 + b3)'.")
+    option: ClassVar[Option] = Option("FORMULA", "Combine bands, such as '(b4 - b3) / (b4 + b3)'.")
 
     formula: Annotated[Text, AfterValidator(check_formula)]
     """Formula over bands, such as `"b1 * 10 / 25.4"`."""
@@ -95,7 +95,7 @@ class Expression(StepSettings, Operation):
         """Test the formula on two cells, so that errors of numexpr appear before a block is read."""
         try:
             _evaluate(self._parsed[0], dict.fromkeys(self.names, np.ones(2)))
-        except Exception as error:  # numexpr raises many kinds, and so does Python for two numbers
+        except Exception as error:  # numexpr raises many types of errors, and so does Python for constants
             raise ConfigError(f"{self.formula[:200]!r} cannot be evaluated: {error or type(error).__name__}") from None
         return self
 
@@ -125,7 +125,7 @@ def _evaluate(formula: str, bands: Mapping[str, Values]) -> object:
 def _numexpr() -> Any:
     """Import numexpr and limit it to one thread: there is one worker per CPU, and threads make a fork unsafe.
 
-    If the host program uses numexpr, too, its number of threads changes in our worker processes only.
+    If the host program also uses numexpr, the number of threads changes in worker processes only.
     """
     is_ours = "numexpr" not in sys.modules or multiprocessing.parent_process() is not None
     import numexpr  # noqa: PLC0415 (a large optional dependency)

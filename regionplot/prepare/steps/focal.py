@@ -27,9 +27,9 @@ Positive = Annotated[float, Field(gt=0)]
 
 @dataclass(frozen=True, config=STEP_CONFIG)
 class Focal(StepSettings, Operation):
-    """Replace each cell by a statistic of the square around it, or by a Gaussian mean.
+    """Replace each cell with a statistic of the square around it, or with a Gaussian mean.
 
-    Missing cells and cells beyond the edges of the grid are left out. A mean uses the weights of the other cells
+    Missing cells and cells beyond the edges of the grid are left out. A mean uses the weights of the valid cells
     (normalized convolution, Knutsson and Westin 1993, https://doi.org/10.1109/CVPR.1993.341081).
 
     Raises
@@ -40,18 +40,20 @@ class Focal(StepSettings, Operation):
 
     step: ClassVar[str] = "focal"
     requires: ClassVar[tuple[str, ...]] = ("scipy",)
-    option: ClassVar[Option] = Option("KIND[:SIZE]", "mean, median, min or max of SIZE cells a side; gaussian:SIGMA.")
+    option: ClassVar[Option] = Option(
+        "KIND[:SIZE]", "Statistic of a square of SIZE cells per side: mean, median, min or max. Or gaussian:SIGMA."
+    )
 
     kind: Literal["mean", "gaussian", "median", "min", "max"] = "mean"
     """Statistic of the square, or a Gaussian mean."""
     size: Annotated[int, Field(ge=1)] = 3
-    """Width of the square in cells, an odd number. A Gaussian does not use it."""
+    """Width of the square in cells, an odd number. It is not used for a Gaussian."""
     sigma: Positive = 1.0
     """Standard deviation of a Gaussian, in cells."""
     truncate: Positive = 4.0
     """Radius of a Gaussian, in standard deviations."""
     fill: bool = False
-    """Also compute missing cells that have other cells around them."""
+    """Also compute missing cells that have valid cells around them."""
 
     def __post_init__(self) -> None:
         if self.kind != "gaussian" and self.size % 2 == 0:
@@ -91,7 +93,7 @@ class Focal(StepSettings, Operation):
 
     @property
     def weights(self) -> NDArray[np.float64]:
-        """Weights along a row and along a column."""
+        """Weights along a row. Columns have the same weights."""
         if self.kind != "gaussian":
             return np.ones(self.size)
         distance = np.arange(-self.halo, self.halo + 1)

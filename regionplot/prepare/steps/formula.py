@@ -21,12 +21,12 @@ _COMPARISONS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.Eq, ast.NotEq)
 
 
 def check_formula(formula: str) -> str:
-    """Return a formula as it is. Refuse a text that is not a formula over bands.
+    """Return a formula unchanged. Refuse a text that is not a formula over bands.
 
     Raises
     ------
     ValueError
-        With the reason.
+        If the text is not a formula. The message has the reason.
     """
     parse_formula(formula)
     return formula
@@ -57,7 +57,7 @@ def parse_formula(formula: str) -> tuple[str, frozenset[str]]:
     except _RefusedError as refused:
         raise ValueError(f"{formula[:200]!r}: {refused}") from None
     if not names:
-        raise ValueError(f"{formula!r} names no band; the bands are b1, b2 ...")
+        raise ValueError(f"{formula!r} has no band; the bands are b1, b2 ...")
     return rebuilt, frozenset(names)
 
 
@@ -116,7 +116,7 @@ def _parts(node: ast.expr) -> Iterator[str]:
 
 
 def _number(node: ast.Constant) -> ast.expr:
-    """Return a number in floating point. Powers of integers could need endless memory."""
+    """Return a number in floating point. Powers of integers could need unlimited memory."""
     if type(node.value) not in (int, float):
         raise _RefusedError(f"{str(node.value)[:40]!r} is not a number")
     try:
@@ -130,7 +130,7 @@ def _number(node: ast.Constant) -> ast.expr:
 
 def _refusal(node: ast.expr) -> str:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        return f"there is no function {node.func.id!r}; there are: {', '.join(_FUNCTIONS)}"
+        return f"there is no function {node.func.id!r}; the functions are: {', '.join(_FUNCTIONS)}"
     if isinstance(node, ast.BoolOp | ast.UnaryOp):
         return "write & | ~ instead of and, or, not, and put the operands in parentheses"
     if isinstance(node, ast.Compare):

@@ -1,4 +1,4 @@
-"""Hillshade: compute light and shade of a height grid."""
+"""Hillshade: compute the shaded relief of a height grid."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Hillshade(Terrain):
 
     step: ClassVar[str] = "hillshade"
     option: ClassVar[Option] = Option(
-        "[=AZIMUTH:ALTITUDE[:Z]]", "Light and shade; 315:45 by default.", "315:45", r"[-+.\d]+(:[-+.\d]*){1,2}"
+        "[=AZIMUTH:ALTITUDE[:Z]]", "Shaded relief, by default 315:45.", "315:45", r"[-+.\d]+(:[-+.\d]*){1,2}"
     )
 
     azimuth: Annotated[float, Field(ge=0, le=360)] = 315.0
@@ -33,7 +33,7 @@ class Hillshade(Terrain):
     altitude: Annotated[float, Field(ge=0, le=90)] = 45.0
     """Height of the light, in degrees above the horizon."""
     z_factor: float = 1.0
-    """Factor that converts heights to the units of the grid's x and y."""
+    """Factor that converts heights to meters."""
 
     @classmethod
     def parse(cls, text: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Mask: keep the cells inside polygons, or those outside."""
+"""Mask: keep the cells inside polygons, or the cells outside."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ from regionplot.settings.vector import VectorSettings
 from regionplot.system.cache import user_cache
 
 _TILE = 256
-"""Rows and columns to rasterize at a time. Tiles start at the corner of the grid, not of a block. So the rounding of
-edges through the middle of a cell is the same in all blocks."""
+"""Rows and columns to rasterize at a time. Tiles start at the corner of the grid, not at the corner of a block.
+So edges through the middle of a cell are rounded in the same way in all blocks."""
 _MARGIN = 4
-"""Cells around a tile that polygons are clipped to, so that no clipped edge lies in the tile."""
+"""Polygons are clipped to an extent that is wider and higher than a tile by this number of cells. So no clipped edge
+lies in the tile."""
 _rasterize_lock = threading.Lock()
-"""Rasterio changes Python's filter of warnings while it rasterizes. This is not thread-safe."""
+"""rasterio changes Python's warning filters while it rasterizes. This is not thread-safe."""
 
 
 @dataclass(frozen=True, config=STEP_CONFIG)
@@ -45,10 +46,12 @@ class MaskByVector(StepSettings, Operation):
     """
 
     step: ClassVar[str] = "mask"
-    option: ClassVar[Option] = Option("FILE[:outside]", "Only cells inside a vector file's polygons, or outside.")
+    option: ClassVar[Option] = Option(
+        "FILE[:outside]", "Keep only the cells inside the polygons of a vector file, or outside."
+    )
     modifiers: ClassVar[tuple[Modifier, ...]] = (
-        Modifier("layer", "layer", "For masks: the layer of a file that holds several.", "NAME"),
-        Modifier("all-touched", "all_touched", "For masks: take each cell that a polygon touches."),
+        Modifier("layer", "layer", "For masks: the layer of a file with several layers.", "NAME"),
+        Modifier("all-touched", "all_touched", "For masks: count each cell that a polygon touches as inside."),
     )
 
     path: InputPath
@@ -58,7 +61,7 @@ class MaskByVector(StepSettings, Operation):
     layer: Text | None = None
     """Layer of a file with several layers."""
     crs: Text | None = None
-    """CRS, for a file that states none."""
+    """CRS of the file, if the file does not state it."""
     all_touched: bool = False
     """Count each cell that a polygon touches as inside."""
 
@@ -72,13 +75,13 @@ class MaskByVector(StepSettings, Operation):
         """Read the polygons and project them to the CRS of the grid."""
         mask = GridMask(self, geometry)
         if not mask.polygons.polygons.size:
-            raise ConfigError(f"{self.path}: the layer holds no polygons to mask by")
+            raise ConfigError(f"{self.path}: the layer holds no polygons to mask with")
         return mask
 
 
 @dataclasses.dataclass(frozen=True)
 class GridMask(Operation):
-    """A mask for one grid."""
+    """A mask that is bound to one grid."""
 
     settings: MaskByVector
     geometry: GridGeometry

@@ -21,7 +21,7 @@ KEEP = "keep"
 
 
 class Rule(NamedTuple):
-    """A range of values, and the new value for it."""
+    """A range of values, and the new value for the range."""
 
     low: float
     """Lowest value of the range."""
@@ -69,7 +69,7 @@ def _finite(text: str) -> float:
 
 @dataclass(frozen=True, config=STEP_CONFIG)
 class Reclassify(StepSettings, Operation):
-    """Replace values by rules. The first rule that applies is used. Missing cells stay missing.
+    """Replace values according to rules. The first rule that matches is used. Missing cells stay missing.
 
     Raises
     ------
@@ -78,7 +78,7 @@ class Reclassify(StepSettings, Operation):
     """
 
     step: ClassVar[str] = "reclassify"
-    option: ClassVar[Option] = Option("RULES", "'0:10=1,10:20=2,99=missing,else=keep'.")
+    option: ClassVar[Option] = Option("RULES", "Replace values, such as '0:10=1,10:20=2,99=missing,else=keep'.")
 
     rules: Annotated[tuple[Text, ...], Field(strict=False, min_length=1)]
     """`LOW:HIGH=NEW` or `OLD=NEW`. The last rule can be `else=NUMBER`, `else=keep` or `else=missing`."""

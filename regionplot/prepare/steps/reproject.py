@@ -17,7 +17,7 @@ class Reproject(GridSettings):
     """Reproject all inputs to another CRS."""
 
     step: ClassVar[str] = "reproject"
-    option: ClassVar[Option] = Option("CRS[@SIZE]", "Another CRS.")
+    option: ClassVar[Option] = Option("CRS[@SIZE]", "Reproject to another CRS.")
 
     def __post_init__(self) -> None:
         if self.like is None and self.resolution is None and self.crs is None:

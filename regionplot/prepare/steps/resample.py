@@ -16,7 +16,7 @@ class Resample(GridSettings):
     """Resample all inputs to another grid."""
 
     step: ClassVar[str] = "resample"
-    option: ClassVar[Option] = Option("SIZE|FILE", "Cells of another size, or the grid of another raster.")
+    option: ClassVar[Option] = Option("SIZE|FILE", "Resample to another cell size, or to the grid of another raster.")
 
     def __post_init__(self) -> None:
         if self.like is None and self.resolution is None and self.crs is None:

@@ -19,7 +19,7 @@ class Scale(StepSettings, Operation):
     """Compute scale * value + offset, in double precision."""
 
     step: ClassVar[str] = "scale"
-    option: ClassVar[Option] = Option("SCALE[:OFFSET]", "SCALE * value + OFFSET.")
+    option: ClassVar[Option] = Option("SCALE[:OFFSET]", "Compute SCALE * value + OFFSET.")
 
     scale: float = 1.0
     """Factor."""

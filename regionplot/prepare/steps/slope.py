@@ -19,18 +19,18 @@ from regionplot.prepare.steps.terrain import Terrain
 class Slope(Terrain):
     """Compute the slope in degrees or percent.
 
-    Heights are in meters, unless `z_factor` converts them to meters. The grid may have any units of length, or degrees.
+    Heights are in meters, unless `z_factor` converts them to meters. The grid can have any unit of length, or degrees.
     """
 
     step: ClassVar[str] = "slope"
     option: ClassVar[Option] = Option(
-        "[=degree|percent[:Z]]", "How steep the ground is.", "degree", r"(degree|percent)(:[-+.\d]*)?"
+        "[=degree|percent[:Z]]", "Slope of the ground.", "degree", r"(degree|percent)(:[-+.\d]*)?"
     )
 
     units: Literal["degree", "percent"] = "degree"
     """Units of the result."""
     z_factor: float = 1.0
-    """Factor that converts heights to the units of the grid's x and y."""
+    """Factor that converts heights to meters."""
 
     @classmethod
     def parse(cls, text: str) -> dict[str, Any]:

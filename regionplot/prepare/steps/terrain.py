@@ -1,4 +1,4 @@
-"""Gradients and cell sizes of a height grid, after Horn (1981), https://doi.org/10.1109/PROC.1981.11918."""
+"""Compute gradients and cell sizes of a height grid, after Horn (1981), https://doi.org/10.1109/PROC.1981.11918."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from regionplot.geo.grid import GridGeometry, Window
 from regionplot.prepare.base import BlockContext, Operation, StepSettings
 
 _AT_POLE = 1e-9
-"""Radians: some millimeters on the ground. The cosine of a right angle is not exactly 0 in floating point."""
+"""Tolerance in radians: some millimeters. The cosine of a right angle is not exactly 0 in floating point."""
 
 
 class Terrain(StepSettings, Operation):
-    """Base of slope and hillshade. Both use the gradient from the eight neighbors of a cell."""
+    """Base class of slope and hillshade. Both use the gradient from the eight neighbors of a cell."""
 
     z_factor: float
 
@@ -31,7 +31,7 @@ class Terrain(StepSettings, Operation):
         return self
 
     def apply(self, values: Values, context: BlockContext) -> Values:
-        """Return the results. A missing neighbor counts as high as the cell itself."""
+        """Return the results. A missing neighbor gets the height of the cell itself."""
         across, down = cell_sizes(context.geometry, context.block.padded)
         return np.stack([self._apply_to_band(band, across, down) for band in values]).astype(values.dtype)
 

@@ -1,7 +1,7 @@
 """Warp a raster to another grid, for the steps resample and reproject.
 
 Each block of the target is read through a virtual raster of the whole target. So GDAL computes positions from the whole
-target, and blocks equal the whole bit for bit. Warping each block separately does not give this
+target, and blocks equal the whole bit for bit. This does not hold if each block is warped separately
 (https://gdal.org/en/stable/programs/gdalwarp.html: `XSCALE`, `-et`).
 """
 
@@ -39,17 +39,19 @@ Method = Literal["nearest", "bilinear", "cubic", "lanczos", "average", "mode", "
 """Methods of GDAL for which blocks equal the whole. `sum` loses cells at the borders of GDAL's work units."""
 Positive = Annotated[float, Field(gt=0)]
 _EXACT = 1e-9
-"""Tolerance in source cells. GDAL then transforms each position and does not interpolate. Rasterio 1.4 refuses 0."""
+"""Tolerance in source cells. It makes GDAL transform each position instead of interpolating. rasterio 1.4 refuses 0."""
 _MAX_CELLS = 2**32
 _ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, config=STEP_CONFIG)
 class GridSettings(StepSettings):
-    """Base of resample and reproject: the target grid and the resampling method."""
+    """Base class of resample and reproject: the target grid and the resampling method."""
 
     modifiers: ClassVar[tuple[Modifier, ...]] = (
-        Modifier("resampling", "method", "For other grids: nearest, average ...; bilinear by default.", "METHOD"),
+        Modifier(
+            "resampling", "method", "For resample and reproject: nearest, average ... By default, bilinear.", "METHOD"
+        ),
     )
 
     crs: Text | None = None
@@ -62,12 +64,12 @@ class GridSettings(StepSettings):
     """Resampling method."""
 
     def check_target(self) -> None:
-        """Refuse two descriptions of the target grid.
+        """Refuse settings that define the target grid twice.
 
         Raises
         ------
         ValueError
-            If there are two.
+            If `like` is given together with `crs` or `resolution`.
         """
         if self.like is not None and (self.crs is not None or self.resolution is not None):
             raise ValueError("give either like, or crs and resolution")
@@ -97,8 +99,8 @@ def parse_grid(text: str) -> dict[str, Any]:
 class Warp:
     """Warp a raster to another grid: a function for `process_blocks` with `read="datasets"`, over blocks of the target.
 
-    As in GDAL, interpolation uses the valid cells. For a coarser grid, use `average` or `mode`. All other methods use
-    the cells nearest to a position and skip those in between.
+    As in GDAL, interpolation uses the valid cells only. For a coarser grid, use `average`, `mode`, `max`, `min` or
+    `med`. The other methods use only the cells nearest to a position, and skip the cells in between.
     """
 
     source: BandReader
@@ -150,7 +152,10 @@ class Warp:
         from rasterio.enums import Resampling  # noqa: PLC0415
         from rasterio.vrt import WarpedVRT  # noqa: PLC0415
 
-        (source_crs, source_affine), (crs, affine) = _unrolled(self.source.geometry), _unrolled(self.target)
+        (source_crs, source_affine), (crs, affine) = (
+            _gdal_crs_and_transform(self.source.geometry),
+            _gdal_crs_and_transform(self.target),
+        )
         return WarpedVRT(
             dataset, src_crs=source_crs, src_transform=source_affine, crs=crs, transform=affine,
             height=self.target.height, width=self.target.width, resampling=Resampling[self.method], tolerance=_EXACT,
@@ -166,10 +171,10 @@ def _nodata_of(info: RasterInfo, dataset: Any) -> float | None:
     return info.nodata if fits_dtype(np.dtype(dataset.dtypes[info.band - 1]), info.nodata) else None
 
 
-def _unrolled(geometry: GridGeometry) -> tuple[str, Affine]:
+def _gdal_crs_and_transform(geometry: GridGeometry) -> tuple[str, Affine]:
     """Return CRS and transform for GDAL, whose longitudes are within 180 degrees of the prime meridian.
 
-    If a grid in degrees reaches beyond, such as one from 0 to 360, its middle becomes the prime meridian.
+    If a grid in degrees reaches beyond, such as a grid from 0 to 360, the prime meridian moves to its middle.
     """
     extent, affine = geometry.extent, geometry.transform
     if not geometry.crs.is_geographic or max(-extent.xmin, extent.xmax) <= FULL_TURN / 2 + abs(affine.a):
@@ -197,12 +202,12 @@ def target_geometry(
     resolution : sequence of float, optional
         Width and height of a cell in units of the CRS of the target. By default, about the resolution of the source.
     like : GridGeometry, optional
-        The target itself. The other parameters are then ignored.
+        Grid that becomes the target. The other parameters are then ignored.
 
     Raises
     ------
     ConfigError
-        If the target is impossible or too large.
+        If the resolution cannot be used, or the target is too large.
     RasterError
         If parts of the raster have no coordinates in the CRS of the target.
     """
@@ -222,7 +227,7 @@ def target_geometry(
 
 
 def _with_resolution(source: GridGeometry, resolution: Sequence[float] | None) -> GridGeometry:
-    """Return a grid with the same first corner and about the same extent, with cells of another size."""
+    """Return a grid with the same origin and about the same extent, but another cell size."""
     if resolution is None:
         return source
     if not source.is_axis_aligned:
@@ -256,6 +261,6 @@ def _projected(source: GridGeometry, crs: pyproj.CRS, resolution: Sequence[float
     if not width or not height or width * height > _MAX_CELLS:
         raise RasterError(
             f"the raster cannot be reprojected to {crs.name!r} as a whole, because parts of it have no coordinates "
-            "there; choose a target grid (like), or crop the raster first"
+            "in this CRS; choose a target grid (like), or crop the raster first"
         )
     return GridGeometry(affine, height, width, crs)
