@@ -128,7 +128,7 @@ class Arrivals:
         self._handed_out: tuple[Path, Fingerprint] | None = None
 
     def next(self, timeout: float) -> Path | None:
-        """Wait for a raster that differs from the one handed out last. Return None if no raster is complete in time.
+        """Wait for a raster that was not handed out before. Return None if no raster is complete in time.
 
         Parameters
         ----------

@@ -1,7 +1,8 @@
 """Open rasters with GDAL. All reads of raster files go through this module.
 
-GDAL chooses a driver by content, and follows references in a file to other files and to addresses. So each file is
-opened with the one driver that its first bytes allow, files with references are refused, and no address is fetched.
+GDAL chooses a driver by content, and follows references in a file to other files and to addresses. Therefore,
+each file is opened only with the driver that its first bytes allow. Files with references are refused, and no address
+is fetched.
 """
 
 from __future__ import annotations

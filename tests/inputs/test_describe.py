@@ -285,7 +285,7 @@ def test_a_time_that_cannot_be_decoded_is_unknown_with_a_warning(
     units, calendar, value, _ = TIMES[name]
     path = write_times(tmp_path / "grid.nc", [value - 1, value], {"units": units, "calendar": calendar})
     np.testing.assert_array_equal(load(path, band=2), VALUES)
-    assert f"{path}: its time is unknown: the axis time is in {units!r}: " in caplog.text
+    assert f"{path}: the time is unknown: the axis time has the units {units!r}: " in caplog.text
 
 
 def test_a_geotiff_converted_from_netcdf_keeps_its_times(tmp_path: Path) -> None:

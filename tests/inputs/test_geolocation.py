@@ -133,7 +133,11 @@ def test_integers_become_floating_point_even_if_mask_and_scale_is_off(write_netc
 NONE = np.full((20, 30), -999.0, np.float32)
 FAULTS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "all missing": ({"lat": (NONE, NORTH), "lon": (NONE, EAST)}, {}, "coordinates lon and lat have no valid cell"),
-    "one place": ({"lat": (NONE * 0, NORTH), "lon": (NONE * 0, EAST)}, {}, "all cells of the curvilinear grid lie at"),
+    "same place": (
+        {"lat": (NONE * 0, NORTH), "lon": (NONE * 0, EAST)},
+        {},
+        "all cells of the curvilinear grid have the same",
+    ),
     "another shape": (
         {"lat": (LATITUDES[:10, :15], NORTH), "lon": (LONGITUDES[:10, :15], EAST)},
         {},

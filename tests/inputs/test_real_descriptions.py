@@ -91,4 +91,4 @@ def test_a_time_in_the_year_0_is_unknown(
     info = open_source(settings(shared_data_folder, f"coads_slp_wind_climatology.nc|{variable}|3")).describe()
     assert (info.band, info.geometry.height, info.geometry.width) == (3, 90, 180)
     assert "time" not in info.description
-    assert "its time is unknown: the axis TIME is in 'hour since 0000-01-01 00:00:00'" in caplog.text
+    assert "the time is unknown: the axis TIME has the units 'hour since 0000-01-01 00:00:00'" in caplog.text

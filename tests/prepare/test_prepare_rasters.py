@@ -434,7 +434,7 @@ def test_an_unreadable_input_leaves_the_old_output_unchanged(grid: Path, tmp_pat
 
 
 def test_a_raster_with_steps_cannot_be_loaded_before_it_is_prepared(grid: Path) -> None:
-    with pytest.raises(ConfigError, match=r"load what regionplot.prepared\(config\) gives"):
+    with pytest.raises(ConfigError, match=r"load the config that regionplot.prepared\(config\) returns"):
         SharedData.load(config_of(grid, DOUBLE))
 
 

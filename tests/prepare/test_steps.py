@@ -292,9 +292,9 @@ def test_units_are_converted(source: str, target: str, value: float, expected: f
         ("smoot3x", "m", "smoot3x"),
         ("", "m", "states no units"),
         ("m", "(", r"convert m:\("),
-        ("dBm", "mW", r"convert dBm:mW: .*logarithms.*write an expression"),
-        ("mW", "dBm", "logarithms"),
-        ("dB", "1", "logarithms"),
+        ("dBm", "mW", r"convert dBm:mW: .*not linear .logarithmic units.*use an expression step"),
+        ("mW", "dBm", "not linear"),
+        ("dB", "1", "not linear"),
         ("1e-3 m", "m", "scaling factor"),
         ("m" * 61, "m", "more than 60 characters"),
         *(
