@@ -190,7 +190,7 @@ def _refuse_cog(path: Path) -> None:
 
 
 def valid_selector(*bands_or_masks: Any, extra_mask: Any = None) -> NDArray[np.bool_]:
-    """Return True where all given bands and masks have data.
+    """Return True for cells in which all given bands and masks have data.
 
     Parameters
     ----------

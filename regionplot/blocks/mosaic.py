@@ -265,7 +265,7 @@ class Merge:
         values : ndarray, shape (bands, rows, columns)
             Values in the data type of the block.
         valid : ndarray of bool
-            True where values count as data.
+            True for values that count as data.
         weights : ndarray, optional
             Weights for `feather`.
         """

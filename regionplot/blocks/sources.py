@@ -191,6 +191,6 @@ def read_block(dataset: Any, window: Window, bands: Sequence[int] | None) -> NDA
 
 
 def read_mask(dataset: Any, window: Window) -> NDArray[np.bool_]:
-    """Return True where the mask of all bands marks data in a window, shape (rows, columns)."""
+    """Return True for cells of a window that the mask of all bands marks as data, shape (rows, columns)."""
     valid: NDArray[np.bool_] = dataset.read_masks(1, window=window.ranges) != 0
     return valid

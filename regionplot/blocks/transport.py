@@ -45,7 +45,7 @@ class SharedBuffer:
         self._descriptor = self._process = -1
 
     def put(self, array: NDArray[Any]) -> SharedArray | NDArray[Any]:
-        """Return what to send to the parent: the place of the array, or the array itself if it is small."""
+        """Store an array. Return the message for the parent: the place of the array, or the array if it is small."""
         if array.nbytes < _SMALLEST or array.dtype.hasobject:
             return array
         shared = np.frombuffer(self._mapped_file(array.nbytes), array.dtype, array.size).reshape(array.shape)

@@ -22,7 +22,7 @@ _SMALL_EXTENT = 1e7
 
 
 def project_extent(extent: Extent, source: pyproj.CRS, target: pyproj.CRS) -> Extent:
-    """Return the smallest extent in another CRS that contains the given extent.
+    """Return the extent in another CRS that contains a given extent. It is found by projecting sample points.
 
     Points inside the extent are sampled, too, so that the result contains a pole inside it. In a geographic target CRS,
     longitudes continue beyond 180 and are not wrapped. Points that the projection enlarges too much are left out.

@@ -44,7 +44,7 @@ def install(hook: Hook) -> Iterator[None]:
     ...     failpoint("draw", "colorado")
     draw colorado
     """
-    global _hook  # noqa: PLW0603 (the hook is what forked workers inherit)
+    global _hook  # noqa: PLW0603 (forked workers inherit the global hook)
     before, _hook = _hook, hook
     try:
         yield

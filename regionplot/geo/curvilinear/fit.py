@@ -136,7 +136,7 @@ class _Spacing:
 
 
 def _sample_indices(length: int) -> NDArray[np.intp]:
-    """Return the indices from 0 to `length` - 1, or evenly distributed ones of them if there are many."""
+    """Return evenly spaced indices from 0 to `length` - 1. They are all indices if there are few."""
     return np.unique(np.linspace(0, length - 1, min(length, _SAMPLES_PER_SIDE)).astype(np.intp))
 
 

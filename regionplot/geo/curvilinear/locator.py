@@ -280,7 +280,7 @@ class CellLocator:
             if not moving.size:
                 break
             *offsets, new_slopes = self._offsets(moved, tuple(axis[moving] for axis in points))
-            better = ~(np.hypot(*offsets) >= np.hypot(across[moving], down[moving]))  # better than NaN, too
+            better = ~(np.hypot(*offsets) >= np.hypot(across[moving], down[moving]))  # also True if a distance is NaN
             moving, moved = moving[better], moved[better]
             cell[moving] = moved
             old = (across, down, *slopes.across, *slopes.down)
