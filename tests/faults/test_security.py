@@ -174,6 +174,7 @@ def test_a_raster_that_refers_to_another_file_is_refused_unread(build, read, tra
     assert server.requests == []
 
 
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 def test_a_label_that_looks_like_a_bulletin_leads_to_no_other_file(trap: Trap) -> None:
     """GDAL itself opens the label of another file, because its PDS driver comes first."""
     (trap.folder / "other.img").write_bytes(b"secret" * 4)
