@@ -50,7 +50,7 @@ class Registry(Mapping[str, Any]):
             return getattr(importlib.import_module(path, self._package), attribute)
         for point in self._entry_points():
             if point.name == name:
-                return point.load()
+                return _load(point)
         raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
@@ -68,6 +68,27 @@ class Registry(Mapping[str, Any]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._locations or name in list(self)
+
+
+def _load(point: Any) -> Any:
+    """Return the class of an entry point.
+
+    Raises
+    ------
+    ConfigError
+        If the other package cannot be imported, or does not have the class.
+    """
+    try:
+        return point.load()
+    except Exception as error:
+        from regionplot.errors import ConfigError  # noqa: PLC0415 (only then)
+
+        package = f"the package {point.dist.name}" if point.dist else "its package"
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(
+            f"the plug-in {point.name!r} ({point.group}) cannot be loaded from {point.value}: {reason}; "
+            f"repair or uninstall {package}"
+        ) from error
 
 
 COMMANDS = Registry(

@@ -13,13 +13,15 @@ entry points of the group `regionplot.layers`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 import pyproj
 
-from regionplot.settings.base import LayerSettings
+from regionplot.errors import InputError
+from regionplot.settings.base import LayerSettings, Section
 from regionplot.settings.config import Config
 from regionplot.sheet.layout import Layout, Page, Room
 from regionplot.sheet.marks import ColorBar, PanelMark, SheetMark
@@ -107,16 +109,37 @@ class Layer(Protocol):
 
 
 def settings_digest(settings: LayerSettings, *more: object, exclude: Collection[str] = ()) -> str:
-    """Return the digest of a layer's settings and of further values.
+    """Return the digest of a layer's settings, of the files that they name, and of further values.
 
     Parameters
     ----------
     settings : LayerSettings
-        Settings of the layer.
+        All fields count, except those excluded. A field that holds paths counts with the content of the files.
     *more : object
         Further values for the digest, with a stable `repr`.
     exclude : collection of str
-        Fields to leave out, such as the path of a file whose content is in the digest.
+        Fields to leave out, such as a path whose content is among the further values.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read.
     """
     fields = settings.model_dump_json(exclude=set(exclude))
-    return digest([type(settings).__qualname__, fields, *map(repr, more)], ())
+    files = [path for name, value in settings if name not in exclude for path in _files(value)]
+    try:
+        return digest([type(settings).__qualname__, fields, *map(repr, more)], files)
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from error
+
+
+def _files(value: object) -> Iterator[Path]:
+    """Yield the files that a value of a field names."""
+    if isinstance(value, Path):
+        yield from [value] if value.is_file() else []
+    elif isinstance(value, Section):
+        yield from (path for _, item in value for path in _files(item))
+    elif isinstance(value, Mapping):
+        yield from (path for item in value.values() for path in _files(item))
+    elif isinstance(value, list | tuple | set | frozenset):
+        yield from (path for item in value for path in _files(item))

@@ -31,6 +31,7 @@ from regionplot.errors import ConfigError, FeaturesError, InputError, RasterErro
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
 from regionplot.inputs.describe import inspect_raster, open_source
+from regionplot.inputs.gdal import OPTIONS, opened
 from regionplot.inputs.source import read_window
 from regionplot.inputs.vector_files import check_layer
 from regionplot.inputs.vectors import load_layer
@@ -147,6 +148,22 @@ RASTER_TRAPS: dict[str, Callable[[Trap], Path]] = {
 }
 
 
+PDS_LABEL = """PDS_VERSION_ID = PDS3
+NOTE = "GRIB"
+RECORD_TYPE = FIXED_LENGTH
+RECORD_BYTES = 4
+FILE_RECORDS = 4
+^IMAGE = "other.img"
+OBJECT = IMAGE
+  LINES = 4
+  LINE_SAMPLES = 4
+  SAMPLE_TYPE = UNSIGNED_INTEGER
+  SAMPLE_BITS = 8
+END_OBJECT = IMAGE
+END
+"""
+
+
 @pytest.mark.parametrize("build", RASTER_TRAPS.values(), ids=RASTER_TRAPS)
 @pytest.mark.parametrize("read", [inspect_raster, load_raster])
 def test_a_raster_that_refers_to_another_file_is_refused_unread(build, read, trap: Trap, server: Server) -> None:
@@ -155,6 +172,17 @@ def test_a_raster_that_refers_to_another_file_is_refused_unread(build, read, tra
         read(RasterSettings.model_construct(**{**RasterSettings(path=trap.folder).model_dump(), "path": path}))
     assert caught.value.exit_code == 3
     assert server.requests == []
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_a_label_that_looks_like_a_bulletin_leads_to_no_other_file(trap: Trap) -> None:
+    """GDAL itself opens the label of another file, because its PDS driver comes first."""
+    (trap.folder / "other.img").write_bytes(b"secret" * 4)
+    path = trap.write("grid.tif", PDS_LABEL)
+    with rasterio.open(path) as dataset:
+        assert dataset.read(1).tobytes() == b"secretsecretsecr"
+    with pytest.raises(RasterError, match=r"grid\.tif: cannot be read as a raster"), opened(path):
+        pass
 
 
 def test_the_overviews_of_an_unchecked_raster_would_be_fetched(trap: Trap, server: Server) -> None:
@@ -175,11 +203,20 @@ def test_a_proxy_for_overviews_is_not_followed(trap: Trap, server: Server) -> No
 ADDRESSES = ["/vsicurl/{url}/overview.tif", "{url}/overview.tif", "/vsis3/bucket/overview.tif"]
 
 
-@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize(
+    ("address", "unguarded"),
+    [
+        *((address, "") for address in ADDRESSES),
+        *((address, "CPL_VSIL_CURL_ALLOWED_FILENAME") for address in ADDRESSES),
+        *((address, "GDAL_HTTP_PROXY") for address in ADDRESSES if address.startswith("/vsi")),
+    ],
+)
 def test_a_function_over_blocks_cannot_fetch_from_an_address(
-    address: str, trap: Trap, server: Server, monkeypatch: pytest.MonkeyPatch
+    address: str, unguarded: str, trap: Trap, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The function opens a raster by itself, so its metadata are not checked."""
+    """The function opens a raster by itself, so its metadata are not checked. Each guard works without the other."""
+    if unguarded:
+        monkeypatch.delitem(OPTIONS, unguarded)
     monkeypatch.setenv("AWS_S3_ENDPOINT", server.url.removeprefix("http://"))
     monkeypatch.setenv("AWS_HTTPS", "NO")
     monkeypatch.setenv("AWS_NO_SIGN_REQUEST", "YES")

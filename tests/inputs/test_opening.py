@@ -19,14 +19,21 @@ XARRAY = {"inputs/dataarray.py", "inputs/array.py"}
 
 def opens_a_raster(source: str) -> bool:
     """Return whether code calls `rasterio.open`, or imports `open` from rasterio."""
-    return any(_is_open(node) for node in ast.walk(ast.parse(source)))
+    nodes = list(ast.walk(ast.parse(source)))
+    names = {name for node in nodes for name in _names_of_rasterio(node)}
+    return any(_is_open(node, names) for node in nodes)
 
 
-def _is_open(node: ast.AST) -> bool:
+def _names_of_rasterio(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (name.asname or "rasterio" for name in node.names if name.name.partition(".")[0] == "rasterio")
+
+
+def _is_open(node: ast.AST, names: set[str]) -> bool:
     if isinstance(node, ast.ImportFrom):
         return node.module == "rasterio" and "open" in {name.name for name in node.names}
     is_attribute = isinstance(node, ast.Attribute) and node.attr == "open"
-    return is_attribute and isinstance(node.value, ast.Name) and node.value.id == "rasterio"
+    return is_attribute and isinstance(node.value, ast.Name) and node.value.id in names
 
 
 def imports_xarray(source: str) -> bool:
@@ -64,6 +71,7 @@ def test_xarray_is_imported_where_arrays_are_converted_and_nowhere_else() -> Non
         "import rasterio\nwith rasterio.open(path) as file: pass",
         "import rasterio\ndef read():\n    opener = rasterio.open",
         "from rasterio import open",
+        "def read():\n    import rasterio as rio\n    return rio.open(path)",
     ],
 )
 def test_another_module_that_opens_rasters_is_found(source: str) -> None:

@@ -101,6 +101,13 @@ def test_everything_that_shows_changes_the_digest(data, difference) -> None:
     assert not set(digests(data())) & set(digests(data(**difference)))
 
 
+@pytest.mark.parametrize("tags", [{"long_name": "Snow depth"}, {"units": "m"}], ids=str)
+def test_name_and_units_count_for_layers_that_do_not_name_them_in_their_key(data, tags) -> None:
+    """Every layer gets them with the sheet. Here the color bar does not show them, so its key does not have them."""
+    labeled = {"colors": {**LEVELS, "label": "Depth"}}
+    assert not set(digests(data(**labeled))) & set(digests(data(**labeled, tags=tags)))
+
+
 def test_settings_of_the_run_and_of_other_formats_do_not_change_a_digest(data) -> None:
     run = {"workers": 3, "timeout": 5, "cache": False}
     output = {"directory": "elsewhere", "filename": "{name}_.png", "webp": {"effort": 4}, "publish": "runs"}

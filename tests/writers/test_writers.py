@@ -67,8 +67,11 @@ def streams(content: bytes) -> Iterator[bytes]:
 def test_writers_have_all_attributes_of_the_protocol(name: str) -> None:
     writer = WRITERS[name]
     assert writer.needs in ("pixels", "figure")
-    assert re.fullmatch(r"image/[\w+]+|application/pdf", writer.media_type)
-    assert writer.suffixes == (f".{name}",)
+    assert re.fullmatch(r"(image|application)/[\w.+-]+", writer.media_type)
+    assert all(re.fullmatch(r"\.[a-z0-9]+", suffix) for suffix in writer.suffixes)
+    others = {suffix for other in FORMATS if other != name for suffix in WRITERS[other].suffixes}
+    assert writer.suffixes
+    assert others.isdisjoint(writer.suffixes), "the suffix sets the format"
     assert issubclass(writer.Settings, Section)
 
 
