@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -62,10 +63,13 @@ class MapDigests:
         self._panel = lay_out(shared.config, planned_key(shared.coloring)).panel
         modules = code_modules(shared)
         with plain_style():
-            parts = {**dict(_common(shared)), "libraries": _versions(modules)}
+            parts = dict(_common(shared))
+        with _code_errors():
+            parts["libraries"] = _versions(modules)
+            sources = [path.read_bytes() for path in source_files(*modules)]
         self._common = hashlib.sha256(json.dumps(parts, default=str).encode())
-        for content in _read_sources(modules):
-            self._common.update(content)
+        for source in sources:
+            self._common.update(source)
 
     def of(self, region: Region) -> str:
         """Return the digest of a region's map: 32 hexadecimal digits.
@@ -102,17 +106,11 @@ class MapDigests:
             yield np.ascontiguousarray(cells[first : first + _ROWS])
 
 
-def _read_sources(modules: Iterable[str]) -> Iterator[bytes]:
-    """Yield the contents of the source files of modules, and of the modules that they import from their own packages.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be read, for example because too many files are open.
-    """
+@contextmanager
+def _code_errors() -> Iterator[None]:
+    """Raise InputError if a source file cannot be read, for example because too many files are open."""
     try:
-        for path in source_files(*modules):
-            yield path.read_bytes()
+        yield
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from error
 
