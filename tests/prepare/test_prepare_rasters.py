@@ -355,7 +355,7 @@ def test_inputs_and_devices_are_never_overwritten(grid: Path, tmp_path: Path, wr
         with pytest.raises(ConfigError, match=r"the output is also an input .*; choose another output"):
             prepare_raster([grid], output, mask)
     for output in (tmp_path, tmp_path / "pipe.tif", Path("/dev/null"), tmp_path / ("x" * 300)):
-        with pytest.raises(RasterError, match=r"it is not a file|name too long"):
+        with pytest.raises(RasterError, match=r"it is not a regular file|name too long"):
             prepare_raster([grid], output, mask)
     assert files_below(tmp_path) == ["areas.gpkg", "link.tif", "snow.tif"]
 

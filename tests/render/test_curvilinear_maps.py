@@ -162,7 +162,7 @@ def test_the_error_for_a_grid_beyond_the_memory_limit_names_the_setting(
     make_config: Callable[..., Config], swath: Path
 ) -> None:
     config = make_config(raster={"path": swath}, run={"memory": 1})
-    with pytest.raises(RasterError, match=r"swath.nc: the regular grid .* takes (\d+) MB.* set memory = \1"):
+    with pytest.raises(RasterError, match=r"swath.nc: the regular grid .* needs (\d+) MB.* set memory = \1"):
         SharedData.load(config)
     assert SharedData.load(config, [Region("small", Extent(178, 178.2, 6, 6.2))]).plan.window.cells < 2**18
 
