@@ -91,7 +91,7 @@ large_grids = st.builds(
     BlockGrid, st.just(ROWS), st.just(COLUMNS), st.integers(8, 70), st.integers(8, 70), st.just(0),
     st.integers(0, 70), st.integers(0, 70),
 )  # fmt: skip
-few = settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 WARPS: tuple[Method, ...] = get_args(Method)
@@ -223,7 +223,7 @@ def assert_written_alike(folder: Path, everything: CombinedFunctions, expected: 
 
 
 @pytest.mark.parametrize("executor", ["serial", "threads", "fork"])
-@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(grid=large_grids)
 def test_every_executor_writes_the_same_cells_for_all_block_sizes(
     folder: Path, everything: CombinedFunctions, expected: Any, executor: str, grid: BlockGrid
