@@ -78,7 +78,7 @@ def process_blocks(
     bands : sequence of int, optional
         Numbers of the bands to read, counted from 1. By default, all bands.
     executor : str or distributed.Client
-        Name of an executor, such as "serial", "threads", "fork", "forkserver", "spawn" or "dask". Or the address or
+        Name of an executor, such as "serial", "threads", "fork", "forkserver", "spawn" or "dask"; or the address or
         client of a dask cluster. "auto" is "serial" for one block or one worker, "threads" if the function
         has `releases_gil`, "fork" if it is safe, and otherwise "threads".
     workers : int or "auto"
