@@ -124,7 +124,7 @@ def removing_sidecars(path: Path) -> Iterator[None]:
 
 @contextmanager
 def os_errors_as_raster_errors(path: Path) -> Iterator[None]:
-    """Raise errors of the file system as errors of this raster."""
+    """Convert errors of the file system to a RasterError that names the raster."""
     try:
         yield
     except OSError as error:
@@ -178,7 +178,7 @@ def _without_checksums(written: list[tuple[Window, int | None]]) -> list[tuple[W
 
 
 def _temporary_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of the temporary GeoTIFF for a COG. It is read once, so it is not compressed."""
+    """Return the options of the temporary GeoTIFF for a COG. It is deleted soon, so it is not compressed."""
     kept = ("dtype", "count", "height", "width", "crs", "transform", "nodata")
     return {
         **{key: options[key] for key in kept if key in options},

@@ -53,14 +53,14 @@ def process_blocks(
     ----------
     function : callable
         Called as `function(data, block, arguments)`. It returns an array of shape (rows, columns) or (bands, rows,
-        columns). The array covers the core of the block or its padded window. In the second case, the result is
-        trimmed. The function can have these attributes: `halo`, used if the argument `halo` is 0; `profile`, a method
+        columns). The array covers the core of the block or its padded window. A padded array is trimmed to the
+        core. The function can have these attributes: `halo`, used if the argument `halo` is 0; `profile`, a method
         that gets the profile of the first input and returns the profile of the output; `releases_gil`, true if the
         function releases the GIL most of the time.
-    inputs : sequence of path
-        Rasters. They must have the same shape, transform and CRS, unless `read` is "datasets".
+    inputs : path or sequence of path
+        One raster, or several. They must have the same shape, transform and CRS, unless `read` is "datasets".
     output : path, rasterio dataset or callable
-        Path of a GeoTIFF, which is replaced atomically. Or a dataset that is open for writing. Or a function, which is
+        The path of a GeoTIFF, which is replaced atomically; a dataset that is open for writing; or a function, which is
         called in this process as `output(block, values)`.
     read : {"arrays", "stack", "datasets"}
         The data for the function: a list with one array (bands, rows, columns) per input; one array with all bands of
@@ -76,10 +76,11 @@ def process_blocks(
         Overrides of the profile of the output, with the keys of rasterio. `driver="COG"` writes a cloud-optimized
         GeoTIFF. Further keys are `tags`, and `descriptions`, `units`, `scales` and `offsets` with one value per band.
     bands : sequence of int, optional
-        Bands to read, from 1. By default, all.
+        Numbers of the bands to read, counted from 1. By default, all bands.
     executor : str or distributed.Client
-        Name of an executor, such as "serial", "threads", "fork", "forkserver", "spawn" or "dask". Or the address or
-        client of a dask cluster. "auto" is "fork" if it is safe, otherwise "threads".
+        Name of an executor, such as "serial", "threads", "fork", "forkserver", "spawn" or "dask"; or the address or
+        client of a dask cluster. "auto" is "serial" for one block or one worker, "threads" if the function
+        has `releases_gil`, "fork" if it is safe, and otherwise "threads".
     workers : int or "auto"
         Number of workers. "auto" is one per usable CPU.
     worker_settings : WorkerSettings
@@ -95,7 +96,8 @@ def process_blocks(
     Raises
     ------
     RasterError
-        If an input cannot be read, or its grid differs from the first one, or the output cannot be written completely.
+        If an input cannot be read, its grid differs from the grid of the first input, or the output cannot be written
+        completely.
     BlockError
         If the function fails for a block, or a worker dies. The error contains the traceback. An old output file is
         unchanged.

@@ -42,7 +42,7 @@ _POLL_SECONDS = 0.5
 _RETRY_PAUSES = (5.0, 30.0, 300.0)
 """Seconds before each retry of a raster whose run failed. After the last retry, the watcher waits for a new raster."""
 _TERMINATE_TIMEOUT = 5.0
-"""Seconds that a run has to clean up after a signal ends the watcher."""
+"""Seconds that a run may take to clean up when a signal ends the watcher."""
 
 
 def watch(request: Request) -> int:
@@ -74,7 +74,7 @@ class _Watcher:
         self._apply_settings(request.config_before_raster())
 
     def _apply_settings(self, config: Config) -> None:
-        """Use new settings, and draw the current raster with them."""
+        """Use new settings. Forget the state of the watcher, so that the current raster is drawn again."""
         self._config = config
         self._arrivals = Arrivals(config.raster.pattern, config.raster.settle)
         self._layers = ()

@@ -1,7 +1,7 @@
 """Color scale for numbers: levels or a continuous range. Values become indices of a color table.
 
 A panel of a million pixels is classified with one comparison per level and colored with one lookup in a table of packed
-colors. This is several times faster than `searchsorted` and a call of the colormap. The result is the same.
+colors. This is several times faster than `searchsorted` followed by a call to the colormap. The result is the same.
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ class Abilities:
     limits_time: bool
     """A job that exceeds the timeout is stopped."""
     maps_results: bool = False
-    """The caller may map a result from the memory of the worker instead of receiving a copy. Workers run on this
-    machine. A worker does not change a result before the caller asks for the next outcome."""
+    """The caller may map the memory of a worker to read a result, instead of receiving a copy. Workers run on this
+    machine. A worker leaves its result unchanged until the caller asks for the next outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def run_job(task: Task[J], job: J) -> Outcome[J]:
 
 
 def failure_from_error(error: BaseException) -> Failure:
-    """Return a failure that describes an error by text, which always pickles. Expected errors have no traceback."""
+    """Return a failure that describes an error as text, so it always pickles. Expected errors have no traceback."""
     name = type(error).__name__
     if is_memory_error(error):
         return Failure(OUT_OF_MEMORY, f"out of memory: {error}", _format_traceback(error))

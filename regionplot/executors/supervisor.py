@@ -138,7 +138,7 @@ class Supervisor(Generic[J]):
         return sum(worker.assigned is not None for worker in self.workers)
 
     def _start_workers(self) -> None:
-        """Start as many workers as can be busy."""
+        """Start workers while there are more jobs than workers, up to `max_workers`."""
         while len(self.workers) < min(self.max_workers, self._count_busy() + len(self.pending)):
             if self.workers and self._is_short_of_memory():
                 return
@@ -276,7 +276,7 @@ class Supervisor(Generic[J]):
         request_stop(worker)
 
     def _handle_death(self, worker: WorkerHandle[J]) -> Iterator[Outcome[J]]:
-        """Fail the job that a dead worker had started, or make a job pending again that it had not started.
+        """Handle a dead worker. Its job fails or is retried if it had started. Otherwise, the job is pending again.
 
         Raises
         ------

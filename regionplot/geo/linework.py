@@ -15,13 +15,13 @@ from regionplot.geo.crs import meridian_offset, same_crs, transformer, unwrap
 Geometries = NDArray[np.object_]
 Floats = NDArray[np.floating[Any]]
 _MAX_STEP = 0.5
-"""Largest distance between projected vertices in degrees. Longer edges get more vertices, because edges that are
-straight in the source may be curved on the map."""
+"""Largest distance between vertices before projection, in degrees. Longer edges get more vertices, because edges that
+are straight in the source may be curved on the map."""
 _SEAM_STRETCH = 20
-"""Ratio of the length on the map to the length on the earth, above which a step crosses a seam of the projection."""
+"""Ratio of the length on the map to the length on the earth, above which a step counts as crossing a seam."""
 _METERS_PER_DEGREE = 111_320
 _EDGE_TOLERANCE = 1e-7
-"""Largest distance, in degrees, of a vertex that counts as a point of the antimeridian or of a pole."""
+"""Distance in degrees from the antimeridian or a pole, below which a vertex counts as lying on it."""
 _COLLECTION_TYPE = 7
 """Type id of a GeometryCollection in shapely."""
 
@@ -61,7 +61,7 @@ def _vertices(parts: Geometries) -> tuple[Floats, NDArray[np.intp]]:
 
 
 def unique_segments(starts: Floats, ends: Floats) -> NDArray[np.bool_]:
-    """Return True for each segment that has a length and does not repeat an earlier one, in either direction."""
+    """Return True for each segment of nonzero length that does not repeat an earlier one, in either direction."""
     swap = (starts[:, 0] > ends[:, 0]) | ((starts[:, 0] == ends[:, 0]) & (starts[:, 1] > ends[:, 1]))
     keys = np.where(swap[:, None], np.hstack([ends, starts]), np.hstack([starts, ends]))
     keys = np.ascontiguousarray(keys + 0.0)  # -0.0 becomes 0.0, because bytes are compared
@@ -72,7 +72,7 @@ def unique_segments(starts: Floats, ends: Floats) -> NDArray[np.bool_]:
 
 
 def _along_world_edge(coordinates: Floats) -> NDArray[np.bool_]:
-    """Return True for steps along the antimeridian or a pole. Polygons are cut there, so these steps are no borders."""
+    """Return True for steps along the antimeridian or a pole. They are not borders: polygons are cut there."""
     at_edge = abs(abs(coordinates) - np.array([180.0, 90.0])) < _EDGE_TOLERANCE
     return np.asarray((at_edge[:-1] & at_edge[1:]).any(axis=1))
 
@@ -88,7 +88,7 @@ def _unit_size(crs: pyproj.CRS) -> float:
 
 
 def _project(coordinates: Floats, source: pyproj.CRS, target: pyproj.CRS) -> Floats:
-    """Return projected coordinates, shape (n, 2). Longitudes stay on the same turn of 360° as in the source."""
+    """Return projected coordinates, shape (n, 2). Longitudes stay within 180° of the longitudes in the source."""
     x, y = transformer(source, target).transform(coordinates[:, 0], coordinates[:, 1])
     if source.is_geographic and target.is_geographic:
         x = unwrap(x, coordinates[:, 0] + meridian_offset(source, target))
@@ -128,7 +128,7 @@ def seam_crossings(coordinates: Floats, projected: Floats, source: pyproj.CRS, t
 
 
 def join_segments(points: Floats, is_joined: NDArray[np.bool_]) -> Geometries:
-    """Return LineStrings. Each one is a sequence of points that are joined to the next point.
+    """Return LineStrings. Each LineString is a series of consecutive points that are joined.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ MAX_POSITION_ERROR = 0.125
 _MESH_STEPS = (64, 32, 16, 8)
 """Distances between mesh nodes to try, in panel pixels, from coarse to fine."""
 WINDOW_MESH_STEP = 32
-"""Distance in panel pixels between the mesh nodes that find the window of the grid for a panel."""
+"""Distance in panel pixels between the mesh nodes that are used to compute the window of the grid for a panel."""
 _STRIP_PIXELS = 2**16
 """Number of pixels to process at a time, so that intermediate results stay in the CPU cache."""
 Floats = NDArray[np.floating[Any]]
@@ -40,7 +40,7 @@ class Positions:
 
     @classmethod
     def of(cls, geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> Positions | ExactPositions:
-        """Return positions from the coarsest mesh that is exact enough, or exact positions if no mesh is."""
+        """Return positions from the coarsest mesh that is accurate enough, or exact positions if no mesh is."""
         locate = Locator(geometry, crs, panel)
         for step in _MESH_STEPS:
             mesh = mesh_axis(panel.width, step), mesh_axis(panel.height, step)
@@ -58,7 +58,7 @@ class Positions:
 
 @dataclass(frozen=True)
 class ExactPositions:
-    """Grid positions of pixel centers by an exact transformation of each pixel."""
+    """Grid positions of pixel centers. Each pixel is transformed exactly."""
 
     locate: Locator
 
@@ -112,7 +112,7 @@ class Locator:
         return x, y
 
     def is_close(self, mesh: tuple[Floats, Floats], column: Floats, row: Floats) -> bool:
-        """Return True if interpolation in a mesh is exact enough.
+        """Return True if interpolation in a mesh is accurate enough.
 
         The check is at the centers of mesh cells and at the midpoints of their edges. The centers alone are not enough:
         between conformal projections, the errors along x and y cancel there.

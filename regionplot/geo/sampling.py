@@ -89,14 +89,14 @@ def pixel_centers(panel: PanelGrid) -> tuple[Floats, Floats]:
 
 
 def _cells_along_axes(geometry: GridGeometry, panel: PanelGrid) -> tuple[Indices, Indices]:
-    """Return the grid column for each panel column, and the grid row for each panel row. Outside the grid, it is -1."""
+    """Return the grid column for each panel column, and the grid row for each panel row; -1 outside the grid."""
     columns, rows = geometry.columns_and_rows(*_pad_to_same_length(*pixel_centers(panel)))
     column, row = geometry.wrapped(columns[: panel.width]), rows[: panel.height]
     return _cell_index(column, geometry.width), _cell_index(row, geometry.height)
 
 
 def _pad_to_same_length(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Return two arrays with the length of the longer one. The values that are added to the shorter one are unused."""
+    """Return both arrays with the length of the longer one. The values added to the shorter one are not used."""
     length = max(x.size, y.size)
     return np.resize(x, length), np.resize(y, length)
 

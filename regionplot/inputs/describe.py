@@ -65,7 +65,7 @@ def open_source(settings: RasterSettings) -> RasterSource:
 
 
 def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
-    """Return one source for each band of the raster, or of the variable, that the settings name.
+    """Return one source per band. The settings name the raster, and possibly one of its variables.
 
     Raises
     ------
@@ -165,7 +165,8 @@ class _Grid:
     def _placement(self, band: int) -> tuple[pyproj.CRS, Geolocation | None]:
         """Return the CRS, and the 2-D coordinates if they define the grid.
 
-        The CRS is that of the file, else the CRS in the settings, else WGS 84 if the axes are in degrees.
+        The CRS comes from the file. If the file states no CRS, the CRS comes from the settings. If the settings state
+        none either, WGS 84 is used if the axes are in degrees.
         """
         height, width = self.dataset.shape
         if min(height, width) < 2:

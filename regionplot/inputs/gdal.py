@@ -1,8 +1,7 @@
 """Open rasters with GDAL. All reads of raster files go through this module.
 
-GDAL chooses a driver by content, and follows references in a file to other files and to addresses. Therefore,
-each file is opened only with the driver that its first bytes allow. Files with references are refused, and no address
-is fetched.
+GDAL chooses a driver by content, and follows references in a file to other files and to URLs. Therefore, each file is
+opened only with the driver that its first bytes allow. Files with references are refused, and no URL is fetched.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ OPTIONS = {
     "GDAL_NUM_THREADS": "1",  # GDAL's threads do not survive a fork
     "GDAL_PAM_ENABLED": "NO",  # ignore sidecar files
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
-    "CPL_VSIL_CURL_ALLOWED_FILENAME": "none",  # no address is read through /vsicurl/, /vsis3/ ...
-    "GDAL_HTTP_PROXY": "none://",  # nor by drivers such as HTTP and WMS: curl refuses the scheme of this proxy
+    "CPL_VSIL_CURL_ALLOWED_FILENAME": "none",  # GDAL reads no URL through /vsicurl/, /vsis3/ ...
+    "GDAL_HTTP_PROXY": "none://",  # drivers such as HTTP and WMS read no URL: curl refuses this proxy
 }
 """GDAL options for all work with rasters."""
 _LARGEST_BLOCK = 2**30
@@ -32,7 +31,7 @@ _LARGEST_BLOCK = 2**30
 
 
 def gdal_options(**more: str) -> Any:
-    """Return a context in which GDAL has the options of this package.
+    """Return a context manager that sets the GDAL options of this package.
 
     Parameters
     ----------
@@ -121,9 +120,9 @@ def _first_line(error: BaseException) -> str:
 
 
 def _check_references(path: Path, dataset: Any) -> None:
-    """Refuse a file whose metadata name other files or addresses as its overviews or subdatasets.
+    """Refuse a file whose metadata refer to other files or URLs for overviews or subdatasets.
 
-    GDAL would open them. Any GeoTIFF can carry such metadata. Its own overviews and subdatasets do not need it.
+    GDAL would open them. Any GeoTIFF can contain such metadata. Overviews and subdatasets inside a file do not need it.
     """
     references = list(dataset.tags(ns="OVERVIEWS").values())
     references += [name for name in dataset.subdatasets if not _is_within(name, path)]
@@ -133,7 +132,7 @@ def _check_references(path: Path, dataset: Any) -> None:
 
 
 def _is_within(subdataset: str, path: Path) -> bool:
-    """Return whether GDAL itself gives this name to a part of the file."""
+    """Return True if a name has the form of GDAL's name for a part of this file."""
     file = re.escape(str(path))
     pattern = rf'(?i:netcdf|hdf5):("{file}"|{file}):[^"]*|(?i:gtiff_dir):\d+:{file}'
     return re.fullmatch(pattern, subdataset) is not None

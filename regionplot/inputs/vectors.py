@@ -1,7 +1,7 @@
 """Load vector layers: read, project and index them once, and cache the result.
 
 Cartopy projects every feature when it draws, in every worker. Here all vertices of a layer are projected in bulk before
-the fork. A border that two polygons share is kept once. An index finds the geometries of a panel.
+the fork. A border that two polygons share is kept once. A spatial index finds the geometries within a panel.
 
 ::
 
@@ -49,7 +49,7 @@ class VectorLayer:
     point_index: IndexedGeometries
     """Points."""
     x_period: float
-    """Period of x after which geometries repeat: 360 for maps in degrees, else 0."""
+    """Distance in x after which geometries repeat: 360 for maps in degrees, otherwise 0."""
     key: str
     """Digest of everything that the geometries depend on."""
 

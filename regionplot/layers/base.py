@@ -70,7 +70,7 @@ class Layer(Protocol):
 
     @classmethod
     def check(cls, settings: Any) -> None:  # noqa: ARG003 (a default)
-        """Raise an `InputError` if an input file is missing or unusable. Read only the description of the file."""
+        """Raise an `InputError` if an input file is missing or unusable. Read only the metadata of the file."""
         return
 
     @classmethod
@@ -80,7 +80,7 @@ class Layer(Protocol):
 
     @classmethod
     def load(cls, settings: Any, context: LoadContext) -> Self:
-        """Read input files and project them.
+        """Load the layer: read its input files and project their data.
 
         Raises
         ------

@@ -284,7 +284,10 @@ class _Labels:
         return points * self.sheet.layout.dpi / POINTS_PER_INCH
 
     def _label(self, text: str, x: float, y: float, edge: str) -> Label | None:
-        """Return a label near a point of the panel (in pixels), moved inward from an edge, or None without space."""
+        """Return a label near a point of the panel, or None if there is no space. x and y are in pixels.
+
+        A label at an edge is moved inward.
+        """
         box, size, gap = self.sheet.view.box, self._pixels(self._points), self._pixels(_GAP)
         width, height = (len(text) * _LETTER + _LAST_LETTER) * size, _HEIGHT * size
         inside = self.sheet.layout.page.neatline_pixels / 2 + gap

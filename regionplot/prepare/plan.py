@@ -31,7 +31,7 @@ class Plan:
     Parameters
     ----------
     inputs : sequence of Input
-        The rasters. The first one becomes the result.
+        The rasters. The steps turn the first one into the result.
     temporary : Path
         File to write the result to.
     stack : ExitStack
@@ -47,7 +47,7 @@ class Plan:
         self._stages: list[Stage] = []
         self._pending: list[Operation] = []
         self.sources: dict[str, BandReader] = {item.name: self._own_file(read(item.settings)) for item in inputs}
-        """Current rasters by name: inputs, or results of the passes so far. The first one becomes the result."""
+        """Current rasters by name: inputs, or results of the passes so far. At the end, the first one is the result."""
         self.description: dict[str, object] = dict(self.main.bands[0].description)
         """Description of the result: `long_name`, `units`, `time` ..."""
         self.has_operations = False
@@ -56,7 +56,7 @@ class Plan:
 
     @property
     def main(self) -> BandReader:
-        """The raster that becomes the result."""
+        """The first raster in its current state. After the last step, it is the result."""
         return next(iter(self.sources.values()))
 
     def add_steps(self, steps: Sequence[Step]) -> None:
@@ -65,7 +65,7 @@ class Plan:
         Raises
         ------
         RegionplotError
-            If a step cannot be applied. The error has the number of the step.
+            If a step cannot be applied. The error contains the number of the step.
         """
         for number, step in enumerate(steps, 1):
             with located(step=number, step_name=step.step):
@@ -112,7 +112,7 @@ class Plan:
         Parameters
         ----------
         storage : mapping
-            How the result is stored: `dtype`, `nodata`, `scale`, `offset`. Missing keys have their defaults.
+            How the result is stored: `dtype`, `nodata`, `scale`, `offset`. Missing keys have default values.
         """
         if self._pending or not self._stages or self._stages[-1].output != self.main.path:
             self._add_chain()
@@ -161,7 +161,7 @@ class Plan:
             raise ConfigError(*problems)
 
     def extract_subdatasets(self) -> None:
-        """Copy each input that is one of several variables in a file to a file of its own."""
+        """Copy each input that shares its file with other variables to a separate file."""
         for source, path in self._extractions:
             extract_subdataset(source, path)
 
@@ -189,7 +189,7 @@ class Plan:
         }
 
     def _band_labels(self, key: str, count: int) -> tuple[str, ...]:
-        """Return one label per band: that of the same band of the raster, unless a step has changed it."""
+        """Return one label per band. Bands keep their labels, unless a step changes the labels or number of bands."""
         own = [str(info.description.get(key, "")) for info in self._first.bands]
         label = str(self.description.get(key, ""))
         return tuple(own) if count == len(own) and label == own[0] else (label,) * count

@@ -6,8 +6,9 @@ each class toward the ink, and the shades of the frame from white to the ink of 
 
     rows of the scale │ shades of each row toward the ink of the lines │ that ink │ white to the ink of the frame
 
-Lines are drawn on white, and their darkness gives the shade. The sampled raster gives the class. A table joins both to
-the row of the palette, one byte per pixel. The files are a third as large as RGB, and take a fifth of the time.
+Lines are drawn on white, and their darkness gives the shade. The sampled raster gives the class. A table gives
+the row of the palette for each class and shade. Each pixel is one byte. A file is a third as large as in RGB, and
+writing takes a fifth of the time.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class ShadedPalette:
     colors: Bytes
     """Shape (n, 3), n at most 256."""
     shaded: Bytes
-    """Row of the palette for each row of the scale and each value of `channel` on white, shape (rows, 256)."""
+    """Row of the palette for each row of the scale and each value of `channel` in lines on white, shape (rows, 256)."""
     framed: Bytes
     """Row of the palette for each gray level of the frame, shape (256,)."""
     channel: int

@@ -81,7 +81,7 @@ class PublicationInPlace(Publication):
 
 @dataclass(frozen=True)
 class PublicationByRun(Publication):
-    """A folder for each run, and a link to the latest complete run."""
+    """A folder for each run, and a link to the latest published run."""
 
     directory: Path
     run: str
@@ -103,7 +103,7 @@ class PublicationByRun(Publication):
 
     @override
     def finish(self, end: RunEnd) -> None:
-        """Switch the link to this run, and remove old runs. Remove the folder of a run without maps.
+        """Switch the link to this run if it may be published, and remove old runs. Remove the folder if it has no maps.
 
         Raises
         ------

@@ -138,7 +138,7 @@ class RunRecord:
             write_manifest(self._publication.folder, self._summary(error, report), report, self._previous)
 
     def _link_previous_maps(self, report: RunReport) -> None:
-        """Link maps of the previous run into a new run's folder, if this run did not draw or did not include them."""
+        """Link maps of the previous run into a new folder, for regions that have no new map or were not selected."""
         old, new = self._publication.previous, self._publication.folder
         if old == new or not self.config.output.directory.is_dir():  # a removed output folder is not created again
             return
@@ -151,7 +151,7 @@ class RunRecord:
                 link_or_copy(image, target)
 
     def _has_maps(self) -> bool:
-        """Return True if the run's folder holds a map: one of this run, or one of the previous run's manifest."""
+        """Return True if the run's folder holds a map of its own jobs or of the previous run's manifest."""
         return any(is_file(path) for path in self._possible_maps())
 
     def _possible_maps(self) -> Iterator[Path]:

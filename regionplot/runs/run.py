@@ -72,7 +72,7 @@ def render_regions(
         Settings, or loaded data. Forked workers inherit loaded data. Other workers load the data again from the files
         that its config names.
     only : sequence of str
-        Glob patterns. Regions whose names match none of them are left out.
+        Glob patterns. Regions whose names match no pattern are left out.
     force : bool
         Also draw unchanged maps.
     allow_empty : bool

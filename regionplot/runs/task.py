@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class RenderTask:
     """Draw one region and write its map.
 
-    A pickled task holds no loaded data, renderer or digest. A worker without inherited data loads the data again.
+    A pickled task holds no loaded data, renderer or digest. A worker that has not inherited the data loads it.
     """
 
     config: Config
@@ -88,7 +88,7 @@ class RenderTask:
         )
 
     def _draw(self, renderer: MapRenderer, region: Region, watch: Stopwatch) -> Picture | FigurePicture:
-        """Return the kind of picture that the writer of the run needs."""
+        """Draw a region as the kind of picture that the writer of the run needs."""
         if self._needs == "pixels":
             return renderer.render(region, watch)
         figure = renderer.render_vectors(region)

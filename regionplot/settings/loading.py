@@ -34,7 +34,7 @@ def read_config(source: str | Path | Tables | None = None, overrides: Tables | N
     Raises
     ------
     ConfigError
-        If the file is not TOML, or has unknown keys or wrong values. Each fault is one problem.
+        If the file is not TOML, or has unknown keys or wrong values. The error contains one problem per fault.
     InputError
         If input files are missing and nothing else is wrong.
 

@@ -28,8 +28,8 @@ _MEGABYTE = 2**20
 _DEFAULT_BUDGET = 512 * _MEGABYTE
 """Maximum budget for `[run] memory = "auto"`, in bytes."""
 _MAX_PLANNED = 500
-"""Maximum number of regions for which a window is computed. For more regions, this takes longer than it saves, and the
-whole raster is loaded."""
+"""Maximum number of regions for which a window is computed. For more regions, computing the windows takes more
+time than it saves, so the whole raster is loaded."""
 _LEGEND_TOO_LARGE = (
     "it has more classes than fit beside the map; list the important ones in [colors] classes, or set colorbar = false"
 )
@@ -37,14 +37,14 @@ _LEGEND_TOO_LARGE = (
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """The window of the raster to load. The parent decides once, so all processes load the same."""
+    """The window of the raster to load. The parent decides once, so all processes load the same cells."""
 
     window: Window
     """The cells to load."""
     reads_per_map: bool
     """True if the window exceeds the memory budget, so that each map reads its own cells."""
     fingerprint: Fingerprint | None = None
-    """Fingerprint of the raster's file when the plan was made. A process that finds another file raises an error."""
+    """Fingerprint of the raster's file when the plan was made. If the file has changed, loading raises an error."""
 
 
 def plan_load(

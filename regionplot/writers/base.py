@@ -66,7 +66,7 @@ P = TypeVar("P", Picture, FigurePicture, contravariant=True)
 class Writer(Protocol, Generic[P]):
     """Encode pictures in one file format. A new format needs one module, and one line in `registry.WRITERS`.
 
-    The suffix of `[output] filename` chooses the writer. Each process creates its writer once, from the settings.
+    The suffix of `[output] filename` determines the writer. Each process creates its writer once, from the settings.
     """
 
     suffixes: ClassVar[tuple[str, ...]]

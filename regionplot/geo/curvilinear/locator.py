@@ -5,10 +5,10 @@
     source cells ─► lookup table at the source spacing ─► Newton's method ─► source row and column of each regular cell
 
 Each entry of the lookup table is a source cell near the center of a coarse regular cell. If no source cell is there,
-the entry comes from a coarser level. From this cell, Newton's method finds the fractional row and column. Its slopes
-are the differences between neighboring cells. So a source cell extends halfway to its neighbors, as in `pcolormesh`,
-and cells at the edge extend equally far outward. At gaps of the source (between the scans of a satellite, along the
-seam of a closed grid), the source cells around a point are searched.
+the entry comes from a coarser level. From this cell, Newton's method finds the fractional row and column. The slopes
+are computed from differences between neighboring cells. So a source cell extends halfway to its neighbors, as in
+`pcolormesh`, and cells at the edge extend equally far outward. At gaps of the source (between the scans of a satellite,
+along the seam of a closed grid), the source cells around a point are searched.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ little more to close the seam of a grid around the earth."""
 _CELL_REACH = 0.75
 """Largest distance of a point from its source cell inside the source, in source steps."""
 _GAP_REACH = 1.25
-"""Largest distance of a point from its source cell between cells that are all farther than `_CELL_REACH`, in source
-steps."""
+"""Largest distance of a point from its source cell, in source steps, if the point lies in a gap of the source: no cell
+is within `_CELL_REACH`."""
 _MAX_SEARCH_STEPS = 3.0
-"""Distance from the start of the search, in source steps, beyond which the cells around a point are not searched."""
+"""Distance from the start of the search, in source steps, beyond which a point in a gap or at an edge is not matched to
+a source cell."""
 _MAX_STEPS = 2.0**_LEVELS
 """Distance from the start of the search, in source steps, beyond which a point has no source cell."""
 _STRIP_CELLS = 2**16
@@ -121,8 +122,8 @@ class CellLocator:
         window : Window
             Rows and columns of the regular grid.
         interpolate : bool
-            True to interpolate between four source cells, if none of them is missing. Otherwise, or if one is missing,
-            take the nearest source cell.
+            True to interpolate between four source cells. If one of them is missing, or if `interpolate` is False, the
+            nearest source cell is used.
 
         Returns
         -------
@@ -132,7 +133,7 @@ class CellLocator:
         return self._resample(_Field(np.ascontiguousarray(values).ravel(), np.nan, interpolate), window)
 
     def nearest(self, window: Window) -> Indices:
-        """Return the index of the source cell for each cell of a window. Cells are counted row by row; -1 is no cell.
+        """Return the index of the source cell for each cell of a window, counted row by row; -1 means no cell.
 
         Parameters
         ----------
@@ -354,7 +355,7 @@ def _round_steps(steps: Floats, limit: int) -> Indices:
 def _steps(coordinates: Floats, axis: int, *, closed: bool = False) -> Floats:
     """Return the step from each cell to the next along an axis.
 
-    It is the mean of the steps before and after the cell. Outliers are first replaced by a running median.
+    It is the mean of the steps before and after the cell. A running median first removes outliers.
     """
     if closed:
         around = np.concatenate([coordinates[:, -3:], coordinates, coordinates[:, :3]], axis=1)
@@ -367,7 +368,7 @@ def _steps(coordinates: Floats, axis: int, *, closed: bool = False) -> Floats:
 
 
 def _running_medians(steps: Floats) -> Floats:
-    """Return the median of each value, the previous and the next one, along the first axis. NaN does not count."""
+    """Return the median of each value, the previous and the next one, along the first axis. NaN is ignored."""
     if len(steps) < 3:
         return steps
     before, after = np.concatenate([steps[1:2], steps[:-1]]), np.concatenate([steps[1:], steps[-2:-1]])

@@ -25,9 +25,9 @@ from regionplot.settings.base import Text
 class Expression(StepSettings, Operation):
     """Compute a formula over bands: `b1`, `b2` ... of the raster, `NAME.b1` or `NAME_b1` of further inputs.
 
-    A formula has arithmetic, comparisons, `&`, `|`, `~` and functions of numexpr (https://numexpr.readthedocs.io). It
-    is computed in double precision. A cell of the result is missing if its value is not finite. It is
-    also missing if the cell is missing in a band of the formula, unless the formula uses `isnan`.
+    A formula can contain arithmetic, comparisons, `&`, `|`, `~` and functions of numexpr
+    (https://numexpr.readthedocs.io). It is computed in double precision. A cell of the result is missing if its value
+    is not finite. It is also missing if any band in the formula is missing there, unless the formula uses `isnan`.
 
     Raises
     ------
@@ -71,7 +71,7 @@ class Expression(StepSettings, Operation):
 
     @property
     def extra_inputs(self) -> frozenset[str]:
-        """Return the names of the further inputs in the formula."""
+        """Names of the further inputs in the formula."""
         return frozenset(input_name for name in self.names if (input_name := name.rpartition("_")[0]))
 
     def bands(self, count: int) -> int:
