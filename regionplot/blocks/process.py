@@ -114,7 +114,8 @@ def process_blocks(
     describe = Sources.of if read == "datasets" else Sources.on_one_grid
     sources = describe(inputs, bands)
     if isinstance(grid, BlockGrid) and read != "datasets" and (grid.height, grid.width) != sources.shape:
-        raise ValueError(f"the grid has {(grid.height, grid.width)} rows and columns, but the raster {sources.shape}")
+        shape = (grid.height, grid.width)
+        raise ValueError(f"the grid has {shape} rows and columns, but the raster has {sources.shape}")
     blocks = _blocks(grid, sources, halo or getattr(function, "halo", 0))
     runner = BlockRunner.of(len(blocks), function, executor=executor, workers=workers, worker_settings=worker_settings)
     handles = Handles(sources.paths)
