@@ -8,9 +8,10 @@ import numpy as np
 import pyproj
 import pytest
 from affine import Affine
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
+from regionplot.errors import RegionError
 from regionplot.geo.crs import parse_crs, transformer
 from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.grid import GridGeometry
@@ -104,7 +105,11 @@ def test_each_pixel_has_the_value_of_the_cell_at_its_center(grid: str, crs: pypr
 def test_the_pixels_of_random_panels_have_the_values_of_their_cells(
     grid: str, crs: pyproj.CRS, west: float, south: float, width: float, height: float
 ) -> None:
-    check_against_exact(GRIDS[grid], panel_of(Extent(west, west + width, south, south + height), crs, 70, 50), crs)
+    try:
+        panel = panel_of(Extent(west, west + width, south, south + height), crs, 70, 50)
+    except RegionError:  # far from a polar projection's center, the scale is too large to draw
+        reject()
+    check_against_exact(GRIDS[grid], panel, crs)
 
 
 def largest_error(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> float:
