@@ -1,4 +1,4 @@
-"""Divide a grid into blocks with halos. This is window arithmetic only, without files."""
+"""Divide a grid into blocks with halos. This module computes windows and uses no files."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class BlockGrid:
     width: int
     """Columns of the whole grid."""
     block_height: int
-    """Rows of a block. Blocks at the edges can have fewer."""
+    """Rows of a block. Blocks at the edges of the grid can have fewer rows."""
     block_width: int
     halo: int = 0
-    """Number of cells to read around each block. At the edges of the grid, there are fewer."""
+    """Width in cells of the border to read around each block. At the edges of the grid, the border is narrower."""
     row_offset: int = 0
-    """Row at which the second row of blocks begins. Blocks of the first row can have fewer rows. 0: no offset."""
+    """Row at which the second row of blocks begins. Blocks of the first row can be smaller. 0 means no offset."""
     column_offset: int = 0
-    """Column at which the second column of blocks begins. 0: no offset."""
+    """Column at which the second column of blocks begins. 0 means no offset."""
 
     def __post_init__(self) -> None:
         if min(self.height, self.width, self.block_height, self.block_width) < 1:
@@ -74,7 +74,7 @@ class BlockGrid:
                 yield self.block(Window(top, left, bottom - top, right - left))
 
     def block(self, core: Window) -> Block:
-        """Return the block with this core. The core can be any window of the grid."""
+        """Return the block with the given core. The core can be any window of the grid."""
         halo = self.halo
         padded = Window(core.row_off - halo, core.col_off - halo, core.height + 2 * halo, core.width + 2 * halo)
         clipped = padded.intersection(Window(0, 0, self.height, self.width))

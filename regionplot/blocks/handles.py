@@ -1,4 +1,4 @@
-"""Keep a bounded number of rasters open for reading, one set per thread and process."""
+"""Keep a limited number of rasters open for reading, separately in each thread and process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_OPEN = 16
 
 
 class Datasets(Sequence[Any]):
-    """Open rasters. Each one is opened at its first use. If there are many, the least recently used are closed."""
+    """Open rasters. Each raster is opened at its first use. At most `_MAX_OPEN` rasters stay open."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
@@ -36,7 +36,7 @@ class Datasets(Sequence[Any]):
         if number not in self._open:
             self._open[number] = open_raster(self._paths[number])
             if len(self._open) > _MAX_OPEN:
-                self._open.popitem(last=False)  # rasterio closes a dataset without references
+                self._open.popitem(last=False)  # rasterio closes a dataset that is no longer referenced
         self._open.move_to_end(number)
         return self._open[number]
 

@@ -58,11 +58,12 @@ def compute_mask(
         Value of missing cells. By default, the nodata value, the mask or the alpha band of the file decides. NaN is
         always missing.
     logic : {"any", "all"} or callable
-        A cell is masked if any band is missing, or if all bands are missing. A callable gets a boolean array of shape
+        With "any", a cell is masked if at least one band is missing. With "all", a cell is masked if all bands are
+        missing. A callable gets a boolean array of shape
         (bands, rows, columns) that is true for missing values. It returns a boolean array of shape (rows, columns) that
         is true for masked cells.
     bands : sequence of int, optional
-        Bands to read, from 1. By default, all.
+        Numbers of the bands to read, counted from 1. By default, all bands.
     output : path, optional
         Raster to write the mask to. By default, the mask is returned. If the output is the source, a copy of the file
         with the mask replaces the file.
@@ -132,7 +133,7 @@ class MaskSink:
         return Path(self.dataset.name)
 
     def write(self, block: Block, values: NDArray[Any], checksum: int | None) -> None:
-        """Write the mask, and remember the checksum for reading back."""
+        """Write the mask, and keep the checksum for the comparison when the file is read back."""
         import rasterio  # noqa: PLC0415
 
         try:
@@ -159,7 +160,7 @@ def new_mask(path: Path) -> Iterator[MaskSink]:
     Raises
     ------
     RasterError
-        If the file is a COG, or the mask cannot be written, or differs when it is read back.
+        If the file is a COG, the mask cannot be written, or the mask that is read back differs from the written mask.
     """
     import rasterio  # noqa: PLC0415
 
@@ -195,8 +196,8 @@ def valid_selector(*bands_or_masks: Any, extra_mask: Any = None) -> NDArray[np.b
     Parameters
     ----------
     *bands_or_masks : array
-        Arrays of the same shape. A cell of a masked array has data if it is not masked. In other arrays, a boolean has
-        data if it is true, a float if it is not NaN, and an integer, as in masks, if it is not 0.
+        Arrays of the same shape. A cell of a masked array has data if it is not masked. In other arrays, a cell
+        has data if its boolean is true, its float is not NaN, or its integer is not 0.
     extra_mask : array, optional
         Another mask of any data type. Masked cells are 0.
 

@@ -38,9 +38,9 @@ class _Tile:
     window: Window
     """Cells of the mosaic that the tile covers."""
     skip: float | None
-    """Value of cells that do not count as data."""
+    """Value of cells without data."""
     has_mask: bool
-    """True if a mask in the file, or an alpha band, marks cells that do not count as data."""
+    """True if a mask in the file, or an alpha band, marks cells without data."""
 
 
 def mosaic(
@@ -61,17 +61,18 @@ def mosaic(
         same scale and offset. They must have the same data type, too, unless `profile` sets the data type of the
         output.
     output : path
-        Path of a GeoTIFF, or of a COG with `profile={"driver": "COG"}`.
+        Path of the output. It is a GeoTIFF, or a COG if `profile` is `{"driver": "COG"}`.
     overlap : {"first", "last", "min", "max", "mean", "feather"}
         Rule for cells in which several tiles have data. `feather` is a weighted mean. The weight is the distance from
         the nearest edge of the tile.
     background : float, optional
-        Value of cells in which no tile has data. By default, the nodata value of the tiles, or 0 if they have none.
-        The output has no mask.
+        Value of cells in which no tile has data. By default, the nodata value of the output, or 0 if the output
+        has no nodata value. The output has no mask.
     skip_value : float, optional
-        Value that does not count as data. By default, the nodata value of the tiles. NaN and masked cells never count.
+        Value of cells without data. By default, the nodata value of each tile. NaN and masked cells are never data.
     band : int, optional
-        Band, from 1, that decides for all bands which cells count as data. By default, each band decides for itself.
+        Number of the band, counted from 1, that decides which cells have data in all bands. By default, the cells with
+        data are determined for each band separately.
     **options
         `profile`, `executor`, `workers`, `worker_settings` and `observer`: see `process_blocks`.
 
@@ -86,8 +87,8 @@ def mosaic(
     BlockError
         If the data type of the output cannot hold the values of a tile.
     ValueError
-        If the rule or the band does not exist, or if the rule does not work for complex numbers, or if the data type of
-        the output cannot hold the background.
+        If the rule or the band does not exist, the rule does not work for complex numbers, or the data type of the
+        output cannot hold the background.
     """
     start = time.perf_counter()
     if overlap not in OVERLAPS:
@@ -128,7 +129,7 @@ def _place_tiles(
 ) -> tuple[list[_Tile], dict[str, Any]]:
     """Return the tiles with their windows, and the height, width and transform of the mosaic.
 
-    All tiles must have the data type `dtype`, unless it is None.
+    All tiles must have the data type `dtype`, unless `dtype` is None.
     """
     import rasterio  # noqa: PLC0415
 
@@ -174,7 +175,7 @@ def _grid_differences(dataset: Any, first: Sources, row: float, column: float) -
 
 
 def _value_differences(dataset: Any, first: Sources, dtype: str | None) -> list[str]:
-    """Return the reasons why the stored values of a tile cannot be merged with those of the first tile."""
+    """Return the reasons why the stored values of a tile cannot be merged with the values of the first tile."""
     found, name = [], first.paths[0]
     other = [own for own in dataset.dtypes if dtype is not None and own != dtype]
     if other:
@@ -223,13 +224,13 @@ class _MosaicTask(BlockWorker):
         merge.add((slice(None), *common.slices_in(core)), self._typed(values, valid), valid, weights)
 
     def _typed(self, values: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
-        """Return values in the data type of the output. Only values that count as data must fit."""
+        """Return values in the data type of the output. Only the values of cells with data are checked."""
         dtype = np.dtype(self.profile["dtype"])
         return values if values.dtype == dtype else cast(np.where(valid, values, values.dtype.type(0)), dtype)
 
 
 def valid_mask(values: NDArray[Any], skip: float | None) -> NDArray[np.bool_]:
-    """Return True for values that count as data: neither NaN nor equal to `skip`."""
+    """Return True for valid values. A value is valid if it is neither NaN nor equal to `skip`."""
     valid: NDArray[np.bool_] = ~np.isnan(values) if values.dtype.kind in "fc" else np.ones(values.shape, bool)
     if skip is not None and not np.isnan(skip):
         valid &= values != values.dtype.type(skip) if values.dtype.kind == "f" else values != skip
@@ -237,7 +238,7 @@ def valid_mask(values: NDArray[Any], skip: float | None) -> NDArray[np.bool_]:
 
 
 def edge_distance(window: Window, height: int, width: int) -> NDArray[np.float64]:
-    """Return the distance of each cell in a window of a tile from the nearest edge of the tile, in cells, from 1."""
+    """Return the distance in cells from each cell of a window to the nearest edge of the tile. At an edge, it is 1."""
     rows = np.arange(window.row_off, window.row_off + window.height)
     columns = np.arange(window.col_off, window.col_off + window.width)
     down, across = np.minimum(rows + 1, height - rows), np.minimum(columns + 1, width - columns)
@@ -265,7 +266,7 @@ class Merge:
         values : ndarray, shape (bands, rows, columns)
             Values in the data type of the block.
         valid : ndarray of bool
-            True for values that count as data.
+            True for valid values.
         weights : ndarray, optional
             Weights for `feather`.
         """

@@ -25,7 +25,7 @@ def create_raster(path: Path, profile: Mapping[str, Any]) -> Any:
     Parameters
     ----------
     path : Path
-        The new file; an existing one is overwritten.
+        Path of the file. An existing file is overwritten.
     profile : mapping
         Keyword arguments of `rasterio.open`.
 
@@ -52,7 +52,7 @@ def new_raster(path: Path, profile: Mapping[str, Any], labels: Labels | None, re
     Parameters
     ----------
     path : Path
-        Path of the raster. An old file stays until the new one is complete.
+        Path of the raster. An old file stays until the new file is complete.
     profile : mapping
         Profile, as in rasterio. The driver is GTiff or COG.
     labels : Labels, optional
@@ -68,7 +68,7 @@ def new_raster(path: Path, profile: Mapping[str, Any], labels: Labels | None, re
     Raises
     ------
     RasterError
-        If the raster cannot be created, or its cells differ when they are read back.
+        If the raster cannot be created, or the cells that are read back differ from the written cells.
     """
     run = new_run()
     options = dict(profile)
@@ -96,7 +96,7 @@ def new_raster(path: Path, profile: Mapping[str, Any], labels: Labels | None, re
 
 
 def check_place(path: Path) -> None:
-    """Refuse a path that is not a regular file, such as a folder, a device or a pipe. The file need not exist.
+    """Refuse a path that is not a regular file, such as a folder, a device or a pipe. The file does not have to exist.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def check_place(path: Path) -> None:
 
 @contextmanager
 def removing_sidecars(path: Path) -> Iterator[None]:
-    """At the end, remove the sidecar files of the old raster: overviews, statistics and mask."""
+    """After success, remove the sidecar files of the old raster: overviews, statistics and mask."""
     yield
     for suffix in (".ovr", ".aux.xml", ".msk"):
         with suppress(OSError):
@@ -151,7 +151,7 @@ def _new_geotiff(
             sink = DatasetSink(dataset, str(path))
             yield sink
         finally:
-            with suppress(rasterio.errors.RasterioError):  # reading back detects errors
+            with suppress(rasterio.errors.RasterioError):  # _verify detects the error
                 dataset.close()
     _verify(path, temporary, sink.written if _is_lossless(options) else _without_checksums(sink.written), readers)
 

@@ -54,22 +54,23 @@ def process_blocks(
     function : callable
         Called as `function(data, block, arguments)`. It returns an array of shape (rows, columns) or (bands, rows,
         columns). The array covers the core of the block or its padded window. A padded array is trimmed to the
-        core. The function can have these attributes: `halo`, used if the argument `halo` is 0; `profile`, a method
-        that gets the profile of the first input and returns the profile of the output; `releases_gil`, true if the
+        core. The function can have three attributes. `halo` is used if the argument `halo` is 0. `profile` is a method
+        that gets the profile of the first input and returns the profile of the output. `releases_gil` is true if the
         function releases the GIL most of the time.
     inputs : path or sequence of path
-        One raster, or several. They must have the same shape, transform and CRS, unless `read` is "datasets".
+        One raster or several rasters. The rasters must have the same shape, transform and CRS, unless `read` is
+        "datasets".
     output : path, rasterio dataset or callable
-        The path of a GeoTIFF, which is replaced atomically; a dataset that is open for writing; or a function, which is
-        called in this process as `output(block, values)`.
+        The path of a GeoTIFF, a dataset that is open for writing, or a function. A GeoTIFF is replaced atomically. A
+        function is called in this process as `output(block, values)`.
     read : {"arrays", "stack", "datasets"}
-        The data for the function: a list with one array (bands, rows, columns) per input; one array with all bands of
-        all inputs; or the open datasets.
+        The data for the function. "arrays" is a list with one array (bands, rows, columns) per input. "stack" is one
+        array with all bands of all inputs. "datasets" is the sequence of open datasets.
     grid : BlockGrid, iterable of windows, or None
         The blocks. Windows must not overlap. By default, the blocks of the first input, merged to about 512 × 512
         cells. If `read` is "datasets", the grid can differ from the grids of the inputs.
     halo : int
-        Number of cells to read around each block.
+        Width in cells of the border to read around each block.
     arguments : object
         Passed to each call of the function.
     profile : mapping, optional

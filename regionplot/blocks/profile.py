@@ -19,7 +19,7 @@ def derive_profile(
 ) -> tuple[dict[str, Any], Labels | None]:
     """Return the profile and the labels of an output.
 
-    The profile of the first input is changed by the function, then by the caller. The caller can also change labels.
+    The function changes the profile of the first input. The caller's changes are then applied to profile and labels.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from regionplot.blocks.grid import Block
 from regionplot.executors.observer import JobObserver
 
 BlockObserver = JobObserver[Block]
-"""Base class of observers of a run over blocks, such as a progress bar. The outcomes have no values."""
+"""Base class of observers of a run over blocks, such as a progress bar. Observers get outcomes without values."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class BlocksReport:
     seconds: float
     """Wall time until the output was complete, in seconds."""
     durations: Sequence[float]
-    """Seconds that each block took in its worker, in the order in which blocks were finished."""
+    """Seconds that each block took in its worker, in the order in which the blocks finished."""
     workers: int
     executor: str
     """Name of the executor, such as `fork`."""

@@ -28,7 +28,7 @@ from regionplot.executors.choose import (
 DEFAULT_SETTINGS = WorkerSettings(timeout=3600.0)
 """Limits of workers: one hour per block."""
 _MAX_NAMES = 8
-"""Number of inputs that a message names."""
+"""Largest number of inputs that are named in a message."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Receive results: a new raster file, an open dataset, or a function.
+"""Receivers of results: a new raster file, an open dataset, or a function.
 
-GDAL writes its last cells when a file is closed, and rasterio reports no error at that moment. On a full disk, a file
+GDAL writes the last cells when a file is closed, and rasterio reports no error at that moment. On a full disk, a file
 is truncated without an error. So a new file is read back, and the checksum of each block is compared, before the file
 replaces the old one.
 """
@@ -23,7 +23,7 @@ from regionplot.geo.grid import Window
 LOSSY_OPTIONS = {"nbits", "discard_lsb", "max_z_error"}
 """Creation options of GDAL that change values. Such values cannot be compared with their checksums."""
 _FULL = 2**20
-"""Bytes. A disk with less free space counts as full."""
+"""Free space in bytes below which a disk is treated as full."""
 
 
 @runtime_checkable

@@ -32,7 +32,7 @@ allowed."""
 _TILE = 256
 """Rows and columns of the tiles of an output, if the tiles of the input are not suitable."""
 _LARGEST_TILE = 1024
-"""Largest number of rows or columns of a tile that is taken from the input."""
+"""Largest number of rows or columns of an input tile whose size is also used for the output."""
 LOSSLESS = {"deflate", "lzw", "zstd", "packbits", "lzma"}
 
 
@@ -49,7 +49,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Sources:
-    """The inputs of a run. Profile and labels are those of the first input."""
+    """The inputs of a run. The profile and the labels are taken from the first input."""
 
     paths: tuple[Path, ...]
     profile: dict[str, Any]
@@ -72,7 +72,7 @@ class Sources:
         inputs : sequence of path, or path
             At least one raster.
         bands : sequence of int, optional
-            Bands to read, from 1. By default, all.
+            Numbers of the bands to read, counted from 1. By default, all bands.
 
         Raises
         ------
@@ -110,7 +110,7 @@ def _missing_bands(path: Path, dataset: Any, bands: Sequence[int] | None) -> lis
 
 
 def _differences(path: Path, other: Any, first_path: Path, first: Any) -> list[str]:
-    """Return a message for each difference between the grids of a raster and of the first one."""
+    """Return a message for each difference between the grid of a raster and the grid of the first raster."""
     messages = {
         "shape": f"{path}: it has {other.shape} rows and columns, but {first_path} has {first.shape}",
         "transform": f"{path}: its transform is not that of {first_path}; resample it to the same grid first",
@@ -166,7 +166,7 @@ def _labels(dataset: Any, bands: Sequence[int] | None) -> Labels:
 
 
 def _output_tile(dataset: Any) -> tuple[int, int]:
-    """Return rows and columns of the tiles of an output: the blocks of the input, if they can be tiles of a GeoTIFF."""
+    """Return the tile size (rows, columns) of an output. It is the block size of the input, if GeoTIFF allows it."""
     height, width = dataset.block_shapes[0]
     fits = all(not side % 16 and side <= _LARGEST_TILE for side in (height, width))
     return (height, width) if fits and width < dataset.width else (_TILE, _TILE)

@@ -24,7 +24,7 @@ from regionplot.system import failpoints
 from regionplot.system.memory import keep_large_blocks
 
 BlockFunction = Callable[[Any, Block, Any], Any]
-"""Function that is called with the data, the block, and the arguments that all blocks share."""
+"""Function that is called with three values: the data, the block, and the arguments that all blocks share."""
 READS = ("arrays", "stack", "datasets")
 
 
@@ -61,7 +61,7 @@ class BlockWorker:
         """Load nothing, because each worker opens its rasters at its first block, after the fork."""
 
     def result_of(self, values: NDArray[Any], checksum: int | None) -> BlockResult:
-        """Return a result for the parent. The values are put into shared memory, if the parent can map it."""
+        """Return a result for the parent. The values are put into shared memory if the parent can map this memory."""
         return BlockResult(self._buffer.put(values) if self.shares_memory else values, checksum)
 
 
@@ -75,9 +75,9 @@ class BlockTask(BlockWorker):
     bands: tuple[int, ...] | None
     arguments: Any
     dtype: str | None = None
-    """Data type of results. None keeps the type that the function returns."""
+    """Data type of results. None keeps the data type that the function returns."""
     count: int | None = None
-    """Number of bands that a result must have. None for any number."""
+    """Number of bands that a result must have. None allows any number."""
 
     def __call__(self, job: Block) -> BlockResult:
         """Return the result of one block."""

@@ -36,7 +36,7 @@ def split_tiles(
     offset: tuple[int, int] = (0, 0),
     **options: Any,
 ) -> list[Path]:
-    """Split a raster into tile files. Their names are `STEM_rROW_cCOLUMN.tif`, with rows and columns of tiles from 0.
+    """Split a raster into tile files with names `STEM_rROW_cCOLUMN.tif`. Tile rows and columns are counted from 0.
 
     Parameters
     ----------
@@ -47,10 +47,10 @@ def split_tiles(
     tile : (int, int)
         Rows and columns of a tile, without the overlap.
     overlap : int
-        Number of cells to add on each side. At the edges of the raster, there are fewer.
+        Number of cells to add on each side. At the edges of the raster, fewer cells are added.
     offset : (int, int)
         Row at which the second row of tiles begins, and column at which the second column of tiles begins. Tiles of the
-        first row and column can be smaller. 0: no offset.
+        first row and column can be smaller. 0 means no offset.
     **options
         `executor`, `workers` and `worker_settings`: see `process_blocks`. The default timeout is one day per tile.
 
@@ -169,7 +169,7 @@ class _TileTask:
         keep_large_blocks()
 
     def load(self) -> None:
-        """Load nothing, because each tile is a raster of its own."""
+        """Load nothing, because each tile is a separate raster."""
 
     def __call__(self, job: _TileJob) -> None:
         shape = Sources.of(job.source).shape

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SMALLEST = 2**16
-"""Bytes. Smaller arrays go through the pipe."""
+"""Size in bytes. Smaller arrays are sent through the pipe."""
 
 
 def memory_can_be_shared() -> bool:
@@ -55,7 +55,7 @@ class SharedBuffer:
         )
 
     def _mapped_file(self, size: int) -> mmap.mmap:
-        """Return the mapped file. Create a new file if there is none, it is too small, or this process was forked."""
+        """Return the mapped file. Create a file if this process has none, or its file is too small."""
         if self._map is None or len(self._map) < size or self._process != os.getpid():
             if self._process == os.getpid():
                 os.close(self._descriptor)

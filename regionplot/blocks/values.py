@@ -1,8 +1,8 @@
-"""Convert between stored values and physical values. Other modules use only one of the two.
+"""Convert between stored values and physical values. Other modules use either stored or physical values, not both.
 
 ::
 
-    stored (any type, nodata, mask, scale, offset) ─► values (floating point, with units, NaN where missing)
+    stored (any type, nodata, mask, scale, offset) ─► values (floating point, with units, NaN if missing)
     values ─► stored
 """
 
@@ -27,7 +27,7 @@ from regionplot.inputs.source import RasterInfo, RasterSource
 from regionplot.settings.raster import RasterSettings
 
 Values = NDArray[np.floating[Any]]
-"""Array of shape (bands, rows, columns), with NaN where missing."""
+"""Array of shape (bands, rows, columns), with NaN for missing values."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class BandReader:
 
     @classmethod
     def of_band(cls, settings: RasterSettings) -> BandReader:
-        """Describe the band that settings select. Raise errors like `of`."""
+        """Describe the band that the settings select. Raise errors like `of`."""
         return cls._from_sources((open_source(settings),))
 
     @classmethod
@@ -72,7 +72,7 @@ class BandReader:
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """Path of the file."""
         return self.bands[0].path
 
     @property
@@ -134,7 +134,7 @@ class Storage:
             raise ConfigError(f"nodata {self.nodata:g} is not a value of {self.dtype}; choose another nodata value")
 
     def encode(self, values: Values) -> NDArray[Any]:
-        """Return values as stored. Values that the data type cannot hold become missing."""
+        """Return values as stored. In an integer data type, values that do not fit become missing."""
         dtype = np.dtype(self.dtype)
         scaled = values if (self.scale, self.offset) == (1.0, 0.0) else (values - self.offset) / self.scale
         if dtype.kind == "f":

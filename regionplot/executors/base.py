@@ -19,7 +19,7 @@ OUT_OF_MEMORY = "memory"
 """Cause of the failure of a job that raised MemoryError."""
 
 UNLIMITED_JOBS = 2**31
-"""Value of `jobs_per_worker` with which no worker is replaced."""
+"""Value of `jobs_per_worker` for workers that are never replaced."""
 
 J = TypeVar("J")
 J_contra = TypeVar("J_contra", contravariant=True)
@@ -49,7 +49,7 @@ class WorkerSettings:
     timeout: float = float("inf")
     """Time limit for one job in seconds."""
     jobs_per_worker: int = UNLIMITED_JOBS
-    """Number of jobs after which a worker process is replaced by a fresh one."""
+    """Number of jobs after which a worker process is replaced by a new process."""
     retries: int = 1
     """Number of retries of a job whose worker died or ran out of memory."""
     memory: int | None = None
@@ -59,10 +59,10 @@ class WorkerSettings:
 
 
 class Task(Protocol[J_contra]):
-    """The work to do for each job. A task must pickle, and be small, for processes that are not forked."""
+    """The work to do for each job. For processes that are not forked, the task must pickle and should be small."""
 
     def start_worker(self) -> None:
-        """Set up a new worker process: malloc policy, file descriptors. Called once per process, before `load`."""
+        """Set up a new worker process: malloc policy, file descriptors. Called once per worker process."""
 
     def load(self) -> None:
         """Load the data that all jobs share. Called once per process; forked workers inherit the data instead."""
@@ -92,7 +92,8 @@ class Executor(Protocol):
     def run(self, task: Task[J], jobs: Iterable[J]) -> Iterator[Outcome[J]]:
         """Apply a task to jobs and yield one outcome per job, in any order.
 
-        An error in a job is returned as its outcome. Jobs are taken from the iterable only when a worker needs them.
+        An error in a job becomes the failure of its outcome. A job is taken from the iterable only when a worker needs
+        it.
         Closing the iterator cancels the remaining jobs and stops the workers.
 
         Raises
@@ -140,7 +141,7 @@ def run_job(task: Task[J], job: J) -> Outcome[J]:
 
 
 def failure_from_error(error: BaseException) -> Failure:
-    """Return a failure that describes an error as text, so it always pickles. Expected errors have no traceback."""
+    """Return a failure that describes an error as text and always pickles. Expected errors have no traceback."""
     name = type(error).__name__
     if is_memory_error(error):
         return Failure(OUT_OF_MEMORY, f"out of memory: {error}", _format_traceback(error))
@@ -167,7 +168,7 @@ class Failure:
     """The reason why a job failed."""
 
     cause: str
-    """Class of the error, such as `NoOverlapError`; or `killed`, `died`, `timeout` or `memory`."""
+    """Class of the error, such as `NoOverlapError`; or `killed`, `died`, `lost`, `timeout` or `memory`."""
     message: str
     """One or more sentences for the user."""
     traceback: str = ""
@@ -187,7 +188,7 @@ class Outcome(Generic[J]):
     seconds: float = 0.0
     """Wall time of the job in the worker."""
     pid: int = 0
-    """Process that did the job."""
+    """Id of the process that did the job."""
 
     @property
     def ok(self) -> bool:

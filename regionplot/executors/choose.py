@@ -23,8 +23,8 @@ def resolve_executor(requested: str) -> str:
     Parameters
     ----------
     requested : str
-        A name in `registry.EXECUTORS`, or `auto`. `auto` is fork on Linux in a program with one thread, otherwise
-        forkserver, otherwise spawn.
+        A name in `registry.EXECUTORS`, or `auto`. `auto` selects fork on Linux in a program with one thread. Otherwise,
+        it selects forkserver, or spawn if there is no forkserver.
 
     Raises
     ------
@@ -61,9 +61,9 @@ def make_executor(name: str, workers: int, settings: WorkerSettings) -> Executor
     Parameters
     ----------
     name : str
-        A name in `registry.EXECUTORS`, such as `resolve_executor` returns.
+        A name in `registry.EXECUTORS`, as returned by `resolve_executor`.
     workers : int
-        Number of workers, such as `count_workers` returns.
+        Number of workers, as returned by `count_workers`.
     settings : WorkerSettings
         Limits of time and memory, and retries.
     """
@@ -75,7 +75,7 @@ def make_executor(name: str, workers: int, settings: WorkerSettings) -> Executor
 
 
 def count_workers(requested: int | str, jobs: int, cpus: int | None = None) -> int:
-    """Return the number of workers for a number of jobs: at least one, and never more than there are jobs.
+    """Return the number of workers for a number of jobs: at most one worker per job, but at least one worker.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def connect_executor(cluster: Any) -> tuple[str, Executor]:
     Parameters
     ----------
     cluster : str or distributed.Client
-        Address of the scheduler, or a client of it.
+        Address of the scheduler, or a client that is connected to the scheduler.
 
     Raises
     ------

@@ -53,10 +53,10 @@ class DaskExecutor:
     """Run jobs on the workers of a dask cluster."""
 
     workers: int
-    """Number of workers of the local cluster, or of threads that a running cluster had when it was connected."""
+    """Number of workers of the local cluster. For a running cluster, number of its threads when it was connected."""
     settings: WorkerSettings = field(default_factory=WorkerSettings)
     cluster: Any = None
-    """Address of a scheduler, or a client of it. None is a local cluster that listens on the loopback interface."""
+    """Address of a scheduler, or a connected client. None starts a local cluster on the loopback interface."""
 
     abilities: ClassVar[Abilities] = Abilities(
         shares_memory=False, survives_crashes=True, distributed=True, limits_time=False
@@ -249,7 +249,7 @@ class LoadedTask(Generic[J]):
         return type(self), (self.task, self.parent)
 
     def load(self) -> None:
-        """Load the task once per worker. If that fails, keep the error for all its jobs."""
+        """Load the task once per worker. If loading fails, keep the error for all jobs of the worker."""
         with _load_lock:
             if not self.is_loaded:
                 self.is_loaded = True
@@ -271,7 +271,7 @@ def _run_job(loaded: LoadedTask[J], job: J) -> tuple[str, Any]:
 
 
 def _wait(client: Any, futures: Iterable[Any]) -> list[Any]:
-    """Wait until at least one future is done, and return all that are done."""
+    """Wait until at least one future is done, and return all futures that are done."""
     import distributed  # noqa: PLC0415 (an optional dependency)
 
     with client.as_current(), suppress(CancelledError):  # a cancelled future is done, too

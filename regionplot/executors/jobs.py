@@ -77,8 +77,8 @@ class WorkerHandle(Generic[J]):
     process: Any
     connection: Connection
     deadline: float
-    """Monotonic time from which the worker is late. Each time, it is set to the next action: request the stack of the
-    worker, terminate the worker, kill the worker."""
+    """Monotonic time from which the worker is late. The supervisor then acts and sets the time of the next action. The
+    actions are, in order: request the stack of the worker, terminate the worker, kill the worker."""
     is_ready: bool = False
     """True if the worker has loaded the task."""
     assigned: PendingJob[J] | None = None
@@ -100,7 +100,7 @@ class WorkerHandle(Generic[J]):
 
     @property
     def is_stopping(self) -> bool:
-        """True if the worker was asked to stop. It gets no further job, even if its last job finished in time."""
+        """True if the worker is being stopped. It gets no further job, even if its current job still finishes."""
         return self.stop_reason is not None
 
     def failure_from_exit(self) -> Failure:
@@ -116,7 +116,7 @@ class WorkerHandle(Generic[J]):
 
 
 def unpack(worker: WorkerHandle[Any], message: bytes) -> tuple[str, Any]:
-    """Return the kind and content of a worker's message. A message that cannot be unpickled fails only its job."""
+    """Return the kind and content of a worker's message. If a result cannot be unpickled, only its job fails."""
     try:
         kind, content = ForkingPickler.loads(message)
     except Exception as error:
@@ -128,7 +128,7 @@ def unpack(worker: WorkerHandle[Any], message: bytes) -> tuple[str, Any]:
 
 
 def join_or_kill(process: Any, timeout: float) -> None:
-    """Wait for a process that closed its pipe, then kill it.
+    """Wait for a process that closed its pipe. Kill the process if it still runs after the timeout.
 
     The process may have closed its sentinel, too. `Process.join` relies on the sentinel and could wait forever.
     """
@@ -145,7 +145,7 @@ def log_level() -> int:
 
 
 def start_process(process: Any) -> None:
-    """Start a process. Keep the default start method of the host program unset, if it is unset."""
+    """Start a process. If the host program has not set a default start method, leave it unset."""
     is_undecided = multiprocessing.get_start_method(allow_none=True) is None
     process.start()
     if is_undecided:  # spawn and forkserver look up the default, which sets it

@@ -8,7 +8,7 @@ from regionplot.executors.base import J, Outcome
 
 
 class JobObserver(Generic[J]):
-    """Base class of observers. The methods do nothing. A subclass overrides those that it needs."""
+    """Base class of observers. The methods do nothing. A subclass overrides the methods that it needs."""
 
     def started(self, jobs: int, workers: int, start_method: str) -> None:
         """Receive the number of jobs and workers, before the first job starts.

@@ -29,9 +29,9 @@ class ProcessExecutor:
     workers: int
     settings: ProcessSettings = field(default_factory=ProcessSettings)
     free_memory: Callable[[], int] = available_memory
-    """Return the bytes that are available for more workers."""
+    """Function that returns the bytes that are available for more workers."""
     can_limit_memory: Callable[[], bool] = can_limit_memory
-    """Return True if this platform can limit the memory of a process."""
+    """Function that returns True if this platform can limit the memory of a process."""
 
     abilities: ClassVar[Abilities]
     Settings: ClassVar[type[WorkerSettings]] = ProcessSettings
@@ -40,7 +40,7 @@ class ProcessExecutor:
 
     @classmethod
     def unavailable(cls) -> str | None:
-        """Return the reason why this platform cannot start processes this way, or None."""
+        """Return the reason why this platform does not support the start method, or None."""
         if cls.start_method in multiprocessing.get_all_start_methods():
             return None
         return f"this platform cannot start processes by {cls.start_method}"
@@ -112,6 +112,6 @@ class SpawnExecutor(ProcessExecutor):
 
 
 class ForkserverExecutor(SpawnExecutor):
-    """Run jobs in processes that a server process without threads forks. Each loads the data itself."""
+    """Run jobs in processes that are forked by a server process without threads. Each process loads the data itself."""
 
     start_method = "forkserver"

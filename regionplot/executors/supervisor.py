@@ -1,7 +1,7 @@
 """Supervise worker processes: assign jobs, receive results, handle deaths, timeouts and resource shortages.
 
 When a worker dies, `concurrent.futures` loses all pending jobs, and `multiprocessing.Pool` waits forever. Here, each
-worker has its own pipe and at most one job. So a worker that dies, crashes or hangs fails one job only, and a new
+worker has its own pipe and at most one job. So if a worker dies, crashes or hangs, only one job fails, and a new
 worker takes the next job. The supervisor starts no threads, so that it can fork safely.
 
 ::
@@ -18,10 +18,10 @@ worker takes the next job. The supervisor starts no threads, so that it can fork
                       │                                                                  ▼
                       └──────────────── when no other job is left, with one worker ── retries
 
-Before each round, `reap_retired` closes retired workers that have exited, and `start_workers` starts new ones while
-jobs are pending. After each round, `enforce_deadlines` stops late workers: it requests their stack, then sends SIGTERM,
-then SIGKILL. A worker is retired after `jobs_per_worker` jobs. If memory, processes or file descriptors run short, the
-run continues with fewer workers.
+Before each round, `reap_retired` closes retired workers that have exited, and `start_workers` starts new workers
+while jobs are pending. After each round, `enforce_deadlines` stops late workers: it requests their stack, then sends
+SIGTERM, then SIGKILL. A worker is retired after `jobs_per_worker` jobs. If memory, processes or file descriptors run
+short, the run continues with fewer workers.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ logger = logging.getLogger(__name__)
 
 _MEGABYTE = 2**20
 _LONGEST_WAIT = 3600.0
-"""Seconds. The system cannot wait for an infinite or very long time."""
+"""Longest wait in seconds. The system cannot wait for an infinite or very long time."""
 
 _REMEDIES = {
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
@@ -79,7 +79,8 @@ class ProcessSettings(WorkerSettings):
     memory_reserve: int = 256
     """Free memory in MB that must be available to start one more worker, if `memory` is None."""
     max_failed_starts: int = 3
-    """Number of consecutive failed starts that ends the run. A start fails if the worker dies before its first job."""
+    """Number of consecutive failed starts after which the run ends. A start fails if the worker dies before it starts a
+    job."""
 
 
 @dataclass
@@ -92,12 +93,12 @@ class Supervisor(Generic[J]):
     start_method: str
     """`fork`, `forkserver` or `spawn`."""
     max_workers: int
-    """Number of workers that may run now. It decreases if no more can be started."""
+    """Number of workers that may run now. It decreases if no more workers can be started."""
     settings: ProcessSettings
     memory_limit: int | None
     """Memory limit of a worker in MB, if the platform can enforce it."""
     free_memory: Callable[[], int]
-    """Return the bytes that are available for more workers."""
+    """Function that returns the bytes that are available for more workers."""
     pending: deque[PendingJob[J]] = field(default_factory=deque)
     retries: deque[PendingJob[J]] = field(default_factory=deque)
     """Jobs to retry when all other jobs are done."""
@@ -217,8 +218,8 @@ class Supervisor(Generic[J]):
     def _wait(self) -> list[WorkerHandle[J]]:
         """Wait until a message arrives, a worker exits or a deadline passes. Return the workers to check.
 
-        Late workers are included. One of them may be dead without notice: if it left a child process, the child keeps
-        the pipe and the sentinel open.
+        Late workers are included, because the death of a late worker may not have been noticed. If the dead worker left
+        a child process, the child keeps the pipe and the sentinel open.
         """
         by_handle = {worker.connection: worker for worker in self.workers}
         by_handle |= {worker.process.sentinel: worker for worker in self.workers}
@@ -276,7 +277,7 @@ class Supervisor(Generic[J]):
         request_stop(worker)
 
     def _handle_death(self, worker: WorkerHandle[J]) -> Iterator[Outcome[J]]:
-        """Handle a dead worker. Its job fails or is retried if it had started. Otherwise, the job is pending again.
+        """Handle a dead worker. A job that had started fails or is retried. Any other job is pending again.
 
         Raises
         ------

@@ -50,7 +50,7 @@ class WorkerInit:
 
 
 def worker_main(task: Task[J], connection: Connection, inherited: list[Connection], init: WorkerInit) -> None:
-    """Load the task, then do jobs until the parent asks the worker to stop, or exits.
+    """Load the task, then do jobs until the parent asks the worker to stop, or the parent exits.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def worker_main(task: Task[J], connection: Connection, inherited: list[Connectio
         The work to do.
     connection : Connection
         Pipe to the parent. The parent sends jobs, then None. The worker sends pairs (kind, content): `ready` once, then
-        `started` and `done` for each job; or `broken` and the error if the load fails.
+        `started` and `done` for each job. If the load fails, the worker sends `broken` and the error.
     inherited : list of Connection
         The parent's pipes, which a forked worker must close.
     init : WorkerInit
@@ -103,12 +103,12 @@ def _with_limit(outcome: Outcome[J], limit: int | None) -> Outcome[J]:
 
 
 def _initialize_process(inherited: list[Connection], init: WorkerInit) -> None:
-    """Set up signals, crash reports and priority of a new worker, and bind its life to the parent's."""
+    """Set up signals, crash reports and priority of a new worker. Make the worker exit when the parent dies."""
     for connection in inherited:
         connection.close()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent stops the workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored under nohup
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
     _enable_faulthandler()
     if hasattr(os, "nice"):

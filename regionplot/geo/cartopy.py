@@ -22,7 +22,7 @@ RASTER = "raster"
 
 
 def parse_projection(setting: str | Mapping[str, Any]) -> pyproj.CRS | None:
-    """Return the map's CRS for a value of `[map] projection`. None is the raster's own CRS.
+    """Return the map's CRS for a value of `[map] projection`, or None for the raster's own CRS.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def parse_projection(setting: str | Mapping[str, Any]) -> pyproj.CRS | None:
 
 def _make_cartopy_crs(name: str, keywords: Mapping[str, Any]) -> pyproj.CRS:
     """Return an instance of a cartopy class. Raise ConfigError if there is no such class, or for wrong keywords."""
-    import cartopy.crs  # noqa: PLC0415 (takes half a second; only these projections need it)
+    import cartopy.crs  # noqa: PLC0415 (the import takes half a second; only these projections need it)
 
     projection = getattr(cartopy.crs, name, None)
     if not (isinstance(projection, type) and issubclass(projection, cartopy.crs.Projection)):
@@ -63,7 +63,7 @@ def _make_cartopy_crs(name: str, keywords: Mapping[str, Any]) -> pyproj.CRS:
 
 
 def cartopy_projection(crs: pyproj.CRS, extent: Extent) -> cartopy.crs.Projection:
-    """Return a cartopy projection for any CRS. Its boundary is the extent.
+    """Return a cartopy projection for any CRS, with the extent as its boundary.
 
     A GeoAxes needs the boundary, and a threshold (in units of the CRS) for the interpolation of curved lines.
     """
@@ -88,7 +88,7 @@ def project_geometry(geometry: shapely.Geometry, source: pyproj.CRS, target: pyp
 
 
 def _largest_extent(crs: pyproj.CRS) -> Extent:
-    """Return the extent of the whole earth in a CRS. In a projected CRS, it leaves out the last 5° before each pole."""
+    """Return the extent of the whole earth in a CRS. In a projected CRS, latitudes beyond ±85° are left out."""
     if crs.is_geographic:
         return Extent(-180.0, 180.0, -90.0, 90.0)
     longitudes, latitudes = np.meshgrid(np.linspace(-179.9, 179.9, 73), np.linspace(-85, 85, 69))

@@ -13,7 +13,8 @@ from regionplot.geo.linework import Floats, Geometries
 SIMPLIFY = 1 / 3
 """Tolerance of simplification, in panel pixels."""
 _MARGIN = 8
-"""Width of the border around the panel that is kept, in pixels. Cut edges and line caps fall outside the panel."""
+"""Width in pixels of the border around the panel in which geometries are kept. Cut edges and line caps then lie outside
+the panel."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class IndexedGeometries:
         return np.concatenate(found)
 
     def _x_offsets(self, extent: Extent, x_period: float) -> list[float]:
-        """Return the x offsets, multiples of the period, at which geometries may overlap the extent. Never empty."""
+        """Return at least one x offset. Geometries may overlap the extent at these multiples of the period."""
         if not x_period:
             return [0.0]
         first = int(np.ceil((extent.xmin - self.bounds[:, 2].max()) / x_period))

@@ -33,7 +33,7 @@ def parse_crs(text: str) -> pyproj.CRS:
 
 @lru_cache(maxsize=64)
 def same_crs(one: pyproj.CRS, other: pyproj.CRS) -> bool:
-    """Return True if coordinates need no transformation between two CRSs. The axis order does not count."""
+    """Return True if coordinates need no transformation between two CRSs. The axis order is ignored."""
     return bool(one.equals(other, ignore_axis_order=True))
 
 
@@ -55,15 +55,18 @@ def unwrap(longitudes: Floats, near: float | Floats) -> Floats:
 
 
 def meridian_offset(source: pyproj.CRS, target: pyproj.CRS) -> float:
-    """Return the degrees to add to longitudes between two geographic CRSs whose prime meridians may differ."""
+    """Return the degrees to add to a longitude in the source CRS to get the longitude in the target CRS.
+
+    Both CRSs are geographic. Their prime meridians may differ.
+    """
     return float(transformer(source, target).transform(0.0, 0.0)[0])
 
 
 def with_meridian(crs: pyproj.CRS, longitude: float) -> pyproj.CRS:
     """Return a geographic CRS like the given one, with another prime meridian.
 
-    GDAL returns longitudes between -180 and 180 from the prime meridian. If the prime meridian is in the middle of the
-    map, a grid that crosses the antimeridian stays in one piece.
+    GDAL returns longitudes from -180 to 180, relative to the prime meridian. If the prime meridian is in the middle of
+    the map, a grid that crosses the antimeridian stays in one piece.
     """
     definition = crs.to_json_dict()
     definition.pop("id", None)

@@ -20,14 +20,14 @@ def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def fits_dtype(dtype: np.dtype[Any], value: float) -> bool:
-    """Return True if a data type can hold a value. Some files state a nodata value that their cells cannot have.
+    """Return True if a data type can hold a value. Some files declare a nodata value that does not fit.
 
     Examples
     --------
     >>> fits_dtype(np.dtype("uint8"), -9999.0)
     False
     """
-    if dtype.kind not in "iu":  # other types count as able to hold every value
+    if dtype.kind not in "iu":  # other types are treated as able to hold every value
         return True
     limits = np.iinfo(dtype)
     return float(value).is_integer() and limits.min <= value <= limits.max

@@ -10,9 +10,10 @@ LONLAT = "EPSG:4326"
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """A rectangle in the units of a CRS. Its sides are parallel to the axes. x increases eastward, y northward.
+    """A rectangle in the units of a CRS. Its sides are parallel to the axes.
 
-    `xmin` is less than `xmax` in every extent. If an extent in degrees crosses the antimeridian, `xmax` exceeds 180.
+    x increases eastward. y increases northward. `xmin` is less than `xmax` in every extent. If an extent in degrees
+    crosses the antimeridian, `xmax` exceeds 180.
     """
 
     xmin: float

@@ -40,12 +40,12 @@ class Window:
         return (self.row_off, self.row_off + self.height), (self.col_off, self.col_off + self.width)
 
     def slices_in(self, outer: Window) -> tuple[slice, slice]:
-        """Return the rows and columns of this window in an array of the cells of an outer window."""
+        """Return the slices (rows, columns) that select this window in an array of an outer window."""
         top, left = self.row_off - outer.row_off, self.col_off - outer.col_off
         return slice(top, top + self.height), slice(left, left + self.width)
 
     def intersection(self, other: Window) -> Window | None:
-        """Return the cells of both windows, or None if there are none."""
+        """Return the window that both windows have in common, or None if they do not overlap."""
         ranges = zip(self.ranges, other.ranges, strict=True)
         (top, bottom), (left, right) = ((max(a[0], b[0]), min(a[1], b[1])) for a, b in ranges)
         return Window(top, left, bottom - top, right - left) if top < bottom and left < right else None
@@ -77,7 +77,7 @@ class GridGeometry:
         return Window(0, 0, self.height, self.width)
 
     def differences(self, other: GridGeometry) -> list[Literal["shape", "transform", "crs"]]:
-        """Return the properties in which this grid differs from another one.
+        """Return the properties in which this grid differs from another grid.
 
         Transforms are compared only if the shapes are equal. The tolerance is a millionth of a cell.
         """
@@ -112,12 +112,12 @@ class GridGeometry:
         return a * columns + b * rows + c, d * columns + e * rows + f
 
     def columns_and_rows(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Return fractional (column, row) for coordinates in the grid's CRS. Longitudes are not wrapped."""
+        """Return fractional (columns, rows) for coordinates in the grid's CRS. Longitudes are not wrapped."""
         a, b, c, d, e, f = (~self.transform)[:6]
         return a * x + b * y + c, d * x + e * y + f
 
     def wrapped(self, columns: Floats) -> Floats:
-        """Return columns shifted by multiples of 360° to at least 0 and less than 360°.
+        """Return columns shifted by multiples of 360°, so that they are at least 0 and less than `columns_per_turn`.
 
         If `columns_per_turn` is None, return the columns unchanged.
         """

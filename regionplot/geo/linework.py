@@ -1,4 +1,4 @@
-"""Project geometries to the map's CRS, as lines (each shared border once), polygons and points."""
+"""Project geometries to the map's CRS: lines (each shared border once), polygons and points."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _vertices(parts: Geometries) -> tuple[Floats, NDArray[np.intp]]:
 
 
 def unique_segments(starts: Floats, ends: Floats) -> NDArray[np.bool_]:
-    """Return True for each segment of nonzero length that does not repeat an earlier one, in either direction."""
+    """Return True for each segment of nonzero length that does not repeat an earlier segment in either direction."""
     swap = (starts[:, 0] > ends[:, 0]) | ((starts[:, 0] == ends[:, 0]) & (starts[:, 1] > ends[:, 1]))
     keys = np.where(swap[:, None], np.hstack([ends, starts]), np.hstack([starts, ends]))
     keys = np.ascontiguousarray(keys + 0.0)  # -0.0 becomes 0.0, because bytes are compared
@@ -72,7 +72,7 @@ def unique_segments(starts: Floats, ends: Floats) -> NDArray[np.bool_]:
 
 
 def _along_world_edge(coordinates: Floats) -> NDArray[np.bool_]:
-    """Return True for steps along the antimeridian or a pole. They are not borders: polygons are cut there."""
+    """Return True for steps along the antimeridian or a pole. Polygons are cut there, so the steps are not borders."""
     at_edge = abs(abs(coordinates) - np.array([180.0, 90.0])) < _EDGE_TOLERANCE
     return np.asarray((at_edge[:-1] & at_edge[1:]).any(axis=1))
 
@@ -128,7 +128,7 @@ def seam_crossings(coordinates: Floats, projected: Floats, source: pyproj.CRS, t
 
 
 def join_segments(points: Floats, is_joined: NDArray[np.bool_]) -> Geometries:
-    """Return LineStrings. Each LineString is a series of consecutive points that are joined.
+    """Return one LineString for each series of consecutive joined points.
 
     Parameters
     ----------

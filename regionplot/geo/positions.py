@@ -1,4 +1,4 @@
-"""Find the position in the grid, as a fractional column and row, of each panel pixel."""
+"""Find the grid position (fractional column and row) of each panel pixel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
 
 MAX_POSITION_ERROR = 0.125
-"""Largest error of a sampled position, in panel pixels."""
+"""Largest allowed error of an interpolated position, in panel pixels."""
 _MESH_STEPS = (64, 32, 16, 8)
 """Distances between mesh nodes to try, in panel pixels, from coarse to fine."""
 WINDOW_MESH_STEP = 32
@@ -36,11 +36,11 @@ class Positions:
     column: Floats
     """Grid columns, already interpolated along x, shape (nodes along y, width of the panel)."""
     row: Floats
-    """Grid rows, in the same form."""
+    """Grid rows, already interpolated along x, shape (nodes along y, width of the panel)."""
 
     @classmethod
     def of(cls, geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> Positions | ExactPositions:
-        """Return positions from the coarsest mesh that is accurate enough, or exact positions if no mesh is."""
+        """Return positions from the coarsest mesh that is accurate enough, or exact positions."""
         locate = Locator(geometry, crs, panel)
         for step in _MESH_STEPS:
             mesh = mesh_axis(panel.width, step), mesh_axis(panel.height, step)
@@ -114,8 +114,8 @@ class Locator:
     def is_close(self, mesh: tuple[Floats, Floats], column: Floats, row: Floats) -> bool:
         """Return True if interpolation in a mesh is accurate enough.
 
-        The check is at the centers of mesh cells and at the midpoints of their edges. The centers alone are not enough:
-        between conformal projections, the errors along x and y cancel there.
+        The errors are checked at the centers of mesh cells and at the midpoints of their edges. The centers alone are
+        not enough: between conformal projections, the errors along x and y cancel there.
 
         Parameters
         ----------

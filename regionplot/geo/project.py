@@ -14,18 +14,20 @@ from regionplot.geo.extent import Extent
 _SAMPLES_PER_SIDE = 33
 """Number of sampled points along x, and along y."""
 _SEAM_OFFSET = 1e-6
-"""Distance from a seam in degrees at which longitudes are sampled."""
+"""Distance in degrees between a seam and the longitudes that are sampled on both sides of the seam."""
 _MAX_AREAL_SCALE = 150.0
-"""Largest areal scale in a projected extent. Mercator reaches it near 85° latitude. Points beyond are left out."""
+"""Largest areal scale in a projected extent. Mercator reaches it near 85° latitude. Points with a larger
+scale are left out."""
 _SMALL_EXTENT = 1e7
 """Width and height, in meters, below which the areal scale is not checked."""
 
 
 def project_extent(extent: Extent, source: pyproj.CRS, target: pyproj.CRS) -> Extent:
-    """Return the extent in another CRS that contains a given extent. It is found by projecting sample points.
+    """Return an extent in another CRS that contains a given extent, found by projecting sample points.
 
-    Points inside the extent are sampled, too, so that the result contains a pole inside it. In a geographic target CRS,
-    longitudes continue beyond 180 and are not wrapped. Points that the projection enlarges too much are left out.
+    Points inside the extent are sampled, too. So the result also contains a pole that lies inside the extent. In a
+    geographic target CRS, longitudes continue beyond 180 and are not wrapped. Points that the projection enlarges too
+    much are left out.
 
     Raises
     ------

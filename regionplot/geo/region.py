@@ -1,4 +1,4 @@
-"""A region: a named extent with the columns of its row."""
+"""A region: a named extent with the other values of its row in the table of regions."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Region:
     """
 
     name: str
-    """Unique name, as text."""
+    """Unique name."""
     extent: Extent
     """Requested extent, in the units of `crs`."""
     crs: str | None = LONLAT
     """CRS of the extent, in a form that pyproj accepts. None is the map's CRS."""
     title: str = ""
-    """Title of the map. By default, the name."""
+    """Title of the map. By default, the name of the region."""
     attributes: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Other columns of the row, for templates."""
     origin: str = ""

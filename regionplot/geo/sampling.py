@@ -1,9 +1,9 @@
-"""Sample a grid at the pixels of a map panel. There are three ways, depending on the CRS and the resampling method.
+"""Sample a grid at the pixels of a map panel. The CRS and the resampling method select one of three ways.
 
 ::
 
     panel pixels ─ rows and columns ──────────────────────► pick cells    (nearest, same CRS, grid not rotated)
-         └─ coarse mesh ─ PROJ ─ interpolate ─ positions ──► pick cells    (nearest, otherwise)
+         └─ coarse mesh ─ PROJ ─ interpolate ─ positions ──► pick cells    (nearest, other cases)
          └─ window of the grid ─ GDAL warp ────────────────► panel         (bilinear, cubic, average, mode, max)
 
 The coarse mesh is compared with exact positions halfway between its nodes. It is refined until the error is at most an
@@ -68,8 +68,8 @@ def sample(
     Returns
     -------
     Sample
-        Its values have a floating-point type, which can hold NaN. If `nearest` gets a `fill`, they have the data type
-        of `values`.
+        Its values have a floating-point type, which can hold NaN. With `nearest` and a `fill`, the values of the
+        sample have the data type of the grid.
     """
     with np.errstate(invalid="ignore"):  # PROJ returns inf outside a projection
         if geometry.is_axis_aligned and same_crs(crs, geometry.crs):
@@ -116,7 +116,7 @@ class _Cells(Protocol):
         ...
 
     def sample(self, values: NDArray[Any], fill: int | None) -> Sample:
-        """Return the value of the cell at each pixel. Outside the grid, it is `fill`, or NaN if `fill` is None."""
+        """Return the value of the cell at each pixel. Pixels outside the grid are `fill`, or NaN if it is None."""
         ...
 
 
@@ -162,7 +162,7 @@ def _pick(values: NDArray[Any], rows: Indices, columns: Indices) -> NDArray[Any]
 
 @dataclass(frozen=True)
 class _CellsByPixel:
-    """Grid cells of a panel in another CRS than the grid, or on a rotated grid.
+    """Grid cells of a panel, for a grid that is rotated or has another CRS than the map.
 
     Positions are computed in strips, because the array of positions for a whole panel takes about ten megabytes.
     """

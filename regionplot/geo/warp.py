@@ -57,7 +57,7 @@ def warp_to_panel(
 def _cut_window(values: NDArray[Any], geometry: GridGeometry, rows: slice, columns: Indices) -> NDArray[Any]:
     """Return the cells of some rows and columns.
 
-    In a grid in degrees, columns wrap around the earth. Columns that the grid does not have are NaN.
+    In a grid in degrees, columns wrap around the earth. Columns outside the grid are NaN.
     """
     if geometry.columns_per_turn is None:
         return values[rows, columns[0] : columns[-1] + 1]
@@ -75,7 +75,7 @@ def _window_transform(geometry: GridGeometry, column: int, row: int, x_shift: fl
 
 
 def _source_frame(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> tuple[pyproj.CRS, float]:
-    """Return the CRS of the grid for GDAL, and the shift of x from the grid's CRS.
+    """Return the CRS that GDAL gets for the grid, and the offset to add to x of the grid.
 
     For a grid in degrees on a map in another CRS, the prime meridian is moved to the panel's center. GDAL then does not
     split the panel at the antimeridian.

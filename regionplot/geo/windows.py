@@ -13,7 +13,7 @@ from regionplot.geo.grid import GridGeometry, Window
 from regionplot.geo.positions import WINDOW_MESH_STEP, Floats, Locator, mesh_axis
 
 _MIN_NODES = 16
-"""Smallest number of mesh nodes along each side of a panel, if the panel has as many pixels."""
+"""Smallest number of mesh nodes along each side of a panel, if the panel has at least as many pixels."""
 _FINE_MESH_STEP = 4
 """Distance between mesh nodes, in pixels, for a panel that contains an edge of the projection."""
 _MARGIN_CELLS = 3
@@ -23,9 +23,10 @@ _MARGIN_CELLS = 3
 def index_spans(
     geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS
 ) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """Return the first and last row, and the first and last column, that a panel needs, with a margin.
+    """Return (first row, last row) and (first column, last column) that a panel needs, with a margin.
 
-    They can be outside the grid. Return None if no node of the panel's mesh can be projected to the grid's CRS.
+    The rows and columns can be outside the grid. Return None if no node of the panel's mesh can be projected to the
+    CRS of the grid.
     """
     column, row = _positions_on_mesh(geometry, panel, crs)
     if not (np.isfinite(column).all() and np.isfinite(row).all()):  # the panel contains an edge of the projection
@@ -91,7 +92,7 @@ def needed_window(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> 
 
 
 def _columns_in_grid(first: int, last: int, geometry: GridGeometry) -> Iterator[tuple[int, int]]:
-    """Yield the first and last column of each part of a range of columns that is in the grid.
+    """Yield the first and last column of each part of a column range that lies in the grid.
 
     In a grid in degrees, the range is repeated every 360°.
     """

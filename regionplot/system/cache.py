@@ -33,10 +33,10 @@ class ArrayCache:
 
     folder: Path
     max_bytes: int = _MAX_BYTES
-    """Largest size of the folder. If it is larger, the least recently used entries are removed."""
+    """Largest size of the folder. If the folder is larger, the least recently used entries are removed."""
 
     def read(self, key: str) -> Arrays | None:
-        """Return the arrays of a key, or None if there are none or the entry is damaged."""
+        """Return the arrays of a key, or None if there is no entry for the key or the entry is damaged."""
         path = self._path(key)
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -50,7 +50,7 @@ class ArrayCache:
         return arrays
 
     def write(self, key: str, arrays: Arrays) -> None:
-        """Store arrays under a key atomically. A failed write is logged and leaves no file."""
+        """Store arrays under a key atomically. If the write fails, the error is logged and no file is left."""
         path = self._path(key)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ class ArrayCache:
 
 
 def trim(entries: Iterable[Path], max_bytes: int, is_removable: Callable[[Path], bool] = lambda _: True) -> None:
-    """Remove the least recently used entries of a cache until the others fit into a limit.
+    """Remove the least recently used entries of a cache until the remaining entries fit into a limit.
 
     Parameters
     ----------

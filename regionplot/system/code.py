@@ -1,4 +1,4 @@
-"""Find the sources and the libraries that a module imports, so that digests change when code changes."""
+"""Find the source files and the libraries that a module imports, so that digests change when code changes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _IMPORT = re.compile(
 
 @cache
 def source_files(*modules: str) -> tuple[Path, ...]:
-    """Return the source files of some modules, and of the modules of the same packages that they import, sorted.
+    """Return the sorted source files of some modules, and of the modules that they import from their own packages.
 
     Import statements are read as text. This takes milliseconds and imports no module. Imports inside functions and
     imports for type checking are included.
@@ -39,7 +39,7 @@ def source_files(*modules: str) -> tuple[Path, ...]:
 
 @cache
 def imported_libraries(*modules: str) -> tuple[str, ...]:
-    """Return the names of the other packages that some modules import, sorted. The standard library is left out.
+    """Return the sorted names of the other packages that some modules import. The standard library is left out.
 
     Imports are followed as in `source_files`.
 
@@ -54,7 +54,7 @@ def imported_libraries(*modules: str) -> tuple[str, ...]:
 
 
 def library_version(name: str) -> str:
-    """Return the version of the package that a program imports by a name; `-` if it is not installed."""
+    """Return the version of the package with this import name; `-` if the package is not installed."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:  # the distribution has another name, such as pillow for PIL
@@ -106,7 +106,7 @@ def _path_of(module: str, packages: Mapping[str, Path | None]) -> Path | None:
 
 
 def _imported_by(path: Path, packages: Mapping[str, Path | None]) -> Iterator[str]:
-    """Yield the modules that a file imports. `from a import b` imports `a.b` if that is a module, else `a`."""
+    """Yield the modules that a file imports. `from a import b` imports `a.b` if `a.b` is a module, otherwise `a`."""
     for source, names, modules in _IMPORT.findall(path.read_text(encoding="utf-8")):
         if modules:
             yield from (name.split(" as ")[0].strip() for name in modules.split(","))

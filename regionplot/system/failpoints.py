@@ -36,7 +36,7 @@ def failpoint(phase: Phase, name: str = "") -> None:
 
 @contextmanager
 def install(hook: Hook) -> Iterator[None]:
-    """Install a hook for a while; for tests only.
+    """Install a hook until the `with` block ends. This is for tests only.
 
     Examples
     --------

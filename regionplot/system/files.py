@@ -28,7 +28,7 @@ RUN = r"\d{8}T\d{6}Z-\d+-[0-9a-f]{8}"
 _TEMPORARY = re.compile(rf"\..+\.({RUN})\.tmp(\..+)?")
 """Regular expression for names of temporary files. GDAL adds suffixes for sidecar files."""
 _PROCESS_TOKEN = secrets.token_hex(2)[:3]
-"""Random token of this process. Process ids are reused, so an id alone does not identify a process."""
+"""Random token of this process. Process ids are reused, so a process id alone does not identify a process."""
 _run_numbers = itertools.count(secrets.randbelow(256))
 _ABANDONED_AFTER = 86_400.0
 """Seconds without a change after which a temporary file of another machine or container counts as abandoned."""
@@ -42,7 +42,7 @@ def new_run() -> str:
 
 @cache
 def _machine_token() -> str:
-    """Return a token for this machine, its last boot and this container. Process ids are unique only within these."""
+    """Return a token for this machine, its last boot and this container. Outside of them, process ids can repeat."""
     parts = [socket.gethostname()]
     for source, read in (("/proc/sys/kernel/random/boot_id", Path.read_text), ("/proc/self/ns/pid", os.readlink)):
         with suppress(OSError):
@@ -61,7 +61,7 @@ def atomic_replace(target: Path, run: str) -> Iterator[Path]:
     target : path
         File to replace.
     run : str
-        Name of the run, such as `new_run` returns.
+        Name of the run, as returned by `new_run`.
 
     Raises
     ------
@@ -74,12 +74,12 @@ def atomic_replace(target: Path, run: str) -> Iterator[Path]:
         yield temporary
         temporary.replace(target)
     finally:
-        with suppress(OSError):  # the first error is the one to report
+        with suppress(OSError):  # an error here must not hide the first error
             temporary.unlink(missing_ok=True)
 
 
 def open_exclusive(path: Path) -> BinaryIO:
-    """Create a file and open it for writing. Refuse existing files and links. The umask decides who can read it."""
+    """Create a file and open it for writing. Refuse existing files and links. The umask limits the permissions."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     return os.fdopen(os.open(path, flags, 0o666), "wb")
 
@@ -103,7 +103,7 @@ def remove_stale_temporaries(folders: Iterable[Path], run: str | None = None) ->
 
 
 def _is_abandoned(run: str, entry: os.DirEntry[str]) -> bool:
-    """Return True if no process is writing a temporary file. On another machine, the age of the file decides."""
+    """Return True if no process is writing a temporary file. For a file of another machine, check its age."""
     _, pid, token = run.split("-")
     if not token.startswith(_machine_token()):
         return time.time() - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED_AFTER

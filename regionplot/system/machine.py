@@ -17,7 +17,7 @@ STATUS = Path("/proc/self/status")
 """Statistics of this process. Linux only."""
 
 _NO_QUOTA = 1_000_000
-"""Number of CPUs if there is no quota; larger than any machine."""
+"""Number of CPUs to assume if there is no quota. No machine has as many."""
 _UNKNOWN_MEMORY = 2**32
 """Bytes of memory to assume if the system does not report its memory."""
 

@@ -14,8 +14,8 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 def keep_large_blocks() -> None:
     """Keep freed blocks of up to 32 MB for the next arrays.
 
-    This suits functions over raster blocks. They allocate arrays of one size again and again, and would otherwise spend
-    most of their time in page faults.
+    This suits functions over raster blocks. They allocate arrays of the same size again and again, and would otherwise
+    spend most of their time in page faults.
     """
     set_malloc_threshold(32 * _MEGABYTE)
 
@@ -23,14 +23,14 @@ def keep_large_blocks() -> None:
 def return_large_blocks() -> None:
     """Return freed blocks of 1 MB and more to the system at once.
 
-    This suits maps. By default, malloc keeps ever larger blocks, some tens of megabytes in each worker. The additional
-    page faults take a few hundredths of a map's time.
+    This suits maps. By default, malloc keeps larger and larger freed blocks, some tens of megabytes in each worker. The
+    additional page faults take a few percent of the time of a map.
     """
     set_malloc_threshold(_MEGABYTE)
 
 
 def set_malloc_threshold(size: int) -> None:
-    """Set the size from which blocks are allocated by mmap and returned when freed; see mallopt(3).
+    """Set the smallest size of blocks that are allocated by mmap and returned when freed; see mallopt(3).
 
     Without glibc, this has no effect.
 

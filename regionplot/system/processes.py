@@ -1,4 +1,4 @@
-"""Check whether a process runs, and end with the parent process."""
+"""Check whether a process is running, and end a worker process when its parent dies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def terminate_with_parent(parent: int) -> None:
-    """End this forked process when its parent dies, however the parent dies. On Linux, the kernel does so.
+    """End this forked process when its parent dies for any reason. This needs Linux.
 
     Parameters
     ----------
@@ -29,15 +29,15 @@ def terminate_with_parent(parent: int) -> None:
 def watch_parent() -> None:
     """End this process, which was started by spawn or forkserver, when its parent dies.
 
-    The kernel watches the process that forked this one. Under forkserver, that is the server, which lives as long as
-    its workers do. A thread therefore watches the parent itself.
+    The kernel watches the process that forked this process. Under forkserver, the server forked this process, and the
+    server lives as long as its workers. A thread therefore watches the parent.
     """
     _request_death_signal()
     threading.Thread(target=_exit_after_parent, daemon=True).start()
 
 
 def _request_death_signal() -> None:
-    """Make the kernel kill this process when the process that forked it dies; see prctl(2). Linux only."""
+    """Make the kernel kill this process when the process that forked this process dies; see prctl(2). Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -50,7 +50,7 @@ def _exit_after_parent() -> None:
 
 
 def is_running(pid: int) -> bool:
-    """Return whether a process is running. Zombies do not count."""
+    """Return True if a process is running. A zombie is not running."""
     try:
         os.kill(pid, 0)
         state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[0]

@@ -1,4 +1,4 @@
-"""Provide a thread pool after which a program may fork.
+"""Provide a thread pool. After its shutdown, the program can fork safely.
 
 Python considers a thread finished after its last statement. The system's thread may still be running: C libraries free
 the memory of the thread while they hold locks. A process that is forked at that moment inherits a locked lock. With

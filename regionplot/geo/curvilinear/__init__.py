@@ -1,4 +1,4 @@
-"""Resample grids with 2-D coordinates to a regular grid. Plain arrays; no files.
+"""Resample grids with 2-D coordinates to a regular grid. This package uses plain arrays and no files.
 
 ::
 

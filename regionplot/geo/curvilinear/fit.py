@@ -20,13 +20,13 @@ FINEST = 16
 COARSEST = 2
 """Smallest number of regular cells per source spacing, along each side."""
 _MAX_CELLS = 2**24
-"""Number of regular cells from which the oversampling is reduced, down to `COARSEST`."""
+"""Largest number of regular cells. A larger grid gets less oversampling, but at least `COARSEST`."""
 _MAX_COARSE_RATIO = 4
-"""Largest ratio of cells, before oversampling, to source cells. A regular grid with more cells gets larger cells."""
+"""Largest ratio of regular cells, before oversampling, to source cells. Above it, the regular cells are made larger."""
 _MIN_COARSE_LIMIT = 2**14
-"""Number of cells, before oversampling, that is always allowed."""
+"""Number of regular cells, before oversampling, that is always allowed."""
 _SAMPLES_PER_SIDE = 512
-"""Largest number of rows, and of columns, whose spacing is measured."""
+"""Largest number of sampled rows, and largest number of sampled columns."""
 _FINE_QUANTILE, _COARSE_QUANTILE = 0.1, 0.99
 """Quantiles of the measured spacings that are used as the fine and the coarse spacing."""
 _METERS_PER_DEGREE = 6_371_000 * np.pi / 180
@@ -40,7 +40,7 @@ _MAX_PLANE_LATITUDE = 75.0
 _MAX_DEGREES_RATIO = 4.0
 """Ratio of cells in degrees to stereographic cells, above which the regular grid is stereographic."""
 _BIN = 0.25
-"""Width in degrees of the bins that find gaps between longitudes."""
+"""Width in degrees of the longitude bins in which gaps are searched."""
 _MAX_CLOSED_GAP = 2.0
 """Gap between longitudes, in degrees, up to which a grid counts as closed around the earth."""
 _STRIP_CELLS = 2**17
@@ -77,10 +77,11 @@ class RegularGrid:
 
 
 def fit_grid(longitudes: Floats, latitudes: Floats, crs: pyproj.CRS) -> RegularGrid | None:
-    """Return a regular grid that covers all cells of a curvilinear grid, with smaller cells.
+    """Return a regular grid that covers all cells of a curvilinear grid, with smaller cells than that grid.
 
-    The grid is in degrees. It is stereographic if the source comes near a pole, or if degrees need many more cells.
-    The source spacing is the 10th percentile of the distances between neighboring cells, so that few cells are lost.
+    The grid is usually in degrees. It is stereographic if the source comes near a pole, or if a grid in degrees needs
+    many more cells. The source spacing is the 10th percentile of the distances between neighboring cells, so that few
+    cells are lost.
 
     Parameters
     ----------
@@ -111,7 +112,7 @@ def fit_grid(longitudes: Floats, latitudes: Floats, crs: pyproj.CRS) -> RegularG
 
 @dataclass(frozen=True)
 class _Spacing:
-    """Angles between the centers of neighboring cells, in degrees."""
+    """Typical angles between the centers of neighboring cells, in degrees."""
 
     fine: float
     """10th percentile of each cell's shorter step to a neighbor."""
@@ -136,12 +137,12 @@ class _Spacing:
 
 
 def _sample_indices(length: int) -> NDArray[np.intp]:
-    """Return evenly spaced indices from 0 to `length` - 1. They are all indices if there are few."""
+    """Return evenly spaced indices from 0 to `length` - 1. If `length` is small, return all indices."""
     return np.unique(np.linspace(0, length - 1, min(length, _SAMPLES_PER_SIDE)).astype(np.intp))
 
 
 def _sample_coordinates(longitudes: Floats, latitudes: Floats) -> tuple[Floats, Floats]:
-    """Return coordinates at some rows and columns, the edges included, without missing ones. Shape (n,)."""
+    """Return coordinates at some rows and columns and at the edges, without missing coordinates. Shape (n,)."""
     at = np.ix_(*(_sample_indices(length) for length in longitudes.shape))
     longitudes, latitudes = longitudes[at], latitudes[at]
     known = np.isfinite(longitudes)
@@ -188,7 +189,7 @@ def _fit_stereographic(longitudes: Floats, latitudes: Floats, crs: pyproj.CRS) -
 
 @dataclass(frozen=True)
 class _GridLimits:
-    """Limits of a regular grid, and the sides of cells that are as large as the source spacing."""
+    """Limits of a regular grid, and the sides of a cell that is as large as the source spacing."""
 
     crs: pyproj.CRS
     west: float
@@ -269,7 +270,7 @@ def _find_arc(longitudes: Floats, max_gap: float) -> tuple[float, float]:
 
 
 def _row_strips(values: Floats) -> Iterator[Floats]:
-    """Return parts of an array with some rows each."""
+    """Return an iterator over parts of an array. Each part consists of some whole rows."""
     rows = max(1, _STRIP_CELLS // values.shape[1])
     return (values[first : first + rows] for first in range(0, len(values), rows))
 
@@ -277,7 +278,7 @@ def _row_strips(values: Floats) -> Iterator[Floats]:
 def projected_strips(
     longitudes: Floats, latitudes: Floats, crs: pyproj.CRS, target: pyproj.CRS
 ) -> Iterator[tuple[Floats, Floats]]:
-    """Yield (x, y) of coordinates in another CRS, some rows at a time. They are NaN if missing or not projectable."""
+    """Yield projected (x, y), some rows at a time. Coordinates that are missing or cannot be projected are NaN."""
     project = transformer(crs, target).transform
     for x, y in zip(_row_strips(longitudes), _row_strips(latitudes), strict=True):
         x, y = project(x.astype(np.float64), y.astype(np.float64))

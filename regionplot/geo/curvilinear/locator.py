@@ -5,10 +5,10 @@
     source cells ─► lookup table at the source spacing ─► Newton's method ─► source row and column of each regular cell
 
 Each entry of the lookup table is a source cell near the center of a coarse regular cell. If no source cell is there,
-the entry comes from a coarser level. From this cell, Newton's method finds the fractional row and column. The slopes
-are computed from differences between neighboring cells. So a source cell extends halfway to its neighbors, as in
-`pcolormesh`, and cells at the edge extend equally far outward. At gaps of the source (between the scans of a satellite,
-along the seam of a closed grid), the source cells around a point are searched.
+the entry comes from a coarser level. Newton's method starts from this source cell and finds the fractional row and
+column. The slopes are computed from differences between neighboring cells. So a source cell extends halfway to its
+neighbors, as in `pcolormesh`, and cells at the edge extend equally far outward. At gaps of the source (between the
+scans of a satellite, along the seam of a closed grid), the source cells around a point are searched.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _LEVELS = 5
 _MAX_ITERATIONS = 4
 """Largest number of iterations of Newton's method."""
 _EDGE_REACH = 0.55
-"""Largest distance of a point from its source cell at the edge of the source, in source steps. Half a step, and a
-little more to close the seam of a grid around the earth."""
+"""Largest distance of a point from its source cell at the edge of the source, in source steps. The value is
+half a step, plus a little to close the seam of a grid around the earth."""
 _CELL_REACH = 0.75
 """Largest distance of a point from its source cell inside the source, in source steps."""
 _GAP_REACH = 1.25
-"""Largest distance of a point from its source cell, in source steps, if the point lies in a gap of the source: no cell
-is within `_CELL_REACH`."""
+"""Largest distance of a point from its source cell, in source steps, if the point lies in a gap of the source. In a
+gap, no source cell is within `_CELL_REACH`."""
 _MAX_SEARCH_STEPS = 3.0
 """Distance from the start of the search, in source steps, beyond which a point in a gap or at an edge is not matched to
 a source cell."""
@@ -86,7 +86,7 @@ class _Field:
     fill: float
     """Value of regular cells without a source cell."""
     interpolate: bool = False
-    """True to interpolate between source cells. False to take the nearest one."""
+    """True to interpolate between source cells. False to take the nearest source cell."""
 
 
 class CellLocator:
@@ -133,7 +133,9 @@ class CellLocator:
         return self._resample(_Field(np.ascontiguousarray(values).ravel(), np.nan, interpolate), window)
 
     def nearest(self, window: Window) -> Indices:
-        """Return the index of the source cell for each cell of a window, counted row by row; -1 means no cell.
+        """Return the index of the source cell for each cell of a window; -1 if there is no source cell.
+
+        Source cells are counted row by row.
 
         Parameters
         ----------
@@ -157,7 +159,7 @@ class CellLocator:
         return np.ascontiguousarray(fine[row : row + window.height, column : column + window.width])
 
     def _build_lookup(self, longitudes: Floats, latitudes: Floats, crs: pyproj.CRS) -> tuple[Points, Indices]:
-        """Return the source cells as points, and the lookup table: a source cell near each coarse cell, or -1."""
+        """Return the source cells as points, and the lookup table (see the module docstring). -1 means no cell."""
         coarse, done = self._grid.coarse, 0
         points = tuple(np.empty(longitudes.size, np.float32) for _ in range(self._space.axes))
         lookup = np.full((coarse.height, coarse.width), -1, np.int32)
@@ -307,7 +309,7 @@ class CellLocator:
         return slopes.of(tuple(target - axis[cell] for target, axis in zip(points, self._source_points, strict=True)))
 
     def _shift_cells(self, cell: Indices, across: Floats, down: Floats) -> Indices:
-        """Return cells shifted by rounded columns and rows, at most to the edge of the source.
+        """Return cells shifted by rounded distances in columns and rows. The cells stay within the source.
 
         A cell is not shifted if the new cell has no coordinates.
         """
@@ -353,9 +355,9 @@ def _round_steps(steps: Floats, limit: int) -> Indices:
 
 
 def _steps(coordinates: Floats, axis: int, *, closed: bool = False) -> Floats:
-    """Return the step from each cell to the next along an axis.
+    """Return the mean of the steps before and after each cell along an axis.
 
-    It is the mean of the steps before and after the cell. A running median first removes outliers.
+    A running median first removes outliers from the steps.
     """
     if closed:
         around = np.concatenate([coordinates[:, -3:], coordinates, coordinates[:, :3]], axis=1)
@@ -368,7 +370,7 @@ def _steps(coordinates: Floats, axis: int, *, closed: bool = False) -> Floats:
 
 
 def _running_medians(steps: Floats) -> Floats:
-    """Return the median of each value, the previous and the next one, along the first axis. NaN is ignored."""
+    """Return the median of each value and its two neighbors along the first axis. NaN is ignored."""
     if len(steps) < 3:
         return steps
     before, after = np.concatenate([steps[1:2], steps[:-1]]), np.concatenate([steps[1:], steps[-2:-1]])
@@ -378,7 +380,7 @@ def _running_medians(steps: Floats) -> Floats:
 
 
 def _fill_gaps(lookup: Indices, levels: int) -> Indices:
-    """Return the lookup table with its empty entries filled from coarser and coarser levels."""
+    """Return the lookup table. Its empty entries are filled from coarser levels."""
     if not levels or min(lookup.shape) < 2:
         return lookup
     starts = [np.arange(0, length - 1, 2) for length in lookup.shape]

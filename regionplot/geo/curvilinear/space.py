@@ -1,7 +1,7 @@
 """Convert positions in a grid to points, in the plane of the grid or on a sphere, to measure steps between cells.
 
-The plane needs half of the computing time. The sphere is for grids in degrees that come near a pole, or close around
-the earth.
+Computations in the plane take half as long as on the sphere. The sphere is for grids in degrees that come near a pole
+or close around the earth.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Space(Protocol):
         ...
 
     def stretch(self, rows: Floats) -> Floats:
-        """Return the number of columns that are together as wide as a row is high, for each row."""
+        """Return, for each row, the number of columns whose total width equals the height of the row."""
         ...
 
 
