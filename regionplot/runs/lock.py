@@ -29,7 +29,7 @@ except ImportError:  # not a POSIX system
 NAME = ".regionplot.lock"
 _guard = threading.Lock()
 _locked_folders: set[tuple[int, int]] = set()
-"""Device and inode of each folder that this process has locked. The set is global because a process owns its locks."""
+"""Device and inode of each folder that this process has locked. The set is global because locks belong to a process."""
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def _excluding_processes(directory: Path) -> Iterator[None]:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise LockedError(f"{directory}: {_holder(file.read(1000))} is drawing into this folder") from None
-        with suppress(OSError):  # on a full disk, the folder is locked, but the file names no process
+        with suppress(OSError):  # the lock is held even if a full disk prevents this write
             os.truncate(descriptor, 0)
             os.pwrite(descriptor, lock_record().encode(), 0)
         yield

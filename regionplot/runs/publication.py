@@ -148,7 +148,7 @@ class PublicationByRun(Publication):
 
 
 def make_publication(settings: OutputSettings, run: str) -> Publication:
-    """Return the kind of publication that the settings select.
+    """Return the publication strategy that the settings select.
 
     Raises
     ------

@@ -49,8 +49,8 @@ class Scope(Enum):
 class RunRecord:
     """Jobs, outcomes and publication of one run.
 
-    The record is a context manager. Its exit removes temporary files of killed workers, writes the manifest and
-    publishes the maps, even if the run ends with an error.
+    The record is a context manager. When the context exits, the record removes temporary files of killed
+    workers, writes the manifest and publishes the maps, even if the run ends with an error.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ class Observer(JobObserver[Job]):
     """Base class of observers of a run, such as a progress bar. Its methods do nothing."""
 
     def preparing(self) -> BlockObserver | None:
-        """Return an observer of the blocks of the raster steps, or None. Called before the steps run."""
+        """Return an observer of the blocks that the raster steps process, or None. Called before the steps run."""
         return None
 
 
@@ -53,7 +53,7 @@ class RunReport:
     stages: Mapping[str, float] = field(default_factory=dict)
     """Wall time in seconds by stage of the run: `check`, `load`, `draw`."""
     problems: Sequence[str] = ()
-    """Errors that concern no single region, such as a manifest that cannot be written."""
+    """Errors that do not belong to a single region, such as a manifest that cannot be written."""
 
     @property
     def drawn(self) -> list[Outcome[Job]]:

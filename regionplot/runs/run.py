@@ -90,7 +90,8 @@ def render_regions(
     Raises
     ------
     ConfigError, RegionsError, OutputError
-        If the settings, the regions or the output folder are not valid. No data has been loaded then.
+        If the settings, the regions or the output folder are not valid. Most of these errors are raised before
+        data is loaded.
     LockedError
         If another run is drawing into the output folder.
     InputError
@@ -204,7 +205,7 @@ def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Obser
 
 
 def jobs_to_draw(task: RenderTask, jobs: Sequence[Job], record: RunRecord, observer: Observer) -> Iterator[Job]:
-    """Yield the jobs whose maps must be drawn. Keep the other maps in this process, before workers are forked.
+    """Yield the jobs whose maps must be drawn. For each other map, reuse the map of the previous run.
 
     The digest of a map that must be drawn is added to its job.
     """
