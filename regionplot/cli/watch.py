@@ -165,7 +165,7 @@ def _run_child(watcher: int, request: Request, config: Config, layers: Sequence[
     """Do one run and exit. Called in the forked process."""
     code = 1
     try:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # SIGHUP is for the watcher
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # only the watcher reacts to SIGHUP
         terminate_with_parent(watcher)
         code = render_once(request, config, layers)
     except SignalReceived as interrupt:  # raised outside the `try` block of `render_once`
