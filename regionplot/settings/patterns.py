@@ -62,7 +62,7 @@ class Pattern:
         return _newest(_matches(folder, Path(self._fill(rest)).parts))
 
     def __call__(self) -> Path | None:
-        """Return the same as `find`."""
+        """Call `find`, so that a pattern can be used as a function."""
         return self.find()
 
     def __str__(self) -> str:
