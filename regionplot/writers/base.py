@@ -22,7 +22,7 @@ SOFTWARE = "Software"
 DIGEST = "regionplot-digest"
 """Key of the metadata: digest of everything that the map depends on."""
 PaletteUse = Literal["auto", "palette", "rgb"]
-"""Use of a palette: if the map allows a palette (`auto`), always (`palette`), or never (`rgb`)."""
+"""When to use a palette: if the map allows a palette (`auto`), always (`palette`), or never (`rgb`)."""
 
 
 @dataclass(frozen=True)
