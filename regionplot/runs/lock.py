@@ -36,7 +36,7 @@ _locked_folders: set[tuple[int, int]] = set()
 def locked(directory: Path) -> Iterator[None]:
     """Lock an output folder until the context exits.
 
-    The lock file is not removed. Otherwise two later runs could each lock a different file of this name.
+    The lock file is not removed. If it were removed, two later runs could lock different files with the same name.
 
     Raises
     ------

@@ -61,9 +61,9 @@ def metrics_text(
     ended : float
         Unix time at which the run ended.
     last_success : float
-        Unix time at which the previous successful run ended; 0 if no earlier run was successful.
+        Unix time at which the previous successful run ended. 0: no earlier run was successful.
     counts : Mapping, optional
-        Number of regions by state. By default, the counts of the report.
+        Number of regions by state. By default, the numbers are taken from the report.
     peak_memory : int, optional
         Maximum resident memory of one process in bytes.
     """

@@ -119,7 +119,7 @@ def render_regions(
 
 
 def _select(regions: Sequence[Region], patterns: Sequence[str]) -> list[Region]:
-    """Return the regions whose names match a pattern; all regions if there are no patterns."""
+    """Return the regions whose names match a pattern. Return all regions if there are no patterns."""
     selected = [
         region for region in regions if not patterns or any(fnmatchcase(region.name, pattern) for pattern in patterns)
     ]
@@ -178,7 +178,7 @@ def _load(
     regions: Sequence[Region],
     stack: ExitStack,
 ) -> LoadPlan:
-    """Load the shared data if workers share memory with this process. Otherwise, check that inputs can be opened."""
+    """Load the shared data if workers share memory with this process. If not, check that input files can be opened."""
     if not executor_class(record.start_method).abilities.shares_memory:
         if isinstance(data, SharedData):
             data.check_workers_can_load(record.start_method)
