@@ -89,7 +89,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command and exit with its code."""
-    for variable in _THREAD_VARIABLES:  # set before numpy is imported; worker processes use all CPUs
+    for variable in _THREAD_VARIABLES:  # must be set before numpy is imported
         os.environ.setdefault(variable, "1")
     gc.set_threshold(_GC_THRESHOLD)
     code = run()

@@ -87,7 +87,7 @@ class Display(JobObserver[Job]):
         self.jobs = jobs
 
     def finished(self, outcome: Outcome[Job]) -> None:
-        """Count one job, and print its error."""
+        """Count one job. If the job failed, print its error."""
         self.done += 1
         if outcome.failure is not None:
             self.failures += 1

@@ -51,7 +51,7 @@ class Request:
 
     @property
     def config_path(self) -> Path | None:
-        """The settings file to read, or None if the options are enough.
+        """The settings file to read. None if there is no settings file and the options name a raster.
 
         Raises
         ------

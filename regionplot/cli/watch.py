@@ -115,7 +115,7 @@ class _Watcher:
         self._reload_requested = True
 
     def _reload_settings(self) -> None:
-        """Read the settings again. Keep the old ones if the new ones are not valid."""
+        """Read the settings again. Keep the old settings if the new settings are not valid."""
         self._reload_requested = False
         try:
             self._apply_settings(self._request.config_before_raster())
