@@ -33,7 +33,7 @@ class Style:
     layout: Layout
     scale: Scale
     cell_codes: Codes | None
-    """The code of each cell, if classifying all cells is cheaper than classifying the pixels of all maps. Else None."""
+    """The code of each cell. None if the pixels of each map must be classified, or if classifying them is cheaper."""
 
     @classmethod
     def of(cls, shared: SharedData, maps: int = 1) -> Style:
