@@ -108,7 +108,7 @@ class _Line(NamedTuple):
 
     text: str
     edges: str
-    """Edges of the panel where the label can be, the preferred edge first: `b`, `t`, `l` or `r`."""
+    """Edges of the panel where the label may be placed: `b`, `t`, `l` and `r`. The preferred edge is first."""
     parts: Geometries
 
 
@@ -128,7 +128,7 @@ class _Lines:
         raise NotImplementedError
 
     def label(self, value: float) -> tuple[str, str]:
-        """Return the label for a value, and the edges of the panel where it can be."""
+        """Return the label for a value, and the edges of the panel where the label may be placed."""
         raise NotImplementedError
 
     def lines(self) -> Iterator[_Line]:
