@@ -22,7 +22,7 @@ from regionplot.sheet.layout import Box
 INK = "#222222"
 """Color of the frame and its text."""
 MOVETO, LINETO, CLOSEPOLY = 1, 2, 79
-"""Codes of a path. They are equal to those of `matplotlib.path.Path`."""
+"""Codes of a path. `matplotlib.path.Path` uses the same codes."""
 _POLYGON = 3
 Floats = NDArray[np.floating[Any]]
 

@@ -37,7 +37,7 @@ class View:
         Parameters
         ----------
         region : Region
-            The region. Its limits are in its own CRS.
+            The region. Its limits are in `region.crs`, or in the CRS of the map if `region.crs` is None.
         crs : pyproj.CRS
             CRS of the map.
         box : Box
