@@ -101,7 +101,7 @@ def _configured_class(item: ClassSettings, number: int, own: Mapping[int, ValueC
 
 
 def _legend_classes(own: Mapping[int, ValueClass], nodata: float | None) -> tuple[ValueClass, ...]:
-    """Return the classes of a color table for the legend: classes with names, or else all entries except padding."""
+    """Return the classes with names, for the legend. If no class has a name, return all entries except padding."""
     visible = [item for item in own.values() if not item.color.endswith("00") and item.value != nodata]
     named = [item for item in visible if item.name]
     colors = Counter(item.color for item in visible)

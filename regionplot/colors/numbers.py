@@ -34,7 +34,7 @@ class ColorScale(PaletteScale):
     norm: Normalize
     cmap: Colormap
     levels: NDArray[Any] | None
-    """Class limits; None for a continuous scale."""
+    """Class limits. None: the scale is continuous."""
     extend: str
     """Ends of the color bar that are open: `neither`, `min`, `max` or `both`."""
 
