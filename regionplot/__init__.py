@@ -102,5 +102,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return all public names, also those that are not imported yet."""
+    """Return all public names, including names that are not imported yet."""
     return sorted(__all__)

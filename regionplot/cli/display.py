@@ -1,4 +1,4 @@
-"""Show a run: a progress bar on a terminal, plain lines elsewhere, only errors with `-q`.
+"""Show the progress of a run: a progress bar on a terminal, plain lines elsewhere, only errors with `-q`.
 
 No thread refreshes the bar. The workers are forked from this process, and a fork is safe only without other threads.
 """
@@ -53,7 +53,7 @@ class Verbosity(enum.Enum):
 
     @classmethod
     def from_flags(cls, *, quiet: bool, verbose: bool) -> Verbosity:
-        """Return the verbosity for `--quiet` and `--verbose`; `--verbose` wins."""
+        """Return the verbosity for `--quiet` and `--verbose`. `--verbose` overrides `--quiet`."""
         return cls.VERBOSE if verbose else cls.QUIET if quiet else cls.NORMAL
 
     @property
@@ -68,7 +68,7 @@ class Display(JobObserver[Job]):
     Attributes
     ----------
     jobs, done, failures : int
-        Number of maps of the run, of finished maps, and of failed maps.
+        Number of maps in the run, number of finished maps, and number of failed maps.
     """
 
     def __init__(self) -> None:
@@ -87,21 +87,21 @@ class Display(JobObserver[Job]):
         self.jobs = jobs
 
     def finished(self, outcome: Outcome[Job]) -> None:
-        """Count one job, and print its error."""
+        """Count one job. If the job failed, print its error."""
         self.done += 1
         if outcome.failure is not None:
             self.failures += 1
             self.error(_failure_line(outcome))
 
     def preparing(self) -> BlockObserver:
-        """Return an observer of the blocks of the raster steps. Called before the steps run."""
+        """Return an observer of the blocks that the raster steps process. Called before the steps run."""
         return JobObserver()
 
     def summarize(self, report: RunReport, directory: Path) -> None:
         """Show the result of a whole run."""
 
     def progress_text(self) -> str:
-        """Return a text with the numbers of maps that are drawn, failed and not run."""
+        """Return a summary: the numbers of maps that were drawn, that failed and that did not run."""
         if not self.jobs:
             return "no map was started"
         drawn = self.done - self.failures
@@ -206,7 +206,7 @@ class BarDisplay(Display):
         self._console.print(Text(text), soft_wrap=True)
 
     def preparing(self) -> BlockObserver:
-        """Return an observer that shows the blocks of the raster steps in the bar. Called before the steps run."""
+        """Return an observer that shows in the bar how many blocks the raster steps have processed."""
         return _BlockBar(self._progress, self._task)
 
     def error(self, text: str) -> None:
@@ -252,7 +252,7 @@ class _BlockBar(JobObserver[Any]):
 
 
 class _RateColumn(ProgressColumn):
-    """Maps or blocks per second."""
+    """Column that shows the number of maps or blocks per second."""
 
     def render(self, task: Task) -> Text:
         """Return the text of the column."""
@@ -275,7 +275,7 @@ def stage_table(report: RunReport) -> str:
 
 
 def make_display(verbosity: Verbosity, log_format: str = "text") -> Display:
-    """Return the display for the options and the terminal.
+    """Return the display that suits the options and the terminal.
 
     Parameters
     ----------
@@ -300,7 +300,7 @@ def _failure_line(outcome: Outcome[Job]) -> str:
 
 
 def _short_path(path: Path) -> Path:
-    """Return a path, relative to the working directory if it is inside."""
+    """Return a path. A path inside the working directory becomes a relative path."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 

@@ -10,7 +10,7 @@ from regionplot.registry import EXECUTORS
 
 
 class ExecutorName(click.Choice):  # type: ignore[type-arg]  # generic only since click 8.2
-    """The name of an executor, or `auto`. The help names the executors of this package. Other packages can add more."""
+    """The name of an executor, or `auto`. The help lists the executors of this package. Other packages can add more."""
 
     def __init__(self) -> None:
         super().__init__(["auto", *EXECUTORS.builtin])

@@ -1,4 +1,4 @@
-"""Define `regionplot init`: write settings and a table of regions to start from."""
+"""Define `regionplot init`: write a sample settings file and a sample table of regions."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 
 ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _CLEANUP_SECONDS = 3.0
-"""Seconds of cleanup in which a further signal only kills the workers. A later signal interrupts the cleanup."""
+"""Seconds after the first signal in which a further signal only kills the workers. Later signals stop the cleanup."""
 _REPEAT_SECONDS = 5.0
-"""Seconds after which the deadline raises again. An exception that is raised inside a destructor is lost."""
+"""Seconds until `DeadlinePassed` is raised again. Python ignores an exception that is raised in a destructor."""
 
 
 class SignalReceived(KeyboardInterrupt):
@@ -26,7 +26,7 @@ class SignalReceived(KeyboardInterrupt):
     number : int
         Number of the signal.
     exit_code : int
-        128 plus the number.
+        128 plus the number of the signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -41,7 +41,7 @@ class DeadlinePassed(KeyboardInterrupt):
     Attributes
     ----------
     seconds : float
-        Time that was allowed.
+        Time limit.
     exit_code : int
         Always 1.
     """
@@ -74,12 +74,12 @@ def log_unexpected() -> None:
 
 @contextmanager
 def until_deadline(seconds: float | None) -> Iterator[None]:
-    """Raise `DeadlinePassed` after a number of seconds, whatever happens to the system clock.
+    """Raise `DeadlinePassed` after a number of seconds. Changes of the system clock have no effect.
 
     Parameters
     ----------
     seconds : float or None
-        Time allowed; None for no limit.
+        Time limit. None: no limit.
     """
     if seconds is None:
         yield

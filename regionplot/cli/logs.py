@@ -125,11 +125,11 @@ class _LogFile(RotatingFileHandler):
         self._failed = False
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Write a record, unless this is a forked worker, which inherits the handler."""
+        """Write a record. A forked worker inherits the handler, but writes nothing."""
         return os.getpid() == self._owner and bool(super().handle(record))
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
-        """Print once that the log cannot be written, and continue: the maps matter more."""
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging defines the name)
+        """Print only once that the log cannot be written. The run continues, because the maps matter more."""
         if not self._failed and sys.stderr is not None:
             self._failed = True
             print(f"regionplot: {self.baseFilename}: the log cannot be written: {sys.exc_info()[1]}", file=sys.stderr)

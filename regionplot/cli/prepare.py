@@ -31,7 +31,7 @@ command line; 3 an input is unreadable, or the disk is full; 128+n ended by sign
 class _PrepareCommand(click.Command):
     """A command with one option per raster step. The steps keep their order on the command line.
 
-    The options are built from the registry when they are needed, because this imports all steps.
+    The options are built from the registry when they are needed, because building them imports all steps.
     """
 
     @cached_property
@@ -45,7 +45,7 @@ class _PrepareCommand(click.Command):
         return {modifier.name: modifier for step in self.steps.values() for modifier in step.modifiers}
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Return the options of steps and modifiers after INPUTS and OUT, then all other options."""
+        """Return INPUTS and OUT, then the options of steps and modifiers, then all other options."""
         first, others = self.params[:_FIRST], super().get_params(ctx)[_FIRST:]
         return [*first, *self._step_options, *others]
 
@@ -149,7 +149,7 @@ def _check_inputs(inputs: Sequence[str], steps: Mapping[str, type[Step]]) -> Non
 
 
 def _check_modifiers(command: _PrepareCommand, options: Mapping[str, Any], given: set[str]) -> None:
-    """Reject a modifier if no given step uses it."""
+    """Reject a modifier if the command line has no step that uses it."""
     for name in command.modifiers:
         changed = [step for step, kind in command.steps.items() if name in {other.name for other in kind.modifiers}]
         if options[_parameter(name)] and not given.intersection(changed):
@@ -191,7 +191,7 @@ def _parameter(option: str) -> str:
 
 
 def _at_option(place: Place, given: Sequence[tuple[str, str]]) -> Place:
-    """Return the place of a step's problem on the command line."""
+    """Return the command-line option that caused a problem of a step."""
     if place.step is None:
         return place
     name, text = given[place.step - 1]

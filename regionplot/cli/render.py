@@ -14,7 +14,7 @@ _MAX_SECONDS = 366 * 86_400
 
 
 def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: float | None) -> float | None:
-    """Return the time if a timer accepts it. `click.FloatRange` would also accept nan."""
+    """Return the time if it is positive and at most `_MAX_SECONDS`. `click.FloatRange` would also accept nan."""
     if seconds is not None and not 0 < seconds <= _MAX_SECONDS:
         raise click.BadParameter(f"{seconds:g} is not between 0 and {_MAX_SECONDS:,} seconds.")
     return seconds

@@ -36,7 +36,7 @@ _NEUTRAL_FOLDER = Path(__file__).parent / "starter"
 def set_up(request: Request) -> None:
     """Set up the process: log to stderr, and import matplotlib outside the working directory."""
     log_to_stderr(request.log_format, level=request.verbosity.log_level)
-    if request.verbosity is not Verbosity.VERBOSE:  # hides warnings such as the one about a read-only home
+    if request.verbosity is not Verbosity.VERBOSE:  # hides warnings, for example about a read-only home folder
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
     _import_matplotlib()
 
@@ -44,8 +44,8 @@ def set_up(request: Request) -> None:
 def _import_matplotlib() -> None:
     """Import matplotlib in another working directory, because the import reads a matplotlibrc in the working directory.
 
-    The settings of that file would be reset before drawing. But reading a pipe would block, a file that is not text
-    would raise an error, and wrong settings would cause many warnings.
+    The file would not change the maps, because its settings are reset before drawing. But a bad file would disturb the
+    import: a pipe would block, a file that is not text would raise an error, and wrong settings would cause warnings.
     """
     try:
         here = os.open(".", os.O_RDONLY)
@@ -68,7 +68,8 @@ def render_once(request: Request, config: Config | None = None, layers: Sequence
     request : Request
         Options of the command.
     config : Config, optional
-        Settings. By default, the settings are read as the request says, after a possible wait for the raster.
+        Settings. By default, they are read from the files and options of the request. If the request says so,
+        the function first waits for the raster.
     layers : sequence of Layer
         Layers that are already loaded.
 

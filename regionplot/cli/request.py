@@ -20,11 +20,11 @@ class Request:
     regions: Path
     """Table of regions."""
     config_file: Path | None
-    """Settings file named on the command line."""
+    """Settings file given on the command line. None if the option is not set."""
     overrides: Mapping[str, Mapping[str, Any] | list[Any]]
     """Sections of settings. They hold only the keys that options set."""
     only: tuple[str, ...]
-    """Patterns of the names of regions to draw. Empty for all regions."""
+    """Patterns for the names of the regions to draw. Empty: draw all regions."""
     force: bool
     """Also draw unchanged maps."""
     allow_empty: bool
@@ -51,7 +51,7 @@ class Request:
 
     @property
     def config_path(self) -> Path | None:
-        """The settings file to read, or None if the options are enough.
+        """The settings file to read. None if there is no settings file and the options name a raster.
 
         Raises
         ------
@@ -73,7 +73,7 @@ class Request:
         Parameters
         ----------
         raster : Path, optional
-            Raster to use instead of the one in the settings.
+            Raster to use instead of the raster in the settings.
 
         Raises
         ------

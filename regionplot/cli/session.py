@@ -56,7 +56,7 @@ class Session(Observer):
         self._log.inputs = f"config {config_path or 'none'}, raster {config.raster.path}"
 
     def preparing(self) -> BlockObserver:
-        """Return an observer of the blocks of the raster steps. Called before the steps run."""
+        """Return an observer of the blocks that the raster steps process. Called before the steps run."""
         return self.display.preparing()
 
     def started(self, jobs: int, workers: int, start_method: str) -> None:
@@ -103,5 +103,5 @@ class Session(Observer):
         not_run = {} if report else {NOT_RUN: self._jobs - len(self._outcomes)}
         try:
             write_metrics(self.metrics, result, exit_code, {**result.counts(), **not_run})
-        except OutputError as error:  # the maps matter more, and monitoring notices old metrics
+        except OutputError as error:  # keep the exit code: the maps matter more than the metrics
             self.error(str(error))

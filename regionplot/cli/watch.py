@@ -115,7 +115,7 @@ class _Watcher:
         self._reload_requested = True
 
     def _reload_settings(self) -> None:
-        """Read the settings again. Keep the old ones if the new ones are not valid."""
+        """Read the settings again. Keep the old settings if the new settings are not valid."""
         self._reload_requested = False
         try:
             self._apply_settings(self._request.config_before_raster())
@@ -165,7 +165,7 @@ def _run_child(watcher: int, request: Request, config: Config, layers: Sequence[
     """Do one run and exit. Called in the forked process."""
     code = 1
     try:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # SIGHUP is for the watcher
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # only the watcher reacts to SIGHUP
         terminate_with_parent(watcher)
         code = render_once(request, config, layers)
     except SignalReceived as interrupt:  # raised outside the `try` block of `render_once`

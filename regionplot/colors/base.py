@@ -125,7 +125,7 @@ def on_background(rows: Sequence[Any], background: str) -> NDArray[np.uint8]:
 
 
 def opaque_background(background: str) -> NDArray[np.floating[Any]]:
-    """Return the background on white paper as red, green and blue, 0 to 1."""
+    """Return the color of the background on white paper: red, green and blue, 0 to 1."""
     from matplotlib import colors  # noqa: PLC0415 (settings are checked without matplotlib)
 
     *paint, opacity = colors.to_rgba(background)

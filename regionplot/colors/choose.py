@@ -21,13 +21,13 @@ from regionplot.settings.raster import RasterSettings
 from regionplot.text import plain_text
 
 Coloring = Classes | RgbBands | None
-"""How a raster is drawn: as classes, as colors, or (None) as numbers."""
+"""How a raster is drawn: as classes, in true color, or as numbers (None)."""
 _KEEPS_CLASSES = ("nearest", "mode", "max")
 """Resampling methods that produce no new values."""
 _FILLER = 4
 """If this many entries of a color table share the most common color, the entries are padding, not classes."""
 _LONGEST_LEGEND = 64
-"""Largest number of classes in a legend. A raster with more classes is a picture in few colors."""
+"""Largest number of classes in a legend. A raster with more classes is probably an image with a color table."""
 
 
 def coloring_of(info: RasterInfo, raster: RasterSettings, colors: ColorSettings) -> Coloring:
@@ -36,14 +36,14 @@ def coloring_of(info: RasterInfo, raster: RasterSettings, colors: ColorSettings)
     Parameters
     ----------
     info : RasterInfo
-        Facts about the raster.
+        Metadata of the raster.
     raster, colors : RasterSettings, ColorSettings
         Settings of the user.
 
     Returns
     -------
     Classes, RgbBands or None
-        None for numbers.
+        None if the raster is drawn as numbers.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def coloring_of(info: RasterInfo, raster: RasterSettings, colors: ColorSettings)
 
 
 def resampling_problem(raster: RasterSettings, reason: str) -> str | None:
-    """Return the reason why `[raster] resampling` does not suit classes, or None if it does.
+    """Return the reason why `[raster] resampling` does not suit classes. Return None if the method suits classes.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def _classes(info: RasterInfo, configured: tuple[ClassSettings, ...]) -> Classes
 
 
 def _configured_class(item: ClassSettings, number: int, own: Mapping[int, ValueClass]) -> ValueClass:
-    """Return a class of the settings. If the settings give no color, use that of the file."""
+    """Return a class of the settings. If the settings give no color, use the color in the file."""
     if item.color is None and item.value not in own:
         raise ConfigError(
             f"[colors] classes #{number} color is missing, and the raster has no color for {item.value}; add a color"
@@ -101,7 +101,7 @@ def _configured_class(item: ClassSettings, number: int, own: Mapping[int, ValueC
 
 
 def _legend_classes(own: Mapping[int, ValueClass], nodata: float | None) -> tuple[ValueClass, ...]:
-    """Return the classes of a color table for the legend: classes with names, or else all entries except padding."""
+    """Return the classes with names, for the legend. If no class has a name, return all entries except padding."""
     visible = [item for item in own.values() if not item.color.endswith("00") and item.value != nodata]
     named = [item for item in visible if item.name]
     colors = Counter(item.color for item in visible)

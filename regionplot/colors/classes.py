@@ -1,4 +1,4 @@
-"""Color scale for classes: one color per value, named in a legend."""
+"""Color scale for classes: each value has a color, and a name in the legend."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ClassScale(PaletteScale):
     first: int
     """The smallest value of a class."""
     rows: NDArray[np.uint16]
-    """Row of the palette for each value, from `first - 1` to the largest value of a class plus 1. Values without a
+    """Row of the palette for each value, from `first - 1` to the largest class value plus 1. Values without a
     class have row 0, which shows the background. Classes of the same color share a row, so that a palette image can
     hold more classes."""
     shown: tuple[ValueClass, ...]
@@ -88,6 +88,6 @@ class ClassScale(PaletteScale):
         exact = values.astype(np.result_type(values.dtype, np.float32), copy=False)
         position = np.clip(exact - exact.dtype.type(self.first - 1), 0, len(self.rows) - 1)
         index = position.astype(np.intp)
-        rows: Codes = self.rows.take(index, mode="clip")  # NaN becomes an arbitrary number
+        rows: Codes = self.rows.take(index, mode="clip")  # NaN gives an arbitrary row, which `codes` replaces
         np.putmask(rows, index != position, 0)
         return rows

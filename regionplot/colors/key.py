@@ -14,7 +14,7 @@ def planned_key(coloring: Coloring) -> Key | None:
     Parameters
     ----------
     coloring : Coloring, optional
-        How the raster is drawn. None means as numbers.
+        How the raster is drawn. None: the raster is drawn as numbers.
     """
     match coloring:
         case Classes():

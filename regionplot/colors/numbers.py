@@ -1,7 +1,7 @@
 """Color scale for numbers: levels or a continuous range. Values become indices of a color table.
 
-A panel of a million pixels is classified with one comparison per level and colored with one lookup in a table of packed
-colors. This is several times faster than `searchsorted` followed by a call to the colormap. The result is the same.
+Each level is compared with all pixels of a panel at once. A table of packed colors then gives the color of each pixel.
+This is several times faster than `searchsorted` followed by a call to the colormap. The result is the same.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class ColorScale(PaletteScale):
     norm: Normalize
     cmap: Colormap
     levels: NDArray[Any] | None
-    """Class limits; None for a continuous scale."""
+    """Class limits. None: the scale is continuous."""
     extend: str
     """Ends of the color bar that are open: `neither`, `min`, `max` or `both`."""
 
     @classmethod
     def of(cls, config: Config, values: NDArray[Any]) -> ColorScale:
-        """Return the scale of the settings. Limits that the settings do not give are taken from the values."""
+        """Return the scale that the settings describe. Missing limits are computed from the values."""
         settings = config.colors
         if settings.levels is not None:
             levels = np.asarray(settings.levels)
@@ -102,7 +102,7 @@ def _colormap(settings: ColorSettings, count: int) -> Colormap:
 
 
 def _continuous(settings: ColorSettings, values: NDArray[Any]) -> tuple[Normalize, tuple[bool, bool]]:
-    """Return the norm, and two flags: whether some values lie below the norm, and above it."""
+    """Return the norm and two flags: True if values lie below the norm, and True if values lie above the norm."""
     found = _finite(values, positive=settings.norm == "log")
     low, high = _rounded_range(found) if settings.norm != "log" else (float(found.min()), float(found.max()))
     vmin = low if settings.vmin is None else settings.vmin

@@ -21,7 +21,7 @@ def scale_of(coloring: Coloring, config: Config, cells: NDArray[Any]) -> Scale:
     Parameters
     ----------
     coloring : Coloring, optional
-        How the raster is drawn. None: as numbers.
+        How the raster is drawn. None: the raster is drawn as numbers.
     config : Config
         The settings.
     cells : ndarray, shape (rows, columns)

@@ -52,7 +52,7 @@ class LoadContext:
 class Layer(Protocol):
     """A part of a map, such as the raster, a vector layer or the title.
 
-    A layer is loaded once, in the parent. Forked workers inherit it; other workers load it again. After that, a layer
+    A layer is loaded once, in the parent. Forked workers inherit it. Other workers load it again. A loaded layer
     does not change. A layer never imports matplotlib: it yields marks, and `render` draws them. A subclass must define
     `key` and `load`, and usually `draw`.
     """
@@ -60,8 +60,8 @@ class Layer(Protocol):
     Settings: ClassVar[type[LayerSettings]] = LayerSettings
     """Class of the layer's table in `regionplot.toml`. The key of the table is the layer's name in the registry."""
     zorder: ClassVar[float] = 50
-    """Layers are drawn in this order. Raster: 0, features: 20, graticule: 30, "no data": 70, neatline: 80, title: 90,
-    color bar: 95, legend: 96."""
+    """Layers are drawn in the order of this number. Raster: 0, features: 20, graticule: 30, "no data": 70,
+    neatline: 80, title: 90, color bar: 95, legend: 96."""
     wants_values: ClassVar[bool] = False
     """True if the layer needs the sampled values in `Sheet.values`, in addition to the codes of the color scale."""
 
@@ -69,12 +69,12 @@ class Layer(Protocol):
     """Digest of all settings and input files that affect the layer's marks. If it changes, all maps are redrawn."""
 
     @classmethod
-    def check(cls, settings: Any) -> None:  # noqa: ARG003 (a default)
+    def check(cls, settings: Any) -> None:  # noqa: ARG003 (a default implementation)
         """Raise an `InputError` if an input file is missing or unusable. Read only the metadata of the file."""
         return
 
     @classmethod
-    def room(cls, settings: Any, page: Page) -> Room | None:  # noqa: ARG003 (a default)
+    def room(cls, settings: Any, page: Page) -> Room | None:  # noqa: ARG003 (a default implementation)
         """Return the space that the layer needs outside the panel, or None."""
         return None
 
@@ -114,11 +114,12 @@ def settings_digest(settings: LayerSettings, *more: object, exclude: Collection[
     Parameters
     ----------
     settings : LayerSettings
-        All fields count, except those excluded. A field that holds paths counts with the content of the files.
+        Settings of the layer. The digest covers all fields that are not excluded. For a field that holds paths, the
+        digest covers the content of the files.
     *more : object
         Further values for the digest, with a stable `repr`.
     exclude : collection of str
-        Fields to leave out, such as a path whose content is among the further values.
+        Names of fields to leave out, such as a path if `more` holds the content of its file.
 
     Raises
     ------
@@ -134,7 +135,7 @@ def settings_digest(settings: LayerSettings, *more: object, exclude: Collection[
 
 
 def _files(value: object) -> Iterator[Path]:
-    """Yield the files that a value of a field names."""
+    """Yield the existing files that the value of a field names."""
     if isinstance(value, Path):
         yield from [value] if value.is_file() else []
     elif isinstance(value, Section):

@@ -62,7 +62,7 @@ class ColorBarLayer(Layer):
 
 
 def _bar_bottom(page: Page) -> int:
-    """Return the height of the bar above the bottom of the sheet, in pixels."""
+    """Return the distance in pixels from the bottom of the color bar's space to the bar."""
     return page.pixels(_LABEL_HEIGHT) + round(_TICKS * page.dpi / POINTS_PER_INCH)
 
 

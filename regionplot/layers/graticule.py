@@ -38,9 +38,9 @@ _USUAL_LINES = 8
 _MOST_LINES = 1000
 _POLE = 90.0
 _LATITUDE_SHIFT = 0.1
-"""Degrees. The latitudes of a point in two datums differ by less than this."""
+"""Limit in degrees. The latitudes of a point in two datums differ by less than this limit."""
 _PANEL_SAMPLES = 41
-"""Columns and rows of points in a panel whose longitudes and latitudes are computed."""
+"""Number of columns, and of rows, in the grid of sample points of a panel."""
 _VERTEX_DISTANCE = 0.25
 """Largest distance in degrees between the vertices of a line."""
 _FEWEST_STEPS = 64
@@ -108,7 +108,7 @@ class _Line(NamedTuple):
 
     text: str
     edges: str
-    """Edges of the panel where the label can be, the preferred edge first: `b`, `t`, `l` or `r`."""
+    """Edges of the panel where the label may be placed: `b`, `t`, `l` and `r`. The preferred edge is first."""
     parts: Geometries
 
 
@@ -128,7 +128,7 @@ class _Lines:
         raise NotImplementedError
 
     def label(self, value: float) -> tuple[str, str]:
-        """Return the label for a value, and the edges of the panel where it can be."""
+        """Return the label for a value, and the edges of the panel where the label may be placed."""
         raise NotImplementedError
 
     def lines(self) -> Iterator[_Line]:
@@ -196,7 +196,7 @@ def _lines(panel: PanelGrid, crs: pyproj.CRS, spacing: float | str) -> Iterator[
 def _limits(panel: PanelGrid, crs: pyproj.CRS) -> tuple[float, float, float, float]:
     """Return the smallest and largest longitude and latitude of a panel, slightly beyond its edges.
 
-    Longitudes do not wrap at 180. On a map in degrees, they are in the range of the panel's own x coordinates.
+    Longitudes do not wrap at 180. On a map in degrees, longitudes are in the range of the panel's x coordinates.
     """
     in_degrees = _has_longitudes(crs)
     extent, lonlat = panel.extent, parse_crs(LONLAT)
@@ -223,7 +223,7 @@ def _limits(panel: PanelGrid, crs: pyproj.CRS) -> tuple[float, float, float, flo
 
 
 def _has_longitudes(crs: pyproj.CRS) -> bool:
-    """Return True if x is a longitude and y a latitude. In a CRS with a rotated pole, they are not."""
+    """Return True if x is a longitude and y is a latitude. Return False for a CRS with a rotated pole."""
     if not crs.is_geographic:
         return False
     _, latitude = transformer(parse_crs(LONLAT), crs).transform(0.0, 45.0)
@@ -318,7 +318,7 @@ def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, 
 def _anchors(line: _Line, panel: PanelGrid) -> Iterator[tuple[float, float, str]]:
     """Yield the positions for the labels of a line: x and y in pixels from the lower left corner, and the edge.
 
-    A line that meets none of its edges has one position, on the line.
+    A line that meets no edge of the panel has one position inside the panel.
     """
     extent = panel.extent
     parts = shapely.get_parts(shapely.clip_by_rect(line.parts, extent.xmin, extent.ymin, extent.xmax, extent.ymax))

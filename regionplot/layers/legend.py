@@ -30,7 +30,7 @@ _LABEL_MIDDLE = 13
 _ABOVE = 6
 """Points between the legend and the panel."""
 _NAME_POINTS = 9
-"""Font size of the class names on the usual sheet."""
+"""Font size of the class names on a sheet of 14 × 9 inches."""
 _LARGEST_SHARE = 1 / 3
 """Largest height of a legend as a fraction of the sheet."""
 _SHORTEST_NAME = 3
@@ -38,7 +38,7 @@ _SHORTEST_NAME = 3
 _LETTER, _CAPITAL, _IDEOGRAM = 0.6, 0.72, 1.0
 """Estimated widths of letters, as fractions of the font size. The exact widths are known only when names are drawn."""
 _SMALLEST_LABEL = 0.6
-"""A long label shrinks to this fraction of its size at most. If it is still too long, it is truncated."""
+"""Smallest font size of a long label, as a fraction of its normal size. A label that is still too long is truncated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +51,15 @@ class LegendGrid:
     swatch: tuple[int, int]
     """Width and height in pixels."""
     gap: int
-    """Pixels between a swatch and its name. The gap between a name and the next swatch is at least three times this."""
+    """Pixels between a swatch and its name. The gap between a name and the next swatch is at least three times as
+    wide."""
 
     @classmethod
     def of(cls, page: Page, names: Sequence[str], bottom: int = 0) -> LegendGrid | None:
         """Lay out a legend, centered on the sheet.
 
-        The legend has as many columns as fit with complete names. If it would have too many rows, it has more columns,
-        and names are truncated.
+        The legend has as many columns as fit with complete names. If there are too many rows, the legend gets more
+        columns, and names are truncated.
 
         Parameters
         ----------
@@ -87,7 +88,7 @@ class LegendGrid:
         width = min(beside + widest, available // columns)
         if width < beside + _SHORTEST_NAME * page.pixels(_NAME_POINTS) and width < beside + widest:
             return None
-        left = (page.size[0] - columns * width + 3 * gap) // 2  # the gap after the last column does not count
+        left = (page.size[0] - columns * width + 3 * gap) // 2  # centered without the gap after the last column
         return cls(Box(left, bottom, columns * width, rows * row), rows, columns, swatch, gap)
 
     @property

@@ -26,7 +26,7 @@ FURNITURE: dict[str, type[Layer]] = {
     "colorbar": ColorBarLayer,
     "legend": Legend,
 }
-"""Layers that are not configured by a table of their own. They use the sections `[map]` and `[colors]`."""
+"""Layers that have no table of their own in the settings. They use the sections `[map]` and `[colors]`."""
 
 
 class PlannedLayer(NamedTuple):

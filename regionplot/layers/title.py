@@ -21,7 +21,7 @@ _HEIGHT = 28
 _POINTS = 14
 """Font size on a sheet of 14 × 9 inches."""
 _SMALLEST = 0.6
-"""A long title shrinks to this fraction of its size at most. If it is still too long, it is truncated."""
+"""Smallest font size of a long title, as a fraction of its normal size. A title that is still too long is truncated."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def title_of(region: Region, template: str, description: Mapping[str, object]) -
     Parameters
     ----------
     region : Region
-        Its columns replace the fields of the template.
+        The region. The values of its columns replace the fields of the template.
     template : str
         The setting `[map] title`.
     description : mapping

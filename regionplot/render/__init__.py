@@ -1,1 +1,1 @@
-"""Draw maps. The only package that draws with matplotlib."""
+"""Draw maps. This is the only package that draws with matplotlib."""

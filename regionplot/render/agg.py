@@ -63,7 +63,7 @@ class Painter(Protocol):
         sheet : Sheet
             The sheet to paint. `Canvas.show` has been called with its view.
         marks : DrawnMarks
-            The marks that the layers drew.
+            The marks of the layers on this sheet.
         watch : Stopwatch
             Stopwatch that records the time of each stage.
         """

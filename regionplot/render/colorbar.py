@@ -13,7 +13,7 @@ from regionplot.sheet.layout import POINTS_PER_INCH, Layout
 from regionplot.sheet.marks import INK, ColorBar
 
 _SMALLEST_LABEL = 0.6
-"""A long label shrinks to this fraction of its size at most. If it is still too long, it is truncated."""
+"""Smallest font size of a long label, as a fraction of its normal size. A label that is still too long is truncated."""
 
 
 def add_colorbar(figure: Figure, layout: Layout, mark: ColorBar) -> None:
@@ -41,7 +41,7 @@ def add_colorbar(figure: Figure, layout: Layout, mark: ColorBar) -> None:
 
 
 def _thin_labels(figure: Figure, axes: Axes) -> None:
-    """Keep every second, third or nth label of the classes, so that labels do not touch."""
+    """Show only every nth label of the levels. n is the smallest number for which labels do not touch."""
     figure.draw_without_rendering()
     labels = [label for label in axes.get_xticklabels() if label.get_text()]
     boxes = [label.get_window_extent() for label in labels]

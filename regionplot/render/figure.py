@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 
 _ABOVE = 3
-"""zorder of the first layer above the raster. Artists that users add with a zorder from 0 to 3 lie below this layer."""
+"""zorder of the first layer above the raster. Artists that users add lie below this layer if their zorder is
+less than 3."""
 
 
 def plot_region(shared: SharedData, region: Region) -> Figure:

@@ -1,8 +1,9 @@
 """Make palette images: each class has a color, and lines darken this color.
 
-A classed map with lines of one ink has few colors, except along the edges of its lines. There the color of a class
-blends into the ink in 255 steps, and fewer steps are enough. The palette holds the exact class colors, some shades of
-each class toward the ink, and the shades of the frame from white to the ink of the frame::
+A classed map with lines of one ink has few colors, except along the edges of its lines. There, the color of a class
+blends into the ink in up to 255 steps. A palette image uses fewer steps, which is sufficient. The palette holds the
+exact class colors, some shades between each class color and the ink, and the shades of the frame from white to the ink
+of the frame::
 
     rows of the scale │ shades of each row toward the ink of the lines │ that ink │ white to the ink of the frame
 
@@ -37,7 +38,7 @@ from regionplot.writers.base import Bytes, Picture, make_writer
 _SIZE = 256
 _FRAME_SHADES = 16
 _FEWEST_SHADES = 8
-"""Smallest number of shades of a class toward the ink. With fewer shades, the edges of lines would look coarse."""
+"""Smallest number of shades between a class color and the ink. With fewer shades, line edges would look coarse."""
 _WHITE = 255
 PACKED_WHITE = np.uint32(0xFFFFFFFF)
 Floats = NDArray[np.floating[Any]]
@@ -50,7 +51,8 @@ class ShadedPalette:
     colors: Bytes
     """Shape (n, 3), n at most 256."""
     shaded: Bytes
-    """Row of the palette for each row of the scale and each value of `channel` in lines on white, shape (rows, 256)."""
+    """Rows of the palette, shape (rows, 256). The first index is the row of the scale. The second index is the value of
+    `channel` in a pixel of lines that are drawn on white."""
     framed: Bytes
     """Row of the palette for each gray level of the frame, shape (256,)."""
     channel: int
@@ -58,7 +60,7 @@ class ShadedPalette:
 
     @classmethod
     def of(cls, scale: Scale, layers: Iterable[Layer]) -> ShadedPalette | None:
-        """Return a palette that holds a scale and the ink of all layers.
+        """Return a palette for the colors of a scale and the ink of all layers.
 
         Returns
         -------
@@ -96,9 +98,9 @@ class ShadedPalette:
         return cls(table, shaded.astype(np.uint8), framed.astype(np.uint8), channel)
 
     def nearest(self, pixels: Bytes) -> Bytes:
-        """Return the nearest row of the palette for each pixel of a frame, shape (height, width, 4).
+        """Return the row of the palette with the nearest color for each pixel of a frame, shape (height, width, 4).
 
-        White pixels, most of a frame, are not searched.
+        Most pixels of a frame are white. Their row is found only once.
         """
         packed = pixels.view(np.uint32)[..., 0]
         drawn = packed != PACKED_WHITE
@@ -114,7 +116,7 @@ class ShadedPalette:
 def _inks(layers: Iterable[Layer]) -> set[tuple[float, ...]] | None:
     """Return the visible colors of layers in the panel. Return None if a layer does not fit into a palette.
 
-    A partly transparent ink counts as the opaque ink, because its pixels are lighter shades of the same ink.
+    A partly transparent ink is treated as the opaque ink, because its pixels are lighter shades of the same ink.
     """
     inks: set[tuple[float, ...]] = set()
     for layer in layers:

@@ -32,7 +32,7 @@ class MapRenderer:
         The data to draw.
     maps : int
         Expected number of maps. If there are many maps, the renderer classifies all cells once, not the pixels of each
-        map. The maps are the same.
+        map. This changes the speed, but not the maps.
 
     Raises
     ------

@@ -33,7 +33,7 @@ class Style:
     layout: Layout
     scale: Scale
     cell_codes: Codes | None
-    """The code of each cell, if classifying all cells is cheaper than classifying the pixels of all maps. Else None."""
+    """The code of each cell. None if the pixels of each map must be classified, or if classifying them is cheaper."""
 
     @classmethod
     def of(cls, shared: SharedData, maps: int = 1) -> Style:
@@ -90,7 +90,7 @@ def make_sheet(region: Region, style: Style) -> Sheet:
 
 
 def _sampled(style: Style, view: View) -> tuple[Codes, NDArray[np.bool_], NDArray[Any] | None]:
-    """Return three arrays: the codes of the pixels, a mask of pixels within the raster, and the values if wanted."""
+    """Return the codes of the pixels, a mask of the pixels in the raster, and the values if a layer needs them."""
     shared, panel, scale = style.shared, view.panel, style.scale
     if style.cell_codes is not None:
         found = sample(style.cell_codes, shared.geometry, panel, shared.crs, fill=scale.nodata)

@@ -33,7 +33,7 @@ def library_versions() -> list[str]:
 
 
 def _changed_parameters() -> Any:
-    """Return the defaults of all parameters that differ from their default. Usually, none differs."""
+    """Return the default values of all parameters that have been changed. Usually, the result is empty."""
     current = dict(dict.items(matplotlib.rcParams))  # the methods of rcParams check each key, which is slow
     return {
         key: value

@@ -60,7 +60,7 @@ def fit_text(text: Text, available: float, smallest: float) -> None:
     available : float
         Available width in pixels.
     smallest : float
-        Smallest font size, as a fraction of the current one.
+        Smallest font size, as a fraction of the current font size.
     """
     if not _fits_unmeasured(text, available) and (width := _width(text)) > available:
         text.set_fontsize(float(text.get_fontsize()) * max(smallest, available / width * 0.99))
@@ -68,7 +68,7 @@ def fit_text(text: Text, available: float, smallest: float) -> None:
 
 
 def _fits_unmeasured(text: Text, available: float) -> bool:
-    """Return True if a text certainly fits: no ASCII letter is wider than the font is high."""
+    """Return True if a text certainly fits: no ASCII letter is wider than the font size."""
     figure, letters = text.get_figure(root=True), text.get_text()
     assert figure is not None, "the text belongs to no figure"
     size = float(text.get_fontsize()) * figure.dpi / POINTS_PER_INCH

@@ -20,7 +20,7 @@ from regionplot.sheet.sheet import Sheet
 from regionplot.writers.base import FigurePicture
 
 _SALT = "regionplot"
-"""Text from which matplotlib derives the ids of SVG elements. Without it, the ids are random."""
+"""Text from which matplotlib derives the ids of SVG elements. Without this text, the ids are random."""
 
 
 class SheetPixels(Affine2DBase):

@@ -6,7 +6,7 @@
     title, limits, panel ─────────────────────────────┼─► SHA-256 ─► metadata of the map, and the manifest
     the raster's cells under the panel ───────────────┘
 
-The parts are found automatically. A digest covers:
+The source files, libraries and settings are found automatically. A digest covers:
 
 - the source files that the renderer and the plug-ins of the run import
 - the versions of the libraries that these files import

@@ -47,7 +47,7 @@ def file_name(template: str, fields: Mapping[str, str]) -> str:
 
 
 def _slug(text: str) -> str:
-    """Return text in which all characters except letters, digits and a few marks of any script become `_`."""
+    """Return a text with `_` for all characters except letters and digits of any script, and some punctuation."""
     composed = unicodedata.normalize("NFC", text).strip()
     kept = "".join(c if c.isalnum() or c in " ._-+,()" or unicodedata.combining(c) else "_" for c in composed)
     return kept.lstrip(". ") if kept.strip(".- ") else "_"

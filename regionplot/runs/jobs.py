@@ -17,9 +17,9 @@ class PreviousMap:
     digest: str
     """Digest of everything that the map depends on."""
     bytes: int
-    """Size of the file."""
+    """Size of the file in bytes."""
     sha256: str
-    """Checksum of the file, 64 hexadecimal digits."""
+    """SHA-256 checksum of the file, 64 hexadecimal digits."""
     no_data: bool = False
     """True if the region holds only nodata."""
 
@@ -32,9 +32,9 @@ class Job:
     target: Path
     """File to write."""
     previous: PreviousMap | None = None
-    """Map of an earlier run, which is kept if its digest is the same. None: always draw the map."""
+    """Map of an earlier run. It is kept if its digest has not changed. None: always draw the map."""
     digest: str = ""
-    """Digest of everything that the map depends on; empty if the worker must compute it."""
+    """Digest of everything that the map depends on. Empty: the worker computes the digest."""
 
     @property
     def name(self) -> str:
@@ -48,17 +48,17 @@ class MapResult:
 
     path: Path
     bytes: int
-    """Size of the file; 0 if the map was skipped."""
+    """Size of the file in bytes. 0: the map was skipped."""
     no_data: bool = False
     """True if the region holds only nodata."""
     stages: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Seconds by stage."""
     digest: str = ""
-    """Digest of everything that the map depends on; empty if the map was skipped."""
+    """Digest of everything that the map depends on. Empty: the map was skipped."""
     state: str = "rendered"
-    """`rendered`; `unchanged`: the map of an earlier run was kept; `skipped`: the region holds only nodata, and
-    `[map] empty` is `skip`."""
+    """`rendered`: the map was drawn. `unchanged`: the map of an earlier run was kept. `skipped`: the region holds only
+    nodata, and `[map] empty` is `skip`."""
     peak_memory: int = 0
     """Maximum resident memory of the process in bytes, including memory that is shared with other processes."""
     sha256: str = ""
-    """Checksum of the file, 64 hexadecimal digits; empty if the map was skipped."""
+    """SHA-256 checksum of the file, 64 hexadecimal digits. Empty: the map was skipped."""

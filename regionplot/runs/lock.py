@@ -29,14 +29,14 @@ except ImportError:  # not a POSIX system
 NAME = ".regionplot.lock"
 _guard = threading.Lock()
 _locked_folders: set[tuple[int, int]] = set()
-"""Device and inode of each folder that this process has locked. The set is global because a process owns its locks."""
+"""Device and inode of each folder that this process has locked. The set is global because locks belong to a process."""
 
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Lock an output folder until the context exits.
 
-    The lock file is not removed. Otherwise two later runs could each lock a different file of this name.
+    The lock file is not removed. If it were removed, two later runs could lock different files with the same name.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def _excluding_processes(directory: Path) -> Iterator[None]:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise LockedError(f"{directory}: {_holder(file.read(1000))} is drawing into this folder") from None
-        with suppress(OSError):  # on a full disk, the folder is locked, but the file names no process
+        with suppress(OSError):  # the lock is held even if a full disk prevents this write
             os.truncate(descriptor, 0)
             os.pwrite(descriptor, lock_record().encode(), 0)
         yield

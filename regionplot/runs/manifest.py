@@ -1,7 +1,7 @@
 """Read and write `manifest.json`: the result of a run, and the maps that the next run can keep.
 
-`docs/manifest.schema.json` describes the format. If a run did not include a map (another table, `--only`), the entry of
-the earlier run is kept.
+`docs/manifest.schema.json` describes the format. If a run did not include a map (because of another
+table or `--only`), the manifest keeps the entry of the earlier run.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def write_manifest(folder: Path, run: Mapping[str, Any], report: RunReport, prev
     report : RunReport
         Results of the run. All its targets are inside `folder`.
     previous : Mapping
-        Entries of the manifest that is replaced.
+        Entries of the previous manifest.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def _text(summary: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]) -> s
 
 
 def is_file(path: Path) -> bool:
-    """Return True if a file exists. Return False if the system does not accept its name."""
+    """Return True if a file exists. Return False if the system does not accept the file name."""
     try:
         return path.is_file()
     except (OSError, ValueError):

@@ -29,9 +29,9 @@ class Family(NamedTuple):
     name: str
     meaning: str
     samples: Mapping[str, float]
-    """Numbers by the value of the label. Without a label, the only key is `""`."""
+    """Value of the metric for each value of the label. Without a label, the only key is `""`."""
     label: str = ""
-    """Name of the label, if there is one."""
+    """Name of the label. Empty: the metric has no label."""
 
     def __str__(self) -> str:
         lines = [f"# HELP {self.name} {self.meaning}", f"# TYPE {self.name} gauge"]
@@ -61,9 +61,9 @@ def metrics_text(
     ended : float
         Unix time at which the run ended.
     last_success : float
-        Unix time at which the last successful run before this one ended; 0 if there was none.
+        Unix time at which the previous successful run ended. 0: no earlier run was successful.
     counts : Mapping, optional
-        Number of regions by state. By default, the counts of the report.
+        Number of regions by state. By default, the numbers are taken from the report.
     peak_memory : int, optional
         Maximum resident memory of one process in bytes.
     """
@@ -82,7 +82,7 @@ def _families(
     size = sum(outcome.value.bytes for outcome in report.drawn)
     states = {
         state.replace(" ", "_"): counts.get(state, 0) for state in STATES
-    }  # all states, so that each series exists after each run
+    }  # includes states without regions, so that each series always exists
     yield Family("regionplot_last_run_timestamp_seconds", "Unix time at which the last run ended.", {"": ended})
     yield Family(_LAST_SUCCESS, "Unix time at which a run last ended with exit code 0; 0 if never.", {"": success})
     yield Family("regionplot_run_duration_seconds", "Wall time of the last run in seconds.", {"": report.seconds})
@@ -138,7 +138,7 @@ def check_target(path: Path) -> Path:
 
 
 def _old_success(path: Path) -> float:
-    """Return the time of the last success from the file of the previous run; 0 if the file has none."""
+    """Return the time of the last success from the old metrics file, or 0 if the file does not contain this time."""
     try:
         if not path.is_file():
             return 0.0

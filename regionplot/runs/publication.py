@@ -26,7 +26,7 @@ from regionplot.system.files import RUN, atomic_replace
 LATEST = "latest"
 _RUN = re.compile(RUN)
 _COMPLETE = ".complete"
-"""Name of the file that marks the folder of a run without missing maps. `keep` counts only marked runs."""
+"""Name of the file that marks the folder of a complete run. `keep` is a number of marked runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ class PublicationByRun(Publication):
 
 
 def make_publication(settings: OutputSettings, run: str) -> Publication:
-    """Return the kind of publication that the settings select.
+    """Return the publication strategy that the settings select.
 
     Raises
     ------

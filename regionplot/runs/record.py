@@ -49,8 +49,8 @@ class Scope(Enum):
 class RunRecord:
     """Jobs, outcomes and publication of one run.
 
-    The record is a context manager. Its exit removes temporary files of killed workers, writes the manifest and
-    publishes the maps, even if the run ends with an error.
+    The record is a context manager. When the context exits, the record removes temporary files of killed
+    workers, writes the manifest and publishes the maps, even if the run ends with an error.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class RunRecord:
                 link_or_copy(image, target)
 
     def _has_maps(self) -> bool:
-        """Return True if the run's folder holds a map of its own jobs or of the previous run's manifest."""
+        """Return True if the folder of this run holds a map of this run or of the previous run."""
         return any(is_file(path) for path in self._possible_maps())
 
     def _possible_maps(self) -> Iterator[Path]:

@@ -19,7 +19,7 @@ class Observer(JobObserver[Job]):
     """Base class of observers of a run, such as a progress bar. Its methods do nothing."""
 
     def preparing(self) -> BlockObserver | None:
-        """Return an observer of the blocks of the raster steps, or None. Called before the steps run."""
+        """Return an observer of the blocks that the raster steps process, or None. Called before the steps run."""
         return None
 
 
@@ -29,7 +29,7 @@ NOT_RUN = "not run"
 
 
 def state_of(outcome: Outcome[Job]) -> str:
-    """Return the state of a map, one of `STATES`."""
+    """Return the state of a map. `STATES` lists the possible states."""
     if outcome.failure is not None:
         return "not run" if outcome.failure.cause == NOT_RUN else "failed"
     return str(outcome.value.state)
@@ -53,7 +53,7 @@ class RunReport:
     stages: Mapping[str, float] = field(default_factory=dict)
     """Wall time in seconds by stage of the run: `check`, `load`, `draw`."""
     problems: Sequence[str] = ()
-    """Errors that concern no single region, such as a manifest that cannot be written."""
+    """Errors that do not belong to a single region, such as a manifest that cannot be written."""
 
     @property
     def drawn(self) -> list[Outcome[Job]]:
@@ -76,17 +76,17 @@ class RunReport:
         return [outcome for outcome in self.outcomes if not outcome.ok]
 
     def in_state(self, state: str) -> list[Outcome[Job]]:
-        """Return the outcomes in one of `STATES`."""
+        """Return the outcomes of the maps in a state. `STATES` lists the possible states."""
         return [outcome for outcome in self.outcomes if state_of(outcome) == state]
 
     def counts(self) -> dict[str, int]:
-        """Return the number of maps in each of `STATES`."""
+        """Return the number of maps in each state of `STATES`."""
         found = Counter(map(state_of, self.outcomes))
         return {state: found[state] for state in STATES}
 
     @property
     def exit_code(self) -> int:
-        """Exit code: 0 if all maps are up to date; 1 if regions failed, or if there are `problems`."""
+        """Exit code. 0: all maps are up to date. 1: regions failed, or there are `problems`."""
         return 1 if self.failed or self.problems else 0
 
     def __str__(self) -> str:

@@ -90,7 +90,8 @@ def render_regions(
     Raises
     ------
     ConfigError, RegionsError, OutputError
-        If the settings, the regions or the output folder are not valid. No data has been loaded then.
+        If the settings, the regions or the output folder are not valid. Most of these errors are raised before
+        data is loaded.
     LockedError
         If another run is drawing into the output folder.
     InputError
@@ -118,7 +119,7 @@ def render_regions(
 
 
 def _select(regions: Sequence[Region], patterns: Sequence[str]) -> list[Region]:
-    """Return the regions whose names match a pattern; all regions if there are no patterns."""
+    """Return the regions whose names match a pattern. Return all regions if there are no patterns."""
     selected = [
         region for region in regions if not patterns or any(fnmatchcase(region.name, pattern) for pattern in patterns)
     ]
@@ -177,7 +178,7 @@ def _load(
     regions: Sequence[Region],
     stack: ExitStack,
 ) -> LoadPlan:
-    """Load the shared data if workers share memory with this process. Otherwise, check that inputs can be opened."""
+    """Load the shared data if workers share memory with this process. If not, check that input files can be opened."""
     if not executor_class(record.start_method).abilities.shares_memory:
         if isinstance(data, SharedData):
             data.check_workers_can_load(record.start_method)
@@ -204,7 +205,7 @@ def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Obser
 
 
 def jobs_to_draw(task: RenderTask, jobs: Sequence[Job], record: RunRecord, observer: Observer) -> Iterator[Job]:
-    """Yield the jobs whose maps must be drawn. Keep the other maps in this process, before workers are forked.
+    """Yield the jobs whose maps must be drawn. For each other map, reuse the map of the previous run.
 
     The digest of a map that must be drawn is added to its job.
     """

@@ -105,7 +105,7 @@ def has_content(path: Path, size: int, sha256: str) -> bool:
     OSError
         If the file cannot be read or is a link.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a FIFO would block
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # opening a FIFO must not block
     with os.fdopen(os.open(path, flags), "rb") as file:
         found = os.fstat(file.fileno())
         return stat.S_ISREG(found.st_mode) and found.st_size == size and checksum(file.read(size + 1)) == sha256

@@ -52,7 +52,7 @@ class RenderTask:
         return_large_blocks()
 
     def load(self) -> None:
-        """Load the shared data and draw the frame of the maps. Forked workers inherit both."""
+        """Load the shared data and draw the frame of the maps. Forked workers inherit the data and the frame."""
         with self._renderer():
             self._digests = self.digests  # computed here so that forked workers inherit the hash of the sources
 

@@ -32,7 +32,7 @@ class ClassSettings(Section):
 
 
 def _distinct(classes: tuple[ClassSettings, ...]) -> tuple[ClassSettings, ...]:
-    """Return the classes if their values differ and a lookup table can hold them. Raise `ValueError` otherwise."""
+    """Return the classes. Raise `ValueError` if two values are equal, or if a lookup table cannot hold all values."""
     first: dict[int, int] = {}
     for number, item in enumerate(classes, 1):
         if (earlier := first.setdefault(item.value, number)) != number:
@@ -89,5 +89,5 @@ class ColorSettings(Section):
 
     @property
     def is_numeric_scale(self) -> bool:
-        """True if a key for numbers is set. The raster's own colors are not used then."""
+        """True if a key for numbers is set. If it is set, the colors in the raster file are not used."""
         return any(value is not None for value in (self.colormap, self.levels, self.vmin, self.vmax, self.norm))

@@ -50,7 +50,7 @@ class Document(NamedTuple):
             raise ConfigError(f"{path}: {error.strerror or error}") from None
         except UnicodeDecodeError as error:
             raise ConfigError(f"{path}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
-        except (ValueError, RecursionError) as error:  # a number with thousands of digits is a ValueError, too
+        except (ValueError, RecursionError) as error:  # a number with thousands of digits raises ValueError
             raise ConfigError(f"{path}: not valid TOML: {error}") from None
 
     def locate(self, section: str, index: int | None = None, key: str = "") -> Place:
@@ -63,7 +63,7 @@ class Document(NamedTuple):
         index : int, optional
             Index of the table in its array, from 0.
         key : str
-            Key in the table. If empty, the place is that of the table.
+            Key in the table. If empty, return the place of the table.
         """
         line = self._line(section, index or 0, key) or self._inner_line(section)
         place = Place(file=self.name, line=line, section=section, key=key)

@@ -17,7 +17,7 @@ FORMATS = "formats"
 
 
 def find_format(filename: str) -> str:
-    """Return the name of a file's format, as set by the suffix of the file name.
+    """Return the name of the format that the suffix of a file name selects.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ def _utc_now() -> datetime:
 class Pattern:
     """A path with times and wildcards. The matching file can change with time.
 
-    `{run:%Y%m%d%H}` is replaced by the time of the model run. The wildcards are `*`, `?` and `[...]`; `**` has no
+    `{run:%Y%m%d%H}` is replaced by the time of the model run. The wildcards are `*`, `?` and `[...]`. `**` has no
     special meaning. If several files match, the file with the latest modification time is used. If files have the same
     time, the last name in alphabetical order is used. Hidden files, unfinished files (.tmp, .part, .partial) and names
     with control characters never match.
@@ -62,7 +62,7 @@ class Pattern:
         return _newest(_matches(folder, Path(self._fill(rest)).parts))
 
     def __call__(self) -> Path | None:
-        """Return the same as `find`."""
+        """Call `find`, so that a pattern can be used as a function."""
         return self.find()
 
     def __str__(self) -> str:

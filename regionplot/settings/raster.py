@@ -71,7 +71,10 @@ class RasterSettings(Section):
 
     @property
     def pattern(self) -> Pattern:
-        """Pattern that finds the raster file. It has times and wildcards only after `read_config_before_arrival`."""
+        """Pattern that finds the raster file.
+
+        The pattern has times and wildcards only if the settings come from `read_config_before_arrival`.
+        """
         return Pattern(str(self.path), self.cycle)
 
     prepared: Annotated[Annotated[Path, Field(strict=False)] | None, NOT_IN_DIGEST] = None

@@ -29,7 +29,7 @@ class LegendKey:
     """The key of a color scale for classes."""
 
     names: tuple[str, ...]
-    """Names of the classes, in the order of the legend. Empty if no legend is useful."""
+    """Names of the classes, in the order of the legend. Empty if no legend is drawn."""
     colors: Sequence[Sequence[float]] = ()
     """Red, green, blue and opacity of each class, 0 to 1. `Scale.key` sets them. The layout does not need them."""
 

@@ -127,7 +127,7 @@ class Layout:
 
     page: Page
     panel: Box
-    """Box of the map itself."""
+    """Box of the panel, in which the map is drawn."""
     rooms: Mapping[str, Box] = field(default_factory=dict)
     """Boxes of the layers that need space above or below the panel, by name of the layer."""
 

@@ -22,7 +22,7 @@ from regionplot.sheet.layout import Box
 INK = "#222222"
 """Color of the frame and its text."""
 MOVETO, LINETO, CLOSEPOLY = 1, 2, 79
-"""Codes of a path. They are equal to those of `matplotlib.path.Path`."""
+"""Codes of a path. `matplotlib.path.Path` uses the same codes."""
 _POLYGON = 3
 Floats = NDArray[np.floating[Any]]
 
@@ -46,7 +46,7 @@ class Path:
     facecolor: str = "none"
     edgecolor: str = "none"
     linewidth: float = 0.0
-    """Points."""
+    """Line width in points."""
 
     @classmethod
     def of_lines(cls, lines: NDArray[np.object_], color: str, linewidth: float) -> Path:
@@ -83,7 +83,7 @@ class Markers:
     facecolor: str
     edgecolor: str
     linewidth: float
-    """Points."""
+    """Line width in points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Label:
     """Pixels from the bottom edge of the sheet."""
     text: str
     points: float
-    """Font size."""
+    """Font size in points."""
     color: str
     halo: str
     """Color of the halo. `none`: no halo."""
@@ -109,7 +109,8 @@ class AxesCall:
     """A function that makes matplotlib artists. Use this mark for anything that no other mark can draw."""
 
     make_artists: Callable[[Any], Iterable[Any]]
-    """Take the `Axes` of the panel, in map coordinates, and return artists. Must not add the artists to the axes."""
+    """Function that takes the `Axes` of the panel, in map coordinates, and returns artists. The function must not add
+    the artists to the axes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ class Text:
     """Pixels from the bottom edge of the sheet."""
     text: str
     points: float
-    """Font size."""
+    """Font size in points."""
     color: str = INK
     align: Literal["left", "center", "right"] = "left"
     """Part of the text that lies at `x`."""
@@ -154,9 +155,9 @@ class ColorBar:
     key: ColorBarKey
     label: str
     points: float
-    """Font size."""
+    """Font size in points."""
     line_pixels: int
-    """Width of the outline."""
+    """Width of the outline in pixels."""
     max_width: float
     """Maximum width of the label in pixels. Longer labels are made smaller, then truncated."""
 

@@ -33,4 +33,4 @@ class Sheet:
     no_data: bool
     """True if the region holds only nodata."""
     values: NDArray[Any] | None = None
-    """Values of the raster at the pixels of the panel, with NaN for nodata. None if no layer wants the values."""
+    """Values of the raster at the pixels of the panel, with NaN for nodata. None if no layer needs the values."""

@@ -28,7 +28,7 @@ class View:
     panel: PanelGrid
     """Extent of the panel in map units, and its number of pixels."""
     requested: Extent
-    """Limits of the region in map units. The panel can show more."""
+    """Limits of the region in map units. The panel can show a larger area."""
 
     @classmethod
     def of(cls, region: Region, crs: pyproj.CRS, box: Box, fit: str) -> View:
@@ -37,7 +37,7 @@ class View:
         Parameters
         ----------
         region : Region
-            The region. Its limits are in its own CRS.
+            The region. Its limits are in `region.crs`, or in the CRS of the map if `region.crs` is None.
         crs : pyproj.CRS
             CRS of the map.
         box : Box
@@ -60,7 +60,7 @@ class View:
         return cls(box, PanelGrid(shown, box.width, box.height), requested)
 
     def requested_pixels(self, values: NDArray[P]) -> NDArray[P]:
-        """Return the values at the pixels within the requested limits: at least one pixel."""
+        """Return the values at the pixels within the requested limits. The result has at least one pixel."""
         panel, shown = self.panel, self.panel.extent
         first_row, last_row = _span(shown.ymax - self.requested.ymax, self.requested.height, panel.pixel_height)
         first_column, last_column = _span(self.requested.xmin - shown.xmin, self.requested.width, panel.pixel_width)

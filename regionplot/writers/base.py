@@ -22,7 +22,7 @@ SOFTWARE = "Software"
 DIGEST = "regionplot-digest"
 """Key of the metadata: digest of everything that the map depends on."""
 PaletteUse = Literal["auto", "palette", "rgb"]
-"""Use of a palette: if the map allows a palette (`auto`), always (`palette`), or never (`rgb`)."""
+"""When to use a palette: if the map allows a palette (`auto`), always (`palette`), or never (`rgb`)."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Picture:
     """A finished map as pixels."""
 
     image: Bytes
-    """RGB values, shape (height, width, 3); or indexes into `palette`, shape (height, width)."""
+    """RGB values, shape (height, width, 3). With a palette: indexes into `palette`, shape (height, width)."""
     palette: Bytes | None
     """RGB colors, shape (n, 3). None if `image` holds RGB values."""
     title: str
@@ -47,7 +47,7 @@ class SaveFigure(Protocol):
     """Function that writes a figure to a file in a vector format."""
 
     def __call__(self, file: BinaryIO, format: str, metadata: Mapping[str, str | None]) -> None:
-        """Write the figure. `format` and `metadata` are those of `matplotlib.figure.Figure.savefig`."""
+        """Write the figure. `format` and `metadata` are passed to `matplotlib.figure.Figure.savefig`."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ class PdfSettings(Section):
 
 
 class PdfWriter(Writer[FigurePicture]):
-    """Write PDF files. Metadata go into the information dictionary. It has no dates, so equal maps have equal bytes."""
+    """Write PDF files. The information dictionary holds the metadata but no dates, so equal maps have equal bytes."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".pdf",)
     media_type: ClassVar[str] = "application/pdf"
