@@ -69,7 +69,7 @@ class IndexedGeometries:
         return np.concatenate(found)
 
     def _x_offsets(self, extent: Extent, x_period: float) -> list[float]:
-        """Return at least one x offset. Geometries may overlap the extent at these multiples of the period."""
+        """Return the multiples of the period at which geometries may overlap the extent; at least one."""
         if not x_period:
             return [0.0]
         first = int(np.ceil((extent.xmin - self.bounds[:, 2].max()) / x_period))

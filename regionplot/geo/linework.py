@@ -135,7 +135,7 @@ def join_segments(points: Floats, is_joined: NDArray[np.bool_]) -> Geometries:
     points : ndarray, shape (n, 2)
         The points.
     is_joined : ndarray of bool, shape (n - 1,)
-        True for each point that is joined to the next one.
+        True for each point that is joined to the next point.
     """
     ends = np.flatnonzero(~np.append(is_joined, False))
     run = np.repeat(np.arange(ends.size), np.diff(np.concatenate([[-1], ends])))

@@ -56,7 +56,7 @@ def project_extent(extent: Extent, source: pyproj.CRS, target: pyproj.CRS) -> Ex
 
 
 def _longitudes_at_seams(extent: Extent, target: pyproj.CRS) -> Iterator[float]:
-    """Yield longitudes in an extent just west and just east of a projection's left and right edges."""
+    """Yield longitudes in an extent just west and just east of the left and right edges of a projection."""
     operation = target.coordinate_operation
     origins = [p.value for p in operation.params if p.name.startswith("Longitude of")] if operation else []
     for seam in (float(origin) + turns * FULL_TURN + FULL_TURN / 2 for origin in origins for turns in range(-3, 3)):
