@@ -88,7 +88,7 @@ def _unit_size(crs: pyproj.CRS) -> float:
 
 
 def _project(coordinates: Floats, source: pyproj.CRS, target: pyproj.CRS) -> Floats:
-    """Return projected coordinates, shape (n, 2). Longitudes stay within 180° of the longitudes in the source."""
+    """Return projected coordinates, shape (n, 2). Longitudes stay near the longitudes of the source."""
     x, y = transformer(source, target).transform(coordinates[:, 0], coordinates[:, 1])
     if source.is_geographic and target.is_geographic:
         x = unwrap(x, coordinates[:, 0] + meridian_offset(source, target))
