@@ -73,7 +73,7 @@ class ProcessSettings(WorkerSettings):
     start_timeout: float = 600.0
     """Seconds that a worker may take to load the shared data."""
     stack_timeout: float = 0.3
-    """Seconds between the request for the stack of a late worker and SIGTERM, so that it can write its stack."""
+    """Seconds between the request for the stack of a late worker and SIGTERM. The worker writes its stack meanwhile."""
     terminate_timeout: float = 2.0
     """Seconds between SIGTERM and SIGKILL."""
     memory_reserve: int = 256
