@@ -1,4 +1,4 @@
-"""Compute masks of whole datasets and selectors over several bands."""
+"""Compute masks of whole datasets, and select cells in which several bands have data."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def compute_mask(
     source : path
         The raster.
     nodata : float, optional
-        Value of missing cells. By default, the nodata value, the mask or the alpha band of the file decides. NaN is
-        always missing.
+        Value of missing cells. By default, the nodata value, the mask or the alpha band of the file marks missing
+        cells. NaN is always missing.
     logic : {"any", "all"} or callable
         With "any", a cell is masked if at least one band is missing. With "all", a cell is masked if all bands are
         missing. A callable gets a boolean array of shape
@@ -65,8 +65,8 @@ def compute_mask(
     bands : sequence of int, optional
         Numbers of the bands to read, counted from 1. By default, all bands.
     output : path, optional
-        Raster to write the mask to. By default, the mask is returned. If the output is the source, a copy of the file
-        with the mask replaces the file.
+        Raster to write the mask to. By default, the mask is returned. If `output` is the source, the mask is
+        written into a copy of the source. The copy then replaces the source.
     **options
         `executor`, `workers`, `grid`, `worker_settings` and `observer`: see `process_blocks`.
 

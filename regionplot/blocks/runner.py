@@ -170,7 +170,7 @@ def block_error(failure: Failure, place: Place) -> RegionplotError:
     failure : Failure
         The failure. The message of a RasterError already names the raster.
     place : Place
-        Files and block that failed.
+        Files and block of the failed job.
     """
     if failure.cause == "RasterError":
         return RasterError(failure.message)

@@ -2,7 +2,7 @@
 
 GDAL writes the last cells when a file is closed, and rasterio reports no error at that moment. On a full disk, a file
 is truncated without an error. So a new file is read back, and the checksum of each block is compared, before the file
-replaces the old one.
+replaces the old file.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ def _differences(path: Path, other: Any, first_path: Path, first: Any) -> list[s
 
 
 def _geometry(dataset: Any) -> GridGeometry:
-    """Return the geometry of a dataset. Its CRS is a CRS of rasterio, so the geometry is for comparisons only."""
+    """Return the geometry of a dataset. The CRS is an object of rasterio, so use it only for comparisons."""
     return GridGeometry(dataset.transform, dataset.height, dataset.width, dataset.crs)
 
 
@@ -191,6 +191,6 @@ def read_block(dataset: Any, window: Window, bands: Sequence[int] | None) -> NDA
 
 
 def read_mask(dataset: Any, window: Window) -> NDArray[np.bool_]:
-    """Return True for cells of a window that the mask of all bands marks as data, shape (rows, columns)."""
+    """Return True for cells of a window that are valid in the mask of the dataset, shape (rows, columns)."""
     valid: NDArray[np.bool_] = dataset.read_masks(1, window=window.ranges) != 0
     return valid

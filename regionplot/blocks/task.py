@@ -52,7 +52,7 @@ class BlockWorker:
         return {**self.__dict__, "_buffer": SharedBuffer()}
 
     def start_worker(self) -> None:
-        """Close the parent's output file in a worker process, and set the malloc policy for blocks."""
+        """Detach the parent's output file from a worker process, and set the malloc policy for blocks."""
         if self.output is not None:
             detach_output(self.output)
         keep_large_blocks()

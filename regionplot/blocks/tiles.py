@@ -43,7 +43,7 @@ def split_tiles(
     source : path
         The raster.
     folder : path
-        Folder of the files. It is created if it does not exist.
+        Folder of the files. The folder is created if it does not exist.
     tile : (int, int)
         Rows and columns of a tile, without the overlap.
     overlap : int
@@ -88,7 +88,7 @@ def process_tiles(
     tiles : sequence of path
         Tile files.
     folder : path
-        Folder of the results, which have the names of their tiles. It is created if it does not exist.
+        Folder of the results, which have the names of their tiles. The folder is created if it does not exist.
     **options
         See `process_blocks`, without `grid`, `halo` and `observer`. The default timeout is one day per tile.
 

@@ -77,7 +77,7 @@ class BandReader:
 
     @property
     def is_subdataset(self) -> bool:
-        """True if the raster is a part of the file that has its own GDAL name."""
+        """True if the raster is a subdataset: a part of the file with its own GDAL name."""
         return self.bands[0].gdal_name != str(self.bands[0].path)
 
     @property

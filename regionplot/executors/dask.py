@@ -119,7 +119,7 @@ class _ClusterRun(Generic[J]):
     retries: deque[PendingJob[J]] = field(default_factory=deque)
 
     def outcomes(self, jobs: Iterable[PendingJob[J]], at_once: int) -> Iterator[Outcome[J]]:
-        """Run jobs and yield their outcomes. Jobs whose worker died are added to `retries` instead.
+        """Run jobs and yield their outcomes. Jobs that must be retried are added to `retries`.
 
         Parameters
         ----------

@@ -73,7 +73,7 @@ class ProcessSettings(WorkerSettings):
     start_timeout: float = 600.0
     """Seconds that a worker may take to load the shared data."""
     stack_timeout: float = 0.3
-    """Seconds between the request for the stack of a late worker and SIGTERM, so that it can write its stack."""
+    """Seconds between the request for the stack of a late worker and SIGTERM. The worker writes its stack meanwhile."""
     terminate_timeout: float = 2.0
     """Seconds between SIGTERM and SIGKILL."""
     memory_reserve: int = 256
@@ -130,7 +130,7 @@ class Supervisor(Generic[J]):
         return bool(self.pending or self._count_busy())
 
     def _begin_retries(self) -> None:
-        """Stop all workers and make the retries pending. They run one at a time, beginning with a fresh worker."""
+        """Stop all workers and make the retries pending. The retries run one at a time, in a new worker."""
         self._shutdown()
         self.max_workers = 1
         self.pending, self.retries = self.retries, deque()
@@ -167,7 +167,7 @@ class Supervisor(Generic[J]):
         self.workers.append(WorkerHandle(process, ours, time.monotonic() + self.settings.start_timeout))
 
     def _is_short_of_memory(self) -> bool:
-        """Return True if one more worker could exhaust the memory. Checked before each start of a worker."""
+        """Return True if one more worker could exhaust the memory. The first worker starts without this check."""
         reserve = self.settings.memory or self.settings.memory_reserve
         free = self.free_memory() // _MEGABYTE
         if free < reserve and not self.has_warned_of_memory:

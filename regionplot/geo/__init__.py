@@ -1,1 +1,1 @@
-"""Calculations on grids, extents and geometries. They use plain arrays and no files."""
+"""Calculations on grids, extents and geometries. The modules use plain arrays and no files."""

@@ -34,7 +34,7 @@ def parse_projection(setting: str | Mapping[str, Any]) -> pyproj.CRS | None:
     Raises
     ------
     ConfigError
-        If the setting is none of these, if the CRS is neither projected nor geographic, or if cartopy refuses the
+        If the setting has none of these forms, the CRS is neither projected nor geographic, or cartopy refuses the
         keywords.
     """
     if isinstance(setting, Mapping):
@@ -49,7 +49,7 @@ def parse_projection(setting: str | Mapping[str, Any]) -> pyproj.CRS | None:
 
 
 def _make_cartopy_crs(name: str, keywords: Mapping[str, Any]) -> pyproj.CRS:
-    """Return an instance of a cartopy class. Raise ConfigError if there is no such class, or for wrong keywords."""
+    """Return an instance of a cartopy class. Raise ConfigError if the class or a keyword is invalid."""
     import cartopy.crs  # noqa: PLC0415 (the import takes half a second; only these projections need it)
 
     projection = getattr(cartopy.crs, name, None)

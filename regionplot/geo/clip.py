@@ -34,7 +34,7 @@ class IndexedGeometries:
         return cls(geometries, shapely.bounds(geometries), tree)
 
     def clip_to_panel(self, panel: PanelGrid, x_period: float) -> Geometries:
-        """Return the geometries in a panel, clipped to it and simplified with a tolerance of a third of a pixel.
+        """Return the geometries in a panel, clipped to the panel and simplified. The tolerance is a third of a pixel.
 
         Parameters
         ----------
@@ -54,7 +54,7 @@ class IndexedGeometries:
         return np.asarray(simple[~shapely.is_empty(simple)], dtype=object)
 
     def clip(self, extent: Extent, x_period: float) -> Geometries:
-        """Return the geometries in an extent, clipped to it.
+        """Return the geometries in an extent, clipped to the extent.
 
         Parameters
         ----------
@@ -69,7 +69,7 @@ class IndexedGeometries:
         return np.concatenate(found)
 
     def _x_offsets(self, extent: Extent, x_period: float) -> list[float]:
-        """Return at least one x offset. Geometries may overlap the extent at these multiples of the period."""
+        """Return the multiples of the period at which geometries may overlap the extent; at least one."""
         if not x_period:
             return [0.0]
         first = int(np.ceil((extent.xmin - self.bounds[:, 2].max()) / x_period))
@@ -77,7 +77,7 @@ class IndexedGeometries:
         return [x_period * number for number in range(first, max(first, last) + 1)]
 
     def _clip(self, extent: Extent, x_offset: float) -> Geometries:
-        """Return the geometries in an extent, clipped to it and then moved along x."""
+        """Return the geometries in an extent, clipped to the extent and then moved along x."""
         box = extent.xmin, extent.ymin, extent.xmax, extent.ymax
         index = np.sort(self.tree.query(shapely.box(*box)))
         found, bounds = self.geometries[index], self.bounds[index]

@@ -20,7 +20,7 @@ def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def fits_dtype(dtype: np.dtype[Any], value: float) -> bool:
-    """Return True if a data type can hold a value. Some files declare a nodata value that does not fit.
+    """Return True if a data type can hold a value. The nodata value of a file may not fit its data type.
 
     Examples
     --------

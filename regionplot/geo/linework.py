@@ -88,7 +88,7 @@ def _unit_size(crs: pyproj.CRS) -> float:
 
 
 def _project(coordinates: Floats, source: pyproj.CRS, target: pyproj.CRS) -> Floats:
-    """Return projected coordinates, shape (n, 2). Longitudes stay within 180° of the longitudes in the source."""
+    """Return projected coordinates, shape (n, 2). Longitudes stay near the longitudes of the source."""
     x, y = transformer(source, target).transform(coordinates[:, 0], coordinates[:, 1])
     if source.is_geographic and target.is_geographic:
         x = unwrap(x, coordinates[:, 0] + meridian_offset(source, target))
@@ -135,7 +135,7 @@ def join_segments(points: Floats, is_joined: NDArray[np.bool_]) -> Geometries:
     points : ndarray, shape (n, 2)
         The points.
     is_joined : ndarray of bool, shape (n - 1,)
-        True for each point that is joined to the next one.
+        True for each point that is joined to the next point.
     """
     ends = np.flatnonzero(~np.append(is_joined, False))
     run = np.repeat(np.arange(ends.size), np.diff(np.concatenate([[-1], ends])))

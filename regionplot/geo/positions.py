@@ -40,7 +40,10 @@ class Positions:
 
     @classmethod
     def of(cls, geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> Positions | ExactPositions:
-        """Return positions from the coarsest mesh that is accurate enough, or exact positions."""
+        """Return positions from the coarsest mesh that is accurate enough.
+
+        If no mesh is accurate enough, return exact positions.
+        """
         locate = Locator(geometry, crs, panel)
         for step in _MESH_STEPS:
             mesh = mesh_axis(panel.width, step), mesh_axis(panel.height, step)

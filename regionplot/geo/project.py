@@ -26,8 +26,8 @@ def project_extent(extent: Extent, source: pyproj.CRS, target: pyproj.CRS) -> Ex
     """Return an extent in another CRS that contains a given extent, found by projecting sample points.
 
     Points inside the extent are sampled, too. So the result also contains a pole that lies inside the extent. In a
-    geographic target CRS, longitudes continue beyond 180 and are not wrapped. Points that the projection enlarges too
-    much are left out.
+    geographic target CRS, longitudes continue beyond 180 and are not wrapped. Points with an areal
+    scale above the limit are left out.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def project_extent(extent: Extent, source: pyproj.CRS, target: pyproj.CRS) -> Ex
 
 
 def _longitudes_at_seams(extent: Extent, target: pyproj.CRS) -> Iterator[float]:
-    """Yield longitudes in an extent just west and just east of a projection's left and right edges."""
+    """Yield longitudes in an extent just west and just east of the left and right edges of a projection."""
     operation = target.coordinate_operation
     origins = [p.value for p in operation.params if p.name.startswith("Longitude of")] if operation else []
     for seam in (float(origin) + turns * FULL_TURN + FULL_TURN / 2 for origin in origins for turns in range(-3, 3)):
@@ -66,7 +66,7 @@ def _longitudes_at_seams(extent: Extent, target: pyproj.CRS) -> Iterator[float]:
 
 
 def _is_small(x: Floats, y: Floats, target: pyproj.CRS) -> bool:
-    """Return True if projected points cover a small area, in which no point can be enlarged too much."""
+    """Return True if projected points cover a small area. The areal scale is not checked in a small area."""
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         return False
     return bool(max(np.ptp(x), np.ptp(y)) * target.axis_info[0].unit_conversion_factor < _SMALL_EXTENT)

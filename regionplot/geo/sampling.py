@@ -96,7 +96,7 @@ def _cells_along_axes(geometry: GridGeometry, panel: PanelGrid) -> tuple[Indices
 
 
 def _pad_to_same_length(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Return both arrays with the length of the longer one. The values added to the shorter one are not used."""
+    """Return both arrays with the length of the longer array. The added values are not used."""
     length = max(x.size, y.size)
     return np.resize(x, length), np.resize(y, length)
 

@@ -1,1 +1,1 @@
-"""Files, processes, memory and threads of the operating system. Nothing here imports other parts of regionplot."""
+"""Files, processes, memory and threads of the operating system. These modules import no other part of regionplot."""

@@ -1,8 +1,9 @@
 """Provide a thread pool. After its shutdown, the program can fork safely.
 
 Python considers a thread finished after its last statement. The system's thread may still be running: C libraries free
-the memory of the thread while they hold locks. A process that is forked at that moment inherits a locked lock. With
-GDAL, this happened in 1 of 100 forks on a busy machine, and the child process hung at its first read.
+the memory of the thread while they hold locks. A process that is forked at that moment inherits a lock that
+is never released. With GDAL, this happened in 1 of 100 forks on a busy machine, and the child process hung at its first
+read.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ FINEST = 16
 COARSEST = 2
 """Smallest number of regular cells per source spacing, along each side."""
 _MAX_CELLS = 2**24
-"""Largest number of regular cells. A larger grid gets less oversampling, but at least `COARSEST`."""
+"""Desired limit for the number of regular cells. A larger grid gets less oversampling, but at least `COARSEST`."""
 _MAX_COARSE_RATIO = 4
 """Largest ratio of regular cells, before oversampling, to source cells. Above it, the regular cells are made larger."""
 _MIN_COARSE_LIMIT = 2**14

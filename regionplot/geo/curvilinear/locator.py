@@ -8,7 +8,7 @@ Each entry of the lookup table is a source cell near the center of a coarse regu
 the entry comes from a coarser level. Newton's method starts from this source cell and finds the fractional row and
 column. The slopes are computed from differences between neighboring cells. So a source cell extends halfway to its
 neighbors, as in `pcolormesh`, and cells at the edge extend equally far outward. At gaps of the source (between the
-scans of a satellite, along the seam of a closed grid), the source cells around a point are searched.
+scans of a satellite, along the seam of a closed grid), the locator tries several source cells around a point.
 """
 
 from __future__ import annotations
