@@ -82,6 +82,8 @@ def prepare_raster(
         If a step cannot be applied.
     InputError
         If an input cannot be read or changes during the run, or the output cannot be written completely.
+    OutputError
+        If the folder of the output does not exist.
     BlockError
         If a step fails for one block.
     """
