@@ -2,15 +2,15 @@
 
 ::
 
-    RegionplotError                      anything this package reports                  exit code
+    RegionplotError                      base class of all errors                       exit code
     ├── ConfigError                      the settings cannot be used                     2
     ├── RegionsError                     the table of regions cannot be used             2
     ├── OutputError                      the output folder cannot be used                2
-    │   └── LockedError                  another run is writing to it                    4
+    │   └── LockedError                  another run is writing to the output folder     4
     ├── InputError                       an input that all maps need cannot be read      3
     │   ├── RasterError
     │   └── FeaturesError
-    ├── RegionError                      one region cannot be drawn; the others can      1
+    ├── RegionError                      one region cannot be drawn; other regions can   1
     │   └── NoOverlapError               the region lies outside the raster
     ├── NoSpaceError                     the disk is full                                1
     ├── BlockError                       one block of a raster cannot be processed       1
@@ -64,7 +64,7 @@ class Place:
     """Rows and columns of the raster block."""
 
     def within(self, outer: Place) -> Place:
-        """Return this place. Take the fields that are not set from an outer place."""
+        """Return a copy of this place. Fields that are not set get their values from an outer place."""
         missing = {
             name: value for name in _field_names() if not (getattr(self, name)) and (value := getattr(outer, name))
         }
@@ -79,7 +79,7 @@ class Place:
         return ": ".join(filter(None, (self.option, f"{self.file}{line}", setting, region, column, block)))
 
     def _table(self) -> str:
-        """Return text for the table of the settings, or for the step if it does not come from settings."""
+        """Return text for the table of the settings, or for the step if the step does not come from settings."""
         number = self.step if self.number is None else self.number
         table = self.section and (f"[{self.section}]" if number is None else f"[[{self.section}]] #{number}")
         step = f"step {self.step}" if self.step is not None and not self.section else ""

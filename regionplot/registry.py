@@ -17,7 +17,7 @@ class Registry(Mapping[str, Any]):
     Parameters
     ----------
     group : str
-        Entry-point group of other packages' classes. If a name is also in `names`, the class in `names` is used.
+        Entry-point group for classes from other packages. If a name is also in `names`, the class in `names` is used.
     package : str
         Package that holds the modules in `names`.
     names : str
@@ -81,7 +81,7 @@ def _load(point: Any) -> Any:
     try:
         return point.load()
     except Exception as error:
-        from regionplot.errors import ConfigError  # noqa: PLC0415 (only then)
+        from regionplot.errors import ConfigError  # noqa: PLC0415 (needed only after an error)
 
         package = f"the package {point.dist.name}" if point.dist else "its package"
         reason = " ".join(f"{type(error).__name__}: {error}".split())

@@ -96,7 +96,7 @@ def plain_text(text: str, longest: int = LONGEST_TEXT) -> str:
     >>> plain_text("Snow\n\x1b[31mdepth ")
     'Snow [31mdepth'
     """
-    start = text[: 4 * longest]  # a megabyte of blanks must not take long
+    start = text[: 4 * longest]  # limits the time for a very long text
     kept = "".join(_REPLACEMENTS.get(category(c), c) for c in start)
     words = " ".join(kept.split())
     return words if len(words) <= longest and len(text) <= len(start) else words[: longest - 1].rstrip() + "…"
@@ -135,7 +135,8 @@ def _as_number(value: object, spec: str) -> object:
 
 
 _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode categories of characters that break lines, move the cursor or change text direction, and of surrogates."""
+"""Unicode categories of unsafe characters: surrogates, and characters that break lines, move the cursor or change the
+direction of text."""
 
 
 def one_line(text: str) -> str:
@@ -162,7 +163,7 @@ def colorbar_label(long_name: str, units: str) -> str:
     long_name : str
         Name of the quantity.
     units : str
-        Units in CF notation, such as `kg m-2`. Empty if the quantity has none.
+        Units in CF notation, such as `kg m-2`. Empty if the quantity has no units.
 
     Examples
     --------

@@ -22,7 +22,7 @@ from regionplot.text import plain_text
 
 @dataclass(frozen=True)
 class ArraySource:
-    """A `RasterSource` of the cells of a DataArray.
+    """A `RasterSource` for the cells of a DataArray.
 
     Examples
     --------
@@ -41,13 +41,13 @@ class ArraySource:
 
     @classmethod
     def of(cls, data: xr.DataArray) -> ArraySource:
-        """Return the source of a DataArray.
+        """Create a raster source for a DataArray.
 
         Parameters
         ----------
         data : xarray.DataArray
-            Array with two dimensions, a CRS in `.rio`, and coordinates or a transform. Its cells are loaded. Cells that
-            equal its nodata value are missing.
+            Array with two dimensions, a CRS in `.rio`, and coordinates or a transform. Its cells are loaded into
+            memory. Cells that equal the nodata value of the array are missing.
 
         Raises
         ------
@@ -89,7 +89,10 @@ class ArraySource:
         return self.info
 
     def read(self, window: Window, shape: tuple[int, int], resampling: str = "nearest") -> NDArray[Any]:  # noqa: ARG002
-        """Read a window. Thinning takes the nearest cell and ignores `resampling`. See `RasterSource.read`."""
+        """Read a window. See `RasterSource.read`.
+
+        Thinning keeps the first cell of each thinned block. The argument `resampling` is ignored.
+        """
         rows = window.row_off + np.arange(shape[0]) * window.height // shape[0]
         columns = window.col_off + np.arange(shape[1]) * window.width // shape[1]
         return decode(self.values[np.ix_(rows, columns)], None, self.info)

@@ -1,4 +1,4 @@
-"""Wait for rasters that arrive later: find the newest file that matches a pattern, and check that it is complete.
+"""Wait for new rasters: find the newest file that matches a pattern, and check that the file is complete.
 
 ::
 
@@ -30,14 +30,15 @@ _MOUNTS = Path("/proc/self/mountinfo")
 LOCAL_FILE_SYSTEMS = frozenset(
     {"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "tmpfs", "xfs", "zfs"}
 )
-"""File systems that only processes of this machine write to. On other file systems, a lease proves nothing."""
+"""File systems that only processes on this machine can write to. On other file systems, another machine can write to a
+file in spite of a lease."""
 
 
 def has_no_writer(path: Path, file_systems: Collection[str] = LOCAL_FILE_SYSTEMS) -> bool:
-    """Return whether it is certain that no process has a file open for writing.
+    """Return True if it is certain that no process has a file open for writing.
 
-    The kernel grants a read lease only in this case, and only to the file's owner and to root (fcntl(2), "Leases"). The
-    lease is released at once.
+    The kernel grants a read lease only if no process has the file open for writing. It grants leases only to the file's
+    owner and to root (fcntl(2), "Leases"). The lease is released at once.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ def has_no_writer(path: Path, file_systems: Collection[str] = LOCAL_FILE_SYSTEMS
         if not (stat.S_ISREG(os.fstat(descriptor).st_mode) and file_system(path) in file_systems):
             return False
         # If another process opens the file during the lease, the kernel sends a signal to this process.
-        # The default is SIGIO, which would end this process.
+        # The default signal is SIGIO, which would end this process.
         fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
@@ -77,7 +78,7 @@ def file_system(path: Path, mounts: Path = _MOUNTS) -> str | None:
     path : Path
         The file.
     mounts : Path
-        List of mounts in the format of Linux.
+        File that lists the mounts, in the format of `/proc/self/mountinfo`.
 
     Raises
     ------
@@ -85,7 +86,7 @@ def file_system(path: Path, mounts: Path = _MOUNTS) -> str | None:
         If the list cannot be read.
     """
     real = path.resolve()
-    types: dict[Path, str] = {}  # type of each mount that holds the file; a later mount hides an earlier one
+    types: dict[Path, str] = {}  # file-system type by mount point; a later mount hides an earlier mount
     for line in mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         fields, _, source = line.partition(" - ")
         mount = Path(re.sub(r"\\(\d{3})", lambda octal: chr(int(octal[1], 8)), fields.split()[4]))
@@ -95,17 +96,18 @@ def file_system(path: Path, mounts: Path = _MOUNTS) -> str | None:
 
 
 class Arrivals:
-    """The updates of a raster. Each update is handed out once, when it is complete.
+    """Find the updates of a raster file. Each update is returned once, when the file is complete.
 
-    A file is complete if it is not empty, and has not changed for `settle` seconds. On a local file system of Linux, it
-    is also complete as soon as no process has it open for writing. Therefore, the file of a writer that reopens it for
-    each piece seems to be complete after the first piece. Such a writer should use a name that does not match the
-    pattern, and rename the file at the end.
+    A file is complete if it is not empty and has not changed for `settle` seconds. On a local Linux file system, a file
+    that is not empty is also complete as soon as no process has it open for writing.
+
+    Some programs close and reopen a file for each part that they write. Such a file seems to be complete after the
+    first part. These programs should write to a name that does not match the pattern, and rename the file at the end.
 
     Parameters
     ----------
     pattern : str, Pattern or function
-        The file to look for. The search is repeated during the wait.
+        Pattern of the file's path, or a function that returns the path or None. The search is repeated during the wait.
     settle : float
         Seconds without a change after which a file is complete.
     is_closed : function
@@ -128,12 +130,12 @@ class Arrivals:
         self._handed_out: tuple[Path, Fingerprint] | None = None
 
     def next(self, timeout: float) -> Path | None:
-        """Wait for a raster that was not handed out before. Return None if no raster is complete in time.
+        """Wait for a complete raster that was not returned before. Return None if the timeout ends first.
 
         Parameters
         ----------
         timeout : float
-            Seconds. With 0, check once.
+            Maximum time to wait, in seconds. With 0, check once.
         """
         end = time.monotonic() + timeout
         while not self._check():
@@ -159,7 +161,7 @@ class Arrivals:
         return str(self._find) if isinstance(self._find, Pattern) else str(self._path or "the raster")
 
     def _check(self) -> bool:
-        """Return whether there is a new and complete file."""
+        """Return True if there is a new file and the file is complete."""
         now = time.monotonic()
         if now - self._scan_time >= self._scan_interval:
             self._path, self._scan_time = self._find(), now
@@ -173,12 +175,16 @@ class Arrivals:
 
     @property
     def _scan_interval(self) -> float:
-        """Seconds between two searches for the file. A path without wildcards is resolved at each check."""
+        """Seconds between two searches for the file. A path without wildcards is looked up at each check."""
         return 0.0 if isinstance(self._find, Pattern) and not self._find.has_wildcards else _SCAN_INTERVAL
 
     def _has_settled(self, fingerprint: Fingerprint, now: float) -> bool:
-        """Return whether the file has been unchanged for long enough, by the monotonic clock or by its time stamp."""
-        age = time.time() - fingerprint.modified / 1e9  # negative if a clock is wrong
+        """Return True if the file has not changed for `settle` seconds.
+
+        The age of the file is measured with the monotonic clock, and from the modification time of the file. One of the
+        two ages must be long enough.
+        """
+        age = time.time() - fingerprint.modified / 1e9  # negative if the modification time is in the future
         return now - self._found_time >= self._settle or age >= self._settle
 
 
@@ -193,9 +199,9 @@ def wait_for(
     Parameters
     ----------
     pattern : str, Pattern or function
-        The file to look for. The search is repeated during the wait.
+        Pattern of the file's path, or a function that returns the path or None. The search is repeated during the wait.
     seconds : float
-        Maximum time to wait.
+        Maximum time to wait, in seconds.
     settle : float
         Seconds without a change after which a file is complete.
     is_closed : function

@@ -1,4 +1,4 @@
-"""Read the colors that a raster file defines: color table, class names, and bands of red, green and blue."""
+"""Read the color table, the class names, and the red, green and blue bands of a raster file."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _ALPHA = "alpha"
 _DEPTHS = {"uint8": 8, "uint16": 16}
 """Bits per value of the data types that RGB bands can have."""
 _SHALLOW_DEPTHS = [str(bits) for bits in range(9, 16)]
-"""Values of the tag `NBITS` for bands that use fewer than 16 bits."""
+"""Values of the tag `NBITS` for 16-bit bands that use only 9 to 15 bits."""
 _NAME_USAGE, _VALUE_USAGE, _TEXT_TYPE = "2", "5", "2"
-"""GDAL's codes in attribute tables: the usage of columns that hold names or values, and the type of text columns."""
+"""GDAL's codes in attribute tables: the usage of name columns, the usage of value columns, the type of text columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,13 @@ class RgbBands:
     """Bands of red, green and blue, and an alpha band if the file has one."""
 
     bands: tuple[int, ...]
-    """Three or four band numbers, from 1."""
+    """Numbers of the three or four bands, from 1."""
     dtype: str
     """Type of the bands: `uint8` or `uint16`."""
     largest: int
     """Value of full brightness."""
     nodata: float | None
-    """A cell is missing if it has this value in all three bands."""
+    """Nodata value. A cell is missing if it has this value in the red, green and blue bands."""
     has_mask: bool
     """True if a mask band marks missing cells."""
 
@@ -59,15 +59,16 @@ def color_table(dataset: Any, band: int) -> Mapping[int, tuple[int, ...]]:
         return {}
     try:
         table: dict[int, tuple[int, ...]] = dataset.colormap(band)
-    except ValueError:  # the band declares a table but has none
+    except ValueError:  # the band declares a color table, but the file has none
         return {}
     return table
 
 
 def class_names(dataset: Any, band: int) -> dict[int, str]:
-    """Return the names of values: the category names of a file, or the names in its attribute table.
+    """Return the name of each value of a band, from the band's category names, or else from its attribute table.
 
-    rasterio has no function for these names. GDAL writes them into a VRT copy of the file, and reads no cells for this.
+    rasterio cannot read these names. Therefore, GDAL writes a VRT copy of the file to memory, and the names are read
+    from the copy. GDAL reads no cells for the copy.
 
     Parameters
     ----------
@@ -94,7 +95,10 @@ def class_names(dataset: Any, band: int) -> dict[int, str]:
 
 
 def _names_in(table: ElementTree.Element) -> Iterator[tuple[int, str]]:
-    """Yield the values and names in an attribute table. Without a column of values, use row numbers."""
+    """Yield the values and names in an attribute table.
+
+    If the table has no column of values, each value is computed from the row number.
+    """
     fields = table.findall("FieldDefn")
     usages, kinds = ([field.findtext(tag, "") for field in fields] for tag in ("Usage", "Type"))
     columns = [column for column, usage in enumerate(usages) if usage == _NAME_USAGE]
@@ -107,7 +111,7 @@ def _names_in(table: ElementTree.Element) -> Iterator[tuple[int, str]]:
 
 
 def rgb_bands(dataset: Any, *, mask_and_scale: bool) -> RgbBands | None:
-    """Return the bands of red, green and blue. Return None if the file has no such bands of 8 or 16 bits.
+    """Return the red, green and blue bands of a file, or None if the file has no such bands with 8 or 16 bits.
 
     Parameters
     ----------

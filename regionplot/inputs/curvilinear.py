@@ -1,4 +1,4 @@
-"""Read a grid with 2-D coordinates, resampled to a regular grid that is fitted to it."""
+"""Read a curvilinear grid (a grid with 2-D coordinates), and resample it to a regular grid."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class NativeCells:
     """The cells of a curvilinear grid in the file's own rows and columns."""
 
     values: NDArray[Any]
-    """Shape (rows, columns), of floating type; NaN where missing."""
+    """Values of the cells in floating point, shape (rows, columns); NaN if missing."""
     longitudes: NDArray[np.floating[Any]]
-    """Longitudes of the cell centers in degrees, shape (rows, columns); NaN where unknown."""
+    """Longitudes of the cell centers in degrees, shape (rows, columns); NaN if unknown."""
     latitudes: NDArray[np.floating[Any]]
-    """Latitudes of the cell centers in degrees, shape (rows, columns); NaN where unknown."""
+    """Latitudes of the cell centers in degrees, shape (rows, columns); NaN if unknown."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,15 @@ class CurvilinearSource:
     def describe(self) -> RasterInfo:
         """Return the metadata of the cells, with the geometry of the regular grid."""
         info = self.cells.describe()
-        dtype = info.dtype if info.dtype.kind == "f" else float_dtype(info.dtype)  # places without a cell are NaN
+        # The type must hold NaN, for positions without a source cell.
+        dtype = info.dtype if info.dtype.kind == "f" else float_dtype(info.dtype)
         return replace(info, geometry=self.grid.geometry, dtype=dtype, has_windows=False)
 
     def read(self, window: Window, shape: tuple[int, int], resampling: str = "nearest") -> NDArray[Any]:  # noqa: ARG002
-        """Read a window of the regular grid. All cells of the file are read. See `RasterSource.read`.
+        """Read a window of the regular grid. Each call reads all cells of the file. See `RasterSource.read`.
 
-        `[raster] resampling` is the method for the regular grid. Thinning takes the nearest cell of that grid and
-        ignores `resampling`.
+        The setting `[raster] resampling` selects the method of resampling to the regular grid. Thinning keeps the first
+        cell of each thinned block of the regular grid. The argument `resampling` is ignored.
         """
         native = self.read_native()
         locator = self._locator(native.longitudes, native.latitudes)
@@ -100,7 +101,7 @@ class CurvilinearSource:
         longitudes, latitudes = read_coordinates(self.cells.describe().path, self.geolocation)
         return NativeCells(
             self._read_values(), longitudes, latitudes
-        )  # reading values checks the fingerprint, so it is last
+        )  # values are read last, because this read checks the fingerprint of the file
 
     def _read_values(self) -> NDArray[Any]:
         native = self.cells.describe().geometry
@@ -112,7 +113,7 @@ class CurvilinearSource:
 
 
 def resample_bands(bands: Sequence[CurvilinearSource]) -> Iterator[NDArray[Any]]:
-    """Yield whole bands, resampled to the regular grid. Each cell has the value of the nearest cell in the file.
+    """Yield each band, resampled to the whole regular grid. Each cell has the value of the nearest cell in the file.
 
     The bands have the same coordinates, so cells are located only once.
 

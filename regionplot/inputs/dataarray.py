@@ -1,4 +1,4 @@
-"""Convert cells to an xarray DataArray with CRS and transform in `.rio`. Runs do not import this module."""
+"""Convert cells to an xarray DataArray with georeferencing in `.rio`. Runs that draw maps do not import this module."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def regular_array(info: RasterInfo, values: NDArray[Any], geometry: GridGeometry
     Returns
     -------
     xarray.DataArray
-        Dimensions (y, x), with coordinates unless the grid is rotated.
+        Array with dimensions (y, x). It has coordinates unless the grid is rotated.
     """
     coordinates: dict[str, Any] = {}
     if geometry.is_axis_aligned:
@@ -56,7 +56,7 @@ def curvilinear_array(info: RasterInfo, cells: NativeCells) -> xr.DataArray:
     Returns
     -------
     xarray.DataArray
-        Dimensions (y, x), with 2-D coordinates `longitude` and `latitude`.
+        Array with dimensions (y, x) and 2-D coordinates `longitude` and `latitude`.
     """
     coordinates = {"longitude": (("y", "x"), cells.longitudes), "latitude": (("y", "x"), cells.latitudes)}
     data = xr.DataArray(cells.values, coordinates, ("y", "x"), **_labels(info.description))
@@ -67,6 +67,6 @@ def curvilinear_array(info: RasterInfo, cells: NativeCells) -> xr.DataArray:
 
 
 def _labels(description: Mapping[str, object]) -> dict[str, Any]:
-    """Return the name and the attributes of a DataArray."""
+    """Return the name and the attributes of a DataArray, as keyword arguments."""
     attributes = {key: description[key] for key in ("long_name", "units") if description[key]}
     return {"name": description["variable"] or None, "attrs": attributes}

@@ -50,7 +50,8 @@ def open_source(settings: RasterSettings) -> RasterSource:
     Raises
     ------
     RasterError
-        If the file cannot be opened, has no such variable or band, or has no CRS or transform.
+        If the file cannot be opened, is too large, or has no CRS or transform. Also if the file does not have the
+        variable or band, or if it has several variables and the settings name none of them.
     """
     try:
         raster_driver(settings.path)
@@ -65,12 +66,12 @@ def open_source(settings: RasterSettings) -> RasterSource:
 
 
 def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
-    """Return one source per band. The settings name the raster, and possibly one of its variables.
+    """Return one source for each band of the raster or variable that the settings name.
 
     Raises
     ------
     RasterError
-        As for `open_source`.
+        For the same reasons as `open_source`.
     """
     with _grid(settings) as grid:
         first = grid.source(_band_number(grid, settings))
@@ -86,7 +87,7 @@ def inspect_raster(settings: RasterSettings) -> RasterInfo:
     Raises
     ------
     RasterError
-        As for `open_source`.
+        For the same reasons as `open_source`.
     """
     return open_source(settings).describe()
 
@@ -94,7 +95,7 @@ def inspect_raster(settings: RasterSettings) -> RasterInfo:
 class _CachedDataset:
     """An open dataset whose properties and tags are read only once.
 
-    rasterio reads a property of all bands at each access, which is slow if a file has very many bands.
+    rasterio reads a property for all bands again at each access. This is slow if a file has very many bands.
     """
 
     def __init__(self, dataset: Any) -> None:
@@ -115,7 +116,7 @@ class _CachedDataset:
 
 @dataclass(frozen=True)
 class _Grid:
-    """An open file, or its subdataset that holds the variable to draw."""
+    """An open raster file, or an open subdataset that holds the variable to draw."""
 
     dataset: _CachedDataset
     settings: RasterSettings
@@ -180,7 +181,7 @@ class _Grid:
         return pyproj.CRS.from_wkt(crs.to_wkt()), None
 
     def _geolocation(self, band: int) -> Geolocation | None:
-        """Return the 2-D coordinates of a grid that has no other georeferencing."""
+        """Return the 2-D coordinates of a grid that has no other georeferencing. Otherwise, return None."""
         named = parse_crs(self.settings.crs) if self.settings.crs else None
         is_placed = self.dataset.crs is not None or (named is not None and named.is_projected)
         if self.dataset.driver != _NETCDF or (is_placed and not self.dataset.transform.is_identity):
@@ -245,7 +246,15 @@ def _subdataset(names: list[str], settings: RasterSettings) -> str:
 
 
 def subdataset_variable(name: str, path: Path) -> str:
-    """Return the variable in GDAL's name of a subdataset. For a page of a GeoTIFF, return the page number."""
+    """Return the name of the variable in a subdataset. For a page of a GeoTIFF, return the page number.
+
+    Parameters
+    ----------
+    name : str
+        GDAL's name of the subdataset.
+    path : Path
+        The file.
+    """
     inner = name.partition(":")[2].replace(f'"{path}"', "").replace(str(path), "").strip(":")
     return inner.strip("/").replace("/", "_")
 
@@ -268,7 +277,10 @@ def _band_number(grid: _Grid, settings: RasterSettings) -> int:
 
 
 def check_size(shape: tuple[int, int], settings: RasterSettings) -> None:
-    """Raise RasterError if a file declares more cells than the settings allow. A small file can declare any number."""
+    """Raise RasterError if a file declares more cells than the settings allow.
+
+    This check is needed because even a small file can declare a very large grid.
+    """
     height, width = shape
     if height * width > settings.max_cells:
         raise RasterError(
@@ -278,19 +290,19 @@ def check_size(shape: tuple[int, int], settings: RasterSettings) -> None:
 
 
 def _cell_type(name: str) -> np.dtype[Any]:
-    """Return the NumPy type for a data type that rasterio names."""
+    """Convert rasterio's name of a data type to a NumPy type."""
     return np.dtype({"complex_int16": "complex64"}.get(name, name))
 
 
 def _nodata(value: float | None, stored: np.dtype[Any]) -> float | None:
-    """Return a nodata value. Round it to the precision of the cells if they are in floating point."""
+    """Return a nodata value. If the cells are in floating point, round it to their precision."""
     if value is None:
         return None
     return float(stored.type(value)) if stored.kind == "f" else float(value)
 
 
 def _gdal_crs(crs: pyproj.CRS) -> Any:
-    """Convert a CRS to GDAL's form, so that it compares equal to the same CRS in a file."""
+    """Convert a CRS to rasterio's class. The result compares equal to the same CRS in a file."""
     from rasterio.crs import CRS  # noqa: PLC0415 (imports GDAL)
 
     return CRS.from_wkt(crs.to_wkt())

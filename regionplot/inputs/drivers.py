@@ -1,9 +1,9 @@
 """Identify a file before GDAL opens it, and choose the only driver that may open it.
 
-GDAL chooses a driver by content, and some drivers then read other files or addresses that the content names. A VRT
-called grid.tif can show another file or fetch a URL. Therefore, this module identifies a file by its first
-bytes, and allows only formats that hold their own data. Rasters are opened with the driver of the format. For vector
-files, the driver that GDAL used is compared with it.
+GDAL chooses a driver by content. Some drivers then read other files or URLs that the content names. For example, a VRT
+file with the name `grid.tif` can make GDAL read another file or fetch a URL. Therefore, this module identifies a file
+by its first bytes, and allows only formats that contain all their data. A raster is opened only with the driver of its
+format. For a vector file, the driver that GDAL used is compared with the driver of the format.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def raster_driver(path: Path) -> str:
 def _text_driver(start: bytes) -> str | None:
     if start.lstrip()[:5].lower() == b"ncols":
         return "AAIGrid"
-    return "GRIB" if b"GRIB" in start else None  # a bulletin header can come first
+    return "GRIB" if b"GRIB" in start else None  # the header of a weather bulletin can precede the mark
 
 
 def read_start(path: Path, error: type[InputError]) -> bytes:

@@ -18,12 +18,12 @@ from regionplot.inputs.drivers import raster_driver
 from regionplot.text import plain_text
 
 OPTIONS = {
-    "GDAL_CACHEMAX": 32 * 2**20,  # bytes per process; each block is read once
+    "GDAL_CACHEMAX": 32 * 2**20,  # bytes per process; a small cache is enough, because each block is read once
     "GDAL_NUM_THREADS": "1",  # GDAL's threads do not survive a fork
     "GDAL_PAM_ENABLED": "NO",  # ignore sidecar files
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "CPL_VSIL_CURL_ALLOWED_FILENAME": "none",  # GDAL reads no URL through /vsicurl/, /vsis3/ ...
-    "GDAL_HTTP_PROXY": "none://",  # drivers such as HTTP and WMS read no URL: curl refuses this proxy
+    "GDAL_HTTP_PROXY": "none://",  # curl refuses this proxy, so drivers such as HTTP and WMS read no URL
 }
 """GDAL options for all work with rasters."""
 _LARGEST_BLOCK = 2**30
@@ -63,7 +63,7 @@ def opened(path: Path, name: str | None = None, **options: str) -> Iterator[Any]
     Raises
     ------
     RasterError
-        If the format is not allowed, the file refers to other files, or GDAL cannot read it.
+        If the format is not allowed, the file refers to other files, or GDAL cannot read the file.
     """
     with gdal_options(**options), gdal_errors(path, "cannot be read as a raster"), open_raster(path, name) as dataset:
         yield dataset
@@ -86,13 +86,13 @@ def open_raster(path: Path, name: str | None = None) -> Any:
     Raises
     ------
     RasterError
-        If the format is not allowed, the file refers to other files, or GDAL cannot open it.
+        If the format is not allowed, the file refers to other files, or GDAL cannot open the file.
     """
     import rasterio  # noqa: PLC0415 (imports GDAL)
 
     driver = raster_driver(path)
     with gdal_errors(path, "cannot be read as a raster"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # 2-D coordinates are allowed
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # files with 2-D coordinates
         dataset = rasterio.open(name or path, driver=driver, sharing=False)
     try:
         _check_references(path, dataset)
@@ -114,15 +114,16 @@ def gdal_errors(path: Path, problem: str = "cannot be read") -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
-    """Return the first line of the message of an error, or of its cause if it has one."""
+    """Return the first line of an error message. If the error has a cause, use the message of the cause."""
     text = str(error.__cause__ or error).strip() or type(error).__name__
     return text.splitlines()[0]
 
 
 def _check_references(path: Path, dataset: Any) -> None:
-    """Refuse a file whose metadata refer to other files or URLs for overviews or subdatasets.
+    """Refuse a file whose metadata name other files or URLs as overviews or subdatasets.
 
-    GDAL would open them. Any GeoTIFF can contain such metadata. Overviews and subdatasets inside a file do not need it.
+    GDAL would open these files and URLs. Any GeoTIFF can contain such metadata. Overviews and subdatasets in the file
+    itself do not need such metadata.
     """
     references = list(dataset.tags(ns="OVERVIEWS").values())
     references += [name for name in dataset.subdatasets if not _is_within(name, path)]
@@ -132,7 +133,7 @@ def _check_references(path: Path, dataset: Any) -> None:
 
 
 def _is_within(subdataset: str, path: Path) -> bool:
-    """Return True if a name has the form of GDAL's name for a part of this file."""
+    """Return True if GDAL's name of a subdataset refers to a part of this file."""
     file = re.escape(str(path))
     pattern = rf'(?i:netcdf|hdf5):("{file}"|{file}):[^"]*|(?i:gtiff_dir):\d+:{file}'
     return re.fullmatch(pattern, subdataset) is not None

@@ -1,8 +1,8 @@
 """Find and read the variables of a NetCDF file that hold the 2-D coordinates of another variable.
 
 GDAL names these variables if a file follows the CF conventions (https://gdal.org/en/stable/development/rfc/rfc4_geolocate.html).
-In other files, they are recognized by units, standard name or name, and by shape. Only variables in the same file are
-read, even if the metadata name another file.
+In other files, these variables are recognized by their units, standard name or variable name, and by their shape. Only
+variables in the same file are read, even if the metadata name another file.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _UNITS = {"latitude": re.compile(r"degrees?_?n(orth)?", re.I), "longitude": re.c
 _NAMES = {"latitude": re.compile(r"lat(itude)?", re.I), "longitude": re.compile(r"lon(g(itude)?)?", re.I)}
 _PLAIN_UNITS = ("", "degree", "degrees", "deg")
 _LARGEST_LONGITUDE = 720.0
-"""Degrees. Larger numbers are not longitudes."""
+"""Largest longitude that is valid, in degrees."""
 _BYTES_PER_CELL = 64
-"""Bytes of memory per cell for resampling a grid."""
+"""Memory per cell that resampling needs, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -36,20 +36,20 @@ class Geolocation:
     """Variables that hold the coordinates of a grid's cells."""
 
     longitudes: str
-    """GDAL's name of the subdataset."""
+    """GDAL's name of the subdataset that holds the longitudes."""
     latitudes: str
-    """GDAL's name of the subdataset."""
+    """GDAL's name of the subdataset that holds the latitudes."""
     band: int
-    """Number of the band in both, from 1."""
+    """Number of the band to read from both subdatasets, from 1."""
     crs: pyproj.CRS
     """Geographic CRS of the coordinates."""
     options: ClassVar[Mapping[str, str]] = {"GDAL_NETCDF_BOTTOMUP": "NO", "GDAL_NETCDF_CENTERLONG_180": "NO"}
-    """GDAL options for reading the file's own rows and columns. GDAL would flip rows, and would subtract 360 from
-    values that look like longitudes beyond 180."""
+    """GDAL options for reading the file's own rows and columns. Without these options, GDAL could flip the rows, and
+    could subtract 360 from longitudes beyond 180."""
 
 
 def kind_of(name: str, attributes: Mapping[str, Any]) -> str | None:
-    """Return `latitude` or `longitude` for a variable that holds such coordinates, else None.
+    """Return `latitude` or `longitude` for a variable that holds latitudes or longitudes. Otherwise, return None.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def kind_of(name: str, attributes: Mapping[str, Any]) -> str | None:
 
 
 def _is_coordinate_name(name: str) -> bool:
-    """Return whether a name is a coordinate name, perhaps with a known prefix or suffix. `latent_heat` is not."""
+    """Return True for the name of a coordinate, such as `nav_lat`. Return False for a name such as `latent_heat`."""
     pattern = r"(x|nav_|geo|[tuvfwc])?(lat(itude)?s?|lon(g(itude)?)?s?)(_?(rho|psi|u|v|t|m|c))?"
     return re.fullmatch(pattern, name.rpartition("/")[2], re.I) is not None
 
@@ -88,14 +88,14 @@ def find_geolocation(path: Path, grid: str, band: tuple[int, int], crs: pyproj.C
     grid : str
         GDAL's name of the subdataset that holds the cells.
     band : (int, int)
-        Number of the band that holds the cells, from 1, and number of bands.
+        Number of the band that holds the cells (from 1), and total number of bands.
     crs : pyproj.CRS
         CRS of the coordinates.
 
     Raises
     ------
     RasterError
-        If the shape of the coordinates that the file names differs from the shape of the cells.
+        If the metadata name coordinates whose shape differs from the shape of the cells.
     """
     with opened(path) as dataset:
         parts = {_variable_in(name): name for name in dataset.subdatasets}
@@ -114,7 +114,7 @@ def find_geolocation(path: Path, grid: str, band: tuple[int, int], crs: pyproj.C
 
 
 def _band_count(path: Path, coordinates: str, grid: str, shape: tuple[int, int]) -> int:
-    """Return the number of bands of a coordinate, which must have the shape of the cells."""
+    """Return the number of bands of a coordinate variable. Check that it has the shape of the cells."""
     with opened(path, coordinates) as dataset:
         if dataset.shape != shape:
             raise RasterError(
@@ -126,7 +126,7 @@ def _band_count(path: Path, coordinates: str, grid: str, shape: tuple[int, int])
 
 
 def _variable_in(subdataset: str) -> str:
-    """Return the name of a variable without the path of its group, which GDAL sometimes adds."""
+    """Return the name of the variable in a subdataset, without the path of its group."""
     return subdataset.rpartition(":")[2].rpartition("/")[2]
 
 
@@ -135,9 +135,9 @@ def _sides(shape: tuple[int, int]) -> str:
 
 
 def _pair_of_shape(path: Path, parts: Mapping[str, str], shape: tuple[int, int]) -> tuple[str, str] | None:
-    """Return a longitude and a latitude of the given shape.
+    """Return the subdatasets of a longitude and a latitude that have the given shape, or None if there is no pair.
 
-    If there are several pairs, the two names must be equal apart from `lon` and `lat`.
+    If there are several longitudes or latitudes, the names of the pair must differ only in `lon` and `lat`.
     """
     found: dict[str, dict[str, str]] = {"longitude": {}, "latitude": {}}
     for kind, name, subdataset in _coordinates(path, parts, shape):
@@ -150,7 +150,7 @@ def _pair_of_shape(path: Path, parts: Mapping[str, str], shape: tuple[int, int])
 
 
 def _coordinates(path: Path, parts: Mapping[str, str], shape: tuple[int, int]) -> Iterator[tuple[str, str, str]]:
-    """Yield kind, name and subdataset of all coordinates that have the given shape."""
+    """Yield the kind, name and subdataset of each coordinate variable that has the given shape."""
     for name, subdataset in parts.items():
         if any(pattern.search(name) for pattern in _NAMES.values()):
             with opened(path, subdataset) as dataset:
@@ -174,12 +174,13 @@ def read_coordinates(path: Path, geolocation: Geolocation, memory: int | None = 
     Returns
     -------
     longitudes, latitudes : ndarray, shape (rows, columns)
-        Degrees, in the stored precision; NaN in both if one of them is missing.
+        Coordinates in degrees: float32 if the file stores float32, otherwise float64. If one coordinate of a cell is
+        missing, both are NaN.
 
     Raises
     ------
     RasterError
-        If the cells need more memory, all coordinates are missing, or the coordinates cannot be read.
+        If resampling needs more than `memory`, no cell has valid coordinates, or the coordinates cannot be read.
     """
     memory = available_memory() if memory is None else memory
     names = geolocation.longitudes, geolocation.latitudes

@@ -1,8 +1,8 @@
 """Read the name, units and time of a band from the metadata that GDAL provides.
 
 GDAL writes the attributes of a NetCDF variable into the tags of its bands. Tags of the dataset describe the dimensions:
-`time#units` is an attribute of the variable `time`. A band's position along the dimension `time` is its tag
-`NETCDF_DIM_time` (https://gdal.org/en/stable/drivers/raster/netcdf.html).
+`time#units` is the attribute `units` of the variable `time`. The tag `NETCDF_DIM_time` of a band holds its coordinate
+along the dimension `time` (https://gdal.org/en/stable/drivers/raster/netcdf.html).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _TIME_FORMATS = ("%Y:%m:%d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
 
 
 def band_tags(dataset: Any, band: int, path: Path) -> dict[str, str]:
-    """Return the tags of a dataset, and those of one of its bands.
+    """Return the tags of a dataset together with the tags of one of its bands.
 
-    Global attributes of a NetCDF file lose their prefix if the dataset is the whole file.
+    If the dataset is the whole file, the prefix `NC_GLOBAL#` is removed from the names of global attributes.
 
     Parameters
     ----------
@@ -49,7 +49,10 @@ def band_tags(dataset: Any, band: int, path: Path) -> dict[str, str]:
 
 
 def band_names(dataset: Any, path: Path) -> list[str]:
-    """Return the descriptions of bands, by which settings can select them. An entry is empty if a band has none.
+    """Return the description of each band. Settings can select a band by its description.
+
+    The text is empty for a band without description. If no band has a description, return only the long name of the
+    first band.
 
     Parameters
     ----------
@@ -78,7 +81,7 @@ def describe_band(dataset: Any, band: int, path: Path) -> Mapping[str, object]:
     variable = tags.get("NETCDF_VARNAME") or tags.get("GRIB_ELEMENT") or ""
     units = dataset.units[band - 1] or tags.get("units") or tags.get("GRIB_UNIT") or ""
     name = tags.get("GRIB_COMMENT") or dataset.descriptions[band - 1] or tags.get("long_name") or variable or path.stem
-    if " " not in name:  # some files repeat the variable's name as its long name
+    if " " not in name:  # in some files, the long name is only the variable's name
         name = tags.get("description", name)
     text = {
         "raster": path.stem,
@@ -101,7 +104,7 @@ def _time(dataset: Any, band: int, tags: Tags, path: Path) -> datetime | None:
 
 
 def _grib_time(text: str) -> datetime | None:
-    """Parse a time in seconds since 1970. Return None if the text is not such a time."""
+    """Parse a text that contains a time in seconds since 1970. Return None if it contains no such time."""
     try:
         return datetime.fromtimestamp(int(text.partition(" ")[0]), UTC)
     except (ValueError, OverflowError, OSError):
@@ -109,7 +112,7 @@ def _grib_time(text: str) -> datetime | None:
 
 
 def _time_axes(dataset: Any, band: int, tags: Tags) -> Iterator[tuple[str, str]]:
-    """Yield each time dimension, and the position of the band along it."""
+    """Yield the name of each time dimension, and the band's coordinate along the dimension."""
     positions = {key.removeprefix(_DIMENSION): value for key, value in dataset.tags(band).items() if _is_position(key)}
     if not positions:  # a copy of a NetCDF file in another format
         axis = tags.get(f"{_DIMENSION}EXTRA", "").strip("{}")
@@ -126,7 +129,10 @@ def _is_position(key: str) -> bool:
 
 
 def _axis_time(axis: str, value: str, tags: Tags, path: Path) -> str:
-    """Return a time as text, decoded with the units of its axis. If this fails, log a warning and return no text."""
+    """Return a time as text, decoded with the units of its axis. Without such units, return the value unchanged.
+
+    If decoding fails, log a warning and return an empty text.
+    """
     units, calendar = tags.get(f"{axis}#units", ""), tags.get(f"{axis}#calendar", "standard")
     if "since" not in units:
         return value

@@ -30,7 +30,7 @@ class FileSource:
         return self.info
 
     def read(self, window: Window, shape: tuple[int, int], resampling: str = "nearest") -> NDArray[Any]:
-        """Read a window, from an overview if there is a suitable one. See `RasterSource.read`."""
+        """Read a window. GDAL uses an overview if the file has a suitable overview. See `RasterSource.read`."""
         info = self.info
         area = gdal_window(window)
         with opened(info.path, info.gdal_name, **self.options) as dataset:
@@ -68,7 +68,7 @@ def decode(stored: NDArray[Any], mask: NDArray[np.uint8] | None, info: RasterInf
     stored : ndarray
         Cells as they are stored in the file. They may be overwritten.
     mask : ndarray of uint8, optional
-        0 for missing cells.
+        Mask of the cells: 0 if a cell is missing.
     info : RasterInfo
         Metadata of the band.
 

@@ -1,4 +1,4 @@
-"""Read the bands of red, green and blue of a raster file as packed colors."""
+"""Read the red, green and blue bands of a raster file as packed colors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RgbSource:
 
     @classmethod
     def of(cls, info: RasterInfo, bands: RgbBands) -> RgbSource:
-        """Return a source for the colors in a file."""
+        """Return a source for the colors in the RGB bands of a file."""
         return cls(replace(info, dtype=PACKED), bands)
 
     def describe(self) -> RasterInfo:
@@ -41,7 +41,7 @@ class RgbSource:
         samples[..., 3] = bands.largest
         colors = np.moveaxis(samples, -1, 0)[
             : len(bands.bands)
-        ]  # one read for all bands, because a block can hold all bands
+        ]  # all bands are read together, because one block can hold all bands
         with opened(self.info.path, self.info.gdal_name) as dataset:
             dataset.read(list(bands.bands), window=area, out=colors, resampling=gdal_resampling(resampling))
             missing = _missing(samples, bands)
@@ -54,7 +54,10 @@ class RgbSource:
 
 
 def _missing(samples: NDArray[Any], bands: RgbBands) -> NDArray[np.bool_]:
-    """Return True for each missing cell. The four samples of a cell are compared as one number."""
+    """Return an array that is True for missing cells.
+
+    If there is a nodata value, the four samples of a cell are compared with it as one number.
+    """
     if len(bands.bands) == samples.shape[-1]:
         return np.asarray(samples[..., 3] == 0)
     if bands.nodata is None:
@@ -65,7 +68,7 @@ def _missing(samples: NDArray[Any], bands: RgbBands) -> NDArray[np.bool_]:
 
 
 def _bytes(samples: NDArray[Any], largest: int) -> NDArray[np.uint8]:
-    """Return samples as bytes: 0 stays 0, and the largest value becomes 255."""
+    """Scale samples to bytes. 0 stays 0, and `largest` becomes 255."""
     if samples.dtype == np.uint8:
         return samples
     table = np.minimum(np.rint(np.arange(2**16) * (255 / largest)), 255).astype(np.uint8)

@@ -26,7 +26,7 @@ FIELDS = ("raster", "variable", "long_name", "units", "time")
 
 @dataclass(frozen=True)
 class RasterInfo:
-    """Metadata of one band of a grid, found without reading cells."""
+    """Metadata of one band of a grid. No cells are read to find the metadata."""
 
     path: Path
     gdal_name: str
@@ -49,7 +49,7 @@ class RasterInfo:
     """Text for titles and labels: `raster` (the file's stem), `variable`, `long_name`, `units` and, if it is known,
     `time` (a datetime in UTC)."""
     color_table: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
-    """Red, green, blue and opacity (0 to 255) of each value. Empty without a color table."""
+    """Red, green, blue and opacity (0 to 255) of each value. Empty if the band has no color table."""
     class_names: Mapping[int, str] = field(default_factory=dict)
     """Names of the values of a color table."""
     rgb: RgbBands | None = None
@@ -61,7 +61,8 @@ class RasterInfo:
 class RasterSource(Protocol):
     """A grid that can be described without reading cells, and read in windows.
 
-    Each call opens and closes the file, so no handle crosses a fork. A pickled source is small.
+    A source of a file opens and closes the file in each call, so no open file is inherited through a fork. It keeps no
+    cells, so it can be pickled quickly.
     """
 
     def describe(self) -> RasterInfo:
@@ -112,7 +113,7 @@ def read_window(
     Returns
     -------
     values : ndarray, shape (rows, columns)
-        As `RasterSource.read` returns them.
+        Values of the cells, as `RasterSource.read` returns them.
     geometry : GridGeometry
         Geometry of the values.
 

@@ -25,7 +25,7 @@ from regionplot.settings.vector import VectorSettings
 
 logger = logging.getLogger(__name__)
 _REQUIRED_PARTS = {".shp": (".shx", ".dbf")}
-"""Other files that a shapefile consists of."""
+"""Suffixes of the files that must exist next to a `.shp` file."""
 _SHAPEFILE_MARK = (9994).to_bytes(4, "big")
 
 
@@ -35,7 +35,7 @@ def check_layer(settings: VectorSettings) -> None:
     Raises
     ------
     FeaturesError
-        If the file cannot be opened, lacks a part, or has no CRS and the settings give none.
+        If the file cannot be opened, a part of it is missing, or neither the file nor the settings state a CRS.
     """
     check_parts(settings)
     source = vector_source(settings.path)
@@ -65,7 +65,10 @@ def convert_vector_errors(settings: VectorSettings, read: Callable[[], Any]) -> 
 
 
 def check_parts(settings: VectorSettings) -> None:
-    """Refuse a shapefile that lacks a part or is truncated. GDAL would read it incompletely, without an error."""
+    """Refuse an empty file, and a shapefile that lacks a part or is truncated.
+
+    GDAL would read only a part of such a shapefile, without an error.
+    """
     path = settings.path
     if path.is_file() and not path.stat().st_size:
         raise FeaturesError(f"{path}: the file is empty")
@@ -138,7 +141,7 @@ _ZIP = b"PK\x03\x04"
 _LARGEST_UNPACKED = 2**30
 """Maximum unpacked size of a vector file in an archive, in bytes."""
 _MAYBE_LINK = re.compile(rb"crs|\\u00[4-7]", re.IGNORECASE)
-"""A GeoJSON's `crs` member, or an escaped ASCII letter that may be part of one."""
+"""Bytes that a GeoJSON with a `crs` member contains: the text `crs`, or an escaped ASCII letter of this text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +185,7 @@ def _vector_driver(name: str, start: bytes) -> str:
 
 
 def _zipped(path: Path) -> VectorSource:
-    """Return the only vector file in an archive."""
+    """Return the only vector file in an archive. Refuse an archive with no vector file or with several."""
     try:
         with zipfile.ZipFile(path) as archive:
             member = _only_member(path, archive)
@@ -220,7 +223,10 @@ def _is_vector(name: str) -> bool:
 
 
 def _check_geojson(path: Path, descriptor: int) -> None:
-    """Refuse a GeoJSON whose `crs` member is a link: GDAL would fetch it. Parse only files that may have one."""
+    """Refuse a GeoJSON whose `crs` member is a link, because GDAL would fetch the link.
+
+    The file is parsed only if it may have a `crs` member.
+    """
     with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as content:
         if not _MAYBE_LINK.search(content):
             return
@@ -231,9 +237,9 @@ def _check_geojson(path: Path, descriptor: int) -> None:
 
 
 def _check_members(path: Path, pairs: list[tuple[str, Any]]) -> str | None:
-    """Return `link` for an object that GDAL would follow as a link, else None.
+    """Return `link` for a JSON object that is a link, otherwise None. Refuse a `crs` member that is a link.
 
-    Objects are not kept, so a large file needs little memory.
+    Parsed objects are not kept, so parsing a large file needs little additional memory.
     """
     for key, value in pairs:
         if key.casefold() == "crs" and value == "link":

@@ -1,7 +1,8 @@
 """Load vector layers: read, project and index them once, and cache the result.
 
-Cartopy projects every feature when it draws, in every worker. Here all vertices of a layer are projected in bulk before
-the fork. A border that two polygons share is kept once. A spatial index finds the geometries within a panel.
+Cartopy would project every feature in every worker, when the map is drawn. This module projects all vertices of a layer
+together, before workers are forked. A border that two polygons share is kept once. A spatial index finds the geometries
+within a panel.
 
 ::
 
@@ -32,7 +33,7 @@ from regionplot.system.code import imported_libraries, library_version, source_f
 
 _SIDECARS = frozenset({".shx", ".dbf", ".prj", ".cpg", ".qix"})
 _POINT_TYPES = (0, 4)
-"""Type ids in shapely: points and multipoints."""
+"""Shapely's type ids of points and multipoints."""
 _LINE_TYPES = (1, 2, 5)
 _POLYGON_TYPES = (3, 6)
 _KINDS = ("lines", "polygons", "points")
@@ -40,12 +41,12 @@ _KINDS = ("lines", "polygons", "points")
 
 @dataclass(frozen=True)
 class VectorLayer:
-    """One vector layer in the CRS of the maps, indexed."""
+    """One vector layer in the CRS of the maps, with spatial indexes."""
 
     line_index: IndexedGeometries
     """LineStrings. A border that polygons share is kept once."""
     polygon_index: IndexedGeometries
-    """Polygons. Empty unless areas are loaded."""
+    """Polygons. Empty if the settings do not need areas."""
     point_index: IndexedGeometries
     """Points."""
     x_period: float
@@ -60,7 +61,7 @@ class VectorLayer:
 
     @property
     def polygons(self) -> Geometries:
-        """All polygons. Empty unless areas are loaded."""
+        """All polygons. Empty if the settings do not need areas."""
         return self.polygon_index.geometries
 
     @property
@@ -69,11 +70,11 @@ class VectorLayer:
         return self.point_index.geometries
 
     def lines_in(self, panel: PanelGrid) -> Geometries:
-        """Return the lines within a panel, clipped to it and simplified to a third of a pixel."""
+        """Return the lines within a panel, clipped to it and simplified with a tolerance of a third of a pixel."""
         return self.line_index.clip_to_panel(panel, self.x_period)
 
     def polygons_in(self, panel: PanelGrid) -> Geometries:
-        """Return the polygons within a panel, clipped to it and simplified to a third of a pixel."""
+        """Return the polygons within a panel, clipped to it and simplified with a tolerance of a third of a pixel."""
         return self.polygon_index.clip_to_panel(panel, self.x_period)
 
     def points_in(self, panel: PanelGrid) -> Geometries:
@@ -100,7 +101,7 @@ def load_layer(
     Raises
     ------
     FeaturesError
-        If the file cannot be read, lacks a part, or has no CRS and the settings give none.
+        If the file cannot be read, a part of it is missing, or neither the file nor the settings state a CRS.
     """
     check_parts(settings)
     key = layer_key(settings, crs)

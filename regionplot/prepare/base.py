@@ -4,7 +4,7 @@
 
     [[prepare]] table, or option ─► Step (settings) ─► Step.add_to(plan) ─► Operation (blocks) or StageFunction (a pass)
 
-Most steps are their own operation: they derive from `StepSettings` and `Operation`.
+For most steps, one class is both the step and its operation. It derives from `StepSettings` and `Operation`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Step(Protocol):
     """
 
     step: ClassVar[str]
-    """Name in settings and on the command line. It is also the name in the registry."""
+    """Name of the step in settings, on the command line and in the registry."""
     requires: ClassVar[tuple[str, ...]]
     """Libraries that the step imports. They come with `regionplot[prepare]`."""
     reads_all_bands: ClassVar[bool]
@@ -51,7 +51,7 @@ class Step(Protocol):
 
     @classmethod
     def parse(cls, text: str) -> dict[str, Any]:
-        """Return settings from the value of the option.
+        """Parse the value of the command-line option, and return the settings of the step.
 
         Raises
         ------
@@ -82,7 +82,7 @@ class StepSettings:
     modifiers: ClassVar[tuple[Modifier, ...]] = ()
 
     def files(self) -> Iterator[Path]:
-        """Yield all fields that are paths."""
+        """Yield the values of all fields that are paths."""
         yield from (value for value in vars(self).values() if isinstance(value, Path))
 
 
@@ -131,7 +131,7 @@ class Operation:
         Parameters
         ----------
         count : int
-            Number of bands of the values.
+            Number of bands of the input.
 
         Raises
         ------
@@ -155,7 +155,7 @@ class Operation:
         """
 
     def bind(self, geometry: GridGeometry) -> Operation:
-        """Return the operation for one grid. Data are loaded here, once, so that forked workers inherit them.
+        """Return the operation for one grid, and load its data. Workers that are forked later inherit the data.
 
         Raises
         ------
@@ -165,21 +165,21 @@ class Operation:
         return self
 
     def profile(self, profile: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the rasterio profile of the result from that of the input: floating point, with NaN as nodata."""
+        """Return the rasterio profile of the result. It is the input's profile in floating point, with nodata NaN."""
         dtype = float_dtype(np.dtype(profile["dtype"])).name
         return {**profile, "dtype": dtype, "count": self.bands(int(profile["count"])), "nodata": float("nan")}
 
     def describe(self, description: Mapping[str, object]) -> dict[str, object]:
-        """Return the description of the result (`long_name`, `units`, `time` ...) from that of the input."""
+        """Return the description of the result (`long_name`, `units`, `time` ...) for the description of the input."""
         return dict(description)
 
     def apply(self, values: Values, context: BlockContext) -> Values:
-        """Return the results in the padded window of a block. They are correct in the core.
+        """Return the results in the padded window of a block. Results outside the core can be wrong.
 
         Parameters
         ----------
         values : ndarray, shape (bands, rows, columns)
-            Values in the padded window, NaN if missing. The operation does not change them.
+            Values in the padded window, NaN if missing. The operation does not change this array.
         context : BlockContext
             Position of the block, and further inputs.
         """
@@ -190,16 +190,16 @@ class Operation:
         plan.add_operation(self)
 
     def __call__(self, arrays: list[Values], block: Block, arguments: GridGeometry) -> Values:
-        """Apply the operation as a function of `process_blocks`, whose `arguments` are the geometry of the grid.
+        """Apply the operation to one block. `process_blocks` passes the geometry of the grid as `arguments`.
 
-        Use this for rasters in floating point in which missing cells are NaN. `Chain` reads all other rasters.
+        This method is for rasters in floating point whose missing cells are NaN. Use `Chain` for all other rasters.
         """
         extra_inputs = {f"in{number}": array for number, array in enumerate(arrays[1:], 2)}
         return self.apply(arrays[0], BlockContext(block, arguments, extra_inputs))
 
 
 class StageFunction(Protocol):
-    """The function of one pass over blocks: a frozen dataclass. `process_blocks` calls it with open datasets."""
+    """The function of one pass over blocks. It is a frozen dataclass. `process_blocks` calls it with open datasets."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -217,7 +217,7 @@ class StageFunction(Protocol):
 
     @property
     def storage(self) -> Storage:
-        """Storage of the result. A plan replaces this field in its last pass."""
+        """Storage of the result. A plan replaces this field in the function of its last pass."""
 
     def __call__(self, datasets: Sequence[Any], block: Block, arguments: object) -> NDArray[Any]:
-        """Return the core of one block, as stored."""
+        """Return the result for the core of one block, encoded for storage."""

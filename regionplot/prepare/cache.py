@@ -28,12 +28,12 @@ except ImportError:  # not a POSIX system
 
 KEY_TAG = "REGIONPLOT_PREPARED"
 _LARGE = 64 * 2**20
-"""Size in bytes. The digest uses size, modification time and inode of larger files instead of their content."""
+"""Size limit in bytes. For larger files, the digest uses size, modification time and inode instead of the content."""
 _MAX_BYTES = 2 * 2**30
 """Default size limit of the folder, in bytes."""
 _JUST_USED = 600.0
-"""Seconds during which a raster is not removed after it was written or used. Within this time, a run starts to load its
-raster and locks it."""
+"""Time in seconds for which a raster is kept after it was written or used. During this time, the run that needs the
+raster can lock it."""
 _SHAPEFILE_PARTS = frozenset({".shp", ".shx", ".dbf", ".prj", ".cpg"})
 
 
@@ -85,7 +85,7 @@ def prepared_digest(inputs: Sequence[Input], steps: Sequence[Step], form: object
 
 
 def input_files(inputs: Sequence[Input], steps: Sequence[Step]) -> Iterator[Path]:
-    """Yield all files that are read. A shapefile consists of several files."""
+    """Yield all input files of rasters and steps. A shapefile consists of several files."""
     yield from (item.settings.path for item in inputs)
     for path in (path for step in steps for path in step.files()):
         yield path
@@ -99,7 +99,7 @@ class PreparedFolder:
 
     folder: Path
     max_bytes: int = _MAX_BYTES
-    """The least recently used rasters are removed if the folder is larger."""
+    """Size limit in bytes. If the folder is larger, the least recently used rasters are removed."""
 
     def path(self, key: str, stem: str) -> Path:
         """Return the path of a raster. Create its folder, and mark the folder as used now.

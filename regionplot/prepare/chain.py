@@ -16,17 +16,17 @@ from regionplot.prepare.base import BlockContext, Operation
 
 @dataclass(frozen=True)
 class Chain:
-    """Operations in sequence: a function for `process_blocks` with `read="datasets"`.
+    """A sequence of operations as one function for `process_blocks` with `read="datasets"`.
 
-    The halo is the sum of the halos of all operations. Results near the border of a padded block
-    can be wrong. They lie in the halo of the later operations and are trimmed.
+    The halo is the sum of the halos of all operations. Results near the border of a padded block can be wrong. These
+    results lie outside the core of the block and are trimmed.
     """
 
     source: BandReader
     operations: tuple[Operation, ...]
     storage: Storage
     extra_inputs: tuple[tuple[str, BandReader], ...] = ()
-    """Further inputs on the same grid, with their names in expressions."""
+    """Further inputs on the same grid: the name in expressions, and the reader of each input."""
 
     @classmethod
     def of(
@@ -67,14 +67,14 @@ class Chain:
         return self.source.geometry
 
     def profile(self, profile: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the rasterio profile of the result from that of the raster."""
+        """Return the rasterio profile of the result for the profile of the raster."""
         derived = {**profile, "count": len(self.source.bands)}
         for operation in self.operations:
             derived = operation.profile(derived)
         return {**derived, "count": self.count, "dtype": self.storage.dtype, "nodata": self.storage.nodata}
 
     def __call__(self, datasets: Sequence[Any], block: Block, arguments: object) -> NDArray[Any]:
-        """Return the core of one block of the result, as stored."""
+        """Return the result for the core of one block, encoded for storage."""
         values = self.source.read(datasets[0], block.padded)
         context = BlockContext(block, self.source.geometry, self._read_extra_inputs(datasets[1:], block))
         for operation in self.operations:
@@ -88,7 +88,7 @@ class Chain:
 
 
 def check_bands(source: BandReader, operations: Sequence[Operation], extra_inputs: Mapping[str, BandReader]) -> None:
-    """Check that each operation finds the bands that it reads.
+    """Check that the bands that each operation reads exist.
 
     Raises
     ------

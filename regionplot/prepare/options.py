@@ -24,7 +24,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Modifier:
-    """A further option of `regionplot prepare`. It sets one key of each step that lists it, such as `--layer`."""
+    """A further option of `regionplot prepare`, such as `--layer`. It sets one key of each step with this modifier."""
 
     name: str
     """Name of the option, without `--`."""
@@ -36,7 +36,7 @@ class Modifier:
 
 
 def number_or_text(text: str) -> float | str:
-    """Return a number, or the text if it is not a number. The check of the settings then reports the text."""
+    """Return a number, or the text if it is not a number. The validation of the settings then reports the text."""
     try:
         return float(text)
     except ValueError:
@@ -44,7 +44,7 @@ def number_or_text(text: str) -> float | str:
 
 
 def split_value(text: str, names: Sequence[str], numbers: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the parts of `A:B` by name. Parts that are empty or missing are left out.
+    """Split a value such as `A:B`, and return its parts by name. Empty and missing parts are left out.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """Plan steps as passes over blocks. All errors in the steps are found before the first block is read.
 
 Steps that need no new grid share one pass: each block is read once and written once. A pass writes its result
-to a temporary file next to the output, and later passes read it.
+to a temporary file next to the output, and later passes read this file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Plan:
     Parameters
     ----------
     inputs : sequence of Input
-        The rasters. The steps turn the first one into the result.
+        The rasters. The steps turn the first raster into the result.
     temporary : Path
         File to write the result to.
     stack : ExitStack
@@ -47,7 +47,7 @@ class Plan:
         self._stages: list[Stage] = []
         self._pending: list[Operation] = []
         self.sources: dict[str, BandReader] = {item.name: self._own_file(read(item.settings)) for item in inputs}
-        """Current rasters by name: inputs, or results of the passes so far. At the end, the first one is the result."""
+        """Current rasters by name: the inputs, or the results of passes. In the end, the first raster is the result."""
         self.description: dict[str, object] = dict(self.main.bands[0].description)
         """Description of the result: `long_name`, `units`, `time` ..."""
         self.has_operations = False
@@ -90,7 +90,7 @@ class Plan:
         Parameters
         ----------
         function : StageFunction
-            Function over blocks of the result.
+            Function that computes the blocks of the result.
         sources : sequence of BandReader
             Rasters that the function reads.
         """
@@ -102,17 +102,17 @@ class Plan:
         return reader_of_result(path, sources[0], geometry, function.count)
 
     def finish_chain(self) -> None:
-        """Add a pass for the operations since the last pass, if there are any."""
+        """Add a pass for the operations that were added since the last pass, if there are any."""
         if self._pending:
             self._add_chain()
 
     def finish(self, storage: Mapping[str, Any]) -> list[Stage]:
-        """Return all passes. The last one writes the result.
+        """Return all passes. The last pass writes the result.
 
         Parameters
         ----------
         storage : mapping
-            How the result is stored: `dtype`, `nodata`, `scale`, `offset`. Missing keys have default values.
+            Storage options of the result: `dtype`, `nodata`, `scale`, `offset`. Missing keys have default values.
         """
         if self._pending or not self._stages or self._stages[-1].output != self.main.path:
             self._add_chain()
@@ -127,7 +127,7 @@ class Plan:
         Raises
         ------
         ConfigError
-            If its bands have different units.
+            If the bands of the raster have different units.
         """
         units = {str(info.description.get("units", "")) for info in self.main.bands}
         if not self._pending and len(units) > 1:
@@ -138,7 +138,7 @@ class Plan:
         return str(self.description.get("units", ""))
 
     def without_mask(self, source: BandReader) -> BandReader:
-        """Return a raster without mask bands. If it has any, add a pass that replaces masked cells with NaN."""
+        """Return a raster without mask bands. If needed, add a pass that replaces masked cells with NaN."""
         if not any(info.has_mask for info in source.bands):
             return source
         return self.add_stage(Chain(source, (), Storage(source.dtype.name)), [source])
@@ -189,7 +189,7 @@ class Plan:
         }
 
     def _band_labels(self, key: str, count: int) -> tuple[str, ...]:
-        """Return one label per band. Bands keep their labels, unless a step changes the labels or number of bands."""
+        """Return one label per band. Bands keep their labels unless a step changes the label or the number of bands."""
         own = [str(info.description.get(key, "")) for info in self._first.bands]
         label = str(self.description.get(key, ""))
         return tuple(own) if count == len(own) and label == own[0] else (label,) * count

@@ -36,7 +36,7 @@ class Existing(Enum):
     """Policy for an output that already exists."""
 
     KEEP_CURRENT = "keep current"
-    """Keep it if inputs, steps, code and libraries are the same as when it was written."""
+    """Keep the output if inputs, steps, code and libraries have not changed since it was written."""
     REPLACE = "replace"
 
 
@@ -57,13 +57,14 @@ def prepare_raster(
     Parameters
     ----------
     inputs : sequence of path, `NAME=PATH` or Input
-        Steps apply to the first raster. Expressions and accumulate can use the further rasters.
+        Most steps apply to the first raster only. The steps resample and reproject apply to all rasters. Expressions
+        and the step accumulate also read the further rasters.
     output : path
         Path of a GeoTIFF. It is replaced atomically.
     steps : sequence of Step
         The steps, such as `Focal("gaussian", sigma=2)`.
     storage : mapping, optional
-        How the result is stored: `dtype`, `nodata`, `scale`, `offset`. By default, floating point with nodata NaN.
+        Storage options of the result: `dtype`, `nodata`, `scale`, `offset`. By default, floating point, nodata NaN.
     driver : {"GTiff", "COG"}
         "COG" writes a cloud-optimized GeoTIFF, with overviews and statistics.
     existing : Existing
@@ -81,6 +82,8 @@ def prepare_raster(
         If a step cannot be applied.
     InputError
         If an input cannot be read or changes during the run, or the output cannot be written completely.
+    OutputError
+        If the folder of the output does not exist.
     BlockError
         If a step fails for one block.
     """
@@ -131,7 +134,7 @@ def _run_stage(stage: Stage, profile: Mapping[str, Any], options: Mapping[str, A
 
 @contextmanager
 def _naming_output(target: Path, run: str) -> Iterator[None]:
-    """Replace the temporary files of a run with the output in the places of errors."""
+    """In errors, replace the path of a temporary file of this run with the path of the output."""
     try:
         yield
     except RegionplotError as error:
@@ -168,12 +171,12 @@ def prepared(config: Config, observer: PreparationObserver | None = None) -> Con
     Returns
     -------
     Config
-        Settings without steps, whose raster is the prepared raster. If there are no steps, the same settings.
+        Settings without steps. Their raster is the prepared raster. If `config` has no steps, it is returned unchanged.
 
     Raises
     ------
     ConfigError, InputError, BlockError
-        As for `prepare_raster`. Errors in steps name the step.
+        For the same reasons as `prepare_raster`. An error in a step contains the number and name of the step.
     """
     if not config.prepare:
         return config
@@ -213,7 +216,7 @@ def _naming_section() -> Iterator[None]:
 
 
 def _prepared_path(config: Config, inputs: Sequence[Input], bands: Bands) -> Path:
-    """Return the path of the prepared raster. Its stem is that of the raster, because titles can show the stem."""
+    """Return the path of the prepared raster. In the cache, it has the stem of the input, which titles can show."""
     if config.raster.prepared is not None:
         return config.raster.prepared
     key = prepared_digest(inputs, config.prepare, _form(None, "GTiff", bands, None))

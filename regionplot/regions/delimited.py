@@ -48,7 +48,7 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
 
 @dataclass
 class _Table:
-    """A table that is being read."""
+    """Rows and problems of a table. The method `read` collects them."""
 
     name: str
     header: list[str] = field(default_factory=list)

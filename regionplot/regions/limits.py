@@ -1,4 +1,4 @@
-"""Parse the limits of a region: degrees, map units, one cell, or WKT."""
+"""Parse the limits of a region. They are in four columns (degrees or map units), in one cell, or in a WKT geometry."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Row:
 
 
 Limits = Callable[[Row], tuple[Extent, str | None]]
-"""A function that returns the extent of a row and its CRS. A CRS of None means the CRS of the map."""
+"""A function that returns the extent of a row, and the CRS of the extent. None means the CRS of the map."""
 
 
 def from_degrees(row: Row) -> tuple[Extent, str | None]:
@@ -123,7 +123,7 @@ def from_geometry(row: Row) -> tuple[Extent, str | None]:
 
 
 def _numbers(row: Row, cells: Sequence[tuple[str, str]]) -> list[float]:
-    """Convert cells, given as text and column, to numbers. Report all bad cells together."""
+    """Convert pairs of text and column name to numbers. Report all bad cells together."""
     values = [_number(text) for text, _ in cells]
     _raise_all(
         [

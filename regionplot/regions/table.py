@@ -42,10 +42,10 @@ def read_regions(source: str | Path | pd.DataFrame) -> list[Region]:
 
         - `west`, `east`, `south`, `north` in degrees; west > east means that the region crosses the antimeridian.
         - `xmin`, `xmax`, `ymin`, `ymax` in map units, or in the units of a `crs` column.
-        - `region`: x0, x1, y0, y1 in one cell, in map units or those of a `crs` column.
-        - `geometry` as WKT, with its `crs`; the limits are its bounding box.
+        - `region`: x0, x1, y0, y1 in one cell, in map units or in the units of a `crs` column.
+        - `geometry` as WKT, with a `crs` column; the limits are the bounding box of the geometry.
 
-        All other columns are kept for templates.
+        Templates can use all other columns.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def _region(row: Row, limits: Limits) -> Region:
 
 
 def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:
-    """Report names that are the same for a file system that ignores case or composes characters."""
+    """Report names that some file systems treat as equal, because they ignore case or compose characters."""
     first: dict[str, Row] = {}
     for row in rows:
         name = row.cells["name"]

@@ -42,9 +42,9 @@ class SharedData:
     source: RasterSource
     """Source of the raster, for cells that are not loaded."""
     cells: NDArray[Any]
-    """The loaded cells that the regions need, read-only, shape (rows, columns). For a raster that exceeds the
-    memory budget, a thinned preview. For a curvilinear grid, cells of the regular grid that is fitted to it. For RGB
-    bands, each cell packs the bytes red, green, blue and opacity."""
+    """The loaded cells that the regions need, read-only, shape (rows, columns). If the raster exceeds the memory
+    budget, the cells are a thinned preview. For a curvilinear grid, the cells belong to the regular grid that is fitted
+    to it. For RGB bands, each cell packs the bytes red, green, blue and opacity."""
     geometry: GridGeometry
     """Geometry of `cells`."""
     crs: pyproj.CRS
@@ -55,7 +55,7 @@ class SharedData:
     """Metadata of the whole raster."""
     plan: LoadPlan
     coloring: Coloring = None
-    """Meaning of the cells: classes, RGB colors, or numbers (None)."""
+    """Classes or RGB bands of the raster. None if the cells are drawn as numbers."""
 
     @classmethod
     def load(
@@ -73,9 +73,9 @@ class SharedData:
         config : Config
             The settings, from `read_config`.
         regions : sequence of Region, optional
-            Load only the part of the raster that these regions need. By default, all of it.
+            Load only the part of the raster that these regions need. By default, the whole raster is loaded.
         plan : LoadPlan, optional
-            The window to load, if another process has already planned it.
+            The load plan, if another process has already made it.
         layers : sequence of Layer
             Layers from an earlier load. Their data are reused if the input files are unchanged.
         source : RasterSource, optional
@@ -117,8 +117,8 @@ class SharedData:
     def raster(self) -> xr.DataArray:
         """The cells as a DataArray, read-only, with CRS and transform under `.rio`.
 
-        Its dimensions are (y, x). Its values are `cells`. For a curvilinear grid, they are all cells of the file,
-        which are read on first use. xarray and rioxarray are imported on first use.
+        Its dimensions are (y, x). For a regular grid, its values are `cells`. For a curvilinear grid, its values are
+        all cells of the file, which are read on first use. xarray and rioxarray are imported on first use.
 
         Raises
         ------
@@ -159,7 +159,8 @@ class SharedData:
     def read_panel(self, panel: PanelGrid) -> tuple[NDArray[Any], GridGeometry] | None:
         """Return cells that cover a panel, and their geometry, or None if the panel shows no cells.
 
-        If the raster is loaded, return all loaded cells. Otherwise, read the cells at the resolution of the panel.
+        If `plan.reads_per_map` is True, read the cells at about the resolution of the panel. For the resampling method
+        `max`, read all cells. If `plan.reads_per_map` is False, return all loaded cells.
 
         Raises
         ------

@@ -111,5 +111,5 @@ def check_inputs(config: Config, regions: Sequence[Region]) -> LoadPlan:
 
 
 def input_changed(config: Config, plan: LoadPlan) -> bool:
-    """Return whether the raster's file has changed since the plan was made. A raster in memory does not change."""
+    """Return True if the raster's file has changed since the plan was made. Return False for a raster in memory."""
     return plan.fingerprint is not None and Fingerprint.of(config.raster.path) != plan.fingerprint

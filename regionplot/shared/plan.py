@@ -54,7 +54,9 @@ def plan_load(
     coloring: Coloring = None,
     budget: int | None = None,
 ) -> LoadPlan:
-    """Decide which part of the raster to load: the part that the regions need, if it fits the memory budget.
+    """Plan to load the part of the raster that the regions need, or let each map read its own cells.
+
+    Each map reads its own cells if the part that the regions need exceeds the memory budget.
 
     Parameters
     ----------
@@ -65,10 +67,10 @@ def plan_load(
     regions : sequence of Region, optional
         All regions that will be drawn. By default, the whole raster is loaded.
     coloring : Classes or RgbBands, optional
-        Classes or bands of the raster. By default, it is drawn as numbers.
+        Classes or bands of the raster. By default, the raster is drawn as numbers.
     budget : int, optional
-        Memory budget in bytes. By default, `[run] memory`. There, `auto` means 512 MB or a quarter of the free memory,
-        whichever is less.
+        Memory budget in bytes. By default, `[run] memory`. Its value `auto` means 512 MB or a quarter of the free
+        memory, whichever is less.
 
     Raises
     ------
@@ -112,10 +114,10 @@ def _union(config: Config, info: RasterInfo, regions: Sequence[Region], layout: 
 
 
 def _region_window(config: Config, info: RasterInfo, region: Region, layout: Layout) -> Window | None:
-    """Return the window that a region needs, or None if it lies outside the raster."""
+    """Return the window that a region needs, or None if the region lies outside the raster or cannot be drawn."""
     crs = parse_projection(config.map.projection) or info.geometry.crs
     try:
         view = View.of(region, crs, layout.panel, config.map.fit)
-    except RegionError:  # reported when the region is drawn
+    except RegionError:  # the error is reported when the region is drawn
         return None
     return needed_window(info.geometry, view.panel, crs)

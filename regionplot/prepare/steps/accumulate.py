@@ -58,11 +58,11 @@ class Accumulate(StepSettings, Operation):
         plan.sources = {next(iter(plan.sources)): plan.add_stage(function, sources)}
 
     def bands(self, count: int) -> int:
-        """Return 1: all bands become one."""
+        """Return 1, because all bands are combined into one band."""
         return 1
 
     def apply(self, values: Values, context: BlockContext) -> Values:
-        """Return one band in double precision, so that the stored result has all its digits."""
+        """Return one band in double precision. It is rounded only when it is stored."""
         return self.combine(band[None] for band in values)
 
     def combine(self, layers: Iterable[Values]) -> NDArray[np.float64]:
@@ -131,11 +131,11 @@ class Accumulation:
         return self.sources[0].geometry
 
     def profile(self, profile: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the rasterio profile of the result from that of the first raster."""
+        """Return the rasterio profile of the result for the profile of the first raster."""
         return {**profile, "dtype": self.storage.dtype, "nodata": self.storage.nodata, "count": self.count}
 
     def __call__(self, datasets: Sequence[Any], block: Block, arguments: object) -> NDArray[Any]:
-        """Return one block of the result, as stored."""
+        """Return one block of the result, encoded for storage."""
         return self.storage.encode(self.operation.combine(self._layers(datasets, block)))
 
     def _layers(self, datasets: Sequence[Any], block: Block) -> Iterator[Values]:

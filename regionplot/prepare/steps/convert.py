@@ -25,9 +25,10 @@ _DEGREES = {
     for letter in (scale[0], scale)
 }
 _ALIASES = {"c": "degC", "f": "degF", "celsius": "degC", "fahrenheit": "degF", "in": "inch", **_DEGREES}
-"""Names of units in files, in lower case, and their names in pint. In pint, `C` is coulomb."""
+"""Pint's names for units in files. The keys are in lower case. For example, `C` means degrees Celsius in files, but
+coulomb in pint."""
 _MAX_CHARACTERS = 60
-"""Maximum length of units, in characters. Units come from files, and pint computes all powers in them."""
+"""Maximum length of units, in characters. Units come from files, and pint computes all powers in the units."""
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _EXPONENT = re.compile(
     r"\s*(\(\s*[-+]?\d{1,2}(\.\d{1,3}|\s*/\s*\d{1,2})?\s*\)|[-+]?\d{1,2}(\.\d{1,3})?)(?!\s*\*\*|[\w.])"
@@ -57,7 +58,7 @@ class Convert(StepSettings):
         return {"units": after, **({"from_units": before} if before else {})}
 
     def add_to(self, plan: Plan) -> None:
-        """Add the conversion. By default, it converts from the units at this point of the plan."""
+        """Add the conversion. By default, convert from the units that the raster has at this point of the plan."""
         plan.add_operation(convert(self.from_units or plan.units(), self.units))
 
 
@@ -97,7 +98,7 @@ def convert(source: str, target: str) -> Scale:
 
 
 def _pint_name(text: str) -> str:
-    """Return the pint name of units in the notation of files, such as `kg m-2` or `C`."""
+    """Convert units in the notation of files, such as `kg m-2` or `C`, to the notation of pint."""
     name = text.strip().strip("[]").replace("^", "**")
     if not name:
         raise ConfigError("the raster states no units; give them as FROM:TO, or as from_units in the settings")

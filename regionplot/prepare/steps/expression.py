@@ -1,4 +1,4 @@
-"""Expression: combine bands with a formula. numexpr evaluates the formula, not Python."""
+"""Expression: combine bands with a formula. The formula is evaluated by numexpr, not by Python."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Expression(StepSettings, Operation):
 
     @property
     def names(self) -> frozenset[str]:
-        """Names of the bands in the formula. Bands of further inputs are `NAME_b1`."""
+        """Names of the bands in the formula. Bands of further inputs have names such as `NAME_b1`."""
         return self._parsed[1]
 
     @property
@@ -116,7 +116,7 @@ class Expression(StepSettings, Operation):
 
 
 def _evaluate(formula: str, bands: Mapping[str, Values]) -> object:
-    """Return the value of a formula. It can use the names in `bands` and nothing else."""
+    """Return the value of a formula. The formula can use only the names in `bands`."""
     numexpr = _numexpr()
     doubles = {name: np.ascontiguousarray(band, np.float64) for name, band in bands.items()}
     return numexpr.evaluate(formula, local_dict=doubles, global_dict={}, sanitize=True, truediv=True)
@@ -125,7 +125,7 @@ def _evaluate(formula: str, bands: Mapping[str, Values]) -> object:
 def _numexpr() -> Any:
     """Import numexpr and limit it to one thread: there is one worker per CPU, and threads make a fork unsafe.
 
-    If the host program also uses numexpr, the number of threads changes in worker processes only.
+    If the host program also uses numexpr, the number of threads is changed only in worker processes.
     """
     is_ours = "numexpr" not in sys.modules or multiprocessing.parent_process() is not None
     import numexpr  # noqa: PLC0415 (a large optional dependency)

@@ -29,8 +29,8 @@ Positive = Annotated[float, Field(gt=0)]
 class Focal(StepSettings, Operation):
     """Replace each cell with a statistic of the square around it, or with a Gaussian mean.
 
-    Missing cells and cells beyond the edges of the grid are left out. A mean uses the weights of the valid cells
-    (normalized convolution, Knutsson and Westin 1993, https://doi.org/10.1109/CVPR.1993.341081).
+    Missing cells and cells beyond the edges of the grid are left out. A mean is divided by the sum of the weights of
+    the valid cells (normalized convolution, Knutsson and Westin 1993, https://doi.org/10.1109/CVPR.1993.341081).
 
     Raises
     ------
@@ -80,7 +80,7 @@ class Focal(StepSettings, Operation):
         return math.ceil(self.truncate * self.sigma) if self.kind == "gaussian" else self.size // 2
 
     def apply(self, values: Values, context: BlockContext) -> Values:
-        """Return the statistics."""
+        """Return the statistic for each cell."""
         result = np.stack([self._apply_to_band(band) for band in values]).astype(values.dtype)
         return result if self.fill else np.where(np.isnan(values), np.nan, result).astype(values.dtype)
 
@@ -137,7 +137,7 @@ def _any_valid(valid: NDArray[np.bool_], size: int) -> NDArray[np.bool_]:
 
 
 def _median(band: Values, size: int) -> Values:
-    """Return medians: by scipy if all cells of a square are valid, otherwise by sorting. Both give the same values."""
+    """Return medians. scipy computes them for squares without missing cells. For other squares, cells are sorted."""
     from scipy import ndimage  # noqa: PLC0415
 
     valid = ~np.isnan(band)

@@ -1,4 +1,4 @@
-"""Parse formulas over bands. The parser rebuilds a formula from an allow-list, so that no other code is evaluated."""
+"""Parse formulas over bands. The parser rebuilds a formula from an allow-list, so that only allowed operations run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check_formula(formula: str) -> str:
     Raises
     ------
     ValueError
-        If the text is not a formula. The message has the reason.
+        If the text is not a formula. The message states the reason.
     """
     parse_formula(formula)
     return formula

@@ -26,11 +26,11 @@ from regionplot.settings.vector import VectorSettings
 from regionplot.system.cache import user_cache
 
 _TILE = 256
-"""Rows and columns to rasterize at a time. Tiles start at the corner of the grid, not at the corner of a block.
-So edges through the middle of a cell are rounded in the same way in all blocks."""
+"""Size of the tiles that are rasterized, in cells. Tiles start at the corner of the grid, not at the corner of a block.
+Therefore, a polygon edge through a cell center is rounded in the same way in all blocks."""
 _MARGIN = 4
-"""Polygons are clipped to an extent that is wider and higher than a tile by this number of cells. So no clipped edge
-lies in the tile."""
+"""Polygons are clipped to an extent that is wider and higher than a tile by this number of cells. Therefore, the edges
+that clipping creates lie outside the tile."""
 _rasterize_lock = threading.Lock()
 """rasterio changes Python's warning filters while it rasterizes. This is not thread-safe."""
 

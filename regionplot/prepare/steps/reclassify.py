@@ -93,7 +93,7 @@ class Reclassify(StepSettings, Operation):
 
     @cached_property
     def parsed(self) -> tuple[tuple[Rule, ...], float | None]:
-        """The rules, and the new value of all other values. None keeps them, NaN makes them missing."""
+        """The rules, and the new value for values without a rule. None keeps such values. NaN makes them missing."""
         found, otherwise = [], None
         for number, text in enumerate(self.rules, 1):
             name, _, value = (part.strip() for part in text.partition("="))

@@ -11,7 +11,8 @@ from regionplot.geo.grid import GridGeometry, Window
 from regionplot.prepare.base import BlockContext, Operation, StepSettings
 
 _AT_POLE = 1e-9
-"""Tolerance in radians: some millimeters. The cosine of a right angle is not exactly 0 in floating point."""
+"""Tolerance of latitudes at a pole, in radians (about 6 mm on the ground). It is needed because the cosine of a right
+angle is not exactly 0 in floating point."""
 
 
 class Terrain(StepSettings, Operation):
@@ -21,7 +22,7 @@ class Terrain(StepSettings, Operation):
 
     @property
     def halo(self) -> int:
-        """Return 1: the eight neighbors."""
+        """Return 1, because the result depends on the eight neighbors of a cell."""
         return 1
 
     def bind(self, geometry: GridGeometry) -> Operation:
@@ -42,7 +43,7 @@ class Terrain(StepSettings, Operation):
         return np.where(np.isnan(band), np.nan, result)
 
     def from_rise(self, east: NDArray[np.float64], north: NDArray[np.float64]) -> Values:
-        """Return the result.
+        """Return the result for a gradient.
 
         Parameters
         ----------
@@ -72,8 +73,8 @@ def cell_sizes(geometry: GridGeometry, window: Window) -> tuple[NDArray[np.float
     """Return the width and height of cells in meters, for each row of a window; shape (rows, 1).
 
     Widths are negative if columns run to the west, and heights are negative if rows run to the south. In a grid in
-    degrees, sizes are computed on the ellipsoid, at the latitude of the row. They are computed for all rows of the
-    grid, so that the size of a row does not depend on the window.
+    degrees, sizes are computed on the ellipsoid, at the latitude of the row. All rows of the grid are computed, so that
+    the size of a cell does not depend on the window.
     """
     across, down = _row_sizes(geometry)
     rows = slice(window.row_off, window.row_off + window.height)
@@ -94,5 +95,5 @@ def _row_sizes(geometry: GridGeometry) -> tuple[NDArray[np.float64], NDArray[np.
     along_parallel = axis * np.cos(latitude) / np.sqrt(curvature)
     along_meridian = axis * (1 - eccentricity) / curvature**1.5
     degree = np.pi / 180
-    along_parallel[np.abs(latitude) >= np.pi / 2 - _AT_POLE] = np.nan  # no width at a pole and beyond
+    along_parallel[np.abs(latitude) >= np.pi / 2 - _AT_POLE] = np.nan  # a cell has no width at a pole or beyond
     return affine.a * degree * along_parallel, affine.e * degree * along_meridian

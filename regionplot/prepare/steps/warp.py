@@ -1,7 +1,7 @@
 """Warp a raster to another grid, for the steps resample and reproject.
 
-Each block of the target is read through a virtual raster of the whole target. So GDAL computes positions from the whole
-target, and blocks equal the whole bit for bit. This does not hold if each block is warped separately
+Each block of the target is read through a virtual raster of the whole target. Therefore, the cells of a block equal the
+cells of a warp without blocks, bit for bit. This does not hold if each block is warped separately
 (https://gdal.org/en/stable/programs/gdalwarp.html: `XSCALE`, `-et`).
 """
 
@@ -36,10 +36,11 @@ if TYPE_CHECKING:
     from regionplot.prepare.plan import Plan
 
 Method = Literal["nearest", "bilinear", "cubic", "lanczos", "average", "mode", "max", "min", "med"]
-"""Methods of GDAL for which blocks equal the whole. `sum` loses cells at the borders of GDAL's work units."""
+"""GDAL's methods that give the same result with and without blocks. `sum` loses cells at borders of GDAL's chunks."""
 Positive = Annotated[float, Field(gt=0)]
 _EXACT = 1e-9
-"""Tolerance in source cells. It makes GDAL transform each position instead of interpolating. rasterio 1.4 refuses 0."""
+"""Tolerance of positions, in source cells. It is so small that GDAL transforms each position and does not interpolate
+between positions. rasterio 1.4 does not accept 0."""
 _MAX_CELLS = 2**32
 _ROUNDING = 1e-6
 
@@ -128,13 +129,13 @@ class Warp:
         return self.target
 
     def profile(self, profile: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the rasterio profile of the result from that of the source."""
+        """Return the rasterio profile of the result for the profile of the source."""
         grid = {"height": self.target.height, "width": self.target.width, "transform": self.target.transform}
         stored = {"dtype": self.storage.dtype, "nodata": self.storage.nodata, "count": self.count}
         return {**profile, **grid, **stored, "crs": self.target.crs.to_wkt()}
 
     def __call__(self, datasets: Sequence[Any], block: Block, arguments: object) -> NDArray[Any]:
-        """Return one block of the result, as stored."""
+        """Return one block of the result, encoded for storage."""
         core, infos = block.core, self.source.bands
         values = np.empty((len(infos), core.height, core.width), self.source.dtype)
         missing = [_nodata_of(info, datasets[0]) for info in infos]
@@ -172,9 +173,10 @@ def _nodata_of(info: RasterInfo, dataset: Any) -> float | None:
 
 
 def _gdal_crs_and_transform(geometry: GridGeometry) -> tuple[str, Affine]:
-    """Return CRS and transform for GDAL, whose longitudes are within 180 degrees of the prime meridian.
+    """Return the CRS and transform of a grid for GDAL.
 
-    If a grid in degrees reaches beyond, such as a grid from 0 to 360, the prime meridian moves to its middle.
+    GDAL needs longitudes within 180 degrees of the prime meridian. For other grids in degrees, such as a grid from 0 to
+    360, the prime meridian is moved to the middle of the grid.
     """
     extent, affine = geometry.extent, geometry.transform
     if not geometry.crs.is_geographic or max(-extent.xmin, extent.xmax) <= FULL_TURN / 2 + abs(affine.a):
@@ -202,7 +204,7 @@ def target_geometry(
     resolution : sequence of float, optional
         Width and height of a cell in units of the CRS of the target. By default, about the resolution of the source.
     like : GridGeometry, optional
-        Grid that becomes the target. The other parameters are then ignored.
+        Grid to use as the target. If it is given, the other parameters are ignored.
 
     Raises
     ------
