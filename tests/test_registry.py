@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,7 +55,6 @@ def test_a_broken_plugin_is_named(install: Callable[[str], None], registry: Regi
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["prepare", "--help"],
         ["schema"],
         ["regions.csv", "--raster", "sample:relief", "--start-method", "broken"],
         ["regions.csv", "-c", "layer.toml"],
@@ -80,6 +82,18 @@ def test_the_command_reports_a_broken_plugin_in_one_line(
     assert result.stderr.count("\n") == 1, result.stderr
     assert "the plug-in 'broken' (regionplot." in result.stderr
     assert "No module named 'not_there'" in result.stderr
+
+
+def test_the_help_of_prepare_reports_a_broken_step_in_one_line(install: Callable[[str], None], tmp_path: Path) -> None:
+    """The test needs a new process, because a process builds the options of the command only once."""
+    install("not_there:Broken")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    command = [sys.executable, "-m", "regionplot", "prepare", "--help"]
+    environment = {**os.environ, "PYTHONPATH": path}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert "the plug-in 'broken' (regionplot.steps)" in result.stderr
 
 
 def test_a_broken_plugin_that_nobody_names_stops_no_run(
