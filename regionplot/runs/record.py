@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from enum import Enum, auto
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -71,7 +72,7 @@ class RunRecord:
         self._publication = make_publication(config.output, self.run)
         self._previous = read_entries(self._publication.previous)
         self.jobs = [self._job(region, name, redraw) for region, name in assign_file_names(regions, config)]
-        self._outcomes: dict[Path, Outcome[Job]] = {}
+        self._outcomes: dict[str, Outcome[Job]] = {}
         self._problems: list[str] = []
         self._started = datetime.now(UTC)
         self._check_folders()
@@ -95,20 +96,20 @@ class RunRecord:
         if problems:
             raise RegionsError(*problems)
 
-    @property
+    @cached_property
     def _folders(self) -> set[Path]:
         """Folders that can hold temporary files."""
         return {self.config.output.directory, *(job.target.parent for job in self.jobs)}
 
     def add(self, outcome: Outcome[Job]) -> None:
         """Record the outcome of a job."""
-        self._outcomes[outcome.job.target] = outcome
+        self._outcomes[outcome.job.target.as_posix()] = outcome
 
     @property
     def report(self) -> RunReport:
         """The outcomes so far. Jobs without an outcome are reported as not run."""
         not_run = Failure(NOT_RUN, "the run ended before this map was started")
-        outcomes = [self._outcomes.get(job.target) or Outcome(job, failure=not_run) for job in self.jobs]
+        outcomes = [self._outcomes.get(job.target.as_posix()) or Outcome(job, failure=not_run) for job in self.jobs]
         seconds = self.watch.seconds
         total = sum(seconds.values())
         return RunReport(outcomes, total, self.start_method, self.workers, seconds, tuple(self._problems))
