@@ -6,7 +6,6 @@ that the cleanup ends sooner.
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 from collections.abc import Iterator
@@ -105,11 +104,8 @@ def signals_as_interrupts() -> Iterator[None]:
     For `_CLEANUP_SECONDS` after the first signal, further signals only kill the workers.
     """
     first: list[float] = []
-    process = os.getpid()
 
     def interrupt(number: int, _frame: object) -> None:
-        if os.getpid() != process:  # a forked worker that has not replaced this handler yet
-            os._exit(128 + number)
         if first and time.monotonic() - first[0] < _CLEANUP_SECONDS:
             _kill_workers()
             return
