@@ -18,6 +18,7 @@ from regionplot.geo.bounds import count_steps, on_earth
 from regionplot.geo.crs import parse_crs, same_crs
 from regionplot.geo.linework import Geometries, split_collections
 from regionplot.inputs.geopackage import check_layer_table
+from regionplot.inputs.isolation import Arrays, start_reading
 from regionplot.inputs.surfaces import parse_geometries
 from regionplot.inputs.vector_sources import GEOJSON, GEOPACKAGE, VectorSource, check_parts, vector_source
 from regionplot.settings.vector import VectorSettings
@@ -54,7 +55,12 @@ def check_layer(settings: VectorSettings) -> None:
     FeaturesError
         If the file cannot be opened, a part of it is missing, or neither the file nor the settings state a CRS.
     """
-    _VectorFile.opened(settings)
+
+    def check() -> Arrays:
+        _VectorFile.opened(settings)
+        return {}
+
+    start_reading(check, settings.path, FeaturesError)()
 
 
 def read_vectors(settings: VectorSettings) -> VectorData:

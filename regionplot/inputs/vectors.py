@@ -12,11 +12,11 @@ within a panel.
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -102,13 +102,18 @@ def load_layer(
     return start_layer(settings, crs, cache, loaded)()
 
 
+Finish = Callable[[], VectorLayer]
+"""Waits until a layer is read, and returns it. Raises the same errors as `load_layer`."""
+
+
 def start_layer(
     settings: VectorSettings,
     crs: pyproj.CRS,
     cache: ArrayCache | None = None,
     loaded: Sequence[VectorLayer] = (),
+    started: dict[str, Finish] | None = None,
     timeout: float = TIMEOUT,
-) -> Callable[[], VectorLayer]:
+) -> Finish:
     """Start to read one vector file and to project it into the CRS of the maps, if possible in a child process.
 
     Parameters
@@ -121,13 +126,10 @@ def start_layer(
         Cache of projected geometries.
     loaded : sequence of VectorLayer
         Layers from an earlier load. If one of them has the same key, it is returned.
+    started : dict, optional
+        Layers that are being read, by key. If one of them has the same key, it is returned. The new layer is added.
     timeout : float
         Time limit for reading the file, in seconds.
-
-    Returns
-    -------
-    callable
-        Waits for the layer and returns it. It raises the same errors as `load_layer`.
 
     Raises
     ------
@@ -139,25 +141,36 @@ def start_layer(
     for layer in loaded:
         if layer.key == key:
             return lambda: layer
+    started = {} if started is None else started
+    if key not in started:
+        started[key] = functools.cache(_start(settings, crs, key, cache, timeout))
+    return started[key]
+
+
+def _start(
+    settings: VectorSettings, crs: pyproj.CRS, key: str, cache: ArrayCache | None, timeout: float
+) -> Callable[[], VectorLayer]:
+    """Read a layer from the cache, or start to read it from its file."""
+    read = functools.partial(_read_arrays, settings, crs)
     cached = cache.read(key) if cache else None
-    read = partial(_read_arrays, settings, crs)
-    if cached is not None and _from_arrays(cached) is not None:
-        return lambda: _layer(cached, key, crs)
-    finish_reading = start_reading(read, settings.path, FeaturesError, timeout)
+    finish_reading = None if cached is not None else start_reading(read, settings.path, FeaturesError, timeout)
 
     def finish() -> VectorLayer:
-        arrays = finish_reading()
+        projected = None if cached is None else _from_arrays(cached)
+        if cached is not None and projected is not None:
+            return _layer(cached, projected, key, crs)
+        arrays = finish_reading() if finish_reading else read()  # in the second case, the cache entry is damaged
         if cache:
             cache.write(key, arrays)
-        return _layer(arrays, key, crs)
+        projected = _from_arrays(arrays)
+        assert projected is not None, "the arrays are complete"
+        return _layer(arrays, projected, key, crs)
 
     return finish
 
 
-def _layer(arrays: Arrays, key: str, crs: pyproj.CRS) -> VectorLayer:
+def _layer(arrays: Arrays, projected: _ByKind, key: str, crs: pyproj.CRS) -> VectorLayer:
     """Build a layer, and log the notes about its file. The cache keeps the notes, so each run logs them."""
-    projected = _from_arrays(arrays)
-    assert projected is not None, "the arrays are complete"
     for level, text in json.loads(arrays[_NOTES].tobytes()):
         logger.log(level, "%s", text)
     lines, polygons, points = (IndexedGeometries.of(geometries) for geometries in projected)

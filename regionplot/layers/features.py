@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Self
 
@@ -11,7 +11,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from regionplot.inputs.vector_files import check_layer
-from regionplot.inputs.vectors import VectorLayer, load_layer
+from regionplot.inputs.vectors import VectorLayer, start_layer
 from regionplot.layers.base import Layer, LoadContext, settings_digest
 from regionplot.settings.base import Color
 from regionplot.settings.vector import VectorSettings
@@ -57,8 +57,17 @@ class Features(Layer):
     @classmethod
     @override
     def load(cls, settings: FeatureSettings, context: LoadContext) -> Self:
+        return cls.start(settings, context)(context)
+
+    @classmethod
+    @override
+    def start(cls, settings: FeatureSettings, context: LoadContext) -> Callable[[LoadContext], Self]:
         loaded = [layer.vectors for layer in context.loaded if isinstance(layer, Features)]
-        vectors = load_layer(settings, context.crs, context.cache, loaded)
+        finish = start_layer(settings, context.crs, context.cache, loaded, context.readings, context.config.run.timeout)
+        return lambda _: cls._of(settings, finish())
+
+    @classmethod
+    def _of(cls, settings: FeatureSettings, vectors: VectorLayer) -> Self:
         return cls(settings, vectors, settings_digest(settings, vectors.key, exclude={"path"}))
 
     @override
