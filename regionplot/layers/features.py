@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Self
 
@@ -10,6 +10,7 @@ import shapely
 from pydantic import Field
 from typing_extensions import override
 
+from regionplot.geo.extent import PanelGrid
 from regionplot.inputs.vector_files import check_layer
 from regionplot.inputs.vectors import VectorLayer, start_layer
 from regionplot.layers.base import Layer, LoadContext, settings_digest
@@ -84,6 +85,13 @@ class Features(Layer):
             face = style.edgecolor if style.facecolor == _NONE else style.facecolor
             size = 2 + 2 * style.linewidth
             yield Markers(shapely.get_coordinates(points), size, face, style.edgecolor, style.linewidth)
+
+    def is_seen_in(self, panels: Iterable[PanelGrid]) -> bool:
+        """Return True if a part of the layer lies in one of some panels, or the layer is empty."""
+        indexes = (self.vectors.line_index, self.vectors.polygon_index, self.vectors.point_index)
+        filled = [index for index in indexes if index.geometries.size]
+        period = self.vectors.x_period
+        return not filled or any(index.clip(panel.extent, period).size for panel in panels for index in filled)
 
     @override
     def inks(self) -> frozenset[str]:

@@ -25,7 +25,7 @@ from regionplot.inputs.source import RasterInfo, RasterSource, read_window
 from regionplot.layers.base import Layer, LoadContext
 from regionplot.layers.stack import all_layers, start_layers
 from regionplot.settings.config import Config
-from regionplot.shared.load import DrawnRaster, array_cache
+from regionplot.shared.load import DrawnRaster, array_cache, warn_of_unseen_layers
 from regionplot.shared.plan import LoadPlan, logger, plan_load
 from regionplot.system import failpoints
 from regionplot.system.threads import thread_pool
@@ -106,6 +106,7 @@ class SharedData:
             loading = pool.submit(raster.load, plan)
             loaded = finish_layers()
             cells, geometry = loading.result()
+        warn_of_unseen_layers(loaded, config, crs, raster.coloring, regions or ())
         logger.info("process %d loaded the shared data in %.2f s", os.getpid(), time.perf_counter() - start)
         return cls(config, raster.source, cells, geometry, crs, loaded, info, plan, raster.coloring)
 

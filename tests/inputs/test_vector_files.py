@@ -1,4 +1,4 @@
-"""Coordinates, CRSs, geometry types and layers of vector files are read rightly, or reported. No file leads elsewhere."""
+"""Coordinates, CRSs, geometry types and layers of vector files are read rightly or reported. No file leads away."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import sqlite3
 import struct
 import time
+import warnings
 import zipfile
 from collections.abc import Callable
 from contextlib import closing
@@ -53,6 +54,7 @@ def in_utm(*points: tuple[float, float]) -> list[tuple[float, float]]:
 # CRS of a file and CRS of the settings
 
 
+@pytest.mark.filterwarnings("ignore:'crs' was not provided")
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("stated", [None, "EPSG:4326", "EPSG:3857"])
 def test_the_crs_of_the_settings_wins(
@@ -61,8 +63,7 @@ def test_the_crs_of_the_settings_wins(
     path = write_vector([LineString(in_utm((8, 51), (11, 51)))], crs=stated, name=name)
     found = load(path, crs="EPSG:25832").lines
     assert shapely.total_bounds(found) == pytest.approx([8, 51, 11, 51], abs=0.1)
-    is_noted = "but crs = 'EPSG:25832' in the settings is used" in caplog.text
-    assert is_noted == (stated is not None and (name != "a.geojson" or stated != "EPSG:4326"))
+    assert ("but crs = 'EPSG:25832' in the settings is used" in caplog.text) == (stated is not None)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +114,7 @@ def test_a_crs_of_another_body_is_refused(write_vector) -> None:
 BAD = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf, "1e30": 1e30, "1e308": 1e308, "5e8": 5e8}
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered in")
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
 @pytest.mark.parametrize("crs", [LONLAT, MERCATOR, UTM], ids=["degrees", "mercator", "utm"])
 @pytest.mark.parametrize("source", [LONLAT, UTM], ids=["from degrees", "from meters"])
@@ -168,14 +170,20 @@ def test_odd_coordinates_of_a_geojson_are_skipped(tmp_path: Path, kind: str, coo
     assert not found.polygons.size
 
 
-@pytest.mark.parametrize("dimensions", ["Z", "M", "ZM"])
-@pytest.mark.parametrize("name", ["a.shp", "a.gpkg", "a.geojson"])
-def test_heights_and_measures_are_dropped(write_vector, name: str, dimensions: str) -> None:
-    if dimensions.endswith("M") and name == "a.geojson":
-        pytest.skip("GeoJSON has no measures")
-    values = " 7" * len(dimensions)
-    wide = shapely.from_wkt(f"LINESTRING {dimensions} (1 2{values}, 3 4{values})")
-    found = load(write_vector([wide], name=name, geometry_type=f"LineString {dimensions}"))
+@pytest.mark.parametrize("name", ["a.shp", "a.gpkg", "a.geojson", "a.fgb"])
+def test_heights_are_dropped(write_vector, name: str) -> None:
+    found = load(write_vector([LineString([(1, 2, 7), (3, 4, 8)])], name=name, geometry_type="LineString Z"))
+    assert_flat(found)
+
+
+@pytest.mark.parametrize("kind", [1002, 2002, 3002], ids=["Z", "M", "ZM"])
+def test_heights_and_measures_of_a_geopackage_are_dropped(tmp_path: Path, kind: int) -> None:
+    values = [7.0] * (2 if kind == 3002 else 1)
+    points = [[1.0, 2.0, *values], [3.0, 4.0, *values]]
+    assert_flat(load(write_gpkg(tmp_path / "a.gpkg", wkb_of(kind, struct.pack("<I", 2) + np.array(points).tobytes()))))
+
+
+def assert_flat(found: VectorLayer) -> None:
     assert shapely.get_coordinate_dimension(found.lines).tolist() == [2]
     assert shapely.total_bounds(found.lines) == pytest.approx([1, 2, 3, 4])
 
@@ -231,7 +239,7 @@ def write_gpkg(path: Path, *wkb: bytes, wkt: str = "EPSG:4326") -> Path:
     return path
 
 
-def test_surfaces_of_a_geopackage_are_filled_and_outlined(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_surfaces_of_a_geopackage_are_filled_and_outlined(tmp_path: Path) -> None:
     unknown = wkb_of(99, bytes(8))
     path = write_gpkg(tmp_path / "a.gpkg", several(16, triangle(0), triangle(5)), triangle(8), unknown)
     found = load(path)
@@ -258,11 +266,11 @@ VIEWS = {
     "functions": ("SELECT max(fid) AS fid, geom FROM a GROUP BY upper(fid) HAVING count(*) < 5 AND fid > 1", None),
     "recursive": (
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i AS fid, geom FROM n, a",
-        "a view that is not run",
+        "the layer 'seen' is a view that is not run",
     ),
-    "address": ("SELECT fid, ogr_geocode('x') AS geom FROM a", "a view that is not run"),
-    "memory": ("SELECT fid, zeroblob(1000000000) AS geom FROM a", "a view that is not run"),
-    "extension": ("SELECT fid, load_extension('/tmp/x') AS geom FROM a", "a view that is not run"),
+    "address": ("SELECT fid, ogr_geocode('x') AS geom FROM a", ".*a OGR extension SQL function"),
+    "memory": ("SELECT fid, zeroblob(1000000000) AS geom FROM a", "the layer 'seen' is a view that is not run"),
+    "extension": ("SELECT fid, load_extension('/tmp/x') AS geom FROM a", "the layer 'seen' is a view that is not run"),
 }
 
 
@@ -274,9 +282,10 @@ def test_a_view_is_read_only_if_it_is_harmless(write_vector, sql: str, message: 
         assert shapely.total_bounds(load(path, layer="seen").lines) == pytest.approx([5, 5, 6, 6])
         return
     for read in (load, lambda path, layer: check_layer(FeatureSettings(path=path, layer=layer))):
-        with pytest.raises(FeaturesError, match=rf"a\.gpkg: the layer 'seen' is {message}"):
+        with pytest.raises(FeaturesError, match=rf"a\.gpkg: {message}"):
             read(path, layer="seen")
-    assert load(path, layer="a").lines.size == 2
+    if "OGR" not in message:  # GDAL itself refuses the whole file
+        assert load(path, layer="a").lines.size == 2
 
 
 def test_a_virtual_table_is_not_read_as_a_layer(write_vector) -> None:
@@ -316,7 +325,7 @@ def test_a_table_without_geometries_is_not_the_first_layer(write_vector, caplog:
     path = write_vector([box(0, 0, 1, 1)], name="a.gpkg", layer="land")
     table = path.with_name("b.gpkg")
     pyogrio.raw.write(table, None, [np.arange(2)], ["id"], layer="notes", geometry_type=None, crs=None)
-    with pytest.raises(FeaturesError, match=r"b\.gpkg: no layer has geometries; the tables are: notes"):
+    with pytest.raises(FeaturesError, match=r"b\.gpkg: there is no layer with geometries; the tables are: notes"):
         load(table)
     pyogrio.raw.write(path, None, [np.arange(2)], ["id"], layer="notes", geometry_type=None, crs=None, append=True)
     assert load(path).lines.size == 1
@@ -365,8 +374,8 @@ OGR_VRT = b"<OGRVRTDataSource><OGRVRTLayer name='a'><SrcDataSource>/etc/passwd</
 
 
 def zipped(path: Path, members: list[tuple[str, bytes]]) -> Path:
-    with zipfile.ZipFile(path, "w") as archive, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(zipfile.warnings, "warn", lambda *_, **__: None)  # duplicate names
+    with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # two members have one name
         for name, content in members:
             archive.writestr(name, content)
     return path
