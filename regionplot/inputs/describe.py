@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyproj
+from numpy.typing import NDArray
 
 from regionplot.errors import RasterError
 from regionplot.geo.crs import parse_crs
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.extent import LONLAT
 from regionplot.geo.grid import GridGeometry
+from regionplot.inputs.attributes import Attributes
 from regionplot.inputs.color_tables import class_names, color_table, rgb_bands
 from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.drivers import raster_driver
@@ -33,6 +35,8 @@ from regionplot.system.files import Fingerprint
 
 _NETCDF = "netCDF"
 """GDAL's driver for NetCDF and HDF5."""
+_SAMPLE = 512
+"""Largest number of rows and columns that are read to check a valid range."""
 _DEGREES = {"degrees_north", "degrees_east"}
 
 
@@ -142,10 +146,12 @@ class _Grid:
         from rasterio.enums import MaskFlags  # noqa: PLC0415 (imports GDAL)
 
         dataset, settings = self.dataset, self.settings
-        stored = _cell_type(dataset.dtypes[band - 1])
-        check_block(self.path, dataset.block_shapes[band - 1], stored.itemsize)
+        given = _cell_type(dataset.dtypes[band - 1])
+        check_block(self.path, dataset.block_shapes[band - 1], given.itemsize)
+        attributes = Attributes(self.path, dataset.tags(band) if dataset.driver == _NETCDF else {})
+        stored = attributes.stored_type(given)
         table = color_table(dataset, band)
-        return RasterInfo(
+        info = RasterInfo(
             path=self.path,
             gdal_name=dataset.name,
             fingerprint=Fingerprint.of(self.path),
@@ -161,7 +167,24 @@ class _Grid:
             color_table=table,
             class_names=class_names(dataset.dataset, band) if table else {},
             rgb=rgb_bands(dataset, mask_and_scale=settings.mask_and_scale),
+            stored=stored if stored != given else None,
         )
+        return self._with_missing(info, attributes, stored) if settings.mask_and_scale else info
+
+    def _with_missing(self, info: RasterInfo, attributes: Attributes, stored: np.dtype[Any]) -> RasterInfo:
+        """Add the missing values and the valid range that GDAL does not apply."""
+        info = replace(info, missing=attributes.further_missing(info.nodata, stored))
+        samples = (cells.view(stored) for cells in self._samples(info.band))
+        return replace(info, valid=attributes.valid_range(info.packing, stored, samples))
+
+    def _samples(self, band: int) -> Iterator[NDArray[Any]]:
+        """Yield stored cells from the middle of a band, then cells from all parts of the band."""
+        height, width = self.dataset.shape
+        rows, columns = min(height, _SAMPLE), min(width, _SAMPLE)
+        top, left = (height - rows) // 2, (width - columns) // 2
+        yield self.dataset.read(band, window=((top, top + rows), (left, left + columns)))
+        if (rows, columns) != (height, width):
+            yield self.dataset.read(band, out_shape=(rows, columns))
 
     def _placement(self, band: int) -> tuple[pyproj.CRS, Geolocation | None]:
         """Return the CRS, and the 2-D coordinates if they define the grid.
