@@ -17,8 +17,9 @@ import pyogrio.raw
 import pyproj
 import shapely
 
-from regionplot.errors import FeaturesError
-from regionplot.geo.crs import parse_crs
+from regionplot.errors import ConfigError, FeaturesError
+from regionplot.geo.crs import is_drawable, not_drawable, parse_crs
+from regionplot.geo.foreign_crs import drawable_crs
 from regionplot.geo.linework import Geometries, split_collections
 from regionplot.inputs.drivers import BLANK_BYTES, START_BYTES, read_start
 from regionplot.settings.vector import VectorSettings
@@ -114,10 +115,18 @@ def read_vectors(settings: VectorSettings) -> tuple[Geometries, pyproj.CRS]:
 
 
 def _crs(settings: VectorSettings, found: str | None) -> pyproj.CRS:
-    named = found or settings.crs
-    if named is None:
+    try:
+        if found:
+            return drawable_crs(found)
+    except ConfigError as error:
+        if not settings.crs:
+            raise FeaturesError(f'{settings.path}: {error}, or set crs = "EPSG:..." in its [[features]]') from None
+    if settings.crs is None:
         raise FeaturesError(f'{settings.path}: the file has no CRS; set crs = "EPSG:..." in its [[features]]')
-    return parse_crs(named)
+    crs = parse_crs(settings.crs)
+    if not is_drawable(crs):
+        raise FeaturesError(f"{settings.path}: {not_drawable(crs)}")
+    return crs
 
 
 _SHAPEFILE = "ESRI Shapefile"
