@@ -30,12 +30,12 @@ _PROJ_STRING = re.compile(r"\b(proj|init|type)\s*=|^\s*\+", re.IGNORECASE)
 _NULL_GRID = re.compile(r"nadgrids\s*=\s*@?null\b", re.IGNORECASE)
 _UNSAFE_WORDS = re.compile(r"grid|init|file|model|catalog|pipeline|step|[/\\~]", re.IGNORECASE)
 """Words in PROJ strings that name files or chain operations (https://proj.org/en/stable/operations/index.html)."""
-_PATH = re.compile(
-    r"(?:proj4_grids\"\s*,\s*\"|parameterfile\s*[\[(]\s*\"[^\"]*\"\s*,\s*\"|geoidmodel\s*[\[(]\s*\"|"
-    r"(?:grids|init|file|model)\s*=\s*)(?P<name>[^\"\s]*[/\\~][^\"\s]*)",
-    re.IGNORECASE,
+_WKT_PATH = re.compile(
+    r"(?:proj4_grids\"\s*,\s*\"|parameterfile\s*[\[(]\s*\"[^\"]*\"\s*,\s*\")(?P<name>[^\"]*[/\\~][^\"]*)", re.IGNORECASE
 )
-"""A path where a definition can name a file. A name without a folder is looked up only among PROJ's own files."""
+"""A path where WKT can name a file. A name without a folder is looked up only among PROJ's own files."""
+_PROJ_PATH = re.compile(r"(?:grids|init)\s*=\s*(?P<name>[^\"\s]*[/\\~][^\"\s]*)", re.IGNORECASE)
+"""A path in a PROJ string."""
 
 
 def parse_code(text: str) -> pyproj.CRS:
@@ -96,8 +96,14 @@ def drawable_crs(text: str) -> pyproj.CRS:
     return crs
 
 
+def path_in_wkt(text: str) -> str | None:
+    """Return the first path that the WKT in a text names, or None. GDAL opens the path when it reads the WKT."""
+    found = _WKT_PATH.search(text)
+    return found["name"] if found else None
+
+
 def path_in_crs(text: str) -> str | None:
-    """Return the first path that a CRS definition names, or None. PROJ would open the path.
+    """Return the first path that a CRS definition, as WKT or as a PROJ string, names. Otherwise, return None.
 
     Examples
     --------
@@ -105,8 +111,8 @@ def path_in_crs(text: str) -> str | None:
     '/tmp/a.gsb'
     >>> path_in_crs("+proj=longlat +ellps=intl +nadgrids=@null")
     """
-    found = _PATH.search(text)
-    return found["name"] if found else None
+    found = _PROJ_PATH.search(text)
+    return found["name"] if found else path_in_wkt(text)
 
 
 def _parsed(text: str, original: str) -> pyproj.CRS:
