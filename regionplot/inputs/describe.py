@@ -15,10 +15,11 @@ import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
-from regionplot.errors import RasterError
+from regionplot.errors import ConfigError, RasterError
 from regionplot.geo.crs import parse_crs
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.extent import LONLAT
+from regionplot.geo.foreign_crs import drawable_crs
 from regionplot.geo.grid import GridGeometry
 from regionplot.inputs.attributes import Attributes
 from regionplot.inputs.color_tables import class_names, color_table, rgb_bands
@@ -198,10 +199,20 @@ class _Grid:
         geolocation = self._geolocation(band)
         if geolocation is not None:
             return geolocation.crs, geolocation
-        crs = self.dataset.crs or _gdal_crs(self._assumed_crs())
+        crs = self._crs()
         if self.dataset.transform.is_identity:
             raise RasterError(f"{self.path}: the raster has no georeferencing (no affine transform)")
-        return pyproj.CRS.from_wkt(crs.to_wkt()), None
+        return crs, None
+
+    def _crs(self) -> pyproj.CRS:
+        """Return the CRS of the file. If the file has no CRS of a map, return the CRS of the settings."""
+        if self.dataset.crs is not None:
+            try:
+                return drawable_crs(self.dataset.crs.to_wkt())
+            except ConfigError as error:
+                if not self.settings.crs:
+                    raise RasterError(f'{self.path}: {error}, or set crs = "EPSG:..." in [raster]') from None
+        return pyproj.CRS.from_wkt(_gdal_crs(self._assumed_crs()).to_wkt())
 
     def _geolocation(self, band: int) -> Geolocation | None:
         """Return the 2-D coordinates of a grid that has no other georeferencing. Otherwise, return None."""
