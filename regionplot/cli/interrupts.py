@@ -113,7 +113,9 @@ def signals_as_interrupts() -> Iterator[None]:
         first[:] = [time.monotonic()]
         raise SignalReceived(number)
 
-    handled = [number for number in ENDING_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores SIGHUP
+    handled = [
+        number for number in ENDING_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN
+    ]  # nohup ignores SIGHUP
     before = {number: signal.signal(number, interrupt) for number in handled}
     try:
         yield
