@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from regionplot.errors import FeaturesError
+from regionplot.geo.foreign_crs import path_in_crs
+from regionplot.inputs.crs_texts import refuse_reference
 
 _MAYBE_CRS = re.compile(rb"crs|\\u00[4-7]", re.IGNORECASE)
 """Bytes that a GeoJSON with a `crs` member contains: the text `crs`, or an escaped ASCII letter of this text."""
@@ -16,6 +18,8 @@ _OVERLAP = 8
 _PART = 2**24
 _CRS_KEYS = frozenset({"crs", "type", "properties", "name", "code"})
 """Keys of a `crs` member, of the object that holds it, and of its `properties`."""
+_DEFINITIONS = ("name", "crs", "code", "wkt", "definition")
+"""Keys whose value can be the definition of a CRS."""
 _LINK = object()
 """Value of a JSON object that is a link."""
 
@@ -29,7 +33,7 @@ def crs_member(path: Path) -> str | None:
     Raises
     ------
     FeaturesError
-        If the file is not valid JSON, or its `crs` member is a link, because GDAL would fetch the link.
+        If the file is not valid JSON, or its `crs` member is a link or names a file, because GDAL would open it.
     """
     if not _may_have_crs(path):
         return None
@@ -58,6 +62,9 @@ def _without_data(path: Path, pairs: list[tuple[str, Any]]) -> Any:
     Refuse a `crs` member that is a link. Other parts are not kept, so parsing a large file needs little additional
     memory. All pairs are checked, because a key can be repeated.
     """
+    for key, value in pairs:
+        if isinstance(value, str) and key.casefold() in _DEFINITIONS:
+            refuse_reference(path, path_in_crs(value))
     if any(key.casefold() == "crs" and value is _LINK for key, value in pairs):
         raise FeaturesError(f"{path}: its CRS is a link, which is not followed; give the CRS by name")
     if any(key.casefold() == "type" and str(value).casefold() in ("link", "url") for key, value in pairs):

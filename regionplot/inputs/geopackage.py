@@ -8,6 +8,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from regionplot.errors import FeaturesError
+from regionplot.geo.foreign_crs import path_in_crs
+from regionplot.inputs.crs_texts import refuse_reference
 
 _OWN_TABLES = "gpkg_"
 """Start of the names of the tables that describe the layers."""
@@ -27,6 +29,8 @@ def companions(path: Path) -> tuple[Path, ...]:
 def check_tables(path: Path, content: bytes | None = None) -> None:
     """Refuse a GeoPackage whose own tables are views or virtual tables, because reading these runs code of the file.
 
+    Also refuse a CRS that names another file.
+
     Parameters
     ----------
     path : Path
@@ -45,6 +49,9 @@ def check_tables(path: Path, content: bytes | None = None) -> None:
                 raise FeaturesError(
                     f"{path}: cannot be read as a GeoPackage: its table {name} is not an ordinary table"
                 )
+        for row in database.execute("SELECT * FROM gpkg_spatial_ref_sys"):
+            for text in row:
+                refuse_reference(path, path_in_crs(text) if isinstance(text, str) else None)
 
 
 def check_layer_table(path: Path, layer: str, content: bytes | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ import shapely
 
 from regionplot.errors import ConfigError, FeaturesError
 from regionplot.geo.bounds import count_steps, on_earth
-from regionplot.geo.crs import parse_crs, same_crs
+from regionplot.geo.crs import is_drawable, not_drawable, parse_crs, same_crs
+from regionplot.geo.foreign_crs import drawable_crs
 from regionplot.geo.linework import Geometries, split_collections
 from regionplot.inputs.geopackage import check_layer_table
 from regionplot.inputs.isolation import Arrays, start_reading
@@ -185,40 +187,32 @@ def _choose_layer(settings: VectorSettings, source: VectorSource, notes: list[No
 
 def _crs(settings: VectorSettings, source: VectorSource, found: str | None, notes: list[Note]) -> pyproj.CRS:
     """Return the CRS of the settings, or otherwise the CRS that the file states."""
-    stated = _stated_crs(settings, source, found)
+    stated = None if _is_assumed(source, found) else found
     if settings.crs is None:
-        if stated is None:
-            raise FeaturesError(f'{settings.path}: the file has no CRS; set crs = "EPSG:..." in its [[features]]')
-        return stated
+        return _stated_crs(settings, stated)
     crs = parse_crs(settings.crs)
-    if not _is_on_earth(crs):
-        raise ConfigError(f"{settings.crs!r} ({crs.type_name}) is not a projected or geographic CRS")
-    if stated is not None and not same_crs(stated, crs):
-        text = f"the file states the CRS {stated.name!r}, but crs = {settings.crs!r} in the settings is used"
-        notes.append((logging.WARNING, f"{settings.path}: {text}"))
+    if not is_drawable(crs):
+        raise FeaturesError(f"{settings.path}: {not_drawable(crs)}")
+    is_default = source.driver == GEOJSON and source.crs_member is None
+    with suppress(FeaturesError):  # the file states no CRS
+        other = _stated_crs(settings, None if is_default else stated)
+        if not same_crs(other, crs):
+            text = f"the file states the CRS {other.name!r}, but crs = {settings.crs!r} in the settings is used"
+            notes.append((logging.WARNING, f"{settings.path}: {text}"))
     return crs
 
 
-def _stated_crs(settings: VectorSettings, source: VectorSource, found: str | None) -> pyproj.CRS | None:
-    """Return the CRS that a file states, or None if it states no CRS that places coordinates on the earth.
-
-    For a GeoJSON whose `crs` member is unknown, GDAL assumes WGS 84. Such a file states no CRS.
-    """
-    if found is None:
-        return None
-    if source.driver == GEOJSON:
-        member = source.crs_member
-        is_default = "4326" in found
-        if settings.crs is not None and member is None:
-            return None
-        if is_default and member is not None and not any(name in member.casefold() for name in _DEFAULT_CRS_NAMES):
-            return None
+def _stated_crs(settings: VectorSettings, stated: str | None) -> pyproj.CRS:
+    if stated is None:
+        raise FeaturesError(f'{settings.path}: the file has no CRS; set crs = "EPSG:..." in its [[features]]')
     try:
-        crs = parse_crs(found)
+        return drawable_crs(stated)
     except ConfigError as error:
-        raise FeaturesError(f"{settings.path}: its CRS cannot be used: {error}") from None
-    return crs if _is_on_earth(crs) else None
+        raise FeaturesError(f'{settings.path}: {error}, or set crs = "EPSG:..." in its [[features]]') from None
 
 
-def _is_on_earth(crs: pyproj.CRS) -> bool:
-    return bool(crs.is_projected or crs.is_geographic)
+def _is_assumed(source: VectorSource, found: str | None) -> bool:
+    """Return True if GDAL has assumed WGS 84 because it does not know the `crs` member of a GeoJSON."""
+    if source.driver != GEOJSON or source.crs_member is None or found is None or "4326" not in found:
+        return False
+    return not any(name in source.crs_member.casefold() for name in _DEFAULT_CRS_NAMES)

@@ -13,6 +13,8 @@ from pathlib import Path, PurePosixPath
 from pyogrio.util import vsi_path
 
 from regionplot.errors import FeaturesError
+from regionplot.geo.foreign_crs import path_in_crs
+from regionplot.inputs.crs_texts import path_in_vectors, refuse_reference
 from regionplot.inputs.drivers import BLANK_BYTES, START_BYTES, read_start
 from regionplot.inputs.geojson import crs_member
 from regionplot.inputs.geopackage import check_tables, companions
@@ -37,6 +39,8 @@ _ARCHIVED_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 _ZIP = b"PK\x03\x04"
 _LARGEST_UNPACKED = 2**30
 """Maximum unpacked size of a vector file in an archive, in bytes."""
+_LARGEST_CRS = 2**20
+"""Number of bytes that are searched for the definition of a CRS."""
 _SHAPEFILE_HEADER = 100
 """Size of the header of a `.shp` or `.shx` file in bytes."""
 _ZIP_ERRORS = (
@@ -132,6 +136,8 @@ def vector_source(path: Path) -> VectorSource:
     content = None if vsi_path(str(path)) == str(path) else _content(path, driver)
     if driver == GEOPACKAGE:
         check_tables(path, content)
+    else:
+        refuse_reference(path, path_in_vectors(path, driver))
     return VectorSource(str(path) if content is None else content, driver, layer=path.stem)
 
 
@@ -171,6 +177,9 @@ def _zipped(path: Path) -> VectorSource:
         raise FeaturesError(f"{path}: a GeoJSON in an archive is not read; unpack it")
     if driver == GEOPACKAGE:
         check_tables(path, main)
+    else:
+        header = main[:_LARGEST_CRS] if driver == FLATGEOBUF else parts.get(".prj", b"")[:_LARGEST_CRS]
+        refuse_reference(path, path_in_crs(header.decode("latin-1")))
     if driver != SHAPEFILE:
         return VectorSource(main, driver)
     for suffix in (".shp", ".shx"):

@@ -24,7 +24,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from regionplot.errors import FeaturesError
+from regionplot.errors import ConfigError, FeaturesError
 from regionplot.geo.clip import IndexedGeometries
 from regionplot.geo.crs import FULL_TURN
 from regionplot.geo.extent import PanelGrid
@@ -184,7 +184,10 @@ _ByKind = tuple[Geometries, Geometries, Geometries]
 def _read_arrays(settings: VectorSettings, crs: pyproj.CRS) -> dict[str, NDArray[Any]]:
     """Read and project the geometries of a file. Return arrays of coordinates and offsets, and the notes as JSON."""
     data = convert_vector_errors(settings, lambda: read_vectors(settings))
-    projected = convert_vector_errors(settings, lambda: _project(settings, data, crs))
+    try:
+        projected = convert_vector_errors(settings, lambda: _project(settings, data, crs))
+    except ConfigError as error:  # there is no transformation between the two CRSs
+        raise FeaturesError(f"{settings.path}: {error}") from None
     notes = list(data.notes)
     if data.geometries.size and not any(geometries.size for geometries in projected):
         text = (
