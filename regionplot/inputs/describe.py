@@ -15,6 +15,7 @@ import numpy as np
 import pyproj
 
 from regionplot.errors import ConfigError, RasterError
+from regionplot.geo.axes import upright_grid
 from regionplot.geo.crs import parse_crs
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.extent import LONLAT
@@ -151,7 +152,7 @@ class _Grid:
             gdal_name=dataset.name,
             fingerprint=Fingerprint.of(self.path),
             band=band,
-            geometry=GridGeometry(dataset.transform, dataset.height, dataset.width, crs),
+            geometry=upright_grid(GridGeometry(dataset.transform, dataset.height, dataset.width, crs)),
             dtype=float_dtype(stored) if settings.mask_and_scale else stored,
             nodata=_nodata(dataset.nodatavals[band - 1], stored),
             scale=float(dataset.scales[band - 1]),

@@ -18,6 +18,7 @@ import pyproj
 import shapely
 
 from regionplot.errors import ConfigError, FeaturesError
+from regionplot.geo.axes import upright
 from regionplot.geo.crs import is_drawable, not_drawable, parse_crs
 from regionplot.geo.foreign_crs import drawable_crs, path_in_crs
 from regionplot.geo.linework import Geometries, split_collections
@@ -113,7 +114,10 @@ def read_vectors(settings: VectorSettings) -> tuple[Geometries, pyproj.CRS]:
         logger.info("%s: skipped %d features without a geometry", settings.path, geometries.size - kept.size)
     if not kept.size:
         raise FeaturesError(f"{settings.path}: no feature of the layer has a geometry")
-    return split_collections(kept), _crs(settings, meta["crs"])
+    turned = upright(_crs(settings, meta["crs"]))
+    if not turned.change.is_identity:
+        kept = shapely.transform(kept, turned.points)
+    return split_collections(kept), turned.crs
 
 
 def _crs(settings: VectorSettings, found: str | None) -> pyproj.CRS:
