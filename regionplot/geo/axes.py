@@ -102,9 +102,17 @@ def own_axes(crs: pyproj.CRS) -> Upright:
 def upright_grid(geometry: GridGeometry) -> GridGeometry:
     """Return the geometry of a grid in a CRS with the usual axes. The cells stay where they are."""
     turned = upright(geometry.crs)
-    if turned.crs is geometry.crs:
+    if turned.change.is_identity:
         return geometry
-    return GridGeometry(turned.change * geometry.transform, geometry.height, geometry.width, turned.crs)
+    transform = _composed(turned.change, geometry.transform)
+    return GridGeometry(transform, geometry.height, geometry.width, turned.crs)
+
+
+def _composed(outer: Affine, inner: Affine) -> Affine:
+    """Return the transform that applies first `inner` and then `outer`, which has no translation."""
+    a, b, c, d, e, f = inner[:6]
+    (x_a, y_a), (x_b, y_b), (x_c, y_c) = _change_points(outer, np.array([[a, d], [b, e], [c, f]])).tolist()
+    return Affine(x_a, x_b, x_c, y_a, y_b, y_c)
 
 
 def _with_usual_axes(crs: pyproj.CRS) -> pyproj.CRS | None:
