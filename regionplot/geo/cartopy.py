@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pyproj
 import shapely
 
 from regionplot.errors import ConfigError
+from regionplot.geo.axis_directions import upright
 from regionplot.geo.crs import is_drawable, not_drawable, parse_crs, transformer
 from regionplot.geo.extent import Extent
 
@@ -23,6 +25,8 @@ RASTER = "raster"
 
 def parse_projection(setting: str | Mapping[str, Any]) -> pyproj.CRS | None:
     """Return the map's CRS for a value of `[map] projection`, or None for the raster's own CRS.
+
+    The axes of the CRS point east and north. See `geo.axis_directions`.
 
     Parameters
     ----------
@@ -40,12 +44,15 @@ def parse_projection(setting: str | Mapping[str, Any]) -> pyproj.CRS | None:
     if isinstance(setting, Mapping):
         keywords = dict(setting)
         return _make_cartopy_crs(str(keywords.pop("name", "")), keywords)
-    if setting == RASTER:
-        return None
+    return None if setting == RASTER else _parse_name(setting)
+
+
+@lru_cache(maxsize=16)
+def _parse_name(setting: str) -> pyproj.CRS:
     crs = _make_cartopy_crs(setting, {}) if setting.isidentifier() else parse_crs(setting)
     if not is_drawable(crs):
         raise ConfigError(not_drawable(crs))
-    return crs
+    return upright(crs).crs
 
 
 def _make_cartopy_crs(name: str, keywords: Mapping[str, Any]) -> pyproj.CRS:

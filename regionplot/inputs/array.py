@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, RasterError
+from regionplot.geo.axis_directions import upright_grid
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.foreign_crs import drawable_crs
 from regionplot.geo.grid import GridGeometry, Window
@@ -71,7 +72,7 @@ class ArraySource:
             gdal_name=name,
             fingerprint=None,
             band=1,
-            geometry=GridGeometry(data.rio.transform(), height, width, crs),
+            geometry=upright_grid(GridGeometry(data.rio.transform(), height, width, crs)),
             dtype=float_dtype(values.dtype),
             nodata=None if nodata is None else float(nodata),
             scale=1.0,

@@ -16,6 +16,7 @@ import pyproj
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, RasterError
+from regionplot.geo.axis_directions import upright_grid
 from regionplot.geo.crs import parse_crs
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.extent import LONLAT
@@ -181,7 +182,7 @@ class _Grid:
             gdal_name=dataset.name,
             fingerprint=Fingerprint.of(self.path),
             band=band,
-            geometry=geometry,
+            geometry=upright_grid(geometry),
             dtype=float_dtype(stored) if settings.mask_and_scale else stored,
             nodata=_nodata(dataset.nodatavals[band - 1], stored),
             scale=float(dataset.scales[band - 1]),

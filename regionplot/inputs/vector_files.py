@@ -15,6 +15,7 @@ import pyproj
 import shapely
 
 from regionplot.errors import ConfigError, FeaturesError
+from regionplot.geo.axis_directions import upright
 from regionplot.geo.bounds import count_steps, on_earth
 from regionplot.geo.crs import is_drawable, not_drawable, parse_crs, same_crs
 from regionplot.geo.foreign_crs import drawable_crs
@@ -133,7 +134,10 @@ class _VectorFile:
                 f"{self.settings.path}: the lines of the layer are too long to project: they would get more than "
                 f"{_MOST_VERTICES:,} vertices; are the coordinates in the CRS {self.crs.name!r}?"
             )
-        return VectorData(split_collections(geometries), self.crs, tuple(self.notes))
+        turned = upright(self.crs)
+        if not turned.change.is_identity:
+            geometries = shapely.transform(geometries, turned.points)
+        return VectorData(split_collections(geometries), turned.crs, tuple(self.notes))
 
     def _usable(self, wkb: Sequence[bytes | None]) -> Geometries:
         """Return the geometries without those that are missing, that cannot be read, or that are not on the earth."""
