@@ -97,6 +97,31 @@ class ChosenVariable:
         return parse_crs(LONLAT) if geodetic is None else geodetic
 
 
+def check_read_by_gdal(path: Path, dataset: Any) -> None:
+    """Raise RasterError if GDAL does not read the rows and columns that the axes of a file state.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    dataset : rasterio.DatasetReader
+        The file, opened without the name of a variable.
+    """
+    if not dataset.count:
+        raise RasterError(
+            f"{path}: the file holds several grids, and blocks are read from files with one grid; copy one grid to a "
+            f"GeoTIFF first (gdal_translate 'NETCDF:\"{path}\":NAME' grid.tif)"
+        )
+    if dataset.driver != DRIVER:
+        return
+    axes = ChosenVariable.of(RasterSettings(path=path)).place(dataset)
+    if axes is not None and not axes.agrees(dataset.transform):
+        raise RasterError(
+            f"{path}: its axes place the cells in other rows and columns than GDAL reads; copy the grid to a GeoTIFF "
+            f"first (regionplot prepare {path.name} --output grid.tif)"
+        )
+
+
 def longitudes_in_projection(path: Path, crs: pyproj.CRS) -> RasterError:
     """Return the error for cells with longitudes and latitudes, if the settings state a projected CRS."""
     return RasterError(

@@ -13,7 +13,7 @@ from regionplot.errors import RasterError
 from regionplot.geo.dtypes import fits_dtype
 from regionplot.geo.grid import Window
 from regionplot.inputs.gdal import opened
-from regionplot.inputs.source import RasterInfo
+from regionplot.inputs.source import RasterInfo, RasterSource
 from regionplot.system.files import Fingerprint
 
 
@@ -38,6 +38,11 @@ class FileSource:
             mask = dataset.read_masks(info.band, window=area, out_shape=shape) if info.has_mask else None
         check_unchanged(info)
         return decode(stored, mask, info)
+
+
+def is_plain(source: RasterSource) -> bool:
+    """Return True if GDAL reads the cells of a source without options, in the rows and columns of its geometry."""
+    return isinstance(source, FileSource) and not source.options
 
 
 def gdal_window(window: Window) -> Any:
