@@ -193,10 +193,26 @@ class _Grid:
         geolocation = self._geolocation(band)
         if geolocation is not None:
             return geolocation.crs, geolocation
+        self._check_transform()
         crs = self.dataset.crs or _gdal_crs(self._assumed_crs())
-        if self.dataset.transform.is_identity:
-            raise RasterError(f"{self.path}: the raster has no georeferencing (no affine transform)")
         return pyproj.CRS.from_wkt(crs.to_wkt()), None
+
+    def _check_transform(self) -> None:
+        """Raise RasterError if the file has no transform, or a transform that gives cells no area."""
+        dataset, transform = self.dataset, self.dataset.transform
+        if transform.is_identity:
+            if dataset.gcps[0] or dataset.rpcs:
+                option = "" if dataset.gcps[0] else "-rpc "
+                raise RasterError(
+                    f"{self.path}: the raster is placed by control points, not by a transform; warp it first: "
+                    f"gdalwarp {option}-r near {self.path.name} warped.tif"
+                )
+            raise RasterError(f"{self.path}: the raster has no georeferencing (no affine transform)")
+        if not np.isfinite(transform[:6]).all() or transform.determinant == 0:
+            raise RasterError(
+                f"{self.path}: the transform {tuple(transform[:6])} gives cells no area; set the bounds of the raster "
+                f"(gdal_edit.py -a_ullr WEST NORTH EAST SOUTH {self.path.name})"
+            )
 
     def _geolocation(self, band: int) -> Geolocation | None:
         """Return the 2-D coordinates of a grid that has no other georeferencing. Otherwise, return None."""
