@@ -144,6 +144,20 @@ def read_stored(path: Path, variable: str, index: tuple[Any, ...]) -> NDArray[An
         return np.asarray(dataset[variable][index])
 
 
+def read_text(path: Path, variable: str) -> str:
+    """Read a variable that holds a text.
+
+    Raises
+    ------
+    RasterError
+        If the variable cannot be read.
+    """
+    with opened_netcdf(path) as dataset:
+        content = np.asarray(dataset[variable][...]).ravel().tolist()
+    parts = (part.decode("utf-8", "replace") if isinstance(part, bytes) else str(part) for part in content)
+    return "".join(parts).rstrip("\0")
+
+
 def read_values(path: Path, variable: Variable) -> NDArray[Any]:
     """Read all values of a small variable in floating point, with scale and offset applied, NaN if missing.
 

@@ -15,6 +15,8 @@ from regionplot.geo.crs import parse_crs
 from regionplot.geo.extent import LONLAT
 from regionplot.geo.grid import GridGeometry
 from regionplot.inputs.axes import PlacedAxes, find_axes, place_axes
+from regionplot.inputs.geolocation import kind_of
+from regionplot.inputs.hdfeos import place_hdfeos
 from regionplot.inputs.netcdf import Variable, list_variables
 from regionplot.inputs.variables import choose_variable
 from regionplot.settings.raster import RasterSettings
@@ -71,13 +73,21 @@ class ChosenVariable:
         RasterError
             If an axis cannot be used, or the axes are longitudes and latitudes but `[raster] crs` is projected.
         """
-        crs = self._stated_crs(dataset)
+        path, crs = self.settings.path, self._stated_crs(dataset)
         grid = find_axes(self.variable, self.variables, has_crs=crs is not None)
-        if grid is None or (crs is None and not grid.is_geographic):
+        if grid is None:
+            return None if self._has_2d_coordinates else place_hdfeos(path, self.variable, self.variables)
+        if crs is None and not grid.is_geographic:
             return None
         found = self._geographic_crs(crs) if grid.is_geographic else crs
         assert found is not None, "axes other than longitude and latitude have a CRS"
-        return place_axes(self.settings.path, grid, found, self.variables, dataset.transform)
+        return place_axes(path, grid, found, self.variables, dataset.transform)
+
+    @property
+    def _has_2d_coordinates(self) -> bool:
+        """True if the file has longitudes or latitudes for each cell."""
+        sides = self.variable.shape[-2:]
+        return any(other.shape[-2:] == sides and kind_of(other.name, other.attributes) for other in self.variables)
 
     def _stated_crs(self, dataset: Any) -> pyproj.CRS | None:
         """Return the CRS from the file or, if the file states no CRS, from the settings."""
