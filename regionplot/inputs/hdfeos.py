@@ -118,7 +118,8 @@ def _positions(variable: Variable, structure: _Structure, field: str) -> tuple[i
 def _axis(first: float, last: float, count: int) -> Axis:
     """Return a regular axis between two edges."""
     step = (last - first) / count
-    return Axis.of(first + (np.arange(count) + 0.5) * step, width=abs(step) if count == 1 else None)
+    centers = np.asarray(first + (np.arange(count) + 0.5) * step, np.float64)
+    return Axis.of(centers, width=abs(step) if count == 1 else None)
 
 
 def _degrees(packed: float) -> float:
