@@ -14,10 +14,11 @@ import xarray as xr
 from affine import Affine
 from numpy.typing import NDArray
 
-from regionplot.errors import RasterError
+from regionplot.errors import ConfigError, RasterError
 from regionplot.geo.axes import Axis, fit_axes, float_error
 from regionplot.geo.crs import FULL_TURN
 from regionplot.geo.dtypes import float_dtype
+from regionplot.geo.foreign_crs import drawable_crs
 from regionplot.geo.grid import GridGeometry, Window
 from regionplot.inputs.reading import decode
 from regionplot.inputs.source import RasterInfo
@@ -64,7 +65,10 @@ class ArraySource:
             raise RasterError(f"{name}: a map needs an array of rows and columns, but its shape is {data.shape}")
         if data.rio.crs is None:
             raise RasterError(f"{name}: the array has no CRS; set it with .rio.write_crs")
-        crs = pyproj.CRS.from_wkt(data.rio.crs.to_wkt())
+        try:
+            crs = drawable_crs(data.rio.crs.to_wkt())
+        except ConfigError as error:
+            raise RasterError(f"{name}: {error}, or set it with .rio.write_crs") from None
         values, transform = _on_regular_grid(name, data.transpose(data.rio.y_dim, data.rio.x_dim), crs)
         height, width = values.shape
         nodata = data.rio.nodata

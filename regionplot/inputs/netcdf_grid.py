@@ -15,6 +15,7 @@ from regionplot.geo.crs import parse_crs
 from regionplot.geo.extent import LONLAT
 from regionplot.geo.grid import GridGeometry
 from regionplot.inputs.axes import PlacedAxes, find_axes, place_axes
+from regionplot.inputs.file_crs import stated_crs
 from regionplot.inputs.geolocation import kind_of
 from regionplot.inputs.hdfeos import place_hdfeos
 from regionplot.inputs.netcdf import Variable, list_variables
@@ -73,7 +74,7 @@ class ChosenVariable:
         RasterError
             If an axis cannot be used, or the axes are longitudes and latitudes but `[raster] crs` is projected.
         """
-        path, crs = self.settings.path, self._stated_crs(dataset)
+        path, crs = self.settings.path, stated_crs(dataset, self.settings)
         grid = find_axes(self.variable, self.variables, has_crs=crs is not None)
         if grid is None:
             return None if self._has_2d_coordinates else place_hdfeos(path, self.variable, self.variables)
@@ -88,12 +89,6 @@ class ChosenVariable:
         """True if the file has longitudes or latitudes for each cell."""
         sides = self.variable.shape[-2:]
         return any(other.shape[-2:] == sides and kind_of(other.name, other.attributes) for other in self.variables)
-
-    def _stated_crs(self, dataset: Any) -> pyproj.CRS | None:
-        """Return the CRS from the file or, if the file states no CRS, from the settings."""
-        if dataset.crs:
-            return pyproj.CRS.from_wkt(dataset.crs.to_wkt())
-        return parse_crs(self.settings.crs) if self.settings.crs else None
 
     def _geographic_crs(self, crs: pyproj.CRS | None) -> pyproj.CRS:
         """Return the CRS of longitudes and latitudes."""

@@ -368,3 +368,24 @@ def test_a_climatology_has_no_time(tmp_path: Path, caplog: pytest.LogCaptureFixt
         assert "time" not in inspect_raster(RasterSettings(path=path)).description
     assert "the time is unknown: the axis time has the units" in caplog.text
     assert "climatology" in caplog.text
+
+
+@pytest.mark.parametrize("order", ["yx", "xy", "yxt"])
+def test_valid_range_and_sign_apply_in_any_order(tmp_path: Path, order: str) -> None:
+    """The cells are not read through GDAL if the order of the dimensions is unusual."""
+    path = tmp_path / "grid.nc"
+    with netCDF4.Dataset(path, "w") as file:
+        for name, values, texts in (("lat", LAT, NORTH), ("lon", LON, EAST), ("time", np.arange(2.0), TIMES)):
+            file.createDimension(name, values.size)
+            file.createVariable(name, "f8", (name,))[:] = values
+            file[name].setncatts(texts)
+        names = [{"y": "lat", "x": "lon", "t": "time"}[letter] for letter in order]
+        rain = file.createVariable("rain", "i1", names)
+        rain.set_auto_maskandscale(False)
+        limits = {"valid_max": np.int8(-6), "missing_value": np.int8(7)}
+        rain.setncatts({"_Unsigned": "true", "scale_factor": 0.5, **limits})
+        cells = np.broadcast_to(np.indices(rain.shape)[order.index("y")] * 20 + 7, rain.shape)
+        rain[:] = cells.astype("u1").view("i1")
+    values = (np.arange(12) * 20 + 7) * 0.5
+    values[0] = np.nan
+    np.testing.assert_array_equal(values_at(path, LON, LAT), np.broadcast_to(values[:, None], (12, 17)))
