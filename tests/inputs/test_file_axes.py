@@ -283,6 +283,29 @@ def test_an_axis_that_cannot_be_used_is_named(tmp_path: Path, grid: Grid, messag
     assert str(caught.value).startswith(str(path))
 
 
+def test_attributes_that_are_no_numbers_are_ignored(tmp_path: Path) -> None:
+    texts = {"scale_factor": "x", "missing_value": "none", "bounds": 3}
+    grid = Grid(attributes=({**NORTH, **texts}, {**EAST, **texts}), order="xy")
+    np.testing.assert_array_equal(values_at(grid.write(tmp_path / "grid.nc"), LON, LAT), expected(grid))
+
+
+def test_a_variable_without_cells_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "grid.nc"
+    with netCDF4.Dataset(path, "w") as file:
+        for name, size in (("time", None), ("lat", 12), ("lon", 17)):
+            file.createDimension(name, size)
+        file.createVariable("rain", "f4", ("time", "lat", "lon"))
+    with pytest.raises(RasterError, match="/rain has no cells, because its dimension time is empty"):
+        open_source(RasterSettings(path=path))
+
+
+@pytest.mark.parametrize("name", ["a#mode=zarr.nc", "a?b.nc", "a%20b.nc", "file:x.nc", "a[1].nc", "ü ' \".nc"])
+def test_a_path_is_not_taken_for_an_address(tmp_path: Path, name: str) -> None:
+    for grid in (Grid(), Grid(order="yxt"), Grid(group="p q")):
+        path = grid.write(tmp_path / "grid.nc").rename(tmp_path / name)
+        np.testing.assert_array_equal(values_at(path, grid.lon, grid.lat), expected(grid))
+
+
 def test_longitudes_and_latitudes_in_a_projected_crs_are_refused(tmp_path: Path) -> None:
     path = Grid().write(tmp_path / "grid.nc")
     with pytest.raises(RasterError, match=r"its cells have longitudes and latitudes, but .* is a projected CRS"):
