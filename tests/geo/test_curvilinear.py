@@ -34,8 +34,8 @@ def swath(
 
 def scans() -> Coordinates:
     """Return scans of ten rows that overlap toward the sides, as in MODIS."""
-    row, column = np.mgrid[:40, :30]
-    stretch = 1 + (abs(column - 15) / 15) ** 2
+    row, column = np.mgrid[:60, :50]
+    stretch = 1 + (abs(column - 25) / 25) ** 2
     return 10 + column * 0.012, 40 - (row // 10 * 10 + 4.5 + (row % 10 - 4.5) * stretch) * 0.009
 
 
