@@ -93,10 +93,11 @@ def load_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> tuple[
     InputError
         If an input file cannot be read.
     ConfigError
-        If the settings do not fit the raster.
+        If the settings do not fit the raster, or a layer of another package has no `key`.
     """
     layers: Sequence[Layer] = ()
     for each in planned:
         named = replace(context, name=each.name, loaded=(*context.loaded, *layers))
-        layers = (*layers, each.layer.load(each.settings, named))
+        loaded = each.layer.load(each.settings, named)
+        layers = (*layers, LAYERS.checked(each.name.partition(" ")[0], loaded))
     return tuple(layers)
