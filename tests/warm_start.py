@@ -30,21 +30,25 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 _LONGEST_REQUEST = 100_000
-_MODULES = (
+WORKER_MODULES = (
     "cartopy.crs",
-    "encodings.utf_8_sig",
     "matplotlib.backends.backend_agg",
     "PIL.JpegImagePlugin",
-    "pint",
-    "platformdirs.unix",
     "pyogrio.raw",
     "rasterio.shutil",
+    "regionplot.render.renderer",
+    "regionplot.runs.digests",
+)
+"""Modules that workers import, and that import most of the others."""
+_MODULES = (
+    *WORKER_MODULES,
+    "encodings.utf_8_sig",
+    "pint",
+    "platformdirs.unix",
     "regionplot.cli.prepare",
     "regionplot.cli.rendering",
     "regionplot.cli.watch",
     "regionplot.prepare.run",
-    "regionplot.render.renderer",
-    "regionplot.runs.digests",
     "rioxarray",
     "scipy.ndimage",
 )

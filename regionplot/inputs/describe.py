@@ -68,10 +68,11 @@ def open_source(settings: RasterSettings) -> RasterSource:
     try:
         raster_driver(settings.path)
     except RasterError:
-        plugin = SOURCES.get(settings.path.suffix.removeprefix(".").lower())
+        suffix = settings.path.suffix.removeprefix(".").lower()
+        plugin = SOURCES.get(suffix)
         if plugin is None:
             raise
-        source: RasterSource = plugin.open(settings)
+        source: RasterSource = SOURCES.checked(suffix, plugin.open(settings))
         return source
     with _grid(settings) as grid:
         return grid.source(_band_number(grid, settings))

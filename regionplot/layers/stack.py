@@ -93,7 +93,7 @@ def load_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> tuple[
     InputError
         If an input file cannot be read.
     ConfigError
-        If the settings do not fit the raster.
+        If the settings do not fit the raster, or a layer of another package has no `key`.
     """
     return start_layers(planned, context)()
 
@@ -119,7 +119,8 @@ def start_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> Calla
     def finish() -> tuple[Layer, ...]:
         layers: tuple[Layer, ...] = ()
         for load, own in started:
-            layers = (*layers, load(replace(own, loaded=(*own.loaded, *layers))))
+            loaded = load(replace(own, loaded=(*own.loaded, *layers)))
+            layers = (*layers, LAYERS.checked(own.name.partition(" ")[0], loaded))
         return layers
 
     return finish

@@ -228,7 +228,7 @@ def slow_maps(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "seconds"), [("fork", 2), ("spawn", 5)])
+@pytest.mark.parametrize(("method", "seconds"), [("fork", 1), ("spawn", 3)])
 def test_a_deadline_ends_a_run_and_cleans_up(method, seconds, start, slow_maps):
     command = start("-q", "--deadline", seconds, "--start-method", method)
     out, err = command.communicate(timeout=60)

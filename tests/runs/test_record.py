@@ -63,7 +63,7 @@ def entries(folder: Path) -> dict[str, dict]:
     return {entry["name"]: entry for entry in manifest(folder)["regions"]}
 
 
-@pytest.mark.parametrize("start_method", ["fork", "spawn", "serial"])
+@pytest.mark.parametrize("start_method", ["fork", "forkserver", "serial"])
 def test_only_the_region_with_a_changed_cell_is_drawn_again(run, tmp_path, start_method) -> None:
     assert run(start_method=start_method) == {"west": "rendered", "east": "rendered"}
     before = {name: (tmp_path / "maps" / f"{name}.png").stat() for name in ("west", "east")}
