@@ -15,6 +15,7 @@ from typing import Any
 
 from regionplot.errors import RasterError
 from regionplot.inputs.drivers import raster_driver
+from regionplot.system.guard import reading
 from regionplot.text import plain_text
 
 OPTIONS = {
@@ -65,7 +66,12 @@ def opened(path: Path, name: str | None = None, **options: str) -> Iterator[Any]
     RasterError
         If the format is not allowed, the file refers to other files, or GDAL cannot read the file.
     """
-    with gdal_options(**options), gdal_errors(path, "cannot be read as a raster"), open_raster(path, name) as dataset:
+    with (
+        reading(path),
+        gdal_options(**options),
+        gdal_errors(path, "cannot be read as a raster"),
+        open_raster(path, name) as dataset,
+    ):
         yield dataset
 
 
@@ -91,7 +97,7 @@ def open_raster(path: Path, name: str | None = None) -> Any:
     import rasterio  # noqa: PLC0415 (imports GDAL)
 
     driver = raster_driver(path)
-    with gdal_errors(path, "cannot be read as a raster"), warnings.catch_warnings():
+    with reading(path), gdal_errors(path, "cannot be read as a raster"), warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # files with 2-D coordinates
         dataset = rasterio.open(name or path, driver=driver, sharing=False)
     try:

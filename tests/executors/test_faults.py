@@ -389,7 +389,7 @@ class _ParentInterrupted(BaseException):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=str)
-def test_a_signal_before_a_worker_has_its_own_handlers_leaves_no_traceback(number, tmp_path, monkeypatch, capfd):
+def test_a_signal_before_a_worker_has_its_own_handlers_leaves_no_traceback(number, tmp_path, capfd):
     """A worker is held just after its fork. SIGTERM and SIGHUP then end it, and another worker does the job."""
     held = tmp_path / "held"
 
