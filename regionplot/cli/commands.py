@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
@@ -107,6 +108,7 @@ def main() -> NoReturn:
     """Run the command and exit with its code."""
     for variable in _THREAD_VARIABLES:  # must be set before numpy is imported
         os.environ.setdefault(variable, "1")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")  # for workers that are not forked
     gc.set_threshold(_GC_THRESHOLD)
     code = run()
     for number in ENDING_SIGNALS:  # from here on, signals no longer change the exit code
@@ -127,7 +129,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         Command line without the program's name. By default, the command line of this process.
     """
     try:
-        with signals_as_interrupts():
+        with signals_as_interrupts(), warnings.catch_warnings():
             return int(cli.main(arguments, prog_name="regionplot", standalone_mode=False) or 0)
     except RegionplotError as error:
         for problem in error.problems:

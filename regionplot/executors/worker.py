@@ -138,3 +138,5 @@ def _log_like_parent(level: int) -> None:
     """Log to stderr at the parent's level. A worker that was not forked has no log handlers."""
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)  # no effect if handlers exist
     logging.getLogger("regionplot").setLevel(level)
+    if level > logging.INFO:
+        logging.getLogger().setLevel(logging.CRITICAL)  # warnings and errors of libraries become errors of maps
