@@ -166,17 +166,17 @@ def strike(command: Running, process: psutil.Process, deed: str, chance: random.
 
 
 def children(process: psutil.Process) -> list[psutil.Process]:
-    """Return the present workers of a run."""
+    """Return the present workers of a run: the children of the child of its guard."""
     try:
-        return list(process.children(recursive=True))
+        return [worker for run in process.children() for worker in run.children(recursive=True)]
     except psutil.Error:
         return []
 
 
 def memory(process: psutil.Process) -> int:
-    """Return the resident memory of a run, in bytes."""
+    """Return the resident memory of a run, the child of its guard, in bytes."""
     try:
-        return int(process.memory_info().rss)
+        return max((int(run.memory_info().rss) for run in process.children()), default=0)
     except psutil.Error:
         return 0
 

@@ -64,6 +64,13 @@ class Command:
         self._report = report
         self.pid = int(self._receive())
 
+    @property
+    def run_pid(self) -> int:
+        """Id of the process that runs the command. The process with the id `pid` is its guard."""
+        while not (children := Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()):
+            time.sleep(0.01)
+        return int(children[0])
+
     def poll(self) -> int | None:
         """Return the exit code, or None while the command runs."""
         try:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from regionplot.cli.executors import ExecutorName
+from regionplot.system.guard import handle_signals
 
 _MAX_SECONDS = 366 * 86_400
 """Maximum wait or deadline in seconds. A longer time is rejected as a typo."""
@@ -71,6 +72,7 @@ def render(**options: Any) -> int:
         raise click.UsageError("--watch waits for the raster by itself; leave out --wait-for.")
     request = Request.from_options(**options)
     set_up(request)
+    handle_signals()  # not earlier: an interrupt during an import can become any error
     if watching:
         from regionplot.cli.watch import watch  # noqa: PLC0415
 

@@ -26,7 +26,6 @@ short, the run continues with fewer workers.
 
 from __future__ import annotations
 
-import errno
 import logging
 import multiprocessing
 import os
@@ -39,7 +38,7 @@ from multiprocessing.connection import wait
 from typing import Any, Generic
 
 from regionplot.errors import ExecutorError
-from regionplot.executors.base import OUT_OF_MEMORY, J, Outcome, Task, WorkerSettings
+from regionplot.executors.base import OUT_OF_MEMORY, REMEDIES, J, Outcome, Task, WorkerSettings
 from regionplot.executors.jobs import (
     PendingJob,
     WorkerHandle,
@@ -57,13 +56,6 @@ logger = logging.getLogger(__name__)
 _MEGABYTE = 2**20
 _LONGEST_WAIT = 3600.0
 """Longest wait in seconds. The system cannot wait for an infinite or very long time."""
-
-_REMEDIES = {
-    errno.EMFILE: "raise the limit of open files (ulimit -n)",
-    errno.ENFILE: "the system has too many open files; raise fs.file-max or end other programs",
-    errno.EAGAIN: "raise the limit of processes (ulimit -u, or the container's limit)",
-    errno.ENOMEM: "free some memory",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +188,7 @@ class Supervisor(Generic[J]):
             self.max_workers = len(self.workers)
             logger.warning("no more workers can be started: %s; continuing with %d", error.strerror, self.max_workers)
         else:
-            remedy = _REMEDIES.get(error.errno or 0, "allow this user more processes")
+            remedy = REMEDIES.get(error.errno or 0, "allow this user more processes")
             raise ExecutorError(f"no worker process can be started: {error.strerror or error}; {remedy}") from error
 
     def _reap_retired(self) -> None:

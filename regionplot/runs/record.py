@@ -21,7 +21,7 @@ from regionplot.geo.region import Region
 from regionplot.runs import store
 from regionplot.runs.filenames import assign_file_names
 from regionplot.runs.jobs import Job
-from regionplot.runs.manifest import is_file, previous_map, read_entries, write_manifest
+from regionplot.runs.manifest import is_file, previous_map, read_entries, read_permissions, write_manifest
 from regionplot.runs.publication import RunEnd, link_or_copy, make_publication
 from regionplot.runs.report import NOT_RUN, RunReport
 from regionplot.settings.config import Config
@@ -71,6 +71,7 @@ class RunRecord:
         self._scope = scope
         self._publication = make_publication(config.output, self.run)
         self._previous = read_entries(self._publication.previous)
+        self._permissions = read_permissions(self._publication.previous)
         self.jobs = [self._job(region, name, redraw) for region, name in assign_file_names(regions, config)]
         self._outcomes: dict[str, Outcome[Job]] = {}
         self._problems: list[str] = []
@@ -136,7 +137,8 @@ class RunRecord:
             remove_stale_temporaries(self._folders, self.run)
         self._link_previous_maps(report)
         if self._publication.folder.is_dir():  # a run that drew nothing may have no folder
-            write_manifest(self._publication.folder, self._summary(error, report), report, self._previous)
+            summary = self._summary(error, report)
+            write_manifest(self._publication.folder, summary, report, self._previous, self._permissions)
 
     def _link_previous_maps(self, report: RunReport) -> None:
         """Link maps of the previous run into a new folder, for regions that have no new map or were not selected."""

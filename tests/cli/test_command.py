@@ -221,7 +221,7 @@ def start(long_run, start_command):
         with (long_run / "out.txt").open("w") as out, (long_run / "err.txt").open("w") as err:
             command = start_command(long_run, "regions.csv", stdout=out, stderr=err)
         wait_until(lambda: len(images(long_run)) >= 2 or command.poll() is not None)
-        return command, psutil.Process(command.pid).children()
+        return command, psutil.Process(command.run_pid).children()
 
     return run
 
@@ -237,7 +237,7 @@ def test_a_killed_worker_fails_one_map(start, long_run):
 
     while not reported():
         before = len(images(long_run))
-        for worker in psutil.Process(command.pid).children():
+        for worker in psutil.Process(command.run_pid).children():
             worker.kill()
         wait_until(lambda before=before: reported() or len(images(long_run)) > before + 1)
     assert command.wait(100) == 1
@@ -437,7 +437,7 @@ def test_a_second_run_in_the_same_folder_is_refused(run_command, start_command, 
     assert first.stdout.readline().startswith("[1/50]")
     second = run_command(long_run, "regions.csv")
     assert second.returncode == 4
-    assert re.search(rf"output: process {first.pid} on \S+ \(started \d+ s ago\) is drawing", second.stderr)
+    assert re.search(rf"output: process {first.run_pid} on \S+ \(started \d+ s ago\) is drawing", second.stderr)
     assert second.stdout == ""
     first.terminate()
     assert first.wait(20) == 143
