@@ -23,6 +23,7 @@ def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: f
 @click.command(hidden=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.argument("regions", type=click.Path(path_type=Path))
 @click.option("-c", "--config", "config_file", metavar="FILE", type=click.Path(path_type=Path), help="Settings (TOML).")
+@click.option("--no-config", is_flag=True, help="Use no settings file.")
 @click.option("--raster", metavar="PATH", help="Raster to draw; sample:relief is built in.")
 @click.option("--crs", metavar="CRS", help="CRS of the raster, if its file does not state it, such as EPSG:4326.")
 @click.option("--features", metavar="PATH", multiple=True, help="Vector layer to draw over the raster; repeatable.")
@@ -67,6 +68,10 @@ def render(**options: Any) -> int:
     from regionplot.cli.request import Request  # noqa: PLC0415
 
     watching = options.pop("watch")
+    if options["no_config"] and options["config_file"] is not None:
+        raise click.UsageError("--config and --no-config exclude each other.")
+    if watching and str(options["regions"]) == "-":
+        raise click.UsageError("--watch reads the table again for each raster; give a file instead of -.")
     if watching and options["wait_for"] is not None:
         raise click.UsageError("--watch waits for the raster by itself; leave out --wait-for.")
     request = Request.from_options(**options)

@@ -16,10 +16,9 @@ from regionplot.cli.interrupts import describe_interrupt, exit_code, log_unexpec
 from regionplot.cli.logs import log_to_file, log_to_stderr
 from regionplot.cli.request import Request
 from regionplot.cli.session import Session
-from regionplot.errors import RegionplotError
+from regionplot.errors import ConfigError, InputError, RegionplotError
 from regionplot.inputs.arrival import wait_for
-from regionplot.regions.table import read_regions, read_regions_if_any
-from regionplot.runs.checks import check_config
+from regionplot.runs.checks import check_all, check_config
 from regionplot.runs.metrics import check_target
 from regionplot.runs.report import RunReport
 from regionplot.runs.run import render_regions
@@ -90,6 +89,7 @@ def render_once(request: Request, config: Config | None = None, layers: Sequence
             session.interrupted(describe_interrupt(interrupt))
         except RegionplotError as error:
             code = error.exit_code
+            request.at_options(error)
             for problem in error.problems:
                 session.error(str(problem))
         except Exception:
@@ -113,7 +113,7 @@ def _render(request: Request, session: Session, config: Config | None, layers: S
         session.set_inputs(request.config_path, config)
         report = session.with_wait(
             render_regions(
-                request.regions,
+                request.table,
                 config,
                 only=request.only,
                 force=request.force,
@@ -132,7 +132,19 @@ def _render(request: Request, session: Session, config: Config | None, layers: S
 
 
 def _read_settings(request: Request, session: Session) -> Config:
-    """Wait for the raster if the request says so. Then read the settings."""
+    """Wait for the raster if the request says so. Then read the settings.
+
+    If the settings have faults, report the faults of the table and the faults of all other settings, too.
+    """
+    try:
+        return _settings(request, session)
+    except (ConfigError, InputError) as error:
+        if not any(problem.place.section for problem in error.problems):  # the file is missing or is not TOML
+            raise
+        raise check_all(error, request.valid_part(), request.read_regions) from None
+
+
+def _settings(request: Request, session: Session) -> Config:
     if request.wait_for is None:
         return request.config()
     return request.config(_wait_for_raster(request.config_before_raster(), request.wait_for, request, session))
@@ -140,8 +152,7 @@ def _read_settings(request: Request, session: Session) -> Config:
 
 def _wait_for_raster(config: Config, seconds: float, request: Request, session: Session) -> Path:
     """Check settings and regions. Then wait until the raster is complete, and return its path."""
-    read = read_regions_if_any if request.allow_empty else read_regions
-    check_config(config, read(request.regions))
+    check_config(config, request.read_regions())
     session.waiting(f"waiting for {config.raster.pattern}, at most {seconds:g} s")
     start = time.monotonic()
     try:

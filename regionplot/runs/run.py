@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -22,7 +22,7 @@ from regionplot.executors.choose import count_workers, executor_class, make_exec
 from regionplot.geo.region import Region
 from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs import store
-from regionplot.runs.checks import check_config
+from regionplot.runs.checks import check_all, check_config
 from regionplot.runs.hints import start_hints, with_memory_hint
 from regionplot.runs.jobs import Job
 from regionplot.runs.lock import locked
@@ -103,7 +103,7 @@ def render_regions(
     watch = Stopwatch()
     config = data.config if isinstance(data, SharedData) else data
     read = read_regions_if_any if allow_empty else read_regions
-    found = read(regions) if isinstance(regions, str | Path) else list(regions)
+    found = _read_table(regions, read, config) if isinstance(regions, str | Path) else list(regions)
     if allow_empty and not found:
         watch.lap("check")
         return RunReport((), sum(watch.seconds.values()), "serial", 0, watch.seconds)
@@ -117,6 +117,14 @@ def render_regions(
         with RunRecord(config, selected, watch, method, redraw, scope) as record:
             _draw_all(record, data, layers, selected, observer or Observer())
         return record.report
+
+
+def _read_table(table: str | Path, read: Callable[[str | Path], Sequence[Region]], config: Config) -> Sequence[Region]:
+    """Read a table of regions. If it has faults, report the faults of the settings, too."""
+    try:
+        return read(table)
+    except RegionsError as error:
+        raise check_all(error, config, list) from None
 
 
 def _select(regions: Sequence[Region], patterns: Sequence[str]) -> list[Region]:
