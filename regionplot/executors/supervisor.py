@@ -40,6 +40,7 @@ from typing import Any, Generic
 
 from regionplot.errors import ExecutorError
 from regionplot.executors.base import OUT_OF_MEMORY, J, Outcome, Task, WorkerSettings
+from regionplot.executors.guard import MESSAGE, MISSING_GUARD
 from regionplot.executors.jobs import (
     PendingJob,
     WorkerHandle,
@@ -289,6 +290,8 @@ class Supervisor(Generic[J]):
         self.workers.remove(worker)
         worker.connection.close()
         failure, job = worker.failure_from_exit(), worker.assigned
+        if not worker.is_ready and worker.process.exitcode == MISSING_GUARD:
+            raise ExecutorError(MESSAGE)
         if job is not None and (worker.has_started or worker.is_stopping):
             seconds = time.monotonic() - worker.assigned_at
             yield from self._finish_or_retry(job, Outcome(job.job, None, failure, seconds, worker.process.pid))
