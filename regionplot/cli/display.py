@@ -97,8 +97,8 @@ class Display(JobObserver[Job]):
         """Return an observer of the blocks that the raster steps process. Called before the steps run."""
         return JobObserver()
 
-    def summarize(self, report: RunReport, directory: Path) -> None:
-        """Show the result of a whole run."""
+    def summarize(self, report: RunReport, directory: Path, settings: Path | None) -> None:
+        """Show the result of a whole run, the folder of the maps, and the settings file."""
 
     def progress_text(self) -> str:
         """Return a summary: the numbers of maps that were drawn, that failed and that did not run."""
@@ -136,9 +136,10 @@ class PlainDisplay(Display):
         """Print a line of information."""
         self.print_line(text)
 
-    def summarize(self, report: RunReport, directory: Path) -> None:
-        """Print the number of maps, the time and the folder."""
-        self.print_line(f"{report}, in {_short_path(directory)}")
+    def summarize(self, report: RunReport, directory: Path, settings: Path | None) -> None:
+        """Print the number of maps, the time, the folder and the settings file."""
+        used = "" if settings is None else f"; settings: {_short_path(settings)}"
+        self.print_line(f"{report}, in {_short_path(directory)}{used}")
 
 
 class JsonDisplay(PlainDisplay):
@@ -213,8 +214,8 @@ class BarDisplay(Display):
         """Print an error above the bar."""
         self._console.print(Text.assemble(("regionplot: ", "bold red"), text), soft_wrap=True)
 
-    def summarize(self, report: RunReport, directory: Path) -> None:
-        """Print a table with the numbers of maps, the time and the folder."""
+    def summarize(self, report: RunReport, directory: Path, settings: Path | None) -> None:
+        """Print a table with the numbers of maps, the time, the folder and the settings file."""
         empty = sum(outcome.value.no_data for outcome in report.drawn)
         table = Table.grid(padding=(0, 2))
         table.add_row("drawn", str(len(report.drawn)), style="green")
@@ -229,6 +230,8 @@ class BarDisplay(Display):
         rate = len(report.drawn) / report.seconds
         table.add_row("time", f"{report.seconds:.1f} s, {rate:.1f} maps/s, {report.workers} × {report.start_method}")
         table.add_row("folder", Text(str(_short_path(directory)), overflow="fold"))
+        if settings is not None:
+            table.add_row("settings", Text(str(_short_path(settings)), overflow="fold"))
         Console(highlight=False).print(table)
 
 

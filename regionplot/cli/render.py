@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from regionplot.cli.executors import ExecutorName
+from regionplot.cli.options import OnceCommand, check_table_name
 
 _MAX_SECONDS = 366 * 86_400
 """Maximum wait or deadline in seconds. A longer time is rejected as a typo."""
@@ -20,7 +21,11 @@ def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: f
     return seconds
 
 
-@click.command(hidden=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.command(
+    cls=OnceCommand,
+    hidden=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.argument("regions", type=click.Path(path_type=Path))
 @click.option("-c", "--config", "config_file", metavar="FILE", type=click.Path(path_type=Path), help="Settings (TOML).")
 @click.option("--no-config", is_flag=True, help="Use no settings file.")
@@ -68,6 +73,7 @@ def render(**options: Any) -> int:
     from regionplot.cli.request import Request  # noqa: PLC0415
 
     watching = options.pop("watch")
+    check_table_name(options["regions"])
     if options["no_config"] and options["config_file"] is not None:
         raise click.UsageError("--config and --no-config exclude each other.")
     if watching and str(options["regions"]) == "-":

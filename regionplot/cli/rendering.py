@@ -111,6 +111,8 @@ def _render(request: Request, session: Session, config: Config | None, layers: S
     with session.display, until_deadline(request.deadline):
         config = config or _read_settings(request, session)
         session.set_inputs(request.config_path, config)
+        if request.verbosity is Verbosity.VERBOSE:
+            session.display.note(f"settings: {request.config_path or 'none'}; raster: {config.raster.path}")
         report = session.with_wait(
             render_regions(
                 request.table,
@@ -123,7 +125,7 @@ def _render(request: Request, session: Session, config: Config | None, layers: S
             )
         )
     if report.outcomes:
-        session.display.summarize(report, config.output.directory)
+        session.display.summarize(report, config.output.directory, request.config_path)
     else:
         session.display.note(f"{request.regions}: no regions, nothing to draw")
     if request.profile:

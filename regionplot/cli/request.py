@@ -97,9 +97,12 @@ class Request:
         nearby = [] if self.no_config else [self.regions.parent / DEFAULT_NAME, Path(DEFAULT_NAME)]
         found = self.config_file or next((path for path in nearby if path.is_file()), None)
         if found is None and "path" not in self.overrides.get("raster", {}):
+            if self.no_config:
+                raise ConfigError("no settings: with --no-config, give --raster PATH")
             places = " or ".join(dict.fromkeys(str(path.absolute()) for path in nearby))
-            missing = f"there is no {places}; give --config FILE or" if nearby else "--no-config needs"
-            raise ConfigError(f"no settings: {missing} --raster PATH, or run regionplot init")
+            raise ConfigError(
+                f"no settings: there is no {places}; give --config FILE or --raster PATH, or run regionplot init"
+            )
         return found
 
     def at_options(self, error: RegionplotError) -> None:

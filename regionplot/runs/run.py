@@ -26,6 +26,7 @@ from regionplot.runs.checks import check_all, check_config
 from regionplot.runs.hints import start_hints, with_memory_hint
 from regionplot.runs.jobs import Job
 from regionplot.runs.lock import locked
+from regionplot.runs.plausibility import scale_problem
 from regionplot.runs.record import Redraw, RunRecord, Scope
 from regionplot.runs.report import NOT_RUN, Observer, RunReport
 from regionplot.runs.task import RenderTask, reuse_previous_map
@@ -193,6 +194,8 @@ def _load(
             data.check_workers_can_load(record.start_method)
         return check_inputs(data.config if isinstance(data, SharedData) else data, regions)
     shared = data if isinstance(data, SharedData) else SharedData.load(data, regions, layers=layers)
+    if problem := scale_problem(shared):
+        logger.warning("%s", problem)
     return stack.enter_context(share_with_workers(shared)).plan
 
 

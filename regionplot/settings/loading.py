@@ -19,6 +19,8 @@ from regionplot.settings.paths import resolve_config_paths
 from regionplot.settings.raster import RASTER_PATH, RasterPath
 
 DEFAULT_NAME = "regionplot.toml"
+_MAX_FAULTS = 200
+"""Maximum number of faults that are reported. A file with more faults is probably no settings file."""
 Tables = Mapping[str, Any]
 """Tables and arrays of tables by name, as parsed from TOML."""
 
@@ -135,6 +137,7 @@ def _validated(
         except ValidationError as error:
             found = error.errors(include_url=False)
             details += [each for each in found if not details or (each["loc"] and each["type"] != "missing")]
+            details = details[:_MAX_FAULTS]
             raster_path = RasterPath.PATTERN
             rest = without_faults(rest, found)
     return config, config_error(details, document.places, tables) if details else None

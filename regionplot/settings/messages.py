@@ -47,7 +47,7 @@ _REWRITES = (
 """Patterns in messages of pydantic, and their replacements."""
 _LONGEST_KEY = 60
 """Number of characters of a key in a message."""
-_SIMILAR = 0.7
+_SIMILAR = 0.75
 """Smallest similarity of a key that is suggested for an unknown key."""
 
 
@@ -185,7 +185,9 @@ def _suggestion(location: _Location) -> Iterator[str]:
     settings = location.settings if len(location.keys) == 1 else location.inner
     known = list(fields_of(settings)) if settings and location.keys else section_names()
     known = [key for name in known for key in (WRITERS if name == FORMATS else [name])]
-    near = difflib.get_close_matches((name or "").casefold()[:_LONGEST_KEY], known, n=1, cutoff=_SIMILAR)
+    given = (name or "").casefold()[:_LONGEST_KEY]
+    swapped = [key for key in known if sorted(key) == sorted(given)]
+    near = swapped or difflib.get_close_matches(given, known, n=1, cutoff=_SIMILAR)
     if near:
         yield f"did you mean {near[0]!r}?"
         return

@@ -10,6 +10,8 @@ from regionplot.errors import ConfigError, Place, Problem
 
 _MAX_PARTS = 32
 """Maximum number of parts of a dotted key. The time of `tomllib` grows with the square of this number."""
+_MAX_TABLES = 100
+"""Maximum number of different tables, including tables of plug-ins."""
 _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _LONG_KEY = re.compile(rf"(?:^|[\[{{,])[ \t]*+{_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{_MAX_PARTS}}}", re.MULTILINE)
 """A key with too many parts. The possessive quantifiers keep the time of the search proportional to the text."""
@@ -20,8 +22,8 @@ _HINTS = (
     (r"Invalid value", r"=\s*(True|False|TRUE|FALSE|yes|no|on|off)\b", "write true or false"),
     (r"Invalid value", r"=\s*(None|null|nil)\b", "leave the key out if it has no value"),
     (r"Invalid value", r"=\s*(#|$)", "the value is missing"),
-    (r"Invalid value", r"=\s*[A-Za-z~./#{]", 'put text in quotes: "..."'),
     (r"Invalid value", r"=\s*[+-]?\.\d", "write a digit before the decimal point: 0.5"),
+    (r"Invalid value", r"=\s*[A-Za-z~./#{]", 'put text in quotes: "..."'),
     (r"Expected newline", r"=\s*[+-]?\d+,\d", "write a decimal point, not a comma"),
     (r"Expected newline", r"=\s*[+-]?\d+\s*[A-Za-z%°]", "write the number without a unit"),
     (r"Expected newline|Expected '='", r"^[^=]*:", "write key = value"),
@@ -53,9 +55,12 @@ def parse_toml(text: str, name: str) -> dict[str, Any]:
     if text.lstrip()[:1] == "{":
         raise ConfigError(f"{name}: not valid TOML: this is JSON; write [table] and key = value")
     try:
-        return tomllib.loads(text)
+        tables = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a number with thousands of digits raises ValueError
         raise ConfigError(_explain(str(error), text, name)) from None
+    if len(tables) > _MAX_TABLES:
+        raise ConfigError(f"{name}: the file has more than {_MAX_TABLES} tables; is it a settings file?")
+    return tables
 
 
 def _explain(message: str, text: str, name: str) -> Problem:
