@@ -41,6 +41,7 @@ def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: f
 )
 @click.option("--only", metavar="PATTERN", multiple=True, help="Draw only regions whose name matches; repeatable.")
 @click.option("--force", is_flag=True, help="Also draw unchanged maps.")
+@click.option("--prune", is_flag=True, help="Remove the maps of regions that are no longer in the table.")
 @click.option("--allow-empty", is_flag=True, help="Accept a table without regions.")
 @click.option("--timeout", metavar="SECONDS", type=float, help="Time limit for one map.")
 @click.option(
@@ -76,6 +77,8 @@ def render(**options: Any) -> int:
     check_table_name(options["regions"])
     if options["no_config"] and options["config_file"] is not None:
         raise click.UsageError("--config and --no-config exclude each other.")
+    if options["prune"] and options["only"]:
+        raise click.UsageError("--prune needs all regions of the table; leave out --only.")
     if watching and str(options["regions"]) == "-":
         raise click.UsageError("--watch reads the table again for each raster; give a file instead of -.")
     if watching and options["wait_for"] is not None:

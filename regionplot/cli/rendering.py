@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regionplot.cli.display import Verbosity, make_display, stage_table
+from regionplot.cli.display import Verbosity, make_display, short_path, stage_table
 from regionplot.cli.interrupts import describe_interrupt, exit_code, log_unexpected, until_deadline
 from regionplot.cli.logs import log_to_file, log_to_stderr
 from regionplot.cli.request import Request
@@ -120,6 +120,7 @@ def _render(request: Request, session: Session, config: Config | None, layers: S
                 only=request.only,
                 force=request.force,
                 allow_empty=request.allow_empty,
+                prune=request.prune,
                 layers=layers,
                 observer=session,
             )
@@ -128,9 +129,18 @@ def _render(request: Request, session: Session, config: Config | None, layers: S
         session.display.summarize(report, config.output.directory, request.config_path)
     else:
         session.display.note(f"{request.regions}: no regions, nothing to draw")
+    if report.leftovers and not request.prune:
+        session.display.note(_leftovers_text(report))
     if request.profile:
         session.display.print_line(stage_table(report))
     return report
+
+
+def _leftovers_text(report: RunReport) -> str:
+    """Return a line about maps whose regions are no longer in the table."""
+    count, first = len(report.leftovers), short_path(report.leftovers[0])
+    what = f"the map {first} belongs to a region" if count == 1 else f"{count} maps, such as {first}, belong to regions"
+    return f"{what} that the table no longer has; --prune removes such maps"
 
 
 def _read_settings(request: Request, session: Session) -> Config:

@@ -37,6 +37,8 @@ class Request:
     """Patterns for the names of the regions to draw. Empty: draw all regions."""
     force: bool
     """Also draw unchanged maps."""
+    prune: bool
+    """Remove the maps of regions that are no longer in the table."""
     allow_empty: bool
     """Accept a table without regions."""
     wait_for: float | None

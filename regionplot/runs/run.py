@@ -25,6 +25,7 @@ from regionplot.runs import store
 from regionplot.runs.checks import check_all, check_config
 from regionplot.runs.hints import start_hints, with_memory_hint
 from regionplot.runs.jobs import Job
+from regionplot.runs.leftovers import Leftovers
 from regionplot.runs.lock import locked
 from regionplot.runs.plausibility import scale_problem
 from regionplot.runs.record import Redraw, RunRecord, Scope
@@ -56,6 +57,7 @@ def render_regions(
     only: Sequence[str] = (),
     force: bool = False,
     allow_empty: bool = False,
+    prune: bool = False,
     layers: Sequence[Layer] = (),
     observer: Observer | None = None,
 ) -> RunReport:
@@ -79,6 +81,8 @@ def render_regions(
         Also draw unchanged maps.
     allow_empty : bool
         Accept an empty table. The report then has no outcomes.
+    prune : bool
+        Remove the maps of regions that are no longer in the table. Only maps that the manifest describes are removed.
     layers : sequence of Layer
         Layers of an earlier run. Their data is reused if the input files are unchanged.
     observer : Observer, optional
@@ -115,7 +119,8 @@ def render_regions(
     redraw = Redraw.ALL if force else Redraw.CHANGED
     scope = Scope.SELECTION if only else Scope.TABLE
     with locked(config.output.directory):
-        with RunRecord(config, selected, watch, method, redraw, scope) as record:
+        leftovers = Leftovers.REMOVE if prune else Leftovers.KEEP
+        with RunRecord(config, selected, watch, method, redraw, scope, leftovers) as record:
             _draw_all(record, data, layers, selected, observer or Observer())
         return record.report
 
