@@ -12,6 +12,7 @@ import click
 
 from regionplot.cli.executors import ExecutorName
 from regionplot.cli.interrupts import describe_interrupt, exit_code, raised_interrupt
+from regionplot.cli.options import check_once
 from regionplot.errors import ConfigError, InputError, Place, located
 from regionplot.registry import STEPS
 from regionplot.system.guard import handle_signals
@@ -67,6 +68,7 @@ class _PrepareCommand(click.Command):
         bare = {f"--{name}": step.option.default for name, step in self.steps.items() if step.option.default}
         args = [f"{word}={bare[word]}" if word in bare else word for word in args]
         given, _, order = self.make_parser(ctx).parse_args(list(args))
+        check_once(order)
         values = {name: iter(given[name]) for name in self.steps if given.get(name)}
         names = [parameter.name for parameter in order]
         ctx.meta["steps"] = [(name, next(values[name])) for name in names if name in values]

@@ -6,7 +6,8 @@
                   ▲ SIGHUP: read the settings again          └─ fork ─► workers
                   ▲ new table, or a pause after a failed run: draw the same raster again
 
-A separate process draws each version of the raster. Therefore a damaged raster cannot crash the watcher.
+A separate process draws each version of the raster. Therefore a damaged raster cannot crash the watcher. The process is
+forked, or spawned if the platform cannot fork.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from regionplot.cli.display import Verbosity
 from regionplot.cli.interrupts import SignalReceived, describe_interrupt, exit_code
 from regionplot.cli.rendering import render_once
 from regionplot.cli.request import Request
+from regionplot.cli.spawned import run_in_spawned_process
 from regionplot.cli.start import describe_ending
-from regionplot.errors import ConfigError, RegionplotError
+from regionplot.errors import RegionplotError
 from regionplot.inputs.arrival import Arrivals
 from regionplot.settings.config import Config
 from regionplot.shared.load import preload_layers
@@ -54,8 +56,6 @@ def watch(request: Request) -> int:
     RegionplotError
         If the settings are not valid at the start. Later errors in the settings are only printed.
     """
-    if not hasattr(os, "fork"):
-        raise ConfigError("--watch forks a process for each version of the raster, which this platform cannot do")
     watcher = _Watcher(request)
     try:
         watcher.watch()
@@ -86,8 +86,9 @@ class _Watcher:
 
     def watch(self) -> None:
         """Watch until an interrupt is raised."""
-        signal.signal(signal.SIGHUP, self._request_reload)
-        continue_after(signal.SIGHUP)
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, self._request_reload)
+            continue_after(signal.SIGHUP)
         self._note(f"watching {self._config.raster.pattern}")
         while True:
             raster = self._arrivals.next(_POLL_SECONDS)
@@ -108,8 +109,11 @@ class _Watcher:
         assert self._raster is not None, "a raster has arrived"
         self._table = Fingerprint.of(self._request.regions)
         config = _with_raster(self._config, self._raster)
-        self._layers = self._layers or _preload_layers(config)
-        code = _run_in_fork(self._request, config, self._layers)
+        if hasattr(os, "fork"):
+            self._layers = self._layers or _preload_layers(config)
+            code = _run_in_fork(self._request, config, self._layers)
+        else:
+            code = run_in_spawned_process(self._request, config)
         pause = next(self._pauses, None) if code else None
         self._retry_at = float("inf") if pause is None else time.monotonic() + pause
 
@@ -122,6 +126,7 @@ class _Watcher:
         try:
             self._apply_settings(self._request.config_before_raster())
         except RegionplotError as error:
+            self._request.at_options(error)
             for problem in error.problems:
                 click.echo(f"regionplot: {problem}", err=True)
             self._note("the old settings stay in use")

@@ -49,6 +49,7 @@ from regionplot.executors.jobs import (
     start_process,
     unpack,
 )
+from regionplot.executors.main_guard import MESSAGE, MISSING_GUARD
 from regionplot.executors.worker import WorkerInit, worker_main
 
 logger = logging.getLogger(__name__)
@@ -284,6 +285,8 @@ class Supervisor(Generic[J]):
         self.workers.remove(worker)
         worker.connection.close()
         failure, job = worker.failure_from_exit(), worker.assigned
+        if not worker.is_ready and worker.process.exitcode == MISSING_GUARD:
+            raise ExecutorError(MESSAGE)
         if job is not None and (worker.has_started or worker.is_stopping):
             seconds = time.monotonic() - worker.assigned_at
             yield from self._finish_or_retry(job, Outcome(job.job, None, failure, seconds, worker.process.pid))

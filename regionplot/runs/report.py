@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regionplot.executors.base import Outcome
@@ -54,6 +55,10 @@ class RunReport:
     """Wall time in seconds by stage of the run: `check`, `load`, `draw`."""
     problems: Sequence[str] = ()
     """Errors that do not belong to a single region, such as a manifest that cannot be written."""
+    leftovers: Sequence[Path] = ()
+    """Maps of an earlier run whose regions are no longer in the table."""
+    removed: Sequence[Path] = ()
+    """Leftovers that this run has removed."""
 
     @property
     def drawn(self) -> list[Outcome[Job]]:
@@ -96,4 +101,5 @@ class RunReport:
         empty = sum(outcome.value.no_data for outcome in self.drawn)
         parts += [f"{empty} without data"] if empty else []
         parts += [f"{counts[state]} {state}" for state in STATES[1:] if counts[state]]
+        parts += [f"{len(self.removed)} removed"] if self.removed else []
         return f"{', '.join(parts)} in {self.seconds:.1f} s"

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from regionplot import sample
 from regionplot.settings.base import MISSING_FILE, NOT_IN_DIGEST, InputPath, Section, Text, find_input
 from regionplot.settings.patterns import Pattern
+from regionplot.text import path_hint
 
 RASTER_PATH = "raster_path"
 """Key in the validation context. Its value is a `RasterPath`."""
@@ -30,6 +31,8 @@ class RasterPath(Enum):
 def resolve_path(value: object, info: ValidationInfo) -> object:
     """Resolve the path of the raster, as the `RasterPath` in the validation context says."""
     if not isinstance(value, str | Path) or str(value).startswith(sample.PREFIX):
+        return find_input(value)
+    if path_hint(str(value)):
         return find_input(value)
     pattern = Pattern(str(value), info.data.get("cycle", 1))
     path = pattern.find()  # `find` also checks the pattern

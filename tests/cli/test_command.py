@@ -85,7 +85,7 @@ def test_a_plain_run_prints_each_map_and_a_summary(folder):
     first, second, last = result.stdout.splitlines()
     assert re.fullmatch(r"\[1/2\] output/(east|west)\.png \d+ ms", first)
     assert re.fullmatch(r"\[2/2\] output/(east|west)\.png \d+ ms", second)
-    assert re.fullmatch(r"2 maps drawn in \d+\.\d s, in output", last)
+    assert re.fullmatch(r"2 maps drawn in \d+\.\d s, in output; settings: regionplot.toml", last)
     assert images(folder) == ["east", "west"]
     assert not leftovers(folder)
 
@@ -116,12 +116,12 @@ REFUSED = {
     "header only": (2, {}, CONFIG, HEADER, "no regions: the table has no rows"),
     "bad bound": (2, {}, CONFIG, HEADER + "a,-84,nan,33,36,A\n", r"regions.csv:2: column 'east': 'nan' is not"),
     "unknown key": (2, {}, CONFIG + "dip = 90\n", TABLE, r"regionplot.toml:5: \[map\] dip: .*did you mean 'dpi'"),
-    "not TOML": (2, {}, "[raster", TABLE, "regionplot.toml: not valid TOML"),
+    "not TOML": (2, {}, "[raster", TABLE, "regionplot.toml:1: not valid TOML"),
     "missing config": (2, {"--config": "none.toml"}, CONFIG, TABLE, "none.toml: No such file"),
     "bad projection": (2, {}, CONFIG + 'projection = "flat"\n', TABLE, r"\[map\] projection: .*flat"),
     "bad colormap": (2, {}, CONFIG + '[colors]\ncolormap = "mud"\n', TABLE, "colormap.*mud"),
-    "bad workers": (2, {"--workers": "many"}, CONFIG, TABLE, r"\[run\] workers: .*many"),
-    "bad timeout": (2, {"--timeout": "-1"}, CONFIG, TABLE, r"\[run\] timeout: .*greater than 0"),
+    "bad workers": (2, {"--workers": "many"}, CONFIG, TABLE, "--workers many: must be a whole number or"),
+    "bad timeout": (2, {"--timeout": "-1"}, CONFIG, TABLE, "--timeout -1.0: must be greater than 0"),
     "bad method": (2, {"--start-method": "teleport"}, CONFIG, TABLE, "Invalid value for '--start-method'"),
     "unknown option": (2, {"--speed": "11"}, CONFIG, TABLE, "No such option:? '?--speed'?"),
     "nothing matches": (2, {"--only": "north*"}, CONFIG, TABLE, "no region's name matches 'north\\*'"),

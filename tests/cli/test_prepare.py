@@ -136,7 +136,7 @@ REFUSED = {
     ),
     "no such band": (2, ["dem.tif", "--slope", "--expression", "b2"], r"step 2 \(expression\): .*there is no b2"),
     "bad kind": (2, ["dem.tif", "--focal", "meen:3"], r"--focal meen:3: kind: .*\(it is 'meen'\)"),
-    "bad size": (2, ["dem.tif", "--focal", "mean:big"], r"--focal mean:big: size: .*integer"),
+    "bad size": (2, ["dem.tif", "--focal", "mean:big"], r"--focal mean:big: size: must be a whole number"),
     "even size": (2, ["dem.tif", "--focal", "mean:4"], r"--focal mean:4: .*odd number"),
     "no such mask": (3, ["dem.tif", "--mask", "none.shp:outside"], r"--mask none.shp:outside: path: there is no file"),
     "bad rule": (2, ["dem.tif", "--reclassify", "1"], r"--reclassify 1: '1' is not a rule"),

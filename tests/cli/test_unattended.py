@@ -164,7 +164,7 @@ def test_without_a_wait_a_pattern_without_a_match_is_a_missing_input(run, folder
     code, _, err = run("-q", "--raster", "data/[ab]{run:%Y}.tif")
     assert (code, err) == (
         3,
-        f"regionplot: regionplot.toml:2: [raster] path: nothing matches {folder}/data/[ab]{YEAR}.tif\n",
+        f"regionplot: --raster data/[ab]{{run:%Y}}.tif: nothing matches {folder}/data/[ab]{YEAR}.tif\n",
     )
 
 
@@ -292,9 +292,12 @@ def test_an_unexpected_error_is_logged_and_counted_in_the_metrics(run, folder, m
     assert "    | TypeError: 'NoneType' object is not callable" in (folder / "run.log").read_text()
 
 
-def test_unwritable_metrics_end_the_run_before_it_starts(run):
-    code, _, err = run("-q", "--raster", "none.tif", "--metrics", "none/run.prom")
-    assert (code, err) == (2, "regionplot: none/run.prom: the metrics cannot be written: there is no folder none\n")
+def test_unwritable_metrics_end_the_run_before_it_starts(run_command, folder):
+    result = run_command(folder, "regions.csv", "-q", "--raster", "none.tif", "--metrics", "none/run.prom")
+    assert (result.returncode, result.stderr) == (
+        2,
+        "regionplot: none/run.prom: the metrics cannot be written: there is no folder none\n",
+    )
 
 
 def installed(folder, name):

@@ -116,4 +116,6 @@ def test_a_layer_without_other_inks_leaves_the_palette(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("installed")
 def test_wrong_colors_in_layers_of_another_package_are_found() -> None:
     config = read_config({"raster": {"path": "sample:relief"}, "peak": [{}, {"color": "rde"}]})
-    assert list(color_problems(config)) == ["[[peak]] #2 color: 'rde' is not a color; write a name or '#rrggbb'"]
+    assert list(map(str, color_problems(config))) == [
+        "[[peak]] #2 color: 'rde' is not a color; write a name or '#rrggbb'"
+    ]

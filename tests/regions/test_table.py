@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from regionplot.errors import RegionsError
 from regionplot.geo.extent import Extent
+from regionplot.regions import content
 from regionplot.regions.table import read_regions
 
 HEADER = "name,west,east,south,north"
@@ -177,6 +178,16 @@ def test_a_table_takes_only_the_memory_that_it_needs() -> None:
 
     read_regions(Stream(f"{HEADER}\na,0,1,0,1\n".encode()))
     assert max(sizes) <= 2**20
+
+
+def test_an_endless_table_is_rejected_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return b"name,west\n" * ((size or 0) // 10)
+
+    monkeypatch.setattr(content, "MAX_BYTES", 3 * 2**20)
+    with pytest.raises(RegionsError, match=r"^regions: the file is larger than 3,145,728 bytes"):
+        read_regions(Endless())
 
 
 @pytest.mark.parametrize(

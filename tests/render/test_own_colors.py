@@ -278,7 +278,7 @@ def test_the_legend_does_not_depend_on_the_region(load, cover) -> None:
 
 def test_an_unknown_color_is_reported_with_its_class(make_config) -> None:
     config = make_config(colors={"classes": [{"value": 1, "color": "red"}, {"value": 2, "color": "gren"}]})
-    assert list(color_problems(config)) == [
+    assert list(map(str, color_problems(config))) == [
         "[colors] classes #2 color: 'gren' is not a color; write a name or '#rrggbb'"
     ]
 

@@ -39,12 +39,12 @@ RUN = {"start_method": "serial"}
 def run_script(tmp_path):
     """Run a script in another process and return its output."""
 
-    def run(text, *arguments):
+    def run(text, *arguments, code=0):
         path = tmp_path / "script.py"
         path.write_text(text)
         command = [sys.executable, "-W", "error::UserWarning", path, *map(str, arguments)]
         result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=100)
-        assert result.returncode == 0, result.stdout + result.stderr
+        assert result.returncode == code, result.stdout + result.stderr
         return result
 
     return run
@@ -237,6 +237,25 @@ if __name__ == "__main__":
 
 def test_a_host_program_with_threads_is_not_changed(run_script):
     assert run_script(_HOST).stdout == "refused\n"
+
+
+_UNGUARDED = """
+import sys
+from regionplot import Extent, Region, read_config, render_regions
+
+config = read_config({
+    "raster": {"path": "sample:relief"}, "map": {"size": [300, 200]},
+    "run": {"start_method": sys.argv[1], "workers": 2},
+})
+render_regions([Region(f"r{i}", Extent(-84.5, -75.3, 33.8, 36.7)) for i in range(4)], config)
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_script_without_main_guard_gets_one_error_that_names_the_guard(run_script, method):
+    result = run_script(_UNGUARDED, method, code=1)
+    assert result.stderr.count("Traceback") == 1
+    assert 'put the call under the line if __name__ == "__main__":' in result.stderr.splitlines()[-1]
 
 
 _SHARING = """

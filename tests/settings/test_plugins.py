@@ -107,7 +107,7 @@ def test_errors_of_all_tables_are_reported_together() -> None:
     assert sorted(map(str, caught.value.problems)) == [
         "settings: [[points]] #2 y: unknown key; use one of tables, x",
         "settings: [[prepare]] #1 siz: unknown key; did you mean 'size'?",
-        "settings: [[prepare]] #2 size: Input should be a valid integer (it is 'large')",
+        "settings: [[prepare]] #2 size: must be a whole number (it is 'large')",
         "settings: [[prepare]] #3: step is missing; use one of expression, focal, reclassify, mask, hillshade, slope, "
         "convert, scale, resample, reproject, accumulate, aspect (it is 'aspect')",
         "settings: [raster] bnad: unknown key; did you mean 'band'?",
