@@ -22,10 +22,11 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
+from regionplot.geo.areas import project_polygons
 from regionplot.geo.clip import IndexedGeometries
 from regionplot.geo.crs import FULL_TURN
 from regionplot.geo.extent import PanelGrid
-from regionplot.geo.linework import Geometries, linework, no_geometries, project_points, project_polygons
+from regionplot.geo.linework import Geometries, linework, no_geometries, project_points
 from regionplot.inputs.vector_files import check_parts, convert_vector_errors, read_vectors
 from regionplot.settings.vector import VectorSettings
 from regionplot.system.cache import ArrayCache, digest
