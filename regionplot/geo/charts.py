@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,9 @@ _INVERSE_TOLERANCE = 1e-4
 
 def has_degrees(crs: pyproj.CRS) -> bool:
     """Return True if coordinates are longitude and latitude in degrees. Return False for a CRS with a rotated pole."""
-    return bool(crs.is_geographic and not crs.is_derived and {axis.unit_name for axis in crs.axis_info[:2]} == {"degree"})
+    return bool(
+        crs.is_geographic and not crs.is_derived and {axis.unit_name for axis in crs.axis_info[:2]} == {"degree"}
+    )
 
 
 def base_of(crs: pyproj.CRS) -> pyproj.CRS:
@@ -80,7 +83,7 @@ class Charts:
         x, y = operation.transform(points[:, 0], points[:, 1])
         position = np.column_stack([x, y]) * _unit(crs)
         usable = np.isfinite(position).all(axis=1) & (abs(position) < _FARTHEST).all(axis=1)
-        if operation.has_inverse:
+        with suppress(pyproj.exceptions.ProjError):  # some projections have no inverse
             back = operation.transform(x, y, direction=TransformDirection.INVERSE)
             usable &= _separation(points, np.column_stack(back)) < _INVERSE_TOLERANCE
         position[~usable] = np.nan

@@ -9,6 +9,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
+from regionplot.geo.charts import has_degrees
 from regionplot.geo.crs import meridian_offset, same_crs, transformer, unwrap
 
 Geometries = NDArray[np.object_]
@@ -89,7 +90,7 @@ def unit_size(crs: pyproj.CRS) -> float:
 def project(coordinates: Floats, source: pyproj.CRS, target: pyproj.CRS) -> Floats:
     """Return projected coordinates, shape (n, 2). Longitudes stay near the longitudes of the source."""
     x, y = transformer(source, target).transform(coordinates[:, 0], coordinates[:, 1])
-    if source.is_geographic and target.is_geographic:
+    if has_degrees(source) and has_degrees(target):
         x = unwrap(x, coordinates[:, 0] + meridian_offset(source, target))
     return np.column_stack([x, y])
 

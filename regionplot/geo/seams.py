@@ -14,8 +14,7 @@ invertible in each leaf.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
@@ -57,18 +56,14 @@ class Tears(NamedTuple):
     """Positions of `before` on the maps."""
     at_after: Floats
 
-    def reshaped(self, *shape: int) -> Tears:
-        """Return the same steps in an array of another shape."""
-        points = (array.reshape(*shape, array.shape[-1]) for array in self[1:])
-        return Tears(self.is_torn.reshape(shape), *points)
+    def changed(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Tears:
+        """Return the steps after a change of all arrays, such as a selection."""
+        is_torn, *points = (change(array) for array in self)
+        return Tears(is_torn, *points)
 
     def reversed(self) -> Tears:
         """Return the same steps in the opposite direction."""
         return Tears(self.is_torn, self.after, self.before, self.at_after, self.at_before)
-
-    def of(self, cells: tuple[Indices, ...]) -> Tears:
-        """Return the steps with the given indices."""
-        return Tears(*(array[cells] for array in self))
 
 
 def find_tears(charts: Charts, starts: Floats, ends: Floats, at_starts: Floats, at_ends: Floats) -> Tears:
@@ -128,8 +123,8 @@ class _Cells:
         self.corners = corners
         blocks, rows, columns = corners.shape[0], corners.shape[1] - 1, corners.shape[2] - 1
         self.at = charts(corners.reshape(-1, 2)).reshape(*corners.shape[:3], -1)
-        east = find_tears(charts, *_ends(corners, self.at, 2)).reshaped(blocks, rows + 1, columns)
-        north = find_tears(charts, *_ends(corners, self.at, 1)).reshaped(blocks, rows, columns + 1)
+        east = find_tears(charts, *_ends(corners, self.at, 2)).changed(_shaped(blocks, rows + 1, columns))
+        north = find_tears(charts, *_ends(corners, self.at, 1)).changed(_shaped(blocks, rows, columns + 1))
         self.sides = _sides(east, north)
         self.areas = np.stack([_areas(self._ring(self.at[..., at : at + 2])) for at in range(0, self.at.shape[-1], 2)])
         """Signed area of each cell on each map, shape (maps, blocks, rows, columns)."""
@@ -168,10 +163,14 @@ def _ends(corners: Floats, at: Floats, axis: int) -> list[Floats]:
 
 def _sides(east: Tears, north: Tears) -> tuple[Tears, Tears, Tears, Tears]:
     """Return the sides of all cells, counterclockwise: south, east, north, west."""
-    every, but_last, but_first = slice(None), slice(None, -1), slice(1, None)
-    south, top = (Tears(*(array[every, part] for array in east)) for part in (but_last, but_first))
-    west, right = (Tears(*(array[every, every, part] for array in north)) for part in (but_last, but_first))
+    south, top = east.changed(lambda array: array[:, :-1]), east.changed(lambda array: array[:, 1:])
+    west, right = north.changed(lambda array: array[:, :, :-1]), north.changed(lambda array: array[:, :, 1:])
     return south, right, top.reversed(), west.reversed()
+
+
+def _shaped(*shape: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Return a function that gives the first dimension of an array another shape."""
+    return lambda array: array.reshape(*shape, *array.shape[1:])
 
 
 def _areas(rings: Floats) -> Floats:
@@ -205,7 +204,7 @@ class Seams:
         self._coarse = _Cells(self._charts, self._nodes[None, ::_FINE, ::_FINE])
         with np.errstate(invalid="ignore"):
             self._signs = np.sign(np.nansum(np.sign(self._coarse.areas), axis=(1, 2, 3)))
-        self.is_whole = self._coarse.are_whole(self._signs)[0]
+        self.is_whole: Bools = self._coarse.are_whole(self._signs)[0]
         """True for each coarse cell in which the projection is continuous, shape (rows, columns)."""
 
     def _is_torn_between(self, west: float, east: float, latitudes: Floats) -> bool:
@@ -214,9 +213,17 @@ class Seams:
         return bool((_distance(*ends) > 1e-6).any())
 
     @cached_property
+    def _meets_seam(self) -> Bools:
+        """True for each coarse cell with a seam in the cell or on its side, shape (rows, columns)."""
+        meets: Bools = ~self.is_whole
+        if not (self.has_turns or self.is_cyclic):
+            meets[:, [0, -1]] = True
+        return meets
+
+    @cached_property
     def is_near(self) -> Bools:
         """True for each coarse cell with a seam, and for its neighbors, shape (rows, columns)."""
-        torn = np.pad(~self.is_whole, ((1, 1), (0, 0)))
+        torn = np.pad(self._meets_seam, ((1, 1), (0, 0)))
         torn = np.pad(torn, ((0, 0), (1, 1)), mode="wrap")
         rows, columns = self.is_whole.shape
         shifted = [torn[row : row + rows, column : column + columns] for row in range(3) for column in range(3)]
@@ -224,7 +231,8 @@ class Seams:
 
     def torn_points(self) -> Floats:
         """Return the centers of the coarse cells with a seam, as longitude and latitude, shape (n, 2)."""
-        corners, _ = self._coarse.ring(np.nonzero(~self.is_whole[None]))
+        meets = self._meets_seam.reshape(1, _ROWS, _COLUMNS)
+        corners, _ = self._coarse.ring(np.nonzero(meets))
         return np.asarray(corners.mean(axis=1))
 
     def near(self, points: Floats) -> Bools:
@@ -282,30 +290,44 @@ def _blocks(is_whole: Bools, sizes: Sequence[int]) -> Iterator[tuple[int, int, i
     for size in sizes:
         rows, columns = (length // size for length in left.shape)
         squares = left.reshape(rows, size, columns, size)
-        full = squares.all(axis=(1, 3))
+        full = np.asarray(squares.all(axis=(1, 3)))
         squares &= ~full[:, None, :, None]
         for row, column in zip(*np.nonzero(full), strict=True):
             yield int(row) * size, int(column) * size, size
 
 
 def _divided(cells: _Cells, index: tuple[Indices, ...], signs: Floats) -> Iterator[Floats]:
-    """Yield the parts into which seams divide cells, as closed rings."""
+    """Yield the parts into which seams divide cells, as closed rings. Leave out the parts that the map cannot show."""
     corners, at_corners = cells.ring(index)
-    sides = [side.of(index) for side in cells.sides]
-    for number in range(len(corners)):
-        parts: list[list[tuple[Any, Any]]] = [[]]
-        for corner in range(4):
-            parts[-1].append((corners[number, corner], at_corners[number, corner]))
-            torn, before, after, at_before, at_after = (array[number] for array in sides[corner])
-            if torn:
-                parts[-1].append((before, at_before))
-                parts.append([(after, at_after)])
-        parts[0] = parts.pop() + parts[0]
-        for part in parts:
-            points, at = (np.array(values) for values in zip(*part, strict=True))
-            areas = [_areas(at[:, first : first + 2]) for first in range(0, at.shape[1], 2)]
-            if (np.array(areas) * signs > 0).all():
-                yield np.concatenate([points, points[:1]])
+    sides = [side.changed(lambda array: array[index]) for side in cells.sides]
+    parts = [part for number in range(len(corners)) for part in _parts(number, corners, at_corners, sides)]
+    if not parts:
+        return
+    at = np.concatenate([positions for _, positions in parts])
+    first = np.cumsum([0, *(len(points) for points, _ in parts[:-1])])
+    following = np.arange(1, len(at) + 1)
+    following[np.append(first[1:], len(at)) - 1] = first
+    x, y = at[:, 0::2], at[:, 1::2]
+    areas = np.add.reduceat(x * y[following] - x[following] * y, first)
+    is_shown = (areas * signs > 0).all(axis=1)
+    for number in np.flatnonzero(is_shown):
+        ring = parts[number][0]
+        yield np.array([*ring, ring[0]])
+
+
+def _parts(number: int, corners: Floats, at_corners: Floats, sides: list[Tears]) -> list[tuple[list[Any], list[Any]]]:
+    """Return the parts of one cell as points and positions. A part lies between two tears of the sides."""
+    parts: list[tuple[list[Any], list[Any]]] = [([], [])]
+    for corner, (torn, before, after, at_before, at_after) in enumerate(sides):
+        parts[-1][0].append(corners[number, corner])
+        parts[-1][1].append(at_corners[number, corner])
+        if torn[number]:
+            parts[-1][0].append(before[number])
+            parts[-1][1].append(at_before[number])
+            parts.append(([after[number]], [at_after[number]]))
+    points, at = parts.pop()
+    parts[0] = points + parts[0][0], at + parts[0][1]
+    return parts
 
 
 @lru_cache(maxsize=16)
