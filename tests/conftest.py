@@ -48,6 +48,7 @@ _SLOW_MODULES = {
     "faults/test_preparing.py",
     "faults/test_soak.py",
     "faults/test_workers.py",
+    "geo/test_areas.py",
     "geo/test_curvilinear.py",
     "geo/test_sampling.py",
     "layers/test_other_package.py",

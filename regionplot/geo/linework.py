@@ -1,4 +1,4 @@
-"""Project geometries to the map's CRS: lines (each shared border once), polygons and points."""
+"""Project lines and points to the map's CRS. Each border that polygons share is kept once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from regionplot.geo.cartopy import project_geometry
+from regionplot.geo.charts import has_degrees
 from regionplot.geo.crs import meridian_offset, same_crs, transformer, unwrap
 
 Geometries = NDArray[np.object_]
@@ -77,29 +77,29 @@ def _along_world_edge(coordinates: Floats) -> NDArray[np.bool_]:
     return np.asarray((at_edge[:-1] & at_edge[1:]).any(axis=1))
 
 
-def _step_limit(source: pyproj.CRS) -> float:
+def step_limit(source: pyproj.CRS) -> float:
     """Return the largest distance between vertices, in units of the source."""
-    return _MAX_STEP if source.is_geographic else _MAX_STEP * _METERS_PER_DEGREE / _unit_size(source)
+    return _MAX_STEP if source.is_geographic else _MAX_STEP * _METERS_PER_DEGREE / unit_size(source)
 
 
-def _unit_size(crs: pyproj.CRS) -> float:
+def unit_size(crs: pyproj.CRS) -> float:
     """Return the number of meters per unit of a projected CRS, or 1 for a CRS in degrees."""
     return crs.axis_info[0].unit_conversion_factor if crs.axis_info and not crs.is_geographic else 1.0
 
 
-def _project(coordinates: Floats, source: pyproj.CRS, target: pyproj.CRS) -> Floats:
+def project(coordinates: Floats, source: pyproj.CRS, target: pyproj.CRS) -> Floats:
     """Return projected coordinates, shape (n, 2). Longitudes stay near the longitudes of the source."""
     x, y = transformer(source, target).transform(coordinates[:, 0], coordinates[:, 1])
-    if source.is_geographic and target.is_geographic:
+    if has_degrees(source) and has_degrees(target):
         x = unwrap(x, coordinates[:, 0] + meridian_offset(source, target))
     return np.column_stack([x, y])
 
 
 def _project_lines(lines: Geometries, source: pyproj.CRS, target: pyproj.CRS) -> Geometries:
     """Return lines in map coordinates, split at seams of the projection."""
-    dense = shapely.segmentize(lines, _step_limit(source))
+    dense = shapely.segmentize(lines, step_limit(source))
     coordinates, line_index = shapely.get_coordinates(dense, return_index=True)
-    projected = _project(coordinates, source, target)
+    projected = project(coordinates, source, target)
     usable = np.asarray(np.isfinite(projected).all(axis=1))
     is_joined = np.asarray((line_index[1:] == line_index[:-1]) & usable[1:] & usable[:-1])
     is_joined &= ~seam_crossings(coordinates, projected, source, target)
@@ -122,8 +122,8 @@ def seam_crossings(coordinates: Floats, projected: Floats, source: pyproj.CRS, t
     """
     with np.errstate(invalid="ignore"):
         before, after = (np.hypot(*np.diff(points, axis=0).T) for points in (coordinates, projected))
-    meters = before * (_METERS_PER_DEGREE if source.is_geographic else _unit_size(source))
-    mapped = after * (_METERS_PER_DEGREE if target.is_geographic else _unit_size(target))
+    meters = before * (_METERS_PER_DEGREE if source.is_geographic else unit_size(source))
+    mapped = after * (_METERS_PER_DEGREE if target.is_geographic else unit_size(target))
     return np.asarray(~(mapped <= _SEAM_STRETCH * np.maximum(meters, 1.0)))
 
 
@@ -151,41 +151,5 @@ def project_points(points: Geometries, source: pyproj.CRS, target: pyproj.CRS) -
     """Return points in map coordinates, without points that cannot be projected."""
     if not points.size:
         return no_geometries()
-    projected = _project(shapely.get_coordinates(points), source, target)
+    projected = project(shapely.get_coordinates(points), source, target)
     return np.asarray(shapely.points(projected[np.isfinite(projected).all(axis=1)]), dtype=object)
-
-
-def project_polygons(polygons: Geometries, source: pyproj.CRS, target: pyproj.CRS) -> Geometries:
-    """Return polygons in map coordinates. Cartopy cuts the polygons that cross a seam of the projection."""
-    polygons = shapely.get_parts(split_collections(np.asarray(shapely.make_valid(polygons), dtype=object)))
-    polygons = np.asarray(
-        polygons[shapely.get_type_id(polygons) == 3], dtype=object
-    )  # make_valid can return lines, too
-    if same_crs(source, target):
-        return polygons
-    dense = np.asarray(shapely.segmentize(polygons, _step_limit(source)), dtype=object)
-    coordinates, owner = shapely.get_coordinates(dense, return_index=True)
-    projected = _project(coordinates, source, target)
-    crosses_seam = np.asarray(~np.isfinite(projected).all(axis=1))
-    is_inner = owner[1:] == owner[:-1]
-    crosses_seam[1:] |= is_inner & seam_crossings(coordinates, projected, source, target) & _on_same_ring(dense)
-    needs_cutting: NDArray[np.bool_] = np.isin(np.arange(polygons.size), owner[crosses_seam])
-    uncut = (
-        shapely.set_coordinates(dense[~needs_cutting], projected[~needs_cutting[owner]])
-        if (~needs_cutting).any()
-        else no_geometries()
-    )
-    cut = [shapely.get_parts(project_geometry(polygon, source, target)) for polygon in polygons[needs_cutting]]
-    found = split_collections(np.concatenate([shapely.make_valid(uncut), *cut]).astype(object))
-    return _keep_polygons(found)
-
-
-def _keep_polygons(geometries: Geometries) -> Geometries:
-    parts = np.asarray(shapely.get_parts(geometries), dtype=object)
-    return np.asarray(parts[shapely.get_type_id(parts) == 3], dtype=object)
-
-
-def _on_same_ring(polygons: Geometries) -> NDArray[np.bool_]:
-    """Return True for each vertex, except the first, that is on the same ring as the previous vertex."""
-    _, ring = shapely.get_coordinates(shapely.get_rings(polygons), return_index=True)
-    return np.asarray(ring[1:] == ring[:-1])

@@ -25,10 +25,11 @@ import shapely
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, FeaturesError
+from regionplot.geo.areas import project_polygons
 from regionplot.geo.clip import IndexedGeometries
 from regionplot.geo.crs import FULL_TURN
 from regionplot.geo.extent import PanelGrid
-from regionplot.geo.linework import Geometries, linework, no_geometries, project_points, project_polygons
+from regionplot.geo.linework import Geometries, linework, no_geometries, project_points
 from regionplot.inputs.isolation import TIMEOUT, Arrays, start_reading
 from regionplot.inputs.vector_files import VectorData, convert_vector_errors, read_vectors
 from regionplot.inputs.vector_sources import check_parts, files_of
