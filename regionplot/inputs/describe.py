@@ -145,7 +145,7 @@ class _Grid:
         dataset, settings = self.dataset, self.settings
         stored = _cell_type(dataset.dtypes[band - 1])
         check_block(self.path, dataset.block_shapes[band - 1], stored.itemsize)
-        table = color_table(dataset, band)
+        table, bands = color_table(dataset, band), rgb_bands(dataset)
         return RasterInfo(
             path=self.path,
             gdal_name=dataset.name,
@@ -161,7 +161,7 @@ class _Grid:
             description=describe_band(dataset, band, self.path),
             color_table=table,
             class_names=class_names(dataset.dataset, band) if table else {},
-            rgb=rgb_bands(dataset, mask_and_scale=settings.mask_and_scale),
+            rgb=bands if settings.mask_and_scale or bands is None else bands.without_missing(),
         )
 
     def _placement(self, band: int) -> tuple[pyproj.CRS, Geolocation | None]:
