@@ -41,10 +41,6 @@ class RgbBands:
     has_mask: bool
     """True if a mask band marks missing cells."""
 
-    def without_missing(self) -> RgbBands:
-        """Return the bands of a file whose nodata value and mask are ignored."""
-        return replace(self, nodata=None, has_mask=False)
-
 
 def color_table(dataset: Any, band: int) -> Mapping[int, tuple[int, ...]]:
     """Return red, green, blue and opacity (0 to 255) for each value of a band.
@@ -141,6 +137,12 @@ def rgb_bands(dataset: Any) -> RgbBands | None:
         nodata=nodata if is_value else None,
         has_mask=MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags,
     )
+
+
+def unmasked_rgb_bands(dataset: Any) -> RgbBands | None:
+    """Return the bands that `rgb_bands` finds, without their nodata value and mask."""
+    bands = rgb_bands(dataset)
+    return bands and replace(bands, nodata=None, has_mask=False)
 
 
 def _depth(dataset: Any, band: int, dtype: str) -> int:
