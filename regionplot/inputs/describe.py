@@ -24,7 +24,7 @@ from regionplot.geo.grid import GridGeometry
 from regionplot.inputs.attributes import Attributes
 from regionplot.inputs.axes import PlacedAxes
 from regionplot.inputs.axes_source import AxesSource
-from regionplot.inputs.color_tables import class_names, color_table, rgb_bands
+from regionplot.inputs.color_tables import class_names, color_table, rgb_bands, unmasked_rgb_bands
 from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.drivers import raster_driver
 from regionplot.inputs.file_crs import stated_crs
@@ -196,7 +196,7 @@ class _Grid:
             description=describe_band(dataset, band, self.path),
             color_table=table,
             class_names=class_names(dataset.dataset, band) if table else {},
-            rgb=rgb_bands(dataset, mask_and_scale=settings.mask_and_scale),
+            rgb=rgb_bands(dataset) if settings.mask_and_scale else unmasked_rgb_bands(dataset),
             stored=stored if stored != given else None,
         )
         return self._with_missing(info, attributes, stored) if settings.mask_and_scale else info
