@@ -364,6 +364,18 @@ def test_default_start_method_of_the_host_program_stays_unset(method, tmp_path):
     assert result.stdout == "None\n"
 
 
+@pytest.mark.parametrize("source", ["stdin", "-c"])
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_script_that_is_not_a_file_can_start_workers(method, source, tmp_path):
+    """Workers would run the script again, and each worker would print that there is no file `<stdin>`."""
+    arguments = ["-"] if source == "stdin" else ["-c", _START_METHOD]
+    result = subprocess.run(
+        [sys.executable, *arguments, method, tmp_path],
+        input=_START_METHOD, env=importing_environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (result.stdout, result.stderr) == ("None\n", "")
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")
 def test_workers_close_the_pipes_of_other_workers(tmp_path):
     counts = {outcome.value for outcome in fork(4).run(Act(tmp_path), ["count_sockets:4"] * 4)}
