@@ -142,6 +142,23 @@ def test_worker_that_does_not_load_in_time_is_stopped(tmp_path):
     assert not running(recorded(tmp_path, "hanging"))
 
 
+@pytest.mark.parametrize(
+    ("method", "settings", "seconds"),
+    [
+        ("fork", {"timeout": 0.5}, 0.5),
+        ("spawn", {"timeout": 3, "load_timeout": 0.1}, 3),
+        ("spawn", {"timeout": 0.1, "load_timeout": 3}, 3),
+    ],
+)
+def test_the_time_limit_of_a_job_counts_from_the_start_of_a_worker(method, settings, seconds, tmp_path):
+    task = Act(tmp_path, at_starting="hang")
+    run = EXECUTORS[method](1, settings_of(max_failed_starts=1, **settings)).run(task, OTHERS)
+    start = time.monotonic()
+    with pytest.raises(ExecutorError, match=f"die before they start a job: took longer than {seconds} s"):
+        list(run)
+    assert seconds < time.monotonic() - start < seconds + 20
+
+
 @pytest.mark.parametrize("job", ["hang", "hang:stubborn"])
 def test_closing_the_iterator_stops_the_workers(job, tmp_path, children):
     run = fork(3).run(Act(tmp_path), ["echo:1", job, job, job])
