@@ -134,7 +134,7 @@ def load_task(task: Task[Any]) -> None:
     except RegionplotError:
         raise
     except OSError as error:
-        raise ExecutorError(f"the data cannot be loaded: {describe_os_error(error)}") from error
+        raise ExecutorError(f"the data cannot be loaded: {describe_os_error(error)}") from None
     except Exception as error:
         raise ExecutorError(failure_from_error(error).traceback) from error
 
@@ -146,7 +146,7 @@ def start_task_worker(task: Task[Any]) -> None:
     except RegionplotError:
         raise
     except OSError as error:
-        raise ExecutorError(f"a worker cannot be started: {describe_os_error(error)}") from error
+        raise ExecutorError(f"a worker cannot be started: {describe_os_error(error)}") from None
     except Exception as error:
         raise ExecutorError(failure_from_error(error).traceback) from error
 

@@ -64,7 +64,9 @@ class ProcessSettings(WorkerSettings):
     """Limits of worker processes, and how long the supervisor waits for them."""
 
     start_timeout: float = 600.0
-    """Seconds that a worker may take to load the shared data."""
+    """Longest time in seconds until a worker must be ready. The time limit for a job counts from the start, too."""
+    load_timeout: float = 60.0
+    """Seconds that a worker may always take to load the shared data, even if the time limit for a job is shorter."""
     stack_timeout: float = 0.3
     """Seconds between the request for the stack of a late worker and SIGTERM. The worker writes its stack meanwhile."""
     terminate_timeout: float = 2.0
@@ -160,7 +162,13 @@ class Supervisor(Generic[J]):
             raise
         finally:
             theirs.close()
-        self.workers.append(WorkerHandle(process, ours, time.monotonic() + self.settings.start_timeout))
+        self.workers.append(WorkerHandle(process, ours, time.monotonic() + self._start_timeout))
+
+    @property
+    def _start_timeout(self) -> float:
+        """Seconds that a worker may take until it is ready. A forked worker has nothing to load."""
+        shortest = 0.0 if self.start_method == "fork" else self.settings.load_timeout
+        return min(self.settings.start_timeout, max(self.settings.timeout, shortest))
 
     def _is_short_of_memory(self) -> bool:
         """Return True if one more worker could exhaust the memory. The first worker starts without this check."""
@@ -302,7 +310,7 @@ class Supervisor(Generic[J]):
         now = time.monotonic()
         for worker in [worker for worker in self.workers if worker.deadline <= now]:
             if not worker.is_stopping:
-                limit = self.settings.timeout if worker.is_ready else self.settings.start_timeout
+                limit = self.settings.timeout if worker.is_ready else self._start_timeout
                 worker.stop_reason = f"took longer than {limit:g} s and was stopped"
                 request_stack(worker)
                 worker.deadline = now + self.settings.stack_timeout

@@ -167,5 +167,11 @@ def _lock(folder: Path, kind: Literal["shared", "exclusive"]) -> int | None:
 
 
 def user_folder() -> PreparedFolder:
-    """Return the folder of prepared rasters in the user's cache folder."""
+    """Return the folder of prepared rasters in the user's cache folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the user has no cache folder.
+    """
     return PreparedFolder(user_cache_folder() / "prepared")

@@ -120,15 +120,31 @@ def _remove(entry: Path) -> None:
 
 
 def user_cache_folder() -> Path:
-    """Return the user's cache folder for this package. The user may have no home folder and no entry in passwd."""
+    """Return the user's cache folder for this package.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the user has no home folder, and no variable sets a cache folder.
+    """
     import platformdirs  # noqa: PLC0415 (only some runs have a cache)
 
-    return Path(platformdirs.user_cache_dir("regionplot"))
+    try:
+        folder = Path(platformdirs.user_cache_dir("regionplot"))
+    except RuntimeError:  # HOME is not set, and the user has no entry in the password file
+        folder = Path("~")
+    if not folder.is_absolute():
+        raise FileNotFoundError("there is no cache folder: set HOME or XDG_CACHE_HOME")
+    return folder
 
 
-def user_cache() -> ArrayCache:
-    """Return the cache of projected vectors in the user's cache folder."""
-    return ArrayCache(user_cache_folder() / "vectors")
+def user_cache() -> ArrayCache | None:
+    """Return the cache of projected vectors in the user's cache folder, or None if the user has no such folder."""
+    try:
+        return ArrayCache(user_cache_folder() / "vectors")
+    except FileNotFoundError as error:
+        logger.debug("%s", error)
+        return None
 
 
 def digest(parts: Iterable[str], files: Iterable[Path]) -> str:

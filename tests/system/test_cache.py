@@ -15,7 +15,7 @@ from regionplot.geo.crs import parse_crs
 from regionplot.inputs.vectors import load_layer
 from regionplot.layers.features import FeatureSettings
 from regionplot.sample import locate
-from regionplot.system.cache import ArrayCache, digest
+from regionplot.system.cache import ArrayCache, digest, user_cache, user_cache_folder
 
 ALBERS = parse_crs("EPSG:5070")
 ARRAYS = {"points": np.arange(12.0).reshape(6, 2), "offsets": np.array([0, 2, 6])}
@@ -173,3 +173,17 @@ def test_a_changed_file_is_read_again(cache, write_vector):
     assert load_layer(FeatureSettings(path=path), ALBERS, cache).points.size == 1
     path = write_vector([shapely.Point(-90, 40), shapely.Point(-80, 30)])
     assert load_layer(FeatureSettings(path=path), ALBERS, cache).points.size == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="folders of Linux")
+@pytest.mark.parametrize("home", [None, "", "relative"])
+def test_without_a_home_folder_there_is_no_cache_and_no_error(home, monkeypatch):
+    """The user has no entry in the password file, either, as in a container with an arbitrary user id."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    if home is not None:
+        monkeypatch.setenv("HOME", home)
+    monkeypatch.setattr(os, "getuid", lambda: 987_654)
+    assert user_cache() is None
+    with pytest.raises(FileNotFoundError, match="set HOME or XDG_CACHE_HOME"):
+        user_cache_folder()
