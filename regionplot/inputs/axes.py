@@ -232,7 +232,8 @@ def _read_axis(
 ) -> Axis:
     """Read an axis in units of the CRS."""
     stored = read_values(path, axis)
-    values = stored.astype(np.float64) * factor
+    with np.errstate(all="ignore"):  # damaged values
+        values = stored.astype(np.float64) * factor
     is_integer = axis.dtype is not None and axis.dtype.kind in "iu"
     scale = axis.number("scale_factor", 1.0 if is_integer else 0.0)
     known = _bounds_width(path, axis, factor, variables) or width if values.size == 1 else None
