@@ -108,6 +108,28 @@ class AxesSource:
         return part[np.ix_(rows - top, columns - left)]
 
 
+@dataclass(frozen=True, eq=False)
+class OrderedSource:
+    """A `RasterSource` for the file's own rows and columns of a variable that GDAL cannot read."""
+
+    info: RasterInfo
+    stored: np.dtype[Any]
+    """Type of the stored cells."""
+    grid: GridAxes
+
+    def describe(self) -> RasterInfo:
+        """Return the metadata of the band."""
+        return self.info
+
+    def read(self, window: Window, shape: tuple[int, int], resampling: str = "nearest") -> NDArray[Any]:  # noqa: ARG002
+        """Read a window. See `RasterSource.read`. The argument `resampling` is ignored."""
+        rows, columns = (slice(*limits) for limits in window.ranges)
+        stored = read_cells(self.info.path, self.grid, self.info.band, rows, columns, self.stored)
+        check_unchanged(self.info)
+        kept = _thinned(0, window.height, shape[0]), _thinned(0, window.width, shape[1])
+        return decode(np.ascontiguousarray(stored[np.ix_(*kept)]), None, self.info)
+
+
 def read_cells(
     path: Path, grid: GridAxes, band: int, rows: slice, columns: slice, stored: np.dtype[Any]
 ) -> NDArray[Any]:

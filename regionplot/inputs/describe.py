@@ -22,8 +22,8 @@ from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.extent import LONLAT
 from regionplot.geo.grid import GridGeometry
 from regionplot.inputs.attributes import Attributes
-from regionplot.inputs.axes import PlacedAxes
-from regionplot.inputs.axes_source import AxesSource
+from regionplot.inputs.axes import PlacedAxes, find_dimensions
+from regionplot.inputs.axes_source import AxesSource, OrderedSource
 from regionplot.inputs.color_tables import class_names, color_table, rgb_bands, unmasked_rgb_bands
 from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.drivers import raster_driver
@@ -163,9 +163,12 @@ class _Grid:
             return FileSource(info, options)
         return AxesSource.of(info, _cell_type(self.dataset.dtypes[band - 1]), axes, self.settings.resampling)
 
-    def native(self, band: int, geolocation: Geolocation) -> FileSource:
+    def native(self, band: int, geolocation: Geolocation) -> FileSource | OrderedSource:
         """Return the source of a band in the file's own rows and columns."""
-        return FileSource(self.info(band, self._geometry(geolocation.crs)), geolocation.options)
+        info = self.info(band, self._geometry(geolocation.crs))
+        if isinstance(self.dataset, ReorderedDataset):
+            return OrderedSource(info, _cell_type(self.dataset.dtypes[band - 1]), self.dataset.grid)
+        return FileSource(info, geolocation.options)
 
     def _geometry(self, crs: pyproj.CRS) -> GridGeometry:
         """Return the geometry that GDAL gives to the file, with a CRS."""
@@ -261,7 +264,7 @@ class _Grid:
         if self.dataset.driver != NETCDF or (is_placed and not self.dataset.transform.is_identity):
             return None
         crs = named or parse_crs(LONLAT)
-        found = find_geolocation(self.path, self.dataset.name, (band, self.dataset.count), crs)
+        found = find_geolocation(self.path, self.dataset.name, self.dataset.shape, (band, self.dataset.count), crs)
         if found is not None and not crs.is_geographic:
             raise longitudes_in_projection(self.path, crs)
         return found
@@ -285,11 +288,14 @@ def _grid(settings: RasterSettings) -> Iterator[_Grid]:
 
 
 def _placed(dataset: _CachedDataset, settings: RasterSettings, chosen: ChosenVariable | None) -> _Grid:
-    axes = None if chosen is None else chosen.place(dataset)
-    if chosen is None or axes is None or can_read(dataset, axes.grid):
+    if chosen is None:
+        return _Grid(dataset, settings)
+    axes = chosen.place(dataset)
+    grid = find_dimensions(chosen.variable, chosen.variables) if axes is None else axes.grid
+    if grid is None or can_read(dataset, grid):
         return _Grid(dataset, settings, axes)
-    positions = read_positions(settings.path, axes.grid, chosen.variables)
-    return _Grid(ReorderedDataset(settings.path, dataset, axes.grid, positions), settings, axes)
+    positions = read_positions(settings.path, grid, chosen.variables)
+    return _Grid(ReorderedDataset(settings.path, dataset, grid, positions), settings, axes)
 
 
 def _subdataset(names: list[str], settings: RasterSettings) -> str | None:

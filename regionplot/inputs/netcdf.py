@@ -186,7 +186,8 @@ def read_values(path: Path, variable: Variable) -> NDArray[Any]:
         stored = stored.view(f"u{stored.itemsize}")
     scale, offset = variable.number("scale_factor", 1.0), variable.number("add_offset", 0.0)
     is_plain = stored.dtype == np.float32 and (scale, offset) == (1.0, 0.0)
-    values: NDArray[Any] = stored.astype(np.float32 if is_plain else np.float64)
+    with np.errstate(all="ignore"):  # damaged values
+        values: NDArray[Any] = stored.astype(np.float32 if is_plain else np.float64)
     values[_missing(stored, variable)] = np.nan
     if (scale, offset) != (1.0, 0.0):
         values *= scale
@@ -201,4 +202,5 @@ def _missing(stored: NDArray[Any], variable: Variable) -> NDArray[np.bool_]:
     fills = [variable.number(key, np.nan) for key in ("_FillValue", "missing_value")]
     if stored.dtype.kind == "f" and np.isnan(fills[0]):
         fills[0] = float(netCDF4.default_fillvals[f"f{stored.itemsize}"])
-    return np.isin(stored.astype(np.float64), fills)
+    with np.errstate(all="ignore"):
+        return np.isin(stored.astype(np.float64), fills)

@@ -62,7 +62,8 @@ class RasterSettings(Section):
     """Band number from 1, or the description of the band. Default: the first band, or all bands if they are red, green
     and blue."""
     variable: Text | None = None
-    """Variable to read from a NetCDF or HDF5 file with several variables."""
+    """Variable to read from a NetCDF or HDF5 file with several variables: its name, or its path such as
+    `/product/no2`."""
     mask_and_scale: bool = True
     """Treat nodata values as missing, and apply scale and offset."""
     resampling: Literal["nearest", "bilinear", "cubic", "average", "mode", "max"] = "nearest"

@@ -284,9 +284,11 @@ def test_an_axis_that_cannot_be_used_is_named(tmp_path: Path, grid: Grid, messag
 
 
 def test_attributes_that_are_no_numbers_are_ignored(tmp_path: Path) -> None:
-    texts = {"scale_factor": "x", "missing_value": "none", "bounds": 3}
-    grid = Grid(attributes=({**NORTH, **texts}, {**EAST, **texts}), order="xy")
-    np.testing.assert_array_equal(values_at(grid.write(tmp_path / "grid.nc"), LON, LAT), expected(grid))
+    path = Grid(order="xy").write(tmp_path / "grid.nc")
+    with netCDF4.Dataset(path, "a") as file:
+        for name in ("lat", "lon"):
+            file[name].setncatts({"scale_factor": "x", "missing_value": "none", "bounds": 3})
+    np.testing.assert_array_equal(values_at(path, LON, LAT), expected(Grid()))
 
 
 def test_a_variable_without_cells_is_refused(tmp_path: Path) -> None:
@@ -412,3 +414,26 @@ def test_valid_range_and_sign_apply_in_any_order(tmp_path: Path, order: str) -> 
     values = (np.arange(12) * 20 + 7) * 0.5
     values[0] = np.nan
     np.testing.assert_array_equal(values_at(path, LON, LAT), np.broadcast_to(values[:, None], (12, 17)))
+
+
+REAL = {
+    "air_temperature_small.nc": ("lon", "lat", ["air"]),
+    "aqm_pm25_conus_lcc.nc": ("x", "y", ["pm25"]),
+    "coads_slp_wind_climatology.nc": ("COADSX", "COADSY", ["SLP", "UWND", "VWND"]),
+    "gridmet_tmmx_20190121.nc": ("lon", "lat", ["air_temperature"]),
+    "oisst_19811231_0to360.nc": ("lon", "lat", ["sst", "anom", "err", "ice"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"), [(name, variable) for name, (_, _, variables) in REAL.items() for variable in variables]
+)
+def test_real_files_have_their_cells_where_their_axes_say(shared_data_folder: Path, name: str, variable: str) -> None:
+    """The cells are read with netCDF4, and compared with the cells that a map shows at the coordinates."""
+    path = shared_data_folder / name
+    with netCDF4.Dataset(path) as file:
+        x, y = (file[axis][:].filled().astype(float) for axis in REAL[name][:2])
+        last = np.ma.filled(file[variable][:].astype(float), np.nan).reshape(-1, y.size, x.size)[-1]
+    bands = len(open_bands(RasterSettings(path=path, variable=variable)))
+    found = values_at(path, x, y, variable=variable, band=bands)
+    np.testing.assert_allclose(found, last, rtol=1e-5, atol=1e-5)
