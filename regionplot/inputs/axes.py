@@ -232,11 +232,13 @@ def _read_axis(
 ) -> Axis:
     """Read an axis in units of the CRS."""
     stored = read_values(path, axis)
-    values = stored.astype(np.float64) * factor
-    scale = axis.attributes.get("scale_factor", 1.0 if axis.dtype is not None and axis.dtype.kind in "iu" else 0.0)
+    with np.errstate(all="ignore"):  # damaged values
+        values = stored.astype(np.float64) * factor
+    is_integer = axis.dtype is not None and axis.dtype.kind in "iu"
+    scale = axis.number("scale_factor", 1.0 if is_integer else 0.0)
     known = _bounds_width(path, axis, factor, variables) or width if values.size == 1 else None
     try:
-        found = Axis.of(values, abs(factor) * float_error(stored), abs(factor * float(scale)), known, period)
+        found = Axis.of(values, abs(factor) * float_error(stored), abs(factor * scale), known, period)
     except ValueError as error:
         raise RasterError(f"{path}: the axis {axis.path} cannot be used: {error}; correct the file") from None
     if known == 0:
