@@ -69,7 +69,7 @@ class RasterSettings(Section):
     resampling: Literal["nearest", "bilinear", "cubic", "average", "mode", "max"] = "nearest"
     """Resampling method from cells to pixels."""
     crs: Text | None = None
-    """CRS of the file, if the file does not state it."""
+    """CRS of the file. By default, the CRS that the file states."""
     max_cells: Annotated[int, Field(ge=1, le=2**62), NOT_IN_DIGEST] = 10_000_000_000
     """Maximum number of cells. Larger grids are rejected before any cell is read."""
 

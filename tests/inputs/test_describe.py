@@ -96,6 +96,23 @@ def test_a_grid_without_a_crs_needs_one_in_the_config(write_raster) -> None:
         load(path, crs="EPSG:0")
 
 
+@pytest.mark.parametrize("stated", ["EPSG:4326", "EPSG:3857", 'LOCAL_CS["site",UNIT["metre",1]]'])
+def test_the_crs_of_the_settings_wins(write_raster, stated: str, caplog: pytest.LogCaptureFixture) -> None:
+    path = write_raster(VALUES, crs=stated)
+    assert epsg(path, crs="EPSG:5070") == 5070
+    assert ("crs = 'EPSG:5070' is used" in caplog.text) == stated.startswith("EPSG")
+    caplog.clear()
+    if stated.startswith("EPSG"):
+        assert epsg(path, crs=stated) == epsg(path)
+        assert not caplog.text
+
+
+@pytest.mark.parametrize("crs", ['LOCAL_CS["site",UNIT["metre",1]]', "EPSG:4978"])
+def test_a_crs_of_the_settings_that_is_not_of_a_map_is_refused(write_raster, crs: str) -> None:
+    with pytest.raises(RasterError, match=r"grid\.tif: the CRS .* cannot be drawn as a map"):
+        load(write_raster(VALUES), crs=crs)
+
+
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")  # the test writes such a file
 def test_a_grid_without_a_transform_is_refused(write_raster) -> None:
     with pytest.raises(RasterError, match="no georeferencing"):
