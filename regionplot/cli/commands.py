@@ -13,9 +13,10 @@ from contextlib import suppress
 
 import click
 
-from regionplot.cli.interrupts import ENDING_SIGNALS, exit_code, log_unexpected, signals_as_interrupts
+from regionplot.cli.interrupts import exit_code, log_unexpected, signals_as_interrupts
 from regionplot.errors import RegionplotError
 from regionplot.registry import COMMANDS
+from regionplot.system.signals import ENDING_SIGNALS
 
 _DEFAULT = "render"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -95,9 +96,8 @@ def main() -> None:
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # for workers that are not forked
     gc.set_threshold(_GC_THRESHOLD)
     code = run()
-    for name in ENDING_SIGNALS:  # from here on, signals no longer change the exit code
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in ENDING_SIGNALS:  # from here on, signals no longer change the exit code
+        signal.signal(number, signal.SIG_IGN)
     atexit._run_exitfuncs()
     for stream in filter(None, (sys.stdout, sys.stderr)):
         with suppress(OSError, ValueError):  # the reader of the stream has exited
