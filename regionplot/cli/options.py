@@ -12,6 +12,7 @@ import click
 
 from regionplot.errors import RegionsError
 from regionplot.registry import COMMANDS
+from regionplot.system.files import exists
 from regionplot.text import path_hint
 
 
@@ -52,9 +53,9 @@ def check_table_name(table: Path) -> None:
         If there is no such table, and its name looks like the name of a command.
     """
     name = str(table)
-    if not table.exists() and (hint := path_hint(name)):
+    if not exists(table) and (hint := path_hint(name)):
         raise RegionsError(f"{name}: {hint}")
-    if not re.fullmatch(r"[A-Za-z][\w-]*", name) or table.exists():
+    if not re.fullmatch(r"[A-Za-z][\w-]*", name) or exists(table):
         return
     commands = [command for command in COMMANDS.builtin if not COMMANDS[command].hidden]
     near = difflib.get_close_matches(name.casefold(), commands, n=1)

@@ -6,8 +6,8 @@ import importlib
 import logging
 import os
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, chdir, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,14 +46,29 @@ def _import_matplotlib() -> None:
     The file would not change the maps, because its settings are reset before drawing. But a bad file would disturb the
     import: a pipe would block, a file that is not text would raise an error, and wrong settings would cause warnings.
     """
+    with _working_directory(_NEUTRAL_FOLDER):
+        for module in ("regionplot.render.renderer", "regionplot.runs.digests"):
+            importlib.import_module(module)
+
+
+@contextmanager
+def _working_directory(folder: Path) -> Iterator[None]:
+    """Change the working directory until the context exits.
+
+    `os.fchdir` also returns to a folder that was renamed, or whose parent cannot be read. Windows does not have it.
+    """
+    if not hasattr(os, "fchdir"):
+        with chdir(folder):
+            yield
+        return
     try:
         here = os.open(".", os.O_RDONLY)
     except OSError:  # the working directory has been removed
+        yield
         return
     try:
-        os.chdir(_NEUTRAL_FOLDER)
-        for module in ("regionplot.render.renderer", "regionplot.runs.digests"):
-            importlib.import_module(module)
+        os.chdir(folder)
+        yield
     finally:
         os.fchdir(here)
         os.close(here)

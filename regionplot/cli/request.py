@@ -16,6 +16,7 @@ from regionplot.geo.region import Region
 from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.settings.config import Config
 from regionplot.settings.loading import DEFAULT_NAME, read_config, read_config_before_arrival, read_valid_part
+from regionplot.system.files import exists
 
 STANDARD_INPUT = "-"
 """Table of regions that is read from the standard input."""
@@ -97,7 +98,7 @@ class Request:
             If there is no settings file and no option names a raster.
         """
         nearby = [] if self.no_config else [self.regions.parent / DEFAULT_NAME, Path(DEFAULT_NAME)]
-        found = self.config_file or next((path for path in nearby if path.is_file()), None)
+        found = self.config_file or next((path for path in nearby if exists(path) and path.is_file()), None)
         if found is None and "path" not in self.overrides.get("raster", {}):
             if self.no_config:
                 raise ConfigError("no settings: with --no-config, give --raster PATH")

@@ -215,3 +215,8 @@ class Outcome(Generic[J]):
     def ok(self) -> bool:
         """True if the task returned a value."""
         return self.failure is None
+
+    @property
+    def message(self) -> str:
+        """Message of the failure. Empty if the task returned a value."""
+        return "" if self.failure is None else self.failure.message

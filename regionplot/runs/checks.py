@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from regionplot.colors.choose import resampling_problem
@@ -18,6 +19,37 @@ from regionplot.settings.vector import VectorSettings
 from regionplot.sheet.key import ColorBarKey
 from regionplot.text import fields_of
 from regionplot.writers.base import make_writer
+
+
+def check_arguments(regions: object, config: object, layers: Sequence[object]) -> None:
+    """Check the types of the arguments of `render_regions`, because a wrong type would be ignored or fail later.
+
+    Raises
+    ------
+    RegionsError
+        If an item is not a `Region`.
+    ConfigError
+        If the config is not a `Config`, or a layer is not a loaded `Layer`.
+    """
+    if not isinstance(config, Config):
+        kind = type(config).__name__
+        raise ConfigError(f"the settings are of type {kind}; pass a Config from regionplot.read_config, or SharedData")
+    if isinstance(regions, str | Path):
+        regions = ()
+    if not isinstance(regions, Sequence):
+        raise RegionsError(f"the regions are of type {type(regions).__name__}; pass a list of Region, or a table")
+    for number, region in enumerate(regions, 1):
+        if not isinstance(region, Region):
+            raise RegionsError(
+                f"item {number} of the regions is of type {type(region).__name__}, not Region; "
+                "read a table or a DataFrame with regionplot.read_regions"
+            )
+    for layer in layers:
+        if not (hasattr(layer, "key") and hasattr(layer, "draw")):  # the protocol `Layer`
+            raise ConfigError(
+                f"layers: an object of type {type(layer).__name__} is not a layer of an earlier run; "
+                "to draw vectors, write them to a file and name the file in [[features]]"
+            )
 
 
 def check_config(config: Config, regions: Sequence[Region]) -> None:

@@ -36,7 +36,7 @@ def state_of(outcome: Outcome[Job]) -> str:
     return str(outcome.value.state)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunReport:
     """The outcomes of a run, in the order of the regions.
 
@@ -94,7 +94,12 @@ class RunReport:
         """Exit code. 0: all maps are up to date. 1: regions failed, or there are `problems`."""
         return 1 if self.failed or self.problems else 0
 
+    def __repr__(self) -> str:
+        """Return the summary, the start method and the number of workers."""
+        return f"<RunReport: {self}, {self.workers} x {self.start_method}>"
+
     def __str__(self) -> str:
+        """Return the numbers of maps in each state, and the time."""
         counts = self.counts()
         drawn = counts["rendered"]
         parts = [f"{drawn} map{'' if drawn == 1 else 's'} drawn"]

@@ -22,7 +22,7 @@ from regionplot.executors.choose import count_workers, executor_class, make_exec
 from regionplot.geo.region import Region
 from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs import store
-from regionplot.runs.checks import check_all, check_config
+from regionplot.runs.checks import check_all, check_arguments, check_config
 from regionplot.runs.hints import start_hints, with_memory_hint
 from regionplot.runs.jobs import Job
 from regionplot.runs.leftovers import Leftovers
@@ -108,6 +108,7 @@ def render_regions(
     watch = Stopwatch()
     config = data.config if isinstance(data, SharedData) else data
     read = read_regions_if_any if allow_empty else read_regions
+    check_arguments(regions, config, layers)
     found = _read_table(regions, read, config) if isinstance(regions, str | Path) else list(regions)
     if allow_empty and not found:
         watch.lap("check")

@@ -85,7 +85,8 @@ def _joined(messages: Sequence[tuple[str, str]]) -> str:
     """Join the messages about one key. A value that all messages have is stated once."""
     values = {value for _, value in messages}
     if len(values) == 1:
-        return " or ".join(text for text, _ in messages) + values.pop()
+        first, *others = [text for text, _ in messages]
+        return " or ".join([first, *(text.removeprefix("must be ") for text in others)]) + values.pop()
     return " or: ".join(text + value for text, value in messages)
 
 

@@ -70,7 +70,7 @@ def _resolve_union(value: Any, kinds: tuple[Any, ...], base: Path) -> Any:
 
 
 def _joined(path: str | Path, base: Path) -> Path | str:
-    if str(path).startswith(sample.PREFIX) or path_hint(str(path)):
+    if str(path).startswith(sample.PREFIX) or path_hint(str(path)) or path == "":
         return path
     return Path(os.path.normpath(base / _from_home(Path(path))))
 

@@ -32,7 +32,7 @@ def resolve_path(value: object, info: ValidationInfo) -> object:
     """Resolve the path of the raster, as the `RasterPath` in the validation context says."""
     if not isinstance(value, str | Path) or str(value).startswith(sample.PREFIX):
         return find_input(value)
-    if path_hint(str(value)):
+    if not str(value) or path_hint(str(value)):
         return find_input(value)
     pattern = Pattern(str(value), info.data.get("cycle", 1))
     path = pattern.find()  # `find` also checks the pattern

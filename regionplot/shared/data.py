@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SharedData:
     """The data that all maps are drawn from."""
 
@@ -110,6 +110,12 @@ class SharedData:
         logger.info("process %d loaded the shared data in %.2f s", os.getpid(), time.perf_counter() - start)
         return cls(config, raster.source, cells, geometry, crs, loaded, info, plan, raster.coloring)
 
+    def __repr__(self) -> str:
+        """Return the name of the raster, the shape and the type of the loaded cells, the CRSs and the layers."""
+        cells = f"cells {self.cells.shape} {self.cells.dtype} in {crs_name(self.geometry.crs)}"
+        layers = ", ".join(type(layer).__name__ for layer in self.layers)
+        return f"<SharedData {self.info.path.name}: {cells}; maps in {crs_name(self.crs)}; layers {layers}>"
+
     @property
     def description(self) -> Mapping[str, object]:
         """Text about the raster for titles and labels: name, units, time ..."""
@@ -177,6 +183,12 @@ class SharedData:
         method = self.config.raster.resampling
         step = 1 if method == "max" else max(1, int(cells_per_pixel(self.info.geometry, panel, self.crs)))
         return read_window(self.source, window, step, method)
+
+
+def crs_name(crs: pyproj.CRS) -> str:
+    """Return the code of a CRS, such as `EPSG:4326`, or its name if it has no code."""
+    code = crs.to_authority()
+    return crs.name if code is None else ":".join(code)
 
 
 def _meshgrid(geometry: GridGeometry) -> tuple[NDArray[Any], NDArray[Any]]:
