@@ -243,7 +243,7 @@ class Seams:
         points : ndarray, shape (n, 2)
             Longitude and latitude. NaN counts as near.
         """
-        known = np.isfinite(points).all(axis=1)
+        known = np.asarray(np.isfinite(points).all(axis=1))
         place = np.where(known[:, None], points, 0.0)
         column = (((place[:, 0] - self.west) % FULL_TURN) / FULL_TURN * _COLUMNS).astype(int) % _COLUMNS
         row = np.clip((place[:, 1] + 90.0) / 180.0 * _ROWS, 0, _ROWS - 1).astype(int)

@@ -91,7 +91,8 @@ class Graticule(Layer):
         if not lines:
             return
         parts = np.concatenate([line.parts for line in lines])
-        shown = IndexedGeometries.of(parts).clip_to_panel(panel, 0.0) if parts.size else parts
+        reach = settings.linewidth / 2 * sheet.layout.dpi / POINTS_PER_INCH
+        shown = IndexedGeometries.of(parts).clip_to_panel(panel, 0.0, reach) if parts.size else parts
         if shown.size and settings.linewidth > 0 and settings.color != "none":
             yield Path.of_lines(shown, settings.color, settings.linewidth)
         if settings.labels:
