@@ -23,7 +23,7 @@ from regionplot.errors import RegionError
 from regionplot.geo.clip import IndexedGeometries
 from regionplot.geo.crs import FULL_TURN, Floats, meridian_offset, parse_crs, transformer, unwrap
 from regionplot.geo.extent import LONLAT, PanelGrid
-from regionplot.geo.linework import Geometries, join_segments, seam_crossings
+from regionplot.geo.linework import Geometries, join_up_to_seams
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
 from regionplot.settings.base import Color
 from regionplot.sheet.layout import POINTS_PER_INCH
@@ -141,9 +141,8 @@ class _Lines:
             x = unwrap(x, longitudes + meridian_offset(lonlat, self.crs))
         for row, value in enumerate(self.values):
             source, projected = np.column_stack([longitudes[row], latitudes[row]]), np.column_stack([x[row], y[row]])
-            usable = np.isfinite(projected).all(axis=1)
-            joined = usable[1:] & usable[:-1] & ~seam_crossings(source, projected, lonlat, self.crs)
-            yield _Line(*self.label(float(value)), join_segments(projected, joined))
+            parts = join_up_to_seams(source, projected, lonlat, self.crs)
+            yield _Line(*self.label(float(value)), parts)
 
 
 class _Meridians(_Lines):
