@@ -41,9 +41,16 @@ def base_of(crs: pyproj.CRS) -> pyproj.CRS:
 def cut_meridian(base: pyproj.CRS, target: pyproj.CRS) -> float:
     """Return the longitude in the base CRS of the left edge of most projections: 180° west of the central meridian."""
     operation = horizontal(target).coordinate_operation
-    central = [p.value for p in operation.params if p.name.startswith("Longitude of")] if operation else []
-    primes = [crs.prime_meridian.longitude if crs.prime_meridian else 0.0 for crs in (target, base)]
-    return float(central[0] if central else 0.0) + primes[0] - primes[1] - FULL_TURN / 2
+    parameters = operation.params if operation else []
+    central = [parameter for parameter in parameters if parameter.name.startswith("Longitude of")]
+    longitude = np.degrees(central[0].value * central[0].unit_conversion_factor) if central else 0.0
+    return float(longitude + _prime_meridian(target) - _prime_meridian(base) - FULL_TURN / 2)
+
+
+def _prime_meridian(crs: pyproj.CRS) -> float:
+    """Return the longitude of the prime meridian of a CRS, in degrees from Greenwich."""
+    prime = crs.prime_meridian
+    return float(np.degrees(prime.longitude * prime.unit_conversion_factor)) if prime else 0.0
 
 
 class Charts:
