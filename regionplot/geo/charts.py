@@ -10,7 +10,7 @@ import pyproj
 from numpy.typing import NDArray
 from pyproj.enums import TransformDirection
 
-from regionplot.geo.crs import FULL_TURN, parse_crs, transformer
+from regionplot.geo.crs import FULL_TURN, horizontal, parse_crs, transformer
 from regionplot.geo.extent import LONLAT
 
 Floats = NDArray[np.floating[Any]]
@@ -24,25 +24,33 @@ _INVERSE_TOLERANCE = 1e-4
 
 def has_degrees(crs: pyproj.CRS) -> bool:
     """Return True if coordinates are longitude and latitude in degrees. Return False for a CRS with a rotated pole."""
+    flat = horizontal(crs)
     return bool(
-        crs.is_geographic and not crs.is_derived and {axis.unit_name for axis in crs.axis_info[:2]} == {"degree"}
+        flat.is_geographic and not flat.is_derived and {axis.unit_name for axis in flat.axis_info} == {"degree"}
     )
 
 
 def base_of(crs: pyproj.CRS) -> pyproj.CRS:
     """Return the CRS of longitude and latitude in degrees on which a CRS is based, or WGS 84."""
     if has_degrees(crs):
-        return crs
-    base = crs.geodetic_crs
+        return horizontal(crs)
+    base = horizontal(crs).geodetic_crs
     return base if base is not None and has_degrees(base) else parse_crs(LONLAT)
 
 
 def cut_meridian(base: pyproj.CRS, target: pyproj.CRS) -> float:
     """Return the longitude in the base CRS of the left edge of most projections: 180° west of the central meridian."""
-    operation = target.coordinate_operation
-    central = [p.value for p in operation.params if p.name.startswith("Longitude of")] if operation else []
-    primes = [crs.prime_meridian.longitude if crs.prime_meridian else 0.0 for crs in (target, base)]
-    return float(central[0] if central else 0.0) + primes[0] - primes[1] - FULL_TURN / 2
+    operation = horizontal(target).coordinate_operation
+    parameters = operation.params if operation else []
+    central = [parameter for parameter in parameters if parameter.name.startswith("Longitude of")]
+    longitude = np.degrees(central[0].value * central[0].unit_conversion_factor) if central else 0.0
+    return float(longitude + _prime_meridian(target) - _prime_meridian(base) - FULL_TURN / 2)
+
+
+def _prime_meridian(crs: pyproj.CRS) -> float:
+    """Return the longitude of the prime meridian of a CRS, in degrees from Greenwich."""
+    prime = crs.prime_meridian
+    return float(np.degrees(prime.longitude * prime.unit_conversion_factor)) if prime else 0.0
 
 
 class Charts:

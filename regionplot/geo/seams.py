@@ -66,7 +66,9 @@ class Tears(NamedTuple):
         return Tears(self.is_torn, self.after, self.before, self.at_after, self.at_before)
 
 
-def find_tears(charts: Charts, starts: Floats, ends: Floats, at_starts: Floats, at_ends: Floats) -> Tears:
+def find_tears(
+    charts: Callable[[Floats], Floats], starts: Floats, ends: Floats, at_starts: Floats, at_ends: Floats
+) -> Tears:
     """Find the steps between points in which a projection is torn or ends.
 
     A step is halved again and again, and the half that is longer on the map is kept. This length does not approach 0 if
@@ -74,8 +76,8 @@ def find_tears(charts: Charts, starts: Floats, ends: Floats, at_starts: Floats, 
 
     Parameters
     ----------
-    charts : Charts
-        The projection.
+    charts : callable
+        Function from points, shape (n, 2), to their positions on the maps. NaN if a map cannot show the point.
     starts, ends : ndarray, shape (n, 2)
         Longitude and latitude of the two ends of each step.
     at_starts, at_ends : ndarray, shape (n, 2 * maps)
@@ -85,6 +87,8 @@ def find_tears(charts: Charts, starts: Floats, ends: Floats, at_starts: Floats, 
     length = _distance(at_before, at_after)
     index = np.flatnonzero(length > 0)
     for number in range(_BISECTIONS):
+        if not index.size:
+            break
         middle = (before[index] + after[index]) / 2
         at_middle = charts(middle)
         first, second = _distance(at_before[index], at_middle), _distance(at_middle, at_after[index])
@@ -243,7 +247,7 @@ class Seams:
         points : ndarray, shape (n, 2)
             Longitude and latitude. NaN counts as near.
         """
-        known = np.isfinite(points).all(axis=1)
+        known = np.asarray(np.isfinite(points).all(axis=1))
         place = np.where(known[:, None], points, 0.0)
         column = (((place[:, 0] - self.west) % FULL_TURN) / FULL_TURN * _COLUMNS).astype(int) % _COLUMNS
         row = np.clip((place[:, 1] + 90.0) / 180.0 * _ROWS, 0, _ROWS - 1).astype(int)

@@ -7,7 +7,7 @@ within a panel.
 ::
 
     file ─► geometries ─► line segments, each once ─► project, cut at seams ─► lines + STRtree ─► clip ─► simplify
-                     └──► polygons (only if filled) ─► project ───────────────► polygons + STRtree ─► clip
+                     └──► polygons (only if filled) ─► cut at seams, project ──► polygons + STRtree ─► clip ─► snap
 """
 
 from __future__ import annotations
@@ -77,17 +77,33 @@ class VectorLayer:
         """All points."""
         return self.point_index.geometries
 
-    def lines_in(self, panel: PanelGrid) -> Geometries:
-        """Return the lines within a panel, clipped to it and simplified with a tolerance of a third of a pixel."""
-        return self.line_index.clip_to_panel(panel, self.x_period)
+    def lines_in(self, panel: PanelGrid, reach: float = 0.0) -> Geometries:
+        """Return the lines within a panel, clipped to it and simplified with a tolerance of a third of a pixel.
+
+        Parameters
+        ----------
+        panel : PanelGrid
+            The panel, in map units.
+        reach : float
+            Half of the line width in pixels. Lines outside the panel are included if they reach into it.
+        """
+        return self.line_index.clip_to_panel(panel, self.x_period, reach)
 
     def polygons_in(self, panel: PanelGrid) -> Geometries:
-        """Return the polygons within a panel, clipped to it and simplified with a tolerance of a third of a pixel."""
-        return self.polygon_index.clip_to_panel(panel, self.x_period)
+        """Return the polygons within a panel, clipped to it, with corners on a grid of an eighth of a pixel."""
+        return self.polygon_index.areas_in_panel(panel, self.x_period)
 
-    def points_in(self, panel: PanelGrid) -> Geometries:
-        """Return the points within a panel."""
-        return self.point_index.clip_to_panel(panel, self.x_period)
+    def points_in(self, panel: PanelGrid, reach: float = 0.0) -> Geometries:
+        """Return the points within a panel, and those outside it whose symbols reach into it.
+
+        Parameters
+        ----------
+        panel : PanelGrid
+            The panel, in map units.
+        reach : float
+            Radius of the symbols in pixels.
+        """
+        return self.point_index.clip_to_panel(panel, self.x_period, reach)
 
 
 def load_layer(

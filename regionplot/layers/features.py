@@ -16,6 +16,7 @@ from regionplot.inputs.vectors import VectorLayer, start_layer
 from regionplot.layers.base import Layer, LoadContext, settings_digest
 from regionplot.settings.base import Color
 from regionplot.settings.vector import VectorSettings
+from regionplot.sheet.layout import POINTS_PER_INCH
 from regionplot.sheet.marks import Markers, PanelMark, Path
 from regionplot.sheet.sheet import Sheet
 
@@ -74,16 +75,17 @@ class Features(Layer):
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
         panel, style = sheet.view.panel, self.settings
+        pixels_per_point = sheet.layout.dpi / POINTS_PER_INCH
         areas = self.vectors.polygons_in(panel)
         if areas.size:
             yield Path.of_polygons(areas, style.facecolor)
-        lines = self.vectors.lines_in(panel)
+        lines = self.vectors.lines_in(panel, style.linewidth / 2 * pixels_per_point)
         if lines.size and style.linewidth > 0 and style.edgecolor != _NONE:
             yield Path.of_lines(lines, style.edgecolor, style.linewidth)
-        points = self.vectors.points_in(panel)
+        size = 2 + 2 * style.linewidth
+        points = self.vectors.points_in(panel, (size + style.linewidth) / 2 * pixels_per_point)
         if points.size:
             face = style.edgecolor if style.facecolor == _NONE else style.facecolor
-            size = 2 + 2 * style.linewidth
             yield Markers(shapely.get_coordinates(points), size, face, style.edgecolor, style.linewidth)
 
     def is_seen_in(self, panels: Iterable[PanelGrid]) -> bool:
