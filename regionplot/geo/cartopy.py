@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,9 @@ def _make_cartopy_crs(name: str, keywords: Mapping[str, Any]) -> pyproj.CRS:
     projection = getattr(cartopy.crs, name, None)
     if not (isinstance(projection, type) and issubclass(projection, cartopy.crs.Projection)):
         raise ConfigError(f"projection {name!r} is not a cartopy class, an EPSG code, a PROJ string or 'raster'")
+    known = inspect.signature(projection).parameters
+    if unknown := [key for key in keywords if key not in known]:
+        raise ConfigError(f"projection {name}: there is no keyword {unknown[0]!r}; the keywords are {', '.join(known)}")
     try:
         crs: pyproj.CRS = projection(**keywords)  # not converted to a plain CRS, which would lose the map's boundary
         return crs

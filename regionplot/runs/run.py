@@ -208,7 +208,7 @@ def _load(
 def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Observer) -> None:
     """Keep unchanged maps and draw the others."""
     jobs = record.jobs
-    find_fonts(jobs, config)
+    letters = find_fonts(jobs, config)
     executor = _make_executor(config.run, record.start_method, len(jobs))
     record.workers = executor.workers
     observer.started(len(jobs), executor.workers, record.start_method)
@@ -216,7 +216,7 @@ def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Obser
     if executor_class(record.start_method).abilities.shares_memory:
         jobs = list(jobs_to_draw(task, jobs, record, observer))
         record.watch.lap("compare")
-    report_missing_letters(jobs, config)
+    report_missing_letters(letters if jobs else "")
     for outcome in stop_when_disk_full(executor.run(task, jobs)) if jobs else ():
         described = with_memory_hint(outcome, executor.workers)
         record.add(described)

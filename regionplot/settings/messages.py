@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, time
 from typing import Any, get_args
 
 from pydantic_core import ErrorDetails
@@ -45,6 +46,8 @@ _REWRITES = (
     (r"^String should match pattern", "must match the pattern"),
 )
 """Patterns in messages of pydantic, and their replacements."""
+_SCALARS = (str, int, float, date, time)
+"""Types of values that messages state."""
 _LONGEST_KEY = 60
 """Number of characters of a key in a message."""
 _SIMILAR = 0.75
@@ -71,7 +74,10 @@ def config_error(
         InputError if files are missing and nothing else is wrong.
     """
     messages: dict[Place, list[tuple[str, str]]] = {}
+    inner = {detail["loc"][:-1] for detail in details}  # items with faults do not count, so their list seems short
     for detail in details:
+        if detail["type"] == "too_short" and detail["loc"] in inner:
+            continue
         location = _Location.of(detail["loc"], tables)
         known = messages.setdefault(location.place(places), [])
         if (message := _message(detail, location)) not in known:
@@ -156,14 +162,23 @@ def _message(detail: ErrorDetails, location: _Location) -> tuple[str, str]:
         return f"must be an array of tables: write [[{location.section}]]", ""
     if kind in _NOT_A_TABLE and not location.keys and isinstance(detail["input"], list | tuple):
         return f"must be a single table: write [{location.section}]", ""
-    if kind in _NOT_A_TABLE:
-        return "must be a table with keys and values", ""
-    return _wording(detail, location), "" if kind in _VALUE_IS_NAMED else f" (it is {quoted(detail['input'])})"
+    message = "must be a table with keys and values" if kind in _NOT_A_TABLE else _wording(detail, location)
+    return message, "" if kind in _VALUE_IS_NAMED else _value(detail["input"], message)
+
+
+def _value(value: object, message: str) -> str:
+    """Return text that states a value, unless the message states it, or the value is a table."""
+    items = value if isinstance(value, list | tuple) else [value]
+    if not all(isinstance(item, _SCALARS) for item in items) or quoted(value) in message:
+        return ""
+    return f" (it is {quoted(value)})"
 
 
 def _wording(detail: ErrorDetails, location: _Location) -> str:
     """Return a message of pydantic in the words of TOML."""
     kind = detail["type"]
+    if kind == "tuple_type" and location.inner is not None:
+        return f"must be an array of tables: write [[{location.section}.{location.keys[0]}]]"
     if kind == "tuple_type":
         return f"must be a list, such as {_example(location)}"
     if kind in _WORDS:
@@ -193,7 +208,7 @@ def _suggestion(location: _Location) -> Iterator[str]:
     if near:
         yield f"did you mean {near[0]!r}?"
         return
-    if others := [f"[{section}]" for section in section_names() if location.keys and _has_key(section, name)]:
+    if others := [f"[{section}]" for section in section_names() if _has_key(section, name)]:
         yield f"this key belongs to {' or '.join(others)}"
     if known:
         yield f"use one of {', '.join(known)}"

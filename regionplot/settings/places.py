@@ -45,7 +45,7 @@ class Places:
         key = place.key.partition(" ")[0]
         outer, _, inner = place.section.rpartition(".")
         line = self._lines.get((place.section, index, key)) or self._lines.get((place.section, index, ""))
-        if line is None and outer:  # a section such as `output.png` that is written as a key of the outer section
+        if line is None:  # a section such as `output.png` that is written as a key of the outer section
             line = self._lines.get((outer, 0, inner))
         return replace(place, file=self.name, line=line)
 

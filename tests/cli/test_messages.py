@@ -10,6 +10,7 @@ import time
 import pytest
 
 from regionplot.errors import ConfigError
+from regionplot.runs.checks import check_config
 from regionplot.settings.loading import read_config
 
 CONFIG = '[raster]\npath = "sample:relief"\n[map]\nsize = [300, 200]\n'
@@ -181,7 +182,8 @@ WRONG = {
     "label = 2026-01-01\n": "[colors] label: must be text in quotes (it is datetime.date(2026, 1, 1))",
     "size = [1, 2]\n": "[colors] size: unknown key; this key belongs to [map]; use one of colormap, classes",
     "hatch = 1\n": "[colors] hatch: unknown key; use one of colormap",
-    "classes = 3\n": "[colors] classes: must be a list, such as [0, 10, 20]",
+    "classes = 3\n": "[colors] classes: must be an array of tables: write [[colors.classes]] (it is 3)",
+    "vmin = 5\nvmax = 1\n": "[colors] vmax: vmin 5 must be less than vmax 1",
 }  # fmt: skip
 
 
@@ -191,7 +193,7 @@ def test_values_of_wrong_types_are_described_in_the_words_of_toml(tmp_path, text
     path.write_text(f'[raster]\npath = "sample:relief"\n[colors]\n{text}')
     with pytest.raises(ConfigError) as caught:
         read_config(path)
-    assert str(caught.value).startswith(f"{path}:4: {message}")
+    assert str(caught.value).startswith(f"{path}:{3 + text.count(chr(10))}: {message}")
 
 
 @pytest.mark.parametrize(
@@ -203,6 +205,15 @@ def test_values_of_wrong_types_are_described_in_the_words_of_toml(tmp_path, text
         ({"features": {"path": "a"}}, r"\[features\]: must be an array of tables: write \[\[features\]\]"),
         ({"features": [{"path": 3}]}, r"\[\[features\]\] #1 path: must be one path, in quotes"),
         ({"map": [{"dpi": 100}]}, r"\[map\]: must be a single table: write \[map\]"),
+        ({"map": {"projection": 5070}}, r"must be text in quotes or a table with keys and values \(it is 5070"),
+        ({"map": {"title": "{name"}}, r"write \{\{ or \}\} for a literal brace$"),
+        ({"colors": {"classes": [1, 2]}}, r"^settings: \[colors\] classes #1: must be .*\n.*#2: must be[^\n]*$"),
+        (
+            {"map": {"projection": {"name": "Mercator", "central_lon": 5}}},
+            "Mercator: there is no keyword 'central_lon'; the keywords are central_longitude, ",
+        ),
+        ({"dpi": 5}, r"^settings: \[dpi\]: unknown key; this key belongs to \[map\]; use one of raster"),
+        ({"raster": {"path": "sample:relief", "inputs": {"a": "sample:relief"}}}, "or remove the inputs$"),
         ({"map": "big"}, r"\[map\]: must be a table with keys and values"),
         ({"output": {"directory": 3}}, r"\[output\] directory: must be one path"),
         ({"run": {"workers": 1.5}}, r"\[run\] workers: must be a whole number or 'auto' \(it is 1.5\)"),
@@ -212,7 +223,7 @@ def test_values_of_wrong_types_are_described_in_the_words_of_toml(tmp_path, text
 )  # fmt: skip
 def test_values_of_other_sections_are_described_in_the_words_of_toml(sections, message):
     with pytest.raises(ConfigError, match=message):
-        read_config({"raster": {"path": "sample:relief"}, **sections})
+        check_config(read_config({"raster": {"path": "sample:relief"}, **sections}), [])
 
 
 @pytest.mark.parametrize(
