@@ -71,6 +71,7 @@ def test_a_handler_that_runs_in_time_decides_the_exit_code():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=str)
 def test_a_process_that_hangs_in_c_code_is_killed(number):
     process = start(handled(compute_forever, number))
+    time.sleep(0.3)  # until the process is in C code
     sent = time.monotonic()
     process.forward(number)
     ending = process.wait()
