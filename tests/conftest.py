@@ -61,7 +61,9 @@ _SLOW_MODULES = {
     "render/test_real_data.py",
     "runs/test_record.py",
     "runs/test_run.py",
+    "shared/test_shared.py",
     "test_benchmarks.py",
+    "writers/test_formats_elsewhere.py",
 }
 _SLOW_PARAMETERS = {"dask", "forkserver", "spawn"}
 """Executors whose workers must import everything."""

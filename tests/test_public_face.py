@@ -57,6 +57,7 @@ def test_importing_the_package_imports_no_large_library(module: str) -> None:
     assert (result.returncode, result.stderr.strip()) == (0, "")
 
 
+@pytest.mark.slow
 def test_drawing_does_not_import_libraries_that_the_raster_does_not_need() -> None:
     code = (
         "import regionplot as r, sys; c = r.read_config({'raster': {'path': 'sample:relief'}});"

@@ -171,6 +171,7 @@ def test_the_command_reports_a_broken_plugin_in_one_line(
     assert reason in result.stderr
 
 
+@pytest.mark.slow
 def test_the_help_of_prepare_reports_a_broken_step_in_one_line(install: Callable[[str], None], tmp_path: Path) -> None:
     """The test needs a new process, because a process builds the options of the command only once."""
     install("not_there:Broken")

@@ -97,6 +97,7 @@ def metrics(folder):
     return {" ".join([s.name, *s.labels.values()]).removeprefix("regionplot_"): s.value for s in samples}
 
 
+@pytest.mark.slow
 def test_the_run_waits_for_a_late_raster(start, folder):
     command = start("-q", "--wait-for", "60")
     wait_for_line(folder / "run.log", f"waiting for {folder}/data/relief_{YEAR}*.tif, at most 60 s")

@@ -284,7 +284,8 @@ if __name__ == "__main__":
     for workers, count in ((1, 300), (2, 1000)):
         watch = Watch()
         render_regions(regions[-count:], read_config({
-            "raster": {"path": "sample:relief"}, "map": {"size": [100, 100]}, "colors": {"colorbar": False},
+            "raster": {"path": "sample:relief"}, "map": {"size": [100, 100]},
+            "colors": {"colorbar": False, "levels": [-5000, -1000, 0, 200, 500, 1000, 3000]},
             "output": {"directory": f"by{workers}"}, "run": {"workers": workers, "maps_per_worker": 100},
         }), observer=watch)
         (before, small), later = watch.seen[1], watch.seen[2:]

@@ -143,6 +143,7 @@ with open_maps({**settings, "run": {"cache": False}}) as maps:
 """
 
 
+@pytest.mark.slow
 def test_vector_files_do_not_depend_on_the_hash_seed_or_the_settings_of_matplotlib(tmp_path, capsys) -> None:
     (tmp_path / "matplotlibrc").write_text("svg.fonttype: none\npdf.fonttype: 42\nsavefig.dpi: 50\n")
     environment = {**os.environ, "PYTHONHASHSEED": "1", "SOURCE_DATE_EPOCH": "1000000000"}
