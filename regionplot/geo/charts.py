@@ -43,14 +43,14 @@ def cut_meridian(base: pyproj.CRS, target: pyproj.CRS) -> float:
     operation = horizontal(target).coordinate_operation
     parameters = operation.params if operation else []
     central = [parameter for parameter in parameters if parameter.name.startswith("Longitude of")]
-    longitude = np.degrees(float(central[0].value) * central[0].unit_conversion_factor) if central else 0.0
+    longitude = np.degrees(float(central[0].value) * float(central[0].unit_conversion_factor)) if central else 0.0
     return float(longitude + _prime_meridian(target) - _prime_meridian(base) - FULL_TURN / 2)
 
 
 def _prime_meridian(crs: pyproj.CRS) -> float:
     """Return the longitude of the prime meridian of a CRS, in degrees from Greenwich."""
     prime = crs.prime_meridian
-    return float(np.degrees(float(prime.longitude) * float(prime.unit_conversion_factor))) if prime else 0.0
+    return float(np.degrees(prime.longitude * float(prime.unit_conversion_factor))) if prime else 0.0
 
 
 class Charts:

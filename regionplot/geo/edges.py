@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -19,20 +20,10 @@ _MERCATOR_EDGE = 85.0511287798066
 """Latitude of the edges of the square in which Web Mercator shows the world."""
 _TOLERANCE, _PROJECTED_TOLERANCE = 1e-7, 1e-5
 """Distances in degrees below which a vertex lies on an edge: for layers in degrees and for projected layers."""
+_NEAR_MERIDIAN = 1.0
+"""Distance in degrees from a meridian of the middle of a step along the meridian. The step is a chord of a curve."""
 _PIECES, _PIECE = 36, 16
 """Number of pieces of each edge, and number of points of each piece."""
-
-
-class _Places(NamedTuple):
-    """Vertices as longitudes and latitudes, and the edges of the world."""
-
-    points: Floats
-    """Longitude and latitude, shape (n, 2). NaN for vertices that are far from all edges."""
-    meridians: list[float]
-    """Longitudes of the edges."""
-    tolerance: float
-    has_pole_points: bool
-    """True if a pole can be a point of the plane, so that it lies on each meridian."""
 
 
 def along_world_edge(coordinates: Floats, source: pyproj.CRS) -> Bools:
@@ -49,40 +40,86 @@ def along_world_edge(coordinates: Floats, source: pyproj.CRS) -> Bools:
     source : pyproj.CRS
         CRS of the vertices.
     """
-    places = _in_degrees(coordinates) if has_degrees(source) else _in_plane(coordinates, source)
-    longitudes, latitudes = places.points.T
-    edges = [_is_near(latitudes, latitude, places) for latitude in (_POLE, -_POLE, _MERCATOR_EDGE, -_MERCATOR_EDGE)]
-    is_pole = (edges[0] | edges[1]) & places.has_pole_points
-    edges += [_is_near(longitudes, longitude, places) | is_pole for longitude in places.meridians]
-    return np.asarray(np.any([edge[:-1] & edge[1:] for edge in edges], axis=0))
+    return _along_edge_in_degrees(coordinates) if has_degrees(source) else _along_edge_in_plane(coordinates, source)
 
 
-def _is_near(values: Floats, value: float, places: _Places) -> Bools:
-    return np.asarray(abs(values - value) < places.tolerance)
+def _both(is_on_edge: Bools) -> Bools:
+    """Return True for each step whose two ends are on an edge."""
+    return is_on_edge[:-1] & is_on_edge[1:]
 
 
-def _in_degrees(coordinates: Floats) -> _Places:
-    meridians = [-_ANTIMERIDIAN, _ANTIMERIDIAN]
+def _on_parallels(latitudes: Floats, tolerance: float) -> list[Bools]:
+    parallels = (_POLE, -_POLE, _MERCATOR_EDGE, -_MERCATOR_EDGE)
+    return [np.asarray(abs(latitudes - latitude) < tolerance) for latitude in parallels]
+
+
+def _along_edge_in_degrees(coordinates: Floats) -> Bools:
+    meridians = {-_ANTIMERIDIAN, _ANTIMERIDIAN}
     if len(coordinates):
         west, east = float(coordinates[:, 0].min()), float(coordinates[:, 0].max())
-        if abs(east - west - FULL_TURN) < _TOLERANCE:
-            meridians += [west, east]
-    return _Places(coordinates, meridians, _TOLERANCE, has_pole_points=False)
+        meridians |= {west, east} if abs(east - west - FULL_TURN) < _TOLERANCE else set()
+    on_edges = _on_parallels(coordinates[:, 1], _TOLERANCE)
+    on_edges += [np.asarray(abs(coordinates[:, 0] - longitude) < _TOLERANCE) for longitude in meridians]
+    return np.asarray(np.any([_both(is_on_edge) for is_on_edge in on_edges], axis=0))
 
 
-def _in_plane(coordinates: Floats, source: pyproj.CRS) -> _Places:
-    """Return the vertices near the edges in degrees. Vertices far from the edges are not transformed."""
+def _along_edge_in_plane(coordinates: Floats, source: pyproj.CRS) -> Bools:
+    """Return the steps along an edge of the world in a projected layer.
+
+    Vertices far from the edges are not transformed. A pole can be a point of the plane. It lies on each meridian.
+    """
+    edges = _edges_in_plane(source)
+    points = np.full(coordinates.shape, np.nan)
+    near = _near(coordinates, edges.boxes)
+    if near.size:
+        points[near] = np.column_stack(transformer(source, edges.base).transform(*coordinates[near].T))
+    on_parallels = _on_parallels(points[:, 1], _PROJECTED_TOLERANCE)
+    is_on_all = on_parallels[0] | on_parallels[1]  # poles
+    is_on_all[near] |= ~np.isfinite(points[near]).all(axis=1)  # the edge itself can lie just outside the projection
+    found = np.asarray(np.any([_both(is_on_edge) for is_on_edge in on_parallels], axis=0))
+    for longitude in edges.meridians:
+        step = np.flatnonzero(_both((_turned(points[:, 0], longitude) < _PROJECTED_TOLERANCE) | is_on_all))
+        if step.size:  # a step from the left edge to the right edge is a border
+            middle = (coordinates[step] + coordinates[step + 1]) / 2
+            at, _ = transformer(source, edges.base).transform(*middle.T)
+            found[step[_turned(at, longitude) < _NEAR_MERIDIAN]] = True
+    return found
+
+
+def _turned(longitudes: Floats, longitude: float) -> Floats:
+    """Return the distances of longitudes from a longitude, in degrees."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(abs((longitudes - longitude + _ANTIMERIDIAN) % FULL_TURN - _ANTIMERIDIAN))
+
+
+class _Edges(NamedTuple):
+    """The edges of the world in the plane of a projected layer."""
+
+    base: pyproj.CRS
+    meridians: list[float]
+    boxes: list[tuple[Floats, Floats]]
+    """Bounds of short pieces of the edges."""
+
+
+@lru_cache(maxsize=16)
+def _edges_in_plane(source: pyproj.CRS) -> _Edges:
     base = base_of(source)
     seam = (cut_meridian(base, source) + _ANTIMERIDIAN) % FULL_TURN - _ANTIMERIDIAN
-    cuts = {-_ANTIMERIDIAN, _ANTIMERIDIAN} | ({seam} if _is_torn(base, source, seam) else set())
-    meridians = sorted(cuts)
+    cuts = {_ANTIMERIDIAN} | ({seam} if _is_torn(base, source, seam) else set())
+    return _Edges(base, sorted(cuts), list(_boxes(base, source, sorted(cuts))))
+
+
+def _near(coordinates: Floats, boxes: list[tuple[Floats, Floats]]) -> NDArray[np.intp]:
+    """Return the indices of the vertices in any of some boxes. Most layers overlap few of the boxes, or none."""
+    if not len(coordinates):
+        return np.zeros(0, np.intp)
+    first, last = coordinates.min(axis=0), coordinates.max(axis=0)
     is_near = np.zeros(len(coordinates), bool)
-    for low, high in _boxes(base, source, meridians):
-        is_near |= ((coordinates >= low) & (coordinates <= high)).all(axis=1)
-    points = np.full(coordinates.shape, np.nan)
-    if is_near.any():
-        points[is_near] = np.column_stack(transformer(source, base).transform(*coordinates[is_near].T))
-    return _Places(points, meridians, _PROJECTED_TOLERANCE, has_pole_points=True)
+    x, y = np.ascontiguousarray(coordinates.T)
+    for low, high in boxes:
+        if (low <= last).all() and (high >= first).all():
+            is_near |= (x >= low[0]) & (x <= high[0]) & (y >= low[1]) & (y <= high[1])
+    return np.flatnonzero(is_near)
 
 
 def _is_torn(base: pyproj.CRS, source: pyproj.CRS, longitude: float) -> bool:

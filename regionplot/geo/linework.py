@@ -21,6 +21,8 @@ _MAX_STEP = 0.5
 are straight in the source may be curved on the map."""
 _SEAM_STRETCH = 20
 """Ratio of the length on the map to the length on the earth, above which a step is suspected to cross a seam."""
+_FARTHEST = 1e9
+"""Largest coordinate on a map in meters to which a line is extended."""
 _METERS_PER_DEGREE = 111_320
 _LONG_STEP, _LONG_STRETCH = 50_000, 1.5
 """Length on the map in meters, and ratio of the lengths, above which a step is suspected to cross a seam."""
@@ -157,18 +159,19 @@ def _find_seams(
     mapped = after * (_METERS_PER_DEGREE if target.is_geographic else unit_size(target))
     is_suspect = ~(mapped <= _SEAM_STRETCH * meters) | ((mapped > _LONG_STEP) & (mapped > _LONG_STRETCH * meters))
     steps = np.flatnonzero(is_suspect & is_joined)
-    at = _known(projected)
+    farthest = _FARTHEST / unit_size(target)
+    at = _known(projected, farthest)
     tears = find_tears(
-        lambda points: _known(project(points, source, target)),
+        lambda points: _known(project(points, source, target), farthest),
         coordinates[steps], coordinates[steps + 1], at[steps], at[steps + 1],
     )  # fmt: skip
     found = tears.is_torn
     return _SeamCrossings(steps[found], tears.at_before[found], tears.at_after[found])
 
 
-def _known(points: Floats) -> Floats:
-    """Return points with NaN for each point that is not finite."""
-    return np.where(np.isfinite(points).all(axis=1, keepdims=True), points, np.nan)
+def _known(points: Floats, farthest: float) -> Floats:
+    """Return points with NaN for each point that is not finite or far outside each map."""
+    return np.where((abs(points) < farthest).all(axis=1, keepdims=True), points, np.nan)
 
 
 def join_segments(points: Floats, is_joined: NDArray[np.bool_]) -> Geometries:

@@ -42,7 +42,7 @@ class MaskByVector(StepSettings, Operation):
     Raises
     ------
     ConfigError
-        If the file has no polygons.
+        If the file has no polygons, or the CRS of the raster cannot show any of them.
     """
 
     step: ClassVar[str] = "mask"
@@ -75,7 +75,9 @@ class MaskByVector(StepSettings, Operation):
         """Read the polygons and project them to the CRS of the grid."""
         mask = GridMask(self, geometry)
         if not mask.polygons.polygons.size:
-            raise ConfigError(f"{self.path}: the layer holds no polygons to mask with")
+            raise ConfigError(
+                f"{self.path}: the layer holds no polygons to mask with, or the CRS of the raster cannot show them"
+            )
         return mask
 
 
