@@ -16,11 +16,11 @@ import pyproj
 from numpy.typing import NDArray
 
 from regionplot.errors import RasterError
-from regionplot.geo.axis_directions import upright_grid
 from regionplot.geo.crs import parse_crs
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.extent import LONLAT
 from regionplot.geo.grid import GridGeometry
+from regionplot.geo.upright import upright_grid
 from regionplot.inputs.attributes import Attributes
 from regionplot.inputs.axes import PlacedAxes, find_dimensions
 from regionplot.inputs.axes_source import AxesSource, OrderedSource

@@ -15,11 +15,11 @@ import pyproj
 import shapely
 
 from regionplot.errors import ConfigError, FeaturesError
-from regionplot.geo.axis_directions import upright
 from regionplot.geo.bounds import count_steps, on_earth
 from regionplot.geo.crs import is_drawable, not_drawable, parse_crs, same_crs
 from regionplot.geo.foreign_crs import drawable_crs
 from regionplot.geo.linework import Geometries, split_collections
+from regionplot.geo.upright import upright
 from regionplot.inputs.geopackage import check_layer_table
 from regionplot.inputs.isolation import Arrays, start_reading
 from regionplot.inputs.surfaces import parse_geometries
