@@ -11,9 +11,9 @@ import pyproj
 import shapely
 
 from regionplot.errors import ConfigError
-from regionplot.geo.axes import upright
 from regionplot.geo.crs import is_drawable, not_drawable, parse_crs, transformer
 from regionplot.geo.extent import Extent
+from regionplot.geo.upright import upright
 
 if TYPE_CHECKING:
     import cartopy.crs
@@ -26,7 +26,7 @@ RASTER = "raster"
 def parse_projection(setting: str | Mapping[str, Any]) -> pyproj.CRS | None:
     """Return the map's CRS for a value of `[map] projection`, or None for the raster's own CRS.
 
-    The axes of the CRS point east and north. See `geo.axes`.
+    The axes of the CRS point east and north. See `geo.upright`.
 
     Parameters
     ----------

@@ -12,10 +12,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, RasterError
-from regionplot.geo.axes import upright_grid
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.foreign_crs import drawable_crs
 from regionplot.geo.grid import GridGeometry, Window
+from regionplot.geo.upright import upright_grid
 from regionplot.inputs.reading import decode
 from regionplot.inputs.source import RasterInfo
 from regionplot.text import plain_text

@@ -15,12 +15,12 @@ import numpy as np
 import pyproj
 
 from regionplot.errors import ConfigError, RasterError
-from regionplot.geo.axes import upright_grid
 from regionplot.geo.crs import parse_crs
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.extent import LONLAT
 from regionplot.geo.foreign_crs import drawable_crs
 from regionplot.geo.grid import GridGeometry
+from regionplot.geo.upright import upright_grid
 from regionplot.inputs.color_tables import class_names, color_table, rgb_bands
 from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.drivers import raster_driver

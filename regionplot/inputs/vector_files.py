@@ -18,10 +18,10 @@ import pyproj
 import shapely
 
 from regionplot.errors import ConfigError, FeaturesError
-from regionplot.geo.axes import upright
 from regionplot.geo.crs import is_drawable, not_drawable, parse_crs
 from regionplot.geo.foreign_crs import drawable_crs, path_in_crs
 from regionplot.geo.linework import Geometries, split_collections
+from regionplot.geo.upright import upright
 from regionplot.inputs.crs_texts import path_in_vectors
 from regionplot.inputs.drivers import BLANK_BYTES, START_BYTES, read_start
 from regionplot.settings.vector import VectorSettings

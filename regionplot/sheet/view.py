@@ -12,12 +12,12 @@ import pyproj
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, RegionError
-from regionplot.geo.axes import Upright, own_axes, upright
 from regionplot.geo.crs import is_drawable, not_drawable
 from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.foreign_crs import parse_code, parse_file_crs
 from regionplot.geo.project import project_extent
 from regionplot.geo.region import Region
+from regionplot.geo.upright import Upright, own_axes, upright
 from regionplot.sheet.layout import Box
 
 P = TypeVar("P", bound=np.generic)
