@@ -7,9 +7,11 @@ allowed (https://docs.python.org/3/library/string.html#format-specification-mini
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from string import Formatter
 from unicodedata import category
 
@@ -152,6 +154,25 @@ def one_line(text: str) -> str:
     return "".join(c.encode("unicode_escape").decode() if category(c) in _UNSAFE else c for c in text)
 
 
+def quoted(value: object, longest: int = 60) -> str:
+    """Return a value from a file for a message: as Python writes it, on one line, and truncated if it is long.
+
+    Parameters
+    ----------
+    value : object
+        A text, a number, or another value of a file.
+    longest : int
+        Number of characters to keep.
+
+    Examples
+    --------
+    >>> quoted("a" * 100, longest=5)
+    "'aaaa…"
+    """
+    text = repr(value[: longest + 1] if isinstance(value, str) else value)
+    return text if len(text) <= longest + 2 else text[:longest].rstrip() + "…"
+
+
 _UNIT_SYMBOLS = {"degC": "°C", "C": "°C", "degree_C": "°C", "degF": "°F", "F": "°F", "degK": "K", "1": ""}
 
 
@@ -175,3 +196,52 @@ def colorbar_label(long_name: str, units: str) -> str:
     shown = re.sub(r"(?<=[A-Za-z])\^?(-?\d+)\b", lambda power: power[1].translate(superscripts), shown)
     shown = re.sub(r"\bug\b", "µg", shown)
     return f"{long_name} ({shown})" if shown else long_name
+
+
+_PLAIN = 1e-5, 1e15
+"""Smallest and largest absolute values that labels show without an exponent, if six digits are too few."""
+_LEAST_DIGITS, _MOST_DIGITS = 6, 17
+_PRECISION = 1e-9
+"""Largest relative error of the number in a label."""
+
+
+def number_labels(values: Sequence[float]) -> list[str]:
+    """Return one label per number, with as few digits as the numbers need.
+
+    Six significant digits are used unless they give two numbers the same label, or give a wrong number.
+
+    Parameters
+    ----------
+    values : sequence of float
+        Finite numbers.
+
+    Examples
+    --------
+    >>> number_labels([0.5, 1e6, 2e6]), number_labels([1234567, 2000000])
+    (['0.5', '1e+06', '2e+06'], ['1234567', '2000000'])
+    """
+    for digits in range(_LEAST_DIGITS, _MOST_DIGITS + 1):
+        texts = [f"{value:.{digits}g}" for value in values]
+        are_close = all(
+            math.isclose(float(text), value, rel_tol=_PRECISION) for text, value in zip(texts, values, strict=True)
+        )
+        if are_close and len(set(texts)) == len(set(values)):
+            break
+    return texts if digits == _LEAST_DIGITS else [_without_exponent(text) for text in texts]
+
+
+def plain_number_labels(values: Sequence[float]) -> list[str]:
+    """Return one label per number, without exponents unless a number is very large or very small.
+
+    Examples
+    --------
+    >>> plain_number_labels([800000, 1e6, 1.2e6])
+    ['800000', '1000000', '1200000']
+    """
+    return [_without_exponent(text) for text in number_labels(values)]
+
+
+def _without_exponent(text: str) -> str:
+    """Return a number without exponent, unless the result would be very long."""
+    number = Decimal(text)
+    return format(number, "f") if number == 0 or _PLAIN[0] <= abs(number) < _PLAIN[1] else text

@@ -18,13 +18,18 @@ from typing_extensions import override
 
 from regionplot.colors.base import Codes, PaletteScale, on_background
 from regionplot.colors.check import COLORMAP
-from regionplot.settings.colors import ColorSettings
+from regionplot.geo.dtypes import float_dtype
+from regionplot.settings.colors import LARGEST_LIMIT, ColorSettings
 from regionplot.settings.config import Config
 from regionplot.sheet.key import ColorBarKey
 
 _CONTINUOUS = 256
 _PERCENTILES = (1, 99)
 _ENOUGH = 1_000_000
+_LARGEST_SINGLE = float(np.finfo(np.float32).max)
+_DECADE = 10.0
+_SMALLEST_RANGE = 1e-6
+"""Smallest difference between the limits of a scale, as a fraction of a limit."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +82,18 @@ class ColorScale(PaletteScale):
         """Return 0 below the first level, and i if `levels[i - 1] <= value < levels[i]`."""
         assert self.levels is not None
         index, reached = np.zeros(values.shape, np.uint8), np.empty(values.shape, np.bool_)
-        for level in self.levels:
-            index += np.greater_equal(values, values.dtype.type(level), out=reached).view(np.uint8)
+        floats = values.astype(float_dtype(values.dtype), copy=False)  # also holds fractional levels
+        with np.errstate(over="ignore"):  # a level can exceed the range of float32
+            levels = self.levels.astype(floats.dtype)
+        for level in levels:
+            index += np.greater_equal(floats, level, out=reached).view(np.uint8)
         return index
 
     def _steps(self, values: NDArray[Any]) -> Codes:
-        count = self.cmap.N
-        with np.errstate(invalid="ignore"):
+        count, largest = self.cmap.N, max(abs(self.norm.vmin or 0.0), abs(self.norm.vmax or 0.0))
+        if values.dtype == np.float32 and largest > _LARGEST_SINGLE:
+            values = values.astype(np.float64)
+        with np.errstate(invalid="ignore", over="ignore", under="ignore"):
             within = np.clip(np.nan_to_num(values, nan=self.norm.vmin or 0.0), self.norm.vmin, self.norm.vmax)
             scaled = np.ma.filled(self.norm(within), -1.0)
             index = np.clip(np.floor(scaled * count), 0, count - 1).astype(np.uint16) + np.uint16(1)
@@ -108,14 +118,23 @@ def _continuous(settings: ColorSettings, values: NDArray[Any]) -> tuple[Normaliz
     vmin = low if settings.vmin is None else settings.vmin
     vmax = high if settings.vmax is None else settings.vmax
     if not vmin < vmax:
-        vmin, vmax = (vmin, vmin + 1) if settings.vmax is None else (vmax - 1, vmax)
+        vmin, vmax = _widened(vmin, vmax, settings)
     norms: dict[str, Any] = {
         "linear": lambda: Normalize(vmin, vmax),
         "log": lambda: LogNorm(vmin, vmax),
         "sqrt": lambda: PowerNorm(0.5, vmin, vmax),
         "symlog": lambda: SymLogNorm(max(abs(vmin), abs(vmax)) / 100, vmin=vmin, vmax=vmax),
     }
-    return norms[settings.norm or "linear"](), (bool(found.min() < vmin), bool(found.max() > vmax))
+    return norms[settings.norm or "linear"](), (float(found.min()) < vmin, float(found.max()) > vmax)
+
+
+def _widened(vmin: float, vmax: float, settings: ColorSettings) -> tuple[float, float]:
+    """Return increasing limits. The limit that the settings give is kept."""
+    if settings.norm == "log":
+        return (vmin, vmin * _DECADE) if settings.vmax is None else (vmax / _DECADE, vmax)
+    kept = vmin if settings.vmax is None else vmax
+    step = max(1.0, abs(kept) * _SMALLEST_RANGE)
+    return (kept, kept + step) if settings.vmax is None else (kept - step, kept)
 
 
 def _finite(values: NDArray[Any], *, positive: bool) -> NDArray[Any]:
@@ -128,7 +147,9 @@ def _finite(values: NDArray[Any], *, positive: bool) -> NDArray[Any]:
 
 def _rounded_range(found: NDArray[Any]) -> tuple[float, float]:
     """Return rounded limits from the 1st and the 99th percentile of the values."""
-    low, high = (float(value) for value in np.percentile(found, _PERCENTILES))
+    with np.errstate(over="ignore", invalid="ignore"):
+        low, high = (float(value) for value in np.percentile(found, _PERCENTILES))
+    low, high = max(low, -LARGEST_LIMIT), min(high, LARGEST_LIMIT)
     if low == high:
         low, high = float(found.min()), float(found.max())
     ticks = MaxNLocator(nbins=10, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)

@@ -27,6 +27,8 @@ def fits_dtype(dtype: np.dtype[Any], value: float) -> bool:
     >>> fits_dtype(np.dtype("uint8"), -9999.0)
     False
     """
+    if dtype.kind == "b":
+        return value in (0, 1)
     if dtype.kind not in "iu":  # other types are treated as able to hold every value
         return True
     limits = np.iinfo(dtype)

@@ -1,4 +1,4 @@
-"""Search files for CRSs that name other files, before GDAL opens the files.
+"""Parse the CRSs of files, and search files for CRSs that name other files before GDAL opens the files.
 
 GDAL opens a grid that a CRS names as soon as it reads the CRS. A named pipe would block it.
 """
@@ -10,8 +10,13 @@ import sqlite3
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from regionplot.geo.foreign_crs import path_in_crs, path_in_wkt
+import pyproj
+
+from regionplot.errors import ConfigError, RasterError
+from regionplot.geo.foreign_crs import drawable_crs, path_in_crs, path_in_wkt
+from regionplot.settings.raster import RasterSettings
 from regionplot.system.files import Fingerprint
 
 _PART = 4 * 2**20
@@ -22,6 +27,33 @@ _LARGEST_HEADER = 64 * 2**20
 _MAX_STEPS = 1_000_000
 """Maximum number of instructions of SQLite. The table of CRSs is small, but a view can run without end."""
 _PRJ_SUFFIXES = (".prj", ".PRJ", ".Prj")
+
+
+def stated_crs(settings: RasterSettings, found: Any) -> pyproj.CRS | None:
+    """Return the CRS that a raster file states.
+
+    Return None if the file states no CRS, or if its CRS cannot be used and the settings state another one.
+
+    Parameters
+    ----------
+    settings : RasterSettings
+        Path and CRS of the raster.
+    found : rasterio.CRS or None
+        The CRS in the file.
+
+    Raises
+    ------
+    RasterError
+        If the CRS cannot be used, and the settings state none.
+    """
+    if not found:
+        return None
+    try:
+        return drawable_crs(found.to_wkt())
+    except ConfigError as error:
+        if settings.crs:
+            return None
+        raise RasterError(f'{settings.path}: {error}, or set crs = "EPSG:..." in [raster]') from None
 
 
 def path_in_raster(path: Path) -> str | None:

@@ -27,6 +27,7 @@ OPTIONS = {
     "GDAL_HTTP_PROXY": "none://",  # curl refuses this proxy, so drivers such as HTTP and WMS read no URL
 }
 """GDAL options for all work with rasters."""
+_OPEN_OPTIONS = {"netCDF": {"HONOUR_VALID_RANGE": "NO"}}  # `inputs.attributes` applies the valid range
 _LARGEST_BLOCK = 2**30
 """Maximum size of a block in bytes. GDAL decodes a whole block to read one of its cells."""
 
@@ -97,7 +98,7 @@ def open_raster(path: Path, name: str | None = None) -> Any:
             raise RasterError(f"{path}: its CRS names another file, which is not opened: {plain_text(reference)}")
     with gdal_errors(path, "cannot be read as a raster"), warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # files with 2-D coordinates
-        dataset = rasterio.open(name or path, driver=driver, sharing=False)
+        dataset = rasterio.open(name or path, driver=driver, sharing=False, **_OPEN_OPTIONS.get(driver, {}))
     try:
         _check_references(path, dataset)
     except RasterError:

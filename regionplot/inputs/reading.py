@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.errors import RasterError
-from regionplot.geo.dtypes import fits_dtype
 from regionplot.geo.grid import Window
 from regionplot.inputs.gdal import opened
 from regionplot.inputs.source import RasterInfo
@@ -77,15 +76,11 @@ def decode(stored: NDArray[Any], mask: NDArray[np.uint8] | None, info: RasterInf
     ndarray of `info.dtype`
         Values with scale and offset applied, NaN if missing. If `info.mask_and_scale` is False, the stored cells.
     """
+    if info.stored is not None and stored.dtype.itemsize == info.stored.itemsize:
+        stored = stored.view(info.stored)
     if not info.mask_and_scale:
         return stored
-    values = stored.astype(info.dtype, copy=False)
-    if info.nodata is not None and not np.isnan(info.nodata) and fits_dtype(stored.dtype, info.nodata):
-        np.putmask(values, stored == stored.dtype.type(info.nodata), np.nan)
+    values = info.packing.decode(stored, info.dtype)
     if mask is not None:
         np.putmask(values, mask == 0, np.nan)
-    if info.scale != 1.0:
-        values *= info.dtype.type(info.scale)
-    if info.offset != 0.0:
-        values += info.dtype.type(info.offset)
     return values

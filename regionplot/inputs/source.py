@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from regionplot.geo.grid import GridGeometry, Window
 from regionplot.inputs.color_tables import RgbBands
+from regionplot.inputs.packing import EVERYTHING, Packing
 from regionplot.system.files import Fingerprint
 
 FIELDS = ("raster", "variable", "long_name", "units", "time")
@@ -56,6 +57,22 @@ class RasterInfo:
     """Bands of red, green and blue, if the file has them."""
     has_windows: bool = True
     """True if a window can be read without reading the whole grid."""
+    stored: np.dtype[Any] | None = None
+    """Type of the stored cells, if it differs from the type that GDAL gives."""
+    missing: tuple[float, ...] = ()
+    """Stored values that mark missing cells, besides `nodata`."""
+    valid: tuple[float, float] = EVERYTHING
+    """Smallest and largest valid stored value."""
+
+    @property
+    def packing(self) -> Packing:
+        """How the values are stored."""
+        return Packing(self.nodata, self.scale, self.offset, self.missing, self.valid)
+
+    @property
+    def is_plain(self) -> bool:
+        """True if GDAL can decode the cells with a nodata value, a scale and an offset only."""
+        return not self.has_mask and self.stored is None and not self.missing and self.valid == EVERYTHING
 
 
 class RasterSource(Protocol):

@@ -138,8 +138,8 @@ class Plan:
         return str(self.description.get("units", ""))
 
     def without_mask(self, source: BandReader) -> BandReader:
-        """Return a raster without mask bands. If needed, add a pass that replaces masked cells with NaN."""
-        if not any(info.has_mask for info in source.bands):
+        """Return a raster that GDAL can decode. If needed, add a pass that replaces missing cells with NaN."""
+        if all(info.is_plain for info in source.bands):
             return source
         return self.add_stage(Chain(source, (), Storage(source.dtype.name)), [source])
 

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from operator import itemgetter
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.transforms import Bbox, ScaledTranslation
 
+from regionplot.render.fonts import FALLBACKS
 from regionplot.render.text import fit_text
 from regionplot.sheet.layout import POINTS_PER_INCH, Layout
 from regionplot.sheet.marks import INK, ColorBar
+from regionplot.text import number_labels, plain_number_labels
 
 _SMALLEST_LABEL = 0.6
 """Smallest font size of a long label, as a fraction of its normal size. A label that is still too long is truncated."""
+_FEWEST_TICKS = 2
+"""Smallest number of labels that shows a scale."""
+_MOST_TICKS = 6
+"""Largest number of ticks, if matplotlib puts fewer than two labels on the bar."""
+_MINUS = "\N{MINUS SIGN}"
+_LEVEL_GAP = 0.3
+"""Smallest gap between the labels of levels, as a fraction of their height."""
 
 
 def add_colorbar(figure: Figure, layout: Layout, mark: ColorBar) -> None:
@@ -33,21 +49,87 @@ def add_colorbar(figure: Figure, layout: Layout, mark: ColorBar) -> None:
     axes.tick_params(labelsize=mark.points, width=0.6, length=3, pad=2, colors=INK, which="major")
     axes.tick_params(width=0.4, length=1.5, which="minor")
     bar.set_label(mark.label, fontsize=mark.points, color=INK, labelpad=2, parse_math=False)
+    if families := FALLBACKS.families(mark.label):
+        axes.xaxis.label.set_fontfamily(families)
     fit_text(axes.xaxis.label, mark.max_width, _SMALLEST_LABEL)
-    if key.levels is not None:
+    if key.levels is None:
+        _label_range(bar, axes)
+    else:
         axes.minorticks_off()
-        axes.set_xticklabels([f"{level:g}" for level in key.levels], parse_math=False)
-        _thin_labels(figure, axes)
+        axes.set_xticklabels(number_labels(key.levels), parse_math=False)
+    labels = _shown_labels(figure, axes)
+    boxes = [_keep_on_sheet(figure, label) for label in labels]
+    if key.levels is None:
+        _hide_overlapping(labels, boxes)
+    else:
+        _thin_labels(labels, boxes)
 
 
-def _thin_labels(figure: Figure, axes: Axes) -> None:
-    """Show only every nth label of the levels. n is the smallest number for which labels do not touch."""
+def _label_range(bar: Colorbar, axes: Axes) -> None:
+    """Replace labels of a continuous scale that are hard to read by plain numbers.
+
+    Such labels share an offset or a factor beside the bar, or belong to minor ticks, or are fewer than two.
+    """
+    axis = axes.xaxis
+    major, minor = (_ticks(axis, which) for which in ("major", "minor"))
+    if not minor and len(major) >= _FEWEST_TICKS and not axis.get_major_formatter().get_offset():
+        return
+    positions = sorted({*major, *minor})
+    if len(positions) < _FEWEST_TICKS:
+        low, high = sorted(axis.get_view_interval())
+        found = MaxNLocator(_MOST_TICKS, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+        positions = [float(position) for position in found if low <= position <= high]
+    texts = plain_number_labels(positions)
+    bar.set_ticks(positions, labels=[_MINUS + text[1:] if text.startswith("-") else text for text in texts])
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _ticks(axis: Axis, which: str) -> list[float]:
+    """Return the positions of the major or minor ticks that have a label."""
+    low, high = sorted(axis.get_view_interval())
+    is_major = which == "major"
+    positions = [float(p) for p in (axis.get_majorticklocs() if is_major else axis.get_minorticklocs())]
+    formatter = axis.get_major_formatter() if is_major else axis.get_minor_formatter()
+    texts = formatter.format_ticks(positions)
+    return [position for position, text in zip(positions, texts, strict=True) if text and low <= position <= high]
+
+
+def _shown_labels(figure: Figure, axes: Axes) -> list[Text]:
+    """Return the labels of the ticks on the bar, from left to right."""
     figure.draw_without_rendering()
-    labels = [label for label in axes.get_xticklabels() if label.get_text()]
-    boxes = [label.get_window_extent() for label in labels]
-    for step in range(1, len(labels) + 1):
-        kept = boxes[::step]
-        if all(left.x1 + 0.3 * left.height < right.x0 for left, right in pairwise(kept)):
-            break
+    ticks = axes.xaxis.get_major_ticks()
+    pixels = [float(axes.transData.transform((float(tick.get_loc()), 0.0))[0]) for tick in ticks]
+    bar, half = axes.bbox, 0.5
+    shown = [(x, tick.label1) for x, tick in zip(pixels, ticks, strict=True) if bar.x0 - half <= x <= bar.x1 + half]
+    return [label for _, label in sorted(shown, key=itemgetter(0)) if label.get_text()]
+
+
+def _keep_on_sheet(figure: Figure, label: Text) -> Bbox:
+    """Move a label that the edge of the sheet would cut, and return its box in pixels."""
+    box, width = label.get_window_extent(), figure.bbox.width
+    shift = max(0.0, -box.x0) - max(0.0, box.x1 - width)
+    if not shift:
+        return box
+    label.set_transform(label.get_transform() + ScaledTranslation(shift / figure.dpi, 0, figure.dpi_scale_trans))
+    return box.translated(shift, 0)
+
+
+def _hide_overlapping(labels: Sequence[Text], boxes: Sequence[Bbox]) -> None:
+    """Hide each label that touches the previous visible label, or has the same text."""
+    shown: list[int] = []
+    for number, (label, box) in enumerate(zip(labels, boxes, strict=True)):
+        is_free = all(not box.overlaps(boxes[n]) and label.get_text() != labels[n].get_text() for n in shown)
+        label.set_visible(is_free)
+        if is_free:
+            shown.append(number)
+
+
+def _thin_labels(labels: Sequence[Text], boxes: Sequence[Bbox]) -> None:
+    """Show only every nth label of the levels. n is the smallest number for which labels do not touch."""
+    step = next((step for step in range(1, len(labels) + 1) if _are_apart(boxes[::step])), 1)
     for number, label in enumerate(labels):
         label.set_visible(number % step == 0)
+
+
+def _are_apart(boxes: Iterable[Bbox]) -> bool:
+    return all(left.x1 + _LEVEL_GAP * left.height < right.x0 for left, right in pairwise(boxes))

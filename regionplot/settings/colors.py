@@ -9,6 +9,9 @@ from pydantic import AfterValidator, Field, model_validator
 
 from regionplot.settings.base import Section, Text
 
+LARGEST_LIMIT = 1e300
+"""Largest absolute value of a limit or a level."""
+Limit = Annotated[float, Field(ge=-LARGEST_LIMIT, le=LARGEST_LIMIT, allow_inf_nan=False)]
 MAX_CLASS_SPAN = 1_000_000
 """Largest difference between two class values. Lookup tables have an entry for each value in this range."""
 
@@ -54,11 +57,11 @@ class ColorSettings(Section):
         | None
     ) = None
     """Names and colors of classes, for a raster whose values are categories."""
-    levels: Annotated[tuple[float, ...], Field(strict=False, min_length=2, max_length=250)] | None = None
+    levels: Annotated[tuple[Limit, ...], Field(strict=False, min_length=2, max_length=250)] | None = None
     """Boundaries between discrete colors, in increasing order. Without levels, the scale is continuous."""
-    vmin: float | None = None
+    vmin: Limit | None = None
     """Lower limit of a continuous scale. Default: from the data."""
-    vmax: float | None = None
+    vmax: Limit | None = None
     """Upper limit of a continuous scale. Default: from the data."""
     norm: Literal["linear", "log", "symlog", "sqrt"] | None = None
     """Normalization of a continuous scale. Default: `linear`."""

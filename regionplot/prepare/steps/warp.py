@@ -110,8 +110,8 @@ class Warp:
     storage: Storage
 
     def __post_init__(self) -> None:
-        if any(info.has_mask for info in self.source.bands):
-            raise ValueError("a raster with a mask band cannot be warped; decode it first")
+        if not all(info.is_plain for info in self.source.bands):
+            raise ValueError("a raster with a mask band or several missing values cannot be warped; decode it first")
 
     @property
     def halo(self) -> int:

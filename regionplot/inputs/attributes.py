@@ -1,0 +1,185 @@
+"""Read what the attributes of a NetCDF variable say about its stored cells: type, missing values and valid range.
+
+GDAL applies only some of these attributes. The conventions are those of CF
+(https://cfconventions.org/cf-conventions/cf-conventions.html#missing-data) and of the NetCDF library
+(https://docs.unidata.ucar.edu/netcdf-c/current/attribute_conventions.html).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regionplot.inputs.packing import EVERYTHING, Packing
+
+logger = logging.getLogger(__name__)
+
+Tags = Mapping[str, str]
+_MARGIN = 1e-6
+"""Rounding error of a scaled limit, in steps of the stored values."""
+_SAME = 1e-7
+"""Relative difference of two prints of the same float32."""
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """The attributes of a NetCDF variable, as GDAL prints them."""
+
+    path: Path
+    """The file, for warnings."""
+    tags: Tags
+
+    def stored_type(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        """Return the type of the stored cells. `_Unsigned` can change the sign of an integer type.
+
+        Parameters
+        ----------
+        dtype : dtype
+            The type that GDAL gives.
+        """
+        flag = self.tags.get("_Unsigned", "").lower()
+        if dtype.kind not in "iu" or flag not in ("true", "false"):
+            return dtype
+        kind = "u" if flag == "true" else "i"
+        if kind == "u" and self._has_signed_range():
+            logger.warning(
+                '%s: _Unsigned = "true" contradicts the valid range, which contains numbers below zero; the cells are '
+                "read as signed numbers",
+                self.path,
+            )
+            kind = "i"
+        return np.dtype(f"{kind}{dtype.itemsize}")
+
+    def further_missing(self, nodata: float | None, dtype: np.dtype[Any]) -> tuple[float, ...]:
+        """Return the missing values besides the nodata value that GDAL knows.
+
+        Parameters
+        ----------
+        nodata : float, optional
+            Nodata value of the band.
+        dtype : dtype
+            Type of the stored cells.
+        """
+        found = [_wrapped(n, dtype) for key in ("_FillValue", "missing_value") for n in numbers_in(self._text(key))]
+        others = [n for n in found if nodata is None or not math.isclose(n, nodata, rel_tol=_SAME)]
+        return tuple(dict.fromkeys(n for n in others if not math.isnan(n)))
+
+    def valid_range(
+        self, packing: Packing, dtype: np.dtype[Any], samples: Iterable[NDArray[Any]]
+    ) -> tuple[float, float]:
+        """Return the smallest and the largest stored value that is valid.
+
+        The range applies to stored values. Some files state the range of the unpacked values. If the range hides all
+        cells, a warning names it. It is then applied to the unpacked values or, if this hides all cells too, ignored.
+
+        Parameters
+        ----------
+        packing : Packing
+            Missing values, scale and offset.
+        dtype : dtype
+            Type of the stored cells.
+        samples : iterable of ndarray
+            Samples of stored cells, from small to large.
+        """
+        stated = self._stated_range()
+        if stated is None:
+            return EVERYTHING
+        first, *others = _possible_ranges(stated, packing, dtype)
+        known = False
+        for stored in samples:
+            if _shows_cells(packing, first, stored):
+                return first
+            known = _shows_cells(packing, EVERYTHING, stored)
+        if not known:  # no cell contradicts the range
+            return first
+        for limits in others:
+            if _shows_cells(packing, limits, stored):
+                self._warn("hides all cells; it is applied to the values after scaling")
+                return limits
+        self._warn("hides all cells; it is ignored")
+        return EVERYTHING
+
+    def _warn(self, problem: str) -> None:
+        keys = [key for key in ("valid_range", "valid_min", "valid_max") if key in self.tags]
+        named = " and ".join(f"{key} = {self.tags[key].strip('{}')}" for key in keys)
+        logger.warning("%s: %s %s", self.path, named, problem)
+
+    def _stated_range(self) -> tuple[float, float] | None:
+        """Return the range in the attributes, or None if they state no range."""
+        limits = numbers_in(self._text("valid_range"))
+        if len(limits) == 2:
+            return limits[0], limits[1]
+        low, high = (numbers_in(self._text(key)) for key in ("valid_min", "valid_max"))
+        if not (low or high):
+            return None
+        return (low[0] if low else -math.inf), (high[0] if high else math.inf)
+
+    def _has_signed_range(self) -> bool:
+        """Return True if the range spans zero, so that it cannot be a range of unsigned numbers."""
+        stated = self._stated_range()
+        return stated is not None and stated[0] < 0 <= stated[1]
+
+    def _text(self, key: str) -> str:
+        return str(self.tags.get(key, ""))
+
+
+def _wrapped(limit: float, dtype: np.dtype[Any]) -> float:
+    """Return a number of an attribute in the type of the cells. An unsigned number can be written as a signed one."""
+    return limit + 2.0 ** (8 * dtype.itemsize) if dtype.kind == "u" and math.isfinite(limit) and limit < 0 else limit
+
+
+def _possible_ranges(
+    stated: tuple[float, float], packing: Packing, dtype: np.dtype[Any]
+) -> Sequence[tuple[float, float]]:
+    """Return the ranges of stored values that the attributes can mean. The most probable range is the first."""
+    as_stored = (_wrapped(stated[0], dtype), _wrapped(stated[1], dtype))
+    found = [_widened(as_stored, dtype)]
+    if packing.is_scaled:
+        found.append(_packed_range(stated, packing, dtype))
+        is_whole = all(limit.is_integer() for limit in stated if math.isfinite(limit))
+        if dtype.kind in "iu" and not is_whole:
+            del found[0]
+    return found
+
+
+def _packed_range(stated: tuple[float, float], packing: Packing, dtype: np.dtype[Any]) -> tuple[float, float]:
+    """Return the range of stored values for a range of unpacked values."""
+    if packing.scale == 0:
+        return EVERYTHING
+    low, high = sorted((limit - packing.offset) / packing.scale for limit in stated)
+    return (low - _MARGIN, high + _MARGIN) if dtype.kind in "iu" else _widened((low, high), dtype)
+
+
+def _widened(limits: tuple[float, float], dtype: np.dtype[Any]) -> tuple[float, float]:
+    """Return limits that include the numbers that GDAL prints like the limits, if the cells are in floating point."""
+    if dtype.kind != "f":
+        return limits
+    low, high = (limit if math.isfinite(limit) else 0.0 for limit in limits)
+    return limits[0] - _SAME * abs(low), limits[1] + _SAME * abs(high)
+
+
+def _shows_cells(packing: Packing, limits: tuple[float, float], stored: NDArray[Any]) -> bool:
+    """Return True if at least one cell is valid."""
+    values = replace(packing, valid=limits).decode(stored.copy(), np.dtype(np.float64))
+    return not np.isnan(values).all()
+
+
+def numbers_in(text: str) -> Sequence[float]:
+    """Return the numbers of an attribute, such as `-999` or `{0,100}`. The result is empty if it has other parts.
+
+    Examples
+    --------
+    >>> numbers_in("{0,100}"), numbers_in("none")
+    ([0.0, 100.0], [])
+    """
+    try:
+        return [float(part) for part in text.strip().strip("{}").split(",")]
+    except ValueError:
+        return []

@@ -1,0 +1,160 @@
+"""Decode stored cells to values: missing values, valid range, scale and offset.
+
+A packed value that is a short decimal, such as 273 × 0.1, is computed without rounding errors, so that it compares
+equal to the same number in the settings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regionplot.geo.dtypes import fits_dtype
+
+_TABLE_BYTES = 2
+"""Cells of at most this size are decoded with a table of all values."""
+_EXACT = 2**53
+"""Integers up to this limit are exact in float64."""
+_SINGLE_DIGITS = 7
+"""Largest number of digits of a decimal that float32 keeps."""
+_ROUNDING = 2e-7
+"""Relative error of a number that GDAL prints with eight digits."""
+EVERYTHING = (-np.inf, np.inf)
+"""Valid range of a variable without a valid range."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """How the values of a band are stored."""
+
+    nodata: float | None = None
+    """Stored value of missing cells."""
+    scale: float = 1.0
+    offset: float = 0.0
+    missing: tuple[float, ...] = ()
+    """Further stored values of missing cells."""
+    valid: tuple[float, float] = EVERYTHING
+    """Smallest and largest stored value that is not missing."""
+
+    @property
+    def is_scaled(self) -> bool:
+        """True if values differ from stored values."""
+        return (self.scale, self.offset) != (1.0, 0.0)
+
+    def decode(self, stored: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """Return values in a floating-point type, NaN if missing. The stored cells may be overwritten."""
+        if stored.dtype.itemsize <= _TABLE_BYTES and stored.dtype.kind in "iu":
+            table = _table(self, stored.dtype.str, dtype.str)
+            return table.take(stored.view(f"u{stored.dtype.itemsize}"))
+        missing = self._missing(stored)
+        if not self.is_scaled:
+            values = stored.astype(dtype, copy=False)
+        else:
+            values = _unpacked(stored, self.scale, self.offset).astype(dtype, copy=False)
+        if missing is not None:
+            np.putmask(values, missing, np.nan)
+        return values
+
+    def _missing(self, stored: NDArray[Any]) -> NDArray[np.bool_] | None:
+        """Return True for missing cells, or None if no cell is missing."""
+        found: NDArray[np.bool_] | None = None
+        for value, equal in ((self.nodata, _equal), *((value, _nearly_equal) for value in self.missing)):
+            if value is not None and (same := equal(stored, value)) is not None:
+                found = same if found is None else found | same
+        low, high = self.valid
+        if low > -np.inf or high < np.inf:
+            outside = (stored < low) | (stored > high)
+            found = outside if found is None else found | outside
+        return found
+
+
+@lru_cache(maxsize=32)
+def _table(packing: Packing, stored: str, dtype: str) -> NDArray[Any]:
+    """Return the value of each possible cell of one or two bytes. The bytes, as an unsigned number, are the index."""
+    kind = np.dtype(stored)
+    cells = np.arange(2 ** (8 * kind.itemsize), dtype=f"u{kind.itemsize}").view(kind)
+    values = _unpacked(cells, packing.scale, packing.offset).astype(dtype)
+    missing = packing._missing(cells)
+    if missing is not None:
+        values[missing] = np.nan
+    values.flags.writeable = False
+    return values
+
+
+def _equal(stored: NDArray[Any], value: float) -> NDArray[np.bool_] | None:
+    """Return True for cells that equal a missing value. Return None if no cell can equal it."""
+    if np.isnan(value):  # NaN is missing in all types
+        return None
+    if stored.dtype.kind in "iu" and stored.dtype.itemsize == 8:
+        return np.asarray(stored.astype(np.float64) == value)  # GDAL gives the value as float64
+    if not fits_dtype(stored.dtype, value):
+        return None
+    with np.errstate(over="ignore"):
+        return np.asarray(stored == stored.dtype.type(value))
+
+
+def _nearly_equal(stored: NDArray[Any], value: float) -> NDArray[np.bool_] | None:
+    """Return True for cells that equal a missing value, up to the precision with which GDAL prints float32."""
+    if stored.dtype != np.float32 or not np.isfinite(value) or abs(value) > np.finfo(np.float32).max:
+        return _equal(stored, value)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(abs(stored - np.float32(value)) <= np.float32(_ROUNDING * abs(value)))
+
+
+def _unpacked(stored: NDArray[Any], scale: float, offset: float) -> NDArray[np.float64]:
+    """Return `stored * scale + offset` in float64. If scale and offset are short decimals, round only once."""
+    values = stored.astype(np.float64)
+    if (scale, offset) == (1.0, 0.0):
+        return values
+    exact = exact_packing(scale, offset) if stored.dtype.kind in "iu" else None
+    if exact is None or not values.size or _largest(stored.dtype) * abs(exact[0]) + abs(exact[1]) >= _EXACT:
+        values *= scale
+        values += offset
+        return values
+    numerator, shift, denominator = exact
+    values *= numerator
+    values += shift
+    values /= denominator
+    return values
+
+
+def _largest(dtype: np.dtype[Any]) -> int:
+    limits = np.iinfo(dtype)
+    return max(-int(limits.min), int(limits.max))
+
+
+def exact_packing(scale: float, offset: float) -> tuple[int, int, int] | None:
+    """Return integers (s, o, d), so that a value is `(stored * s + o) / d`. Return None if the integers are too large.
+
+    A scale or offset that is stored in float32 means the decimal that rounds to it.
+
+    Examples
+    --------
+    >>> exact_packing(0.1, 273.15), exact_packing(0.009999999776482582, 0.0)
+    ((10, 27315, 100), (1, 0, 100))
+    """
+    factors = [_decimal(value) for value in (scale, offset)]
+    if not all(factor.is_finite() for factor in factors):
+        return None
+    digits = max(0, *(-int(factor.as_tuple().exponent) for factor in factors))
+    if digits > 15 or any(abs(factor) >= _EXACT for factor in factors):
+        return None
+    numerator, shift = (int(factor.scaleb(digits)) for factor in factors)
+    return numerator, shift, 10**digits
+
+
+def _decimal(value: float) -> Decimal:
+    """Return the shortest decimal that a float64 means, or that a float32 means if the float64 is the same number."""
+    own = Decimal(repr(value)).normalize()
+    with np.errstate(over="ignore"):
+        single = np.float32(value)
+    if float(single) == value:
+        short = Decimal(str(single)).normalize()
+        if len(short.as_tuple().digits) <= _SINGLE_DIGITS < len(own.as_tuple().digits):
+            return short
+    return own
