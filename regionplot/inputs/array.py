@@ -53,7 +53,8 @@ class ArraySource:
         Raises
         ------
         RasterError
-            If the array is not two-dimensional, has fewer than 2 rows or columns, or has no CRS.
+            If the array is not two-dimensional, has fewer than 2 rows or columns, or has no CRS or transform that
+            can be used.
         """
         name = plain_text(str(data.name or "array"))
         if data.ndim != 2 or min(data.shape) < 2:
@@ -66,13 +67,16 @@ class ArraySource:
             crs = drawable_crs(data.rio.crs.to_wkt())
         except ConfigError as error:
             raise RasterError(f"{name}: {error}, or set it with .rio.write_crs") from None
+        geometry = upright_grid(GridGeometry(data.rio.transform(), height, width, crs))
+        if problem := geometry.problem():
+            raise RasterError(f"{name}: {problem}; correct its coordinates")
         nodata = data.rio.nodata
         info = RasterInfo(
             path=Path(name),
             gdal_name=name,
             fingerprint=None,
             band=1,
-            geometry=upright_grid(GridGeometry(data.rio.transform(), height, width, crs)),
+            geometry=geometry,
             dtype=float_dtype(values.dtype),
             nodata=None if nodata is None else float(nodata),
             scale=1.0,

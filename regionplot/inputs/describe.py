@@ -171,6 +171,8 @@ class _Grid:
         """Return the metadata of a band."""
         from rasterio.enums import MaskFlags  # noqa: PLC0415 (imports GDAL)
 
+        if problem := geometry.problem():
+            raise RasterError(f"{self.path}: {problem}; correct the georeferencing of the file")
         dataset, settings = self.dataset, self.settings
         given = _cell_type(dataset.dtypes[band - 1])
         check_block(self.path, dataset.block_shapes[band - 1], given.itemsize)

@@ -22,6 +22,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
+from regionplot.errors import ConfigError, FeaturesError
 from regionplot.geo.clip import IndexedGeometries
 from regionplot.geo.crs import FULL_TURN
 from regionplot.geo.extent import PanelGrid
@@ -126,6 +127,14 @@ _ByKind = tuple[Geometries, Geometries, Geometries]
 def _project_layer(settings: VectorSettings, crs: pyproj.CRS) -> _ByKind:
     """Read and project the geometries of a file."""
     geometries, source_crs = read_vectors(settings)
+    try:
+        return _project(geometries, settings, source_crs, crs)
+    except ConfigError as error:  # there is no transformation
+        raise FeaturesError(f"{settings.path}: {error}") from None
+
+
+def _project(geometries: Geometries, settings: VectorSettings, source_crs: pyproj.CRS, crs: pyproj.CRS) -> _ByKind:
+    """Project lines, polygons and points."""
     kinds = shapely.get_type_id(geometries)
     areas = geometries[np.isin(kinds, _POLYGON_TYPES)]
     return (
