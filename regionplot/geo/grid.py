@@ -101,8 +101,8 @@ class GridGeometry:
         a, b, _, d, e, _ = self.transform[:6]
         if not np.isfinite(self.transform[:6]).all():
             return "its transform is not finite"
-        width, height = np.hypot(a, d), np.hypot(b, e)
-        extent = self.extent
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            width, height, extent = np.hypot(a, d), np.hypot(b, e), self.extent
         farthest = max(map(abs, (extent.xmin, extent.xmax, extent.ymin, extent.ymax)))
         if farthest > (_FARTHEST_DEGREE if self.crs.is_geographic else _FARTHEST):
             return f"its transform places cells far from the earth ({extent})"

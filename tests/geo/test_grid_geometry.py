@@ -75,7 +75,6 @@ def test_grids_differ_in_shape_transform_and_crs() -> None:
         (Affine(1e-14, 0, 170, 0, -1e-14, 50), "too small"),
     ],
 )
-@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 def test_a_transform_that_cannot_place_cells_is_refused(transform: Affine, problem: str) -> None:
     assert problem in replace(GRID, transform=transform).problem()
     assert not GRID.problem()
