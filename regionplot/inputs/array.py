@@ -72,13 +72,16 @@ class ArraySource:
             raise RasterError(f"{name}: {error}, or set it with .rio.write_crs") from None
         values, transform = _on_regular_grid(name, data.transpose(data.rio.y_dim, data.rio.x_dim), crs)
         height, width = values.shape
+        geometry = upright_grid(GridGeometry(transform, height, width, crs))
+        if problem := geometry.problem():
+            raise RasterError(f"{name}: {problem}; correct its coordinates")
         nodata = data.rio.nodata
         info = RasterInfo(
             path=Path(name),
             gdal_name=name,
             fingerprint=None,
             band=1,
-            geometry=upright_grid(GridGeometry(transform, height, width, crs)),
+            geometry=geometry,
             dtype=float_dtype(values.dtype),
             nodata=None if nodata is None else float(nodata),
             scale=1.0,

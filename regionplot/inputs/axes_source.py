@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from regionplot.geo.axes import RegularAxis, fit_axes
 from regionplot.geo.grid import GridGeometry, Window
+from regionplot.geo.upright import upright_grid
 from regionplot.inputs.axes import GridAxes, PlacedAxes
 from regionplot.inputs.netcdf import read_stored
 from regionplot.inputs.reading import check_unchanged, decode
@@ -61,7 +62,7 @@ class AxesSource:
         columns, rows = fit_axes(axes.columns, axes.rows, limits)
         north = rows.start + rows.size * rows.step
         transform = Affine(columns.step, 0, columns.start, 0, -rows.step, north)
-        geometry = GridGeometry(transform, rows.size, columns.size, axes.crs)
+        geometry = upright_grid(GridGeometry(transform, rows.size, columns.size, axes.crs))
         interpolate = resampling in ("bilinear", "cubic") and info.mask_and_scale
         return cls(replace(info, geometry=geometry), stored, axes.grid, rows, columns, interpolate)
 

@@ -1,4 +1,4 @@
-"""Search files for CRSs that name other files, before GDAL opens the files.
+"""Parse the CRSs of files, and search files for CRSs that name other files before GDAL opens the files.
 
 GDAL opens a grid that a CRS names as soon as it reads the CRS. A named pipe would block it.
 """

@@ -172,12 +172,17 @@ class _Grid:
 
     def _geometry(self, crs: pyproj.CRS) -> GridGeometry:
         """Return the geometry that GDAL gives to the file, with a CRS."""
-        return GridGeometry(self.dataset.transform, self.dataset.height, self.dataset.width, crs)
+        return upright_grid(GridGeometry(self.dataset.transform, self.dataset.height, self.dataset.width, crs))
 
     def info(self, band: int, geometry: GridGeometry) -> RasterInfo:
         """Return the metadata of a band."""
         from rasterio.enums import MaskFlags  # noqa: PLC0415 (imports GDAL)
 
+        if problem := geometry.problem():
+            raise RasterError(
+                f"{self.path}: {problem}; set the bounds of the raster "
+                f"(gdal_edit.py -a_ullr WEST NORTH EAST SOUTH {self.path.name})"
+            )
         dataset, settings = self.dataset, self.settings
         given = _cell_type(dataset.dtypes[band - 1])
         check_block(self.path, dataset.block_shapes[band - 1], given.itemsize)
@@ -189,7 +194,7 @@ class _Grid:
             gdal_name=dataset.name,
             fingerprint=Fingerprint.of(self.path),
             band=band,
-            geometry=upright_grid(geometry),
+            geometry=geometry,
             dtype=float_dtype(stored) if settings.mask_and_scale else stored,
             nodata=_nodata(dataset.nodatavals[band - 1], stored),
             scale=float(dataset.scales[band - 1]),
@@ -251,11 +256,6 @@ class _Grid:
         transform = self.dataset.transform
         if transform.is_identity:
             raise RasterError(f"{self.path}: the raster has no georeferencing (no affine transform)")
-        if not np.isfinite(transform[:6]).all() or transform.determinant == 0:
-            raise RasterError(
-                f"{self.path}: the transform {tuple(transform[:6])} gives cells no area; set the bounds of the raster "
-                f"(gdal_edit.py -a_ullr WEST NORTH EAST SOUTH {self.path.name})"
-            )
 
     def _geolocation(self, band: int) -> Geolocation | None:
         """Return the 2-D coordinates of a grid that has no other georeferencing. Otherwise, return None."""

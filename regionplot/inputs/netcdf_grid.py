@@ -14,6 +14,7 @@ from regionplot.errors import RasterError
 from regionplot.geo.crs import parse_crs
 from regionplot.geo.extent import LONLAT
 from regionplot.geo.grid import GridGeometry
+from regionplot.geo.upright import upright_grid
 from regionplot.inputs.axes import PlacedAxes, find_axes, place_axes
 from regionplot.inputs.file_crs import stated_crs
 from regionplot.inputs.geolocation import kind_of
@@ -141,6 +142,7 @@ def north_up(axes: PlacedAxes) -> tuple[GridGeometry, dict[str, str]]:
     height = abs(rows.step)
     north = float(rows.centers.max()) + height / 2
     west = float(columns.centers[0]) - columns.step / 2
-    geometry = GridGeometry(Affine(columns.step, 0, west, 0, -height, north), rows.size, columns.size, axes.crs)
+    transform = Affine(columns.step, 0, west, 0, -height, north)
+    geometry = upright_grid(GridGeometry(transform, rows.size, columns.size, axes.crs))
     is_ascending = rows.size > 1 and rows.step > 0
     return geometry, {"GDAL_NETCDF_BOTTOMUP": "YES" if is_ascending else "NO"}
