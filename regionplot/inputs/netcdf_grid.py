@@ -14,7 +14,7 @@ from regionplot.errors import RasterError
 from regionplot.geo.crs import parse_crs
 from regionplot.geo.extent import LONLAT
 from regionplot.geo.grid import GridGeometry
-from regionplot.inputs.axes import PlacedAxes, find_axes, place_axes
+from regionplot.inputs.axes import AxisKind, PlacedAxes, find_axes, place_axes
 from regionplot.inputs.file_crs import stated_crs
 from regionplot.inputs.geolocation import kind_of
 from regionplot.inputs.hdfeos import place_hdfeos
@@ -75,7 +75,7 @@ class ChosenVariable:
             If an axis cannot be used, or the axes are longitudes and latitudes but `[raster] crs` is projected.
         """
         path, crs = self.settings.path, stated_crs(dataset, self.settings)
-        grid = find_axes(self.variable, self.variables, has_crs=crs is not None)
+        grid = find_axes(self.variable, self.variables, AxisKind.GEOGRAPHIC if crs is None else AxisKind.PROJECTED)
         if grid is None:
             return None if self._has_2d_coordinates else place_hdfeos(path, self.variable, self.variables)
         if crs is None and not grid.is_geographic:

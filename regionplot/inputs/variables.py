@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from regionplot.errors import RasterError
+from regionplot.inputs.axes import find_axes, find_dimensions
 from regionplot.inputs.geolocation import kind_of
 from regionplot.inputs.netcdf import Variable
 
@@ -41,7 +42,7 @@ def choose_variable(path: Path, variables: Sequence[Variable], wanted: str | Non
 
 def _choose(path: Path, variables: Sequence[Variable], wanted: str | None) -> Variable:
     grids = [variable for variable in variables if variable.dtype is not None and len(variable.shape) > 1]
-    fields = _without_coordinates(grids, variables)
+    fields = _placed(_without_coordinates(grids, variables), variables)
     if wanted is not None:
         return _named(path, grids, fields, wanted)
     if len(fields) == 1:
@@ -74,12 +75,25 @@ def _list(fields: Sequence[Variable]) -> str:
 def _without_coordinates(grids: Sequence[Variable], variables: Sequence[Variable]) -> list[Variable]:
     """Return the grids that hold neither coordinates nor bounds of coordinates. If there are none, return all grids."""
     edges = {name for variable in variables for key in ("bounds", "climatology") for name in variable.words(key)}
-    fields = [
-        grid
-        for grid in grids
-        if kind_of(grid.name, grid.attributes) is None and grid.name not in edges and not _holds_bounds(grid)
-    ]
+    fields = [grid for grid in grids if not _is_coordinate(grid) and grid.name not in edges and not _holds_bounds(grid)]
     return fields or list(grids)
+
+
+def _placed(fields: Sequence[Variable], variables: Sequence[Variable]) -> Sequence[Variable]:
+    """Return the fields that have axes or 2-D coordinates. If there are none, return all fields.
+
+    Other fields, such as a palette, are no maps.
+    """
+    lines = [variable for variable in variables if len(variable.shape) == 1]
+    sheets = [variable for variable in variables if len(variable.shape) > 1 and _is_coordinate(variable)]
+    placed = [
+        field for field in fields if find_axes(field, lines) is not None or find_dimensions(field, sheets) is not None
+    ]
+    return placed or fields
+
+
+def _is_coordinate(variable: Variable) -> bool:
+    return kind_of(variable.name, variable.attributes) is not None
 
 
 def _holds_bounds(grid: Variable) -> bool:
