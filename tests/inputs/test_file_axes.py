@@ -397,6 +397,12 @@ def test_one_grid_and_its_bounds_need_no_choice(tmp_path: Path) -> None:
     assert inspect_raster(RasterSettings(path=path)).description["variable"] == "rain"
 
 
+def test_a_message_lists_not_more_than_50_variables(tmp_path: Path) -> None:
+    path = write_variables(tmp_path / "grid.nc", {f"v{number}": ("lat", "lon") for number in range(60)})
+    with pytest.raises(RasterError, match="v48, v49 and 10 more$"):
+        open_source(RasterSettings(path=path))
+
+
 def test_a_palette_is_no_choice(tmp_path: Path) -> None:
     path = write_variables(tmp_path / "grid.nc", {"chlorophyll": ("lat", "lon"), "palette": ("two", "color")})
     assert inspect_raster(RasterSettings(path=path)).description["variable"] == "chlorophyll"
