@@ -142,6 +142,13 @@ def find_axes(
     return None
 
 
+def missing_role(variable: Variable, variables: Sequence[Variable]) -> Role | None:
+    """Return longitude or latitude if a variable has only the other along its dimensions. Otherwise, return None."""
+    found = {role for dimension in variable.dimensions for role in _axes_along(variable, dimension, variables)}
+    missing = {Role.LATITUDE, Role.LONGITUDE} - found
+    return missing.pop() if len(missing) == 1 else None
+
+
 def find_dimensions(variable: Variable, variables: Sequence[Variable]) -> GridAxes | None:
     """Return the dimensions along which 2-D coordinates give the place of a variable's cells, or None without them.
 

@@ -334,6 +334,16 @@ def test_longitudes_and_latitudes_in_a_projected_crs_are_refused(tmp_path: Path)
         open_source(RasterSettings(path=path, crs="EPSG:5070"))
 
 
+@pytest.mark.parametrize("name", ["lat", "lon"])
+def test_a_section_is_no_map(tmp_path: Path, name: str) -> None:
+    path = Grid(order="txy" if name == "lat" else "tyx").write(tmp_path / "grid.nc")
+    with netCDF4.Dataset(path, "a") as file:
+        file.createVariable("section", "f4", ("time", name))[:] = 1
+    missing = "longitude" if name == "lat" else "latitude"
+    with pytest.raises(RasterError, match=rf"/section has no {missing}s along its dimensions time, {name}; choose"):
+        open_source(RasterSettings(path=path, variable="section"))
+
+
 def test_bounds_give_the_width_of_one_row(tmp_path: Path) -> None:
     path = Grid(lat=LAT[:1], attributes=({**NORTH, "bounds": "lat_bnds"}, EAST)).write(tmp_path / "grid.nc")
     with netCDF4.Dataset(path, "a") as file:
@@ -399,7 +409,7 @@ def test_one_grid_and_its_bounds_need_no_choice(tmp_path: Path) -> None:
 
 def test_a_message_lists_not_more_than_50_variables(tmp_path: Path) -> None:
     path = write_variables(tmp_path / "grid.nc", {f"v{number}": ("lat", "lon") for number in range(60)})
-    with pytest.raises(RasterError, match="v48, v49 and 10 more$"):
+    with pytest.raises(RasterError, match=r"v48, v49 and 10 more$"):
         open_source(RasterSettings(path=path))
 
 
