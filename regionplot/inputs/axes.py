@@ -236,14 +236,30 @@ def place_axes(
     if factors[0] is None or factors[1] is None:
         return None
     turn = FULL_TURN if grid.is_geographic or crs.is_geographic else None
-    widths = (0.0, 0.0) if transform.is_identity else (transform.e, transform.a)
-    rows = _read_axis(path, grid.y, factors[0], variables, None, abs(widths[0]))
-    columns = _read_axis(path, grid.x, factors[1], variables, turn, abs(widths[1]))
+    height, width = _cell_size(grid, variables, transform)
+    rows = _read_axis(path, grid.y, factors[0], variables, None, height)
+    columns = _read_axis(path, grid.x, factors[1], variables, turn, width)
     if _counts_cells(grid.y, rows) and _counts_cells(grid.x, columns):
         return None
     if turn is not None and abs(rows.centers).max() > _MAX_LATITUDE:
         raise RasterError(f"{path}: the axis {grid.y.path} has latitudes beyond 90 degrees; check its values and units")
     return PlacedAxes(grid, rows, columns, crs)
+
+
+def _cell_size(grid: GridAxes, variables: Sequence[Variable], transform: Affine) -> tuple[float, float]:
+    """Return the height and width of a cell in the transform of a file, or zeros if the file has no transform.
+
+    GDAL ignores the attribute `GeoTransform` of a grid mapping if there is only one row or one column.
+    """
+    if not transform.is_identity:
+        return abs(transform.e), abs(transform.a)
+    mappings = grid.variable.words("grid_mapping")
+    texts = [other.words("GeoTransform") for other in variables if other.name in mappings]
+    try:
+        sizes = [(abs(float(text[5])), abs(float(text[1]))) for text in texts]
+    except (ValueError, IndexError):
+        return 0.0, 0.0
+    return sizes[0] if sizes else (0.0, 0.0)
 
 
 def _factor(axis: Variable, crs: pyproj.CRS, grid: GridAxes) -> float | None:
@@ -281,7 +297,7 @@ def _read_axis(
         found = Axis.of(values, abs(factor) * float_error(stored), abs(factor * scale), known, period)
     except ValueError as error:
         raise RasterError(f"{path}: the axis {axis.path} cannot be used: {error}; correct the file") from None
-    if known == 0:
+    if known is not None and not 0 < known < np.inf:
         raise RasterError(
             f"{path}: the axis {axis.path} has only one value, so the width of its cells is unknown; add bounds to the "
             "axis (the attribute bounds, which names a variable with the two edges)"

@@ -145,6 +145,22 @@ RIGHT: dict[str, Grid] = {
         attributes=({**NORTH, "actual_range": [-80.0, 80.0]}, {**EAST, "actual_range": [0.0, 350.0]})
     ),
     "stale transform": Grid(mapping={"grid_mapping_name": "latitude_longitude", "GeoTransform": "10 2 0 70 0 -2"}),
+    "transform from north, axis from south": Grid(
+        lat=LAT[::-1],
+        names=("y", "x"),
+        attributes=({"standard_name": "latitude"}, {"standard_name": "longitude"}),
+        mapping={"grid_mapping_name": "latitude_longitude", "GeoTransform": "-100.25 0.5 0 50.25 0 -0.5"},
+    ),
+    "transform from south, axis from north": Grid(
+        names=("y", "x"),
+        attributes=({"standard_name": "latitude"}, {"standard_name": "longitude"}),
+        mapping={"grid_mapping_name": "latitude_longitude", "GeoTransform": "-100.25 0.5 0 44.25 0 0.5"},
+    ),
+    "transform from north, bare axis from south": Grid(
+        lat=LAT[::-1],
+        dimensions=("rows", "columns"),
+        mapping={"grid_mapping_name": "latitude_longitude", "GeoTransform": "-100.25 0.5 0 50.25 0 -0.5"},
+    ),
     "transform without area": Grid(
         mapping={"grid_mapping_name": "latitude_longitude", "GeoTransform": "0 0 0 0 0 0"}, dimensions=("y", "x")
     ),
@@ -332,6 +348,12 @@ def test_longitudes_and_latitudes_in_a_projected_crs_are_refused(tmp_path: Path)
     path = Grid().write(tmp_path / "grid.nc")
     with pytest.raises(RasterError, match=r"its cells have longitudes and latitudes, but .* is a projected CRS"):
         open_source(RasterSettings(path=path, crs="EPSG:5070"))
+
+
+def test_the_transform_gives_the_width_of_one_row(tmp_path: Path) -> None:
+    mapping = {"grid_mapping_name": "latitude_longitude", "GeoTransform": "-100.25 0.5 0 51 0 -2"}
+    path = Grid(lat=LAT[:1], mapping=mapping).write(tmp_path / "grid.nc")
+    np.testing.assert_array_equal(values_at(path, LON, np.array([49.1, 50.9])), [np.arange(17)] * 2)
 
 
 @pytest.mark.parametrize("name", ["lat", "lon"])
