@@ -288,6 +288,16 @@ def test_a_view_is_read_only_if_it_is_harmless(write_vector, sql: str, message: 
         assert load(path, layer="a").lines.size == 2
 
 
+def test_a_small_file_cannot_have_more_features_than_bytes(write_vector) -> None:
+    """Views can multiply the rows of a table."""
+    path = write_vector([LineString([(0, 0), (1, 1)])] * 1000, name="a.gpkg")
+    add_layer(path, "seen", "CREATE VIEW seen AS SELECT a.fid, a.geom FROM a, a AS b")
+    with pytest.raises(
+        FeaturesError, match=r"a\.gpkg: the layer claims 1,000,000 features, but the file has [\d,]+ bytes"
+    ):
+        load(path, layer="seen")
+
+
 def test_a_virtual_table_is_not_read_as_a_layer(write_vector) -> None:
     path = write_vector([LineString([(0, 0), (1, 1)])], name="a.gpkg")
     add_layer(path, "seen", "CREATE VIRTUAL TABLE seen USING rtree(fid, x0, x1)")
