@@ -25,7 +25,7 @@ FIELDS = ("raster", "variable", "long_name", "units", "time")
 """Keys that `RasterInfo.description` can have."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RasterInfo:
     """Metadata of one band of a grid. No cells are read to find the metadata."""
 
@@ -73,6 +73,11 @@ class RasterInfo:
     def is_plain(self) -> bool:
         """True if GDAL can decode the cells with a nodata value, a scale and an offset only."""
         return not self.has_mask and self.stored is None and not self.missing and self.valid == EVERYTHING
+
+    def __repr__(self) -> str:
+        """Return the file, the band, the shape, the type and the CRS."""
+        shape = (self.geometry.height, self.geometry.width)
+        return f"<RasterInfo {self.path.name}: band {self.band}, {shape} {self.dtype} in {self.geometry.crs.name}>"
 
 
 class RasterSource(Protocol):
