@@ -16,6 +16,7 @@ from typing import Any
 from regionplot.errors import RasterError
 from regionplot.inputs.crs_texts import path_in_raster
 from regionplot.inputs.drivers import raster_driver
+from regionplot.inputs.hdf5 import silence_hdf5
 from regionplot.system.guard import reading
 from regionplot.text import plain_text
 
@@ -102,6 +103,8 @@ def open_raster(path: Path, name: str | None = None) -> Any:
     with gdal_errors(path, "cannot be read as a raster"):
         if (reference := path_in_raster(path)) is not None:
             raise RasterError(f"{path}: its CRS names another file, which is not opened: {plain_text(reference)}")
+    if driver == "netCDF":
+        silence_hdf5()
     with reading(path), gdal_errors(path, "cannot be read as a raster"), warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # files with 2-D coordinates
         dataset = rasterio.open(name or path, driver=driver, sharing=False, **_OPEN_OPTIONS.get(driver, {}))
