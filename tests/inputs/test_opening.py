@@ -119,7 +119,7 @@ def test_a_run_imports_no_xarray(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the library in /proc")
 @pytest.mark.parametrize("first", ["rasterio", "netCDF4"])
 def test_hdf5_prints_no_errors_of_a_damaged_file(first, tmp_path, capfd):
-    """The library prints 20 lines or more to the stderr of the process, for each thread and each copy of the library."""
+    """The library prints 20 lines or more to stderr, for each thread and each copy of the library."""
     path = tmp_path / "grid.nc"
     cells = np.random.default_rng(1).normal(size=(60, 80)).astype("f4")
     with netCDF4.Dataset(path, "w") as file:
