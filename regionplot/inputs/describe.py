@@ -27,7 +27,7 @@ from regionplot.inputs.axes_source import AxesSource
 from regionplot.inputs.color_tables import class_names, color_table, rgb_bands
 from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.drivers import raster_driver
-from regionplot.inputs.gdal import check_block, opened
+from regionplot.inputs.gdal import check_block, check_coordinates, opened
 from regionplot.inputs.geolocation import Geolocation, find_geolocation
 from regionplot.inputs.metadata import band_names, describe_band
 from regionplot.inputs.netcdf_grid import DRIVER as NETCDF
@@ -171,6 +171,7 @@ class _Grid:
         from rasterio.enums import MaskFlags  # noqa: PLC0415 (imports GDAL)
 
         dataset, settings = self.dataset, self.settings
+        check_coordinates(self.path, geometry.transform, (geometry.height, geometry.width))
         given = _cell_type(dataset.dtypes[band - 1])
         check_block(self.path, dataset.block_shapes[band - 1], given.itemsize)
         attributes = Attributes(self.path, dataset.tags(band) if dataset.driver == _NETCDF else {})

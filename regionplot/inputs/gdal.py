@@ -32,6 +32,10 @@ OPTIONS = {
 _OPEN_OPTIONS = {"netCDF": {"HONOUR_VALID_RANGE": "NO"}}  # `inputs.attributes` applies the valid range
 _LARGEST_BLOCK = 2**30
 """Maximum size of a block in bytes. GDAL decodes a whole block to read one of its cells."""
+_LARGEST_COORDINATE = 1e12
+"""Limit for coordinates in any unit. The orbit of the Earth has a radius of 1.5e11 m."""
+_SMALLEST_EXTENT = 1e-12
+"""Smallest extent of a grid, relative to its largest coordinate. Cells of a smaller grid have equal coordinates."""
 
 
 def gdal_options(**more: str) -> Any:
@@ -171,3 +175,26 @@ def check_block(path: Path, shape: tuple[int, int], itemsize: int) -> None:
             f"{path}: its cells are stored in blocks of {size:,} bytes, and each read would take that much memory; "
             "store the file in tiles (gdal_translate -co TILED=YES)"
         )
+
+
+def check_coordinates(path: Path, transform: Any, shape: tuple[int, int]) -> None:
+    """Raise RasterError if the coordinates of a grid cannot be on any planet, or cells cannot be told apart.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the message.
+    transform : Affine
+        Transform from column and row to x and y.
+    shape : (int, int)
+        Rows and columns of the grid.
+    """
+    rows, columns = shape
+    a, b, c, d, e, f = transform[:6]
+    for start, steps in ((c, (a * columns, b * rows)), (f, (d * columns, e * rows))):
+        largest, extent = max(abs(start), *map(abs, steps)), max(map(abs, steps))
+        if not (largest < _LARGEST_COORDINATE and extent > largest * _SMALLEST_EXTENT):
+            raise RasterError(
+                f"{path}: the transform {tuple(transform[:6])} gives impossible coordinates; set the bounds of the "
+                f"raster (gdal_edit.py -a_ullr WEST NORTH EAST SOUTH {path.name})"
+            )
