@@ -17,6 +17,7 @@ from regionplot.errors import RasterError
 from regionplot.inputs.crs_texts import path_in_raster
 from regionplot.inputs.drivers import raster_driver
 from regionplot.inputs.hdf5 import check_hdf5
+from regionplot.inputs.hdf5_errors import silence_hdf5
 from regionplot.system.guard import reading
 from regionplot.text import plain_text
 
@@ -104,6 +105,8 @@ def open_raster(path: Path, name: str | None = None) -> Any:
         if (reference := path_in_raster(path)) is not None:
             raise RasterError(f"{path}: its CRS names another file, which is not opened: {plain_text(reference)}")
     check_hdf5(path)
+    if driver == "netCDF":
+        silence_hdf5()
     with reading(path), gdal_errors(path, "cannot be read as a raster"), warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # files with 2-D coordinates
         dataset = rasterio.open(name or path, driver=driver, sharing=False, **_OPEN_OPTIONS.get(driver, {}))

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -93,7 +94,22 @@ def open_exclusive(path: Path, mode: int = 0o666) -> BinaryIO:
     return os.fdopen(os.open(path, flags, mode), "wb")
 
 
-def open_own_file(path: Path) -> BinaryIO:
+def open_plain_file(path: Path) -> BufferedReader:
+    """Open a plain file for reading. A pipe would block, and a device may have no end.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read, or is not a plain file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def open_own_file(path: Path) -> BufferedReader:
     """Open a plain file of this user for reading.
 
     Raises
@@ -102,12 +118,12 @@ def open_own_file(path: Path) -> BinaryIO:
         If the file cannot be read, belongs to another user, or is a link, a hard link, or not a plain file.
     """
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe must not block
-    file = os.fdopen(os.open(path, flags), "rb")
-    found = os.fstat(file.fileno())
+    descriptor = os.open(path, flags)
+    found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or not _is_own(found):
-        file.close()
+        os.close(descriptor)
         raise PermissionError(errno.EPERM, "not a plain file of this user", str(path))
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def make_private_folder(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -403,3 +404,24 @@ def test_another_package_can_add_a_raster_source(tmp_path: Path, monkeypatch: py
     np.testing.assert_array_equal(load(path), [[1, 2], [3, 4]])
     with pytest.raises(RasterError, match="its format is not one of GeoTIFF"):
         load(path.rename(tmp_path / "cells.words"))
+
+
+@pytest.mark.parametrize(
+    "affine",
+    [
+        Affine(1e300, 0, -100, 0, -1e300, 50),
+        Affine(1e-300, 0, -100, 0, -1e-300, 50),
+        Affine(1, 0, 1e300, 0, -1, 50),
+        Affine(1, 0, -100, 0, -1, -1e13),
+        Affine(1e-14, 0, -100, 0, -1, 50),
+        Affine(math.nan, 0, -100, 0, -1, 50),
+        Affine(1, 0, math.inf, 0, -1, 50),
+        Affine(0, 0, -100, 0, -1, 50),
+        Affine(1, 0, -100, 0, 0, 50),
+    ],
+)
+def test_a_transform_with_impossible_coordinates_is_refused(affine, write_raster):
+    """With the first transform, the command computed for ever."""
+    path = write_raster(np.zeros((6, 8), np.float32), affine=affine)
+    with pytest.raises(RasterError, match=r"transform|CRS"):
+        inspect_raster(RasterSettings(path=path))
