@@ -133,7 +133,7 @@ def test_a_raster_with_control_points_is_refused_with_the_command_that_warps_it(
 @pytest.mark.parametrize("affine", [Affine(1, 1, 5, 1, 1, 5), Affine(np.nan, 0, 5, 0, -1, 5)])
 def test_a_transform_that_gives_cells_no_area_is_refused(write_raster, affine: Affine) -> None:
     path = write_raster(VALUES, affine)
-    with pytest.raises(RasterError, match="gives cells no area; set the bounds"):
+    with pytest.raises(RasterError, match="(no area|not finite); set the bounds"):
         load(path)
 
 
