@@ -45,6 +45,8 @@ class Attributes:
             The type that GDAL gives.
         """
         flag = self.tags.get("_Unsigned", "").lower()
+        if not flag and dtype == np.int8 and self._has_range_of_unsigned_bytes():
+            return np.dtype(np.uint8)
         if dtype.kind not in "iu" or flag not in ("true", "false"):
             return dtype
         kind = "u" if flag == "true" else "i"
@@ -125,6 +127,11 @@ class Attributes:
         """Return True if the range spans zero, so that it cannot be a range of unsigned numbers."""
         stated = self._stated_range()
         return stated is not None and stated[0] < 0 <= stated[1]
+
+    def _has_range_of_unsigned_bytes(self) -> bool:
+        """Return True for a range such as 0 to 255, which marked unsigned bytes before there was `_Unsigned`."""
+        stated = self._stated_range()
+        return stated is not None and stated[0] >= 0 and np.iinfo(np.int8).max < stated[1] <= np.iinfo(np.uint8).max
 
     def _text(self, key: str) -> str:
         return str(self.tags.get(key, ""))

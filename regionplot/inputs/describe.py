@@ -21,12 +21,13 @@ from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.extent import LONLAT
 from regionplot.geo.grid import GridGeometry
 from regionplot.inputs.attributes import Attributes
+from regionplot.inputs.bands import find_band
 from regionplot.inputs.color_tables import class_names, color_table, rgb_bands
 from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.drivers import raster_driver
 from regionplot.inputs.gdal import check_block, opened
 from regionplot.inputs.geolocation import Geolocation, find_geolocation, kind_of
-from regionplot.inputs.metadata import band_names, describe_band
+from regionplot.inputs.metadata import describe_band
 from regionplot.inputs.reading import FileSource
 from regionplot.inputs.source import RasterInfo, RasterSource
 from regionplot.registry import SOURCES
@@ -66,11 +67,13 @@ def open_source(settings: RasterSettings) -> RasterSource:
         source: RasterSource = plugin.open(settings)
         return source
     with _grid(settings) as grid:
-        return grid.source(_band_number(grid, settings))
+        return grid.source(find_band(grid.dataset, settings.band, settings.path))
 
 
 def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
     """Return one source for each band of the raster or variable that the settings name.
+
+    The settings need not select a band.
 
     Raises
     ------
@@ -78,7 +81,8 @@ def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
         For the same reasons as `open_source`.
     """
     with _grid(settings) as grid:
-        first = grid.source(_band_number(grid, settings))
+        band = 1 if settings.band is None else find_band(grid.dataset, settings.band, settings.path)
+        first = grid.source(band)
         if isinstance(first, CurvilinearSource):
             return tuple(first.with_cells(grid.native(number, first.geolocation)) for number in grid.dataset.indexes)
         crs = first.describe().geometry.crs
@@ -280,23 +284,6 @@ def subdataset_variable(name: str, path: Path) -> str:
     """
     inner = name.partition(":")[2].replace(f'"{path}"', "").replace(str(path), "").strip(":")
     return inner.strip("/").replace("/", "_")
-
-
-def _band_number(grid: _Grid, settings: RasterSettings) -> int:
-    """Return the number of the band that the settings name, from 1."""
-    band, count = settings.band, grid.dataset.count
-    if band is None:
-        return 1
-    if isinstance(band, int):
-        if not 1 <= band <= count:
-            raise RasterError(f"{settings.path}: there is no band {band}: the bands are 1 to {count}")
-        return band
-    names = band_names(grid.dataset, settings.path)
-    if band in names:
-        return names.index(band) + 1
-    found = ", ".join(name for name in names if name)
-    cure = f"the bands are {found}" if found else f"choose a band by its number, 1 to {count}"
-    raise RasterError(f"{settings.path}: no band has the description {band!r}; {cure}")
 
 
 def check_size(shape: tuple[int, int], settings: RasterSettings) -> None:
