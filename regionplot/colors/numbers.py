@@ -26,7 +26,6 @@ from regionplot.sheet.key import ColorBarKey
 _CONTINUOUS = 256
 _PERCENTILES = (1, 99)
 _ENOUGH = 1_000_000
-_LARGEST_SINGLE = float(np.finfo(np.float32).max)
 _DECADE = 10.0
 _SMALLEST_RANGE = 1e-6
 """Smallest difference between the limits of a scale, as a fraction of a limit."""
@@ -90,8 +89,8 @@ class ColorScale(PaletteScale):
         return index
 
     def _steps(self, values: NDArray[Any]) -> Codes:
-        count, largest = self.cmap.N, max(abs(self.norm.vmin or 0.0), abs(self.norm.vmax or 0.0))
-        if values.dtype == np.float32 and largest > _LARGEST_SINGLE:
+        count = self.cmap.N
+        if values.dtype == np.float32 and not all(map(_is_single, (self.norm.vmin, self.norm.vmax))):
             values = values.astype(np.float64)
         with np.errstate(invalid="ignore", over="ignore", under="ignore"):
             within = np.clip(np.nan_to_num(values, nan=self.norm.vmin or 0.0), self.norm.vmin, self.norm.vmax)
@@ -135,6 +134,12 @@ def _widened(vmin: float, vmax: float, settings: ColorSettings) -> tuple[float, 
     kept = vmin if settings.vmax is None else vmax
     step = max(1.0, abs(kept) * _SMALLEST_RANGE)
     return (kept, kept + step) if settings.vmax is None else (kept - step, kept)
+
+
+def _is_single(limit: float | None) -> bool:
+    """Return True if float32 holds a limit with its full precision."""
+    single = np.finfo(np.float32)
+    return not limit or float(single.tiny) <= abs(limit) <= float(single.max)
 
 
 def _finite(values: NDArray[Any], *, positive: bool) -> NDArray[Any]:
