@@ -52,11 +52,14 @@ class ArraySource:
         Raises
         ------
         RasterError
-            If the array is not two-dimensional, has fewer than 2 rows or columns, or has no CRS.
+            If the array is not two-dimensional, has fewer than 2 rows or columns, does not hold real numbers, or has no
+            CRS.
         """
         name = plain_text(str(data.name or "array"))
         if data.ndim != 2 or min(data.shape) < 2:
             raise RasterError(f"{name}: a map needs an array of rows and columns, but its shape is {data.shape}")
+        if data.dtype.kind not in "biuf":
+            raise RasterError(f"{name}: a map needs an array of real numbers, but its type is {data.dtype}")
         if data.rio.crs is None:
             raise RasterError(f"{name}: the array has no CRS; set it with .rio.write_crs")
         values = np.asarray(data.transpose(data.rio.y_dim, data.rio.x_dim).values)

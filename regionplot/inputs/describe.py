@@ -152,6 +152,11 @@ class _Grid:
         dataset, settings = self.dataset, self.settings
         given = _cell_type(dataset.dtypes[band - 1])
         check_block(self.path, dataset.block_shapes[band - 1], given.itemsize)
+        if given.kind == "c":
+            raise RasterError(
+                f"{self.path}: its cells are complex numbers, which a map cannot show; write their amplitude to a file "
+                f"first: gdal_translate DERIVED_SUBDATASET:AMPLITUDE:{self.path} amplitude.tif"
+            )
         attributes = Attributes(self.path, dataset.tags(band) if dataset.driver == _NETCDF else {})
         stored = attributes.stored_type(given)
         table = color_table(dataset, band)
