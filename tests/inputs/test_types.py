@@ -53,7 +53,9 @@ def test_an_array_of_something_else_is_refused(dtype: str) -> None:
 @pytest.mark.parametrize("dtype", ["bool", "int8", "uint64", "float16", "float64"])
 def test_an_array_of_real_numbers_is_drawn(dtype: str) -> None:
     cells = xr.DataArray(np.array([[0, 1], [1, 1]], dtype), {"y": [1.0, 0.0], "x": [0.0, 1.0]}, ("y", "x"), "cells")
-    source = ArraySource.of(cells.assign_attrs(_FillValue=255 if dtype != "int8" else -1).rio.write_crs("EPSG:4326"))
+    if dtype != "bool":
+        cells.attrs["_FillValue"] = -1 if dtype == "int8" else 255
+    source = ArraySource.of(cells.rio.write_crs("EPSG:4326"))
     values = source.read(source.describe().geometry.full_window, (2, 2))
     assert values.dtype.kind == "f"
     assert values.tolist() == [[0, 1], [1, 1]]
