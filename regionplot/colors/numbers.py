@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.colors import BoundaryNorm, Colormap, LogNorm, Normalize, PowerNorm, SymLogNorm
 from matplotlib.ticker import MaxNLocator
@@ -17,13 +16,12 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from regionplot.colors.base import Codes, PaletteScale, on_background
-from regionplot.colors.check import COLORMAP
+from regionplot.colors.colormaps import ColormapColors
 from regionplot.geo.dtypes import float_dtype
 from regionplot.settings.colors import LARGEST_LIMIT, ColorSettings
 from regionplot.settings.config import Config
 from regionplot.sheet.key import ColorBarKey
 
-_CONTINUOUS = 256
 _PERCENTILES = (1, 99)
 _ENOUGH = 1_000_000
 _DECADE = 10.0
@@ -43,16 +41,26 @@ class ColorScale(PaletteScale):
     """Ends of the color bar that are open: `neither`, `min`, `max` or `both`."""
 
     @classmethod
-    def of(cls, config: Config, values: NDArray[Any]) -> ColorScale:
-        """Return the scale that the settings describe. Missing limits are computed from the values."""
+    def of(cls, config: Config, values: NDArray[Any], colors: ColormapColors | None = None) -> ColorScale:
+        """Return the scale that the settings describe. Missing limits are computed from the values.
+
+        Parameters
+        ----------
+        config : Config
+            The settings.
+        values : ndarray, shape (rows, columns)
+            Cells that determine the limits.
+        colors : ColormapColors, optional
+            Colors of the colormap. By default, the colormap is found in matplotlib by its name.
+        """
         settings = config.colors
+        cmap = (colors or ColormapColors.of(settings)).colormap(settings)
         if settings.levels is not None:
             levels = np.asarray(settings.levels)
-            cmap = _colormap(settings, len(levels) - 1)
             norm: Normalize = BoundaryNorm(levels, cmap.N)
             open_ends = (settings.under not in ("lowest", "none"), settings.over not in ("highest", "none"))
         else:
-            levels, cmap = None, _colormap(settings, _CONTINUOUS)
+            levels = None
             norm, open_ends = _continuous(settings, values)
         extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[
             open_ends
@@ -99,15 +107,6 @@ class ColorScale(PaletteScale):
             index[values < self.norm.vmin] = 0
             index[values > self.norm.vmax] = count + 1
         return np.asarray(index, np.uint16)
-
-
-def _colormap(settings: ColorSettings, count: int) -> Colormap:
-    cmap = matplotlib.colormaps[settings.colormap or COLORMAP].resampled(count)
-    return cmap.with_extremes(
-        under=None if settings.under == "lowest" else settings.under,
-        over=None if settings.over == "highest" else settings.over,
-        bad=settings.nodata,
-    )
 
 
 def _continuous(settings: ColorSettings, values: NDArray[Any]) -> tuple[Normalize, tuple[bool, bool]]:

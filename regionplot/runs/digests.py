@@ -149,4 +149,4 @@ def _common(data: SharedData) -> Iterator[tuple[str, Any]]:
     yield "format", [config.output.format, digest_items(config.output.writer_settings)]
     yield "layers", [layer.key for layer in data.layers]
     yield "label", [data.description.get("long_name"), data.description.get("units")]
-    yield "scale", scale_of(data.coloring, config, data.cells).digest_items()
+    yield "scale", scale_of(data.coloring, config, data.cells, data.plan.colormap).digest_items()
