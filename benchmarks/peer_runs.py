@@ -171,7 +171,7 @@ class Bench:
     """The inputs, the tasks, and the pictures that regionplot draws."""
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
-        self.folder, self.sheet = folder, options.sheet
+        self.folder, self.sheet, self.is_small = folder, options.sheet, options.small
         self.inputs = make_inputs(
             options.inputs or folder / "inputs", [options.size], options.regions, options.layers, options.sheet
         )

@@ -46,7 +46,7 @@ class Table:
 
     def __init__(self, bench: Bench, runners: Sequence[Runner], count: int) -> None:
         self._runners = [Runner(bench, "regionplot", count), *runners]
-        self._count = count
+        self._count, self._is_small = count, bench.is_small
         self._task = json.loads(bench.tasks[count].read_text(encoding="utf-8"))
         self._sampled: dict[str, Costs] = {}
         self._prepared: dict[str, float] = {}
@@ -74,7 +74,7 @@ class Table:
 
     def _warm_up(self, runner: Runner) -> None:
         self._prepared[runner.name] = runner.prepare()
-        if runner.name == _OURS:
+        if runner.name == _OURS and not self._is_small:
             runner.run()  # fill the cache of vectors
         self._sampled[runner.name] = runner.run(pause=0)
 

@@ -22,7 +22,7 @@ from measure import Measured, measure
 _FOLDER = Path(__file__).parent
 _MEGABYTE = 2**20
 _LARGE = 20_000, 13_600
-_SMALL = {"sizes": [(400, 272)], "regions": [2], "workers": [2], "layers": ["states"], "sheet": (320, 220), "repeat": 1}
+_SMALL = {"sizes": [(400, 272)], "regions": [2], "workers": [2], "layers": ["states"], "sheet": (320, 220), "repeat": 0}
 _USUAL = {
     "sizes": [(2000, 1360), (5000, 3400)], "regions": list(TABLES), "workers": [1, 2],
     "layers": ["counties", "states", "countries"], "sheet": (1400, 900), "repeat": 3,
@@ -85,6 +85,7 @@ class Bench:
         self._folder = folder
         self._sheet = options.sheet
         self._few = options.baseline_maps
+        self.is_small = options.small
         self._pause = 0 if options.small else 10
 
     def product(self, case: Case, pause: float = math.inf) -> Costs:
@@ -124,21 +125,22 @@ class Bench:
 def compare(bench: Bench, case: Case, repeat: int) -> tuple[Costs, Costs]:
     """Return the costs of regionplot and of the baseline, from alternating runs."""
     memory = product_memory(bench, case)
-    runs = [(bench.product(case), bench.baseline(case)) for _ in range(repeat)]
+    runs = [(bench.product(case), bench.baseline(case)) for _ in range(repeat)] or [(*memory, bench.baseline(case))]
     products, baselines = zip(*runs, strict=True)
     return Costs.median(products, memory), Costs.median(baselines, baselines)
 
 
 def product_memory(bench: Bench, case: Case) -> list[Costs]:
-    """Fill the caches, then run regionplot once and sample its memory without pauses."""
-    bench.product(case)
+    """Fill the caches, unless the inputs are tiny. Then run regionplot once and sample its memory without pauses."""
+    if not bench.is_small:
+        bench.product(case)
     return [bench.product(case, pause=0)]
 
 
 def product_alone(bench: Bench, case: Case, repeat: int) -> Costs:
     """Return the costs of regionplot with filled caches."""
     memory = product_memory(bench, case)
-    return Costs.median([bench.product(case) for _ in range(repeat)], memory)
+    return Costs.median([bench.product(case) for _ in range(repeat)] or memory, memory)
 
 
 _NAMES = f"{'raster':>11} {'maps':>4} {'workers':>7} {'crs':>5}"
@@ -186,7 +188,11 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--regions", nargs="+", type=int, metavar="N", help="maps in the table, at most 120")
     parser.add_argument("--workers", nargs="+", type=int, metavar="N")
     parser.add_argument("--crs", nargs="+", choices=["same", "other"], default=["same", "other"])
-    parser.add_argument("--repeat", type=int, help="number of pairs of runs for each case")
+    parser.add_argument(
+        "--repeat",
+        type=int,
+        help="number of pairs of timed runs for each case; 0 times the run whose memory is sampled",
+    )
     parser.add_argument(
         "--baseline-maps", type=int, default=3, metavar="N", help="maximum number of maps that the baseline draws"
     )

@@ -154,6 +154,25 @@ def one_line(text: str) -> str:
     return "".join(c.encode("unicode_escape").decode() if category(c) in _UNSAFE else c for c in text)
 
 
+def quoted(value: object, longest: int = 60) -> str:
+    """Return a value from a file for a message: as Python writes it, on one line, and truncated if it is long.
+
+    Parameters
+    ----------
+    value : object
+        A text, a number, or another value of a file.
+    longest : int
+        Number of characters to keep.
+
+    Examples
+    --------
+    >>> quoted("a" * 100, longest=5)
+    "'aaaa…"
+    """
+    text = repr(value[: longest + 1] if isinstance(value, str) else value)
+    return text if len(text) <= longest + 2 else text[:longest].rstrip() + "…"
+
+
 _UNIT_SYMBOLS = {"degC": "°C", "C": "°C", "degree_C": "°C", "degF": "°F", "F": "°F", "degK": "K", "1": ""}
 
 

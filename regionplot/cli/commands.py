@@ -7,14 +7,16 @@ import gc
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 
 import click
 
-from regionplot.cli.interrupts import ENDING_SIGNALS, exit_code, log_unexpected, signals_as_interrupts
+from regionplot.cli.interrupts import exit_code, log_unexpected, signals_as_interrupts
 from regionplot.errors import RegionplotError
 from regionplot.registry import COMMANDS
+from regionplot.system.signals import ENDING_SIGNALS
 
 _DEFAULT = "render"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -91,11 +93,11 @@ def main() -> None:
     """Run the command and exit with its code."""
     for variable in _THREAD_VARIABLES:  # must be set before numpy is imported
         os.environ.setdefault(variable, "1")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")  # for workers that are not forked
     gc.set_threshold(_GC_THRESHOLD)
     code = run()
-    for name in ENDING_SIGNALS:  # from here on, signals no longer change the exit code
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in ENDING_SIGNALS:  # from here on, signals no longer change the exit code
+        signal.signal(number, signal.SIG_IGN)
     atexit._run_exitfuncs()
     for stream in filter(None, (sys.stdout, sys.stderr)):
         with suppress(OSError, ValueError):  # the reader of the stream has exited
@@ -112,7 +114,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         Command line without the program's name. By default, the command line of this process.
     """
     try:
-        with signals_as_interrupts():
+        with signals_as_interrupts(), warnings.catch_warnings():
             return int(cli.main(arguments, prog_name="regionplot", standalone_mode=False) or 0)
     except RegionplotError as error:
         for problem in error.problems:

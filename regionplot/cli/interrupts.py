@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+from regionplot.system.signals import ENDING_SIGNALS
+
 _CLEANUP_SECONDS = 3.0
 """Seconds after the first signal in which a further signal only kills the workers. Later signals stop the cleanup."""
 _REPEAT_SECONDS = 5.0
@@ -112,8 +113,9 @@ def signals_as_interrupts() -> Iterator[None]:
         first[:] = [time.monotonic()]
         raise SignalReceived(number)
 
-    numbers = [getattr(signal, name) for name in ENDING_SIGNALS if hasattr(signal, name)]
-    handled = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores SIGHUP
+    handled = [
+        number for number in ENDING_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN
+    ]  # nohup ignores SIGHUP
     before = {number: signal.signal(number, interrupt) for number in handled}
     try:
         yield

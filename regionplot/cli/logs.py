@@ -5,16 +5,19 @@ Text from a table of regions cannot forge records: control characters are escape
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
+import re
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from regionplot._version import __version__
 from regionplot.errors import OutputError
@@ -25,6 +28,10 @@ from regionplot.text import one_line
 
 RUN_LOGGER = "regionplot.run"
 """Logger for the events of a run. Its records go to the log file. They go to stderr only in the JSON format."""
+_WARNINGS = "python.warnings"
+"""Logger for the warnings of Python libraries."""
+_MAX_KINDS = 1000
+"""Maximum number of kinds of records of libraries in a log file."""
 _MAX_BYTES = 1_000_000
 _BACKUPS = 5
 
@@ -68,22 +75,41 @@ def _traceback(formatter: logging.Formatter, record: logging.LogRecord) -> str:
 
 
 def log_to_stderr(log_format: str, *, level: int) -> None:
-    """Write the log of this package to stderr.
+    """Write the log of this package to stderr, and turn Python warnings into log records.
 
     Parameters
     ----------
     log_format : {"text", "json"}
         With `json`, the events of the run are also written.
     level : int
-        Lowest level of records to write.
+        Lowest level of records to write. Records of libraries are written only for the level INFO.
     """
     handler = logging.StreamHandler(sys.stderr)
     as_json = log_format == "json"
     handler.setFormatter(JsonFormatter() if as_json else logging.Formatter("%(levelname)s: %(message)s"))
     handler.addFilter(lambda record: record.name != RUN_LOGGER or (as_json and record.levelno >= level))
+    if level > logging.INFO:
+        handler.addFilter(_is_of_this_package)
     logging.basicConfig(handlers=[handler])
+    warnings.showwarning = _log_warning  # `commands.run` restores it
     logging.getLogger("regionplot").setLevel(level)
     logging.getLogger(RUN_LOGGER).setLevel(logging.INFO)  # the log file needs all events of the run
+
+
+def _is_of_this_package(record: logging.LogRecord) -> bool:
+    return record.name.partition(".")[0] == "regionplot"
+
+
+def _log_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,  # noqa: ARG001 (the arguments of `warnings.showwarning`)
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    """Log a Python warning. The log file has it as a debug record. Stderr has it only with `--verbose`."""
+    logging.getLogger(_WARNINGS).warning("%s: %s (%s:%d)", category.__name__, message, filename, lineno)
 
 
 @contextmanager
@@ -123,10 +149,23 @@ class _LogFile(RotatingFileHandler):
         super().__init__(path, maxBytes=_MAX_BYTES, backupCount=_BACKUPS, encoding="utf-8", errors="backslashreplace")
         self._owner = os.getpid()
         self._failed = False
+        self._known: set[tuple[str, str]] = set()
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Write a record. A forked worker inherits the handler, but writes nothing."""
-        return os.getpid() == self._owner and bool(super().handle(record))
+        """Write a record. A forked worker inherits the handler, but writes nothing.
+
+        A record of a library, such as GDAL, is written as a debug record, and only the first of each kind.
+        """
+        if os.getpid() != self._owner:
+            return False
+        if not _is_of_this_package(record):
+            kind = (record.name, re.sub(r"\d+|'[^']*'", "", record.getMessage()))
+            if kind in self._known or len(self._known) > _MAX_KINDS:
+                return False
+            self._known.add(kind)
+            record = copy.copy(record)
+            record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+        return bool(super().handle(record))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging defines the name)
         """Print only once that the log cannot be written. The run continues, because the maps matter more."""

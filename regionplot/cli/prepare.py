@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -109,14 +108,15 @@ def prepare(ctx: click.Context, /, inputs: tuple[str, ...], output: Path, **opti
     from regionplot.cli.logs import log_to_stderr  # noqa: PLC0415
     from regionplot.prepare.run import Existing, prepare_raster  # noqa: PLC0415
 
-    log_to_stderr("text", level=logging.INFO if options["verbose"] else logging.WARNING)
+    verbosity = Verbosity.from_flags(quiet=options["quiet"], verbose=options["verbose"])
+    log_to_stderr("text", level=verbosity.log_level)
     command = ctx.command
     assert isinstance(command, _PrepareCommand)
     _check_inputs(inputs, command.steps)
     _check_modifiers(command, options, {name for name, _ in ctx.meta["steps"]})
     steps = _read_steps(command, ctx.meta["steps"], options)
     storage = {name: options[name] for name in ("dtype", "nodata") if options[name] is not None}
-    display = make_display(Verbosity.from_flags(quiet=options["quiet"], verbose=options["verbose"]))
+    display = make_display(verbosity)
     try:
         with display:
             report = prepare_raster(

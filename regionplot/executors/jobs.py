@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
@@ -16,6 +16,7 @@ from typing import Any, Generic
 from regionplot.errors import ExecutorError
 from regionplot.executors.base import OUT_OF_MEMORY, Failure, J, failure_from_error
 from regionplot.executors.worker import STACK_SIGNAL
+from regionplot.system.signals import ending_signals_held
 
 logger = logging.getLogger(__name__)
 
@@ -144,10 +145,15 @@ def log_level() -> int:
     return logging.getLogger("regionplot").getEffectiveLevel()
 
 
-def start_process(process: Any) -> None:
-    """Start a process. If the host program has not set a default start method, leave it unset."""
+def start_process(process: Any, start_method: str) -> None:
+    """Start a process. If the host program has not set a default start method, leave it unset.
+
+    The new process starts with the ending signals held back. The server of `forkserver` serves other code, too, so it
+    must not inherit this.
+    """
     is_undecided = multiprocessing.get_start_method(allow_none=True) is None
-    process.start()
+    with nullcontext() if start_method == "forkserver" else ending_signals_held():
+        process.start()
     if is_undecided:  # spawn and forkserver look up the default, which sets it
         multiprocessing.set_start_method(None, force=True)
 

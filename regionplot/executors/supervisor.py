@@ -158,9 +158,12 @@ class Supervisor(Generic[J]):
             target=worker_main, args=(self.task, theirs, inherited, init), daemon=True
         )
         try:
-            start_process(process)
+            start_process(process, self.start_method)
         except BaseException:
             ours.close()
+            if process.pid is not None:  # a signal arrived just after the start
+                process.kill()
+                process.join()
             raise
         finally:
             theirs.close()

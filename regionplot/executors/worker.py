@@ -25,6 +25,7 @@ from regionplot.executors.base import (
 )
 from regionplot.system.memory import limit_private_memory
 from regionplot.system.processes import terminate_with_parent, watch_parent
+from regionplot.system.signals import release_ending_signals
 
 logger = logging.getLogger(__name__)
 
@@ -104,12 +105,15 @@ def _with_limit(outcome: Outcome[J], limit: int | None) -> Outcome[J]:
 
 def _initialize_process(inherited: list[Connection], init: WorkerInit) -> None:
     """Set up signals, crash reports and priority of a new worker. Make the worker exit when the parent dies."""
+    if init.is_forked:
+        signal.set_wakeup_fd(-1)  # signals of this worker do not concern the parent
     for connection in inherited:
         connection.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent stops the workers
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    release_ending_signals()
     _enable_faulthandler()
     if hasattr(os, "nice"):
         os.nice(init.nice)
@@ -133,3 +137,5 @@ def _log_like_parent(level: int) -> None:
     """Log to stderr at the parent's level. A worker that was not forked has no log handlers."""
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)  # no effect if handlers exist
     logging.getLogger("regionplot").setLevel(level)
+    if level > logging.INFO:
+        logging.getLogger().setLevel(logging.CRITICAL)  # warnings and errors of libraries become errors of maps

@@ -10,7 +10,7 @@ import pyproj
 import shapely
 
 from regionplot.errors import ConfigError
-from regionplot.geo.crs import parse_crs, transformer
+from regionplot.geo.crs import is_drawable, not_drawable, parse_crs, transformer
 from regionplot.geo.extent import Extent
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def parse_projection(setting: str | Mapping[str, Any]) -> pyproj.CRS | None:
     if setting == RASTER:
         return None
     crs = _make_cartopy_crs(setting, {}) if setting.isidentifier() else parse_crs(setting)
-    if not (crs.is_projected or crs.is_geographic):
-        raise ConfigError(f"{setting!r} ({crs.type_name}) cannot be drawn as a map; use a projected or geographic CRS")
+    if not is_drawable(crs):
+        raise ConfigError(not_drawable(crs))
     return crs
 
 

@@ -10,15 +10,24 @@ import pyproj
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError
+from regionplot.text import plain_text
 
 FULL_TURN = 360.0
 """Degrees of longitude around the earth."""
+_LONGEST_QUOTE = 80
+"""Maximum length of a CRS in a message, in characters."""
+_LONGEST_REASON = 200
+_PLANE = 2
+"""Number of axes of a CRS without heights."""
 Floats = NDArray[np.floating[Any]]
 
 
 @lru_cache(maxsize=64)
 def parse_crs(text: str) -> pyproj.CRS:
     """Return the CRS for an EPSG code, a PROJ string or WKT.
+
+    The text can name files, such as grids of datum shifts. For a text from a table or a data file, use
+    `geo.foreign_crs`.
 
     Raises
     ------
@@ -27,20 +36,73 @@ def parse_crs(text: str) -> pyproj.CRS:
     """
     try:
         return pyproj.CRS.from_user_input(text)
-    except pyproj.exceptions.CRSError as error:
-        raise ConfigError(f"{text!r} is not a CRS that PROJ knows ({error}); use a code such as EPSG:5070") from None
+    except (pyproj.exceptions.CRSError, ValueError, RecursionError) as error:
+        internal = str(error).rpartition("Internal Proj Error: ")[2].rstrip(")")
+        reason = plain_text(internal.replace(text, "…"), _LONGEST_REASON)
+        raise ConfigError(
+            f"{shortened(text)} is not a CRS that PROJ knows ({reason}); use a code such as EPSG:5070"
+        ) from None
+
+
+def shortened(text: str) -> str:
+    """Return a text from an input for a message: quoted, in one line, and truncated if it is long."""
+    return repr(plain_text(text, _LONGEST_QUOTE))
+
+
+@lru_cache(maxsize=64)
+def horizontal(crs: pyproj.CRS) -> pyproj.CRS:
+    """Return the part of a CRS that gives positions on the earth's surface, without heights."""
+    if crs.is_compound and crs.sub_crs_list:
+        return horizontal(crs.sub_crs_list[0])
+    if crs.is_bound and crs.source_crs is not None and crs.source_crs.is_compound:
+        return horizontal(crs.source_crs)
+    return crs.to_2d() if len(crs.axis_info) > _PLANE else crs
+
+
+def is_drawable(crs: pyproj.CRS) -> bool:
+    """Return True for a geographic or projected CRS whose projection PROJ knows.
+
+    Other CRSs have no relation to the earth, or have no plane.
+    """
+    flat = horizontal(crs)
+    if not (flat.is_geographic or flat.is_projected) or len(flat.axis_info) != _PLANE or flat.geodetic_crs is None:
+        return False
+    try:
+        transformer(flat, flat.geodetic_crs)
+    except ConfigError:
+        return False
+    return True
+
+
+def not_drawable(crs: pyproj.CRS) -> str:
+    """Return the message for a CRS that is not drawable."""
+    return (
+        f"the CRS {shortened(crs.name)} ({crs.type_name}) cannot be drawn as a map; use a projected or geographic CRS"
+    )
 
 
 @lru_cache(maxsize=64)
 def same_crs(one: pyproj.CRS, other: pyproj.CRS) -> bool:
-    """Return True if coordinates need no transformation between two CRSs. The axis order is ignored."""
-    return bool(one.equals(other, ignore_axis_order=True))
+    """Return True if coordinates need no transformation between two CRSs. Axis order and heights are ignored."""
+    return bool(horizontal(one).equals(horizontal(other), ignore_axis_order=True))
 
 
 @lru_cache(maxsize=64)
 def transformer(source: pyproj.CRS, target: pyproj.CRS) -> pyproj.Transformer:
-    """Return a transformer between two CRSs, from a cache. Coordinates are (x, y) or (longitude, latitude)."""
-    return pyproj.Transformer.from_crs(source, target, always_xy=True)
+    """Return a transformer between two CRSs, from a cache. Coordinates are (x, y) or (longitude, latitude).
+
+    Raises
+    ------
+    ConfigError
+        If no transformation is known, for example between two planets.
+    """
+    try:
+        return pyproj.Transformer.from_crs(horizontal(source), horizontal(target), always_xy=True)
+    except pyproj.exceptions.ProjError as error:
+        raise ConfigError(
+            f"there is no transformation from the CRS {shortened(source.name)} to {shortened(target.name)} "
+            f"({plain_text(str(error), _LONGEST_REASON)})"
+        ) from None
 
 
 def unwrap(longitudes: Floats, near: float | Floats) -> Floats:

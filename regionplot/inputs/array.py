@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyproj
 import rioxarray  # noqa: F401 (adds `.rio` to arrays)
 import xarray as xr
 from numpy.typing import NDArray
 
-from regionplot.errors import RasterError
+from regionplot.errors import ConfigError, RasterError
 from regionplot.geo.dtypes import float_dtype
+from regionplot.geo.foreign_crs import drawable_crs
 from regionplot.geo.grid import GridGeometry, Window
 from regionplot.inputs.reading import decode
 from regionplot.inputs.source import RasterInfo
@@ -64,7 +64,10 @@ class ArraySource:
             raise RasterError(f"{name}: the array has no CRS; set it with .rio.write_crs")
         values = np.asarray(data.transpose(data.rio.y_dim, data.rio.x_dim).values)
         height, width = values.shape
-        crs = pyproj.CRS.from_wkt(data.rio.crs.to_wkt())
+        try:
+            crs = drawable_crs(data.rio.crs.to_wkt())
+        except ConfigError as error:
+            raise RasterError(f"{name}: {error}, or set it with .rio.write_crs") from None
         nodata = data.rio.nodata
         info = RasterInfo(
             path=Path(name),

@@ -13,32 +13,33 @@ from typing import Any
 
 import numpy as np
 import pyproj
-from numpy.typing import NDArray
 
-from regionplot.errors import RasterError
+from regionplot.errors import ConfigError, RasterError
 from regionplot.geo.crs import parse_crs
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.extent import LONLAT
+from regionplot.geo.foreign_crs import drawable_crs
 from regionplot.geo.grid import GridGeometry
 from regionplot.inputs.attributes import Attributes
+from regionplot.inputs.axes import PlacedAxes
+from regionplot.inputs.axes_source import AxesSource
 from regionplot.inputs.bands import find_band
 from regionplot.inputs.color_tables import class_names, color_table, rgb_bands
 from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.drivers import raster_driver
 from regionplot.inputs.gdal import check_block, opened
-from regionplot.inputs.geolocation import Geolocation, find_geolocation, kind_of
+from regionplot.inputs.geolocation import Geolocation, find_geolocation
 from regionplot.inputs.metadata import describe_band
+from regionplot.inputs.netcdf import Variable
+from regionplot.inputs.netcdf_grid import DRIVER as NETCDF
+from regionplot.inputs.netcdf_grid import ChosenVariable, longitudes_in_projection, north_up
 from regionplot.inputs.reading import FileSource
+from regionplot.inputs.reordered import ReorderedDataset, read_positions
+from regionplot.inputs.samples import samples_of, with_changes
 from regionplot.inputs.source import RasterInfo, RasterSource
 from regionplot.registry import SOURCES
 from regionplot.settings.raster import RasterSettings
 from regionplot.system.files import Fingerprint
-
-_NETCDF = "netCDF"
-"""GDAL's driver for NetCDF and HDF5."""
-_SAMPLE = 512
-"""Largest number of rows and columns that are read to check a valid range."""
-_DEGREES = {"degrees_north", "degrees_east"}
 
 
 def open_source(settings: RasterSettings) -> RasterSource:
@@ -83,10 +84,14 @@ def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
     with _grid(settings) as grid:
         band = 1 if settings.band is None else find_band(grid.dataset, settings.band, settings.path)
         first = grid.source(band)
+        geometry, valid = first.describe().geometry, first.describe().valid
         if isinstance(first, CurvilinearSource):
-            return tuple(first.with_cells(grid.native(number, first.geolocation)) for number in grid.dataset.indexes)
-        crs = first.describe().geometry.crs
-        return tuple(FileSource(grid.info(number, crs)) for number in grid.dataset.indexes)
+            cells = (grid.native(number, first.geolocation) for number in grid.dataset.indexes)
+            return tuple(first.with_cells(with_changes(own, valid=valid)) for own in cells)
+        infos = (replace(grid.info(number, geometry), valid=valid) for number in grid.dataset.indexes)
+        if isinstance(first, AxesSource):
+            return tuple(first.with_info(info) for info in infos)
+        return tuple(FileSource(info, first.options) for info in infos)
 
 
 def inspect_raster(settings: RasterSettings) -> RasterInfo:
@@ -126,26 +131,64 @@ class _CachedDataset:
 class _Grid:
     """An open raster file, or an open subdataset that holds the variable to draw."""
 
-    dataset: _CachedDataset
+    dataset: Any
+    """A `_CachedDataset` or a `ReorderedDataset`."""
     settings: RasterSettings
+    axes: PlacedAxes | None = None
+    """Axes of a NetCDF or HDF5 file. None if the file does not say what its axes are."""
+    variable: Variable | None = None
+    """Variable of a NetCDF or HDF5 file. None for other files."""
 
     @property
     def path(self) -> Path:
         return self.settings.path
 
-    def source(self, band: int) -> RasterSource:
+    def source(self, band: int) -> FileSource | CurvilinearSource | AxesSource:
         """Return the source of a band."""
         check_size(self.dataset.shape, self.settings)
+        source = self._source(band)
+        if not self.settings.mask_and_scale:
+            return source
+        valid = self.attributes.valid_range(source.describe().packing, samples_of(source))
+        return with_changes(source, valid=valid)
+
+    @property
+    def attributes(self) -> Attributes:
+        """Attributes of the variable of a NetCDF or HDF5 file. Empty for other files."""
+        return Attributes(self.path, {} if self.variable is None else self.variable.attributes)
+
+    def _source(self, band: int) -> FileSource | CurvilinearSource | AxesSource:
+        """Return the source of a band without its valid range."""
+        if self.axes is not None:
+            return self._source_on_axes(band, self.axes)
         crs, geolocation = self._placement(band)
         if geolocation is not None:
             return CurvilinearSource.of(self.native(band, geolocation), geolocation, self.settings.resampling)
-        return FileSource(self.info(band, crs))
+        return FileSource(self.info(band, self._geometry(crs)))
+
+    def _source_on_axes(self, band: int, axes: PlacedAxes) -> FileSource | AxesSource:
+        if axes.agrees(self.dataset.transform) and not self._is_unreadable(band):
+            return FileSource(self.info(band, self._geometry(axes.crs)))
+        geometry, options = north_up(axes)
+        info = self.info(band, geometry)
+        if axes.grid.has_usual_order and axes.is_regular and not self._is_unreadable(band):
+            return FileSource(info, options)
+        return AxesSource.of(info, _cell_type(self.dataset.dtypes[band - 1]), axes, self.settings.resampling)
+
+    def _is_unreadable(self, band: int) -> bool:
+        """Return True if GDAL cannot read the cells: it refuses unsigned numbers beyond 127 in bytes of NetCDF-4."""
+        is_byte = self.variable is not None and self.variable.dtype == np.int8
+        return is_byte and self.dataset.dtypes[band - 1] == "uint8"
 
     def native(self, band: int, geolocation: Geolocation) -> FileSource:
         """Return the source of a band in the file's own rows and columns."""
-        return FileSource(self.info(band, geolocation.crs), geolocation.options)
+        return FileSource(self.info(band, self._geometry(geolocation.crs)), geolocation.options)
 
-    def info(self, band: int, crs: pyproj.CRS) -> RasterInfo:
+    def _geometry(self, crs: pyproj.CRS) -> GridGeometry:
+        """Return the geometry that GDAL gives to the file, with a CRS."""
+        return GridGeometry(self.dataset.transform, self.dataset.height, self.dataset.width, crs)
+
+    def info(self, band: int, geometry: GridGeometry) -> RasterInfo:
         """Return the metadata of a band."""
         from rasterio.enums import MaskFlags  # noqa: PLC0415 (imports GDAL)
 
@@ -157,17 +200,18 @@ class _Grid:
                 f"{self.path}: its cells are complex numbers, which a map cannot show; write their amplitude to a file "
                 f"first: gdal_translate DERIVED_SUBDATASET:AMPLITUDE:{self.path} amplitude.tif"
             )
-        attributes = Attributes(self.path, dataset.tags(band) if dataset.driver == _NETCDF else {})
-        stored = attributes.stored_type(given)
+        stored = self.attributes.stored_type(given)
+        nodata = _nodata(dataset.nodatavals[band - 1], stored)
         table = color_table(dataset, band)
-        info = RasterInfo(
+        return RasterInfo(
             path=self.path,
             gdal_name=dataset.name,
             fingerprint=Fingerprint.of(self.path),
             band=band,
-            geometry=GridGeometry(dataset.transform, dataset.height, dataset.width, crs),
+            geometry=geometry,
             dtype=float_dtype(stored) if settings.mask_and_scale else stored,
-            nodata=_nodata(dataset.nodatavals[band - 1], stored),
+            nodata=nodata,
+            missing=self.attributes.further_missing(nodata, stored) if settings.mask_and_scale else (),
             scale=float(dataset.scales[band - 1]),
             offset=float(dataset.offsets[band - 1]),
             has_mask=MaskFlags.per_dataset in dataset.mask_flag_enums[band - 1],
@@ -178,22 +222,6 @@ class _Grid:
             rgb=rgb_bands(dataset, mask_and_scale=settings.mask_and_scale),
             stored=stored if stored != given else None,
         )
-        return self._with_missing(info, attributes, stored) if settings.mask_and_scale else info
-
-    def _with_missing(self, info: RasterInfo, attributes: Attributes, stored: np.dtype[Any]) -> RasterInfo:
-        """Add the missing values and the valid range that GDAL does not apply."""
-        info = replace(info, missing=attributes.further_missing(info.nodata, stored))
-        samples = (cells.view(stored) for cells in self._samples(info.band))
-        return replace(info, valid=attributes.valid_range(info.packing, stored, samples))
-
-    def _samples(self, band: int) -> Iterator[NDArray[Any]]:
-        """Yield stored cells from the middle of a band, then cells from all parts of the band."""
-        height, width = self.dataset.shape
-        rows, columns = min(height, _SAMPLE), min(width, _SAMPLE)
-        top, left = (height - rows) // 2, (width - columns) // 2
-        yield self.dataset.read(band, window=((top, top + rows), (left, left + columns)))
-        if (rows, columns) != (height, width):
-            yield self.dataset.read(band, out_shape=(rows, columns))
 
     def _placement(self, band: int) -> tuple[pyproj.CRS, Geolocation | None]:
         """Return the CRS, and the 2-D coordinates if they define the grid.
@@ -201,79 +229,79 @@ class _Grid:
         The CRS comes from the file. If the file states no CRS, the CRS comes from the settings. If the settings state
         none either, WGS 84 is used if the axes are in degrees.
         """
-        height, width = self.dataset.shape
-        if min(height, width) < 2:
-            raise RasterError(f"{self.path}: {width} x {height} cells are too few to make a grid")
         geolocation = self._geolocation(band)
         if geolocation is not None:
             return geolocation.crs, geolocation
-        crs = self.dataset.crs or _gdal_crs(self._assumed_crs())
+        crs = self._crs()
         if self.dataset.transform.is_identity:
             raise RasterError(f"{self.path}: the raster has no georeferencing (no affine transform)")
-        return pyproj.CRS.from_wkt(crs.to_wkt()), None
+        return crs, None
+
+    def _crs(self) -> pyproj.CRS:
+        """Return the CRS of the file. If the file has no CRS of a map, return the CRS of the settings."""
+        if self.dataset.crs is not None:
+            try:
+                return drawable_crs(self.dataset.crs.to_wkt())
+            except ConfigError as error:
+                if not self.settings.crs:
+                    raise RasterError(f'{self.path}: {error}, or set crs = "EPSG:..." in [raster]') from None
+        return pyproj.CRS.from_wkt(_gdal_crs(self._assumed_crs()).to_wkt())
 
     def _geolocation(self, band: int) -> Geolocation | None:
         """Return the 2-D coordinates of a grid that has no other georeferencing. Otherwise, return None."""
         named = parse_crs(self.settings.crs) if self.settings.crs else None
         is_placed = self.dataset.crs is not None or (named is not None and named.is_projected)
-        if self.dataset.driver != _NETCDF or (is_placed and not self.dataset.transform.is_identity):
+        if self.dataset.driver != NETCDF or (is_placed and not self.dataset.transform.is_identity):
             return None
         crs = named or parse_crs(LONLAT)
         found = find_geolocation(self.path, self.dataset.name, (band, self.dataset.count), crs)
         if found is not None and not crs.is_geographic:
-            raise RasterError(
-                f"{self.path}: its cells have longitudes and latitudes, but {crs.name!r} is a projected CRS; remove "
-                "crs from [raster], and choose the projection of the maps with projection in [map]"
-            )
+            raise longitudes_in_projection(self.path, crs)
         return found
 
     def _assumed_crs(self) -> pyproj.CRS:
         if self.settings.crs:
             return parse_crs(self.settings.crs)
-        if {text for key, text in self.dataset.tags().items() if key.endswith("#units")} >= _DEGREES:
-            return parse_crs(LONLAT)
         raise RasterError(f'{self.path}: the raster has no CRS; set crs = "EPSG:..." in [raster]')
 
 
 @contextmanager
 def _grid(settings: RasterSettings) -> Iterator[_Grid]:
     """Open the file, or the subdataset that holds the variable to draw."""
-    path = settings.path
+    path, chosen = settings.path, None
     with opened(path) as dataset:
-        if not dataset.subdatasets:
-            if settings.variable not in (None, dataset.tags(1).get("NETCDF_VARNAME")):
-                raise RasterError(f"{path}: there is no variable {settings.variable!r} in the file")
-            yield _Grid(_CachedDataset(dataset), settings)
+        if dataset.driver == NETCDF:
+            chosen = ChosenVariable.of(settings)
+            name = chosen.gdal_name(dataset)
+        else:
+            name = _subdataset(dataset.subdatasets, settings)
+        if name is None:
+            yield _placed(_CachedDataset(dataset), settings, chosen)
             return
-        name = _subdataset(dataset.subdatasets, settings)
     with opened(path, name) as dataset:
-        yield _Grid(_CachedDataset(dataset), settings)
+        yield _placed(_CachedDataset(dataset), settings, chosen)
 
 
-def _subdataset(names: list[str], settings: RasterSettings) -> str:
-    """Return GDAL's name of the subdataset that holds the variable to draw."""
-    variables: dict[str, str] = {}
-    coordinates = set()
-    for name in names:
-        with opened(settings.path, name) as dataset:
-            tags = dataset.tags(1)
-        variable = tags.get("NETCDF_VARNAME") or subdataset_variable(name, settings.path)
-        if variable == settings.variable:
-            return name
-        variables[variable] = name
-        if kind_of(variable, tags) is not None:
-            coordinates.add(variable)
-    fields = [variable for variable in variables if variable not in coordinates] or list(variables)
-    if settings.variable is not None:
-        raise RasterError(
-            f"{settings.path}: there is no variable {settings.variable!r} in the file; "
-            f"the variables are {', '.join(variables)}"
-        )
-    if len(fields) == 1:
-        return variables[fields[0]]
+def _placed(dataset: _CachedDataset, settings: RasterSettings, chosen: ChosenVariable | None) -> _Grid:
+    axes = None if chosen is None else chosen.place(dataset)
+    variable = None if chosen is None else chosen.variable
+    if chosen is None or axes is None or axes.grid.has_usual_order:
+        return _Grid(dataset, settings, axes, variable)
+    positions = read_positions(settings.path, axes.grid, chosen.variables)
+    return _Grid(ReorderedDataset(dataset, axes.grid, positions), settings, axes, variable)
+
+
+def _subdataset(names: list[str], settings: RasterSettings) -> str | None:
+    """Return GDAL's name of the page that the settings name, or None if the file has no pages."""
+    pages = {subdataset_variable(name, settings.path): name for name in names}
+    if settings.variable is not None and settings.variable not in pages:
+        listed = f"; the variables are {', '.join(pages)}" if pages else ""
+        raise RasterError(f"{settings.path}: there is no variable {settings.variable!r} in the file{listed}")
+    if settings.variable is not None or not pages:
+        return pages.get(settings.variable or "")
     raise RasterError(
         f"{settings.path}: the file holds several grids; choose one with variable = NAME in [raster]: "
-        f"{', '.join(fields)}"
+        f"{', '.join(pages)}"
     )
 
 

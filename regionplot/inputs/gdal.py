@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from regionplot.errors import RasterError
+from regionplot.inputs.crs_texts import path_in_raster
 from regionplot.inputs.drivers import raster_driver
 from regionplot.text import plain_text
 
@@ -103,6 +104,9 @@ def open_raster(path: Path, name: str | None = None, open_options: Mapping[str, 
     import rasterio  # noqa: PLC0415 (imports GDAL)
 
     driver = raster_driver(path)
+    with gdal_errors(path, "cannot be read as a raster"):
+        if (reference := path_in_raster(path)) is not None:
+            raise RasterError(f"{path}: its CRS names another file, which is not opened: {plain_text(reference)}")
     with gdal_errors(path, "cannot be read as a raster"), warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # files with 2-D coordinates
         dataset = rasterio.open(

@@ -22,9 +22,20 @@ from regionplot.inputs.gdal import opened
 from regionplot.system.machine import available_memory
 
 Floats = NDArray[np.floating[Any]]
-_UNITS = {"latitude": re.compile(r"degrees?_?n(orth)?", re.I), "longitude": re.compile(r"degrees?_?e(ast)?", re.I)}
+_UNITS = {
+    "latitude": re.compile(r"(deg(ree)?s?|°)[_ ]?(n(orth)?|south)", re.I),
+    "longitude": re.compile(r"(deg(ree)?s?|°)[_ ]?(e(ast)?|west)", re.I),
+}
 _NAMES = {"latitude": re.compile(r"lat(itude)?", re.I), "longitude": re.compile(r"lon(g(itude)?)?", re.I)}
-_PLAIN_UNITS = ("", "degree", "degrees", "deg")
+_ANGLES = {
+    **dict.fromkeys(("", "degree", "degrees", "deg", "degrees_true", "°"), 1.0),
+    **dict.fromkeys(("arc_minute", "arcminute", "arcmin", "minute_of_arc", "'"), 1 / 60),
+    **dict.fromkeys(("arc_second", "arcsecond", "arcsec", "second_of_arc", '"'), 1 / 3600),
+    **dict.fromkeys(("radian", "rad"), 180 / np.pi),
+    **dict.fromkeys(("milliradian", "mrad"), 0.18 / np.pi),
+    **dict.fromkeys(("microradian", "urad"), 0.00018 / np.pi),
+}
+"""Size of units of angles in degrees."""
 _LARGEST_LONGITUDE = 720.0
 """Largest longitude that is valid, in degrees."""
 _BYTES_PER_CELL = 64
@@ -65,11 +76,32 @@ def kind_of(name: str, attributes: Mapping[str, Any]) -> str | None:
     """
     units, standard = str(attributes.get("units", "")), attributes.get("standard_name")
     for kind in _UNITS:
-        has_name = units in _PLAIN_UNITS and _NAMES[kind].search(name.rpartition("/")[2])
+        has_name = _angle(units) is not None and _NAMES[kind].search(name.rpartition("/")[2])
         is_named = has_name and standard is None and _is_coordinate_name(name)
         if standard == kind or _UNITS[kind].fullmatch(units) or is_named:
             return kind
     return None
+
+
+def degrees_per_unit(units: str) -> float | None:
+    """Return the size of a unit of longitudes or latitudes in degrees, or None if the unit is not an angle.
+
+    The size is negative for longitudes that increase to the west and latitudes that increase to the south.
+
+    Examples
+    --------
+    >>> degrees_per_unit("degrees_E"), degrees_per_unit("arcminutes"), degrees_per_unit("K")
+    (1.0, 0.016666666666666666, None)
+    """
+    if any(pattern.fullmatch(units) for pattern in _UNITS.values()):
+        return -1.0 if units.lower().endswith(("west", "south")) else 1.0
+    return _angle(units)
+
+
+def _angle(units: str) -> float | None:
+    """Return the size of a unit that names no direction in degrees, or None if the unit is not an angle."""
+    name = units.strip().lower()
+    return _ANGLES.get(name, _ANGLES.get(name.removesuffix("s")))
 
 
 def _is_coordinate_name(name: str) -> bool:

@@ -17,11 +17,14 @@ import pyogrio.raw
 import pyproj
 import shapely
 
-from regionplot.errors import FeaturesError
-from regionplot.geo.crs import parse_crs
+from regionplot.errors import ConfigError, FeaturesError
+from regionplot.geo.crs import is_drawable, not_drawable, parse_crs
+from regionplot.geo.foreign_crs import drawable_crs, path_in_crs
 from regionplot.geo.linework import Geometries, split_collections
+from regionplot.inputs.crs_texts import path_in_vectors
 from regionplot.inputs.drivers import BLANK_BYTES, START_BYTES, read_start
 from regionplot.settings.vector import VectorSettings
+from regionplot.text import plain_text
 
 logger = logging.getLogger(__name__)
 _REQUIRED_PARTS = {".shp": (".shx", ".dbf")}
@@ -114,10 +117,18 @@ def read_vectors(settings: VectorSettings) -> tuple[Geometries, pyproj.CRS]:
 
 
 def _crs(settings: VectorSettings, found: str | None) -> pyproj.CRS:
-    named = found or settings.crs
-    if named is None:
+    try:
+        if found:
+            return drawable_crs(found)
+    except ConfigError as error:
+        if not settings.crs:
+            raise FeaturesError(f'{settings.path}: {error}, or set crs = "EPSG:..." in its [[features]]') from None
+    if settings.crs is None:
         raise FeaturesError(f'{settings.path}: the file has no CRS; set crs = "EPSG:..." in its [[features]]')
-    return parse_crs(named)
+    crs = parse_crs(settings.crs)
+    if not is_drawable(crs):
+        raise FeaturesError(f"{settings.path}: {not_drawable(crs)}")
+    return crs
 
 
 _SHAPEFILE = "ESRI Shapefile"
@@ -138,8 +149,12 @@ _VECTOR_SUFFIXES = {
     ".fgb": (),
 }
 _ZIP = b"PK\x03\x04"
+_LARGEST_PRJ = 2**20
+"""Number of bytes to read from a `.prj` file in an archive."""
 _LARGEST_UNPACKED = 2**30
 """Maximum unpacked size of a vector file in an archive, in bytes."""
+_CRS_KEYS = ("name", "crs", "code", "wkt", "definition")
+"""Members of a GeoJSON that can hold the definition of a CRS."""
 _MAYBE_LINK = re.compile(rb"crs|\\u00[4-7]", re.IGNORECASE)
 """Bytes that a GeoJSON with a `crs` member contains: the text `crs`, or an escaped ASCII letter of this text."""
 
@@ -170,7 +185,17 @@ def vector_source(path: Path) -> VectorSource:
         with path.open("rb") as file:
             _check_geojson(path, file.fileno())
         return VectorSource(f"GeoJSON:{path}", driver)  # without the prefix, GDAL would also try other drivers
+    try:
+        _refuse_path(path, path_in_vectors(path, driver))
+    except OSError as error:
+        raise FeaturesError(f"{path}: {error.strerror or error}") from None
     return VectorSource(str(path), driver)
+
+
+def _refuse_path(path: Path, reference: str | None) -> None:
+    """Refuse a file whose CRS names another file, because GDAL would open that file."""
+    if reference is not None:
+        raise FeaturesError(f"{path}: its CRS names another file, which is not opened: {plain_text(reference)}")
 
 
 def _vector_driver(name: str, start: bytes) -> str:
@@ -191,6 +216,7 @@ def _zipped(path: Path) -> VectorSource:
             member = _only_member(path, archive)
             with archive.open(member) as file:
                 start = file.read(START_BYTES)
+            _check_archived_crs(path, member, archive)
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise FeaturesError(f"{path}: cannot be read as a zip archive: {error}") from None
     driver = _vector_driver(f"{path}: {member.filename}", start)
@@ -215,6 +241,15 @@ def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
             "unpack the archive, if you trust it, and name the file"
         )
     return found[0]
+
+
+def _check_archived_crs(path: Path, member: zipfile.ZipInfo, archive: zipfile.ZipFile) -> None:
+    """Refuse a shapefile in an archive whose CRS names another file."""
+    stem = member.filename.rpartition(".")[0].lower()
+    for other in archive.infolist():
+        if other.filename.lower() == f"{stem}.prj":
+            with archive.open(other) as file:
+                _refuse_path(path, path_in_crs(file.read(_LARGEST_PRJ).decode("latin-1")))
 
 
 def _is_vector(name: str) -> bool:
@@ -242,6 +277,8 @@ def _check_members(path: Path, pairs: list[tuple[str, Any]]) -> str | None:
     Parsed objects are not kept, so parsing a large file needs little additional memory.
     """
     for key, value in pairs:
+        if isinstance(value, str) and key.casefold() in _CRS_KEYS:
+            _refuse_path(path, path_in_crs(value))
         if key.casefold() == "crs" and value == "link":
             raise FeaturesError(f"{path}: its CRS is a link, which is not followed; give the CRS by name")
     kinds = {str(value).casefold() for key, value in pairs if key.casefold() == "type"}

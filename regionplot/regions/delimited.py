@@ -5,28 +5,37 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from regionplot.errors import Place, Problem, RegionsError
-from regionplot.regions.limits import FORMS, Row
+from regionplot.regions.columns import FORMS, has_name, header_problems
+from regionplot.regions.content import read_text
+from regionplot.regions.limits import Row
+from regionplot.text import quoted
 
 _DELIMITERS = ",;\t|"
 _MAX_CELL = 100_000
 """Maximum length of a cell, in characters. A longer cell usually means that a quote is not closed."""
-_MAX_BYTES = 256 * 2**20
-_OTHER_ENCODINGS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
-"""Byte-order marks of encodings that are not supported."""
 
 
-def read_rows(path: Path) -> tuple[list[str], list[Row]]:
+def read_rows(source: Path | BinaryIO, name: str) -> tuple[list[str], list[Row]]:
     """Read a delimited text file in UTF-8. Delimiter, line endings and byte-order mark are detected.
+
+    Empty rows and empty columns, which spreadsheets leave, are dropped.
+
+    Parameters
+    ----------
+    source : Path or binary file
+        The file.
+    name : str
+        Name of the file in messages.
 
     Returns
     -------
     columns : list of str
-        Names of the columns.
+        Names of the columns. Empty if the file is blank.
     rows : list of Row
 
     Raises
@@ -34,15 +43,16 @@ def read_rows(path: Path) -> tuple[list[str], list[Row]]:
     RegionsError
         If the file cannot be read, is not a table or has bad rows. Each bad row is a separate problem.
     """
-    text = _decode(path)
-    table = _Table(str(path))
-    table.read(text, _delimiter(text))
+    text, delimiter = _with_delimiter(read_text(source, name))
+    table = _Table(name, "." if delimiter == "," else ",")
+    table.read(text, delimiter)
     if table.problems:
         raise RegionsError(*table.problems)
-    if not any(table.header):
-        raise RegionsError(f"{path}: no regions: the file is empty; add a header line with name and {FORMS}")
     if len(table.header) == 1:
-        raise RegionsError(f"{path}: the only column is {table.header[0]!r}; the table needs name and {FORMS}")
+        hint = "; separate the columns with commas" if re.search(r"\w[\s:]+\w", table.header[0]) else ""
+        raise RegionsError(
+            f"{name}: the only column is {quoted(table.header[0])}; the table needs name and {FORMS}{hint}"
+        )
     return table.header, table.rows
 
 
@@ -51,9 +61,15 @@ class _Table:
     """Rows and problems of a table. The method `read` collects them."""
 
     name: str
+    decimal: str
+    """Decimal mark that the cells accept besides the point: `,` if the comma is not the delimiter."""
     header: list[str] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    columns: list[int] = field(default_factory=list)
+    """Indexes of the columns that have a name."""
+    _width: int = 0
+    """Number of columns up to the last column that has a name."""
 
     def read(self, text: str, delimiter: str) -> None:
         """Read all rows, and collect the problems of bad rows."""
@@ -62,69 +78,57 @@ class _Table:
         try:
             for cells in reader:
                 line, start = start, reader.line_num + 1
-                if cells:
+                if any(map(str.strip, cells)):
                     self._add(line, [cell.strip() for cell in cells])
         except csv.Error as error:
             self._report(start, f"{error}; is a quote left open on this line?")
 
     def _add(self, line: int, cells: list[str]) -> None:
         if not self.header:
-            self.header = cells
-            for message in _header_problems(cells):
-                self._report(line, message)
-        elif message := _row_problem(cells, self.header):
+            self._set_header(line, cells)
+        elif has_name(cells) and not has_name(self.header):
+            raise RegionsError(
+                Problem("this line seems to be the header; remove the lines above it", Place(file=self.name, line=line))
+            )
+        elif message := self._problem(cells):
             self._report(line, message)
         else:
-            self.rows.append(Row(self.name, line, dict(zip(self.header, cells, strict=True))))
+            named = {self.header[place]: cells[index] for place, index in enumerate(self.columns)}
+            self.rows.append(Row(self.name, line, named, self.decimal))
+
+    def _set_header(self, line: int, cells: list[str]) -> None:
+        self.columns = [index for index, cell in enumerate(cells) if cell]
+        self.header = [cells[index] for index in self.columns]
+        self._width = self.columns[-1] + 1
+        for message in header_problems(self.header):
+            self._report(line, message)
+
+    def _problem(self, cells: list[str]) -> str:
+        """Return a message about the structure of a row, or an empty string if there is no fault."""
+        if len(cells) < self._width:
+            return f"{len(cells)} fields, but the header has {self._width}"
+        if extra := [cell for cell in cells[self._width :] if cell]:
+            return (
+                f"{len(cells)} fields, but the header has {self._width}: {quoted(extra[0])} is in a column with no "
+                "name; name the column, remove it, or put quotes around a cell that contains the delimiter"
+            )
+        if [cells[index] for index in self.columns] == self.header:
+            return "the header line is repeated here"
+        if any(len(cell) > _MAX_CELL for cell in cells):
+            return f"a field has more than {_MAX_CELL:,} characters; is a quote left open?"
+        return ""
 
     def _report(self, line: int, message: str) -> None:
         self.problems.append(Problem(message, Place(file=self.name, line=line)))
 
 
-def is_blank(path: Path) -> bool:
-    """Return True if a file holds nothing but white space."""
-    return path.is_file() and path.stat().st_size < _MAX_CELL and not _decode(path).strip()
+def _with_delimiter(text: str) -> tuple[str, str]:
+    """Return the text of a table and its delimiter.
 
-
-def _decode(path: Path) -> str:
-    """Return the text of a file with all line endings converted to newlines."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise RegionsError(f"{path}: {error.strerror or error}") from None
-    if encoding := _OTHER_ENCODINGS.get(raw[:2]):
-        raise RegionsError(f"{path}: byte 0: the file is {encoding}; save it as UTF-8")
-    if len(raw) > _MAX_BYTES:
-        raise RegionsError(f"{path}: the file is larger than {_MAX_BYTES:,} bytes; is it a table of regions?")
-    if b"\0" in raw:
-        raise RegionsError(f"{path}: byte {raw.index(0)}: a NUL byte; the file is not UTF-8 text")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise RegionsError(
-            f"{path}: byte {error.start} is not UTF-8 (a Latin-1 or Windows file?); save the file as UTF-8"
-        ) from None
-    return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def _delimiter(text: str) -> str:
-    """Return the most frequent delimiter in the header line, outside quotes."""
+    The delimiter is the character in a line such as `sep=;` that Excel writes above the header, or the most frequent
+    delimiter in the header line outside quotes.
+    """
+    if named := re.match(r'\s*"?sep=([^\w\s"]|\t)"?[^\w\n]*(?=\n|\Z)', text, re.IGNORECASE):
+        return "\n" * named[0].count("\n") + text[named.end() :], named[1]
     header = re.sub(r'"[^"]*"', "", next((line for line in text.split("\n") if line.strip()), ""))
-    return max(_DELIMITERS, key=header.count)
-
-
-def _header_problems(header: list[str]) -> Iterator[str]:
-    if twice := {name for name in header if header.count(name) > 1}:
-        yield f"the header names {', '.join(map(repr, sorted(twice)))} more than once"
-
-
-def _row_problem(cells: list[str], header: list[str]) -> str:
-    """Return a message about the structure of a row, or an empty string if there is no fault."""
-    if len(cells) != len(header):
-        return f"{len(cells)} fields, but the header has {len(header)}"
-    if cells == header:
-        return "the header line is repeated here"
-    if any(len(cell) > _MAX_CELL for cell in cells):
-        return f"a field has more than {_MAX_CELL:,} characters; is a quote left open?"
-    return ""
+    return text, max(_DELIMITERS, key=header.count)

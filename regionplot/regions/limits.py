@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -11,11 +12,11 @@ import shapely
 
 from regionplot.errors import Place, Problem, RegionsError
 from regionplot.geo.extent import LONLAT, Extent
+from regionplot.regions.columns import DEGREE_COLUMNS, UNIT_COLUMNS
+from regionplot.regions.numbers import how_to_write, is_ambiguous, parse_number
+from regionplot.text import quoted
 
-DEGREE_COLUMNS = ("west", "east", "south", "north")
-UNIT_COLUMNS = ("xmin", "xmax", "ymin", "ymax")
-FORMS = "west,east,south,north | xmin,xmax,ymin,ymax | region | geometry,crs"
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Row:
     """Line on which the row starts, from 1."""
     cells: Mapping[str, str]
     """Text of each cell, by column."""
+    decimal: str = "."
+    """Decimal mark that numbers may have besides the point: `,` if the comma is not the delimiter of the table."""
 
     @property
     def place(self) -> Place:
@@ -61,17 +64,31 @@ def from_degrees(row: Row) -> tuple[Extent, str | None]:
         for column, value in (("west", west), ("east", east))
         if abs(value) > 360
     ]
+    swapped = "; are longitudes and latitudes swapped?" if max(abs(west), abs(east)) <= 90 else ""
     problems += [
-        row.problem(f"{value:g} is not a latitude: it must be between -90 and 90", column)
+        row.problem(f"{value:g} is not a latitude: it must be between -90 and 90{swapped}", column)
         for column, value in (("south", south), ("north", north))
         if abs(value) > 90
     ]
-    if west > east:
+    around = west > east
+    if around:
         east += 360
     if east - west > 360:
         problems.append(row.problem(f"the region spans {east - west:g} degrees; it must span at most 360", "east"))
     _raise_all(problems)
-    return _check_limits(row, Extent(west, east, south, north), DEGREE_COLUMNS), LONLAT
+    extent = _check_limits(row, Extent(west, east, south, north), DEGREE_COLUMNS)
+    if around and extent.width > 180:
+        logger.warning("%s", row.problem(_wide_message(extent), "west"))
+    return extent, LONLAT
+
+
+def _wide_message(extent: Extent) -> str:
+    """Return the warning for a region that crosses the antimeridian and is wider than half the globe."""
+    west, east = extent.xmin, extent.xmax - 360
+    return (
+        f"west {west:g} is greater than east {east:g}, so the region spans {extent.width:g} degrees across the "
+        f"antimeridian; swap them, or write {extent.xmax:g} for east if this is intended"
+    )
 
 
 def from_units(row: Row) -> tuple[Extent, str | None]:
@@ -82,7 +99,15 @@ def from_units(row: Row) -> tuple[Extent, str | None]:
     RegionsError
         If cells are not numbers, or the limits are not valid. Each fault is a separate problem.
     """
-    values = _numbers(row, [(row.cells[column], column) for column in UNIT_COLUMNS])
+    cells = [(row.cells[column], column) for column in UNIT_COLUMNS]
+    values = _numbers(row, cells)
+    _raise_all(
+        [
+            row.problem(f"{text!r} is not clear; {how_to_write(text)}", column)
+            for text, column in cells
+            if is_ambiguous(text)
+        ]
+    )
     return _check_limits(row, Extent(*values), UNIT_COLUMNS), row.cells.get("crs") or None
 
 
@@ -96,7 +121,7 @@ def from_cell(row: Row) -> tuple[Extent, str | None]:
     """
     numbers = re.split(r"[\s,;]+", row.cells["region"].strip("[](){} \t"))
     if len(numbers) != 4:
-        raise row.error(f"{row.cells['region']!r} is not four numbers x0, x1, y0, y1", "region")
+        raise row.error(f"{quoted(row.cells['region'])} is not four numbers x0, x1, y0, y1", "region")
     values = _numbers(row, [(text, "region") for text in numbers])
     return _check_limits(row, Extent(*values), ("x0", "x1", "y0", "y1")), row.cells.get("crs") or None
 
@@ -124,20 +149,15 @@ def from_geometry(row: Row) -> tuple[Extent, str | None]:
 
 def _numbers(row: Row, cells: Sequence[tuple[str, str]]) -> list[float]:
     """Convert pairs of text and column name to numbers. Report all bad cells together."""
-    values = [_number(text) for text, _ in cells]
+    values = [parse_number(text, row.decimal) for text, _ in cells]
     _raise_all(
         [
-            row.problem(f"{text!r} is not a finite number; write it like -104.5", column)
+            row.problem(f"{quoted(text)} is not a finite number; {how_to_write(text)}", column)
             for value, (text, column) in zip(values, cells, strict=True)
             if not math.isfinite(value)
         ]
     )
     return values
-
-
-def _number(text: str) -> float:
-    """Convert a text to a number. Return NaN if the text is not a number in plain notation."""
-    return float(text) if _NUMBER.fullmatch(text) else math.nan
 
 
 def _check_limits(row: Row, extent: Extent, names: tuple[str, ...]) -> Extent:

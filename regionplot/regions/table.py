@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
 from regionplot.errors import Problem, RegionsError
 from regionplot.geo.region import Region
-from regionplot.regions.delimited import is_blank, read_rows
-from regionplot.regions.limits import (
-    DEGREE_COLUMNS,
-    FORMS,
-    UNIT_COLUMNS,
-    Limits,
-    Row,
-    from_cell,
-    from_degrees,
-    from_geometry,
-    from_units,
-)
+from regionplot.regions.columns import DEGREE_COLUMNS, FORMS, UNIT_COLUMNS, limits_hint, standard_names
+from regionplot.regions.delimited import read_rows
+from regionplot.regions.limits import Limits, Row, from_cell, from_degrees, from_geometry, from_units
+from regionplot.text import plain_text, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,14 +22,18 @@ if TYPE_CHECKING:
 _FRAME_NAME = "regions"
 """Name of a DataFrame in messages."""
 _NOT_ATTRIBUTES = {"name", "title", "geometry"}
+_LONGEST_COLUMNS = 200
+"""Number of characters of the names of columns in a message."""
+Source: TypeAlias = "str | Path | BinaryIO | pd.DataFrame"
+"""A table of regions: path of a file, open binary file, or DataFrame."""
 
 
-def read_regions(source: str | Path | pd.DataFrame) -> list[Region]:
+def read_regions(source: Source) -> list[Region]:
     """Read the regions to draw.
 
     Parameters
     ----------
-    source : path or DataFrame
+    source : path, binary file or DataFrame
         A delimited text file in UTF-8 (delimiter, line endings and byte-order mark are detected), or a DataFrame with
         the same columns: `name`, an optional `title`, and the limits in one of these forms.
 
@@ -45,25 +42,30 @@ def read_regions(source: str | Path | pd.DataFrame) -> list[Region]:
         - `region`: x0, x1, y0, y1 in one cell, in map units or in the units of a `crs` column.
         - `geometry` as WKT, with a `crs` column; the limits are the bounding box of the geometry.
 
-        Templates can use all other columns.
+        Upper and lower case do not matter. `minx, maxx, miny, maxy` and `lon_min, lon_max, lat_min, lat_max` are other
+        spellings of the first two forms. Templates can use all other columns.
 
     Raises
     ------
     RegionsError
         If the file is not such a table, has bad rows, or has no rows. Each bad row is a separate problem.
     """
-    regions = _read(source)
+    columns, regions = _read(source)
+    if not columns:
+        raise RegionsError(
+            f"{_name_of(source)}: no regions: the file is empty; add a header line with name and {FORMS}"
+        )
     if not regions:
         raise RegionsError(f"{_name_of(source)}: no regions: the table has no rows below its header")
     return regions
 
 
-def read_regions_if_any(source: str | Path | pd.DataFrame) -> list[Region]:
+def read_regions_if_any(source: Source) -> list[Region]:
     """Read the regions to draw. Return an empty list for an empty file or a table without rows.
 
     Parameters
     ----------
-    source : path or DataFrame
+    source : path, binary file or DataFrame
         As for `read_regions`.
 
     Raises
@@ -71,24 +73,47 @@ def read_regions_if_any(source: str | Path | pd.DataFrame) -> list[Region]:
     RegionsError
         If the file is not such a table, or has bad rows. Each bad row is a separate problem.
     """
-    return [] if isinstance(source, str | os.PathLike) and is_blank(Path(source)) else _read(source)
+    return _read(source)[1]
 
 
-def _read(source: str | Path | pd.DataFrame) -> list[Region]:
-    columns, rows = read_rows(Path(source)) if isinstance(source, str | os.PathLike) else _rows_of(source)
-    limits = _limits(_name_of(source), columns)
+def _read(source: Source) -> tuple[list[str], list[Region]]:
+    """Return the names of the columns and the regions. A blank file has no columns."""
+    name = _name_of(source)
+    columns, rows = _rows_of(source, name)
+    if not columns:
+        return [], []
+    names = standard_names(columns)
+    columns += names.values()
+    if names:
+        rows = [_with_standard_names(row, names) for row in rows]
+    limits = _limits(name, columns)
     regions, problems = _regions(rows, limits)
     problems += _duplicates(rows)
     if problems:
         raise RegionsError(*problems)
-    return regions
+    return columns, regions
 
 
-def _name_of(source: str | Path | pd.DataFrame) -> str:
-    return str(source) if isinstance(source, str | os.PathLike) else _FRAME_NAME
+def _name_of(source: Source) -> str:
+    if isinstance(source, str | os.PathLike):
+        return str(source)
+    return str(source.name) if hasattr(source, "read") and hasattr(source, "name") else _FRAME_NAME
 
 
-def _rows_of(frame: pd.DataFrame) -> tuple[list[str], list[Row]]:
+def _rows_of(source: Source, name: str) -> tuple[list[str], list[Row]]:
+    if isinstance(source, str | os.PathLike):
+        return read_rows(Path(source), name)
+    if hasattr(source, "read"):
+        return read_rows(cast("BinaryIO", source), name)
+    return _frame_rows(cast("pd.DataFrame", source))
+
+
+def _with_standard_names(row: Row, names: Mapping[str, str]) -> Row:
+    """Return a row whose cells have the standard names of their columns, too."""
+    return replace(row, cells={**row.cells, **{name: row.cells[column] for column, name in names.items()}})
+
+
+def _frame_rows(frame: pd.DataFrame) -> tuple[list[str], list[Row]]:
     """Return the columns and rows of a DataFrame. Rows are numbered from 1."""
     cells = frame.rename(columns=str).astype("string").fillna("")
     columns = list(cells.columns)
@@ -108,11 +133,11 @@ def _limits(table: str, columns: Sequence[str]) -> Limits:
         ({"region"}, from_cell),
     ]
     found = [limits for needed, limits in forms if needed <= set(columns)]
-    place = f"{table}: columns {', '.join(columns)}"
+    place = f"{table}: columns {plain_text(', '.join(columns), _LONGEST_COLUMNS)}"
     if "name" not in columns:
-        raise RegionsError(f"{place}: there is no 'name' column")
+        raise RegionsError(f"{place}: there is no 'name' column; add it, or rename the column that holds the names")
     if not found:
-        raise RegionsError(f"{place}: no limits; add the columns {FORMS}")
+        raise RegionsError(f"{place}: {limits_hint(columns)}")
     if len(found) > 1:
         raise RegionsError(f"{place}: limits are given twice; keep one of {FORMS}")
     return found[0]
@@ -147,6 +172,6 @@ def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:
         earlier = first.setdefault(unicodedata.normalize("NFC", name).casefold(), row)
         if earlier is not row and name:
             yield row.problem(
-                f"the name {name!r} is taken by {earlier.cells['name']!r} on line {earlier.line}; "
+                f"the name {quoted(name)} is taken by {quoted(earlier.cells['name'])} on line {earlier.line}; "
                 "names must differ in more than upper and lower case"
             )

@@ -16,6 +16,7 @@ from matplotlib.transforms import IdentityTransform
 
 from regionplot.layers.base import Layer
 from regionplot.render.colorbar import add_colorbar
+from regionplot.render.fonts import FALLBACKS
 from regionplot.render.text import UnhintedText, fit_text
 from regionplot.sheet.layout import POINTS_PER_INCH, Layout
 from regionplot.sheet.marks import (
@@ -110,6 +111,7 @@ def _markers(mark: Markers, axes: Axes) -> Iterator[Artist]:
 def _label(mark: Label, axes: Axes) -> Iterator[Artist]:  # noqa: ARG001 (all makers take the same arguments)
     style: dict[str, Any] = {"fontsize": mark.points, "color": mark.color, "parse_math": False, "usetex": False}
     place: dict[str, Any] = {"horizontalalignment": "center", "verticalalignment": "center"}
+    place["fontfamily"] = FALLBACKS.families(mark.text)
     label = text.Text(mark.x, mark.y, mark.text, transform=IdentityTransform(), **style, **place)
     if mark.halo != "none":
         stroke = patheffects.withStroke(linewidth=2 * mark.halo_points, foreground=mark.halo, joinstyle="round")
@@ -149,4 +151,5 @@ def _text(mark: Text) -> Artist:
     kind = text.Text if mark.is_hinted else UnhintedText
     style: dict[str, Any] = {"fontsize": mark.points, "color": mark.color, "parse_math": False, "usetex": False}
     place: dict[str, Any] = {"horizontalalignment": mark.align, "verticalalignment": mark.vertical_align}
+    place["fontfamily"] = FALLBACKS.families(mark.text)
     return kind(mark.x, mark.y, mark.text, transform=IdentityTransform(), **style, **place)

@@ -15,6 +15,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from matplotlib.transforms import Bbox, ScaledTranslation
 
+from regionplot.render.fonts import FALLBACKS
 from regionplot.render.text import fit_text
 from regionplot.sheet.layout import POINTS_PER_INCH, Layout
 from regionplot.sheet.marks import INK, ColorBar
@@ -48,6 +49,8 @@ def add_colorbar(figure: Figure, layout: Layout, mark: ColorBar) -> None:
     axes.tick_params(labelsize=mark.points, width=0.6, length=3, pad=2, colors=INK, which="major")
     axes.tick_params(width=0.4, length=1.5, which="minor")
     bar.set_label(mark.label, fontsize=mark.points, color=INK, labelpad=2, parse_math=False)
+    if families := FALLBACKS.families(mark.label):
+        axes.xaxis.label.set_fontfamily(families)
     fit_text(axes.xaxis.label, mark.max_width, _SMALLEST_LABEL)
     if key.levels is None:
         _label_range(bar, axes)

@@ -10,6 +10,7 @@ from matplotlib.image import AxesImage
 from regionplot.geo.cartopy import cartopy_projection
 from regionplot.geo.region import Region
 from regionplot.render.artists import DrawnMarks, add_frame, new_figure, panel_artists, sheet_artist
+from regionplot.render.fonts import FALLBACKS
 from regionplot.render.sheets import Style, make_sheet
 from regionplot.render.style import plain_style
 from regionplot.shared.data import SharedData
@@ -53,7 +54,9 @@ def plot_region(shared: SharedData, region: Region) -> Figure:
     """
     with plain_style():
         style = Style.of(shared)
-        return draw_figure(make_sheet(region, style), style)
+        sheet = make_sheet(region, style)
+        FALLBACKS.report([sheet.title])
+        return draw_figure(sheet, style)
 
 
 def draw_figure(sheet: Sheet, style: Style) -> Figure:

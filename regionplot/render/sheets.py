@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from regionplot.colors.base import Codes, Scale
 from regionplot.colors.scales import scale_of
 from regionplot.errors import NoOverlapError
-from regionplot.geo.crs import parse_crs
 from regionplot.geo.extent import Extent
 from regionplot.geo.project import project_extent
 from regionplot.geo.region import Region
@@ -22,7 +21,7 @@ from regionplot.layers.title import title_of
 from regionplot.shared.data import SharedData
 from regionplot.sheet.layout import Layout
 from regionplot.sheet.sheet import Sheet
-from regionplot.sheet.view import View
+from regionplot.sheet.view import View, crs_of
 
 
 @dataclass(frozen=True)
@@ -120,5 +119,4 @@ def no_overlap_message(region: Extent, raster: Extent) -> str:
 
 def _raster_extent(shared: SharedData, region: Region) -> Extent:
     """Return the extent of the raster in the CRS of the region, so that a message can compare both extents."""
-    target = shared.crs if region.crs is None else parse_crs(region.crs)
-    return project_extent(shared.info.geometry.extent, shared.info.geometry.crs, target)
+    return project_extent(shared.info.geometry.extent, shared.info.geometry.crs, crs_of(region, shared.crs))

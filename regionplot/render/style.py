@@ -23,7 +23,7 @@ def plain_style() -> Iterator[None]:
         changed = _changed_parameters()
         context = matplotlib.rc_context(changed) if changed else nullcontext()
         with warnings.catch_warnings(), context, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)  # drawn as a box
+            warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)  # `fonts` reports them
             yield
 
 

@@ -34,7 +34,9 @@ from regionplot.geo.windows import needed_window
 from regionplot.inputs.source import RasterInfo
 from regionplot.layers.stack import lay_out
 from regionplot.layers.title import title_of
+from regionplot.render.fonts import FALLBACKS
 from regionplot.render.style import library_versions, plain_style
+from regionplot.runs.texts import frame_texts
 from regionplot.settings.base import digest_items
 from regionplot.shared.data import SharedData
 from regionplot.sheet.view import View
@@ -83,7 +85,7 @@ class MapDigests:
         view = View.of(region, self._shared.crs, self._panel, config.map.fit)
         title = title_of(region, config.map.title, self._shared.description)
         total = self._common.copy()
-        total.update(repr((title, view)).encode())
+        total.update(repr((title, view, *FALLBACKS.files(title))).encode())
         for piece in self._cells(view):
             total.update(piece)
         return total.hexdigest()[:_LENGTH]
@@ -149,4 +151,5 @@ def _common(data: SharedData) -> Iterator[tuple[str, Any]]:
     yield "format", [config.output.format, digest_items(config.output.writer_settings)]
     yield "layers", [layer.key for layer in data.layers]
     yield "label", [data.description.get("long_name"), data.description.get("units")]
+    yield "fonts", FALLBACKS.files("".join(frame_texts(config, data.description)))
     yield "scale", scale_of(data.coloring, config, data.cells, data.plan.colormap).digest_items()

@@ -47,9 +47,12 @@ def file_name(template: str, fields: Mapping[str, str]) -> str:
 
 
 def _slug(text: str) -> str:
-    """Return a text with `_` for all characters except letters and digits of any script, and some punctuation."""
+    """Return a text with `_` for all characters except letters, marks and digits of any script, and some punctuation.
+
+    Marks (category M) are accents and the vowel signs of scripts such as Devanagari and Thai.
+    """
     composed = unicodedata.normalize("NFC", text).strip()
-    kept = "".join(c if c.isalnum() or c in " ._-+,()" or unicodedata.combining(c) else "_" for c in composed)
+    kept = "".join(c if c.isalnum() or c in " ._-+,()" or unicodedata.category(c)[0] == "M" else "_" for c in composed)
     return kept.lstrip(". ") if kept.strip(".- ") else "_"
 
 

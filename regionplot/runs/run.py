@@ -29,6 +29,7 @@ from regionplot.runs.lock import locked
 from regionplot.runs.record import Redraw, RunRecord, Scope
 from regionplot.runs.report import NOT_RUN, Observer, RunReport
 from regionplot.runs.task import RenderTask, reuse_previous_map
+from regionplot.runs.texts import find_fonts, report_missing_letters
 from regionplot.settings.config import Config
 from regionplot.settings.run import RunSettings
 from regionplot.shared.data import SharedData
@@ -190,6 +191,7 @@ def _load(
 def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Observer) -> None:
     """Keep unchanged maps and draw the others."""
     jobs = record.jobs
+    find_fonts(jobs, config)
     executor = _make_executor(config.run, record.start_method, len(jobs))
     record.workers = executor.workers
     observer.started(len(jobs), executor.workers, record.start_method)
@@ -197,6 +199,7 @@ def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Obser
     if executor_class(record.start_method).abilities.shares_memory:
         jobs = list(jobs_to_draw(task, jobs, record, observer))
         record.watch.lap("compare")
+    report_missing_letters(jobs, config)
     for outcome in stop_when_disk_full(executor.run(task, jobs)) if jobs else ():
         described = with_memory_hint(outcome, executor.workers)
         record.add(described)

@@ -10,8 +10,8 @@ import pyproj
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, RegionError
-from regionplot.geo.crs import parse_crs
 from regionplot.geo.extent import Extent, PanelGrid
+from regionplot.geo.foreign_crs import parse_code, parse_file_crs
 from regionplot.geo.project import project_extent
 from regionplot.geo.region import Region
 from regionplot.sheet.layout import Box
@@ -67,11 +67,31 @@ class View:
         return values[first_row:last_row, first_column:last_column]
 
 
-def _limits(region: Region, crs: pyproj.CRS) -> Extent:
+def crs_of(region: Region, crs: pyproj.CRS) -> pyproj.CRS:
+    """Return the CRS of a region's limits. It must not name files, because tables can come from other people.
+
+    Parameters
+    ----------
+    region : Region
+        The region. A table can only name a CRS by its code.
+    crs : pyproj.CRS
+        CRS of the map, which is returned if the region has no CRS of its own.
+
+    Raises
+    ------
+    RegionError
+        If the CRS cannot be used.
+    """
+    if region.crs is None:
+        return crs
     try:
-        source = crs if region.crs is None else parse_crs(region.crs)
+        return parse_code(region.crs) if region.origin else parse_file_crs(region.crs)
     except ConfigError as error:
         raise RegionError(f"column 'crs': {error}") from None
+
+
+def _limits(region: Region, crs: pyproj.CRS) -> Extent:
+    source = crs_of(region, crs)
     limits = project_extent(region.extent, source, crs)
     if not (limits.width > 0 and limits.height > 0):
         raise RegionError(f"the region ({region.extent}) has no area in the projection {crs.name!r}")

@@ -6,12 +6,14 @@ import json
 import logging
 import os
 import re
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 import regionplot
+from regionplot.cli import rendering
 from regionplot.cli.logs import JsonFormatter, LineFormatter, log_to_file
 from regionplot.text import one_line
 
@@ -190,3 +192,34 @@ def test_all_lines_of_an_error_are_logged(run, folder):
     assert len(result.stderr.splitlines()) == 2
     levels = [LINE.fullmatch(line)[2] for line in (folder / "run.log").read_text().splitlines()]
     assert levels == ["ERROR", "ERROR", "INFO"]
+
+
+@pytest.mark.parametrize("options", [("-q",), (), ("-v",)])
+def test_warnings_of_libraries_go_to_the_log_file_once_per_kind(run, folder, monkeypatch, options):
+    (folder / "regions.csv").write_text("name,west,east,south,north\neast,-84.5,-75.3,33.8,36.7\n")
+    read = rendering.render_regions
+
+    def noisy(*arguments, **keywords):
+        for number in range(3):
+            warnings.warn_explicit(f"layer {number} has a code that is assumed", RuntimeWarning, "gdal.py", number)
+            logging.getLogger("rasterio._env").error("CPLE_AppDefined in tag %d is unknown", number)
+        return read(*arguments, **keywords)
+
+    monkeypatch.setattr(rendering, "render_regions", noisy)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        result = run(folder, *options, "--log-file", "run.log")
+    lines = [line.partition(" ")[2] for line in (folder / "run.log").read_text().splitlines()]
+    assert [line for line in lines if line.startswith("DEBUG")] == [
+        "DEBUG python.warnings: RuntimeWarning: layer 0 has a code that is assumed (gdal.py:0)",
+        "DEBUG rasterio._env: CPLE_AppDefined in tag 0 is unknown",
+    ]
+    assert result.returncode == 0
+    assert ("is unknown" in result.stderr, "is assumed" in result.stderr) == (options == ("-v",),) * 2
+    assert options != ("-q",) or (result.stdout, result.stderr) == ("", "")
+
+
+def test_the_command_restores_the_display_of_warnings(run, folder):
+    before = warnings.showwarning
+    run(folder, "-q")
+    assert warnings.showwarning is before

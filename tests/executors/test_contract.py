@@ -48,7 +48,7 @@ def run_jobs(method, task, jobs, settings=WorkerSettings(60, 100)):  # noqa: B00
 def in_own_process_if_dask(function, method, *arguments):
     """Call a function, for dask in another process. Dask leaves a thread, which would prevent fork in this process."""
     if method == "dask":
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
             return pool.submit(function, method, *arguments).result()
     return function(method, *arguments)
 

@@ -6,10 +6,12 @@ import errno
 import gc
 import itertools
 import logging
+import multiprocessing.util
 import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -160,6 +162,7 @@ def test_interrupt_stops_the_workers(method, tmp_path, children):
 
 _PARENT = """
 import sys
+import time
 from pathlib import Path
 from executor_tasks import Act
 from regionplot.executors.base import WorkerSettings
@@ -379,3 +382,34 @@ def test_late_worker_writes_its_stack_before_it_is_terminated(tmp_path, capfd, c
     list(fork(1, timeout=0.5, stack_timeout=2.0).run(Act(tmp_path), ["hang"]))
     assert "in _hang" in capfd.readouterr().err
     assert any("hang: worker" in message and message.endswith("its stack:") for message in caplog.messages)
+
+
+class _ParentInterrupted(BaseException):
+    """Raised by the signal handler of the parent. It must not be raised in a worker."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=str)
+def test_a_signal_before_a_worker_has_its_own_handlers_leaves_no_traceback(number, tmp_path, capfd):
+    """A worker is held just after its fork. SIGTERM and SIGHUP then end it, and another worker does the job."""
+    held = tmp_path / "held"
+
+    def hold(_executor):
+        if not held.exists():
+            held.write_text(str(os.getpid()))
+            os.kill(os.getpid(), number)
+            time.sleep(0.2)
+
+    def interrupt(*_):
+        raise _ParentInterrupted
+
+    executor = fork(1)
+    multiprocessing.util.register_after_fork(executor, hold)
+    before = {each: signal.signal(each, interrupt) for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    try:
+        (outcome,) = executor.run(Act(tmp_path), ["echo:1"])
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    assert outcome.ok
+    assert (outcome.pid == int(held.read_text())) == (number == signal.SIGINT), "only SIGINT is ignored by a worker"
+    assert capfd.readouterr().err == ""

@@ -91,7 +91,7 @@ def test_a_range_that_hides_all_cells_is_applied_to_the_unpacked_values(
 ) -> None:
     kelvin = {"scale_factor": 0.01, "add_offset": 273.15, "valid_range": np.array([270, 330], "i2")}
     assert shown(read("int16", **kelvin)) == np.array(sorted(CELLS.ravel() * 0.01 + 273.15), "f4").tolist()
-    assert "valid_range = 270,330 hides all cells; it is applied to the values after scaling" in caplog.text
+    assert "valid_range = 270, 330 hides all cells; it is applied to the values after scaling" in caplog.text
 
 
 def test_a_range_that_contradicts_all_values_is_ignored_with_a_warning(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pandas as pd
@@ -97,6 +98,154 @@ def test_a_data_frame_is_read_like_a_file() -> None:
         read_regions(frame)
 
 
+LEFTOVERS = {
+    "sep line": f"sep=;\n{PLAIN.replace(',', ';')}",
+    "quoted sep line": f'"sep=,"\n{PLAIN}',
+    "sep line with an unusual delimiter": f"sep=#\n{PLAIN.replace(',', '#')}",
+    "sep line with a tab": "sep=\t\n" + PLAIN.replace(",", "\t"),
+    "rows of delimiters": PLAIN + ",,,,,\n,,,,,\n",
+    "rows of blanks": PLAIN + "   \n\t\n \n",
+    "empty columns": "\n".join(f"{line},," if line else line for line in PLAIN.splitlines()),
+    "an empty column in the middle": "name,,west,east,south,north,title\n01,,-88,-79,24,31,Florida\n"
+    "02,,-70,-60,10,20,Méxïco\n",
+    "the index of a pandas table": ",name,west,east,south,north,title\n0,01,-88,-79,24,31,Florida\n"
+    "1,02,-70,-60,10,20,Méxïco\n",
+    "empty cells behind the last column": PLAIN.replace("Florida", "Florida,,"),
+    "trailing blanks": "\n".join(f"{line}  " for line in PLAIN.splitlines()),
+    "blank cells around": "\n".join(f" {line}" for line in PLAIN.replace(",", "\u00a0, ").splitlines()),
+    "columns in any case": PLAIN.replace("name,west,east,south,north,title", "Name,WEST,East,South,NORTH,Title"),
+    "columns of another program": PLAIN.replace("west,east,south,north", "lon_min,Lon Max,min_lat,latMax"),
+}
+
+
+@pytest.mark.parametrize("content", LEFTOVERS.values(), ids=LEFTOVERS)
+def test_tables_as_other_programs_save_them_read_the_same(table, content: str) -> None:
+    first, second = read_regions(table("\ufeff" + content))
+    assert [first.name, first.title, first.extent] == ["01", "Florida", Extent(-88, -79, 24, 31)]
+    assert [second.name, second.title, second.extent] == ["02", "Méxïco", Extent(-70, -60, 10, 20)]
+    assert first.attributes["west"] == "-88"
+
+
+def test_lines_below_a_sep_line_keep_their_numbers(table) -> None:
+    path = table("sep=;\nname;west;east;south;north\n;;;;\na;0;1;0;1\n")
+    assert [region.origin for region in read_regions(path)] == [f"{path}:4"]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_decimal_commas_are_read_if_the_comma_is_not_the_delimiter(table, delimiter: str) -> None:
+    row = delimiter.join(["a", "-88,5", "-79", "24.25", "31,125"])
+    (region,) = read_regions(table(f"{HEADER.replace(',', delimiter)}\n{row}\n"))
+    assert region.extent == Extent(-88.5, -79, 24.25, 31.125)
+
+
+def test_a_comma_that_may_separate_thousands_is_not_read_as_a_decimal_comma(table) -> None:
+    path = table("name;xmin;xmax;ymin;ymax\na;500,000;600,000;0;1,5\n")
+    with pytest.raises(RegionsError, match=r"column 'xmin': '500,000' is not clear; write 500000 or 500.000") as caught:
+        read_regions(path)
+    assert [problem.place.column for problem in caught.value.problems] == ["xmin", "xmax"]
+
+
+def test_columns_of_bounds_are_limits_in_map_units(table) -> None:
+    (region,) = read_regions(table("NAME,minx,miny,maxx,maxy,CRS,pop\na,1,2,3,4,EPSG:3857,9\n"))
+    assert (region.name, region.extent, region.crs) == ("a", Extent(1, 3, 2, 4), "EPSG:3857")
+    assert region.fields["NAME"] == region.fields["name"] == "a"
+
+
+def test_columns_that_resemble_limits_are_attributes_beside_limits(table) -> None:
+    (region,) = read_regions(table(f"{HEADER},minx,Name\na,0,1,2,3,77,b\n"))
+    assert (region.name, region.extent) == ("a", Extent(0, 1, 2, 3))
+    assert (region.fields["minx"], region.fields["Name"]) == ("77", "b")
+
+
+def test_an_open_file_is_read_once() -> None:
+    class Stream(io.BytesIO):
+        name = "<stdin>"
+
+    (region,) = read_regions(Stream(f"{HEADER}\na,0,1,0,1\n".encode()))
+    assert region.origin == "<stdin>:2"
+    with pytest.raises(RegionsError, match=r"^<stdin>: no regions: the file is empty"):
+        read_regions(Stream(b""))
+
+
+def test_a_table_takes_only_the_memory_that_it_needs() -> None:
+    sizes = []
+
+    class Stream(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            sizes.append(size)
+            return super().read(size)
+
+    read_regions(Stream(f"{HEADER}\na,0,1,0,1\n".encode()))
+    assert max(sizes) <= 2**20
+
+
+@pytest.mark.parametrize(
+    ("row", "span"),
+    [("a,-90,-100,30,40", "350"), ("a,100,-60,0,10", "200"), ("a,170,-170,0,10", ""), ("a,-100,100,0,10", "")],
+)
+def test_a_wide_region_across_the_antimeridian_is_reported(table, caplog, row: str, span: str) -> None:
+    path = table(f"{HEADER}\n{row}\n")
+    read_regions(path)
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == bool(span)
+    if span:
+        assert messages[0].startswith(f"{path}:2: column 'west': west ")
+        assert f"spans {span} degrees across the antimeridian; swap them, or write " in messages[0]
+
+
+@pytest.mark.parametrize(
+    ("cell", "hint"),
+    [
+        ("104°30'W", "write decimal degrees: -104.5"),
+        ("104.5W", "write decimal degrees: -104.5"),
+        ("W 104 30 00", "write decimal degrees: -104.5"),
+        ("-104:30:00", "write decimal degrees: -104.5"),
+        ("104° 30′ 18″ E", "write decimal degrees: 104.505"),
+        ("10°", "write decimal degrees: 10"),
+        ("−10", "only looks like a minus sign or a space; write -10"),
+        ("1 234 567", "without thousands separators: 1234567"),
+        ("1.234.567,5", "without thousands separators: 1234567.5"),
+        ("1'234", "without thousands separators: 1234"),
+        ("10,5", "write a decimal point: 10.5"),
+        ("10,500", "write 10500 or 10.500"),
+        ("10 km", "write it like -104.5"),
+        ("104°75'W", "write it like -104.5"),
+        ("#REF!", "write it like -104.5"),
+    ],
+)
+def test_a_cell_that_is_no_number_gets_a_hint(table, cell: str, hint: str) -> None:
+    path = table(f'{HEADER}\na,"{cell}",1,0,1\n')
+    with pytest.raises(RegionsError) as caught:
+        read_regions(path)
+    (problem,) = caught.value.problems
+    assert str(problem).startswith(f"{path}:2: column 'west': {cell!r} is not a finite number; ")
+    assert str(problem).endswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"PK\x03\x04\x14\0\x06\0", "a workbook of Excel"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook"),
+        (b"SQLite format 3\0\x10\0", "a GeoPackage"),
+        (b"\0\0\x27\x0a\0\0", "a shapefile"),
+        (b"PAR1\x15\0", "a Parquet file"),
+        (b"\x1f\x8b\x08\0", "a compressed file"),
+        (b"II*\0\x08\0", "a raster; give it with --raster"),
+        (b"CDF\x01\0\0", "a raster"),
+        (b'{"type": "FeatureCollection"}', "JSON or GeoJSON"),
+        (b"<!DOCTYPE html>", "HTML or XML"),
+        (b"[raster]\npath = 'a.tif'\n", "a settings file; give it with --config"),
+    ],
+)
+def test_a_file_of_another_kind_is_named(table, start: bytes, kind: str) -> None:
+    path = table(start)
+    with pytest.raises(RegionsError, match="not a table: this is ") as caught:
+        read_regions(path)
+    assert kind in str(caught.value)
+    assert len(caught.value.problems) == 1
+
+
 FAULTS = {
     "nan": ("a,nan,1,0,1", 2, "column 'west': 'nan' is not a finite number"),
     "inf": ("a,0,inf,0,1", 2, "column 'east': 'inf'"),
@@ -148,6 +297,17 @@ def test_bad_rows_are_named_with_file_line_and_column(table, rows: str, line: in
         ("name,geometry,crs\na,POLYGON 5,EPSG:4326\n", ":2: column 'geometry': the geometry is not valid WKT"),
         ("name,geometry,crs\na,POINT (1 2),\n", ":2: column 'crs': a geometry needs its CRS"),
         ("west,east,south,north\n0,1,0,1\n", "there is no 'name' column"),
+        (
+            "My regions,,,,\nname,west,east,south,north\na,0,1,0,1\n",
+            ":2: this line seems to be the header; remove the lines above it",
+        ),
+        ("a,0,1,0,1\nb,0,1,0,1\n", ":1: this line is not a header; add the line name,west,east,south,north above it"),
+        ("name,west,east,south\na,0,1,0\n", "there is no column 'north'; the limits need"),
+        ("name,geometry\na,POINT (1 2)\n", "a geometry needs its CRS; add the column crs"),
+        ("name west east south north\na 0 1 0 1\n", "separate the columns with commas"),
+        (f"{HEADER},\na,0,1,0,1,x\n", ":2: 6 fields, but the header has 5: 'x' is in a column with no name"),
+        ("Name,NAME,west,east,south,north\na,b,0,1,0,1\n", ":1: the columns 'Name' and 'NAME' are both 'name'"),
+        (f"{HEADER}\na,40,50,-100,-90\n", "-100 is not a latitude: it must be between -90 and 90; are long"),
         ("name,west,east\na,0,1\n", "no limits; add the columns west,east,south,north"),
         ("name,west,east,south,north,region\na,0,1,0,1,x\n", "limits are given twice"),
         ("name,west,name\na,0,1\n", ":1: the header names 'name' more than once"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import pytest
 import rasterio
@@ -9,6 +11,7 @@ import rasterio
 from regionplot.geo.crs import parse_crs, transformer
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
+from regionplot.inputs.describe import open_source
 from regionplot.render.renderer import MapRenderer
 from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
@@ -44,7 +47,7 @@ def test_pixels_have_the_color_of_their_cell(shared_data_folder, name, projectio
             "colors": {"levels": LEVELS[name]},
         }
     )
-    shared = SharedData.load(config)
+    shared = SharedData.load(config, source=_opened(path))
     renderer = MapRenderer(shared)
     for region in REGIONS.get(name, (CONUS, NORTH_CAROLINA)):
         picture = renderer.render(region)
@@ -57,6 +60,20 @@ def test_pixels_have_the_color_of_their_cell(shared_data_folder, name, projectio
         # a position can be wrong by an eighth of a pixel, which matters only along the edges of cells
         assert right.mean() > 0.97, f"{region.name}: {right.mean():.3f} of the points are right"
         assert np.isfinite(value).mean() > 0.002
+
+
+class KeptCells:
+    """A source that keeps the cells that it has read last, for the maps in the next projection."""
+
+    def __init__(self, path):
+        self._source = open_source(read_config({"raster": {"path": path}}).raster)
+        self.read = lru_cache(1)(self._source.read)
+        self.describe = self._source.describe
+
+
+@lru_cache(1)
+def _opened(path):
+    return KeptCells(path)
 
 
 def _scattered_pixels(view):
@@ -72,18 +89,25 @@ def _scattered_pixels(view):
 def _read(path, x, y):
     """Return the cells at some coordinates. Longitudes can be those of any turn."""
     x, y = (np.where(np.isfinite(axis), axis, np.nan) for axis in (x, y))
-    with rasterio.open(path) as source:
-        values = source.read(1, masked=True).astype(float).filled(np.nan) * source.scales[0] + source.offsets[0]
-        left, right = source.bounds.left, source.bounds.right
-        if source.crs is None or source.crs.is_geographic:
-            x = left + np.mod(np.asarray(x) - left, 360)
-            x = np.where(x > right, np.nan, x)
-        a, b, c, d, e, f = (~source.transform)[:6]
-        columns, rows = a * np.asarray(x) + b * np.asarray(y) + c, d * np.asarray(x) + e * np.asarray(y) + f
+    values, transform, bounds, is_geographic = _cells(path)
+    if is_geographic:
+        x = bounds.left + np.mod(np.asarray(x) - bounds.left, 360)
+        x = np.where(x > bounds.right, np.nan, x)
+    a, b, c, d, e, f = (~transform)[:6]
+    columns, rows = a * np.asarray(x) + b * np.asarray(y) + c, d * np.asarray(x) + e * np.asarray(y) + f
     inside = (columns >= 0) & (columns < values.shape[1]) & (rows >= 0) & (rows < values.shape[0])
     found = np.full(len(columns), np.nan)
-    found[inside] = values[rows[inside].astype(int), columns[inside].astype(int)]
-    return found
+    found[inside] = values[rows[inside].astype(int), columns[inside].astype(int)].astype(float).filled(np.nan)
+    with rasterio.open(path) as source:
+        return found * source.scales[0] + source.offsets[0]
+
+
+@lru_cache(1)
+def _cells(path):
+    """Return the stored cells, the transform, the bounds, and True if the coordinates are degrees."""
+    with rasterio.open(path) as source:
+        is_geographic = source.crs is None or source.crs.is_geographic
+        return source.read(1, masked=True), source.transform, source.bounds, is_geographic
 
 
 def _colors(shared, values):

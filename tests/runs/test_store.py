@@ -40,6 +40,10 @@ MAP = bytes(range(256)) * 40
         ("{name}.png", "CON", "_CON.png"),
         ("{name}.png", "a\0b\nc\u202ed", "a_b_c_d.png"),
         ("{name}.png", "e\u0301", "\u00e9.png"),
+        ("{name}.png", "दिल्ली", "दिल्ली.png"),
+        ("{name}.png", "கொழும்பு", "கொழும்பு.png"),
+        ("{name}.png", "เชียงใหม่", "เชียงใหม่.png"),
+        ("{name}.png", "ཐིམ་ཕུ", "ཐིམ_ཕུ.png"),
         ("{name}/map.png", "..", "_/map.png"),
         ("a/{name}/../b.png", "nul", "a/_nul/b.png"),
         ("/{name}.png", "x", "x.png"),
@@ -47,6 +51,15 @@ MAP = bytes(range(256)) * 40
 )
 def test_names_become_safe(template: str, name: str, expected: str) -> None:
     assert file_name(template, {"name": name}) == expected
+
+
+@pytest.mark.parametrize(
+    "pair", [("कि", "की"), ("தி", "தீ"), ("กิ", "กี"), ("ကိ", "ကီ"), ("ខិ", "ខី"), ("ba\u0331", "ba\u0332")]
+)
+def test_names_that_differ_in_a_vowel_sign_or_mark_get_different_files(pair: tuple[str, str]) -> None:
+    first, second = (file_name("{name}.png", {"name": name}) for name in pair)
+    assert first != second
+    assert "_" not in first + second
 
 
 @pytest.mark.parametrize("template", ["{name}.png", "{name}/{other}.png", "maps/{other}-{name}.png"])

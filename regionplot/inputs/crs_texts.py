@@ -1,0 +1,97 @@
+"""Search files for CRSs that name other files, before GDAL opens the files.
+
+GDAL opens a grid that a CRS names as soon as it reads the CRS. A named pipe would block it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from regionplot.geo.foreign_crs import path_in_crs, path_in_wkt
+from regionplot.system.files import Fingerprint
+
+_PART = 4 * 2**20
+"""Number of bytes to search at each end of a raster."""
+_LARGEST_TEXT = 2**20
+"""Number of bytes to search in a file that holds only a CRS."""
+_LARGEST_HEADER = 64 * 2**20
+_MAX_STEPS = 1_000_000
+"""Maximum number of instructions of SQLite. The table of CRSs is small, but a view can run without end."""
+_PRJ_SUFFIXES = (".prj", ".PRJ", ".Prj")
+
+
+def path_in_raster(path: Path) -> str | None:
+    """Return the first path that a CRS in a raster file names, or None.
+
+    The start and the end of the file are searched. NetCDF classic and GeoTIFF files hold their metadata there.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    return _path_in_ends(path, Fingerprint.of(path))
+
+
+@lru_cache(maxsize=64)
+def _path_in_ends(path: Path, _: Fingerprint) -> str | None:
+    with path.open("rb") as file:
+        start = file.read(_PART)
+        size = file.seek(0, 2)
+        file.seek(max(_PART, size - _PART))
+        end = file.read()
+    return next(filter(None, map(_path_in_bytes, (start, end))), None)
+
+
+def _path_in_bytes(content: bytes) -> str | None:
+    """Return the first path in WKT within binary data, or None. Most data do not contain the key words."""
+    folded = content.lower()
+    if b"proj4_grids" not in folded and b"parameterfile" not in folded:
+        return None
+    return path_in_wkt(content.decode("latin-1"))
+
+
+def path_in_vectors(path: Path, driver: str) -> str | None:
+    """Return the first path that a CRS of a shapefile, GeoPackage or FlatGeobuf names, or None.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    driver : str
+        GDAL's driver for the file.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    return next(filter(None, map(path_in_crs, _texts(path, driver))), None)
+
+
+def _texts(path: Path, driver: str) -> Iterator[str]:
+    """Yield the texts of a vector file that may hold a CRS."""
+    if driver == "ESRI Shapefile":
+        for suffix in _PRJ_SUFFIXES:
+            if (beside := path.with_suffix(suffix)).is_file():
+                with beside.open("rb") as file:
+                    yield file.read(_LARGEST_TEXT).decode("latin-1")
+    elif driver == "GPKG":
+        with contextlib.suppress(sqlite3.Error):  # GDAL reports damaged files
+            yield from _texts_in_geopackage(path)
+    elif driver == "FlatGeobuf":
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(12)[8:], "little")
+            yield file.read(min(length, _LARGEST_HEADER)).decode("latin-1")
+
+
+def _texts_in_geopackage(path: Path) -> Iterator[str]:
+    """Yield the texts of the table of CRSs."""
+    with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
+        database.set_progress_handler(lambda: 1, _MAX_STEPS)
+        for row in database.execute("SELECT * FROM gpkg_spatial_ref_sys"):
+            yield from (value for value in row if isinstance(value, str))

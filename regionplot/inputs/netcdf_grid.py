@@ -1,0 +1,116 @@
+"""Open the variable of a NetCDF or HDF5 file, and find out where its axes place its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyproj
+from affine import Affine
+
+from regionplot.errors import RasterError
+from regionplot.geo.crs import parse_crs
+from regionplot.geo.extent import LONLAT
+from regionplot.geo.grid import GridGeometry
+from regionplot.inputs.axes import PlacedAxes, find_axes, place_axes
+from regionplot.inputs.netcdf import Variable, list_variables
+from regionplot.inputs.variables import choose_variable
+from regionplot.settings.raster import RasterSettings
+
+DRIVER = "netCDF"
+"""GDAL's driver for NetCDF and HDF5."""
+
+
+@dataclass(frozen=True)
+class ChosenVariable:
+    """The variable of a file that is drawn."""
+
+    settings: RasterSettings
+    variable: Variable
+    variables: Sequence[Variable]
+    """All variables of the file."""
+
+    @classmethod
+    def of(cls, settings: RasterSettings) -> ChosenVariable:
+        """Choose the variable that the settings name, or the only grid of the file.
+
+        Raises
+        ------
+        RasterError
+            If the file cannot be read, or the settings do not select one variable.
+        """
+        variables = list_variables(settings.path)
+        return cls(settings, choose_variable(settings.path, variables, settings.variable), variables)
+
+    def gdal_name(self, dataset: Any) -> str | None:
+        """Return GDAL's name of the variable in a file, or None if GDAL opens it without a name.
+
+        Parameters
+        ----------
+        dataset : rasterio.DatasetReader
+            The file, opened without the name of a variable.
+        """
+        name = self.variable.path if self.variable.group != "/" else self.variable.name
+        if not dataset.subdatasets and dataset.count and dataset.tags(1).get("NETCDF_VARNAME") == self.variable.name:
+            return None
+        listed = (subdataset for subdataset in dataset.subdatasets if subdataset.endswith(f":{name}"))
+        return next(listed, f'NETCDF:"{self.settings.path}":{name}')
+
+    def place(self, dataset: Any) -> PlacedAxes | None:
+        """Return the axes of the variable in their CRS. Return None if the file does not say what its axes are.
+
+        Parameters
+        ----------
+        dataset : rasterio.DatasetReader
+            The variable. Its CRS and transform are used.
+
+        Raises
+        ------
+        RasterError
+            If an axis cannot be used, or the axes are longitudes and latitudes but `[raster] crs` is projected.
+        """
+        crs = self._stated_crs(dataset)
+        grid = find_axes(self.variable, self.variables, has_crs=crs is not None)
+        if grid is None or (crs is None and not grid.is_geographic):
+            return None
+        found = self._geographic_crs(crs) if grid.is_geographic else crs
+        assert found is not None, "axes other than longitude and latitude have a CRS"
+        return place_axes(self.settings.path, grid, found, self.variables, dataset.transform)
+
+    def _stated_crs(self, dataset: Any) -> pyproj.CRS | None:
+        """Return the CRS from the file or, if the file states no CRS, from the settings."""
+        if dataset.crs:
+            return pyproj.CRS.from_wkt(dataset.crs.to_wkt())
+        return parse_crs(self.settings.crs) if self.settings.crs else None
+
+    def _geographic_crs(self, crs: pyproj.CRS | None) -> pyproj.CRS:
+        """Return the CRS of longitudes and latitudes."""
+        if crs is None:
+            return parse_crs(LONLAT)
+        if crs.is_geographic:
+            return crs
+        if self.settings.crs:
+            raise longitudes_in_projection(self.settings.path, crs)
+        geodetic = crs.geodetic_crs
+        return parse_crs(LONLAT) if geodetic is None else geodetic
+
+
+def longitudes_in_projection(path: Path, crs: pyproj.CRS) -> RasterError:
+    """Return the error for cells with longitudes and latitudes, if the settings state a projected CRS."""
+    return RasterError(
+        f"{path}: its cells have longitudes and latitudes, but {crs.name!r} is a projected CRS; remove "
+        "crs from [raster], and choose the projection of the maps with projection in [map]"
+    )
+
+
+def north_up(axes: PlacedAxes) -> tuple[GridGeometry, dict[str, str]]:
+    """Return the geometry of a regular grid with rows from north to south, and the GDAL options for reading it so."""
+    columns, rows = axes.columns, axes.rows
+    height = abs(rows.step)
+    north = float(rows.centers.max()) + height / 2
+    west = float(columns.centers[0]) - columns.step / 2
+    geometry = GridGeometry(Affine(columns.step, 0, west, 0, -height, north), rows.size, columns.size, axes.crs)
+    is_ascending = rows.size > 1 and rows.step > 0
+    return geometry, {"GDAL_NETCDF_BOTTOMUP": "YES" if is_ascending else "NO"}

@@ -1,0 +1,80 @@
+"""Find the columns of a table that hold the names and limits of regions."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from regionplot.regions.numbers import parse_number
+
+DEGREE_COLUMNS = ("west", "east", "south", "north")
+UNIT_COLUMNS = ("xmin", "xmax", "ymin", "ymax")
+FORMS = "west,east,south,north | xmin,xmax,ymin,ymax | region | geometry,crs"
+_COMPLETE = (DEGREE_COLUMNS, UNIT_COLUMNS, ("region",), ("geometry", "crs"))
+_ALIASES = {
+    "west": "west lonmin minlon longitudemin minlongitude",
+    "east": "east lonmax maxlon longitudemax maxlongitude",
+    "south": "south latmin minlat latitudemin minlatitude",
+    "north": "north latmax maxlat latitudemax maxlatitude",
+    "xmin": "xmin minx", "xmax": "xmax maxx", "ymin": "ymin miny", "ymax": "ymax maxy",
+    "name": "name", "title": "title", "region": "region", "geometry": "geometry", "crs": "crs",
+}  # fmt: skip
+_NAMES = {alias: name for name, aliases in _ALIASES.items() for alias in aliases.split()}
+"""Name of the column for each accepted spelling, without case and separators."""
+
+
+def standard_names(columns: Sequence[str]) -> dict[str, str]:
+    """Return the standard name of each column that has another spelling, such as `Name`, `minx` or `lon_min`.
+
+    If all columns of the limits have their standard names, similar columns are not limits.
+
+    Examples
+    --------
+    >>> standard_names(["Name", "lon_min", "population"])
+    {'Name': 'name', 'lon_min': 'west'}
+    """
+    has_limits = any(set(form) <= set(columns) for form in _COMPLETE)
+    limits = {name for form in _COMPLETE for name in form}
+    found: dict[str, str] = {}
+    for column in columns:
+        name = _NAMES.get(re.sub(r"[\s_.-]", "", column).casefold())
+        if name is None or name in columns or (has_limits and name in limits):
+            continue
+        found[column] = name
+    return found
+
+
+def has_name(columns: Sequence[str]) -> bool:
+    """Return True if a column holds the names of the regions."""
+    return "name" in columns or "name" in standard_names(columns).values()
+
+
+def header_problems(columns: Sequence[str]) -> Iterator[str]:
+    """Yield a message if a line is not a header, or if two columns of a table have one name."""
+    if not has_name(columns) and any(math.isfinite(parse_number(column, ",")) for column in columns):
+        yield f"this line is not a header; add the line name,{','.join(DEGREE_COLUMNS)} above it"
+        return
+    if twice := {name for name in columns if name and columns.count(name) > 1}:
+        yield f"the header names {', '.join(map(repr, sorted(twice)))} more than once"
+    for name, spellings in _spellings(standard_names(columns)).items():
+        if len(spellings) > 1:
+            yield f"the columns {' and '.join(map(repr, spellings))} are both {name!r}; keep one of them"
+
+
+def _spellings(names: Mapping[str, str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for spelling, name in names.items():
+        found.setdefault(name, []).append(spelling)
+    return found
+
+
+def limits_hint(columns: Sequence[str]) -> str:
+    """Return a message for a table without limits. It names the missing columns if some columns of a form exist."""
+    for form in (DEGREE_COLUMNS, UNIT_COLUMNS):
+        missing = [name for name in form if name not in columns]
+        if len(missing) == 1:
+            return f"there is no column {missing[0]!r}; the limits need the columns {', '.join(form)}"
+    if "geometry" in columns:
+        return "a geometry needs its CRS; add the column crs, such as EPSG:4326"
+    return f"no limits; add the columns {FORMS}"

@@ -1,0 +1,57 @@
+"""Find fonts for the texts on the maps of a run, before workers are started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from regionplot.geo.region import Region
+from regionplot.runs.jobs import Job
+from regionplot.settings.config import Config
+from regionplot.text import fields_of
+
+
+def frame_texts(config: Config, description: Mapping[str, object]) -> Iterator[str]:
+    """Yield the texts that all maps share: the label and the names of classes.
+
+    Parameters
+    ----------
+    config : Config
+        The settings.
+    description : mapping
+        Metadata of the raster.
+    """
+    yield config.colors.label or ""
+    yield from (item.name for item in config.colors.classes or ())
+    yield from (str(description.get(key, "")) for key in ("long_name", "units", "variable"))
+
+
+def title_texts(regions: Iterable[Region], template: str) -> Iterator[str]:
+    """Yield the parts of the titles of maps: the template, and the columns of the regions that it names."""
+    yield template
+    names = set(fields_of(template))
+    columns = names - {"name", "title"}
+    for region in regions:
+        yield region.title if "title" in names else region.name
+        yield from (region.attributes[name] for name in columns if name in region.attributes)
+
+
+def find_fonts(jobs: Sequence[Job], config: Config) -> None:
+    """Find fonts for letters that the default font lacks. Forked workers inherit the result."""
+    if letters := _letters(jobs, config):
+        from regionplot.render.fonts import FALLBACKS  # noqa: PLC0415 (imports matplotlib)
+
+        FALLBACKS.find(letters)
+
+
+def report_missing_letters(jobs: Sequence[Job], config: Config) -> None:
+    """Log a warning if no installed font has some letters of the maps. Each letter is reported once."""
+    if jobs and (letters := _letters(jobs, config)):
+        from regionplot.render.fonts import FALLBACKS  # noqa: PLC0415 (imports matplotlib)
+
+        FALLBACKS.report([letters])
+
+
+def _letters(jobs: Sequence[Job], config: Config) -> str:
+    """Return the letters of the texts that are not ASCII, each once."""
+    texts = [*title_texts((job.region for job in jobs), config.map.title), *frame_texts(config, {})]
+    return "".join(dict.fromkeys(letter for text in texts if not text.isascii() for letter in text))
