@@ -196,7 +196,7 @@ class Plan:
 
     def _own_file(self, source: BandReader) -> BandReader:
         """Return a reader of a file that holds only this raster."""
-        if not source.is_subdataset:
+        if not source.needs_copy:
             return source
         path = self._temporary_file()
         self._extractions.append((source, path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -96,14 +97,28 @@ def extract_subdataset(source: BandReader, path: Path) -> None:
         if source.curvilinear:
             for number, values in enumerate(resample_bands(source.curvilinear), 1):
                 target.write(storage.encode(values), number)
+        elif source.reordered:
+            _copy_reordered(source, storage, target)
         else:
             _copy_cells(source, storage, target)
 
 
+def _copy_reordered(source: BandReader, storage: Storage, target: Any) -> None:
+    for number, band in enumerate(source.reordered, 1):
+        for window in _strips(source.geometry):
+            values = band.read(window, (window.height, window.width))
+            target.write(storage.encode(values), number, window=window.ranges)
+
+
+def _strips(geometry: GridGeometry) -> Iterator[Window]:
+    """Yield windows of whole rows."""
+    for row in range(0, geometry.height, DEFAULT_BLOCK):
+        yield Window(row, 0, min(DEFAULT_BLOCK, geometry.height - row), geometry.width)
+
+
 def _copy_cells(source: BandReader, storage: Storage, target: Any) -> None:
-    geometry, first = source.geometry, source.bands[0]
+    first = source.bands[0]
     with opened(first.path, first.gdal_name) as dataset:
-        for row in range(0, geometry.height, DEFAULT_BLOCK):
-            window = Window(row, 0, min(DEFAULT_BLOCK, geometry.height - row), geometry.width)
+        for window in _strips(source.geometry):
             values = source.read(dataset, window)
             target.write(storage.encode(values), window=window.ranges)
