@@ -14,7 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import eccodes
 import matplotlib
 import netCDF4
 import numpy as np
@@ -36,6 +35,7 @@ from regionplot.shared.data import SharedData
 from regionplot.sheet.view import View
 
 Cells = np.ma.MaskedArray[Any, Any]
+eccodes = pytest.importorskip("eccodes")
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 PIXELS = 300
 SIZE = 280, 200
