@@ -79,6 +79,15 @@ def test_a_missing_value_that_gdal_prints_with_eight_digits_is_missing() -> None
     assert np.isnan(values).tolist() == [True, True, False, False, True]
 
 
+@pytest.mark.parametrize("dtype", ["int16", "int32", "float32"])
+@pytest.mark.parametrize("scale", [1e300, np.inf, np.nan, 0.0, 1e-300])
+def test_an_absurd_scale_gives_values_without_warnings(dtype: str, scale: float) -> None:
+    stored = np.array([0, 1, 100], dtype)
+    values = Packing(scale=scale, offset=1.0).decode(stored.copy(), float_dtype(stored.dtype))
+    with np.errstate(all="ignore"):
+        np.testing.assert_array_equal(values, (stored.astype(float) * scale + 1).astype(values.dtype))
+
+
 def test_a_nodata_value_that_the_type_cannot_hold_is_no_cell() -> None:
     stored = np.array([0, 1, 255], np.uint8)
     assert not np.isnan(Packing(nodata=-1.0, missing=(256.0, 0.5)).decode(stored, np.dtype("f4"))).any()
