@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import numpy as np
 import psutil
 import pytest
@@ -359,3 +360,28 @@ def test_another_package_can_add_a_raster_source(tmp_path: Path, monkeypatch: py
     np.testing.assert_array_equal(load(path), [[1, 2], [3, 4]])
     with pytest.raises(RasterError, match="its format is not one of GeoTIFF"):
         load(path.rename(tmp_path / "cells.words"))
+
+
+@pytest.mark.parametrize(
+    ("axis", "attributes", "level"),
+    [
+        ("lev", {"units": "hPa"}, "850 hPa"),
+        ("plev", {"units": "Pa", "standard_name": "air_pressure"}, "850 Pa"),
+        ("k", {"units": "m", "positive": "down"}, "850 m"),
+        ("k", {"axis": "Z"}, "850"),
+        ("member", {"units": "1"}, None),
+    ],
+)
+def test_the_level_of_a_band(axis: str, attributes: dict[str, str], level: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "levels.nc"
+    north, east = {"units": "degrees_north"}, {"units": "degrees_east"}
+    with netCDF4.Dataset(path, "w") as file:
+        axes = ((axis, [500.0, 850.0], attributes), ("lat", [41.0, 40], north), ("lon", [5.0, 6, 7], east))
+        for name, values, texts in axes:
+            file.createDimension(name, len(values))
+            variable = file.createVariable(name, "f8", (name,))
+            variable.setncatts(texts)
+            variable[:] = values
+        file.createVariable("v", "f4", (axis, "lat", "lon"))[:] = np.zeros((2, 2, 3))
+    description = open_source(RasterSettings(path=path, variable="v", band=2)).describe().description
+    assert description.get("level") == level
