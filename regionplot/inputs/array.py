@@ -64,6 +64,8 @@ class ArraySource:
         name = plain_text(str(data.name or "array"))
         if data.ndim != 2 or min(data.shape) < 1:
             raise RasterError(f"{name}: a map needs an array of rows and columns, but its shape is {data.shape}")
+        if data.dtype.kind not in "biuf":
+            raise RasterError(f"{name}: a map needs an array of real numbers, but its type is {data.dtype}")
         if data.rio.crs is None:
             raise RasterError(f"{name}: the array has no CRS; set it with .rio.write_crs")
         try:
