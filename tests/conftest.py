@@ -55,6 +55,7 @@ _SLOW_MODULES = {
     "render/test_own_colors.py",
     "render/test_plain_equals_fast.py",
     "render/test_real_data.py",
+    "render/test_truth.py",
     "runs/test_record.py",
     "runs/test_run.py",
     "test_benchmarks.py",

@@ -8,6 +8,7 @@ import matplotlib
 from matplotlib import colors
 
 from regionplot.settings.base import IS_COLOR
+from regionplot.settings.colors import ColorSettings
 from regionplot.settings.config import Config
 
 COLORMAP = "viridis"
@@ -17,8 +18,8 @@ COLORMAP = "viridis"
 def color_problems(config: Config) -> Iterator[str]:
     """Yield one problem for each color and colormap that matplotlib does not know, with its section and key."""
     settings = config.colors
-    if (settings.colormap or COLORMAP) not in matplotlib.colormaps:
-        yield f"[colors] colormap: matplotlib has no {settings.colormap!r}; names are case-sensitive; try 'viridis'"
+    if problem := colormap_problem(settings):
+        yield problem
     named = {
         "[colors] under": settings.under if settings.under != "lowest" else "none",
         "[colors] over": settings.over if settings.over != "highest" else "none",
@@ -30,6 +31,13 @@ def color_problems(config: Config) -> Iterator[str]:
     for place, color in (*named.items(), *_layer_colors(config)):
         if not colors.is_color_like(color):
             yield f"{place}: {color!r} is not a color; write a name or '#rrggbb'"
+
+
+def colormap_problem(settings: ColorSettings) -> str | None:
+    """Return the problem of a colormap that matplotlib does not know. Otherwise, return None."""
+    if (settings.colormap or COLORMAP) in matplotlib.colormaps:
+        return None
+    return f"[colors] colormap: matplotlib has no {settings.colormap!r}; names are case-sensitive; try 'viridis'"
 
 
 def _layer_colors(config: Config) -> Iterator[tuple[str, str]]:

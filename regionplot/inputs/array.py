@@ -57,12 +57,14 @@ class ArraySource:
         Raises
         ------
         RasterError
-            If the array is not two-dimensional, is empty, or has no CRS. Also if neither its transform nor its
-            coordinates say where its cells lie, or if its coordinates are not evenly spaced.
+            If the array is not two-dimensional, is empty, does not hold real numbers, or has no CRS. Also if neither
+            its transform nor its coordinates say where its cells lie.
         """
         name = plain_text(str(data.name or "array"))
         if data.ndim != 2 or min(data.shape) < 1:
             raise RasterError(f"{name}: a map needs an array of rows and columns, but its shape is {data.shape}")
+        if data.dtype.kind not in "biuf":
+            raise RasterError(f"{name}: a map needs an array of real numbers, but its type is {data.dtype}")
         if data.rio.crs is None:
             raise RasterError(f"{name}: the array has no CRS; set it with .rio.write_crs")
         try:
