@@ -66,10 +66,6 @@ class AxesSource:
         interpolate = resampling in ("bilinear", "cubic") and info.mask_and_scale
         return cls(replace(info, geometry=geometry), stored, axes.grid, rows, columns, interpolate)
 
-    def with_info(self, info: RasterInfo) -> AxesSource:
-        """Return a source for another band of the same variable."""
-        return replace(self, info=info)
-
     def describe(self) -> RasterInfo:
         """Return the metadata of the band."""
         return self.info
@@ -90,7 +86,8 @@ class AxesSource:
     def _pick(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[Any]:
         """Return the values at some regular rows and columns."""
         nearest = self._cells(self.rows.source[rows], self.columns.source[columns])
-        if not self.interpolate or not (self.rows.is_resampled or self.columns.is_resampled):
+        is_uneven = self.rows.is_resampled or self.columns.is_resampled
+        if not (self.interpolate and self.info.mask_and_scale and is_uneven):
             return nearest
         down, across = self.rows.weight[rows][:, None], self.columns.weight[columns]
         lower, upper = (

@@ -94,9 +94,7 @@ def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
             cells = (grid.native(number, first.geolocation) for number in grid.dataset.indexes)
             return tuple(first.with_cells(with_changes(own, valid=valid)) for own in cells)
         infos = (replace(grid.info(number, geometry), valid=valid) for number in grid.dataset.indexes)
-        if isinstance(first, AxesSource):
-            return tuple(first.with_info(info) for info in infos)
-        return tuple(FileSource(info, first.options) for info in infos)
+        return tuple(replace(first, info=info) for info in infos)
 
 
 def inspect_raster(settings: RasterSettings) -> RasterInfo:
@@ -172,7 +170,7 @@ class _Grid:
         return FileSource(self.info(band, self._geometry(crs)))
 
     def _source_on_axes(self, band: int, axes: PlacedAxes) -> FileSource | AxesSource:
-        is_read_by_gdal = not isinstance(self.dataset, ReorderedDataset) and not self._is_unreadable(band)
+        is_read_by_gdal = not isinstance(self.dataset, ReorderedDataset)
         if is_read_by_gdal and axes.agrees(self.dataset.transform):
             return FileSource(self.info(band, self._geometry(axes.crs)))
         geometry, options = north_up(axes)
@@ -180,11 +178,6 @@ class _Grid:
         if is_read_by_gdal and axes.is_regular:
             return FileSource(info, options)
         return AxesSource.of(info, _cell_type(self.dataset.dtypes[band - 1]), axes, self.settings.resampling)
-
-    def _is_unreadable(self, band: int) -> bool:
-        """Return True if GDAL cannot read the cells: it refuses unsigned numbers beyond 127 in bytes of NetCDF-4."""
-        is_byte = self.variable is not None and self.variable.dtype == np.int8
-        return is_byte and self.dataset.dtypes[band - 1] == "uint8"
 
     def native(self, band: int, geolocation: Geolocation) -> FileSource | OrderedSource:
         """Return the source of a band in the file's own rows and columns."""
@@ -303,12 +296,12 @@ def _grid(settings: RasterSettings) -> Iterator[_Grid]:
 def _placed(dataset: _CachedDataset, settings: RasterSettings, chosen: ChosenVariable | None) -> _Grid:
     if chosen is None:
         return _Grid(dataset, settings)
-    axes = chosen.place(dataset)
-    grid = find_dimensions(chosen.variable, chosen.variables) if axes is None else axes.grid
+    axes, variable = chosen.place(dataset), chosen.variable
+    grid = find_dimensions(variable, chosen.variables) if axes is None else axes.grid
     if grid is None or can_read(dataset, grid):
-        return _Grid(dataset, settings, axes, chosen.variable)
+        return _Grid(dataset, settings, axes, variable)
     positions = read_positions(settings.path, grid, chosen.variables)
-    return _Grid(ReorderedDataset(settings.path, dataset, grid, positions), settings, axes, chosen.variable)
+    return _Grid(ReorderedDataset(dataset, grid, positions), settings, axes, variable)
 
 
 def _subdataset(names: list[str], settings: RasterSettings) -> str | None:

@@ -15,7 +15,9 @@ from regionplot.inputs.reading import FileSource
 
 _SIDE = 512
 """Largest number of rows and columns of a sample."""
-Source = FileSource | CurvilinearSource | AxesSource | OrderedSource
+Cells = FileSource | AxesSource | OrderedSource
+"""Sources of the file's own cells."""
+Source = Cells | CurvilinearSource
 """Sources of raster files."""
 
 
@@ -53,7 +55,7 @@ def samples_of(source: Source) -> Iterator[NDArray[Any]]:
         yield stored.read(geometry.full_window, (rows, columns))
 
 
-def _cells_of(source: Source) -> FileSource | AxesSource | OrderedSource:
+def _cells_of(source: Source) -> Cells:
     """Return the source of the file's own cells."""
     if not isinstance(source, CurvilinearSource):
         return source
