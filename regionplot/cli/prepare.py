@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from regionplot.cli.executors import ExecutorName
-from regionplot.cli.interrupts import describe_interrupt, exit_code
+from regionplot.cli.interrupts import describe_interrupt, exit_code, raised_interrupt
 from regionplot.cli.options import check_once
 from regionplot.errors import ConfigError, InputError, Place, located
 from regionplot.registry import STEPS
+from regionplot.system.guard import handle_signals
 
 if TYPE_CHECKING:
     from regionplot.prepare.base import Step
@@ -112,6 +113,7 @@ def prepare(ctx: click.Context, /, inputs: tuple[str, ...], output: Path, **opti
     from regionplot.cli.logs import log_to_stderr  # noqa: PLC0415
     from regionplot.prepare.run import Existing, prepare_raster  # noqa: PLC0415
 
+    handle_signals()  # not earlier: an interrupt during an import can become any error
     verbosity = Verbosity.from_flags(quiet=options["quiet"], verbose=options["verbose"])
     log_to_stderr("text", level=verbosity.log_level)
     command = ctx.command
@@ -137,7 +139,10 @@ def prepare(ctx: click.Context, /, inputs: tuple[str, ...], output: Path, **opti
                 observer=display.preparing(),
                 labels={name: options[name] for name in ("long_name", "units") if options[name] is not None},
             )
-    except KeyboardInterrupt as interrupt:
+    except (KeyboardInterrupt, Exception) as error:
+        interrupt = raised_interrupt() or error
+        if not isinstance(interrupt, KeyboardInterrupt):
+            raise
         display.error(f"{describe_interrupt(interrupt)}: {output} is not written")
         return exit_code(interrupt)
     if not options["quiet"]:

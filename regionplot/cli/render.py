@@ -9,6 +9,7 @@ import click
 
 from regionplot.cli.executors import ExecutorName
 from regionplot.cli.options import OnceCommand, check_table_name
+from regionplot.system.guard import handle_signals
 
 _MAX_SECONDS = 366 * 86_400
 """Maximum wait or deadline in seconds. A longer time is rejected as a typo."""
@@ -30,7 +31,7 @@ def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: f
 @click.option("-c", "--config", "config_file", metavar="FILE", type=click.Path(path_type=Path), help="Settings (TOML).")
 @click.option("--no-config", is_flag=True, help="Use no settings file.")
 @click.option("--raster", metavar="PATH", help="Raster to draw; sample:relief is built in.")
-@click.option("--crs", metavar="CRS", help="CRS of the raster, if its file does not state it, such as EPSG:4326.")
+@click.option("--crs", metavar="CRS", help="CRS of the raster, such as EPSG:4326. It overrides the CRS of the file.")
 @click.option("--features", metavar="PATH", multiple=True, help="Vector layer to draw over the raster; repeatable.")
 @click.option("-o", "--output", metavar="DIR", help="Folder for the maps.")
 @click.option("-j", "--workers", metavar="N|auto", help="Worker processes; auto is one per usable CPU.")
@@ -85,6 +86,7 @@ def render(**options: Any) -> int:
         raise click.UsageError("--watch waits for the raster by itself; leave out --wait-for.")
     request = Request.from_options(**options)
     set_up(request)
+    handle_signals()  # not earlier: an interrupt during an import can become any error
     if watching:
         from regionplot.cli.watch import watch  # noqa: PLC0415
 

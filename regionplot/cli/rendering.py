@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regionplot.cli.display import Verbosity, make_display, short_path, stage_table
-from regionplot.cli.interrupts import describe_interrupt, exit_code, log_unexpected, until_deadline
+from regionplot.cli.interrupts import describe_interrupt, exit_code, raised_interrupt, report_unexpected, until_deadline
 from regionplot.cli.logs import log_to_file, log_to_stderr
 from regionplot.cli.request import Request
 from regionplot.cli.session import Session
@@ -99,19 +99,24 @@ def render_once(request: Request, config: Config | None = None, layers: Sequence
             _open_records(session, request, cleanup)
             report = _render(request, session, config, layers)
             code = report.exit_code
-        except KeyboardInterrupt as interrupt:
-            code = exit_code(interrupt)
-            session.interrupted(describe_interrupt(interrupt))
-        except RegionplotError as error:
-            code = error.exit_code
-            request.at_options(error)
-            for problem in error.problems:
-                session.error(str(problem))
-        except Exception:
-            log_unexpected()
+        except (KeyboardInterrupt, Exception) as error:
+            code = _report_error(session, request, raised_interrupt() or error)
         finally:
             session.end(code, report)
     return code
+
+
+def _report_error(session: Session, request: Request, error: BaseException) -> int:
+    """Show and log the error that ended a run. Return the exit code."""
+    if isinstance(error, KeyboardInterrupt):
+        session.interrupted(describe_interrupt(error))
+        return exit_code(error)
+    if isinstance(error, RegionplotError):
+        request.at_options(error)
+        for problem in error.problems:
+            session.error(str(problem))
+        return error.exit_code
+    return report_unexpected(error, session.error)
 
 
 def _open_records(session: Session, request: Request, cleanup: ExitStack) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from regionplot.errors import ExecutorError
 from regionplot.executors.base import Executor, WorkerSettings
-from regionplot.executors.guard import exit_if_imported_by_worker
+from regionplot.executors.main_guard import exit_if_imported_by_worker
 from regionplot.registry import EXECUTORS
 from regionplot.system.machine import usable_cpus
 
@@ -68,12 +68,17 @@ def make_executor(name: str, workers: int, settings: WorkerSettings) -> Executor
         Number of workers, as returned by `count_workers`.
     settings : WorkerSettings
         Limits of time and memory, and retries.
+
+    Raises
+    ------
+    ConfigError
+        If an executor of another package lacks a member of `Executor`.
     """
     cls: Any = executor_class(name)
     executor: Executor = cls(
         workers, settings if isinstance(settings, cls.Settings) else cls.Settings(**asdict(settings))
     )
-    return executor
+    return cast(Executor, EXECUTORS.checked(name, executor))
 
 
 def count_workers(requested: int | str, jobs: int, cpus: int | None = None) -> int:

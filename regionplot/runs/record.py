@@ -22,7 +22,7 @@ from regionplot.runs import store
 from regionplot.runs.filenames import assign_file_names
 from regionplot.runs.jobs import Job
 from regionplot.runs.leftovers import Leftovers, find_leftovers, remove_leftovers
-from regionplot.runs.manifest import is_file, previous_map, read_entries, write_manifest
+from regionplot.runs.manifest import is_file, previous_map, read_entries, read_permissions, write_manifest
 from regionplot.runs.publication import RunEnd, link_or_copy, make_publication
 from regionplot.runs.report import NOT_RUN, RunReport
 from regionplot.settings.config import Config
@@ -76,6 +76,7 @@ class RunRecord:
         self._removed: list[Path] = []
         self._publication = make_publication(config.output, self.run)
         self._previous = read_entries(self._publication.previous)
+        self._permissions = read_permissions(self._publication.previous)
         self.jobs = [self._job(region, name, redraw) for region, name in assign_file_names(regions, config)]
         self._outcomes: dict[str, Outcome[Job]] = {}
         self._problems: list[str] = []
@@ -152,7 +153,8 @@ class RunRecord:
         if error is None:
             self._handle_leftovers()
         if self._publication.folder.is_dir():  # a run that drew nothing may have no folder
-            write_manifest(self._publication.folder, self._summary(error, report), report, self._previous)
+            summary = self._summary(error, report)
+            write_manifest(self._publication.folder, summary, report, self._previous, self._permissions)
 
     def _handle_leftovers(self) -> None:
         """Find the maps of regions that are no longer in the table. Remove them if this run shall do so."""

@@ -152,6 +152,7 @@ def _message(detail: ErrorDetails, location: _Location) -> tuple[str, str]:
     """Return a message and, if the value matters, text that states the value."""
     kind, last = detail["type"], location.keys[-1] if location.keys else ""
     if kind in _UNKNOWN_KEY:
+        section_names()  # raises if a layer of another package has the name of a section
         return "; ".join(["unknown key", *_suggestion(location)]), ""
     if kind == "missing" and isinstance(last, int):
         return f"has only {last} value{'s'[: last != 1]}; more are needed", ""

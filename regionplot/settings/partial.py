@@ -63,8 +63,9 @@ def _remove(tables: dict[str, Any], location: Location, kind: str) -> None:
     if isinstance(table, dict) and keys[0] == FORMATS:
         for key in [key for key in table if str(key).partition("_")[0] == keys[1]]:
             del table[key]
-    elif isinstance(table, dict) and kind == MISSING_FILE and len(keys) == 2 and section != "raster":
-        table[str(keys[0])] = _EXISTING
+    elif isinstance(table, dict) and kind == MISSING_FILE and (section, keys[0]) != ("raster", "path"):
+        value = table.get(str(keys[0]))
+        table[str(keys[0])] = {**value, str(keys[1]): _EXISTING} if isinstance(value, dict) else _EXISTING
     elif isinstance(table, dict) and keys[0] in table:
         del table[str(keys[0])]
     elif section != "raster" or not isinstance(table, dict):

@@ -62,13 +62,14 @@ class RasterSettings(Section):
     """Band number from 1, or the description of the band. Default: the first band, or all bands if they are red, green
     and blue."""
     variable: Text | None = None
-    """Variable to read from a NetCDF or HDF5 file with several variables."""
+    """Variable to read from a NetCDF or HDF5 file with several variables: its name, or its path such as
+    `/product/no2`."""
     mask_and_scale: bool = True
     """Treat nodata values as missing, and apply scale and offset."""
     resampling: Literal["nearest", "bilinear", "cubic", "average", "mode", "max"] = "nearest"
     """Resampling method from cells to pixels."""
     crs: Text | None = None
-    """CRS of the file, if the file does not state it."""
+    """CRS of the file. By default, the CRS that the file states."""
     max_cells: Annotated[int, Field(ge=1, le=2**62), NOT_IN_DIGEST] = 10_000_000_000
     """Maximum number of cells. Larger grids are rejected before any cell is read."""
 

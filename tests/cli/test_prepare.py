@@ -93,7 +93,7 @@ def test_masks_use_the_named_layer_and_optionally_touched_cells(
         counts.append(np.isfinite(read(tmp_path / "out.tif")).sum())
     assert counts == [5 * 4, 6 * 5]
     result = prepare(tmp_path, grid, "-o", "out.tif", "--mask", path, "--layer", "none")
-    assert "areas.gpkg: cannot be read as vector data: Layer 'none'" in result.stderr
+    assert "areas.gpkg: there is no layer 'none'" in result.stderr
 
 
 def test_a_second_run_does_nothing_unless_forced(prepare: Any, grid: Path, tmp_path: Path) -> None:

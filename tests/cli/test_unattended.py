@@ -97,6 +97,7 @@ def metrics(folder):
     return {" ".join([s.name, *s.labels.values()]).removeprefix("regionplot_"): s.value for s in samples}
 
 
+@pytest.mark.slow
 def test_the_run_waits_for_a_late_raster(start, folder):
     command = start("-q", "--wait-for", "60")
     wait_for_line(folder / "run.log", f"waiting for {folder}/data/relief_{YEAR}*.tif, at most 60 s")
@@ -228,7 +229,7 @@ def slow_maps(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "seconds"), [("fork", 2), ("spawn", 5)])
+@pytest.mark.parametrize(("method", "seconds"), [("fork", 1), ("spawn", 3)])
 def test_a_deadline_ends_a_run_and_cleans_up(method, seconds, start, slow_maps):
     command = start("-q", "--deadline", seconds, "--start-method", method)
     out, err = command.communicate(timeout=60)

@@ -196,9 +196,25 @@ def test_a_signal_ends_the_current_run_and_cleans_up(watch):
     assert not list((watched.folder / "output").glob(".*.tmp"))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="guards need Linux")
+def test_a_crashed_run_is_reported_and_does_not_end_the_watch(watch):
+    watched = watch()
+    watched.wait_for("watching")
+    rows = "".join(f"r{i},{-124 + i / 10},{-80 + i / 10},25,45\n" for i in range(200))
+    (watched.folder / "regions.csv").write_text("name,west,east,south,north\n" + rows)
+    watched.write(10, 60)
+    watched.wait_for("[3/200]")
+    (run,) = psutil.Process(watched.process.run_pid).children()
+    run.send_signal(signal.SIGSEGV)
+    watched.wait_for("regionplot: a library crashed with SIGSEGV")
+    (watched.folder / "regions.csv").write_text(TABLE)
+    watched.wait_for("2 maps drawn")
+    assert watched.end() == 143
+
+
 def test_memory_and_descriptors_do_not_grow(watch):
     watched = watch("-q")
-    process, seen = psutil.Process(watched.process.pid), []
+    process, seen = psutil.Process(watched.process.run_pid), []
     for number in range(14):
         watched.write(number, 200 - number)
         image = watched.folder / "output" / "manifest.json"

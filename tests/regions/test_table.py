@@ -52,6 +52,45 @@ def test_limits_are_read_in_every_form(table, content: str, extent: Extent, crs:
     assert (region.extent, region.crs) == (extent, crs)
 
 
+def parts(*spans: tuple[float, float]) -> str:
+    """Return a MULTIPOLYGON with one triangle for each pair of west and east."""
+    triangles = [f"(({west} 1, {east} 1, {east} 9, {west} 1))" for west, east in spans]
+    return f"MULTIPOLYGON ({', '.join(triangles)})"
+
+
+PARTS = {
+    "cut at 180": (parts((177, 180), (-180, -178)), 177, 182),
+    "cut, west part first": (parts((-180, -100), (60, 180)), 60, 260),
+    "not cut": (parts((172, 178), (-179, -130), (-160, -150)), 172, 230),
+    "points": ("MULTIPOINT ((-170 -10), (175 10), (-179 0))", 175, 190),
+    "cut at 0": (parts((0, 9), (350, 360)), 350, 369),
+    "around the world": (parts((-180, 10), (10, 180)), -180, 180),
+    "both sides of the Atlantic": (parts((-120, -60), (-10, 70)), -120, 70),
+    "one part": ("POLYGON ((-180 1, 180 1, 180 9, -180 1))", -180, 180),
+}
+
+
+@pytest.mark.parametrize(("wkt", "west", "east"), PARTS.values(), ids=PARTS)
+def test_a_geometry_with_parts_on_both_sides_of_the_antimeridian_spans_the_shorter_way(
+    table, caplog, wkt: str, west: float, east: float
+) -> None:
+    (region,) = read_regions(table(f'name,geometry,crs\na,"{wkt}",EPSG:4326\n'))
+    assert (region.extent.xmin, region.extent.xmax) == (west, east)
+    assert not caplog.records
+
+
+def test_a_projected_geometry_is_not_taken_for_degrees(table) -> None:
+    wkt = "MULTIPOLYGON (((-180 1, -100 1, -180 9, -180 1)), ((60 1, 180 1, 180 9, 60 1)))"
+    (region,) = read_regions(table(f'name,geometry,crs\na,"{wkt}",EPSG:3857\n'))
+    assert (region.extent.xmin, region.extent.xmax) == (-180, 180)
+
+
+def test_an_edge_that_probably_crosses_the_antimeridian_is_reported(table, caplog) -> None:
+    read_regions(table('name,geometry,crs\na,"POLYGON ((179 1, -179 1, -179 9, 179 9, 179 1))",EPSG:4326\n'))
+    (message,) = (record.getMessage() for record in caplog.records)
+    assert ":2: column 'geometry': an edge of the geometry is longer than 180 degrees" in message
+
+
 PLAIN = f"{HEADER},title\n01,-88,-79,24,31,Florida\n\n02,-70,-60,10,20,Méxïco\n"
 
 

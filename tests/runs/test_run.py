@@ -67,18 +67,18 @@ if __name__ == "__main__":
             "raster": {"path": "sample:relief", "resampling": "bilinear"}, "features": [{"path": "sample:states"}],
             "map": {"size": [300, 200], "projection": {"name": "LambertConformal"}},
             "output": {"directory": f"{method}-{workers}"},
-            "run": {"start_method": method, "workers": int(workers), "maps_per_worker": 3},
+            "run": {"start_method": method, "workers": int(workers), "maps_per_worker": 3 if method == "fork" else 100},
         })
         report = render_regions(regions, config)
         assert (report.start_method, report.workers, report.exit_code) == (method, int(workers), 0), report
 """
 
 
-@pytest.mark.parametrize("others", [["fork:1", "fork:3", "forkserver:2", "spawn:2"], ["threads:3", "dask:2"]], ids=str)
-def test_every_start_method_gives_the_same_bytes(others, run_script, tmp_path):
+def test_every_start_method_gives_the_same_bytes(run_script, tmp_path):
+    others = ["fork:1", "fork:3", "forkserver:2", "spawn:2", "threads:3", "dask:2"]
     table = "name,west,east,south,north\n" + "".join(f"r{i},{-120 + 5 * i},{-110 + 5 * i},30,40\n" for i in range(7))
     (tmp_path / "regions.csv").write_text(table)
-    run_script(_EVERY_METHOD, "regions.csv", "serial:1", *others)
+    run_script(_EVERY_METHOD, "regions.csv", "serial:1", *others)  # dask is the last, because it leaves a thread
     folders = sorted(path for path in tmp_path.iterdir() if path.is_dir())
     assert len(folders) == 1 + len(others)
     images = [{path.name: path.read_bytes() for path in folder.glob("*.png")} for folder in folders]
