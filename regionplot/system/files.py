@@ -35,6 +35,8 @@ _TEMPORARY = re.compile(rf"\..+\.({RUN})\.tmp(\..+)?")
 _PROCESS_TOKEN = secrets.token_hex(2)[:3]
 """Random token of this process. Process ids are reused, so a process id alone does not identify a process."""
 _run_numbers = itertools.count(secrets.randbelow(256))
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""Flags for reading. A pipe does not block, and Windows does not convert line ends."""
 _ABANDONED_AFTER = 86_400.0
 """Seconds without a change after which a temporary file of another machine or container counts as abandoned."""
 
@@ -102,7 +104,7 @@ def open_plain_file(path: Path) -> BufferedReader:
     OSError
         If the file cannot be read, or is not a plain file.
     """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    descriptor = os.open(path, _READ)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a plain file", str(path))
@@ -117,8 +119,7 @@ def open_own_file(path: Path) -> BufferedReader:
     OSError
         If the file cannot be read, belongs to another user, or is a link, a hard link, or not a plain file.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe must not block
-    descriptor = os.open(path, flags)
+    descriptor = os.open(path, _READ | getattr(os, "O_NOFOLLOW", 0))
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or not _is_own(found):
         os.close(descriptor)
