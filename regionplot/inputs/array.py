@@ -59,7 +59,7 @@ class ArraySource:
         ------
         RasterError
             If the array is not two-dimensional, is empty, or has no CRS. Also if neither its transform nor its
-            coordinates say where its cells lie, or if its coordinates are not evenly spaced.
+            coordinates give the position and size of its cells, or if a coordinate neither increases nor decreases.
         """
         name = plain_text(str(data.name or "array"))
         if data.ndim != 2 or min(data.shape) < 1:
@@ -122,8 +122,8 @@ def _on_regular_grid(name: str, data: xr.DataArray, crs: pyproj.CRS) -> tuple[ND
         if is_known:
             return values, transform
         raise RasterError(
-            f"{name}: the array has no transform, and its coordinates do not say how large its cells are; set a "
-            "transform with .rio.write_transform"
+            f"{name}: the size of the cells is unknown, because the array has neither a transform nor two coordinates "
+            f"along each dimension; set a transform with .rio.write_transform"
         )
     if y.matches(transform.f + transform.e / 2, transform.e) and x.matches(transform.c + transform.a / 2, transform.a):
         return values, transform

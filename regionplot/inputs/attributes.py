@@ -25,7 +25,7 @@ Tags = Mapping[str, str]
 _MARGIN = 1e-6
 """Rounding error of a scaled limit, in steps of the stored values."""
 _SAME = 1e-7
-"""Relative difference of two prints of the same float32."""
+"""Relative error of a float32 that is printed as text."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ class Attributes:
         """Return the smallest and the largest stored value that is valid.
 
         The range applies to stored values. Some files state the range of the unpacked values. If the range hides all
-        cells, a warning names it. It is then applied to the unpacked values or, if this hides all cells too, ignored.
+        cells, a warning names the range. The range is then applied to the unpacked values. If this hides all cells too,
+        the range is ignored.
 
         Parameters
         ----------
@@ -131,14 +132,14 @@ class Attributes:
 
 
 def _wrapped(limit: float, dtype: np.dtype[Any]) -> float:
-    """Return a number of an attribute in the type of the cells. An unsigned number can be written as a signed one."""
+    """Return a number of an attribute in the type of the cells. Some files write unsigned numbers as signed."""
     return limit + 2.0 ** (8 * dtype.itemsize) if dtype.kind == "u" and math.isfinite(limit) and limit < 0 else limit
 
 
 def _possible_ranges(
     stated: tuple[float, float], packing: Packing, dtype: np.dtype[Any]
 ) -> Sequence[tuple[float, float]]:
-    """Return the ranges of stored values that the attributes can mean. The most probable range is the first."""
+    """Return the possible interpretations of the valid range, as ranges of stored values, most probable first."""
     as_stored = (_wrapped(stated[0], dtype), _wrapped(stated[1], dtype))
     found = [_widened(as_stored, dtype)]
     if packing.is_scaled:
@@ -158,7 +159,7 @@ def _packed_range(stated: tuple[float, float], packing: Packing, dtype: np.dtype
 
 
 def _widened(limits: tuple[float, float], dtype: np.dtype[Any]) -> tuple[float, float]:
-    """Return limits that include the numbers that GDAL prints like the limits, if the cells are in floating point."""
+    """Return limits widened by the rounding error of printed numbers, if the cells are in floating point."""
     if dtype.kind != "f":
         return limits
     low, high = (limit if math.isfinite(limit) else 0.0 for limit in limits)
@@ -172,7 +173,7 @@ def _shows_cells(packing: Packing, limits: tuple[float, float], stored: NDArray[
 
 
 def numbers_in(text: str) -> Sequence[float]:
-    """Return the numbers of an attribute, such as `-999` or `{0,100}`. The result is empty if it has other parts.
+    """Return the numbers of an attribute, such as `-999` or `{0,100}`. The result is empty if a part is not a number.
 
     Examples
     --------

@@ -36,11 +36,11 @@ _NAMES["y"] = re.compile(r"y(c|_?coord(inate)?|_?dim)?|rlat|northing", re.I)
 _METERS = {"m": 1.0, "meter": 1.0, "metre": 1.0, "km": 1000.0, "kilometer": 1000.0, "kilometre": 1000.0, "cm": 0.01}
 """Length of units in meters."""
 _MAX_LATITUDE = 90.5
-"""Largest latitude of a cell center that is accepted, in degrees."""
+"""Maximum latitude of a cell center in degrees. Larger latitudes are an error."""
 
 
 class Role(Enum):
-    """What an axis says about the position of a cell."""
+    """Kind of coordinate that an axis holds."""
 
     LONGITUDE = "longitude"
     LATITUDE = "latitude"
@@ -95,7 +95,7 @@ class PlacedAxes:
         return self.rows.is_regular and self.columns.is_regular
 
     def agrees(self, transform: Affine) -> bool:
-        """Return True if GDAL's dimensions and transform place all cells as the axes do."""
+        """Return True if all cells have the same positions in GDAL's transform as on the axes."""
         a, b, c, d, e, f = transform[:6]
         if not self.grid.has_usual_order or (b, d) != (0, 0):
             return False
@@ -130,7 +130,7 @@ def find_axes(variable: Variable, variables: Sequence[Variable], *, has_crs: boo
 
 
 def find_dimensions(variable: Variable, variables: Sequence[Variable]) -> GridAxes | None:
-    """Return the dimensions along which 2-D coordinates give the place of a variable's cells, or None without them.
+    """Return the dimensions of the 2-D coordinates of a variable, or None if the variable has no 2-D coordinates.
 
     The rows and columns of the coordinates are the rows and columns of the grid.
     """
@@ -192,7 +192,7 @@ def place_axes(
 ) -> PlacedAxes | None:
     """Read the axes of a grid. Return None if they do not hold coordinates in the CRS.
 
-    They do not hold coordinates if their units are unknown, or if they have no units and count the cells.
+    An axis holds no coordinates if its units are unknown, or if it has no units and only counts the cells.
 
     Parameters
     ----------
@@ -210,7 +210,7 @@ def place_axes(
     Raises
     ------
     RasterError
-        If an axis has missing values, neither increases nor decreases, or has one value and no width.
+        If an axis has missing values, neither increases nor decreases, or has one value and its width is unknown.
     """
     factors = [_factor(axis, crs, grid) for axis in (grid.y, grid.x)]
     if factors[0] is None or factors[1] is None:
@@ -257,8 +257,8 @@ def _read_axis(
         raise RasterError(f"{path}: the axis {axis.path} cannot be used: {error}; correct the file") from None
     if known == 0:
         raise RasterError(
-            f"{path}: the axis {axis.path} has only one value, so the width of its cells is unknown; add bounds to the "
-            "axis (the attribute bounds, which names a variable with the two edges)"
+            f"{path}: the axis {axis.path} has only one value, so the width of its cell is unknown; set the attribute "
+            f"bounds of the axis to the name of a variable with the two edges of the cell"
         )
     return found
 

@@ -23,7 +23,7 @@ _XY = 16
 def parse_geometries(wkb: Sequence[bytes | None]) -> Geometries:
     """Return geometries for WKB in two dimensions. The result is None for a geometry that cannot be read.
 
-    A surface (PolyhedralSurface, TIN) becomes a collection of its polygons: they can overlap on the map.
+    A surface (PolyhedralSurface, TIN) becomes a collection of polygons, because its polygons can overlap on the map.
     """
     with np.errstate(invalid="ignore"):  # coordinates that are not numbers
         found = np.asarray(shapely.from_wkb(np.asarray(wkb, dtype=object), on_invalid="fix"), dtype=object)
@@ -69,7 +69,7 @@ def _convert(wkb: bytearray, start: int, depth: int) -> int:
 
 
 def _number(wkb: bytearray, start: int, position: int) -> int:
-    """Return the number at a position of a geometry that begins at `start`."""
+    """Return the 32-bit integer at a position of a geometry that begins at `start`."""
     if position + 4 > len(wkb):
         raise ValueError("the geometry is truncated")
     return int.from_bytes(wkb[position : position + 4], "little" if wkb[start] else "big")
