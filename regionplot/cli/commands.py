@@ -28,8 +28,9 @@ from regionplot.system.signals import ENDING_SIGNALS
 _DEFAULT = "render"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _GC_THRESHOLD = 100_000
-"""Number of new objects between two garbage collections. Imports create many objects and little
-garbage, so frequent collections would waste time."""
+"""Number of new objects that starts a garbage collection. Imports create many objects but little garbage, so frequent
+collections would waste time.
+"""
 _EPILOG = """Exit codes: 0 all maps are up to date; 1 some regions failed, or the deadline has passed; 2 bad command
 line, config or table of regions; 3 the raster or a vector file is unreadable; 4 another run is drawing into the
 folder; 128+n ended by signal n."""
@@ -56,7 +57,7 @@ class LazyGroup(click.Group):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. Report an interrupt that the command has not reported itself."""
+        """Run the command. Report an interrupt that the command did not report."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
@@ -111,7 +112,7 @@ def main() -> NoReturn:
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # for workers that are not forked
     gc.set_threshold(_GC_THRESHOLD)
     code = run()
-    for number in ENDING_SIGNALS:  # from here on, signals no longer change the exit code
+    for number in ENDING_SIGNALS:  # signals must not change the exit code from here on
         signal.signal(number, signal.SIG_IGN)
     atexit._run_exitfuncs()
     for stream in filter(None, (sys.stdout, sys.stderr)):

@@ -143,7 +143,7 @@ class PlainDisplay(Display):
 
 
 class JsonDisplay(PlainDisplay):
-    """Print lines for the maps, but no errors. The log writes the errors to stderr, as JSON."""
+    """Print lines for the maps, but no errors. The log writes errors to stderr as JSON."""
 
     def error(self, text: str) -> None:
         """Print nothing."""
@@ -222,7 +222,7 @@ class BarDisplay(Display):
         if report.unchanged:
             table.add_row("unchanged", str(len(report.unchanged)))
         if empty:
-            table.add_row("of these without data", str(empty), style="yellow")
+            table.add_row("rendered without data", str(empty), style="yellow")
         if report.skipped:
             table.add_row("without data, skipped", str(len(report.skipped)), style="yellow")
         if report.failed:

@@ -1,4 +1,4 @@
-"""End a run early, on a signal or at the deadline, and clean up.
+"""Stop a run early, on a signal or at the deadline, and clean up.
 
 The first signal raises an exception, so that all context managers clean up. Further signals only kill the workers, so
 that the cleanup ends sooner.
@@ -19,7 +19,9 @@ from regionplot.system.guard import was_forwarded
 from regionplot.system.signals import ENDING_SIGNALS
 
 _CLEANUP_SECONDS = 3.0
-"""Seconds after the first signal in which a further signal only kills the workers. Later signals stop the cleanup."""
+"""Seconds after the first signal. During this time, further signals only kill the workers. Later signals stop the
+cleanup.
+"""
 _REPEAT_SECONDS = 5.0
 """Seconds until `DeadlinePassed` is raised again. Python ignores an exception that is raised in a destructor."""
 
@@ -42,7 +44,7 @@ class SignalReceived(KeyboardInterrupt):
 
 
 class DeadlinePassed(KeyboardInterrupt):
-    """The whole run took longer than allowed.
+    """The run exceeded the deadline.
 
     Attributes
     ----------
@@ -78,8 +80,8 @@ _raised: list[KeyboardInterrupt] = []
 def raised_interrupt() -> KeyboardInterrupt | None:
     """Return the interrupt that ends this command, or None.
 
-    Some libraries turn an interrupt into another error. For example, NumPy raises ImportError if it is interrupted
-    while it is imported.
+    Some libraries replace an interrupt by another error. For example, NumPy raises ImportError if its import is
+    interrupted.
     """
     return _raised[-1] if _raised else None
 
@@ -90,7 +92,7 @@ def _interrupt(error: KeyboardInterrupt) -> NoReturn:
 
 
 def machine_problem(error: BaseException) -> str | None:
-    """Return the message for an error that the machine caused, or None if the error has another cause."""
+    """Return a message for an error of the operating system or a lack of memory. Return None for other errors."""
     if isinstance(error, FileNotFoundError) and error.filename is None:  # of os.getcwd
         return "the working directory has been removed; change to another folder"
     if isinstance(error, OSError):
@@ -106,13 +108,13 @@ def report_unexpected(error: BaseException, show: Callable[[str], None]) -> int:
     error : BaseException
         The error that is being handled. If it is a bug, it is logged with its traceback.
     show : callable
-        Called with the message if the machine caused the error.
+        Called with the message for an error of the operating system or a lack of memory.
     """
     import logging  # noqa: PLC0415 (so that --help is fast)
 
     logger = logging.getLogger("regionplot")
     if problem := machine_problem(error):
-        logger.debug("an error of the system", exc_info=True)
+        logger.debug("error of the operating system", exc_info=True)
         show(problem)
         return InputError.exit_code
     logger.critical("this is a bug in regionplot; please report it", exc_info=True)
@@ -153,7 +155,7 @@ class _Arrival:
     time: float
 
     def is_echo_of(self, other: _Arrival) -> bool:
-        """Return True if this is the same signal, which arrived both directly and forwarded."""
+        """Return True if one signal has arrived twice: directly, and forwarded by the guard."""
         return self.number == other.number and self.is_forwarded != other.is_forwarded
 
 
@@ -191,5 +193,5 @@ def _kill_workers() -> None:
     import multiprocessing  # noqa: PLC0415 (so that --help is fast)
 
     for worker in multiprocessing.active_children():
-        with suppress(ValueError):  # the worker object has been closed in the meantime
+        with suppress(ValueError):  # the worker was closed after the list was made
             worker.kill()

@@ -33,7 +33,7 @@ RUN_LOGGER = "regionplot.run"
 _WARNINGS = "python.warnings"
 """Logger for the warnings of Python libraries."""
 _MAX_KINDS = 1000
-"""Maximum number of kinds of records of libraries in a log file."""
+"""Maximum number of distinct records of libraries in a log file."""
 _MAX_BYTES = 1_000_000
 _BACKUPS = 5
 
@@ -170,7 +170,7 @@ class _LogFile(RotatingFileHandler):
     def handle(self, record: logging.LogRecord) -> bool:
         """Write a record. A forked worker inherits the handler, but writes nothing.
 
-        A record of a library, such as GDAL, is written as a debug record, and only the first of each kind.
+        A record of a library, such as GDAL, is written as a debug record, and only once per text.
         """
         if os.getpid() != self._owner:
             return False

@@ -1,4 +1,4 @@
-"""Check the command line: options that are given more than once, and the name of a command as the table."""
+"""Check the command line for options that are given twice, and for misspelled commands in the place of the table."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from regionplot.text import path_hint
 
 
 class OnceCommand(click.Command):
-    """A command whose single options can be given only once.
+    """A command that rejects an option given more than once.
 
-    click uses the last of several values without a message. Flags and repeatable options are not affected.
+    click would silently use the last value. Flags and repeatable options are not affected.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -31,7 +31,7 @@ class OnceCommand(click.Command):
 
 
 def check_once(order: Sequence[click.Parameter]) -> None:
-    """Raise click.UsageError if a single option occurs more than once in a parsed command line."""
+    """Raise click.UsageError if an option that is not repeatable occurs more than once in a parsed command line."""
     single = [
         option
         for option in order

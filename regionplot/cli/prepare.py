@@ -113,14 +113,14 @@ def prepare(ctx: click.Context, /, inputs: tuple[str, ...], output: Path, **opti
     from regionplot.cli.logs import log_to_stderr  # noqa: PLC0415
     from regionplot.prepare.run import Existing, prepare_raster  # noqa: PLC0415
 
-    handle_signals()  # not earlier: an interrupt during an import can become any error
+    handle_signals()  # imported here, because an interrupt during an import can become any error
     verbosity = Verbosity.from_flags(quiet=options["quiet"], verbose=options["verbose"])
     log_to_stderr("text", level=verbosity.log_level)
     command = ctx.command
     assert isinstance(command, _PrepareCommand)
     _check_inputs(inputs, command.steps)
     if output.suffix.lower() in _OTHER_FORMATS:
-        raise ConfigError(f"--output {output}: a GeoTIFF file is written; use a name that ends in .tif")
+        raise ConfigError(f"--output {output}: the output is a GeoTIFF file; use a name that ends in .tif")
     _check_modifiers(command, options, {name for name, _ in ctx.meta["steps"]})
     steps = _read_steps(command, ctx.meta["steps"], options)
     storage = {name: options[name] for name in ("dtype", "nodata") if options[name] is not None}
@@ -151,7 +151,7 @@ def prepare(ctx: click.Context, /, inputs: tuple[str, ...], output: Path, **opti
 
 
 def _check_inputs(inputs: Sequence[str], steps: Mapping[str, type[Step]]) -> None:
-    """Reject an input that looks like the value of an option that needs `=`, as in `--slope percent`."""
+    """Reject an input that looks like the value of an option, as in `--slope percent` instead of `--slope=percent`."""
     optional = {name: step.option for name, step in steps.items() if step.option.default is not None}
     for text in inputs:
         for name, option in optional.items():

@@ -86,7 +86,7 @@ def render(**options: Any) -> int:
         raise click.UsageError("--watch waits for the raster by itself; leave out --wait-for.")
     request = Request.from_options(**options)
     set_up(request)
-    handle_signals()  # not earlier: an interrupt during an import can become any error
+    handle_signals()  # imported here, because an interrupt during an import can become any error
     if watching:
         from regionplot.cli.watch import watch  # noqa: PLC0415
 

@@ -43,8 +43,8 @@ def set_up(request: Request) -> None:
 def _import_matplotlib() -> None:
     """Import matplotlib in another working directory, because the import reads a matplotlibrc in the working directory.
 
-    The file would not change the maps, because its settings are reset before drawing. But a bad file would disturb the
-    import: a pipe would block, a file that is not text would raise an error, and wrong settings would cause warnings.
+    The file does not change the maps, because its settings are reset before drawing. But a bad file can make the import
+    fail or block: a pipe blocks, a binary file raises an error, and wrong settings cause warnings.
     """
     with _working_directory(_NEUTRAL_FOLDER):
         for module in ("regionplot.render.renderer", "regionplot.runs.digests"):
@@ -55,7 +55,7 @@ def _import_matplotlib() -> None:
 def _working_directory(folder: Path) -> Iterator[None]:
     """Change the working directory until the context exits.
 
-    `os.fchdir` also returns to a folder that was renamed, or whose parent cannot be read. Windows does not have it.
+    `os.fchdir` also returns to a folder that was renamed or whose parent cannot be read. Windows lacks `os.fchdir`.
     """
     if not hasattr(os, "fchdir"):
         with chdir(folder):
@@ -82,7 +82,7 @@ def render_once(request: Request, config: Config | None = None, layers: Sequence
     request : Request
         Options of the command.
     config : Config, optional
-        Settings. By default, they are read from the files and options of the request. If the request says so,
+        Settings. By default, they are read from the files and options of the request. If the request has `wait_for`,
         the function first waits for the raster.
     layers : sequence of Layer
         Layers that are already loaded.
@@ -160,11 +160,11 @@ def _leftovers_text(report: RunReport) -> str:
     """Return a line about maps whose regions are no longer in the table."""
     count, first = len(report.leftovers), short_path(report.leftovers[0])
     what = f"the map {first} belongs to a region" if count == 1 else f"{count} maps, such as {first}, belong to regions"
-    return f"{what} that the table no longer has; --prune removes such maps"
+    return f"{what} that the table no longer contains; --prune removes such maps"
 
 
 def _read_settings(request: Request, session: Session) -> Config:
-    """Wait for the raster if the request says so. Then read the settings.
+    """Wait for the raster if the request has `wait_for`. Then read the settings.
 
     If the settings have faults, report the faults of the table and the faults of all other settings, too.
     """

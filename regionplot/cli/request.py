@@ -33,7 +33,7 @@ class Request:
     no_config: bool
     """Use no settings file."""
     overrides: Mapping[str, Mapping[str, Any] | list[Any]]
-    """Sections of settings. They hold only the keys that options set."""
+    """Sections of settings, with only the keys that options set."""
     only: tuple[str, ...]
     """Patterns for the names of the regions to draw. Empty: draw all regions."""
     force: bool
@@ -64,7 +64,7 @@ class Request:
 
     @cached_property
     def table(self) -> Path | Sequence[Region]:
-        """The table of regions, or the regions if the table is the standard input, which can be read only once.
+        """The table of regions. For the standard input, which can be read only once: the regions.
 
         Raises
         ------
@@ -109,7 +109,7 @@ class Request:
         return found
 
     def at_options(self, error: RegionplotError) -> None:
-        """Replace the places of settings that options set by the names of the options."""
+        """In problems of settings that come from options, replace the place in the file by the name of the option."""
         error.relocate(self._at_option)
 
     def _at_option(self, place: Place) -> Place:

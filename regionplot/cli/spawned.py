@@ -1,4 +1,4 @@
-"""Do one run of `--watch` in a new process, on platforms that cannot fork."""
+"""Execute one run of `--watch` in a new process, on platforms that cannot fork."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TERMINATE_TIMEOUT = 5.0
 
 
 def run_in_spawned_process(request: Request, config: Config) -> int:
-    """Do one run in a new process and return its exit code. If this process is interrupted, end the run first.
+    """Execute one run in a new process and return its exit code. If this process is interrupted, end the run first.
 
     The new process imports the package and loads the layers again.
     """
@@ -33,6 +33,6 @@ def run_in_spawned_process(request: Request, config: Config) -> int:
 
 
 def _run(request: Request, config: Config) -> None:
-    """Do one run and exit with its code. Called in the new process."""
+    """Execute one run and exit with its code. Called in the new process."""
     set_up(request)
     sys.exit(render_once(request, config))

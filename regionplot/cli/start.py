@@ -1,7 +1,7 @@
-"""Start the command in a guarded process, and report how it ended if it cannot report this itself.
+"""Start the command in a guarded process. If this process cannot report its end, the guard reports it.
 
 The guard is forked before the libraries are imported, so it needs little memory and time. This module imports only
-modules that Python has already imported, so that an early signal finds it ready.
+modules that Python has already imported, so that the guard handles even an early signal.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main() -> None:
     if can_guard():
         try:
             process = GuardedProcess(_run_command)
-        except OSError:  # no process or descriptor is left; the command reports this if it matters
+        except OSError:  # no more processes or descriptors; the command reports this if it also needs them
             _run_command()
         else:
             _guard(process)
@@ -63,7 +63,7 @@ def _print_error(text: str) -> None:
 
 
 def describe_ending(ending: Ending) -> tuple[int, str]:
-    """Return the exit code of the command, and a message if the process could not print one itself.
+    """Return the exit code of the command, and the message that the process could not print itself, or an empty text.
 
     Parameters
     ----------

@@ -45,7 +45,7 @@ _POLL_SECONDS = 0.5
 _RETRY_PAUSES = (5.0, 30.0, 300.0)
 """Seconds before each retry of a raster whose run failed. After the last retry, the watcher waits for a new raster."""
 _STOP_TIMEOUT = 3.3
-"""Seconds that a run may take to clean up after a signal. The guard of the watcher waits a little longer."""
+"""Seconds that a run may take to clean up after a signal. The timeout of the watcher's guard is a little longer."""
 
 
 def watch(request: Request) -> int:
@@ -106,7 +106,7 @@ class _Watcher:
         return self._table != Fingerprint.of(self._request.regions) or time.monotonic() >= self._retry_at
 
     def _draw(self) -> None:
-        assert self._raster is not None, "a raster has arrived"
+        assert self._raster is not None, "there is a raster"
         self._table = Fingerprint.of(self._request.regions)
         config = _with_raster(self._config, self._raster)
         if hasattr(os, "fork"):
@@ -144,7 +144,7 @@ def _with_raster(config: Config, path: Path) -> Config:
 
 
 def _preload_layers(config: Config) -> Sequence[Layer]:
-    """Load the layers for all runs. Return no layers if there are errors: the run will report the errors."""
+    """Load the layers for all runs. After an error, return no layers, because the run reports the error."""
     try:
         return preload_layers(config)
     except RegionplotError:

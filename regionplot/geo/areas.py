@@ -21,16 +21,16 @@ from regionplot.geo.seams import Seams, seams_between
 Indices = NDArray[np.intp]
 _POLYGON_TYPE = 3
 _SPLIT_WORK = 300_000
-"""Number of vertices times leaves, above which a polygon is divided before it is cut by the leaves."""
+"""Product of the numbers of vertices and leaves. Above this product, a polygon is divided before the leaves cut it."""
 _MAX_TURNS = 3
-"""Largest number of turns by which longitudes may lie outside the range from -180 to 180."""
+"""Maximum number of full turns that longitudes may lie outside the range from -180 to 180."""
 _IMAGE_MARGIN = 0.05
-"""Distance from the bounds of a leaf on the map, as a part of their size, within which its points must lie."""
+"""Margin around the bounds of a leaf on the map, as a fraction of their size. All points of the leaf lie within it."""
 _BISECTIONS = 30
 _AREA_TOLERANCE = 1e-9
-"""Largest difference between the area of joined pieces and the sum of their areas, as a part of the area."""
+"""Maximum relative difference between the area of joined pieces and the sum of the areas of the pieces."""
 _EDGE = 1e-10
-"""Distance in turns from the edge of a projection, below which a vertex counts as lying on the edge."""
+"""Maximum distance, in turns, of a vertex from the edge of a projection at which the vertex counts as on the edge."""
 _PRECISION_METERS, _PRECISION_DEGREES = 1e-3, 1e-8
 """Size of the grid on which the corners of joined pieces lie."""
 
@@ -38,8 +38,8 @@ _PRECISION_METERS, _PRECISION_DEGREES = 1e-3, 1e-8
 def project_polygons(polygons: Geometries, source: pyproj.CRS, target: pyproj.CRS) -> Geometries:
     """Return valid polygons in map coordinates.
 
-    A point of the map is in a projected polygon if the point of the earth that it stands for is in the polygon. Parts
-    of polygons that the projection cannot show are left out.
+    A point of the map is inside a projected polygon if the same point of the earth is inside the original polygon.
+    Parts of polygons that the projection cannot show are left out.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def _polygons_of(geometries: Geometries) -> Geometries:
 
 
 def _project_whole(polygons: Geometries, source: pyproj.CRS, target: pyproj.CRS) -> Geometries:
-    """Return projected polygons. No seam is near them."""
+    """Project polygons that no seam is near."""
     if not polygons.size:
         return no_geometries()
     coordinates = project(shapely.get_coordinates(polygons), source, target)
@@ -94,7 +94,10 @@ def _meet_seams(polygons: Geometries, source: pyproj.CRS, seams: Seams) -> NDArr
 
 
 def _turns(polygons: Geometries, seams: Seams) -> tuple[Floats, Floats]:
-    """Return the first and the last turn that the longitudes of each polygon touch, counted from the west edge."""
+    """Return the numbers of the first and the last turn in which each polygon has longitudes.
+
+    Turn 0 begins at the west edge.
+    """
     bounds = (shapely.bounds(polygons)[:, [0, 2]] - seams.west) / FULL_TURN
     return np.floor(bounds[:, 0] - _EDGE), np.floor(bounds[:, 1] + _EDGE)
 
@@ -149,7 +152,7 @@ class _Cutter:
         return _polygons_of(np.array([self._joined(_polygons_of(shapely.make_valid(projected)))], dtype=object))
 
     def _joined(self, pieces: Geometries) -> shapely.Geometry:
-        """Return the union of pieces that do not overlap. Pieces usually meet at equal vertices, which is faster."""
+        """Return the union of pieces that do not overlap. The fast method needs equal vertices where pieces meet."""
         try:
             joined = shapely.coverage_union_all(pieces)
         except shapely.errors.GEOSException:  # some pieces meet at different vertices
@@ -198,7 +201,10 @@ def _shifted(polygon: shapely.Geometry, offset: float) -> shapely.Geometry:
 
 
 def _pieces(polygon: shapely.Geometry, leaves: Geometries, index: Indices) -> Iterator[tuple[Geometries, Indices]]:
-    """Yield the parts of a polygon in some leaves, and the leaves. A large polygon is divided first: this is faster."""
+    """Yield the parts of a polygon in some leaves, and the leaves.
+
+    A large polygon is divided first, because this is faster.
+    """
     if index.size < 2 or index.size * shapely.get_num_coordinates(polygon) < _SPLIT_WORK:
         yield np.asarray(shapely.intersection(polygon, leaves[index]), dtype=object), index
         return

@@ -1,4 +1,4 @@
-"""Find coordinates that are on no map of the earth, before an algorithm uses time or memory in proportion to them."""
+"""Find coordinates that are not on the earth, because such coordinates could make algorithms slow or exhaust memory."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ _FARTHEST_LONGITUDE = 3600.0
 _FARTHEST_LATITUDE = 100.0
 """Largest absolute latitude, in degrees. The edges of coarse grid cells can lie beyond the pole."""
 _FARTHEST_METERS = 1e8
-"""Largest absolute coordinate in a projected CRS: two and a half times around the earth. False eastings with a zone
-number reach 6e7."""
+"""Maximum absolute coordinate in a projected CRS: two and a half times the circumference of the earth. False eastings
+that contain a zone number reach 6e7.
+"""
 _STEP_DEGREES, _STEP_METERS = 0.5, 50_000.0
 
 
@@ -51,7 +52,7 @@ def meters_per_unit(crs: pyproj.CRS) -> float:
 
 
 def count_steps(geometries: Geometries, crs: pyproj.CRS) -> float:
-    """Return the approximate number of vertices of lines after curved edges have got more vertices.
+    """Return the approximate number of vertices of lines, including the vertices that are added to long edges.
 
     Parameters
     ----------

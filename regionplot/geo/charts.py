@@ -1,4 +1,4 @@
-"""Positions of points of the earth on maps, without the points that a projection cannot show."""
+"""Compute the map positions of points on the earth. Leave out points that a projection cannot show."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _RADIUS = 6_371_000.0
 _FARTHEST = 100.0
 """Largest coordinate on a map, in radii of the earth."""
 _INVERSE_TOLERANCE = 1e-4
-"""Largest distance, in radii of the earth, between a point and the point that its position on a map stands for."""
+"""Maximum distance, in radii of the earth, between a point and the inverse projection of its map position."""
 
 
 def has_degrees(crs: pyproj.CRS) -> bool:
@@ -79,8 +79,8 @@ class Charts:
         Returns
         -------
         ndarray, shape (n, 2 * number of maps)
-            x and y on each map. NaN if one of the maps cannot show the point, or if the position on a map stands for
-            another point.
+            x and y on each map. NaN if one of the maps cannot show the point, or if the inverse projection of a
+            position gives another point.
         """
         positions = np.hstack([self._position(points, crs) for crs in self.maps])
         positions[np.isnan(positions).any(axis=1)] = np.nan

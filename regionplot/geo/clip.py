@@ -15,7 +15,7 @@ from regionplot.geo.linework import Floats, Geometries, no_geometries
 SIMPLIFY = 1 / 3
 """Tolerance of simplification, in panel pixels."""
 _SNAP = 1 / 8
-"""Distance in panel pixels between the points to which the corners of areas are moved."""
+"""Spacing, in panel pixels, of the grid to which the corners of areas are moved."""
 _POLYGON_TYPE = 3
 _SMALLEST_RING = 4
 """Number of coordinates of a triangle."""
@@ -94,7 +94,7 @@ class IndexedGeometries:
         return np.concatenate(found)
 
     def _x_offsets(self, extent: Extent, x_period: float) -> list[float]:
-        """Return the multiples of the period at which geometries may overlap the extent; at least one."""
+        """Return the multiples of the period by which shifted geometries may overlap the extent; at least one."""
         if not x_period:
             return [0.0]
         first = int(np.ceil((extent.xmin - self.bounds[:, 2].max()) / x_period))
@@ -123,7 +123,7 @@ def _with_margin(panel: PanelGrid, reach: float) -> Extent:
 
 
 def _snapped(polygons: Geometries, panel: PanelGrid) -> Geometries:
-    """Return polygons with their corners on a grid. Rings that have no area left are left out."""
+    """Return polygons with their corners on a grid. Rings that then have no area are removed."""
     rings, polygon = shapely.get_rings(polygons, return_index=True)
     coordinates, ring = shapely.get_coordinates(rings, return_index=True)
     origin = np.array([panel.extent.xmin, panel.extent.ymin])

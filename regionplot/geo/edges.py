@@ -1,4 +1,7 @@
-"""Find the borders of polygons along the edges of the world. Polygons are cut there, so these borders are not drawn."""
+"""Find the borders of polygons along the edges of the world.
+
+These borders are not drawn, because they are only cuts.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,13 @@ _POLE = 90.0
 _MERCATOR_EDGE = 85.0511287798066
 """Latitude of the edges of the square in which Web Mercator shows the world."""
 _TOLERANCE, _PROJECTED_TOLERANCE = 1e-7, 1e-5
-"""Distances in degrees below which a vertex lies on an edge: for layers in degrees and for projected layers."""
+"""Maximum distances in degrees between a vertex and an edge for the vertex to count as on the edge: for layers in
+degrees, and for projected layers.
+"""
 _NEAR_MERIDIAN = 1.0
-"""Distance in degrees from a meridian of the middle of a step along the meridian. The step is a chord of a curve."""
+"""Maximum distance in degrees between a meridian and the middle of a step along the meridian. In a projected layer, the
+step is a chord of a curve.
+"""
 _PIECES, _PIECE = 36, 16
 """Number of pieces of each edge, and number of points of each piece."""
 
@@ -66,7 +73,7 @@ def _along_edge_in_degrees(coordinates: Floats) -> Bools:
 def _along_edge_in_plane(coordinates: Floats, source: pyproj.CRS) -> Bools:
     """Return the steps along an edge of the world in a projected layer.
 
-    Vertices far from the edges are not transformed. A pole can be a point of the plane. It lies on each meridian.
+    Vertices far from the edges are not transformed. If a pole is a point of the plane, the pole lies on each meridian.
     """
     edges = _edges_in_plane(source)
     points = np.full(coordinates.shape, np.nan)
@@ -110,7 +117,7 @@ def _edges_in_plane(source: pyproj.CRS) -> _Edges:
 
 
 def _near(coordinates: Floats, boxes: list[tuple[Floats, Floats]]) -> NDArray[np.intp]:
-    """Return the indices of the vertices in any of some boxes. Most layers overlap few of the boxes, or none."""
+    """Return the indices of the vertices that lie in at least one box. Most layers overlap few or no boxes."""
     if not len(coordinates):
         return np.zeros(0, np.intp)
     first, last = coordinates.min(axis=0), coordinates.max(axis=0)

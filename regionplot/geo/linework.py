@@ -20,12 +20,12 @@ _MAX_STEP = 0.5
 """Largest distance between vertices before projection, in degrees. Longer edges get more vertices, because edges that
 are straight in the source may be curved on the map."""
 _SEAM_STRETCH = 20
-"""Ratio of the length on the map to the length on the earth, above which a step is suspected to cross a seam."""
+"""Maximum ratio of map length to length on the earth. A step with a larger ratio may cross a seam."""
 _FARTHEST = 1e9
-"""Largest coordinate on a map in meters to which a line is extended."""
+"""Maximum coordinate on a map, in meters, to which a line is extended."""
 _METERS_PER_DEGREE = 111_320
 _LONG_STEP, _LONG_STRETCH = 50_000, 1.5
-"""Length on the map in meters, and ratio of the lengths, above which a step is suspected to cross a seam."""
+"""Map length in meters, and ratio of map length to length on the earth. A step that exceeds both may cross a seam."""
 _COLLECTION_TYPE = 7
 """Type id of a GeometryCollection in shapely."""
 
@@ -36,7 +36,7 @@ def no_geometries() -> Geometries:
 
 
 def split_collections(geometries: Geometries) -> Geometries:
-    """Return geometries in which each collection is replaced by its members."""
+    """Return geometries with each collection replaced by its members."""
     while (nested := shapely.get_type_id(geometries) == _COLLECTION_TYPE).any():
         geometries = np.concatenate([geometries[~nested], shapely.get_parts(geometries[nested])])
     return geometries
@@ -85,7 +85,7 @@ def unique_segments(starts: Floats, ends: Floats) -> NDArray[np.bool_]:
 
 
 def step_limit(source: pyproj.CRS) -> float:
-    """Return the largest distance between vertices, in units of the source."""
+    """Return the maximum distance between vertices, in units of the source."""
     return _MAX_STEP if source.is_geographic else _MAX_STEP * _METERS_PER_DEGREE / unit_size(source)
 
 
@@ -160,7 +160,7 @@ class _SeamCrossings(NamedTuple):
 def _find_seams(
     coordinates: Floats, projected: Floats, source: pyproj.CRS, target: pyproj.CRS, is_joined: NDArray[np.bool_]
 ) -> _SeamCrossings:
-    """Find the joined steps that cross a seam of the projection, such as its edge."""
+    """Find the steps between joined points that cross a seam of the projection, such as its edge."""
     with np.errstate(invalid="ignore"):
         before, after = (np.hypot(*np.diff(points, axis=0).T) for points in (coordinates, projected))
     meters = np.maximum(before * (_METERS_PER_DEGREE if source.is_geographic else unit_size(source)), 1.0)

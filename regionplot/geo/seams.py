@@ -1,9 +1,9 @@
-"""Find the seams of a projection: its edges, and the lines along which it is torn.
+"""Find the seams of a projection: its edges, and the lines at which it is discontinuous (torn).
 
 The earth is divided into cells of longitude and latitude. A projection is continuous in most cells. The other cells are
-divided into finer cells. If a seam crosses a fine cell, its places on the sides of the cell are found by bisection, and
-the cell is divided along the seam. The result is a set of polygons, the leaves. The projection is continuous and
-invertible in each leaf.
+divided into finer cells. If a seam crosses a fine cell, bisection finds the points where the seam meets the sides of
+the cell. The cell is then divided along the seam. The result is a set of polygons, which are called leaves. The
+projection is continuous and invertible in each leaf.
 
 ::
 
@@ -37,15 +37,15 @@ _BLOCKS = (27, 9, 3, 1)
 """Numbers of cells along the sides of the leaves that consist of whole cells."""
 _BISECTIONS = 24
 _SUSPICIOUS = 0.55
-"""Part of the length of a step. If both halves are shorter, the step is not torn."""
+"""Fraction of the length of a step. If both halves of the step are shorter, the step is not torn."""
 _TORN = 0.05
-"""Part of the length of a step. If more is left after all bisections, the step is torn."""
+"""Fraction of the length of a step. If the part that is left after all bisections is longer, the step is torn."""
 _GAP = 1e-9
-"""Distance in degrees between a cut meridian and the cells beside it."""
+"""Distance in degrees between the meridian of a cut and the cells beside the cut."""
 
 
 class Tears(NamedTuple):
-    """Steps between points, and the place of the tear in each torn step."""
+    """Steps between points, and the position of the tear in each torn step."""
 
     is_torn: Bools
     before: Floats
@@ -57,7 +57,7 @@ class Tears(NamedTuple):
     at_after: Floats
 
     def changed(self, change: Callable[[NDArray[Any]], NDArray[Any]]) -> Tears:
-        """Return the steps after a change of all arrays, such as a selection."""
+        """Return the steps with a function applied to all arrays, such as a selection."""
         is_torn, *points = (change(array) for array in self)
         return Tears(is_torn, *points)
 
@@ -71,8 +71,8 @@ def find_tears(
 ) -> Tears:
     """Find the steps between points in which a projection is torn or ends.
 
-    A step is halved again and again, and the half that is longer on the map is kept. This length does not approach 0 if
-    the step is torn.
+    Each step is halved repeatedly, and the half that is longer on the map is kept. If the step is torn, the length of
+    this half does not approach 0.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def _sides(east: Tears, north: Tears) -> tuple[Tears, Tears, Tears, Tears]:
 
 
 def _shaped(*shape: int) -> Callable[[NDArray[Any]], NDArray[Any]]:
-    """Return a function that gives the first dimension of an array another shape."""
+    """Return a function that reshapes the first dimension of an array."""
     return lambda array: array.reshape(*shape, *array.shape[1:])
 
 
@@ -212,7 +212,7 @@ class Seams:
         """True for each coarse cell in which the projection is continuous, shape (rows, columns)."""
 
     def _is_torn_between(self, west: float, east: float, latitudes: Floats) -> bool:
-        """Return True if two meridians, which are nearly the same, lie at different places of the map."""
+        """Return True if two nearly equal meridians lie at different positions on the map."""
         ends = [self._charts(np.column_stack([np.full(latitudes.size, x), latitudes])) for x in (west, east)]
         return bool((_distance(*ends) > 1e-6).any())
 

@@ -127,8 +127,8 @@ def _on_regular_grid(name: str, data: xr.DataArray, crs: pyproj.CRS) -> tuple[ND
         if is_known:
             return values, transform
         raise RasterError(
-            f"{name}: the array has no transform, and its coordinates do not say how large its cells are; set a "
-            "transform with .rio.write_transform"
+            f"{name}: the size of the cells is unknown, because the array has neither a transform nor two coordinates "
+            f"along each dimension; set a transform with .rio.write_transform"
         )
     if y.matches(transform.f + transform.e / 2, transform.e) and x.matches(transform.c + transform.a / 2, transform.a):
         return values, transform

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 _MARGIN = 1e-6
 """Rounding error of a scaled limit, in steps of the stored values."""
 _SAME = 1e-7
-"""Relative difference of two prints of the same float32."""
+"""Relative error of a float32 that is printed as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ class Attributes:
 
 
 def _wrapped(limit: float, dtype: np.dtype[Any]) -> float:
-    """Return a number of an attribute in the type of the cells. An unsigned number can be written as a signed one."""
+    """Return a number of an attribute in the type of the cells. Some files write unsigned numbers as signed."""
     return limit + 2.0 ** (8 * dtype.itemsize) if dtype.kind == "u" and math.isfinite(limit) and limit < 0 else limit
 
 
@@ -176,7 +176,7 @@ def _packed_range(stated: tuple[float, float], packing: Packing, dtype: np.dtype
 
 
 def _widened(limits: tuple[float, float], dtype: np.dtype[Any]) -> tuple[float, float]:
-    """Return limits that include the numbers that GDAL prints like the limits, if the cells are in floating point."""
+    """Return limits widened by the rounding error of printed numbers, if the cells are in floating point."""
     if dtype.kind != "f":
         return limits
     low, high = (limit if math.isfinite(limit) else 0.0 for limit in limits)

@@ -44,11 +44,11 @@ _METERS = {
 _MULTIPLE = re.compile(r"(?P<factor>\d+(\.\d+)?(e\d+)?)\s+(?P<unit>\S.*)")
 """A multiple of a unit, such as `100 km`."""
 _MAX_LATITUDE = 90.5
-"""Largest latitude of a cell center that is accepted, in degrees."""
+"""Maximum latitude of a cell center in degrees. Larger latitudes are an error."""
 
 
 class Role(Enum):
-    """What an axis says about the position of a cell."""
+    """Kind of coordinate that an axis holds."""
 
     LONGITUDE = "longitude"
     LATITUDE = "latitude"
@@ -106,7 +106,7 @@ class PlacedAxes:
         return self.rows.is_regular and self.columns.is_regular
 
     def agrees(self, transform: Affine) -> bool:
-        """Return True if GDAL's dimensions and transform place all cells as the axes do."""
+        """Return True if all cells have the same positions in GDAL's transform as on the axes."""
         a, b, c, d, e, f = transform[:6]
         if not self.grid.has_usual_order or (b, d) != (0, 0):
             return False
@@ -150,7 +150,7 @@ def missing_role(variable: Variable, variables: Sequence[Variable]) -> Role | No
 
 
 def find_dimensions(variable: Variable, variables: Sequence[Variable]) -> GridAxes | None:
-    """Return the dimensions along which 2-D coordinates give the place of a variable's cells, or None without them.
+    """Return the dimensions of the 2-D coordinates of a variable, or None if the variable has no 2-D coordinates.
 
     The rows and columns of the coordinates are the rows and columns of the grid.
     """
@@ -212,7 +212,7 @@ def place_axes(
 ) -> PlacedAxes | None:
     """Read the axes of a grid. Return None if they do not hold coordinates in the CRS.
 
-    They do not hold coordinates if their units are unknown, or if they have no units and count the cells.
+    An axis holds no coordinates if its units are unknown, or if it has no units and only counts the cells.
 
     Parameters
     ----------
@@ -230,7 +230,7 @@ def place_axes(
     Raises
     ------
     RasterError
-        If an axis has missing values, neither increases nor decreases, or has one value and no width.
+        If an axis has missing values, neither increases nor decreases, or has one value and its width is unknown.
     """
     factors = [_factor(axis, crs, grid) for axis in (grid.y, grid.x)]
     if factors[0] is None or factors[1] is None:
@@ -299,8 +299,8 @@ def _read_axis(
         raise RasterError(f"{path}: the axis {axis.path} cannot be used: {error}; correct the file") from None
     if known is not None and not 0 < known < np.inf:
         raise RasterError(
-            f"{path}: the axis {axis.path} has only one value, so the width of its cells is unknown; add bounds to the "
-            "axis (the attribute bounds, which names a variable with the two edges)"
+            f"{path}: the axis {axis.path} has only one value, so the width of its cell is unknown; set the attribute "
+            f"bounds of the axis to the name of a variable with the two edges of the cell"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Read the cells of a variable whose dimensions or axes GDAL does not handle: another order, or uneven axes."""
+"""Read the cells of a variable that GDAL does not handle: dimensions in another order, or uneven axes."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _EVERYWHERE = (-np.inf, np.inf)
 class AxesSource:
     """A `RasterSource` for a variable with 1-D axes. Its dimensions may have any order, and its axes may be uneven.
 
-    The grid runs from west to east and from north to south. An uneven axis is resampled to regular cells that are
-    smaller than its smallest cell.
+    The grid runs from west to east and from north to south. An uneven axis is resampled to regular cells. These cells
+    are smaller than the smallest cell of the axis.
     """
 
     info: RasterInfo
@@ -84,7 +84,7 @@ class AxesSource:
         return result
 
     def _pick(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[Any]:
-        """Return the values at some regular rows and columns."""
+        """Return the values at the given rows and columns of the regular grid."""
         nearest = self._cells(self.rows.source[rows], self.columns.source[columns])
         is_uneven = self.rows.is_resampled or self.columns.is_resampled
         if not (self.interpolate and self.info.mask_and_scale and is_uneven):
@@ -99,7 +99,7 @@ class AxesSource:
         return np.where(np.isnan(mixed), nearest, mixed)
 
     def _cells(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[Any]:
-        """Return the values of the file's cells at some rows and columns of the file."""
+        """Return the values at the given rows and columns of the file."""
         (top, bottom), (left, right) = ((at.min(), at.max() + 1) for at in (rows, columns))
         cells = slice(top, bottom), slice(left, right)
         part = decode(read_cells(self.info.path, self.grid, self.info.band, *cells, self.stored), None, self.info)

@@ -140,7 +140,7 @@ def rgb_bands(dataset: Any) -> RgbBands | None:
 
 
 def unmasked_rgb_bands(dataset: Any) -> RgbBands | None:
-    """Return the bands that `rgb_bands` finds, without their nodata value and mask."""
+    """Return the bands of red, green and blue. Nodata value and mask are not set; `rgb_bands` sets them."""
     bands = rgb_bands(dataset)
     return bands and replace(bands, nodata=None, has_mask=False)
 

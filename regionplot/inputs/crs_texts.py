@@ -1,6 +1,6 @@
 """Parse the CRSs of files, and search files for CRSs that name other files before GDAL opens the files.
 
-GDAL opens a grid that a CRS names as soon as it reads the CRS. A named pipe would block it.
+When GDAL reads a CRS, it opens each grid that the CRS names. A named pipe would block GDAL.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _path_in_ends(path: Path, _: Fingerprint) -> str | None:
 
 
 def _path_in_bytes(content: bytes) -> str | None:
-    """Return the first path in WKT within binary data, or None. Most data do not contain the key words."""
+    """Return the first path in WKT within binary data, or None. Data without the keywords are skipped quickly."""
     folded = content.lower()
     if b"proj4_grids" not in folded and b"parameterfile" not in folded:
         return None

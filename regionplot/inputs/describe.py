@@ -233,7 +233,7 @@ class _Grid:
     def _placement(self, band: int) -> tuple[pyproj.CRS, Geolocation | None]:
         """Return the CRS, and the 2-D coordinates if they define the grid.
 
-        The CRS comes from the file or, if the file states no CRS of a map, from the settings.
+        The CRS in the settings overrides the file's CRS.
         """
         geolocation = self._geolocation(band)
         if geolocation is not None:
@@ -253,12 +253,12 @@ class _Grid:
             return
         option = "" if has_points else "-rpc "
         raise RasterError(
-            f"{self.path}: the raster is placed by control points, not by a transform; warp it first: "
+            f"{self.path}: the raster has control points (or RPCs) instead of a transform; warp it first: "
             f"gdalwarp {option}-r near {self.path.name} warped.tif"
         )
 
     def _check_transform(self) -> None:
-        """Raise RasterError if the file has no transform, or a transform that gives cells no area."""
+        """Raise RasterError if the file has no transform, or a transform in which cells have no area."""
         transform = self.dataset.transform
         if transform.is_identity:
             raise RasterError(f"{self.path}: the raster has no georeferencing (no affine transform)")

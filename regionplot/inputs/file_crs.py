@@ -1,4 +1,4 @@
-"""Find the CRS of a raster file: the settings state it, or the file does."""
+"""Find the CRS of a raster file, in the settings or in the file."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _file_crs(found: str, path: Path) -> pyproj.CRS:
 
 def _warn_of_difference(found: str, crs: pyproj.CRS, settings: RasterSettings) -> None:
     """Log a warning if the file states another CRS than the settings."""
-    with suppress(RasterError):  # the CRS of the file cannot be used, which is a good reason to state another
+    with suppress(RasterError):  # the CRS of the file cannot be used: no warning, because the settings must replace it
         stated = _file_crs(found, settings.path)
         if not same_crs(stated, crs):
             _warn_once(f"{settings.path}: the file states the CRS {stated.name!r}, but crs = {settings.crs!r} is used")
@@ -63,7 +63,7 @@ def _warn_of_difference(found: str, crs: pyproj.CRS, settings: RasterSettings) -
 
 @lru_cache(maxsize=64)
 def _warn_once(text: str) -> None:
-    """Log a warning. A run opens a raster several times, and forked workers inherit the list of warnings."""
+    """Log a warning only once, although a run opens a raster several times. Forked workers inherit the cache."""
     logger.warning("%s", text)
 
 

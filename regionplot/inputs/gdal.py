@@ -1,7 +1,8 @@
 """Open rasters with GDAL. All reads of raster files go through this module.
 
 GDAL chooses a driver by content, and follows references in a file to other files and to URLs. Therefore, each file is
-opened only with the driver that its first bytes allow. Files with references are refused, and no URL is fetched.
+opened only with the driver that its first bytes allow. Files with references to other files are refused, and no URL is
+fetched.
 """
 
 from __future__ import annotations

@@ -12,16 +12,16 @@ from regionplot.geo.foreign_crs import path_in_crs
 from regionplot.inputs.crs_texts import refuse_reference
 
 _MAYBE_CRS = re.compile(rb"crs|\\u00[4-7]", re.IGNORECASE)
-"""Bytes that a GeoJSON with a `crs` member contains: the text `crs`, or an escaped ASCII letter of this text."""
+"""Pattern that occurs in each GeoJSON with a `crs` member: the text `crs`, or an escaped ASCII letter."""
 _OVERLAP = 8
-"""Bytes that two consecutive parts of a file share, so that each match lies within one part."""
+"""Overlap of two consecutive parts of a file in bytes. With the overlap, each match lies within one part."""
 _PART = 2**24
 _CRS_KEYS = frozenset({"crs", "type", "properties", "name", "code"})
 """Keys of a `crs` member, of the object that holds it, and of its `properties`."""
 _DEFINITIONS = ("name", "crs", "code", "wkt", "definition")
 """Keys whose value can be the definition of a CRS."""
 _LINK = object()
-"""Value of a JSON object that is a link."""
+"""Placeholder for a JSON object that is a link."""
 
 
 def crs_member(path: Path) -> str | None:
@@ -59,7 +59,7 @@ def _may_have_crs(path: Path) -> bool:
 def _without_data(path: Path, pairs: list[tuple[str, Any]]) -> Any:
     """Return the parts of a JSON object that can belong to a `crs` member, or `_LINK` if the object is a link.
 
-    Refuse a `crs` member that is a link. Other parts are not kept, so parsing a large file needs little additional
+    Refuse a `crs` member that is a link. Other parts are dropped, so parsing a large file needs little additional
     memory. All pairs are checked, because a key can be repeated.
     """
     for key, value in pairs:

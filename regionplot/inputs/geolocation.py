@@ -99,7 +99,7 @@ def degrees_per_unit(units: str) -> float | None:
 
 
 def _angle(units: str) -> float | None:
-    """Return the size of a unit that names no direction in degrees, or None if the unit is not an angle."""
+    """Return the size, in degrees, of a unit without a direction. Return None if the unit is not an angle."""
     name = units.strip().lower()
     return _ANGLES.get(name, _ANGLES.get(name.removesuffix("s")))
 
@@ -174,7 +174,7 @@ def _common_groups(one: str, other: str) -> int:
 
 
 def _named(parts: Sequence[str], wanted: str) -> str | None:
-    """Return the subdataset that GDAL's metadata name. Its path must match or, if no path does, the variable's name."""
+    """Return the subdataset that GDAL's metadata name. Compare paths first, then names of variables."""
     same_path = (part for part in parts if _path_in(part) == _path_in(wanted))
     same_name = (part for part in parts if _variable_in(part) == _variable_in(wanted))
     return next(same_path, next(same_name, None))

@@ -1,4 +1,4 @@
-"""Check a GeoPackage before GDAL opens it: a GeoPackage is a database, and its views are programs."""
+"""Check a GeoPackage before GDAL opens it. GDAL executes the SQL in the views of a GeoPackage."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def companions(path: Path) -> tuple[Path, ...]:
 
 
 def check_tables(path: Path, content: bytes | None = None) -> None:
-    """Refuse a GeoPackage whose own tables are views or virtual tables, because reading these runs code of the file.
+    """Refuse a GeoPackage whose own tables are views or virtual tables, because GDAL would execute their SQL.
 
     Also refuse a CRS that names another file.
 
@@ -55,7 +55,7 @@ def check_tables(path: Path, content: bytes | None = None) -> None:
 
 
 def check_layer_table(path: Path, layer: str, content: bytes | None = None) -> None:
-    """Refuse a layer that is a virtual table, or a view that calls itself or functions that are not known as harmless.
+    """Refuse a virtual table, a recursive view, and a view that calls functions other than the harmless functions.
 
     Parameters
     ----------
@@ -84,7 +84,9 @@ def check_layer_table(path: Path, layer: str, content: bytes | None = None) -> N
         try:
             database.execute('EXPLAIN SELECT * FROM "{}"'.format(layer.replace('"', '""'))).fetchall()
         except sqlite3.Error as error:
-            raise FeaturesError(f"{path}: the layer {layer!r} is a view that is not run ({error}); {cure}") from None
+            raise FeaturesError(
+                f"{path}: the layer {layer!r} is a view with SQL that is not allowed ({error}); {cure}"
+            ) from None
 
 
 def _is_plain(kind: str, sql: str) -> bool:
@@ -92,7 +94,7 @@ def _is_plain(kind: str, sql: str) -> bool:
 
 
 def _authorize(action: int, _first: str | None, function: str | None, *_: object) -> int:
-    """Allow SQLite to compile a statement without recursion that calls only harmless functions."""
+    """Deny recursion and all functions that are not in the list of harmless functions. Allow everything else."""
     if action == sqlite3.SQLITE_RECURSIVE:
         return sqlite3.SQLITE_DENY
     if action == sqlite3.SQLITE_FUNCTION and str(function).casefold() not in _HARMLESS.split():

@@ -1,7 +1,7 @@
 """Find references to other files in an HDF5 file, before a library opens it.
 
-The HDF5 library follows external links and reads external and virtual datasets without asking. This module walks over
-all objects that a file names, and reads only their headers. The format is described in
+The HDF5 library follows external links and reads external and virtual datasets automatically. This module visits all
+objects that can be reached from the root group, and reads only their headers. The format is described in
 https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html.
 """
 
@@ -25,7 +25,7 @@ _HARD, _SOFT, _EXTERNAL = 0, 1, 64
 _VIRTUAL = 3
 """Class of the layout of a virtual dataset."""
 _MOST_BLOCKS = 1_000_000
-"""Largest number of blocks to read. A file with more blocks is refused, because the walk would not end."""
+"""Maximum number of blocks to read. A file with more blocks is refused, because checking it would take too long."""
 _LARGEST_BLOCK = 2**26
 
 
@@ -45,7 +45,7 @@ def check_hdf5(path: Path) -> None:
 
 @lru_cache(maxsize=64)
 def _find_reference(path: Path, _: Fingerprint) -> str:
-    """Return what is wrong with a file, or an empty text."""
+    """Return a message about a reference to another file or about a damaged structure, or an empty text."""
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -97,11 +97,11 @@ class _File:
         return _Fields(self, os.pread(self.descriptor, length, start))
 
     def is_defined(self, address: int) -> bool:
-        """Return False for the address that means that there is no block."""
+        """Return False for the address of all one bits, which stands for a missing block."""
         return address != (1 << 8 * self.offset_size) - 1
 
     def references(self) -> Iterator[str]:
-        """Yield a text for each reference to another file."""
+        """Yield a message for each reference to another file."""
         waiting, seen = [self.root], {self.root}
         while waiting:
             for kind, fields in self._messages(waiting.pop()):
@@ -139,7 +139,7 @@ class _File:
                 yield kind, fields
 
     def _links(self, kind: int, fields: _Fields) -> Iterator[int | str]:
-        """Yield the addresses of the objects, and the names of the files, to which a message links."""
+        """Yield the targets of the links in a message: addresses of objects, and names of other files."""
         if kind == _LINK:
             yield from fields.link()
         elif kind == _SYMBOL_TABLE:
@@ -327,7 +327,7 @@ class _Heap:
 
 
 def _width_of(limit: int) -> int:
-    """Return the number of bytes that hold the numbers up to a limit."""
+    """Return the number of bytes that are needed for numbers up to a limit."""
     return max(1, -(-limit.bit_length() // 8))
 
 

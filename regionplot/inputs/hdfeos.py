@@ -56,7 +56,7 @@ class _Structure:
 
 
 def place_hdfeos(path: Path, variable: Variable, variables: Sequence[Variable]) -> PlacedAxes | None:
-    """Return the axes of a data field of an HDF-EOS5 grid. Return None for other variables.
+    """Return the axes of a data field of an HDF-EOS5 grid. Return None if the variable is not such a data field.
 
     Parameters
     ----------

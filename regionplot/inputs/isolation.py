@@ -1,11 +1,11 @@
-"""Read a file in a child process, so that no file can stop or crash this process.
+"""Read a file in a child process, so that a bad file cannot block or crash this process.
 
 A C library that reads a damaged or hostile file can run forever, crash, or get SIGBUS because the file is truncated
 while it is mapped. Python cannot interrupt the library in its own process. A child process can be killed at the
 timeout, at the deadline or on a signal. The child returns its arrays through memory that both processes share.
 
-The child is forked, so a read starts within milliseconds. A program with several threads cannot fork safely: there, and
-on systems other than Linux, the file is read in this process.
+The child is forked, so a read starts within milliseconds. A program with several threads cannot fork safely. In such a
+program, and on systems other than Linux, the file is read in this process.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def start_reading(read: Callable[[], Arrays], path: Path, error: type[InputError
 
 
 def _can_fork() -> bool:
-    is_daemon = multiprocessing.current_process().daemon  # such a process may not have children
+    is_daemon = multiprocessing.current_process().daemon  # daemonic processes may not have children
     return sys.platform == "linux" and threading.active_count() == 1 and not is_daemon
 
 
@@ -109,8 +109,8 @@ class _Child:
             if code < 0:
                 name = signal.Signals(-code).name
                 raise self._error(
-                    f"{self._path}: the process that read the file was killed by {name}; the file is damaged, or it "
-                    "was changed while it was read, or the memory is full"
+                    f"{self._path}: the process that read the file was killed by {name}; the file is damaged or was "
+                    f"changed during reading, or the memory is full"
                 )
             return _received(self._file, self._path, self._error)
         finally:
@@ -118,7 +118,7 @@ class _Child:
 
 
 def _close(process: BaseProcess, file: IO[bytes], owner: int) -> None:
-    """End the child, unless this process is a fork of the process that started it."""
+    """Kill the child. A forked process that inherited this object does nothing."""
     if os.getpid() != owner:
         return
     with suppress(ValueError, OSError):
@@ -149,14 +149,14 @@ def _run(read: Callable[[], Arrays], file: IO[bytes], parent: int) -> None:
 
 
 def _reset_signals() -> None:
-    """Let signals end the child. Ctrl-C reaches the parent, too, and the parent then kills the child."""
+    """Let signals end the child. Ignore Ctrl-C: Ctrl-C also reaches the parent, and the parent kills the child."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in ("SIGTERM", "SIGHUP", "SIGALRM"):
         signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
 class _RecordedLog(logging.Handler):
-    """Context manager that records the log records of the child, instead of handling them in the child."""
+    """Context manager that collects the log records of the child, so that the parent can log them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -197,7 +197,7 @@ def _received(file: IO[bytes], path: Path, error: type[InputError]) -> Arrays:
     if "class" in failure:
         raise getattr(errors, failure["class"], error)(*failure["problems"])
     if "memory" in failure:
-        raise error(f"{path}: the memory is not sufficient to read the file")
+        raise error(f"{path}: there is not enough memory to read the file")
     if "traceback" in failure:
         raise RuntimeError(failure["traceback"])
     return {name: np.lib.format.read_array(file, allow_pickle=False) for name in header["names"]}

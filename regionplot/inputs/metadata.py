@@ -153,7 +153,7 @@ def _has_start(axis: str, tags: Tags) -> bool:
 
 
 def _is_start(axis: str, tags: Tags) -> bool:
-    """Return True for an axis of the times at which forecasts start. They are not the times of the values."""
+    """Return True for an axis of forecast reference times, which are not the times of the values."""
     is_named = tags.get(f"{axis}#standard_name") == "forecast_reference_time"
     return is_named or re.match(r"(forecast_)?(ref|init|run|start|analysis)", axis, re.I) is not None
 

@@ -1,7 +1,7 @@
 """Read the structure and the axes of NetCDF and HDF5 files with the netCDF4 library.
 
-GDAL reads the cells. It describes neither the order of the dimensions nor the coordinates of rows and columns, and it
-finds axes only beside the variable. The library netCDF4 is imported only for NetCDF and HDF5 files.
+GDAL reads the cells. GDAL does not report the order of the dimensions or the coordinates of rows and columns, and it
+finds axes only in the group of the variable. The library netCDF4 is imported only for NetCDF and HDF5 files.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from regionplot.inputs.hdf5_errors import silence_hdf5
 from regionplot.system.guard import reading
 
 _lock = threading.Lock()
-"""The NetCDF library must not be used by two threads at a time."""
+"""Lock for the NetCDF library, which is not thread-safe."""
 _MAX_AXIS = 2**24
-"""Largest number of values of an axis."""
+"""Maximum number of values of an axis."""
 _NAMELESS = "phony_dim_"
-"""Start of the names that the library gives to dimensions without name, in HDF5 files."""
+"""Prefix of the names that the library gives to unnamed dimensions in HDF5 files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,10 @@ class Dimension:
 
     @property
     def is_named(self) -> bool:
-        """False if the file does not name the dimension. Then variables share only its size."""
+        """False if the file does not name the dimension.
+
+        Two variables that share such a dimension only share its size.
+        """
         return not self.name.startswith(_NAMELESS)
 
 
@@ -70,7 +73,7 @@ class Variable:
         return tuple(dimension.size for dimension in self.dimensions)
 
     def number(self, attribute: str, default: float) -> float:
-        """Return an attribute that is a number. If it is missing or no number, return the default."""
+        """Return an attribute that is a number. If the attribute is missing or is not a number, return the default."""
         try:
             return float(np.ravel(self.attributes.get(attribute, default))[0])
         except (ValueError, TypeError, IndexError):
@@ -156,7 +159,7 @@ def read_stored(path: Path, variable: str, index: tuple[Any, ...]) -> NDArray[An
 
 
 def read_text(path: Path, variable: str) -> str:
-    """Read a variable that holds a text.
+    """Read a text variable.
 
     Raises
     ------
@@ -199,7 +202,7 @@ def read_values(path: Path, variable: Variable) -> NDArray[Any]:
 
 
 def _missing(stored: NDArray[Any], variable: Variable) -> NDArray[np.bool_]:
-    """Return True for values that equal a missing value, or the value that the library fills variables with."""
+    """Return True for values that equal `_FillValue`, `missing_value` or the default fill value of the library."""
     import netCDF4  # noqa: PLC0415 (only NetCDF and HDF5 files need it)
 
     fills = [variable.number(key, np.nan) for key in ("_FillValue", "missing_value")]

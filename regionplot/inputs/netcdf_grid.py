@@ -83,7 +83,7 @@ class ChosenVariable:
         if crs is None and not grid.is_geographic:
             return None
         found = self._geographic_crs(crs) if grid.is_geographic else crs
-        assert found is not None, "axes other than longitude and latitude have a CRS"
+        assert found is not None, "axes in x and y have a CRS"
         return place_axes(path, grid, found, self.variables, dataset.transform)
 
     def _place_without_axes(self, dataset: Any) -> PlacedAxes | None:
@@ -117,7 +117,7 @@ class ChosenVariable:
 
 
 def check_read_by_gdal(path: Path, dataset: Any) -> None:
-    """Raise RasterError if GDAL does not read the rows and columns that the axes of a file state.
+    """Raise RasterError if the rows and columns that GDAL reads differ from the rows and columns that the axes define.
 
     Parameters
     ----------
@@ -128,16 +128,16 @@ def check_read_by_gdal(path: Path, dataset: Any) -> None:
     """
     if not dataset.count:
         raise RasterError(
-            f"{path}: the file holds several grids, and blocks are read from files with one grid; copy one grid to a "
-            f"GeoTIFF first (gdal_translate 'NETCDF:\"{path}\":NAME' grid.tif)"
+            f"{path}: the file holds several grids, but blocks can be read only from a file with one grid; copy one "
+            f"grid to a GeoTIFF first (gdal_translate 'NETCDF:\"{path}\":NAME' grid.tif)"
         )
     if dataset.driver != DRIVER:
         return
     axes = ChosenVariable.of(RasterSettings(path=path)).place(dataset)
     if axes is not None and not axes.agrees(dataset.transform):
         raise RasterError(
-            f"{path}: its axes place the cells in other rows and columns than GDAL reads; copy the grid to a GeoTIFF "
-            f"first (regionplot prepare {path.name} --output grid.tif)"
+            f"{path}: GDAL ignores the axes of this file and would read the cells at wrong positions; copy the grid "
+            f"to a GeoTIFF first (regionplot prepare {path.name} --output grid.tif)"
         )
 
 
@@ -150,7 +150,7 @@ def longitudes_in_projection(path: Path, crs: pyproj.CRS) -> RasterError:
 
 
 def north_up(axes: PlacedAxes) -> tuple[GridGeometry, dict[str, str]]:
-    """Return the geometry of a regular grid with rows from north to south, and the GDAL options for reading it so."""
+    """Return the geometry of a regular grid, with rows from north to south, and GDAL options for this order."""
     columns, rows = axes.columns, axes.rows
     height = abs(rows.step)
     north = float(rows.centers.max()) + height / 2

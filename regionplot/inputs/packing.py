@@ -23,9 +23,9 @@ _STRIP_CELLS = 2**16
 _EXACT = 2**53
 """Integers up to this limit are exact in float64."""
 _SINGLE_DIGITS = 7
-"""Largest number of digits of a decimal that float32 keeps."""
+"""Maximum number of decimal digits that float32 preserves."""
 _ROUNDING = 2e-7
-"""Relative error of a number that GDAL prints with eight digits."""
+"""Relative error of a number that GDAL prints with eight significant digits."""
 EVERYTHING = (-np.inf, np.inf)
 """Valid range of a variable without a valid range."""
 
@@ -147,7 +147,7 @@ def _largest(dtype: np.dtype[Any]) -> int:
 def exact_packing(scale: float, offset: float) -> tuple[int, int, int] | None:
     """Return integers (s, o, d), so that a value is `(stored * s + o) / d`. Return None if the integers are too large.
 
-    A scale or offset that is stored in float32 means the decimal that rounds to it.
+    A scale or offset that is stored in float32 is replaced by the shortest decimal that rounds to the stored number.
 
     Examples
     --------
@@ -165,7 +165,7 @@ def exact_packing(scale: float, offset: float) -> tuple[int, int, int] | None:
 
 
 def _decimal(value: float) -> Decimal:
-    """Return the shortest decimal that a float64 means, or that a float32 means if the float64 is the same number."""
+    """Return the shortest decimal that rounds to a number: in float32 if float32 holds it, otherwise in float64."""
     own = Decimal(repr(value)).normalize()
     with np.errstate(over="ignore"):
         single = np.float32(value)

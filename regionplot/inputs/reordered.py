@@ -1,6 +1,7 @@
-"""Present a variable that GDAL cannot read as GDAL presents other variables.
+"""Provide rasterio's dataset interface for a variable that GDAL cannot read.
 
-GDAL cannot read a variable if its last two dimensions are not rows and columns, or if its bytes have another sign.
+GDAL cannot read a variable if its last two dimensions are not rows and columns, or if its bytes are signed but stored
+as unsigned numbers, or the reverse.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _PER_BAND = (
 
 
 class ReorderedDataset:
-    """A dataset of rasterio, with the bands that a variable has if its y and x are rows and columns.
+    """A dataset of rasterio whose bands have y as rows and x as columns.
 
     The netCDF4 library reads the cells. All bands of a variable have the same attributes, so the attributes are taken
     from GDAL's first band.
@@ -57,7 +58,7 @@ class ReorderedDataset:
 def can_read(dataset: Any, grid: GridAxes) -> bool:
     """Return True if GDAL reads the cells of a variable, in the order of its dimensions.
 
-    GDAL cannot convert the sign of bytes in NetCDF-4 files, which the attribute `_Unsigned` asks for
+    In NetCDF-4 files, GDAL ignores the attribute `_Unsigned` of bytes
     (https://github.com/OSGeo/gdal/blob/master/frmts/netcdf/netcdfdataset.cpp).
     """
     stored, given = grid.variable.dtype, np.dtype(dataset.dtypes[0])

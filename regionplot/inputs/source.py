@@ -1,9 +1,8 @@
 """Define the protocol of raster sources, and the metadata that each source returns.
 
-GDAL reads most formats. To add a format, write one class in a module of its own, and add one line to
-`registry.SOURCES`. The key is the suffix of the files, without the dot. The class has a class method `open`, which
-takes `RasterSettings` and returns a `RasterSource`. Other packages add sources with entry points of the group
-`regionplot.sources`.
+GDAL reads most formats. To add a format, write a class in a new module, and add one line to `registry.SOURCES`. The key
+is the suffix of the files, without the dot. The class has a class method `open`, which takes `RasterSettings` and
+returns a `RasterSource`. Other packages add sources with entry points of the group `regionplot.sources`.
 """
 
 from __future__ import annotations
@@ -83,8 +82,8 @@ class RasterInfo:
 class RasterSource(Protocol):
     """A grid that can be described without reading cells, and read in windows.
 
-    A source of a file opens and closes the file in each call, so no open file is inherited through a fork. It keeps no
-    cells, so it can be pickled quickly.
+    A source of a file opens and closes the file in each call, so a forked process inherits no open file. The source
+    keeps no cells, so it can be pickled quickly.
     """
 
     def describe(self) -> RasterInfo:

@@ -18,7 +18,7 @@ _REFERENCE = re.compile(r"(?P<unit>.*?\ssince\s+)(?P<start>.*)", re.I | re.S)
 
 
 def parse_time(text: str) -> datetime | None:
-    """Return the time in a text, in UTC and without fractions of a second. Return None if the text is no time.
+    """Return the time in a text, in UTC and without fractions of a second. Return None if the text is not a time.
 
     A time without an offset is in UTC.
 
@@ -91,11 +91,11 @@ def decode_time(value: str, units: str, calendar: str) -> datetime:
         raise ValueError("they state no start time")
     start, offset = split_offset(found["start"])
     if re.search(r"[A-Za-z]{2,}\s*$", start):
-        raise ValueError(f"{start.split()[-1]} is not a time zone that is known here")
+        raise ValueError(f"{start.split()[-1]} is not a known time zone")
     date = _num2date(float(value), found["unit"] + start, calendar.strip() or "standard")
     time = parse_time(date)
     if time is None:
-        raise ValueError(f"{date} is not a date of the Gregorian calendar after the year 0")
+        raise ValueError(f"{date} does not exist in the Gregorian calendar after the year 0")
     return time - offset
 
 

@@ -29,9 +29,9 @@ from regionplot.text import plain_text
 
 logger = logging.getLogger(__name__)
 _MOST_VERTICES = 50_000_000
-"""Largest number of vertices of a layer, after long edges have got more vertices. The vertices take 800 MB."""
+"""Maximum number of vertices of a layer, including the vertices that are added to long edges. They take 800 MB."""
 _DEFAULT_CRS_NAMES = ("4326", "crs84")
-"""One of these texts is part of each name of WGS 84 in a GeoJSON."""
+"""Each name of WGS 84 in a GeoJSON contains one of these texts."""
 _LIBRARY_ERRORS = (
     pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyproj.exceptions.ProjError,
     shapely.errors.ShapelyError, ValueError, OSError, OverflowError, MemoryError,
@@ -69,8 +69,8 @@ def check_layer(settings: VectorSettings) -> None:
 def read_vectors(settings: VectorSettings) -> VectorData:
     """Return the geometries of a file and their CRS.
 
-    Invalid geometries are repaired. Features without a geometry are skipped, and features whose geometry cannot be read
-    or whose coordinates are not on the earth. The result can be empty.
+    Invalid geometries are repaired. Features are skipped if they have no geometry, if their geometry cannot be read, or
+    if their coordinates are not on the earth. The result can be empty.
 
     Raises
     ------
@@ -139,7 +139,7 @@ class _VectorFile:
         geometries = self._usable([] if wkb is None else wkb)
         if count_steps(geometries, self.crs) > _MOST_VERTICES:
             raise FeaturesError(
-                f"{self.settings.path}: the lines of the layer are too long to project: they would get more than "
+                f"{self.settings.path}: the lines of the layer are too long: their projection needs more than "
                 f"{_MOST_VERTICES:,} vertices; are the coordinates in the CRS {self.crs.name!r}?"
             )
         turned = upright(self.crs)
@@ -148,7 +148,7 @@ class _VectorFile:
         return VectorData(split_collections(geometries), turned.crs, tuple(self.notes))
 
     def _usable(self, wkb: Sequence[bytes | None]) -> Geometries:
-        """Return the geometries without those that are missing, that cannot be read, or that are not on the earth."""
+        """Return the usable geometries, without geometries that are missing, unreadable or not on the earth."""
         geometries = parse_geometries(wkb)
         is_unread = shapely.is_missing(geometries) & np.array([each is not None for each in wkb], dtype=bool)
         is_blank = (shapely.is_missing(geometries) & ~is_unread) | shapely.is_empty(geometries)
@@ -156,14 +156,14 @@ class _VectorFile:
         kept: Geometries = geometries[~(is_unread | is_blank | is_far)]
         self._count(logging.INFO, is_blank.sum(), "without a geometry")
         self._count(logging.WARNING, is_unread.sum(), "with a geometry that cannot be read")
-        self._count(logging.WARNING, is_far.sum(), "with coordinates that are not numbers, or not on the earth")
+        self._count(logging.WARNING, is_far.sum(), "whose coordinates are not numbers, or not on the earth")
         if not kept.size and is_far.any():
             raise FeaturesError(
-                f"{self.settings.path}: no feature is on the earth if its coordinates are in the CRS "
+                f"{self.settings.path}: all features lie outside the earth in the CRS "
                 f'{self.crs.name!r}; set crs = "EPSG:..." in its [[features]]'
             )
         if not kept.size and is_unread.any():
-            raise FeaturesError(f"{self.settings.path}: no feature of the layer has a geometry that can be read")
+            raise FeaturesError(f"{self.settings.path}: no geometry of the layer can be read")
         return kept
 
     def _count(self, level: int, number: int, kind: str) -> None:
@@ -190,7 +190,9 @@ def _choose_layer(settings: VectorSettings, source: VectorSource, notes: list[No
         raise FeaturesError(f"{settings.path}: {missing} are: {listed}")
     if layer is None and len(names) > 1:
         listed = plain_text(", ".join(names))
-        text = f"the file holds several layers: {listed}; the first is read; choose one with layer = NAME"
+        text = (
+            f"the file holds several layers: {listed}; the first layer is drawn; choose another layer with layer = NAME"
+        )
         notes.append((logging.WARNING, f"{settings.path}: {text}"))
     layer = layer or names[0]
     check_layer_table(settings.path, layer, source.content)

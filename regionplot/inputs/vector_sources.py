@@ -40,7 +40,7 @@ _ZIP = b"PK\x03\x04"
 _LARGEST_UNPACKED = 2**30
 """Maximum unpacked size of a vector file in an archive, in bytes."""
 _LARGEST_CRS = 2**20
-"""Number of bytes that are searched for the definition of a CRS."""
+"""Maximum number of bytes to search for the definition of a CRS."""
 _SHAPEFILE_HEADER = 100
 """Size of the header of a `.shp` or `.shx` file in bytes."""
 _ZIP_ERRORS = (
@@ -69,7 +69,7 @@ class VectorSource:
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """Return the files that GDAL may read for a vector file, without the file itself, as far as they exist.
+    """Return the files that GDAL may read for a vector file, without the file itself, if they exist.
 
     Raises
     ------
@@ -205,7 +205,7 @@ def _is_vector(name: str, suffixes: tuple[str, ...]) -> bool:
 
 
 def _parts_of(path: Path, archive: zipfile.ZipFile, main: zipfile.ZipInfo) -> dict[str, zipfile.ZipInfo]:
-    """Return the members that belong to a vector file, by suffix. Refuse two members for one part, and large files."""
+    """Return the members that belong to a vector file, by suffix. Refuse duplicate parts and large files."""
     stem = main.filename.rpartition(".")[0].casefold()
     suffix = PurePosixPath(main.filename).suffix.lower()
     parts: dict[str, zipfile.ZipInfo] = {}
@@ -215,13 +215,13 @@ def _parts_of(path: Path, archive: zipfile.ZipFile, main: zipfile.ZipInfo) -> di
         if own_stem != stem or part not in (_ARCHIVED_PARTS if suffix == ".shp" else (suffix,)):
             continue
         if part in parts:
-            raise FeaturesError(f"{path}: the archive holds two files {member.filename}; pack it with one")
+            raise FeaturesError(f"{path}: the archive holds two files {member.filename}; remove one of the two")
         parts[part] = member
     size = sum(member.file_size for member in parts.values())
     if size > _LARGEST_UNPACKED:
         raise FeaturesError(
             f"{path}: {main.filename} and its parts unpack to {size:,} bytes, more than {_LARGEST_UNPACKED:,}; "
-            "unpack the archive, if you trust it, and name the file"
+            "if you trust the archive, unpack it and give the path of the file"
         )
     return parts
 

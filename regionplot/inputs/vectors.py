@@ -120,7 +120,7 @@ def load_layer(
 
 
 Finish = Callable[[], VectorLayer]
-"""Waits until a layer is read, and returns it. Raises the same errors as `load_layer`."""
+"""Function that waits until a layer is read, and returns the layer. It raises the same errors as `load_layer`."""
 
 
 def start_layer(
@@ -171,7 +171,7 @@ def _start(settings: VectorSettings, crs: pyproj.CRS, key: str, cache: ArrayCach
         projected = None if cached is None else _from_arrays(cached)
         if cached is not None and projected is not None:
             return _layer(cached, projected, key, crs)
-        arrays = finish_reading() if finish_reading else read()  # in the second case, the cache entry is damaged
+        arrays = finish_reading() if finish_reading else read()  # a damaged entry is read again
         if cache:
             cache.write(key, arrays)
         projected = _from_arrays(arrays)

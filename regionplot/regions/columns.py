@@ -28,7 +28,7 @@ _NAMES = {alias: name for name, aliases in _ALIASES.items() for alias in aliases
 def standard_names(columns: Sequence[str]) -> dict[str, str]:
     """Return the standard name of each column that has another spelling, such as `Name`, `minx` or `lon_min`.
 
-    If all columns of the limits have their standard names, similar columns are not limits.
+    If a table has all limits under standard names, other spellings are ignored.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def has_name(columns: Sequence[str]) -> bool:
 
 
 def header_problems(columns: Sequence[str]) -> Iterator[str]:
-    """Yield a message if a line is not a header, or if two columns of a table have one name."""
+    """Yield a message if a line is not a header, or if two columns have the same name."""
     if not has_name(columns) and any(math.isfinite(parse_number(column, ",")) for column in columns):
         yield f"this line is not a header; add the line name,{','.join(DEGREE_COLUMNS)} above it"
         return
@@ -64,7 +64,7 @@ def header_problems(columns: Sequence[str]) -> Iterator[str]:
         yield f"the header names {', '.join(map(repr, sorted(twice)))} more than once"
     for name, spellings in _spellings(standard_names(columns)).items():
         if len(spellings) > 1:
-            yield f"the columns {' and '.join(map(repr, spellings))} are both {name!r}; keep one of them"
+            yield f"the columns {' and '.join(map(repr, spellings))} both mean {name!r}; keep one of them"
 
 
 def _spellings(names: Mapping[str, str]) -> dict[str, list[str]]:
@@ -85,5 +85,5 @@ def limits_hint(columns: Sequence[str]) -> str:
     ):
         return f"a point has no extent; the limits need the columns {', '.join(DEGREE_COLUMNS)}"
     if "geometry" in columns:
-        return "a geometry needs its CRS; add the column crs, such as EPSG:4326"
+        return "a geometry needs a CRS; add the column crs with a code such as EPSG:4326"
     return f"no limits; add the columns {FORMS}"

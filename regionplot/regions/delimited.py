@@ -93,7 +93,10 @@ class _Table:
             self._set_header(line, cells)
         elif not self._has_names and has_name(cells):
             raise RegionsError(
-                Problem("this line seems to be the header; remove the lines above it", Place(file=self.name, line=line))
+                Problem(
+                    "this line looks like the header; remove the lines above this line",
+                    Place(file=self.name, line=line),
+                )
             )
         elif message := self._problem(cells):
             self._report(line, message)
@@ -110,7 +113,7 @@ class _Table:
             self._report(line, message)
 
     def _problem(self, cells: list[str]) -> str:
-        """Return a message about the structure of a row, or an empty string if there is no fault."""
+        """Return a message about a fault in the structure of a row, or an empty string."""
         if len(cells) < self._width:
             return f"{len(cells)} fields, but the header has {self._width}"
         if len(cells) > self._width and (extra := [cell for cell in cells[self._width :] if cell]):
@@ -131,8 +134,8 @@ class _Table:
 def _with_delimiter(text: str) -> tuple[str, str]:
     """Return the text of a table and its delimiter.
 
-    The delimiter is the character in a line such as `sep=;` that Excel writes above the header, or the most frequent
-    delimiter in the header line outside quotes.
+    Excel can write the delimiter in a line such as `sep=;` above the header. Otherwise, the delimiter is the most
+    frequent delimiter in the header line outside quotes.
     """
     if named := re.match(r'\s*"?sep=([^\w\s"]|\t)"?[^\w\n]*(?=\n|\Z)', text, re.IGNORECASE):
         return "\n" * named[0].count("\n") + text[named.end() :], named[1]

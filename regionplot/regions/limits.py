@@ -22,11 +22,13 @@ from regionplot.text import quoted
 
 logger = logging.getLogger(__name__)
 _WIDE_STEP = (
-    "an edge of the geometry is longer than 180 degrees, so the region is drawn almost around the globe; if the edge "
-    "crosses the antimeridian, write 181 instead of -179"
+    "an edge of the geometry is longer than 180 degrees, so the region spans most of the globe; if the edge crosses "
+    "the antimeridian, write 181 instead of -179"
 )
 _CUT_TOLERANCE = 1e-6
-"""Distance in degrees from the antimeridian, below which a geometry counts as cut there."""
+"""Maximum distance in degrees between a part and the antimeridian at which the part counts as cut at the
+antimeridian.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ def from_units(row: Row) -> tuple[Extent, str | None]:
     values = _numbers(row, cells)
     _raise_all(
         [
-            row.problem(f"{text!r} is not clear; {how_to_write(text)}", column)
+            row.problem(f"{text!r} is ambiguous; {how_to_write(text)}", column)
             for text, column in cells
             if is_ambiguous(text)
         ]
@@ -148,7 +150,7 @@ def from_geometry(row: Row) -> tuple[Extent, str | None]:
         If the geometry is not valid WKT or has no area, or there is no CRS.
     """
     if not row.cells["crs"]:
-        raise row.error("a geometry needs its CRS, such as EPSG:4326", "crs")
+        raise row.error("a geometry needs a CRS, such as EPSG:4326", "crs")
     try:
         geometry = shapely.from_wkt(row.cells["geometry"])
         xmin, ymin, xmax, ymax = geometry.bounds
@@ -166,7 +168,10 @@ def from_geometry(row: Row) -> tuple[Extent, str | None]:
 
 
 def _is_in_degrees(crs: str) -> bool:
-    """Return True for a CRS of longitude and latitude. Return False for text that is no CRS; it is reported later."""
+    """Return True for a CRS of longitude and latitude.
+
+    Return False for text that is not a CRS; such text is reported later.
+    """
     try:
         return has_degrees(parse_code(crs))
     except ConfigError:
@@ -181,9 +186,9 @@ def _has_wide_step(geometry: shapely.Geometry) -> bool:
 
 
 def _narrowest_span(geometry: shapely.Geometry) -> tuple[float, float]:
-    """Return the first and the last longitude of the parts of a geometry, going east around the earth.
+    """Return the western and the eastern limit of the parts of a geometry.
 
-    The span crosses the antimeridian if the parts touch it on both sides, or if the span is then at most half a turn.
+    The limits cross the antimeridian if the parts touch it on both sides, or if the span is then at most half a turn.
     """
     bounds = shapely.bounds(shapely.get_parts(geometry))
     west, east = bounds[:, 0], bounds[:, 2]

@@ -27,7 +27,7 @@ _NOT_ATTRIBUTES = {"name", "title", "geometry"}
 _DEGREES = {"EPSG:4326", "OGC:CRS84", "4326", "WGS84", "WGS 84", "CRS84"}
 """Names of the CRS of limits in degrees, in upper case."""
 _LONGEST_COLUMNS = 200
-"""Number of characters of the names of columns in a message."""
+"""Maximum number of characters of the column names in a message."""
 Source: TypeAlias = "str | Path | BinaryIO | pd.DataFrame"
 """A table of regions: path of a file, open binary file, or DataFrame."""
 
@@ -114,7 +114,7 @@ def _rows_of(source: Source, name: str) -> tuple[list[str], list[Row]]:
 
 
 def _with_standard_names(row: Row, names: Mapping[str, str]) -> Row:
-    """Return a row whose cells have the standard names of their columns, too."""
+    """Return a row that also has its cells under the standard names of the columns."""
     return replace(row, cells={**row.cells, **{name: row.cells[column] for column, name in names.items()}})
 
 
@@ -130,14 +130,14 @@ def _frame_rows(frame: pd.DataFrame) -> tuple[list[str], list[Row]]:
 
 
 def _warn_of_unused_crs(rows: Sequence[Row]) -> None:
-    """Log a warning if a table in degrees names another CRS, because limits in degrees need no CRS."""
+    """Log a warning if a table in degrees has a CRS other than degrees, because this CRS is not used."""
     for row in rows:
         crs = row.cells.get("crs", "")
         if crs and crs.upper() not in _DEGREES:
             logger.warning(
                 "%s",
                 row.problem(
-                    f"{quoted(crs)} is not used, because west, east, south and north are degrees; "
+                    f"{quoted(crs)} is ignored, because west, east, south and north are in degrees; "
                     "name the columns xmin, xmax, ymin and ymax if they are in this CRS",
                     "crs",
                 ),
@@ -204,5 +204,5 @@ def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:
         if earlier is not row and name:
             yield row.problem(
                 f"the name {quoted(name)} is taken by {quoted(earlier.cells['name'])} on line {earlier.line}; "
-                "names must differ in more than upper and lower case"
+                "names that differ only in case, or in how characters are composed, count as equal"
             )

@@ -23,7 +23,7 @@ from regionplot.writers.base import make_writer
 
 
 def check_arguments(regions: object, config: object, layers: Sequence[object]) -> None:
-    """Check the types of the arguments of `render_regions`, because a wrong type would be ignored or fail later.
+    """Check the types of the arguments of `render_regions`, because wrong types would be ignored or would fail later.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def config_problems(config: Config, regions: Sequence[Region]) -> list[Problem]:
 
 
 def check_all(error: RegionplotError, config: Config | None, read: Callable[[], Sequence[Region]]) -> RegionplotError:
-    """Return an error about settings or regions with the further problems of the settings and the regions.
+    """Return an error that has a first error's problems and all other problems of the settings and the regions.
 
     Parameters
     ----------

@@ -56,8 +56,8 @@ class MapDigests:
     Parameters
     ----------
     shared : SharedData
-        Data of the run. If the raster was too large to load, the fingerprint of its file represents its cells. A new
-        file then changes the digests of all maps.
+        Data of the run. If the raster was too large to load, the digests contain the fingerprint of the file instead of
+        cells. A new file then changes the digests of all maps.
     """
 
     def __init__(self, shared: SharedData) -> None:
@@ -118,7 +118,7 @@ def _code_errors() -> Iterator[None]:
 
 
 def _file_facts(info: RasterInfo) -> tuple[object, ...]:
-    """Return values that represent the cells of a raster that is not loaded."""
+    """Return values for the digest that stand for the cells of a raster that is not loaded."""
     interpretation = (
         info.gdal_name,
         info.band,

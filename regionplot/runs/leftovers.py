@@ -1,7 +1,7 @@
 """Find and remove the maps of regions that are no longer in the table.
 
-A map is a leftover if the manifest says that a row of the same table caused it, and the table has no such map now.
-Maps of other tables that share the output folder are not leftovers.
+A map is a leftover if a row of the same table produced it, as the manifest states, and no row of the table produces it
+now. Maps of other tables that share the output folder are not leftovers.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ logger = logging.getLogger(__name__)
 
 
 class Leftovers(Enum):
-    """What a run does with leftovers."""
+    """Policy for leftovers."""
 
     KEEP = auto()
     REMOVE = auto()
 
 
 def find_leftovers(folder: Path, entries: Entries, files: Collection[str], origins: Collection[str]) -> list[str]:
-    """Return the files of maps that the table no longer has, relative to the folder.
+    """Return the map files whose regions the table no longer contains, relative to the folder.
 
     Parameters
     ----------

@@ -1,13 +1,13 @@
 """Allow one run at a time per output folder.
 
 The lock uses `fcntl.lockf`. The kernel releases the lock when the process ends, even if the process is killed. Forked
-workers do not inherit this lock (they would inherit a `flock` lock), so an orphaned worker does not block the next run.
+workers do not inherit this lock, unlike a lock of `flock`, so an orphaned worker does not block the next run.
 
 `lockf` does not exclude threads of one process. It also releases the lock when the process closes any descriptor of the
 file. Therefore the process keeps a set of the folders that it has locked, and checks this set first.
 
-The lock file holds a record of the run: process, host and start time, and the time of the end. If the end is missing,
-the run was killed. The next run then says so.
+The lock file holds a record of the run: process, host, start time and end time. If the end time is missing, the run was
+killed, and the next run reports this.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ except ImportError:  # not a POSIX system
 logger = logging.getLogger(__name__)
 NAME = ".regionplot.lock"
 _MAX_RECORD = 4096
-"""Number of characters of a lock file that are read."""
+"""Maximum number of characters of a lock file to read."""
 _guard = threading.Lock()
 _locked_folders: set[tuple[int, int]] = set()
 """Device and inode of each folder that this process has locked. The set is global because locks belong to a process."""
@@ -151,7 +151,7 @@ def _lock(directory: Path, file: TextIO, text: str) -> None:
 
 
 def _warn(message: str) -> None:
-    """Log a warning. If warnings are not shown, log it only to the log file."""
+    """Log a warning. If warnings are hidden, write the warning only to the log file."""
     target = logger if logger.isEnabledFor(logging.WARNING) else logging.getLogger("regionplot.run")
     target.warning("%s", message)
 
@@ -214,7 +214,10 @@ def describe_killed_run(directory: Path, text: str) -> str:
 
 
 def _cause_of_death(record: Mapping[str, Any]) -> str:
-    """Return what ended the run of a record, as far as this machine knows."""
+    """Return the cause of death of a killed run, as the end of a sentence.
+
+    Return an empty text if the cause is unknown.
+    """
     groups = ControlGroups()
     if record.get("host") != socket.gethostname():
         return ""

@@ -72,10 +72,10 @@ def previous_map(entries: Entries, folder: Path, file: str) -> PreviousMap | Non
 
 
 def read_permissions(folder: Path) -> int:
-    """Return the permissions of a folder's manifest for the next manifest: private, if there is none.
+    """Return the permissions for the next manifest of a folder. Without a manifest, only the owner may read it.
 
-    A manifest holds names, paths and messages, so only its owner may read it at first. If the owner lets others read
-    it, the next manifest keeps that.
+    A manifest holds names, paths and messages, so a new manifest is private. If the owner changes the permissions, the
+    next manifest keeps them.
     """
     try:
         found = (folder / NAME).lstat()

@@ -1,4 +1,4 @@
-"""Check that settings suit the raster, if they were written for another raster."""
+"""Check that the color scale of the settings suits a raster that is not the raster of the settings file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from regionplot.settings.colors import ColorSettings
 from regionplot.shared.data import SharedData
 
 _ENOUGH = 1_000_000
-"""Number of cells that are checked first. All cells are checked only if none of these is within the color scale."""
+"""Number of cells in a first sample. All cells are checked only if no cell of the sample is within the color scale."""
 
 
 def scale_problem(shared: SharedData) -> Problem | None:
@@ -47,7 +47,7 @@ def scale_problem(shared: SharedData) -> Problem | None:
 
 
 def _limits(colors: ColorSettings) -> tuple[str, float, float]:
-    """Return the key that sets the scale, and the limits of the scale. The key is empty if the scale is automatic."""
+    """Return the key that sets the scale, and the limits of the scale. For an automatic scale, the key is empty."""
     if colors.levels is not None:
         return "levels", colors.levels[0], colors.levels[-1]
     key = "vmin" if colors.vmin is not None else "vmax" if colors.vmax is not None else ""

@@ -36,7 +36,7 @@ class Redraw(Enum):
     """Maps that a run draws."""
 
     CHANGED = auto()
-    """Maps that do not exist, or that depend on something that has changed."""
+    """Maps that do not exist, and maps whose inputs, settings or code have changed."""
     ALL = auto()
 
 
@@ -152,12 +152,15 @@ class RunRecord:
         self._link_previous_maps(report)
         if error is None:
             self._handle_leftovers()
-        if self._publication.folder.is_dir():  # a run that drew nothing may have no folder
+        if self._publication.folder.is_dir():  # if no map was drawn, the folder may not exist
             summary = self._summary(error, report)
             write_manifest(self._publication.folder, summary, report, self._previous, self._permissions)
 
     def _handle_leftovers(self) -> None:
-        """Find the maps of regions that are no longer in the table. Remove them if this run shall do so."""
+        """Find the maps of regions that are no longer in the table.
+
+        Remove them if the policy of the run is to remove them.
+        """
         folder = self._publication.folder
         if self._scope is Scope.SELECTION or folder != self._publication.previous:
             return

@@ -54,7 +54,7 @@ def find_fonts(jobs: Sequence[Job], config: Config) -> str:
 
 
 def report_missing_letters(letters: str) -> None:
-    """Log a warning if no installed font has some letters. Each letter is reported once."""
+    """Log a warning about letters that no installed font has. Each letter is reported only once."""
     if letters:
         from regionplot.render.fonts import FALLBACKS  # noqa: PLC0415 (imports matplotlib)
 

@@ -71,7 +71,7 @@ class Config(Section):
     def _check_inputs_are_used(self) -> Config:
         if self.raster.inputs and not self.prepare:
             raise ValueError(
-                "[raster] inputs are for the steps of [[prepare]], but there are none; add a step or remove the inputs"
+                "[raster] inputs are for [[prepare]] steps, but there is no step; add a step or remove the inputs"
             )
         return self
 
@@ -81,7 +81,7 @@ class Config(Section):
         return self._places
 
     def with_places(self, places: Places) -> Config:
-        """Return this config after setting the file that it comes from."""
+        """Store the settings file in this config, and return the config."""
         self._places = places
         return self
 

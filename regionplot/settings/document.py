@@ -15,7 +15,7 @@ MAX_BYTES = 2**20
 
 
 class Document(NamedTuple):
-    """The tables of a config before they are checked, and the text in which line numbers are found."""
+    """The unchecked tables of a config, and the text from which line numbers are taken."""
 
     base: Path
     """Base folder of relative paths."""

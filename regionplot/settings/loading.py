@@ -20,7 +20,7 @@ from regionplot.settings.raster import RASTER_PATH, RasterPath
 
 DEFAULT_NAME = "regionplot.toml"
 _MAX_FAULTS = 200
-"""Maximum number of faults that are reported. A file with more faults is probably no settings file."""
+"""Maximum number of faults to report. A file with more faults is probably not a settings file."""
 Tables = Mapping[str, Any]
 """Tables and arrays of tables by name, as parsed from TOML."""
 
@@ -100,7 +100,7 @@ def _read(source: str | Path | Tables | None, overrides: Tables | None, raster_p
     config, error = _validated(document, tables, raster_path)
     if error is not None:
         raise error
-    assert config is not None, "settings without faults are valid"
+    assert config is not None, "this part of the settings is valid"
     return config
 
 
@@ -125,8 +125,8 @@ def _validated(
 ) -> tuple[Config | None, ConfigError | InputError | None]:
     """Return the valid part of the settings, and an error with all faults.
 
-    A fault of a key hides the faults that concern several keys. Therefore, faulty keys are removed, and the rest is
-    checked again.
+    pydantic checks rules about several keys only if each key is valid. Therefore, faulty keys are removed, and the rest
+    is checked again.
     """
     details: list[ErrorDetails] = []
     rest: dict[str, Any] | None = tables

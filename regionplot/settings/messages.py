@@ -23,7 +23,7 @@ from regionplot.text import quoted
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 _NOT_A_TABLE = ("model_type", "dict_type", "dataclass_type", "model_attributes_type", "mapping_type")
 _VALUE_IS_NAMED = (MISSING_FILE, "too_long", "too_short", "string_too_long")
-"""Types of faults whose messages state all that is needed of the value."""
+"""Types of faults whose messages already state the value."""
 _WORDS = {
     "path_type": "must be one path, in quotes",
     "is_instance_of": "must be one path, in quotes",
@@ -47,11 +47,11 @@ _REWRITES = (
 )
 """Patterns in messages of pydantic, and their replacements."""
 _SCALARS = (str, int, float, date, time)
-"""Types of values that messages state."""
+"""Types of values that are shown in messages."""
 _LONGEST_KEY = 60
 """Number of characters of a key in a message."""
 _SIMILAR = 0.75
-"""Smallest similarity of a key that is suggested for an unknown key."""
+"""Minimum similarity between an unknown key and a key that is suggested."""
 
 
 def config_error(
@@ -74,7 +74,8 @@ def config_error(
         InputError if files are missing and nothing else is wrong.
     """
     messages: dict[Place, list[tuple[str, str]]] = {}
-    inner = {detail["loc"][:-1] for detail in details}  # items with faults do not count, so their list seems short
+    # pydantic does not count faulty items, so a list with faulty items seems too short
+    inner = {detail["loc"][:-1] for detail in details}
     for detail in details:
         if detail["type"] == "too_short" and detail["loc"] in inner:
             continue
@@ -88,7 +89,7 @@ def config_error(
 
 
 def _joined(messages: Sequence[tuple[str, str]]) -> str:
-    """Join the messages about one key. A value that all messages have is stated once."""
+    """Join the messages about one key. If all messages end with the same value, state the value once."""
     values = {value for _, value in messages}
     if len(values) == 1:
         first, *others = [text for text, _ in messages]
@@ -149,13 +150,13 @@ def quoted_key(key: str) -> str:
 
 
 def _message(detail: ErrorDetails, location: _Location) -> tuple[str, str]:
-    """Return a message and, if the value matters, text that states the value."""
+    """Return a message, and text that states the value. The text is empty if the value does not help."""
     kind, last = detail["type"], location.keys[-1] if location.keys else ""
     if kind in _UNKNOWN_KEY:
-        section_names()  # raises if a layer of another package has the name of a section
+        section_names()  # raises ConfigError if a layer of another package has the name of a section
         return "; ".join(["unknown key", *_suggestion(location)]), ""
     if kind == "missing" and isinstance(last, int):
-        return f"has only {last} value{'s'[: last != 1]}; more are needed", ""
+        return f"has only {last} value{'s'[: last != 1]}; give more values", ""
     if kind == "missing":
         return "is required, but missing", ""
     if kind == "tuple_type" and not location.keys:

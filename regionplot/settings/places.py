@@ -16,14 +16,17 @@ _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"\n]*"|'[^'\n]*')(?:\s*\.\s*(?:[\w-]+|"[^
 
 @dataclass(frozen=True)
 class Places:
-    """The name and the text of a settings file. Two places are always equal, because they do not change a map."""
+    """The name and the text of a settings file.
+
+    Any two objects of this class are equal, because places do not affect maps.
+    """
 
     name: str = field(default="settings", compare=False)
     """Path of the file, or `settings` if the settings do not come from a file."""
     text: str = field(default="", compare=False, repr=False)
-    """Text of the file. A pickled object has no text, because only the process that reads settings reports faults."""
+    """Text of the file. The text is not pickled, because only the process that reads the settings reports faults."""
     overrides: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False)
-    """Section and key of each setting that does not come from the file. Arrays of tables have an empty key."""
+    """Section and key of each setting that does not come from the file. The key of an array of tables is empty."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Places, (self.name, "", self.overrides)

@@ -1,4 +1,4 @@
-"""Parse TOML, and explain its errors with the line and a cure."""
+"""Parse TOML. Report errors with their line and a hint."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from regionplot.errors import ConfigError, Place, Problem
 _MAX_PARTS = 32
 """Maximum number of parts of a dotted key. The time of `tomllib` grows with the square of this number."""
 _MAX_TABLES = 100
-"""Maximum number of different tables, including tables of plug-ins."""
+"""Maximum number of distinct tables, including tables of plug-ins."""
 _PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _LONG_KEY = re.compile(rf"(?:^|[\[{{,])[ \t]*+{_PART}(?:[ \t]*+\.[ \t]*+{_PART}){{{_MAX_PARTS}}}", re.MULTILINE)
-"""A key with too many parts. The possessive quantifiers keep the time of the search proportional to the text."""
+"""A key with too many parts. With possessive quantifiers, the time of the search is proportional to the length of the
+text.
+"""
 _AT = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
 _HINTS = (
     (r"", r"[“”‘’]", 'write straight quotes: "..."'),
@@ -34,7 +36,7 @@ _HINTS = (
     (r"Cannot overwrite a value", r"", "the key is given twice; remove one of the two"),
     (r"Cannot (declare|mutate)|twice|Cannot redefine", r"", "the table is given twice; merge the two tables"),
 )
-"""Error of `tomllib`, pattern that the line has, and hint."""
+"""Pattern of an error of `tomllib`, pattern of the faulty line, and hint."""
 
 
 def parse_toml(text: str, name: str) -> dict[str, Any]:

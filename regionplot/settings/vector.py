@@ -19,5 +19,5 @@ class VectorSettings(LayerSettings):
 
     @property
     def has_areas(self) -> bool:
-        """True if polygons are loaded as areas and borders, not only as borders."""
+        """True if polygons are loaded as areas, in addition to their borders."""
         return True

@@ -76,7 +76,7 @@ def array(values: Any, crs: str | None = "EPSG:4326") -> xr.DataArray:
     ("data", "message"),
     [
         (array(np.zeros((2, 3, 4))), r"rows and columns, but its shape is \(2, 3, 4\)"),
-        (array(np.zeros((1, 4))), "no transform, and its coordinates do not say how large its cells are"),
+        (array(np.zeros((1, 4))), "the size of the cells is unknown"),
         (
             array(np.zeros((3, 4))).assign_coords(x=[0.0, 1, np.nan, 3]),
             "x cannot be used: 1 of its 4 values are missing",

@@ -127,7 +127,7 @@ def test_a_raster_with_control_points_is_refused_with_the_command_that_warps_it(
     corners = ((0, 0, -100, 50), (0, 4, -96, 50.5), (3, 0, -100.5, 47))
     with rasterio.open(path, "r+") as file:
         file.gcps = [GroundControlPoint(*corner) for corner in corners], CRS.from_epsg(4326)
-    with pytest.raises(RasterError, match=r"placed by control points.*: gdalwarp -r near grid.tif warped.tif"):
+    with pytest.raises(RasterError, match=r"has control points.*: gdalwarp -r near grid.tif warped.tif"):
         load(path)
 
 

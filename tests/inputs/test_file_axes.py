@@ -197,7 +197,7 @@ def unchanged(data: Any, *_: Any) -> Any:
 @pytest.mark.parametrize("name", ["time, longitude, latitude", "Mercator", "stale actual_range"])
 def test_blocks_of_misplaced_cells_are_refused(tmp_path: Path, name: str) -> None:
     path = RIGHT[name].write(tmp_path / "grid.nc")
-    with pytest.raises(RasterError, match="its axes place the cells in other rows and columns than GDAL reads"):
+    with pytest.raises(RasterError, match="GDAL ignores the axes of this file"):
         process_blocks(unchanged, path, tmp_path / "grid.tif", executor="serial")
 
 
@@ -307,7 +307,7 @@ REFUSED = {
     ),
     "repeated value": (Grid(lat=np.where(LAT == 48, 48.5, LAT)), "/lat cannot be used: its values neither increase"),
     "beyond the pole": (Grid(lat=LAT + 60), "the axis /lat has latitudes beyond 90 degrees"),
-    "one row": (Grid(lat=LAT[:1]), "the axis /lat has only one value, so the width of its cells is unknown"),
+    "one row": (Grid(lat=LAT[:1]), "the axis /lat has only one value, so the width of its cell is unknown"),
 }
 
 

@@ -112,7 +112,7 @@ def test_too_little_memory_is_an_error_that_names_the_file() -> None:
     def fail() -> Any:
         raise MemoryError
 
-    with pytest.raises(FeaturesError, match=r"layer\.gpkg: the memory is not sufficient"):
+    with pytest.raises(FeaturesError, match=r"layer\.gpkg: there is not enough memory"):
         result(fail)
 
 

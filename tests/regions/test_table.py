@@ -180,7 +180,7 @@ def test_decimal_commas_are_read_if_the_comma_is_not_the_delimiter(table, delimi
 
 def test_a_comma_that_may_separate_thousands_is_not_read_as_a_decimal_comma(table) -> None:
     path = table("name;xmin;xmax;ymin;ymax\na;500,000;600,000;0;1,5\n")
-    with pytest.raises(RegionsError, match=r"column 'xmin': '500,000' is not clear; write 500000 or 500.000") as caught:
+    with pytest.raises(RegionsError, match=r"column 'xmin': '500,000' is ambiguous; write 500000 or 500.000") as caught:
         read_regions(path)
     assert [problem.place.column for problem in caught.value.problems] == ["xmin", "xmax"]
 
@@ -295,11 +295,11 @@ def test_a_cell_that_is_no_number_gets_a_hint(table, cell: str, hint: str) -> No
         (b"\0\0\x27\x0a\0\0", "a shapefile"),
         (b"PAR1\x15\0", "a Parquet file"),
         (b"\x1f\x8b\x08\0", "a compressed file"),
-        (b"II*\0\x08\0", "a raster; give it with --raster"),
+        (b"II*\0\x08\0", "a raster; give the table first"),
         (b"CDF\x01\0\0", "a raster"),
         (b'{"type": "FeatureCollection"}', "JSON or GeoJSON"),
         (b"<!DOCTYPE html>", "HTML or XML"),
-        (b"[raster]\npath = 'a.tif'\n", "a settings file; give it with --config"),
+        (b"[raster]\npath = 'a.tif'\n", "a settings file; give the table first"),
     ],
 )
 def test_a_file_of_another_kind_is_named(table, start: bytes, kind: str) -> None:
@@ -359,20 +359,20 @@ def test_bad_rows_are_named_with_file_line_and_column(table, rows: str, line: in
         ("name,geometry,crs\na,POINT (1 2),EPSG:4326\n", ":2: column 'geometry': the geometry has no area"),
         ("name,geometry,crs\na,POLYGON EMPTY,EPSG:4326\n", ":2: column 'geometry': the geometry is empty"),
         ("name,geometry,crs\na,POLYGON 5,EPSG:4326\n", ":2: column 'geometry': the geometry is not valid WKT"),
-        ("name,geometry,crs\na,POINT (1 2),\n", ":2: column 'crs': a geometry needs its CRS"),
+        ("name,geometry,crs\na,POINT (1 2),\n", ":2: column 'crs': a geometry needs a CRS"),
         ("west,east,south,north\n0,1,0,1\n", "there is no 'name' column"),
         ("Region,West,East,South,North\na,0,1,0,1\n", "columns Region, West, East, South, North: there is no 'name'"),
         ("name,Lat,Lon\na,0,1\n", "a point has no extent; the limits need the columns west, east, south, north"),
         (
             "My regions,,,,\nname,west,east,south,north\na,0,1,0,1\n",
-            ":2: this line seems to be the header; remove the lines above it",
+            ":2: this line looks like the header; remove the lines above this line",
         ),
         ("a,0,1,0,1\nb,0,1,0,1\n", ":1: this line is not a header; add the line name,west,east,south,north above it"),
         ("name,west,east,south\na,0,1,0\n", "there is no column 'north'; the limits need"),
-        ("name,geometry\na,POINT (1 2)\n", "a geometry needs its CRS; add the column crs"),
+        ("name,geometry\na,POINT (1 2)\n", "a geometry needs a CRS; add the column crs"),
         ("name west east south north\na 0 1 0 1\n", "separate the columns with commas"),
         (f"{HEADER},\na,0,1,0,1,x\n", ":2: 6 fields, but the header has 5: 'x' is in a column with no name"),
-        ("Name,NAME,west,east,south,north\na,b,0,1,0,1\n", ":1: the columns 'Name' and 'NAME' are both 'name'"),
+        ("Name,NAME,west,east,south,north\na,b,0,1,0,1\n", ":1: the columns 'Name' and 'NAME' both mean 'name'"),
         (f"{HEADER}\na,40,50,-100,-90\n", "-100 is not a latitude: it must be between -90 and 90; are long"),
         ("name,west,east\na,0,1\n", "no limits; add the columns west,east,south,north"),
         ("name,west,east,south,north,region\na,0,1,0,1,x\n", "limits are given twice"),

@@ -199,7 +199,7 @@ def check_round_trip(config: Config) -> None:
 
 
 def test_a_size_with_one_number_is_rejected() -> None:
-    with pytest.raises(ConfigError, match=r"\[map\] size: has only 1 value; more are needed"):
+    with pytest.raises(ConfigError, match=r"\[map\] size: has only 1 value; give more values"):
         read_config({"raster": {"path": "sample:relief"}, "map": {"size": [100]}})
 
 

@@ -160,7 +160,8 @@ class CellLocator:
         left, right = window.col_off // n, -(-(window.col_off + window.width) // n)
         result = np.full((last - first, n, right - left, n), field.fill, field.cells.dtype)
         step = max(1, _STRIP_CELLS // (right - left))
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # source cells can be at the same place
+        # several source cells can have the same position
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             for top in range(first, last, step):
                 rows = slice(top, min(top + step, last))
                 self._fill(result[top - first : rows.stop - first], field, rows, slice(left, right))
