@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,9 @@ from numpy.typing import NDArray
 from regionplot.errors import ConfigError
 from regionplot.geo.dtypes import fits_dtype, float_dtype
 from regionplot.geo.grid import GridGeometry, Window
-from regionplot.inputs.axes_source import AxesSource
-from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.describe import open_bands, open_source
 from regionplot.inputs.gdal import gdal_errors
-from regionplot.inputs.reading import FileSource, decode
+from regionplot.inputs.reading import decode, is_plain
 from regionplot.inputs.source import RasterInfo, RasterSource
 from regionplot.settings.raster import RasterSettings
 
@@ -37,10 +35,9 @@ class BandReader:
 
     bands: tuple[RasterInfo, ...]
     """Bands to read, in order."""
-    curvilinear: tuple[CurvilinearSource, ...] = ()
-    """Sources of the bands, if they have 2-D coordinates."""
-    reordered: tuple[AxesSource | FileSource, ...] = ()
-    """Sources of the bands, if GDAL alone would read the cells in other rows and columns."""
+    sources: tuple[RasterSource, ...] = ()
+    """Sources of the bands, if GDAL's rows and columns are not those of the grid: 2-D coordinates, uneven axes, another
+    order of dimensions. Otherwise, empty."""
 
     @classmethod
     def of(cls, settings: RasterSettings) -> BandReader:
@@ -65,9 +62,8 @@ class BandReader:
 
     @classmethod
     def _from_sources(cls, sources: Sequence[RasterSource]) -> BandReader:
-        curvilinear = tuple(source for source in sources if isinstance(source, CurvilinearSource))
-        reordered = tuple(source for source in sources if _is_reordered(source))
-        return cls(tuple(source.describe() for source in sources), curvilinear, reordered)
+        own = tuple(source for source in sources if not is_plain(source))
+        return cls(tuple(source.describe() for source in sources), own)
 
     @property
     def geometry(self) -> GridGeometry:
@@ -81,8 +77,8 @@ class BandReader:
 
     @property
     def needs_copy(self) -> bool:
-        """True if the file cannot be read as it is: the raster is a part of the file, or has rows in another order."""
-        return bool(self.reordered) or self.bands[0].gdal_name != str(self.bands[0].path)
+        """True if blocks cannot be read from the file itself: GDAL needs a name or a source to read this raster."""
+        return bool(self.sources) or self.bands[0].gdal_name != str(self.bands[0].path)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -115,10 +111,6 @@ class BandReader:
                 stored = dataset.read(info.band, window=window.ranges)
             values[number] = decode(stored, mask, info)
         return values
-
-
-def _is_reordered(source: RasterSource) -> TypeGuard[AxesSource | FileSource]:
-    return isinstance(source, AxesSource) or (isinstance(source, FileSource) and bool(source.options))
 
 
 @dataclass(frozen=True, slots=True)

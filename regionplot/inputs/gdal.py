@@ -17,6 +17,8 @@ from typing import Any
 from regionplot.errors import RasterError
 from regionplot.inputs.crs_texts import path_in_raster
 from regionplot.inputs.drivers import raster_driver
+from regionplot.inputs.hdf5 import check_hdf5
+from regionplot.system.guard import reading
 from regionplot.text import plain_text
 
 OPTIONS = {
@@ -73,6 +75,7 @@ def opened(
         If the format is not allowed, the file refers to other files, or GDAL cannot read the file.
     """
     with (
+        reading(path),
         gdal_options(**options),
         gdal_errors(path, "cannot be read as a raster"),
         open_raster(path, name, open_options) as dataset,
@@ -107,7 +110,8 @@ def open_raster(path: Path, name: str | None = None, open_options: Mapping[str, 
     with gdal_errors(path, "cannot be read as a raster"):
         if (reference := path_in_raster(path)) is not None:
             raise RasterError(f"{path}: its CRS names another file, which is not opened: {plain_text(reference)}")
-    with gdal_errors(path, "cannot be read as a raster"), warnings.catch_warnings():
+    check_hdf5(path)
+    with reading(path), gdal_errors(path, "cannot be read as a raster"), warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # files with 2-D coordinates
         dataset = rasterio.open(
             name or path, driver=driver, sharing=False, **_OPEN_OPTIONS.get(driver, {}), **open_options

@@ -9,13 +9,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from regionplot.geo.grid import Window
-from regionplot.inputs.axes_source import AxesSource
+from regionplot.inputs.axes_source import AxesSource, OrderedSource
 from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.reading import FileSource
 
 _SIDE = 512
 """Largest number of rows and columns of a sample."""
-Source = FileSource | CurvilinearSource | AxesSource
+NativeSource = FileSource | AxesSource | OrderedSource
+Source = NativeSource | CurvilinearSource
 """Sources of raster files."""
 
 
@@ -24,7 +25,7 @@ def with_changes(source: Source, **changes: Any) -> Source:
 
     Parameters
     ----------
-    source : FileSource, CurvilinearSource or AxesSource
+    source : FileSource, AxesSource, OrderedSource or CurvilinearSource
         The source.
     **changes
         Fields of `RasterInfo`.
@@ -43,7 +44,7 @@ def samples_of(source: Source) -> Iterator[NDArray[Any]]:
         If the cells cannot be read.
     """
     cells = _cells_of(source)
-    given = cells.stored if isinstance(cells, AxesSource) else cells.info.dtype
+    given = cells.info.dtype if isinstance(cells, FileSource) else cells.stored
     stored = with_changes(cells, mask_and_scale=False, dtype=cells.info.stored or given)
     geometry = stored.describe().geometry
     height, width = geometry.height, geometry.width
@@ -53,9 +54,9 @@ def samples_of(source: Source) -> Iterator[NDArray[Any]]:
         yield stored.read(geometry.full_window, (rows, columns))
 
 
-def _cells_of(source: Source) -> FileSource | AxesSource:
+def _cells_of(source: Source) -> NativeSource:
     """Return the source of the file's own cells."""
     if not isinstance(source, CurvilinearSource):
         return source
-    assert isinstance(source.cells, FileSource), "the cells of a curvilinear grid come from a file"
+    assert isinstance(source.cells, FileSource | OrderedSource), "the cells of a curvilinear grid come from a file"
     return source.cells

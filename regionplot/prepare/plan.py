@@ -157,7 +157,7 @@ class Plan:
             raise ConfigError(*problems)
 
     def extract_subdatasets(self) -> None:
-        """Copy each input that shares its file with other variables to a separate file."""
+        """Copy each input that blocks cannot be read from to a separate file."""
         for source, path in self._extractions:
             extract_subdataset(source, path)
 

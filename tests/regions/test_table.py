@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from regionplot.errors import RegionsError
 from regionplot.geo.extent import Extent
+from regionplot.regions import content
 from regionplot.regions.table import read_regions
 
 HEADER = "name,west,east,south,north"
@@ -49,6 +50,45 @@ def table(tmp_path: Path):
 def test_limits_are_read_in_every_form(table, content: str, extent: Extent, crs: str | None) -> None:
     (region,) = read_regions(table(content))
     assert (region.extent, region.crs) == (extent, crs)
+
+
+def parts(*spans: tuple[float, float]) -> str:
+    """Return a MULTIPOLYGON with one triangle for each pair of west and east."""
+    triangles = [f"(({west} 1, {east} 1, {east} 9, {west} 1))" for west, east in spans]
+    return f"MULTIPOLYGON ({', '.join(triangles)})"
+
+
+PARTS = {
+    "cut at 180": (parts((177, 180), (-180, -178)), 177, 182),
+    "cut, west part first": (parts((-180, -100), (60, 180)), 60, 260),
+    "not cut": (parts((172, 178), (-179, -130), (-160, -150)), 172, 230),
+    "points": ("MULTIPOINT ((-170 -10), (175 10), (-179 0))", 175, 190),
+    "cut at 0": (parts((0, 9), (350, 360)), 350, 369),
+    "around the world": (parts((-180, 10), (10, 180)), -180, 180),
+    "both sides of the Atlantic": (parts((-120, -60), (-10, 70)), -120, 70),
+    "one part": ("POLYGON ((-180 1, 180 1, 180 9, -180 1))", -180, 180),
+}
+
+
+@pytest.mark.parametrize(("wkt", "west", "east"), PARTS.values(), ids=PARTS)
+def test_a_geometry_with_parts_on_both_sides_of_the_antimeridian_spans_the_shorter_way(
+    table, caplog, wkt: str, west: float, east: float
+) -> None:
+    (region,) = read_regions(table(f'name,geometry,crs\na,"{wkt}",EPSG:4326\n'))
+    assert (region.extent.xmin, region.extent.xmax) == (west, east)
+    assert not caplog.records
+
+
+def test_a_projected_geometry_is_not_taken_for_degrees(table) -> None:
+    wkt = "MULTIPOLYGON (((-180 1, -100 1, -180 9, -180 1)), ((60 1, 180 1, 180 9, 60 1)))"
+    (region,) = read_regions(table(f'name,geometry,crs\na,"{wkt}",EPSG:3857\n'))
+    assert (region.extent.xmin, region.extent.xmax) == (-180, 180)
+
+
+def test_an_edge_that_probably_crosses_the_antimeridian_is_reported(table, caplog) -> None:
+    read_regions(table('name,geometry,crs\na,"POLYGON ((179 1, -179 1, -179 9, 179 9, 179 1))",EPSG:4326\n'))
+    (message,) = (record.getMessage() for record in caplog.records)
+    assert ":2: column 'geometry': an edge of the geometry is longer than 180 degrees" in message
 
 
 PLAIN = f"{HEADER},title\n01,-88,-79,24,31,Florida\n\n02,-70,-60,10,20,Méxïco\n"
@@ -179,6 +219,30 @@ def test_a_table_takes_only_the_memory_that_it_needs() -> None:
     assert max(sizes) <= 2**20
 
 
+def test_a_column_region_beside_limits_in_another_case_is_an_attribute(table) -> None:
+    (region,) = read_regions(table("Name,Region,West,East,South,North\na,Alps,0,1,2,3\n"))
+    assert (region.extent, region.fields["Region"]) == (Extent(0, 1, 2, 3), "Alps")
+
+
+@pytest.mark.parametrize(("crs", "is_reported"), [("EPSG:4326", False), ("ogc:crs84", False), ("EPSG:5070", True)])
+def test_a_crs_beside_limits_in_degrees_is_reported_once(table, caplog, crs: str, is_reported: bool) -> None:
+    path = table(f"{HEADER},crs\na,0,1,0,1,{crs}\nb,0,1,0,1,{crs}\n")
+    assert read_regions(path)[0].crs == "EPSG:4326"
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == is_reported
+    assert not is_reported or messages[0].startswith(f"{path}:2: column 'crs': 'EPSG:5070' is not used")
+
+
+def test_an_endless_table_is_rejected_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return b"name,west\n" * ((size or 0) // 10)
+
+    monkeypatch.setattr(content, "MAX_BYTES", 3 * 2**20)
+    with pytest.raises(RegionsError, match=r"^regions: the file is larger than 3,145,728 bytes"):
+        read_regions(Endless())
+
+
 @pytest.mark.parametrize(
     ("row", "span"),
     [("a,-90,-100,30,40", "350"), ("a,100,-60,0,10", "200"), ("a,170,-170,0,10", ""), ("a,-100,100,0,10", "")],
@@ -297,6 +361,8 @@ def test_bad_rows_are_named_with_file_line_and_column(table, rows: str, line: in
         ("name,geometry,crs\na,POLYGON 5,EPSG:4326\n", ":2: column 'geometry': the geometry is not valid WKT"),
         ("name,geometry,crs\na,POINT (1 2),\n", ":2: column 'crs': a geometry needs its CRS"),
         ("west,east,south,north\n0,1,0,1\n", "there is no 'name' column"),
+        ("Region,West,East,South,North\na,0,1,0,1\n", "columns Region, West, East, South, North: there is no 'name'"),
+        ("name,Lat,Lon\na,0,1\n", "a point has no extent; the limits need the columns west, east, south, north"),
         (
             "My regions,,,,\nname,west,east,south,north\na,0,1,0,1\n",
             ":2: this line seems to be the header; remove the lines above it",
