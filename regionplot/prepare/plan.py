@@ -51,7 +51,7 @@ class Plan:
         self.description: dict[str, object] = dict(self.main.bands[0].description)
         """Description of the result: `long_name`, `units`, `time` ..."""
         self.has_operations = False
-        """True if an operation was added. Operations apply to the first input only."""
+        """True if a step has added an operation, which applies to the first input only."""
         self._first = self.main
 
     @property

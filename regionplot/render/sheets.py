@@ -104,7 +104,7 @@ def _sampled(style: Style, view: View) -> tuple[Codes, NDArray[np.bool_], NDArra
 
 
 def no_overlap_message(region: Extent, raster: Extent) -> str:
-    """Return the message for a map without any pixel in the raster."""
+    """Return the error message for a map that has no pixel in the raster."""
     overlaps = (
         region.xmin < raster.xmax and raster.xmin < region.xmax
         and region.ymin < raster.ymax and raster.ymin < region.ymax

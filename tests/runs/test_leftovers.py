@@ -43,7 +43,8 @@ def test_a_run_mentions_leftovers_and_prune_removes_them(run, folder):
     (folder / "output" / "mine.png").write_bytes(b"not a map of regionplot")
     result = run(rows=EAST)
     assert result.stdout.splitlines()[-1] == (
-        "2 maps, such as output/west.png, belong to regions that the table no longer contains; --prune removes such maps"
+        "2 maps, such as output/west.png, belong to regions that the table no longer contains; "
+        "--prune removes such maps"
     )
     assert maps(folder) == ["east.png", "mine.png", "north.png", "west.png"]
     assert run("-q").stdout == ""
