@@ -170,7 +170,8 @@ class _LogFile(RotatingFileHandler):
     def handle(self, record: logging.LogRecord) -> bool:
         """Write a record. A forked worker inherits the handler, but writes nothing.
 
-        A record of a library, such as GDAL, is written as a debug record, and only once per text.
+        A record of a library, such as GDAL, is written as a debug record. Records that differ only in numbers and
+        quoted names are written once.
         """
         if os.getpid() != self._owner:
             return False

@@ -239,7 +239,7 @@ class LoadedTask(Generic[J]):
 
     task: Task[J]
     parent: int = field(default_factory=os.getpid)
-    """Process id of the caller, in which an `inproc://` cluster runs its workers."""
+    """Process id of the caller. An `inproc://` cluster runs its workers in this process."""
     is_loaded: bool = False
     error: RegionplotError | None = None
     """Error of the failed load. All jobs of the worker report this error."""

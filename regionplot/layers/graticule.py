@@ -38,7 +38,7 @@ _USUAL_LINES = 8
 _MOST_LINES = 1000
 _POLE = 90.0
 _LATITUDE_SHIFT = 0.1
-"""Limit in degrees. The latitudes of a point in two datums differ by less than this limit."""
+"""Maximum difference in degrees between the latitudes of a point in two datums."""
 _PANEL_SAMPLES = 41
 """Number of columns, and of rows, in the grid of sample points of a panel."""
 _VERTEX_DISTANCE = 0.25

@@ -35,7 +35,7 @@ _MAX_PLANNED = 500
 """Maximum number of regions for which a window is computed. For more regions, computing the windows takes more
 time than it saves, so the whole raster is loaded."""
 _LEGEND_TOO_LARGE = (
-    "it has more classes than fit beside the map; list the important ones in [colors] classes, or set colorbar = false"
+    "it has more classes than fit on the sheet; list the important classes in [colors] classes, or set colorbar = false"
 )
 
 
@@ -60,7 +60,7 @@ def plan_load(
     coloring: Coloring = None,
     budget: int | None = None,
 ) -> LoadPlan:
-    """Plan to load the part of the raster that the regions need, or let each map read its own cells.
+    """Return the plan: load the part of the raster that the regions need, or let each map read its own cells.
 
     Each map reads its own cells if the part that the regions need exceeds the memory budget.
 
