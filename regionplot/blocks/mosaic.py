@@ -22,6 +22,7 @@ from regionplot.blocks.task import BlockResult, BlockWorker, cast, checksum_of
 from regionplot.errors import RasterError
 from regionplot.geo.grid import Window, shift_transform
 from regionplot.inputs.gdal import gdal_errors, gdal_options, open_raster
+from regionplot.inputs.netcdf_grid import check_read_by_gdal
 
 OVERLAPS = ("first", "last", "min", "max", "mean", "feather")
 _ON_GRID = 1e-3
@@ -137,6 +138,7 @@ def _place_tiles(
     with gdal_options():
         for path in paths:
             with open_raster(path) as dataset:
+                check_read_by_gdal(path, dataset)
                 row, column = _corner(dataset, first)
                 misfits = _grid_differences(dataset, first, row, column) + _value_differences(dataset, first, dtype)
                 problems += [f"{path}: {problem}" for problem in misfits]

@@ -19,6 +19,7 @@ from regionplot.blocks.grid import BlockGrid
 from regionplot.errors import RasterError
 from regionplot.geo.grid import GridGeometry, Window
 from regionplot.inputs.gdal import gdal_options, open_raster
+from regionplot.inputs.netcdf_grid import check_read_by_gdal
 
 Inputs = Sequence[str | Path] | str | Path
 """Paths of rasters, or one path."""
@@ -94,9 +95,11 @@ class Sources:
         if not paths:
             raise RasterError("no inputs: give at least one raster")
         with gdal_options(), open_raster(paths[0]) as first:
+            check_read_by_gdal(paths[0], first)
             problems = _missing_bands(paths[0], first, bands)
             for path in paths[1:]:
                 with open_raster(path) as other:
+                    check_read_by_gdal(path, other)
                     problems += _missing_bands(path, other, bands)
                     problems += compare(path, other, paths[0], first)
             if problems:

@@ -10,10 +10,17 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any, NoReturn
 
 import click
 
-from regionplot.cli.interrupts import exit_code, log_unexpected, signals_as_interrupts
+from regionplot.cli.interrupts import (
+    describe_interrupt,
+    exit_code,
+    raised_interrupt,
+    report_unexpected,
+    signals_as_interrupts,
+)
 from regionplot.errors import RegionplotError
 from regionplot.registry import COMMANDS
 from regionplot.system.signals import ENDING_SIGNALS
@@ -47,6 +54,14 @@ class LazyGroup(click.Group):
         if args and args[0] not in {*COMMANDS.builtin, "--help", "-h", "--version"}:
             args = [_DEFAULT, *args]
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Report an interrupt that the command has not reported itself."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            click.echo(f"regionplot: {describe_interrupt(interrupt)}", err=True)
+            return exit_code(interrupt)
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the usage of the default command."""
@@ -89,7 +104,7 @@ def cli() -> None:
     """
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the command and exit with its code."""
     for variable in _THREAD_VARIABLES:  # must be set before numpy is imported
         os.environ.setdefault(variable, "1")
@@ -125,6 +140,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt) as interrupt:
         return exit_code(interrupt.__cause__ or interrupt)  # click raises Abort from the interrupt
-    except Exception:
-        log_unexpected()
-        return 1
+    except Exception as error:
+        if raised := raised_interrupt():
+            return exit_code(raised)
+        return report_unexpected(error, lambda message: click.echo(f"regionplot: {message}", err=True))

@@ -97,8 +97,8 @@ class Display(JobObserver[Job]):
         """Return an observer of the blocks that the raster steps process. Called before the steps run."""
         return JobObserver()
 
-    def summarize(self, report: RunReport, directory: Path) -> None:
-        """Show the result of a whole run."""
+    def summarize(self, report: RunReport, directory: Path, settings: Path | None) -> None:
+        """Show the result of a whole run, the folder of the maps, and the settings file."""
 
     def progress_text(self) -> str:
         """Return a summary: the numbers of maps that were drawn, that failed and that did not run."""
@@ -130,15 +130,16 @@ class PlainDisplay(Display):
             note = " (no data)" if outcome.value.no_data else ""
             state = outcome.value.state
             how = f"{note} {outcome.seconds * 1000:.0f} ms" if state == "rendered" else f" {state}{note}"
-            self.print_line(f"[{self.done}/{self.jobs}] {_short_path(outcome.job.target)}{how}")
+            self.print_line(f"[{self.done}/{self.jobs}] {short_path(outcome.job.target)}{how}")
 
     def note(self, text: str) -> None:
         """Print a line of information."""
         self.print_line(text)
 
-    def summarize(self, report: RunReport, directory: Path) -> None:
-        """Print the number of maps, the time and the folder."""
-        self.print_line(f"{report}, in {_short_path(directory)}")
+    def summarize(self, report: RunReport, directory: Path, settings: Path | None) -> None:
+        """Print the number of maps, the time, the folder and the settings file."""
+        used = "" if settings is None else f"; settings: {short_path(settings)}"
+        self.print_line(f"{report}, in {short_path(directory)}{used}")
 
 
 class JsonDisplay(PlainDisplay):
@@ -213,8 +214,8 @@ class BarDisplay(Display):
         """Print an error above the bar."""
         self._console.print(Text.assemble(("regionplot: ", "bold red"), text), soft_wrap=True)
 
-    def summarize(self, report: RunReport, directory: Path) -> None:
-        """Print a table with the numbers of maps, the time and the folder."""
+    def summarize(self, report: RunReport, directory: Path, settings: Path | None) -> None:
+        """Print a table with the numbers of maps, the time, the folder and the settings file."""
         empty = sum(outcome.value.no_data for outcome in report.drawn)
         table = Table.grid(padding=(0, 2))
         table.add_row("drawn", str(len(report.drawn)), style="green")
@@ -228,7 +229,9 @@ class BarDisplay(Display):
             table.add_row("failed", str(len(report.failed)), style="red")
         rate = len(report.drawn) / report.seconds
         table.add_row("time", f"{report.seconds:.1f} s, {rate:.1f} maps/s, {report.workers} × {report.start_method}")
-        table.add_row("folder", Text(str(_short_path(directory)), overflow="fold"))
+        table.add_row("folder", Text(str(short_path(directory)), overflow="fold"))
+        if settings is not None:
+            table.add_row("settings", Text(str(short_path(settings)), overflow="fold"))
         Console(highlight=False).print(table)
 
 
@@ -299,7 +302,7 @@ def _failure_line(outcome: Outcome[Job]) -> str:
     return one_line(f"{place}{region.name}: {outcome.failure.message}")
 
 
-def _short_path(path: Path) -> Path:
+def short_path(path: Path) -> Path:
     """Return a path. A path inside the working directory becomes a relative path."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 

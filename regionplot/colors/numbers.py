@@ -6,6 +6,7 @@ This is several times faster than `searchsorted` followed by a call to the color
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,7 +114,7 @@ def _colormap(settings: ColorSettings, count: int) -> Colormap:
 
 def _continuous(settings: ColorSettings, values: NDArray[Any]) -> tuple[Normalize, tuple[bool, bool]]:
     """Return the norm and two flags: True if values lie below the norm, and True if values lie above the norm."""
-    found = _finite(values, positive=settings.norm == "log")
+    found = _sample(values, -math.inf if settings.norm != "log" else 0)
     low, high = _rounded_range(found) if settings.norm != "log" else (float(found.min()), float(found.max()))
     vmin = low if settings.vmin is None else settings.vmin
     vmax = high if settings.vmax is None else settings.vmax
@@ -137,11 +138,11 @@ def _widened(vmin: float, vmax: float, settings: ColorSettings) -> tuple[float, 
     return (kept, kept + step) if settings.vmax is None else (kept - step, kept)
 
 
-def _finite(values: NDArray[Any], *, positive: bool) -> NDArray[Any]:
-    """Return a sample of the finite values, or of the positive values if `positive` is set."""
+def _sample(values: NDArray[Any], above: float) -> NDArray[Any]:
+    """Return a sample of the finite values above a limit."""
     step = max(1, int(np.ceil(np.sqrt(values.size / _ENOUGH))))
     thinned = values[::step, ::step]
-    found = thinned[np.isfinite(thinned) & ((thinned > 0) | (not positive))]
+    found = thinned[np.isfinite(thinned) & (thinned > above)]
     return found if found.size else np.array([1.0, 10.0])
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
-_TOLERANCE = 0.02
+_TOLERANCE = 0.002
 """Largest distance of a coordinate from a regular axis, in cells, in addition to rounding errors."""
 _DECIMALS = range(7)
 """Numbers of decimals to which coordinates may be rounded."""
@@ -134,9 +134,17 @@ def _is_rounded(values: Floats, unit: float) -> bool:
 
 
 def float_error(values: NDArray[Any]) -> float:
-    """Return the largest rounding error of values in floating point. For integers, return 0."""
+    """Return the largest rounding error of values in floating point. For integers, return 0.
+
+    Values in float64 that float32 can hold have the precision of float32.
+    """
     finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values[:0]
-    return float(np.spacing(abs(finite).max())) / 2 if finite.size else 0.0
+    if not finite.size:
+        return 0.0
+    with np.errstate(over="ignore"):
+        single = finite.astype(np.float32)
+    largest = abs(single if np.array_equal(single, finite) else finite).max()
+    return float(np.spacing(largest)) / 2
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import pyproj
 
 from regionplot.errors import ConfigError
+from regionplot.geo.axis_directions import upright
 from regionplot.geo.crs import is_drawable, not_drawable, parse_crs
 from regionplot.geo.extent import Extent
 
@@ -21,6 +24,8 @@ RASTER = "raster"
 
 def parse_projection(setting: str | Mapping[str, Any]) -> pyproj.CRS | None:
     """Return the map's CRS for a value of `[map] projection`, or None for the raster's own CRS.
+
+    The axes of the CRS point east and north. See `geo.axis_directions`.
 
     Parameters
     ----------
@@ -38,12 +43,15 @@ def parse_projection(setting: str | Mapping[str, Any]) -> pyproj.CRS | None:
     if isinstance(setting, Mapping):
         keywords = dict(setting)
         return _make_cartopy_crs(str(keywords.pop("name", "")), keywords)
-    if setting == RASTER:
-        return None
+    return None if setting == RASTER else _parse_name(setting)
+
+
+@lru_cache(maxsize=16)
+def _parse_name(setting: str) -> pyproj.CRS:
     crs = _make_cartopy_crs(setting, {}) if setting.isidentifier() else parse_crs(setting)
     if not is_drawable(crs):
         raise ConfigError(not_drawable(crs))
-    return crs
+    return upright(crs).crs
 
 
 def _make_cartopy_crs(name: str, keywords: Mapping[str, Any]) -> pyproj.CRS:
@@ -53,6 +61,9 @@ def _make_cartopy_crs(name: str, keywords: Mapping[str, Any]) -> pyproj.CRS:
     projection = getattr(cartopy.crs, name, None)
     if not (isinstance(projection, type) and issubclass(projection, cartopy.crs.Projection)):
         raise ConfigError(f"projection {name!r} is not a cartopy class, an EPSG code, a PROJ string or 'raster'")
+    known = inspect.signature(projection).parameters
+    if unknown := [key for key in keywords if key not in known]:
+        raise ConfigError(f"projection {name}: there is no keyword {unknown[0]!r}; the keywords are {', '.join(known)}")
     try:
         crs: pyproj.CRS = projection(**keywords)  # not converted to a plain CRS, which would lose the map's boundary
         return crs

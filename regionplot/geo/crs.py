@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +19,18 @@ FULL_TURN = 360.0
 _LONGEST_QUOTE = 80
 """Maximum length of a CRS in a message, in characters."""
 _LONGEST_REASON = 200
+_RADIANS = math.radians(1)
+_POLE_LONGITUDES = {
+    "o_lon_p": -1.0,
+    "North pole grid longitude (netCDF CF convention)": -1.0,
+    "Axis rotation (GRIB convention)": 1.0,
+}
+"""Parameters of rotated poles that are added to all longitudes, or subtracted from them. The value is the sign of the
+change that moves the origin of the longitudes eastward."""
+_COMMON_DATUM = re.compile(
+    r"World Geodetic System 1984|North American Datum 1983|(Not specified|unknown)\b", re.IGNORECASE
+)
+"""Datums for which PROJ needs no shift to WGS 84."""
 _PLANE = 2
 """Number of axes of a CRS without heights."""
 Floats = NDArray[np.floating[Any]]
@@ -124,19 +138,89 @@ def meridian_offset(source: pyproj.CRS, target: pyproj.CRS) -> float:
     return float(transformer(source, target).transform(0.0, 0.0)[0])
 
 
+@lru_cache(maxsize=64)
 def with_meridian(crs: pyproj.CRS, longitude: float) -> pyproj.CRS:
-    """Return a geographic CRS like the given one, with another prime meridian.
+    """Return a geographic CRS like the given one, whose longitudes are counted from another longitude.
 
     GDAL returns longitudes from -180 to 180, relative to the prime meridian. If the prime meridian is in the middle of
     the map, a grid that crosses the antimeridian stays in one piece.
+
+    Parameters
+    ----------
+    crs : pyproj.CRS
+        Geographic CRS in degrees. Heights are left out.
+    longitude : float
+        The new origin of the longitudes, in degrees in `crs`.
+
+    Raises
+    ------
+    ConfigError
+        If the CRS is derived by a method whose origin cannot be changed.
     """
-    definition = crs.to_json_dict()
-    definition.pop("id", None)
-    datum = definition.get("datum") or definition.pop("datum_ensemble")
+    definition = horizontal(crs).to_json_dict()
+    inner = definition.get("source_crs", definition)  # a bound CRS consists of a CRS and a shift of its datum
+    inner.pop("id", None)
+    if "conversion" in inner:
+        _turn_pole(inner["conversion"]["parameters"], longitude, crs)
+    elif inner is definition and not _COMMON_DATUM.match(crs.datum.name if crs.datum else ""):
+        definition = _derived(definition, longitude)
+    else:
+        _move_meridian(inner, longitude)
+    return pyproj.CRS.from_json_dict(definition)
+
+
+def _derived(base: dict[str, Any], longitude: float) -> dict[str, Any]:
+    """Return the PROJJSON of a CRS that is derived from a geographic CRS by a rotation about the poles.
+
+    The datum keeps its name, so PROJ finds its shift to other datums.
+    """
+    base.pop("$schema", None)
+    values = {"o_lat_p": 90.0, "o_lon_p": 0.0, "lon_0": longitude}
+    axes = (("Longitude", "lon", "east"), ("Latitude", "lat", "north"))
+    return {
+        "type": "DerivedGeographicCRS",
+        "name": f"{base['name']} counted from {longitude:.9g}",
+        "base_crs": base,
+        "conversion": {
+            "name": "rotation about the poles",
+            "method": {"name": "PROJ ob_tran o_proj=longlat"},
+            "parameters": [{"name": name, "value": value, "unit": "degree"} for name, value in values.items()],
+        },
+        "coordinate_system": {
+            "subtype": "ellipsoidal",
+            "axis": [
+                {"name": name, "abbreviation": short, "direction": direction, "unit": "degree"}
+                for name, short, direction in axes
+            ],
+        },
+    }
+
+
+def _move_meridian(definition: dict[str, Any], longitude: float) -> None:
+    """Move the prime meridian in the PROJJSON of a geographic CRS."""
+    datum = definition.pop("datum", None) or definition.pop("datum_ensemble")
     definition["datum"] = {
         "type": "GeodeticReferenceFrame",
         "name": f"{datum['name']} counted from {longitude:.9g}",
         "ellipsoid": datum["ellipsoid"],
-        "prime_meridian": {"name": "middle of the map", "longitude": longitude},
+        "prime_meridian": {"name": "middle of the map", "longitude": _degrees(datum) + longitude},
     }
-    return pyproj.CRS.from_json_dict(definition)
+
+
+def _degrees(datum: dict[str, Any]) -> float:
+    """Return the longitude of a datum's prime meridian in degrees east of Greenwich."""
+    longitude = datum.get("prime_meridian", {}).get("longitude", 0.0)
+    if not isinstance(longitude, dict):
+        return float(longitude)
+    unit = longitude["unit"]
+    size = unit["conversion_factor"] if isinstance(unit, dict) else _RADIANS
+    return float(longitude["value"]) * size / _RADIANS
+
+
+def _turn_pole(parameters: list[dict[str, Any]], longitude: float, crs: pyproj.CRS) -> None:
+    """Change the origin of the longitudes in the conversion of a CRS with a rotated pole."""
+    for parameter in parameters:
+        if parameter["name"] in _POLE_LONGITUDES:
+            parameter["value"] += _POLE_LONGITUDES[parameter["name"]] * longitude
+            return
+    raise ConfigError(f"{shortened(crs.name)} cannot be interpolated on a map in another CRS; use the nearest cells")

@@ -129,6 +129,20 @@ def find_axes(variable: Variable, variables: Sequence[Variable], *, has_crs: boo
     return None
 
 
+def find_dimensions(variable: Variable, variables: Sequence[Variable]) -> GridAxes | None:
+    """Return the dimensions along which 2-D coordinates give the place of a variable's cells, or None without them.
+
+    The rows and columns of the coordinates are the rows and columns of the grid.
+    """
+    for other in sorted(variables, key=lambda other: _distance(other, variable, variable.dimensions[0], ())):
+        sides = other.dimensions[-2:]
+        is_known = len(sides) == 2 and all(side.is_named and variable.dimensions.count(side) == 1 for side in sides)
+        if is_known and other.path != variable.path and kind_of(other.name, other.attributes) is not None:
+            y, x = (variable.dimensions.index(side) for side in sides)
+            return GridAxes(variable, other, other, y, x, is_geographic=True)
+    return None
+
+
 def _axes_along(variable: Variable, dimension: Dimension, variables: Sequence[Variable]) -> dict[Role, Variable]:
     """Return the best axis along a dimension for each role."""
     candidates = [other for other in variables if _is_along(other, dimension) and other.path != variable.path]
@@ -232,11 +246,13 @@ def _read_axis(
 ) -> Axis:
     """Read an axis in units of the CRS."""
     stored = read_values(path, axis)
-    values = stored.astype(np.float64) * factor
-    scale = axis.attributes.get("scale_factor", 1.0 if axis.dtype is not None and axis.dtype.kind in "iu" else 0.0)
+    with np.errstate(all="ignore"):  # damaged values
+        values = stored.astype(np.float64) * factor
+    is_integer = axis.dtype is not None and axis.dtype.kind in "iu"
+    scale = axis.number("scale_factor", 1.0 if is_integer else 0.0)
     known = _bounds_width(path, axis, factor, variables) or width if values.size == 1 else None
     try:
-        found = Axis.of(values, abs(factor) * float_error(stored), abs(factor * float(scale)), known, period)
+        found = Axis.of(values, abs(factor) * float_error(stored), abs(factor * scale), known, period)
     except ValueError as error:
         raise RasterError(f"{path}: the axis {axis.path} cannot be used: {error}; correct the file") from None
     if known == 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -102,20 +103,62 @@ class AxesSource:
     def _cells(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[Any]:
         """Return the values of the file's cells at some rows and columns of the file."""
         (top, bottom), (left, right) = ((at.min(), at.max() + 1) for at in (rows, columns))
-        part = decode(self._read_stored(slice(top, bottom), slice(left, right)), None, self.info)
+        cells = slice(top, bottom), slice(left, right)
+        part = decode(read_cells(self.info.path, self.grid, self.info.band, *cells, self.stored), None, self.info)
         return part[np.ix_(rows - top, columns - left)]
 
-    def _read_stored(self, rows: slice, columns: slice) -> NDArray[Any]:
-        """Read cells as they are stored, shape (rows, columns)."""
-        grid = self.grid
-        index: list[Any] = list(band_position(grid, self.info.band))
-        index[grid.y_position], index[grid.x_position] = rows, columns
-        cells = read_stored(self.info.path, grid.variable.path, tuple(index))
-        cells = cells.T if grid.y_position > grid.x_position else cells
-        is_reinterpreted = (
-            cells.dtype.kind in "iu" and self.stored.kind in "iu" and cells.itemsize == self.stored.itemsize
-        )
-        return cells.view(self.stored) if is_reinterpreted else cells.astype(self.stored)
+
+@dataclass(frozen=True, eq=False)
+class OrderedSource:
+    """A `RasterSource` for the file's own rows and columns of a variable that GDAL cannot read."""
+
+    info: RasterInfo
+    stored: np.dtype[Any]
+    """Type of the stored cells."""
+    grid: GridAxes
+
+    def describe(self) -> RasterInfo:
+        """Return the metadata of the band."""
+        return self.info
+
+    def read(self, window: Window, shape: tuple[int, int], resampling: str = "nearest") -> NDArray[Any]:  # noqa: ARG002
+        """Read a window. See `RasterSource.read`. The argument `resampling` is ignored."""
+        rows, columns = (slice(*limits) for limits in window.ranges)
+        stored = read_cells(self.info.path, self.grid, self.info.band, rows, columns, self.stored)
+        check_unchanged(self.info)
+        kept = _thinned(0, window.height, shape[0]), _thinned(0, window.width, shape[1])
+        return decode(np.ascontiguousarray(stored[np.ix_(*kept)]), None, self.info)
+
+
+def read_cells(
+    path: Path, grid: GridAxes, band: int, rows: slice, columns: slice, stored: np.dtype[Any]
+) -> NDArray[Any]:
+    """Read cells of a band as they are stored, shape (rows, columns).
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    grid : GridAxes
+        The variable and its dimensions.
+    band : int
+        Number of the band, from 1.
+    rows, columns : slice
+        Rows and columns of the file.
+    stored : dtype
+        Type of the cells, as GDAL gives it.
+
+    Raises
+    ------
+    RasterError
+        If the cells cannot be read.
+    """
+    index: list[Any] = list(band_position(grid, band))
+    index[grid.y_position], index[grid.x_position] = rows, columns
+    cells = read_stored(path, grid.variable.path, tuple(index))
+    cells = cells.T if grid.y_position > grid.x_position else cells
+    is_reinterpreted = cells.dtype.kind in "iu" and stored.kind in "iu" and cells.itemsize == stored.itemsize
+    return np.ascontiguousarray(cells).view(stored) if is_reinterpreted else cells.astype(stored)
 
 
 def band_count(grid: GridAxes) -> int:

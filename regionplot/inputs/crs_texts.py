@@ -5,23 +5,33 @@ GDAL opens a grid that a CRS names as soon as it reads the CRS. A named pipe wou
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
+from regionplot.errors import FeaturesError
 from regionplot.geo.foreign_crs import path_in_crs, path_in_wkt
 from regionplot.system.files import Fingerprint
+from regionplot.text import plain_text
 
 _PART = 4 * 2**20
 """Number of bytes to search at each end of a raster."""
 _LARGEST_TEXT = 2**20
 """Number of bytes to search in a file that holds only a CRS."""
 _LARGEST_HEADER = 64 * 2**20
-_MAX_STEPS = 1_000_000
-"""Maximum number of instructions of SQLite. The table of CRSs is small, but a view can run without end."""
 _PRJ_SUFFIXES = (".prj", ".PRJ", ".Prj")
+
+
+def refuse_reference(path: Path, reference: str | None) -> None:
+    """Refuse a vector file whose CRS names another file, because GDAL would open that file.
+
+    Raises
+    ------
+    FeaturesError
+        If there is a reference.
+    """
+    if reference is not None:
+        raise FeaturesError(f"{path}: its CRS names another file, which is not opened: {plain_text(reference)}")
 
 
 def path_in_raster(path: Path) -> str | None:
@@ -56,7 +66,7 @@ def _path_in_bytes(content: bytes) -> str | None:
 
 
 def path_in_vectors(path: Path, driver: str) -> str | None:
-    """Return the first path that a CRS of a shapefile, GeoPackage or FlatGeobuf names, or None.
+    """Return the first path that a CRS of a shapefile or FlatGeobuf names, or None.
 
     Parameters
     ----------
@@ -80,18 +90,7 @@ def _texts(path: Path, driver: str) -> Iterator[str]:
             if (beside := path.with_suffix(suffix)).is_file():
                 with beside.open("rb") as file:
                     yield file.read(_LARGEST_TEXT).decode("latin-1")
-    elif driver == "GPKG":
-        with contextlib.suppress(sqlite3.Error):  # GDAL reports damaged files
-            yield from _texts_in_geopackage(path)
     elif driver == "FlatGeobuf":
         with path.open("rb") as file:
             length = int.from_bytes(file.read(12)[8:], "little")
             yield file.read(min(length, _LARGEST_HEADER)).decode("latin-1")
-
-
-def _texts_in_geopackage(path: Path) -> Iterator[str]:
-    """Yield the texts of the table of CRSs."""
-    with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
-        database.set_progress_handler(lambda: 1, _MAX_STEPS)
-        for row in database.execute("SELECT * FROM gpkg_spatial_ref_sys"):
-            yield from (value for value in row if isinstance(value, str))

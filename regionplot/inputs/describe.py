@@ -15,25 +15,26 @@ import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
-from regionplot.errors import ConfigError, RasterError
+from regionplot.errors import RasterError
+from regionplot.geo.axis_directions import upright_grid
 from regionplot.geo.crs import parse_crs
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.extent import LONLAT
-from regionplot.geo.foreign_crs import drawable_crs
 from regionplot.geo.grid import GridGeometry
 from regionplot.inputs.attributes import Attributes
-from regionplot.inputs.axes import PlacedAxes
-from regionplot.inputs.axes_source import AxesSource
-from regionplot.inputs.color_tables import class_names, color_table, rgb_bands
+from regionplot.inputs.axes import PlacedAxes, find_dimensions
+from regionplot.inputs.axes_source import AxesSource, OrderedSource
+from regionplot.inputs.color_tables import class_names, color_table, rgb_bands, unmasked_rgb_bands
 from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.drivers import raster_driver
+from regionplot.inputs.file_crs import stated_crs
 from regionplot.inputs.gdal import check_block, opened
 from regionplot.inputs.geolocation import Geolocation, find_geolocation
 from regionplot.inputs.metadata import band_names, describe_band
 from regionplot.inputs.netcdf_grid import DRIVER as NETCDF
 from regionplot.inputs.netcdf_grid import ChosenVariable, longitudes_in_projection, north_up
 from regionplot.inputs.reading import FileSource
-from regionplot.inputs.reordered import ReorderedDataset, read_positions
+from regionplot.inputs.reordered import ReorderedDataset, can_read, read_positions
 from regionplot.inputs.source import RasterInfo, RasterSource
 from regionplot.registry import SOURCES
 from regionplot.settings.raster import RasterSettings
@@ -41,6 +42,8 @@ from regionplot.system.files import Fingerprint
 
 _NETCDF = "netCDF"
 """GDAL's driver for NetCDF and HDF5."""
+_MIN_POINTS = 3
+"""Smallest number of ground control points that can place a raster."""
 _SAMPLE = 512
 """Largest number of rows and columns that are read to check a valid range."""
 
@@ -65,10 +68,11 @@ def open_source(settings: RasterSettings) -> RasterSource:
     try:
         raster_driver(settings.path)
     except RasterError:
-        plugin = SOURCES.get(settings.path.suffix.removeprefix(".").lower())
+        suffix = settings.path.suffix.removeprefix(".").lower()
+        plugin = SOURCES.get(suffix)
         if plugin is None:
             raise
-        source: RasterSource = plugin.open(settings)
+        source: RasterSource = SOURCES.checked(suffix, plugin.open(settings))
         return source
     with _grid(settings) as grid:
         return grid.source(_band_number(grid, settings))
@@ -150,17 +154,21 @@ class _Grid:
         return FileSource(self.info(band, self._geometry(crs)))
 
     def _source_on_axes(self, band: int, axes: PlacedAxes) -> FileSource | AxesSource:
-        if axes.agrees(self.dataset.transform):
+        is_read_by_gdal = not isinstance(self.dataset, ReorderedDataset)
+        if is_read_by_gdal and axes.agrees(self.dataset.transform):
             return FileSource(self.info(band, self._geometry(axes.crs)))
         geometry, options = north_up(axes)
         info = self.info(band, geometry)
-        if axes.grid.has_usual_order and axes.is_regular:
+        if is_read_by_gdal and axes.is_regular:
             return FileSource(info, options)
         return AxesSource.of(info, _cell_type(self.dataset.dtypes[band - 1]), axes, self.settings.resampling)
 
-    def native(self, band: int, geolocation: Geolocation) -> FileSource:
+    def native(self, band: int, geolocation: Geolocation) -> FileSource | OrderedSource:
         """Return the source of a band in the file's own rows and columns."""
-        return FileSource(self.info(band, self._geometry(geolocation.crs)), geolocation.options)
+        info = self.info(band, self._geometry(geolocation.crs))
+        if isinstance(self.dataset, ReorderedDataset):
+            return OrderedSource(info, _cell_type(self.dataset.dtypes[band - 1]), self.dataset.grid)
+        return FileSource(info, geolocation.options)
 
     def _geometry(self, crs: pyproj.CRS) -> GridGeometry:
         """Return the geometry that GDAL gives to the file, with a CRS."""
@@ -173,7 +181,7 @@ class _Grid:
         dataset, settings = self.dataset, self.settings
         given = _cell_type(dataset.dtypes[band - 1])
         check_block(self.path, dataset.block_shapes[band - 1], given.itemsize)
-        attributes = Attributes(self.path, dataset.tags(band) if dataset.driver == _NETCDF else {})
+        attributes = Attributes(self.path, dataset.tags(band) if dataset.driver == NETCDF else {})
         stored = attributes.stored_type(given)
         table = color_table(dataset, band)
         info = RasterInfo(
@@ -181,7 +189,7 @@ class _Grid:
             gdal_name=dataset.name,
             fingerprint=Fingerprint.of(self.path),
             band=band,
-            geometry=geometry,
+            geometry=upright_grid(geometry),
             dtype=float_dtype(stored) if settings.mask_and_scale else stored,
             nodata=_nodata(dataset.nodatavals[band - 1], stored),
             scale=float(dataset.scales[band - 1]),
@@ -191,7 +199,7 @@ class _Grid:
             description=describe_band(dataset, band, self.path),
             color_table=table,
             class_names=class_names(dataset.dataset, band) if table else {},
-            rgb=rgb_bands(dataset, mask_and_scale=settings.mask_and_scale),
+            rgb=rgb_bands(dataset) if settings.mask_and_scale else unmasked_rgb_bands(dataset),
             stored=stored if stored != given else None,
         )
         return self._with_missing(info, attributes, stored) if settings.mask_and_scale else info
@@ -214,26 +222,40 @@ class _Grid:
     def _placement(self, band: int) -> tuple[pyproj.CRS, Geolocation | None]:
         """Return the CRS, and the 2-D coordinates if they define the grid.
 
-        The CRS comes from the file. If the file states no CRS, the CRS comes from the settings. If the settings state
-        none either, WGS 84 is used if the axes are in degrees.
+        The CRS comes from the file or, if the file states no CRS of a map, from the settings.
         """
         geolocation = self._geolocation(band)
         if geolocation is not None:
             return geolocation.crs, geolocation
-        crs = self._crs()
-        if self.dataset.transform.is_identity:
-            raise RasterError(f"{self.path}: the raster has no georeferencing (no affine transform)")
+        self._check_control_points()
+        crs = stated_crs(self.dataset, self.settings)
+        if crs is None:
+            raise RasterError(f'{self.path}: the raster has no CRS; set crs = "EPSG:..." in [raster]')
+        self._check_transform()
         return crs, None
 
-    def _crs(self) -> pyproj.CRS:
-        """Return the CRS of the file. If the file has no CRS of a map, return the CRS of the settings."""
-        if self.dataset.crs is not None:
-            try:
-                return drawable_crs(self.dataset.crs.to_wkt())
-            except ConfigError as error:
-                if not self.settings.crs:
-                    raise RasterError(f'{self.path}: {error}, or set crs = "EPSG:..." in [raster]') from None
-        return pyproj.CRS.from_wkt(_gdal_crs(self._assumed_crs()).to_wkt())
+    def _check_control_points(self) -> None:
+        """Raise RasterError if the file has ground control points or a sensor model instead of a transform."""
+        dataset = self.dataset
+        has_points = len(dataset.gcps[0]) >= _MIN_POINTS
+        if not dataset.transform.is_identity or not (has_points or dataset.rpcs):
+            return
+        option = "" if has_points else "-rpc "
+        raise RasterError(
+            f"{self.path}: the raster is placed by control points, not by a transform; warp it first: "
+            f"gdalwarp {option}-r near {self.path.name} warped.tif"
+        )
+
+    def _check_transform(self) -> None:
+        """Raise RasterError if the file has no transform, or a transform that gives cells no area."""
+        transform = self.dataset.transform
+        if transform.is_identity:
+            raise RasterError(f"{self.path}: the raster has no georeferencing (no affine transform)")
+        if not np.isfinite(transform[:6]).all() or transform.determinant == 0:
+            raise RasterError(
+                f"{self.path}: the transform {tuple(transform[:6])} gives cells no area; set the bounds of the raster "
+                f"(gdal_edit.py -a_ullr WEST NORTH EAST SOUTH {self.path.name})"
+            )
 
     def _geolocation(self, band: int) -> Geolocation | None:
         """Return the 2-D coordinates of a grid that has no other georeferencing. Otherwise, return None."""
@@ -242,15 +264,10 @@ class _Grid:
         if self.dataset.driver != NETCDF or (is_placed and not self.dataset.transform.is_identity):
             return None
         crs = named or parse_crs(LONLAT)
-        found = find_geolocation(self.path, self.dataset.name, (band, self.dataset.count), crs)
+        found = find_geolocation(self.path, self.dataset.name, self.dataset.shape, (band, self.dataset.count), crs)
         if found is not None and not crs.is_geographic:
             raise longitudes_in_projection(self.path, crs)
         return found
-
-    def _assumed_crs(self) -> pyproj.CRS:
-        if self.settings.crs:
-            return parse_crs(self.settings.crs)
-        raise RasterError(f'{self.path}: the raster has no CRS; set crs = "EPSG:..." in [raster]')
 
 
 @contextmanager
@@ -271,11 +288,14 @@ def _grid(settings: RasterSettings) -> Iterator[_Grid]:
 
 
 def _placed(dataset: _CachedDataset, settings: RasterSettings, chosen: ChosenVariable | None) -> _Grid:
-    axes = None if chosen is None else chosen.place(dataset)
-    if chosen is None or axes is None or axes.grid.has_usual_order:
+    if chosen is None:
+        return _Grid(dataset, settings)
+    axes = chosen.place(dataset)
+    grid = find_dimensions(chosen.variable, chosen.variables) if axes is None else axes.grid
+    if grid is None or can_read(dataset, grid):
         return _Grid(dataset, settings, axes)
-    positions = read_positions(settings.path, axes.grid, chosen.variables)
-    return _Grid(ReorderedDataset(dataset, axes.grid, positions), settings, axes)
+    positions = read_positions(settings.path, grid, chosen.variables)
+    return _Grid(ReorderedDataset(settings.path, dataset, grid, positions), settings, axes)
 
 
 def _subdataset(names: list[str], settings: RasterSettings) -> str | None:
@@ -346,10 +366,3 @@ def _nodata(value: float | None, stored: np.dtype[Any]) -> float | None:
     if value is None:
         return None
     return float(stored.type(value)) if stored.kind == "f" else float(value)
-
-
-def _gdal_crs(crs: pyproj.CRS) -> Any:
-    """Convert a CRS to rasterio's class. The result compares equal to the same CRS in a file."""
-    from rasterio.crs import CRS  # noqa: PLC0415 (imports GDAL)
-
-    return CRS.from_wkt(crs.to_wkt())

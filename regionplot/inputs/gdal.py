@@ -16,6 +16,8 @@ from typing import Any
 from regionplot.errors import RasterError
 from regionplot.inputs.crs_texts import path_in_raster
 from regionplot.inputs.drivers import raster_driver
+from regionplot.inputs.hdf5 import check_hdf5
+from regionplot.system.guard import reading
 from regionplot.text import plain_text
 
 OPTIONS = {
@@ -67,7 +69,12 @@ def opened(path: Path, name: str | None = None, **options: str) -> Iterator[Any]
     RasterError
         If the format is not allowed, the file refers to other files, or GDAL cannot read the file.
     """
-    with gdal_options(**options), gdal_errors(path, "cannot be read as a raster"), open_raster(path, name) as dataset:
+    with (
+        reading(path),
+        gdal_options(**options),
+        gdal_errors(path, "cannot be read as a raster"),
+        open_raster(path, name) as dataset,
+    ):
         yield dataset
 
 
@@ -96,7 +103,8 @@ def open_raster(path: Path, name: str | None = None) -> Any:
     with gdal_errors(path, "cannot be read as a raster"):
         if (reference := path_in_raster(path)) is not None:
             raise RasterError(f"{path}: its CRS names another file, which is not opened: {plain_text(reference)}")
-    with gdal_errors(path, "cannot be read as a raster"), warnings.catch_warnings():
+    check_hdf5(path)
+    with reading(path), gdal_errors(path, "cannot be read as a raster"), warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # files with 2-D coordinates
         dataset = rasterio.open(name or path, driver=driver, sharing=False, **_OPEN_OPTIONS.get(driver, {}))
     try:

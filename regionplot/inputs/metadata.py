@@ -8,11 +8,13 @@ along the dimension `time` (https://gdal.org/en/stable/drivers/raster/netcdf.htm
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from regionplot.inputs.times import decode_time, parse_time
 from regionplot.text import plain_text
 
 logger = logging.getLogger(__name__)
@@ -24,7 +26,6 @@ _GLOBAL = "NC_GLOBAL#"
 _TIME_AXES = ("time", "valid_time")
 """Names of dimensions that hold the time of a band, in lower case."""
 _TIME_TAGS = ("VALID_TIME", "TIFFTAG_DATETIME", "REF_TIME")
-_TIME_FORMATS = ("%Y:%m:%d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
 
 
 def band_tags(dataset: Any, band: int, path: Path) -> dict[str, str]:
@@ -98,9 +99,9 @@ def _time(dataset: Any, band: int, tags: Tags, path: Path) -> datetime | None:
     """Return the time of a band in UTC, or None if it is unknown."""
     if (time := _grib_time(tags.get("GRIB_VALID_TIME", ""))) is not None:
         return time
-    texts = [_axis_time(axis, value, tags, path) for axis, value in _time_axes(dataset, band, tags)]
-    texts += [tags[tag] for tag in _TIME_TAGS if tag in tags]
-    return next((time for text in texts if (time := _parse_time(text))), None)
+    times = [_axis_time(axis, value, tags, path) for axis, value in _time_axes(dataset, band, tags)]
+    times += [parse_time(tags[tag]) for tag in _TIME_TAGS if tag in tags]
+    return next((time for time in times if time is not None), None)
 
 
 def _grib_time(text: str) -> datetime | None:
@@ -118,9 +119,21 @@ def _time_axes(dataset: Any, band: int, tags: Tags) -> Iterator[tuple[str, str]]
         axis = tags.get(f"{_DIMENSION}EXTRA", "").strip("{}")
         values = tags.get(f"{_DIMENSION}{axis}_VALUES", "").strip("{}").split(",")
         positions = {axis: values[band - 1]} if len(values) == dataset.count and values[0] else {}
-    for name in sorted(positions, key=str.lower):
-        if name.lower() in _TIME_AXES:
+    dated = {name for name in positions if _has_start(name, tags) and not _is_start(name, tags)}
+    for name in sorted(positions, key=lambda name: (name.lower() not in _TIME_AXES, name.lower())):
+        if name.lower() in _TIME_AXES or name in dated:
             yield name, positions[name]
+
+
+def _has_start(axis: str, tags: Tags) -> bool:
+    """Return True if the units of an axis state the start from which its values count."""
+    return " since " in tags.get(f"{axis}#units", "").lower()
+
+
+def _is_start(axis: str, tags: Tags) -> bool:
+    """Return True for an axis of the times at which forecasts start. They are not the times of the values."""
+    is_named = tags.get(f"{axis}#standard_name") == "forecast_reference_time"
+    return is_named or re.match(r"(forecast_)?(ref|init|run|start|analysis)", axis, re.I) is not None
 
 
 def _is_position(key: str) -> bool:
@@ -128,28 +141,20 @@ def _is_position(key: str) -> bool:
     return key.startswith(_DIMENSION) and not is_table
 
 
-def _axis_time(axis: str, value: str, tags: Tags, path: Path) -> str:
-    """Return a time as text, decoded with the units of its axis. Without such units, return the value unchanged.
+def _axis_time(axis: str, value: str, tags: Tags, path: Path) -> datetime | None:
+    """Return the time at a coordinate of an axis, or None if it is unknown.
 
-    If decoding fails, log a warning and return an empty text.
+    The coordinate of an axis without start time can be a text. If the coordinate cannot be decoded, or if the axis
+    holds times of a climatology, log a warning.
     """
     units, calendar = tags.get(f"{axis}#units", ""), tags.get(f"{axis}#calendar", "standard")
-    if "since" not in units:
-        return value
-    import cftime  # noqa: PLC0415 (only NetCDF files need it)
-
+    if not _has_start(axis, tags) and (time := parse_time(value)) is not None:
+        return time
     try:
-        return str(cftime.num2date(float(value), units, calendar))
-    except (ValueError, OverflowError) as error:
-        logger.warning("%s: the time is unknown: the axis %s has the units %r: %s", path, axis, units, error)
-        return ""
-
-
-def _parse_time(text: str) -> datetime | None:
-    text = text.partition(".")[0].removesuffix("Z")
-    for parse in (datetime.fromisoformat, *(lambda t, f=f: datetime.strptime(t, f) for f in _TIME_FORMATS)):  # noqa: DTZ007 (UTC is set below)
-        try:
-            return parse(text).replace(tzinfo=UTC)
-        except ValueError:
-            continue
-    return None
+        if tags.get(f"{axis}#climatology"):
+            raise ValueError("its values are means over several years (a climatology)")
+        return decode_time(value, units, calendar)
+    except ValueError as error:
+        if units:
+            logger.warning("%s: the time is unknown: the axis %s has the units %r: %s", path, axis, units, error)
+        return None

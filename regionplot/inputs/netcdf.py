@@ -22,7 +22,7 @@ _lock = threading.Lock()
 """The NetCDF library must not be used by two threads at a time."""
 _MAX_AXIS = 2**24
 """Largest number of values of an axis."""
-_UNLIMITED_NAME = "phony_dim_"
+_NAMELESS = "phony_dim_"
 """Start of the names that the library gives to dimensions without name, in HDF5 files."""
 
 
@@ -38,7 +38,7 @@ class Dimension:
     @property
     def is_named(self) -> bool:
         """False if the file does not name the dimension. Then variables share only its size."""
-        return not self.name.startswith(_UNLIMITED_NAME)
+        return not self.name.startswith(_NAMELESS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +66,13 @@ class Variable:
     def shape(self) -> tuple[int, ...]:
         """Sizes of the dimensions."""
         return tuple(dimension.size for dimension in self.dimensions)
+
+    def number(self, attribute: str, default: float) -> float:
+        """Return an attribute that is a number. If it is missing or no number, return the default."""
+        try:
+            return float(np.ravel(self.attributes.get(attribute, default))[0])
+        except (ValueError, TypeError, IndexError):
+            return default
 
     def words(self, attribute: str) -> list[str]:
         """Return the words of an attribute that names variables, such as `coordinates`."""
@@ -116,7 +123,8 @@ def list_variables(path: Path) -> tuple[Variable, ...]:
 def _variables(group: Any) -> Iterator[Variable]:
     for name, variable in group.variables.items():
         dimensions = tuple(Dimension(d.group().path, d.name, d.size) for d in variable.get_dims())
-        dtype = variable.dtype if isinstance(variable.dtype, np.dtype) and variable.dtype.kind in "iuf" else None
+        dtype = variable.datatype if isinstance(variable.datatype, np.dtype) else None
+        dtype = dtype if dtype is not None and dtype.kind in "iuf" else None
         attributes = {key: variable.getncattr(key) for key in variable.ncattrs()}
         yield Variable(f"{group.path.rstrip('/')}/{name}", dimensions, dtype, attributes)
     for inner in group.groups.values():
@@ -144,6 +152,20 @@ def read_stored(path: Path, variable: str, index: tuple[Any, ...]) -> NDArray[An
         return np.asarray(dataset[variable][index])
 
 
+def read_text(path: Path, variable: str) -> str:
+    """Read a variable that holds a text.
+
+    Raises
+    ------
+    RasterError
+        If the variable cannot be read.
+    """
+    with opened_netcdf(path) as dataset:
+        content = np.asarray(dataset[variable][...]).ravel().tolist()
+    parts = (part.decode("utf-8", "replace") if isinstance(part, bytes) else str(part) for part in content)
+    return "".join(parts).rstrip("\0")
+
+
 def read_values(path: Path, variable: Variable) -> NDArray[Any]:
     """Read all values of a small variable in floating point, with scale and offset applied, NaN if missing.
 
@@ -160,22 +182,25 @@ def read_values(path: Path, variable: Variable) -> NDArray[Any]:
     if np.prod(variable.shape, dtype=float) > _MAX_AXIS:
         raise RasterError(f"{path}: {variable.path} has too many values for an axis")
     stored = read_stored(path, variable.path, (slice(None),) * len(variable.shape))
-    attributes = variable.attributes
-    if str(attributes.get("_Unsigned", "")).lower() == "true" and stored.dtype.kind == "i":
+    if str(variable.attributes.get("_Unsigned", "")).lower() == "true" and stored.dtype.kind == "i":
         stored = stored.view(f"u{stored.itemsize}")
-    is_plain = stored.dtype == np.float32 and not {"scale_factor", "add_offset"} & set(attributes)
-    values: NDArray[Any] = stored.astype(np.float32 if is_plain else np.float64)
-    values[_missing(stored, attributes)] = np.nan
-    if not is_plain:
-        values *= float(attributes.get("scale_factor", 1.0))
-        values += float(attributes.get("add_offset", 0.0))
+    scale, offset = variable.number("scale_factor", 1.0), variable.number("add_offset", 0.0)
+    is_plain = stored.dtype == np.float32 and (scale, offset) == (1.0, 0.0)
+    with np.errstate(all="ignore"):  # damaged values
+        values: NDArray[Any] = stored.astype(np.float32 if is_plain else np.float64)
+    values[_missing(stored, variable)] = np.nan
+    if (scale, offset) != (1.0, 0.0):
+        values *= scale
+        values += offset
     return values
 
 
-def _missing(stored: NDArray[Any], attributes: Mapping[str, Any]) -> NDArray[np.bool_]:
+def _missing(stored: NDArray[Any], variable: Variable) -> NDArray[np.bool_]:
     """Return True for values that equal a missing value, or the value that the library fills variables with."""
     import netCDF4  # noqa: PLC0415 (only NetCDF and HDF5 files need it)
 
-    default = netCDF4.default_fillvals[f"{stored.dtype.kind}{stored.itemsize}"] if stored.dtype.kind == "f" else ()
-    fills = [attributes.get("_FillValue", default), attributes.get("missing_value", ())]
-    return np.isin(stored, np.concatenate([np.atleast_1d(fill).astype(stored.dtype, copy=False) for fill in fills]))
+    fills = [variable.number(key, np.nan) for key in ("_FillValue", "missing_value")]
+    if stored.dtype.kind == "f" and np.isnan(fills[0]):
+        fills[0] = float(netCDF4.default_fillvals[f"f{stored.itemsize}"])
+    with np.errstate(all="ignore"):
+        return np.isin(stored.astype(np.float64), fills)

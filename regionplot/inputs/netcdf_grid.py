@@ -15,6 +15,9 @@ from regionplot.geo.crs import parse_crs
 from regionplot.geo.extent import LONLAT
 from regionplot.geo.grid import GridGeometry
 from regionplot.inputs.axes import PlacedAxes, find_axes, place_axes
+from regionplot.inputs.file_crs import stated_crs
+from regionplot.inputs.geolocation import kind_of
+from regionplot.inputs.hdfeos import place_hdfeos
 from regionplot.inputs.netcdf import Variable, list_variables
 from regionplot.inputs.variables import choose_variable
 from regionplot.settings.raster import RasterSettings
@@ -71,19 +74,21 @@ class ChosenVariable:
         RasterError
             If an axis cannot be used, or the axes are longitudes and latitudes but `[raster] crs` is projected.
         """
-        crs = self._stated_crs(dataset)
+        path, crs = self.settings.path, stated_crs(dataset, self.settings)
         grid = find_axes(self.variable, self.variables, has_crs=crs is not None)
-        if grid is None or (crs is None and not grid.is_geographic):
+        if grid is None:
+            return None if self._has_2d_coordinates else place_hdfeos(path, self.variable, self.variables)
+        if crs is None and not grid.is_geographic:
             return None
         found = self._geographic_crs(crs) if grid.is_geographic else crs
         assert found is not None, "axes other than longitude and latitude have a CRS"
-        return place_axes(self.settings.path, grid, found, self.variables, dataset.transform)
+        return place_axes(path, grid, found, self.variables, dataset.transform)
 
-    def _stated_crs(self, dataset: Any) -> pyproj.CRS | None:
-        """Return the CRS from the file or, if the file states no CRS, from the settings."""
-        if dataset.crs:
-            return pyproj.CRS.from_wkt(dataset.crs.to_wkt())
-        return parse_crs(self.settings.crs) if self.settings.crs else None
+    @property
+    def _has_2d_coordinates(self) -> bool:
+        """True if the file has longitudes or latitudes for each cell."""
+        sides = self.variable.shape[-2:]
+        return any(other.shape[-2:] == sides and kind_of(other.name, other.attributes) for other in self.variables)
 
     def _geographic_crs(self, crs: pyproj.CRS | None) -> pyproj.CRS:
         """Return the CRS of longitudes and latitudes."""
@@ -95,6 +100,31 @@ class ChosenVariable:
             raise longitudes_in_projection(self.settings.path, crs)
         geodetic = crs.geodetic_crs
         return parse_crs(LONLAT) if geodetic is None else geodetic
+
+
+def check_read_by_gdal(path: Path, dataset: Any) -> None:
+    """Raise RasterError if GDAL does not read the rows and columns that the axes of a file state.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    dataset : rasterio.DatasetReader
+        The file, opened without the name of a variable.
+    """
+    if not dataset.count:
+        raise RasterError(
+            f"{path}: the file holds several grids, and blocks are read from files with one grid; copy one grid to a "
+            f"GeoTIFF first (gdal_translate 'NETCDF:\"{path}\":NAME' grid.tif)"
+        )
+    if dataset.driver != DRIVER:
+        return
+    axes = ChosenVariable.of(RasterSettings(path=path)).place(dataset)
+    if axes is not None and not axes.agrees(dataset.transform):
+        raise RasterError(
+            f"{path}: its axes place the cells in other rows and columns than GDAL reads; copy the grid to a GeoTIFF "
+            f"first (regionplot prepare {path.name} --output grid.tif)"
+        )
 
 
 def longitudes_in_projection(path: Path, crs: pyproj.CRS) -> RasterError:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from regionplot.errors import RasterError
 from regionplot.geo.grid import Window
 from regionplot.inputs.gdal import opened
-from regionplot.inputs.source import RasterInfo
+from regionplot.inputs.source import RasterInfo, RasterSource
 from regionplot.system.files import Fingerprint
 
 
@@ -37,6 +37,11 @@ class FileSource:
             mask = dataset.read_masks(info.band, window=area, out_shape=shape) if info.has_mask else None
         check_unchanged(info)
         return decode(stored, mask, info)
+
+
+def is_plain(source: RasterSource) -> bool:
+    """Return True if GDAL reads the cells of a source without options, in the rows and columns of its geometry."""
+    return isinstance(source, FileSource) and not source.options
 
 
 def gdal_window(window: Window) -> Any:

@@ -1,4 +1,7 @@
-"""Present a variable whose last two dimensions are not rows and columns as GDAL presents other variables."""
+"""Present a variable that GDAL cannot read as GDAL presents other variables.
+
+GDAL cannot read a variable if its last two dimensions are not rows and columns, or if its bytes have another sign.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from regionplot.inputs.axes import GridAxes
-from regionplot.inputs.axes_source import band_count, band_position
+from regionplot.inputs.axes_source import band_count, band_position, read_cells
 from regionplot.inputs.netcdf import Variable, read_values
 
 _POSITION = "NETCDF_DIM_"
@@ -20,11 +26,12 @@ _PER_BAND = (
 class ReorderedDataset:
     """A dataset of rasterio, with the bands that a variable has if its y and x are rows and columns.
 
-    GDAL regards the last two dimensions as rows and columns. All bands of a variable have the same attributes, so they
-    are taken from GDAL's first band.
+    The netCDF4 library reads the cells. All bands of a variable have the same attributes, so the attributes are taken
+    from GDAL's first band.
     """
 
-    def __init__(self, dataset: Any, grid: GridAxes, positions: Mapping[str, Sequence[float]]) -> None:
+    def __init__(self, path: Path, dataset: Any, grid: GridAxes, positions: Mapping[str, Sequence[float]]) -> None:
+        self.path = path
         self.dataset = dataset
         self.grid = grid
         self.shape = self.height, self.width = grid.shape
@@ -35,6 +42,21 @@ class ReorderedDataset:
     def __getattr__(self, name: str) -> Any:
         value = getattr(self.dataset, name)
         return (value[0],) * self.count if name in _PER_BAND else value
+
+    def read(
+        self,
+        band: int,
+        window: tuple[tuple[int, int], tuple[int, int]] | None = None,
+        out_shape: tuple[int, int] | None = None,
+    ) -> NDArray[Any]:
+        """Return stored cells of a window, or some evenly spaced cells of the whole band, shape (rows, columns)."""
+        rows, columns = (slice(*limits) for limits in window or ((0, self.height), (0, self.width)))
+        if window is None and out_shape is not None:
+            rows, columns = (
+                slice(0, size // wanted * wanted, size // wanted)
+                for size, wanted in zip(self.shape, out_shape, strict=True)
+            )
+        return read_cells(self.path, self.grid, band, rows, columns, np.dtype(self.dtypes[0]))
 
     def tags(self, band: int = 0, ns: str | None = None) -> dict[str, str]:
         """Return the tags of a band, or of the dataset if the band is 0."""
@@ -47,6 +69,16 @@ class ReorderedDataset:
             for dimension, index in zip(self.grid.variable.dimensions, place, strict=True)
             if dimension.name in self._positions
         }
+
+
+def can_read(dataset: Any, grid: GridAxes) -> bool:
+    """Return True if GDAL reads the cells of a variable, in the order of its dimensions.
+
+    GDAL cannot convert the sign of bytes in NetCDF-4 files, which the attribute `_Unsigned` asks for
+    (https://github.com/OSGeo/gdal/blob/master/frmts/netcdf/netcdfdataset.cpp).
+    """
+    stored, given = grid.variable.dtype, np.dtype(dataset.dtypes[0])
+    return grid.has_usual_order and not (stored is not None and stored.itemsize == 1 and stored.kind != given.kind)
 
 
 def read_positions(path: Path, grid: GridAxes, variables: Sequence[Variable]) -> dict[str, Sequence[float]]:

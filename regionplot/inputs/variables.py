@@ -29,9 +29,17 @@ def choose_variable(path: Path, variables: Sequence[Variable], wanted: str | Non
     Raises
     ------
     RasterError
-        If there is no such variable, if several variables have the name, or if the file has several grids and the
-        settings name none of them.
+        If there is no such variable, if several variables have the name, if the file has several grids and the
+        settings name none of them, or if the variable has no cells.
     """
+    chosen = _choose(path, variables, wanted)
+    empty = [dimension.name for dimension in chosen.dimensions if dimension.size == 0]
+    if empty:
+        raise RasterError(f"{path}: the variable {chosen.path} has no cells, because its dimension {empty[0]} is empty")
+    return chosen
+
+
+def _choose(path: Path, variables: Sequence[Variable], wanted: str | None) -> Variable:
     grids = [variable for variable in variables if variable.dtype is not None and len(variable.shape) > 1]
     fields = _without_coordinates(grids, variables)
     if wanted is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Self
 
@@ -10,8 +10,9 @@ import shapely
 from pydantic import Field
 from typing_extensions import override
 
+from regionplot.geo.extent import PanelGrid
 from regionplot.inputs.vector_files import check_layer
-from regionplot.inputs.vectors import VectorLayer, load_layer
+from regionplot.inputs.vectors import VectorLayer, start_layer
 from regionplot.layers.base import Layer, LoadContext, settings_digest
 from regionplot.settings.base import Color
 from regionplot.settings.vector import VectorSettings
@@ -58,8 +59,17 @@ class Features(Layer):
     @classmethod
     @override
     def load(cls, settings: FeatureSettings, context: LoadContext) -> Self:
+        return cls.start(settings, context)(context)
+
+    @classmethod
+    @override
+    def start(cls, settings: FeatureSettings, context: LoadContext) -> Callable[[LoadContext], Self]:
         loaded = [layer.vectors for layer in context.loaded if isinstance(layer, Features)]
-        vectors = load_layer(settings, context.crs, context.cache, loaded)
+        finish = start_layer(settings, context.crs, context.cache, loaded, context.readings, context.config.run.timeout)
+        return lambda _: cls._of(settings, finish())
+
+    @classmethod
+    def _of(cls, settings: FeatureSettings, vectors: VectorLayer) -> Self:
         return cls(settings, vectors, settings_digest(settings, vectors.key, exclude={"path"}))
 
     @override
@@ -77,6 +87,13 @@ class Features(Layer):
         if points.size:
             face = style.edgecolor if style.facecolor == _NONE else style.facecolor
             yield Markers(shapely.get_coordinates(points), size, face, style.edgecolor, style.linewidth)
+
+    def is_seen_in(self, panels: Iterable[PanelGrid]) -> bool:
+        """Return True if a part of the layer lies in one of some panels, or the layer is empty."""
+        indexes = (self.vectors.line_index, self.vectors.polygon_index, self.vectors.point_index)
+        filled = [index for index in indexes if index.geometries.size]
+        period = self.vectors.x_period
+        return not filled or any(index.clip(panel.extent, period).size for panel in panels for index in filled)
 
     @override
     def inks(self) -> frozenset[str]:

@@ -161,7 +161,7 @@ class Plan:
             raise ConfigError(*problems)
 
     def extract_subdatasets(self) -> None:
-        """Copy each input that shares its file with other variables to a separate file."""
+        """Copy each input that blocks cannot be read from to a separate file."""
         for source, path in self._extractions:
             extract_subdataset(source, path)
 
@@ -209,7 +209,7 @@ class Plan:
 
     def _own_file(self, source: BandReader) -> BandReader:
         """Return a reader of a file that holds only this raster."""
-        if not source.is_subdataset:
+        if not source.needs_copy:
             return source
         path = self._temporary_file()
         self._extractions.append((source, path))

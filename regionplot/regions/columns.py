@@ -12,6 +12,7 @@ DEGREE_COLUMNS = ("west", "east", "south", "north")
 UNIT_COLUMNS = ("xmin", "xmax", "ymin", "ymax")
 FORMS = "west,east,south,north | xmin,xmax,ymin,ymax | region | geometry,crs"
 _COMPLETE = (DEGREE_COLUMNS, UNIT_COLUMNS, ("region",), ("geometry", "crs"))
+_LIMITS = {name for form in _COMPLETE for name in form}
 _ALIASES = {
     "west": "west lonmin minlon longitudemin minlongitude",
     "east": "east lonmax maxlon longitudemax maxlongitude",
@@ -34,15 +35,19 @@ def standard_names(columns: Sequence[str]) -> dict[str, str]:
     >>> standard_names(["Name", "lon_min", "population"])
     {'Name': 'name', 'lon_min': 'west'}
     """
-    has_limits = any(set(form) <= set(columns) for form in _COMPLETE)
-    limits = {name for form in _COMPLETE for name in form}
-    found: dict[str, str] = {}
-    for column in columns:
-        name = _NAMES.get(re.sub(r"[\s_.-]", "", column).casefold())
-        if name is None or name in columns or (has_limits and name in limits):
-            continue
-        found[column] = name
+    found = _renamed(columns, _NAMES)
+    complete = [form for form in _COMPLETE if set(form) <= {*columns, *found.values()}]
+    if any(set(form) <= set(columns) for form in complete):
+        return {column: name for column, name in found.items() if name not in _LIMITS}
+    if any(form in (DEGREE_COLUMNS, UNIT_COLUMNS) for form in complete):
+        return {column: name for column, name in found.items() if name not in ("region", "geometry")}
     return found
+
+
+def _renamed(columns: Sequence[str], names: Mapping[str, str]) -> dict[str, str]:
+    """Return the standard name of each column that has another spelling, unless another column has the name itself."""
+    spelled = {column: names.get(re.sub(r"[\s_.-]", "", column).casefold()) for column in columns}
+    return {column: name for column, name in spelled.items() if name is not None and name not in columns}
 
 
 def has_name(columns: Sequence[str]) -> bool:
@@ -75,6 +80,10 @@ def limits_hint(columns: Sequence[str]) -> str:
         missing = [name for name in form if name not in columns]
         if len(missing) == 1:
             return f"there is no column {missing[0]!r}; the limits need the columns {', '.join(form)}"
+    if {"lat", "latitude"} & set(map(str.casefold, columns)) and {"lon", "lng", "longitude"} & set(
+        map(str.casefold, columns)
+    ):
+        return f"a point has no extent; the limits need the columns {', '.join(DEGREE_COLUMNS)}"
     if "geometry" in columns:
         return "a geometry needs its CRS; add the column crs, such as EPSG:4326"
     return f"no limits; add the columns {FORMS}"

@@ -21,7 +21,7 @@ from regionplot.layers.title import title_of
 from regionplot.shared.data import SharedData
 from regionplot.sheet.layout import Layout
 from regionplot.sheet.sheet import Sheet
-from regionplot.sheet.view import View, crs_of
+from regionplot.sheet.view import View, axes_of
 
 
 @dataclass(frozen=True)
@@ -119,4 +119,5 @@ def no_overlap_message(region: Extent, raster: Extent) -> str:
 
 def _raster_extent(shared: SharedData, region: Region) -> Extent:
     """Return the extent of the raster in the CRS of the region, so that a message can compare both extents."""
-    return project_extent(shared.info.geometry.extent, shared.info.geometry.crs, crs_of(region, shared.crs))
+    axes = axes_of(region, shared.crs)
+    return axes.own_extent(project_extent(shared.info.geometry.extent, shared.info.geometry.crs, axes.crs))

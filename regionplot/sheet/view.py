@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -10,6 +12,8 @@ import pyproj
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, RegionError
+from regionplot.geo.axis_directions import Upright, own_axes, upright
+from regionplot.geo.crs import is_drawable, not_drawable
 from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.foreign_crs import parse_code, parse_file_crs
 from regionplot.geo.project import project_extent
@@ -67,13 +71,13 @@ class View:
         return values[first_row:last_row, first_column:last_column]
 
 
-def crs_of(region: Region, crs: pyproj.CRS) -> pyproj.CRS:
-    """Return the CRS of a region's limits. It must not name files, because tables can come from other people.
+def axes_of(region: Region, crs: pyproj.CRS) -> Upright:
+    """Return the CRS of a region's limits, with the usual axes. It must not name files.
 
     Parameters
     ----------
     region : Region
-        The region. A table can only name a CRS by its code.
+        The region. Tables can come from other people, so a table can only name a CRS by its code.
     crs : pyproj.CRS
         CRS of the map, which is returned if the region has no CRS of its own.
 
@@ -83,16 +87,27 @@ def crs_of(region: Region, crs: pyproj.CRS) -> pyproj.CRS:
         If the CRS cannot be used.
     """
     if region.crs is None:
-        return crs
+        return own_axes(crs)
     try:
-        return parse_code(region.crs) if region.origin else parse_file_crs(region.crs)
+        return _parsed(region.crs, parse_code if region.origin else parse_file_crs)
     except ConfigError as error:
         raise RegionError(f"column 'crs': {error}") from None
 
 
+@lru_cache(maxsize=64)
+def _parsed(text: str, parse: Callable[[str], pyproj.CRS]) -> Upright:
+    crs = parse(text)
+    if not is_drawable(crs):
+        raise ConfigError(not_drawable(crs))
+    return upright(crs)
+
+
 def _limits(region: Region, crs: pyproj.CRS) -> Extent:
-    source = crs_of(region, crs)
-    limits = project_extent(region.extent, source, crs)
+    axes = axes_of(region, crs)
+    try:
+        limits = project_extent(axes.extent(region.extent), axes.crs, crs)
+    except ConfigError as error:
+        raise RegionError(str(error)) from None
     if not (limits.width > 0 and limits.height > 0):
         raise RegionError(f"the region ({region.extent}) has no area in the projection {crs.name!r}")
     return limits

@@ -16,6 +16,8 @@ import rasterio
 import rasterio.shutil
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
 
 from regionplot.errors import ConfigError, RasterError
 from regionplot.inputs.describe import inspect_raster, open_bands, open_source
@@ -94,10 +96,52 @@ def test_a_grid_without_a_crs_needs_one_in_the_config(write_raster) -> None:
         load(path, crs="EPSG:0")
 
 
+@pytest.mark.parametrize("stated", ["EPSG:4326", "EPSG:3857", 'LOCAL_CS["site",UNIT["metre",1]]'])
+def test_the_crs_of_the_settings_wins(write_raster, stated: str, caplog: pytest.LogCaptureFixture) -> None:
+    path = write_raster(VALUES, crs=stated)
+    assert epsg(path, crs="EPSG:5070") == 5070
+    assert ("crs = 'EPSG:5070' is used" in caplog.text) == stated.startswith("EPSG")
+    caplog.clear()
+    if stated.startswith("EPSG"):
+        assert epsg(path, crs=stated) == epsg(path)
+        assert not caplog.text
+
+
+@pytest.mark.parametrize("crs", ['LOCAL_CS["site",UNIT["metre",1]]', "EPSG:4978"])
+def test_a_crs_of_the_settings_that_is_not_of_a_map_is_refused(write_raster, crs: str) -> None:
+    with pytest.raises(RasterError, match=r"grid\.tif: the CRS .* cannot be drawn as a map"):
+        load(write_raster(VALUES), crs=crs)
+
+
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")  # the test writes such a file
 def test_a_grid_without_a_transform_is_refused(write_raster) -> None:
     with pytest.raises(RasterError, match="no georeferencing"):
         load(write_raster(VALUES, Affine(1, 0, 0, 0, 1, 0)))
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")  # the test writes such a file
+def test_a_raster_with_control_points_is_refused_with_the_command_that_warps_it(write_raster) -> None:
+    path = write_raster(VALUES, Affine.identity(), crs=None)
+    corners = ((0, 0, -100, 50), (0, 4, -96, 50.5), (3, 0, -100.5, 47))
+    with rasterio.open(path, "r+") as file:
+        file.gcps = [GroundControlPoint(*corner) for corner in corners], CRS.from_epsg(4326)
+    with pytest.raises(RasterError, match=r"placed by control points.*: gdalwarp -r near grid.tif warped.tif"):
+        load(path)
+
+
+@pytest.mark.parametrize("affine", [Affine(1, 1, 5, 1, 1, 5), Affine(np.nan, 0, 5, 0, -1, 5)])
+def test_a_transform_that_gives_cells_no_area_is_refused(write_raster, affine: Affine) -> None:
+    path = write_raster(VALUES, affine)
+    with pytest.raises(RasterError, match="gives cells no area; set the bounds"):
+        load(path)
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (3, 1), (1, 1)])
+def test_the_transform_places_one_row_or_one_column(write_raster, shape: tuple[int, int]) -> None:
+    values = VALUES[: shape[0], : shape[1]]
+    path = write_raster(values)
+    np.testing.assert_array_equal(load(path), values)
+    assert transform(path) == (1, 0, -100, 0, -1, 50)
 
 
 def test_name_and_time_come_from_the_metadata_of_the_file(write_raster) -> None:

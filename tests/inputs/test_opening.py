@@ -103,6 +103,7 @@ assert shared.raster.rio.crs.to_epsg() == 4326 and shared.raster is shared.raste
 """
 
 
+@pytest.mark.slow
 def test_a_run_imports_no_xarray(tmp_path: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-c", RUN, str(tmp_path / "maps")], capture_output=True, text=True, check=False, timeout=100

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from regionplot.errors import RegionsError
 from regionplot.geo.extent import Extent
+from regionplot.regions import content
 from regionplot.regions.table import read_regions
 
 HEADER = "name,west,east,south,north"
@@ -218,6 +219,30 @@ def test_a_table_takes_only_the_memory_that_it_needs() -> None:
     assert max(sizes) <= 2**20
 
 
+def test_a_column_region_beside_limits_in_another_case_is_an_attribute(table) -> None:
+    (region,) = read_regions(table("Name,Region,West,East,South,North\na,Alps,0,1,2,3\n"))
+    assert (region.extent, region.fields["Region"]) == (Extent(0, 1, 2, 3), "Alps")
+
+
+@pytest.mark.parametrize(("crs", "is_reported"), [("EPSG:4326", False), ("ogc:crs84", False), ("EPSG:5070", True)])
+def test_a_crs_beside_limits_in_degrees_is_reported_once(table, caplog, crs: str, is_reported: bool) -> None:
+    path = table(f"{HEADER},crs\na,0,1,0,1,{crs}\nb,0,1,0,1,{crs}\n")
+    assert read_regions(path)[0].crs == "EPSG:4326"
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == is_reported
+    assert not is_reported or messages[0].startswith(f"{path}:2: column 'crs': 'EPSG:5070' is not used")
+
+
+def test_an_endless_table_is_rejected_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return b"name,west\n" * ((size or 0) // 10)
+
+    monkeypatch.setattr(content, "MAX_BYTES", 3 * 2**20)
+    with pytest.raises(RegionsError, match=r"^regions: the file is larger than 3,145,728 bytes"):
+        read_regions(Endless())
+
+
 @pytest.mark.parametrize(
     ("row", "span"),
     [("a,-90,-100,30,40", "350"), ("a,100,-60,0,10", "200"), ("a,170,-170,0,10", ""), ("a,-100,100,0,10", "")],
@@ -336,6 +361,8 @@ def test_bad_rows_are_named_with_file_line_and_column(table, rows: str, line: in
         ("name,geometry,crs\na,POLYGON 5,EPSG:4326\n", ":2: column 'geometry': the geometry is not valid WKT"),
         ("name,geometry,crs\na,POINT (1 2),\n", ":2: column 'crs': a geometry needs its CRS"),
         ("west,east,south,north\n0,1,0,1\n", "there is no 'name' column"),
+        ("Region,West,East,South,North\na,0,1,0,1\n", "columns Region, West, East, South, North: there is no 'name'"),
+        ("name,Lat,Lon\na,0,1\n", "a point has no extent; the limits need the columns west, east, south, north"),
         (
             "My regions,,,,\nname,west,east,south,north\na,0,1,0,1\n",
             ":2: this line seems to be the header; remove the lines above it",

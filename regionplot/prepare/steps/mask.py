@@ -61,7 +61,7 @@ class MaskByVector(StepSettings, Operation):
     layer: Text | None = None
     """Layer of a file with several layers."""
     crs: Text | None = None
-    """CRS of the file, if the file does not state it."""
+    """CRS of the file. By default, the CRS that the file states."""
     all_touched: bool = False
     """Count each cell that a polygon touches as inside."""
 

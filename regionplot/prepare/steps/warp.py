@@ -22,7 +22,7 @@ from pydantic.dataclasses import dataclass
 from regionplot.blocks.grid import Block
 from regionplot.blocks.values import BandReader, Storage
 from regionplot.errors import ConfigError, RasterError
-from regionplot.geo.crs import FULL_TURN, parse_crs, same_crs, with_meridian
+from regionplot.geo.crs import FULL_TURN, horizontal, parse_crs, same_crs, with_meridian
 from regionplot.geo.dtypes import fits_dtype
 from regionplot.geo.grid import GridGeometry
 from regionplot.inputs.describe import inspect_raster
@@ -180,11 +180,10 @@ def _gdal_crs_and_transform(geometry: GridGeometry) -> tuple[str, Affine]:
     """
     extent, affine = geometry.extent, geometry.transform
     if not geometry.crs.is_geographic or max(-extent.xmin, extent.xmax) <= FULL_TURN / 2 + abs(affine.a):
-        return geometry.crs.to_wkt(), affine
+        return horizontal(geometry.crs).to_wkt(), affine
     middle = (extent.xmin + extent.xmax) / 2
     a, b, c, d, e, f = affine[:6]
-    origin = float(geometry.crs.prime_meridian.longitude) if geometry.crs.prime_meridian else 0.0
-    return with_meridian(geometry.crs, origin + middle).to_wkt(), Affine(a, b, c - middle, d, e, f)
+    return with_meridian(geometry.crs, middle).to_wkt(), Affine(a, b, c - middle, d, e, f)
 
 
 def target_geometry(
@@ -254,7 +253,7 @@ def _projected(source: GridGeometry, crs: pyproj.CRS, resolution: Sequence[float
     extent = source.extent
     try:
         affine, width, height = calculate_default_transform(
-            source.crs.to_wkt(), crs.to_wkt(), source.width, source.height,
+            horizontal(source.crs).to_wkt(), horizontal(crs).to_wkt(), source.width, source.height,
             extent.xmin, extent.ymin, extent.xmax, extent.ymax,
             resolution=None if resolution is None else tuple(resolution),
         )  # fmt: skip
