@@ -171,11 +171,11 @@ class _Grid:
         """Return the metadata of a band."""
         from rasterio.enums import MaskFlags  # noqa: PLC0415 (imports GDAL)
 
-        if problem := geometry.problem():
-            raise RasterError(f"{self.path}: {problem}; correct the georeferencing of the file")
         dataset, settings = self.dataset, self.settings
         given = _cell_type(dataset.dtypes[band - 1])
         check_block(self.path, dataset.block_shapes[band - 1], given.itemsize)
+        if problem := geometry.problem():
+            raise RasterError(f"{self.path}: {problem}; correct the georeferencing of the file")
         attributes = Attributes(self.path, dataset.tags(band) if dataset.driver == _NETCDF else {})
         stored = attributes.stored_type(given)
         table = color_table(dataset, band)
