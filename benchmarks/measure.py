@@ -76,13 +76,17 @@ def _wait(process: subprocess.Popen[str], seconds: float) -> None:
 
 
 def _memory(root: int) -> tuple[int, int]:
-    """Return the PSS of a tree of processes, and the largest private memory of one child process, in bytes."""
+    """Return the PSS of a tree of processes, and the largest private memory of one worker, in bytes.
+
+    A worker is a process that has a parent in the tree and no children.
+    """
     total = largest = 0
     for number in _tree(root):
         with suppress(psutil.Error):
             memory = psutil.Process(number).memory_full_info()
             total += memory.pss
-            largest = max(largest, memory.uss if number != root else 0)
+            is_worker = number != root and len(list(_tree(number))) == 1
+            largest = max(largest, memory.uss if is_worker else 0)
     return total, largest
 
 

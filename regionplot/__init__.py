@@ -7,7 +7,7 @@
 >>> type(figure.axes[0]).__name__
 'GeoAxes'
 
-Importing this package does not import matplotlib or cartopy. They are imported on first use.
+Importing this package imports no library. Each public name is imported on first use.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from regionplot._version import __version__
-from regionplot.errors import (
-    BlockError,
-    ConfigError,
-    ExecutorError,
-    FeaturesError,
-    InputError,
-    LockedError,
-    NoOverlapError,
-    OutputError,
-    RasterError,
-    RegionError,
-    RegionplotError,
-    RegionsError,
-)
-from regionplot.executors.base import Failure, Outcome
-from regionplot.geo.extent import Extent
-from regionplot.geo.region import Region
-from regionplot.runs.jobs import Job
 
 if TYPE_CHECKING:
+    from regionplot.errors import (
+        BlockError,
+        ConfigError,
+        ExecutorError,
+        FeaturesError,
+        InputError,
+        LockedError,
+        NoOverlapError,
+        OutputError,
+        RasterError,
+        RegionError,
+        RegionplotError,
+        RegionsError,
+    )
+    from regionplot.executors.base import Failure, Outcome
+    from regionplot.geo.extent import Extent
+    from regionplot.geo.region import Region
     from regionplot.prepare.run import prepared
     from regionplot.regions.table import read_regions
     from regionplot.render.figure import plot_region
     from regionplot.render.maps import open_maps
     from regionplot.render.renderer import MapRenderer
+    from regionplot.runs.jobs import Job
     from regionplot.runs.report import RunReport
     from regionplot.runs.run import render_regions
     from regionplot.settings.config import Config
@@ -79,8 +79,25 @@ __all__ = [
 ]
 
 _LAZY = {
+    "BlockError": "errors",
     "Config": "settings.config",
+    "ConfigError": "errors",
+    "ExecutorError": "errors",
+    "Extent": "geo.extent",
+    "Failure": "executors.base",
+    "FeaturesError": "errors",
+    "InputError": "errors",
+    "Job": "runs.jobs",
+    "LockedError": "errors",
     "MapRenderer": "render.renderer",
+    "NoOverlapError": "errors",
+    "Outcome": "executors.base",
+    "OutputError": "errors",
+    "RasterError": "errors",
+    "Region": "geo.region",
+    "RegionError": "errors",
+    "RegionplotError": "errors",
+    "RegionsError": "errors",
     "RunReport": "runs.report",
     "SharedData": "shared.data",
     "open_maps": "render.maps",
@@ -90,10 +107,13 @@ _LAZY = {
     "read_regions": "regions.table",
     "render_regions": "runs.run",
 }
+_MODULES = ("errors", "executors", "geo", "runs")
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name on first use (PEP 562)."""
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)

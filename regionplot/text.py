@@ -8,6 +8,7 @@ allowed (https://docs.python.org/3/library/string.html#format-specification-mini
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -171,6 +172,33 @@ def quoted(value: object, longest: int = 60) -> str:
     """
     text = repr(value[: longest + 1] if isinstance(value, str) else value)
     return text if len(text) <= longest + 2 else text[:longest].rstrip() + "…"
+
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/{1,3}(?=[^/])|/vsi[a-z]+/?", re.ASCII)
+_WINDOWS_PATH = re.compile(r"([A-Za-z]):[\\/]|\\\\", re.ASCII)
+
+
+def path_hint(path: str) -> str:
+    """Return a message for a path that cannot be a file of this system, or an empty string.
+
+    Examples
+    --------
+    >>> path_hint("https://example.org/snow.tif")
+    'addresses are not read; download the file and give its path'
+    >>> path_hint("snow.tif")
+    ''
+    """
+    if path.startswith("file:"):
+        return "addresses are not read; leave out 'file://'"
+    if path.startswith("/vsi"):
+        return "virtual files of GDAL are not read; give the path of a file"
+    if _ADDRESS.match(path):
+        return "addresses are not read; download the file and give its path"
+    if os.sep == "/" and (windows := _WINDOWS_PATH.match(path)):
+        rest = path[windows.end() :].replace("\\", "/")
+        linux = f"/mnt/{windows[1].lower()}/{rest}" if windows[1] else f"/mnt/{rest}"
+        return f"this is a path of Windows; in the Windows Subsystem for Linux, write {linux}"
+    return ""
 
 
 _UNIT_SYMBOLS = {"degC": "°C", "C": "°C", "degree_C": "°C", "degF": "°F", "F": "°F", "degK": "K", "1": ""}

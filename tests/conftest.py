@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import re
 import signal
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 from affine import Affine
 from numpy.typing import NDArray
-from warm_start import Command, WarmProcess
+from warm_start import WORKER_MODULES, Command, WarmProcess
 
 from regionplot.cli import commands
 from regionplot.settings.config import Config
@@ -27,6 +28,8 @@ from regionplot.shared.data import SharedData
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts background jobs so
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+multiprocessing.set_forkserver_preload(["regionplot.runs.task", *WORKER_MODULES])  # one import for all workers
 
 hypothesis.settings.register_profile(
     "regionplot", deadline=None, max_examples=60, database=None, derandomize=bool(os.environ.get("CI"))
@@ -45,6 +48,7 @@ _SLOW_MODULES = {
     "faults/test_preparing.py",
     "faults/test_soak.py",
     "faults/test_workers.py",
+    "geo/test_areas.py",
     "geo/test_curvilinear.py",
     "geo/test_sampling.py",
     "layers/test_other_package.py",
@@ -55,9 +59,12 @@ _SLOW_MODULES = {
     "render/test_own_colors.py",
     "render/test_plain_equals_fast.py",
     "render/test_real_data.py",
+    "render/test_truth.py",
     "runs/test_record.py",
     "runs/test_run.py",
+    "shared/test_shared.py",
     "test_benchmarks.py",
+    "writers/test_formats_elsewhere.py",
 }
 _SLOW_PARAMETERS = {"dask", "forkserver", "spawn"}
 """Executors whose workers must import everything."""
@@ -66,7 +73,10 @@ _SLOW_WORDS = ("all_start_methods", "dask", "spawned")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark slow tests by module and by executor, and run the longest test, the type check, first."""
+    """Mark slow tests by module and by executor, and run the longest tests first.
+
+    So the parallel workers have only short tests to share at the end.
+    """
     tests = Path(__file__).parent
     for item in items:
         parameters = re.findall(r"[^\[\]-]+", item.name.partition("[")[2])
@@ -77,7 +87,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             or (item.path.is_relative_to(tests) and item.path.relative_to(tests).as_posix() in _SLOW_MODULES)
         ):
             item.add_marker(pytest.mark.slow)
-    items.sort(key=lambda item: "[types]" not in item.name)
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    """Return a number for the order of tests: the type check, the benchmarks, other slow tests, quick tests."""
+    if "[types]" in item.name:
+        return 0
+    if item.path.name == "test_benchmarks.py":
+        return 1
+    return 2 if item.get_closest_marker("slow") else 3
 
 
 WriteRaster = Callable[..., Path]

@@ -59,6 +59,9 @@ VARIANTS = 3
 _MAX_ORPHAN_SECONDS = 2.5
 """The workers of a killed run must end within this time."""
 
+_PAUSE = 0.005
+"""Seconds between two looks at all maps."""
+
 Running = Command | subprocess.Popen[bytes]
 Start = Callable[..., Running]
 """Function that starts the command in a folder, with options."""
@@ -119,7 +122,7 @@ def renew(folder: Path, variant: int) -> None:
 
 def check(folder: Path, allowed: dict[str, set[str]], over: Event) -> Iterator[str]:
     """Yield each error of a map, until the end."""
-    while not over.is_set():
+    while not over.wait(_PAUSE):
         for name in NAMES:
             try:
                 found = shown(folder / "output" / f"{name}.png")
@@ -163,17 +166,17 @@ def strike(command: Running, process: psutil.Process, deed: str, chance: random.
 
 
 def children(process: psutil.Process) -> list[psutil.Process]:
-    """Return the present workers of a run."""
+    """Return the present workers of a run: the children of the child of its guard."""
     try:
-        return list(process.children(recursive=True))
+        return [worker for run in process.children() for worker in run.children(recursive=True)]
     except psutil.Error:
         return []
 
 
 def memory(process: psutil.Process) -> int:
-    """Return the resident memory of a run, in bytes."""
+    """Return the resident memory of a run, the child of its guard, in bytes."""
     try:
-        return int(process.memory_info().rss)
+        return max((int(run.memory_info().rss) for run in process.children()), default=0)
     except psutil.Error:
         return 0
 
@@ -196,7 +199,7 @@ def faults(folder: Path, exit_code: int | None, deed: str, family: set[psutil.Pr
 def soak(start: Start, folder: Path, runs: int, seed: int) -> int:
     """Do all runs beside the checker process. Return the number of errors."""
     chance = random.Random(seed)
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     (allowed, seconds), over = prepare(start, folder), context.Event()
     checker = context.Process(target=watch, args=(folder, allowed, over))
     checker.start()

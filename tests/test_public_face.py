@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import signal
@@ -10,7 +11,9 @@ import sys
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 
 import regionplot
 from regionplot.geo.extent import Extent
@@ -54,11 +57,12 @@ def test_importing_the_package_imports_no_large_library(module: str) -> None:
     assert (result.returncode, result.stderr.strip()) == (0, "")
 
 
-def test_drawing_does_not_import_pyplot() -> None:
+@pytest.mark.slow
+def test_drawing_does_not_import_libraries_that_the_raster_does_not_need() -> None:
     code = (
         "import regionplot as r, sys; c = r.read_config({'raster': {'path': 'sample:relief'}});"
         "r.plot_region(r.SharedData.load(c), r.Region('a', r.Extent(-84, -75, 33, 37)));"
-        "sys.exit('pyplot' if 'matplotlib.pyplot' in sys.modules else 0)"
+        "sys.exit(' '.join({'matplotlib.pyplot', 'netCDF4', 'xarray', 'rioxarray'} & set(sys.modules)) or 0)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
@@ -111,3 +115,43 @@ def test_drawing_does_not_change_the_host_program(load, start_method: str) -> No
     assert (len(report.drawn), len(report.failed)) == (1, 1)
     assert figure.axes
     assert state() == before
+
+
+def test_reprs_are_short_and_state_shapes_and_crs(load) -> None:
+    shared = load(map={**MAP, "projection": "EPSG:5070"}, features=[{"path": "sample:counties"}])
+    renderer = regionplot.MapRenderer(shared)
+    report = regionplot.render_regions([CAROLINA], shared)
+    shown = [repr(value) for value in (shared, renderer, renderer.render(CAROLINA), report, CAROLINA)]
+    assert shown[0].startswith("<SharedData relief.tif: cells (685, 1393) float32 in EPSG:4326; maps in EPSG:5070; ")
+    assert shown[1] == "<MapRenderer relief.tif: 300 x 200 pixels in EPSG:5070>"
+    assert shown[2].startswith("<Picture 'nc': 300 x 200 pixels, ")
+    assert shown[3].startswith("<RunReport: 1 map drawn in ")
+    assert all(len(text) < 300 and "\n" not in text for text in shown)
+
+
+def test_jupyter_shows_the_figure_of_plot_region(load) -> None:
+    figure: Any = regionplot.plot_region(load(map=MAP, output={"png": {"mode": "rgb"}}), CAROLINA)
+    with Image.open(io.BytesIO(figure._repr_png_())) as image:
+        shown = np.asarray(image.convert("RGB"))
+    renderer = regionplot.MapRenderer(load(map=MAP, output={"png": {"mode": "rgb"}}))
+    assert np.array_equal(shown, renderer.render(CAROLINA).pixels)
+
+
+class GeoDataFrame:
+    """An object that is not a layer."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"layers": [GeoDataFrame()]}, regionplot.ConfigError, "GeoDataFrame is not a layer .* in \\[\\[features"),
+        ({"regions": [{"name": "a"}]}, regionplot.RegionsError, "item 1 of the regions is of type dict, not Region"),
+        ({"regions": CAROLINA}, regionplot.RegionsError, "the regions are of type Region; pass a list"),
+        ({"regions": pd.DataFrame({"name": ["a"]})}, regionplot.RegionsError, "are of type DataFrame; pass a list"),
+        ({"data": {"raster": {"path": "sample:relief"}}}, regionplot.ConfigError, "are of type dict; pass a Config"),
+        ({"data": "regionplot.toml"}, regionplot.ConfigError, "are of type str; pass a Config"),
+    ],
+)
+def test_arguments_of_a_wrong_type_are_errors(make_config, arguments, error, message) -> None:
+    with pytest.raises(error, match=message):
+        regionplot.render_regions(**{"regions": [CAROLINA], "data": make_config(map=MAP), **arguments})

@@ -32,6 +32,36 @@ def test_ci_calls_the_readme_test_command():
     assert commands[-1] == (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1]
 
 
+def readme_example() -> str:
+    """Return the Python example of the README as a script."""
+    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## From Python")[2].partition("\n## ")[0]
+    blocks = "".join(re.findall(r"```python\n(.*?)```", section, re.DOTALL))
+    return re.sub(r"^(>>>|\.\.\.) ", "", blocks, flags=re.MULTILINE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("checker", ["mypy", "pyright"])
+def test_the_readme_example_passes_the_type_checkers(tmp_path: Path, checker: str) -> None:
+    """A user's settings are empty. pyright is checked only if it is installed, because it needs Node.js."""
+    if checker == "pyright" and not (BIN / "pyright").exists():
+        pytest.skip("pyright is not installed")
+    (tmp_path / "example.py").write_text(readme_example(), encoding="utf-8")
+    (tmp_path / "regionplot").symlink_to(ROOT / "regionplot")
+    command = {
+        "mypy": [
+            "mypy",
+            "--config-file=",
+            f"--python-executable={sys.executable}",
+            "--follow-imports=silent",
+            f"--cache-dir={ROOT}/.mypy_cache/readme",
+        ],
+        "pyright": ["pyright", "--pythonpath", sys.executable],
+    }[checker]
+    program, *options = [*command, "example.py"]
+    result = subprocess.run([BIN / program, *options], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
 def test_the_sample_is_small():
     sizes = [path.stat().st_size for path in (ROOT / "regionplot" / "sample").iterdir() if path.is_file()]
     assert sum(sizes) < 3_000_000

@@ -30,21 +30,25 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 _LONGEST_REQUEST = 100_000
-_MODULES = (
+WORKER_MODULES = (
     "cartopy.crs",
-    "encodings.utf_8_sig",
     "matplotlib.backends.backend_agg",
     "PIL.JpegImagePlugin",
-    "pint",
-    "platformdirs.unix",
     "pyogrio.raw",
     "rasterio.shutil",
+    "regionplot.render.renderer",
+    "regionplot.runs.digests",
+)
+"""Modules that workers import, and that import most of the others."""
+_MODULES = (
+    *WORKER_MODULES,
+    "encodings.utf_8_sig",
+    "pint",
+    "platformdirs.unix",
     "regionplot.cli.prepare",
     "regionplot.cli.rendering",
     "regionplot.cli.watch",
     "regionplot.prepare.run",
-    "regionplot.render.renderer",
-    "regionplot.runs.digests",
     "rioxarray",
     "scipy.ndimage",
 )
@@ -59,6 +63,13 @@ class Command:
         self.returncode: int | None = None
         self._report = report
         self.pid = int(self._receive())
+
+    @property
+    def run_pid(self) -> int:
+        """Id of the process that runs the command. The process with the id `pid` is its guard."""
+        while not (children := Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()):
+            time.sleep(0.01)
+        return int(children[0])
 
     def poll(self) -> int | None:
         """Return the exit code, or None while the command runs."""

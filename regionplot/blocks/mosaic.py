@@ -22,6 +22,7 @@ from regionplot.blocks.task import BlockResult, BlockWorker, cast, checksum_of
 from regionplot.errors import RasterError
 from regionplot.geo.grid import Window, shift_transform
 from regionplot.inputs.gdal import gdal_errors, gdal_options, open_raster
+from regionplot.inputs.netcdf_grid import check_read_by_gdal
 
 OVERLAPS = ("first", "last", "min", "max", "mean", "feather")
 _ON_GRID = 1e-3
@@ -37,8 +38,8 @@ class _Tile:
     path: Path
     window: Window
     """Cells of the mosaic that the tile covers."""
-    skip: float | None
-    """Value of cells without data."""
+    skips: tuple[float | None, ...]
+    """Value of cells without data, for each band."""
     has_mask: bool
     """True if a mask in the file, or an alpha band, marks cells without data."""
 
@@ -137,12 +138,14 @@ def _place_tiles(
     with gdal_options():
         for path in paths:
             with open_raster(path) as dataset:
+                check_read_by_gdal(path, dataset)
                 row, column = _corner(dataset, first)
                 misfits = _grid_differences(dataset, first, row, column) + _value_differences(dataset, first, dtype)
                 problems += [f"{path}: {problem}" for problem in misfits]
                 window = Window(round(row), round(column), dataset.height, dataset.width)
                 has_mask = rasterio.enums.MaskFlags.per_dataset in dataset.mask_flag_enums[0]
-                found.append(_Tile(path, window, dataset.nodata if skip is None else skip, has_mask))
+                skips = dataset.nodatavals if skip is None else (skip,) * dataset.count
+                found.append(_Tile(path, window, tuple(skips), has_mask))
     if problems:
         raise RasterError(*problems)
     whole = reduce(Window.union, (tile.window for tile in found))
@@ -215,7 +218,7 @@ class _MosaicTask(BlockWorker):
         with gdal_errors(tile.path), open_raster(tile.path) as dataset:
             values = read_block(dataset, own, None)
             mask = read_mask(dataset, own) if tile.has_mask else None
-        valid = valid_mask(values, tile.skip)
+        valid = np.stack([valid_mask(own_values, skip) for own_values, skip in zip(values, tile.skips, strict=True)])
         if mask is not None:
             valid &= mask
         if self.band is not None:

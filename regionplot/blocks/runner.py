@@ -24,6 +24,7 @@ from regionplot.executors.choose import (
     make_executor,
     resolve_executor,
 )
+from regionplot.executors.jobs import script_is_importable
 
 DEFAULT_SETTINGS = WorkerSettings(timeout=3600.0)
 """Limits of workers: one hour per block."""
@@ -160,6 +161,11 @@ def check_picklable(function: object, name: str) -> None:
             f"the function cannot be sent to processes started by {name}: {error}; define it at the top of a module, "
             "or use executor='threads'"
         ) from error
+    if getattr(function, "__module__", None) == "__main__" and not script_is_importable():
+        raise ExecutorError(
+            f"the function cannot be sent to processes started by {name}, because its script is not a file; "
+            "save the script as a file, or use executor='threads'"
+        )
 
 
 def block_error(failure: Failure, place: Place) -> RegionplotError:

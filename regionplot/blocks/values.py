@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 from regionplot.errors import ConfigError
 from regionplot.geo.dtypes import fits_dtype, float_dtype
 from regionplot.geo.grid import GridGeometry, Window
-from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.describe import open_bands, open_source
 from regionplot.inputs.gdal import gdal_errors
-from regionplot.inputs.reading import decode
+from regionplot.inputs.reading import decode, is_plain
 from regionplot.inputs.source import RasterInfo, RasterSource
 from regionplot.settings.raster import RasterSettings
 
@@ -36,8 +35,9 @@ class BandReader:
 
     bands: tuple[RasterInfo, ...]
     """Bands to read, in order."""
-    curvilinear: tuple[CurvilinearSource, ...] = ()
-    """Sources of the bands, if they have 2-D coordinates."""
+    sources: tuple[RasterSource, ...] = ()
+    """Sources of the bands, if GDAL's rows and columns are not those of the grid: 2-D coordinates, uneven axes, another
+    order of dimensions. Otherwise, empty."""
 
     @classmethod
     def of(cls, settings: RasterSettings) -> BandReader:
@@ -62,8 +62,8 @@ class BandReader:
 
     @classmethod
     def _from_sources(cls, sources: Sequence[RasterSource]) -> BandReader:
-        curvilinear = tuple(source for source in sources if isinstance(source, CurvilinearSource))
-        return cls(tuple(source.describe() for source in sources), curvilinear)
+        own = tuple(source for source in sources if not is_plain(source))
+        return cls(tuple(source.describe() for source in sources), own)
 
     @property
     def geometry(self) -> GridGeometry:
@@ -76,9 +76,9 @@ class BandReader:
         return self.bands[0].path
 
     @property
-    def is_subdataset(self) -> bool:
-        """True if the raster is a subdataset: a part of the file with its own GDAL name."""
-        return self.bands[0].gdal_name != str(self.bands[0].path)
+    def needs_copy(self) -> bool:
+        """True if blocks cannot be read from the file itself: GDAL needs a name or a source to read this raster."""
+        return bool(self.sources) or self.bands[0].gdal_name != str(self.bands[0].path)
 
     @property
     def dtype(self) -> np.dtype[Any]:

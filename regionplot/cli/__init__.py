@@ -3,6 +3,6 @@
 This is the only package that prints.
 """
 
-from regionplot.cli.commands import main
+from regionplot.cli.start import main
 
 __all__ = ["main"]

@@ -10,10 +10,17 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any, NoReturn
 
 import click
 
-from regionplot.cli.interrupts import exit_code, log_unexpected, signals_as_interrupts
+from regionplot.cli.interrupts import (
+    describe_interrupt,
+    exit_code,
+    raised_interrupt,
+    report_unexpected,
+    signals_as_interrupts,
+)
 from regionplot.errors import RegionplotError
 from regionplot.registry import COMMANDS
 from regionplot.system.signals import ENDING_SIGNALS
@@ -21,8 +28,9 @@ from regionplot.system.signals import ENDING_SIGNALS
 _DEFAULT = "render"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 _GC_THRESHOLD = 100_000
-"""Number of new objects between two garbage collections. Imports create many objects and little
-garbage, so frequent collections would waste time."""
+"""Number of new objects that starts a garbage collection. Imports create many objects but little garbage, so frequent
+collections would waste time.
+"""
 _EPILOG = """Exit codes: 0 all maps are up to date; 1 some regions failed, or the deadline has passed; 2 bad command
 line, config or table of regions; 3 the raster or a vector file is unreadable; 4 another run is drawing into the
 folder; 128+n ended by signal n."""
@@ -47,6 +55,14 @@ class LazyGroup(click.Group):
         if args and args[0] not in {*COMMANDS.builtin, "--help", "-h", "--version"}:
             args = [_DEFAULT, *args]
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Report an interrupt that the command did not report."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            click.echo(f"regionplot: {describe_interrupt(interrupt)}", err=True)
+            return exit_code(interrupt)
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the usage of the default command."""
@@ -89,14 +105,14 @@ def cli() -> None:
     """
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the command and exit with its code."""
     for variable in _THREAD_VARIABLES:  # must be set before numpy is imported
         os.environ.setdefault(variable, "1")
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # for workers that are not forked
     gc.set_threshold(_GC_THRESHOLD)
     code = run()
-    for number in ENDING_SIGNALS:  # from here on, signals no longer change the exit code
+    for number in ENDING_SIGNALS:  # signals must not change the exit code from here on
         signal.signal(number, signal.SIG_IGN)
     atexit._run_exitfuncs()
     for stream in filter(None, (sys.stdout, sys.stderr)):
@@ -125,6 +141,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt) as interrupt:
         return exit_code(interrupt.__cause__ or interrupt)  # click raises Abort from the interrupt
-    except Exception:
-        log_unexpected()
-        return 1
+    except Exception as error:
+        if raised := raised_interrupt():
+            return exit_code(raised)
+        return report_unexpected(error, lambda message: click.echo(f"regionplot: {message}", err=True))

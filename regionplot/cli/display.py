@@ -97,8 +97,8 @@ class Display(JobObserver[Job]):
         """Return an observer of the blocks that the raster steps process. Called before the steps run."""
         return JobObserver()
 
-    def summarize(self, report: RunReport, directory: Path) -> None:
-        """Show the result of a whole run."""
+    def summarize(self, report: RunReport, directory: Path, settings: Path | None) -> None:
+        """Show the result of a whole run, the folder of the maps, and the settings file."""
 
     def progress_text(self) -> str:
         """Return a summary: the numbers of maps that were drawn, that failed and that did not run."""
@@ -130,19 +130,20 @@ class PlainDisplay(Display):
             note = " (no data)" if outcome.value.no_data else ""
             state = outcome.value.state
             how = f"{note} {outcome.seconds * 1000:.0f} ms" if state == "rendered" else f" {state}{note}"
-            self.print_line(f"[{self.done}/{self.jobs}] {_short_path(outcome.job.target)}{how}")
+            self.print_line(f"[{self.done}/{self.jobs}] {short_path(outcome.job.target)}{how}")
 
     def note(self, text: str) -> None:
         """Print a line of information."""
         self.print_line(text)
 
-    def summarize(self, report: RunReport, directory: Path) -> None:
-        """Print the number of maps, the time and the folder."""
-        self.print_line(f"{report}, in {_short_path(directory)}")
+    def summarize(self, report: RunReport, directory: Path, settings: Path | None) -> None:
+        """Print the number of maps, the time, the folder and the settings file."""
+        used = "" if settings is None else f"; settings: {short_path(settings)}"
+        self.print_line(f"{report}, in {short_path(directory)}{used}")
 
 
 class JsonDisplay(PlainDisplay):
-    """Print lines for the maps, but no errors. The log writes the errors to stderr, as JSON."""
+    """Print lines for the maps, but no errors. The log writes errors to stderr as JSON."""
 
     def error(self, text: str) -> None:
         """Print nothing."""
@@ -213,22 +214,24 @@ class BarDisplay(Display):
         """Print an error above the bar."""
         self._console.print(Text.assemble(("regionplot: ", "bold red"), text), soft_wrap=True)
 
-    def summarize(self, report: RunReport, directory: Path) -> None:
-        """Print a table with the numbers of maps, the time and the folder."""
+    def summarize(self, report: RunReport, directory: Path, settings: Path | None) -> None:
+        """Print a table with the numbers of maps, the time, the folder and the settings file."""
         empty = sum(outcome.value.no_data for outcome in report.drawn)
         table = Table.grid(padding=(0, 2))
         table.add_row("drawn", str(len(report.drawn)), style="green")
         if report.unchanged:
             table.add_row("unchanged", str(len(report.unchanged)))
         if empty:
-            table.add_row("of these without data", str(empty), style="yellow")
+            table.add_row("rendered without data", str(empty), style="yellow")
         if report.skipped:
             table.add_row("without data, skipped", str(len(report.skipped)), style="yellow")
         if report.failed:
             table.add_row("failed", str(len(report.failed)), style="red")
         rate = len(report.drawn) / report.seconds
         table.add_row("time", f"{report.seconds:.1f} s, {rate:.1f} maps/s, {report.workers} × {report.start_method}")
-        table.add_row("folder", Text(str(_short_path(directory)), overflow="fold"))
+        table.add_row("folder", Text(str(short_path(directory)), overflow="fold"))
+        if settings is not None:
+            table.add_row("settings", Text(str(short_path(settings)), overflow="fold"))
         Console(highlight=False).print(table)
 
 
@@ -299,7 +302,7 @@ def _failure_line(outcome: Outcome[Job]) -> str:
     return one_line(f"{place}{region.name}: {outcome.failure.message}")
 
 
-def _short_path(path: Path) -> Path:
+def short_path(path: Path) -> Path:
     """Return a path. A path inside the working directory becomes a relative path."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 

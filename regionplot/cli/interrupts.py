@@ -1,4 +1,4 @@
-"""End a run early, on a signal or at the deadline, and clean up.
+"""Stop a run early, on a signal or at the deadline, and clean up.
 
 The first signal raises an exception, so that all context managers clean up. Further signals only kill the workers, so
 that the cleanup ends sooner.
@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import NoReturn
 
+from regionplot.errors import InputError
+from regionplot.executors.base import describe_os_error, is_memory_error
+from regionplot.system.guard import was_forwarded
 from regionplot.system.signals import ENDING_SIGNALS
 
 _CLEANUP_SECONDS = 3.0
-"""Seconds after the first signal in which a further signal only kills the workers. Later signals stop the cleanup."""
+"""Seconds after the first signal. During this time, further signals only kill the workers. Later signals stop the
+cleanup.
+"""
 _REPEAT_SECONDS = 5.0
 """Seconds until `DeadlinePassed` is raised again. Python ignores an exception that is raised in a destructor."""
 
@@ -37,7 +44,7 @@ class SignalReceived(KeyboardInterrupt):
 
 
 class DeadlinePassed(KeyboardInterrupt):
-    """The whole run took longer than allowed.
+    """The run exceeded the deadline.
 
     Attributes
     ----------
@@ -66,11 +73,52 @@ def exit_code(interrupt: BaseException) -> int:
     return int(getattr(interrupt, "exit_code", 128 + signal.SIGINT))
 
 
-def log_unexpected() -> None:
-    """Log an unexpected error with its traceback."""
+_raised: list[KeyboardInterrupt] = []
+"""The last interrupt that was raised, if any. It is global because signals belong to the process."""
+
+
+def raised_interrupt() -> KeyboardInterrupt | None:
+    """Return the interrupt that ends this command, or None.
+
+    Some libraries replace an interrupt by another error. For example, NumPy raises ImportError if its import is
+    interrupted.
+    """
+    return _raised[-1] if _raised else None
+
+
+def _interrupt(error: KeyboardInterrupt) -> NoReturn:
+    _raised[:] = [error]
+    raise error
+
+
+def machine_problem(error: BaseException) -> str | None:
+    """Return a message for an error of the operating system or a lack of memory. Return None for other errors."""
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # of os.getcwd
+        return "the working directory has been removed; change to another folder"
+    if isinstance(error, OSError):
+        return describe_os_error(error)
+    return f"out of memory; free some memory, or use fewer workers: {error}" if is_memory_error(error) else None
+
+
+def report_unexpected(error: BaseException, show: Callable[[str], None]) -> int:
+    """Report an error that is not one of this package's errors, and return the exit code.
+
+    Parameters
+    ----------
+    error : BaseException
+        The error that is being handled. If it is a bug, it is logged with its traceback.
+    show : callable
+        Called with the message for an error of the operating system or a lack of memory.
+    """
     import logging  # noqa: PLC0415 (so that --help is fast)
 
-    logging.getLogger("regionplot").critical("this is a bug in regionplot; please report it", exc_info=True)
+    logger = logging.getLogger("regionplot")
+    if problem := machine_problem(error):
+        logger.debug("error of the operating system", exc_info=True)
+        show(problem)
+        return InputError.exit_code
+    logger.critical("this is a bug in regionplot; please report it", exc_info=True)
+    return 1
 
 
 @contextmanager
@@ -87,7 +135,7 @@ def until_deadline(seconds: float | None) -> Iterator[None]:
         return
 
     def raise_deadline(_number: int, _frame: object) -> None:
-        raise DeadlinePassed(seconds)
+        _interrupt(DeadlinePassed(seconds))
 
     before = signal.signal(signal.SIGALRM, raise_deadline)
     signal.setitimer(signal.ITIMER_REAL, seconds, _REPEAT_SECONDS)
@@ -98,24 +146,41 @@ def until_deadline(seconds: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A signal, whether the guard forwarded it, and the monotonic time of its arrival."""
+
+    number: int
+    is_forwarded: bool
+    time: float
+
+    def is_echo_of(self, other: _Arrival) -> bool:
+        """Return True if one signal has arrived twice: directly, and forwarded by the guard."""
+        return self.number == other.number and self.is_forwarded != other.is_forwarded
+
+
 @contextmanager
 def signals_as_interrupts() -> Iterator[None]:
     """Raise `SignalReceived` on the first signal.
 
-    For `_CLEANUP_SECONDS` after the first signal, further signals only kill the workers.
+    For `_CLEANUP_SECONDS` after the first signal, further signals only kill the workers. A signal to the process group
+    arrives twice: directly, and forwarded by the guard of this process. The second arrival is ignored.
     """
-    first: list[float] = []
+    first: list[_Arrival] = []
 
     def interrupt(number: int, _frame: object) -> None:
-        if first and time.monotonic() - first[0] < _CLEANUP_SECONDS:
-            _kill_workers()
+        arrival = _Arrival(number, was_forwarded(number), time.monotonic())
+        if first and arrival.time - first[0].time < _CLEANUP_SECONDS:
+            if not (len(first) == 1 and arrival.is_echo_of(first[0])):
+                _kill_workers()
+            first.append(arrival)
             return
-        first[:] = [time.monotonic()]
-        raise SignalReceived(number)
+        first[:] = [arrival]
+        _interrupt(SignalReceived(number))
 
-    handled = [
-        number for number in ENDING_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN
-    ]  # nohup ignores SIGHUP
+    # nohup ignores SIGHUP
+    handled = [number for number in ENDING_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    _raised.clear()
     before = {number: signal.signal(number, interrupt) for number in handled}
     try:
         yield
@@ -128,5 +193,5 @@ def _kill_workers() -> None:
     import multiprocessing  # noqa: PLC0415 (so that --help is fast)
 
     for worker in multiprocessing.active_children():
-        with suppress(ValueError):  # the worker object has been closed in the meantime
+        with suppress(ValueError):  # the worker was closed after the list was made
             worker.kill()

@@ -6,10 +6,12 @@ Text from a table of regions cannot forge records: control characters are escape
 from __future__ import annotations
 
 import copy
+import errno
 import json
 import logging
 import os
 import re
+import stat
 import sys
 import warnings
 from collections.abc import Iterator
@@ -31,7 +33,7 @@ RUN_LOGGER = "regionplot.run"
 _WARNINGS = "python.warnings"
 """Logger for the warnings of Python libraries."""
 _MAX_KINDS = 1000
-"""Maximum number of kinds of records of libraries in a log file."""
+"""Maximum number of distinct records of libraries in a log file."""
 _MAX_BYTES = 1_000_000
 _BACKUPS = 5
 
@@ -129,6 +131,7 @@ def log_to_file(path: Path, log_format: str) -> Iterator[None]:
         If the file cannot be opened.
     """
     try:
+        _check_reader(path)
         handler = _LogFile(path)
     except OSError as error:
         raise OutputError(f"{path}: the log cannot be written: {error.strerror or error}") from error
@@ -140,6 +143,19 @@ def log_to_file(path: Path, log_format: str) -> Iterator[None]:
         logging.getLogger().removeHandler(handler)
         with suppress(OSError):  # the disk is full, and handleError has reported it
             handler.close()
+
+
+def _check_reader(path: Path) -> None:
+    """Raise OSError if a log file is a pipe that no process reads. Opening it would block."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISFIFO(path.stat().st_mode):
+            return
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            raise OSError(errno.ENXIO, "no process reads this pipe") from None
 
 
 class _LogFile(RotatingFileHandler):
@@ -154,7 +170,7 @@ class _LogFile(RotatingFileHandler):
     def handle(self, record: logging.LogRecord) -> bool:
         """Write a record. A forked worker inherits the handler, but writes nothing.
 
-        A record of a library, such as GDAL, is written as a debug record, and only the first of each kind.
+        A record of a library, such as GDAL, is written as a debug record, and only once per text.
         """
         if os.getpid() != self._owner:
             return False

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from regionplot.cli.executors import ExecutorName
-from regionplot.cli.interrupts import describe_interrupt, exit_code
+from regionplot.cli.interrupts import describe_interrupt, exit_code, raised_interrupt
+from regionplot.cli.options import check_once
 from regionplot.errors import ConfigError, InputError, Place, located
 from regionplot.registry import STEPS
+from regionplot.system.guard import handle_signals
 
 if TYPE_CHECKING:
     from regionplot.prepare.base import Step
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 _FIRST = 2
 """Number of parameters that the help text shows before the steps: INPUTS and --output."""
+_OTHER_FORMATS = {".png", ".jpg", ".jpeg", ".webp", ".pdf", ".svg", ".nc", ".grib", ".grib2", ".grb2", ".hdf", ".h5"}
+"""Suffixes of files that are not GeoTIFF."""
 _EPILOG = """Steps run in the given order. Bands are b1, b2 ... of the first input, and NAME.b1 of further inputs.
 NAME is the file name without its suffix. NAME=PATH sets another name. Exit codes: 0 success; 1 a step failed; 2 bad
 command line; 3 an input is unreadable, or the disk is full; 128+n ended by signal n."""
@@ -66,6 +70,7 @@ class _PrepareCommand(click.Command):
         bare = {f"--{name}": step.option.default for name, step in self.steps.items() if step.option.default}
         args = [f"{word}={bare[word]}" if word in bare else word for word in args]
         given, _, order = self.make_parser(ctx).parse_args(list(args))
+        check_once(order)
         values = {name: iter(given[name]) for name in self.steps if given.get(name)}
         names = [parameter.name for parameter in order]
         ctx.meta["steps"] = [(name, next(values[name])) for name in names if name in values]
@@ -108,11 +113,14 @@ def prepare(ctx: click.Context, /, inputs: tuple[str, ...], output: Path, **opti
     from regionplot.cli.logs import log_to_stderr  # noqa: PLC0415
     from regionplot.prepare.run import Existing, prepare_raster  # noqa: PLC0415
 
+    handle_signals()  # imported here, because an interrupt during an import can become any error
     verbosity = Verbosity.from_flags(quiet=options["quiet"], verbose=options["verbose"])
     log_to_stderr("text", level=verbosity.log_level)
     command = ctx.command
     assert isinstance(command, _PrepareCommand)
     _check_inputs(inputs, command.steps)
+    if output.suffix.lower() in _OTHER_FORMATS:
+        raise ConfigError(f"--output {output}: the output is a GeoTIFF file; use a name that ends in .tif")
     _check_modifiers(command, options, {name for name, _ in ctx.meta["steps"]})
     steps = _read_steps(command, ctx.meta["steps"], options)
     storage = {name: options[name] for name in ("dtype", "nodata") if options[name] is not None}
@@ -131,7 +139,10 @@ def prepare(ctx: click.Context, /, inputs: tuple[str, ...], output: Path, **opti
                 observer=display.preparing(),
                 labels={name: options[name] for name in ("long_name", "units") if options[name] is not None},
             )
-    except KeyboardInterrupt as interrupt:
+    except (KeyboardInterrupt, Exception) as error:
+        interrupt = raised_interrupt() or error
+        if not isinstance(interrupt, KeyboardInterrupt):
+            raise
         display.error(f"{describe_interrupt(interrupt)}: {output} is not written")
         return exit_code(interrupt)
     if not options["quiet"]:
@@ -140,7 +151,7 @@ def prepare(ctx: click.Context, /, inputs: tuple[str, ...], output: Path, **opti
 
 
 def _check_inputs(inputs: Sequence[str], steps: Mapping[str, type[Step]]) -> None:
-    """Reject an input that looks like the value of an option that needs `=`, as in `--slope percent`."""
+    """Reject an input that looks like the value of an option, as in `--slope percent` instead of `--slope=percent`."""
     optional = {name: step.option for name, step in steps.items() if step.option.default is not None}
     for text in inputs:
         for name, option in optional.items():

@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from regionplot.cli.executors import ExecutorName
+from regionplot.cli.options import OnceCommand, check_table_name
+from regionplot.system.guard import handle_signals
 
 _MAX_SECONDS = 366 * 86_400
 """Maximum wait or deadline in seconds. A longer time is rejected as a typo."""
@@ -20,11 +22,16 @@ def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: f
     return seconds
 
 
-@click.command(hidden=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.command(
+    cls=OnceCommand,
+    hidden=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.argument("regions", type=click.Path(path_type=Path))
 @click.option("-c", "--config", "config_file", metavar="FILE", type=click.Path(path_type=Path), help="Settings (TOML).")
+@click.option("--no-config", is_flag=True, help="Use no settings file.")
 @click.option("--raster", metavar="PATH", help="Raster to draw; sample:relief is built in.")
-@click.option("--crs", metavar="CRS", help="CRS of the raster, if its file does not state it, such as EPSG:4326.")
+@click.option("--crs", metavar="CRS", help="CRS of the raster, such as EPSG:4326, instead of the CRS in its file.")
 @click.option("--features", metavar="PATH", multiple=True, help="Vector layer to draw over the raster; repeatable.")
 @click.option("-o", "--output", metavar="DIR", help="Folder for the maps.")
 @click.option("-j", "--workers", metavar="N|auto", help="Worker processes; auto is one per usable CPU.")
@@ -35,6 +42,7 @@ def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: f
 )
 @click.option("--only", metavar="PATTERN", multiple=True, help="Draw only regions whose name matches; repeatable.")
 @click.option("--force", is_flag=True, help="Also draw unchanged maps.")
+@click.option("--prune", is_flag=True, help="Remove the maps of regions that are no longer in the table.")
 @click.option("--allow-empty", is_flag=True, help="Accept a table without regions.")
 @click.option("--timeout", metavar="SECONDS", type=float, help="Time limit for one map.")
 @click.option(
@@ -67,10 +75,18 @@ def render(**options: Any) -> int:
     from regionplot.cli.request import Request  # noqa: PLC0415
 
     watching = options.pop("watch")
+    check_table_name(options["regions"])
+    if options["no_config"] and options["config_file"] is not None:
+        raise click.UsageError("--config and --no-config exclude each other.")
+    if options["prune"] and options["only"]:
+        raise click.UsageError("--prune needs all regions of the table; leave out --only.")
+    if watching and str(options["regions"]) == "-":
+        raise click.UsageError("--watch reads the table again for each raster; give a file instead of -.")
     if watching and options["wait_for"] is not None:
         raise click.UsageError("--watch waits for the raster by itself; leave out --wait-for.")
     request = Request.from_options(**options)
     set_up(request)
+    handle_signals()  # imported here, because an interrupt during an import can become any error
     if watching:
         from regionplot.cli.watch import watch  # noqa: PLC0415
 

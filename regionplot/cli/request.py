@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import io
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from regionplot.cli.display import Verbosity
-from regionplot.errors import ConfigError
+from regionplot.errors import ConfigError, Place, RegionplotError
+from regionplot.geo.region import Region
+from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.settings.config import Config
-from regionplot.settings.loading import DEFAULT_NAME, read_config, read_config_before_arrival
+from regionplot.settings.loading import DEFAULT_NAME, read_config, read_config_before_arrival, read_valid_part
+from regionplot.system.files import exists
+
+STANDARD_INPUT = "-"
+"""Table of regions that is read from the standard input."""
 
 
 @dataclass(frozen=True)
@@ -18,15 +27,19 @@ class Request:
     """Options of one `render` command."""
 
     regions: Path
-    """Table of regions."""
+    """Table of regions. `-` is the standard input."""
     config_file: Path | None
     """Settings file given on the command line. None if the option is not set."""
+    no_config: bool
+    """Use no settings file."""
     overrides: Mapping[str, Mapping[str, Any] | list[Any]]
-    """Sections of settings. They hold only the keys that options set."""
+    """Sections of settings, with only the keys that options set."""
     only: tuple[str, ...]
     """Patterns for the names of the regions to draw. Empty: draw all regions."""
     force: bool
     """Also draw unchanged maps."""
+    prune: bool
+    """Remove the maps of regions that are no longer in the table."""
     allow_empty: bool
     """Accept a table without regions."""
     wait_for: float | None
@@ -49,7 +62,33 @@ class Request:
         verbosity = Verbosity.from_flags(quiet=quiet, verbose=verbose)
         return cls(overrides=_overrides(options), verbosity=verbosity, **fields)
 
-    @property
+    @cached_property
+    def table(self) -> Path | Sequence[Region]:
+        """The table of regions. For the standard input, which can be read only once: the regions.
+
+        Raises
+        ------
+        RegionsError
+            If the standard input is not a table of regions.
+        """
+        if str(self.regions) != STANDARD_INPUT:
+            return self.regions
+        return self._read(sys.stdin.buffer if sys.stdin else io.BytesIO())
+
+    def read_regions(self) -> Sequence[Region]:
+        """Read the regions.
+
+        Raises
+        ------
+        RegionsError
+            If the table has faults.
+        """
+        return self._read(self.table) if isinstance(self.table, Path) else self.table
+
+    def _read(self, source: Path | BinaryIO) -> Sequence[Region]:
+        return read_regions_if_any(source) if self.allow_empty else read_regions(source)
+
+    @cached_property
     def config_path(self) -> Path | None:
         """The settings file to read. None if there is no settings file and the options name a raster.
 
@@ -58,14 +97,29 @@ class Request:
         ConfigError
             If there is no settings file and no option names a raster.
         """
-        nearby = [self.regions.parent / DEFAULT_NAME, Path(DEFAULT_NAME)]
-        found = self.config_file or next((path for path in nearby if path.is_file()), None)
+        nearby = [] if self.no_config else [self.regions.parent / DEFAULT_NAME, Path(DEFAULT_NAME)]
+        found = self.config_file or next((path for path in nearby if exists(path) and path.is_file()), None)
         if found is None and "path" not in self.overrides.get("raster", {}):
+            if self.no_config:
+                raise ConfigError("no settings: with --no-config, give --raster PATH")
             places = " or ".join(dict.fromkeys(str(path.absolute()) for path in nearby))
             raise ConfigError(
                 f"no settings: there is no {places}; give --config FILE or --raster PATH, or run regionplot init"
             )
         return found
+
+    def at_options(self, error: RegionplotError) -> None:
+        """In problems of settings that come from options, replace the place in the file by the name of the option."""
+        error.relocate(self._at_option)
+
+    def _at_option(self, place: Place) -> Place:
+        section = self.overrides.get(place.section, {})
+        key = place.key.partition(" ")[0]
+        option = _OPTIONS.get((place.section, key))
+        if option is None or not (isinstance(section, list) or key in section):
+            return place
+        given = section[(place.number or 1) - 1] if isinstance(section, list) else section
+        return Place(option=f"{option} {given[key]}")
 
     def config(self, raster: Path | None = None) -> Config:
         """Read the settings. Options override the file.
@@ -94,6 +148,22 @@ class Request:
             If the settings are not valid, or another file that they name does not exist.
         """
         return read_config_before_arrival(self.config_path, self.overrides)
+
+    def valid_part(self) -> Config | None:
+        """Return the settings without their faults. See `read_valid_part`."""
+        return read_valid_part(self.config_path, self.overrides)
+
+
+_OPTIONS = {
+    ("raster", "path"): "--raster",
+    ("raster", "crs"): "--crs",
+    ("features", "path"): "--features",
+    ("output", "directory"): "--output",
+    ("run", "workers"): "--workers",
+    ("run", "start_method"): "--start-method",
+    ("run", "timeout"): "--timeout",
+}
+"""Option of the command line for each setting that an option can set."""
 
 
 def _overrides(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class Session(Observer):
         self.display.note(text)
 
     def set_inputs(self, config_path: Path | None, config: Config) -> None:
-        """Set the settings file and the raster that the first line of the log names."""
+        """Set the settings file and the raster for the first line of the log."""
         self._log.inputs = f"config {config_path or 'none'}, raster {config.raster.path}"
 
     def preparing(self) -> BlockObserver:

@@ -6,7 +6,8 @@
                   ▲ SIGHUP: read the settings again          └─ fork ─► workers
                   ▲ new table, or a pause after a failed run: draw the same raster again
 
-A separate process draws each version of the raster. Therefore a damaged raster cannot crash the watcher.
+A separate process draws each version of the raster. Therefore a damaged raster cannot crash the watcher. The process is
+forked, or spawned if the platform cannot fork.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,12 +27,14 @@ from regionplot.cli.display import Verbosity
 from regionplot.cli.interrupts import SignalReceived, describe_interrupt, exit_code
 from regionplot.cli.rendering import render_once
 from regionplot.cli.request import Request
-from regionplot.errors import ConfigError, RegionplotError
+from regionplot.cli.spawned import run_in_spawned_process
+from regionplot.cli.start import describe_ending
+from regionplot.errors import RegionplotError
 from regionplot.inputs.arrival import Arrivals
 from regionplot.settings.config import Config
 from regionplot.shared.load import preload_layers
 from regionplot.system.files import Fingerprint
-from regionplot.system.processes import terminate_with_parent
+from regionplot.system.guard import GuardedProcess, continue_after, handle_signals
 
 if TYPE_CHECKING:
     from regionplot.layers.base import Layer
@@ -41,8 +44,8 @@ _POLL_SECONDS = 0.5
 """Seconds between two checks for SIGHUP while no raster arrives."""
 _RETRY_PAUSES = (5.0, 30.0, 300.0)
 """Seconds before each retry of a raster whose run failed. After the last retry, the watcher waits for a new raster."""
-_TERMINATE_TIMEOUT = 5.0
-"""Seconds that a run may take to clean up when a signal ends the watcher."""
+_STOP_TIMEOUT = 3.3
+"""Seconds that a run may take to clean up after a signal. The timeout of the watcher's guard is a little longer."""
 
 
 def watch(request: Request) -> int:
@@ -53,8 +56,6 @@ def watch(request: Request) -> int:
     RegionplotError
         If the settings are not valid at the start. Later errors in the settings are only printed.
     """
-    if not hasattr(os, "fork"):
-        raise ConfigError("--watch forks a process for each version of the raster, which this platform cannot do")
     watcher = _Watcher(request)
     try:
         watcher.watch()
@@ -85,7 +86,9 @@ class _Watcher:
 
     def watch(self) -> None:
         """Watch until an interrupt is raised."""
-        signal.signal(signal.SIGHUP, self._request_reload)
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, self._request_reload)
+            continue_after(signal.SIGHUP)
         self._note(f"watching {self._config.raster.pattern}")
         while True:
             raster = self._arrivals.next(_POLL_SECONDS)
@@ -103,11 +106,14 @@ class _Watcher:
         return self._table != Fingerprint.of(self._request.regions) or time.monotonic() >= self._retry_at
 
     def _draw(self) -> None:
-        assert self._raster is not None, "a raster has arrived"
+        assert self._raster is not None, "there is a raster"
         self._table = Fingerprint.of(self._request.regions)
         config = _with_raster(self._config, self._raster)
-        self._layers = self._layers or _preload_layers(config)
-        code = _run_in_fork(self._request, config, self._layers)
+        if hasattr(os, "fork"):
+            self._layers = self._layers or _preload_layers(config)
+            code = _run_in_fork(self._request, config, self._layers)
+        else:
+            code = run_in_spawned_process(self._request, config)
         pause = next(self._pauses, None) if code else None
         self._retry_at = float("inf") if pause is None else time.monotonic() + pause
 
@@ -120,6 +126,7 @@ class _Watcher:
         try:
             self._apply_settings(self._request.config_before_raster())
         except RegionplotError as error:
+            self._request.at_options(error)
             for problem in error.problems:
                 click.echo(f"regionplot: {problem}", err=True)
             self._note("the old settings stay in use")
@@ -137,7 +144,7 @@ def _with_raster(config: Config, path: Path) -> Config:
 
 
 def _preload_layers(config: Config) -> Sequence[Layer]:
-    """Load the layers for all runs. Return no layers if there are errors: the run will report the errors."""
+    """Load the layers for all runs. After an error, return no layers, because the run reports the error."""
     try:
         return preload_layers(config)
     except RegionplotError:
@@ -148,41 +155,27 @@ def _run_in_fork(request: Request, config: Config, layers: Sequence[Layer]) -> i
     """Do one run in a forked process and return its exit code. If the watcher is interrupted, end the run first."""
     sys.stdout.flush()
     sys.stderr.flush()
-    watcher = os.getpid()
-    pid = os.fork()
-    if not pid:
-        _run_child(watcher, request, config, layers)
+    process = GuardedProcess(lambda: _run(request, config, layers), _STOP_TIMEOUT)
     try:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        code, message = describe_ending(process.wait())
     except KeyboardInterrupt:
-        with suppress(ProcessLookupError, ChildProcessError):  # the run ended just before the interrupt
-            os.kill(pid, signal.SIGTERM)
-            _wait_or_kill(pid)
+        process.send(signal.SIGTERM)
+        process.wait()
         raise
+    if message:
+        click.echo(f"regionplot: {message}", err=True)
+    return code
 
 
-def _run_child(watcher: int, request: Request, config: Config, layers: Sequence[Layer]) -> NoReturn:
-    """Do one run and exit. Called in the forked process."""
-    code = 1
+def _run(request: Request, config: Config, layers: Sequence[Layer]) -> int:
+    """Do one run and return its exit code. Called in the forked process."""
     try:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # only the watcher reacts to SIGHUP
-        terminate_with_parent(watcher)
-        code = render_once(request, config, layers)
+        handle_signals()
+        return render_once(request, config, layers)
     except SignalReceived as interrupt:  # raised outside the `try` block of `render_once`
-        code = interrupt.exit_code
+        return interrupt.exit_code
     finally:
         with suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()
-        os._exit(code)
-
-
-def _wait_or_kill(pid: int) -> None:
-    """Wait until a run has ended. Kill it after a timeout."""
-    end = time.monotonic() + _TERMINATE_TIMEOUT
-    while time.monotonic() < end:
-        if os.waitpid(pid, os.WNOHANG)[0]:
-            return
-        time.sleep(0.02)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)

@@ -7,6 +7,7 @@ A workflow hands a task and jobs to an executor and receives one outcome per job
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -104,6 +105,22 @@ class Executor(Protocol):
         ...
 
 
+REMEDIES = {
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "the system has too many open files; raise fs.file-max or end other programs",
+    errno.EAGAIN: "raise the limit of processes (ulimit -u, or the container's limit)",
+    errno.ENOMEM: "free some memory",
+}
+"""What to do if a resource of the system is exhausted, by error code."""
+
+
+def describe_os_error(error: OSError) -> str:
+    """Return the file, the message and the remedy of an error of the system."""
+    file = "" if error.filename is None else f"{error.filename}: "
+    remedy = REMEDIES.get(error.errno or 0, "")
+    return f"{file}{error.strerror or error}{remedy and '; '}{remedy}"
+
+
 def load_task(task: Task[Any]) -> None:
     """Load the shared data of a task.
 
@@ -116,6 +133,8 @@ def load_task(task: Task[Any]) -> None:
         task.load()
     except RegionplotError:
         raise
+    except OSError as error:
+        raise ExecutorError(f"the data cannot be loaded: {describe_os_error(error)}") from None
     except Exception as error:
         raise ExecutorError(failure_from_error(error).traceback) from error
 
@@ -126,6 +145,8 @@ def start_task_worker(task: Task[Any]) -> None:
         task.start_worker()
     except RegionplotError:
         raise
+    except OSError as error:
+        raise ExecutorError(f"a worker cannot be started: {describe_os_error(error)}") from None
     except Exception as error:
         raise ExecutorError(failure_from_error(error).traceback) from error
 
@@ -194,3 +215,8 @@ class Outcome(Generic[J]):
     def ok(self) -> bool:
         """True if the task returned a value."""
         return self.failure is None
+
+    @property
+    def message(self) -> str:
+        """Message of the failure. Empty if the task returned a value."""
+        return "" if self.failure is None else self.failure.message

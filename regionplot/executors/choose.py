@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 from regionplot.errors import ExecutorError
 from regionplot.executors.base import Executor, WorkerSettings
+from regionplot.executors.main_guard import exit_if_imported_by_worker
 from regionplot.registry import EXECUTORS
 from regionplot.system.machine import usable_cpus
 
@@ -18,7 +19,7 @@ _AUTO_ORDER = ("fork", "forkserver", "spawn") if sys.platform == "linux" else ("
 
 
 def resolve_executor(requested: str) -> str:
-    """Return the name of an executor that this program can use.
+    """Return the name of an executor that this program can use. Exit if a worker imports the script of the program.
 
     Parameters
     ----------
@@ -31,6 +32,7 @@ def resolve_executor(requested: str) -> str:
     ExecutorError
         If there is no executor of this name, or this program cannot use it.
     """
+    exit_if_imported_by_worker()
     if requested == AUTO:
         return next(name for name in _AUTO_ORDER if executor_class(name).unavailable() is None)
     reason = executor_class(requested).unavailable()
@@ -66,12 +68,17 @@ def make_executor(name: str, workers: int, settings: WorkerSettings) -> Executor
         Number of workers, as returned by `count_workers`.
     settings : WorkerSettings
         Limits of time and memory, and retries.
+
+    Raises
+    ------
+    ConfigError
+        If an executor of another package lacks a member of `Executor`.
     """
     cls: Any = executor_class(name)
     executor: Executor = cls(
         workers, settings if isinstance(settings, cls.Settings) else cls.Settings(**asdict(settings))
     )
-    return executor
+    return cast(Executor, EXECUTORS.checked(name, executor))
 
 
 def count_workers(requested: int | str, jobs: int, cpus: int | None = None) -> int:

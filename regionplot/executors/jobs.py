@@ -6,11 +6,14 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import time
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
 from typing import Any, Generic
 
 from regionplot.errors import ExecutorError
@@ -152,10 +155,39 @@ def start_process(process: Any, start_method: str) -> None:
     must not inherit this.
     """
     is_undecided = multiprocessing.get_start_method(allow_none=True) is None
-    with nullcontext() if start_method == "forkserver" else ending_signals_held():
+    held = nullcontext() if start_method == "forkserver" else ending_signals_held()
+    with held, _without_missing_script():
         process.start()
     if is_undecided:  # spawn and forkserver look up the default, which sets it
         multiprocessing.set_start_method(None, force=True)
+
+
+@contextmanager
+def _without_missing_script() -> Iterator[None]:
+    """Hide the script of this program from new processes if it is not a file, such as a script from standard input.
+
+    A process that is not forked runs the script again, because tasks may need its functions.
+    """
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    if main is None or file is None or script_is_importable():
+        yield
+        return
+    del main.__file__
+    try:
+        yield
+    finally:
+        main.__file__ = file
+
+
+def script_is_importable() -> bool:
+    """Return True if new processes can import the script of this program.
+
+    They cannot import a script from standard input, from `python -c` or from an interactive session.
+    """
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    return getattr(main, "__spec__", None) is not None or (file is not None and Path(file).exists())
 
 
 def request_stack(worker: WorkerHandle[Any]) -> None:

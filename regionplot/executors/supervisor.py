@@ -26,7 +26,6 @@ short, the run continues with fewer workers.
 
 from __future__ import annotations
 
-import errno
 import logging
 import multiprocessing
 import os
@@ -39,7 +38,7 @@ from multiprocessing.connection import wait
 from typing import Any, Generic
 
 from regionplot.errors import ExecutorError
-from regionplot.executors.base import OUT_OF_MEMORY, J, Outcome, Task, WorkerSettings
+from regionplot.executors.base import OUT_OF_MEMORY, REMEDIES, J, Outcome, Task, WorkerSettings
 from regionplot.executors.jobs import (
     PendingJob,
     WorkerHandle,
@@ -50,6 +49,7 @@ from regionplot.executors.jobs import (
     start_process,
     unpack,
 )
+from regionplot.executors.main_guard import MESSAGE, MISSING_GUARD
 from regionplot.executors.worker import WorkerInit, worker_main
 
 logger = logging.getLogger(__name__)
@@ -58,20 +58,15 @@ _MEGABYTE = 2**20
 _LONGEST_WAIT = 3600.0
 """Longest wait in seconds. The system cannot wait for an infinite or very long time."""
 
-_REMEDIES = {
-    errno.EMFILE: "raise the limit of open files (ulimit -n)",
-    errno.ENFILE: "the system has too many open files; raise fs.file-max or end other programs",
-    errno.EAGAIN: "raise the limit of processes (ulimit -u, or the container's limit)",
-    errno.ENOMEM: "free some memory",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class ProcessSettings(WorkerSettings):
     """Limits of worker processes, and how long the supervisor waits for them."""
 
     start_timeout: float = 600.0
-    """Seconds that a worker may take to load the shared data."""
+    """Longest time in seconds until a worker must be ready. The time limit for a job counts from the start, too."""
+    load_timeout: float = 60.0
+    """Seconds that a worker may always take to load the shared data, even if the time limit for a job is shorter."""
     stack_timeout: float = 0.3
     """Seconds between the request for the stack of a late worker and SIGTERM. The worker writes its stack meanwhile."""
     terminate_timeout: float = 2.0
@@ -167,7 +162,13 @@ class Supervisor(Generic[J]):
             raise
         finally:
             theirs.close()
-        self.workers.append(WorkerHandle(process, ours, time.monotonic() + self.settings.start_timeout))
+        self.workers.append(WorkerHandle(process, ours, time.monotonic() + self._start_timeout))
+
+    @property
+    def _start_timeout(self) -> float:
+        """Seconds that a worker may take until it is ready. A forked worker has nothing to load."""
+        shortest = 0.0 if self.start_method == "fork" else self.settings.load_timeout
+        return min(self.settings.start_timeout, max(self.settings.timeout, shortest))
 
     def _is_short_of_memory(self) -> bool:
         """Return True if one more worker could exhaust the memory. The first worker starts without this check."""
@@ -196,7 +197,7 @@ class Supervisor(Generic[J]):
             self.max_workers = len(self.workers)
             logger.warning("no more workers can be started: %s; continuing with %d", error.strerror, self.max_workers)
         else:
-            remedy = _REMEDIES.get(error.errno or 0, "allow this user more processes")
+            remedy = REMEDIES.get(error.errno or 0, "allow this user more processes")
             raise ExecutorError(f"no worker process can be started: {error.strerror or error}; {remedy}") from error
 
     def _reap_retired(self) -> None:
@@ -292,6 +293,8 @@ class Supervisor(Generic[J]):
         self.workers.remove(worker)
         worker.connection.close()
         failure, job = worker.failure_from_exit(), worker.assigned
+        if not worker.is_ready and worker.process.exitcode == MISSING_GUARD:
+            raise ExecutorError(MESSAGE)
         if job is not None and (worker.has_started or worker.is_stopping):
             seconds = time.monotonic() - worker.assigned_at
             yield from self._finish_or_retry(job, Outcome(job.job, None, failure, seconds, worker.process.pid))
@@ -307,7 +310,7 @@ class Supervisor(Generic[J]):
         now = time.monotonic()
         for worker in [worker for worker in self.workers if worker.deadline <= now]:
             if not worker.is_stopping:
-                limit = self.settings.timeout if worker.is_ready else self.settings.start_timeout
+                limit = self.settings.timeout if worker.is_ready else self._start_timeout
                 worker.stop_reason = f"took longer than {limit:g} s and was stopped"
                 request_stack(worker)
                 worker.deadline = now + self.settings.stack_timeout

@@ -23,6 +23,7 @@ from regionplot.executors.base import (
     run_job,
     start_task_worker,
 )
+from regionplot.system.guard import leave_guard
 from regionplot.system.memory import limit_private_memory
 from regionplot.system.processes import terminate_with_parent, watch_parent
 from regionplot.system.signals import release_ending_signals
@@ -106,7 +107,7 @@ def _with_limit(outcome: Outcome[J], limit: int | None) -> Outcome[J]:
 def _initialize_process(inherited: list[Connection], init: WorkerInit) -> None:
     """Set up signals, crash reports and priority of a new worker. Make the worker exit when the parent dies."""
     if init.is_forked:
-        signal.set_wakeup_fd(-1)  # signals of this worker do not concern the parent
+        leave_guard()  # signals of this worker do not concern the parent
     for connection in inherited:
         connection.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent stops the workers

@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
-_TOLERANCE = 0.02
-"""Largest distance of a coordinate from a regular axis, in cells, in addition to rounding errors."""
+_TOLERANCE = 0.002
+"""Maximum distance of a coordinate from a regular axis, in cells, in addition to rounding errors."""
 _DECIMALS = range(7)
-"""Numbers of decimals to which coordinates may be rounded."""
+"""Numbers of decimal places for which rounding of the coordinates is tested."""
 _MAX_QUANTUM = 0.25
-"""Largest unit of the last decimal, in cells, that counts as rounding of a regular axis."""
+"""Maximum rounding unit, in cells. Differences from a regular axis that need a larger unit are not treated as
+rounding.
+"""
 _FLOAT_QUANTUM = 4.0
-"""Largest error of a decimal fraction in floating point, in units of the last binary place."""
+"""Maximum error of a decimal fraction in floating point, in units in the last place (ULP)."""
 _OVERSAMPLING = (64, 32, 16, 8, 4, 2)
 """Numbers of regular cells per smallest cell of an uneven axis to try."""
 _MAX_CELLS = 2**24
@@ -31,7 +33,7 @@ _MAX_LENGTH = 2**17
 
 @dataclass(frozen=True, eq=False)
 class Axis:
-    """Coordinates of the rows or columns of a grid. They increase or decrease."""
+    """Coordinates of the rows or columns of a grid. They increase throughout or decrease throughout."""
 
     centers: Floats
     """Coordinates of the cell centers, at least one."""
@@ -59,7 +61,7 @@ class Axis:
             Largest rounding error of a coordinate in floating point.
         quantum : float
             Unit to which the coordinates are rounded, if the file stores them as integers. By default, decimal rounding
-            is looked for.
+            is detected from the values.
         width : float, optional
             Width of the cell, for an axis with one cell.
         period : float, optional
@@ -106,8 +108,8 @@ class Axis:
     def edges(self, lowest: float = -np.inf, highest: float = np.inf) -> Floats:
         """Return the edges of the cells, from low to high, shape (size + 1,).
 
-        Edges are halfway between centers. The outer edges are as far from the outer centers as the inner edges, but
-        not beyond the limits `lowest` and `highest`.
+        Edges are halfway between centers. An outer edge is as far from the outer center as the inner edge of the same
+        cell. It is not beyond `lowest` or `highest`.
         """
         centers = np.sort(self.centers)
         if self.size == 1:
@@ -118,10 +120,10 @@ class Axis:
 
 
 def _rounding_error(values: Floats, steps: Floats, quantum: float) -> float:
-    """Return the largest error of coordinates that are rounded to a unit, such as a decimal place, or 0 if none is.
+    """Return the rounding error of coordinates that are rounded to a unit, such as 0.01. Otherwise, return 0.
 
-    Steps of 1/24, for example, can be stored as 0.04, 0.04, 0.05. A unit that is not much smaller than the steps is not
-    regarded as rounding.
+    Steps of 1/24, for example, can be stored as 0.04, 0.04, 0.05. A unit is accepted only if it is at most a quarter of
+    the mean step.
     """
     largest = _MAX_QUANTUM * float(np.mean(abs(steps))) if steps.size else 0.0
     units = (quantum,) if quantum else tuple(10.0**-decimals for decimals in _DECIMALS)
@@ -134,9 +136,17 @@ def _is_rounded(values: Floats, unit: float) -> bool:
 
 
 def float_error(values: NDArray[Any]) -> float:
-    """Return the largest rounding error of values in floating point. For integers, return 0."""
+    """Return the largest rounding error of values in floating point. For integers, return 0.
+
+    Values in float64 that float32 can hold have the precision of float32.
+    """
     finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values[:0]
-    return float(np.spacing(abs(finite).max())) / 2 if finite.size else 0.0
+    if not finite.size:
+        return 0.0
+    with np.errstate(over="ignore"):
+        single = finite.astype(np.float32)
+    largest = abs(single if np.array_equal(single, finite) else finite).max()
+    return float(np.spacing(largest)) / 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,9 +160,9 @@ class RegularAxis:
     source: Indices
     """Index of the source cell at each regular cell."""
     below: Indices
-    """Index of the source cell whose center is next to the center of the regular cell, on the low side."""
+    """Index of the neighboring source cell on the low side of the center of the regular cell."""
     above: Indices
-    """Index of the source cell on the high side."""
+    """Index of the neighboring source cell on the high side."""
     weight: Floats
     """Weight of the source cell on the high side, for interpolation: 0 to 1."""
 

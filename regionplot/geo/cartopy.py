@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyproj
-import shapely
 
 from regionplot.errors import ConfigError
-from regionplot.geo.crs import is_drawable, not_drawable, parse_crs, transformer
+from regionplot.geo.crs import is_drawable, not_drawable, parse_crs
 from regionplot.geo.extent import Extent
 from regionplot.geo.upright import upright
 
@@ -62,6 +61,9 @@ def _make_cartopy_crs(name: str, keywords: Mapping[str, Any]) -> pyproj.CRS:
     projection = getattr(cartopy.crs, name, None)
     if not (isinstance(projection, type) and issubclass(projection, cartopy.crs.Projection)):
         raise ConfigError(f"projection {name!r} is not a cartopy class, an EPSG code, a PROJ string or 'raster'")
+    known = inspect.signature(projection).parameters
+    if unknown := [key for key in keywords if key not in known]:
+        raise ConfigError(f"projection {name}: there is no keyword {unknown[0]!r}; the keywords are {', '.join(known)}")
     try:
         crs: pyproj.CRS = projection(**keywords)  # not converted to a plain CRS, which would lose the map's boundary
         return crs
@@ -80,25 +82,3 @@ def cartopy_projection(crs: pyproj.CRS, extent: Extent) -> cartopy.crs.Projectio
     projection.bounds = (extent.xmin, extent.xmax, extent.ymin, extent.ymax)
     projection.threshold = max(extent.width, extent.height) / 1000
     return projection
-
-
-def project_geometry(geometry: shapely.Geometry, source: pyproj.CRS, target: pyproj.CRS) -> shapely.Geometry:
-    """Project a geometry with cartopy, which cuts it at seams of the projection and closes the parts. This is slow."""
-    import cartopy.crs  # noqa: PLC0415
-
-    cartopy_source, cartopy_target = (
-        crs if isinstance(crs, cartopy.crs.Projection) else cartopy_projection(crs, _largest_extent(crs))
-        for crs in (source, target)
-    )
-    projected: shapely.Geometry = cartopy_target.project_geometry(geometry, cartopy_source)
-    return projected
-
-
-def _largest_extent(crs: pyproj.CRS) -> Extent:
-    """Return the extent of the whole earth in a CRS. In a projected CRS, latitudes beyond ±85° are left out."""
-    if crs.is_geographic:
-        return Extent(-180.0, 180.0, -90.0, 90.0)
-    longitudes, latitudes = np.meshgrid(np.linspace(-179.9, 179.9, 73), np.linspace(-85, 85, 69))
-    x, y = transformer(pyproj.CRS.from_epsg(4326), crs).transform(longitudes, latitudes)
-    finite = np.isfinite(x) & np.isfinite(y)
-    return Extent(float(x[finite].min()), float(x[finite].max()), float(y[finite].min()), float(y[finite].max()))

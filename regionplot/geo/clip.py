@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from regionplot.geo.extent import Extent, PanelGrid
-from regionplot.geo.linework import Floats, Geometries
+from regionplot.geo.linework import Floats, Geometries, no_geometries
 
 SIMPLIFY = 1 / 3
 """Tolerance of simplification, in panel pixels."""
+_SNAP = 1 / 8
+"""Spacing, in panel pixels, of the grid to which the corners of areas are moved."""
+_POLYGON_TYPE = 3
+_SMALLEST_RING = 4
+"""Number of coordinates of a triangle."""
 _MARGIN = 8
-"""Width in pixels of the border around the panel in which geometries are kept. Cut edges and line caps then lie outside
-the panel."""
+"""Smallest width in pixels of the border around the panel in which geometries are kept. Cut edges and line caps then
+lie outside the panel."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +40,10 @@ class IndexedGeometries:
         tree.query(shapely.box(0, 0, 1, 1))  # GEOS builds the tree at the first query
         return cls(geometries, shapely.bounds(geometries), tree)
 
-    def clip_to_panel(self, panel: PanelGrid, x_period: float) -> Geometries:
-        """Return the geometries in a panel, clipped to the panel and simplified. The tolerance is a third of a pixel.
+    def clip_to_panel(self, panel: PanelGrid, x_period: float, reach: float = 0.0) -> Geometries:
+        """Return the lines or points in a panel, clipped to the panel and simplified.
+
+        The tolerance is a third of a pixel.
 
         Parameters
         ----------
@@ -42,16 +51,32 @@ class IndexedGeometries:
             The panel, in map units.
         x_period : float
             360 if the map is in degrees: geometries are then repeated every 360° along x. Otherwise 0.
+        reach : float
+            Pixels by which lines or symbols extend beyond their coordinates. Geometries outside the panel are kept if
+            they reach into it.
         """
         if not self.geometries.size:
             return self.geometries
-        extent = panel.extent.resized(
-            panel.extent.width + 2 * _MARGIN * panel.pixel_width, panel.extent.height + 2 * _MARGIN * panel.pixel_height
-        )
-        clipped = shapely.get_parts(self.clip(extent, x_period))
+        clipped = shapely.get_parts(self.clip(_with_margin(panel, reach), x_period))
         tolerance = SIMPLIFY * min(panel.pixel_width, panel.pixel_height)
         simple = shapely.get_parts(shapely.simplify(clipped, tolerance, preserve_topology=False))  # can split polygons
         return np.asarray(simple[~shapely.is_empty(simple)], dtype=object)
+
+    def areas_in_panel(self, panel: PanelGrid, x_period: float) -> Geometries:
+        """Return the polygons in a panel, clipped to the panel. Their corners are moved to points of a fine grid.
+
+        The points are an eighth of a pixel apart. Polygons that share a border get the same points, so there are no
+        gaps between them. Corners that fall on the same point are joined.
+
+        Parameters
+        ----------
+        panel : PanelGrid
+            The panel, in map units.
+        x_period : float
+            See `clip_to_panel`.
+        """
+        clipped = np.asarray(shapely.get_parts(self.clip(_with_margin(panel, 0.0), x_period)), dtype=object)
+        return _snapped(clipped[shapely.get_type_id(clipped) == _POLYGON_TYPE], panel)
 
     def clip(self, extent: Extent, x_period: float) -> Geometries:
         """Return the geometries in an extent, clipped to the extent.
@@ -69,7 +94,7 @@ class IndexedGeometries:
         return np.concatenate(found)
 
     def _x_offsets(self, extent: Extent, x_period: float) -> list[float]:
-        """Return the multiples of the period at which geometries may overlap the extent; at least one."""
+        """Return the multiples of the period by which shifted geometries may overlap the extent; at least one."""
         if not x_period:
             return [0.0]
         first = int(np.ceil((extent.xmin - self.bounds[:, 2].max()) / x_period))
@@ -86,3 +111,51 @@ class IndexedGeometries:
         if x_offset and found.size:
             found = shapely.transform(found, lambda points: np.add(points, (x_offset, 0.0)))
         return np.asarray(found, dtype=object)
+
+
+def _with_margin(panel: PanelGrid, reach: float) -> Extent:
+    """Return the extent of a panel with a border. Geometries are clipped to it."""
+    margin = max(_MARGIN, math.ceil(reach) + 1)
+    extent = panel.extent
+    return extent.resized(
+        extent.width + 2 * margin * panel.pixel_width, extent.height + 2 * margin * panel.pixel_height
+    )
+
+
+def _snapped(polygons: Geometries, panel: PanelGrid) -> Geometries:
+    """Return polygons with their corners on a grid. Rings that then have no area are removed."""
+    rings, polygon = shapely.get_rings(polygons, return_index=True)
+    coordinates, ring = shapely.get_coordinates(rings, return_index=True)
+    origin = np.array([panel.extent.xmin, panel.extent.ymin])
+    step = _SNAP * np.array([panel.pixel_width, panel.pixel_height])
+    nodes = np.rint((coordinates - origin) / step)
+    for drop in (_repeated, _straight):
+        kept = ~drop(nodes, ring)
+        nodes, ring = nodes[kept], ring[kept]
+    shells = np.flatnonzero(np.diff(polygon, prepend=-1))
+    has_area = np.bincount(ring, minlength=rings.size) >= _SMALLEST_RING
+    has_area &= has_area[shells][polygon]
+    nodes, ring = nodes[has_area[ring]], ring[has_area[ring]]
+    if not ring.size:
+        return no_geometries()
+    found = shapely.linearrings(nodes * step + origin, indices=np.unique(ring, return_inverse=True)[1])
+    return np.asarray(
+        shapely.polygons(found, indices=np.unique(polygon[has_area], return_inverse=True)[1]), dtype=object
+    )
+
+
+def _repeated(nodes: Floats, ring: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return True for each node that repeats the previous node of its ring."""
+    is_same = np.zeros(len(nodes), bool)
+    is_same[1:] = (nodes[1:] == nodes[:-1]).all(axis=1) & (ring[1:] == ring[:-1])
+    return is_same
+
+
+def _straight(nodes: Floats, ring: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return True for each node that lies on a line with the previous and the next node of its ring."""
+    is_straight = np.zeros(len(nodes), bool)
+    if len(nodes) > 2:
+        before, after = nodes[1:-1] - nodes[:-2], nodes[2:] - nodes[1:-1]
+        is_inner = (ring[2:] == ring[1:-1]) & (ring[1:-1] == ring[:-2])
+        is_straight[1:-1] = is_inner & (before[:, 0] * after[:, 1] == before[:, 1] * after[:, 0])
+    return is_straight

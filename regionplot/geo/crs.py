@@ -25,8 +25,9 @@ _POLE_LONGITUDES = {
     "North pole grid longitude (netCDF CF convention)": -1.0,
     "Axis rotation (GRIB convention)": 1.0,
 }
-"""Parameters of rotated poles that are added to all longitudes, or subtracted from them. The value is the sign of the
-change that moves the origin of the longitudes eastward."""
+"""Parameters of rotated poles that shift all longitudes. The value is the sign of the parameter's change that moves the
+origin of the longitudes eastward.
+"""
 _COMMON_DATUM = re.compile(
     r"World Geodetic System 1984|North American Datum 1983|(Not specified|unknown)\b", re.IGNORECASE
 )
@@ -41,7 +42,7 @@ def parse_crs(text: str) -> pyproj.CRS:
     """Return the CRS for an EPSG code, a PROJ string or WKT.
 
     The text can name files, such as grids of datum shifts. For a text from a table or a data file, use
-    `geo.foreign_crs`.
+    `geo.foreign_crs` instead.
 
     Raises
     ------
@@ -140,7 +141,7 @@ def meridian_offset(source: pyproj.CRS, target: pyproj.CRS) -> float:
 
 @lru_cache(maxsize=64)
 def with_meridian(crs: pyproj.CRS, longitude: float) -> pyproj.CRS:
-    """Return a geographic CRS like the given one, whose longitudes are counted from another longitude.
+    """Return a copy of a geographic CRS with another origin of the longitudes.
 
     GDAL returns longitudes from -180 to 180, relative to the prime meridian. If the prime meridian is in the middle of
     the map, a grid that crosses the antimeridian stays in one piece.
@@ -223,4 +224,6 @@ def _turn_pole(parameters: list[dict[str, Any]], longitude: float, crs: pyproj.C
         if parameter["name"] in _POLE_LONGITUDES:
             parameter["value"] += _POLE_LONGITUDES[parameter["name"]] * longitude
             return
-    raise ConfigError(f"{shortened(crs.name)} cannot be interpolated on a map in another CRS; use the nearest cells")
+    raise ConfigError(
+        f"{shortened(crs.name)} cannot be interpolated on a map in another CRS; set resampling to 'nearest'"
+    )

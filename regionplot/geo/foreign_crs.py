@@ -1,7 +1,7 @@
 """Parse CRS definitions from tables and data files, which must not name other files.
 
-PROJ opens the files that a CRS definition names: grids of datum shifts, init files and the steps of a pipeline. A table
-can only name a CRS by its code. A definition in a data file loses all names of files.
+PROJ opens the files that a CRS definition names: grids of datum shifts, init files and the steps of a pipeline.
+Therefore, a table can only name a CRS by its code. From a definition in a data file, all names of files are removed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _UNSAFE_WORDS = re.compile(r"grid|init|file|model|catalog|pipeline|step|[/\\~]",
 _WKT_PATH = re.compile(
     r"(?:proj4_grids\"\s*,\s*\"|parameterfile\s*[\[(]\s*\"[^\"]*\"\s*,\s*\")(?P<name>[^\"]*[/\\~][^\"]*)", re.IGNORECASE
 )
-"""A path where WKT can name a file. A name without a folder is looked up only among PROJ's own files."""
+"""A path in a place of WKT that can name a file. PROJ looks up a name without a folder only among its own files."""
 _PROJ_PATH = re.compile(r"(?:grids|init)\s*=\s*(?P<name>[^\"\s]*[/\\~][^\"\s]*)", re.IGNORECASE)
 """A path in a PROJ string."""
 
@@ -90,14 +90,13 @@ def drawable_crs(text: str) -> pyproj.CRS:
     crs = parse_file_crs(text)
     if not is_drawable(crs):
         raise ConfigError(
-            f"its CRS {shortened(crs.name)} ({crs.type_name}) does not relate the coordinates to the earth; "
-            "correct the file"
+            f"its CRS {shortened(crs.name)} ({crs.type_name}) has no relation to the earth; correct the file"
         )
     return crs
 
 
 def path_in_wkt(text: str) -> str | None:
-    """Return the first path that the WKT in a text names, or None. GDAL opens the path when it reads the WKT."""
+    """Return the first path that the WKT in a text names, or None. When GDAL reads the WKT, it opens this path."""
     found = _WKT_PATH.search(text)
     return found["name"] if found else None
 

@@ -1,16 +1,18 @@
-"""Project geometries to the map's CRS: lines (each shared border once), polygons and points."""
+"""Project lines and points to the map's CRS. Each border that polygons share is kept once."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from regionplot.geo.cartopy import project_geometry
+from regionplot.geo.charts import has_degrees
 from regionplot.geo.crs import meridian_offset, same_crs, transformer, unwrap
+from regionplot.geo.edges import along_world_edge
+from regionplot.geo.seams import find_tears
 
 Geometries = NDArray[np.object_]
 Floats = NDArray[np.floating[Any]]
@@ -18,10 +20,12 @@ _MAX_STEP = 0.5
 """Largest distance between vertices before projection, in degrees. Longer edges get more vertices, because edges that
 are straight in the source may be curved on the map."""
 _SEAM_STRETCH = 20
-"""Ratio of the length on the map to the length on the earth, above which a step counts as crossing a seam."""
+"""Maximum ratio of map length to length on the earth. A step with a larger ratio may cross a seam."""
+_FARTHEST = 1e9
+"""Maximum coordinate on a map, in meters, to which a line is extended."""
 _METERS_PER_DEGREE = 111_320
-_EDGE_TOLERANCE = 1e-7
-"""Distance in degrees from the antimeridian or a pole, below which a vertex counts as lying on it."""
+_LONG_STEP, _LONG_STRETCH = 50_000, 1.5
+"""Map length in meters, and ratio of map length to length on the earth. A step that exceeds both may cross a seam."""
 _COLLECTION_TYPE = 7
 """Type id of a GeometryCollection in shapely."""
 
@@ -32,7 +36,7 @@ def no_geometries() -> Geometries:
 
 
 def split_collections(geometries: Geometries) -> Geometries:
-    """Return geometries in which each collection is replaced by its members."""
+    """Return geometries with each collection replaced by its members."""
     while (nested := shapely.get_type_id(geometries) == _COLLECTION_TYPE).any():
         geometries = np.concatenate([geometries[~nested], shapely.get_parts(geometries[nested])])
     return geometries
@@ -41,23 +45,32 @@ def split_collections(geometries: Geometries) -> Geometries:
 def linework(geometries: Geometries, source: pyproj.CRS, target: pyproj.CRS) -> Geometries:
     """Return all lines and polygon borders in map coordinates, each segment once.
 
-    Borders of polygons along the antimeridian or a pole are left out.
+    Borders of polygons along the edges of the world are left out, because polygons are cut there.
     """
-    coordinates, line_index = _vertices(shapely.get_parts(geometries))
+    coordinates, line_index, border_count = _vertices(shapely.get_parts(geometries))
     is_joined = np.asarray(line_index[1:] == line_index[:-1])
+    is_joined[: max(0, border_count - 1)] &= ~along_world_edge(coordinates[:border_count], source)
     is_joined[is_joined] = unique_segments(coordinates[:-1][is_joined], coordinates[1:][is_joined])
-    if source.is_geographic:
-        is_joined &= ~_along_world_edge(coordinates)
     lines = join_segments(coordinates, is_joined)
     return lines if same_crs(source, target) or not lines.size else _project_lines(lines, source, target)
 
 
-def _vertices(parts: Geometries) -> tuple[Floats, NDArray[np.intp]]:
-    """Return the vertices of lines and polygons, shape (n, 2), and the index of the line or ring of each vertex."""
-    rings = np.concatenate(
-        [shapely.get_rings(parts[shapely.get_type_id(parts) == 3]), parts[shapely.get_type_id(parts) <= 2]]
-    )
-    return shapely.get_coordinates(rings, return_index=True)
+def _vertices(parts: Geometries) -> tuple[Floats, NDArray[np.intp], int]:
+    """Return the vertices of polygons and lines.
+
+    Returns
+    -------
+    coordinates : ndarray, shape (n, 2)
+        The vertices of all rings of the polygons, then the vertices of the lines.
+    line_index : ndarray, shape (n,)
+        Index of the ring or line of each vertex.
+    border_count : int
+        Number of vertices of rings.
+    """
+    kinds = shapely.get_type_id(parts)
+    rings = shapely.get_rings(parts[kinds == 3])
+    coordinates, line_index = shapely.get_coordinates(np.concatenate([rings, parts[kinds <= 2]]), return_index=True)
+    return coordinates, line_index, int(shapely.get_num_coordinates(rings).sum())
 
 
 def unique_segments(starts: Floats, ends: Floats) -> NDArray[np.bool_]:
@@ -71,60 +84,102 @@ def unique_segments(starts: Floats, ends: Floats) -> NDArray[np.bool_]:
     return np.asarray(kept & (starts != ends).any(axis=1))
 
 
-def _along_world_edge(coordinates: Floats) -> NDArray[np.bool_]:
-    """Return True for steps along the antimeridian or a pole. Polygons are cut there, so the steps are not borders."""
-    at_edge = abs(abs(coordinates) - np.array([180.0, 90.0])) < _EDGE_TOLERANCE
-    return np.asarray((at_edge[:-1] & at_edge[1:]).any(axis=1))
+def step_limit(source: pyproj.CRS) -> float:
+    """Return the maximum distance between vertices, in units of the source."""
+    return _MAX_STEP if source.is_geographic else _MAX_STEP * _METERS_PER_DEGREE / unit_size(source)
 
 
-def _step_limit(source: pyproj.CRS) -> float:
-    """Return the largest distance between vertices, in units of the source."""
-    return _MAX_STEP if source.is_geographic else _MAX_STEP * _METERS_PER_DEGREE / _unit_size(source)
-
-
-def _unit_size(crs: pyproj.CRS) -> float:
+def unit_size(crs: pyproj.CRS) -> float:
     """Return the number of meters per unit of a projected CRS, or 1 for a CRS in degrees."""
     return crs.axis_info[0].unit_conversion_factor if crs.axis_info and not crs.is_geographic else 1.0
 
 
-def _project(coordinates: Floats, source: pyproj.CRS, target: pyproj.CRS) -> Floats:
+def project(coordinates: Floats, source: pyproj.CRS, target: pyproj.CRS) -> Floats:
     """Return projected coordinates, shape (n, 2). Longitudes stay near the longitudes of the source."""
     x, y = transformer(source, target).transform(coordinates[:, 0], coordinates[:, 1])
-    if source.is_geographic and target.is_geographic:
+    if has_degrees(source) and has_degrees(target):
         x = unwrap(x, coordinates[:, 0] + meridian_offset(source, target))
     return np.column_stack([x, y])
 
 
 def _project_lines(lines: Geometries, source: pyproj.CRS, target: pyproj.CRS) -> Geometries:
     """Return lines in map coordinates, split at seams of the projection."""
-    dense = shapely.segmentize(lines, _step_limit(source))
+    dense = shapely.segmentize(lines, step_limit(source))
     coordinates, line_index = shapely.get_coordinates(dense, return_index=True)
-    projected = _project(coordinates, source, target)
-    usable = np.asarray(np.isfinite(projected).all(axis=1))
-    is_joined = np.asarray((line_index[1:] == line_index[:-1]) & usable[1:] & usable[:-1])
-    is_joined &= ~seam_crossings(coordinates, projected, source, target)
-    return join_segments(projected, is_joined)
+    projected = project(coordinates, source, target)
+    split = split_at_seams(coordinates, projected, source, target, np.asarray(line_index[1:] == line_index[:-1]))
+    return join_segments(split.points, split.is_joined)
 
 
-def seam_crossings(coordinates: Floats, projected: Floats, source: pyproj.CRS, target: pyproj.CRS) -> NDArray[np.bool_]:
-    """Return True for each step between consecutive points that crosses a seam of the projection, such as its edge.
+class SplitLines(NamedTuple):
+    """Lines on a map. At a seam of the projection, a line ends and another line begins."""
+
+    points: Floats
+    """x and y, shape (n, 2): the given points, and two points for each seam, just before and just after it."""
+    is_joined: NDArray[np.bool_]
+    """True for each point that is joined to the next point, shape (n - 1,)."""
+    source_index: NDArray[np.intp]
+    """Index of each point in the given points. The points at a seam have the index of the point before the seam."""
+
+
+def split_at_seams(
+    coordinates: Floats, projected: Floats, source: pyproj.CRS, target: pyproj.CRS, is_joined: NDArray[np.bool_]
+) -> SplitLines:
+    """Split lines at the seams of a projection.
 
     Parameters
     ----------
     coordinates, projected : ndarray, shape (n, 2)
-        The points in the source CRS and in the target CRS.
+        The points of the lines in the source CRS and in the target CRS.
     source, target : pyproj.CRS
         The two CRSs.
-
-    Returns
-    -------
-    ndarray of bool, shape (n - 1,)
+    is_joined : ndarray of bool, shape (n - 1,)
+        True for each point that is joined to the next point.
     """
+    seams = _find_seams(coordinates, projected, source, target, is_joined)
+    place = np.repeat(seams.steps + 1, 2)
+    ends = np.stack([seams.before, seams.after], axis=1).reshape(-1, 2)
+    points = np.insert(projected, place, ends, axis=0)
+    starts = np.insert(np.append(True, ~is_joined), place, np.tile([False, True], seams.steps.size))
+    index = np.insert(np.arange(len(projected)), place, np.repeat(seams.steps, 2))
+    is_known = np.asarray(np.isfinite(points).all(axis=1))
+    return SplitLines(points, ~starts[1:] & is_known[1:] & is_known[:-1], index)
+
+
+class _SeamCrossings(NamedTuple):
+    """The steps between points that cross a seam of a projection."""
+
+    steps: NDArray[np.intp]
+    """Index of the point before each seam, in ascending order."""
+    before: Floats
+    """Positions on the map just before the seams, shape (n, 2). NaN if the step begins outside the map."""
+    after: Floats
+    """Positions on the map just after the seams."""
+
+
+def _find_seams(
+    coordinates: Floats, projected: Floats, source: pyproj.CRS, target: pyproj.CRS, is_joined: NDArray[np.bool_]
+) -> _SeamCrossings:
+    """Find the steps between joined points that cross a seam of the projection, such as its edge."""
     with np.errstate(invalid="ignore"):
         before, after = (np.hypot(*np.diff(points, axis=0).T) for points in (coordinates, projected))
-    meters = before * (_METERS_PER_DEGREE if source.is_geographic else _unit_size(source))
-    mapped = after * (_METERS_PER_DEGREE if target.is_geographic else _unit_size(target))
-    return np.asarray(~(mapped <= _SEAM_STRETCH * np.maximum(meters, 1.0)))
+    meters = np.maximum(before * (_METERS_PER_DEGREE if source.is_geographic else unit_size(source)), 1.0)
+    mapped = after * (_METERS_PER_DEGREE if target.is_geographic else unit_size(target))
+    is_suspect = ~(mapped <= _SEAM_STRETCH * meters) | ((mapped > _LONG_STEP) & (mapped > _LONG_STRETCH * meters))
+    steps = np.flatnonzero(is_suspect & is_joined)
+    farthest = _FARTHEST / unit_size(target)
+    at = _known(projected, farthest)
+    tears = find_tears(
+        lambda points: _known(project(points, source, target), farthest),
+        coordinates[steps], coordinates[steps + 1], at[steps], at[steps + 1],
+    )  # fmt: skip
+    found = tears.is_torn
+    return _SeamCrossings(steps[found], tears.at_before[found], tears.at_after[found])
+
+
+def _known(points: Floats, farthest: float) -> Floats:
+    """Return points with NaN for each point that is not finite or far outside each map."""
+    return np.where((abs(points) < farthest).all(axis=1, keepdims=True), points, np.nan)
 
 
 def join_segments(points: Floats, is_joined: NDArray[np.bool_]) -> Geometries:
@@ -151,41 +206,5 @@ def project_points(points: Geometries, source: pyproj.CRS, target: pyproj.CRS) -
     """Return points in map coordinates, without points that cannot be projected."""
     if not points.size:
         return no_geometries()
-    projected = _project(shapely.get_coordinates(points), source, target)
+    projected = project(shapely.get_coordinates(points), source, target)
     return np.asarray(shapely.points(projected[np.isfinite(projected).all(axis=1)]), dtype=object)
-
-
-def project_polygons(polygons: Geometries, source: pyproj.CRS, target: pyproj.CRS) -> Geometries:
-    """Return polygons in map coordinates. Cartopy cuts the polygons that cross a seam of the projection."""
-    polygons = shapely.get_parts(split_collections(np.asarray(shapely.make_valid(polygons), dtype=object)))
-    polygons = np.asarray(
-        polygons[shapely.get_type_id(polygons) == 3], dtype=object
-    )  # make_valid can return lines, too
-    if same_crs(source, target):
-        return polygons
-    dense = np.asarray(shapely.segmentize(polygons, _step_limit(source)), dtype=object)
-    coordinates, owner = shapely.get_coordinates(dense, return_index=True)
-    projected = _project(coordinates, source, target)
-    crosses_seam = np.asarray(~np.isfinite(projected).all(axis=1))
-    is_inner = owner[1:] == owner[:-1]
-    crosses_seam[1:] |= is_inner & seam_crossings(coordinates, projected, source, target) & _on_same_ring(dense)
-    needs_cutting: NDArray[np.bool_] = np.isin(np.arange(polygons.size), owner[crosses_seam])
-    uncut = (
-        shapely.set_coordinates(dense[~needs_cutting], projected[~needs_cutting[owner]])
-        if (~needs_cutting).any()
-        else no_geometries()
-    )
-    cut = [shapely.get_parts(project_geometry(polygon, source, target)) for polygon in polygons[needs_cutting]]
-    found = split_collections(np.concatenate([shapely.make_valid(uncut), *cut]).astype(object))
-    return _keep_polygons(found)
-
-
-def _keep_polygons(geometries: Geometries) -> Geometries:
-    parts = np.asarray(shapely.get_parts(geometries), dtype=object)
-    return np.asarray(parts[shapely.get_type_id(parts) == 3], dtype=object)
-
-
-def _on_same_ring(polygons: Geometries) -> NDArray[np.bool_]:
-    """Return True for each vertex, except the first, that is on the same ring as the previous vertex."""
-    _, ring = shapely.get_coordinates(shapely.get_rings(polygons), return_index=True)
-    return np.asarray(ring[1:] == ring[:-1])

@@ -25,8 +25,8 @@ from regionplot.geo.crs import same_crs
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
+from regionplot.geo.jumps import beside_seams
 from regionplot.geo.positions import ExactPositions, Floats, Indices, Positions
-from regionplot.geo.seams import beside_seams
 from regionplot.geo.warp import warp_to_panel
 
 _AREAL = ("average", "mode", "max")
@@ -126,7 +126,7 @@ def _cells_along_axes(geometry: GridGeometry, panel: PanelGrid) -> tuple[Indices
 
 
 def _pad_to_same_length(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Return both arrays with the length of the longer array. The added values are not used."""
+    """Pad the shorter array to the length of the longer array. The added values are not used."""
     length = max(x.size, y.size)
     return np.resize(x, length), np.resize(y, length)
 
@@ -195,7 +195,7 @@ class _CellsByAxis:
 
 
 def _pick(values: NDArray[Any], rows: Indices, columns: Indices) -> NDArray[Any]:
-    """Return `values[rows][:, columns]`. Pick first along the axis that gives the smaller intermediate array."""
+    """Return `values[rows][:, columns]`. First index the axis that gives the smaller intermediate array."""
     if not rows.size or not columns.size:
         return np.empty((rows.size, columns.size), values.dtype)
     top, left = rows.min(), columns.min()

@@ -1,7 +1,7 @@
-"""Turn CRSs so that x increases eastward and y northward, and longitudes are in degrees.
+"""Change the axes of CRSs so that x increases eastward, y increases northward, and longitudes are in degrees.
 
-Some CRSs count westward or southward, such as the Lo systems of South Africa, or in grads. Maps, grids and geometries
-are turned when they are read, so that all other code can rely on these axes.
+The axes of some CRSs point west or south (such as the Lo systems of South Africa), or have the unit grad. Maps, grids
+and geometries are converted when they are read, so all other code can rely on the usual axes.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _METHODS = {
     "Krovak": "Krovak (North Orientated)",
     "Krovak Modified": "Krovak Modified (North Orientated)",
 }
-"""Projection methods that count westward and southward, and the same methods with the usual axes."""
+"""Projection methods whose axes point west and south, and the same methods with the usual axes."""
 _NEGATED = ("False easting", "False northing")
-"""Parameters that get the other sign. In the Krovak methods, they count westward and southward in both variants."""
+"""Parameters whose sign changes. In the Krovak methods, these parameters point west and south in both variants."""
 _ANGLE = math.radians(1)
 _TOLERANCE = 1e-9
 _MIN_POINTS = 4
@@ -74,7 +74,10 @@ def _changed(extent: Extent, change: Affine) -> Extent:
 
 @lru_cache(maxsize=64)
 def upright(crs: pyproj.CRS) -> Upright:
-    """Return a CRS with the usual axes. If the CRS has the usual axes, or none can be found, return it unchanged."""
+    """Return a CRS with the usual axes.
+
+    Return the CRS unchanged if it has the usual axes, or if no CRS with the usual axes can be found.
+    """
     unchanged = Upright(crs, Affine.identity())
     flat = horizontal(crs)
     kinds = {axis.direction for axis in flat.axis_info}
@@ -91,7 +94,7 @@ def upright(crs: pyproj.CRS) -> Upright:
 
 
 def own_axes(crs: pyproj.CRS) -> Upright:
-    """Return the change from the original axes of a map's CRS, which `upright` may have turned."""
+    """Return the change from the original axes of a map's CRS to the axes that `upright` gave to the CRS."""
     found = _REMARKED.search(crs.remarks or "")
     if found is None:
         return Upright(crs, Affine.identity())
@@ -141,7 +144,7 @@ def _usual_names(crs: pyproj.CRS) -> tuple[tuple[str, str, str], tuple[str, str,
 
 
 def _turn_method(conversion: dict[str, Any]) -> None:
-    """Replace a method that counts westward and southward."""
+    """Replace a method whose axes point west and south."""
     method = conversion.get("method", {})
     if method.get("name") not in _METHODS:
         return

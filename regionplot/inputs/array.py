@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyproj
 import rioxarray  # noqa: F401 (adds `.rio` to arrays)
 import xarray as xr
+from affine import Affine
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, RasterError
+from regionplot.geo.axes import Axis, fit_axes, float_error
+from regionplot.geo.crs import FULL_TURN
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.foreign_crs import drawable_crs
 from regionplot.geo.grid import GridGeometry, Window
@@ -53,21 +58,23 @@ class ArraySource:
         Raises
         ------
         RasterError
-            If the array is not two-dimensional, has fewer than 2 rows or columns, or has no CRS or transform that
-            can be used.
+            If the array is not two-dimensional, is empty, does not hold real numbers, or has no CRS. Also if neither
+            its transform nor its coordinates say where its cells lie.
         """
         name = plain_text(str(data.name or "array"))
-        if data.ndim != 2 or min(data.shape) < 2:
+        if data.ndim != 2 or min(data.shape) < 1:
             raise RasterError(f"{name}: a map needs an array of rows and columns, but its shape is {data.shape}")
+        if data.dtype.kind not in "biuf":
+            raise RasterError(f"{name}: a map needs an array of real numbers, but its type is {data.dtype}")
         if data.rio.crs is None:
             raise RasterError(f"{name}: the array has no CRS; set it with .rio.write_crs")
-        values = np.asarray(data.transpose(data.rio.y_dim, data.rio.x_dim).values)
-        height, width = values.shape
         try:
             crs = drawable_crs(data.rio.crs.to_wkt())
         except ConfigError as error:
             raise RasterError(f"{name}: {error}, or set it with .rio.write_crs") from None
-        geometry = upright_grid(GridGeometry(data.rio.transform(), height, width, crs))
+        values, transform = _on_regular_grid(name, data.transpose(data.rio.y_dim, data.rio.x_dim), crs)
+        height, width = values.shape
+        geometry = upright_grid(GridGeometry(transform, height, width, crs))
         if problem := geometry.problem():
             raise RasterError(f"{name}: {problem}; correct its coordinates")
         nodata = data.rio.nodata
@@ -104,3 +111,40 @@ class ArraySource:
         rows = window.row_off + np.arange(shape[0]) * window.height // shape[0]
         columns = window.col_off + np.arange(shape[1]) * window.width // shape[1]
         return decode(self.values[np.ix_(rows, columns)], None, self.info)
+
+
+def _on_regular_grid(name: str, data: xr.DataArray, crs: pyproj.CRS) -> tuple[NDArray[Any], Affine]:
+    """Return the cells of an array with dimensions (y, x) on a regular grid, and the transform of the grid.
+
+    The transform in `.rio` is kept if it agrees with the coordinates. Otherwise, the coordinates give the transform.
+    If they are uneven, the cells are repeated on a finer grid.
+    """
+    transform, values = data.rio.transform(), np.asarray(data.values)
+    is_known = transform.determinant != 0 and bool(np.isfinite(transform[:6]).all()) and not transform.is_identity
+    is_rotated = is_known and (transform.b, transform.d) != (0, 0)
+    y, x = (_axis(name, data, dim, crs) for dim in data.dims)
+    if y is None or x is None or 1 in values.shape or is_rotated:
+        if is_known:
+            return values, transform
+        raise RasterError(
+            f"{name}: the size of the cells is unknown, because the array has neither a transform nor two coordinates "
+            f"along each dimension; set a transform with .rio.write_transform"
+        )
+    if y.matches(transform.f + transform.e / 2, transform.e) and x.matches(transform.c + transform.a / 2, transform.a):
+        return values, transform
+    columns, rows = fit_axes(x, y, (-90.0, 90.0) if crs.is_geographic else (-np.inf, np.inf))
+    north = rows.start + rows.size * rows.step
+    cells = values[np.ix_(rows.source[::-1], columns.source)]
+    return cells, Affine(columns.step, 0, columns.start, 0, -rows.step, north)
+
+
+def _axis(name: str, data: xr.DataArray, dim: Hashable, crs: pyproj.CRS) -> Axis | None:
+    """Return the coordinates along a dimension, or None if there are none."""
+    if dim not in data.coords or data[dim].dtype.kind not in "iuf":
+        return None
+    stored = np.asarray(data[dim].values)
+    period = FULL_TURN if crs.is_geographic and dim == data.dims[1] else None
+    try:
+        return Axis.of(stored.astype(np.float64), float_error(stored), period=period)
+    except ValueError as error:
+        raise RasterError(f"{name}: the coordinate {dim} cannot be used: {error}") from None

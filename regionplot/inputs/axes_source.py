@@ -1,9 +1,10 @@
-"""Read the cells of a variable whose dimensions or axes GDAL does not handle: another order, or uneven axes."""
+"""Read the cells of a variable that GDAL does not handle: dimensions in another order, or uneven axes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,8 @@ _EVERYWHERE = (-np.inf, np.inf)
 class AxesSource:
     """A `RasterSource` for a variable with 1-D axes. Its dimensions may have any order, and its axes may be uneven.
 
-    The grid runs from west to east and from north to south. An uneven axis is resampled to regular cells that are
-    smaller than its smallest cell.
+    The grid runs from west to east and from north to south. An uneven axis is resampled to regular cells. These cells
+    are smaller than the smallest cell of the axis.
     """
 
     info: RasterInfo
@@ -65,10 +66,6 @@ class AxesSource:
         interpolate = resampling in ("bilinear", "cubic") and info.mask_and_scale
         return cls(replace(info, geometry=geometry), stored, axes.grid, rows, columns, interpolate)
 
-    def with_info(self, info: RasterInfo) -> AxesSource:
-        """Return a source for another band of the same variable."""
-        return replace(self, info=info)
-
     def describe(self) -> RasterInfo:
         """Return the metadata of the band."""
         return self.info
@@ -87,9 +84,10 @@ class AxesSource:
         return result
 
     def _pick(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[Any]:
-        """Return the values at some regular rows and columns."""
+        """Return the values at the given rows and columns of the regular grid."""
         nearest = self._cells(self.rows.source[rows], self.columns.source[columns])
-        if not self.interpolate or not (self.rows.is_resampled or self.columns.is_resampled):
+        is_uneven = self.rows.is_resampled or self.columns.is_resampled
+        if not (self.interpolate and self.info.mask_and_scale and is_uneven):
             return nearest
         down, across = self.rows.weight[rows][:, None], self.columns.weight[columns]
         lower, upper = (
@@ -101,22 +99,64 @@ class AxesSource:
         return np.where(np.isnan(mixed), nearest, mixed)
 
     def _cells(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[Any]:
-        """Return the values of the file's cells at some rows and columns of the file."""
+        """Return the values at the given rows and columns of the file."""
         (top, bottom), (left, right) = ((at.min(), at.max() + 1) for at in (rows, columns))
-        part = decode(self._read_stored(slice(top, bottom), slice(left, right)), None, self.info)
+        cells = slice(top, bottom), slice(left, right)
+        part = decode(read_cells(self.info.path, self.grid, self.info.band, *cells, self.stored), None, self.info)
         return part[np.ix_(rows - top, columns - left)]
 
-    def _read_stored(self, rows: slice, columns: slice) -> NDArray[Any]:
-        """Read cells as they are stored, shape (rows, columns)."""
-        grid = self.grid
-        index: list[Any] = list(band_position(grid, self.info.band))
-        index[grid.y_position], index[grid.x_position] = rows, columns
-        cells = read_stored(self.info.path, grid.variable.path, tuple(index))
-        cells = cells.T if grid.y_position > grid.x_position else cells
-        is_reinterpreted = (
-            cells.dtype.kind in "iu" and self.stored.kind in "iu" and cells.itemsize == self.stored.itemsize
-        )
-        return cells.view(self.stored) if is_reinterpreted else cells.astype(self.stored)
+
+@dataclass(frozen=True, eq=False)
+class OrderedSource:
+    """A `RasterSource` for the file's own rows and columns of a variable that GDAL cannot read."""
+
+    info: RasterInfo
+    stored: np.dtype[Any]
+    """Type of the stored cells."""
+    grid: GridAxes
+
+    def describe(self) -> RasterInfo:
+        """Return the metadata of the band."""
+        return self.info
+
+    def read(self, window: Window, shape: tuple[int, int], resampling: str = "nearest") -> NDArray[Any]:  # noqa: ARG002
+        """Read a window. See `RasterSource.read`. The argument `resampling` is ignored."""
+        rows, columns = (slice(*limits) for limits in window.ranges)
+        stored = read_cells(self.info.path, self.grid, self.info.band, rows, columns, self.stored)
+        check_unchanged(self.info)
+        kept = _thinned(0, window.height, shape[0]), _thinned(0, window.width, shape[1])
+        return decode(np.ascontiguousarray(stored[np.ix_(*kept)]), None, self.info)
+
+
+def read_cells(
+    path: Path, grid: GridAxes, band: int, rows: slice, columns: slice, stored: np.dtype[Any]
+) -> NDArray[Any]:
+    """Read cells of a band as they are stored, shape (rows, columns).
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    grid : GridAxes
+        The variable and its dimensions.
+    band : int
+        Number of the band, from 1.
+    rows, columns : slice
+        Rows and columns of the file.
+    stored : dtype
+        Type of the cells, as GDAL gives it.
+
+    Raises
+    ------
+    RasterError
+        If the cells cannot be read.
+    """
+    index: list[Any] = list(band_position(grid, band))
+    index[grid.y_position], index[grid.x_position] = rows, columns
+    cells = read_stored(path, grid.variable.path, tuple(index))
+    cells = cells.T if grid.y_position > grid.x_position else cells
+    is_reinterpreted = cells.dtype.kind in "iu" and stored.kind in "iu" and cells.itemsize == stored.itemsize
+    return np.ascontiguousarray(cells).view(stored) if is_reinterpreted else cells.astype(stored)
 
 
 def band_count(grid: GridAxes) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -110,15 +110,13 @@ def _names_in(table: ElementTree.Element) -> Iterator[tuple[int, str]]:
         yield int(value), cells[columns[0]].strip()
 
 
-def rgb_bands(dataset: Any, *, mask_and_scale: bool) -> RgbBands | None:
+def rgb_bands(dataset: Any) -> RgbBands | None:
     """Return the red, green and blue bands of a file, or None if the file has no such bands with 8 or 16 bits.
 
     Parameters
     ----------
     dataset : rasterio.DatasetReader
         The file.
-    mask_and_scale : bool
-        False to ignore nodata values and masks.
     """
     from rasterio.enums import MaskFlags  # noqa: PLC0415 (imports GDAL)
 
@@ -136,9 +134,15 @@ def rgb_bands(dataset: Any, *, mask_and_scale: bool) -> RgbBands | None:
         bands=bands,
         dtype=dtype,
         largest=2 ** _depth(dataset, bands[0], dtype) - 1,
-        nodata=nodata if is_value and mask_and_scale else None,
-        has_mask=mask_and_scale and MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags,
+        nodata=nodata if is_value else None,
+        has_mask=MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags,
     )
+
+
+def unmasked_rgb_bands(dataset: Any) -> RgbBands | None:
+    """Return the bands of red, green and blue. Nodata value and mask are not set; `rgb_bands` sets them."""
+    bands = rgb_bands(dataset)
+    return bands and replace(bands, nodata=None, has_mask=False)
 
 
 def _depth(dataset: Any, band: int, dtype: str) -> int:

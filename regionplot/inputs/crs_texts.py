@@ -1,59 +1,37 @@
 """Parse the CRSs of files, and search files for CRSs that name other files before GDAL opens the files.
 
-GDAL opens a grid that a CRS names as soon as it reads the CRS. A named pipe would block it.
+When GDAL reads a CRS, it opens each grid that the CRS names. A named pipe would block GDAL.
 """
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import pyproj
-
-from regionplot.errors import ConfigError, RasterError
-from regionplot.geo.foreign_crs import drawable_crs, path_in_crs, path_in_wkt
-from regionplot.settings.raster import RasterSettings
+from regionplot.errors import FeaturesError
+from regionplot.geo.foreign_crs import path_in_crs, path_in_wkt
 from regionplot.system.files import Fingerprint
+from regionplot.text import plain_text
 
 _PART = 4 * 2**20
 """Number of bytes to search at each end of a raster."""
 _LARGEST_TEXT = 2**20
 """Number of bytes to search in a file that holds only a CRS."""
 _LARGEST_HEADER = 64 * 2**20
-_MAX_STEPS = 1_000_000
-"""Maximum number of instructions of SQLite. The table of CRSs is small, but a view can run without end."""
 _PRJ_SUFFIXES = (".prj", ".PRJ", ".Prj")
 
 
-def stated_crs(settings: RasterSettings, found: Any) -> pyproj.CRS | None:
-    """Return the CRS that a raster file states.
-
-    Return None if the file states no CRS, or if its CRS cannot be used and the settings state another one.
-
-    Parameters
-    ----------
-    settings : RasterSettings
-        Path and CRS of the raster.
-    found : rasterio.CRS or None
-        The CRS in the file.
+def refuse_reference(path: Path, reference: str | None) -> None:
+    """Refuse a vector file whose CRS names another file, because GDAL would open that file.
 
     Raises
     ------
-    RasterError
-        If the CRS cannot be used, and the settings state none.
+    FeaturesError
+        If there is a reference.
     """
-    if not found:
-        return None
-    try:
-        return drawable_crs(found.to_wkt())
-    except ConfigError as error:
-        if settings.crs:
-            return None
-        raise RasterError(f'{settings.path}: {error}, or set crs = "EPSG:..." in [raster]') from None
+    if reference is not None:
+        raise FeaturesError(f"{path}: its CRS names another file, which is not opened: {plain_text(reference)}")
 
 
 def path_in_raster(path: Path) -> str | None:
@@ -80,7 +58,7 @@ def _path_in_ends(path: Path, _: Fingerprint) -> str | None:
 
 
 def _path_in_bytes(content: bytes) -> str | None:
-    """Return the first path in WKT within binary data, or None. Most data do not contain the key words."""
+    """Return the first path in WKT within binary data, or None. Data without the keywords are skipped quickly."""
     folded = content.lower()
     if b"proj4_grids" not in folded and b"parameterfile" not in folded:
         return None
@@ -88,7 +66,7 @@ def _path_in_bytes(content: bytes) -> str | None:
 
 
 def path_in_vectors(path: Path, driver: str) -> str | None:
-    """Return the first path that a CRS of a shapefile, GeoPackage or FlatGeobuf names, or None.
+    """Return the first path that a CRS of a shapefile or FlatGeobuf names, or None.
 
     Parameters
     ----------
@@ -112,18 +90,7 @@ def _texts(path: Path, driver: str) -> Iterator[str]:
             if (beside := path.with_suffix(suffix)).is_file():
                 with beside.open("rb") as file:
                     yield file.read(_LARGEST_TEXT).decode("latin-1")
-    elif driver == "GPKG":
-        with contextlib.suppress(sqlite3.Error):  # GDAL reports damaged files
-            yield from _texts_in_geopackage(path)
     elif driver == "FlatGeobuf":
         with path.open("rb") as file:
             length = int.from_bytes(file.read(12)[8:], "little")
             yield file.read(min(length, _LARGEST_HEADER)).decode("latin-1")
-
-
-def _texts_in_geopackage(path: Path) -> Iterator[str]:
-    """Yield the texts of the table of CRSs."""
-    with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
-        database.set_progress_handler(lambda: 1, _MAX_STEPS)
-        for row in database.execute("SELECT * FROM gpkg_spatial_ref_sys"):
-            yield from (value for value in row if isinstance(value, str))

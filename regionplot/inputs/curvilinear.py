@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from regionplot.errors import RasterError
 from regionplot.geo.curvilinear.fit import RegularGrid, fit_grid
-from regionplot.geo.curvilinear.locator import CellLocator
+from regionplot.geo.curvilinear.locator import CellLocator, Resampling
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.grid import Window
 from regionplot.inputs.geolocation import Geolocation, read_coordinates
@@ -40,8 +40,8 @@ class CurvilinearSource:
     """Source of the cells in the file's own rows and columns."""
     geolocation: Geolocation
     grid: RegularGrid
-    interpolate: bool
-    """True to interpolate between the file's cells. False to take the nearest cell."""
+    method: Resampling
+    """How values on the regular grid are computed."""
 
     @classmethod
     def of(cls, cells: RasterSource, geolocation: Geolocation, resampling: str) -> CurvilinearSource:
@@ -65,7 +65,7 @@ class CurvilinearSource:
         grid = fit_grid(*read_coordinates(path, geolocation), geolocation.crs)
         if grid is None:
             raise RasterError(f"{path}: all cells of the curvilinear grid have the same coordinates; check the file")
-        return cls(cells, geolocation, grid, resampling in _INTERPOLATING)
+        return cls(cells, geolocation, grid, Resampling.LINEAR if resampling in _INTERPOLATING else Resampling.NEAREST)
 
     def with_cells(self, cells: RasterSource) -> CurvilinearSource:
         """Return a source for other cells with the same coordinates."""
@@ -86,7 +86,7 @@ class CurvilinearSource:
         """
         native = self.read_native()
         locator = self._locator(native.longitudes, native.latitudes)
-        values = locator.resample(native.values, window, interpolate=self.interpolate)
+        values = locator.resample(native.values, window, self.method)
         rows, columns = (np.arange(n) * size // n for n, size in zip(shape, values.shape, strict=True))
         return values if values.shape == shape else values[np.ix_(rows, columns)]
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pyproj
-from numpy.typing import NDArray
 
 from regionplot.errors import RasterError
 from regionplot.geo.crs import parse_crs
@@ -22,28 +21,29 @@ from regionplot.geo.extent import LONLAT
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.upright import upright_grid
 from regionplot.inputs.attributes import Attributes
-from regionplot.inputs.axes import PlacedAxes
-from regionplot.inputs.axes_source import AxesSource
-from regionplot.inputs.color_tables import class_names, color_table, rgb_bands
-from regionplot.inputs.crs_texts import stated_crs
+from regionplot.inputs.axes import PlacedAxes, find_dimensions
+from regionplot.inputs.axes_source import AxesSource, OrderedSource
+from regionplot.inputs.bands import find_band
+from regionplot.inputs.color_tables import class_names, color_table, rgb_bands, unmasked_rgb_bands
 from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.drivers import raster_driver
+from regionplot.inputs.file_crs import stated_crs
 from regionplot.inputs.gdal import check_block, opened
 from regionplot.inputs.geolocation import Geolocation, find_geolocation
-from regionplot.inputs.metadata import band_names, describe_band
+from regionplot.inputs.metadata import describe_band
+from regionplot.inputs.netcdf import Variable
 from regionplot.inputs.netcdf_grid import DRIVER as NETCDF
 from regionplot.inputs.netcdf_grid import ChosenVariable, longitudes_in_projection, north_up
 from regionplot.inputs.reading import FileSource
-from regionplot.inputs.reordered import ReorderedDataset, read_positions
+from regionplot.inputs.reordered import ReorderedDataset, can_read, read_positions
+from regionplot.inputs.samples import Source, samples_of, with_changes
 from regionplot.inputs.source import RasterInfo, RasterSource
 from regionplot.registry import SOURCES
 from regionplot.settings.raster import RasterSettings
 from regionplot.system.files import Fingerprint
 
-_NETCDF = "netCDF"
-"""GDAL's driver for NetCDF and HDF5."""
-_SAMPLE = 512
-"""Largest number of rows and columns that are read to check a valid range."""
+_MIN_POINTS = 3
+"""Smallest number of ground control points that can place a raster."""
 
 
 def open_source(settings: RasterSettings) -> RasterSource:
@@ -66,17 +66,20 @@ def open_source(settings: RasterSettings) -> RasterSource:
     try:
         raster_driver(settings.path)
     except RasterError:
-        plugin = SOURCES.get(settings.path.suffix.removeprefix(".").lower())
+        suffix = settings.path.suffix.removeprefix(".").lower()
+        plugin = SOURCES.get(suffix)
         if plugin is None:
             raise
-        source: RasterSource = plugin.open(settings)
+        source: RasterSource = SOURCES.checked(suffix, plugin.open(settings))
         return source
     with _grid(settings) as grid:
-        return grid.source(_band_number(grid, settings))
+        return grid.source(find_band(grid.dataset, settings.band, settings.path))
 
 
 def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
     """Return one source for each band of the raster or variable that the settings name.
+
+    The settings need not select a band.
 
     Raises
     ------
@@ -84,13 +87,14 @@ def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
         For the same reasons as `open_source`.
     """
     with _grid(settings) as grid:
-        first = grid.source(_band_number(grid, settings))
-        geometry = first.describe().geometry
+        band = 1 if settings.band is None else find_band(grid.dataset, settings.band, settings.path)
+        first = grid.source(band)
+        geometry, valid = first.describe().geometry, first.describe().valid
         if isinstance(first, CurvilinearSource):
-            return tuple(first.with_cells(grid.native(number, first.geolocation)) for number in grid.dataset.indexes)
-        if isinstance(first, AxesSource):
-            return tuple(first.with_info(grid.info(number, geometry)) for number in grid.dataset.indexes)
-        return tuple(FileSource(grid.info(number, geometry), first.options) for number in grid.dataset.indexes)
+            cells = (grid.native(number, first.geolocation) for number in grid.dataset.indexes)
+            return tuple(first.with_cells(with_changes(own, valid=valid)) for own in cells)
+        infos = (replace(grid.info(number, geometry), valid=valid) for number in grid.dataset.indexes)
+        return tuple(replace(first, info=info) for info in infos)
 
 
 def inspect_raster(settings: RasterSettings) -> RasterInfo:
@@ -135,14 +139,29 @@ class _Grid:
     settings: RasterSettings
     axes: PlacedAxes | None = None
     """Axes of a NetCDF or HDF5 file. None if the file does not say what its axes are."""
+    variable: Variable | None = None
+    """Variable of a NetCDF or HDF5 file. None for other files."""
 
     @property
     def path(self) -> Path:
         return self.settings.path
 
-    def source(self, band: int) -> FileSource | CurvilinearSource | AxesSource:
+    def source(self, band: int) -> Source:
         """Return the source of a band."""
         check_size(self.dataset.shape, self.settings)
+        source = self._source(band)
+        if not self.settings.mask_and_scale:
+            return source
+        valid = self.attributes.valid_range(source.describe().packing, samples_of(source))
+        return with_changes(source, valid=valid)
+
+    @property
+    def attributes(self) -> Attributes:
+        """Attributes of the variable of a NetCDF or HDF5 file. Empty for other files."""
+        return Attributes(self.path, {} if self.variable is None else self.variable.attributes)
+
+    def _source(self, band: int) -> Source:
+        """Return the source of a band without its valid range."""
         if self.axes is not None:
             return self._source_on_axes(band, self.axes)
         crs, geolocation = self._placement(band)
@@ -151,17 +170,21 @@ class _Grid:
         return FileSource(self.info(band, self._geometry(crs)))
 
     def _source_on_axes(self, band: int, axes: PlacedAxes) -> FileSource | AxesSource:
-        if axes.agrees(self.dataset.transform):
+        is_read_by_gdal = not isinstance(self.dataset, ReorderedDataset)
+        if is_read_by_gdal and axes.agrees(self.dataset.transform):
             return FileSource(self.info(band, self._geometry(axes.crs)))
         geometry, options = north_up(axes)
         info = self.info(band, geometry)
-        if axes.grid.has_usual_order and axes.is_regular:
+        if is_read_by_gdal and axes.is_regular:
             return FileSource(info, options)
         return AxesSource.of(info, _cell_type(self.dataset.dtypes[band - 1]), axes, self.settings.resampling)
 
-    def native(self, band: int, geolocation: Geolocation) -> FileSource:
+    def native(self, band: int, geolocation: Geolocation) -> FileSource | OrderedSource:
         """Return the source of a band in the file's own rows and columns."""
-        return FileSource(self.info(band, self._geometry(geolocation.crs)), geolocation.options)
+        info = self.info(band, self._geometry(geolocation.crs))
+        if isinstance(self.dataset, ReorderedDataset):
+            return OrderedSource(info, _cell_type(self.dataset.dtypes[band - 1]), self.dataset.grid)
+        return FileSource(info, geolocation.options)
 
     def _geometry(self, crs: pyproj.CRS) -> GridGeometry:
         """Return the geometry that GDAL gives to the file, with a CRS."""
@@ -175,18 +198,27 @@ class _Grid:
         given = _cell_type(dataset.dtypes[band - 1])
         check_block(self.path, dataset.block_shapes[band - 1], given.itemsize)
         if problem := geometry.problem():
-            raise RasterError(f"{self.path}: {problem}; correct the georeferencing of the file")
-        attributes = Attributes(self.path, dataset.tags(band) if dataset.driver == _NETCDF else {})
-        stored = attributes.stored_type(given)
+            raise RasterError(
+                f"{self.path}: {problem}; set the bounds of the raster "
+                f"(gdal_edit.py -a_ullr WEST NORTH EAST SOUTH {self.path.name})"
+            )
+        if given.kind == "c":
+            raise RasterError(
+                f"{self.path}: its cells are complex numbers, which a map cannot show; write their amplitude to a file "
+                f"first: gdal_translate DERIVED_SUBDATASET:AMPLITUDE:{self.path} amplitude.tif"
+            )
+        stored = self.attributes.stored_type(given)
+        nodata = _nodata(dataset.nodatavals[band - 1], stored)
         table = color_table(dataset, band)
-        info = RasterInfo(
+        return RasterInfo(
             path=self.path,
             gdal_name=dataset.name,
             fingerprint=Fingerprint.of(self.path),
             band=band,
             geometry=geometry,
             dtype=float_dtype(stored) if settings.mask_and_scale else stored,
-            nodata=_nodata(dataset.nodatavals[band - 1], stored),
+            nodata=nodata,
+            missing=self.attributes.further_missing(nodata, stored) if settings.mask_and_scale else (),
             scale=float(dataset.scales[band - 1]),
             offset=float(dataset.offsets[band - 1]),
             has_mask=MaskFlags.per_dataset in dataset.mask_flag_enums[band - 1],
@@ -194,46 +226,42 @@ class _Grid:
             description=describe_band(dataset, band, self.path),
             color_table=table,
             class_names=class_names(dataset.dataset, band) if table else {},
-            rgb=rgb_bands(dataset, mask_and_scale=settings.mask_and_scale),
+            rgb=rgb_bands(dataset) if settings.mask_and_scale else unmasked_rgb_bands(dataset),
             stored=stored if stored != given else None,
         )
-        return self._with_missing(info, attributes, stored) if settings.mask_and_scale else info
-
-    def _with_missing(self, info: RasterInfo, attributes: Attributes, stored: np.dtype[Any]) -> RasterInfo:
-        """Add the missing values and the valid range that GDAL does not apply."""
-        info = replace(info, missing=attributes.further_missing(info.nodata, stored))
-        samples = (cells.view(stored) for cells in self._samples(info.band))
-        return replace(info, valid=attributes.valid_range(info.packing, stored, samples))
-
-    def _samples(self, band: int) -> Iterator[NDArray[Any]]:
-        """Yield stored cells from the middle of a band, then cells from all parts of the band."""
-        height, width = self.dataset.shape
-        rows, columns = min(height, _SAMPLE), min(width, _SAMPLE)
-        top, left = (height - rows) // 2, (width - columns) // 2
-        yield self.dataset.read(band, window=((top, top + rows), (left, left + columns)))
-        if (rows, columns) != (height, width):
-            yield self.dataset.read(band, out_shape=(rows, columns))
 
     def _placement(self, band: int) -> tuple[pyproj.CRS, Geolocation | None]:
         """Return the CRS, and the 2-D coordinates if they define the grid.
 
-        The CRS comes from the file. If the file states no CRS, the CRS comes from the settings. If the settings state
-        none either, WGS 84 is used if the axes are in degrees.
+        The CRS in the settings overrides the file's CRS.
         """
         geolocation = self._geolocation(band)
         if geolocation is not None:
             return geolocation.crs, geolocation
-        crs = self._crs()
-        if self.dataset.transform.is_identity:
-            raise RasterError(f"{self.path}: the raster has no georeferencing (no affine transform)")
+        self._check_control_points()
+        crs = stated_crs(self.dataset, self.settings)
+        if crs is None:
+            raise RasterError(f'{self.path}: the raster has no CRS; set crs = "EPSG:..." in [raster]')
+        self._check_transform()
         return crs, None
 
-    def _crs(self) -> pyproj.CRS:
-        """Return the CRS of the file. If the file has no CRS of a map, return the CRS of the settings."""
-        found = stated_crs(self.settings, self.dataset.crs)
-        if found is not None:
-            return found
-        return pyproj.CRS.from_wkt(_gdal_crs(self._assumed_crs()).to_wkt())
+    def _check_control_points(self) -> None:
+        """Raise RasterError if the file has ground control points or a sensor model instead of a transform."""
+        dataset = self.dataset
+        has_points = len(dataset.gcps[0]) >= _MIN_POINTS
+        if not dataset.transform.is_identity or not (has_points or dataset.rpcs):
+            return
+        option = "" if has_points else "-rpc "
+        raise RasterError(
+            f"{self.path}: the raster has control points (or RPCs) instead of a transform; warp it first: "
+            f"gdalwarp {option}-r near {self.path.name} warped.tif"
+        )
+
+    def _check_transform(self) -> None:
+        """Raise RasterError if the file has no transform, or a transform in which cells have no area."""
+        transform = self.dataset.transform
+        if transform.is_identity:
+            raise RasterError(f"{self.path}: the raster has no georeferencing (no affine transform)")
 
     def _geolocation(self, band: int) -> Geolocation | None:
         """Return the 2-D coordinates of a grid that has no other georeferencing. Otherwise, return None."""
@@ -242,15 +270,10 @@ class _Grid:
         if self.dataset.driver != NETCDF or (is_placed and not self.dataset.transform.is_identity):
             return None
         crs = named or parse_crs(LONLAT)
-        found = find_geolocation(self.path, self.dataset.name, (band, self.dataset.count), crs)
+        found = find_geolocation(self.path, self.dataset.name, self.dataset.shape, (band, self.dataset.count), crs)
         if found is not None and not crs.is_geographic:
             raise longitudes_in_projection(self.path, crs)
         return found
-
-    def _assumed_crs(self) -> pyproj.CRS:
-        if self.settings.crs:
-            return parse_crs(self.settings.crs)
-        raise RasterError(f'{self.path}: the raster has no CRS; set crs = "EPSG:..." in [raster]')
 
 
 @contextmanager
@@ -271,11 +294,14 @@ def _grid(settings: RasterSettings) -> Iterator[_Grid]:
 
 
 def _placed(dataset: _CachedDataset, settings: RasterSettings, chosen: ChosenVariable | None) -> _Grid:
-    axes = None if chosen is None else chosen.place(dataset)
-    if chosen is None or axes is None or axes.grid.has_usual_order:
-        return _Grid(dataset, settings, axes)
-    positions = read_positions(settings.path, axes.grid, chosen.variables)
-    return _Grid(ReorderedDataset(dataset, axes.grid, positions), settings, axes)
+    if chosen is None:
+        return _Grid(dataset, settings)
+    axes, variable = chosen.place(dataset), chosen.variable
+    grid = find_dimensions(variable, chosen.variables) if axes is None else axes.grid
+    if grid is None or can_read(dataset, grid):
+        return _Grid(dataset, settings, axes, variable)
+    positions = read_positions(settings.path, grid, chosen.variables)
+    return _Grid(ReorderedDataset(dataset, grid, positions), settings, axes, variable)
 
 
 def _subdataset(names: list[str], settings: RasterSettings) -> str | None:
@@ -306,23 +332,6 @@ def subdataset_variable(name: str, path: Path) -> str:
     return inner.strip("/").replace("/", "_")
 
 
-def _band_number(grid: _Grid, settings: RasterSettings) -> int:
-    """Return the number of the band that the settings name, from 1."""
-    band, count = settings.band, grid.dataset.count
-    if band is None:
-        return 1
-    if isinstance(band, int):
-        if not 1 <= band <= count:
-            raise RasterError(f"{settings.path}: there is no band {band}: the bands are 1 to {count}")
-        return band
-    names = band_names(grid.dataset, settings.path)
-    if band in names:
-        return names.index(band) + 1
-    found = ", ".join(name for name in names if name)
-    cure = f"the bands are {found}" if found else f"choose a band by its number, 1 to {count}"
-    raise RasterError(f"{settings.path}: no band has the description {band!r}; {cure}")
-
-
 def check_size(shape: tuple[int, int], settings: RasterSettings) -> None:
     """Raise RasterError if a file declares more cells than the settings allow.
 
@@ -346,10 +355,3 @@ def _nodata(value: float | None, stored: np.dtype[Any]) -> float | None:
     if value is None:
         return None
     return float(stored.type(value)) if stored.kind == "f" else float(value)
-
-
-def _gdal_crs(crs: pyproj.CRS) -> Any:
-    """Convert a CRS to rasterio's class. The result compares equal to the same CRS in a file."""
-    from rasterio.crs import CRS  # noqa: PLC0415 (imports GDAL)
-
-    return CRS.from_wkt(crs.to_wkt())

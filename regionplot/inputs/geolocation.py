@@ -8,7 +8,7 @@ variables in the same file are read, even if the metadata name another file.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -99,7 +99,7 @@ def degrees_per_unit(units: str) -> float | None:
 
 
 def _angle(units: str) -> float | None:
-    """Return the size of a unit that names no direction in degrees, or None if the unit is not an angle."""
+    """Return the size, in degrees, of a unit without a direction. Return None if the unit is not an angle."""
     name = units.strip().lower()
     return _ANGLES.get(name, _ANGLES.get(name.removesuffix("s")))
 
@@ -110,7 +110,9 @@ def _is_coordinate_name(name: str) -> bool:
     return re.fullmatch(pattern, name.rpartition("/")[2], re.I) is not None
 
 
-def find_geolocation(path: Path, grid: str, band: tuple[int, int], crs: pyproj.CRS) -> Geolocation | None:
+def find_geolocation(
+    path: Path, grid: str, shape: tuple[int, int], band: tuple[int, int], crs: pyproj.CRS
+) -> Geolocation | None:
     """Return the variables that hold the coordinates of another variable's cells, or None if there are none.
 
     Parameters
@@ -119,6 +121,8 @@ def find_geolocation(path: Path, grid: str, band: tuple[int, int], crs: pyproj.C
         The file.
     grid : str
         GDAL's name of the subdataset that holds the cells.
+    shape : (int, int)
+        Rows and columns of the cells.
     band : (int, int)
         Number of the band that holds the cells (from 1), and total number of bands.
     crs : pyproj.CRS
@@ -130,12 +134,12 @@ def find_geolocation(path: Path, grid: str, band: tuple[int, int], crs: pyproj.C
         If the metadata name coordinates whose shape differs from the shape of the cells.
     """
     with opened(path) as dataset:
-        parts = {_variable_in(name): name for name in dataset.subdatasets}
+        parts = sorted(dataset.subdatasets, key=lambda name: -_common_groups(name, grid))
     with opened(path, grid) as dataset:
-        tags, shape = dataset.tags(ns="GEOLOCATION"), dataset.shape
-    named = [_variable_in(tags.get(key, "")) for key in ("X_DATASET", "Y_DATASET")]
-    found = [parts[name] for name in named if name in parts]
-    pair = (found[0], found[1]) if len(found) == 2 else _pair_of_shape(path, parts, shape)
+        tags = dataset.tags(ns="GEOLOCATION")
+    found = [_named(parts, tags[key]) for key in ("X_DATASET", "Y_DATASET") if key in tags]
+    names = [name for name in found if name is not None]
+    pair = (names[0], names[1]) if len(names) == 2 else _pair_of_shape(path, parts, shape)
     if pair is None:
         return None
     counts = [_band_count(path, coordinates, grid, shape) for coordinates in pair]
@@ -162,14 +166,34 @@ def _variable_in(subdataset: str) -> str:
     return subdataset.rpartition(":")[2].rpartition("/")[2]
 
 
+def _common_groups(one: str, other: str) -> int:
+    """Return the number of groups, from the root, that contain both of two variables."""
+    groups = (name.rpartition(":")[2].strip("/").split("/")[:-1] for name in (one, other))
+    pairs = list(zip(*groups, strict=False))
+    return next((depth for depth, (a, b) in enumerate(pairs) if a != b), len(pairs))
+
+
+def _named(parts: Sequence[str], wanted: str) -> str | None:
+    """Return the subdataset that GDAL's metadata name. Compare paths first, then names of variables."""
+    same_path = (part for part in parts if _path_in(part) == _path_in(wanted))
+    same_name = (part for part in parts if _variable_in(part) == _variable_in(wanted))
+    return next(same_path, next(same_name, None))
+
+
+def _path_in(subdataset: str) -> str:
+    """Return the path of the variable in a subdataset."""
+    return subdataset.rpartition(":")[2].strip("/")
+
+
 def _sides(shape: tuple[int, int]) -> str:
     return f"{shape[0]} x {shape[1]}"
 
 
-def _pair_of_shape(path: Path, parts: Mapping[str, str], shape: tuple[int, int]) -> tuple[str, str] | None:
+def _pair_of_shape(path: Path, parts: Sequence[str], shape: tuple[int, int]) -> tuple[str, str] | None:
     """Return the subdatasets of a longitude and a latitude that have the given shape, or None if there is no pair.
 
-    If there are several longitudes or latitudes, the names of the pair must differ only in `lon` and `lat`.
+    If there are several longitudes or latitudes, the names of the pair must differ only in `lon` and `lat`. For equal
+    names in several groups, the first subdataset is taken.
     """
     found: dict[str, dict[str, str]] = {"longitude": {}, "latitude": {}}
     for kind, name, subdataset in _coordinates(path, parts, shape):
@@ -181,9 +205,10 @@ def _pair_of_shape(path: Path, parts: Mapping[str, str], shape: tuple[int, int])
     return (x[common[0]], y[common[0]]) if common else None
 
 
-def _coordinates(path: Path, parts: Mapping[str, str], shape: tuple[int, int]) -> Iterator[tuple[str, str, str]]:
+def _coordinates(path: Path, parts: Sequence[str], shape: tuple[int, int]) -> Iterator[tuple[str, str, str]]:
     """Yield the kind, name and subdataset of each coordinate variable that has the given shape."""
-    for name, subdataset in parts.items():
+    for subdataset in parts:
+        name = _variable_in(subdataset)
         if any(pattern.search(name) for pattern in _NAMES.values()):
             with opened(path, subdataset) as dataset:
                 kind = kind_of(name, dataset.tags(1)) if dataset.shape == shape else None
@@ -237,8 +262,11 @@ def _read(path: Path, name: str, band: int, memory: int) -> Floats:
                 "more than is available; regrid the file"
             )
         stored = dataset.read(band)
+        units = degrees_per_unit(dataset.tags(band).get("units", ""))
         scale, offset, nodata = dataset.scales[band - 1], dataset.offsets[band - 1], dataset.nodatavals[band - 1]
     values: Floats = stored.astype(np.float32 if stored.dtype == np.float32 else np.float64)
     if nodata is not None:
         values[stored == nodata] = np.nan
-    return values if (scale, offset) == (1.0, 0.0) else values * values.dtype.type(scale) + values.dtype.type(offset)
+    if (scale, offset) != (1.0, 0.0):
+        values = values * values.dtype.type(scale) + values.dtype.type(offset)
+    return values if units in (None, 1.0) else values * values.dtype.type(units)

@@ -8,11 +8,13 @@ along the dimension `time` (https://gdal.org/en/stable/drivers/raster/netcdf.htm
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from regionplot.inputs.times import decode_time, parse_time
 from regionplot.text import plain_text
 
 logger = logging.getLogger(__name__)
@@ -23,8 +25,13 @@ _GLOBAL = "NC_GLOBAL#"
 """Prefix of the global attributes of a NetCDF file."""
 _TIME_AXES = ("time", "valid_time")
 """Names of dimensions that hold the time of a band, in lower case."""
+_VERTICAL_AXES = ("lev", "level", "plev", "pressure_level", "isobaric", "depth", "height", "altitude", "zlev", "z")
+"""Names of vertical dimensions, in lower case."""
+_VERTICAL_WORDS = ("pressure", "height", "altitude", "depth", "model_level", "_sigma_")
+"""Words in the standard names of vertical coordinates."""
+_LEVEL_TAG = "LEVEL"
+_REFERENCE_TIME = "REF_TIME"
 _TIME_TAGS = ("VALID_TIME", "TIFFTAG_DATETIME", "REF_TIME")
-_TIME_FORMATS = ("%Y:%m:%d %H:%M:%S", "%Y-%m-%d %H:%M:%S")
 
 
 def band_tags(dataset: Any, band: int, path: Path) -> dict[str, str]:
@@ -46,23 +53,6 @@ def band_tags(dataset: Any, band: int, path: Path) -> dict[str, str]:
         tags = {key.removeprefix(_GLOBAL): text for key, text in tags.items()}
     tags.update(dataset.tags(band))
     return tags
-
-
-def band_names(dataset: Any, path: Path) -> list[str]:
-    """Return the description of each band. Settings can select a band by its description.
-
-    The text is empty for a band without description. If no band has a description, return only the long name of the
-    first band.
-
-    Parameters
-    ----------
-    dataset : rasterio.DatasetReader
-        The file, or a subdataset of it.
-    path : Path
-        The file.
-    """
-    names = [text or "" for text in dataset.descriptions]
-    return names if any(names) else [band_tags(dataset, 1, path).get("long_name", "")]
 
 
 def describe_band(dataset: Any, band: int, path: Path) -> Mapping[str, object]:
@@ -91,16 +81,18 @@ def describe_band(dataset: Any, band: int, path: Path) -> Mapping[str, object]:
     }
     description: dict[str, object] = {key: plain_text(value) for key, value in text.items()}
     time = _time(dataset, band, tags, path)
-    return description if time is None else {**description, "time": time}
+    reference = _grib_time(tags.get("GRIB_REF_TIME", "")) or parse_time(tags.get(_REFERENCE_TIME, ""))
+    known = {"level": plain_text(_level(dataset, band, tags)), "time": time, "reference_time": reference}
+    return {**description, **{key: value for key, value in known.items() if value}}
 
 
 def _time(dataset: Any, band: int, tags: Tags, path: Path) -> datetime | None:
     """Return the time of a band in UTC, or None if it is unknown."""
     if (time := _grib_time(tags.get("GRIB_VALID_TIME", ""))) is not None:
         return time
-    texts = [_axis_time(axis, value, tags, path) for axis, value in _time_axes(dataset, band, tags)]
-    texts += [tags[tag] for tag in _TIME_TAGS if tag in tags]
-    return next((time for text in texts if (time := _parse_time(text))), None)
+    times = [_axis_time(axis, value, tags, path) for axis, value in _time_axes(dataset, band, tags)]
+    times += [parse_time(tags[tag]) for tag in _TIME_TAGS if tag in tags]
+    return next((time for time in times if time is not None), None)
 
 
 def _grib_time(text: str) -> datetime | None:
@@ -111,6 +103,37 @@ def _grib_time(text: str) -> datetime | None:
         return None
 
 
+def _level(dataset: Any, band: int, tags: Tags) -> str:
+    """Return the level of a band, such as `500 hPa`, or an empty text if it is unknown."""
+    if "GRIB_SHORT_NAME" in tags:
+        return _grib_level(dataset.descriptions[band - 1] or "", tags["GRIB_SHORT_NAME"])
+    for key, value in sorted(dataset.tags(band).items()):
+        axis = key.removeprefix(_DIMENSION)
+        if _is_position(key) and _is_vertical(axis, tags):
+            return f"{value} {tags.get(f'{axis}#units', '')}".strip()
+    return tags.get(_LEVEL_TAG, "")
+
+
+def _grib_level(description: str, short_name: str) -> str:
+    """Return the level of a message of a GRIB file.
+
+    GDAL describes a level as `500[hPa] ISBL (Isobaric surface)` or `0[-] SFC="Ground or water surface"`.
+    """
+    found = re.match(r"(?P<value>[^\[]+)\[(?P<unit>[^]]*)\]\s*[A-Z0-9]*(=\"(?P<name>[^\"]*)\")?", description)
+    if found is None:
+        return short_name
+    if found["unit"] not in ("", "-"):
+        return f"{found['value']} {found['unit']}"
+    return (found["name"] or "") if found["value"].strip() in ("0", "1") and found["name"] else short_name
+
+
+def _is_vertical(axis: str, tags: Tags) -> bool:
+    """Return True if a dimension is vertical, by the attributes of its variable or by its name."""
+    standard = tags.get(f"{axis}#standard_name", "").lower()
+    is_marked = tags.get(f"{axis}#axis", "").upper() == "Z" or f"{axis}#positive" in tags
+    return is_marked or axis.lower() in _VERTICAL_AXES or any(word in standard for word in _VERTICAL_WORDS)
+
+
 def _time_axes(dataset: Any, band: int, tags: Tags) -> Iterator[tuple[str, str]]:
     """Yield the name of each time dimension, and the band's coordinate along the dimension."""
     positions = {key.removeprefix(_DIMENSION): value for key, value in dataset.tags(band).items() if _is_position(key)}
@@ -118,9 +141,21 @@ def _time_axes(dataset: Any, band: int, tags: Tags) -> Iterator[tuple[str, str]]
         axis = tags.get(f"{_DIMENSION}EXTRA", "").strip("{}")
         values = tags.get(f"{_DIMENSION}{axis}_VALUES", "").strip("{}").split(",")
         positions = {axis: values[band - 1]} if len(values) == dataset.count and values[0] else {}
-    for name in sorted(positions, key=str.lower):
-        if name.lower() in _TIME_AXES:
+    dated = {name for name in positions if _has_start(name, tags) and not _is_start(name, tags)}
+    for name in sorted(positions, key=lambda name: (name.lower() not in _TIME_AXES, name.lower())):
+        if name.lower() in _TIME_AXES or name in dated:
             yield name, positions[name]
+
+
+def _has_start(axis: str, tags: Tags) -> bool:
+    """Return True if the units of an axis state the start from which its values count."""
+    return " since " in tags.get(f"{axis}#units", "").lower()
+
+
+def _is_start(axis: str, tags: Tags) -> bool:
+    """Return True for an axis of forecast reference times, which are not the times of the values."""
+    is_named = tags.get(f"{axis}#standard_name") == "forecast_reference_time"
+    return is_named or re.match(r"(forecast_)?(ref|init|run|start|analysis)", axis, re.I) is not None
 
 
 def _is_position(key: str) -> bool:
@@ -128,28 +163,20 @@ def _is_position(key: str) -> bool:
     return key.startswith(_DIMENSION) and not is_table
 
 
-def _axis_time(axis: str, value: str, tags: Tags, path: Path) -> str:
-    """Return a time as text, decoded with the units of its axis. Without such units, return the value unchanged.
+def _axis_time(axis: str, value: str, tags: Tags, path: Path) -> datetime | None:
+    """Return the time at a coordinate of an axis, or None if it is unknown.
 
-    If decoding fails, log a warning and return an empty text.
+    The coordinate of an axis without start time can be a text. If the coordinate cannot be decoded, or if the axis
+    holds times of a climatology, log a warning.
     """
     units, calendar = tags.get(f"{axis}#units", ""), tags.get(f"{axis}#calendar", "standard")
-    if "since" not in units:
-        return value
-    import cftime  # noqa: PLC0415 (only NetCDF files need it)
-
+    if not _has_start(axis, tags) and (time := parse_time(value)) is not None:
+        return time
     try:
-        return str(cftime.num2date(float(value), units, calendar))
-    except (ValueError, OverflowError) as error:
-        logger.warning("%s: the time is unknown: the axis %s has the units %r: %s", path, axis, units, error)
-        return ""
-
-
-def _parse_time(text: str) -> datetime | None:
-    text = text.partition(".")[0].removesuffix("Z")
-    for parse in (datetime.fromisoformat, *(lambda t, f=f: datetime.strptime(t, f) for f in _TIME_FORMATS)):  # noqa: DTZ007 (UTC is set below)
-        try:
-            return parse(text).replace(tzinfo=UTC)
-        except ValueError:
-            continue
-    return None
+        if tags.get(f"{axis}#climatology"):
+            raise ValueError("its values are means over several years (a climatology)")
+        return decode_time(value, units, calendar)
+    except ValueError as error:
+        if units:
+            logger.warning("%s: the time is unknown: the axis %s has the units %r: %s", path, axis, units, error)
+        return None

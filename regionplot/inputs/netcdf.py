@@ -1,7 +1,7 @@
 """Read the structure and the axes of NetCDF and HDF5 files with the netCDF4 library.
 
-GDAL reads the cells. It describes neither the order of the dimensions nor the coordinates of rows and columns, and it
-finds axes only beside the variable. The library netCDF4 is imported only for NetCDF and HDF5 files.
+GDAL reads the cells. GDAL does not report the order of the dimensions or the coordinates of rows and columns, and it
+finds axes only in the group of the variable. The library netCDF4 is imported only for NetCDF and HDF5 files.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.errors import RasterError
+from regionplot.inputs.hdf5_errors import silence_hdf5
+from regionplot.system.guard import reading
 
 _lock = threading.Lock()
-"""The NetCDF library must not be used by two threads at a time."""
+"""Lock for the NetCDF library, which is not thread-safe."""
 _MAX_AXIS = 2**24
-"""Largest number of values of an axis."""
-_UNLIMITED_NAME = "phony_dim_"
-"""Start of the names that the library gives to dimensions without name, in HDF5 files."""
+"""Maximum number of values of an axis."""
+_NAMELESS = "phony_dim_"
+"""Prefix of the names that the library gives to unnamed dimensions in HDF5 files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,11 @@ class Dimension:
 
     @property
     def is_named(self) -> bool:
-        """False if the file does not name the dimension. Then variables share only its size."""
-        return not self.name.startswith(_UNLIMITED_NAME)
+        """False if the file does not name the dimension.
+
+        Two variables that share such a dimension only share its size.
+        """
+        return not self.name.startswith(_NAMELESS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +72,13 @@ class Variable:
         """Sizes of the dimensions."""
         return tuple(dimension.size for dimension in self.dimensions)
 
+    def number(self, attribute: str, default: float) -> float:
+        """Return an attribute that is a number. If the attribute is missing or is not a number, return the default."""
+        try:
+            return float(np.ravel(self.attributes.get(attribute, default))[0])
+        except (ValueError, TypeError, IndexError):
+            return default
+
     def words(self, attribute: str) -> list[str]:
         """Return the words of an attribute that names variables, such as `coordinates`."""
         return str(self.attributes.get(attribute, "")).split()
@@ -87,7 +99,8 @@ def opened_netcdf(path: Path) -> Iterator[Any]:
     """
     import netCDF4  # noqa: PLC0415 (only NetCDF and HDF5 files need it)
 
-    with _lock, _netcdf_errors(path), netCDF4.Dataset(path.absolute(), "r") as dataset:
+    silence_hdf5()
+    with _lock, reading(path), _netcdf_errors(path), netCDF4.Dataset(path.absolute(), "r") as dataset:
         dataset.set_auto_maskandscale(False)
         yield dataset
 
@@ -116,7 +129,8 @@ def list_variables(path: Path) -> tuple[Variable, ...]:
 def _variables(group: Any) -> Iterator[Variable]:
     for name, variable in group.variables.items():
         dimensions = tuple(Dimension(d.group().path, d.name, d.size) for d in variable.get_dims())
-        dtype = variable.dtype if isinstance(variable.dtype, np.dtype) and variable.dtype.kind in "iuf" else None
+        dtype = variable.datatype if isinstance(variable.datatype, np.dtype) else None
+        dtype = dtype if dtype is not None and dtype.kind in "iuf" else None
         attributes = {key: variable.getncattr(key) for key in variable.ncattrs()}
         yield Variable(f"{group.path.rstrip('/')}/{name}", dimensions, dtype, attributes)
     for inner in group.groups.values():
@@ -144,6 +158,20 @@ def read_stored(path: Path, variable: str, index: tuple[Any, ...]) -> NDArray[An
         return np.asarray(dataset[variable][index])
 
 
+def read_text(path: Path, variable: str) -> str:
+    """Read a text variable.
+
+    Raises
+    ------
+    RasterError
+        If the variable cannot be read.
+    """
+    with opened_netcdf(path) as dataset:
+        content = np.asarray(dataset[variable][...]).ravel().tolist()
+    parts = (part.decode("utf-8", "replace") if isinstance(part, bytes) else str(part) for part in content)
+    return "".join(parts).rstrip("\0")
+
+
 def read_values(path: Path, variable: Variable) -> NDArray[Any]:
     """Read all values of a small variable in floating point, with scale and offset applied, NaN if missing.
 
@@ -160,22 +188,25 @@ def read_values(path: Path, variable: Variable) -> NDArray[Any]:
     if np.prod(variable.shape, dtype=float) > _MAX_AXIS:
         raise RasterError(f"{path}: {variable.path} has too many values for an axis")
     stored = read_stored(path, variable.path, (slice(None),) * len(variable.shape))
-    attributes = variable.attributes
-    if str(attributes.get("_Unsigned", "")).lower() == "true" and stored.dtype.kind == "i":
+    if str(variable.attributes.get("_Unsigned", "")).lower() == "true" and stored.dtype.kind == "i":
         stored = stored.view(f"u{stored.itemsize}")
-    is_plain = stored.dtype == np.float32 and not {"scale_factor", "add_offset"} & set(attributes)
-    values: NDArray[Any] = stored.astype(np.float32 if is_plain else np.float64)
-    values[_missing(stored, attributes)] = np.nan
-    if not is_plain:
-        values *= float(attributes.get("scale_factor", 1.0))
-        values += float(attributes.get("add_offset", 0.0))
+    scale, offset = variable.number("scale_factor", 1.0), variable.number("add_offset", 0.0)
+    is_plain = stored.dtype == np.float32 and (scale, offset) == (1.0, 0.0)
+    with np.errstate(all="ignore"):  # damaged values
+        values: NDArray[Any] = stored.astype(np.float32 if is_plain else np.float64)
+    values[_missing(stored, variable)] = np.nan
+    if (scale, offset) != (1.0, 0.0):
+        values *= scale
+        values += offset
     return values
 
 
-def _missing(stored: NDArray[Any], attributes: Mapping[str, Any]) -> NDArray[np.bool_]:
-    """Return True for values that equal a missing value, or the value that the library fills variables with."""
+def _missing(stored: NDArray[Any], variable: Variable) -> NDArray[np.bool_]:
+    """Return True for values that equal `_FillValue`, `missing_value` or the default fill value of the library."""
     import netCDF4  # noqa: PLC0415 (only NetCDF and HDF5 files need it)
 
-    default = netCDF4.default_fillvals[f"{stored.dtype.kind}{stored.itemsize}"] if stored.dtype.kind == "f" else ()
-    fills = [attributes.get("_FillValue", default), attributes.get("missing_value", ())]
-    return np.isin(stored, np.concatenate([np.atleast_1d(fill).astype(stored.dtype, copy=False) for fill in fills]))
+    fills = [variable.number(key, np.nan) for key in ("_FillValue", "missing_value")]
+    if stored.dtype.kind == "f" and np.isnan(fills[0]):
+        fills[0] = float(netCDF4.default_fillvals[f"f{stored.itemsize}"])
+    with np.errstate(all="ignore"):
+        return np.isin(stored.astype(np.float64), fills)

@@ -15,11 +15,14 @@ from regionplot.geo.crs import parse_crs
 from regionplot.geo.extent import LONLAT
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.upright import upright_grid
-from regionplot.inputs.axes import PlacedAxes, find_axes, place_axes
-from regionplot.inputs.crs_texts import stated_crs
+from regionplot.inputs.axes import AxisKind, PlacedAxes, find_axes, missing_role, place_axes
+from regionplot.inputs.file_crs import stated_crs
+from regionplot.inputs.geolocation import kind_of
+from regionplot.inputs.hdfeos import place_hdfeos
 from regionplot.inputs.netcdf import Variable, list_variables
 from regionplot.inputs.variables import choose_variable
 from regionplot.settings.raster import RasterSettings
+from regionplot.text import plain_text
 
 DRIVER = "netCDF"
 """GDAL's driver for NetCDF and HDF5."""
@@ -73,20 +76,33 @@ class ChosenVariable:
         RasterError
             If an axis cannot be used, or the axes are longitudes and latitudes but `[raster] crs` is projected.
         """
-        crs = self._stated_crs(dataset)
-        grid = find_axes(self.variable, self.variables, has_crs=crs is not None)
-        if grid is None or (crs is None and not grid.is_geographic):
+        path, crs = self.settings.path, stated_crs(dataset, self.settings)
+        grid = find_axes(self.variable, self.variables, AxisKind.GEOGRAPHIC if crs is None else AxisKind.PROJECTED)
+        if grid is None:
+            return None if self._has_2d_coordinates else self._place_without_axes(dataset)
+        if crs is None and not grid.is_geographic:
             return None
         found = self._geographic_crs(crs) if grid.is_geographic else crs
-        assert found is not None, "axes other than longitude and latitude have a CRS"
-        return place_axes(self.settings.path, grid, found, self.variables, dataset.transform)
+        assert found is not None, "axes in x and y have a CRS"
+        return place_axes(path, grid, found, self.variables, dataset.transform)
 
-    def _stated_crs(self, dataset: Any) -> pyproj.CRS | None:
-        """Return the CRS from the file or, if the file states no CRS, from the settings."""
-        found = stated_crs(self.settings, dataset.crs)
-        if found is not None:
-            return found
-        return parse_crs(self.settings.crs) if self.settings.crs else None
+    def _place_without_axes(self, dataset: Any) -> PlacedAxes | None:
+        """Return the axes of an HDF-EOS5 grid. Raise RasterError for a section, such as latitude and height."""
+        path, variable = self.settings.path, self.variable
+        missing = missing_role(variable, self.variables)
+        if missing is not None and dataset.transform.is_identity:
+            names = ", ".join(plain_text(dimension.name) for dimension in variable.dimensions)
+            raise RasterError(
+                f"{path}: {plain_text(variable.path)} has no {missing.value}s along its dimensions {names}; choose "
+                "another variable with variable = NAME in [raster]"
+            )
+        return place_hdfeos(path, variable, self.variables)
+
+    @property
+    def _has_2d_coordinates(self) -> bool:
+        """True if the file has longitudes or latitudes for each cell."""
+        sides = self.variable.shape[-2:]
+        return any(other.shape[-2:] == sides and kind_of(other.name, other.attributes) for other in self.variables)
 
     def _geographic_crs(self, crs: pyproj.CRS | None) -> pyproj.CRS:
         """Return the CRS of longitudes and latitudes."""
@@ -100,6 +116,31 @@ class ChosenVariable:
         return parse_crs(LONLAT) if geodetic is None else geodetic
 
 
+def check_read_by_gdal(path: Path, dataset: Any) -> None:
+    """Raise RasterError if the rows and columns that GDAL reads differ from the rows and columns that the axes define.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    dataset : rasterio.DatasetReader
+        The file, opened without the name of a variable.
+    """
+    if not dataset.count:
+        raise RasterError(
+            f"{path}: the file holds several grids, but blocks can be read only from a file with one grid; copy one "
+            f"grid to a GeoTIFF first (gdal_translate 'NETCDF:\"{path}\":NAME' grid.tif)"
+        )
+    if dataset.driver != DRIVER:
+        return
+    axes = ChosenVariable.of(RasterSettings(path=path)).place(dataset)
+    if axes is not None and not axes.agrees(dataset.transform):
+        raise RasterError(
+            f"{path}: GDAL ignores the axes of this file and would read the cells at wrong positions; copy the grid "
+            f"to a GeoTIFF first (regionplot prepare {path.name} --output grid.tif)"
+        )
+
+
 def longitudes_in_projection(path: Path, crs: pyproj.CRS) -> RasterError:
     """Return the error for cells with longitudes and latitudes, if the settings state a projected CRS."""
     return RasterError(
@@ -109,7 +150,7 @@ def longitudes_in_projection(path: Path, crs: pyproj.CRS) -> RasterError:
 
 
 def north_up(axes: PlacedAxes) -> tuple[GridGeometry, dict[str, str]]:
-    """Return the geometry of a regular grid with rows from north to south, and the GDAL options for reading it so."""
+    """Return the geometry of a regular grid, with rows from north to south, and GDAL options for this order."""
     columns, rows = axes.columns, axes.rows
     height = abs(rows.step)
     north = float(rows.centers.max()) + height / 2

@@ -18,12 +18,14 @@ from regionplot.geo.dtypes import fits_dtype
 
 _TABLE_BYTES = 2
 """Cells of at most this size are decoded with a table of all values."""
+_STRIP_CELLS = 2**16
+"""Number of cells to decode at a time, so that intermediate results stay in the CPU cache."""
 _EXACT = 2**53
 """Integers up to this limit are exact in float64."""
 _SINGLE_DIGITS = 7
-"""Largest number of digits of a decimal that float32 keeps."""
+"""Maximum number of decimal digits that float32 preserves."""
 _ROUNDING = 2e-7
-"""Relative error of a number that GDAL prints with eight digits."""
+"""Relative error of a number that GDAL prints with eight significant digits."""
 EVERYTHING = (-np.inf, np.inf)
 """Valid range of a variable without a valid range."""
 
@@ -48,17 +50,30 @@ class Packing:
 
     def decode(self, stored: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return values in a floating-point type, NaN if missing. The stored cells may be overwritten."""
-        if stored.dtype.itemsize <= _TABLE_BYTES and stored.dtype.kind in "iu":
-            table = _table(self, stored.dtype.str, dtype.str)
-            return table.take(stored.view(f"u{stored.dtype.itemsize}"))
-        missing = self._missing(stored)
         if not self.is_scaled:
+            missing = self._missing(stored)
             values = stored.astype(dtype, copy=False)
-        else:
-            values = _unpacked(stored, self.scale, self.offset).astype(dtype, copy=False)
+            if missing is not None:
+                np.putmask(values, missing, np.nan)
+            return values
+        result = np.empty(stored.size, dtype)
+        cells = stored.ravel()
+        for first in range(0, cells.size, _STRIP_CELLS):
+            strip = slice(first, first + _STRIP_CELLS)
+            self._unpack(cells[strip], result[strip])
+        return result.reshape(stored.shape)
+
+    def _unpack(self, stored: NDArray[Any], values: NDArray[Any]) -> None:
+        """Write the values of scaled cells to an array."""
+        if stored.dtype.itemsize <= _TABLE_BYTES and stored.dtype.kind in "iu":
+            table = _table(self, stored.dtype.str, values.dtype.str)
+            table.take(stored.view(f"u{stored.dtype.itemsize}"), out=values, mode="clip")
+            return
+        with np.errstate(over="ignore", invalid="ignore"):  # a value can exceed the range of float32
+            values[:] = _unpacked(stored, self.scale, self.offset)
+        missing = self._missing(stored)
         if missing is not None:
             np.putmask(values, missing, np.nan)
-        return values
 
     def _missing(self, stored: NDArray[Any]) -> NDArray[np.bool_] | None:
         """Return True for missing cells, or None if no cell is missing."""
@@ -78,7 +93,8 @@ def _table(packing: Packing, stored: str, dtype: str) -> NDArray[Any]:
     """Return the value of each possible cell of one or two bytes. The bytes, as an unsigned number, are the index."""
     kind = np.dtype(stored)
     cells = np.arange(2 ** (8 * kind.itemsize), dtype=f"u{kind.itemsize}").view(kind)
-    values = _unpacked(cells, packing.scale, packing.offset).astype(dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = _unpacked(cells, packing.scale, packing.offset).astype(dtype)
     missing = packing._missing(cells)
     if missing is not None:
         values[missing] = np.nan
@@ -131,7 +147,7 @@ def _largest(dtype: np.dtype[Any]) -> int:
 def exact_packing(scale: float, offset: float) -> tuple[int, int, int] | None:
     """Return integers (s, o, d), so that a value is `(stored * s + o) / d`. Return None if the integers are too large.
 
-    A scale or offset that is stored in float32 means the decimal that rounds to it.
+    A scale or offset that is stored in float32 is replaced by the shortest decimal that rounds to the stored number.
 
     Examples
     --------
@@ -149,7 +165,7 @@ def exact_packing(scale: float, offset: float) -> tuple[int, int, int] | None:
 
 
 def _decimal(value: float) -> Decimal:
-    """Return the shortest decimal that a float64 means, or that a float32 means if the float64 is the same number."""
+    """Return the shortest decimal that rounds to a number: in float32 if float32 holds it, otherwise in float64."""
     own = Decimal(repr(value)).normalize()
     with np.errstate(over="ignore"):
         single = np.float32(value)

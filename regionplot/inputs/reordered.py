@@ -1,10 +1,16 @@
-"""Present a variable whose last two dimensions are not rows and columns as GDAL presents other variables."""
+"""Provide rasterio's dataset interface for a variable that GDAL cannot read.
+
+GDAL cannot read a variable if its last two dimensions are not rows and columns, or if its bytes are signed but stored
+as unsigned numbers, or the reverse.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from regionplot.inputs.axes import GridAxes
 from regionplot.inputs.axes_source import band_count, band_position
@@ -18,10 +24,10 @@ _PER_BAND = (
 
 
 class ReorderedDataset:
-    """A dataset of rasterio, with the bands that a variable has if its y and x are rows and columns.
+    """A dataset of rasterio whose bands have y as rows and x as columns.
 
-    GDAL regards the last two dimensions as rows and columns. All bands of a variable have the same attributes, so they
-    are taken from GDAL's first band.
+    The netCDF4 library reads the cells. All bands of a variable have the same attributes, so the attributes are taken
+    from GDAL's first band.
     """
 
     def __init__(self, dataset: Any, grid: GridAxes, positions: Mapping[str, Sequence[float]]) -> None:
@@ -47,6 +53,16 @@ class ReorderedDataset:
             for dimension, index in zip(self.grid.variable.dimensions, place, strict=True)
             if dimension.name in self._positions
         }
+
+
+def can_read(dataset: Any, grid: GridAxes) -> bool:
+    """Return True if GDAL reads the cells of a variable, in the order of its dimensions.
+
+    In NetCDF-4 files, GDAL ignores the attribute `_Unsigned` of bytes
+    (https://github.com/OSGeo/gdal/blob/master/frmts/netcdf/netcdfdataset.cpp).
+    """
+    stored, given = grid.variable.dtype, np.dtype(dataset.dtypes[0])
+    return grid.has_usual_order and not (stored is not None and stored.itemsize == 1 and stored.kind != given.kind)
 
 
 def read_positions(path: Path, grid: GridAxes, variables: Sequence[Variable]) -> dict[str, Sequence[float]]:

@@ -1,9 +1,8 @@
 """Define the protocol of raster sources, and the metadata that each source returns.
 
-GDAL reads most formats. To add a format, write one class in a module of its own, and add one line to
-`registry.SOURCES`. The key is the suffix of the files, without the dot. The class has a class method `open`, which
-takes `RasterSettings` and returns a `RasterSource`. Other packages add sources with entry points of the group
-`regionplot.sources`.
+GDAL reads most formats. To add a format, write a class in a new module, and add one line to `registry.SOURCES`. The key
+is the suffix of the files, without the dot. The class has a class method `open`, which takes `RasterSettings` and
+returns a `RasterSource`. Other packages add sources with entry points of the group `regionplot.sources`.
 """
 
 from __future__ import annotations
@@ -21,11 +20,11 @@ from regionplot.inputs.color_tables import RgbBands
 from regionplot.inputs.packing import EVERYTHING, Packing
 from regionplot.system.files import Fingerprint
 
-FIELDS = ("raster", "variable", "long_name", "units", "time")
+FIELDS = ("raster", "variable", "long_name", "units", "level", "time", "reference_time")
 """Keys that `RasterInfo.description` can have."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RasterInfo:
     """Metadata of one band of a grid. No cells are read to find the metadata."""
 
@@ -47,8 +46,8 @@ class RasterInfo:
     mask_and_scale: bool
     """True if `RasterSource.read` replaces nodata with NaN and applies scale and offset."""
     description: Mapping[str, object]
-    """Text for titles and labels: `raster` (the file's stem), `variable`, `long_name`, `units` and, if it is known,
-    `time` (a datetime in UTC)."""
+    """Text for titles and labels: `raster` (the file's stem), `variable`, `long_name`, `units` and, if they are
+    known, `level`, `time` and `reference_time` (datetimes in UTC)."""
     color_table: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """Red, green, blue and opacity (0 to 255) of each value. Empty if the band has no color table."""
     class_names: Mapping[int, str] = field(default_factory=dict)
@@ -74,12 +73,17 @@ class RasterInfo:
         """True if GDAL can decode the cells with a nodata value, a scale and an offset only."""
         return not self.has_mask and self.stored is None and not self.missing and self.valid == EVERYTHING
 
+    def __repr__(self) -> str:
+        """Return the file, the band, the shape, the type and the CRS."""
+        shape = (self.geometry.height, self.geometry.width)
+        return f"<RasterInfo {self.path.name}: band {self.band}, {shape} {self.dtype} in {self.geometry.crs.name}>"
+
 
 class RasterSource(Protocol):
     """A grid that can be described without reading cells, and read in windows.
 
-    A source of a file opens and closes the file in each call, so no open file is inherited through a fork. It keeps no
-    cells, so it can be pickled quickly.
+    A source of a file opens and closes the file in each call, so a forked process inherits no open file. The source
+    keeps no cells, so it can be pickled quickly.
     """
 
     def describe(self) -> RasterInfo:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import mmap
-import re
-import zipfile
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -18,19 +15,39 @@ import pyproj
 import shapely
 
 from regionplot.errors import ConfigError, FeaturesError
-from regionplot.geo.crs import is_drawable, not_drawable, parse_crs
-from regionplot.geo.foreign_crs import drawable_crs, path_in_crs
+from regionplot.geo.bounds import count_steps, on_earth
+from regionplot.geo.crs import is_drawable, not_drawable, parse_crs, same_crs
+from regionplot.geo.foreign_crs import drawable_crs
 from regionplot.geo.linework import Geometries, split_collections
 from regionplot.geo.upright import upright
-from regionplot.inputs.crs_texts import path_in_vectors
-from regionplot.inputs.drivers import BLANK_BYTES, START_BYTES, read_start
+from regionplot.inputs.geopackage import check_layer_table
+from regionplot.inputs.isolation import Arrays, start_reading
+from regionplot.inputs.surfaces import parse_geometries
+from regionplot.inputs.vector_sources import GEOJSON, GEOPACKAGE, VectorSource, check_parts, files_of, vector_source
 from regionplot.settings.vector import VectorSettings
 from regionplot.text import plain_text
 
 logger = logging.getLogger(__name__)
-_REQUIRED_PARTS = {".shp": (".shx", ".dbf")}
-"""Suffixes of the files that must exist next to a `.shp` file."""
-_SHAPEFILE_MARK = (9994).to_bytes(4, "big")
+_MOST_VERTICES = 50_000_000
+"""Maximum number of vertices of a layer, including the vertices that are added to long edges. They take 800 MB."""
+_DEFAULT_CRS_NAMES = ("4326", "crs84")
+"""Each name of WGS 84 in a GeoJSON contains one of these texts."""
+_LIBRARY_ERRORS = (
+    pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyproj.exceptions.ProjError,
+    shapely.errors.ShapelyError, ValueError, OSError, OverflowError, MemoryError,
+)  # fmt: skip
+Note = tuple[int, str]
+"""Level and text of a log record."""
+
+
+@dataclass(frozen=True)
+class VectorData:
+    """The geometries of a vector file."""
+
+    geometries: Geometries
+    crs: pyproj.CRS
+    notes: tuple[Note, ...]
+    """Facts about the file that the user should know, such as the number of skipped features."""
 
 
 def check_layer(settings: VectorSettings) -> None:
@@ -41,249 +58,175 @@ def check_layer(settings: VectorSettings) -> None:
     FeaturesError
         If the file cannot be opened, a part of it is missing, or neither the file nor the settings state a CRS.
     """
-    check_parts(settings)
-    source = vector_source(settings.path)
-    _crs(settings, _described(settings, source)["crs"])
+
+    def check() -> Arrays:
+        _VectorFile.opened(settings)
+        return {}
+
+    start_reading(check, settings.path, FeaturesError)()
 
 
-def _described(settings: VectorSettings, source: VectorSource) -> dict[str, Any]:
-    """Return GDAL's metadata of a layer. Refuse a file that GDAL has opened with an unexpected driver."""
-    info: dict[str, Any] = convert_vector_errors(
-        settings, lambda: pyogrio.read_info(source.name, layer=settings.layer or 0)
-    )
-    if info["driver"] != source.driver:
-        raise FeaturesError(
-            f"{settings.path}: cannot be read as vector data: it looks like {source.driver}, but GDAL reads it "
-            f"as {info['driver']}"
-        )
-    return info
+def read_vectors(settings: VectorSettings) -> VectorData:
+    """Return the geometries of a file and their CRS.
 
-
-def convert_vector_errors(settings: VectorSettings, read: Callable[[], Any]) -> Any:
-    """Call `read`, and convert its errors to a FeaturesError that names the file."""
-    try:
-        return read()
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError, OSError) as error:
-        message = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FeaturesError(f"{settings.path}: cannot be read as vector data: {message}") from error
-
-
-def check_parts(settings: VectorSettings) -> None:
-    """Refuse an empty file, and a shapefile that lacks a part or is truncated.
-
-    GDAL would read only a part of such a shapefile, without an error.
-    """
-    path = settings.path
-    if path.is_file() and not path.stat().st_size:
-        raise FeaturesError(f"{path}: the file is empty")
-    missing = [
-        part
-        for part in _REQUIRED_PARTS.get(path.suffix.lower(), ())
-        if not path.with_suffix(part).exists() and not path.with_suffix(part.upper()).exists()
-    ]
-    if missing:
-        raise FeaturesError(f"{path}: its {' and '.join(missing)} part is missing; a shapefile needs all its parts")
-    if path.suffix.lower() == ".shp":
-        for part in (path, path.with_suffix(".shx"), path.with_suffix(".SHX")):
-            _check_length(part)
-
-
-def _check_length(path: Path) -> None:
-    """Refuse a file that is shorter than its header says. GDAL would return null geometries for the missing part."""
-    if not path.is_file():
-        return
-    with path.open("rb") as file:
-        header = file.read(28)
-    declared = 2 * int.from_bytes(header[24:28], "big")
-    if header.startswith(_SHAPEFILE_MARK) and path.stat().st_size < max(declared, 100):
-        raise FeaturesError(f"{path}: the file is truncated: it has {path.stat().st_size:,} of {declared:,} bytes")
-
-
-def read_vectors(settings: VectorSettings) -> tuple[Geometries, pyproj.CRS]:
-    """Return the geometries of a file and their CRS. Repair invalid geometries, and skip null geometries."""
-    source = vector_source(settings.path)
-    _described(settings, source)
-    meta, _, wkb, _ = convert_vector_errors(
-        settings, lambda: pyogrio.raw.read(source.name, layer=settings.layer or 0, columns=[], force_2d=True)
-    )
-    if wkb is None or not len(wkb):
-        raise FeaturesError(f"{settings.path}: the layer holds no features")
-    geometries = np.asarray(shapely.from_wkb(wkb, on_invalid="fix"), dtype=object)
-    kept = geometries[~(shapely.is_missing(geometries) | shapely.is_empty(geometries))]
-    if kept.size < geometries.size:
-        logger.info("%s: skipped %d features without a geometry", settings.path, geometries.size - kept.size)
-    if not kept.size:
-        raise FeaturesError(f"{settings.path}: no feature of the layer has a geometry")
-    turned = upright(_crs(settings, meta["crs"]))
-    if not turned.change.is_identity:
-        kept = shapely.transform(kept, turned.points)
-    return split_collections(kept), turned.crs
-
-
-def _crs(settings: VectorSettings, found: str | None) -> pyproj.CRS:
-    try:
-        if found:
-            return drawable_crs(found)
-    except ConfigError as error:
-        if not settings.crs:
-            raise FeaturesError(f'{settings.path}: {error}, or set crs = "EPSG:..." in its [[features]]') from None
-    if settings.crs is None:
-        raise FeaturesError(f'{settings.path}: the file has no CRS; set crs = "EPSG:..." in its [[features]]')
-    crs = parse_crs(settings.crs)
-    if not is_drawable(crs):
-        raise FeaturesError(f"{settings.path}: {not_drawable(crs)}")
-    return crs
-
-
-_SHAPEFILE = "ESRI Shapefile"
-_VECTOR_MARKS = {
-    (9994).to_bytes(4, "big"): _SHAPEFILE,
-    b"fgb\x03": "FlatGeobuf",
-    b"SQLite format 3\0": "GPKG",
-    b"{": "GeoJSON",
-}
-_GEOPACKAGES = (b"GPKG", b"GP10", b"GP11")
-"""Application ids of GeoPackages. Other SQLite files can have tables that refer to other files."""
-_VECTOR_KINDS = "shapefiles (zipped or not), GeoPackage, GeoJSON and FlatGeobuf"
-_VECTOR_SUFFIXES = {
-    ".shp": (".shp", ".shx", ".dbf", ".prj", ".cpg"),
-    ".gpkg": (),
-    ".geojson": (),
-    ".json": (),
-    ".fgb": (),
-}
-_ZIP = b"PK\x03\x04"
-_LARGEST_PRJ = 2**20
-"""Number of bytes to read from a `.prj` file in an archive."""
-_LARGEST_UNPACKED = 2**30
-"""Maximum unpacked size of a vector file in an archive, in bytes."""
-_CRS_KEYS = ("name", "crs", "code", "wkt", "definition")
-"""Members of a GeoJSON that can hold the definition of a CRS."""
-_MAYBE_LINK = re.compile(rb"crs|\\u00[4-7]", re.IGNORECASE)
-"""Bytes that a GeoJSON with a `crs` member contains: the text `crs`, or an escaped ASCII letter of this text."""
-
-
-@dataclass(frozen=True, slots=True)
-class VectorSource:
-    """A vector file that GDAL may open."""
-
-    name: str
-    """GDAL's name of the file."""
-    driver: str
-    """The only driver that may open the file."""
-
-
-def vector_source(path: Path) -> VectorSource:
-    """Return the name and driver with which GDAL may open a vector file.
+    Invalid geometries are repaired. Features are skipped if they have no geometry, if their geometry cannot be read, or
+    if their coordinates are not on the earth. The result can be empty.
 
     Raises
     ------
     FeaturesError
-        If the format of the file is not allowed.
+        If the file cannot be read, neither the file nor the settings state a CRS, or all features are skipped because
+        of their geometries or coordinates.
     """
-    start = read_start(path, FeaturesError)
-    if start.startswith(_ZIP):
-        return _zipped(path)
-    driver = _vector_driver(str(path), start)
-    if driver == "GeoJSON":
-        with path.open("rb") as file:
-            _check_geojson(path, file.fileno())
-        return VectorSource(f"GeoJSON:{path}", driver)  # without the prefix, GDAL would also try other drivers
+    return _VectorFile.opened(settings).read()
+
+
+def convert_vector_errors(settings: VectorSettings, read: Callable[[], Any]) -> Any:
+    """Call `read`. Log the warnings of libraries, and convert their errors to a FeaturesError that names the file."""
     try:
-        _refuse_path(path, path_in_vectors(path, driver))
-    except OSError as error:
-        raise FeaturesError(f"{path}: {error.strerror or error}") from None
-    return VectorSource(str(path), driver)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            result = read()
+    except _LIBRARY_ERRORS as error:
+        message = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise FeaturesError(f"{settings.path}: cannot be read as vector data: {message}") from error
+    for text in dict.fromkeys(str(warning.message) for warning in caught):
+        logger.debug("%s: %s", settings.path, plain_text(text))
+    return result
 
 
-def _refuse_path(path: Path, reference: str | None) -> None:
-    """Refuse a file whose CRS names another file, because GDAL would open that file."""
-    if reference is not None:
-        raise FeaturesError(f"{path}: its CRS names another file, which is not opened: {plain_text(reference)}")
+@dataclass(frozen=True)
+class _VectorFile:
+    """A layer of a vector file whose metadata have been checked."""
+
+    settings: VectorSettings
+    source: VectorSource
+    layer: str | int
+    crs: pyproj.CRS
+    notes: list[Note]
+
+    @classmethod
+    def opened(cls, settings: VectorSettings) -> _VectorFile:
+        """Read and check the metadata of a layer. Refuse a file that GDAL has opened with an unexpected driver."""
+        notes: list[Note] = []
+        path = settings.path
+        check_parts(path)
+        source = vector_source(path)
+        layer = _choose_layer(settings, source, notes)
+        info: dict[str, Any] = convert_vector_errors(
+            settings, lambda: pyogrio.read_info(source.name, layer=layer, force_feature_count=True)
+        )
+        if info["driver"] != source.driver:
+            raise FeaturesError(
+                f"{path}: cannot be read as vector data: it looks like {source.driver}, but GDAL reads it "
+                f"as {info['driver']}"
+            )
+        size = len(source.content or b"") or sum(part.stat().st_size for part in (path, *files_of(path)))
+        if info["features"] > size:
+            raise FeaturesError(
+                f"{path}: the layer claims {info['features']:,} features, but the file has {size:,} bytes"
+            )
+        return cls(settings, source, layer, _crs(settings, source, info["crs"], notes), notes)
+
+    def read(self) -> VectorData:
+        """Return the geometries of the layer."""
+        _, _, wkb, _ = convert_vector_errors(
+            self.settings,
+            lambda: pyogrio.raw.read(self.source.name, layer=self.layer, columns=[], force_2d=True),
+        )
+        if wkb is None or not len(wkb):
+            self._note(logging.INFO, "the layer holds no features")
+        geometries = self._usable([] if wkb is None else wkb)
+        if count_steps(geometries, self.crs) > _MOST_VERTICES:
+            raise FeaturesError(
+                f"{self.settings.path}: the lines of the layer are too long: their projection needs more than "
+                f"{_MOST_VERTICES:,} vertices; are the coordinates in the CRS {self.crs.name!r}?"
+            )
+        turned = upright(self.crs)
+        if not turned.change.is_identity:
+            geometries = shapely.transform(geometries, turned.points)
+        return VectorData(split_collections(geometries), turned.crs, tuple(self.notes))
+
+    def _usable(self, wkb: Sequence[bytes | None]) -> Geometries:
+        """Return the usable geometries, without geometries that are missing, unreadable or not on the earth."""
+        geometries = parse_geometries(wkb)
+        is_unread = shapely.is_missing(geometries) & np.array([each is not None for each in wkb], dtype=bool)
+        is_blank = (shapely.is_missing(geometries) & ~is_unread) | shapely.is_empty(geometries)
+        is_far = ~on_earth(geometries, self.crs)
+        kept: Geometries = geometries[~(is_unread | is_blank | is_far)]
+        self._count(logging.INFO, is_blank.sum(), "without a geometry")
+        self._count(logging.WARNING, is_unread.sum(), "with a geometry that cannot be read")
+        self._count(logging.WARNING, is_far.sum(), "whose coordinates are not numbers, or not on the earth")
+        if not kept.size and is_far.any():
+            raise FeaturesError(
+                f"{self.settings.path}: all features lie outside the earth in the CRS "
+                f'{self.crs.name!r}; set crs = "EPSG:..." in its [[features]]'
+            )
+        if not kept.size and is_unread.any():
+            raise FeaturesError(f"{self.settings.path}: no geometry of the layer can be read")
+        return kept
+
+    def _count(self, level: int, number: int, kind: str) -> None:
+        if number:
+            self._note(level, f"skipped {number} features {kind}")
+
+    def _note(self, level: int, text: str) -> None:
+        self.notes.append((level, f"{self.settings.path}: {text}"))
 
 
-def _vector_driver(name: str, start: bytes) -> str:
-    if start.lstrip(BLANK_BYTES).startswith(b"<"):
-        raise FeaturesError(f"{name}: XML (a VRT, KML or GML?) is not read; convert it to GeoPackage")
-    driver = next(
-        (driver for mark, driver in _VECTOR_MARKS.items() if start.lstrip(BLANK_BYTES).startswith(mark)), None
-    )
-    if driver is None or (driver == "GPKG" and start[68:72] not in _GEOPACKAGES):
-        raise FeaturesError(f"{name}: cannot be read as vector data: its format is not one of {_VECTOR_KINDS}")
-    return driver
+def _choose_layer(settings: VectorSettings, source: VectorSource, notes: list[Note]) -> str | int:
+    """Return the name or the number of the layer to read. Only a GeoPackage can have several layers."""
+    if source.driver != GEOPACKAGE:
+        is_own_name = source.content is not None and settings.layer == source.layer
+        return 0 if settings.layer is None or is_own_name else settings.layer
+    found = convert_vector_errors(settings, lambda: pyogrio.list_layers(source.name))
+    names = [str(name) for name, kind in found if kind is not None]
+    layer = settings.layer
+    if not names or (layer is not None and layer not in names):
+        missing = (
+            f"there is no layer {layer!r}; the layers" if names else "there is no layer with geometries; the tables"
+        )
+        listed = plain_text(", ".join(names or [str(name) for name, _ in found])) or "none"
+        raise FeaturesError(f"{settings.path}: {missing} are: {listed}")
+    if layer is None and len(names) > 1:
+        listed = plain_text(", ".join(names))
+        text = (
+            f"the file holds several layers: {listed}; the first layer is drawn; choose another layer with layer = NAME"
+        )
+        notes.append((logging.WARNING, f"{settings.path}: {text}"))
+    layer = layer or names[0]
+    check_layer_table(settings.path, layer, source.content)
+    return layer
 
 
-def _zipped(path: Path) -> VectorSource:
-    """Return the only vector file in an archive. Refuse an archive with no vector file or with several."""
+def _crs(settings: VectorSettings, source: VectorSource, found: str | None, notes: list[Note]) -> pyproj.CRS:
+    """Return the CRS of the settings, or otherwise the CRS that the file states."""
+    stated = None if _is_assumed(source, found) else found
+    if settings.crs is None:
+        return _stated_crs(settings, stated)
+    crs = parse_crs(settings.crs)
+    if not is_drawable(crs):
+        raise FeaturesError(f"{settings.path}: {not_drawable(crs)}")
+    is_default = source.driver == GEOJSON and source.crs_member is None
+    with suppress(FeaturesError):  # the file states no CRS
+        other = _stated_crs(settings, None if is_default else stated)
+        if not same_crs(other, crs):
+            text = f"the file states the CRS {other.name!r}, but crs = {settings.crs!r} in the settings is used"
+            notes.append((logging.WARNING, f"{settings.path}: {text}"))
+    return crs
+
+
+def _stated_crs(settings: VectorSettings, stated: str | None) -> pyproj.CRS:
+    if stated is None:
+        raise FeaturesError(f'{settings.path}: the file has no CRS; set crs = "EPSG:..." in its [[features]]')
     try:
-        with zipfile.ZipFile(path) as archive:
-            member = _only_member(path, archive)
-            with archive.open(member) as file:
-                start = file.read(START_BYTES)
-            _check_archived_crs(path, member, archive)
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise FeaturesError(f"{path}: cannot be read as a zip archive: {error}") from None
-    driver = _vector_driver(f"{path}: {member.filename}", start)
-    if driver == "GeoJSON":
-        raise FeaturesError(f"{path}: a GeoJSON in an archive is not read; unpack it")
-    return VectorSource(f"/vsizip/{{{path}}}/{member.filename}", driver)
+        return drawable_crs(stated)
+    except ConfigError as error:
+        raise FeaturesError(f'{settings.path}: {error}, or set crs = "EPSG:..." in its [[features]]') from None
 
 
-def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
-    members = {member.filename: member for member in archive.infolist() if not member.is_dir()}
-    found = [member for name, member in members.items() if _is_vector(name)]
-    if len(found) != 1:
-        found_text = "no vector file" if not found else f"{len(found)} vector files"
-        raise FeaturesError(
-            f"{path}: the archive holds {found_text}; it must hold exactly one shapefile, GeoPackage or FlatGeobuf"
-        )
-    stem = found[0].filename.rpartition(".")[0]
-    size = sum(member.file_size for name, member in members.items() if name.rpartition(".")[0] == stem)
-    if size > _LARGEST_UNPACKED:
-        raise FeaturesError(
-            f"{path}: {found[0].filename} and its parts unpack to {size:,} bytes, more than {_LARGEST_UNPACKED:,}; "
-            "unpack the archive, if you trust it, and name the file"
-        )
-    return found[0]
-
-
-def _check_archived_crs(path: Path, member: zipfile.ZipInfo, archive: zipfile.ZipFile) -> None:
-    """Refuse a shapefile in an archive whose CRS names another file."""
-    stem = member.filename.rpartition(".")[0].lower()
-    for other in archive.infolist():
-        if other.filename.lower() == f"{stem}.prj":
-            with archive.open(other) as file:
-                _refuse_path(path, path_in_crs(file.read(_LARGEST_PRJ).decode("latin-1")))
-
-
-def _is_vector(name: str) -> bool:
-    pure = PurePosixPath(name)
-    return pure.suffix.lower() in _VECTOR_SUFFIXES and not pure.name.startswith(".") and "__MACOSX" not in pure.parts
-
-
-def _check_geojson(path: Path, descriptor: int) -> None:
-    """Refuse a GeoJSON whose `crs` member is a link, because GDAL would fetch the link.
-
-    The file is parsed only if it may have a `crs` member.
-    """
-    with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as content:
-        if not _MAYBE_LINK.search(content):
-            return
-        try:
-            json.loads(content[:], object_pairs_hook=lambda pairs: _check_members(path, pairs))
-        except (ValueError, RecursionError) as error:
-            raise FeaturesError(f"{path}: cannot be read as vector data: not valid JSON: {error}") from None
-
-
-def _check_members(path: Path, pairs: list[tuple[str, Any]]) -> str | None:
-    """Return `link` for a JSON object that is a link, otherwise None. Refuse a `crs` member that is a link.
-
-    Parsed objects are not kept, so parsing a large file needs little additional memory.
-    """
-    for key, value in pairs:
-        if isinstance(value, str) and key.casefold() in _CRS_KEYS:
-            _refuse_path(path, path_in_crs(value))
-        if key.casefold() == "crs" and value == "link":
-            raise FeaturesError(f"{path}: its CRS is a link, which is not followed; give the CRS by name")
-    kinds = {str(value).casefold() for key, value in pairs if key.casefold() == "type"}
-    return "link" if kinds & {"link", "url"} else None
+def _is_assumed(source: VectorSource, found: str | None) -> bool:
+    """Return True if GDAL has assumed WGS 84 because it does not know the `crs` member of a GeoJSON."""
+    if source.driver != GEOJSON or source.crs_member is None or found is None or "4326" not in found:
+        return False
+    return not any(name in source.crs_member.casefold() for name in _DEFAULT_CRS_NAMES)

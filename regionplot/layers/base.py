@@ -13,7 +13,7 @@ entry points of the group `regionplot.layers`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
@@ -47,6 +47,8 @@ class LoadContext:
     loaded: Sequence[Layer] = ()
     """Layers that are already loaded: the layers below this one, and layers of an earlier run in this process. A layer
     can reuse their data if the input is unchanged."""
+    readings: dict[str, Callable[[], Any]] = field(default_factory=dict)
+    """Inputs that layers have started to read, by key. Two layers can share one reading of an input."""
 
 
 class Layer(Protocol):
@@ -90,6 +92,20 @@ class Layer(Protocol):
             If the settings do not fit the raster.
         """
         ...
+
+    @classmethod
+    def start(cls, settings: Any, context: LoadContext) -> Callable[[LoadContext], Self]:  # noqa: ARG003
+        """Start to load the layer, and return a function that loads it or waits until it is loaded.
+
+        All layers are started before the first is loaded, and before this process starts threads. A layer can start a
+        child process here. The function gets the same context as `load`. By default, it calls `load`.
+
+        Raises
+        ------
+        InputError
+            If an input file cannot be opened.
+        """
+        return lambda context: cls.load(settings, context)
 
     def frame(self, layout: Layout) -> Iterable[SheetMark | ColorBar]:  # noqa: ARG002
         """Return the marks that are the same on all maps. They are drawn once."""

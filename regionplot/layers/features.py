@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Self
 
@@ -10,11 +10,13 @@ import shapely
 from pydantic import Field
 from typing_extensions import override
 
+from regionplot.geo.extent import PanelGrid
 from regionplot.inputs.vector_files import check_layer
-from regionplot.inputs.vectors import VectorLayer, load_layer
+from regionplot.inputs.vectors import VectorLayer, start_layer
 from regionplot.layers.base import Layer, LoadContext, settings_digest
 from regionplot.settings.base import Color
 from regionplot.settings.vector import VectorSettings
+from regionplot.sheet.layout import POINTS_PER_INCH
 from regionplot.sheet.marks import Markers, PanelMark, Path
 from regionplot.sheet.sheet import Sheet
 
@@ -57,24 +59,41 @@ class Features(Layer):
     @classmethod
     @override
     def load(cls, settings: FeatureSettings, context: LoadContext) -> Self:
+        return cls.start(settings, context)(context)
+
+    @classmethod
+    @override
+    def start(cls, settings: FeatureSettings, context: LoadContext) -> Callable[[LoadContext], Self]:
         loaded = [layer.vectors for layer in context.loaded if isinstance(layer, Features)]
-        vectors = load_layer(settings, context.crs, context.cache, loaded)
+        finish = start_layer(settings, context.crs, context.cache, loaded, context.readings)
+        return lambda _: cls._of(settings, finish())
+
+    @classmethod
+    def _of(cls, settings: FeatureSettings, vectors: VectorLayer) -> Self:
         return cls(settings, vectors, settings_digest(settings, vectors.key, exclude={"path"}))
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
         panel, style = sheet.view.panel, self.settings
+        pixels_per_point = sheet.layout.dpi / POINTS_PER_INCH
         areas = self.vectors.polygons_in(panel)
         if areas.size:
             yield Path.of_polygons(areas, style.facecolor)
-        lines = self.vectors.lines_in(panel)
+        lines = self.vectors.lines_in(panel, style.linewidth / 2 * pixels_per_point)
         if lines.size and style.linewidth > 0 and style.edgecolor != _NONE:
             yield Path.of_lines(lines, style.edgecolor, style.linewidth)
-        points = self.vectors.points_in(panel)
+        size = 2 + 2 * style.linewidth
+        points = self.vectors.points_in(panel, (size + style.linewidth) / 2 * pixels_per_point)
         if points.size:
             face = style.edgecolor if style.facecolor == _NONE else style.facecolor
-            size = 2 + 2 * style.linewidth
             yield Markers(shapely.get_coordinates(points), size, face, style.edgecolor, style.linewidth)
+
+    def is_seen_in(self, panels: Iterable[PanelGrid]) -> bool:
+        """Return True if a part of the layer lies in one of some panels, or the layer is empty."""
+        indexes = (self.vectors.line_index, self.vectors.polygon_index, self.vectors.point_index)
+        filled = [index for index in indexes if index.geometries.size]
+        period = self.vectors.x_period
+        return not filled or any(index.clip(panel.extent, period).size for panel in panels for index in filled)
 
     @override
     def inks(self) -> frozenset[str]:

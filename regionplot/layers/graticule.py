@@ -23,7 +23,7 @@ from regionplot.errors import RegionError
 from regionplot.geo.clip import IndexedGeometries
 from regionplot.geo.crs import FULL_TURN, Floats, meridian_offset, parse_crs, transformer, unwrap
 from regionplot.geo.extent import LONLAT, PanelGrid
-from regionplot.geo.linework import Geometries, join_segments, seam_crossings
+from regionplot.geo.linework import Geometries, join_segments, split_at_seams
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
 from regionplot.settings.base import Color
 from regionplot.sheet.layout import POINTS_PER_INCH
@@ -91,7 +91,8 @@ class Graticule(Layer):
         if not lines:
             return
         parts = np.concatenate([line.parts for line in lines])
-        shown = IndexedGeometries.of(parts).clip_to_panel(panel, 0.0) if parts.size else parts
+        reach = settings.linewidth / 2 * sheet.layout.dpi / POINTS_PER_INCH
+        shown = IndexedGeometries.of(parts).clip_to_panel(panel, 0.0, reach) if parts.size else parts
         if shown.size and settings.linewidth > 0 and settings.color != "none":
             yield Path.of_lines(shown, settings.color, settings.linewidth)
         if settings.labels:
@@ -138,11 +139,14 @@ class _Lines:
         x, y = transformer(lonlat, self.crs).transform(longitudes, latitudes)
         if _has_longitudes(self.crs):
             x = unwrap(x, longitudes + meridian_offset(lonlat, self.crs))
-        for row, value in enumerate(self.values):
-            source, projected = np.column_stack([longitudes[row], latitudes[row]]), np.column_stack([x[row], y[row]])
-            usable = np.isfinite(projected).all(axis=1)
-            joined = usable[1:] & usable[:-1] & ~seam_crossings(source, projected, lonlat, self.crs)
-            yield _Line(*self.label(float(value)), join_segments(projected, joined))
+        points, projected = (np.column_stack([a.ravel(), b.ravel()]) for a, b in ((longitudes, latitudes), (x, y)))
+        row = np.repeat(np.arange(self.values.size), self.along.size)
+        split = split_at_seams(points, projected, lonlat, self.crs, row[1:] == row[:-1])
+        first = np.searchsorted(row[split.source_index], np.arange(self.values.size + 1))
+        for number, value in enumerate(self.values):
+            begin, end = first[number], first[number + 1]
+            parts = join_segments(split.points[begin:end], split.is_joined[begin : end - 1])
+            yield _Line(*self.label(float(value)), parts)
 
 
 class _Meridians(_Lines):

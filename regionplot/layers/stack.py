@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
+from regionplot.inputs.isolation import time_limit
 from regionplot.layers.base import Layer, LayerSettings, LoadContext
 from regionplot.layers.colorbar import ColorBarLayer
 from regionplot.layers.legend import Legend
@@ -61,8 +62,9 @@ def check_layers(config: Config) -> None:
     InputError
         If a file is missing or unusable.
     """
-    for planned in configured_layers(config):
-        planned.layer.check(planned.settings)
+    with time_limit(config.run.timeout):
+        for planned in configured_layers(config):
+            planned.layer.check(planned.settings)
 
 
 def lay_out(config: Config, key: Key | None) -> Layout:
@@ -93,10 +95,35 @@ def load_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> tuple[
     InputError
         If an input file cannot be read.
     ConfigError
-        If the settings do not fit the raster.
+        If the settings do not fit the raster, or a layer of another package has no `key`.
     """
-    layers: Sequence[Layer] = ()
-    for each in planned:
-        named = replace(context, name=each.name, loaded=(*context.loaded, *layers))
-        layers = (*layers, each.layer.load(each.settings, named))
-    return tuple(layers)
+    return start_layers(planned, context)()
+
+
+def start_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> Callable[[], tuple[Layer, ...]]:
+    """Start to load layers, and return a function that waits for the layers.
+
+    Call this function before the process starts threads, because files are then read in child processes.
+
+    Returns
+    -------
+    callable
+        Returns the layers in the given order. It raises the same errors as `load_layers`.
+
+    Raises
+    ------
+    InputError
+        If an input file cannot be opened.
+    """
+    contexts = [(each, replace(context, name=each.name)) for each in planned]
+    with time_limit(context.config.run.timeout):
+        started = [(each.layer.start(each.settings, own), own) for each, own in contexts]
+
+    def finish() -> tuple[Layer, ...]:
+        layers: tuple[Layer, ...] = ()
+        for load, own in started:
+            loaded = load(replace(own, loaded=(*own.loaded, *layers)))
+            layers = (*layers, LAYERS.checked(own.name.partition(" ")[0], loaded))
+        return layers
+
+    return finish

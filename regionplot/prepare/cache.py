@@ -19,6 +19,7 @@ from regionplot.prepare.base import Step, table_of
 from regionplot.prepare.inputs import Input
 from regionplot.system.cache import digest, trim, user_cache_folder
 from regionplot.system.code import imported_libraries, library_version, source_files
+from regionplot.system.files import make_private_folder
 
 try:
     import fcntl
@@ -114,10 +115,11 @@ class PreparedFolder:
         Raises
         ------
         OSError
-            If the folder cannot be created.
+            If the folder cannot be created or belongs to another user.
         """
         folder = self.folder / key
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.folder)
+        make_private_folder(folder)
         os.utime(folder)
         return folder / f"{stem}.tif"
 
@@ -127,7 +129,7 @@ class PreparedFolder:
 
 
 def _is_removable(entry: Path) -> bool:
-    return time.time() - entry.stat().st_mtime > _JUST_USED and not _is_locked(entry)
+    return time.time() - entry.lstat().st_mtime > _JUST_USED and not _is_locked(entry)
 
 
 @contextmanager
@@ -165,5 +167,11 @@ def _lock(folder: Path, kind: Literal["shared", "exclusive"]) -> int | None:
 
 
 def user_folder() -> PreparedFolder:
-    """Return the folder of prepared rasters in the user's cache folder."""
+    """Return the folder of prepared rasters in the user's cache folder.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the user has no cache folder.
+    """
     return PreparedFolder(user_cache_folder() / "prepared")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,9 @@ from regionplot.blocks.grid import BlockGrid
 from regionplot.blocks.new_raster import create_raster
 from regionplot.blocks.values import BandReader, Storage
 from regionplot.geo.grid import GridGeometry, Window
-from regionplot.inputs.curvilinear import resample_bands
+from regionplot.inputs.curvilinear import CurvilinearSource, resample_bands
 from regionplot.inputs.gdal import gdal_errors, gdal_options, opened
-from regionplot.inputs.source import RasterInfo
+from regionplot.inputs.source import RasterInfo, read_window
 from regionplot.prepare.base import StageFunction
 
 DEFAULT_BLOCK = 512
@@ -75,7 +76,8 @@ def reader_of_result(path: Path, source: BandReader, geometry: GridGeometry, cou
         path, str(path), None, 1, geometry, source.dtype, np.nan, 1.0, 0.0, has_mask=False, mask_and_scale=True,
         description=first.description,
     )  # fmt: skip
-    return BandReader(tuple(replace(info, band=band) for band in range(1, count + 1)))
+    descriptions = [band.description for band in source.bands] if count == len(source.bands) else [{}] * count
+    return BandReader(tuple(replace(info, band=n, description=own) for n, own in enumerate(descriptions, 1)))
 
 
 def extract_subdataset(source: BandReader, path: Path) -> None:
@@ -92,17 +94,34 @@ def extract_subdataset(source: BandReader, path: Path) -> None:
         "dtype": storage.dtype, "nodata": storage.nodata, "crs": geometry.crs.to_wkt(), "transform": geometry.transform,
     }  # fmt: skip
     with gdal_options(), gdal_errors(source.path, "cannot be read as a raster"), create_raster(path, profile) as target:
-        if source.curvilinear:
-            for number, values in enumerate(resample_bands(source.curvilinear), 1):
+        curvilinear = [own for own in source.sources if isinstance(own, CurvilinearSource)]
+        if curvilinear:
+            for number, values in enumerate(resample_bands(curvilinear), 1):
                 target.write(storage.encode(values), number)
+        elif source.sources:
+            _copy_from_sources(source, storage, target)
         else:
             _copy_cells(source, storage, target)
 
 
+def _copy_from_sources(source: BandReader, storage: Storage, target: Any) -> None:
+    for number, own in enumerate(source.sources, 1):
+        for window in _row_windows(source.geometry):
+            values, _ = read_window(own, window)
+            target.write(storage.encode(values.astype(source.dtype, copy=False)), number, window=window.ranges)
+
+
 def _copy_cells(source: BandReader, storage: Storage, target: Any) -> None:
-    geometry, first = source.geometry, source.bands[0]
+    first = source.bands[0]
     with opened(first.path, first.gdal_name) as dataset:
-        for row in range(0, geometry.height, DEFAULT_BLOCK):
-            window = Window(row, 0, min(DEFAULT_BLOCK, geometry.height - row), geometry.width)
+        for window in _row_windows(source.geometry):
             values = source.read(dataset, window)
             target.write(storage.encode(values), window=window.ranges)
+
+
+def _row_windows(geometry: GridGeometry) -> Iterator[Window]:
+    """Return windows of whole rows that cover a grid."""
+    return (
+        Window(row, 0, min(DEFAULT_BLOCK, geometry.height - row), geometry.width)
+        for row in range(0, geometry.height, DEFAULT_BLOCK)
+    )

@@ -12,6 +12,7 @@ DEGREE_COLUMNS = ("west", "east", "south", "north")
 UNIT_COLUMNS = ("xmin", "xmax", "ymin", "ymax")
 FORMS = "west,east,south,north | xmin,xmax,ymin,ymax | region | geometry,crs"
 _COMPLETE = (DEGREE_COLUMNS, UNIT_COLUMNS, ("region",), ("geometry", "crs"))
+_LIMITS = {name for form in _COMPLETE for name in form}
 _ALIASES = {
     "west": "west lonmin minlon longitudemin minlongitude",
     "east": "east lonmax maxlon longitudemax maxlongitude",
@@ -27,22 +28,26 @@ _NAMES = {alias: name for name, aliases in _ALIASES.items() for alias in aliases
 def standard_names(columns: Sequence[str]) -> dict[str, str]:
     """Return the standard name of each column that has another spelling, such as `Name`, `minx` or `lon_min`.
 
-    If all columns of the limits have their standard names, similar columns are not limits.
+    If a table has all limits under standard names, other spellings are ignored.
 
     Examples
     --------
     >>> standard_names(["Name", "lon_min", "population"])
     {'Name': 'name', 'lon_min': 'west'}
     """
-    has_limits = any(set(form) <= set(columns) for form in _COMPLETE)
-    limits = {name for form in _COMPLETE for name in form}
-    found: dict[str, str] = {}
-    for column in columns:
-        name = _NAMES.get(re.sub(r"[\s_.-]", "", column).casefold())
-        if name is None or name in columns or (has_limits and name in limits):
-            continue
-        found[column] = name
+    found = _renamed(columns, _NAMES)
+    complete = [form for form in _COMPLETE if set(form) <= {*columns, *found.values()}]
+    if any(set(form) <= set(columns) for form in complete):
+        return {column: name for column, name in found.items() if name not in _LIMITS}
+    if any(form in (DEGREE_COLUMNS, UNIT_COLUMNS) for form in complete):
+        return {column: name for column, name in found.items() if name not in ("region", "geometry")}
     return found
+
+
+def _renamed(columns: Sequence[str], names: Mapping[str, str]) -> dict[str, str]:
+    """Return the standard name of each column that has another spelling, unless another column has the name itself."""
+    spelled = {column: names.get(re.sub(r"[\s_.-]", "", column).casefold()) for column in columns}
+    return {column: name for column, name in spelled.items() if name is not None and name not in columns}
 
 
 def has_name(columns: Sequence[str]) -> bool:
@@ -51,7 +56,7 @@ def has_name(columns: Sequence[str]) -> bool:
 
 
 def header_problems(columns: Sequence[str]) -> Iterator[str]:
-    """Yield a message if a line is not a header, or if two columns of a table have one name."""
+    """Yield a message if a line is not a header, or if two columns have the same name."""
     if not has_name(columns) and any(math.isfinite(parse_number(column, ",")) for column in columns):
         yield f"this line is not a header; add the line name,{','.join(DEGREE_COLUMNS)} above it"
         return
@@ -59,7 +64,7 @@ def header_problems(columns: Sequence[str]) -> Iterator[str]:
         yield f"the header names {', '.join(map(repr, sorted(twice)))} more than once"
     for name, spellings in _spellings(standard_names(columns)).items():
         if len(spellings) > 1:
-            yield f"the columns {' and '.join(map(repr, spellings))} are both {name!r}; keep one of them"
+            yield f"the columns {' and '.join(map(repr, spellings))} both mean {name!r}; keep one of them"
 
 
 def _spellings(names: Mapping[str, str]) -> dict[str, list[str]]:
@@ -75,6 +80,10 @@ def limits_hint(columns: Sequence[str]) -> str:
         missing = [name for name in form if name not in columns]
         if len(missing) == 1:
             return f"there is no column {missing[0]!r}; the limits need the columns {', '.join(form)}"
+    if {"lat", "latitude"} & set(map(str.casefold, columns)) and {"lon", "lng", "longitude"} & set(
+        map(str.casefold, columns)
+    ):
+        return f"a point has no extent; the limits need the columns {', '.join(DEGREE_COLUMNS)}"
     if "geometry" in columns:
-        return "a geometry needs its CRS; add the column crs, such as EPSG:4326"
+        return "a geometry needs a CRS; add the column crs with a code such as EPSG:4326"
     return f"no limits; add the columns {FORMS}"

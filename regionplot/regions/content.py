@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from regionplot.errors import RegionsError
+from regionplot.text import path_hint
 
 MAX_BYTES = 256 * 2**20
 """Maximum size of a table in bytes."""
 _CHUNK = 2**20
-"""Number of bytes that are read at once. Memory is used only for the bytes that a file has."""
+"""Number of bytes to read at a time, so that a small file needs little memory."""
 _EXPORT = "save the table as CSV (UTF-8)"
 _FOREIGN = (
     (rb"PK\x03\x04", f"a zip archive, or a workbook of Excel or LibreOffice; {_EXPORT}"),
@@ -22,15 +23,21 @@ _FOREIGN = (
     (rb"\x00\x00\x27\x0a", f"a shapefile; {_EXPORT}, with a bounding box for each region"),
     (rb"\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd", "a compressed file; unpack the table"),
     (rb"%PDF", f"a PDF document; {_EXPORT}"),
-    (rb"II[*+]\x00|MM\x00[*+]|\x89HDF|CDF[\x01\x02\x05]|GRIB", "a raster; give it with --raster, and the table first"),
+    (
+        rb"II[*+]\x00|MM\x00[*+]|\x89HDF|CDF[\x01\x02\x05]|GRIB",
+        "a raster; give the table first, and the raster with --raster",
+    ),
     (rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF", "an image; give a table with a header line"),
     (rb"\s*<(!DOCTYPE|html|\?xml|kml)", f"HTML or XML; {_EXPORT}"),
     (rb"\s*\{", f"JSON or GeoJSON; {_EXPORT}, with a bounding box for each region"),
-    (rb"\s*\[\[?[A-Za-z][\w.-]*\]\]?\s*(#[^\n]*)?\n", "a settings file; give it with --config, and the table first"),
+    (
+        rb"\s*\[\[?[A-Za-z][\w.-]*\]\]?\s*(#[^\n]*)?\n",
+        "a settings file; give the table first, and the settings file with --config",
+    ),
 )
-"""Patterns of the first bytes of other kinds of files, and what such a file is."""
+"""Patterns of the first bytes of other kinds of files, and the name of each kind with a hint."""
 _FIRST = 512
-"""Number of bytes in which a pattern is searched."""
+"""Number of bytes to search for a pattern."""
 
 
 def read_text(source: Path | BinaryIO, name: str) -> str:
@@ -64,6 +71,8 @@ def read_text(source: Path | BinaryIO, name: str) -> str:
 def _read_path(path: Path, name: str) -> bytes:
     if path.is_dir():
         raise RegionsError(f"{name}: Is a directory; give the table of regions, such as {path / 'regions.csv'}")
+    if not path.exists() and (hint := path_hint(name)):
+        raise RegionsError(f"{name}: {hint}")
     with path.open("rb") as file:
         return _read_bounded(file, name)
 

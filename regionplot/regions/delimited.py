@@ -70,51 +70,60 @@ class _Table:
     """Indexes of the columns that have a name."""
     _width: int = 0
     """Number of columns up to the last column that has a name."""
+    _has_names: bool = False
+    """True if a column has the names of the regions."""
+    _is_plain: bool = False
+    """True if all columns up to the last column have names."""
 
     def read(self, text: str, delimiter: str) -> None:
         """Read all rows, and collect the problems of bad rows."""
         reader = csv.reader(io.StringIO(text, newline="\n"), delimiter=delimiter, strict=True, skipinitialspace=True)
         start = 1
         try:
-            for cells in reader:
+            for row in reader:
                 line, start = start, reader.line_num + 1
-                if any(map(str.strip, cells)):
-                    self._add(line, [cell.strip() for cell in cells])
+                cells = [cell.strip() for cell in row]
+                if any(cells):
+                    self._add(line, cells)
         except csv.Error as error:
             self._report(start, f"{error}; is a quote left open on this line?")
 
     def _add(self, line: int, cells: list[str]) -> None:
         if not self.header:
             self._set_header(line, cells)
-        elif has_name(cells) and not has_name(self.header):
+        elif not self._has_names and has_name(cells):
             raise RegionsError(
-                Problem("this line seems to be the header; remove the lines above it", Place(file=self.name, line=line))
+                Problem(
+                    "this line looks like the header; remove the lines above this line",
+                    Place(file=self.name, line=line),
+                )
             )
         elif message := self._problem(cells):
             self._report(line, message)
         else:
-            named = {self.header[place]: cells[index] for place, index in enumerate(self.columns)}
-            self.rows.append(Row(self.name, line, named, self.decimal))
+            kept = cells if self._is_plain else [cells[index] for index in self.columns]
+            self.rows.append(Row(self.name, line, dict(zip(self.header, kept, strict=False)), self.decimal))
 
     def _set_header(self, line: int, cells: list[str]) -> None:
         self.columns = [index for index, cell in enumerate(cells) if cell]
         self.header = [cells[index] for index in self.columns]
         self._width = self.columns[-1] + 1
+        self._has_names, self._is_plain = has_name(self.header), len(self.header) == self._width
         for message in header_problems(self.header):
             self._report(line, message)
 
     def _problem(self, cells: list[str]) -> str:
-        """Return a message about the structure of a row, or an empty string if there is no fault."""
+        """Return a message about a fault in the structure of a row, or an empty string."""
         if len(cells) < self._width:
             return f"{len(cells)} fields, but the header has {self._width}"
-        if extra := [cell for cell in cells[self._width :] if cell]:
+        if len(cells) > self._width and (extra := [cell for cell in cells[self._width :] if cell]):
             return (
                 f"{len(cells)} fields, but the header has {self._width}: {quoted(extra[0])} is in a column with no "
                 "name; name the column, remove it, or put quotes around a cell that contains the delimiter"
             )
-        if [cells[index] for index in self.columns] == self.header:
+        if cells[self.columns[0]] == self.header[0] and [cells[index] for index in self.columns] == self.header:
             return "the header line is repeated here"
-        if any(len(cell) > _MAX_CELL for cell in cells):
+        if max(map(len, cells)) > _MAX_CELL:
             return f"a field has more than {_MAX_CELL:,} characters; is a quote left open?"
         return ""
 
@@ -125,8 +134,8 @@ class _Table:
 def _with_delimiter(text: str) -> tuple[str, str]:
     """Return the text of a table and its delimiter.
 
-    The delimiter is the character in a line such as `sep=;` that Excel writes above the header, or the most frequent
-    delimiter in the header line outside quotes.
+    Excel can write the delimiter in a line such as `sep=;` above the header. Otherwise, the delimiter is the most
+    frequent delimiter in the header line outside quotes.
     """
     if named := re.match(r'\s*"?sep=([^\w\s"]|\t)"?[^\w\n]*(?=\n|\Z)', text, re.IGNORECASE):
         return "\n" * named[0].count("\n") + text[named.end() :], named[1]

@@ -8,15 +8,27 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import shapely
 
-from regionplot.errors import Place, Problem, RegionsError
+from regionplot.errors import ConfigError, Place, Problem, RegionsError
+from regionplot.geo.charts import has_degrees
+from regionplot.geo.crs import FULL_TURN
 from regionplot.geo.extent import LONLAT, Extent
+from regionplot.geo.foreign_crs import parse_code
 from regionplot.regions.columns import DEGREE_COLUMNS, UNIT_COLUMNS
 from regionplot.regions.numbers import how_to_write, is_ambiguous, parse_number
 from regionplot.text import quoted
 
 logger = logging.getLogger(__name__)
+_WIDE_STEP = (
+    "an edge of the geometry is longer than 180 degrees, so the region spans most of the globe; if the edge crosses "
+    "the antimeridian, write 181 instead of -179"
+)
+_CUT_TOLERANCE = 1e-6
+"""Maximum distance in degrees between a part and the antimeridian at which the part counts as cut at the
+antimeridian.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +115,7 @@ def from_units(row: Row) -> tuple[Extent, str | None]:
     values = _numbers(row, cells)
     _raise_all(
         [
-            row.problem(f"{text!r} is not clear; {how_to_write(text)}", column)
+            row.problem(f"{text!r} is ambiguous; {how_to_write(text)}", column)
             for text, column in cells
             if is_ambiguous(text)
         ]
@@ -129,22 +141,65 @@ def from_cell(row: Row) -> tuple[Extent, str | None]:
 def from_geometry(row: Row) -> tuple[Extent, str | None]:
     """Return the bounding box of a row's WKT geometry, and its CRS.
 
+    A geometry in degrees can have parts on both sides of the antimeridian. Then the box crosses the antimeridian if
+    this makes the box narrower.
+
     Raises
     ------
     RegionsError
         If the geometry is not valid WKT or has no area, or there is no CRS.
     """
     if not row.cells["crs"]:
-        raise row.error("a geometry needs its CRS, such as EPSG:4326", "crs")
+        raise row.error("a geometry needs a CRS, such as EPSG:4326", "crs")
     try:
-        xmin, ymin, xmax, ymax = shapely.from_wkt(row.cells["geometry"]).bounds
+        geometry = shapely.from_wkt(row.cells["geometry"])
+        xmin, ymin, xmax, ymax = geometry.bounds
     except (shapely.errors.ShapelyError, AttributeError) as error:
         raise row.error(f"the geometry is not valid WKT: {error}", "geometry") from None
     if not all(map(math.isfinite, (xmin, ymin, xmax, ymax))):
         raise row.error("the geometry is empty, or its coordinates are not finite", "geometry")
     if not (xmin < xmax and ymin < ymax):
         raise row.error("the geometry has no area; give a polygon", "geometry")
+    if xmax - xmin > FULL_TURN / 2 and _is_in_degrees(row.cells["crs"]):
+        xmin, xmax = _narrowest_span(geometry)
+        if _has_wide_step(geometry) and xmax - xmin < FULL_TURN:
+            logger.warning("%s", row.problem(_WIDE_STEP, "geometry"))
     return Extent(xmin, xmax, ymin, ymax), row.cells["crs"]
+
+
+def _is_in_degrees(crs: str) -> bool:
+    """Return True for a CRS of longitude and latitude.
+
+    Return False for text that is not a CRS; such text is reported later.
+    """
+    try:
+        return has_degrees(parse_code(crs))
+    except ConfigError:
+        return False
+
+
+def _has_wide_step(geometry: shapely.Geometry) -> bool:
+    """Return True if an edge of a geometry is longer than half a turn, and shorter than a turn."""
+    points, part = shapely.get_coordinates(shapely.get_parts(geometry), return_index=True)
+    steps = abs(np.diff(points[:, 0]))[part[1:] == part[:-1]]
+    return bool(((steps > FULL_TURN / 2) & (steps < FULL_TURN)).any())
+
+
+def _narrowest_span(geometry: shapely.Geometry) -> tuple[float, float]:
+    """Return the western and the eastern limit of the parts of a geometry.
+
+    The limits cross the antimeridian if the parts touch it on both sides, or if the span is then at most half a turn.
+    """
+    bounds = shapely.bounds(shapely.get_parts(geometry))
+    west, east = bounds[:, 0], bounds[:, 2]
+    order = west.argsort()
+    west, east = west[order], np.maximum.accumulate(east[order])
+    gaps = west[1:] - east[:-1]
+    if not gaps.size or gaps.max() <= west[0] + FULL_TURN - east[-1]:
+        return float(west[0]), float(east[-1])
+    first, last = float(west[1:][gaps.argmax()]), float(east[:-1][gaps.argmax()]) + FULL_TURN
+    is_cut = abs(east[-1] - west[0] - FULL_TURN) < _CUT_TOLERANCE
+    return (first, last) if is_cut or last - first <= FULL_TURN / 2 else (float(west[0]), float(east[-1]))
 
 
 def _numbers(row: Row, cells: Sequence[tuple[str, str]]) -> list[float]:

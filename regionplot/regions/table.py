@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,11 +20,14 @@ from regionplot.text import plain_text, quoted
 if TYPE_CHECKING:
     import pandas as pd
 
+logger = logging.getLogger(__name__)
 _FRAME_NAME = "regions"
 """Name of a DataFrame in messages."""
 _NOT_ATTRIBUTES = {"name", "title", "geometry"}
+_DEGREES = {"EPSG:4326", "OGC:CRS84", "4326", "WGS84", "WGS 84", "CRS84"}
+"""Names of the CRS of limits in degrees, in upper case."""
 _LONGEST_COLUMNS = 200
-"""Number of characters of the names of columns in a message."""
+"""Maximum number of characters of the column names in a message."""
 Source: TypeAlias = "str | Path | BinaryIO | pd.DataFrame"
 """A table of regions: path of a file, open binary file, or DataFrame."""
 
@@ -83,10 +87,11 @@ def _read(source: Source) -> tuple[list[str], list[Region]]:
     if not columns:
         return [], []
     names = standard_names(columns)
-    columns += names.values()
     if names:
         rows = [_with_standard_names(row, names) for row in rows]
-    limits = _limits(name, columns)
+    limits = _limits(name, columns, [*columns, *names.values()])
+    if limits is from_degrees:
+        _warn_of_unused_crs(rows)
     regions, problems = _regions(rows, limits)
     problems += _duplicates(rows)
     if problems:
@@ -109,7 +114,7 @@ def _rows_of(source: Source, name: str) -> tuple[list[str], list[Row]]:
 
 
 def _with_standard_names(row: Row, names: Mapping[str, str]) -> Row:
-    """Return a row whose cells have the standard names of their columns, too."""
+    """Return a row that also has its cells under the standard names of the columns."""
     return replace(row, cells={**row.cells, **{name: row.cells[column] for column, name in names.items()}})
 
 
@@ -124,8 +129,34 @@ def _frame_rows(frame: pd.DataFrame) -> tuple[list[str], list[Row]]:
     ]
 
 
-def _limits(table: str, columns: Sequence[str]) -> Limits:
-    """Return the function that parses the limits in the rows of a table."""
+def _warn_of_unused_crs(rows: Sequence[Row]) -> None:
+    """Log a warning if a table in degrees has a CRS other than degrees, because this CRS is not used."""
+    for row in rows:
+        crs = row.cells.get("crs", "")
+        if crs and crs.upper() not in _DEGREES:
+            logger.warning(
+                "%s",
+                row.problem(
+                    f"{quoted(crs)} is ignored, because west, east, south and north are in degrees; "
+                    "name the columns xmin, xmax, ymin and ymax if they are in this CRS",
+                    "crs",
+                ),
+            )
+            return
+
+
+def _limits(table: str, header: Sequence[str], columns: Sequence[str]) -> Limits:
+    """Return the function that parses the limits in the rows of a table.
+
+    Parameters
+    ----------
+    table : str
+        Name of the table, for messages.
+    header : sequence of str
+        Names of the columns as they are in the table, for messages.
+    columns : sequence of str
+        Names of the columns, and their standard names.
+    """
     forms: list[tuple[set[str], Limits]] = [
         (set(DEGREE_COLUMNS), from_degrees),
         (set(UNIT_COLUMNS), from_units),
@@ -133,7 +164,7 @@ def _limits(table: str, columns: Sequence[str]) -> Limits:
         ({"region"}, from_cell),
     ]
     found = [limits for needed, limits in forms if needed <= set(columns)]
-    place = f"{table}: columns {plain_text(', '.join(columns), _LONGEST_COLUMNS)}"
+    place = f"{table}: columns {plain_text(', '.join(header), _LONGEST_COLUMNS)}"
     if "name" not in columns:
         raise RegionsError(f"{place}: there is no 'name' column; add it, or rename the column that holds the names")
     if not found:
@@ -173,5 +204,5 @@ def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:
         if earlier is not row and name:
             yield row.problem(
                 f"the name {quoted(name)} is taken by {quoted(earlier.cells['name'])} on line {earlier.line}; "
-                "names must differ in more than upper and lower case"
+                "names that differ only in case, or in how characters are composed, count as equal"
             )

@@ -33,9 +33,9 @@ from regionplot.sheet.marks import (
 from regionplot.sheet.sheet import Sheet
 
 
-def new_figure(layout: Layout) -> Figure:
-    """Return an empty white figure. It is not registered with pyplot."""
-    figure = Figure(figsize=layout.inches, dpi=layout.dpi, facecolor="white")
+def new_figure(layout: Layout, kind: type[Figure] = Figure) -> Figure:
+    """Return an empty white figure of a class. It is not registered with pyplot."""
+    figure = kind(figsize=layout.inches, dpi=layout.dpi, facecolor="white")
     figure.set_layout_engine("none")
     return figure
 

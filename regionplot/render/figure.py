@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from regionplot.geo.cartopy import cartopy_projection
@@ -18,12 +20,22 @@ from regionplot.sheet.sheet import Sheet
 
 if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes
-    from matplotlib.figure import Figure
 
 
 _ABOVE = 3
 """zorder of the first layer above the raster. Artists that users add lie below this layer if their zorder is
 less than 3."""
+
+
+class MapFigure(Figure):
+    """A figure of a map. Jupyter shows it as an image, also without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        """Return the figure as PNG. IPython calls this method to show the figure."""
+        content = BytesIO()
+        with plain_style():
+            self.savefig(content, format="png")
+        return content.getvalue()
 
 
 def plot_region(shared: SharedData, region: Region) -> Figure:
@@ -43,7 +55,8 @@ def plot_region(shared: SharedData, region: Region) -> Figure:
     Returns
     -------
     matplotlib.figure.Figure
-        The figure. It is not registered with pyplot, so you need not close it.
+        The figure. It is not registered with pyplot, so you need not close it. Jupyter shows the figure if it is the
+        last value of a cell.
 
     Raises
     ------
@@ -61,7 +74,7 @@ def plot_region(shared: SharedData, region: Region) -> Figure:
 
 def draw_figure(sheet: Sheet, style: Style) -> Figure:
     """Return a figure of a map. The caller must be inside `plain_style()`."""
-    figure = new_figure(style.layout)
+    figure = new_figure(style.layout, MapFigure)
     FigureCanvasAgg(figure)
     axes = _add_axes(figure, sheet, style)
     add_frame(figure, style.layout, style.layers)

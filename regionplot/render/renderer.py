@@ -13,7 +13,7 @@ from regionplot.render.palette import PalettePainter, palette_for
 from regionplot.render.sheets import Style, make_sheet
 from regionplot.render.style import plain_style
 from regionplot.render.vector import draw_vectors
-from regionplot.shared.data import SharedData
+from regionplot.shared.data import SharedData, crs_name
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import FigurePicture, Picture, encode, make_writer
 
@@ -59,6 +59,12 @@ class MapRenderer:
             palette = palette_for(style)
             self._in_rgb = RgbPainter(self.canvas, style)
             self._in_palette = PalettePainter(self.canvas, palette) if palette else None
+
+    def __repr__(self) -> str:
+        """Return the raster, the size of the maps and their CRS."""
+        shared = self.style.shared
+        width, height = self.style.layout.size
+        return f"<MapRenderer {shared.info.path.name}: {width} x {height} pixels in {crs_name(shared.crs)}>"
 
     def render(self, region: Region, watch: Stopwatch | None = None) -> Picture:
         """Draw one region.

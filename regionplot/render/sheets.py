@@ -46,7 +46,7 @@ class Style:
             Expected number of maps.
         """
         config = shared.config
-        scale = scale_of(shared.coloring, config, shared.cells)
+        scale = scale_of(shared.coloring, config, shared.cells, shared.plan.colormap)
         layout = lay_out(config, scale.key())
         pixels = maps * layout.panel.width * layout.panel.height
         keeps_values = any(layer.wants_values for layer in shared.layers)

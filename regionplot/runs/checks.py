@@ -2,18 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from regionplot.colors.choose import resampling_problem
-from regionplot.errors import ConfigError
+from regionplot.errors import ConfigError, Place, Problem, RegionplotError, RegionsError
 from regionplot.geo.cartopy import parse_projection
+from regionplot.geo.crs import parse_crs
 from regionplot.geo.region import Region
 from regionplot.inputs.source import FIELDS
 from regionplot.layers.stack import lay_out
 from regionplot.settings.config import Config
+from regionplot.settings.vector import VectorSettings
 from regionplot.sheet.key import ColorBarKey
 from regionplot.text import fields_of
 from regionplot.writers.base import make_writer
+
+
+def check_arguments(regions: object, config: object, layers: Sequence[object]) -> None:
+    """Check the types of the arguments of `render_regions`, because wrong types would be ignored or would fail later.
+
+    Raises
+    ------
+    RegionsError
+        If an item is not a `Region`.
+    ConfigError
+        If the config is not a `Config`, or a layer is not a loaded `Layer`.
+    """
+    if not isinstance(config, Config):
+        kind = type(config).__name__
+        raise ConfigError(f"the settings are of type {kind}; pass a Config from regionplot.read_config, or SharedData")
+    if isinstance(regions, str | Path):
+        regions = ()
+    if not isinstance(regions, Sequence):
+        raise RegionsError(f"the regions are of type {type(regions).__name__}; pass a list of Region, or a table")
+    for number, region in enumerate(regions, 1):
+        if not isinstance(region, Region):
+            raise RegionsError(
+                f"item {number} of the regions is of type {type(region).__name__}, not Region; "
+                "read a table or a DataFrame with regionplot.read_regions"
+            )
+    for layer in layers:
+        if not (hasattr(layer, "key") and hasattr(layer, "draw")):  # the protocol `Layer`
+            raise ConfigError(
+                f"layers: an object of type {type(layer).__name__} is not a layer of an earlier run; "
+                "to draw vectors, write them to a file and name the file in [[features]]"
+            )
 
 
 def check_config(config: Config, regions: Sequence[Region]) -> None:
@@ -24,53 +61,107 @@ def check_config(config: Config, regions: Sequence[Region]) -> None:
     ConfigError
         If settings are wrong. All problems are reported together.
     """
-    from regionplot.colors.check import color_problems  # noqa: PLC0415 (imports matplotlib)
-
-    problems = list(color_problems(config))
-    if config.colors.classes and (problem := resampling_problem(config.raster, "[colors] classes are given")):
-        problems.append(problem)
-    fields = set(regions[0].fields)
-    problems += [
-        *_layout_problems(config),
-        *_size_problems(config),
-        *_crs_problems(config),
-        *_unknown_fields("[output] filename", config.output.filename, fields),
-        *_unknown_fields("[map] title", config.map.title, fields | set(FIELDS)),
-    ]
-    if problems:
+    if problems := config_problems(config, regions):
         raise ConfigError(*problems)
 
 
-def _layout_problems(config: Config) -> Iterator[str]:
+def config_problems(config: Config, regions: Sequence[Region]) -> list[Problem]:
+    """Return the problems that `check_config` reports, with the lines of the settings.
+
+    Parameters
+    ----------
+    config : Config
+        The settings.
+    regions : sequence of Region
+        The regions. If there are no regions, the fields of templates are not checked.
+    """
+    from regionplot.colors.check import color_problems  # noqa: PLC0415 (imports matplotlib)
+
+    found = [
+        *color_problems(config),
+        *_class_problems(config),
+        *_layout_problems(config),
+        *_size_problems(config),
+        *_crs_problems(config),
+    ]
+    if regions:
+        fields = set(regions[0].fields)
+        found += [
+            *_unknown_fields(Place(section="output", key="filename"), config.output.filename, fields),
+            *_unknown_fields(Place(section="map", key="title"), config.map.title, fields | set(FIELDS)),
+        ]
+    return [replace(problem, place=config.places.locate(problem.place)) for problem in found]
+
+
+def check_all(error: RegionplotError, config: Config | None, read: Callable[[], Sequence[Region]]) -> RegionplotError:
+    """Return an error that has a first error's problems and all other problems of the settings and the regions.
+
+    Parameters
+    ----------
+    error : RegionplotError
+        The first error that was found.
+    config : Config or None
+        The valid part of the settings. None if there is no such part.
+    read : callable
+        Read the regions.
+    """
+    problems: list[Problem] = list(error.problems)
+    regions: Sequence[Region] = ()
+    try:
+        regions = read()
+    except RegionsError as other:
+        problems += [problem for problem in other.problems if problem not in problems]
+    if config is not None:
+        with suppress(RegionplotError):  # the valid part may lack what a further check needs
+            problems += [problem for problem in config_problems(config, regions) if problem not in problems]
+    added = len(problems) > len(error.problems)
+    return (ConfigError if added and not isinstance(error, RegionsError) else type(error))(*problems)
+
+
+def _class_problems(config: Config) -> Iterator[Problem]:
+    if config.colors.classes and (problem := resampling_problem(config.raster, "[colors] classes are given")):
+        place = Place(section="raster", key="resampling")
+        yield Problem(problem.removeprefix(f"{place}: "), place)
+
+
+def _layout_problems(config: Config) -> Iterator[Problem]:
     try:
         lay_out(config, ColorBarKey())
     except ConfigError as error:
-        yield str(error)
+        yield from error.problems
 
 
-def _size_problems(config: Config) -> Iterator[str]:
+def _size_problems(config: Config) -> Iterator[Problem]:
     """Yield a problem if the format cannot store a sheet of this size."""
     width, height = config.map.size
     limit = make_writer(config.output).max_side
     if limit is not None and max(width, height) > limit:
-        yield (
-            f"[map] size: {width} x {height} is more than the {limit:,} pixels per side that {config.output.format} "
-            "can store; make the map smaller, or use another suffix in [output] filename"
+        yield Problem(
+            f"{width} x {height} is more than the {limit:,} pixels per side that {config.output.format} can store; "
+            "make the map smaller, or use another suffix in [output] filename",
+            Place(section="map", key="size"),
         )
 
 
-def _crs_problems(config: Config) -> Iterator[str]:
-    for place, setting in (
-        ("[map] projection", config.map.projection),
-        ("[raster] crs", config.raster.crs or "raster"),
-    ):
-        try:
-            parse_projection(setting)
-        except ConfigError as error:
-            yield f"{place}: {error}"
+def _crs_problems(config: Config) -> Iterator[Problem]:
+    yield from _crs_problem(Place(section="map", key="projection"), parse_projection, config.map.projection)
+    if config.raster.crs is not None:
+        yield from _crs_problem(Place(section="raster", key="crs"), parse_projection, config.raster.crs)
+    for name, tables in config.layers.items():
+        for number, settings in enumerate(tables, 1):
+            crs = getattr(settings, "crs", None) if isinstance(settings, VectorSettings) else None
+            if crs is not None:
+                yield from _crs_problem(Place(section=name, number=number, key="crs"), parse_crs, crs)
 
 
-def _unknown_fields(place: str, template: str, known: set[str]) -> Iterator[str]:
+def _crs_problem(place: Place, parse: Callable[[Any], object], setting: object) -> Iterator[Problem]:
+    try:
+        parse(setting)
+    except ConfigError as error:
+        yield Problem(str(error), place)
+
+
+def _unknown_fields(place: Place, template: str, known: set[str]) -> Iterator[Problem]:
     for name in fields_of(template):
         if name not in known:
-            yield f"{place}: there is no field {name!r}; the fields are: {', '.join(sorted(known))}"
+            yield Problem(f"there is no field {name!r}; the fields are: {', '.join(sorted(known))}", place)

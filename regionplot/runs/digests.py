@@ -56,8 +56,8 @@ class MapDigests:
     Parameters
     ----------
     shared : SharedData
-        Data of the run. If the raster was too large to load, the fingerprint of its file represents its cells. A new
-        file then changes the digests of all maps.
+        Data of the run. If the raster was too large to load, the digests contain the fingerprint of the file instead of
+        cells. A new file then changes the digests of all maps.
     """
 
     def __init__(self, shared: SharedData) -> None:
@@ -118,7 +118,7 @@ def _code_errors() -> Iterator[None]:
 
 
 def _file_facts(info: RasterInfo) -> tuple[object, ...]:
-    """Return values that represent the cells of a raster that is not loaded."""
+    """Return values for the digest that stand for the cells of a raster that is not loaded."""
     interpretation = (
         info.gdal_name,
         info.band,
@@ -152,4 +152,4 @@ def _common(data: SharedData) -> Iterator[tuple[str, Any]]:
     yield "layers", [layer.key for layer in data.layers]
     yield "label", [data.description.get("long_name"), data.description.get("units")]
     yield "fonts", FALLBACKS.files("".join(frame_texts(config, data.description)))
-    yield "scale", scale_of(data.coloring, config, data.cells).digest_items()
+    yield "scale", scale_of(data.coloring, config, data.cells, data.plan.colormap).digest_items()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from regionplot.errors import OutputError
 from regionplot.executors.base import Outcome
 from regionplot.runs.jobs import Job, PreviousMap
 from regionplot.runs.report import RunReport, state_of
-from regionplot.system.files import atomic_replace, open_exclusive
+from regionplot.system.files import PRIVATE_FILE, atomic_replace, open_exclusive, open_plain_file
 
 logger = logging.getLogger(__name__)
 NAME = "manifest.json"
@@ -35,18 +36,24 @@ def read_entries(folder: Path) -> Entries:
     """Return the entries of a folder's manifest. Return no entries if the manifest is missing or unreadable."""
     path = folder / NAME
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_BYTES:
-            raise ValueError("not a regular file, or too large")
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(_read_text(path))
         if document["version"] != VERSION:
             return {}
         return {entry["file"]: entry for entry in document["regions"] if is_valid_entry(entry)}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        logger.warning("%s: the manifest cannot be used (%s); all maps are drawn again", path, error)
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        logger.warning("%s: the manifest cannot be used (%s); all maps are drawn again", path, reason)
         return {}
+
+
+def _read_text(path: Path) -> str:
+    with open_plain_file(path) as file:
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise ValueError("the file is too large")
+    return content.decode()
 
 
 def is_valid_entry(entry: Mapping[str, Any]) -> bool:
@@ -64,7 +71,23 @@ def previous_map(entries: Entries, folder: Path, file: str) -> PreviousMap | Non
     return PreviousMap(folder / file, digest, size, sha256, bool(entry.get("no_data")))
 
 
-def write_manifest(folder: Path, run: Mapping[str, Any], report: RunReport, previous: Entries) -> Path:
+def read_permissions(folder: Path) -> int:
+    """Return the permissions for the next manifest of a folder. Without a manifest, only the owner may read it.
+
+    A manifest holds names, paths and messages, so a new manifest is private. If the owner changes the permissions, the
+    next manifest keeps them.
+    """
+    try:
+        found = (folder / NAME).lstat()
+    except OSError:
+        return PRIVATE_FILE
+    is_own = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+    return stat.S_IMODE(found.st_mode) & 0o666 if stat.S_ISREG(found.st_mode) and is_own else PRIVATE_FILE
+
+
+def write_manifest(
+    folder: Path, run: Mapping[str, Any], report: RunReport, previous: Entries, permissions: int = PRIVATE_FILE
+) -> Path:
     """Write the manifest of a run atomically.
 
     Parameters
@@ -77,6 +100,8 @@ def write_manifest(folder: Path, run: Mapping[str, Any], report: RunReport, prev
         Results of the run. All its targets are inside `folder`.
     previous : Mapping
         Entries of the previous manifest.
+    permissions : int
+        Permissions of the file, as in chmod(2).
 
     Raises
     ------
@@ -86,7 +111,7 @@ def write_manifest(folder: Path, run: Mapping[str, Any], report: RunReport, prev
     entries = {str(entry["file"]): entry for entry in _entries(folder, report, str(run["id"]), previous)}
     kept = {file: entry for file, entry in previous.items() if file not in entries and is_file(folder / file)}
     summary = {**run, "seconds": _rounded(report.stages), "counts": report.counts()}
-    return _write(folder / NAME, _text(summary, [*entries.values(), *kept.values()]), str(run["id"]))
+    return _write(folder / NAME, _text(summary, [*entries.values(), *kept.values()]), str(run["id"]), permissions)
 
 
 def _text(summary: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]) -> str:
@@ -136,10 +161,12 @@ def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
     return {stage: round(value, 6) for stage, value in seconds.items()}
 
 
-def _write(path: Path, text: str, run: str) -> Path:
+def _write(path: Path, text: str, run: str, permissions: int) -> Path:
     try:
-        with atomic_replace(path, run) as temporary, open_exclusive(temporary) as file:
-            file.write(text.encode())
+        with atomic_replace(path, run) as temporary, open_exclusive(temporary, PRIVATE_FILE) as file:
+            file.write(text.encode(errors="backslashreplace"))
+            if permissions != PRIVATE_FILE:
+                temporary.chmod(permissions)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from None
     return path

@@ -26,7 +26,7 @@ from regionplot.system.files import RUN, atomic_replace
 LATEST = "latest"
 _RUN = re.compile(RUN)
 _COMPLETE = ".complete"
-"""Name of the file that marks the folder of a complete run. `keep` is a number of marked runs."""
+"""Name of the file that marks the folder of a complete run. The setting `keep` counts only marked folders."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ from regionplot.geo.region import Region
 from regionplot.runs import store
 from regionplot.runs.filenames import assign_file_names
 from regionplot.runs.jobs import Job
-from regionplot.runs.manifest import is_file, previous_map, read_entries, write_manifest
+from regionplot.runs.leftovers import Leftovers, find_leftovers, remove_leftovers
+from regionplot.runs.manifest import is_file, previous_map, read_entries, read_permissions, write_manifest
 from regionplot.runs.publication import RunEnd, link_or_copy, make_publication
 from regionplot.runs.report import NOT_RUN, RunReport
 from regionplot.settings.config import Config
@@ -35,7 +36,7 @@ class Redraw(Enum):
     """Maps that a run draws."""
 
     CHANGED = auto()
-    """Maps that do not exist, or that depend on something that has changed."""
+    """Maps that do not exist, and maps whose inputs, settings or code have changed."""
     ALL = auto()
 
 
@@ -62,6 +63,7 @@ class RunRecord:
         start_method: str,
         redraw: Redraw = Redraw.CHANGED,
         scope: Scope = Scope.TABLE,
+        leftovers: Leftovers = Leftovers.KEEP,
     ) -> None:
         self.config = config
         self.watch = watch
@@ -69,8 +71,12 @@ class RunRecord:
         self.workers = 0
         self.run = new_run()
         self._scope = scope
+        self._policy = leftovers
+        self._leftovers: list[Path] = []
+        self._removed: list[Path] = []
         self._publication = make_publication(config.output, self.run)
         self._previous = read_entries(self._publication.previous)
+        self._permissions = read_permissions(self._publication.previous)
         self.jobs = [self._job(region, name, redraw) for region, name in assign_file_names(regions, config)]
         self._outcomes: dict[str, Outcome[Job]] = {}
         self._problems: list[str] = []
@@ -112,7 +118,16 @@ class RunRecord:
         outcomes = [self._outcomes.get(job.target.as_posix()) or Outcome(job, failure=not_run) for job in self.jobs]
         seconds = self.watch.seconds
         total = sum(seconds.values())
-        return RunReport(outcomes, total, self.start_method, self.workers, seconds, tuple(self._problems))
+        return RunReport(
+            outcomes,
+            total,
+            self.start_method,
+            self.workers,
+            seconds,
+            tuple(self._problems),
+            tuple(self._leftovers),
+            tuple(self._removed),
+        )
 
     def __enter__(self) -> RunRecord:
         return self
@@ -135,8 +150,26 @@ class RunRecord:
         if report.failed:
             remove_stale_temporaries(self._folders, self.run)
         self._link_previous_maps(report)
-        if self._publication.folder.is_dir():  # a run that drew nothing may have no folder
-            write_manifest(self._publication.folder, self._summary(error, report), report, self._previous)
+        if error is None:
+            self._handle_leftovers()
+        if self._publication.folder.is_dir():  # if no map was drawn, the folder may not exist
+            summary = self._summary(error, report)
+            write_manifest(self._publication.folder, summary, report, self._previous, self._permissions)
+
+    def _handle_leftovers(self) -> None:
+        """Find the maps of regions that are no longer in the table.
+
+        Remove them if the policy of the run is to remove them.
+        """
+        folder = self._publication.folder
+        if self._scope is Scope.SELECTION or folder != self._publication.previous:
+            return
+        inside = f"{folder.as_posix().rstrip('/')}/"
+        files = {job.target.as_posix().removeprefix(inside) for job in self.jobs}  # faster than `relative_to`
+        found = find_leftovers(folder, self._previous, files, {job.region.origin for job in self.jobs})
+        removed = set(remove_leftovers(folder, self._previous, found)) if self._policy is Leftovers.REMOVE else set()
+        self._removed = [folder / file for file in found if file in removed]
+        self._leftovers = [folder / file for file in found if file not in removed]
 
     def _link_previous_maps(self, report: RunReport) -> None:
         """Link maps of the previous run into a new folder, for regions that have no new map or were not selected."""

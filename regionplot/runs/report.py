@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regionplot.executors.base import Outcome
@@ -35,7 +36,7 @@ def state_of(outcome: Outcome[Job]) -> str:
     return str(outcome.value.state)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RunReport:
     """The outcomes of a run, in the order of the regions.
 
@@ -54,6 +55,10 @@ class RunReport:
     """Wall time in seconds by stage of the run: `check`, `load`, `draw`."""
     problems: Sequence[str] = ()
     """Errors that do not belong to a single region, such as a manifest that cannot be written."""
+    leftovers: Sequence[Path] = ()
+    """Maps of an earlier run whose regions are no longer in the table."""
+    removed: Sequence[Path] = ()
+    """Leftovers that this run has removed."""
 
     @property
     def drawn(self) -> list[Outcome[Job]]:
@@ -89,11 +94,17 @@ class RunReport:
         """Exit code. 0: all maps are up to date. 1: regions failed, or there are `problems`."""
         return 1 if self.failed or self.problems else 0
 
+    def __repr__(self) -> str:
+        """Return the summary, the start method and the number of workers."""
+        return f"<RunReport: {self}, {self.workers} x {self.start_method}>"
+
     def __str__(self) -> str:
+        """Return the numbers of maps in each state, and the time."""
         counts = self.counts()
         drawn = counts["rendered"]
         parts = [f"{drawn} map{'' if drawn == 1 else 's'} drawn"]
         empty = sum(outcome.value.no_data for outcome in self.drawn)
         parts += [f"{empty} without data"] if empty else []
         parts += [f"{counts[state]} {state}" for state in STATES[1:] if counts[state]]
+        parts += [f"{len(self.removed)} removed"] if self.removed else []
         return f"{', '.join(parts)} in {self.seconds:.1f} s"

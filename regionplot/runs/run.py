@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -22,10 +22,12 @@ from regionplot.executors.choose import count_workers, executor_class, make_exec
 from regionplot.geo.region import Region
 from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs import store
-from regionplot.runs.checks import check_config
+from regionplot.runs.checks import check_all, check_arguments, check_config
 from regionplot.runs.hints import start_hints, with_memory_hint
 from regionplot.runs.jobs import Job
+from regionplot.runs.leftovers import Leftovers
 from regionplot.runs.lock import locked
+from regionplot.runs.plausibility import scale_problem
 from regionplot.runs.record import Redraw, RunRecord, Scope
 from regionplot.runs.report import NOT_RUN, Observer, RunReport
 from regionplot.runs.task import RenderTask, reuse_previous_map
@@ -55,6 +57,7 @@ def render_regions(
     only: Sequence[str] = (),
     force: bool = False,
     allow_empty: bool = False,
+    prune: bool = False,
     layers: Sequence[Layer] = (),
     observer: Observer | None = None,
 ) -> RunReport:
@@ -78,6 +81,8 @@ def render_regions(
         Also draw unchanged maps.
     allow_empty : bool
         Accept an empty table. The report then has no outcomes.
+    prune : bool
+        Remove the maps of regions that are no longer in the table. Only maps that the manifest describes are removed.
     layers : sequence of Layer
         Layers of an earlier run. Their data is reused if the input files are unchanged.
     observer : Observer, optional
@@ -103,7 +108,8 @@ def render_regions(
     watch = Stopwatch()
     config = data.config if isinstance(data, SharedData) else data
     read = read_regions_if_any if allow_empty else read_regions
-    found = read(regions) if isinstance(regions, str | Path) else list(regions)
+    check_arguments(regions, config, layers)
+    found = _read_table(regions, read, config) if isinstance(regions, str | Path) else list(regions)
     if allow_empty and not found:
         watch.lap("check")
         return RunReport((), sum(watch.seconds.values()), "serial", 0, watch.seconds)
@@ -114,9 +120,18 @@ def render_regions(
     redraw = Redraw.ALL if force else Redraw.CHANGED
     scope = Scope.SELECTION if only else Scope.TABLE
     with locked(config.output.directory):
-        with RunRecord(config, selected, watch, method, redraw, scope) as record:
+        leftovers = Leftovers.REMOVE if prune else Leftovers.KEEP
+        with RunRecord(config, selected, watch, method, redraw, scope, leftovers) as record:
             _draw_all(record, data, layers, selected, observer or Observer())
         return record.report
+
+
+def _read_table(table: str | Path, read: Callable[[str | Path], Sequence[Region]], config: Config) -> Sequence[Region]:
+    """Read a table of regions. If it has faults, report the faults of the settings, too."""
+    try:
+        return read(table)
+    except RegionsError as error:
+        raise check_all(error, config, list) from None
 
 
 def _select(regions: Sequence[Region], patterns: Sequence[str]) -> list[Region]:
@@ -185,13 +200,15 @@ def _load(
             data.check_workers_can_load(record.start_method)
         return check_inputs(data.config if isinstance(data, SharedData) else data, regions)
     shared = data if isinstance(data, SharedData) else SharedData.load(data, regions, layers=layers)
+    if problem := scale_problem(shared):
+        logger.warning("%s", problem)
     return stack.enter_context(share_with_workers(shared)).plan
 
 
 def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Observer) -> None:
     """Keep unchanged maps and draw the others."""
     jobs = record.jobs
-    find_fonts(jobs, config)
+    letters = find_fonts(jobs, config)
     executor = _make_executor(config.run, record.start_method, len(jobs))
     record.workers = executor.workers
     observer.started(len(jobs), executor.workers, record.start_method)
@@ -199,7 +216,7 @@ def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Obser
     if executor_class(record.start_method).abilities.shares_memory:
         jobs = list(jobs_to_draw(task, jobs, record, observer))
         record.watch.lap("compare")
-    report_missing_letters(jobs, config)
+    report_missing_letters(letters if jobs else "")
     for outcome in stop_when_disk_full(executor.run(task, jobs)) if jobs else ():
         described = with_memory_hint(outcome, executor.workers)
         record.add(described)

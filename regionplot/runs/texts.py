@@ -32,26 +32,30 @@ def title_texts(regions: Iterable[Region], template: str) -> Iterator[str]:
     columns = names - {"name", "title"}
     for region in regions:
         yield region.title if "title" in names else region.name
-        yield from (region.attributes[name] for name in columns if name in region.attributes)
+        for name in columns:
+            yield region.attributes.get(name, "")
 
 
-def find_fonts(jobs: Sequence[Job], config: Config) -> None:
-    """Find fonts for letters that the default font lacks. Forked workers inherit the result."""
-    if letters := _letters(jobs, config):
+def find_fonts(jobs: Sequence[Job], config: Config) -> str:
+    """Find fonts for letters that the default font lacks. Forked workers inherit the result.
+
+    Returns
+    -------
+    str
+        The letters of the maps that are not ASCII, each once.
+    """
+    texts = [*title_texts((job.region for job in jobs), config.map.title), *frame_texts(config, {})]
+    letters = "".join(dict.fromkeys(letter for text in texts if not text.isascii() for letter in text))
+    if letters:
         from regionplot.render.fonts import FALLBACKS  # noqa: PLC0415 (imports matplotlib)
 
         FALLBACKS.find(letters)
+    return letters
 
 
-def report_missing_letters(jobs: Sequence[Job], config: Config) -> None:
-    """Log a warning if no installed font has some letters of the maps. Each letter is reported once."""
-    if jobs and (letters := _letters(jobs, config)):
+def report_missing_letters(letters: str) -> None:
+    """Log a warning about letters that no installed font has. Each letter is reported only once."""
+    if letters:
         from regionplot.render.fonts import FALLBACKS  # noqa: PLC0415 (imports matplotlib)
 
         FALLBACKS.report([letters])
-
-
-def _letters(jobs: Sequence[Job], config: Config) -> str:
-    """Return the letters of the texts that are not ASCII, each once."""
-    texts = [*title_texts((job.region for job in jobs), config.map.title), *frame_texts(config, {})]
-    return "".join(dict.fromkeys(letter for text in texts if not text.isascii() for letter in text))

@@ -11,7 +11,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError, to_jsonable_python
 
 from regionplot import sample
-from regionplot.text import fields_of
+from regionplot.system.files import exists
+from regionplot.text import fields_of, path_hint
 
 MAX_TEXT = 2_000
 """Maximum number of characters in a text of the settings."""
@@ -30,11 +31,15 @@ def find_input(value: object) -> object:
     if not isinstance(value, str | Path):
         return value
     text = str(value)
+    if not text:
+        raise PydanticCustomError("empty_path", "is empty; give the path of a file")
     try:
         path = sample.locate(text[len(sample.PREFIX) :]) if text.startswith(sample.PREFIX) else Path(text)
     except FileNotFoundError as error:
         raise PydanticCustomError(MISSING_FILE, "{problem}", {"problem": str(error)}) from None
-    if not path.exists():
+    if not exists(path) and (hint := path_hint(text)):
+        raise PydanticCustomError(MISSING_FILE, "there is no file {path}; {hint}", {"path": text, "hint": hint})
+    if not exists(path):
         raise PydanticCustomError(MISSING_FILE, "there is no file {path}", {"path": str(path)})
     return path
 

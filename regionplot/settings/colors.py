@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from regionplot.settings.base import Section, Text
 
@@ -76,14 +76,25 @@ class ColorSettings(Section):
     colorbar: bool = True
     """Draw a color bar for numbers, or a legend for classes."""
 
+    @field_validator("levels")
+    @classmethod
+    def _check_levels(cls, levels: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        return None if levels is None else _increasing(levels)
+
+    @field_validator("vmax")
+    @classmethod
+    def _check_vmax(cls, vmax: float | None, info: ValidationInfo) -> float | None:
+        vmin = info.data.get("vmin")
+        if vmin is not None and vmax is not None and not vmin < vmax:
+            raise ValueError(f"vmin {vmin:g} must be less than vmax {vmax:g}")
+        return vmax
+
     @model_validator(mode="after")
     def _check_scale(self) -> ColorSettings:
-        if self.levels is not None:
-            _increasing(self.levels)
-            if self.vmin is not None or self.vmax is not None or self.norm not in (None, "linear"):
-                raise ValueError("give either levels, or vmin, vmax and norm")
-        if self.vmin is not None and self.vmax is not None and not self.vmin < self.vmax:
-            raise ValueError(f"vmin {self.vmin:g} must be less than vmax {self.vmax:g}")
+        if self.levels is not None and (
+            self.vmin is not None or self.vmax is not None or self.norm not in (None, "linear")
+        ):
+            raise ValueError("give either levels, or vmin, vmax and norm")
         if self.norm == "log" and any(v is not None and v <= 0 for v in (self.vmin, self.vmax)):
             raise ValueError("a log norm needs vmin and vmax above zero")
         if self.classes is not None and self.is_numeric_scale:

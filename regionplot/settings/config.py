@@ -9,6 +9,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     PlainValidator,
+    PrivateAttr,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
@@ -19,6 +20,7 @@ from regionplot.settings.base import LayerSettings, Section
 from regionplot.settings.colors import ColorSettings
 from regionplot.settings.map import MapSettings
 from regionplot.settings.output import OutputSettings
+from regionplot.settings.places import Places
 from regionplot.settings.plugins import (
     STEP,
     dump_layers,
@@ -55,6 +57,7 @@ class Config(Section):
     """Settings of the layers that have a table, by name. In TOML and in `model_dump`, each name is a top-level key."""
     output: OutputSettings = OutputSettings()
     run: RunSettings = RunSettings()
+    _places: Places = PrivateAttr(default_factory=Places)
 
     @model_validator(mode="before")
     @classmethod
@@ -68,8 +71,18 @@ class Config(Section):
     def _check_inputs_are_used(self) -> Config:
         if self.raster.inputs and not self.prepare:
             raise ValueError(
-                "[raster] inputs are for the steps of [[prepare]], but there are none; add a step or remove the inputs"
+                "[raster] inputs are for [[prepare]] steps, but there is no step; add a step or remove the inputs"
             )
+        return self
+
+    @property
+    def places(self) -> Places:
+        """The settings file, and the lines of the settings."""
+        return self._places
+
+    def with_places(self, places: Places) -> Config:
+        """Store the settings file in this config, and return the config."""
+        self._places = places
         return self
 
     @model_serializer(mode="wrap")

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
+from regionplot.errors import ConfigError, InputError
 from regionplot.settings.config import Config
 from regionplot.settings.document import Document
 from regionplot.settings.messages import config_error
+from regionplot.settings.partial import without_faults
 from regionplot.settings.paths import resolve_config_paths
 from regionplot.settings.raster import RASTER_PATH, RasterPath
 
 DEFAULT_NAME = "regionplot.toml"
+_MAX_FAULTS = 200
+"""Maximum number of faults to report. A file with more faults is probably not a settings file."""
 Tables = Mapping[str, Any]
 """Tables and arrays of tables by name, as parsed from TOML."""
 
@@ -67,15 +73,74 @@ def read_config_before_arrival(source: str | Path | Tables | None, overrides: Ta
     return _read(source, overrides, RasterPath.PATTERN)
 
 
+def read_valid_part(source: str | Path | Tables | None, overrides: Tables | None = None) -> Config | None:
+    """Return settings without their faults, so that further checks can find more faults.
+
+    Parameters
+    ----------
+    source, overrides
+        As for `read_config`.
+
+    Returns
+    -------
+    Config or None
+        Sections that have faults are left out or are incomplete. The raster may not exist. None if no part is valid.
+
+    Raises
+    ------
+    ConfigError
+        If the file cannot be read, or is not TOML.
+    """
+    document, tables = _tables(source, overrides)
+    return _validated(document, tables, RasterPath.PATTERN)[0]
+
+
 def _read(source: str | Path | Tables | None, overrides: Tables | None, raster_path: RasterPath) -> Config:
-    document = Document.empty() if source is None else Document.open(source)
+    document, tables = _tables(source, overrides)
+    config, error = _validated(document, tables, raster_path)
+    if error is not None:
+        raise error
+    assert config is not None, "this part of the settings is valid"
+    return config
+
+
+def _tables(source: str | Path | Tables | None, overrides: Tables | None) -> tuple[Document, dict[str, Any]]:
+    """Return the settings file, and its tables with the overrides applied. All paths are absolute."""
+    document = Document.open(source)
     defaults = {"output": {"directory": document.base / "output"}}
     tables = _merge(defaults, resolve_config_paths(document.tables, document.base))
-    tables = _merge(tables, resolve_config_paths(overrides or {}, Path.cwd()))
-    try:
-        return Config.model_validate(tables, context={RASTER_PATH: raster_path})
-    except ValidationError as error:
-        raise config_error(error, document, tables) from None
+    above = resolve_config_paths(overrides or {}, Path.cwd())
+    places = replace(document.places, overrides=frozenset(_keys(above)))
+    return document._replace(places=places), _merge(tables, above)
+
+
+def _keys(tables: Tables) -> Iterator[tuple[str, str]]:
+    """Yield section and key of each setting. The key of an array of tables is empty."""
+    for name, table in tables.items():
+        yield from ((name, str(key)) for key in table) if isinstance(table, Mapping) else [(name, "")]
+
+
+def _validated(
+    document: Document, tables: dict[str, Any], raster_path: RasterPath
+) -> tuple[Config | None, ConfigError | InputError | None]:
+    """Return the valid part of the settings, and an error with all faults.
+
+    pydantic checks rules about several keys only if each key is valid. Therefore, faulty keys are removed, and the rest
+    is checked again.
+    """
+    details: list[ErrorDetails] = []
+    rest: dict[str, Any] | None = tables
+    config = None
+    while rest is not None and config is None:
+        try:
+            config = Config.model_validate(rest, context={RASTER_PATH: raster_path}).with_places(document.places)
+        except ValidationError as error:
+            found = error.errors(include_url=False)
+            details += [each for each in found if not details or (each["loc"] and each["type"] != "missing")]
+            details = details[:_MAX_FAULTS]
+            raster_path = RasterPath.PATTERN
+            rest = without_faults(rest, found)
+    return config, config_error(details, document.places, tables) if details else None
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from regionplot.settings.base import Section, Template, Text
 
@@ -34,10 +34,9 @@ class MapSettings(Section):
     empty: Literal["note", "skip"] = "note"
     """For a region without data, `note` draws a map with a note. `skip` draws no map and keeps an older map."""
 
-    @model_validator(mode="after")
-    def _bounded(self) -> MapSettings:
-        if self.size[0] * self.size[1] > MAX_PIXELS:
-            raise ValueError(
-                f"size: {self.size[0]} x {self.size[1]} is more than {MAX_PIXELS:,} pixels; make the image smaller"
-            )
-        return self
+    @field_validator("size")
+    @classmethod
+    def _bounded(cls, size: tuple[int, int]) -> tuple[int, int]:
+        if size[0] * size[1] > MAX_PIXELS:
+            raise ValueError(f"{size[0]} x {size[1]} is more than {MAX_PIXELS:,} pixels; make the image smaller")
+        return size

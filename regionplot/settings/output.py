@@ -60,12 +60,12 @@ class OutputSettings(Section):
     formats: Annotated[dict[str, SerializeAsAny[Section]], PlainValidator(_parse_formats), NOT_IN_DIGEST] = Field(
         default_factory=dict
     )
-    """Settings of formats by name: the `[output.NAME]` sections. The digest of a map covers one format only."""
+    """Settings of formats by name: the `[output.NAME]` sections. The digest of a map covers only its own format."""
     publish: Annotated[Literal["replace", "runs"], NOT_IN_DIGEST] = "replace"
     """`replace`: each map replaces the older map. `runs`: each run has its own folder, and the link `latest` is
     switched when all maps are complete."""
     keep: Annotated[int, Field(ge=0), NOT_IN_DIGEST] = 5
-    """With `runs`: number of older complete runs to keep."""
+    """With `runs`: number of complete runs to keep, in addition to the latest run."""
     publish_partial: Annotated[bool, NOT_IN_DIGEST] = False
     """With `runs`: also publish a run with missing maps."""
 

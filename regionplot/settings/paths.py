@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from regionplot import sample
 from regionplot.settings.config import settings_of
 from regionplot.settings.plugins import fields_of
+from regionplot.text import path_hint
 
 
 def resolve_config_paths(tables: Mapping[str, Any], base: Path) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def _resolve_union(value: Any, kinds: tuple[Any, ...], base: Path) -> Any:
 
 
 def _joined(path: str | Path, base: Path) -> Path | str:
-    if str(path).startswith(sample.PREFIX):
+    if str(path).startswith(sample.PREFIX) or path_hint(str(path)) or path == "":
         return path
     return Path(os.path.normpath(base / _from_home(Path(path))))
 

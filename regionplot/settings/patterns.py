@@ -15,7 +15,7 @@ from regionplot.text import TemplateError, fields_of, render
 
 _WILDCARDS = frozenset("*?[")
 _UNFINISHED = (".tmp", ".part", ".partial")
-"""Suffixes of files that another program is still writing."""
+"""Suffixes of unfinished files, which another program is still writing."""
 _RUN = re.compile(r"\{run:(?=[^}]*%)(?:[^{}%]|%[aAbBdFGHjmMpSuUVwWyY%])+\}")
 
 

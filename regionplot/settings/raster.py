@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 from regionplot import sample
 from regionplot.settings.base import MISSING_FILE, NOT_IN_DIGEST, InputPath, Section, Text, find_input
 from regionplot.settings.patterns import Pattern
+from regionplot.text import path_hint
 
 RASTER_PATH = "raster_path"
 """Key in the validation context. Its value is a `RasterPath`."""
@@ -30,6 +31,8 @@ class RasterPath(Enum):
 def resolve_path(value: object, info: ValidationInfo) -> object:
     """Resolve the path of the raster, as the `RasterPath` in the validation context says."""
     if not isinstance(value, str | Path) or str(value).startswith(sample.PREFIX):
+        return find_input(value)
+    if not str(value) or path_hint(str(value)):
         return find_input(value)
     pattern = Pattern(str(value), info.data.get("cycle", 1))
     path = pattern.find()  # `find` also checks the pattern
@@ -56,16 +59,17 @@ class RasterSettings(Section):
     settle: Annotated[float, Field(ge=0, le=86_400), NOT_IN_DIGEST] = 2.0
     """Seconds without a change after which a file counts as complete."""
     band: int | Text | None = None
-    """Band number from 1, or the description of the band. Default: the first band, or all bands if they are red, green
-    and blue."""
+    """Number of the band from 1, or its name: the description, or the element or short name in a GRIB file. Default:
+    the first band, or all bands if they are red, green and blue."""
     variable: Text | None = None
-    """Variable to read from a NetCDF or HDF5 file with several variables."""
+    """Variable to read from a NetCDF or HDF5 file with several variables: its name, or its path such as
+    `/product/no2`."""
     mask_and_scale: bool = True
     """Treat nodata values as missing, and apply scale and offset."""
     resampling: Literal["nearest", "bilinear", "cubic", "average", "mode", "max"] = "nearest"
     """Resampling method from cells to pixels."""
     crs: Text | None = None
-    """CRS of the file, if the file does not state it."""
+    """CRS of the file. By default, the CRS that the file states."""
     max_cells: Annotated[int, Field(ge=1, le=2**62), NOT_IN_DIGEST] = 10_000_000_000
     """Maximum number of cells. Larger grids are rejected before any cell is read."""
 

@@ -15,9 +15,9 @@ class VectorSettings(LayerSettings):
     layer: Text | None = None
     """Layer to read from a file with several layers. Default: the first layer."""
     crs: Text | None = None
-    """CRS of the file, if the file does not state it."""
+    """CRS of the file. By default, the CRS that the file states."""
 
     @property
     def has_areas(self) -> bool:
-        """True if polygons are loaded as areas and borders, not only as borders."""
+        """True if polygons are loaded as areas, in addition to their borders."""
         return True

@@ -23,9 +23,9 @@ from regionplot.geo.windows import cells_per_pixel, needed_window
 from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.source import RasterInfo, RasterSource, read_window
 from regionplot.layers.base import Layer, LoadContext
-from regionplot.layers.stack import all_layers, load_layers
+from regionplot.layers.stack import all_layers, start_layers
 from regionplot.settings.config import Config
-from regionplot.shared.load import DrawnRaster, array_cache
+from regionplot.shared.load import DrawnRaster, array_cache, warn_of_unseen_layers
 from regionplot.shared.plan import LoadPlan, logger, plan_load
 from regionplot.system import failpoints
 from regionplot.system.threads import thread_pool
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SharedData:
     """The data that all maps are drawn from."""
 
@@ -100,13 +100,21 @@ class SharedData:
         plan = plan or plan_load(config, info, regions, raster.coloring)
         if info.fingerprint != plan.fingerprint:
             raise RasterError(f"{info.path}: input changed: the file was replaced or written to since the run began")
+        context = LoadContext(config, crs, info.description, array_cache(config), loaded=layers)
+        finish_layers = start_layers(all_layers(config), context)  # before the thread, because this forks
         with thread_pool(1) as pool:  # the thread ends before workers are forked
             loading = pool.submit(raster.load, plan)
-            context = LoadContext(config, crs, info.description, array_cache(config), loaded=layers)
-            loaded = load_layers(all_layers(config), context)
+            loaded = finish_layers()
             cells, geometry = loading.result()
+        warn_of_unseen_layers(loaded, config, crs, raster.coloring, regions or ())
         logger.info("process %d loaded the shared data in %.2f s", os.getpid(), time.perf_counter() - start)
         return cls(config, raster.source, cells, geometry, crs, loaded, info, plan, raster.coloring)
+
+    def __repr__(self) -> str:
+        """Return the name of the raster, the shape and the type of the loaded cells, the CRSs and the layers."""
+        cells = f"cells {self.cells.shape} {self.cells.dtype} in {crs_name(self.geometry.crs)}"
+        layers = ", ".join(type(layer).__name__ for layer in self.layers)
+        return f"<SharedData {self.info.path.name}: {cells}; maps in {crs_name(self.crs)}; layers {layers}>"
 
     @property
     def description(self) -> Mapping[str, object]:
@@ -175,6 +183,12 @@ class SharedData:
         method = self.config.raster.resampling
         step = 1 if method == "max" else max(1, int(cells_per_pixel(self.info.geometry, panel, self.crs)))
         return read_window(self.source, window, step, method)
+
+
+def crs_name(crs: pyproj.CRS) -> str:
+    """Return the code of a CRS, such as `EPSG:4326`, or its name if it has no code."""
+    code = crs.to_authority()
+    return crs.name if code is None else ":".join(code)
 
 
 def _meshgrid(geometry: GridGeometry) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pyproj
 from numpy.typing import NDArray
 
 from regionplot.colors.choose import Coloring, coloring_of
+from regionplot.colors.key import planned_key
+from regionplot.errors import RegionError
 from regionplot.geo.cartopy import parse_projection
+from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.region import Region
 from regionplot.inputs.color_tables import RgbBands
 from regionplot.inputs.describe import inspect_raster, open_source
+from regionplot.inputs.reading import FileSource, Overviews
 from regionplot.inputs.rgb import RgbSource
 from regionplot.inputs.source import RasterInfo, RasterSource, read_window
 from regionplot.layers.base import Layer, LoadContext
-from regionplot.layers.stack import check_layers, configured_layers, load_layers
+from regionplot.layers.features import Features
+from regionplot.layers.stack import check_layers, configured_layers, lay_out, load_layers
 from regionplot.settings.config import Config
 from regionplot.shared.plan import LoadPlan, plan_load
+from regionplot.sheet.layout import Box
+from regionplot.sheet.view import View
 from regionplot.system.cache import ArrayCache, user_cache
 from regionplot.system.files import Fingerprint
 
+logger = logging.getLogger(__name__)
 _PREVIEW_CELLS = 1_000_000
+_MAX_CHECKED = 500
+"""Maximum number of regions for which the layers are compared with the maps."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +75,8 @@ class DrawnRaster:
     def load(self, plan: LoadPlan) -> tuple[NDArray[np.generic], GridGeometry]:
         """Return the cells that a plan loads, read-only, and their geometry.
 
-        If each map reads its own cells, the result is a thinned preview of the raster.
+        If each map reads its own cells, the result is a thinned preview of the raster. It can come from overviews of
+        any kind, because it only determines the limits of a color scale.
 
         Raises
         ------
@@ -70,7 +84,10 @@ class DrawnRaster:
             If the cells cannot be read.
         """
         step = max(1, int(np.ceil(np.sqrt(plan.window.cells / _PREVIEW_CELLS)))) if plan.reads_per_map else 1
-        cells, geometry = read_window(self.source, plan.window, step)
+        source = self.source
+        if plan.reads_per_map and isinstance(source, FileSource | RgbSource):
+            source = replace(source, overviews=Overviews.ANY)
+        cells, geometry = read_window(source, plan.window, step)
         cells.flags.writeable = False
         return cells, geometry
 
@@ -108,6 +125,40 @@ def check_inputs(config: Config, regions: Sequence[Region]) -> LoadPlan:
     raster = DrawnRaster.of(config)
     check_layers(config)
     return plan_load(config, raster.info, regions, raster.coloring)
+
+
+def warn_of_unseen_layers(
+    layers: Sequence[Layer], config: Config, crs: pyproj.CRS, coloring: Coloring, regions: Sequence[Region]
+) -> None:
+    """Log a warning for each vector layer of which no part lies on any map. Its CRS is probably wrong.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        The loaded layers.
+    config : Config
+        The settings.
+    crs : pyproj.CRS
+        CRS of the maps.
+    coloring : Classes or RgbBands or None
+        Coloring of the raster.
+    regions : sequence of Region
+        All regions that will be drawn. If there are too many, nothing is logged.
+    """
+    vectors = [layer for layer in layers if isinstance(layer, Features)]
+    if not vectors or len(regions) > _MAX_CHECKED:
+        return
+    panel = lay_out(config, planned_key(coloring)).panel
+    for layer in vectors:
+        if not layer.is_seen_in(_panels(regions, crs, panel, config)):
+            path = layer.settings.path
+            logger.warning("%s: no part of the layer lies on a map of this run; if its CRS is wrong, set crs", path)
+
+
+def _panels(regions: Sequence[Region], crs: pyproj.CRS, box: Box, config: Config) -> Iterator[PanelGrid]:
+    for region in regions:
+        with suppress(RegionError):  # the error is reported when the region is drawn
+            yield View.of(region, crs, box, config.map.fit).panel
 
 
 def input_changed(config: Config, plan: LoadPlan) -> bool:

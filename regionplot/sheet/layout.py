@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from regionplot.errors import ConfigError
+from regionplot.errors import ConfigError, Place, Problem
 from regionplot.settings.config import Config
 from regionplot.sheet.key import Key
 
@@ -157,8 +157,11 @@ class Layout:
         panel = Box(page.margin, bottom, width - 2 * page.margin, height - top - bottom)
         if min(panel.width, panel.height, width - 2 * page.inset) < _LEAST_PANEL:
             raise ConfigError(
-                f"[map] size: {width} x {height} pixels at {page.dpi:g} dpi leave no room for the map; "
-                "increase size or reduce dpi"
+                Problem(
+                    f"{width} x {height} pixels at {page.dpi:g} dpi leave no room for the map; "
+                    "increase size or reduce dpi",
+                    Place(section="map", key="size"),
+                )
             )
         return cls(page, panel, boxes)
 

@@ -58,14 +58,34 @@ class Path:
 
     @classmethod
     def of_polygons(cls, polygons: NDArray[np.object_], color: str) -> Path:
-        """Return a filled path of Polygons. Geometries of other types are left out."""
+        """Return a filled path of Polygons. Geometries of other types are left out.
+
+        All shells run clockwise and all holes run counterclockwise. matplotlib fills each point around which the rings
+        wind. Therefore, the path covers the union of the polygons, and holes are not filled.
+        """
         areas = polygons[shapely.get_type_id(polygons) == _POLYGON]
-        vertices, ring = shapely.get_coordinates(shapely.get_rings(areas), return_index=True)
+        rings, polygon = shapely.get_rings(areas, return_index=True)
+        vertices, ring = shapely.get_coordinates(rings, return_index=True)
+        is_shell = np.diff(polygon, prepend=-1) > 0
+        vertices = vertices[_oriented(vertices, ring, is_shell)]
         codes = np.full(len(vertices), LINETO, np.uint8)
         first = _first_of_each(ring)
         codes[first] = MOVETO
         codes[np.append(first[1:], len(vertices)) - 1] = CLOSEPOLY
         return cls(vertices, codes, facecolor=color)
+
+
+def _oriented(vertices: Floats, ring: NDArray[np.intp], is_clockwise: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return the order of vertices in which each ring runs clockwise or counterclockwise."""
+    index = np.arange(len(vertices))
+    if not index.size:
+        return index
+    first = _first_of_each(ring)
+    x, y = (vertices - vertices[first][ring]).T  # relative to the first vertex, because of rounding
+    crosses = np.append(x[:-1] * y[1:] - x[1:] * y[:-1], 0.0)  # 0 between the last vertex of a ring and the next ring
+    is_reversed = (np.add.reduceat(crosses, first) < 0) != is_clockwise
+    mirrored = (first + np.append(first[1:], len(vertices)) - 1)[ring] - index
+    return np.where(is_reversed[ring], mirrored, index)
 
 
 def _first_of_each(owner: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -10,8 +10,8 @@ import hashlib
 import logging
 import os
 import shutil
-import zipfile
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.system.files import atomic_replace, new_run, open_exclusive
+from regionplot.system.files import (
+    PRIVATE_FILE,
+    atomic_replace,
+    make_private_folder,
+    new_run,
+    open_exclusive,
+    open_own_file,
+    open_plain_file,
+)
 
 logger = logging.getLogger(__name__)
 Arrays = Mapping[str, NDArray[Any]]
@@ -29,7 +37,7 @@ _MAX_BYTES = 512 * 2**20
 
 @dataclass(frozen=True)
 class ArrayCache:
-    """A folder of named sets of arrays."""
+    """A folder of named sets of arrays. Only its owner can read it. A folder or entry of another user is not used."""
 
     folder: Path
     max_bytes: int = _MAX_BYTES
@@ -39,12 +47,13 @@ class ArrayCache:
         """Return the arrays of a key, or None if there is no entry for the key or the entry is damaged."""
         path = self._path(key)
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            make_private_folder(self.folder)
+            with open_own_file(path) as file, np.load(file, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
             os.utime(path)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        except Exception as error:  # a damaged archive can cause almost any error
             logger.debug("cache entry %s cannot be read: %s", path, error)
             return None
         return arrays
@@ -53,8 +62,8 @@ class ArrayCache:
         """Store arrays under a key atomically. If the write fails, the error is logged and no file is left."""
         path = self._path(key)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            with atomic_replace(path, new_run()) as temporary, open_exclusive(temporary) as file:
+            make_private_folder(self.folder)
+            with atomic_replace(path, new_run()) as temporary, open_exclusive(temporary, PRIVATE_FILE) as file:
                 np.savez(file, allow_pickle=False, **arrays)
             trim(self.folder.glob(f"*{_SUFFIX}"), self.max_bytes)
         except OSError as error:
@@ -76,7 +85,8 @@ def trim(entries: Iterable[Path], max_bytes: int, is_removable: Callable[[Path],
     is_removable : callable
         Called with an entry. Returns False if the entry must stay.
     """
-    oldest_first = sorted(entries, key=lambda entry: entry.stat().st_mtime)
+    times = {entry: found.st_mtime for entry in entries if (found := _stat(entry)) is not None}
+    oldest_first = sorted(times, key=lambda entry: times[entry])
     sizes = {entry: _size_of(entry) for entry in oldest_first}
     excess = sum(sizes.values()) - max_bytes
     for entry in oldest_first:
@@ -88,27 +98,54 @@ def trim(entries: Iterable[Path], max_bytes: int, is_removable: Callable[[Path],
 
 
 def _size_of(entry: Path) -> int:
-    files = [file for file in entry.iterdir() if file.is_file()] if entry.is_dir() else [entry]
-    return sum(file.stat().st_size for file in files)
+    """Return the bytes of an entry. Another process may remove the entry at the same time."""
+    files = []
+    with suppress(OSError):
+        files = list(entry.iterdir()) if entry.is_dir() and not entry.is_symlink() else [entry]
+    return sum(found.st_size for file in files if (found := _stat(file)) is not None)
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except OSError:
+        return None
 
 
 def _remove(entry: Path) -> None:
-    if entry.is_dir():
+    if entry.is_dir() and not entry.is_symlink():
         shutil.rmtree(entry, ignore_errors=True)
     else:
-        entry.unlink(missing_ok=True)
+        with suppress(OSError):
+            entry.unlink()
 
 
 def user_cache_folder() -> Path:
-    """Return the user's cache folder for this package."""
+    """Return the user's cache folder for this package.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the user has no home folder, and no variable sets a cache folder.
+    """
     import platformdirs  # noqa: PLC0415 (only some runs have a cache)
 
-    return Path(platformdirs.user_cache_dir("regionplot"))
+    try:
+        folder = Path(platformdirs.user_cache_dir("regionplot"))
+    except RuntimeError:  # HOME is not set, and the user has no entry in the password file
+        folder = Path("~")
+    if not folder.is_absolute():
+        raise FileNotFoundError("there is no cache folder: set HOME or XDG_CACHE_HOME")
+    return folder
 
 
-def user_cache() -> ArrayCache:
-    """Return the cache of projected vectors in the user's cache folder."""
-    return ArrayCache(user_cache_folder() / "vectors")
+def user_cache() -> ArrayCache | None:
+    """Return the cache of projected vectors in the user's cache folder, or None if the user has no such folder."""
+    try:
+        return ArrayCache(user_cache_folder() / "vectors")
+    except FileNotFoundError as error:
+        logger.debug("%s", error)
+        return None
 
 
 def digest(parts: Iterable[str], files: Iterable[Path]) -> str:
@@ -124,12 +161,12 @@ def digest(parts: Iterable[str], files: Iterable[Path]) -> str:
     Raises
     ------
     OSError
-        If a file cannot be read.
+        If a file cannot be read or is not a plain file.
     """
     total = hashlib.blake2b(digest_size=16)
     for part in parts:
         total.update(part.encode() + b"\0")
     for path in files:
-        with path.open("rb") as file:
+        with open_plain_file(path) as file:
             total.update(path.suffix.encode() + hashlib.file_digest(file, "blake2b").digest())
     return total.hexdigest()

@@ -6,23 +6,28 @@ remove the temporary files of a killed run.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import os
 import re
 import secrets
 import socket
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
 from regionplot.system.processes import is_running
 
+PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
+"""Permissions of folders and files that may hold data and that only their owner may read."""
 RUN = r"\d{8}T\d{6}Z-\d+-[0-9a-f]{8}"
 """Regular expression for names of runs."""
 _TEMPORARY = re.compile(rf"\..+\.({RUN})\.tmp(\..+)?")
@@ -30,8 +35,15 @@ _TEMPORARY = re.compile(rf"\..+\.({RUN})\.tmp(\..+)?")
 _PROCESS_TOKEN = secrets.token_hex(2)[:3]
 """Random token of this process. Process ids are reused, so a process id alone does not identify a process."""
 _run_numbers = itertools.count(secrets.randbelow(256))
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""Flags for reading. A pipe does not block, and Windows does not convert line ends."""
 _ABANDONED_AFTER = 86_400.0
 """Seconds without a change after which a temporary file of another machine or container counts as abandoned."""
+
+
+def exists(path: Path) -> bool:
+    """Return True if a path exists. Unlike `Path.exists`, accept names that the system rejects, such as long names."""
+    return os.path.exists(path)  # noqa: PTH110
 
 
 def new_run() -> str:
@@ -78,10 +90,64 @@ def atomic_replace(target: Path, run: str) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def open_exclusive(path: Path) -> BinaryIO:
+def open_exclusive(path: Path, mode: int = 0o666) -> BinaryIO:
     """Create a file and open it for writing. Refuse existing files and links. The umask limits the permissions."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-    return os.fdopen(os.open(path, flags, 0o666), "wb")
+    return os.fdopen(os.open(path, flags, mode), "wb")
+
+
+def open_plain_file(path: Path) -> BufferedReader:
+    """Open a plain file for reading. A pipe would block, and a device may have no end.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read, or is not a plain file.
+    """
+    descriptor = os.open(path, _READ)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def open_own_file(path: Path) -> BufferedReader:
+    """Open a plain file of this user for reading.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read, belongs to another user, or is a link, a hard link, or not a plain file.
+    """
+    descriptor = os.open(path, _READ | getattr(os, "O_NOFOLLOW", 0))
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or not _is_own(found):
+        os.close(descriptor)
+        raise PermissionError(errno.EPERM, "not a plain file of this user", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def make_private_folder(folder: Path) -> None:
+    """Create a folder that only this user can read, or make an existing folder private.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be created, belongs to another user, or is a link or not a folder.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=PRIVATE_FOLDER)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or not _is_own(found):
+        raise PermissionError(errno.EPERM, "not a folder of this user", str(folder))
+    if stat.S_IMODE(found.st_mode) & ~PRIVATE_FOLDER:
+        folder.chmod(PRIVATE_FOLDER)
+
+
+def _is_own(found: os.stat_result) -> bool:
+    """Return True if a file belongs to this user. Windows has no such owners."""
+    return not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
 
 
 def remove_stale_temporaries(folders: Iterable[Path], run: str | None = None) -> None:

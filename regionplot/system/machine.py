@@ -8,64 +8,53 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-CGROUP = Path("/sys/fs/cgroup")
-"""Limits of this process's control group (cgroup v2), such as the limits of a container."""
+from regionplot.system.cgroups import ControlGroups, read_number
+
+GROUPS = ControlGroups()
+"""The control groups of this process, such as those of a container or a systemd service."""
 
 MEMINFO = Path("/proc/meminfo")
 """Memory statistics of the machine. Linux only."""
 STATUS = Path("/proc/self/status")
 """Statistics of this process. Linux only."""
 
-_NO_QUOTA = 1_000_000
-"""Number of CPUs to assume if there is no quota. No machine has as many."""
 _UNKNOWN_MEMORY = 2**32
 """Bytes of memory to assume if the system does not report its memory."""
 
 
-def usable_cpus(cgroup: Path = CGROUP) -> int:
-    """Return the number of CPUs that this process may use, limited by affinity and CPU quota; at least 1.
+def usable_cpus(groups: ControlGroups = GROUPS) -> int:
+    """Return the number of CPUs that this process may use, limited by affinity and control groups; at least 1.
+
+    A quota of a part of a CPU counts as a whole CPU.
 
     Parameters
     ----------
-    cgroup : path
-        Folder of the control group.
+    groups : ControlGroups
+        The control groups of this process.
     """
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(count, _quota(cgroup)))
+    return max(1, math.ceil(min(count, groups.cpus())))
 
 
-def _quota(cgroup: Path) -> int:
-    """Return the number of CPUs that `cpu.max` (quota and period in microseconds) allows, rounded up."""
-    try:
-        quota, period = (cgroup / "cpu.max").read_text(encoding="ascii").split()
-        return math.ceil(int(quota) / int(period))
-    except (OSError, ValueError):
-        return _NO_QUOTA
-
-
-def available_memory(cgroup: Path = CGROUP, meminfo: Path = MEMINFO) -> int:
-    """Return the available memory in bytes, limited by the machine and by the control group.
+def available_memory(groups: ControlGroups = GROUPS, meminfo: Path = MEMINFO) -> int:
+    """Return the available memory in bytes, limited by the machine and by the control groups.
 
     Pages of cached files count as available, because the system frees them when memory is needed.
 
     Parameters
     ----------
-    cgroup : path
-        Folder of the control group.
+    groups : ControlGroups
+        The control groups of this process.
     meminfo : path
         File of the machine's memory statistics.
     """
-    try:
-        limit, used = (int((cgroup / name).read_text(encoding="ascii")) for name in ("memory.max", "memory.current"))
-    except (OSError, ValueError):
-        return _machine_memory(meminfo)
-    cached = _read_number("inactive_file", cgroup / "memory.stat") or 0
-    return min(_machine_memory(meminfo), max(0, limit - used + cached))
+    free = groups.available_memory()
+    return _machine_memory(meminfo) if free is None else min(_machine_memory(meminfo), free)
 
 
 def _machine_memory(meminfo: Path) -> int:
     """Return the machine's available memory in bytes, or half of its memory if the system reports only the total."""
-    available = _read_number("MemAvailable:", meminfo)
+    available = read_number(meminfo, "MemAvailable:")
     if available is not None:
         return available * 1024
     free, total = _count_pages("SC_AVPHYS_PAGES"), _count_pages("SC_PHYS_PAGES")
@@ -88,17 +77,8 @@ def data_size(status: Path = STATUS) -> int | None:
     status : path
         File of the process's statistics.
     """
-    kilobytes = _read_number("VmData:", status)
+    kilobytes = read_number(status, "VmData:")
     return None if kilobytes is None else kilobytes * 1024
-
-
-def _read_number(key: str, path: Path) -> int | None:
-    """Return the number after a key in a file of `/proc` or `/sys`; None if there is no such file or key."""
-    try:
-        lines = path.read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) for line in lines if line.split()[:1] == [key]), None)
 
 
 def peak_memory() -> int:

@@ -59,3 +59,23 @@ def is_running(pid: int) -> bool:
     except OSError:  # the process belongs to another user, or the system has no /proc
         return True
     return state not in ("Z", "X")
+
+
+def start_time(pid: int) -> int | None:
+    """Return the start time of a process in clock ticks since boot, or None if there is no such process.
+
+    Process ids are reused. Id and start time together identify a process of one boot.
+    """
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        return int(text.rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def boot_id() -> str:
+    """Return an id that changes when the machine starts; empty if unknown."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

@@ -25,7 +25,7 @@ PaletteUse = Literal["auto", "palette", "rgb"]
 """When to use a palette: if the map allows a palette (`auto`), always (`palette`), or never (`rgb`)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Picture:
     """A finished map as pixels."""
 
@@ -36,6 +36,12 @@ class Picture:
     title: str
     no_data: bool
     """True if the region holds only nodata."""
+
+    def __repr__(self) -> str:
+        """Return the title, the size, and the number of colors of the palette."""
+        height, width = self.image.shape[:2]
+        colors = "RGB" if self.palette is None else f"{len(self.palette)} colors"
+        return f"<Picture {self.title!r}: {width} x {height} pixels, {colors}{', no data' * self.no_data}>"
 
     @property
     def pixels(self) -> Bytes:

@@ -218,3 +218,26 @@ def test_a_forked_process_cannot_write_the_cells_that_gdal_buffers(tmp_path):
         dataset.write(np.full((1, 300, 300), 8, np.uint8))
     with rasterio.open(path) as dataset:
         assert (dataset.read() == 8).all()
+
+
+_FUNCTION_FROM_STDIN = """
+import sys
+from regionplot.blocks import process_blocks
+from regionplot.errors import ExecutorError
+
+def same(values, block, arguments):
+    return values
+
+try:
+    process_blocks(same, [sys.argv[1]], "out.tif", executor="spawn", workers=2)
+except ExecutorError as error:
+    print(error)
+"""
+
+
+def test_a_function_of_a_script_that_is_not_a_file_is_refused_for_spawned_workers(tmp_path, grid_file):
+    result = subprocess.run(
+        [sys.executable, "-", grid_file], input=_FUNCTION_FROM_STDIN, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (result.stderr, result.returncode) == ("", 0)
+    assert "because its script is not a file; save the script as a file, or use executor='threads'" in result.stdout

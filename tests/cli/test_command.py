@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from contextlib import chdir
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -85,7 +86,7 @@ def test_a_plain_run_prints_each_map_and_a_summary(folder):
     first, second, last = result.stdout.splitlines()
     assert re.fullmatch(r"\[1/2\] output/(east|west)\.png \d+ ms", first)
     assert re.fullmatch(r"\[2/2\] output/(east|west)\.png \d+ ms", second)
-    assert re.fullmatch(r"2 maps drawn in \d+\.\d s, in output", last)
+    assert re.fullmatch(r"2 maps drawn in \d+\.\d s, in output; settings: regionplot.toml", last)
     assert images(folder) == ["east", "west"]
     assert not leftovers(folder)
 
@@ -116,12 +117,12 @@ REFUSED = {
     "header only": (2, {}, CONFIG, HEADER, "no regions: the table has no rows"),
     "bad bound": (2, {}, CONFIG, HEADER + "a,-84,nan,33,36,A\n", r"regions.csv:2: column 'east': 'nan' is not"),
     "unknown key": (2, {}, CONFIG + "dip = 90\n", TABLE, r"regionplot.toml:5: \[map\] dip: .*did you mean 'dpi'"),
-    "not TOML": (2, {}, "[raster", TABLE, "regionplot.toml: not valid TOML"),
+    "not TOML": (2, {}, "[raster", TABLE, "regionplot.toml:1: not valid TOML"),
     "missing config": (2, {"--config": "none.toml"}, CONFIG, TABLE, "none.toml: No such file"),
     "bad projection": (2, {}, CONFIG + 'projection = "flat"\n', TABLE, r"\[map\] projection: .*flat"),
     "bad colormap": (2, {}, CONFIG + '[colors]\ncolormap = "mud"\n', TABLE, "colormap.*mud"),
-    "bad workers": (2, {"--workers": "many"}, CONFIG, TABLE, r"\[run\] workers: .*many"),
-    "bad timeout": (2, {"--timeout": "-1"}, CONFIG, TABLE, r"\[run\] timeout: .*greater than 0"),
+    "bad workers": (2, {"--workers": "many"}, CONFIG, TABLE, "--workers many: must be a whole number or"),
+    "bad timeout": (2, {"--timeout": "-1"}, CONFIG, TABLE, "--timeout -1.0: must be greater than 0"),
     "bad method": (2, {"--start-method": "teleport"}, CONFIG, TABLE, "Invalid value for '--start-method'"),
     "unknown option": (2, {"--speed": "11"}, CONFIG, TABLE, "No such option:? '?--speed'?"),
     "nothing matches": (2, {"--only": "north*"}, CONFIG, TABLE, "no region's name matches 'north\\*'"),
@@ -221,7 +222,7 @@ def start(long_run, start_command):
         with (long_run / "out.txt").open("w") as out, (long_run / "err.txt").open("w") as err:
             command = start_command(long_run, "regions.csv", stdout=out, stderr=err)
         wait_until(lambda: len(images(long_run)) >= 2 or command.poll() is not None)
-        return command, psutil.Process(command.pid).children()
+        return command, psutil.Process(command.run_pid).children()
 
     return run
 
@@ -229,6 +230,7 @@ def start(long_run, start_command):
 @pytest.mark.slow
 def test_a_killed_worker_fails_one_map(start, long_run):
     """A worker that is killed between two maps fails no map. Therefore workers are killed until a map fails."""
+    (long_run / "regions.csv").write_text("\n".join(MANY.splitlines()[:21]))
     command, _ = start()
 
     def reported():
@@ -236,15 +238,15 @@ def test_a_killed_worker_fails_one_map(start, long_run):
 
     while not reported():
         before = len(images(long_run))
-        for worker in psutil.Process(command.pid).children():
+        for worker in psutil.Process(command.run_pid).children():
             worker.kill()
         wait_until(lambda before=before: reported() or len(images(long_run)) > before + 1)
     assert command.wait(100) == 1
     (line,) = (long_run / "err.txt").read_text().splitlines()
     region = re.fullmatch(r"regionplot: regions\.csv:\d+: (r\d+): the worker was killed by SIGKILL.*", line)[1]
-    assert set(images(long_run)) | {region} == {f"r{i}" for i in range(50)}
-    assert len(images(long_run)) >= 49
-    assert "49 maps drawn, 1 failed" in (long_run / "out.txt").read_text()
+    assert set(images(long_run)) | {region} == {f"r{i}" for i in range(20)}
+    assert len(images(long_run)) >= 19
+    assert "19 maps drawn, 1 failed" in (long_run / "out.txt").read_text()
     assert not leftovers(long_run)
 
 
@@ -430,13 +432,42 @@ def test_verbose_prints_the_processes_that_load_the_data(run_command, folder, me
     assert len(set(found)) == len(found)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep the working directory")
+@pytest.mark.parametrize("arguments", [["{table}"], ["prepare", "grid.tif", "-o", "out.tif", "--hillshade"]])
+def test_a_removed_working_directory_is_reported_in_one_line(arguments, folder, tmp_path, capfd):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    with chdir(gone):
+        gone.rmdir()
+        code = commands.run([argument.format(table=folder / "regions.csv") for argument in arguments])
+    assert (code, capfd.readouterr().err) == (
+        3,
+        "regionplot: the working directory has been removed; change to another folder\n",
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="guards need Linux")
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_during_the_imports_is_reported_in_one_line(name, code, folder):
+    """Libraries turn an interrupt during their import into other errors."""
+    with subprocess.Popen([*COMMAND, "regions.csv"], cwd=folder, stderr=subprocess.PIPE, text=True) as command:
+        while not (children := Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text()):
+            time.sleep(0.001)
+        assert children, "the guard has started the command"
+        time.sleep(0.1)
+        command.send_signal(getattr(signal, name))
+        error = command.communicate(timeout=30)[1]
+    assert (command.returncode, error.count("\n")) == (code, 1)
+    assert error.startswith(f"regionplot: ended by {name}")
+
+
 def test_a_second_run_in_the_same_folder_is_refused(run_command, start_command, long_run):
     """The message names the first run, which continues."""
     first = start_command(long_run, "regions.csv")
     assert first.stdout.readline().startswith("[1/50]")
     second = run_command(long_run, "regions.csv")
     assert second.returncode == 4
-    assert re.search(rf"output: process {first.pid} on \S+ \(started \d+ s ago\) is drawing", second.stderr)
+    assert re.search(rf"output: process {first.run_pid} on \S+ \(started \d+ s ago\) is drawing", second.stderr)
     assert second.stdout == ""
     first.terminate()
     assert first.wait(20) == 143

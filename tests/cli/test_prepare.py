@@ -93,7 +93,7 @@ def test_masks_use_the_named_layer_and_optionally_touched_cells(
         counts.append(np.isfinite(read(tmp_path / "out.tif")).sum())
     assert counts == [5 * 4, 6 * 5]
     result = prepare(tmp_path, grid, "-o", "out.tif", "--mask", path, "--layer", "none")
-    assert "areas.gpkg: cannot be read as vector data: Layer 'none'" in result.stderr
+    assert "areas.gpkg: there is no layer 'none'" in result.stderr
 
 
 def test_a_second_run_does_nothing_unless_forced(prepare: Any, grid: Path, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ REFUSED = {
     ),
     "no such band": (2, ["dem.tif", "--slope", "--expression", "b2"], r"step 2 \(expression\): .*there is no b2"),
     "bad kind": (2, ["dem.tif", "--focal", "meen:3"], r"--focal meen:3: kind: .*\(it is 'meen'\)"),
-    "bad size": (2, ["dem.tif", "--focal", "mean:big"], r"--focal mean:big: size: .*integer"),
+    "bad size": (2, ["dem.tif", "--focal", "mean:big"], r"--focal mean:big: size: must be a whole number"),
     "even size": (2, ["dem.tif", "--focal", "mean:4"], r"--focal mean:4: .*odd number"),
     "no such mask": (3, ["dem.tif", "--mask", "none.shp:outside"], r"--mask none.shp:outside: path: there is no file"),
     "bad rule": (2, ["dem.tif", "--reclassify", "1"], r"--reclassify 1: '1' is not a rule"),

@@ -17,6 +17,10 @@ import rasterio
 from affine import Affine
 from warm_start import Command
 
+from regionplot.cli import spawned
+from regionplot.cli import watch as watch_module
+from regionplot.cli.request import Request
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
 CONFIG = """
@@ -32,6 +36,12 @@ path = "sample:states"
 [run]
 workers = 2
 """
+OPTIONS = {
+    "config_file": None, "no_config": False, "raster": None, "crs": None, "features": (), "workers": None,
+    "start_method": None, "only": (), "force": False, "prune": False, "allow_empty": False, "timeout": None,
+    "wait_for": None, "deadline": None, "no_cache": True, "profile": False, "log_file": None, "log_format": "text",
+    "metrics": None, "quiet": True, "verbose": False,
+}  # fmt: skip
 TABLE = "name,west,east,south,north\neast,-84,-80,33,35\nwest,-124,-120,33,35\n"
 
 
@@ -186,9 +196,25 @@ def test_a_signal_ends_the_current_run_and_cleans_up(watch):
     assert not list((watched.folder / "output").glob(".*.tmp"))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="guards need Linux")
+def test_a_crashed_run_is_reported_and_does_not_end_the_watch(watch):
+    watched = watch()
+    watched.wait_for("watching")
+    rows = "".join(f"r{i},{-124 + i / 10},{-80 + i / 10},25,45\n" for i in range(200))
+    (watched.folder / "regions.csv").write_text("name,west,east,south,north\n" + rows)
+    watched.write(10, 60)
+    watched.wait_for("[3/200]")
+    (run,) = psutil.Process(watched.process.run_pid).children()
+    run.send_signal(signal.SIGSEGV)
+    watched.wait_for("regionplot: a library crashed with SIGSEGV")
+    (watched.folder / "regions.csv").write_text(TABLE)
+    watched.wait_for("2 maps drawn")
+    assert watched.end() == 143
+
+
 def test_memory_and_descriptors_do_not_grow(watch):
     watched = watch("-q")
-    process, seen = psutil.Process(watched.process.pid), []
+    process, seen = psutil.Process(watched.process.run_pid), []
     for number in range(14):
         watched.write(number, 200 - number)
         image = watched.folder / "output" / "manifest.json"
@@ -219,3 +245,24 @@ def test_watch_and_wait_for_exclude_each_other(run_command, tmp_path):
     result = run_command(tmp_path, "regions.csv", "--watch", "--wait-for", "5")
     assert result.returncode == 2
     assert "--watch waits for the raster by itself" in result.stderr
+
+
+def test_without_fork_a_new_process_draws_each_raster(tmp_path, monkeypatch):
+    """`os.fork` is missing on Windows. The run is then spawned."""
+    (tmp_path / "regionplot.toml").write_text(CONFIG.replace("workers = 2", 'start_method = "serial"'))
+    (tmp_path / "regions.csv").write_text(TABLE)
+    (tmp_path / "data").mkdir()
+    write_raster(tmp_path / "data" / "grid_1.tif", 10, 60)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delattr(os, "fork")
+    request = Request.from_options(**OPTIONS, regions=Path("regions.csv"), output=str(tmp_path / "maps"))
+    codes = []
+
+    def run(request, config):
+        codes.append(spawned.run_in_spawned_process(request, config))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch_module, "run_in_spawned_process", run)
+    assert watch_module.watch(request) == 130
+    assert codes == [0]
+    assert sorted(path.name for path in (tmp_path / "maps").glob("*.png")) == ["east.png", "west.png"]

@@ -126,7 +126,7 @@ def test_unknown_colors_are_reported_with_their_place() -> None:
         "colors": {"colormap": "Viridis", "under": "blak", "over": "none", "nodata": "grey"},
         "features": [{"path": "sample:states", "edgecolor": "#12345", "facecolor": "none"}],
     }
-    problems = list(color_problems(read_config(sections)))
+    problems = [str(problem) for problem in color_problems(read_config(sections))]
     assert [problem.split(":")[0] for problem in problems] == [
         "[colors] colormap", "[colors] under", "[map] background", "[[features]] #1 edgecolor",
     ]  # fmt: skip

@@ -142,6 +142,23 @@ def test_worker_that_does_not_load_in_time_is_stopped(tmp_path):
     assert not running(recorded(tmp_path, "hanging"))
 
 
+@pytest.mark.parametrize(
+    ("method", "settings", "seconds"),
+    [
+        ("fork", {"timeout": 0.5}, 0.5),
+        ("spawn", {"timeout": 3, "load_timeout": 0.1}, 3),
+        ("spawn", {"timeout": 0.1, "load_timeout": 3}, 3),
+    ],
+)
+def test_the_time_limit_of_a_job_counts_from_the_start_of_a_worker(method, settings, seconds, tmp_path):
+    task = Act(tmp_path, at_starting="hang")
+    run = EXECUTORS[method](1, settings_of(max_failed_starts=1, **settings)).run(task, OTHERS)
+    start = time.monotonic()
+    with pytest.raises(ExecutorError, match=f"die before they start a job: took longer than {seconds} s"):
+        list(run)
+    assert seconds < time.monotonic() - start < seconds + 20
+
+
 @pytest.mark.parametrize("job", ["hang", "hang:stubborn"])
 def test_closing_the_iterator_stops_the_workers(job, tmp_path, children):
     run = fork(3).run(Act(tmp_path), ["echo:1", job, job, job])
@@ -362,6 +379,18 @@ def test_default_start_method_of_the_host_program_stays_unset(method, tmp_path):
     command = [sys.executable, script, method, tmp_path]
     result = subprocess.run(command, env=importing_environment(), capture_output=True, text=True, check=True)
     assert result.stdout == "None\n"
+
+
+@pytest.mark.parametrize("source", ["stdin", "-c"])
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_script_that_is_not_a_file_can_start_workers(method, source, tmp_path):
+    """Workers would run the script again, and each worker would print that there is no file `<stdin>`."""
+    arguments = ["-"] if source == "stdin" else ["-c", _START_METHOD]
+    result = subprocess.run(
+        [sys.executable, *arguments, method, tmp_path],
+        input=_START_METHOD, env=importing_environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (result.stdout, result.stderr) == ("None\n", "")
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts descriptors in /proc")

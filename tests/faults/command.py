@@ -16,11 +16,13 @@ import argparse
 import ctypes
 import errno
 import fcntl
+import itertools
 import os
 import shlex
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -80,6 +82,12 @@ def _hang_ignoring_term() -> NoReturn:
     _hang()
 
 
+def _compute_forever() -> NoReturn:
+    """Stay in C code, in which no signal handler of Python runs."""
+    deque(itertools.repeat(None), maxlen=0)
+    raise AssertionError("the loop has no end")
+
+
 def _raise(error: BaseException) -> NoReturn:
     raise error
 
@@ -122,6 +130,7 @@ ACTIONS: dict[str, Callable[[], object]] = {
     "abort": os.abort,
     "exit0": lambda: os._exit(0),
     "hang": _hang,
+    "compute-forever": _compute_forever,
     "hang-ignoring-term": _hang_ignoring_term,
     "raise": lambda: _raise(ValueError("injected")),
     "unpicklable": _unpicklable,
@@ -163,7 +172,7 @@ def _hook(faults: list[Fault]) -> failpoints.Hook:
 
 
 if __name__ == "__main__":
-    from regionplot.cli.commands import main
+    from regionplot.cli import main
 
     os.environ[_VARIABLE], os.environ[_RUN] = shlex.join(sys.argv[1:]), str(os.getpid())
     FAULTS, sys.argv[1:] = _parse(sys.argv[1:])

@@ -219,12 +219,13 @@ def _interrupted_at_first_map(start_command, folder: Path, rows: int) -> tuple[i
     while not images(folder):
         assert command.poll() is None
         time.sleep(0.01)
-    used = psutil.Process(command.pid).memory_full_info().uss
+    run = command.run_pid
+    used = psutil.Process(run).memory_full_info().uss
     command.send_signal(signal.SIGINT)
-    sent, before = time.monotonic(), _seconds_without_cpu(command.pid)
+    sent, before = time.monotonic(), _seconds_without_cpu(run)
     waited = before
     while command.poll() is None:
-        waited = max(waited, _seconds_without_cpu(command.pid))
+        waited = max(waited, _seconds_without_cpu(run))
         time.sleep(0.01)
     assert command.returncode == 130
     return used, time.monotonic() - sent - (waited - before)

@@ -463,7 +463,7 @@ def test_endless_settings_are_refused(tmp_path: Path) -> None:
 def test_an_endless_table_is_refused(run_command, tmp_path: Path) -> None:
     result = run_command(tmp_path, "/dev/zero", "--raster", "sample:relief")
     assert result.returncode == 2
-    assert "/dev/zero: the file is larger than 268,435,456 bytes" in result.stderr
+    assert "/dev/zero: byte 0: a NUL byte" in result.stderr
 
 
 HOSTILE_TEXTS = {
@@ -574,18 +574,18 @@ HOSTILE_STYLE = "text.usetex: True\nsavefig.dpi: 7\nfont.size: 99\nbackend: modu
 
 
 @pytest.mark.slow
-def test_a_matplotlibrc_in_the_working_directory_changes_nothing(tmp_path: Path) -> None:
-    maps = []
+def test_a_matplotlibrc_in_the_working_directory_changes_nothing(run, tmp_path: Path) -> None:
+    assert run(tmp_path, "--only", "east").returncode == 0
+    expected = (tmp_path / "output" / "east.png").read_bytes()
     contents = [(HOSTILE_STYLE.encode(), "spawn"), (b"\xff\xfe", "fork"), (b"nonsense: 1\n", "fork"), (None, "fork")]
-    for number, (content, method) in enumerate([(b"", "fork"), *contents]):
+    for number, (content, method) in enumerate(contents):
         folder = tmp_path / str(number)
         folder.mkdir()
         (folder / "hostile.py").write_text("raise SystemExit('imported')")
         os.mkfifo(folder / "matplotlibrc") if content is None else (folder / "matplotlibrc").write_bytes(content)
         result = run_process(folder, "--only", "east", "--start-method", method, timeout=50)
         assert (result.returncode, result.stderr) == (0, "")
-        maps.append((folder / "output" / "east.png").read_bytes())
-    assert all(found == maps[0] for found in maps)
+        assert (folder / "output" / "east.png").read_bytes() == expected
 
 
 @pytest.mark.parametrize("path", ["/vsicurl/http://127.0.0.1:9/a.tif", "http://127.0.0.1:9/a.tif", "PG:dbname=a"])

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regionplot.errors import ConfigError, RegionError
-from regionplot.geo.cartopy import cartopy_projection, parse_projection, project_geometry
+from regionplot.geo.areas import project_polygons
+from regionplot.geo.cartopy import cartopy_projection, parse_projection
 from regionplot.geo.crs import parse_crs, same_crs, transformer, unwrap, with_meridian
 from regionplot.geo.extent import Extent
 from regionplot.geo.project import project_extent
@@ -121,7 +122,7 @@ def test_with_meridian_changes_the_prime_meridian(crs: str) -> None:
 
 def test_a_polygon_across_a_seam_is_cut_and_closed() -> None:
     """Robinson with central longitude 0 shows a box across the antimeridian at its left and right edges."""
-    cut = project_geometry(shapely.box(170, 0, 190, 10), LONLAT, parse_crs("ESRI:54030"))
+    cut = shapely.union_all(project_polygons(np.array([shapely.box(170, 0, 190, 10)]), LONLAT, parse_crs("ESRI:54030")))
     xmin, _, xmax, _ = cut.bounds
     assert xmin < -1.6e7
     assert xmax > 1.6e7

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from regionplot.geo.curvilinear.fit import COARSEST, FINEST, fit_grid
-from regionplot.geo.curvilinear.locator import CellLocator
+from regionplot.geo.curvilinear.locator import CellLocator, Resampling
 from regionplot.geo.extent import LONLAT
 from regionplot.geo.grid import Window
 
@@ -34,8 +34,8 @@ def swath(
 
 def scans() -> Coordinates:
     """Return scans of ten rows that overlap toward the sides, as in MODIS."""
-    row, column = np.mgrid[:40, :30]
-    stretch = 1 + (abs(column - 15) / 15) ** 2
+    row, column = np.mgrid[:60, :50]
+    stretch = 1 + (abs(column - 25) / 25) ** 2
     return 10 + column * 0.012, 40 - (row // 10 * 10 + 4.5 + (row % 10 - 4.5) * stretch) * 0.009
 
 
@@ -125,16 +125,49 @@ def test_cells_without_coordinates_leave_a_hole_with_sharp_edges() -> None:
     assert np.isfinite(longitudes.ravel()[shown[is_shown]]).all()
 
 
+@pytest.mark.parametrize("lone", [np.s_[19, :], np.s_[:, 19], np.s_[:, 10], np.s_[19, ::2]], ids=str)
+def test_cells_without_neighbors_leave_no_hole_in_the_cells_beside_them(lone: tuple[int | slice, int | slice]) -> None:
+    """A cell has no size along an axis if both neighbors are missing. The search must not end there."""
+    whole = swath()
+    grid = fit_grid(*whole, CRS)
+    assert grid is not None
+    kept = np.ones(whole[0].shape, bool)
+    at = tuple(slice(index - 1, None) if isinstance(index, int) else slice(None) for index in lone)
+    kept[at] = False
+    found = []
+    for is_there in (False, True):
+        kept[lone] = is_there
+        longitudes, latitudes = (np.where(kept, axis, np.nan) for axis in whole)
+        found.append(CellLocator(longitudes, latitudes, grid, CRS).nearest(grid.geometry.full_window))
+    without, shown = found
+    np.testing.assert_array_equal(shown[without >= 0], without[without >= 0])
+    assert (without >= 0).sum() > 50_000
+
+
+def test_scattered_cells_are_shown() -> None:
+    """Many cells are missing. A cell without neighbors along an axis gets the size of the cells around it."""
+    whole = swath()
+    missing = np.random.default_rng(1).random(whole[0].shape) < 0.4
+    grid = fit_grid(*whole, CRS)
+    assert grid is not None
+    expected = CellLocator(*whole, grid, CRS).nearest(grid.geometry.full_window)
+    longitudes, latitudes = (np.where(missing, np.nan, axis) for axis in whole)
+    shown = CellLocator(longitudes, latitudes, grid, CRS).nearest(grid.geometry.full_window)
+    is_known = (expected >= 0) & ~missing.ravel()[expected]
+    assert (shown == expected)[is_known].mean() > 0.9
+    assert (shown >= 0).sum() < 1.5 * is_known.sum()
+
+
 @pytest.mark.parametrize("name", ["swath", "over the north pole", "around the earth", "overlapping scans"])
 def test_a_window_equals_the_same_cells_of_the_whole_grid(name: str) -> None:
     coordinates = GRIDS[name]()
     grid = fit_grid(*coordinates, CRS)
     assert grid is not None
     locator, values = CellLocator(*coordinates, grid, CRS), np.sin(coordinates[0]) + coordinates[1]
-    for interpolate in (False, True):
-        whole = locator.resample(values, grid.geometry.full_window, interpolate=interpolate)
+    for method in Resampling:
+        whole = locator.resample(values, grid.geometry.full_window, method)
         for window in (Window(101, 37, 150, 211), Window(0, 0, 1, 1), Window(*np.subtract(whole.shape, 7), 7, 7)):
-            part = locator.resample(values, window, interpolate=interpolate)
+            part = locator.resample(values, window, method)
             expected = whole[window.row_off :, window.col_off :][: window.height, : window.width]
             np.testing.assert_array_equal(part, expected)
 
@@ -147,9 +180,7 @@ def test_interpolation_reproduces_a_linear_field() -> None:
     field = 2.0 * longitudes + latitudes
     rows, columns = np.mgrid[: grid.geometry.height, : grid.geometry.width] + 0.5
     x, y = grid.geometry.coordinates(columns, rows)
-    interpolated, nearest = (
-        locator.resample(field, grid.geometry.full_window, interpolate=interpolate) for interpolate in (True, False)
-    )
+    nearest, interpolated = (locator.resample(field, grid.geometry.full_window, method) for method in Resampling)
     inside = (abs(x - 10) < 0.4) & (abs(y - 40) < 0.4)
     assert abs(interpolated - 2 * x - y)[inside].max() < 0.01 < abs(nearest - 2 * x - y)[inside].max()
 
@@ -160,9 +191,7 @@ def test_interpolation_keeps_exactly_the_missing_cells_of_nearest() -> None:
     assert grid is not None
     locator, field = CellLocator(longitudes, latitudes, grid, CRS), latitudes.copy()
     field[18, 15] = np.nan
-    interpolated, nearest = (
-        locator.resample(field, grid.geometry.full_window, interpolate=interpolate) for interpolate in (True, False)
-    )
+    nearest, interpolated = (locator.resample(field, grid.geometry.full_window, method) for method in Resampling)
     np.testing.assert_array_equal(np.isnan(interpolated), np.isnan(nearest))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import rioxarray
 import xarray as xr
+from affine import Affine
 
 from regionplot.errors import ConfigError, RasterError
 from regionplot.geo.extent import Extent
@@ -75,11 +76,38 @@ def array(values: Any, crs: str | None = "EPSG:4326") -> xr.DataArray:
     ("data", "message"),
     [
         (array(np.zeros((2, 3, 4))), r"rows and columns, but its shape is \(2, 3, 4\)"),
-        (array(np.zeros((1, 4))), r"its shape is \(1, 4\)"),
+        (array(np.zeros((1, 4))), "the size of the cells is unknown"),
+        (
+            array(np.zeros((3, 4))).assign_coords(x=[0.0, 1, np.nan, 3]),
+            "x cannot be used: 1 of its 4 values are missing",
+        ),
+        (array(np.zeros((3, 4))).assign_coords(y=[0.0, 1, 1]), "y cannot be used: its values neither increase nor"),
         (array(np.zeros((3, 4)), crs=None), "the array has no CRS; set it with .rio.write_crs"),
     ],
-    ids=["three dimensions", "one row", "no CRS"],
+    ids=["three dimensions", "one row", "missing coordinate", "repeated coordinate", "no CRS"],
 )
 def test_an_array_without_rows_columns_and_crs_is_refused(data: xr.DataArray, message: str) -> None:
     with pytest.raises(RasterError, match=f"snow: .*{message}"):
         ArraySource.of(data)
+
+
+def test_the_transform_of_an_array_places_one_row() -> None:
+    data = array(np.arange(4.0)[None]).rio.write_transform(Affine(1, 0, -100.5, 0, -3, 51.5))
+    geometry = ArraySource.of(data).describe().geometry
+    assert (geometry.transform[:6], geometry.height, geometry.width) == ((1, 0, -100.5, 0, -3, 51.5), 1, 4)
+
+
+def test_coordinates_place_an_array_whose_transform_has_no_area() -> None:
+    data = array(np.zeros((3, 4))).rio.write_transform(Affine(0, 0, 0, 0, 0, 0))
+    assert ArraySource.of(data).describe().geometry.transform[:6] == (1, 0, -100.5, 0, -1, 50.5)
+
+
+def test_uneven_coordinates_of_an_array_place_each_cell() -> None:
+    """rioxarray computes a transform from the first and last coordinates only."""
+    latitudes, longitudes = np.array([10.0, 20, 50, 60]), np.array([358.0, 359, 0, 1])
+    data = array(np.arange(16.0).reshape(4, 4)).assign_coords(y=latitudes, x=longitudes)
+    source = ArraySource.of(data)
+    geometry = source.describe().geometry
+    columns, rows = geometry.columns_and_rows(np.array([358.0, 359, 360, 361]), latitudes + np.array([0, 12, -12, 0]))
+    assert geometry.width == 4
+    np.testing.assert_array_equal(source.values[np.ix_(rows.astype(int), columns.astype(int))], data.values)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import numpy as np
 import psutil
 import pytest
@@ -16,6 +18,8 @@ import rasterio
 import rasterio.shutil
 from affine import Affine
 from numpy.typing import NDArray
+from rasterio.control import GroundControlPoint
+from rasterio.crs import CRS
 
 from regionplot.errors import ConfigError, RasterError
 from regionplot.inputs.describe import inspect_raster, open_bands, open_source
@@ -94,10 +98,52 @@ def test_a_grid_without_a_crs_needs_one_in_the_config(write_raster) -> None:
         load(path, crs="EPSG:0")
 
 
+@pytest.mark.parametrize("stated", ["EPSG:4326", "EPSG:3857", 'LOCAL_CS["site",UNIT["metre",1]]'])
+def test_the_crs_of_the_settings_wins(write_raster, stated: str, caplog: pytest.LogCaptureFixture) -> None:
+    path = write_raster(VALUES, crs=stated)
+    assert epsg(path, crs="EPSG:5070") == 5070
+    assert ("crs = 'EPSG:5070' is used" in caplog.text) == stated.startswith("EPSG")
+    caplog.clear()
+    if stated.startswith("EPSG"):
+        assert epsg(path, crs=stated) == epsg(path)
+        assert not caplog.text
+
+
+@pytest.mark.parametrize("crs", ['LOCAL_CS["site",UNIT["metre",1]]', "EPSG:4978"])
+def test_a_crs_of_the_settings_that_is_not_of_a_map_is_refused(write_raster, crs: str) -> None:
+    with pytest.raises(RasterError, match=r"grid\.tif: the CRS .* cannot be drawn as a map"):
+        load(write_raster(VALUES), crs=crs)
+
+
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")  # the test writes such a file
 def test_a_grid_without_a_transform_is_refused(write_raster) -> None:
     with pytest.raises(RasterError, match="no georeferencing"):
         load(write_raster(VALUES, Affine(1, 0, 0, 0, 1, 0)))
+
+
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")  # the test writes such a file
+def test_a_raster_with_control_points_is_refused_with_the_command_that_warps_it(write_raster) -> None:
+    path = write_raster(VALUES, Affine.identity(), crs=None)
+    corners = ((0, 0, -100, 50), (0, 4, -96, 50.5), (3, 0, -100.5, 47))
+    with rasterio.open(path, "r+") as file:
+        file.gcps = [GroundControlPoint(*corner) for corner in corners], CRS.from_epsg(4326)
+    with pytest.raises(RasterError, match=r"has control points.*: gdalwarp -r near grid.tif warped.tif"):
+        load(path)
+
+
+@pytest.mark.parametrize("affine", [Affine(1, 1, 5, 1, 1, 5), Affine(np.nan, 0, 5, 0, -1, 5)])
+def test_a_transform_that_gives_cells_no_area_is_refused(write_raster, affine: Affine) -> None:
+    path = write_raster(VALUES, affine)
+    with pytest.raises(RasterError, match=r"(no area|not finite); set the bounds"):
+        load(path)
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (3, 1), (1, 1)])
+def test_the_transform_places_one_row_or_one_column(write_raster, shape: tuple[int, int]) -> None:
+    values = VALUES[: shape[0], : shape[1]]
+    path = write_raster(values)
+    np.testing.assert_array_equal(load(path), values)
+    assert transform(path) == (1, 0, -100, 0, -1, 50)
 
 
 def test_name_and_time_come_from_the_metadata_of_the_file(write_raster) -> None:
@@ -359,3 +405,49 @@ def test_another_package_can_add_a_raster_source(tmp_path: Path, monkeypatch: py
     np.testing.assert_array_equal(load(path), [[1, 2], [3, 4]])
     with pytest.raises(RasterError, match="its format is not one of GeoTIFF"):
         load(path.rename(tmp_path / "cells.words"))
+
+
+@pytest.mark.parametrize(
+    "affine",
+    [
+        Affine(1e300, 0, -100, 0, -1e300, 50),
+        Affine(1e-300, 0, -100, 0, -1e-300, 50),
+        Affine(1, 0, 1e300, 0, -1, 50),
+        Affine(1, 0, -100, 0, -1, -1e13),
+        Affine(1e-14, 0, -100, 0, -1, 50),
+        Affine(math.nan, 0, -100, 0, -1, 50),
+        Affine(1, 0, math.inf, 0, -1, 50),
+        Affine(0, 0, -100, 0, -1, 50),
+        Affine(1, 0, -100, 0, 0, 50),
+    ],
+)
+def test_a_transform_with_impossible_coordinates_is_refused(affine, write_raster):
+    """With the first transform, the command computed for ever."""
+    path = write_raster(np.zeros((6, 8), np.float32), affine=affine)
+    with pytest.raises(RasterError, match=r"transform|CRS"):
+        inspect_raster(RasterSettings(path=path))
+
+
+@pytest.mark.parametrize(
+    ("axis", "attributes", "level"),
+    [
+        ("lev", {"units": "hPa"}, "850 hPa"),
+        ("plev", {"units": "Pa", "standard_name": "air_pressure"}, "850 Pa"),
+        ("k", {"units": "m", "positive": "down"}, "850 m"),
+        ("k", {"axis": "Z"}, "850"),
+        ("member", {"units": "1"}, None),
+    ],
+)
+def test_the_level_of_a_band(axis: str, attributes: dict[str, str], level: str | None, tmp_path: Path) -> None:
+    path = tmp_path / "levels.nc"
+    north, east = {"units": "degrees_north"}, {"units": "degrees_east"}
+    with netCDF4.Dataset(path, "w") as file:
+        axes = ((axis, [500.0, 850.0], attributes), ("lat", [41.0, 40], north), ("lon", [5.0, 6, 7], east))
+        for name, values, texts in axes:
+            file.createDimension(name, len(values))
+            variable = file.createVariable(name, "f8", (name,))
+            variable.setncatts(texts)
+            variable[:] = values
+        file.createVariable("v", "f4", (axis, "lat", "lon"))[:] = np.zeros((2, 2, 3))
+    description = open_source(RasterSettings(path=path, variable="v", band=2)).describe().description
+    assert description.get("level") == level

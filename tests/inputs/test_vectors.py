@@ -61,6 +61,91 @@ def test_the_edges_of_the_world_are_not_drawn_as_borders(write_vector) -> None:
     assert lines.length == pytest.approx(2 * 30 + 120)
 
 
+def test_borders_across_the_whole_world_are_drawn(write_vector) -> None:
+    """Only the ends of a band around the world lie on the edges of the world."""
+    lines = layer(write_vector([box(-180, -60, 180, -50)])).lines
+    assert shapely.length(lines).sum() == pytest.approx(2 * 360)
+
+
+@pytest.mark.parametrize("name", ["lines.shp", "lines.geojson", "lines.gpkg"])
+@pytest.mark.parametrize("crs", [LONLAT, parse_crs("EPSG:3857"), parse_crs("ESRI:54030"), parse_crs("EPSG:3413")])
+def test_lines_along_the_edges_of_the_world_are_drawn(write_vector, name: str, crs: pyproj.CRS) -> None:
+    lines = [LineString([(x, -40), (x, 40)]) for x in (-180, 170, 180)] + [LineString([(-30, 90), (40, 90)])]
+    found = layer(write_vector(lines[:3] if crs != LONLAT else lines, name=name), crs).lines
+    expected = transformer(LONLAT, crs).transform([-180, 170, 180], [40, 40, 40])
+    tops = shapely.points(np.column_stack(expected))
+    assert (shapely.distance(tops, shapely.multilinestrings([*found])) < 1.0).all()
+    assert shapely.length(found).sum() >= 3 * shapely.length(found).min() > 0
+    if crs == LONLAT:
+        assert shapely.length(found).sum() == pytest.approx(3 * 80 + 70)
+
+
+def test_a_line_on_the_border_of_a_cut_polygon_is_drawn(write_vector) -> None:
+    line = LineString([(180, 0), (180, 10)])
+    mixed = GeometryCollection([box(170, 0, 180, 10), line])
+    lines = layer(write_vector([mixed], name="layer.geojson")).lines
+    assert shapely.union_all(lines).intersection(line).length == pytest.approx(10)
+
+
+def projected(geometry: Any, crs: str) -> Any:
+    to = transformer(LONLAT, parse_crs(crs))
+    return shapely.transform(shapely.segmentize(geometry, 0.5), lambda p: np.column_stack(to.transform(*p.T)))
+
+
+@pytest.mark.parametrize("source", ["EPSG:3857", "ESRI:54030", "+proj=moll", "+proj=eqc +lon_0=0"])
+@pytest.mark.parametrize("target", ["EPSG:4326", "EPSG:3857", "EPSG:3413"])
+def test_the_cuts_of_projected_polygons_are_not_drawn_as_borders(write_vector, source: str, target: str) -> None:
+    halves = [projected(box(170, 0, 179.999999999, 10), source), projected(box(-180, 0, -170, 10), source)]
+    lines = layer(write_vector(halves, crs=source, name="layer.gpkg"), parse_crs(target)).lines
+    to_degrees = transformer(parse_crs(target), LONLAT)
+    longitudes, latitudes = to_degrees.transform(*shapely.get_coordinates(lines).T)
+    on_cut = abs(abs(longitudes) - 180) < 1e-4
+    assert (abs(latitudes[on_cut] - 5) > 4.9).all()
+    assert {-170, 170} <= {round(x) for x in longitudes}
+
+
+def test_the_edge_of_web_mercator_is_not_drawn_as_a_border(write_vector) -> None:
+    edge = 20037508.342789244
+    path = write_vector([box(-edge, -edge, edge, -15e6)], crs="EPSG:3857", name="layer.gpkg")
+    (line,) = layer(path, parse_crs("EPSG:3857")).lines
+    assert line.bounds == pytest.approx((-edge, -15e6, edge, -15e6))
+
+
+@pytest.mark.parametrize("crs", ["EPSG:3031", "+proj=laea +lat_0=-90"])
+def test_the_slit_from_the_coast_to_the_pole_is_not_drawn(write_vector, crs: str) -> None:
+    coast = [(x, -70 + 3 * np.sin(np.radians(4 * x))) for x in range(-180, 181, 2)]
+    antarctica = projected(Polygon([(-180, -90), *coast, (180, -90)]), crs)
+    lines = layer(write_vector([antarctica], crs=crs, name="layer.gpkg"), parse_crs(crs)).lines
+    _, latitudes = transformer(parse_crs(crs), LONLAT).transform(*shapely.get_coordinates(lines).T)
+    assert latitudes.min() > -73.1
+    assert shapely.length(lines).sum() > 1e7
+
+
+def test_the_cut_of_polygons_from_0_to_360_is_not_drawn(write_vector) -> None:
+    lines = shapely.union_all(layer(write_vector([box(0, 0, 10, 10), box(350, 0, 360, 10)])).lines)
+    assert lines.length == pytest.approx(2 * 30)
+    lines = shapely.union_all(layer(write_vector([box(0, 0, 10, 10), box(340, 0, 350, 10)])).lines)
+    assert lines.length == pytest.approx(2 * 40)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:3857", "+proj=sinu", "ESRI:54030"])
+def test_lines_reach_the_seam_on_both_sides(write_vector, crs: str) -> None:
+    found = layer(write_vector([LineString([(170.13, 5), (189.77, 12)])]), parse_crs(crs)).lines
+    assert len(found) == 2
+    (left, right) = sorted(found, key=lambda line: line.bounds[0])
+    longitudes = [
+        transformer(parse_crs(crs), LONLAT).transform(*line.coords[at])[0] for line, at in ((left, 0), (right, -1))
+    ]
+    assert longitudes == pytest.approx([-180, 180], abs=1e-4)
+
+
+def test_lines_do_not_cross_the_gaps_of_an_interrupted_projection(write_vector) -> None:
+    crs = parse_projection("InterruptedGoodeHomolosine")
+    assert crs is not None
+    found = layer(write_vector([LineString([(-120, y), (60, y)]) for y in (25, 40, 60, 80)]), crs).lines
+    assert len(found) == 8  # the gap in the north is at 40° west
+
+
 @pytest.mark.parametrize("west", [170, -190, 530])
 def test_a_panel_across_the_antimeridian_shows_both_sides(write_vector, west: float) -> None:
     found = layer(write_vector([box(175, 0, 180, 10), box(-180, 0, -175, 10)]), facecolor="red")
@@ -228,11 +313,13 @@ def test_a_truncated_or_damaged_zip_is_refused(tmp_path: Path) -> None:
         layer(path)
 
 
-def test_a_layer_without_features_is_refused(write_vector) -> None:
-    with pytest.raises(FeaturesError, match="no feature of the layer has a geometry"):
-        layer(write_vector([None, None], geometry_type="Polygon", name="null.geojson"))
-    with pytest.raises(FeaturesError, match="the layer holds no features"):
-        layer(write_vector([], geometry_type="Polygon"))
+@pytest.mark.parametrize("name", ["none.shp", "none.geojson", "none.gpkg", "none.fgb"])
+@pytest.mark.parametrize("geometries", [[], [None, None], [Polygon()]], ids=["none", "null", "empty"])
+def test_a_sound_layer_without_geometries_is_empty(write_vector, name: str, geometries: list[Any]) -> None:
+    options = {"SPATIAL_INDEX": "NO"} if name.endswith(".fgb") else {}  # the index allows no missing geometries
+    found = layer(write_vector(geometries, geometry_type="Polygon", name=name, **options), facecolor="red")
+    assert (found.lines.size, found.polygons.size, found.points.size) == (0, 0, 0)
+    assert not found.lines_in(WORLD).size
 
 
 def test_settings_can_give_the_crs_that_the_file_lacks(write_vector) -> None:
@@ -302,3 +389,47 @@ def test_the_key_depends_on_the_versions_of_libraries(
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "0" if name == library else version(name))
     assert load_layer(settings, parse_crs("EPSG:4326")).key not in keys
     assert len(keys) == 1
+
+
+def mosaic(columns: int, rows: int) -> list[Polygon]:
+    """Return slightly skewed cells that cover the box (0, 0, 10, 10) without gaps."""
+    x, y = np.meshgrid(np.linspace(0, 10, columns + 1), np.linspace(0, 10, rows + 1))
+    inner = (x > 0) & (x < 10) & (y > 0) & (y < 10)
+    noise = np.random.default_rng(1).uniform(-0.3, 0.3, (2, *x.shape))
+    x, y = x + inner * noise[0] * 10 / columns, y + inner * noise[1] * 10 / rows
+    return [
+        Polygon([(x[r, c], y[r, c]) for r, c in ((j, i), (j, i + 1), (j + 1, i + 1), (j + 1, i))])
+        for j in range(rows)
+        for i in range(columns)
+    ]
+
+
+@pytest.mark.parametrize("width", [30, 100, 400, 2000])
+def test_polygons_smaller_than_a_pixel_keep_their_area(write_vector, width: int) -> None:
+    """Neighbors get the same corners, so they cover the whole area at all scales, without gaps."""
+    found = layer(write_vector(mosaic(60, 60), name="cells.gpkg"), facecolor="red")
+    panel = PanelGrid(Extent(-20, 30, -10, 20), width, width * 3 // 5)
+    areas = found.polygons_in(panel)
+    pixel = panel.pixel_width
+    assert shapely.area(areas).sum() == pytest.approx(100, abs=20 * pixel)
+    assert shapely.union_all(shapely.make_valid(areas)).area == pytest.approx(100, abs=5 * pixel)
+
+
+def test_corners_of_areas_move_by_at_most_a_sixteenth_of_a_pixel() -> None:
+    found, panel = layer(locate("states"), ALBERS, facecolor="red"), panel_of(Extent(-125, -66, 24, 50), ALBERS)
+    moved = shapely.get_coordinates(found.polygons_in(panel))
+    old = shapely.points(shapely.get_coordinates(found.polygons))
+    distance = shapely.distance(shapely.points(moved), old[shapely.STRtree(old).nearest(shapely.points(moved))])
+    extent = panel.extent
+    inside = shapely.intersects_xy(box(extent.xmin, extent.ymin, extent.xmax, extent.ymax), moved)
+    assert distance[inside].max() <= 2**0.5 / 16 * panel.pixel_width * 1.001
+
+
+def test_lines_and_symbols_beside_the_panel_are_kept_if_they_reach_into_it(write_vector) -> None:
+    panel = PanelGrid(Extent(0, 100, 0, 50), 100, 50)
+    lines = layer(write_vector([LineString([(-5, 62), (105, 62)])]))
+    points = layer(write_vector([Point(50, -14)], name="points.geojson"))
+    assert not lines.lines_in(panel).size
+    assert lines.lines_in(panel, 12.5).size
+    assert not points.points_in(panel).size
+    assert points.points_in(panel, 14.5).size

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-import os
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,30 +45,34 @@ def installed(monkeypatch: pytest.MonkeyPatch):
     sys.modules.pop("example_layers", None)
 
 
-def run(folder: Path, settings: str, *options: str) -> str:
-    """Run the command with the other package on the import path."""
-    (folder / "regionplot.toml").write_text(settings)
-    (folder / "regions.csv").write_text(REGIONS)
-    path = os.pathsep.join(filter(None, [str(PACKAGE), os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", "regionplot", "regions.csv", "-j", "2", *options]
-    result = subprocess.run(
-        command, cwd=folder, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout + result.stderr
+@pytest.fixture
+def run(run_command: Callable[..., Any]) -> Callable[..., str]:
+    """Return a function that runs the command."""
+
+    def run(folder: Path, settings: str, *options: str) -> str:
+        (folder / "regionplot.toml").write_text(settings)
+        (folder / "regions.csv").write_text(REGIONS)
+        result = run_command(folder, "regions.csv", "-j", "2", *options)
+        assert result.returncode == 0, result.stderr
+        return str(result.stdout + result.stderr)
+
+    return run
 
 
 def pixels(path: Path) -> np.ndarray:
     return np.asarray(Image.open(path).convert("RGB"))
 
 
-@pytest.mark.timeout(180)
-def test_the_command_draws_layers_of_another_package_in_forked_and_spawned_workers(tmp_path: Path) -> None:
-    for method in ("fork", "spawn"):
+@pytest.mark.usefixtures("installed")
+@pytest.mark.timeout(180, method="signal")
+def test_the_command_draws_layers_of_another_package_with_and_without_fork(
+    run: Callable[..., str], tmp_path: Path
+) -> None:
+    for method in ("fork", "forkserver"):
         run(tmp_path, SETTINGS, "-o", method, "--start-method", method)
     for name in ("nc.png", "tn.png"):
-        forked, spawned = (pixels(tmp_path / method / name) for method in ("fork", "spawn"))
-        np.testing.assert_array_equal(forked, spawned)
+        forked, other = (pixels(tmp_path / method / name) for method in ("fork", "forkserver"))
+        np.testing.assert_array_equal(forked, other)
         assert (forked == MAGENTA).all(axis=2).sum() > 20, "the peak is marked"
         assert (forked[-18:, :150] < 128).any(), "the credit is below the map"
     run(tmp_path, SETTINGS.replace("magenta", "lime"), "-o", "fork")
@@ -112,4 +116,6 @@ def test_a_layer_without_other_inks_leaves_the_palette(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("installed")
 def test_wrong_colors_in_layers_of_another_package_are_found() -> None:
     config = read_config({"raster": {"path": "sample:relief"}, "peak": [{}, {"color": "rde"}]})
-    assert list(color_problems(config)) == ["[[peak]] #2 color: 'rde' is not a color; write a name or '#rrggbb'"]
+    assert list(map(str, color_problems(config))) == [
+        "[[peak]] #2 color: 'rde' is not a color; write a name or '#rrggbb'"
+    ]

@@ -461,9 +461,9 @@ def test_a_run_prepares_the_raster_once(grid: Path, tmp_path: Path) -> None:
     assert len(regionplot.render_regions([REGION], read_config(sections)).drawn) == 1
 
 
-def test_maps_by_forked_and_spawned_workers_are_the_same(grid: Path, tmp_path: Path) -> None:
+def test_maps_of_all_start_methods_are_the_same(grid: Path, tmp_path: Path) -> None:
     images = []
-    for method in ("serial", "fork", "spawn"):
+    for method in ("serial", "fork", "forkserver"):
         directory = tmp_path / method
         sections = {**MAP, "raster": {"path": grid}, "prepare": [MEAN], "output": {"directory": directory}}
         options = {"start_method": method, "workers": 2, "cache": False}

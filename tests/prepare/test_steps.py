@@ -436,6 +436,17 @@ def test_polygons_are_found_at_longitudes_shifted_by_360_degrees(write_vector: A
     assert inside.sum() == 100
 
 
+@pytest.mark.parametrize("zone", [23, 25])
+@pytest.mark.parametrize("keep", ["inside", "outside"])
+def test_a_country_far_from_the_central_meridian_masks_no_cell(write_vector: Any, zone: int, keep: Any) -> None:
+    """The projection is torn 90 degrees from the central meridian, in or near the country."""
+    crs = pyproj.CRS.from_epsg(32600 + zone)
+    geometry = GridGeometry(Affine(50_000, 0, 0, 0, -50_000, 5e6), 20, 20, crs)
+    path = write_vector([shapely.box(34, -5, 48, 5)])
+    inside = np.isfinite(apply_to_array(MaskByVector(path, keep), np.ones((20, 20)), geometry))
+    assert (inside == (keep == "outside")).all()
+
+
 def test_lines_and_unreadable_files_are_refused(write_vector: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no polygons"):
         MaskByVector(write_vector([shapely.LineString([(0, 0), (1, 1)])])).bind(meters(2, 2))

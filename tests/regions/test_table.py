@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from regionplot.errors import RegionsError
 from regionplot.geo.extent import Extent
+from regionplot.regions import content
 from regionplot.regions.table import read_regions
 
 HEADER = "name,west,east,south,north"
@@ -49,6 +50,45 @@ def table(tmp_path: Path):
 def test_limits_are_read_in_every_form(table, content: str, extent: Extent, crs: str | None) -> None:
     (region,) = read_regions(table(content))
     assert (region.extent, region.crs) == (extent, crs)
+
+
+def parts(*spans: tuple[float, float]) -> str:
+    """Return a MULTIPOLYGON with one triangle for each pair of west and east."""
+    triangles = [f"(({west} 1, {east} 1, {east} 9, {west} 1))" for west, east in spans]
+    return f"MULTIPOLYGON ({', '.join(triangles)})"
+
+
+PARTS = {
+    "cut at 180": (parts((177, 180), (-180, -178)), 177, 182),
+    "cut, west part first": (parts((-180, -100), (60, 180)), 60, 260),
+    "not cut": (parts((172, 178), (-179, -130), (-160, -150)), 172, 230),
+    "points": ("MULTIPOINT ((-170 -10), (175 10), (-179 0))", 175, 190),
+    "cut at 0": (parts((0, 9), (350, 360)), 350, 369),
+    "around the world": (parts((-180, 10), (10, 180)), -180, 180),
+    "both sides of the Atlantic": (parts((-120, -60), (-10, 70)), -120, 70),
+    "one part": ("POLYGON ((-180 1, 180 1, 180 9, -180 1))", -180, 180),
+}
+
+
+@pytest.mark.parametrize(("wkt", "west", "east"), PARTS.values(), ids=PARTS)
+def test_a_geometry_with_parts_on_both_sides_of_the_antimeridian_spans_the_shorter_way(
+    table, caplog, wkt: str, west: float, east: float
+) -> None:
+    (region,) = read_regions(table(f'name,geometry,crs\na,"{wkt}",EPSG:4326\n'))
+    assert (region.extent.xmin, region.extent.xmax) == (west, east)
+    assert not caplog.records
+
+
+def test_a_projected_geometry_is_not_taken_for_degrees(table) -> None:
+    wkt = "MULTIPOLYGON (((-180 1, -100 1, -180 9, -180 1)), ((60 1, 180 1, 180 9, 60 1)))"
+    (region,) = read_regions(table(f'name,geometry,crs\na,"{wkt}",EPSG:3857\n'))
+    assert (region.extent.xmin, region.extent.xmax) == (-180, 180)
+
+
+def test_an_edge_that_probably_crosses_the_antimeridian_is_reported(table, caplog) -> None:
+    read_regions(table('name,geometry,crs\na,"POLYGON ((179 1, -179 1, -179 9, 179 9, 179 1))",EPSG:4326\n'))
+    (message,) = (record.getMessage() for record in caplog.records)
+    assert ":2: column 'geometry': an edge of the geometry is longer than 180 degrees" in message
 
 
 PLAIN = f"{HEADER},title\n01,-88,-79,24,31,Florida\n\n02,-70,-60,10,20,Méxïco\n"
@@ -140,7 +180,7 @@ def test_decimal_commas_are_read_if_the_comma_is_not_the_delimiter(table, delimi
 
 def test_a_comma_that_may_separate_thousands_is_not_read_as_a_decimal_comma(table) -> None:
     path = table("name;xmin;xmax;ymin;ymax\na;500,000;600,000;0;1,5\n")
-    with pytest.raises(RegionsError, match=r"column 'xmin': '500,000' is not clear; write 500000 or 500.000") as caught:
+    with pytest.raises(RegionsError, match=r"column 'xmin': '500,000' is ambiguous; write 500000 or 500.000") as caught:
         read_regions(path)
     assert [problem.place.column for problem in caught.value.problems] == ["xmin", "xmax"]
 
@@ -177,6 +217,30 @@ def test_a_table_takes_only_the_memory_that_it_needs() -> None:
 
     read_regions(Stream(f"{HEADER}\na,0,1,0,1\n".encode()))
     assert max(sizes) <= 2**20
+
+
+def test_a_column_region_beside_limits_in_another_case_is_an_attribute(table) -> None:
+    (region,) = read_regions(table("Name,Region,West,East,South,North\na,Alps,0,1,2,3\n"))
+    assert (region.extent, region.fields["Region"]) == (Extent(0, 1, 2, 3), "Alps")
+
+
+@pytest.mark.parametrize(("crs", "is_reported"), [("EPSG:4326", False), ("ogc:crs84", False), ("EPSG:5070", True)])
+def test_a_crs_beside_limits_in_degrees_is_reported_once(table, caplog, crs: str, is_reported: bool) -> None:
+    path = table(f"{HEADER},crs\na,0,1,0,1,{crs}\nb,0,1,0,1,{crs}\n")
+    assert read_regions(path)[0].crs == "EPSG:4326"
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == is_reported
+    assert not is_reported or messages[0].startswith(f"{path}:2: column 'crs': 'EPSG:5070' is not used")
+
+
+def test_an_endless_table_is_rejected_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return b"name,west\n" * ((size or 0) // 10)
+
+    monkeypatch.setattr(content, "MAX_BYTES", 3 * 2**20)
+    with pytest.raises(RegionsError, match=r"^regions: the file is larger than 3,145,728 bytes"):
+        read_regions(Endless())
 
 
 @pytest.mark.parametrize(
@@ -231,11 +295,11 @@ def test_a_cell_that_is_no_number_gets_a_hint(table, cell: str, hint: str) -> No
         (b"\0\0\x27\x0a\0\0", "a shapefile"),
         (b"PAR1\x15\0", "a Parquet file"),
         (b"\x1f\x8b\x08\0", "a compressed file"),
-        (b"II*\0\x08\0", "a raster; give it with --raster"),
+        (b"II*\0\x08\0", "a raster; give the table first"),
         (b"CDF\x01\0\0", "a raster"),
         (b'{"type": "FeatureCollection"}', "JSON or GeoJSON"),
         (b"<!DOCTYPE html>", "HTML or XML"),
-        (b"[raster]\npath = 'a.tif'\n", "a settings file; give it with --config"),
+        (b"[raster]\npath = 'a.tif'\n", "a settings file; give the table first"),
     ],
 )
 def test_a_file_of_another_kind_is_named(table, start: bytes, kind: str) -> None:
@@ -295,18 +359,20 @@ def test_bad_rows_are_named_with_file_line_and_column(table, rows: str, line: in
         ("name,geometry,crs\na,POINT (1 2),EPSG:4326\n", ":2: column 'geometry': the geometry has no area"),
         ("name,geometry,crs\na,POLYGON EMPTY,EPSG:4326\n", ":2: column 'geometry': the geometry is empty"),
         ("name,geometry,crs\na,POLYGON 5,EPSG:4326\n", ":2: column 'geometry': the geometry is not valid WKT"),
-        ("name,geometry,crs\na,POINT (1 2),\n", ":2: column 'crs': a geometry needs its CRS"),
+        ("name,geometry,crs\na,POINT (1 2),\n", ":2: column 'crs': a geometry needs a CRS"),
         ("west,east,south,north\n0,1,0,1\n", "there is no 'name' column"),
+        ("Region,West,East,South,North\na,0,1,0,1\n", "columns Region, West, East, South, North: there is no 'name'"),
+        ("name,Lat,Lon\na,0,1\n", "a point has no extent; the limits need the columns west, east, south, north"),
         (
             "My regions,,,,\nname,west,east,south,north\na,0,1,0,1\n",
-            ":2: this line seems to be the header; remove the lines above it",
+            ":2: this line looks like the header; remove the lines above this line",
         ),
         ("a,0,1,0,1\nb,0,1,0,1\n", ":1: this line is not a header; add the line name,west,east,south,north above it"),
         ("name,west,east,south\na,0,1,0\n", "there is no column 'north'; the limits need"),
-        ("name,geometry\na,POINT (1 2)\n", "a geometry needs its CRS; add the column crs"),
+        ("name,geometry\na,POINT (1 2)\n", "a geometry needs a CRS; add the column crs"),
         ("name west east south north\na 0 1 0 1\n", "separate the columns with commas"),
         (f"{HEADER},\na,0,1,0,1,x\n", ":2: 6 fields, but the header has 5: 'x' is in a column with no name"),
-        ("Name,NAME,west,east,south,north\na,b,0,1,0,1\n", ":1: the columns 'Name' and 'NAME' are both 'name'"),
+        ("Name,NAME,west,east,south,north\na,b,0,1,0,1\n", ":1: the columns 'Name' and 'NAME' both mean 'name'"),
         (f"{HEADER}\na,40,50,-100,-90\n", "-100 is not a latitude: it must be between -90 and 90; are long"),
         ("name,west,east\na,0,1\n", "no limits; add the columns west,east,south,north"),
         ("name,west,east,south,north,region\na,0,1,0,1,x\n", "limits are given twice"),

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from matplotlib.path import Path as Outline
@@ -212,3 +213,53 @@ def test_the_note_is_in_the_middle_of_a_panel_without_data(canvas) -> None:
     assert list(NoDataNote().draw(sheet(panel=SMALL))) == []
     (mark,) = NoDataNote().draw(sheet(no_data=True, panel=SMALL))
     assert sheet_artist(mark, canvas.figure).get_position() == (60, 45)
+
+
+def darkness(polygons: list[Polygon]) -> np.ndarray:
+    """Return how far each pixel of a panel of 20 x 20 pixels is filled, from 0 to 1. Row 0 is in the south."""
+    figure = Figure(figsize=(0.2, 0.2), dpi=100)
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_axis_off()
+    axes.set_xlim(0, 20)
+    axes.set_ylim(0, 20)
+    for artist in panel_artists(Path.of_polygons(np.array(polygons, dtype=object), "black"), axes):
+        axes.add_artist(artist)
+    canvas.draw()
+    return 1 - np.asarray(canvas.buffer_rgba())[::-1, :, 0] / 255
+
+
+def ring(geometry: Polygon, winding: int) -> list[tuple[float, ...]]:
+    """Return the shell of a polygon, counterclockwise (1) or clockwise (-1)."""
+    return list(
+        geometry.exterior.coords if geometry.exterior.is_ccw == (winding > 0) else geometry.exterior.coords[::-1]
+    )
+
+
+@pytest.mark.parametrize("shell", [-1, 1])
+@pytest.mark.parametrize("hole", [-1, 1])
+def test_holes_are_not_filled_whatever_the_winding_of_the_rings(shell: int, hole: int) -> None:
+    filled = darkness([Polygon(ring(box(2, 2, 18, 18), shell), [ring(box(6, 6, 14, 14), hole)])])
+    expected = np.zeros((20, 20))
+    expected[2:18, 2:18] = 1
+    expected[6:14, 6:14] = 0
+    np.testing.assert_array_equal(filled, expected)
+
+
+@pytest.mark.parametrize("windings", [(1, 1), (1, -1), (-1, 1), (-1, -1)])
+def test_areas_that_overlap_are_filled_together(windings: tuple[int, int]) -> None:
+    """The second area also fills the hole of the first."""
+    first = Polygon(ring(box(2, 2, 14, 14), windings[0]), [ring(box(9, 9, 12, 12), windings[1])])
+    filled = darkness([first, Polygon(ring(box(8, 8, 18, 18), windings[1]))])
+    expected = np.zeros((20, 20))
+    expected[2:14, 2:14] = expected[8:18, 8:18] = 1
+    np.testing.assert_array_equal(filled, expected)
+
+
+@pytest.mark.parametrize("windings", [(1, 1), (1, -1), (-1, 1)])
+def test_neighbors_show_no_seam(windings: tuple[int, int]) -> None:
+    """The common border runs through the middle of pixels."""
+    slanted = [(9.3, 2), (11.6, 18)]
+    left, right = Polygon([(2, 2), *slanted, (2, 18)]), Polygon([*slanted, (18, 18), (18, 2)])
+    filled = darkness([Polygon(ring(left, windings[0])), Polygon(ring(right, windings[1]))])
+    assert (filled[2:18, 2:18] > 0.99).all()

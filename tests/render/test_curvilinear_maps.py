@@ -118,7 +118,7 @@ def test_all_start_methods_write_the_same_bytes(
 ) -> None:
     regions = [Region("seam", Extent(176, 183, 4, 9)), Region("all", Extent(173, -172 + 360, -2, 15))]
     written = {}
-    for method in ("serial", "fork", "spawn"):
+    for method in ("serial", "fork", "forkserver"):
         config = make_config(
             raster={"path": swath}, map=SHEET, colors={"levels": [0, 5, 10, 15, 20]},
             output={"directory": tmp_path / method}, run={"start_method": method},
@@ -126,7 +126,7 @@ def test_all_start_methods_write_the_same_bytes(
         assert render_regions(regions, config).failed == []
         written[method] = [(tmp_path / method / f"{region.name}.png").read_bytes() for region in regions]
         assert all(outcome.value.state == "unchanged" for outcome in render_regions(regions, config).outcomes)
-    assert written["serial"] == written["fork"] == written["spawn"]
+    assert written["serial"] == written["fork"] == written["forkserver"]
 
 
 def test_a_map_across_the_antimeridian_has_no_seam(load: Callable[..., SharedData], swath: Path) -> None:

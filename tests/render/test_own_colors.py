@@ -278,7 +278,7 @@ def test_the_legend_does_not_depend_on_the_region(load, cover) -> None:
 
 def test_an_unknown_color_is_reported_with_its_class(make_config) -> None:
     config = make_config(colors={"classes": [{"value": 1, "color": "red"}, {"value": 2, "color": "gren"}]})
-    assert list(color_problems(config)) == [
+    assert list(map(str, color_problems(config))) == [
         "[colors] classes #2 color: 'gren' is not a color; write a name or '#rrggbb'"
     ]
 
@@ -291,14 +291,14 @@ def test_all_start_methods_write_the_same_bytes_and_the_next_run_keeps_them(
     make_config, tmp_path, kind: str, request
 ) -> None:
     path = request.getfixturevalue(kind)
-    for method in ("serial", "fork", "spawn"):
+    for method in ("serial", "fork", "forkserver"):
         run = {"start_method": method, "workers": 2}
         config = make_config(**sections(path, run=run, output={"directory": tmp_path / method}))
         for state in ("rendered", "unchanged"):
             report = render_regions([INSIDE, EDGE], config)
             assert [outcome.value.state for outcome in report.outcomes] == [state, state]
     for name in ("inside.png", "edge.png"):
-        assert len({(tmp_path / method / name).read_bytes() for method in ("serial", "fork", "spawn")}) == 1
+        assert len({(tmp_path / method / name).read_bytes() for method in ("serial", "fork", "forkserver")}) == 1
 
 
 def test_maps_are_redrawn_if_a_color_in_the_file_changes(load, write_raster) -> None:

@@ -31,7 +31,7 @@ STYLES: dict[str, dict[str, Any]] = {
     "continuous": {"features": LAYERS},
     "log": {"colors": {"norm": "log", "nodata": "grey"}},
     "symlog, no bar": {"colors": {"norm": "symlog", "colorbar": False}},
-    "exact": {"map": {"fit": "exact", "size": [701, 450]}, "features": LAYERS},
+    "exact": {"map": {"fit": "exact", "size": [421, 270]}, "features": LAYERS},
     "filled": {"features": [{"path": "sample:states", "facecolor": "#ff880080", "linewidth": 1.5}]},
     "Albers": {"map": {"projection": "EPSG:5070"}, "features": LAYERS},
     "Lambert, bilinear": {"map": {"projection": LAMBERT}, "raster": {"resampling": "bilinear"}, "features": LAYERS},
@@ -46,12 +46,12 @@ STYLES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def load_small(load):
-    """Load data for sheets of 700 x 450 pixels, unless the style sets another size."""
+    """Load data for sheets of 420 x 270 pixels, unless the style sets another size."""
 
     def small(**sections: Any) -> SharedData:
         raster = {"path": "sample:relief", **sections.pop("raster", {})}
         output = {"png": "rgb", **sections.pop("output", {})}
-        return load(raster=raster, map={"size": [700, 450], **sections.pop("map", {})}, output=output, **sections)
+        return load(raster=raster, map={"size": [420, 270], **sections.pop("map", {})}, output=output, **sections)
 
     return small
 
@@ -102,7 +102,7 @@ def test_drawing_a_map_again_gives_the_same_pixels(load_small) -> None:
     renderer.render(ALASKA)
     np.testing.assert_array_equal(renderer.render(CAROLINA).pixels, first.pixels)
     assert first.title == "North Carolina"
-    assert first.pixels.shape == (450, 700, 3)
+    assert first.pixels.shape == (270, 420, 3)
 
 
 def test_the_host_s_style_does_not_change_a_map(load_small) -> None:
@@ -135,7 +135,7 @@ PALETTES: dict[str, dict[str, Any]] = {
     "levels": {"colors": {"levels": [-5000, -100, 0, 100, 500, 1000], "under": "navy"}},
     "no lines": {"colors": {"levels": [0, 1000]}, "features": []},
     "no bar": {"colors": {"levels": [0, 500, 1000, 2000], "colorbar": False}, "map": {"background": "#f4e0c0"}},
-    "exact": {"colors": {"levels": [0, 500, 1000, 2000]}, "map": {"fit": "exact", "size": [701, 450]}},
+    "exact": {"colors": {"levels": [0, 500, 1000, 2000]}, "map": {"fit": "exact", "size": [421, 270]}},
     "18 classes": {"colors": {"levels": [*range(-1800, 1800, 200)], "colormap": "terrain"}},
     "graticule": {
         "colors": {"levels": [0, 500, 1000]},
@@ -181,7 +181,7 @@ def test_a_palette_has_the_exact_class_colors_and_similar_other_colors(load_smal
 def test_maps_that_no_palette_can_hold_are_rgb_images(load_small, style: dict[str, Any]) -> None:
     picture = MapRenderer(load_small(**style, output={"png": "auto"})).render(CAROLINA)
     assert picture.palette is None
-    assert picture.image.shape == (450, 700, 3)
+    assert picture.image.shape == (270, 420, 3)
 
 
 @pytest.mark.parametrize("projection", ["raster", "EPSG:5070"])

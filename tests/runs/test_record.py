@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
+import stat
 from pathlib import Path
 
 import jsonschema
@@ -63,7 +65,7 @@ def entries(folder: Path) -> dict[str, dict]:
     return {entry["name"]: entry for entry in manifest(folder)["regions"]}
 
 
-@pytest.mark.parametrize("start_method", ["fork", "spawn", "serial"])
+@pytest.mark.parametrize("start_method", ["fork", "forkserver", "serial"])
 def test_only_the_region_with_a_changed_cell_is_drawn_again(run, tmp_path, start_method) -> None:
     assert run(start_method=start_method) == {"west": "rendered", "east": "rendered"}
     before = {name: (tmp_path / "maps" / f"{name}.png").stat() for name in ("west", "east")}
@@ -301,3 +303,37 @@ def test_a_forged_entry_is_dropped(run, tmp_path, harm, publish) -> None:
 def test_reserved_names_are_refused(run, name) -> None:
     with pytest.raises(RegionsError, match="this name is reserved"):
         run(Region(name, WEST.extent), filename="{name}/map.png")
+
+
+def test_the_manifest_is_private_until_its_owner_shares_it(run, tmp_path) -> None:
+    path = tmp_path / "maps" / "manifest.json"
+    before = os.umask(0)
+    try:
+        run()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        path.chmod(0o644)
+        run()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644
+        assert stat.S_IMODE((tmp_path / "maps" / "west.png").stat().st_mode) == 0o666, "maps follow the umask"
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "link", "truncated", "bytes", "nested", "other types"])
+def test_a_manifest_that_cannot_be_read_means_that_all_maps_are_drawn(kind, run, tmp_path, caplog) -> None:
+    run()
+    path = tmp_path / "maps" / "manifest.json"
+    content = path.read_bytes()
+    path.unlink()
+    {
+        "pipe": lambda: os.mkfifo(path),
+        "folder": path.mkdir,
+        "link": lambda: path.symlink_to("/dev/zero"),
+        "truncated": lambda: path.write_bytes(content[:-90]),
+        "bytes": lambda: path.write_bytes(b"\xff\xfe\0"),
+        "nested": lambda: path.write_bytes(b"[" * 100_000),
+        "other types": lambda: path.write_bytes(b'{"version": 1, "regions": [{"file": "west.png", "digest": []}, 5]}'),
+    }[kind]()
+    assert run() == {"west": "rendered", "east": "rendered"}
+    assert "the manifest cannot be used" in caplog.text
+    assert ("manifest.json: cannot be written" in caplog.text) == (kind == "folder")

@@ -39,12 +39,12 @@ RUN = {"start_method": "serial"}
 def run_script(tmp_path):
     """Run a script in another process and return its output."""
 
-    def run(text, *arguments):
+    def run(text, *arguments, code=0):
         path = tmp_path / "script.py"
         path.write_text(text)
         command = [sys.executable, "-W", "error::UserWarning", path, *map(str, arguments)]
         result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=100)
-        assert result.returncode == 0, result.stdout + result.stderr
+        assert result.returncode == code, result.stdout + result.stderr
         return result
 
     return run
@@ -67,18 +67,18 @@ if __name__ == "__main__":
             "raster": {"path": "sample:relief", "resampling": "bilinear"}, "features": [{"path": "sample:states"}],
             "map": {"size": [300, 200], "projection": {"name": "LambertConformal"}},
             "output": {"directory": f"{method}-{workers}"},
-            "run": {"start_method": method, "workers": int(workers), "maps_per_worker": 3},
+            "run": {"start_method": method, "workers": int(workers), "maps_per_worker": 3 if method == "fork" else 100},
         })
         report = render_regions(regions, config)
         assert (report.start_method, report.workers, report.exit_code) == (method, int(workers), 0), report
 """
 
 
-@pytest.mark.parametrize("others", [["fork:1", "fork:3", "forkserver:2", "spawn:2"], ["threads:3", "dask:2"]], ids=str)
-def test_every_start_method_gives_the_same_bytes(others, run_script, tmp_path):
+def test_every_start_method_gives_the_same_bytes(run_script, tmp_path):
+    others = ["fork:1", "fork:3", "forkserver:2", "spawn:2", "threads:3", "dask:2"]
     table = "name,west,east,south,north\n" + "".join(f"r{i},{-120 + 5 * i},{-110 + 5 * i},30,40\n" for i in range(7))
     (tmp_path / "regions.csv").write_text(table)
-    run_script(_EVERY_METHOD, "regions.csv", "serial:1", *others)
+    run_script(_EVERY_METHOD, "regions.csv", "serial:1", *others)  # dask is the last, because it leaves a thread
     folders = sorted(path for path in tmp_path.iterdir() if path.is_dir())
     assert len(folders) == 1 + len(others)
     images = [{path.name: path.read_bytes() for path in folder.glob("*.png")} for folder in folders]
@@ -237,6 +237,25 @@ if __name__ == "__main__":
 
 def test_a_host_program_with_threads_is_not_changed(run_script):
     assert run_script(_HOST).stdout == "refused\n"
+
+
+_UNGUARDED = """
+import sys
+from regionplot import Extent, Region, read_config, render_regions
+
+config = read_config({
+    "raster": {"path": "sample:relief"}, "map": {"size": [300, 200]},
+    "run": {"start_method": sys.argv[1], "workers": 2},
+})
+render_regions([Region(f"r{i}", Extent(-84.5, -75.3, 33.8, 36.7)) for i in range(4)], config)
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_script_without_main_guard_gets_one_error_that_names_the_guard(run_script, method):
+    result = run_script(_UNGUARDED, method, code=1)
+    assert result.stderr.count("Traceback") == 1
+    assert 'put the call under the line if __name__ == "__main__":' in result.stderr.splitlines()[-1]
 
 
 _SHARING = """

@@ -199,7 +199,7 @@ def check_round_trip(config: Config) -> None:
 
 
 def test_a_size_with_one_number_is_rejected() -> None:
-    with pytest.raises(ConfigError, match=r"\[map\] size: has only 1 value; more are needed"):
+    with pytest.raises(ConfigError, match=r"\[map\] size: has only 1 value; give more values"):
         read_config({"raster": {"path": "sample:relief"}, "map": {"size": [100]}})
 
 
@@ -209,7 +209,7 @@ def test_further_inputs_need_valid_names_existing_files_and_steps(tmp_path: Path
     path.write_text(text.format('"1x" = "sample:relief"'))
     with pytest.raises(ConfigError, match=r"\[raster\] inputs: a name must begin with a letter.*'1x'"):
         read_config(path)
-    path.write_text(text.format('normal = "none.tif"'))
+    path.write_text(text.format('normal = "none.tif"') + '[[prepare]]\nstep = "hillshade"\n')
     with pytest.raises(InputError, match=rf"\[raster\] inputs: there is no file {tmp_path / 'none.tif'}"):
         read_config(path)
     path.write_text(text.format('normal = "sample:relief"'))

@@ -20,26 +20,35 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
+from regionplot.layers.base import Layer
+from regionplot.prepare.base import StepSettings
 from regionplot.settings.base import InputPath, LayerSettings, Section
 
 class StampSettings(LayerSettings):
     text: str = "draft"
     image: InputPath | None = None
 
-class Stamp:
+class Stamp(Layer):
     Settings = StampSettings
+
+    @classmethod
+    def load(cls, settings, context):
+        return cls()
 
 class PointSettings(LayerSettings):
     is_array: ClassVar[bool] = True
     tables: Annotated[tuple[Path, ...], Field(strict=False)] | dict[str, Path] = ()
     x: float = 0
 
-class Points:
+class Points(Stamp):
     Settings = PointSettings
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
-class Aspect:
+class Aspect(StepSettings):
     step: ClassVar[str] = "aspect"
+    option: ClassVar[None] = None
+    parse: ClassVar[None] = None
+    add_to: ClassVar[None] = None
     size: int = 3
     like: InputPath | None = None
 """
@@ -98,7 +107,7 @@ def test_errors_of_all_tables_are_reported_together() -> None:
     assert sorted(map(str, caught.value.problems)) == [
         "settings: [[points]] #2 y: unknown key; use one of tables, x",
         "settings: [[prepare]] #1 siz: unknown key; did you mean 'size'?",
-        "settings: [[prepare]] #2 size: Input should be a valid integer (it is 'large')",
+        "settings: [[prepare]] #2 size: must be a whole number (it is 'large')",
         "settings: [[prepare]] #3: step is missing; use one of expression, focal, reclassify, mask, hillshade, slope, "
         "convert, scale, resample, reproject, accumulate, aspect (it is 'aspect')",
         "settings: [raster] bnad: unknown key; did you mean 'band'?",

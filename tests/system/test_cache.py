@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from regionplot.geo.crs import parse_crs
 from regionplot.inputs.vectors import load_layer
 from regionplot.layers.features import FeatureSettings
 from regionplot.sample import locate
-from regionplot.system.cache import ArrayCache, digest
+from regionplot.system.cache import ArrayCache, digest, user_cache, user_cache_folder
 
 ALBERS = parse_crs("EPSG:5070")
 ARRAYS = {"points": np.arange(12.0).reshape(6, 2), "offsets": np.array([0, 2, 6])}
@@ -45,6 +48,70 @@ def test_a_truncated_entry_counts_as_missing(cache):
     path = cache.folder / "a.npz"
     path.write_bytes(path.read_bytes()[:-40])
     assert cache.read("a") is None
+
+
+def test_folder_and_entries_are_private_also_with_an_open_umask(cache):
+    cache.folder.mkdir(mode=0o777)
+    cache.folder.chmod(0o777)
+    before = os.umask(0)
+    try:
+        cache.write("a", ARRAYS)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(cache.folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((cache.folder / "a.npz").stat().st_mode) == 0o600
+
+
+PLANTED = {
+    "link": lambda path: path.symlink_to(path.with_name("b.npz")),
+    "hard link": lambda path: path.hardlink_to(path.with_name("b.npz")),
+    "pipe": os.mkfifo,
+    "folder": lambda path: path.mkdir(),
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files of POSIX")
+@pytest.mark.parametrize("kind", PLANTED)
+def test_a_planted_entry_is_not_read_and_causes_no_error(cache, kind):
+    cache.write("b", ARRAYS)
+    PLANTED[kind](cache.folder / "a.npz")
+    assert cache.read("a") is None
+    cache.write("a", ARRAYS)
+    assert (cache.read("a") is None) == (kind == "folder"), "a folder cannot be replaced"
+    assert cache.read("b") is not None or kind == "hard link"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="files have no owner")
+@pytest.mark.parametrize("foreign", ["a.npz", "."])
+def test_a_folder_or_entry_of_another_user_is_not_used(cache, foreign, monkeypatch):
+    cache.write("a", ARRAYS)
+    owner = (cache.folder / foreign).stat().st_ino
+    real = os.fstat if foreign == "a.npz" else os.lstat
+
+    def stat_of(path, *arguments, **options):
+        found = real(path, *arguments, **options)
+        return os.stat_result([*found[:4], found.st_uid + 1, *found[5:]]) if found.st_ino == owner else found
+
+    monkeypatch.setattr(os, real.__name__, stat_of)
+    monkeypatch.setattr(Path, "lstat", lambda path: os.lstat(path))
+    assert cache.read("a") is None
+    if foreign == ".":
+        cache.write("b", ARRAYS)
+        assert not (cache.folder / "b.npz").exists()
+
+
+def test_a_folder_that_is_a_link_is_not_used(cache, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    cache.folder.symlink_to(tmp_path / "elsewhere")
+    cache.write("a", ARRAYS)
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_link_or_missing_entry_does_not_disturb_the_removal_of_old_entries(tmp_path):
+    cache = ArrayCache(tmp_path, max_bytes=10)
+    (tmp_path / "old.npz").symlink_to("nothing")
+    cache.write("a", ARRAYS)
+    assert not (tmp_path / "old.npz").is_symlink()
 
 
 def test_a_folder_that_cannot_be_created_causes_no_error(tmp_path):
@@ -106,3 +173,17 @@ def test_a_changed_file_is_read_again(cache, write_vector):
     assert load_layer(FeatureSettings(path=path), ALBERS, cache).points.size == 1
     path = write_vector([shapely.Point(-90, 40), shapely.Point(-80, 30)])
     assert load_layer(FeatureSettings(path=path), ALBERS, cache).points.size == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="folders of Linux")
+@pytest.mark.parametrize("home", [None, "", "relative"])
+def test_without_a_home_folder_there_is_no_cache_and_no_error(home, monkeypatch):
+    """The user has no entry in the password file, either, as in a container with an arbitrary user id."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    if home is not None:
+        monkeypatch.setenv("HOME", home)
+    monkeypatch.setattr(os, "getuid", lambda: 987_654)
+    assert user_cache() is None
+    with pytest.raises(FileNotFoundError, match="set HOME or XDG_CACHE_HOME"):
+        user_cache_folder()

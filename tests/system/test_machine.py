@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from regionplot.system.cgroups import ControlGroups
 from regionplot.system.machine import (
     available_memory,
     data_size,
@@ -15,6 +16,11 @@ from regionplot.system.machine import (
     peak_memory_with_children,
     usable_cpus,
 )
+
+
+def groups_in(folder):
+    """Return the control groups in a folder, with the files `cgroup` and `mountinfo` of the process beside the tree."""
+    return ControlGroups(folder, folder / "cgroup", folder / "mountinfo")
 
 
 @pytest.mark.parametrize(
@@ -32,7 +38,7 @@ def test_affinity_and_quota_limit_the_usable_cpus(affinity, limit, expected, tmp
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(affinity)), raising=False)
     if limit is not None:
         (tmp_path / "cpu.max").write_text(limit)
-    assert usable_cpus(tmp_path) == expected
+    assert usable_cpus(groups_in(tmp_path)) == expected
 
 
 @pytest.mark.parametrize(
@@ -53,7 +59,7 @@ def test_control_group_limits_the_available_memory(limit, used, stat, expected, 
     (tmp_path / "memory.current").write_text(used)
     if stat is not None:
         (tmp_path / "memory.stat").write_text(stat)
-    assert available_memory(tmp_path, meminfo) == expected
+    assert available_memory(groups_in(tmp_path), meminfo) == expected
 
 
 PAGES = {"SC_PAGE_SIZE": 4096, "SC_AVPHYS_PAGES": 100, "SC_PHYS_PAGES": 1000}
@@ -75,14 +81,14 @@ def test_available_memory_without_proc(missing, expected, tmp_path, monkeypatch)
         return PAGES[name]
 
     monkeypatch.setattr(os, "sysconf", sysconf, raising=False)
-    assert available_memory(tmp_path, tmp_path / "none") == expected
+    assert available_memory(groups_in(tmp_path), tmp_path / "none") == expected
 
 
 def test_available_memory_is_a_guess_if_the_system_does_not_report_it(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "sysconf", raising=False)  # Windows
-    assert available_memory(tmp_path, tmp_path / "none") == 2**32
+    assert available_memory(groups_in(tmp_path), tmp_path / "none") == 2**32
     monkeypatch.setattr(os, "sysconf", lambda _name: -1, raising=False)  # the value is unknown
-    assert available_memory(tmp_path, tmp_path / "none") == 2**32
+    assert available_memory(groups_in(tmp_path), tmp_path / "none") == 2**32
 
 
 def test_data_size_is_unknown_without_proc(tmp_path):

@@ -7,6 +7,6 @@
 """
 
 from regionplot.geo.curvilinear.fit import COARSEST, FINEST, RegularGrid, fit_grid
-from regionplot.geo.curvilinear.locator import CellLocator
+from regionplot.geo.curvilinear.locator import CellLocator, Resampling
 
-__all__ = ["COARSEST", "FINEST", "CellLocator", "RegularGrid", "fit_grid"]
+__all__ = ["COARSEST", "FINEST", "CellLocator", "RegularGrid", "Resampling", "fit_grid"]

@@ -14,6 +14,7 @@ scans of a satellite, along the seam of a closed grid), the locator tries severa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from regionplot.geo.curvilinear.fit import RegularGrid, projected_strips
 from regionplot.geo.curvilinear.space import Floats, Plane, Points, Space, Sphere
+from regionplot.geo.curvilinear.steps import closed_steps, dot, is_closed, steps
 from regionplot.geo.grid import Window
 
 Indices = NDArray[np.int32]
@@ -44,6 +46,15 @@ _MAX_STEPS = 2.0**_LEVELS
 """Distance from the start of the search, in source steps, beyond which a point has no source cell."""
 _STRIP_CELLS = 2**16
 """Number of cells to process at a time, so that intermediate results stay in the CPU cache."""
+
+
+class Resampling(Enum):
+    """How `CellLocator.resample` computes values."""
+
+    NEAREST = auto()
+    """Take the value of the source cell that contains the point."""
+    LINEAR = auto()
+    """Interpolate between four source cells. If one of them is missing, take the nearest source cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +96,7 @@ class _Field:
     """Values of all source cells, row by row, shape (n,)."""
     fill: float
     """Value of regular cells without a source cell."""
-    interpolate: bool = False
-    """True to interpolate between source cells. False to take the nearest source cell."""
+    method: Resampling = Resampling.NEAREST
 
 
 class CellLocator:
@@ -106,13 +116,14 @@ class CellLocator:
         self._grid = grid
         self._rows, self._columns = longitudes.shape
         self._space: Space = Sphere(grid.coarse) if grid.is_global else Plane(grid.coarse)
-        self._source_points, self._lookup = self._build_lookup(longitudes, latitudes, crs)
+        self._source_points, lookup = self._build_lookup(longitudes, latitudes, crs)
         shaped = [axis.reshape(longitudes.shape) for axis in self._source_points]
-        self._is_closed = _is_closed(shaped)
-        self._right = tuple(_steps(axis, 1, closed=self._is_closed).ravel() for axis in shaped)
-        self._below = tuple(_steps(axis, 0).ravel() for axis in shaped)
+        self._is_closed = is_closed(shaped)
+        self._right = tuple((closed_steps(axis) if self._is_closed else steps(axis, 1)).ravel() for axis in shaped)
+        self._below = tuple(steps(axis, 0).ravel() for axis in shaped)
+        self._lookup = _fill_gaps(np.where(self._have_area(lookup), lookup, -1), _LEVELS)
 
-    def resample(self, values: NDArray[Any], window: Window, *, interpolate: bool = False) -> Floats:
+    def resample(self, values: NDArray[Any], window: Window, method: Resampling) -> Floats:
         """Return values of the curvilinear grid, resampled to a window of the regular grid.
 
         Parameters
@@ -121,16 +132,15 @@ class CellLocator:
             Values of a floating-point type; NaN if missing.
         window : Window
             Rows and columns of the regular grid.
-        interpolate : bool
-            True to interpolate between four source cells. If one of them is missing, or if `interpolate` is False, the
-            nearest source cell is used.
+        method : Resampling
+            How the values are computed.
 
         Returns
         -------
         ndarray
             Values, shape (height, width) of the window; NaN if there is no source cell.
         """
-        return self._resample(_Field(np.ascontiguousarray(values).ravel(), np.nan, interpolate), window)
+        return self._resample(_Field(np.ascontiguousarray(values).ravel(), np.nan, method), window)
 
     def nearest(self, window: Window) -> Indices:
         """Return the index of the source cell for each cell of a window; -1 if there is no source cell.
@@ -150,7 +160,8 @@ class CellLocator:
         left, right = window.col_off // n, -(-(window.col_off + window.width) // n)
         result = np.full((last - first, n, right - left, n), field.fill, field.cells.dtype)
         step = max(1, _STRIP_CELLS // (right - left))
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # source cells can be at the same place
+        # several source cells can have the same position
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             for top in range(first, last, step):
                 rows = slice(top, min(top + step, last))
                 self._fill(result[top - first : rows.stop - first], field, rows, slice(left, right))
@@ -159,7 +170,7 @@ class CellLocator:
         return np.ascontiguousarray(fine[row : row + window.height, column : column + window.width])
 
     def _build_lookup(self, longitudes: Floats, latitudes: Floats, crs: pyproj.CRS) -> tuple[Points, Indices]:
-        """Return the source cells as points, and the lookup table (see the module docstring). -1 means no cell."""
+        """Return the source cells as points, and the finest level of the lookup table. -1 means no cell."""
         coarse, done = self._grid.coarse, 0
         points = tuple(np.empty(longitudes.size, np.float32) for _ in range(self._space.axes))
         lookup = np.full((coarse.height, coarse.width), -1, np.int32)
@@ -171,7 +182,13 @@ class CellLocator:
             at = (np.clip(np.floor(row[known]), 0, coarse.height - 1), np.clip(column[known], 0, coarse.width - 1))
             lookup[at[0].astype(np.intp), at[1].astype(np.intp)] = known + done
             done += column.size
-        return points, _fill_gaps(lookup, _LEVELS)
+        return points, lookup
+
+    def _have_area(self, cell: Indices) -> NDArray[np.bool_]:
+        """Return True for cells with an area. A cell without neighbors along one axis has none."""
+        right, below = (tuple(axis[cell] for axis in step) for step in (self._right, self._below))
+        with np.errstate(invalid="ignore", over="ignore"):
+            return dot(right, right) * dot(below, below) > dot(right, below) ** 2
 
     def _fill(self, result: NDArray[Any], field: _Field, rows: slice, columns: slice) -> None:
         """Resample into a strip of the result, shape (rows, oversampling, columns, oversampling)."""
@@ -202,7 +219,7 @@ class CellLocator:
         cell, across, down = self._find_cell(start, start.across + step[0], start.down + step[1], points, position)
         missing = cell < 0
         sampled = field.cells[np.where(missing, 0, cell)]
-        if field.interpolate:
+        if field.method is Resampling.LINEAR:
             interpolated = self._interpolate(field.cells, cell, across, down)
             sampled = np.where(np.isnan(interpolated), sampled, interpolated)
         np.putmask(sampled, missing, field.fill)
@@ -283,7 +300,8 @@ class CellLocator:
             if not moving.size:
                 break
             *offsets, new_slopes = self._offsets(moved, tuple(axis[moving] for axis in points))
-            better = ~(np.hypot(*offsets) >= np.hypot(across[moving], down[moving]))  # also True if a distance is NaN
+            before, after = np.hypot(across[moving], down[moving]), np.hypot(*offsets)
+            better = (after < before) | (np.isnan(before) & ~np.isnan(after))
             moving, moved = moving[better], moved[better]
             cell[moving] = moved
             old = (across, down, *slopes.across, *slopes.down)
@@ -295,7 +313,7 @@ class CellLocator:
     def _offsets(self, cell: Indices, points: Points) -> tuple[Floats, Floats, _Slopes]:
         """Return distances of points from source cells, in source columns and rows, and the slopes at the cells."""
         right, below = (tuple(axis[cell] for axis in step) for step in (self._right, self._below))
-        a, b, c = (_dot(one, other) for one, other in ((right, right), (right, below), (below, below)))
+        a, b, c = (dot(one, other) for one, other in ((right, right), (right, below), (below, below)))
         factor = 1 / (a * c - b * b)
         a, b, c = a * factor, b * factor, c * factor
         slopes = _Slopes(
@@ -335,48 +353,10 @@ class CellLocator:
         return result
 
 
-def _is_closed(points: list[Floats]) -> bool:
-    """Return True if the first column is one step after the last column, as in a grid around the earth."""
-    step = [axis[:, -1] - axis[:, -2] for axis in points]
-    error = [axis[:, 0] - axis[:, -1] - last for axis, last in zip(points, step, strict=True)]
-    with np.errstate(invalid="ignore"):
-        near = _dot(tuple(error), tuple(error)) < _dot(tuple(step), tuple(step)) / 4
-    return bool(near.sum() > near.size / 2)
-
-
-def _dot(one: Points, other: Points) -> Floats:
-    return np.asarray(sum(a * b for a, b in zip(one, other, strict=True)))
-
-
 def _round_steps(steps: Floats, limit: int) -> Indices:
     """Return steps rounded to integers between -limit and limit. NaN becomes 0."""
     rounded: Indices = np.rint(np.clip(np.where(np.isnan(steps), 0, steps), -limit, limit)).astype(np.int32)
     return rounded
-
-
-def _steps(coordinates: Floats, axis: int, *, closed: bool = False) -> Floats:
-    """Return the mean of the steps before and after each cell along an axis.
-
-    A running median first removes outliers from the steps.
-    """
-    if closed:
-        around = np.concatenate([coordinates[:, -3:], coordinates, coordinates[:, :3]], axis=1)
-        return np.ascontiguousarray(_steps(around, axis)[:, 3:-3])
-    steps = _running_medians(np.moveaxis(np.diff(coordinates, axis=axis), axis, 0))
-    ends = np.concatenate([steps[:1], steps, steps[-1:]])
-    before, after = ends[:-1], ends[1:]
-    mean = (before + after) / 2
-    return np.ascontiguousarray(np.moveaxis(np.where(np.isnan(mean), np.fmax(before, after), mean), 0, axis))
-
-
-def _running_medians(steps: Floats) -> Floats:
-    """Return the median of each value and its two neighbors along the first axis. NaN is ignored."""
-    if len(steps) < 3:
-        return steps
-    before, after = np.concatenate([steps[1:2], steps[:-1]]), np.concatenate([steps[1:], steps[-2:-1]])
-    low, high = np.fmin(before, steps), np.fmax(before, steps)
-    medians: Floats = np.fmax(low, np.fmin(high, after))
-    return medians
 
 
 def _fill_gaps(lookup: Indices, levels: int) -> Indices:

@@ -42,7 +42,7 @@ class MaskByVector(StepSettings, Operation):
     Raises
     ------
     ConfigError
-        If the file has no polygons.
+        If the file has no polygons, or the CRS of the raster cannot show any of them.
     """
 
     step: ClassVar[str] = "mask"
@@ -61,7 +61,7 @@ class MaskByVector(StepSettings, Operation):
     layer: Text | None = None
     """Layer of a file with several layers."""
     crs: Text | None = None
-    """CRS of the file, if the file does not state it."""
+    """CRS of the file. By default, the CRS that the file states."""
     all_touched: bool = False
     """Count each cell that a polygon touches as inside."""
 
@@ -75,7 +75,9 @@ class MaskByVector(StepSettings, Operation):
         """Read the polygons and project them to the CRS of the grid."""
         mask = GridMask(self, geometry)
         if not mask.polygons.polygons.size:
-            raise ConfigError(f"{self.path}: the layer holds no polygons to mask with")
+            raise ConfigError(
+                f"{self.path}: the layer holds no polygons to mask with, or the CRS of the raster cannot show them"
+            )
         return mask
 
 

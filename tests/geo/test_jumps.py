@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from regionplot.geo.crs import transformer
 from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.grid import GridGeometry
+from regionplot.geo.jumps import beside_seams
 from regionplot.geo.project import project_extent
 from regionplot.geo.sampling import pixel_centers, sample
-from regionplot.geo.seams import beside_seams
 
 LONLAT = pyproj.CRS.from_epsg(4326)
 ROTATED = "+proj=ob_tran +o_proj=longlat +o_lat_p=39.25 +o_lon_p=0 +lon_0=18 +R=6371229"

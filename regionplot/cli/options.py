@@ -1,0 +1,63 @@
+"""Check the command line for options that are given twice, and for misspelled commands in the place of the table."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from regionplot.errors import RegionsError
+from regionplot.registry import COMMANDS
+from regionplot.system.files import exists
+from regionplot.text import path_hint
+
+
+class OnceCommand(click.Command):
+    """A command that rejects an option given more than once.
+
+    click would silently use the last value. Flags and repeatable options are not affected.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Check how often each option is given, then parse the command line."""
+        if not ctx.resilient_parsing:
+            _, _, order = self.make_parser(ctx).parse_args(list(args))
+            check_once(order)
+        return super().parse_args(ctx, args)
+
+
+def check_once(order: Sequence[click.Parameter]) -> None:
+    """Raise click.UsageError if an option that is not repeatable occurs more than once in a parsed command line."""
+    single = [
+        option
+        for option in order
+        if isinstance(option, click.Option) and not (option.multiple or option.is_flag or option.count)
+    ]
+    for option, count in Counter(single).items():
+        if count > 1:
+            raise click.UsageError(f"{max(option.opts, key=len)} is given {count} times; give it once.")
+
+
+def check_table_name(table: Path) -> None:
+    """Check that the table is not an address, and not a misspelled command.
+
+    Raises
+    ------
+    RegionsError
+        If the table is an address.
+    click.UsageError
+        If there is no such table, and its name looks like the name of a command.
+    """
+    name = str(table)
+    if not exists(table) and (hint := path_hint(name)):
+        raise RegionsError(f"{name}: {hint}")
+    if not re.fullmatch(r"[A-Za-z][\w-]*", name) or exists(table):
+        return
+    commands = [command for command in COMMANDS.builtin if not COMMANDS[command].hidden]
+    near = difflib.get_close_matches(name.casefold(), commands, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"the commands are {', '.join(commands)}."
+    raise click.UsageError(f"there is no table and no command {name!r}; {hint}")

@@ -1,0 +1,65 @@
+"""Find coordinates that are not on the earth, because such coordinates could make algorithms slow or exhaust memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyproj
+import shapely
+from numpy.typing import NDArray
+
+from regionplot.geo.linework import Geometries
+
+_FARTHEST_LONGITUDE = 3600.0
+"""Largest absolute longitude, in degrees: ten turns. Tracks around the earth can continue beyond 360°."""
+_FARTHEST_LATITUDE = 100.0
+"""Largest absolute latitude, in degrees. The edges of coarse grid cells can lie beyond the pole."""
+_FARTHEST_METERS = 1e8
+"""Maximum absolute coordinate in a projected CRS: two and a half times the circumference of the earth. False eastings
+that contain a zone number reach 6e7.
+"""
+_STEP_DEGREES, _STEP_METERS = 0.5, 50_000.0
+
+
+def on_earth(geometries: Geometries, crs: pyproj.CRS) -> NDArray[np.bool_]:
+    """Return True for each geometry whose coordinates are all finite and can be on the earth.
+
+    Parameters
+    ----------
+    geometries : ndarray of geometries, shape (n,)
+        Geometries in the CRS.
+    crs : pyproj.CRS
+        A geographic or projected CRS.
+    """
+    coordinates, owner = shapely.get_coordinates(geometries, return_index=True)
+    with np.errstate(invalid="ignore"):
+        is_far = ~(np.abs(coordinates) <= _farthest(crs)).all(axis=1)
+    found = np.ones(geometries.size, dtype=bool)
+    found[owner[is_far]] = False
+    return found
+
+
+def _farthest(crs: pyproj.CRS) -> tuple[float, float]:
+    if crs.is_geographic:
+        return _FARTHEST_LONGITUDE, _FARTHEST_LATITUDE
+    limit = _FARTHEST_METERS / meters_per_unit(crs)
+    return limit, limit
+
+
+def meters_per_unit(crs: pyproj.CRS) -> float:
+    """Return the number of meters per unit of a projected CRS; 1 if the CRS does not state the number."""
+    factor = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
+    return float(factor) or 1.0
+
+
+def count_steps(geometries: Geometries, crs: pyproj.CRS) -> float:
+    """Return the approximate number of vertices of lines, including the vertices that are added to long edges.
+
+    Parameters
+    ----------
+    geometries : ndarray of geometries
+        Geometries in the CRS.
+    crs : pyproj.CRS
+        A geographic or projected CRS.
+    """
+    step = _STEP_DEGREES if crs.is_geographic else _STEP_METERS / meters_per_unit(crs)
+    return float(shapely.length(geometries).sum() / step + shapely.get_num_coordinates(geometries).sum())

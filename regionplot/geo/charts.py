@@ -1,0 +1,117 @@
+"""Compute the map positions of points on the earth. Leave out points that a projection cannot show."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import pyproj
+from numpy.typing import NDArray
+from pyproj.enums import TransformDirection
+
+from regionplot.geo.crs import FULL_TURN, horizontal, parse_crs, transformer
+from regionplot.geo.extent import LONLAT
+
+Floats = NDArray[np.floating[Any]]
+_RADIUS = 6_371_000.0
+"""Radius of the earth in meters."""
+_FARTHEST = 100.0
+"""Largest coordinate on a map, in radii of the earth."""
+_INVERSE_TOLERANCE = 1e-4
+"""Maximum distance, in radii of the earth, between a point and the inverse projection of its map position."""
+
+
+def has_degrees(crs: pyproj.CRS) -> bool:
+    """Return True if coordinates are longitude and latitude in degrees. Return False for a CRS with a rotated pole."""
+    flat = horizontal(crs)
+    return bool(
+        flat.is_geographic and not flat.is_derived and {axis.unit_name for axis in flat.axis_info} == {"degree"}
+    )
+
+
+def base_of(crs: pyproj.CRS) -> pyproj.CRS:
+    """Return the CRS of longitude and latitude in degrees on which a CRS is based, or WGS 84."""
+    if has_degrees(crs):
+        return horizontal(crs)
+    base = horizontal(crs).geodetic_crs
+    return base if base is not None and has_degrees(base) else parse_crs(LONLAT)
+
+
+def cut_meridian(base: pyproj.CRS, target: pyproj.CRS) -> float:
+    """Return the longitude in the base CRS of the left edge of most projections: 180° west of the central meridian."""
+    operation = horizontal(target).coordinate_operation
+    parameters = operation.params if operation else []
+    central = [parameter for parameter in parameters if parameter.name.startswith("Longitude of")]
+    longitude = np.degrees(float(central[0].value) * float(central[0].unit_conversion_factor)) if central else 0.0
+    return float(longitude + _prime_meridian(target) - _prime_meridian(base) - FULL_TURN / 2)
+
+
+def _prime_meridian(crs: pyproj.CRS) -> float:
+    """Return the longitude of the prime meridian of a CRS, in degrees from Greenwich."""
+    prime = crs.prime_meridian
+    return float(np.degrees(prime.longitude * float(prime.unit_conversion_factor))) if prime else 0.0
+
+
+class Charts:
+    """Functions from longitude and latitude to positions on one or several maps.
+
+    Parameters
+    ----------
+    base : pyproj.CRS
+        CRS of the longitudes and latitudes, in degrees.
+    maps : sequence of pyproj.CRS
+        CRSs of the maps.
+    """
+
+    def __init__(self, base: pyproj.CRS, *maps: pyproj.CRS) -> None:
+        self.base = base
+        self.maps = maps
+
+    def __call__(self, points: Floats) -> Floats:
+        """Return the positions of points on the maps, in radii of the earth.
+
+        Parameters
+        ----------
+        points : ndarray, shape (n, 2)
+            Longitude and latitude in degrees.
+
+        Returns
+        -------
+        ndarray, shape (n, 2 * number of maps)
+            x and y on each map. NaN if one of the maps cannot show the point, or if the inverse projection of a
+            position gives another point.
+        """
+        positions = np.hstack([self._position(points, crs) for crs in self.maps])
+        positions[np.isnan(positions).any(axis=1)] = np.nan
+        return positions
+
+    def _position(self, points: Floats, crs: pyproj.CRS) -> Floats:
+        operation = transformer(self.base, crs)
+        x, y = operation.transform(points[:, 0], points[:, 1])
+        position = np.column_stack([x, y]) * _unit(crs)
+        usable = np.isfinite(position).all(axis=1) & (abs(position) < _FARTHEST).all(axis=1)
+        with suppress(pyproj.exceptions.ProjError):  # some projections have no inverse
+            back = operation.transform(x, y, direction=TransformDirection.INVERSE)
+            usable &= _separation(points, np.column_stack(back)) < _INVERSE_TOLERANCE
+        position[~usable] = np.nan
+        return position
+
+
+def _unit(crs: pyproj.CRS) -> float:
+    """Return the size of a unit of a CRS, in radii of the earth."""
+    factor = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
+    return factor if crs.is_geographic else factor / _RADIUS
+
+
+def _separation(one: Floats, other: Floats) -> Floats:
+    """Return the distances of points on a sphere of radius 1, or infinity for a point that is not finite."""
+    with np.errstate(invalid="ignore"):
+        (x, y, z), (other_x, other_y, other_z) = _vectors(one), _vectors(other)
+        distance = np.sqrt((x - other_x) ** 2 + (y - other_y) ** 2 + (z - other_z) ** 2)
+    return np.asarray(np.where(np.isfinite(distance), distance, np.inf))
+
+
+def _vectors(points: Floats) -> tuple[Floats, Floats, Floats]:
+    longitude, latitude = np.radians(points).T
+    return np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)

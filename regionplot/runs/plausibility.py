@@ -1,0 +1,59 @@
+"""Check that the color scale of the settings suits a raster that is not the raster of the settings file."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regionplot.errors import Place, Problem
+from regionplot.settings.colors import ColorSettings
+from regionplot.shared.data import SharedData
+
+_ENOUGH = 1_000_000
+"""Number of cells in a first sample. All cells are checked only if no cell of the sample is within the color scale."""
+
+
+def scale_problem(shared: SharedData) -> Problem | None:
+    """Return a problem if the settings name another raster, and no cell is within their color scale.
+
+    Parameters
+    ----------
+    shared : SharedData
+        The loaded data.
+
+    Returns
+    -------
+    Problem or None
+        None if the raster comes from the settings file, or if a cell is within the scale.
+    """
+    config = shared.config
+    if not (config.places.is_override("raster", "path") and config.places.text) or shared.coloring is not None:
+        return None
+    key, low, high = _limits(config.colors)
+    step = max(1, math.isqrt(shared.cells.size // _ENOUGH))
+    if not key or any(_is_within(cells, low, high) for cells in (shared.cells[::step, ::step], shared.cells)):
+        return None
+    found = shared.cells[np.isfinite(shared.cells)]
+    if not found.size:
+        return None
+    return Problem(
+        f"no cell of the raster ({found.min():g} to {found.max():g}) is within the color scale ({low:g} to {high:g}); "
+        "if these settings are for other data, leave them out with --no-config",
+        config.places.locate(Place(section="colors", key=key)),
+    )
+
+
+def _limits(colors: ColorSettings) -> tuple[str, float, float]:
+    """Return the key that sets the scale, and the limits of the scale. For an automatic scale, the key is empty."""
+    if colors.levels is not None:
+        return "levels", colors.levels[0], colors.levels[-1]
+    key = "vmin" if colors.vmin is not None else "vmax" if colors.vmax is not None else ""
+    low, high = colors.vmin, colors.vmax
+    return key, -math.inf if low is None else low, math.inf if high is None else high
+
+
+def _is_within(cells: NDArray[Any], low: float, high: float) -> bool:
+    return bool(((cells >= low) & (cells <= high)).any())

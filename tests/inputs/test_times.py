@@ -1,0 +1,93 @@
+"""Times are shown in UTC, whatever offset a file gives, and undecodable ones are named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from regionplot.inputs.describe import inspect_raster
+from regionplot.inputs.times import decode_time, parse_time
+from regionplot.settings.raster import RasterSettings
+
+MIDNIGHT = datetime(2024, 2, 29, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2024-02-29T09:00:00+09:00",
+        "2024-02-28T19:00:00.000-05:00",
+        "2024-02-29T00:00:00Z",
+        "2024-02-29 00:00:00",
+        "2024-02-29 00:00 UTC",
+        "2024-02-29T00:00:00.123456789Z",
+        "2024-02-28T23:59:59.999999",
+        "2024-02-29 05:30:00 +0530",
+        "2024-02-28 18:00 -6:00",
+        "2024-02-28T19:00-05",
+        "2024:02:29 00:00:00",
+        "2024:02:29 09:00:00+09:00",
+        "20240229T000000Z",
+        "2024-02-29",
+        " 20240229 ",
+    ],
+)
+def test_a_time_is_converted_to_utc(text: str) -> None:
+    assert parse_time(text) == MIDNIGHT
+
+
+@pytest.mark.parametrize("text", ["", "noon", "2024-02-30", "2024-02-29 09:00 EST", "9999-12-31T23:59:59.9999", "12"])
+def test_a_text_that_is_no_time_gives_none(text: str) -> None:
+    assert parse_time(text) is None
+
+
+@pytest.mark.parametrize("tag", ["VALID_TIME", "TIFFTAG_DATETIME", "REF_TIME"])
+def test_the_offset_in_a_tag_is_used(write_raster: Callable[..., Path], tag: str) -> None:
+    path = write_raster(np.zeros((2, 3), np.float32), tags={tag: "2024-02-29T09:00:00+09:00"})
+    assert inspect_raster(RasterSettings(path=path)).description["time"] == MIDNIGHT
+
+
+@pytest.mark.parametrize(
+    ("value", "units"),
+    [
+        ("9", "hours since 2024-02-29 00:00:00 +9:00"),
+        ("9", "hours since 2024-02-29T00:00:00+09:00"),
+        ("-360", "minutes since 2024-02-29 00:00:0.0 -6:00"),
+        ("0", "seconds since 2024-02-29 00:00:00 UTC"),
+        ("0", "Seconds Since 2024-02-29T00:00:00Z"),
+        ("1", "days since 2024-02-28"),
+        ("0.9999999999", "days since 2024-02-28"),
+    ],
+)
+def test_the_offset_in_units_is_used(value: str, units: str) -> None:
+    assert decode_time(value, units, "standard") == MIDNIGHT
+
+
+@pytest.mark.parametrize(
+    ("value", "units", "calendar", "reason"),
+    [
+        ("1", "months since 2000-01-01", "standard", "'months since' units only allowed for '360_day' calendar"),
+        ("1", "days since 0000-01-01", "standard", "zero not allowed as a reference year"),
+        ("1", "days since 0000-01-01", "proleptic_gregorian", "0000-01-02 00:00:00 does not exist in the Gregorian"),
+        ("1", "days since 2000-01-01", "360", "calendar must be one of"),
+        ("59", "days since 2000-01-01", "360_day", "2000-02-30 00:00:00 does not exist in the Gregorian calendar"),
+        ("1", "day as %Y%m%d.%f", "standard", "they state no start time"),
+        ("1", "months", "standard", "they state no start time"),
+        ("1", "hours since 2000-01-01 00:00:00 JST", "standard", "JST is not a known time zone"),
+        ("1", "hours since", "standard", "they state no start time"),
+        ("nan", "days since 2000-01-01", "standard", "the time is missing"),
+        ("9.969209968386869e36", "days since 2000-01-01", "standard", "time values outside range"),
+        ("x", "days since 2000-01-01", "standard", "could not convert string to float"),
+    ],
+)
+def test_the_reason_is_given_if_a_time_cannot_be_decoded(value: str, units: str, calendar: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        decode_time(value, units, calendar)
+
+
+def test_a_calendar_may_be_empty() -> None:
+    assert decode_time("0", " days since 2024-02-29 ", "") == MIDNIGHT
