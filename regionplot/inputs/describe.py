@@ -194,14 +194,14 @@ class _Grid:
         """Return the metadata of a band."""
         from rasterio.enums import MaskFlags  # noqa: PLC0415 (imports GDAL)
 
+        dataset, settings = self.dataset, self.settings
+        given = _cell_type(dataset.dtypes[band - 1])
+        check_block(self.path, dataset.block_shapes[band - 1], given.itemsize)
         if problem := geometry.problem():
             raise RasterError(
                 f"{self.path}: {problem}; set the bounds of the raster "
                 f"(gdal_edit.py -a_ullr WEST NORTH EAST SOUTH {self.path.name})"
             )
-        dataset, settings = self.dataset, self.settings
-        given = _cell_type(dataset.dtypes[band - 1])
-        check_block(self.path, dataset.block_shapes[band - 1], given.itemsize)
         if given.kind == "c":
             raise RasterError(
                 f"{self.path}: its cells are complex numbers, which a map cannot show; write their amplitude to a file "
