@@ -30,7 +30,7 @@ _ENOUGH = 1_000_000
 _LARGEST_SINGLE = float(np.finfo(np.float32).max)
 _DECADE = 10.0
 _SMALLEST_RANGE = 1e-6
-"""Smallest difference between the limits of a scale, as a fraction of a limit."""
+"""Minimum difference between the limits of a scale, as a fraction of a limit."""
 
 
 @dataclass(frozen=True)

@@ -43,9 +43,9 @@ from regionplot.system.files import Fingerprint
 _NETCDF = "netCDF"
 """GDAL's driver for NetCDF and HDF5."""
 _MIN_POINTS = 3
-"""Smallest number of ground control points that can place a raster."""
+"""Minimum number of ground control points that can place a raster."""
 _SAMPLE = 512
-"""Largest number of rows and columns that are read to check a valid range."""
+"""Maximum number of rows and columns that are read to check a valid range."""
 
 
 def open_source(settings: RasterSettings) -> RasterSource:

@@ -15,7 +15,7 @@ _SURFACES = (15, 16)
 """Type ids of PolyhedralSurface and TIN in WKB."""
 _COLLECTIONS = (4, 5, 6, 7, *_SURFACES)
 _LARGEST_DEPTH = 32
-"""Largest depth of nested collections."""
+"""Maximum depth of nested collections."""
 _XY = 16
 """Bytes of a vertex."""
 
