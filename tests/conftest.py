@@ -59,6 +59,7 @@ _SLOW_MODULES = {
     "render/test_own_colors.py",
     "render/test_plain_equals_fast.py",
     "render/test_real_data.py",
+    "render/test_truth.py",
     "runs/test_record.py",
     "runs/test_run.py",
     "shared/test_shared.py",

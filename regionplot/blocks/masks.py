@@ -25,7 +25,13 @@ from regionplot.system.files import atomic_replace, new_run
 
 VALID = 255
 """Value of valid cells in a mask. Masked cells are 0."""
-_NO_LABELS: dict[str, Any] = {"descriptions": (None,), "units": (None,), "scales": (1.0,), "offsets": (0.0,)}
+_NO_LABELS: dict[str, Any] = {
+    "descriptions": (None,),
+    "units": (None,),
+    "scales": (1.0,),
+    "offsets": (0.0,),
+    "band_tags": (),
+}
 """Labels of a mask. They replace the labels of the source."""
 Logic = str | Callable[[NDArray[np.bool_]], NDArray[np.bool_]]
 

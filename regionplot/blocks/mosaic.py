@@ -38,8 +38,8 @@ class _Tile:
     path: Path
     window: Window
     """Cells of the mosaic that the tile covers."""
-    skip: float | None
-    """Value of cells without data."""
+    skips: tuple[float | None, ...]
+    """Value of cells without data, for each band."""
     has_mask: bool
     """True if a mask in the file, or an alpha band, marks cells without data."""
 
@@ -144,7 +144,8 @@ def _place_tiles(
                 problems += [f"{path}: {problem}" for problem in misfits]
                 window = Window(round(row), round(column), dataset.height, dataset.width)
                 has_mask = rasterio.enums.MaskFlags.per_dataset in dataset.mask_flag_enums[0]
-                found.append(_Tile(path, window, dataset.nodata if skip is None else skip, has_mask))
+                skips = dataset.nodatavals if skip is None else (skip,) * dataset.count
+                found.append(_Tile(path, window, tuple(skips), has_mask))
     if problems:
         raise RasterError(*problems)
     whole = reduce(Window.union, (tile.window for tile in found))
@@ -217,7 +218,7 @@ class _MosaicTask(BlockWorker):
         with gdal_errors(tile.path), open_raster(tile.path) as dataset:
             values = read_block(dataset, own, None)
             mask = read_mask(dataset, own) if tile.has_mask else None
-        valid = valid_mask(values, tile.skip)
+        valid = np.stack([valid_mask(own_values, skip) for own_values, skip in zip(values, tile.skips, strict=True)])
         if mask is not None:
             valid &= mask
         if self.band is not None:

@@ -163,6 +163,9 @@ def _write_labels(dataset: Any, labels: Labels) -> None:
             dataset.set_band_description(number, text)
         if unit:
             dataset.set_band_unit(number, unit)
+    for number, tags in enumerate(labels.band_tags, 1):
+        if tags:
+            dataset.update_tags(number, **tags)
     if any(scale != 1 for scale in labels.scales) or any(labels.offsets):
         dataset.scales, dataset.offsets = labels.scales, labels.offsets
 

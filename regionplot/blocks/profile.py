@@ -11,7 +11,7 @@ from regionplot.blocks.sources import Labels
 from regionplot.errors import RasterError
 from regionplot.geo.dtypes import fits_dtype
 
-_LABELS = ("descriptions", "units", "scales", "offsets", "tags")
+_LABELS = ("descriptions", "units", "scales", "offsets", "band_tags", "tags")
 
 
 def derive_profile(
@@ -31,7 +31,8 @@ def derive_profile(
     labels : Labels
         Labels of the first input. They are kept if the output has the same number of bands.
     given : mapping, optional
-        Changes by the caller: keys of rasterio, and `descriptions`, `units`, `scales`, `offsets` and `tags`.
+        Changes by the caller: keys of rasterio, and `descriptions`, `units`, `scales`, `offsets`, `tags` and
+        `band_tags`.
 
     Raises
     ------

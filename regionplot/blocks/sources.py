@@ -7,7 +7,7 @@ handles.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,8 @@ class Labels:
     scales: tuple[float, ...]
     offsets: tuple[float, ...]
     tags: dict[str, str] = field(default_factory=dict)
+    band_tags: tuple[dict[str, str], ...] = ()
+    """Tags of each band. Empty if no band has tags of its own."""
 
 
 @dataclass(frozen=True)
@@ -128,16 +130,16 @@ def _geometry(dataset: Any) -> GridGeometry:
 
 
 def _profile(dataset: Any, bands: Sequence[int] | None) -> dict[str, Any]:
-    tile = _output_tile(dataset)
+    tile, first = _output_tile(dataset), (bands[0] if bands else 1) - 1
     return {
         "driver": "GTiff",
-        "dtype": dataset.dtypes[0],
+        "dtype": dataset.dtypes[first],
         "count": len(bands) if bands else dataset.count,
         "height": dataset.height,
         "width": dataset.width,
         "crs": dataset.crs,
         "transform": dataset.transform,
-        "nodata": dataset.nodata,
+        "nodata": dataset.nodatavals[first],
         "tiled": True,
         "blockysize": tile[0],
         "blockxsize": tile[1],
@@ -165,7 +167,13 @@ def _labels(dataset: Any, bands: Sequence[int] | None) -> Labels:
         tuple(dataset.scales[i] for i in chosen),
         tuple(dataset.offsets[i] for i in chosen),
         tags,
+        tuple(_kept_tags(dataset.tags(i + 1)) for i in chosen),
     )
+
+
+def _kept_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags of a band without statistics, which are wrong for new values."""
+    return {key: value for key, value in tags.items() if not key.startswith("STATISTICS_")}
 
 
 def _output_tile(dataset: Any) -> tuple[int, int]:

@@ -93,6 +93,8 @@ def _interrupt(error: KeyboardInterrupt) -> NoReturn:
 
 def machine_problem(error: BaseException) -> str | None:
     """Return a message for an error of the operating system or a lack of memory. Return None for other errors."""
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # of os.getcwd
+        return "the working directory has been removed; change to another folder"
     if isinstance(error, OSError):
         return describe_os_error(error)
     return f"out of memory; free some memory, or use fewer workers: {error}" if is_memory_error(error) else None

@@ -6,10 +6,12 @@ Text from a table of regions cannot forge records: control characters are escape
 from __future__ import annotations
 
 import copy
+import errno
 import json
 import logging
 import os
 import re
+import stat
 import sys
 import warnings
 from collections.abc import Iterator
@@ -129,6 +131,7 @@ def log_to_file(path: Path, log_format: str) -> Iterator[None]:
         If the file cannot be opened.
     """
     try:
+        _check_reader(path)
         handler = _LogFile(path)
     except OSError as error:
         raise OutputError(f"{path}: the log cannot be written: {error.strerror or error}") from error
@@ -140,6 +143,19 @@ def log_to_file(path: Path, log_format: str) -> Iterator[None]:
         logging.getLogger().removeHandler(handler)
         with suppress(OSError):  # the disk is full, and handleError has reported it
             handler.close()
+
+
+def _check_reader(path: Path) -> None:
+    """Raise OSError if a log file is a pipe that no process reads. Opening it would block."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISFIFO(path.stat().st_mode):
+            return
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            raise OSError(errno.ENXIO, "no process reads this pipe") from None
 
 
 class _LogFile(RotatingFileHandler):

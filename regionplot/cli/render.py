@@ -31,7 +31,7 @@ def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: f
 @click.option("-c", "--config", "config_file", metavar="FILE", type=click.Path(path_type=Path), help="Settings (TOML).")
 @click.option("--no-config", is_flag=True, help="Use no settings file.")
 @click.option("--raster", metavar="PATH", help="Raster to draw; sample:relief is built in.")
-@click.option("--crs", metavar="CRS", help="CRS of the raster, such as EPSG:4326. It overrides the CRS of the file.")
+@click.option("--crs", metavar="CRS", help="CRS of the raster, such as EPSG:4326, instead of the CRS in its file.")
 @click.option("--features", metavar="PATH", multiple=True, help="Vector layer to draw over the raster; repeatable.")
 @click.option("-o", "--output", metavar="DIR", help="Folder for the maps.")
 @click.option("-j", "--workers", metavar="N|auto", help="Worker processes; auto is one per usable CPU.")

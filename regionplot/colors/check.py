@@ -10,6 +10,7 @@ from matplotlib import colors
 
 from regionplot.errors import Place, Problem
 from regionplot.settings.base import IS_COLOR
+from regionplot.settings.colors import ColorSettings
 from regionplot.settings.config import Config
 
 COLORMAP = "viridis"
@@ -19,14 +20,19 @@ COLORMAP = "viridis"
 def color_problems(config: Config) -> Iterator[Problem]:
     """Yield one problem for each color and colormap that matplotlib does not know, with its section and key."""
     settings = config.colors
-    if (settings.colormap or COLORMAP) not in matplotlib.colormaps:
-        yield Problem(
-            f"matplotlib has no {settings.colormap!r}; names are case-sensitive; try 'viridis'",
-            Place(section="colors", key="colormap"),
-        )
+    if problem := colormap_problem(settings):
+        yield problem
     for place, color in (*_own_colors(config), *_layer_colors(config)):
         if not colors.is_color_like(color):
             yield Problem(f"{color!r} is not a color; write a name or '#rrggbb'", place)
+
+
+def colormap_problem(settings: ColorSettings) -> Problem | None:
+    """Return the problem of a colormap that matplotlib does not know. Otherwise, return None."""
+    if (settings.colormap or COLORMAP) in matplotlib.colormaps:
+        return None
+    text = f"matplotlib has no {settings.colormap!r}; names are case-sensitive; try 'viridis'"
+    return Problem(text, Place(section="colors", key="colormap"))
 
 
 def _own_colors(config: Config) -> Iterator[tuple[Place, str]]:

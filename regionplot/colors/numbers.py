@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.colors import BoundaryNorm, Colormap, LogNorm, Normalize, PowerNorm, SymLogNorm
 from matplotlib.ticker import MaxNLocator
@@ -18,16 +17,14 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from regionplot.colors.base import Codes, PaletteScale, on_background
-from regionplot.colors.check import COLORMAP
+from regionplot.colors.colormaps import ColormapColors
 from regionplot.geo.dtypes import float_dtype
 from regionplot.settings.colors import LARGEST_LIMIT, ColorSettings
 from regionplot.settings.config import Config
 from regionplot.sheet.key import ColorBarKey
 
-_CONTINUOUS = 256
 _PERCENTILES = (1, 99)
 _ENOUGH = 1_000_000
-_LARGEST_SINGLE = float(np.finfo(np.float32).max)
 _DECADE = 10.0
 _SMALLEST_RANGE = 1e-6
 """Minimum difference between the limits of a scale, as a fraction of a limit."""
@@ -45,16 +42,26 @@ class ColorScale(PaletteScale):
     """Ends of the color bar that are open: `neither`, `min`, `max` or `both`."""
 
     @classmethod
-    def of(cls, config: Config, values: NDArray[Any]) -> ColorScale:
-        """Return the scale that the settings describe. Missing limits are computed from the values."""
+    def of(cls, config: Config, values: NDArray[Any], colors: ColormapColors | None = None) -> ColorScale:
+        """Return the scale that the settings describe. Missing limits are computed from the values.
+
+        Parameters
+        ----------
+        config : Config
+            The settings.
+        values : ndarray, shape (rows, columns)
+            Cells that determine the limits.
+        colors : ColormapColors, optional
+            Colors of the colormap. By default, the colormap is found in matplotlib by its name.
+        """
         settings = config.colors
+        cmap = (colors or ColormapColors.of(settings)).colormap(settings)
         if settings.levels is not None:
             levels = np.asarray(settings.levels)
-            cmap = _colormap(settings, len(levels) - 1)
             norm: Normalize = BoundaryNorm(levels, cmap.N)
             open_ends = (settings.under not in ("lowest", "none"), settings.over not in ("highest", "none"))
         else:
-            levels, cmap = None, _colormap(settings, _CONTINUOUS)
+            levels = None
             norm, open_ends = _continuous(settings, values)
         extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[
             open_ends
@@ -91,8 +98,8 @@ class ColorScale(PaletteScale):
         return index
 
     def _steps(self, values: NDArray[Any]) -> Codes:
-        count, largest = self.cmap.N, max(abs(self.norm.vmin or 0.0), abs(self.norm.vmax or 0.0))
-        if values.dtype == np.float32 and largest > _LARGEST_SINGLE:
+        count = self.cmap.N
+        if values.dtype == np.float32 and not all(map(_is_single, (self.norm.vmin, self.norm.vmax))):
             values = values.astype(np.float64)
         with np.errstate(invalid="ignore", over="ignore", under="ignore"):
             within = np.clip(np.nan_to_num(values, nan=self.norm.vmin or 0.0), self.norm.vmin, self.norm.vmax)
@@ -101,15 +108,6 @@ class ColorScale(PaletteScale):
             index[values < self.norm.vmin] = 0
             index[values > self.norm.vmax] = count + 1
         return np.asarray(index, np.uint16)
-
-
-def _colormap(settings: ColorSettings, count: int) -> Colormap:
-    cmap = matplotlib.colormaps[settings.colormap or COLORMAP].resampled(count)
-    return cmap.with_extremes(
-        under=None if settings.under == "lowest" else settings.under,
-        over=None if settings.over == "highest" else settings.over,
-        bad=settings.nodata,
-    )
 
 
 def _continuous(settings: ColorSettings, values: NDArray[Any]) -> tuple[Normalize, tuple[bool, bool]]:
@@ -136,6 +134,12 @@ def _widened(vmin: float, vmax: float, settings: ColorSettings) -> tuple[float, 
     kept = vmin if settings.vmax is None else vmax
     step = max(1.0, abs(kept) * _SMALLEST_RANGE)
     return (kept, kept + step) if settings.vmax is None else (kept - step, kept)
+
+
+def _is_single(limit: float | None) -> bool:
+    """Return True if float32 holds a limit with its full precision."""
+    single = np.finfo(np.float32)
+    return not limit or float(single.tiny) <= abs(limit) <= float(single.max)
 
 
 def _sample(values: NDArray[Any], above: float) -> NDArray[Any]:

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from regionplot.colors.base import Scale
 from regionplot.colors.choose import Coloring
 from regionplot.colors.classes import Classes, ClassScale
+from regionplot.colors.colormaps import ColormapColors
 from regionplot.colors.numbers import ColorScale
 from regionplot.colors.truecolor import TrueColorScale
 from regionplot.inputs.color_tables import RgbBands
 from regionplot.settings.config import Config
 
 
-def scale_of(coloring: Coloring, config: Config, cells: NDArray[Any]) -> Scale:
+def scale_of(coloring: Coloring, config: Config, cells: NDArray[Any], colormap: ColormapColors | None = None) -> Scale:
     """Return the color scale of a raster.
 
     Parameters
@@ -26,6 +27,8 @@ def scale_of(coloring: Coloring, config: Config, cells: NDArray[Any]) -> Scale:
         The settings.
     cells : ndarray, shape (rows, columns)
         Loaded cells. They determine the limits of a continuous scale, if the settings do not give limits.
+    colormap : ColormapColors, optional
+        Colors of the colormap. By default, the colormap is found in matplotlib by its name.
     """
     match coloring:
         case Classes() as classes:
@@ -33,4 +36,4 @@ def scale_of(coloring: Coloring, config: Config, cells: NDArray[Any]) -> Scale:
         case RgbBands() as bands:
             return TrueColorScale(bands, config.map.background)
         case _:
-            return ColorScale.of(config, cells)
+            return ColorScale.of(config, cells, colormap)

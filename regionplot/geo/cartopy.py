@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pyproj
 
 from regionplot.errors import ConfigError
-from regionplot.geo.axis_directions import upright
 from regionplot.geo.crs import is_drawable, not_drawable, parse_crs
 from regionplot.geo.extent import Extent
+from regionplot.geo.upright import upright
 
 if TYPE_CHECKING:
     import cartopy.crs
@@ -25,7 +25,7 @@ RASTER = "raster"
 def parse_projection(setting: str | Mapping[str, Any]) -> pyproj.CRS | None:
     """Return the map's CRS for a value of `[map] projection`, or None for the raster's own CRS.
 
-    The axes of the CRS point east and north. See `geo.axis_directions`.
+    The axes of the CRS point east and north. See `geo.upright`.
 
     Parameters
     ----------

@@ -40,6 +40,13 @@ class Extent:
         """Center (x, y)."""
         return (self.xmin + self.xmax) / 2, (self.ymin + self.ymax) / 2
 
+    def overlaps(self, other: Extent) -> bool:
+        """Return True if the two extents have an area in common."""
+        return (
+            self.xmin < other.xmax and other.xmin < self.xmax
+            and self.ymin < other.ymax and other.ymin < self.ymax
+        )  # fmt: skip
+
     def resized(self, width: float, height: float) -> Extent:
         """Return an extent of the given size with the same center."""
         x, y = self.center

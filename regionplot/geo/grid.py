@@ -16,6 +16,12 @@ from regionplot.geo.extent import Extent
 Floats = NDArray[np.floating[Any]]
 _TOLERANCE = 1e-6
 """Relative tolerance for rounding errors in transforms."""
+_FARTHEST = 1e10
+"""Largest coordinate of a projected grid, in units of its CRS. The earth is 4e7 meters around."""
+_FARTHEST_DEGREE = 1e5
+"""Largest coordinate of a grid in degrees."""
+_SMALLEST_CELL = 1e-14
+"""Smallest ratio of the size of a cell to the largest coordinate. Numbers have 16 digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,22 @@ class GridGeometry:
         if self.crs != other.crs:
             found.append("crs")
         return found
+
+    def problem(self) -> str:
+        """Return the fault of a transform that cannot place cells on the earth, or an empty string."""
+        a, b, _, d, e, _ = self.transform[:6]
+        if not np.isfinite(self.transform[:6]).all():
+            return "its transform is not finite"
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            width, height, extent = np.hypot(a, d), np.hypot(b, e), self.extent
+        farthest = max(map(abs, (extent.xmin, extent.xmax, extent.ymin, extent.ymax)))
+        if farthest > (_FARTHEST_DEGREE if self.crs.is_geographic else _FARTHEST):
+            return f"its transform places cells far from the earth ({extent})"
+        if not abs(self.transform.determinant) > _TOLERANCE**2 * width * height:
+            return "its transform is degenerate: the cells have no area"
+        if min(width, height) < _SMALLEST_CELL * farthest:
+            return "its transform makes the cells too small to tell their positions apart"
+        return ""
 
     @property
     def is_axis_aligned(self) -> bool:

@@ -107,35 +107,43 @@ def _project_lines(lines: Geometries, source: pyproj.CRS, target: pyproj.CRS) ->
     dense = shapely.segmentize(lines, step_limit(source))
     coordinates, line_index = shapely.get_coordinates(dense, return_index=True)
     projected = project(coordinates, source, target)
-    return join_up_to_seams(coordinates, projected, source, target, np.asarray(line_index[1:] == line_index[:-1]))
+    split = split_at_seams(coordinates, projected, source, target, np.asarray(line_index[1:] == line_index[:-1]))
+    return join_segments(split.points, split.is_joined)
 
 
-def join_up_to_seams(
-    coordinates: Floats,
-    projected: Floats,
-    source: pyproj.CRS,
-    target: pyproj.CRS,
-    is_joined: NDArray[np.bool_] | None = None,
-) -> Geometries:
-    """Return the lines through projected points. At a seam of the projection, a line ends and another line begins.
+class SplitLines(NamedTuple):
+    """Lines on a map. At a seam of the projection, a line ends and another line begins."""
+
+    points: Floats
+    """x and y, shape (n, 2): the given points, and two points for each seam, just before and just after it."""
+    is_joined: NDArray[np.bool_]
+    """True for each point that is joined to the next point, shape (n - 1,)."""
+    source_index: NDArray[np.intp]
+    """Index of each point in the given points. The points at a seam have the index of the point before the seam."""
+
+
+def split_at_seams(
+    coordinates: Floats, projected: Floats, source: pyproj.CRS, target: pyproj.CRS, is_joined: NDArray[np.bool_]
+) -> SplitLines:
+    """Split lines at the seams of a projection.
 
     Parameters
     ----------
     coordinates, projected : ndarray, shape (n, 2)
-        The points in the source CRS and in the target CRS.
+        The points of the lines in the source CRS and in the target CRS.
     source, target : pyproj.CRS
         The two CRSs.
-    is_joined : ndarray of bool, shape (n - 1,), optional
-        False for each point that is not joined to the next point. By default, all points are joined.
+    is_joined : ndarray of bool, shape (n - 1,)
+        True for each point that is joined to the next point.
     """
-    joined = np.ones(max(0, len(projected) - 1), bool) if is_joined is None else is_joined
-    seams = _find_seams(coordinates, projected, source, target, joined)
-    index = np.repeat(seams.steps + 1, 2)
+    seams = _find_seams(coordinates, projected, source, target, is_joined)
+    place = np.repeat(seams.steps + 1, 2)
     ends = np.stack([seams.before, seams.after], axis=1).reshape(-1, 2)
-    points = np.insert(projected, index, ends, axis=0)
-    starts = np.insert(np.append(True, ~joined), index, np.tile([False, True], seams.steps.size))
+    points = np.insert(projected, place, ends, axis=0)
+    starts = np.insert(np.append(True, ~is_joined), place, np.tile([False, True], seams.steps.size))
+    index = np.insert(np.arange(len(projected)), place, np.repeat(seams.steps, 2))
     is_known = np.asarray(np.isfinite(points).all(axis=1))
-    return join_segments(points, ~starts[1:] & is_known[1:] & is_known[:-1])
+    return SplitLines(points, ~starts[1:] & is_known[1:] & is_known[:-1], index)
 
 
 class _SeamCrossings(NamedTuple):

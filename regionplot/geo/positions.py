@@ -105,12 +105,14 @@ class Locator:
         )
         if not same_crs(self.crs, self.geometry.crs):
             x, y = self._to_grid(x, y)
+        if self.geometry.crs.is_geographic and self.geometry.columns_per_turn is None:
+            x = unwrap(x, self.geometry.extent.center[0])  # the columns of a rotated grid cannot be wrapped
         return self.geometry.columns_and_rows(x, y)
 
     def _to_grid(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
         to_grid = transformer(self.crs, self.geometry.crs)
         x, y = to_grid.transform(x, y)
-        if self.geometry.crs.is_geographic:
+        if self.geometry.columns_per_turn is not None:
             x = unwrap(x, middle_longitude(self.geometry, self.panel, self.crs))
         return x, y
 

@@ -50,9 +50,27 @@ def project_extent(extent: Extent, source: pyproj.CRS, target: pyproj.CRS) -> Ex
         )
     px, py = projected_x[usable], projected_y[usable]
     if target.is_geographic:
-        near = x[usable] + meridian_offset(source, target) if source.is_geographic else px[px.size // 2]
+        counts_alike = source.is_geographic and not (source.is_derived or target.is_derived)
+        near = x[usable] + meridian_offset(source, target) if counts_alike else px[px.size // 2]
         px = unwrap(px, near)
+    if target.is_geographic and target.is_derived:
+        px, py = _with_poles(px, py, extent, source, target)
     return Extent(float(px.min()), float(px.max()), float(py.min()), float(py.max()))
+
+
+def _with_poles(
+    px: Floats, py: Floats, extent: Extent, source: pyproj.CRS, target: pyproj.CRS
+) -> tuple[Floats, Floats]:
+    """Return projected points with the rotated poles that lie within an extent. All longitudes meet at a pole."""
+    for latitude in (-90.0, 90.0):
+        x, y = transformer(target, source).transform(0.0, latitude)
+        if source.is_geographic:
+            x = float(unwrap(np.asarray(x), extent.center[0]))
+        if extent.xmin <= x <= extent.xmax and extent.ymin <= y <= extent.ymax:
+            middle = px[px.size // 2]
+            px = np.append(px, [middle - FULL_TURN / 2, middle + FULL_TURN / 2])
+            py = np.append(py, latitude)
+    return px, py
 
 
 def _longitudes_at_seams(extent: Extent, target: pyproj.CRS) -> Iterator[float]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pyproj
@@ -25,8 +25,14 @@ from regionplot.geo.crs import same_crs
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
+from regionplot.geo.jumps import beside_seams
 from regionplot.geo.positions import ExactPositions, Floats, Indices, Positions
 from regionplot.geo.warp import warp_to_panel
+
+_AREAL = ("average", "mode", "max")
+"""Methods that use all cells within a pixel."""
+_MAX_LOST = 1e-3
+"""Largest part of the pixels that GDAL may lose before it warps again with all cells."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,31 @@ def sample(
             nearest = _CellsByPixel(geometry, Positions.of(geometry, panel, crs))
         if resampling == "nearest":
             return nearest.sample(values, fill)
-        return Sample(warp_to_panel(values, geometry, panel, crs, resampling), nearest.inside)
+        return _warped(values, geometry, panel, crs, resampling, nearest)
+
+
+def _warped(
+    values: NDArray[Any],
+    geometry: GridGeometry,
+    panel: PanelGrid,
+    crs: pyproj.CRS,
+    resampling: str,
+    nearest: _Cells,
+) -> Sample:
+    """Return values that GDAL has warped. The nearest cell replaces the pixels that GDAL has lost or torn."""
+    inside = nearest.inside
+    warped = warp_to_panel(values, geometry, panel, crs, resampling)
+    replaced = np.isnan(warped) & inside
+    if not replaced.any() and not nearest.has_seams:
+        return Sample(warped, inside)
+    cells = nearest.sample(values, None).values
+    replaced &= ~np.isnan(cells)
+    if nearest.has_seams and replaced.sum() > _MAX_LOST * inside.sum():
+        warped = warp_to_panel(values, geometry, panel, crs, resampling, max(geometry.height, geometry.width))
+        replaced = np.isnan(warped) & inside
+    torn = nearest.torn if resampling in _AREAL else None
+    np.copyto(warped, cells, where=replaced if torn is None else replaced | torn)
+    return Sample(warped, inside)
 
 
 def pixel_centers(panel: PanelGrid) -> tuple[Floats, Floats]:
@@ -115,6 +145,19 @@ class _Cells(Protocol):
         """True for pixels in the grid."""
         ...
 
+    @property
+    def has_seams(self) -> bool:
+        """True if pixels that lie side by side can be far apart in the grid."""
+        ...
+
+    @property
+    def torn(self) -> NDArray[np.bool_] | None:
+        """True for pixels beside a seam, where a pixel can reach from one edge of the grid to the other.
+
+        None if there are no such pixels.
+        """
+        ...
+
     def sample(self, values: NDArray[Any], fill: int | None) -> Sample:
         """Return the value of the cell at each pixel. Pixels outside the grid are `fill`, or NaN if it is None."""
         ...
@@ -128,6 +171,8 @@ class _CellsByAxis:
     """Grid column for each panel column; -1 outside the grid."""
     rows: Indices
     """Grid row for each panel row; -1 outside the grid."""
+    has_seams: ClassVar[bool] = False
+    torn: ClassVar[None] = None
 
     @property
     def inside(self) -> NDArray[np.bool_]:
@@ -174,6 +219,20 @@ class _CellsByPixel:
     def inside(self) -> NDArray[np.bool_]:
         """See `_Cells`."""
         return np.concatenate([inside for _, _, inside in self._strips()])
+
+    @property
+    def has_seams(self) -> bool:
+        """See `_Cells`. Positions at a seam cannot be interpolated."""
+        return isinstance(self.positions, ExactPositions)
+
+    @property
+    def torn(self) -> NDArray[np.bool_] | None:
+        """See `_Cells`."""
+        if not self.has_seams:
+            return None
+        strips = list(self.positions.strips())
+        column, row = (np.concatenate(parts) for parts in zip(*strips, strict=True))
+        return beside_seams(column, row)
 
     def sample(self, values: NDArray[Any], fill: int | None) -> Sample:
         """See `_Cells`."""

@@ -9,20 +9,31 @@ import pyproj
 from affine import Affine
 from numpy.typing import NDArray
 
-from regionplot.geo.crs import same_crs, with_meridian
+from regionplot.geo.crs import horizontal, same_crs, with_meridian
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.positions import Indices, middle_longitude
-from regionplot.geo.windows import index_spans
+from regionplot.geo.windows import cells_per_pixel, index_spans
+
+_BYTES_PER_CELL = 24
+"""Memory that GDAL needs for each cell and pixel: a value, its weight and its validity, with a reserve."""
 
 
 def warp_to_panel(
-    values: NDArray[Any], geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS, resampling: str
+    values: NDArray[Any], geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS, resampling: str, margin: int = 0
 ) -> NDArray[Any]:
     """Return the values of a grid at the pixels of a panel, resampled by GDAL. Pixels outside the grid are NaN.
 
-    GDAL gets only the window of the grid that the panel needs. For parameters, see `sampling.sample`.
+    GDAL gets only the window of the grid that the panel needs.
+
+    Parameters
+    ----------
+    values, geometry, panel, crs, resampling
+        See `sampling.sample`.
+    margin : int
+        Number of cells that GDAL reads around the cells that it needs by its own estimate. GDAL estimates the needed
+        cells from the edge of the panel. This is not enough if a seam of the grid crosses the panel.
     """
     from rasterio.enums import Resampling  # noqa: PLC0415 (`nearest` needs no GDAL)
     from rasterio.warp import reproject  # noqa: PLC0415
@@ -38,20 +49,38 @@ def warp_to_panel(
     if rows.start >= rows.stop or not columns.size:
         return result
     source_crs, x_shift = _source_frame(geometry, panel, crs)
-    extent = panel.extent
+    extent, window = panel.extent, _cut_window(values, geometry, rows, columns).astype(result.dtype, copy=False)
+    options = _options_for_seams(margin, window, result, cells_per_pixel(geometry, panel, crs)) if margin else {}
     reproject(
-        _cut_window(values, geometry, rows, columns).astype(result.dtype, copy=False),
+        window,
         result,
         src_transform=_window_transform(geometry, columns[0], rows.start, x_shift),
-        src_crs=source_crs.to_wkt(),
+        src_crs=horizontal(source_crs).to_wkt(),
         src_nodata=np.nan,
         dst_transform=Affine(panel.pixel_width, 0, extent.xmin, 0, -panel.pixel_height, extent.ymax),
-        dst_crs=crs.to_wkt() if not same_crs(crs, geometry.crs) else source_crs.to_wkt(),
+        dst_crs=horizontal(source_crs if same_crs(crs, geometry.crs) else crs).to_wkt(),
         dst_nodata=np.nan,
         resampling=Resampling[resampling],
         num_threads=1,
+        **options,
     )
     return result
+
+
+def _options_for_seams(
+    margin: int, window: NDArray[Any], result: NDArray[Any], cells_per_pixel: float
+) -> dict[str, Any]:
+    """Return options with which GDAL warps all cells at once.
+
+    GDAL derives the scale from the estimated window, so the scale is stated. By default, GDAL also divides the panel if
+    it needs few cells of the window. It would then read the same cells many times.
+    """
+    scale = 1 / max(cells_per_pixel, 1.0)
+    limit = 64 + (window.size + result.size) * _BYTES_PER_CELL // 2**20
+    return {
+        "SOURCE_EXTRA": margin, "warp_mem_limit": limit, "SRC_FILL_RATIO_HEURISTICS": "NO",
+        "XSCALE": scale, "YSCALE": scale,
+    }  # fmt: skip
 
 
 def _cut_window(values: NDArray[Any], geometry: GridGeometry, rows: slice, columns: Indices) -> NDArray[Any]:

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, RasterError
 from regionplot.geo.axes import Axis, fit_axes, float_error
-from regionplot.geo.axis_directions import upright_grid
 from regionplot.geo.crs import FULL_TURN
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.foreign_crs import drawable_crs
 from regionplot.geo.grid import GridGeometry, Window
+from regionplot.geo.upright import upright_grid
 from regionplot.inputs.reading import decode
 from regionplot.inputs.source import RasterInfo
 from regionplot.text import plain_text
@@ -58,12 +58,14 @@ class ArraySource:
         Raises
         ------
         RasterError
-            If the array is not two-dimensional, is empty, or has no CRS. Also if neither its transform nor its
-            coordinates give the position and size of its cells, or if a coordinate neither increases nor decreases.
+            If the array is not two-dimensional, is empty, does not hold real numbers, or has no CRS. Also if neither
+            its transform nor its coordinates say where its cells lie.
         """
         name = plain_text(str(data.name or "array"))
         if data.ndim != 2 or min(data.shape) < 1:
             raise RasterError(f"{name}: a map needs an array of rows and columns, but its shape is {data.shape}")
+        if data.dtype.kind not in "biuf":
+            raise RasterError(f"{name}: a map needs an array of real numbers, but its type is {data.dtype}")
         if data.rio.crs is None:
             raise RasterError(f"{name}: the array has no CRS; set it with .rio.write_crs")
         try:
@@ -72,13 +74,16 @@ class ArraySource:
             raise RasterError(f"{name}: {error}, or set it with .rio.write_crs") from None
         values, transform = _on_regular_grid(name, data.transpose(data.rio.y_dim, data.rio.x_dim), crs)
         height, width = values.shape
+        geometry = upright_grid(GridGeometry(transform, height, width, crs))
+        if problem := geometry.problem():
+            raise RasterError(f"{name}: {problem}; correct its coordinates")
         nodata = data.rio.nodata
         info = RasterInfo(
             path=Path(name),
             gdal_name=name,
             fingerprint=None,
             band=1,
-            geometry=upright_grid(GridGeometry(transform, height, width, crs)),
+            geometry=geometry,
             dtype=float_dtype(values.dtype),
             nodata=None if nodata is None else float(nodata),
             scale=1.0,

@@ -21,20 +21,30 @@ from regionplot.inputs.packing import EVERYTHING, Packing
 
 logger = logging.getLogger(__name__)
 
-Tags = Mapping[str, str]
 _MARGIN = 1e-6
 """Rounding error of a scaled limit, in steps of the stored values."""
 _SAME = 1e-7
 """Relative error of a float32 that is printed as text."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """A possible valid range."""
+
+    limits: tuple[float, float]
+    """Smallest and largest stored value."""
+    meaning: str
+    """Values to which the attributes then apply."""
+
+
 @dataclass(frozen=True)
 class Attributes:
-    """The attributes of a NetCDF variable, as GDAL prints them."""
+    """The attributes of a NetCDF variable."""
 
     path: Path
     """The file, for warnings."""
-    tags: Tags
+    values: Mapping[str, Any]
+    """Texts, numbers and arrays, by name."""
 
     def stored_type(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
         """Return the type of the stored cells. `_Unsigned` can change the sign of an integer type.
@@ -44,7 +54,9 @@ class Attributes:
         dtype : dtype
             The type that GDAL gives.
         """
-        flag = self.tags.get("_Unsigned", "").lower()
+        flag = str(self.values.get("_Unsigned", "")).lower()
+        if not flag and dtype == np.int8 and self._has_range_of_unsigned_bytes():
+            return np.dtype(np.uint8)
         if dtype.kind not in "iu" or flag not in ("true", "false"):
             return dtype
         kind = "u" if flag == "true" else "i"
@@ -67,57 +79,52 @@ class Attributes:
         dtype : dtype
             Type of the stored cells.
         """
-        found = [_wrapped(n, dtype) for key in ("_FillValue", "missing_value") for n in numbers_in(self._text(key))]
+        found = [_wrapped(n, dtype) for key in ("_FillValue", "missing_value") for n in self._numbers(key)]
         others = [n for n in found if nodata is None or not math.isclose(n, nodata, rel_tol=_SAME)]
         return tuple(dict.fromkeys(n for n in others if not math.isnan(n)))
 
-    def valid_range(
-        self, packing: Packing, dtype: np.dtype[Any], samples: Iterable[NDArray[Any]]
-    ) -> tuple[float, float]:
+    def valid_range(self, packing: Packing, samples: Iterable[NDArray[Any]]) -> tuple[float, float]:
         """Return the smallest and the largest stored value that is valid.
 
-        The range applies to stored values. Some files state the range of the unpacked values. If the range hides all
-        cells, a warning names the range. The range is then applied to the unpacked values. If this hides all cells too,
-        the range is ignored.
+        The range applies to stored values. If the range is in floating point and the cells are packed in integers, it
+        applies to the unpacked values. Some files mix this up. If the range hides all cells, a warning names it. It is
+        then applied to the other values or, if this hides all cells too, ignored.
 
         Parameters
         ----------
         packing : Packing
             Missing values, scale and offset.
-        dtype : dtype
-            Type of the stored cells.
         samples : iterable of ndarray
             Samples of stored cells, from small to large.
         """
         stated = self._stated_range()
         if stated is None:
             return EVERYTHING
-        first, *others = _possible_ranges(stated, packing, dtype)
-        known = False
+        ranges: Sequence[_Range] = ()
         for stored in samples:
-            if _shows_cells(packing, first, stored):
-                return first
-            known = _shows_cells(packing, EVERYTHING, stored)
-        if not known:  # no cell contradicts the range
-            return first
-        for limits in others:
-            if _shows_cells(packing, limits, stored):
-                self._warn("hides all cells; it is applied to the values after scaling")
-                return limits
+            ranges = self._possible_ranges(stated, packing, stored.dtype)
+            if _shows_cells(packing, ranges[0].limits, stored):
+                return ranges[0].limits
+        if not _shows_cells(packing, EVERYTHING, stored):  # no cell contradicts the range
+            return ranges[0].limits
+        for other in ranges[1:]:
+            if _shows_cells(packing, other.limits, stored):
+                self._warn(f"hides all cells; it is applied to {other.meaning}")
+                return other.limits
         self._warn("hides all cells; it is ignored")
         return EVERYTHING
 
     def _warn(self, problem: str) -> None:
-        keys = [key for key in ("valid_range", "valid_min", "valid_max") if key in self.tags]
-        named = " and ".join(f"{key} = {self.tags[key].strip('{}')}" for key in keys)
+        keys = [key for key in ("valid_range", "valid_min", "valid_max") if key in self.values]
+        named = " and ".join(f"{key} = {', '.join(f'{n:g}' for n in self._numbers(key))}" for key in keys)
         logger.warning("%s: %s %s", self.path, named, problem)
 
     def _stated_range(self) -> tuple[float, float] | None:
         """Return the range in the attributes, or None if they state no range."""
-        limits = numbers_in(self._text("valid_range"))
+        limits = self._numbers("valid_range")
         if len(limits) == 2:
             return limits[0], limits[1]
-        low, high = (numbers_in(self._text(key)) for key in ("valid_min", "valid_max"))
+        low, high = (self._numbers(key) for key in ("valid_min", "valid_max"))
         if not (low or high):
             return None
         return (low[0] if low else -math.inf), (high[0] if high else math.inf)
@@ -127,27 +134,37 @@ class Attributes:
         stated = self._stated_range()
         return stated is not None and stated[0] < 0 <= stated[1]
 
-    def _text(self, key: str) -> str:
-        return str(self.tags.get(key, ""))
+    def _has_range_of_unsigned_bytes(self) -> bool:
+        """Return True for a range such as 0 to 255, which marked unsigned bytes before there was `_Unsigned`."""
+        stated = self._stated_range()
+        return stated is not None and stated[0] >= 0 and np.iinfo(np.int8).max < stated[1] <= np.iinfo(np.uint8).max
+
+    def _possible_ranges(self, stated: tuple[float, float], packing: Packing, dtype: np.dtype[Any]) -> Sequence[_Range]:
+        """Return the ranges of stored values that the attributes can mean. The most probable range is the first."""
+        as_stored = (_wrapped(stated[0], dtype), _wrapped(stated[1], dtype))
+        found = [_Range(_widened(as_stored, dtype), "the stored values")]
+        if packing.is_scaled:
+            found.append(_Range(_packed_range(stated, packing, dtype), "the values after scaling"))
+        is_unpacked = dtype.kind in "iu" and self._has_range_in_floating_point()
+        return found[::-1] if is_unpacked else found
+
+    def _has_range_in_floating_point(self) -> bool:
+        keys = ("valid_range", "valid_min", "valid_max")
+        return any(np.asarray(self.values[key]).dtype.kind == "f" for key in keys if key in self.values)
+
+    def _numbers(self, key: str) -> Sequence[float]:
+        """Return the numbers of an attribute. The result is empty if it has none."""
+        value = self.values.get(key, ())
+        parts = value.replace(",", " ").split() if isinstance(value, str) else np.atleast_1d(value).ravel()
+        try:
+            return [float(part) for part in parts]
+        except (TypeError, ValueError):
+            return []
 
 
 def _wrapped(limit: float, dtype: np.dtype[Any]) -> float:
     """Return a number of an attribute in the type of the cells. Some files write unsigned numbers as signed."""
     return limit + 2.0 ** (8 * dtype.itemsize) if dtype.kind == "u" and math.isfinite(limit) and limit < 0 else limit
-
-
-def _possible_ranges(
-    stated: tuple[float, float], packing: Packing, dtype: np.dtype[Any]
-) -> Sequence[tuple[float, float]]:
-    """Return the possible interpretations of the valid range, as ranges of stored values, most probable first."""
-    as_stored = (_wrapped(stated[0], dtype), _wrapped(stated[1], dtype))
-    found = [_widened(as_stored, dtype)]
-    if packing.is_scaled:
-        found.append(_packed_range(stated, packing, dtype))
-        is_whole = all(limit.is_integer() for limit in stated if math.isfinite(limit))
-        if dtype.kind in "iu" and not is_whole:
-            del found[0]
-    return found
 
 
 def _packed_range(stated: tuple[float, float], packing: Packing, dtype: np.dtype[Any]) -> tuple[float, float]:
@@ -170,17 +187,3 @@ def _shows_cells(packing: Packing, limits: tuple[float, float], stored: NDArray[
     """Return True if at least one cell is valid."""
     values = replace(packing, valid=limits).decode(stored.copy(), np.dtype(np.float64))
     return not np.isnan(values).all()
-
-
-def numbers_in(text: str) -> Sequence[float]:
-    """Return the numbers of an attribute, such as `-999` or `{0,100}`. The result is empty if a part is not a number.
-
-    Examples
-    --------
-    >>> numbers_in("{0,100}"), numbers_in("none")
-    ([0.0, 100.0], [])
-    """
-    try:
-        return [float(part) for part in text.strip().strip("{}").split(",")]
-    except ValueError:
-        return []

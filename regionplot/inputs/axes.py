@@ -33,8 +33,16 @@ _STANDARD_NAMES = {
 }
 _NAMES = {"x": re.compile(r"x(c|_?coord(inate)?|_?dim)?|rlon|easting", re.I)}
 _NAMES["y"] = re.compile(r"y(c|_?coord(inate)?|_?dim)?|rlat|northing", re.I)
-_METERS = {"m": 1.0, "meter": 1.0, "metre": 1.0, "km": 1000.0, "kilometer": 1000.0, "kilometre": 1000.0, "cm": 0.01}
+_METERS = {
+    **dict.fromkeys(("m", "meter", "metre"), 1.0),
+    **dict.fromkeys(("km", "kilometer", "kilometre"), 1000.0),
+    **dict.fromkeys(("cm", "centimeter", "centimetre"), 0.01),
+    **dict.fromkeys(("ft", "foot", "feet", "international_foot", "international_feet"), 0.3048),
+    **dict.fromkeys(("us_survey_foot", "us_survey_feet", "us-ft", "ftus"), 1200 / 3937),
+}
 """Length of units in meters."""
+_MULTIPLE = re.compile(r"(?P<factor>\d+(\.\d+)?(e\d+)?)\s+(?P<unit>\S.*)")
+"""A multiple of a unit, such as `100 km`."""
 _MAX_LATITUDE = 90.5
 """Maximum latitude of a cell center in degrees. Larger latitudes are an error."""
 
@@ -50,8 +58,11 @@ class Role(Enum):
     """y in a projection, or the latitude in a rotated system."""
 
 
-_GEOGRAPHIC = (Role.LATITUDE, Role.LONGITUDE)
-_PROJECTED = (Role.Y, Role.X)
+class AxisKind(Enum):
+    """Kinds of axes. The value is the role of the axis along y, and the role of the axis along x."""
+
+    GEOGRAPHIC = (Role.LATITUDE, Role.LONGITUDE)
+    PROJECTED = (Role.Y, Role.X)
 
 
 @dataclass(frozen=True)
@@ -106,7 +117,9 @@ class PlacedAxes:
         )
 
 
-def find_axes(variable: Variable, variables: Sequence[Variable], *, has_crs: bool) -> GridAxes | None:
+def find_axes(
+    variable: Variable, variables: Sequence[Variable], preferred: AxisKind = AxisKind.GEOGRAPHIC
+) -> GridAxes | None:
     """Return the 1-D axes of a variable, or None if the file does not say which dimensions are rows and columns.
 
     Parameters
@@ -115,18 +128,25 @@ def find_axes(variable: Variable, variables: Sequence[Variable], *, has_crs: boo
         The variable with the cells.
     variables : sequence of Variable
         All variables of the file.
-    has_crs : bool
-        True if the CRS of x and y is known. Then x and y are preferred to longitudes and latitudes.
+    preferred : AxisKind
+        Kind of axes to use if the file has both kinds.
     """
     found = [_axes_along(variable, dimension, variables) for dimension in variable.dimensions]
-    pairs = [_GEOGRAPHIC, _PROJECTED]
-    for pair in reversed(pairs) if has_crs else pairs:
+    for kind in sorted(AxisKind, key=lambda kind: kind is not preferred):
+        y, x = kind.value
         places = [(i, j) for i in range(len(found)) for j in range(len(found)) if i != j]
-        places = [(i, j) for i, j in places if pair[0] in found[i] and pair[1] in found[j]]
+        places = [(i, j) for i, j in places if y in found[i] and x in found[j]]
         if places:
             i, j = max(places, key=lambda place: (place[0] < place[1], min(place), max(place)))
-            return GridAxes(variable, found[i][pair[0]], found[j][pair[1]], i, j, pair is _GEOGRAPHIC)
+            return GridAxes(variable, found[i][y], found[j][x], i, j, kind is AxisKind.GEOGRAPHIC)
     return None
+
+
+def missing_role(variable: Variable, variables: Sequence[Variable]) -> Role | None:
+    """Return longitude or latitude if a variable has only the other along its dimensions. Otherwise, return None."""
+    found = {role for dimension in variable.dimensions for role in _axes_along(variable, dimension, variables)}
+    missing = {Role.LATITUDE, Role.LONGITUDE} - found
+    return missing.pop() if len(missing) == 1 else None
 
 
 def find_dimensions(variable: Variable, variables: Sequence[Variable]) -> GridAxes | None:
@@ -216,9 +236,9 @@ def place_axes(
     if factors[0] is None or factors[1] is None:
         return None
     turn = FULL_TURN if grid.is_geographic or crs.is_geographic else None
-    widths = (0.0, 0.0) if transform.is_identity else (transform.e, transform.a)
-    rows = _read_axis(path, grid.y, factors[0], variables, None, abs(widths[0]))
-    columns = _read_axis(path, grid.x, factors[1], variables, turn, abs(widths[1]))
+    height, width = _cell_size(grid, variables, transform)
+    rows = _read_axis(path, grid.y, factors[0], variables, None, height)
+    columns = _read_axis(path, grid.x, factors[1], variables, turn, width)
     if _counts_cells(grid.y, rows) and _counts_cells(grid.x, columns):
         return None
     if turn is not None and abs(rows.centers).max() > _MAX_LATITUDE:
@@ -226,19 +246,41 @@ def place_axes(
     return PlacedAxes(grid, rows, columns, crs)
 
 
+def _cell_size(grid: GridAxes, variables: Sequence[Variable], transform: Affine) -> tuple[float, float]:
+    """Return the height and width of a cell in the transform of a file, or zeros if the file has no transform.
+
+    GDAL ignores the attribute `GeoTransform` of a grid mapping if there is only one row or one column.
+    """
+    if not transform.is_identity:
+        return abs(transform.e), abs(transform.a)
+    mappings = grid.variable.words("grid_mapping")
+    texts = [other.words("GeoTransform") for other in variables if other.name in mappings]
+    try:
+        sizes = [(abs(float(text[5])), abs(float(text[1]))) for text in texts]
+    except (ValueError, IndexError):
+        return 0.0, 0.0
+    return sizes[0] if sizes else (0.0, 0.0)
+
+
 def _factor(axis: Variable, crs: pyproj.CRS, grid: GridAxes) -> float | None:
     """Return the factor that converts the values of an axis to units of the CRS, or None if the units are unknown."""
     units = str(axis.attributes.get("units", "")).strip().lower()
-    if grid.is_geographic or crs.is_geographic:
-        return degrees_per_unit(units)
-    length = units if units in _METERS else units.removesuffix("s")
-    unit = float(crs.axis_info[0].unit_conversion_factor)
-    if not units:
+    multiple = _MULTIPLE.fullmatch(units)
+    factor, name = (1.0, units) if multiple is None else (float(multiple["factor"]), multiple["unit"])
+    size = degrees_per_unit(name) if grid.is_geographic or crs.is_geographic else _length_of(name, crs)
+    return None if size is None else factor * size
+
+
+def _length_of(unit: str, crs: pyproj.CRS) -> float | None:
+    """Return the size of a unit in units of a projected CRS. An angle is a scan angle of a geostationary satellite."""
+    if not unit:
         return 1.0
-    if length in _METERS:
-        return _METERS[length] / unit
-    degrees, height = degrees_per_unit(units), crs.to_cf().get("perspective_point_height")
-    return None if degrees is None or height is None else float(np.radians(degrees) * height / unit)
+    crs_unit = float(crs.axis_info[0].unit_conversion_factor)
+    length = _METERS.get(unit, _METERS.get(unit.removesuffix("s")))
+    if length is not None:
+        return length / crs_unit
+    degrees, height = degrees_per_unit(unit), crs.to_cf().get("perspective_point_height")
+    return None if degrees is None or height is None else float(np.radians(degrees) * height / crs_unit)
 
 
 def _read_axis(
@@ -255,7 +297,7 @@ def _read_axis(
         found = Axis.of(values, abs(factor) * float_error(stored), abs(factor * scale), known, period)
     except ValueError as error:
         raise RasterError(f"{path}: the axis {axis.path} cannot be used: {error}; correct the file") from None
-    if known == 0:
+    if known is not None and not 0 < known < np.inf:
         raise RasterError(
             f"{path}: the axis {axis.path} has only one value, so the width of its cell is unknown; set the attribute "
             f"bounds of the axis to the name of a variable with the two edges of the cell"

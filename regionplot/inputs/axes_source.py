@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from regionplot.geo.axes import RegularAxis, fit_axes
 from regionplot.geo.grid import GridGeometry, Window
+from regionplot.geo.upright import upright_grid
 from regionplot.inputs.axes import GridAxes, PlacedAxes
 from regionplot.inputs.netcdf import read_stored
 from regionplot.inputs.reading import check_unchanged, decode
@@ -61,13 +62,9 @@ class AxesSource:
         columns, rows = fit_axes(axes.columns, axes.rows, limits)
         north = rows.start + rows.size * rows.step
         transform = Affine(columns.step, 0, columns.start, 0, -rows.step, north)
-        geometry = GridGeometry(transform, rows.size, columns.size, axes.crs)
+        geometry = upright_grid(GridGeometry(transform, rows.size, columns.size, axes.crs))
         interpolate = resampling in ("bilinear", "cubic") and info.mask_and_scale
         return cls(replace(info, geometry=geometry), stored, axes.grid, rows, columns, interpolate)
-
-    def with_info(self, info: RasterInfo) -> AxesSource:
-        """Return a source for another band of the same variable."""
-        return replace(self, info=info)
 
     def describe(self) -> RasterInfo:
         """Return the metadata of the band."""
@@ -89,7 +86,8 @@ class AxesSource:
     def _pick(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[Any]:
         """Return the values at the given rows and columns of the regular grid."""
         nearest = self._cells(self.rows.source[rows], self.columns.source[columns])
-        if not self.interpolate or not (self.rows.is_resampled or self.columns.is_resampled):
+        is_uneven = self.rows.is_resampled or self.columns.is_resampled
+        if not (self.interpolate and self.info.mask_and_scale and is_uneven):
             return nearest
         down, across = self.rows.weight[rows][:, None], self.columns.weight[columns]
         lower, upper = (

@@ -1,4 +1,4 @@
-"""Search files for CRSs that name other files, before GDAL opens the files.
+"""Parse the CRSs of files, and search files for CRSs that name other files before GDAL opens the files.
 
 When GDAL reads a CRS, it opens each grid that the CRS names. A named pipe would block GDAL.
 """

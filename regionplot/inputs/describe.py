@@ -13,39 +13,37 @@ from typing import Any
 
 import numpy as np
 import pyproj
-from numpy.typing import NDArray
 
 from regionplot.errors import RasterError
-from regionplot.geo.axis_directions import upright_grid
 from regionplot.geo.crs import parse_crs
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.extent import LONLAT
 from regionplot.geo.grid import GridGeometry
+from regionplot.geo.upright import upright_grid
 from regionplot.inputs.attributes import Attributes
 from regionplot.inputs.axes import PlacedAxes, find_dimensions
 from regionplot.inputs.axes_source import AxesSource, OrderedSource
+from regionplot.inputs.bands import find_band
 from regionplot.inputs.color_tables import class_names, color_table, rgb_bands, unmasked_rgb_bands
 from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.drivers import raster_driver
 from regionplot.inputs.file_crs import stated_crs
 from regionplot.inputs.gdal import check_block, opened
 from regionplot.inputs.geolocation import Geolocation, find_geolocation
-from regionplot.inputs.metadata import band_names, describe_band
+from regionplot.inputs.metadata import describe_band
+from regionplot.inputs.netcdf import Variable
 from regionplot.inputs.netcdf_grid import DRIVER as NETCDF
 from regionplot.inputs.netcdf_grid import ChosenVariable, longitudes_in_projection, north_up
 from regionplot.inputs.reading import FileSource
 from regionplot.inputs.reordered import ReorderedDataset, can_read, read_positions
+from regionplot.inputs.samples import Source, samples_of, with_changes
 from regionplot.inputs.source import RasterInfo, RasterSource
 from regionplot.registry import SOURCES
 from regionplot.settings.raster import RasterSettings
 from regionplot.system.files import Fingerprint
 
-_NETCDF = "netCDF"
-"""GDAL's driver for NetCDF and HDF5."""
 _MIN_POINTS = 3
 """Minimum number of ground control points that can place a raster."""
-_SAMPLE = 512
-"""Maximum number of rows and columns that are read to check a valid range."""
 
 
 def open_source(settings: RasterSettings) -> RasterSource:
@@ -75,11 +73,13 @@ def open_source(settings: RasterSettings) -> RasterSource:
         source: RasterSource = SOURCES.checked(suffix, plugin.open(settings))
         return source
     with _grid(settings) as grid:
-        return grid.source(_band_number(grid, settings))
+        return grid.source(find_band(grid.dataset, settings.band, settings.path))
 
 
 def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
     """Return one source for each band of the raster or variable that the settings name.
+
+    The settings need not select a band.
 
     Raises
     ------
@@ -87,13 +87,14 @@ def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
         For the same reasons as `open_source`.
     """
     with _grid(settings) as grid:
-        first = grid.source(_band_number(grid, settings))
-        geometry = first.describe().geometry
+        band = 1 if settings.band is None else find_band(grid.dataset, settings.band, settings.path)
+        first = grid.source(band)
+        geometry, valid = first.describe().geometry, first.describe().valid
         if isinstance(first, CurvilinearSource):
-            return tuple(first.with_cells(grid.native(number, first.geolocation)) for number in grid.dataset.indexes)
-        if isinstance(first, AxesSource):
-            return tuple(first.with_info(grid.info(number, geometry)) for number in grid.dataset.indexes)
-        return tuple(FileSource(grid.info(number, geometry), first.options) for number in grid.dataset.indexes)
+            cells = (grid.native(number, first.geolocation) for number in grid.dataset.indexes)
+            return tuple(first.with_cells(with_changes(own, valid=valid)) for own in cells)
+        infos = (replace(grid.info(number, geometry), valid=valid) for number in grid.dataset.indexes)
+        return tuple(replace(first, info=info) for info in infos)
 
 
 def inspect_raster(settings: RasterSettings) -> RasterInfo:
@@ -138,14 +139,29 @@ class _Grid:
     settings: RasterSettings
     axes: PlacedAxes | None = None
     """Axes of a NetCDF or HDF5 file. None if the file does not say what its axes are."""
+    variable: Variable | None = None
+    """Variable of a NetCDF or HDF5 file. None for other files."""
 
     @property
     def path(self) -> Path:
         return self.settings.path
 
-    def source(self, band: int) -> FileSource | CurvilinearSource | AxesSource:
+    def source(self, band: int) -> Source:
         """Return the source of a band."""
         check_size(self.dataset.shape, self.settings)
+        source = self._source(band)
+        if not self.settings.mask_and_scale:
+            return source
+        valid = self.attributes.valid_range(source.describe().packing, samples_of(source))
+        return with_changes(source, valid=valid)
+
+    @property
+    def attributes(self) -> Attributes:
+        """Attributes of the variable of a NetCDF or HDF5 file. Empty for other files."""
+        return Attributes(self.path, {} if self.variable is None else self.variable.attributes)
+
+    def _source(self, band: int) -> Source:
+        """Return the source of a band without its valid range."""
         if self.axes is not None:
             return self._source_on_axes(band, self.axes)
         crs, geolocation = self._placement(band)
@@ -172,26 +188,37 @@ class _Grid:
 
     def _geometry(self, crs: pyproj.CRS) -> GridGeometry:
         """Return the geometry that GDAL gives to the file, with a CRS."""
-        return GridGeometry(self.dataset.transform, self.dataset.height, self.dataset.width, crs)
+        return upright_grid(GridGeometry(self.dataset.transform, self.dataset.height, self.dataset.width, crs))
 
     def info(self, band: int, geometry: GridGeometry) -> RasterInfo:
         """Return the metadata of a band."""
         from rasterio.enums import MaskFlags  # noqa: PLC0415 (imports GDAL)
 
+        if problem := geometry.problem():
+            raise RasterError(
+                f"{self.path}: {problem}; set the bounds of the raster "
+                f"(gdal_edit.py -a_ullr WEST NORTH EAST SOUTH {self.path.name})"
+            )
         dataset, settings = self.dataset, self.settings
         given = _cell_type(dataset.dtypes[band - 1])
         check_block(self.path, dataset.block_shapes[band - 1], given.itemsize)
-        attributes = Attributes(self.path, dataset.tags(band) if dataset.driver == NETCDF else {})
-        stored = attributes.stored_type(given)
+        if given.kind == "c":
+            raise RasterError(
+                f"{self.path}: its cells are complex numbers, which a map cannot show; write their amplitude to a file "
+                f"first: gdal_translate DERIVED_SUBDATASET:AMPLITUDE:{self.path} amplitude.tif"
+            )
+        stored = self.attributes.stored_type(given)
+        nodata = _nodata(dataset.nodatavals[band - 1], stored)
         table = color_table(dataset, band)
-        info = RasterInfo(
+        return RasterInfo(
             path=self.path,
             gdal_name=dataset.name,
             fingerprint=Fingerprint.of(self.path),
             band=band,
-            geometry=upright_grid(geometry),
+            geometry=geometry,
             dtype=float_dtype(stored) if settings.mask_and_scale else stored,
-            nodata=_nodata(dataset.nodatavals[band - 1], stored),
+            nodata=nodata,
+            missing=self.attributes.further_missing(nodata, stored) if settings.mask_and_scale else (),
             scale=float(dataset.scales[band - 1]),
             offset=float(dataset.offsets[band - 1]),
             has_mask=MaskFlags.per_dataset in dataset.mask_flag_enums[band - 1],
@@ -202,22 +229,6 @@ class _Grid:
             rgb=rgb_bands(dataset) if settings.mask_and_scale else unmasked_rgb_bands(dataset),
             stored=stored if stored != given else None,
         )
-        return self._with_missing(info, attributes, stored) if settings.mask_and_scale else info
-
-    def _with_missing(self, info: RasterInfo, attributes: Attributes, stored: np.dtype[Any]) -> RasterInfo:
-        """Add the missing values and the valid range that GDAL does not apply."""
-        info = replace(info, missing=attributes.further_missing(info.nodata, stored))
-        samples = (cells.view(stored) for cells in self._samples(info.band))
-        return replace(info, valid=attributes.valid_range(info.packing, stored, samples))
-
-    def _samples(self, band: int) -> Iterator[NDArray[Any]]:
-        """Yield stored cells from the middle of a band, then cells from all parts of the band."""
-        height, width = self.dataset.shape
-        rows, columns = min(height, _SAMPLE), min(width, _SAMPLE)
-        top, left = (height - rows) // 2, (width - columns) // 2
-        yield self.dataset.read(band, window=((top, top + rows), (left, left + columns)))
-        if (rows, columns) != (height, width):
-            yield self.dataset.read(band, out_shape=(rows, columns))
 
     def _placement(self, band: int) -> tuple[pyproj.CRS, Geolocation | None]:
         """Return the CRS, and the 2-D coordinates if they define the grid.
@@ -251,11 +262,6 @@ class _Grid:
         transform = self.dataset.transform
         if transform.is_identity:
             raise RasterError(f"{self.path}: the raster has no georeferencing (no affine transform)")
-        if not np.isfinite(transform[:6]).all() or transform.determinant == 0:
-            raise RasterError(
-                f"{self.path}: cells have no area with the transform {tuple(transform[:6])}; set the bounds of the "
-                f"raster (gdal_edit.py -a_ullr WEST NORTH EAST SOUTH {self.path.name})"
-            )
 
     def _geolocation(self, band: int) -> Geolocation | None:
         """Return the 2-D coordinates of a grid that has no other georeferencing. Otherwise, return None."""
@@ -290,12 +296,12 @@ def _grid(settings: RasterSettings) -> Iterator[_Grid]:
 def _placed(dataset: _CachedDataset, settings: RasterSettings, chosen: ChosenVariable | None) -> _Grid:
     if chosen is None:
         return _Grid(dataset, settings)
-    axes = chosen.place(dataset)
-    grid = find_dimensions(chosen.variable, chosen.variables) if axes is None else axes.grid
+    axes, variable = chosen.place(dataset), chosen.variable
+    grid = find_dimensions(variable, chosen.variables) if axes is None else axes.grid
     if grid is None or can_read(dataset, grid):
-        return _Grid(dataset, settings, axes)
+        return _Grid(dataset, settings, axes, variable)
     positions = read_positions(settings.path, grid, chosen.variables)
-    return _Grid(ReorderedDataset(settings.path, dataset, grid, positions), settings, axes)
+    return _Grid(ReorderedDataset(dataset, grid, positions), settings, axes, variable)
 
 
 def _subdataset(names: list[str], settings: RasterSettings) -> str | None:
@@ -324,23 +330,6 @@ def subdataset_variable(name: str, path: Path) -> str:
     """
     inner = name.partition(":")[2].replace(f'"{path}"', "").replace(str(path), "").strip(":")
     return inner.strip("/").replace("/", "_")
-
-
-def _band_number(grid: _Grid, settings: RasterSettings) -> int:
-    """Return the number of the band that the settings name, from 1."""
-    band, count = settings.band, grid.dataset.count
-    if band is None:
-        return 1
-    if isinstance(band, int):
-        if not 1 <= band <= count:
-            raise RasterError(f"{settings.path}: there is no band {band}: the bands are 1 to {count}")
-        return band
-    names = band_names(grid.dataset, settings.path)
-    if band in names:
-        return names.index(band) + 1
-    found = ", ".join(name for name in names if name)
-    cure = f"the bands are {found}" if found else f"choose a band by its number, 1 to {count}"
-    raise RasterError(f"{settings.path}: no band has the description {band!r}; {cure}")
 
 
 def check_size(shape: tuple[int, int], settings: RasterSettings) -> None:

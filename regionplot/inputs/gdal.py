@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from regionplot.errors import RasterError
 from regionplot.inputs.crs_texts import path_in_raster
 from regionplot.inputs.drivers import raster_driver
 from regionplot.inputs.hdf5 import check_hdf5
+from regionplot.inputs.hdf5_errors import silence_hdf5
 from regionplot.system.guard import reading
 from regionplot.text import plain_text
 
@@ -49,7 +51,9 @@ def gdal_options(**more: str) -> Any:
 
 
 @contextmanager
-def opened(path: Path, name: str | None = None, **options: str) -> Iterator[Any]:
+def opened(
+    path: Path, name: str | None = None, open_options: Mapping[str, str] = MappingProxyType({}), /, **options: str
+) -> Iterator[Any]:
     """Open a raster, and close it when the context exits.
 
     Parameters
@@ -58,6 +62,8 @@ def opened(path: Path, name: str | None = None, **options: str) -> Iterator[Any]
         The file.
     name : str, optional
         GDAL's name of a part of the file, such as `NETCDF:"grid.nc":snow`.
+    open_options : mapping
+        Options of the driver, such as `OVERVIEW_LEVEL`.
     **options : str
         Further GDAL options.
 
@@ -74,12 +80,12 @@ def opened(path: Path, name: str | None = None, **options: str) -> Iterator[Any]
         reading(path),
         gdal_options(**options),
         gdal_errors(path, "cannot be read as a raster"),
-        open_raster(path, name) as dataset,
+        open_raster(path, name, open_options) as dataset,
     ):
         yield dataset
 
 
-def open_raster(path: Path, name: str | None = None) -> Any:
+def open_raster(path: Path, name: str | None = None, open_options: Mapping[str, str] = MappingProxyType({})) -> Any:
     """Open a raster. The caller sets `gdal_options` and closes the dataset.
 
     Parameters
@@ -88,6 +94,8 @@ def open_raster(path: Path, name: str | None = None) -> Any:
         The file.
     name : str, optional
         GDAL's name of a part of the file.
+    open_options : mapping
+        Options of the driver.
 
     Returns
     -------
@@ -105,9 +113,13 @@ def open_raster(path: Path, name: str | None = None) -> Any:
         if (reference := path_in_raster(path)) is not None:
             raise RasterError(f"{path}: its CRS names another file, which is not opened: {plain_text(reference)}")
     check_hdf5(path)
+    if driver == "netCDF":
+        silence_hdf5()
     with reading(path), gdal_errors(path, "cannot be read as a raster"), warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # files with 2-D coordinates
-        dataset = rasterio.open(name or path, driver=driver, sharing=False, **_OPEN_OPTIONS.get(driver, {}))
+        dataset = rasterio.open(
+            name or path, driver=driver, sharing=False, **_OPEN_OPTIONS.get(driver, {}), **open_options
+        )
     try:
         _check_references(path, dataset)
     except RasterError:

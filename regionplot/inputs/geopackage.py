@@ -14,8 +14,8 @@ from regionplot.inputs.crs_texts import refuse_reference
 _OWN_TABLES = "gpkg_"
 """Start of the names of the tables that describe the layers."""
 _HARMLESS = (
-    "abs acos asin atan atan2 avg ceil ceiling coalesce cos count degrees exp floor hex ifnull iif instr length like "
-    "ln log lower ltrim max min mod nullif pi pow power radians replace round row_number rtrim sign sin sqrt "
+    "abs acos asin atan atan2 avg ceil ceiling coalesce cos count degrees exp floor ifnull iif instr length like "
+    "ln log lower ltrim max min mod nullif pi pow power radians round row_number rtrim sign sin sqrt "
     "substr substring sum tan total trim typeof upper"
 )
 """Names of the functions of SQLite that a layer may call. They open no file and need little memory."""

@@ -21,8 +21,9 @@ import threading
 import traceback
 import warnings
 import weakref
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import IO, Any
@@ -32,19 +33,34 @@ from numpy.typing import NDArray
 
 from regionplot import errors
 from regionplot.errors import InputError, RegionplotError
+from regionplot.system.machine import available_memory
+from regionplot.system.memory import limit_private_memory
 from regionplot.system.processes import terminate_with_parent
 
 logger = logging.getLogger(__name__)
 Arrays = Mapping[str, NDArray[Any]]
-TIMEOUT = 300.0
-"""Default time limit for reading a file, in seconds."""
+_time_limit: ContextVar[float] = ContextVar("time_limit", default=300.0)
+"""Time limit for reading a file, in seconds."""
+_USABLE_MEMORY = 0.9
+"""Part of the available memory that a child may use."""
+_MEGABYTE = 2**20
 _LENGTH_BYTES = 8
 
 
-def start_reading(
-    read: Callable[[], Arrays], path: Path, error: type[InputError], timeout: float = TIMEOUT
-) -> Callable[[], Arrays]:
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Set the time limit for files that are read in child processes, which are started within the context."""
+    token = _time_limit.set(seconds)
+    try:
+        yield
+    finally:
+        _time_limit.reset(token)
+
+
+def start_reading(read: Callable[[], Arrays], path: Path, error: type[InputError]) -> Callable[[], Arrays]:
     """Start to read a file in a child process, and return a function that waits for the result.
+
+    The child may use most of the available memory. `time_limit` sets its time limit, which is 300 s by default.
 
     Parameters
     ----------
@@ -55,8 +71,6 @@ def start_reading(
         The file, for messages.
     error : type
         Class of the error if the child crashes or does not end.
-    timeout : float
-        Time limit in seconds, from the start of the child. It has no effect if the file is read in this process.
 
     Returns
     -------
@@ -64,7 +78,7 @@ def start_reading(
         Returns the arrays. It raises the RegionplotError that `read` raises, or an error of the class `error` if the
         child crashes or exceeds the time limit.
     """
-    return _Child(read, path, error, timeout).result if _can_fork() else read
+    return _Child(read, path, error).result if _can_fork() else read
 
 
 def _can_fork() -> bool:
@@ -75,8 +89,8 @@ def _can_fork() -> bool:
 class _Child:
     """A child process that reads a file."""
 
-    def __init__(self, read: Callable[[], Arrays], path: Path, error: type[InputError], timeout: float) -> None:
-        self._path, self._error, self._timeout = path, error, timeout
+    def __init__(self, read: Callable[[], Arrays], path: Path, error: type[InputError]) -> None:
+        self._path, self._error, self._timeout = path, error, _time_limit.get()
         self._file = os.fdopen(os.memfd_create("regionplot"), "w+b")
         context = multiprocessing.get_context("fork")
         self._process = context.Process(target=_run, args=(read, self._file, os.getpid()), daemon=True)
@@ -118,6 +132,7 @@ def _run(read: Callable[[], Arrays], file: IO[bytes], parent: int) -> None:
     """Read, and write the result and the log records to the shared memory. Called in the child."""
     terminate_with_parent(parent)
     _reset_signals()
+    limit_private_memory(int(available_memory() * _USABLE_MEMORY) // _MEGABYTE)
     faulthandler.disable()
     arrays: Arrays = {}
     failure: dict[str, Any] = {}

@@ -25,6 +25,12 @@ _GLOBAL = "NC_GLOBAL#"
 """Prefix of the global attributes of a NetCDF file."""
 _TIME_AXES = ("time", "valid_time")
 """Names of dimensions that hold the time of a band, in lower case."""
+_VERTICAL_AXES = ("lev", "level", "plev", "pressure_level", "isobaric", "depth", "height", "altitude", "zlev", "z")
+"""Names of vertical dimensions, in lower case."""
+_VERTICAL_WORDS = ("pressure", "height", "altitude", "depth", "model_level", "_sigma_")
+"""Words in the standard names of vertical coordinates."""
+_LEVEL_TAG = "LEVEL"
+_REFERENCE_TIME = "REF_TIME"
 _TIME_TAGS = ("VALID_TIME", "TIFFTAG_DATETIME", "REF_TIME")
 
 
@@ -47,23 +53,6 @@ def band_tags(dataset: Any, band: int, path: Path) -> dict[str, str]:
         tags = {key.removeprefix(_GLOBAL): text for key, text in tags.items()}
     tags.update(dataset.tags(band))
     return tags
-
-
-def band_names(dataset: Any, path: Path) -> list[str]:
-    """Return the description of each band. Settings can select a band by its description.
-
-    The text is empty for a band without description. If no band has a description, return only the long name of the
-    first band.
-
-    Parameters
-    ----------
-    dataset : rasterio.DatasetReader
-        The file, or a subdataset of it.
-    path : Path
-        The file.
-    """
-    names = [text or "" for text in dataset.descriptions]
-    return names if any(names) else [band_tags(dataset, 1, path).get("long_name", "")]
 
 
 def describe_band(dataset: Any, band: int, path: Path) -> Mapping[str, object]:
@@ -92,7 +81,9 @@ def describe_band(dataset: Any, band: int, path: Path) -> Mapping[str, object]:
     }
     description: dict[str, object] = {key: plain_text(value) for key, value in text.items()}
     time = _time(dataset, band, tags, path)
-    return description if time is None else {**description, "time": time}
+    reference = _grib_time(tags.get("GRIB_REF_TIME", "")) or parse_time(tags.get(_REFERENCE_TIME, ""))
+    known = {"level": plain_text(_level(dataset, band, tags)), "time": time, "reference_time": reference}
+    return {**description, **{key: value for key, value in known.items() if value}}
 
 
 def _time(dataset: Any, band: int, tags: Tags, path: Path) -> datetime | None:
@@ -110,6 +101,37 @@ def _grib_time(text: str) -> datetime | None:
         return datetime.fromtimestamp(int(text.partition(" ")[0]), UTC)
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def _level(dataset: Any, band: int, tags: Tags) -> str:
+    """Return the level of a band, such as `500 hPa`, or an empty text if it is unknown."""
+    if "GRIB_SHORT_NAME" in tags:
+        return _grib_level(dataset.descriptions[band - 1] or "", tags["GRIB_SHORT_NAME"])
+    for key, value in sorted(dataset.tags(band).items()):
+        axis = key.removeprefix(_DIMENSION)
+        if _is_position(key) and _is_vertical(axis, tags):
+            return f"{value} {tags.get(f'{axis}#units', '')}".strip()
+    return tags.get(_LEVEL_TAG, "")
+
+
+def _grib_level(description: str, short_name: str) -> str:
+    """Return the level of a message of a GRIB file.
+
+    GDAL describes a level as `500[hPa] ISBL (Isobaric surface)` or `0[-] SFC="Ground or water surface"`.
+    """
+    found = re.match(r"(?P<value>[^\[]+)\[(?P<unit>[^]]*)\]\s*[A-Z0-9]*(=\"(?P<name>[^\"]*)\")?", description)
+    if found is None:
+        return short_name
+    if found["unit"] not in ("", "-"):
+        return f"{found['value']} {found['unit']}"
+    return (found["name"] or "") if found["value"].strip() in ("0", "1") and found["name"] else short_name
+
+
+def _is_vertical(axis: str, tags: Tags) -> bool:
+    """Return True if a dimension is vertical, by the attributes of its variable or by its name."""
+    standard = tags.get(f"{axis}#standard_name", "").lower()
+    is_marked = tags.get(f"{axis}#axis", "").upper() == "Z" or f"{axis}#positive" in tags
+    return is_marked or axis.lower() in _VERTICAL_AXES or any(word in standard for word in _VERTICAL_WORDS)
 
 
 def _time_axes(dataset: Any, band: int, tags: Tags) -> Iterator[tuple[str, str]]:

@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.errors import RasterError
+from regionplot.inputs.hdf5_errors import silence_hdf5
+from regionplot.system.guard import reading
 
 _lock = threading.Lock()
 """Lock for the NetCDF library, which is not thread-safe."""
@@ -97,7 +99,8 @@ def opened_netcdf(path: Path) -> Iterator[Any]:
     """
     import netCDF4  # noqa: PLC0415 (only NetCDF and HDF5 files need it)
 
-    with _lock, _netcdf_errors(path), netCDF4.Dataset(path.absolute(), "r") as dataset:
+    silence_hdf5()
+    with _lock, reading(path), _netcdf_errors(path), netCDF4.Dataset(path.absolute(), "r") as dataset:
         dataset.set_auto_maskandscale(False)
         yield dataset
 

@@ -14,13 +14,15 @@ from regionplot.errors import RasterError
 from regionplot.geo.crs import parse_crs
 from regionplot.geo.extent import LONLAT
 from regionplot.geo.grid import GridGeometry
-from regionplot.inputs.axes import PlacedAxes, find_axes, place_axes
+from regionplot.geo.upright import upright_grid
+from regionplot.inputs.axes import AxisKind, PlacedAxes, find_axes, missing_role, place_axes
 from regionplot.inputs.file_crs import stated_crs
 from regionplot.inputs.geolocation import kind_of
 from regionplot.inputs.hdfeos import place_hdfeos
 from regionplot.inputs.netcdf import Variable, list_variables
 from regionplot.inputs.variables import choose_variable
 from regionplot.settings.raster import RasterSettings
+from regionplot.text import plain_text
 
 DRIVER = "netCDF"
 """GDAL's driver for NetCDF and HDF5."""
@@ -75,14 +77,26 @@ class ChosenVariable:
             If an axis cannot be used, or the axes are longitudes and latitudes but `[raster] crs` is projected.
         """
         path, crs = self.settings.path, stated_crs(dataset, self.settings)
-        grid = find_axes(self.variable, self.variables, has_crs=crs is not None)
+        grid = find_axes(self.variable, self.variables, AxisKind.GEOGRAPHIC if crs is None else AxisKind.PROJECTED)
         if grid is None:
-            return None if self._has_2d_coordinates else place_hdfeos(path, self.variable, self.variables)
+            return None if self._has_2d_coordinates else self._place_without_axes(dataset)
         if crs is None and not grid.is_geographic:
             return None
         found = self._geographic_crs(crs) if grid.is_geographic else crs
         assert found is not None, "axes in x and y have a CRS"
         return place_axes(path, grid, found, self.variables, dataset.transform)
+
+    def _place_without_axes(self, dataset: Any) -> PlacedAxes | None:
+        """Return the axes of an HDF-EOS5 grid. Raise RasterError for a section, such as latitude and height."""
+        path, variable = self.settings.path, self.variable
+        missing = missing_role(variable, self.variables)
+        if missing is not None and dataset.transform.is_identity:
+            names = ", ".join(plain_text(dimension.name) for dimension in variable.dimensions)
+            raise RasterError(
+                f"{path}: {plain_text(variable.path)} has no {missing.value}s along its dimensions {names}; choose "
+                "another variable with variable = NAME in [raster]"
+            )
+        return place_hdfeos(path, variable, self.variables)
 
     @property
     def _has_2d_coordinates(self) -> bool:
@@ -141,6 +155,7 @@ def north_up(axes: PlacedAxes) -> tuple[GridGeometry, dict[str, str]]:
     height = abs(rows.step)
     north = float(rows.centers.max()) + height / 2
     west = float(columns.centers[0]) - columns.step / 2
-    geometry = GridGeometry(Affine(columns.step, 0, west, 0, -height, north), rows.size, columns.size, axes.crs)
+    transform = Affine(columns.step, 0, west, 0, -height, north)
+    geometry = upright_grid(GridGeometry(transform, rows.size, columns.size, axes.crs))
     is_ascending = rows.size > 1 and rows.step > 0
     return geometry, {"GDAL_NETCDF_BOTTOMUP": "YES" if is_ascending else "NO"}

@@ -18,6 +18,8 @@ from regionplot.geo.dtypes import fits_dtype
 
 _TABLE_BYTES = 2
 """Cells of at most this size are decoded with a table of all values."""
+_STRIP_CELLS = 2**16
+"""Number of cells to decode at a time, so that intermediate results stay in the CPU cache."""
 _EXACT = 2**53
 """Integers up to this limit are exact in float64."""
 _SINGLE_DIGITS = 7
@@ -48,17 +50,30 @@ class Packing:
 
     def decode(self, stored: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return values in a floating-point type, NaN if missing. The stored cells may be overwritten."""
-        if stored.dtype.itemsize <= _TABLE_BYTES and stored.dtype.kind in "iu":
-            table = _table(self, stored.dtype.str, dtype.str)
-            return table.take(stored.view(f"u{stored.dtype.itemsize}"))
-        missing = self._missing(stored)
         if not self.is_scaled:
+            missing = self._missing(stored)
             values = stored.astype(dtype, copy=False)
-        else:
-            values = _unpacked(stored, self.scale, self.offset).astype(dtype, copy=False)
+            if missing is not None:
+                np.putmask(values, missing, np.nan)
+            return values
+        result = np.empty(stored.size, dtype)
+        cells = stored.ravel()
+        for first in range(0, cells.size, _STRIP_CELLS):
+            strip = slice(first, first + _STRIP_CELLS)
+            self._unpack(cells[strip], result[strip])
+        return result.reshape(stored.shape)
+
+    def _unpack(self, stored: NDArray[Any], values: NDArray[Any]) -> None:
+        """Write the values of scaled cells to an array."""
+        if stored.dtype.itemsize <= _TABLE_BYTES and stored.dtype.kind in "iu":
+            table = _table(self, stored.dtype.str, values.dtype.str)
+            table.take(stored.view(f"u{stored.dtype.itemsize}"), out=values, mode="clip")
+            return
+        with np.errstate(over="ignore", invalid="ignore"):  # a value can exceed the range of float32
+            values[:] = _unpacked(stored, self.scale, self.offset)
+        missing = self._missing(stored)
         if missing is not None:
             np.putmask(values, missing, np.nan)
-        return values
 
     def _missing(self, stored: NDArray[Any]) -> NDArray[np.bool_] | None:
         """Return True for missing cells, or None if no cell is missing."""
@@ -78,7 +93,8 @@ def _table(packing: Packing, stored: str, dtype: str) -> NDArray[Any]:
     """Return the value of each possible cell of one or two bytes. The bytes, as an unsigned number, are the index."""
     kind = np.dtype(stored)
     cells = np.arange(2 ** (8 * kind.itemsize), dtype=f"u{kind.itemsize}").view(kind)
-    values = _unpacked(cells, packing.scale, packing.offset).astype(dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = _unpacked(cells, packing.scale, packing.offset).astype(dtype)
     missing = packing._missing(cells)
     if missing is not None:
         values[missing] = np.nan

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,7 +17,22 @@ from regionplot.errors import RasterError
 from regionplot.geo.grid import Window
 from regionplot.inputs.gdal import opened
 from regionplot.inputs.source import RasterInfo, RasterSource
+from regionplot.inputs.thinning import HONORING, read_thinned
 from regionplot.system.files import Fingerprint
+
+_SELECTING = ("nearest", "mode", "max")
+"""Resampling methods that produce no new values."""
+_SELECTED = ("NEAREST", "MODE")
+"""Methods that gdaladdo names in overviews without new values."""
+_NO_OVERVIEWS = MappingProxyType({"OVERVIEW_LEVEL": "NONE"})
+
+
+class Overviews(Enum):
+    """The overviews that a thinned read may use."""
+
+    EXACT = "exact"
+    """Overviews whose cells are cells of the raster. An average of two classes would be another class."""
+    ANY = "any"
 
 
 @dataclass(frozen=True)
@@ -23,17 +42,23 @@ class FileSource:
     info: RasterInfo
     options: Mapping[str, str] = field(default_factory=dict)
     """GDAL options for reading."""
+    overviews: Overviews = Overviews.EXACT
+    """Overviews to use with the resampling methods that produce no new values."""
 
     def describe(self) -> RasterInfo:
         """Return the metadata of the band."""
         return self.info
 
     def read(self, window: Window, shape: tuple[int, int], resampling: str = "nearest") -> NDArray[Any]:
-        """Read a window. GDAL uses an overview if the file has a suitable overview. See `RasterSource.read`."""
+        """Read a window, from a suitable overview if there is one. See `RasterSource.read`."""
         info = self.info
         area = gdal_window(window)
-        with opened(info.path, info.gdal_name, **self.options) as dataset:
-            stored = dataset.read(info.band, window=area, out_shape=shape, resampling=gdal_resampling(resampling))
+        options = overview_options(info, window, shape, resampling) if self.overviews is Overviews.EXACT else {}
+        with opened(info.path, info.gdal_name, options, **self.options) as dataset:
+            if options and dataset.driver not in HONORING:
+                stored = read_thinned(dataset, [info.band], window, shape, gdal_resampling(resampling))[0]
+            else:
+                stored = dataset.read(info.band, window=area, out_shape=shape, resampling=gdal_resampling(resampling))
             mask = dataset.read_masks(info.band, window=area, out_shape=shape) if info.has_mask else None
         check_unchanged(info)
         return decode(stored, mask, info)
@@ -42,6 +67,41 @@ class FileSource:
 def is_plain(source: RasterSource) -> bool:
     """Return True if GDAL reads the cells of a source without options, in the rows and columns of its geometry."""
     return isinstance(source, FileSource) and not source.options
+
+
+def overview_options(info: RasterInfo, window: Window, shape: tuple[int, int], resampling: str) -> Mapping[str, str]:
+    """Return the GDAL options with which a read uses only overviews whose cells are cells of the raster.
+
+    Parameters
+    ----------
+    info : RasterInfo
+        Metadata of the band.
+    window : Window
+        The cells to read.
+    shape : (int, int)
+        Rows and columns of the result.
+    resampling : str
+        Resampling method. Methods that mix cells, such as `average`, may use all overviews.
+    """
+    is_thinned = shape[0] < window.height or shape[1] < window.width
+    if not is_thinned or resampling not in _SELECTING:
+        return {}
+    return {} if _has_exact_overviews(info.path, info.gdal_name, info.fingerprint, info.band) else _NO_OVERVIEWS
+
+
+@lru_cache(maxsize=64)
+def _has_exact_overviews(path: Path, name: str, fingerprint: Fingerprint | None, band: int) -> bool:  # noqa: ARG001
+    """Return True if the file states for all overviews of a band that their cells were selected, not computed.
+
+    The argument `fingerprint` makes the answer valid for one version of the file.
+    """
+    with opened(path, name) as dataset:
+        count = len(dataset.overviews(band))
+    for level in range(count):
+        with opened(path, name, {"OVERVIEW_LEVEL": str(level)}) as overview:
+            if overview.tags(band).get("RESAMPLING", overview.tags(1).get("RESAMPLING")) not in _SELECTED:
+                return False
+    return True
 
 
 def gdal_window(window: Window) -> Any:

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from regionplot.inputs.axes import GridAxes
-from regionplot.inputs.axes_source import band_count, band_position, read_cells
+from regionplot.inputs.axes_source import band_count, band_position
 from regionplot.inputs.netcdf import Variable, read_values
 
 _POSITION = "NETCDF_DIM_"
@@ -31,8 +30,7 @@ class ReorderedDataset:
     from GDAL's first band.
     """
 
-    def __init__(self, path: Path, dataset: Any, grid: GridAxes, positions: Mapping[str, Sequence[float]]) -> None:
-        self.path = path
+    def __init__(self, dataset: Any, grid: GridAxes, positions: Mapping[str, Sequence[float]]) -> None:
         self.dataset = dataset
         self.grid = grid
         self.shape = self.height, self.width = grid.shape
@@ -43,21 +41,6 @@ class ReorderedDataset:
     def __getattr__(self, name: str) -> Any:
         value = getattr(self.dataset, name)
         return (value[0],) * self.count if name in _PER_BAND else value
-
-    def read(
-        self,
-        band: int,
-        window: tuple[tuple[int, int], tuple[int, int]] | None = None,
-        out_shape: tuple[int, int] | None = None,
-    ) -> NDArray[Any]:
-        """Return stored cells of a window, or some evenly spaced cells of the whole band, shape (rows, columns)."""
-        rows, columns = (slice(*limits) for limits in window or ((0, self.height), (0, self.width)))
-        if window is None and out_shape is not None:
-            rows, columns = (
-                slice(0, size // wanted * wanted, size // wanted)
-                for size, wanted in zip(self.shape, out_shape, strict=True)
-            )
-        return read_cells(self.path, self.grid, band, rows, columns, np.dtype(self.dtypes[0]))
 
     def tags(self, band: int = 0, ns: str | None = None) -> dict[str, str]:
         """Return the tags of a band, or of the dataset if the band is 0."""

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from regionplot.geo.grid import Window
 from regionplot.inputs.color_tables import RgbBands
 from regionplot.inputs.gdal import opened
-from regionplot.inputs.reading import check_unchanged, gdal_resampling, gdal_window
+from regionplot.inputs.reading import Overviews, check_unchanged, gdal_resampling, gdal_window, overview_options
 from regionplot.inputs.source import RasterInfo
+from regionplot.inputs.thinning import HONORING, read_thinned
 
 PACKED = np.dtype(np.uint32)
 """Type of packed colors: the bytes are red, green, blue and opacity. All four are 0 if the cell is missing."""
@@ -24,6 +25,8 @@ class RgbSource:
 
     info: RasterInfo
     bands: RgbBands
+    overviews: Overviews = Overviews.EXACT
+    """Overviews to use with the resampling methods that produce no new colors."""
 
     @classmethod
     def of(cls, info: RasterInfo, bands: RgbBands) -> RgbSource:
@@ -42,8 +45,13 @@ class RgbSource:
         colors = np.moveaxis(samples, -1, 0)[
             : len(bands.bands)
         ]  # all bands are read together, because one block can hold all bands
-        with opened(self.info.path, self.info.gdal_name) as dataset:
-            dataset.read(list(bands.bands), window=area, out=colors, resampling=gdal_resampling(resampling))
+        info, is_exact = self.info, self.overviews is Overviews.EXACT
+        options = overview_options(info, window, shape, resampling) if is_exact else {}
+        with opened(info.path, info.gdal_name, options) as dataset:
+            if options and dataset.driver not in HONORING:
+                colors[:] = read_thinned(dataset, list(bands.bands), window, shape, gdal_resampling(resampling))
+            else:
+                dataset.read(list(bands.bands), window=area, out=colors, resampling=gdal_resampling(resampling))
             missing = _missing(samples, bands)
             if bands.has_mask:
                 missing |= dataset.read_masks(bands.bands[0], window=area, out_shape=shape) == 0

@@ -20,11 +20,11 @@ from regionplot.inputs.color_tables import RgbBands
 from regionplot.inputs.packing import EVERYTHING, Packing
 from regionplot.system.files import Fingerprint
 
-FIELDS = ("raster", "variable", "long_name", "units", "time")
+FIELDS = ("raster", "variable", "long_name", "units", "level", "time", "reference_time")
 """Keys that `RasterInfo.description` can have."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RasterInfo:
     """Metadata of one band of a grid. No cells are read to find the metadata."""
 
@@ -46,8 +46,8 @@ class RasterInfo:
     mask_and_scale: bool
     """True if `RasterSource.read` replaces nodata with NaN and applies scale and offset."""
     description: Mapping[str, object]
-    """Text for titles and labels: `raster` (the file's stem), `variable`, `long_name`, `units` and, if it is known,
-    `time` (a datetime in UTC)."""
+    """Text for titles and labels: `raster` (the file's stem), `variable`, `long_name`, `units` and, if they are
+    known, `level`, `time` and `reference_time` (datetimes in UTC)."""
     color_table: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """Red, green, blue and opacity (0 to 255) of each value. Empty if the band has no color table."""
     class_names: Mapping[int, str] = field(default_factory=dict)
@@ -72,6 +72,11 @@ class RasterInfo:
     def is_plain(self) -> bool:
         """True if GDAL can decode the cells with a nodata value, a scale and an offset only."""
         return not self.has_mask and self.stored is None and not self.missing and self.valid == EVERYTHING
+
+    def __repr__(self) -> str:
+        """Return the file, the band, the shape, the type and the CRS."""
+        shape = (self.geometry.height, self.geometry.width)
+        return f"<RasterInfo {self.path.name}: band {self.band}, {shape} {self.dtype} in {self.geometry.crs.name}>"
 
 
 class RasterSource(Protocol):

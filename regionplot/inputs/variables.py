@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from regionplot.errors import RasterError
+from regionplot.inputs.axes import find_axes, find_dimensions
 from regionplot.inputs.geolocation import kind_of
 from regionplot.inputs.netcdf import Variable
+from regionplot.text import plain_text
 
+_MAX_LISTED = 50
+"""Largest number of variables that a message lists."""
 _BOUNDS_NAME = re.compile(r".*_(bnds|bounds|vertices|corners)", re.I)
 _BOUNDS_DIMENSION = re.compile(r"n?(bnds?|bounds|v|vertex|vertices|corners?|nbounds)", re.I)
 
@@ -41,9 +45,15 @@ def choose_variable(path: Path, variables: Sequence[Variable], wanted: str | Non
 
 def _choose(path: Path, variables: Sequence[Variable], wanted: str | None) -> Variable:
     grids = [variable for variable in variables if variable.dtype is not None and len(variable.shape) > 1]
-    fields = _without_coordinates(grids, variables)
+    named = [] if wanted is None else _named(grids, wanted)
+    if len(named) == 1:
+        return named[0]
+    if named:
+        raise RasterError(f"{path}: several variables have the name {wanted!r}; choose one by its path: {_list(named)}")
+    fields = _placed(_without_coordinates(grids, variables), variables)
     if wanted is not None:
-        return _named(path, grids, fields, wanted)
+        listed = f"; the variables are {_list(fields)}" if fields else ""
+        raise RasterError(f"{path}: there is no variable {wanted!r} in the file{listed}")
     if len(fields) == 1:
         return fields[0]
     if not fields:
@@ -53,33 +63,42 @@ def _choose(path: Path, variables: Sequence[Variable], wanted: str | None) -> Va
     )
 
 
-def _named(path: Path, grids: Sequence[Variable], fields: Sequence[Variable], wanted: str) -> Variable:
+def _named(grids: Sequence[Variable], wanted: str) -> list[Variable]:
+    """Return the grids with a path or, if there are none, the grids with a name."""
     found = [variable for variable in grids if variable.path.strip("/") == wanted.strip("/")]
-    found = found or [variable for variable in grids if variable.name == wanted]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        paths = ", ".join(variable.path for variable in found)
-        raise RasterError(f"{path}: several variables have the name {wanted!r}; choose one by its path: {paths}")
-    listed = f"; the variables are {_list(fields)}" if fields else ""
-    raise RasterError(f"{path}: there is no variable {wanted!r} in the file{listed}")
+    return found or [variable for variable in grids if variable.name == wanted]
 
 
 def _list(fields: Sequence[Variable]) -> str:
     """Return names, separated by commas. If several variables have one name, they are listed by their paths."""
     names = [field.name for field in fields]
-    return ", ".join(field.name if names.count(field.name) == 1 else field.path for field in fields)
+    listed = [field.name if names.count(field.name) == 1 else field.path for field in fields[:_MAX_LISTED]]
+    more = f" and {len(fields) - _MAX_LISTED} more" if len(fields) > _MAX_LISTED else ""
+    return ", ".join(plain_text(name) for name in listed) + more
 
 
 def _without_coordinates(grids: Sequence[Variable], variables: Sequence[Variable]) -> list[Variable]:
     """Return the grids that hold neither coordinates nor bounds of coordinates. If there are none, return all grids."""
     edges = {name for variable in variables for key in ("bounds", "climatology") for name in variable.words(key)}
-    fields = [
-        grid
-        for grid in grids
-        if kind_of(grid.name, grid.attributes) is None and grid.name not in edges and not _holds_bounds(grid)
-    ]
+    fields = [grid for grid in grids if not _is_coordinate(grid) and grid.name not in edges and not _holds_bounds(grid)]
     return fields or list(grids)
+
+
+def _placed(fields: Sequence[Variable], variables: Sequence[Variable]) -> Sequence[Variable]:
+    """Return the fields that have axes or 2-D coordinates. If there are none, return all fields.
+
+    Other fields, such as a palette, are no maps.
+    """
+    lines = [variable for variable in variables if len(variable.shape) == 1]
+    sheets = [variable for variable in variables if len(variable.shape) > 1 and _is_coordinate(variable)]
+    placed = [
+        field for field in fields if find_axes(field, lines) is not None or find_dimensions(field, sheets) is not None
+    ]
+    return placed or fields
+
+
+def _is_coordinate(variable: Variable) -> bool:
+    return kind_of(variable.name, variable.attributes) is not None
 
 
 def _holds_bounds(grid: Variable) -> bool:

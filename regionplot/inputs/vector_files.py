@@ -15,15 +15,15 @@ import pyproj
 import shapely
 
 from regionplot.errors import ConfigError, FeaturesError
-from regionplot.geo.axis_directions import upright
 from regionplot.geo.bounds import count_steps, on_earth
 from regionplot.geo.crs import is_drawable, not_drawable, parse_crs, same_crs
 from regionplot.geo.foreign_crs import drawable_crs
 from regionplot.geo.linework import Geometries, split_collections
+from regionplot.geo.upright import upright
 from regionplot.inputs.geopackage import check_layer_table
 from regionplot.inputs.isolation import Arrays, start_reading
 from regionplot.inputs.surfaces import parse_geometries
-from regionplot.inputs.vector_sources import GEOJSON, GEOPACKAGE, VectorSource, check_parts, vector_source
+from regionplot.inputs.vector_sources import GEOJSON, GEOPACKAGE, VectorSource, check_parts, files_of, vector_source
 from regionplot.settings.vector import VectorSettings
 from regionplot.text import plain_text
 
@@ -109,14 +109,22 @@ class _VectorFile:
     def opened(cls, settings: VectorSettings) -> _VectorFile:
         """Read and check the metadata of a layer. Refuse a file that GDAL has opened with an unexpected driver."""
         notes: list[Note] = []
-        check_parts(settings.path)
-        source = vector_source(settings.path)
+        path = settings.path
+        check_parts(path)
+        source = vector_source(path)
         layer = _choose_layer(settings, source, notes)
-        info: dict[str, Any] = convert_vector_errors(settings, lambda: pyogrio.read_info(source.name, layer=layer))
+        info: dict[str, Any] = convert_vector_errors(
+            settings, lambda: pyogrio.read_info(source.name, layer=layer, force_feature_count=True)
+        )
         if info["driver"] != source.driver:
             raise FeaturesError(
-                f"{settings.path}: cannot be read as vector data: it looks like {source.driver}, but GDAL reads it "
+                f"{path}: cannot be read as vector data: it looks like {source.driver}, but GDAL reads it "
                 f"as {info['driver']}"
+            )
+        size = len(source.content or b"") or sum(part.stat().st_size for part in (path, *files_of(path)))
+        if info["features"] > size:
+            raise FeaturesError(
+                f"{path}: the layer claims {info['features']:,} features, but the file has {size:,} bytes"
             )
         return cls(settings, source, layer, _crs(settings, source, info["crs"], notes), notes)
 

@@ -76,9 +76,8 @@ def files_of(path: Path) -> tuple[Path, ...]:
     FeaturesError
         If one of them is not a regular file: GDAL would wait forever at a pipe.
     """
-    stem = path.stem.casefold()
     siblings = path.parent.iterdir() if path.suffix.casefold() == ".shp" and path.parent.is_dir() else ()
-    found = [other for other in siblings if other.suffix.casefold() in _PARTS and other.stem.casefold() == stem]
+    found = [other for other in siblings if other.suffix.casefold() in _PARTS and other.stem == path.stem]
     found += [companion for companion in companions(path) if companion.exists()]
     for other in found:
         if not other.is_file():
@@ -155,8 +154,9 @@ def _content(path: Path, driver: str) -> bytes:
     """Return the content of a file whose name pyogrio would change, such as a name with a semicolon."""
     if driver != SHAPEFILE:
         return path.read_bytes()
-    parts = [part for part in (path, *files_of(path)) if part.suffix.lower() in _ARCHIVED_PARTS]
-    return _packed({part.suffix.lower(): part.read_bytes() for part in parts})
+    others = [part for part in files_of(path) if part.suffix.lower() in _ARCHIVED_PARTS]
+    parts = {part.suffix.lower(): part for part in (*others, path)}  # `.shx` sorts after `.SHX`, as GDAL prefers it
+    return _packed({suffix: part.read_bytes() for suffix, part in parts.items()})
 
 
 def _zipped(path: Path) -> VectorSource:

@@ -30,7 +30,7 @@ from regionplot.geo.clip import IndexedGeometries
 from regionplot.geo.crs import FULL_TURN
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.linework import Geometries, linework, no_geometries, project_points
-from regionplot.inputs.isolation import TIMEOUT, Arrays, start_reading
+from regionplot.inputs.isolation import Arrays, start_reading
 from regionplot.inputs.vector_files import VectorData, convert_vector_errors, read_vectors
 from regionplot.inputs.vector_sources import check_parts, files_of
 from regionplot.settings.vector import VectorSettings
@@ -129,7 +129,6 @@ def start_layer(
     cache: ArrayCache | None = None,
     loaded: Sequence[VectorLayer] = (),
     started: dict[str, Finish] | None = None,
-    timeout: float = TIMEOUT,
 ) -> Finish:
     """Start to read one vector file and to project it into the CRS of the maps, if possible in a child process.
 
@@ -145,8 +144,6 @@ def start_layer(
         Layers from an earlier load. If one of them has the same key, it is returned.
     started : dict, optional
         Layers that are being read, by key. If one of them has the same key, it is returned. The new layer is added.
-    timeout : float
-        Time limit for reading the file, in seconds.
 
     Raises
     ------
@@ -160,17 +157,15 @@ def start_layer(
             return lambda: layer
     started = {} if started is None else started
     if key not in started:
-        started[key] = functools.cache(_start(settings, crs, key, cache, timeout))
+        started[key] = functools.cache(_start(settings, crs, key, cache))
     return started[key]
 
 
-def _start(
-    settings: VectorSettings, crs: pyproj.CRS, key: str, cache: ArrayCache | None, timeout: float
-) -> Callable[[], VectorLayer]:
+def _start(settings: VectorSettings, crs: pyproj.CRS, key: str, cache: ArrayCache | None) -> Callable[[], VectorLayer]:
     """Read a layer from the cache, or start to read it from its file."""
     read = functools.partial(_read_arrays, settings, crs)
     cached = cache.read(key) if cache else None
-    finish_reading = None if cached is not None else start_reading(read, settings.path, FeaturesError, timeout)
+    finish_reading = None if cached is not None else start_reading(read, settings.path, FeaturesError)
 
     def finish() -> VectorLayer:
         projected = None if cached is None else _from_arrays(cached)

@@ -65,7 +65,7 @@ class Features(Layer):
     @override
     def start(cls, settings: FeatureSettings, context: LoadContext) -> Callable[[LoadContext], Self]:
         loaded = [layer.vectors for layer in context.loaded if isinstance(layer, Features)]
-        finish = start_layer(settings, context.crs, context.cache, loaded, context.readings, context.config.run.timeout)
+        finish = start_layer(settings, context.crs, context.cache, loaded, context.readings)
         return lambda _: cls._of(settings, finish())
 
     @classmethod

@@ -23,7 +23,7 @@ from regionplot.errors import RegionError
 from regionplot.geo.clip import IndexedGeometries
 from regionplot.geo.crs import FULL_TURN, Floats, meridian_offset, parse_crs, transformer, unwrap
 from regionplot.geo.extent import LONLAT, PanelGrid
-from regionplot.geo.linework import Geometries, join_up_to_seams
+from regionplot.geo.linework import Geometries, join_segments, split_at_seams
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
 from regionplot.settings.base import Color
 from regionplot.sheet.layout import POINTS_PER_INCH
@@ -139,9 +139,13 @@ class _Lines:
         x, y = transformer(lonlat, self.crs).transform(longitudes, latitudes)
         if _has_longitudes(self.crs):
             x = unwrap(x, longitudes + meridian_offset(lonlat, self.crs))
-        for row, value in enumerate(self.values):
-            source, projected = np.column_stack([longitudes[row], latitudes[row]]), np.column_stack([x[row], y[row]])
-            parts = join_up_to_seams(source, projected, lonlat, self.crs)
+        points, projected = (np.column_stack([a.ravel(), b.ravel()]) for a, b in ((longitudes, latitudes), (x, y)))
+        row = np.repeat(np.arange(self.values.size), self.along.size)
+        split = split_at_seams(points, projected, lonlat, self.crs, row[1:] == row[:-1])
+        first = np.searchsorted(row[split.source_index], np.arange(self.values.size + 1))
+        for number, value in enumerate(self.values):
+            begin, end = first[number], first[number + 1]
+            parts = join_segments(split.points[begin:end], split.is_joined[begin : end - 1])
             yield _Line(*self.label(float(value)), parts)
 
 

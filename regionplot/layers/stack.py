@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
+from regionplot.inputs.isolation import time_limit
 from regionplot.layers.base import Layer, LayerSettings, LoadContext
 from regionplot.layers.colorbar import ColorBarLayer
 from regionplot.layers.legend import Legend
@@ -61,8 +62,9 @@ def check_layers(config: Config) -> None:
     InputError
         If a file is missing or unusable.
     """
-    for planned in configured_layers(config):
-        planned.layer.check(planned.settings)
+    with time_limit(config.run.timeout):
+        for planned in configured_layers(config):
+            planned.layer.check(planned.settings)
 
 
 def lay_out(config: Config, key: Key | None) -> Layout:
@@ -114,7 +116,8 @@ def start_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> Calla
         If an input file cannot be opened.
     """
     contexts = [(each, replace(context, name=each.name)) for each in planned]
-    started = [(each.layer.start(each.settings, own), own) for each, own in contexts]
+    with time_limit(context.config.run.timeout):
+        started = [(each.layer.start(each.settings, own), own) for each, own in contexts]
 
     def finish() -> tuple[Layer, ...]:
         layers: tuple[Layer, ...] = ()

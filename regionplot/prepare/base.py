@@ -173,6 +173,10 @@ class Operation:
         """Return the description of the result (`long_name`, `units`, `time` ...) for the description of the input."""
         return dict(description)
 
+    def merged(self, descriptions: Sequence[Mapping[str, object]]) -> Mapping[str, object]:
+        """Return the description of one band that is computed from several bands. By default, use the first band."""
+        return descriptions[0]
+
     def apply(self, values: Values, context: BlockContext) -> Values:
         """Return the results in the padded window of a block. Results outside the core can be wrong.
 

@@ -23,6 +23,8 @@ from regionplot.prepare.inputs import Bands, Input
 from regionplot.prepare.stages import DEFAULT_BLOCK, Stage, extract_subdataset, reader_of_result
 
 _STEPS_TAG = "REGIONPLOT_STEPS"
+_TAGS = {"GRIB_ELEMENT": "variable", "VALID_TIME": "time", "REF_TIME": "reference_time", "LEVEL": "level"}
+"""Tags of a result, and the fields of its description that they hold."""
 
 
 class Plan:
@@ -48,11 +50,10 @@ class Plan:
         self._pending: list[Operation] = []
         self.sources: dict[str, BandReader] = {item.name: self._own_file(read(item.settings)) for item in inputs}
         """Current rasters by name: the inputs, or the results of passes. In the end, the first raster is the result."""
-        self.description: dict[str, object] = dict(self.main.bands[0].description)
-        """Description of the result: `long_name`, `units`, `time` ..."""
+        self.descriptions: list[Mapping[str, object]] = [info.description for info in self.main.bands]
+        """Description of each band of the result: `long_name`, `units`, `time` ..."""
         self.has_operations = False
         """True if a step has added an operation, which applies to the first input only."""
-        self._first = self.main
 
     @property
     def main(self) -> BandReader:
@@ -82,7 +83,14 @@ class Plan:
         check_bands(self.main, [*self._pending, operation], self._extra_inputs)
         self.has_operations = True
         self._pending.append(operation.bind(self.main.geometry))
-        self.description = operation.describe(self.description)
+        count = operation.bands(len(self.descriptions))
+        is_same = count == len(self.descriptions)
+        before = self.descriptions if is_same else [operation.merged(self.descriptions)] * count
+        self.descriptions = [operation.describe(description) for description in before]
+
+    def update_descriptions(self, changes: Mapping[str, object]) -> None:
+        """Change the description of each band."""
+        self.descriptions = [{**description, **changes} for description in self.descriptions]
 
     def add_stage(self, function: StageFunction, sources: Sequence[BandReader]) -> BandReader:
         """Add a pass, and return the reader of its result.
@@ -121,21 +129,9 @@ class Plan:
         self._stages[-1] = replace(last, function=replace(last.function, storage=stored), output=self._temporary)
         return self._stages
 
-    def units(self) -> str:
-        """Return the units of the first raster at this point of the plan.
-
-        Raises
-        ------
-        ConfigError
-            If the bands of the raster have different units.
-        """
-        units = {str(info.description.get("units", "")) for info in self.main.bands}
-        if not self._pending and len(units) > 1:
-            raise ConfigError(
-                f"{self.main.path}: its bands have different units ({', '.join(sorted(units))}); give the units "
-                "to convert from, or choose a band with an expression first"
-            )
-        return str(self.description.get("units", ""))
+    def band_units(self) -> tuple[str, ...]:
+        """Return the units of each band of the first raster at this point of the plan."""
+        return tuple(str(description.get("units", "")) for description in self.descriptions)
 
     def without_mask(self, source: BandReader) -> BandReader:
         """Return a raster that GDAL can decode. If needed, add a pass that replaces missing cells with NaN."""
@@ -175,24 +171,15 @@ class Plan:
         tag, key : str
             Name and value of a further tag.
         """
-        count, time = self._stages[-1].function.count, self.description.get("time")
-        tags = {
-            tag: key,
-            _STEPS_TAG: json.dumps([table_without_defaults(step) for step in steps], default=str),
-            "GRIB_ELEMENT": str(self.description.get("variable", "")),
-            **({"VALID_TIME": time.strftime("%Y-%m-%d %H:%M:%S")} if isinstance(time, datetime) else {}),
-        }
+        bands = [_band_tags(description) for description in self.descriptions]
+        common = dict(set(bands[0].items()).intersection(*(band.items() for band in bands)))
+        steps_text = json.dumps([table_without_defaults(step) for step in steps], default=str)
         return {
-            "tags": tags,
-            "units": self._band_labels("units", count),
-            "descriptions": self._band_labels("long_name", count),
+            "tags": {tag: key, _STEPS_TAG: steps_text, **common},
+            "band_tags": tuple({key: text for key, text in band.items() if key not in common} for band in bands),
+            "units": self.band_units(),
+            "descriptions": tuple(str(description.get("long_name", "")) for description in self.descriptions),
         }
-
-    def _band_labels(self, key: str, count: int) -> tuple[str, ...]:
-        """Return one label per band. Bands keep their labels unless a step changes the label or the number of bands."""
-        own = [str(info.description.get(key, "")) for info in self._first.bands]
-        label = str(self.description.get(key, ""))
-        return tuple(own) if count == len(own) and label == own[0] else (label,) * count
 
     @property
     def _extra_inputs(self) -> dict[str, BandReader]:
@@ -221,3 +208,10 @@ class Plan:
         path = self._temporary.with_name(f"{name}.{number}.{run}.tmp")
         self._stack.callback(path.unlink, missing_ok=True)
         return path
+
+
+def _band_tags(description: Mapping[str, object]) -> dict[str, str]:
+    """Return the tags from which `inputs.metadata` reads the description of a band."""
+    found = {key: description[name] for key, name in _TAGS.items() if name in description}
+    times = {key: f"{time:%Y-%m-%d %H:%M:%S}" for key, time in found.items() if isinstance(time, datetime)}
+    return {**{key: str(text) for key, text in found.items()}, **times}

@@ -109,7 +109,7 @@ def prepare_raster(
         plan = Plan(sources, temporary, stack, bands)
         plan.add_steps(steps)
         stages = plan.finish(storage or {})
-        plan.description |= labels or {}
+        plan.update_descriptions(labels or {})
         profiles = [profile_of(stage) for stage in stages]
         profiles[-1] |= plan.labels(steps, KEY_TAG, key) | {"driver": driver}
         plan.extract_subdatasets()

@@ -76,7 +76,8 @@ def reader_of_result(path: Path, source: BandReader, geometry: GridGeometry, cou
         path, str(path), None, 1, geometry, source.dtype, np.nan, 1.0, 0.0, has_mask=False, mask_and_scale=True,
         description=first.description,
     )  # fmt: skip
-    return BandReader(tuple(replace(info, band=band) for band in range(1, count + 1)))
+    descriptions = [band.description for band in source.bands] if count == len(source.bands) else [{}] * count
+    return BandReader(tuple(replace(info, band=n, description=own) for n, own in enumerate(descriptions, 1)))
 
 
 def extract_subdataset(source: BandReader, path: Path) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from regionplot.colors.base import Codes, Scale
 from regionplot.colors.scales import scale_of
 from regionplot.errors import NoOverlapError
-from regionplot.geo.extent import Extent
+from regionplot.geo.overlap import has_cells_in
 from regionplot.geo.project import project_extent
 from regionplot.geo.region import Region
 from regionplot.geo.sampling import sample
@@ -46,7 +46,7 @@ class Style:
             Expected number of maps.
         """
         config = shared.config
-        scale = scale_of(shared.coloring, config, shared.cells)
+        scale = scale_of(shared.coloring, config, shared.cells, shared.plan.colormap)
         layout = lay_out(config, scale.key())
         pixels = maps * layout.panel.width * layout.panel.height
         keeps_values = any(layer.wants_values for layer in shared.layers)
@@ -74,7 +74,7 @@ def make_sheet(region: Region, style: Style) -> Sheet:
     view = View.of(region, shared.crs, style.layout.panel, config.map.fit)
     codes, inside, values = _sampled(style, view)
     if not view.requested_pixels(inside).any():
-        raise NoOverlapError(no_overlap_message(region.extent, _raster_extent(shared, region)))
+        raise NoOverlapError(no_overlap_message(shared, region))
     return Sheet(
         region=region,
         view=view,
@@ -103,21 +103,19 @@ def _sampled(style: Style, view: View) -> tuple[Codes, NDArray[np.bool_], NDArra
     return scale.codes(found.values), found.inside, found.values if keeps_values else None
 
 
-def no_overlap_message(region: Extent, raster: Extent) -> str:
-    """Return the error message for a map that has no pixel in the raster."""
-    overlaps = (
-        region.xmin < raster.xmax and raster.xmin < region.xmax
-        and region.ymin < raster.ymax and raster.ymin < region.ymax
-    )  # fmt: skip
-    if overlaps:
+def no_overlap_message(shared: SharedData, region: Region) -> str:
+    """Return the error message for a region that has no pixel in the raster.
+
+    The bounding box of a rotated grid is larger than the grid. Therefore, the cells are compared with the region.
+    """
+    axes, geometry = axes_of(region, shared.crs), shared.info.geometry
+    limits = axes.extent(region.extent)
+    raster = axes.own_extent(project_extent(geometry.extent, geometry.crs, axes.crs))
+    if has_cells_in(geometry, limits, axes.crs):
         return (
-            f"the part of the raster ({raster}) within the region ({region}) is smaller than a pixel of the map; "
-            "use a smaller region"
+            f"the part of the raster ({raster}) within the region ({region.extent}) is smaller than a pixel of the "
+            "map; use a smaller region"
         )
-    return f"the region ({region}) does not overlap the raster ({raster})"
-
-
-def _raster_extent(shared: SharedData, region: Region) -> Extent:
-    """Return the extent of the raster in the CRS of the region, so that a message can compare both extents."""
-    axes = axes_of(region, shared.crs)
-    return axes.own_extent(project_extent(shared.info.geometry.extent, shared.info.geometry.crs, axes.crs))
+    if limits.overlaps(axes.extent(raster)):
+        return f"the region ({region.extent}) does not overlap the raster, which lies turned within ({raster})"
+    return f"the region ({region.extent}) does not overlap the raster ({raster})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,8 @@ def check_all(error: RegionplotError, config: Config | None, read: Callable[[], 
     except RegionsError as other:
         problems += [problem for problem in other.problems if problem not in problems]
     if config is not None:
-        problems += [problem for problem in config_problems(config, regions) if problem not in problems]
+        with suppress(RegionplotError):  # the valid part may lack what a further check needs
+            problems += [problem for problem in config_problems(config, regions) if problem not in problems]
     added = len(problems) > len(error.problems)
     return (ConfigError if added and not isinstance(error, RegionsError) else type(error))(*problems)
 

@@ -152,4 +152,4 @@ def _common(data: SharedData) -> Iterator[tuple[str, Any]]:
     yield "layers", [layer.key for layer in data.layers]
     yield "label", [data.description.get("long_name"), data.description.get("units")]
     yield "fonts", FALLBACKS.files("".join(frame_texts(config, data.description)))
-    yield "scale", scale_of(data.coloring, config, data.cells).digest_items()
+    yield "scale", scale_of(data.coloring, config, data.cells, data.plan.colormap).digest_items()

@@ -18,7 +18,7 @@ from regionplot.errors import OutputError
 from regionplot.executors.base import Outcome
 from regionplot.runs.jobs import Job, PreviousMap
 from regionplot.runs.report import RunReport, state_of
-from regionplot.system.files import PRIVATE_FILE, atomic_replace, open_exclusive
+from regionplot.system.files import PRIVATE_FILE, atomic_replace, open_exclusive, open_plain_file
 
 logger = logging.getLogger(__name__)
 NAME = "manifest.json"
@@ -43,17 +43,17 @@ def read_entries(folder: Path) -> Entries:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        logger.warning("%s: the manifest cannot be used (%s); all maps are drawn again", path, error)
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        logger.warning("%s: the manifest cannot be used (%s); all maps are drawn again", path, reason)
         return {}
 
 
 def _read_text(path: Path) -> str:
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # opening a pipe must not block
-    with os.fdopen(descriptor, encoding="utf-8") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _MAX_BYTES:
-            raise ValueError("not a regular file, or too large")
-        return file.read()
+    with open_plain_file(path) as file:
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise ValueError("the file is too large")
+    return content.decode()
 
 
 def is_valid_entry(entry: Mapping[str, Any]) -> bool:

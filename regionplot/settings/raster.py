@@ -59,8 +59,8 @@ class RasterSettings(Section):
     settle: Annotated[float, Field(ge=0, le=86_400), NOT_IN_DIGEST] = 2.0
     """Seconds without a change after which a file counts as complete."""
     band: int | Text | None = None
-    """Band number from 1, or the description of the band. Default: the first band, or all bands if they are red, green
-    and blue."""
+    """Number of the band from 1, or its name: the description, or the element or short name in a GRIB file. Default:
+    the first band, or all bands if they are red, green and blue."""
     variable: Text | None = None
     """Variable to read from a NetCDF or HDF5 file with several variables: its name, or its path such as
     `/product/no2`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyproj
@@ -20,6 +20,7 @@ from regionplot.geo.grid import GridGeometry
 from regionplot.geo.region import Region
 from regionplot.inputs.color_tables import RgbBands
 from regionplot.inputs.describe import inspect_raster, open_source
+from regionplot.inputs.reading import FileSource, Overviews
 from regionplot.inputs.rgb import RgbSource
 from regionplot.inputs.source import RasterInfo, RasterSource, read_window
 from regionplot.layers.base import Layer, LoadContext
@@ -74,7 +75,8 @@ class DrawnRaster:
     def load(self, plan: LoadPlan) -> tuple[NDArray[np.generic], GridGeometry]:
         """Return the cells that a plan loads, read-only, and their geometry.
 
-        If each map reads its own cells, the result is a thinned preview of the raster.
+        If each map reads its own cells, the result is a thinned preview of the raster. It can come from overviews of
+        any kind, because it only determines the limits of a color scale.
 
         Raises
         ------
@@ -82,7 +84,10 @@ class DrawnRaster:
             If the cells cannot be read.
         """
         step = max(1, int(np.ceil(np.sqrt(plan.window.cells / _PREVIEW_CELLS)))) if plan.reads_per_map else 1
-        cells, geometry = read_window(self.source, plan.window, step)
+        source = self.source
+        if plan.reads_per_map and isinstance(source, FileSource | RgbSource):
+            source = replace(source, overviews=Overviews.ANY)
+        cells, geometry = read_window(source, plan.window, step)
         cells.flags.writeable = False
         return cells, geometry
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from regionplot.colors.choose import Coloring
 from regionplot.colors.key import planned_key
@@ -22,6 +23,9 @@ from regionplot.sheet.layout import Layout
 from regionplot.sheet.view import View
 from regionplot.system.files import Fingerprint
 from regionplot.system.machine import available_memory
+
+if TYPE_CHECKING:
+    from regionplot.colors.colormaps import ColormapColors
 
 logger = logging.getLogger(__name__)
 _MEGABYTE = 2**20
@@ -45,6 +49,8 @@ class LoadPlan:
     """True if the window exceeds the memory budget, so that each map reads its own cells."""
     fingerprint: Fingerprint | None = None
     """Fingerprint of the raster's file when the plan was made. If the file has changed, loading raises an error."""
+    colormap: ColormapColors | None = None
+    """Colors of the colormap. None if the raster is not drawn as numbers."""
 
 
 def plan_load(
@@ -93,7 +99,14 @@ def plan_load(
         )
     if isinstance(key, LegendKey) and config.colors.colorbar and LEGEND not in layout.rooms:
         logger.warning("%s: no legend: %s", info.path, _LEGEND_TOO_LARGE)
-    return LoadPlan(whole if reads_per_map else window, reads_per_map, info.fingerprint)
+    colormap = _colormap(config) if coloring is None else None
+    return LoadPlan(whole if reads_per_map else window, reads_per_map, info.fingerprint, colormap)
+
+
+def _colormap(config: Config) -> ColormapColors:
+    from regionplot.colors.colormaps import ColormapColors  # noqa: PLC0415 (imports matplotlib)
+
+    return ColormapColors.of(config.colors)
 
 
 def _budget(config: Config) -> int:

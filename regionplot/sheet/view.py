@@ -12,14 +12,15 @@ import pyproj
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, RegionError
-from regionplot.geo.axis_directions import Upright, own_axes, upright
-from regionplot.geo.crs import is_drawable, not_drawable
+from regionplot.geo.crs import FULL_TURN, is_drawable, not_drawable
 from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.foreign_crs import parse_code, parse_file_crs
 from regionplot.geo.project import project_extent
 from regionplot.geo.region import Region
+from regionplot.geo.upright import Upright, own_axes, upright
 from regionplot.sheet.layout import Box
 
+_POLE = 90.0
 P = TypeVar("P", bound=np.generic)
 
 
@@ -48,7 +49,7 @@ class View:
             Panel of the layout.
         fit : {"datalim", "exact"}
             `datalim` widens the limits to the aspect ratio of the box. `exact` makes the box narrower or lower, to the
-            aspect ratio of the limits.
+            aspect ratio of the limits. A map in rotated degrees shows the globe at most once.
 
         Raises
         ------
@@ -61,6 +62,9 @@ class View:
             box = _centered(box, max(1, round(requested.width / scale)), max(1, round(requested.height / scale)))
             return cls(box, PanelGrid(requested, box.width, box.height), requested)
         shown = requested.resized(scale * box.width, scale * box.height)
+        if crs.is_geographic and crs.is_derived:
+            shown = _within_world(shown)
+            box = _centered(box, max(1, round(shown.width / scale)), max(1, round(shown.height / scale)))
         return cls(box, PanelGrid(shown, box.width, box.height), requested)
 
     def requested_pixels(self, values: NDArray[P]) -> NDArray[P]:
@@ -111,6 +115,13 @@ def _limits(region: Region, crs: pyproj.CRS) -> Extent:
     if not (limits.width > 0 and limits.height > 0):
         raise RegionError(f"the region ({region.extent}) has no area in the projection {crs.name!r}")
     return limits
+
+
+def _within_world(extent: Extent) -> Extent:
+    """Return the part of an extent in degrees that lies on the globe, at most one turn wide."""
+    if extent.width > FULL_TURN:
+        extent = extent.resized(FULL_TURN, extent.height)
+    return Extent(extent.xmin, extent.xmax, max(extent.ymin, -_POLE), min(extent.ymax, _POLE))
 
 
 def _centered(box: Box, width: int, height: int) -> Box:

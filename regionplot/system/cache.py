@@ -26,6 +26,7 @@ from regionplot.system.files import (
     new_run,
     open_exclusive,
     open_own_file,
+    open_plain_file,
 )
 
 logger = logging.getLogger(__name__)
@@ -160,12 +161,12 @@ def digest(parts: Iterable[str], files: Iterable[Path]) -> str:
     Raises
     ------
     OSError
-        If a file cannot be read.
+        If a file cannot be read or is not a plain file.
     """
     total = hashlib.blake2b(digest_size=16)
     for part in parts:
         total.update(part.encode() + b"\0")
     for path in files:
-        with path.open("rb") as file:
+        with open_plain_file(path) as file:
             total.update(path.suffix.encode() + hashlib.file_digest(file, "blake2b").digest())
     return total.hexdigest()

@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,6 +35,8 @@ _TEMPORARY = re.compile(rf"\..+\.({RUN})\.tmp(\..+)?")
 _PROCESS_TOKEN = secrets.token_hex(2)[:3]
 """Random token of this process. Process ids are reused, so a process id alone does not identify a process."""
 _run_numbers = itertools.count(secrets.randbelow(256))
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""Flags for reading. A pipe does not block, and Windows does not convert line ends."""
 _ABANDONED_AFTER = 86_400.0
 """Seconds without a change after which a temporary file of another machine or container counts as abandoned."""
 
@@ -96,7 +99,22 @@ def open_exclusive(path: Path, mode: int = 0o666) -> BinaryIO:
     return os.fdopen(os.open(path, flags, mode), "wb")
 
 
-def open_own_file(path: Path) -> BinaryIO:
+def open_plain_file(path: Path) -> BufferedReader:
+    """Open a plain file for reading. A pipe would block, and a device may have no end.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read, or is not a plain file.
+    """
+    descriptor = os.open(path, _READ)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
+def open_own_file(path: Path) -> BufferedReader:
     """Open a plain file of this user for reading.
 
     Raises
@@ -104,13 +122,12 @@ def open_own_file(path: Path) -> BinaryIO:
     OSError
         If the file cannot be read, belongs to another user, or is a link, a hard link, or not a plain file.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe must not block
-    file = os.fdopen(os.open(path, flags), "rb")
-    found = os.fstat(file.fileno())
+    descriptor = os.open(path, _READ | getattr(os, "O_NOFOLLOW", 0))
+    found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 or not _is_own(found):
-        file.close()
+        os.close(descriptor)
         raise PermissionError(errno.EPERM, "not a plain file of this user", str(path))
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def make_private_folder(folder: Path) -> None:

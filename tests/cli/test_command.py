@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from contextlib import chdir
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -429,6 +430,35 @@ def test_verbose_prints_the_processes_that_load_the_data(run_command, folder, me
     found = re.findall(r"process (\d+) loaded the shared data in [\d.]+ s", result.stderr)
     assert 1 <= len(found) <= loads
     assert len(set(found)) == len(found)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep the working directory")
+@pytest.mark.parametrize("arguments", [["{table}"], ["prepare", "grid.tif", "-o", "out.tif", "--hillshade"]])
+def test_a_removed_working_directory_is_reported_in_one_line(arguments, folder, tmp_path, capfd):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    with chdir(gone):
+        gone.rmdir()
+        code = commands.run([argument.format(table=folder / "regions.csv") for argument in arguments])
+    assert (code, capfd.readouterr().err) == (
+        3,
+        "regionplot: the working directory has been removed; change to another folder\n",
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="guards need Linux")
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_during_the_imports_is_reported_in_one_line(name, code, folder):
+    """Libraries turn an interrupt during their import into other errors."""
+    with subprocess.Popen([*COMMAND, "regions.csv"], cwd=folder, stderr=subprocess.PIPE, text=True) as command:
+        while not (children := Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text()):
+            time.sleep(0.001)
+        assert children, "the guard has started the command"
+        time.sleep(0.1)
+        command.send_signal(getattr(signal, name))
+        error = command.communicate(timeout=30)[1]
+    assert (command.returncode, error.count("\n")) == (code, 1)
+    assert error.startswith(f"regionplot: ended by {name}")
 
 
 def test_a_second_run_in_the_same_folder_is_refused(run_command, start_command, long_run):

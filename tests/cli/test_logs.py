@@ -170,6 +170,20 @@ def test_a_log_that_cannot_be_written_ends_the_run_before_anything_is_loaded(run
     assert re.fullmatch(rf"regionplot: {place}: the log cannot be written: .*\n", result.stderr)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_a_log_that_is_a_pipe_needs_a_reader(run, folder):
+    os.mkfifo(folder / "run.log")
+    result = run(folder, "-q", "--log-file", "run.log")
+    assert (result.returncode, result.stderr) == (
+        2,
+        "regionplot: run.log: the log cannot be written: no process reads this pipe\n",
+    )
+    reader = os.open(folder / "run.log", os.O_RDONLY | os.O_NONBLOCK)
+    assert run(folder, "-q", "--log-file", "run.log").returncode == 1
+    assert b"ended with exit code 1" in os.read(reader, 100_000)
+    os.close(reader)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 def test_a_full_disk_stops_the_log_but_not_the_maps(run, folder):
     result = run(folder, "-q", "--only", "east", "--log-file", "/dev/full")

@@ -177,6 +177,7 @@ def test_several_signals_do_not_stop_the_cleanup(pause, place):
 def test_a_signal_ends_a_command_that_hangs_in_c_code(number, code, place):
     command = place.start(["read:*:compute-forever"])
     place.wait_for_strikes(1)
+    time.sleep(0.3)  # until the loop has begun
     sent = time.monotonic()
     command.send_signal(number)
     place.output, place.error = command.communicate(timeout=20)

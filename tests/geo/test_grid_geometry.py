@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyproj
+import pytest
 from affine import Affine
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,3 +60,22 @@ def test_grids_differ_in_shape_transform_and_crs() -> None:
     assert replace(GRID, transform=GRID.transform @ Affine.translation(1e-7, 0)).differences(GRID) == []
     other = replace(GRID, width=31, crs=pyproj.CRS.from_epsg(4269))
     assert other.differences(GRID) == ["shape", "crs"]
+
+
+@pytest.mark.parametrize(
+    ("transform", "problem"),
+    [
+        (Affine(0, 0, -100, 0, 0, 50), "degenerate"),
+        (Affine(1, 1, -100, 1, 1, 50), "degenerate"),
+        (Affine(1e-300, 0, 0, 0, -1e-300, 0), "degenerate"),
+        (Affine(float("nan"), 0, -100, 0, -1, 50), "not finite"),
+        (Affine(1, 0, float("inf"), 0, -1, 50), "not finite"),
+        (Affine(1e300, 0, -1e300, 0, -1e300, 1e300), "far from the earth"),
+        (Affine(1, 0, 1e9, 0, -1, 1e9), "far from the earth"),
+        (Affine(1e-14, 0, 170, 0, -1e-14, 50), "too small"),
+    ],
+)
+def test_a_transform_that_cannot_place_cells_is_refused(transform: Affine, problem: str) -> None:
+    assert problem in replace(GRID, transform=transform).problem()
+    assert not GRID.problem()
+    assert not replace(GRID, transform=Affine(1e-3, 2e-3, 100, -2e-3, 1e-3, 50)).problem()

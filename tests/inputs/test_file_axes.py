@@ -121,6 +121,7 @@ RIGHT: dict[str, Grid] = {
     "degree_north": Grid(names=("a", "b"), attributes=({"units": "degree_north"}, {"units": "degree_east"})),
     "degrees_N": Grid(names=("a", "b"), attributes=({"units": "degrees_N"}, {"units": "degrees_E"})),
     "degreeN": Grid(names=("a", "b"), attributes=({"units": "degreeN"}, {"units": "degreeE"}), order="xy"),
+    "degrees_west": Grid(lon=-LON, attributes=(NORTH, {"units": "degrees_west"})),
     "degrees": Grid(names=("latitude", "longitude"), attributes=({"units": "degrees"}, {"units": "degrees"})),
     "no units": Grid(attributes=({}, {})),
     "standard names": Grid(
@@ -144,6 +145,22 @@ RIGHT: dict[str, Grid] = {
         attributes=({**NORTH, "actual_range": [-80.0, 80.0]}, {**EAST, "actual_range": [0.0, 350.0]})
     ),
     "stale transform": Grid(mapping={"grid_mapping_name": "latitude_longitude", "GeoTransform": "10 2 0 70 0 -2"}),
+    "transform from north, axis from south": Grid(
+        lat=LAT[::-1],
+        names=("y", "x"),
+        attributes=({"standard_name": "latitude"}, {"standard_name": "longitude"}),
+        mapping={"grid_mapping_name": "latitude_longitude", "GeoTransform": "-100.25 0.5 0 50.25 0 -0.5"},
+    ),
+    "transform from south, axis from north": Grid(
+        names=("y", "x"),
+        attributes=({"standard_name": "latitude"}, {"standard_name": "longitude"}),
+        mapping={"grid_mapping_name": "latitude_longitude", "GeoTransform": "-100.25 0.5 0 44.25 0 0.5"},
+    ),
+    "transform from north, bare axis from south": Grid(
+        lat=LAT[::-1],
+        dimensions=("rows", "columns"),
+        mapping={"grid_mapping_name": "latitude_longitude", "GeoTransform": "-100.25 0.5 0 50.25 0 -0.5"},
+    ),
     "transform without area": Grid(
         mapping={"grid_mapping_name": "latitude_longitude", "GeoTransform": "0 0 0 0 0 0"}, dimensions=("y", "x")
     ),
@@ -153,7 +170,8 @@ RIGHT: dict[str, Grid] = {
 @pytest.mark.parametrize("grid", RIGHT.values(), ids=RIGHT)
 def test_each_cell_is_where_the_axes_say(tmp_path: Path, grid: Grid) -> None:
     path = grid.write(tmp_path / "grid.nc")
-    np.testing.assert_array_equal(values_at(path, grid.lon, grid.lat), expected(grid))
+    lon = -grid.lon if grid.attributes[1].get("units") == "degrees_west" else grid.lon
+    np.testing.assert_array_equal(values_at(path, lon, grid.lat), expected(grid))
     info = inspect_raster(RasterSettings(path=path))
     assert info.geometry.crs.is_geographic
     assert (info.description["long_name"], info.description["units"]) == ("rain rate", "mm")
@@ -225,6 +243,8 @@ PROJECTED = {
     "km, in a group": projected("km", 1000, LAEA, group="data"),
     "m, time last": projected("m", 1, LAEA, order="yxt"),
     "no units": projected("", 1, LAEA, order="xy"),
+    "100 km": projected("100 km", 100_000, LAEA),
+    "feet, x first": projected("feet", 0.3048, LAEA, order="xy"),
     "radians": projected("rad", 35786023, GEOS),
     "radians, x first": projected("radians", 35786023, GEOS, order="xy"),
     "microradians, time last": projected("microradian", 35.786023, GEOS, order="yxt"),
@@ -236,6 +256,22 @@ def test_projected_axes_are_converted_to_units_of_the_crs(tmp_path: Path, grid: 
     path = grid.write(tmp_path / "grid.nc")
     np.testing.assert_array_equal(values_at(path, grid.lon * factor, grid.lat * factor), expected(grid))
     assert inspect_raster(RasterSettings(path=path)).geometry.crs.is_projected
+
+
+ROTATED = pyproj.CRS("+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=40 +lon_0=10 +R=6371000").to_cf()
+
+
+@pytest.mark.parametrize("order", ["yx", "txy", "yxt"])
+@pytest.mark.parametrize("lat", [np.linspace(-5, 6, 12), MERCATOR - 50], ids=["even", "uneven"])
+def test_rotated_axes_are_in_the_rotated_crs(tmp_path: Path, order: str, lat: NDArray[Any]) -> None:
+    texts = [{"standard_name": f"grid_{name}", "units": "degrees"} for name in ("latitude", "longitude")]
+    grid = Grid(
+        lat=lat, lon=np.arange(17.0), names=("rlat", "rlon"), attributes=(texts[0], texts[1]), mapping=ROTATED,
+        order=order,
+    )  # fmt: skip
+    path = grid.write(tmp_path / "grid.nc")
+    np.testing.assert_array_equal(values_at(path, grid.lon, grid.lat), expected(grid))
+    assert inspect_raster(RasterSettings(path=path)).geometry.crs.is_derived
 
 
 ANGLES = {
@@ -314,6 +350,22 @@ def test_longitudes_and_latitudes_in_a_projected_crs_are_refused(tmp_path: Path)
         open_source(RasterSettings(path=path, crs="EPSG:5070"))
 
 
+def test_the_transform_gives_the_width_of_one_row(tmp_path: Path) -> None:
+    mapping = {"grid_mapping_name": "latitude_longitude", "GeoTransform": "-100.25 0.5 0 51 0 -2"}
+    path = Grid(lat=LAT[:1], mapping=mapping).write(tmp_path / "grid.nc")
+    np.testing.assert_array_equal(values_at(path, LON, np.array([49.1, 50.9])), [np.arange(17)] * 2)
+
+
+@pytest.mark.parametrize("name", ["lat", "lon"])
+def test_a_section_is_no_map(tmp_path: Path, name: str) -> None:
+    path = Grid(order="txy" if name == "lat" else "tyx").write(tmp_path / "grid.nc")
+    with netCDF4.Dataset(path, "a") as file:
+        file.createVariable("section", "f4", ("time", name))[:] = 1
+    missing = "longitude" if name == "lat" else "latitude"
+    with pytest.raises(RasterError, match=rf"/section has no {missing}s along its dimensions time, {name}; choose"):
+        open_source(RasterSettings(path=path, variable="section"))
+
+
 def test_bounds_give_the_width_of_one_row(tmp_path: Path) -> None:
     path = Grid(lat=LAT[:1], attributes=({**NORTH, "bounds": "lat_bnds"}, EAST)).write(tmp_path / "grid.nc")
     with netCDF4.Dataset(path, "a") as file:
@@ -340,6 +392,7 @@ def write_variables(path: Path, variables: Mapping[str, Sequence[str]], *, bound
             file.createVariable(name, "f8", (name,))[:] = values
             file[name].setncatts({**texts, **({"bounds": f"{name}_edges"} if bounds else {})})
         file.createDimension("two", 2)
+        file.createDimension("color", 256)
         for number, (name, dimensions) in enumerate(variables.items(), 1):
             file.createVariable(name, "f4", dimensions)[:] = number
     return path
@@ -374,6 +427,18 @@ def test_one_grid_and_its_bounds_need_no_choice(tmp_path: Path) -> None:
     names = {"rain": ("lat", "lon"), "lat_edges": ("lat", "two"), "lon_edges": ("lon", "two")}
     path = write_variables(tmp_path / "grid.nc", names, bounds=True)
     assert inspect_raster(RasterSettings(path=path)).description["variable"] == "rain"
+
+
+def test_a_message_lists_not_more_than_50_variables(tmp_path: Path) -> None:
+    path = write_variables(tmp_path / "grid.nc", {f"v{number}": ("lat", "lon") for number in range(60)})
+    with pytest.raises(RasterError, match=r"v48, v49 and 10 more$"):
+        open_source(RasterSettings(path=path))
+
+
+def test_a_palette_is_no_choice(tmp_path: Path) -> None:
+    path = write_variables(tmp_path / "grid.nc", {"chlorophyll": ("lat", "lon"), "palette": ("two", "color")})
+    assert inspect_raster(RasterSettings(path=path)).description["variable"] == "chlorophyll"
+    assert inspect_raster(RasterSettings(path=path, variable="chlorophyll")).geometry.width == LON.size
 
 
 def test_variables_with_one_name_are_chosen_by_path(tmp_path: Path) -> None:

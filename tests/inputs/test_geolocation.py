@@ -178,7 +178,7 @@ def test_a_file_that_changed_after_it_was_described_is_not_read(write_netcdf: Wr
 
 def test_no_file_stays_open(write_netcdf: WriteNetcdf) -> None:
     """A forked worker that inherits a descriptor would read wrong cells."""
-    path = write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES, EAST), rain=RAIN, edges=(np.zeros((3, 4)), {}))
+    path = write_netcdf(lat=(LATITUDES, NORTH), lon=(LONGITUDES, EAST), rain=RAIN, snow=RAIN)
     load(path, variable="rain")
     with pytest.raises(RasterError, match="choose one"):
         load(path)

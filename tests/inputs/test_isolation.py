@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from regionplot.errors import ConfigError, FeaturesError
-from regionplot.inputs.isolation import start_reading
+from regionplot.inputs.isolation import start_reading, time_limit
 
 PATH = Path("layer.gpkg")
 
@@ -28,7 +28,8 @@ def readers() -> list[psutil.Process]:
 
 
 def result(read: Callable[[], Any], timeout: float = 60.0) -> Any:
-    return start_reading(read, PATH, FeaturesError, timeout)()
+    with time_limit(timeout):
+        return start_reading(read, PATH, FeaturesError)()
 
 
 def test_arrays_come_back_unchanged() -> None:
@@ -113,6 +114,13 @@ def test_too_little_memory_is_an_error_that_names_the_file() -> None:
 
     with pytest.raises(FeaturesError, match=r"layer\.gpkg: there is not enough memory"):
         result(fail)
+
+
+def test_a_child_cannot_use_all_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regionplot.inputs.isolation.available_memory", lambda: 100 * 2**20)
+    with pytest.raises(FeaturesError, match=r"layer\.gpkg: the memory is not sufficient"):
+        result(lambda: {"large": np.ones(2**25)})
+    assert result(lambda: {"small": np.ones(2**20)})["small"].size == 2**20
 
 
 def test_an_unexpected_error_keeps_its_traceback() -> None:

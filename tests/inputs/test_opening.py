@@ -6,11 +6,17 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import netCDF4
+import numpy as np
 import pytest
 
 import regionplot
+from regionplot.errors import RasterError
+from regionplot.inputs.gdal import opened
+from regionplot.inputs.netcdf import opened_netcdf
 
 PACKAGE = Path(regionplot.__file__).parent
 OPENERS = {"inputs/gdal.py", "blocks/new_raster.py"}
@@ -109,3 +115,32 @@ def test_a_run_imports_no_xarray(tmp_path: Path) -> None:
         [sys.executable, "-c", RUN, str(tmp_path / "maps")], capture_output=True, text=True, check=False, timeout=100
     )
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the library in /proc")
+@pytest.mark.parametrize("first", ["rasterio", "netCDF4"])
+def test_hdf5_prints_no_errors_of_a_damaged_file(first, tmp_path, capfd):
+    """The library prints 20 lines or more to stderr, for each thread and each copy of the library."""
+    path = tmp_path / "grid.nc"
+    cells = np.random.default_rng(1).normal(size=(60, 80)).astype("f4")
+    with netCDF4.Dataset(path, "w") as file:
+        for name, length in (("lat", 60), ("lon", 80)):
+            file.createDimension(name, length)
+            axis = file.createVariable(name, "f8", (name,))
+            axis.units = {"lat": "degrees_north", "lon": "degrees_east"}[name]
+            axis[:] = 10 + np.arange(length)
+        file.createVariable("snow", "f4", ("lat", "lon"), zlib=True, chunksizes=(60, 80))[:] = cells
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2] + bytes(2000) + content[len(content) // 2 + 2000 :])
+
+    def read():
+        if first == "netCDF4":
+            with pytest.raises(RasterError), opened_netcdf(path) as dataset:
+                dataset["snow"][:]
+        with pytest.raises(RasterError), opened(path, f'NETCDF:"{path}":snow') as dataset:
+            dataset.read(1)
+
+    read()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(read).result()
+    assert capfd.readouterr().err == ""

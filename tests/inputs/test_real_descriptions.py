@@ -20,6 +20,7 @@ from regionplot.settings.raster import RasterSettings
 
 EXPECTED: dict[str, Any] = json.loads(Path(__file__).with_name("descriptions.json").read_text(encoding="utf-8"))
 
+EARLIER_FIELDS = ("variable", "long_name", "units", "time")
 WIND = {"time": "2021-08-26 12:00:00+00:00"}
 SWELL = {"long_name": "Significant height of swell waves", "units": "m", "variable": "SWELL", **WIND}
 SWELL_DIRECTION = {
@@ -34,12 +35,18 @@ CORRECTED = {
     "gfswave_20210826_atlantic.grib2||9": SWELL,
     "gfswave_20210826_atlantic.grib2||18": SWELL_DIRECTION,
     "gfswave_20210826_atlantic.grib2||19": SWELL_DIRECTION,
-    "gfswave_20210826_atlantic.grib2||3[-] RESERVED(241) (Reserved for local use)": SWELL,
     "era5_levels_members_times.grib||80": {**AIR, "time": "2017-01-01 12:00:00+00:00"},
     "era5_levels_members_times.grib||159": {**AIR, "time": "2017-01-02 12:00:00+00:00"},
     "era5_levels_members_times.grib||160": {**AIR, "time": "2017-01-02 12:00:00+00:00"},
 }
 """Bands of GRIB files, to which rioxarray gave the texts and the time of the first band."""
+AMBIGUOUS = {
+    "gfswave_20210826_atlantic.grib2||": "the file holds 19 messages; .* 5 HTSGW 1-SFC 2021-08-26 12:00, 6 PERPW",
+    "era5_levels_members_times.grib||": r"holds 160 messages; .*: 1 to 10 Z 500-ISBL 2017-01-01 00:00, 11 to 20 T 500",
+    "gfswave_20210826_atlantic.grib2||3[-] RESERVED(241) (Reserved for local use)": "3 bands have the name",
+    "era5_levels_members_times.grib||850[hPa] ISBL (Isobaric surface)": "80 bands have the name .*: 21 to 30 Z 850",
+}
+"""Messages of GRIB files that the settings do not select. rioxarray took the first message."""
 
 
 def settings(folder: Path, key: str) -> RasterSettings:
@@ -49,7 +56,7 @@ def settings(folder: Path, key: str) -> RasterSettings:
 
 
 def facts(info: RasterInfo) -> dict[str, Any]:
-    description = {key: str(text) for key, text in info.description.items() if key != "raster"}
+    description = {key: str(text) for key, text in info.description.items() if key in EARLIER_FIELDS}
     return {
         "band": info.band,
         "shape": [info.geometry.height, info.geometry.width],
@@ -63,7 +70,9 @@ def facts(info: RasterInfo) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("key", [key for key, found in EXPECTED["rasters"].items() if "error" not in found])
+@pytest.mark.parametrize(
+    "key", [key for key, found in EXPECTED["rasters"].items() if "error" not in found and key not in AMBIGUOUS]
+)
 def test_a_real_raster_is_described_as_before(key: str, shared_data_folder: Path) -> None:
     expected = dict(EXPECTED["rasters"][key])
     crs, geolocation = EXPECTED["crs"][expected.pop("crs")], expected.pop("geolocation", None)
@@ -92,3 +101,34 @@ def test_a_time_in_the_year_0_is_unknown(
     assert (info.band, info.geometry.height, info.geometry.width) == (3, 90, 180)
     assert "time" not in info.description
     assert "the time is unknown: the axis TIME has the units 'hour since 0000-01-01 00:00:00'" in caplog.text
+
+
+@pytest.mark.parametrize("key", AMBIGUOUS)
+def test_a_message_of_a_grib_file_must_be_selected(key: str, shared_data_folder: Path) -> None:
+    with pytest.raises(RasterError, match=AMBIGUOUS[key]):
+        open_source(settings(shared_data_folder, key))
+
+
+@pytest.mark.parametrize(
+    ("name", "band", "number", "level"),
+    [
+        ("gfswave_20210826_atlantic.grib2", "HTSGW", 5, "Ground or water surface"),
+        ("gfswave_20210826_atlantic.grib2", "wind speed", 1, "Ground or water surface"),
+        ("gfswave_20210826_atlantic.grib2", "Mean period of wind waves [s]", 12, "Ground or water surface"),
+        ("gfswave_20210826_atlantic.grib2", "SWELL 2-RESERVED(241)", 10, "2-RESERVED(241)"),
+        ("hrrr_surface_temp.grib2", "TMP", 1, "Ground or water surface"),
+        ("era5_levels_members_times.grib", 160, 160, "850 hPa"),
+    ],
+)
+def test_a_message_has_several_names(
+    name: str, band: int | str, number: int, level: str, shared_data_folder: Path
+) -> None:
+    info = open_source(RasterSettings(path=shared_data_folder / name, band=band)).describe()
+    assert (info.band, info.description["level"]) == (number, level)
+
+
+def test_reference_and_valid_time_of_a_forecast(shared_data_folder: Path) -> None:
+    path = shared_data_folder / "hrrr_surface_temp.grib2"
+    description = open_source(RasterSettings(path=path)).describe().description
+    assert str(description["reference_time"]) == "2023-07-22 06:00:00+00:00"
+    assert str(description["time"]) == "2023-07-22 07:00:00+00:00"

@@ -210,8 +210,26 @@ def test_surfaces_become_polygons(kind: int, order: str) -> None:
     point = shapely.to_wkb(Point(1, 2))
     surface = several(kind, triangle(0, order), triangle(5, order), order=order)
     found = parse_geometries([triangle(3), surface, several(7, surface, point), point, None])
-    assert [shapely.get_type_id(geometry) for geometry in found] == [3, 7, 7, 0, -1]
+    assert [shapely.get_type_id(geometry) for geometry in found] == [7, 7, 7, 0, -1]
     assert shapely.area(found).tolist() == pytest.approx([0.5, 1.0, 1.0, 0, np.nan], nan_ok=True)
+
+
+def curve(kind: int, *points: tuple[float, float]) -> bytes:
+    return wkb_of(kind, struct.pack("<I", len(points)) + np.array(points, float).tobytes())
+
+
+def test_curves_in_collections_become_lines() -> None:
+    """Each curve is a part of the circle of radius 1 around (1, 0), or a line on the x axis."""
+    upper, lower = curve(8, (0, 0), (1, 1), (2, 0)), curve(8, (2, 0), (1, -1), (0, 0))
+    circle, line_ = curve(8, (0, 0), (2, 0), (0, 0)), curve(2, (2, 0), (0, 0))
+    half, whole = several(10, several(9, upper, line_)), several(10, several(9, upper, lower))
+    curves = [upper, circle, several(11, upper, lower), half, whole, several(12, half), several(10, circle)]
+    (found,) = parse_geometries([several(7, *curves)])
+    parts = shapely.get_parts(found)
+    radius = np.hypot(*(shapely.get_coordinates(parts[:4]) - (1, 0)).T)
+    np.testing.assert_allclose(radius, 1)
+    assert shapely.length(parts[:4]) == pytest.approx(np.pi * np.array([1, 2, 1, 1]), rel=1e-3)
+    assert shapely.area(parts[4:]) == pytest.approx(np.pi * np.array([0.5, 1, 0.5, 1]), rel=2e-3)
 
 
 def test_damaged_surfaces_are_not_read() -> None:
@@ -219,7 +237,8 @@ def test_damaged_surfaces_are_not_read() -> None:
     for _ in range(100):
         nested = several(7, nested)
     count = wkb_of(16, struct.pack("<I", 2**32 - 1))
-    damaged = [several(16, triangle(0))[:-9], nested, count, wkb_of(17, b""), b"", b"\1"]
+    arcs = [several(7, several(9)), several(7, wkb_of(99, bytes(8)))]
+    damaged = [several(16, triangle(0))[:-9], nested, count, wkb_of(17, b""), b"", b"\1", *arcs]
     assert parse_geometries(damaged).tolist() == [None] * len(damaged)
 
 
@@ -292,6 +311,16 @@ def test_a_view_is_read_only_if_it_is_harmless(write_vector, sql: str, message: 
             read(path, layer="seen")
     if "OGR" not in message:  # GDAL itself refuses the whole file
         assert load(path, layer="a").lines.size == 2
+
+
+def test_a_small_file_cannot_have_more_features_than_bytes(write_vector) -> None:
+    """Views can multiply the rows of a table."""
+    path = write_vector([LineString([(0, 0), (1, 1)])] * 1000, name="a.gpkg")
+    add_layer(path, "seen", "CREATE VIEW seen AS SELECT a.fid, a.geom FROM a, a AS b")
+    with pytest.raises(
+        FeaturesError, match=r"a\.gpkg: the layer claims 1,000,000 features, but the file has [\d,]+ bytes"
+    ):
+        load(path, layer="seen")
 
 
 def test_a_virtual_table_is_not_read_as_a_layer(write_vector) -> None:

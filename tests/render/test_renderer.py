@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
+from shapely.geometry import LineString, Point
 
 import regionplot
 from regionplot.errors import ConfigError
@@ -99,3 +100,25 @@ def test_threads_can_share_renderers() -> None:
     for pixels, same in zip(found, expected, strict=True):
         np.testing.assert_array_equal(pixels, same)
     assert dict(matplotlib.rcParams) == before
+
+
+@pytest.mark.parametrize("dpi", [72, 150])
+@pytest.mark.parametrize("kind", ["line", "point"])
+def test_thick_lines_and_large_symbols_beside_the_panel_reach_into_it(write_vector, dpi: int, kind: str) -> None:
+    """A line and a symbol lie 9 pixels above the upper edge of the panel."""
+    thickness = 40 / dpi * 72  # points; 40 pixels
+    west, east, south, north = -84.5, -75.3, 33.8, 36.7
+    with regionplot.open_maps({**SETTINGS, "map": {"size": [600, 450], "dpi": dpi, "fit": "exact"}}) as maps:
+        shown = maps.render(CAROLINA).pixels
+    frame = np.flatnonzero((abs(shown.astype(int) - 0x22) < 4).all(axis=2).mean(axis=1) > 0.5)
+    top, bottom = frame.min(), frame.max()
+    above = north + 9 * (north - south) / (bottom - top)
+    geometry = {"line": LineString([(west - 1, above), (east + 1, above)]), "point": Point(-80, above)}[kind]
+    width = thickness if kind == "line" else (thickness - 2) / 3
+    path = write_vector([geometry], name="beside.gpkg")
+    layer = {"path": path, "edgecolor": "#ff00ff", "linewidth": width}
+    settings = {**SETTINGS, "map": {"size": [600, 450], "dpi": dpi, "fit": "exact"}, "features": [layer]}
+    with regionplot.open_maps({**settings, "output": {"png": "rgb"}}) as maps:
+        pixels = maps.render(CAROLINA).pixels
+    magenta = (pixels == (255, 0, 255)).all(axis=2)[top + 3 : bottom]
+    assert 5 <= np.flatnonzero(magenta.any(axis=1)).max() <= 13

@@ -33,11 +33,13 @@ def compute_forever() -> None:
     deque(itertools.repeat(None), maxlen=0)
 
 
-def handled(work: Callable[[], object], number: int = signal.SIGTERM) -> Callable[[], int]:
-    """Return work for a process that exits with code 7 when its handler of a signal runs."""
+def handled(
+    work: Callable[[], object], number: int = signal.SIGTERM, handle: Callable[[], object] = lambda: os._exit(7)
+) -> Callable[[], int]:
+    """Return work for a process with a signal handler. By default, the handler exits with code 7."""
 
     def run() -> int:
-        signal.signal(number, lambda *_: os._exit(7))
+        signal.signal(number, lambda *_: handle())
         handle_signals()
         os.write(ready[1], b"x")
         work()
@@ -70,8 +72,7 @@ def test_a_handler_that_runs_in_time_decides_the_exit_code():
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=str)
 def test_a_process_that_hangs_in_c_code_is_killed(number):
-    process = start(handled(compute_forever, number))
-    time.sleep(0.3)  # until the process is in C code
+    process = start(handled(compute_forever, number, compute_forever))
     sent = time.monotonic()
     process.forward(number)
     ending = process.wait()
@@ -84,23 +85,17 @@ def test_a_process_that_hangs_in_c_code_is_killed(number):
 
 
 def test_a_signal_that_only_the_process_receives_starts_the_time_limit_too():
-    def work():
-        os.kill(os.getpid(), signal.SIGTERM)
-        compute_forever()
-
-    process = GuardedProcess(
-        lambda: (signal.signal(signal.SIGTERM, lambda *_: compute_forever()), handle_signals(), work())[0], STOP_TIMEOUT
-    )
+    process = start(handled(lambda: os.kill(os.getpid(), signal.SIGTERM), signal.SIGTERM, compute_forever))
     assert describe_ending(process.wait())[0] == 143
 
 
 def test_a_deadline_ends_a_process_that_hangs_in_c_code():
     def work():
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        signal.setitimer(signal.ITIMER_REAL, 0.4)
         with reading("grid.nc"):
             compute_forever()
 
-    code, message = describe_ending(start(handled(work, signal.SIGALRM)).wait())
+    code, message = describe_ending(start(handled(work, signal.SIGALRM, compute_forever)).wait())
     assert (code, message) == (
         1,
         "the deadline has passed: the process did not stop in time while grid.nc was read and was killed",

@@ -50,16 +50,23 @@ class Accumulate(StepSettings, Operation):
         """Add a pass that combines all inputs. With a single input, add an operation on its bands."""
         sources = list(plan.sources.values())
         if len(sources) == 1:
+            units = sorted(set(plan.band_units()))
+            if len(units) > 1:
+                raise ConfigError(f"the bands are in different units: {', '.join(map(repr, units))}")
             plan.add_operation(self)
             return
         _check_sources(plan)
         function = Accumulation(tuple(sources), self, Storage(sources[0].dtype.name))
-        plan.description |= _latest_time(sources)
+        plan.update_descriptions(_latest_time([source.bands[0].description for source in sources]))
         plan.sources = {next(iter(plan.sources)): plan.add_stage(function, sources)}
 
     def bands(self, count: int) -> int:
         """Return 1, because all bands are combined into one band."""
         return 1
+
+    def merged(self, descriptions: Sequence[Mapping[str, object]]) -> Mapping[str, object]:
+        """Return the description of the first band, with the latest time of all bands."""
+        return {**descriptions[0], **_latest_time(descriptions)}
 
     def apply(self, values: Values, context: BlockContext) -> Values:
         """Return one band in double precision. It is rounded only when it is stored."""
@@ -100,9 +107,9 @@ def _check_sources(plan: Plan) -> None:
         raise ConfigError(f"{unlike[0]}: all inputs must have the same number of bands")
 
 
-def _latest_time(sources: Sequence[BandReader]) -> dict[str, object]:
-    """Return the latest time of the inputs. The accumulation is complete at this time."""
-    times = [time for source in sources if isinstance(time := source.bands[0].description.get("time"), datetime)]
+def _latest_time(descriptions: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """Return the latest time. The accumulation is complete at this time."""
+    times = [time for description in descriptions if isinstance(time := description.get("time"), datetime)]
     return {"time": max(times)} if times else {}
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from pydantic.dataclasses import dataclass
 
+from regionplot.blocks.values import Values
 from regionplot.errors import ConfigError
-from regionplot.prepare.base import STEP_CONFIG, StepSettings
+from regionplot.prepare.base import STEP_CONFIG, BlockContext, Operation, StepSettings
 from regionplot.prepare.options import Option
 from regionplot.prepare.steps.scale import Scale
 from regionplot.settings.base import Text
@@ -58,8 +61,38 @@ class Convert(StepSettings):
         return {"units": after, **({"from_units": before} if before else {})}
 
     def add_to(self, plan: Plan) -> None:
-        """Add the conversion. By default, convert from the units that the raster has at this point of the plan."""
-        plan.add_operation(convert(self.from_units or plan.units(), self.units))
+        """Add the conversion. By default, convert each band from the units that it has at this point of the plan."""
+        units = plan.band_units() if self.from_units is None else (self.from_units,)
+        plan.add_operation(_conversion(units, self.units, plan.main.path))
+
+
+@dataclass(frozen=True, config=STEP_CONFIG)
+class BandScales(Operation):
+    """A scale and an offset for each band."""
+
+    scales: tuple[Scale, ...]
+
+    def describe(self, description: Mapping[str, object]) -> dict[str, object]:
+        """Return the description with the new units, which all bands share."""
+        return self.scales[0].describe(description)
+
+    def apply(self, values: Values, context: BlockContext) -> Values:
+        """Return the scaled values."""
+        bands = [scale.apply(band, context) for scale, band in zip(self.scales, values, strict=True)]
+        return np.stack(bands)
+
+
+def _conversion(units: Sequence[str], target: str, path: Path) -> Operation:
+    """Return the conversion of bands, one unit for each band, or one unit for all bands."""
+    if len(set(units)) == 1:
+        return convert(units[0], target)
+    try:
+        return BandScales(tuple(convert(own, target) for own in units))
+    except ConfigError as error:
+        raise ConfigError(
+            f"{path}: its bands have different units ({', '.join(sorted(set(units)))}); give the units to convert "
+            f"from, or choose a band with an expression first: {error}"
+        ) from None
 
 
 def convert(source: str, target: str) -> Scale:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
 
@@ -103,6 +103,11 @@ class Expression(StepSettings, Operation):
         """Return the description with the name and units of the result."""
         long_name = description.get("long_name", "") if self.long_name is None else self.long_name
         return {**description, "long_name": long_name, "units": self.units or ""}
+
+    def merged(self, descriptions: Sequence[Mapping[str, object]]) -> Mapping[str, object]:
+        """Return the description of the first band in the formula."""
+        numbers = [int(name[1:]) for name in self.names if "_" not in name]
+        return descriptions[min(numbers, default=1) - 1]
 
     def apply(self, values: Values, context: BlockContext) -> Values:
         """Return one band: the value of the formula."""

@@ -25,7 +25,7 @@ from regionplot.errors import ConfigError, RasterError
 from regionplot.geo.crs import FULL_TURN, horizontal, parse_crs, same_crs, with_meridian
 from regionplot.geo.dtypes import fits_dtype
 from regionplot.geo.grid import GridGeometry
-from regionplot.inputs.describe import inspect_raster
+from regionplot.inputs.describe import open_bands
 from regionplot.inputs.source import RasterInfo
 from regionplot.prepare.base import STEP_CONFIG, StepSettings
 from regionplot.prepare.options import Modifier, number_or_text
@@ -81,7 +81,7 @@ class GridSettings(StepSettings):
     def add_to(self, plan: Plan) -> None:
         """Add a pass for each input, so that later expressions can combine all inputs on the new grid."""
         plan.finish_chain()
-        like = None if self.like is None else inspect_raster(RasterSettings(path=self.like)).geometry
+        like = None if self.like is None else open_bands(RasterSettings(path=self.like))[0].describe().geometry
         sides = (self.resolution,) * 2 if isinstance(self.resolution, float) else self.resolution
         crs = None if self.crs is None else parse_crs(self.crs)
         target = target_geometry(plan.main.geometry, crs, sides, like)

@@ -12,13 +12,13 @@ from affine import Affine
 from pyproj.database import query_crs_info
 
 from regionplot.errors import ConfigError, RegionError
-from regionplot.geo.axis_directions import own_axes, upright, upright_grid
 from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.crs import is_drawable, transformer
 from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.region import Region
 from regionplot.geo.sampling import sample
+from regionplot.geo.upright import own_axes, upright, upright_grid
 from regionplot.sheet.layout import Box
 from regionplot.sheet.view import View
 
