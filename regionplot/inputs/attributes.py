@@ -34,7 +34,7 @@ class _Range:
     limits: tuple[float, float]
     """Smallest and largest stored value."""
     meaning: str
-    """Values to which the attributes then apply."""
+    """Name of the values to which the limits apply, for messages."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,8 @@ class Attributes:
         """Return the smallest and the largest stored value that is valid.
 
         The range applies to stored values. If the range is in floating point and the cells are packed in integers, it
-        applies to the unpacked values. Some files mix this up. If the range hides all cells, a warning names it. It is
-        then applied to the other values or, if this hides all cells too, ignored.
+        applies to the unpacked values. Some files confuse the two. If the range hides all cells, a warning names the
+        range. The range is then applied to the other kind of values. If this hides all cells too, the range is ignored.
 
         Parameters
         ----------
@@ -153,7 +153,7 @@ class Attributes:
         return any(np.asarray(self.values[key]).dtype.kind == "f" for key in keys if key in self.values)
 
     def _numbers(self, key: str) -> Sequence[float]:
-        """Return the numbers of an attribute. The result is empty if it has none."""
+        """Return the numbers of an attribute. The result is empty if the attribute has no numbers."""
         value = self.values.get(key, ())
         parts = value.replace(",", " ").split() if isinstance(value, str) else np.atleast_1d(value).ravel()
         try:

@@ -124,7 +124,8 @@ class _VectorFile:
         size = len(source.content or b"") or sum(part.stat().st_size for part in (path, *files_of(path)))
         if info["features"] > size:
             raise FeaturesError(
-                f"{path}: the layer claims {info['features']:,} features, but the file has {size:,} bytes"
+                f"{path}: the file is damaged: the layer states {info['features']:,} features, "
+                f"but the file has only {size:,} bytes"
             )
         return cls(settings, source, layer, _crs(settings, source, info["crs"], notes), notes)
 

@@ -117,5 +117,5 @@ def no_overlap_message(shared: SharedData, region: Region) -> str:
             "map; use a smaller region"
         )
     if limits.overlaps(axes.extent(raster)):
-        return f"the region ({region.extent}) does not overlap the raster, which lies turned within ({raster})"
+        return f"the region ({region.extent}) does not overlap the rotated raster, whose bounding box is ({raster})"
     return f"the region ({region.extent}) does not overlap the raster ({raster})"
