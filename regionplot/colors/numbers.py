@@ -27,7 +27,7 @@ _PERCENTILES = (1, 99)
 _ENOUGH = 1_000_000
 _DECADE = 10.0
 _SMALLEST_RANGE = 1e-6
-"""Smallest difference between the limits of a scale, as a fraction of a limit."""
+"""Minimum difference between the limits of a scale, as a fraction of a limit."""
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ from regionplot.settings.raster import RasterSettings
 from regionplot.system.files import Fingerprint
 
 _MIN_POINTS = 3
-"""Smallest number of ground control points that can place a raster."""
+"""Minimum number of ground control points that can place a raster."""
 
 
 def open_source(settings: RasterSettings) -> RasterSource:

@@ -42,7 +42,7 @@ Arrays = Mapping[str, NDArray[Any]]
 _time_limit: ContextVar[float] = ContextVar("time_limit", default=300.0)
 """Time limit for reading a file, in seconds."""
 _USABLE_MEMORY = 0.9
-"""Part of the available memory that a child may use."""
+"""Fraction of the available memory that a child may use."""
 _MEGABYTE = 2**20
 _LENGTH_BYTES = 8
 
