@@ -83,7 +83,7 @@ def start_reading(read: Callable[[], Arrays], path: Path, error: type[InputError
 
 def _can_fork() -> bool:
     is_daemon = multiprocessing.current_process().daemon  # daemonic processes may not have children
-    return sys.platform == "linux" and threading.active_count() == 1 and not is_daemon
+    return hasattr(os, "fork") and sys.platform == "linux" and threading.active_count() == 1 and not is_daemon
 
 
 class _Child:
