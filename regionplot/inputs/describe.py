@@ -114,8 +114,10 @@ class _CachedDataset:
     rasterio reads a property for all bands again at each access. This is slow if a file has very many bands.
     """
 
-    def __init__(self, dataset: Any) -> None:
+    def __init__(self, dataset: Any, crs: Any = None) -> None:
         self.dataset = dataset
+        if crs is not None:  # the dataset states no CRS, or the wrong one
+            self.crs = crs
         self._tags: dict[object, dict[str, str]] = {}
 
     def __getattr__(self, name: str) -> Any:
@@ -287,15 +289,16 @@ def _grid(settings: RasterSettings) -> Iterator[_Grid]:
         else:
             name = _subdataset(dataset.subdatasets, settings)
         if name is None:
-            yield _placed(_CachedDataset(dataset), settings, chosen)
+            yield _placed(dataset, settings, chosen)
             return
     with opened(path, name) as dataset:
-        yield _placed(_CachedDataset(dataset), settings, chosen)
+        yield _placed(dataset, settings, chosen)
 
 
-def _placed(dataset: _CachedDataset, settings: RasterSettings, chosen: ChosenVariable | None) -> _Grid:
+def _placed(opened_dataset: Any, settings: RasterSettings, chosen: ChosenVariable | None) -> _Grid:
     if chosen is None:
-        return _Grid(dataset, settings)
+        return _Grid(_CachedDataset(opened_dataset), settings)
+    dataset = _CachedDataset(opened_dataset, chosen.missing_crs(opened_dataset))
     axes, variable = chosen.place(dataset), chosen.variable
     grid = find_dimensions(variable, chosen.variables) if axes is None else axes.grid
     if grid is None or can_read(dataset, grid):
