@@ -34,6 +34,7 @@ from regionplot.inputs.metadata import describe_band
 from regionplot.inputs.netcdf import Variable
 from regionplot.inputs.netcdf_grid import DRIVER as NETCDF
 from regionplot.inputs.netcdf_grid import ChosenVariable, longitudes_in_projection, north_up
+from regionplot.inputs.packing import usable_scaling
 from regionplot.inputs.reading import FileSource
 from regionplot.inputs.reordered import ReorderedDataset, can_read, read_positions
 from regionplot.inputs.samples import Source, samples_of, with_changes
@@ -212,6 +213,9 @@ class _Grid:
         stored = self.attributes.stored_type(given)
         nodata = _nodata(dataset.nodatavals[band - 1], stored)
         table = color_table(dataset, band)
+        scale, offset = float(dataset.scales[band - 1]), float(dataset.offsets[band - 1])
+        if settings.mask_and_scale:
+            scale, offset = usable_scaling(self.path, scale, offset)
         return RasterInfo(
             path=self.path,
             gdal_name=dataset.name,
@@ -221,8 +225,8 @@ class _Grid:
             dtype=float_dtype(stored) if settings.mask_and_scale else stored,
             nodata=nodata,
             missing=self.attributes.further_missing(nodata, stored) if settings.mask_and_scale else (),
-            scale=float(dataset.scales[band - 1]),
-            offset=float(dataset.offsets[band - 1]),
+            scale=scale,
+            offset=offset,
             has_mask=MaskFlags.per_dataset in dataset.mask_flag_enums[band - 1],
             mask_and_scale=settings.mask_and_scale,
             description=describe_band(dataset, band, self.path),
