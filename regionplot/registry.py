@@ -30,7 +30,7 @@ class Interface:
     """Names that a plug-in must not have."""
 
     def missing_from(self, plugin: Any) -> list[str]:
-        """Return the members that a class does not have."""
+        """Return the members that a class lacks."""
         missing = [name for name in self.required if not any(name in vars(base) for base in _bases(plugin))]
         return [*missing, *(name for name in self.defaulted if not hasattr(plugin, name))]
 

@@ -156,7 +156,7 @@ def one_line(text: str) -> str:
 
 
 def quoted(value: object, longest: int = 60) -> str:
-    """Return a value from a file for a message: as Python writes it, on one line, and truncated if it is long.
+    """Return a value from a file for a message: its Python repr, on one line, truncated if it is long.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ _WINDOWS_PATH = re.compile(r"([A-Za-z]):[\\/]|\\\\", re.ASCII)
 
 
 def path_hint(path: str) -> str:
-    """Return a message for a path that cannot be a file of this system, or an empty string.
+    """Return a hint for a path that this system cannot open as a file, or an empty string.
 
     Examples
     --------
@@ -197,7 +197,7 @@ def path_hint(path: str) -> str:
     if os.sep == "/" and (windows := _WINDOWS_PATH.match(path)):
         rest = path[windows.end() :].replace("\\", "/")
         linux = f"/mnt/{windows[1].lower()}/{rest}" if windows[1] else f"/mnt/{rest}"
-        return f"this is a path of Windows; in the Windows Subsystem for Linux, write {linux}"
+        return f"this is a Windows path; in the Windows Subsystem for Linux, write {linux}"
     return ""
 
 
@@ -227,10 +227,10 @@ def colorbar_label(long_name: str, units: str) -> str:
 
 
 _PLAIN = 1e-5, 1e15
-"""Smallest and largest absolute values that labels show without an exponent, if six digits are too few."""
+"""Range of absolute values that labels show without an exponent, even if six digits are too few."""
 _LEAST_DIGITS, _MOST_DIGITS = 6, 17
 _PRECISION = 1e-9
-"""Largest relative error of the number in a label."""
+"""Maximum relative error of the number in a label."""
 
 
 def number_labels(values: Sequence[float]) -> list[str]:

@@ -29,7 +29,7 @@ from regionplot.executors.jobs import script_is_importable
 DEFAULT_SETTINGS = WorkerSettings(timeout=3600.0)
 """Limits of workers: one hour per block."""
 _MAX_NAMES = 8
-"""Largest number of inputs that are named in a message."""
+"""Maximum number of inputs to name in a message."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class BlockRunner:
 
     @property
     def workers(self) -> int:
-        """Largest number of workers."""
+        """Maximum number of workers."""
         return self.executor.workers
 
     @property

@@ -169,7 +169,7 @@ class _TileTask:
         keep_large_blocks()
 
     def load(self) -> None:
-        """Load nothing, because each tile is a separate raster."""
+        """Load nothing. Each tile is a separate raster."""
 
     def __call__(self, job: _TileJob) -> None:
         shape = Sources.of(job.source).shape

@@ -36,8 +36,9 @@ class BandReader:
     bands: tuple[RasterInfo, ...]
     """Bands to read, in order."""
     sources: tuple[RasterSource, ...] = ()
-    """Sources of the bands, if GDAL's rows and columns are not those of the grid: 2-D coordinates, uneven axes, another
-    order of dimensions. Otherwise, empty."""
+    """Sources of the bands, if GDAL's rows and columns differ from the rows and columns of the grid: 2-D coordinates,
+    uneven axes, another order of dimensions. Otherwise, empty.
+    """
 
     @classmethod
     def of(cls, settings: RasterSettings) -> BandReader:

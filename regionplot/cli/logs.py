@@ -146,7 +146,7 @@ def log_to_file(path: Path, log_format: str) -> Iterator[None]:
 
 
 def _check_reader(path: Path) -> None:
-    """Raise OSError if a log file is a pipe that no process reads. Opening it would block."""
+    """Raise OSError if a log file is a pipe that no process reads, because opening such a pipe would block."""
     with suppress(FileNotFoundError):
         if not stat.S_ISFIFO(path.stat().st_mode):
             return
@@ -170,7 +170,8 @@ class _LogFile(RotatingFileHandler):
     def handle(self, record: logging.LogRecord) -> bool:
         """Write a record. A forked worker inherits the handler, but writes nothing.
 
-        A record of a library, such as GDAL, is written as a debug record, and only once per text.
+        A record of a library, such as GDAL, is written as a debug record. Records that differ only in numbers and
+        quoted names are written once.
         """
         if os.getpid() != self._owner:
             return False

@@ -71,7 +71,7 @@ class PaletteScale(Scale):
 
     @property
     def is_classed(self) -> bool:
-        """True if each row of the palette is one class. False for a continuous scale."""
+        """True if each row of the palette stands for one class. False for a continuous scale."""
         raise NotImplementedError
 
     @property

@@ -25,9 +25,11 @@ Coloring = Classes | RgbBands | None
 _KEEPS_CLASSES = ("nearest", "mode", "max")
 """Resampling methods that produce no new values."""
 _FILLER = 4
-"""If this many entries of a color table share the most common color, the entries are padding, not classes."""
+"""If at least this many entries of a color table share the most common color, these entries are padding, not
+classes.
+"""
 _LONGEST_LEGEND = 64
-"""Largest number of classes in a legend. A raster with more classes is probably an image with a color table."""
+"""Maximum number of classes in a legend. A raster with more classes is probably an image with a color table."""
 
 
 def coloring_of(info: RasterInfo, raster: RasterSettings, colors: ColorSettings) -> Coloring:
@@ -72,7 +74,7 @@ def resampling_problem(raster: RasterSettings, reason: str) -> str | None:
     if raster.resampling in _KEEPS_CLASSES:
         return None
     return (
-        f"[raster] resampling: {raster.resampling!r} makes values between the classes, and {reason}; use one of "
+        f"[raster] resampling: {raster.resampling!r} produces values between the classes, but {reason}; use one of "
         f"{', '.join(_KEEPS_CLASSES)}, or draw the raster as numbers with [colors] colormap"
     )
 

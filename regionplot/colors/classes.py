@@ -88,6 +88,6 @@ class ClassScale(PaletteScale):
         exact = values.astype(np.result_type(values.dtype, np.float32), copy=False)
         position = np.clip(exact - exact.dtype.type(self.first - 1), 0, len(self.rows) - 1)
         index = position.astype(np.intp)
-        rows: Codes = self.rows.take(index, mode="clip")  # NaN gives an arbitrary row, which `codes` replaces
+        rows: Codes = self.rows.take(index, mode="clip")  # the row for NaN is arbitrary; `codes` replaces it
         np.putmask(rows, index != position, 0)
         return rows

@@ -27,9 +27,9 @@ _PERCENTILES = (1, 99)
 _ENOUGH = 1_000_000
 _DECADE = 10.0
 _SMALLEST_RANGE = 1e-6
-"""Smallest difference between the limits of a scale, as a fraction of a limit."""
+"""Minimum difference between the limits of a scale, as a fraction of a limit."""
 _SMALLEST_LIMIT = 1e-280
-"""Smallest absolute value of the larger limit of a scale. matplotlib replaces limits that are closer to zero."""
+"""Minimum absolute value of the larger limit of a scale. matplotlib replaces limits that are closer to zero."""
 
 
 @dataclass(frozen=True)

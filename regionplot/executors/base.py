@@ -40,7 +40,8 @@ class Abilities:
     """A job that exceeds the timeout is stopped."""
     maps_results: bool = False
     """The caller may map the memory of a worker to read a result, instead of receiving a copy. Workers run on this
-    machine. A worker leaves its result unchanged until the caller asks for the next outcome."""
+    machine. A worker does not change its result before the caller asks for the next outcome.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Executor(Protocol):
 
     @property
     def workers(self) -> int:
-        """Largest number of jobs that run at once."""
+        """Maximum number of jobs that run at once."""
 
     @classmethod
     def unavailable(cls) -> str | None:

@@ -15,11 +15,13 @@ from regionplot.system.machine import usable_cpus
 AUTO = "auto"
 
 _AUTO_ORDER = ("fork", "forkserver", "spawn") if sys.platform == "linux" else ("forkserver", "spawn")
-"""Executors that `auto` tries, in order. Forking is only safe on Linux: libraries of macOS start threads."""
+"""Executors that `auto` tries, in order. Forking is safe only on Linux, because libraries of macOS start threads."""
 
 
 def resolve_executor(requested: str) -> str:
-    """Return the name of an executor that this program can use. Exit if a worker imports the script of the program.
+    """Return the name of an executor that this program can use.
+
+    Exit if this process is a worker that is importing the script.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ _LOST = "lost"
 """Cause of failure of a job that dask cancelled because the job's data was lost with the worker of another job."""
 
 _MAX_LOSSES = 5
-"""Largest number of times that a lost job is submitted again."""
+"""Maximum number of times that a lost job is submitted again."""
 
 _load_lock = threading.Lock()
 """Lock of `LoadedTask.load`, because a dask worker may have several threads."""
@@ -239,7 +239,7 @@ class LoadedTask(Generic[J]):
 
     task: Task[J]
     parent: int = field(default_factory=os.getpid)
-    """Process id of the caller, in which an `inproc://` cluster runs its workers."""
+    """Process id of the caller. An `inproc://` cluster runs its workers in this process."""
     is_loaded: bool = False
     error: RegionplotError | None = None
     """Error of the failed load. All jobs of the worker report this error."""

@@ -149,24 +149,25 @@ def log_level() -> int:
 
 
 def start_process(process: Any, start_method: str) -> None:
-    """Start a process. If the host program has not set a default start method, leave it unset.
+    """Start a process. If the host program has not set a default start method, do not set a default.
 
-    The new process starts with the ending signals held back. The server of `forkserver` serves other code, too, so it
-    must not inherit this.
+    The new process starts with the ending signals blocked. The server of `forkserver` must not inherit the blocked
+    signals, because the server also serves other code.
     """
     is_undecided = multiprocessing.get_start_method(allow_none=True) is None
     held = nullcontext() if start_method == "forkserver" else ending_signals_held()
     with held, _without_missing_script():
         process.start()
-    if is_undecided:  # spawn and forkserver look up the default, which sets it
+    if is_undecided:  # spawn and forkserver set the default when they look it up
         multiprocessing.set_start_method(None, force=True)
 
 
 @contextmanager
 def _without_missing_script() -> Iterator[None]:
-    """Hide the script of this program from new processes if it is not a file, such as a script from standard input.
+    """Hide the script of this program from new processes if the script is not a file.
 
-    A process that is not forked runs the script again, because tasks may need its functions.
+    An example is a script from standard input. Without this, a process that is not forked tries to run the script
+    again.
     """
     main = sys.modules.get("__main__")
     file = getattr(main, "__file__", None)

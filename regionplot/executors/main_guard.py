@@ -1,7 +1,6 @@
-"""Recognize a script that lacks `if __name__ == "__main__":`.
+"""Detect a script that lacks `if __name__ == "__main__":`.
 
-A worker that is not forked imports the script of the program first. Without this line, the import would start the run
-again.
+A worker that is not forked first imports the script of the program. Without this line, the import starts the run again.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import multiprocessing
 import os
 
 MISSING_GUARD = 79
-"""Exit code of a worker whose import of the script started a run."""
+"""Exit code of a worker in which the import of the script has started a run."""
 MESSAGE = (
     'the script starts workers when it is imported; put the call under the line if __name__ == "__main__":, '
     'or use [run] start_method = "serial"'
@@ -19,5 +18,5 @@ MESSAGE = (
 
 def exit_if_imported_by_worker() -> None:
     """Exit if this process is a new worker that is still importing the script of the program."""
-    if getattr(multiprocessing.current_process(), "_inheriting", False):  # set by multiprocessing during the import
+    if getattr(multiprocessing.current_process(), "_inheriting", False):  # multiprocessing sets this during the import
         os._exit(MISSING_GUARD)  # sys.exit would lose the code in a worker of a fork server

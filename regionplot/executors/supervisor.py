@@ -56,7 +56,7 @@ logger = logging.getLogger(__name__)
 
 _MEGABYTE = 2**20
 _LONGEST_WAIT = 3600.0
-"""Longest wait in seconds. The system cannot wait for an infinite or very long time."""
+"""Maximum time of one wait in seconds. The system cannot wait for an infinite or very long time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,15 @@ class ProcessSettings(WorkerSettings):
     """Limits of worker processes, and how long the supervisor waits for them."""
 
     start_timeout: float = 600.0
-    """Longest time in seconds until a worker must be ready. The time limit for a job counts from the start, too."""
+    """Maximum time in seconds until a worker is ready. If a worker gets a job before it is ready, the time limit of the
+    job counts from the start of the worker.
+    """
     load_timeout: float = 60.0
-    """Seconds that a worker may always take to load the shared data, even if the time limit for a job is shorter."""
+    """Minimum time limit, in seconds, for loading the shared data, even if the time limit for a job is shorter."""
     stack_timeout: float = 0.3
-    """Seconds between the request for the stack of a late worker and SIGTERM. The worker writes its stack meanwhile."""
+    """Seconds between the request for the stack of a late worker and SIGTERM. During this time, the worker writes its
+    stack.
+    """
     terminate_timeout: float = 2.0
     """Seconds between SIGTERM and SIGKILL."""
     memory_reserve: int = 256
@@ -222,8 +226,8 @@ class Supervisor(Generic[J]):
     def _wait(self) -> list[WorkerHandle[J]]:
         """Wait until a message arrives, a worker exits or a deadline passes. Return the workers to check.
 
-        Late workers are included, because the death of a late worker may not have been noticed. If the dead worker left
-        a child process, the child keeps the pipe and the sentinel open.
+        Late workers are included, because the death of a late worker may not have been noticed. A child process of the
+        dead worker can keep the pipe and the sentinel open.
         """
         by_handle = {worker.connection: worker for worker in self.workers}
         by_handle |= {worker.process.sentinel: worker for worker in self.workers}
@@ -236,7 +240,8 @@ class Supervisor(Generic[J]):
     def _receive_messages(self, worker: WorkerHandle[J]) -> Iterator[Outcome[J]]:
         """Read all messages of a worker, then handle its death if it died.
 
-        Check before reading whether the worker is alive, so that messages sent just before its death are not lost.
+        Check whether the worker is alive before the messages are read, so that messages sent just before its death are
+        not lost.
         """
         is_alive = worker.process.is_alive()
         try:
@@ -328,7 +333,7 @@ class Supervisor(Generic[J]):
         self._terminate_workers(workers)
 
     def _terminate_workers(self, workers: list[WorkerHandle[J]]) -> None:
-        """Ask idle workers to stop, send SIGTERM to the others, and kill workers that still run after the timeout."""
+        """Ask idle workers to stop, send SIGTERM to busy workers, and kill workers that still run after the timeout."""
         try:
             for worker in workers:
                 if worker.is_idle:

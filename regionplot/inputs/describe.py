@@ -44,7 +44,7 @@ from regionplot.settings.raster import RasterSettings
 from regionplot.system.files import Fingerprint
 
 _MIN_POINTS = 3
-"""Smallest number of ground control points that can place a raster."""
+"""Minimum number of ground control points that can place a raster."""
 
 
 def open_source(settings: RasterSettings) -> RasterSource:
@@ -197,14 +197,14 @@ class _Grid:
         """Return the metadata of a band."""
         from rasterio.enums import MaskFlags  # noqa: PLC0415 (imports GDAL)
 
+        dataset, settings = self.dataset, self.settings
+        given = _cell_type(dataset.dtypes[band - 1])
+        check_block(self.path, dataset.block_shapes[band - 1], given.itemsize)
         if problem := geometry.problem():
             raise RasterError(
                 f"{self.path}: {problem}; set the bounds of the raster "
                 f"(gdal_edit.py -a_ullr WEST NORTH EAST SOUTH {self.path.name})"
             )
-        dataset, settings = self.dataset, self.settings
-        given = _cell_type(dataset.dtypes[band - 1])
-        check_block(self.path, dataset.block_shapes[band - 1], given.itemsize)
         if given.kind == "c":
             raise RasterError(
                 f"{self.path}: its cells are complex numbers, which a map cannot show; write their amplitude to a file "

@@ -48,7 +48,7 @@ class LoadContext:
     """Layers that are already loaded: the layers below this one, and layers of an earlier run in this process. A layer
     can reuse their data if the input is unchanged."""
     readings: dict[str, Callable[[], Any]] = field(default_factory=dict)
-    """Inputs that layers have started to read, by key. Two layers can share one reading of an input."""
+    """Inputs that layers have started to read, by key. Two layers with the same input read the input only once."""
 
 
 class Layer(Protocol):
@@ -95,10 +95,10 @@ class Layer(Protocol):
 
     @classmethod
     def start(cls, settings: Any, context: LoadContext) -> Callable[[LoadContext], Self]:  # noqa: ARG003
-        """Start to load the layer, and return a function that loads it or waits until it is loaded.
+        """Start to load the layer. Return a function that finishes loading and returns the layer.
 
-        All layers are started before the first is loaded, and before this process starts threads. A layer can start a
-        child process here. The function gets the same context as `load`. By default, it calls `load`.
+        `start` is called for all layers before the first layer is loaded and before this process starts threads. A
+        layer can start a child process here. The function gets the same context as `load`. By default, it calls `load`.
 
         Raises
         ------

@@ -89,7 +89,7 @@ class Features(Layer):
             yield Markers(shapely.get_coordinates(points), size, face, style.edgecolor, style.linewidth)
 
     def is_seen_in(self, panels: Iterable[PanelGrid]) -> bool:
-        """Return True if a part of the layer lies in one of some panels, or the layer is empty."""
+        """Return True if a part of the layer lies in at least one of the panels, or if the layer is empty."""
         indexes = (self.vectors.line_index, self.vectors.polygon_index, self.vectors.point_index)
         filled = [index for index in indexes if index.geometries.size]
         period = self.vectors.x_period

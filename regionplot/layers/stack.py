@@ -101,7 +101,7 @@ def load_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> tuple[
 
 
 def start_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> Callable[[], tuple[Layer, ...]]:
-    """Start to load layers, and return a function that waits for the layers.
+    """Start to load layers. Return a function that finishes loading and returns the layers.
 
     Call this function before the process starts threads, because files are then read in child processes.
 

@@ -33,8 +33,9 @@ _LARGE = 64 * 2**20
 _MAX_BYTES = 2 * 2**30
 """Default size limit of the folder, in bytes."""
 _JUST_USED = 600.0
-"""Time in seconds for which a raster is kept after it was written or used. During this time, the run that needs the
-raster can lock it."""
+"""Minimum time in seconds that a raster is kept after it was written or used. During this time, the run that needs the
+raster can lock it.
+"""
 _SHAPEFILE_PARTS = frozenset({".shp", ".shx", ".dbf", ".prj", ".cpg"})
 
 
@@ -134,7 +135,7 @@ def _is_removable(entry: Path) -> bool:
 
 @contextmanager
 def locked_in_cache(prepared: Path) -> Iterator[None]:
-    """Prevent all processes from removing a prepared raster until the context exits."""
+    """Lock a prepared raster until the context exits, so that no process removes it."""
     descriptor = _lock(prepared.parent, "shared")
     try:
         yield

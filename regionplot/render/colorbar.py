@@ -22,14 +22,14 @@ from regionplot.sheet.marks import INK, ColorBar
 from regionplot.text import number_labels, plain_number_labels
 
 _SMALLEST_LABEL = 0.6
-"""Smallest font size of a long label, as a fraction of its normal size. A label that is still too long is truncated."""
+"""Minimum font size of a long label, as a fraction of its normal size. A label that is still too long is truncated."""
 _FEWEST_TICKS = 2
-"""Smallest number of labels that shows a scale."""
+"""Minimum number of labels that a reader needs to understand the scale."""
 _MOST_TICKS = 6
-"""Largest number of ticks, if matplotlib puts fewer than two labels on the bar."""
+"""Maximum number of ticks that are used if matplotlib puts fewer than two labels on the bar."""
 _MINUS = "\N{MINUS SIGN}"
 _LEVEL_GAP = 0.3
-"""Smallest gap between the labels of levels, as a fraction of their height."""
+"""Minimum gap between the labels of levels, as a fraction of their height."""
 
 
 def add_colorbar(figure: Figure, layout: Layout, mark: ColorBar) -> None:
@@ -66,9 +66,10 @@ def add_colorbar(figure: Figure, layout: Layout, mark: ColorBar) -> None:
 
 
 def _label_range(bar: Colorbar, axes: Axes) -> None:
-    """Replace labels of a continuous scale that are hard to read by plain numbers.
+    """Replace the labels of a continuous scale by plain numbers if the labels are hard to read.
 
-    Such labels share an offset or a factor beside the bar, or belong to minor ticks, or are fewer than two.
+    This is the case if the labels share an offset or a factor beside the bar, if they belong to minor ticks, or if
+    there are fewer than two labels.
     """
     axis = axes.xaxis
     major, minor = (_ticks(axis, which) for which in ("major", "minor"))
@@ -105,7 +106,7 @@ def _shown_labels(figure: Figure, axes: Axes) -> list[Text]:
 
 
 def _keep_on_sheet(figure: Figure, label: Text) -> Bbox:
-    """Move a label that the edge of the sheet would cut, and return its box in pixels."""
+    """Move a label inward if the edge of the sheet would cut it. Return its box in pixels."""
     box, width = label.get_window_extent(), figure.bbox.width
     shift = max(0.0, -box.x0) - max(0.0, box.x1 - width)
     if not shift:

@@ -31,8 +31,8 @@ _EAST_ASIAN = {"CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO"}
 class FontFallbacks:
     """The font family for each letter that the default font lacks. Fonts are searched once for each letter.
 
-    A family is kept after its first use, also in forked processes. The fonts of the system are listed when the first
-    letter is missing, so a newly installed font is found by the next process.
+    After the first use, the family of a letter does not change, even in forked processes. The installed fonts are
+    listed when the first letter is missing. A font that is installed later is found by the next process.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class FontFallbacks:
                 self._search(missing)
 
     def _search(self, letters: set[str]) -> None:
-        """Choose a family for each letter. A family with many of the letters is preferred."""
+        """Choose a family for each letter. Prefer families that have many of the letters."""
         fonts = [(path, found) for path in self._paths() if (found := _glyphs_in(path, letters))]
         while fonts and letters:
             path, found = max(fonts, key=lambda font: len(font[1] & letters))
@@ -82,7 +82,7 @@ class FontFallbacks:
         return self._installed
 
     def files(self, text: str) -> list[tuple[str, int]]:
-        """Return the file and its size for each font that a text needs besides the default font."""
+        """Return the file and the file size of each font that a text needs in addition to the default font."""
         paths = [self._files[family] for family in (self.families(text) or [])[1:]]
         return [(path, Path(path).stat().st_size) for path in paths]
 
@@ -118,7 +118,10 @@ FALLBACKS = FontFallbacks()
 
 
 def is_visible(letter: str) -> bool:
-    """Return True if a letter needs a glyph. Blanks, joiners, direction marks and variation selectors do not."""
+    """Return True if a letter needs a glyph.
+
+    Return False for blanks, joiners, direction marks and variation selectors.
+    """
     return unicodedata.category(letter) not in _INVISIBLE and not "\ufe00" <= letter <= "\ufe0f"
 
 
@@ -132,7 +135,7 @@ def _glyphs_in(path: str, letters: set[str]) -> set[str]:
 
 
 def _family(path: str) -> str:
-    """Return the family of a font file. The file is made known to matplotlib if necessary."""
+    """Return the family of a font file. Register the file with matplotlib if necessary."""
     known = {os.path.realpath(entry.fname): entry.name for entry in font_manager.fontManager.ttflist}
     if path not in known:
         font_manager.fontManager.addfont(path)
@@ -153,7 +156,7 @@ def _names_of(letters: Sequence[str]) -> str:
 
 
 def _suggestions(letters: Iterable[str]) -> list[str]:
-    """Return families of the Noto fonts for letters, by the script in their Unicode names."""
+    """Return the families of Noto fonts that have the letters. The Unicode name of a letter gives the family."""
     return sorted(set(_noto_families(letters)))
 
 

@@ -1,9 +1,9 @@
 """Make palette images: each class has a color, and lines darken this color.
 
-A classed map with lines of one ink has few colors, except along the edges of its lines. There, the color of a class
-blends into the ink in up to 255 steps. A palette image uses fewer steps, which is sufficient. The palette holds the
-exact class colors, some shades between each class color and the ink, and the shades of the frame from white to the ink
-of the frame::
+A classed map with lines of one ink has few colors, except along the edges of its lines. At these edges, the color of a
+class blends into the ink in up to 255 steps. A palette image uses fewer steps, which is sufficient. The palette holds
+the exact class colors, some shades between each class color and the ink, and the shades of the frame from white to the
+ink of the frame::
 
     rows of the scale │ shades of each row toward the ink of the lines │ that ink │ white to the ink of the frame
 
@@ -38,7 +38,7 @@ from regionplot.writers.base import Bytes, Picture, make_writer
 _SIZE = 256
 _FRAME_SHADES = 16
 _FEWEST_SHADES = 8
-"""Smallest number of shades between a class color and the ink. With fewer shades, line edges would look coarse."""
+"""Minimum number of shades between a class color and the ink. With fewer shades, line edges would look coarse."""
 _WHITE = 255
 PACKED_WHITE = np.uint32(0xFFFFFFFF)
 Floats = NDArray[np.floating[Any]]

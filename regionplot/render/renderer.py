@@ -31,8 +31,8 @@ class MapRenderer:
     shared : SharedData
         The data to draw.
     maps : int
-        Expected number of maps. If there are many maps, the renderer classifies all cells once, not the pixels of each
-        map. This changes the speed, but not the maps.
+        Expected number of maps. If there are many maps, the renderer classifies all cells once instead of the pixels of
+        each map. This changes the speed, but not the maps.
 
     Raises
     ------

@@ -36,7 +36,7 @@ from regionplot.system.files import Fingerprint
 logger = logging.getLogger(__name__)
 _PREVIEW_CELLS = 1_000_000
 _MAX_CHECKED = 500
-"""Maximum number of regions for which the layers are compared with the maps."""
+"""Maximum number of regions. For more regions, the layers are not compared with the maps."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def array_cache(config: Config) -> ArrayCache | None:
 def check_inputs(config: Config, regions: Sequence[Region]) -> LoadPlan:
     """Open every input, read its metadata, and return the load plan.
 
-    A bad input gives one error here, instead of one error in each process.
+    A bad input then causes one error in the parent, instead of one error in each worker.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def check_inputs(config: Config, regions: Sequence[Region]) -> LoadPlan:
 def warn_of_unseen_layers(
     layers: Sequence[Layer], config: Config, crs: pyproj.CRS, coloring: Coloring, regions: Sequence[Region]
 ) -> None:
-    """Log a warning for each vector layer of which no part lies on any map. Its CRS is probably wrong.
+    """Log a warning for each vector layer that is outside of all maps. The CRS of such a layer is probably wrong.
 
     Parameters
     ----------

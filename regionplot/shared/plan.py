@@ -35,7 +35,7 @@ _MAX_PLANNED = 500
 """Maximum number of regions for which a window is computed. For more regions, computing the windows takes more
 time than it saves, so the whole raster is loaded."""
 _LEGEND_TOO_LARGE = (
-    "it has more classes than fit beside the map; list the important ones in [colors] classes, or set colorbar = false"
+    "it has more classes than fit on the sheet; list the important classes in [colors] classes, or set colorbar = false"
 )
 
 
@@ -60,7 +60,7 @@ def plan_load(
     coloring: Coloring = None,
     budget: int | None = None,
 ) -> LoadPlan:
-    """Plan to load the part of the raster that the regions need, or let each map read its own cells.
+    """Return the plan: load the part of the raster that the regions need, or let each map read its own cells.
 
     Each map reads its own cells if the part that the regions need exceeds the memory budget.
 
@@ -99,14 +99,15 @@ def plan_load(
         )
     if isinstance(key, LegendKey) and config.colors.colorbar and LEGEND not in layout.rooms:
         logger.warning("%s: no legend: %s", info.path, _LEGEND_TOO_LARGE)
-    colormap = _colormap(config) if coloring is None else None
+    colormap = _own_colormap(config) if coloring is None else None
     return LoadPlan(whole if reads_per_map else window, reads_per_map, info.fingerprint, colormap)
 
 
-def _colormap(config: Config) -> ColormapColors:
-    from regionplot.colors.colormaps import ColormapColors  # noqa: PLC0415 (imports matplotlib)
+def _own_colormap(config: Config) -> ColormapColors | None:
+    """Return the colors of a colormap that the program has registered, or None for a colormap of matplotlib itself."""
+    from regionplot.colors.colormaps import ColormapColors, is_builtin  # noqa: PLC0415 (imports matplotlib)
 
-    return ColormapColors.of(config.colors)
+    return None if is_builtin(config.colors) else ColormapColors.of(config.colors)
 
 
 def _budget(config: Config) -> int:

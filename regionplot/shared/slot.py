@@ -16,7 +16,7 @@ forked fills it on first use."""
 
 @contextmanager
 def share_with_workers(data: SharedData) -> Iterator[SharedData]:
-    """Keep the data in the slot of this process, for workers that are forked within this context."""
+    """Store the data in the slot of this process, for workers that are forked within this context."""
     global _slot  # noqa: PLW0603 (forked workers inherit the slot)
     previous, _slot = _slot, data
     try:

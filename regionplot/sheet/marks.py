@@ -60,8 +60,8 @@ class Path:
     def of_polygons(cls, polygons: NDArray[np.object_], color: str) -> Path:
         """Return a filled path of Polygons. Geometries of other types are left out.
 
-        All shells run clockwise and all holes run counterclockwise. matplotlib fills each point around which the rings
-        wind. Therefore, the path covers the union of the polygons, and holes are not filled.
+        All shells run clockwise and all holes run counterclockwise. matplotlib fills each point whose winding number is
+        not zero. Therefore, the path covers the union of the polygons, and holes are not filled.
         """
         areas = polygons[shapely.get_type_id(polygons) == _POLYGON]
         rings, polygon = shapely.get_rings(areas, return_index=True)
@@ -81,7 +81,7 @@ def _oriented(vertices: Floats, ring: NDArray[np.intp], is_clockwise: NDArray[np
     if not index.size:
         return index
     first = _first_of_each(ring)
-    x, y = (vertices - vertices[first][ring]).T  # relative to the first vertex, because of rounding
+    x, y = (vertices - vertices[first][ring]).T  # relative to the first vertex, to reduce rounding errors
     crosses = np.append(x[:-1] * y[1:] - x[1:] * y[:-1], 0.0)  # 0 between the last vertex of a ring and the next ring
     is_reversed = (np.add.reduceat(crosses, first) < 0) != is_clockwise
     mirrored = (first + np.append(first[1:], len(vertices)) - 1)[ring] - index
@@ -162,7 +162,7 @@ class Text:
     max_width: float | None = None
     """Maximum width in pixels. Longer text is first made smaller, then truncated with an ellipsis. None: no maximum."""
     smallest: float = 1.0
-    """Smallest font size for a text that is too long, as a fraction of `points`."""
+    """Minimum font size for a text that is too long, as a fraction of `points`."""
     is_hinted: bool = True
     """False: the letters are drawn without hinting, which is faster."""
 

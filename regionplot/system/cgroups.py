@@ -1,8 +1,8 @@
-"""Read the limits of the control groups that this process is in: of its own group and of all groups above.
+"""Read the limits of this process's control group and of all groups above.
 
 systemd sets the limits of a service in the group of the service. A container may see only a part of the tree, so the
-path in `/proc/self/cgroup` may lead outside the visible part. Then the limits of the visible groups count. Version 1
-has one tree for each controller, version 2 has one tree for all
+path in `/proc/self/cgroup` may lead outside the visible part. In this case, the limits of the visible groups are used.
+Version 1 has one tree for each controller, version 2 has one tree for all
 (https://docs.kernel.org/admin-guide/cgroup-v2.html).
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 _NO_LIMIT_V1 = 2**62
-"""Memory limits of version 1 from this number on mean that there is no limit."""
+"""Memory limits of version 1 that are equal to or above this number mean "no limit"."""
 _FREED_ON_DEMAND = ("total_inactive_file", "inactive_file")
 """Keys of `memory.stat` for cached files that the kernel drops when memory is needed: version 1, version 2."""
 
@@ -55,7 +55,7 @@ class ControlGroups:
         return min(limits, default=None)
 
     def memory_kills(self) -> int:
-        """Return how many processes the kernel has killed in the group of this process because of its limit."""
+        """Return the number of processes that the kernel has killed because of this group's memory limit."""
         for folder in self._folders("memory"):
             for name in ("memory.events", "memory.oom_control"):
                 count = read_number(folder / name, "oom_kill")
@@ -107,7 +107,10 @@ class ControlGroups:
                 yield controller, path
 
     def _mounts(self, controller: str) -> Iterator[_Mount]:
-        """Yield the trees that have a controller. The usual folders are tried, too: the list may not be readable."""
+        """Yield the trees that have a controller.
+
+        Also yield the usual folders, because the list may not be readable.
+        """
         for line in _read(self.mounts).splitlines():
             before, _, after = line.partition(" - ")
             fields, kind = before.split(), after.split()
@@ -129,7 +132,10 @@ def _ancestors(path: str, root: str) -> list[PurePosixPath]:
 
 
 def _memory_limits(folder: Path) -> Iterator[int]:
-    """Yield the memory limits of a group in bytes. `memory.high` counts: the kernel slows down processes beyond it."""
+    """Yield the memory limits of a group in bytes.
+
+    `memory.high` is included, because the kernel slows down processes above it.
+    """
     for name in ("memory.max", "memory.high", "memory.limit_in_bytes"):
         limit = _read_integer(folder / name)
         if limit is not None and limit < _NO_LIMIT_V1:

@@ -36,7 +36,7 @@ _PROCESS_TOKEN = secrets.token_hex(2)[:3]
 """Random token of this process. Process ids are reused, so a process id alone does not identify a process."""
 _run_numbers = itertools.count(secrets.randbelow(256))
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-"""Flags for reading. A pipe does not block, and Windows does not convert line ends."""
+"""Flags for reading. With these flags, a pipe does not block, and Windows does not convert line endings."""
 _ABANDONED_AFTER = 86_400.0
 """Seconds without a change after which a temporary file of another machine or container counts as abandoned."""
 
@@ -54,7 +54,10 @@ def new_run() -> str:
 
 @cache
 def _machine_token() -> str:
-    """Return a token for this machine, its last boot and this container. Outside of them, process ids can repeat."""
+    """Return a token for this machine, its last boot and this container.
+
+    Process ids are unique only within these three.
+    """
     parts = [socket.gethostname()]
     for source, read in (("/proc/sys/kernel/random/boot_id", Path.read_text), ("/proc/self/ns/pid", os.readlink)):
         with suppress(OSError):
@@ -146,7 +149,7 @@ def make_private_folder(folder: Path) -> None:
 
 
 def _is_own(found: os.stat_result) -> bool:
-    """Return True if a file belongs to this user. Windows has no such owners."""
+    """Return True if a file belongs to this user. On Windows, always return True."""
     return not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
 
 

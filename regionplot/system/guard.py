@@ -1,15 +1,15 @@
-"""Run a function in a guarded process: the guard ends the process if it does not end itself after a signal.
+"""Run a function in a guarded process. If the process does not end after a signal, a guard process kills it.
 
-A signal handler of Python runs only between two steps of Python code. While the process is inside a C library, no
-handler runs. The C library may read a dead network drive or compute forever. Therefore the guard is another process::
+Python runs signal handlers only between two steps of Python code, not while the process is inside a C library. A C
+library may read a dead network drive or compute forever. Therefore, a second process is the guard::
 
     guard ── fork ─► guarded process
       ▲  signals ──────────►│ handler: raises an exception, cleans up, exits
       └── pipe ─────────────┘ wakeup descriptor: Python's C code writes the number of each signal at once
 
 The guard forwards the signals that it receives. If the guarded process still runs `stop_timeout` seconds after the
-first ending signal, the guard kills it. Before the process is ready for signals, the guard kills it at once. The guard
-also learns how the process ended, for example by a crash.
+first ending signal, the guard kills it. If the process is not yet ready for signals, the guard kills the process at
+once. The guard also reads the exit status of the process, for example after a crash.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ _READY = 127
 _NOT_ENDING = 128
 """A byte of this value plus the number of a signal means that the signal does not end the process."""
 _ACTIVITY = 128
-"""Start of the text about the current activity in the shared memory. Before it is one counter per signal."""
+"""Start of the text about the current activity in the shared memory. The bytes before this position are counters, one
+per signal.
+"""
 _POLL_SECONDS = 0.05
 """Seconds between two checks of the process if the system has no process descriptors (Linux before 5.3)."""
 
@@ -50,7 +52,7 @@ class Ending:
     is_killed: bool
     """True if the guard killed the process because it did not end in time, or was not ready for the signal."""
     is_ready: bool
-    """True if the process has handled signals; see `handle_signals`."""
+    """True if the process has called `handle_signals`."""
     activity: str
     """File that the process was reading at its end, or empty."""
 
@@ -77,11 +79,14 @@ class _Link:
 
 
 _link: _Link | None = None
-"""Link of this process to its guard. It is global because signals belong to the process."""
+"""Connection of this process to its guard. It is global because signals belong to the process."""
 
 
 def can_guard() -> bool:
-    """Return True if this platform can guard a process. A process must die with its guard, which needs Linux."""
+    """Return True if this platform can guard a process.
+
+    The guarded process must die with its guard. This works only on Linux.
+    """
     return sys.platform == "linux"
 
 
@@ -122,7 +127,10 @@ class GuardedProcess:
             raise
 
     def _abandon(self) -> None:
-        """Kill the process if it was started: a signal handler of the guard has raised an exception."""
+        """Kill the process if it was started.
+
+        This method is called if a signal handler of the guard raises an exception.
+        """
         if self._pid:
             os.kill(self._pid, signal.SIGKILL)
             os.waitpid(self._pid, 0)
@@ -157,7 +165,10 @@ class GuardedProcess:
         return self._finish()
 
     def _open_process(self) -> list[int]:
-        """Return a descriptor that is readable when the process has ended. Return none if the system has none."""
+        """Yield a descriptor that is readable when the process has ended.
+
+        Yield None if the system has no such descriptor.
+        """
         try:
             return [os.pidfd_open(self._pid)]
         except (OSError, AttributeError):
@@ -217,7 +228,7 @@ def _run_child(link: _Link, guard: int, work: Callable[[], int]) -> None:
 
 
 def leave_guard() -> None:
-    """Cut the link to the guard in a process that was forked from the guarded process, such as a worker."""
+    """Disconnect a process from the guard, if it was forked from the guarded process. Workers call this function."""
     global _link  # noqa: PLW0603
     _link = None
     signal.set_wakeup_fd(-1)

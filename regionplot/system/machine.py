@@ -25,7 +25,7 @@ _UNKNOWN_MEMORY = 2**32
 def usable_cpus(groups: ControlGroups = GROUPS) -> int:
     """Return the number of CPUs that this process may use, limited by affinity and control groups; at least 1.
 
-    A quota of a part of a CPU counts as a whole CPU.
+    A quota below one CPU counts as one CPU.
 
     Parameters
     ----------

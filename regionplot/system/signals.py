@@ -14,8 +14,8 @@ ENDING_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "
 def ending_signals_held() -> Iterator[None]:
     """Deliver `ENDING_SIGNALS` to this thread only after the context exits.
 
-    A new process inherits the handlers of its parent and this mask. A handler of the parent must not run in a worker:
-    it could raise an exception where nothing catches it. The worker calls `release_ending_signals` after it has set its
+    A new process inherits this signal mask and the handlers of its parent. A handler of the parent must not run in a
+    worker, because nothing would catch its exceptions. The worker calls `release_ending_signals` after it has set its
     own handlers. Without POSIX signals, this has no effect.
     """
     if not hasattr(signal, "pthread_sigmask"):

@@ -1,9 +1,9 @@
-"""Provide a thread pool. After its shutdown, the program can fork safely.
+"""Provide a thread pool that allows the program to fork safely after the shutdown of the pool.
 
-Python considers a thread finished after its last statement. The system's thread may still be running: C libraries free
-the memory of the thread while they hold locks. A process that is forked at that moment inherits a lock that
-is never released. With GDAL, this happened in 1 of 100 forks on a busy machine, and the child process hung at its first
-read.
+Python reports a thread as finished after its last statement, but the system's thread may still be running. At this
+moment, C libraries free the memory of the thread, and hold locks. A process that is forked at that moment inherits a
+lock that is never released. With GDAL, this happened in 1 of 100 forks on a busy machine, and the child process hung at
+its first read.
 """
 
 from __future__ import annotations

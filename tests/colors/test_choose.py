@@ -111,7 +111,7 @@ def test_a_class_without_any_color_is_refused(write_raster) -> None:
 @pytest.mark.parametrize("resampling", ["bilinear", "cubic", "average"])
 def test_resampling_that_mixes_classes_is_refused(paletted, resampling: str) -> None:
     with pytest.raises(
-        ConfigError, match=rf"\[raster\] resampling: '{resampling}' makes values between .*nearest, mode"
+        ConfigError, match=rf"\[raster\] resampling: '{resampling}' produces values between .*nearest, mode"
     ):
         coloring(paletted, resampling=resampling)
 
@@ -143,6 +143,6 @@ def test_a_missing_legend_is_reported_once(write_raster, load, caplog) -> None:
         assert isinstance(shared.coloring, Classes)
         load(raster={"path": shared.info.path}, colors={"colorbar": False})
     assert [record.message.partition(": ")[2] for record in caplog.records] == [
-        "no legend: it has more classes than fit beside the map; list the important ones in [colors] classes, or set "
+        "no legend: it has more classes than fit on the sheet; list the important classes in [colors] classes, or set "
         "colorbar = false"
     ]

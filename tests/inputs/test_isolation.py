@@ -118,7 +118,7 @@ def test_too_little_memory_is_an_error_that_names_the_file() -> None:
 
 def test_a_child_cannot_use_all_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("regionplot.inputs.isolation.available_memory", lambda: 100 * 2**20)
-    with pytest.raises(FeaturesError, match=r"layer\.gpkg: the memory is not sufficient"):
+    with pytest.raises(FeaturesError, match=r"layer\.gpkg: there is not enough memory"):
         result(lambda: {"large": np.ones(2**25)})
     assert result(lambda: {"small": np.ones(2**20)})["small"].size == 2**20
 

@@ -230,7 +230,7 @@ def test_a_crs_beside_limits_in_degrees_is_reported_once(table, caplog, crs: str
     assert read_regions(path)[0].crs == "EPSG:4326"
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == is_reported
-    assert not is_reported or messages[0].startswith(f"{path}:2: column 'crs': 'EPSG:5070' is not used")
+    assert not is_reported or messages[0].startswith(f"{path}:2: column 'crs': 'EPSG:5070' is ignored")
 
 
 def test_an_endless_table_is_rejected_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -329,7 +329,9 @@ def test_the_result_of_steps_is_numbers_and_can_have_classes(make_config, cover,
 
 def test_wrong_resampling_is_found_before_maps_are_drawn(make_config, cover) -> None:
     config = make_config(**sections(cover, raster={"resampling": "cubic"}, run={"start_method": "fork"}))
-    with pytest.raises(ConfigError, match=r"'cubic' makes values between the classes, and .*cover.tif holds classes"):
+    with pytest.raises(
+        ConfigError, match=r"'cubic' produces values between the classes, but .*cover.tif holds classes"
+    ):
         render_regions([INSIDE], config)
     config = make_config(**sections(cover, raster={"resampling": "bilinear"}, colors={"classes": CLASSES}))
     with pytest.raises(ConfigError, match=r"resampling: 'bilinear' .* \[colors\] classes are given"):

@@ -95,7 +95,7 @@ class Expression(StepSettings, Operation):
         """Test the formula on two cells, so that errors of numexpr appear before a block is read."""
         try:
             _evaluate(self._parsed[0], dict.fromkeys(self.names, np.ones(2)))
-        except Exception as error:  # numexpr raises many types of errors, and so does Python for constants
+        except Exception as error:  # numexpr and Python's evaluation of constants raise many types of errors
             raise ConfigError(f"{self.formula[:200]!r} cannot be evaluated: {error or type(error).__name__}") from None
         return self
 

@@ -36,11 +36,14 @@ if TYPE_CHECKING:
     from regionplot.prepare.plan import Plan
 
 Method = Literal["nearest", "bilinear", "cubic", "lanczos", "average", "mode", "max", "min", "med"]
-"""GDAL's methods that give the same result with and without blocks. `sum` loses cells at borders of GDAL's chunks."""
+"""GDAL's methods that give the same result with and without blocks. `sum` is missing, because it loses cells at the
+borders of GDAL's chunks.
+"""
 Positive = Annotated[float, Field(gt=0)]
 _EXACT = 1e-9
-"""Tolerance of positions, in source cells. It is so small that GDAL transforms each position and does not interpolate
-between positions. rasterio 1.4 does not accept 0."""
+"""Tolerance of positions, in source cells. With this small value, GDAL transforms each position and does not
+interpolate. rasterio 1.4 does not accept 0.
+"""
 _MAX_CELLS = 2**32
 _ROUNDING = 1e-6
 
