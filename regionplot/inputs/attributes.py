@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,10 @@ _SCALING_ERROR = 1e-6
 """Rounding error of a scaled limit, in steps of the stored values."""
 _PRINT_ERROR = 1e-7
 """Relative error of a float32 that is printed as text."""
+_NUMBER = re.compile(
+    r"(?P<number>[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf(?:inity)?))(?:f|d|u?(?:b|s|l|ll))?", re.IGNORECASE
+)
+"""A number in a text. Its last letters can state its type, as in CDL: `10.0f`, `255ub`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +160,11 @@ class Attributes:
     def _numbers(self, key: str) -> Sequence[float]:
         """Return the numbers of an attribute. The result is empty if the attribute has no numbers."""
         value = self.values.get(key, ())
-        parts = value.replace(",", " ").split() if isinstance(value, str) else np.atleast_1d(value).ravel()
+        if isinstance(value, str):
+            found = [_NUMBER.fullmatch(part) for part in value.replace(",", " ").strip("[]{}() ").split()]
+            return [float(part["number"]) for part in found if part] if all(found) else []
         try:
-            return [float(part) for part in parts]
+            return [float(part) for part in np.atleast_1d(value).ravel()]
         except (TypeError, ValueError):
             return []
 
