@@ -41,6 +41,7 @@ _SLOW_MODULES = {
     "blocks/test_cog.py",
     "blocks/test_tiles.py",
     "cli/test_command.py",
+    "cli/test_imports.py",
     "cli/test_watch.py",
     "executors/test_dask.py",
     "executors/test_faults.py",

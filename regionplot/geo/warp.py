@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,11 @@ from regionplot.geo.windows import cells_per_pixel, index_spans
 
 _BYTES_PER_CELL = 24
 """Memory that GDAL needs for each cell and pixel: a value, its weight and its validity, with a reserve."""
+
+
+def import_warper() -> None:
+    """Import what `warp_to_panel` needs. If a process calls this function before it forks, its children inherit it."""
+    importlib.import_module("rasterio.warp")
 
 
 def warp_to_panel(

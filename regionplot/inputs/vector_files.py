@@ -1,4 +1,7 @@
-"""Check and read vector files."""
+"""Check, read and project vector files.
+
+Only this module imports pyogrio, which imports pandas. Layers that are in the cache do not need it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import logging
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,14 +18,16 @@ import pyproj
 import shapely
 
 from regionplot.errors import ConfigError, FeaturesError
+from regionplot.geo.areas import project_polygons
 from regionplot.geo.bounds import count_steps, on_earth
 from regionplot.geo.crs import is_drawable, not_drawable, parse_crs, same_crs
 from regionplot.geo.foreign_crs import drawable_crs
-from regionplot.geo.linework import Geometries, split_collections
+from regionplot.geo.linework import Geometries, linework, no_geometries, project_points, split_collections
 from regionplot.geo.upright import upright
 from regionplot.inputs.geopackage import check_layer_table
 from regionplot.inputs.isolation import Arrays, start_reading
 from regionplot.inputs.surfaces import parse_geometries
+from regionplot.inputs.vector_arrays import Note, ProjectedGeometries
 from regionplot.inputs.vector_sources import GEOJSON, GEOPACKAGE, VectorSource, check_parts, files_of, vector_source
 from regionplot.settings.vector import VectorSettings
 from regionplot.text import plain_text
@@ -36,18 +41,10 @@ _LIBRARY_ERRORS = (
     pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyproj.exceptions.ProjError,
     shapely.errors.ShapelyError, ValueError, OSError, OverflowError, MemoryError,
 )  # fmt: skip
-Note = tuple[int, str]
-"""Level and text of a log record."""
-
-
-@dataclass(frozen=True)
-class VectorData:
-    """The geometries of a vector file."""
-
-    geometries: Geometries
-    crs: pyproj.CRS
-    notes: tuple[Note, ...]
-    """Facts about the file that the user should know, such as the number of skipped features."""
+_POINT_TYPES = (0, 4)
+"""Shapely's type ids of points and multipoints."""
+_LINE_TYPES = (1, 2, 5)
+_POLYGON_TYPES = (3, 6)
 
 
 def check_layer(settings: VectorSettings) -> None:
@@ -66,8 +63,8 @@ def check_layer(settings: VectorSettings) -> None:
     start_reading(check, settings.path, FeaturesError)()
 
 
-def read_vectors(settings: VectorSettings) -> VectorData:
-    """Return the geometries of a file and their CRS.
+def read_projected(settings: VectorSettings, crs: pyproj.CRS) -> ProjectedGeometries:
+    """Return the geometries of a file in the CRS of the maps.
 
     Invalid geometries are repaired. Features are skipped if they have no geometry, if their geometry cannot be read, or
     if their coordinates are not on the earth. The result can be empty.
@@ -75,13 +72,47 @@ def read_vectors(settings: VectorSettings) -> VectorData:
     Raises
     ------
     FeaturesError
-        If the file cannot be read, neither the file nor the settings state a CRS, or all features are skipped because
-        of their geometries or coordinates.
+        If the file cannot be read, neither the file nor the settings state a CRS, all features are skipped because of
+        their geometries or coordinates, or there is no transformation between the two CRSs.
     """
-    return _VectorFile.opened(settings).read()
+    data: _VectorData = _convert_errors(settings, lambda: _VectorFile.opened(settings).read())
+    try:
+        projected: ProjectedGeometries = _convert_errors(settings, lambda: _project(settings, data, crs))
+    except ConfigError as error:  # there is no transformation between the two CRSs
+        raise FeaturesError(f"{settings.path}: {error}") from None
+    if data.geometries.size and not (projected.lines.size or projected.polygons.size or projected.points.size):
+        text = (
+            f"{settings.path}: none of the {data.geometries.size} features can be shown in the projection {crs.name!r}"
+        )
+        return replace(projected, notes=(*projected.notes, (logging.WARNING, text)))
+    return projected
 
 
-def convert_vector_errors(settings: VectorSettings, read: Callable[[], Any]) -> Any:
+@dataclass(frozen=True)
+class _VectorData:
+    """The geometries of a vector file in its own CRS."""
+
+    geometries: Geometries
+    crs: pyproj.CRS
+    notes: tuple[Note, ...]
+    """Facts about the file that the user should know, such as the number of skipped features."""
+
+
+def _project(settings: VectorSettings, data: _VectorData, crs: pyproj.CRS) -> ProjectedGeometries:
+    """Project geometries to the CRS of the maps."""
+    kinds = shapely.get_type_id(data.geometries)
+    lines, areas, points = (
+        data.geometries[np.isin(kinds, types)] for types in (_LINE_TYPES + _POLYGON_TYPES, _POLYGON_TYPES, _POINT_TYPES)
+    )
+    return ProjectedGeometries(
+        linework(lines, data.crs, crs),
+        project_polygons(areas, data.crs, crs) if settings.has_areas else no_geometries(),
+        project_points(shapely.get_parts(points), data.crs, crs),
+        data.notes,
+    )
+
+
+def _convert_errors(settings: VectorSettings, read: Callable[[], Any]) -> Any:
     """Call `read`. Log the warnings of libraries, and convert their errors to a FeaturesError that names the file."""
     try:
         with warnings.catch_warnings(record=True) as caught:
@@ -113,7 +144,7 @@ class _VectorFile:
         check_parts(path)
         source = vector_source(path)
         layer = _choose_layer(settings, source, notes)
-        info: dict[str, Any] = convert_vector_errors(
+        info: dict[str, Any] = _convert_errors(
             settings, lambda: pyogrio.read_info(source.name, layer=layer, force_feature_count=True)
         )
         if info["driver"] != source.driver:
@@ -129,9 +160,9 @@ class _VectorFile:
             )
         return cls(settings, source, layer, _crs(settings, source, info["crs"], notes), notes)
 
-    def read(self) -> VectorData:
+    def read(self) -> _VectorData:
         """Return the geometries of the layer."""
-        _, _, wkb, _ = convert_vector_errors(
+        _, _, wkb, _ = _convert_errors(
             self.settings,
             lambda: pyogrio.raw.read(self.source.name, layer=self.layer, columns=[], force_2d=True),
         )
@@ -146,7 +177,7 @@ class _VectorFile:
         turned = upright(self.crs)
         if not turned.change.is_identity:
             geometries = shapely.transform(geometries, turned.points)
-        return VectorData(split_collections(geometries), turned.crs, tuple(self.notes))
+        return _VectorData(split_collections(geometries), turned.crs, tuple(self.notes))
 
     def _usable_geometries(self, wkb: Sequence[bytes | None]) -> Geometries:
         """Return the usable geometries, without geometries that are missing, unreadable or not on the earth."""
@@ -180,7 +211,7 @@ def _choose_layer(settings: VectorSettings, source: VectorSource, notes: list[No
     if source.driver != GEOPACKAGE:
         is_own_name = source.content is not None and settings.layer == source.layer
         return 0 if settings.layer is None or is_own_name else settings.layer
-    found = convert_vector_errors(settings, lambda: pyogrio.list_layers(source.name))
+    found = _convert_errors(settings, lambda: pyogrio.list_layers(source.name))
     names = [str(name) for name, kind in found if kind is not None]
     layer = settings.layer
     if not names or (layer is not None and layer not in names):

@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from pyogrio.util import vsi_path
-
 from regionplot.errors import FeaturesError
 from regionplot.geo.foreign_crs import path_in_crs
 from regionplot.inputs.crs_texts import path_in_vectors, refuse_reference
@@ -132,6 +130,8 @@ def vector_source(path: Path) -> VectorSource:
     driver = _driver(str(path), start)
     if driver == GEOJSON:  # without the prefix, GDAL would also try other drivers
         return VectorSource(f"GeoJSON:{path}", driver, crs_member(path))
+    from pyogrio.util import vsi_path  # noqa: PLC0415 (imports pandas; only files that are read need it)
+
     content = None if vsi_path(str(path)) == str(path) else _content(path, driver)
     if driver == GEOPACKAGE:
         check_tables(path, content)

@@ -13,38 +13,26 @@ within a panel.
 from __future__ import annotations
 
 import functools
-import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import pyproj
 import shapely
-from numpy.typing import NDArray
 
-from regionplot.errors import ConfigError, FeaturesError
-from regionplot.geo.areas import project_polygons
+from regionplot.errors import FeaturesError
 from regionplot.geo.clip import IndexedGeometries
 from regionplot.geo.crs import FULL_TURN
 from regionplot.geo.extent import PanelGrid
-from regionplot.geo.linework import Geometries, linework, no_geometries, project_points
+from regionplot.geo.linework import Geometries
 from regionplot.inputs.isolation import Arrays, start_reading
-from regionplot.inputs.vector_files import VectorData, convert_vector_errors, read_vectors
+from regionplot.inputs.vector_arrays import ProjectedGeometries
 from regionplot.inputs.vector_sources import check_parts, files_of
 from regionplot.settings.vector import VectorSettings
 from regionplot.system.cache import ArrayCache, digest
 from regionplot.system.code import imported_libraries, library_version, source_files
 
 logger = logging.getLogger(__name__)
-_POINT_TYPES = (0, 4)
-"""Shapely's type ids of points and multipoints."""
-_LINE_TYPES = (1, 2, 5)
-_POLYGON_TYPES = (3, 6)
-_KINDS = ("lines", "polygons", "points")
-_NOTES = "notes"
-"""Name of the array that holds the notes about the file as JSON."""
 
 
 @dataclass(frozen=True)
@@ -163,63 +151,43 @@ def start_layer(
 
 def _start(settings: VectorSettings, crs: pyproj.CRS, key: str, cache: ArrayCache | None) -> Callable[[], VectorLayer]:
     """Read a layer from the cache, or start to read it from its file."""
-    read = functools.partial(_read_arrays, settings, crs)
     cached = cache.read(key) if cache else None
-    finish_reading = None if cached is not None else start_reading(read, settings.path, FeaturesError)
+    finish_reading = _start_reading(settings, crs) if cached is None else None
 
     def finish() -> VectorLayer:
-        projected = None if cached is None else _from_arrays(cached)
-        if cached is not None and projected is not None:
-            return _layer(cached, projected, key, crs)
-        arrays = finish_reading() if finish_reading else read()  # a damaged entry is read again
+        projected = None if cached is None else ProjectedGeometries.from_arrays(cached)
+        if projected is not None:
+            return _layer(projected, key, crs)
+        arrays = (finish_reading or _start_reading(settings, crs))()  # a damaged entry is read again
         if cache:
             cache.write(key, arrays)
-        projected = _from_arrays(arrays)
+        projected = ProjectedGeometries.from_arrays(arrays)
         assert projected is not None, "the arrays are complete"
-        return _layer(arrays, projected, key, crs)
+        return _layer(projected, key, crs)
 
     return finish
 
 
-def _layer(arrays: Arrays, projected: _ByKind, key: str, crs: pyproj.CRS) -> VectorLayer:
+def _start_reading(settings: VectorSettings, crs: pyproj.CRS) -> Callable[[], Arrays]:
+    """Start to read and project the geometries of a file.
+
+    The import is here because layers in the cache do not need it. It precedes the fork, so children do not repeat it.
+    """
+    from regionplot.inputs.vector_files import read_projected  # noqa: PLC0415 (imports pyogrio and pandas)
+
+    def read() -> Arrays:
+        return read_projected(settings, crs).to_arrays()
+
+    return start_reading(read, settings.path, FeaturesError)
+
+
+def _layer(projected: ProjectedGeometries, key: str, crs: pyproj.CRS) -> VectorLayer:
     """Build a layer, and log the notes about its file. The cache keeps the notes, so each run logs them."""
-    for level, text in json.loads(arrays[_NOTES].tobytes()):
+    for level, text in projected.notes:
         logger.log(level, "%s", text)
-    lines, polygons, points = (IndexedGeometries.of(geometries) for geometries in projected)
+    kinds = (projected.lines, projected.polygons, projected.points)
+    lines, polygons, points = (IndexedGeometries.of(geometries) for geometries in kinds)
     return VectorLayer(lines, polygons, points, FULL_TURN if crs.is_geographic else 0.0, key)
-
-
-_ByKind = tuple[Geometries, Geometries, Geometries]
-"""Lines, polygons and points."""
-
-
-def _read_arrays(settings: VectorSettings, crs: pyproj.CRS) -> dict[str, NDArray[Any]]:
-    """Read and project the geometries of a file. Return arrays of coordinates and offsets, and the notes as JSON."""
-    data = convert_vector_errors(settings, lambda: read_vectors(settings))
-    try:
-        projected = convert_vector_errors(settings, lambda: _project(settings, data, crs))
-    except ConfigError as error:  # there is no transformation between the two CRSs
-        raise FeaturesError(f"{settings.path}: {error}") from None
-    notes = list(data.notes)
-    if data.geometries.size and not any(geometries.size for geometries in projected):
-        text = (
-            f"{settings.path}: none of the {data.geometries.size} features can be shown in the projection {crs.name!r}"
-        )
-        notes.append((logging.WARNING, text))
-    return {**_to_arrays(projected), _NOTES: np.frombuffer(json.dumps(notes).encode(), dtype=np.uint8)}
-
-
-def _project(settings: VectorSettings, data: VectorData, crs: pyproj.CRS) -> _ByKind:
-    """Project geometries to the CRS of the maps."""
-    kinds = shapely.get_type_id(data.geometries)
-    lines, areas, points = (
-        data.geometries[np.isin(kinds, types)] for types in (_LINE_TYPES + _POLYGON_TYPES, _POLYGON_TYPES, _POINT_TYPES)
-    )
-    return (
-        linework(lines, data.crs, crs),
-        project_polygons(areas, data.crs, crs) if settings.has_areas else no_geometries(),
-        project_points(shapely.get_parts(points), data.crs, crs),
-    )
 
 
 def layer_key(settings: VectorSettings, crs: pyproj.CRS) -> str:
@@ -234,33 +202,7 @@ def layer_key(settings: VectorSettings, crs: pyproj.CRS) -> str:
     libraries = (f"{name} {library_version(name)}" for name in imported_libraries(__name__))
     versions = (*libraries, shapely.geos_version_string, pyproj.proj_version_str)
     text = (*versions, str(settings.layer), str(settings.crs), str(settings.has_areas), crs.to_wkt())
-    key: str = convert_vector_errors(settings, lambda: digest(text, [path, *files_of(path), *source_files(__name__)]))
-    return key
-
-
-def _to_arrays(projected: _ByKind) -> dict[str, NDArray[Any]]:
-    """Convert geometries to arrays of coordinates and offsets."""
-    arrays: dict[str, NDArray[Any]] = {}
-    for name, geometries in zip(_KINDS, projected, strict=True):
-        if geometries.size:
-            _, arrays[name], offsets = shapely.to_ragged_array(geometries)
-            arrays |= {f"{name}_{number}": offset for number, offset in enumerate(offsets)}
-    return arrays
-
-
-def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> _ByKind | None:
-    """Convert the arrays of `_to_arrays` to geometries. Return None if the arrays are damaged."""
-    types = (shapely.GeometryType.LINESTRING, shapely.GeometryType.POLYGON, shapely.GeometryType.POINT)
     try:
-        lines, polygons, points = (_from_ragged(type_, name, arrays) for type_, name in zip(types, _KINDS, strict=True))
-        json.loads(arrays[_NOTES].tobytes())
-    except (KeyError, ValueError, IndexError, shapely.errors.ShapelyError):
-        return None
-    return lines, polygons, points
-
-
-def _from_ragged(kind: shapely.GeometryType, name: str, arrays: Mapping[str, NDArray[Any]]) -> Geometries:
-    if name not in arrays:
-        return no_geometries()
-    offsets = tuple(arrays[f"{name}_{number}"] for number in range(int(kind) if kind != 3 else 2))
-    return np.asarray(shapely.from_ragged_array(kind, arrays[name], offsets or None), dtype=object)
+        return digest(text, [path, *files_of(path), *source_files(__name__)])
+    except OSError as error:
+        raise FeaturesError(f"{path}: cannot be read as vector data: {error}") from error

@@ -11,7 +11,6 @@ from pydantic import Field
 from typing_extensions import override
 
 from regionplot.geo.extent import PanelGrid
-from regionplot.inputs.vector_files import check_layer
 from regionplot.inputs.vectors import VectorLayer, start_layer
 from regionplot.layers.base import Layer, LoadContext, settings_digest
 from regionplot.settings.base import Color
@@ -54,6 +53,8 @@ class Features(Layer):
     @classmethod
     @override
     def check(cls, settings: FeatureSettings) -> None:
+        from regionplot.inputs.vector_files import check_layer  # noqa: PLC0415 (imports pyogrio and pandas)
+
         check_layer(settings)
 
     @classmethod

@@ -15,6 +15,7 @@ from regionplot.geo.overlap import has_cells_in
 from regionplot.geo.project import project_extent
 from regionplot.geo.region import Region
 from regionplot.geo.sampling import sample
+from regionplot.geo.warp import import_warper
 from regionplot.layers.base import Layer
 from regionplot.layers.stack import lay_out
 from regionplot.layers.title import title_of
@@ -46,6 +47,8 @@ class Style:
             Expected number of maps.
         """
         config = shared.config
+        if config.raster.resampling != "nearest":
+            import_warper()
         scale = scale_of(shared.coloring, config, shared.cells, shared.plan.colormap)
         layout = lay_out(config, scale.key())
         pixels = maps * layout.panel.width * layout.panel.height

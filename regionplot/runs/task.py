@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from regionplot.geo.region import Region
 from regionplot.runs import store
@@ -53,8 +55,10 @@ class RenderTask:
 
     def load(self) -> None:
         """Load the shared data and draw the frame of the maps. Forked workers inherit the data and the frame."""
-        with self._renderer():
+        with self._renderer() as renderer:
             self._digests = self.digests  # computed here so that forked workers inherit the hash of the sources
+            if self._needs == "pixels":
+                _import_for_encoding(renderer)
 
     def __call__(self, job: Job) -> MapResult:
         """Draw and write one map, or keep the map of an earlier run if nothing has changed."""
@@ -125,6 +129,15 @@ class RenderTask:
     @property
     def _shared(self) -> SharedData:
         return shared_data(self.config, self.plan)
+
+
+def _import_for_encoding(renderer: MapRenderer) -> None:
+    """Encode one pixel, so that forked workers inherit the libraries that the writer imports.
+
+    If this fails, each map fails, too, and reports the error.
+    """
+    with suppress(Exception):
+        renderer.encode(Picture(np.zeros((1, 1, 3), np.uint8), None, title="", no_data=True))
 
 
 def reuse_previous_map(job: Job, digest: str) -> MapResult | None:

@@ -152,8 +152,9 @@ def _change_source(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "geo/sampling.py", "geo/warp.py", "geo/linework.py", "inputs/reading.py", "inputs/vectors.py", "render/agg.py",
-        "render/renderer.py", "colors/numbers.py", "sheet/layout.py", "text.py", "writers/png.py", "settings/colors.py",
+        "geo/areas.py", "geo/linework.py", "geo/sampling.py", "geo/warp.py", "inputs/reading.py",
+        "inputs/vector_arrays.py", "inputs/vector_files.py", "inputs/vectors.py", "render/agg.py", "render/renderer.py",
+        "colors/numbers.py", "sheet/layout.py", "text.py", "writers/png.py", "settings/colors.py",
     ],
 )  # fmt: skip
 def test_code_that_draws_is_in_the_digest(data, monkeypatch, source: str) -> None:

@@ -1,0 +1,158 @@
+"""Each kind of run imports only the libraries that it uses, and workers inherit what their parent has imported."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyogrio.raw
+import pytest
+import rasterio
+import shapely
+from affine import Affine
+
+LARGE = {
+    "pandas", "pyogrio", "xarray", "rioxarray", "cartopy", "matplotlib.pyplot", "rich", "dask", "distributed", "scipy",
+    "netCDF4", "h5py", "numexpr", "pint",
+}  # fmt: skip
+RECORD_IMPORTS = """
+import os, sys
+
+class Recorder:
+    '''Write the name of each module that a process imports, and whether the process is a child.'''
+
+    file, parent = open(sys.argv.pop(1), "a", buffering=1), os.getpid()
+
+    def find_spec(self, name, path=None, target=None):
+        self.file.write(f"{'child' if os.getpid() != self.parent else 'parent'} {name}\\n")
+
+sys.meta_path.insert(0, Recorder())
+"""
+COMMAND = RECORD_IMPORTS + "from regionplot.cli import commands; commands.run(sys.argv[1:])"
+FROM_A_FRAME = (
+    RECORD_IMPORTS
+    + """
+import pandas, regionplot
+config = regionplot.read_config("regionplot.toml")
+regions = regionplot.read_regions(pandas.read_csv(sys.argv[1]))
+assert len(regionplot.render_regions(regions, config, force=True).drawn) == 3
+"""
+)
+
+
+@dataclass(frozen=True)
+class Imports:
+    """The modules that a run imports, without the standard library."""
+
+    all: set[str]
+    in_children: set[str]
+    """Modules that child processes do not inherit, but import themselves."""
+
+    @property
+    def large(self) -> set[str]:
+        """Large libraries. pandas imports numexpr if it is installed."""
+        found = self.all & LARGE
+        return found - {"numexpr"} if "pandas" in found else found
+
+
+def draw(
+    folder: Path, code: str = COMMAND, *, raster="grid.tif", options="", arguments=("-q", "--force"), **sections: str
+) -> Imports:
+    """Draw three maps in a new interpreter."""
+    tables = {"colors": "levels = [0, 1000, 2000, 3000]", "map": 'size = [300, 200]\nprojection = "EPSG:5070"'}
+    text = f"[raster]\npath = {json.dumps(str(raster))}\n{options}\n[run]\nstart_method = 'fork'\nworkers = 2\n"
+    text += "[[features]]\npath = 'layer.shp'\n"
+    text += "".join(f"[{name}]\n{lines}\n" for name, lines in {**tables, **sections}.items())
+    (folder / "regionplot.toml").write_text(text)
+    record = folder / "record"
+    record.write_text("")
+    command = [sys.executable, "-c", code, str(record), "regions.csv", *arguments]
+    environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    imports = [line.split() for line in record.read_text().splitlines()]
+    found = [(process, name) for process, name in imports if name.partition(".")[0] not in sys.stdlib_module_names]
+    return Imports({name for _, name in found}, {name for process, name in found if process == "child"})
+
+
+@pytest.fixture(scope="module")
+def cold(tmp_path_factory) -> tuple[Path, Imports]:
+    """Return a folder with inputs, and what the first run in it imports. The run puts the vectors into the cache."""
+    folder: Path = tmp_path_factory.mktemp("imports")
+    rows = "a,-95,-70,20,40\nb,-90,-60,10,30\nc,-80,-60,10,20\n"
+    (folder / "regions.csv").write_text(f"name,west,east,south,north\n{rows}")
+    profile = {"driver": "GTiff", "dtype": "float32", "count": 1, "height": 50, "width": 60, "crs": "EPSG:4326"}
+    with rasterio.open(folder / "grid.tif", "w", transform=Affine(1, 0, -100, 0, -1, 50), **profile) as file:
+        file.write(np.arange(3000, dtype=np.float32).reshape(1, 50, 60))
+    box = np.array([shapely.to_wkb(shapely.box(-90, 10, -60, 40))], dtype=object)
+    pyogrio.raw.write(folder / "layer.shp", box, [np.arange(1)], ["id"], geometry_type="Polygon", crs="EPSG:4326")
+    return folder, draw(folder)
+
+
+@pytest.fixture
+def run(cold: tuple[Path, Imports]) -> Callable[..., Imports]:
+    """Return `draw` for the folder whose vectors are in the cache."""
+    return functools.partial(draw, cold[0])
+
+
+def test_a_first_run_imports_the_libraries_for_vectors_once(cold: tuple[Path, Imports]) -> None:
+    _, imports = cold
+    assert (imports.large, imports.in_children) == ({"pandas", "pyogrio"}, set())
+
+
+def test_a_run_with_vectors_in_the_cache_imports_no_library_for_them(run) -> None:
+    imports = run()
+    assert (imports.large, imports.in_children) == (set(), set())
+    unchanged = run(arguments=["-q"])
+    assert unchanged.all <= imports.all
+
+
+def test_netcdf_needs_only_its_own_library(run, write_netcdf) -> None:
+    path = write_netcdf(
+        lon=(np.linspace(-100, -41, 60), {"units": "degrees_east"}),
+        lat=(np.linspace(50, 1, 50), {"units": "degrees_north"}),
+        z=(np.ones((50, 60), np.float32), {}),
+    )
+    imports = run(raster=path)
+    assert (imports.large, imports.in_children) == ({"netCDF4"}, set())
+
+
+def test_grib_needs_no_library_but_gdal(run, write_raster) -> None:
+    path = write_raster(np.ones((50, 60)), name="grid.grib2", driver="GRIB")
+    imports = run(raster=path)
+    assert (imports.large, imports.in_children) == (set(), set())
+
+
+def test_true_colors_need_no_further_library(run, write_raster) -> None:
+    path = write_raster(np.full((3, 50, 60), 99, np.uint8), name="rgb.tif", photometric="RGB")
+    imports = run(raster=path, colors="")
+    assert (imports.large, imports.in_children) == (set(), set())
+
+
+def test_resampling_is_imported_before_the_fork(run) -> None:
+    imports = run(options='resampling = "bilinear"')
+    assert "rasterio.warp" in imports.all
+    assert (imports.large, imports.in_children) == (set(), set())
+
+
+@pytest.mark.parametrize(("step", "needed"), [("slope", set()), ("focal", {"scipy"})])
+def test_raster_steps_import_the_libraries_of_their_own_step(run, step: str, needed: set[str]) -> None:
+    prepare = f"[[prepare]]\nstep = '{step}'\n" + ("kind = 'mean'\nsize = 3" if step == "focal" else "")
+    assert run(options=prepare).large == needed
+
+
+def test_a_projection_of_cartopy_needs_cartopy(run) -> None:
+    run(map='projection = "Robinson"')  # puts the layer into the cache
+    assert run(map='projection = "Robinson"').large == {"cartopy"}
+
+
+def test_a_data_frame_needs_nothing_but_pandas(run) -> None:
+    imports = run(FROM_A_FRAME)
+    assert (imports.large, imports.in_children) == ({"pandas"}, set())
