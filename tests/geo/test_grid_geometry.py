@@ -72,7 +72,7 @@ def test_grids_differ_in_shape_transform_and_crs() -> None:
         (Affine(1, 0, float("inf"), 0, -1, 50), "not finite"),
         (Affine(1e300, 0, -1e300, 0, -1e300, 1e300), "far from the earth"),
         (Affine(1, 0, 1e9, 0, -1, 1e9), "far from the earth"),
-        (Affine(1e-14, 0, 170, 0, -1e-14, 50), "too small"),
+        (Affine(1e-14, 0, 170, 0, -1e-14, 50), "so small"),
     ],
 )
 def test_a_transform_that_cannot_place_cells_is_refused(transform: Affine, problem: str) -> None:
