@@ -28,6 +28,8 @@ from regionplot import sample
 
 LAMBERT = "+proj=lcc +lat_0=39 +lon_0=-96 +lat_1=33 +lat_2=45 +datum=WGS84 +units=m +no_defs"
 """CRS of all inputs. It is the same as cartopy's `LambertConformal()`."""
+_LAMBERT_CODE = "ESRI:102004"
+"""Code of `LAMBERT` with the datum NAD83, for tables of regions. Coordinates are the same in both CRSs."""
 ALBERS = "EPSG:5070"
 """CRS of the maps in `albers.toml`."""
 LIMITS = -2_500_000, -1_700_000, 2_500_000, 1_700_000
@@ -203,7 +205,7 @@ def _parts(name: str, xmin: float, xmax: float, ymin: float, ymax: float) -> Ite
 def write_table(path: Path, count: int) -> None:
     """Write a table of regions."""
     lines = [f"{name},{','.join(f'{limit:.0f}' for limit in limits)}" for name, *limits in regions(count)]
-    path.write_text("\n".join(["name,xmin,xmax,ymin,ymax,crs", *(f'{line},"{LAMBERT}"' for line in lines)]) + "\n")
+    path.write_text("\n".join(["name,xmin,xmax,ymin,ymax,crs", *(f"{line},{_LAMBERT_CODE}" for line in lines)]) + "\n")
 
 
 def config_text(raster: str, projection: str, layers: Sequence[str], sheet: tuple[int, int]) -> str:

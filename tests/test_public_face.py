@@ -155,3 +155,8 @@ class GeoDataFrame:
 def test_arguments_of_a_wrong_type_are_errors(make_config, arguments, error, message) -> None:
     with pytest.raises(error, match=message):
         regionplot.render_regions(**{"regions": [CAROLINA], "data": make_config(map=MAP), **arguments})
+
+
+def test_loading_layers_without_regions_logs_no_warning(load, caplog) -> None:
+    load(map=MAP, features=[{"path": "sample:states"}])
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]

@@ -26,7 +26,7 @@ from regionplot.inputs.netcdf_grid import check_read_by_gdal
 
 OVERLAPS = ("first", "last", "min", "max", "mean", "feather")
 _ON_GRID = 1e-3
-"""Largest distance of a tile from the grid of the first tile, in cells."""
+"""Maximum distance of a tile from the grid of the first tile, in cells."""
 _BLOCK = 512
 """Rows and columns of a block."""
 

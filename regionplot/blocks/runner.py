@@ -42,7 +42,7 @@ class BlockRunner:
 
     @property
     def workers(self) -> int:
-        """Largest number of workers."""
+        """Maximum number of workers."""
         return self.executor.workers
 
     @property

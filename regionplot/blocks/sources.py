@@ -24,16 +24,16 @@ from regionplot.inputs.netcdf_grid import check_read_by_gdal
 Inputs = Sequence[str | Path] | str | Path
 """Paths of rasters, or one path."""
 _SIDE = 512
-"""Smallest side of a merged block, in cells."""
+"""Minimum side of a merged block, in cells."""
 _MAX_CELLS = 2**22
-"""Largest number of cells of a block."""
+"""Maximum number of cells of a block."""
 _MAX_VALUES = 2**24
-"""Largest number of cells of a block, times the number of bands. Blocks of `_SIDE` × `_SIDE` cells are always
+"""Maximum number of cells of a block, times the number of bands. Blocks of `_SIDE` × `_SIDE` cells are always
 allowed."""
 _TILE = 256
 """Rows and columns of the tiles of an output, if the tiles of the input are not suitable."""
 _LARGEST_TILE = 1024
-"""Largest number of rows or columns of an input tile whose size is also used for the output."""
+"""Maximum number of rows or columns of an input tile whose size is also used for the output."""
 LOSSLESS = {"deflate", "lzw", "zstd", "packbits", "lzma"}
 
 

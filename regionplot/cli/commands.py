@@ -32,8 +32,8 @@ _GC_THRESHOLD = 100_000
 collections would waste time.
 """
 _EPILOG = """Exit codes: 0 all maps are up to date; 1 some regions failed, or the deadline has passed; 2 bad command
-line, config or table of regions; 3 the raster or a vector file is unreadable; 4 another run is drawing into the
-folder; 128+n ended by signal n."""
+line, settings, table or output folder; 3 the raster or a vector file is missing or unreadable, or no worker can be
+started; 4 another run is drawing into the folder; 128+n ended by signal n."""
 
 
 class LazyGroup(click.Group):
@@ -98,7 +98,7 @@ def _usage(command: click.Command) -> str:
 )
 @click.version_option(package_name="regionplot")
 def cli() -> None:
-    """Draw the map of every region in the table REGIONS. The data is loaded only once.
+    """Draw the map of every region in the table REGIONS. The data are loaded only once.
 
     Settings come from --config. Without --config, they come from a regionplot.toml beside REGIONS or in the working
     directory. Without a settings file, give --raster. Options override settings.

@@ -146,7 +146,7 @@ def log_to_file(path: Path, log_format: str) -> Iterator[None]:
 
 
 def _check_reader(path: Path) -> None:
-    """Raise OSError if a log file is a pipe that no process reads. Opening it would block."""
+    """Raise OSError if a log file is a pipe that no process reads, because opening such a pipe would block."""
     with suppress(FileNotFoundError):
         if not stat.S_ISFIFO(path.stat().st_mode):
             return

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _FIRST = 2
 """Number of parameters that the help text shows before the steps: INPUTS and --output."""
-_OTHER_FORMATS = {".png", ".jpg", ".jpeg", ".webp", ".pdf", ".svg", ".nc", ".grib", ".grib2", ".grb2", ".hdf", ".h5"}
-"""Suffixes of files that are not GeoTIFF."""
+_SUFFIXES = {"", ".tif", ".tiff", ".gtiff", ".cog"}
+"""Suffixes of output files. All outputs are GeoTIFF files."""
 _EPILOG = """Steps run in the given order. Bands are b1, b2 ... of the first input, and NAME.b1 of further inputs.
 NAME is the file name without its suffix. NAME=PATH sets another name. Exit codes: 0 success; 1 a step failed; 2 bad
 command line; 3 an input is unreadable, or the disk is full; 128+n ended by signal n."""
@@ -119,7 +119,7 @@ def prepare(ctx: click.Context, /, inputs: tuple[str, ...], output: Path, **opti
     command = ctx.command
     assert isinstance(command, _PrepareCommand)
     _check_inputs(inputs, command.steps)
-    if output.suffix.lower() in _OTHER_FORMATS:
+    if output.suffix.lower() not in _SUFFIXES:
         raise ConfigError(f"--output {output}: the output is a GeoTIFF file; use a name that ends in .tif")
     _check_modifiers(command, options, {name for name, _ in ctx.meta["steps"]})
     steps = _read_steps(command, ctx.meta["steps"], options)

@@ -29,7 +29,7 @@ _FILLER = 4
 classes.
 """
 _LONGEST_LEGEND = 64
-"""Largest number of classes in a legend. A raster with more classes is probably an image with a color table."""
+"""Maximum number of classes in a legend. A raster with more classes is probably an image with a color table."""
 
 
 def coloring_of(info: RasterInfo, raster: RasterSettings, colors: ColorSettings) -> Coloring:

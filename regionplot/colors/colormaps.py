@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
+import matplotlib.cm
 import numpy as np
 from matplotlib.colors import Colormap, ListedColormap
 
@@ -56,6 +57,12 @@ class ColormapColors:
             over=self.over if settings.over == "highest" else settings.over,
             bad=settings.nodata,
         )
+
+
+def is_builtin(settings: ColorSettings) -> bool:
+    """Return True if the colormap that the settings name is one of matplotlib's own, which every process knows."""
+    name = settings.colormap or COLORMAP
+    return name in matplotlib.colormaps and getattr(matplotlib.cm, name, None) == matplotlib.colormaps[name]
 
 
 def _rgba(color: Any) -> Rgba:

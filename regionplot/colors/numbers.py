@@ -27,7 +27,9 @@ _PERCENTILES = (1, 99)
 _ENOUGH = 1_000_000
 _DECADE = 10.0
 _SMALLEST_RANGE = 1e-6
-"""Smallest difference between the limits of a scale, as a fraction of a limit."""
+"""Minimum difference between the limits of a scale, as a fraction of a limit."""
+_SMALLEST_LIMIT = 1e-280
+"""Minimum absolute value of the larger limit of a scale. matplotlib replaces limits that are closer to zero."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def _continuous(settings: ColorSettings, values: NDArray[Any]) -> tuple[Normaliz
     low, high = _rounded_range(found) if settings.norm != "log" else (float(found.min()), float(found.max()))
     vmin = low if settings.vmin is None else settings.vmin
     vmax = high if settings.vmax is None else settings.vmax
-    if not vmin < vmax:
+    if not vmin < vmax or max(abs(vmin), abs(vmax)) < _SMALLEST_LIMIT:
         vmin, vmax = _widened(vmin, vmax, settings)
     norms: dict[str, Any] = {
         "linear": lambda: Normalize(vmin, vmax),
@@ -128,8 +130,9 @@ def _continuous(settings: ColorSettings, values: NDArray[Any]) -> tuple[Normaliz
 
 
 def _widened(vmin: float, vmax: float, settings: ColorSettings) -> tuple[float, float]:
-    """Return increasing limits. The limit that the settings give is kept."""
+    """Return increasing limits. The limit that the settings give is kept, unless it is too close to zero."""
     if settings.norm == "log":
+        vmin, vmax = max(vmin, _SMALLEST_LIMIT), max(vmax, _SMALLEST_LIMIT * _DECADE)
         return (vmin, vmin * _DECADE) if settings.vmax is None else (vmax / _DECADE, vmax)
     kept = vmin if settings.vmax is None else vmax
     step = max(1.0, abs(kept) * _SMALLEST_RANGE)

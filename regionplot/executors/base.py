@@ -85,7 +85,7 @@ class Executor(Protocol):
 
     @property
     def workers(self) -> int:
-        """Largest number of jobs that run at once."""
+        """Maximum number of jobs that run at once."""
 
     @classmethod
     def unavailable(cls) -> str | None:

@@ -42,7 +42,7 @@ _LOST = "lost"
 """Cause of failure of a job that dask cancelled because the job's data was lost with the worker of another job."""
 
 _MAX_LOSSES = 5
-"""Largest number of times that a lost job is submitted again."""
+"""Maximum number of times that a lost job is submitted again."""
 
 _load_lock = threading.Lock()
 """Lock of `LoadedTask.load`, because a dask worker may have several threads."""

@@ -12,7 +12,7 @@ from regionplot.executors.base import Abilities, J, Outcome, Task, WorkerSetting
 from regionplot.system.threads import thread_pool
 
 QUEUED_PER_WORKER = 2
-"""Largest number of jobs per thread that are queued, running, or finished but not yet returned to the caller."""
+"""Maximum number of jobs per thread that are queued, running, or finished but not yet returned to the caller."""
 
 
 @dataclass

@@ -28,7 +28,7 @@ _OVERSAMPLING = (64, 32, 16, 8, 4, 2)
 _MAX_CELLS = 2**24
 """Desired limit for the number of regular cells. A larger grid gets the smallest oversampling."""
 _MAX_LENGTH = 2**17
-"""Largest number of regular cells along an uneven axis, unless the axis itself has more cells."""
+"""Maximum number of regular cells along an uneven axis, unless the axis itself has more cells."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from regionplot.geo.linework import Geometries
 
 _FARTHEST_LONGITUDE = 3600.0
-"""Largest absolute longitude, in degrees: ten turns. Tracks around the earth can continue beyond 360°."""
+"""Maximum absolute longitude, in degrees: ten turns. Tracks around the earth can continue beyond 360°."""
 _FARTHEST_LATITUDE = 100.0
-"""Largest absolute latitude, in degrees. The edges of coarse grid cells can lie beyond the pole."""
+"""Maximum absolute latitude, in degrees. The edges of coarse grid cells can lie beyond the pole."""
 _FARTHEST_METERS = 1e8
 """Maximum absolute coordinate in a projected CRS: two and a half times the circumference of the earth. False eastings
 that contain a zone number reach 6e7.

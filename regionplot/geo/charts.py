@@ -17,7 +17,7 @@ Floats = NDArray[np.floating[Any]]
 _RADIUS = 6_371_000.0
 """Radius of the earth in meters."""
 _FARTHEST = 100.0
-"""Largest coordinate on a map, in radii of the earth."""
+"""Maximum coordinate on a map, in radii of the earth."""
 _INVERSE_TOLERANCE = 1e-4
 """Maximum distance, in radii of the earth, between a point and the inverse projection of its map position."""
 

@@ -20,7 +20,7 @@ _POLYGON_TYPE = 3
 _SMALLEST_RING = 4
 """Number of coordinates of a triangle."""
 _MARGIN = 8
-"""Smallest width in pixels of the border around the panel in which geometries are kept. Cut edges and line caps then
+"""Minimum width in pixels of the border around the panel in which geometries are kept. Cut edges and line caps then
 lie outside the panel."""
 
 

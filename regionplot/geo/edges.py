@@ -29,7 +29,7 @@ _NEAR_MERIDIAN = 1.0
 """Maximum distance in degrees between a meridian and the middle of a step along the meridian. In a projected layer, the
 step is a chord of a curve.
 """
-_PIECES, _PIECE = 36, 16
+_PIECES, _POINTS_PER_PIECE = 36, 16
 """Number of pieces of each edge, and number of points of each piece."""
 
 
@@ -50,7 +50,7 @@ def along_world_edge(coordinates: Floats, source: pyproj.CRS) -> Bools:
     return _along_edge_in_degrees(coordinates) if has_degrees(source) else _along_edge_in_plane(coordinates, source)
 
 
-def _both(is_on_edge: Bools) -> Bools:
+def _on_edge_at_both_ends(is_on_edge: Bools) -> Bools:
     """Return True for each step whose two ends are on an edge."""
     return is_on_edge[:-1] & is_on_edge[1:]
 
@@ -67,7 +67,7 @@ def _along_edge_in_degrees(coordinates: Floats) -> Bools:
         meridians |= {west, east} if abs(east - west - FULL_TURN) < _TOLERANCE else set()
     on_edges = _on_parallels(coordinates[:, 1], _TOLERANCE)
     on_edges += [np.asarray(abs(coordinates[:, 0] - longitude) < _TOLERANCE) for longitude in meridians]
-    return np.asarray(np.any([_both(is_on_edge) for is_on_edge in on_edges], axis=0))
+    return np.asarray(np.any([_on_edge_at_both_ends(is_on_edge) for is_on_edge in on_edges], axis=0))
 
 
 def _along_edge_in_plane(coordinates: Floats, source: pyproj.CRS) -> Bools:
@@ -83,9 +83,11 @@ def _along_edge_in_plane(coordinates: Floats, source: pyproj.CRS) -> Bools:
     on_parallels = _on_parallels(points[:, 1], _PROJECTED_TOLERANCE)
     is_on_all = on_parallels[0] | on_parallels[1]  # poles
     is_on_all[near] |= ~np.isfinite(points[near]).all(axis=1)  # the edge itself can lie just outside the projection
-    found = np.asarray(np.any([_both(is_on_edge) for is_on_edge in on_parallels], axis=0))
+    found = np.asarray(np.any([_on_edge_at_both_ends(is_on_edge) for is_on_edge in on_parallels], axis=0))
     for longitude in edges.meridians:
-        step = np.flatnonzero(_both((_turned(points[:, 0], longitude) < _PROJECTED_TOLERANCE) | is_on_all))
+        step = np.flatnonzero(
+            _on_edge_at_both_ends((_turned(points[:, 0], longitude) < _PROJECTED_TOLERANCE) | is_on_all)
+        )
         if step.size:  # a step from the left edge to the right edge is a border
             middle = (coordinates[step] + coordinates[step + 1]) / 2
             at, _ = transformer(source, edges.base).transform(*middle.T)
@@ -137,15 +139,15 @@ def _is_torn(base: pyproj.CRS, source: pyproj.CRS, longitude: float) -> bool:
 
 def _boxes(base: pyproj.CRS, source: pyproj.CRS, meridians: list[float]) -> Iterator[tuple[Floats, Floats]]:
     """Yield the bounds of short pieces of the edges in the plane, slightly enlarged."""
-    along = np.linspace(0.0, 1.0, _PIECES * (_PIECE - 1) + 1)
+    along = np.linspace(0.0, 1.0, _PIECES * (_POINTS_PER_PIECE - 1) + 1)
     nudged = {longitude + step for longitude in meridians for step in (-1e-9, 1e-9)}
     lines = [np.column_stack([np.full(along.size, x), 180.0 * along - _POLE]) for x in sorted(nudged)]
     parallels = (-_POLE, -_MERCATOR_EDGE, _MERCATOR_EDGE, _POLE)
     lines += [np.column_stack([360.0 * along - _ANTIMERIDIAN, np.full(along.size, y)]) for y in parallels]
     for line in lines:
         points = np.column_stack(transformer(base, source).transform(*line.T))
-        for first in range(0, len(points) - 1, _PIECE - 1):
-            piece = points[first : first + _PIECE]
+        for first in range(0, len(points) - 1, _POINTS_PER_PIECE - 1):
+            piece = points[first : first + _POINTS_PER_PIECE]
             piece = piece[np.isfinite(piece).all(axis=1)]
             if len(piece):
                 low, high = piece.min(axis=0), piece.max(axis=0)

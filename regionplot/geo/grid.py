@@ -17,11 +17,11 @@ Floats = NDArray[np.floating[Any]]
 _TOLERANCE = 1e-6
 """Relative tolerance for rounding errors in transforms."""
 _FARTHEST = 1e10
-"""Largest coordinate of a projected grid, in units of its CRS. The earth is 4e7 meters around."""
+"""Maximum coordinate of a projected grid, in units of its CRS. The circumference of the earth is 4e7 meters."""
 _FARTHEST_DEGREE = 1e5
-"""Largest coordinate of a grid in degrees."""
+"""Maximum coordinate of a grid in degrees."""
 _SMALLEST_CELL = 1e-14
-"""Smallest ratio of the size of a cell to the largest coordinate. Numbers have 16 digits."""
+"""Minimum ratio of the cell size to the largest coordinate. Floating-point numbers have 16 digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class GridGeometry:
         if not abs(self.transform.determinant) > _TOLERANCE**2 * width * height:
             return "its transform is degenerate: the cells have no area"
         if min(width, height) < _SMALLEST_CELL * farthest:
-            return "its transform makes the cells too small to tell their positions apart"
+            return "its transform makes the cells so small that their positions cannot be distinguished"
         return ""
 
     @property

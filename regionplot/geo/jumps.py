@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
 _JUMP = 8.0
-"""Ratio of the step across a seam to the steps beside it, above which the step counts as a jump."""
+"""Minimum ratio of a step to the steps beside it at which the step counts as a jump."""
 _MIN_JUMP = 2.0
-"""Smallest jump, in cells."""
+"""Minimum length of a jump, in cells."""
 
 
 def beside_seams(column: Floats, row: Floats) -> NDArray[np.bool_]:
@@ -31,7 +31,7 @@ def beside_seams(column: Floats, row: Floats) -> NDArray[np.bool_]:
 
 
 def _jumps(steps: Floats) -> NDArray[np.bool_]:
-    """Return True for steps along a row that are much longer than the shorter one of the steps beside them."""
+    """Return True for steps along a row that are much longer than the shorter of their two neighbors."""
     padded = np.pad(np.where(np.isfinite(steps), steps, np.inf), ((0, 0), (1, 1)), constant_values=np.inf)
     beside = np.minimum(padded[:, :-2], padded[:, 2:])
     return np.asarray(np.isfinite(steps) & (steps > _JUMP * beside + _MIN_JUMP))

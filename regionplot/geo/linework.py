@@ -17,7 +17,7 @@ from regionplot.geo.seams import find_tears
 Geometries = NDArray[np.object_]
 Floats = NDArray[np.floating[Any]]
 _MAX_STEP = 0.5
-"""Largest distance between vertices before projection, in degrees. Longer edges get more vertices, because edges that
+"""Maximum distance between vertices before projection, in degrees. Longer edges get more vertices, because edges that
 are straight in the source may be curved on the map."""
 _SEAM_STRETCH = 20
 """Maximum ratio of map length to length on the earth. A step with a larger ratio may cross a seam."""

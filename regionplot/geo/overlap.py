@@ -1,4 +1,4 @@
-"""Find out whether a grid and an extent overlap, for messages."""
+"""Check whether a grid and an extent overlap, for messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _POINTS = 65
 def has_cells_in(geometry: GridGeometry, extent: Extent, crs: pyproj.CRS) -> bool:
     """Return True if cells of a grid lie within an extent in a CRS.
 
-    Points of the grid and points of the extent are tested, so an overlap that is small in both can be missed.
+    Sample points of the grid and of the extent are tested, so a small overlap can be missed.
     """
     columns, rows = _mesh(Extent(0, geometry.width, 0, geometry.height))
     x, y = _transformed(*geometry.coordinates(columns, rows), geometry.crs, crs, extent.center[0])

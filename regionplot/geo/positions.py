@@ -16,7 +16,7 @@ from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
 
 MAX_POSITION_ERROR = 0.125
-"""Largest allowed error of an interpolated position, in panel pixels."""
+"""Maximum allowed error of an interpolated position, in panel pixels."""
 _MESH_STEPS = (64, 32, 16, 8)
 """Distances between mesh nodes to try, in panel pixels, from coarse to fine."""
 WINDOW_MESH_STEP = 32

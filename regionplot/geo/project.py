@@ -16,7 +16,7 @@ _SAMPLES_PER_SIDE = 33
 _SEAM_OFFSET = 1e-6
 """Distance in degrees between a seam and the longitudes that are sampled on both sides of the seam."""
 _MAX_AREAL_SCALE = 150.0
-"""Largest areal scale in a projected extent. Mercator reaches it near 85° latitude. Points with a larger
+"""Maximum areal scale in a projected extent. Mercator reaches it near 85° latitude. Points with a larger
 scale are left out."""
 _SMALL_EXTENT = 1e7
 """Width and height, in meters, below which the areal scale is not checked."""

@@ -32,7 +32,7 @@ from regionplot.geo.warp import warp_to_panel
 _AREAL = ("average", "mode", "max")
 """Methods that use all cells within a pixel."""
 _MAX_LOST = 1e-3
-"""Largest part of the pixels that GDAL may lose before it warps again with all cells."""
+"""Maximum fraction of pixels that GDAL may lose. If GDAL loses more pixels, it warps again with all cells."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _warped(
     resampling: str,
     nearest: _Cells,
 ) -> Sample:
-    """Return values that GDAL has warped. The nearest cell replaces the pixels that GDAL has lost or torn."""
+    """Return values that GDAL has warped. Pixels that GDAL has lost or torn get the value of the nearest cell."""
     inside = nearest.inside
     warped = warp_to_panel(values, geometry, panel, crs, resampling)
     replaced = np.isnan(warped) & inside

@@ -31,14 +31,14 @@ Bools = NDArray[np.bool_]
 Indices = NDArray[np.intp]
 _COLUMNS, _ROWS = 135, 81
 """Number of coarse cells. The numbers are odd, so that seams at round longitudes and latitudes lie within cells."""
-_FINE = 9
+_FINE_PER_COARSE = 9
 """Number of fine cells along each side of a coarse cell."""
 _BLOCKS = (27, 9, 3, 1)
 """Numbers of cells along the sides of the leaves that consist of whole cells."""
 _BISECTIONS = 24
-_SUSPICIOUS = 0.55
+_CONTINUOUS_FRACTION = 0.55
 """Fraction of the length of a step. If both halves of the step are shorter, the step is not torn."""
-_TORN = 0.05
+_TORN_FRACTION = 0.05
 """Fraction of the length of a step. If the part that is left after all bisections is longer, the step is torn."""
 _GAP = 1e-9
 """Distance in degrees between the meridian of a cut and the cells beside the cut."""
@@ -96,10 +96,10 @@ def find_tears(
         after[index[in_first]], at_after[index[in_first]] = middle[in_first], at_middle[in_first]
         before[index[~in_first]], at_before[index[~in_first]] = middle[~in_first], at_middle[~in_first]
         if number == 0:
-            index = index[~(np.maximum(first, second) < _SUSPICIOUS * length[index])]
+            index = index[~(np.maximum(first, second) < _CONTINUOUS_FRACTION * length[index])]
     is_torn = np.zeros(len(starts), bool)
     left = _distance(at_before[index], at_after[index])
-    is_torn[index] = np.isinf(left) | (left > _TORN * length[index])
+    is_torn[index] = np.isinf(left) | (left > _TORN_FRACTION * length[index])
     return Tears(is_torn, before, after, at_before, at_after)
 
 
@@ -199,13 +199,13 @@ class Seams:
         self._charts = Charts(self.base, target) if self.has_turns else Charts(self.base, target, source)
         self.west = cut_meridian(self.base, target)
         """Longitude of the west edge of the cells."""
-        latitudes = np.linspace(-90.0, 90.0, _ROWS * _FINE + 1)
+        latitudes = np.linspace(-90.0, 90.0, _ROWS * _FINE_PER_COARSE + 1)
         self.is_cyclic = not self._is_torn_between(self.west + _GAP, self.west + FULL_TURN - _GAP, latitudes[1:-1:7])
         """True if the projection is continuous at the west edge of the cells."""
         gap = 0.0 if self.is_cyclic else _GAP
-        longitudes = np.linspace(self.west + gap, self.west + FULL_TURN - gap, _COLUMNS * _FINE + 1)
+        longitudes = np.linspace(self.west + gap, self.west + FULL_TURN - gap, _COLUMNS * _FINE_PER_COARSE + 1)
         self._nodes = np.stack(np.meshgrid(longitudes, latitudes), axis=-1)
-        self._coarse = _Cells(self._charts, self._nodes[None, ::_FINE, ::_FINE])
+        self._coarse = _Cells(self._charts, self._nodes[None, ::_FINE_PER_COARSE, ::_FINE_PER_COARSE])
         with np.errstate(invalid="ignore"):
             self._signs = np.sign(np.nansum(np.sign(self._coarse.areas), axis=(1, 2, 3)))
         self.is_whole: Bools = self._coarse.are_whole(self._signs)[0]
@@ -264,21 +264,26 @@ class Seams:
 
     def _coarse_rings(self) -> Iterator[Floats]:
         for row, column, size in _blocks(self.is_whole, _BLOCKS):
-            yield self._outline(row * _FINE, column * _FINE, size * _FINE)
+            yield self._outline(row * _FINE_PER_COARSE, column * _FINE_PER_COARSE, size * _FINE_PER_COARSE)
 
     def _fine_rings(self) -> Iterator[Floats]:
         rows, columns = np.nonzero(~self.is_whole & self._coarse.are_shown[0])
         if not rows.size:
             return
-        steps = np.arange(_FINE + 1)
+        steps = np.arange(_FINE_PER_COARSE + 1)
         cells = _Cells(
             self._charts,
-            self._nodes[(rows[:, None] * _FINE + steps)[:, :, None], (columns[:, None] * _FINE + steps)[:, None, :]],
+            self._nodes[
+                (rows[:, None] * _FINE_PER_COARSE + steps)[:, :, None],
+                (columns[:, None] * _FINE_PER_COARSE + steps)[:, None, :],
+            ],
         )
         is_whole = cells.are_whole(self._signs)
         for number, whole in enumerate(is_whole):
             for row, column, size in _blocks(whole, _BLOCKS[2:]):
-                yield self._outline(rows[number] * _FINE + row, columns[number] * _FINE + column, size)
+                yield self._outline(
+                    rows[number] * _FINE_PER_COARSE + row, columns[number] * _FINE_PER_COARSE + column, size
+                )
         yield from _divided(cells, np.nonzero(cells.is_torn), self._signs)
 
     def _outline(self, row: int, column: int, size: int) -> Floats:

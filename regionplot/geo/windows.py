@@ -13,7 +13,7 @@ from regionplot.geo.grid import GridGeometry, Window
 from regionplot.geo.positions import WINDOW_MESH_STEP, Floats, Locator, mesh_axis
 
 _MIN_NODES = 16
-"""Smallest number of mesh nodes along each side of a panel, if the panel has at least as many pixels."""
+"""Minimum number of mesh nodes along each side of a panel, if the panel has at least as many pixels."""
 _FINE_MESH_STEP = 4
 """Distance between mesh nodes, in pixels, for a panel that contains an edge of the projection."""
 _MARGIN_CELLS = 3

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,10 +22,14 @@ from regionplot.inputs.packing import EVERYTHING, Packing
 
 logger = logging.getLogger(__name__)
 
-_MARGIN = 1e-6
+_SCALING_ERROR = 1e-6
 """Rounding error of a scaled limit, in steps of the stored values."""
-_SAME = 1e-7
+_PRINT_ERROR = 1e-7
 """Relative error of a float32 that is printed as text."""
+_NUMBER = re.compile(
+    r"(?P<number>[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|nan|inf(?:inity)?))(?:f|d|u?(?:b|s|l|ll))?", re.IGNORECASE
+)
+"""A number in a text. Its last letters can state its type, as in CDL: `10.0f`, `255ub`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class _Range:
     limits: tuple[float, float]
     """Smallest and largest stored value."""
     meaning: str
-    """Values to which the attributes then apply."""
+    """Name of the values to which the limits apply, for messages."""
 
 
 @dataclass(frozen=True)
@@ -79,16 +84,16 @@ class Attributes:
         dtype : dtype
             Type of the stored cells.
         """
-        found = [_wrapped(n, dtype) for key in ("_FillValue", "missing_value") for n in self._numbers(key)]
-        others = [n for n in found if nodata is None or not math.isclose(n, nodata, rel_tol=_SAME)]
+        found = [_in_cell_type(n, dtype) for key in ("_FillValue", "missing_value") for n in self._numbers(key)]
+        others = [n for n in found if nodata is None or not math.isclose(n, nodata, rel_tol=_PRINT_ERROR)]
         return tuple(dict.fromkeys(n for n in others if not math.isnan(n)))
 
     def valid_range(self, packing: Packing, samples: Iterable[NDArray[Any]]) -> tuple[float, float]:
         """Return the smallest and the largest stored value that is valid.
 
         The range applies to stored values. If the range is in floating point and the cells are packed in integers, it
-        applies to the unpacked values. Some files mix this up. If the range hides all cells, a warning names it. It is
-        then applied to the other values or, if this hides all cells too, ignored.
+        applies to the unpacked values. Some files confuse the two. If the range hides all cells, a warning names the
+        range. The range is then applied to the other kind of values. If this hides all cells too, the range is ignored.
 
         Parameters
         ----------
@@ -141,7 +146,7 @@ class Attributes:
 
     def _possible_ranges(self, stated: tuple[float, float], packing: Packing, dtype: np.dtype[Any]) -> Sequence[_Range]:
         """Return the ranges of stored values that the attributes can mean. The most probable range is the first."""
-        as_stored = (_wrapped(stated[0], dtype), _wrapped(stated[1], dtype))
+        as_stored = (_in_cell_type(stated[0], dtype), _in_cell_type(stated[1], dtype))
         found = [_Range(_widened(as_stored, dtype), "the stored values")]
         if packing.is_scaled:
             found.append(_Range(_packed_range(stated, packing, dtype), "the values after scaling"))
@@ -153,16 +158,18 @@ class Attributes:
         return any(np.asarray(self.values[key]).dtype.kind == "f" for key in keys if key in self.values)
 
     def _numbers(self, key: str) -> Sequence[float]:
-        """Return the numbers of an attribute. The result is empty if it has none."""
+        """Return the numbers of an attribute. The result is empty if the attribute has no numbers."""
         value = self.values.get(key, ())
-        parts = value.replace(",", " ").split() if isinstance(value, str) else np.atleast_1d(value).ravel()
+        if isinstance(value, str):
+            found = [_NUMBER.fullmatch(part) for part in value.replace(",", " ").strip("[]{}() ").split()]
+            return [float(part["number"]) for part in found if part] if all(found) else []
         try:
-            return [float(part) for part in parts]
+            return [float(part) for part in np.atleast_1d(value).ravel()]
         except (TypeError, ValueError):
             return []
 
 
-def _wrapped(limit: float, dtype: np.dtype[Any]) -> float:
+def _in_cell_type(limit: float, dtype: np.dtype[Any]) -> float:
     """Return a number of an attribute in the type of the cells. Some files write unsigned numbers as signed."""
     return limit + 2.0 ** (8 * dtype.itemsize) if dtype.kind == "u" and math.isfinite(limit) and limit < 0 else limit
 
@@ -172,7 +179,7 @@ def _packed_range(stated: tuple[float, float], packing: Packing, dtype: np.dtype
     if packing.scale == 0:
         return EVERYTHING
     low, high = sorted((limit - packing.offset) / packing.scale for limit in stated)
-    return (low - _MARGIN, high + _MARGIN) if dtype.kind in "iu" else _widened((low, high), dtype)
+    return (low - _SCALING_ERROR, high + _SCALING_ERROR) if dtype.kind in "iu" else _widened((low, high), dtype)
 
 
 def _widened(limits: tuple[float, float], dtype: np.dtype[Any]) -> tuple[float, float]:
@@ -180,7 +187,7 @@ def _widened(limits: tuple[float, float], dtype: np.dtype[Any]) -> tuple[float, 
     if dtype.kind != "f":
         return limits
     low, high = (limit if math.isfinite(limit) else 0.0 for limit in limits)
-    return limits[0] - _SAME * abs(low), limits[1] + _SAME * abs(high)
+    return limits[0] - _PRINT_ERROR * abs(low), limits[1] + _PRINT_ERROR * abs(high)
 
 
 def _shows_cells(packing: Packing, limits: tuple[float, float], stored: NDArray[Any]) -> bool:

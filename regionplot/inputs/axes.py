@@ -143,7 +143,10 @@ def find_axes(
 
 
 def missing_role(variable: Variable, variables: Sequence[Variable]) -> Role | None:
-    """Return longitude or latitude if a variable has only the other along its dimensions. Otherwise, return None."""
+    """Return the missing role if a variable has only one of longitude and latitude along its dimensions.
+
+    Otherwise, return None.
+    """
     found = {role for dimension in variable.dimensions for role in _axes_along(variable, dimension, variables)}
     missing = {Role.LATITUDE, Role.LONGITUDE} - found
     return missing.pop() if len(missing) == 1 else None

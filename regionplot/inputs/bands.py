@@ -15,9 +15,9 @@ from regionplot.text import plain_text
 GRIB = "GRIB"
 """GDAL's driver for GRIB files."""
 _LISTED = 20
-"""Largest number of bands that a message lists."""
+"""Maximum number of bands to list in a message."""
 _LONGEST_NAME = 60
-"""Largest number of characters of a name in a message."""
+"""Maximum number of characters of a name in a message."""
 
 
 def find_band(dataset: Any, band: int | str | None, path: Path) -> int:
@@ -69,7 +69,7 @@ def _named(dataset: Any, name: str, path: Path) -> Sequence[int]:
 
 
 def names_of(dataset: Any, band: int, path: Path) -> list[str]:
-    """Return the names of a band, without empty ones.
+    """Return the names of a band that are not empty.
 
     A band has its description, or the long name of its variable if it has no description. A message of a GRIB file also
     has an element (`HTSGW`), a short name of its level (`1-SFC`), both together, and a comment with and without units.

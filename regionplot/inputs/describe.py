@@ -34,6 +34,7 @@ from regionplot.inputs.metadata import describe_band
 from regionplot.inputs.netcdf import Variable
 from regionplot.inputs.netcdf_grid import DRIVER as NETCDF
 from regionplot.inputs.netcdf_grid import ChosenVariable, longitudes_in_projection, north_up
+from regionplot.inputs.packing import usable_scaling
 from regionplot.inputs.reading import FileSource
 from regionplot.inputs.reordered import ReorderedDataset, can_read, read_positions
 from regionplot.inputs.samples import Source, samples_of, with_changes
@@ -43,7 +44,7 @@ from regionplot.settings.raster import RasterSettings
 from regionplot.system.files import Fingerprint
 
 _MIN_POINTS = 3
-"""Smallest number of ground control points that can place a raster."""
+"""Minimum number of ground control points that can place a raster."""
 
 
 def open_source(settings: RasterSettings) -> RasterSource:
@@ -114,8 +115,10 @@ class _CachedDataset:
     rasterio reads a property for all bands again at each access. This is slow if a file has very many bands.
     """
 
-    def __init__(self, dataset: Any) -> None:
+    def __init__(self, dataset: Any, crs: Any = None) -> None:
         self.dataset = dataset
+        if crs is not None:  # the dataset states no CRS, or the wrong one
+            self.crs = crs
         self._tags: dict[object, dict[str, str]] = {}
 
     def __getattr__(self, name: str) -> Any:
@@ -210,6 +213,9 @@ class _Grid:
         stored = self.attributes.stored_type(given)
         nodata = _nodata(dataset.nodatavals[band - 1], stored)
         table = color_table(dataset, band)
+        scale, offset = float(dataset.scales[band - 1]), float(dataset.offsets[band - 1])
+        if settings.mask_and_scale:
+            scale, offset = usable_scaling(self.path, scale, offset)
         return RasterInfo(
             path=self.path,
             gdal_name=dataset.name,
@@ -219,8 +225,8 @@ class _Grid:
             dtype=float_dtype(stored) if settings.mask_and_scale else stored,
             nodata=nodata,
             missing=self.attributes.further_missing(nodata, stored) if settings.mask_and_scale else (),
-            scale=float(dataset.scales[band - 1]),
-            offset=float(dataset.offsets[band - 1]),
+            scale=scale,
+            offset=offset,
             has_mask=MaskFlags.per_dataset in dataset.mask_flag_enums[band - 1],
             mask_and_scale=settings.mask_and_scale,
             description=describe_band(dataset, band, self.path),
@@ -287,15 +293,16 @@ def _grid(settings: RasterSettings) -> Iterator[_Grid]:
         else:
             name = _subdataset(dataset.subdatasets, settings)
         if name is None:
-            yield _placed(_CachedDataset(dataset), settings, chosen)
+            yield _placed(dataset, settings, chosen)
             return
     with opened(path, name) as dataset:
-        yield _placed(_CachedDataset(dataset), settings, chosen)
+        yield _placed(dataset, settings, chosen)
 
 
-def _placed(dataset: _CachedDataset, settings: RasterSettings, chosen: ChosenVariable | None) -> _Grid:
+def _placed(opened_dataset: Any, settings: RasterSettings, chosen: ChosenVariable | None) -> _Grid:
     if chosen is None:
-        return _Grid(dataset, settings)
+        return _Grid(_CachedDataset(opened_dataset), settings)
+    dataset = _CachedDataset(opened_dataset, chosen.missing_crs(opened_dataset))
     axes, variable = chosen.place(dataset), chosen.variable
     grid = find_dimensions(variable, chosen.variables) if axes is None else axes.grid
     if grid is None or can_read(dataset, grid):

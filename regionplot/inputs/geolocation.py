@@ -37,7 +37,7 @@ _ANGLES = {
 }
 """Size of units of angles in degrees."""
 _LARGEST_LONGITUDE = 720.0
-"""Largest longitude that is valid, in degrees."""
+"""Maximum longitude that is valid, in degrees."""
 _BYTES_PER_CELL = 64
 """Memory per cell that resampling needs, in bytes."""
 

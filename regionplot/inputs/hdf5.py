@@ -49,13 +49,19 @@ def _find_reference(path: Path, _: Fingerprint) -> str:
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            if os.pread(file.fileno(), len(_MARK), 0) != _MARK:
+            if _read_at(file.fileno(), len(_MARK), 0) != _MARK:
                 return ""
             return next(_File.opened(file.fileno(), size).references(), "")
     except OSError as error:
         return str(error.strerror or error)
     except (ValueError, IndexError, RecursionError):
         return "the HDF5 structure is damaged, or it cannot be checked for references to other files"
+
+
+def _read_at(descriptor: int, length: int, start: int) -> bytes:
+    """Read bytes at a position. Windows has no `os.pread`."""
+    os.lseek(descriptor, start, os.SEEK_SET)
+    return os.read(descriptor, length)
 
 
 @dataclass
@@ -73,7 +79,7 @@ class _File:
     @classmethod
     def opened(cls, descriptor: int, size: int) -> _File:
         """Read the superblock."""
-        start = os.pread(descriptor, 256, 0)
+        start = _read_at(descriptor, 256, 0)
         version = start[8]
         if version > 3:
             raise ValueError("the version of the superblock is not known")
@@ -94,7 +100,7 @@ class _File:
         start = self.base + address
         if self.blocks > _MOST_BLOCKS or not 0 <= length <= _LARGEST_BLOCK or start + length > self.size:
             raise ValueError("a block lies outside the file, or there are too many blocks")
-        return _Fields(self, os.pread(self.descriptor, length, start))
+        return _Fields(self, _read_at(self.descriptor, length, start))
 
     def is_defined(self, address: int) -> bool:
         """Return False for the address of all one bits, which stands for a missing block."""

@@ -14,13 +14,14 @@ _PACKAGES = {"h5py", "netCDF4", "pyogrio", "rasterio"}
 """Packages that can have copies of the library."""
 _H5E_DEFAULT = 0
 _silent = threading.local()
-"""Paths of the libraries that are silent in this thread. HDF5 has this setting for each thread."""
+"""Paths of the libraries that are silenced in this thread. In HDF5, this setting belongs to a thread."""
 
 
 def silence_hdf5() -> None:
-    """Silence all copies of the library that are loaded, for this thread. Packages can have their own copies.
+    """Silence all loaded copies of the library, for this thread.
 
-    Linux only: other systems do not list the loaded libraries in a file.
+    Packages can have their own copies. This works only on Linux, because other systems do not list the loaded libraries
+    in a file.
     """
     done: set[str] = _silent.__dict__.setdefault("paths", set())
     for path in _loaded_libraries(frozenset(_PACKAGES & sys.modules.keys())) - done:

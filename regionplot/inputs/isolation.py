@@ -42,7 +42,7 @@ Arrays = Mapping[str, NDArray[Any]]
 _time_limit: ContextVar[float] = ContextVar("time_limit", default=300.0)
 """Time limit for reading a file, in seconds."""
 _USABLE_MEMORY = 0.9
-"""Part of the available memory that a child may use."""
+"""Fraction of the available memory that a child may use."""
 _MEGABYTE = 2**20
 _LENGTH_BYTES = 8
 
@@ -83,7 +83,7 @@ def start_reading(read: Callable[[], Arrays], path: Path, error: type[InputError
 
 def _can_fork() -> bool:
     is_daemon = multiprocessing.current_process().daemon  # daemonic processes may not have children
-    return sys.platform == "linux" and threading.active_count() == 1 and not is_daemon
+    return hasattr(os, "fork") and sys.platform == "linux" and threading.active_count() == 1 and not is_daemon
 
 
 class _Child:

@@ -18,6 +18,7 @@ from regionplot.geo.upright import upright_grid
 from regionplot.inputs.axes import AxisKind, PlacedAxes, find_axes, missing_role, place_axes
 from regionplot.inputs.file_crs import stated_crs
 from regionplot.inputs.geolocation import kind_of
+from regionplot.inputs.grid_mapping import missing_crs
 from regionplot.inputs.hdfeos import place_hdfeos
 from regionplot.inputs.netcdf import Variable, list_variables
 from regionplot.inputs.variables import choose_variable
@@ -62,6 +63,18 @@ class ChosenVariable:
             return None
         listed = (subdataset for subdataset in dataset.subdatasets if subdataset.endswith(f":{name}"))
         return next(listed, f'NETCDF:"{self.settings.path}":{name}')
+
+    def missing_crs(self, dataset: Any) -> Any:
+        """Return the CRS of the variable as a `rasterio.crs.CRS` if only its grid mapping states the CRS, else None.
+
+        A variable with 2-D coordinates needs no projection.
+
+        Parameters
+        ----------
+        dataset : rasterio.DatasetReader
+            The variable.
+        """
+        return None if self._has_2d_coordinates else missing_crs(dataset, self.variable, self.variables)
 
     def place(self, dataset: Any) -> PlacedAxes | None:
         """Return the axes of the variable in their CRS. Return None if the file does not say what its axes are.

@@ -6,15 +6,20 @@ equal to the same number in the settings.
 
 from __future__ import annotations
 
+import logging
+import math
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.geo.dtypes import fits_dtype
+
+logger = logging.getLogger(__name__)
 
 _TABLE_BYTES = 2
 """Cells of at most this size are decoded with a table of all values."""
@@ -86,6 +91,25 @@ class Packing:
             outside = (stored < low) | (stored > high)
             found = outside if found is None else found | outside
         return found
+
+
+def usable_scaling(path: Path, scale: float, offset: float) -> tuple[float, float]:
+    """Return a scale and an offset, or 1 and 0 if they would make all values equal or not finite. Log a warning then.
+
+    Parameters
+    ----------
+    path : Path
+        The file, for the warning.
+    scale, offset : float
+        Scale and offset in the file.
+    """
+    if scale != 0 and math.isfinite(scale) and math.isfinite(offset):
+        return scale, offset
+    logger.warning(
+        "%s: the scale %g and the offset %g are ignored, because they would hide the values of all cells",
+        path, scale, offset,
+    )  # fmt: skip
+    return 1.0, 0.0
 
 
 @lru_cache(maxsize=32)

@@ -52,13 +52,13 @@ class FileSource:
     def read(self, window: Window, shape: tuple[int, int], resampling: str = "nearest") -> NDArray[Any]:
         """Read a window, from a suitable overview if there is one. See `RasterSource.read`."""
         info = self.info
-        area = gdal_window(window)
+        area, method = gdal_window(window), gdal_resampling(resampling, window, shape)
         options = overview_options(info, window, shape, resampling) if self.overviews is Overviews.EXACT else {}
         with opened(info.path, info.gdal_name, options, **self.options) as dataset:
             if options and dataset.driver not in HONORING:
-                stored = read_thinned(dataset, [info.band], window, shape, gdal_resampling(resampling))[0]
+                stored = read_thinned(dataset, [info.band], window, shape, method)[0]
             else:
-                stored = dataset.read(info.band, window=area, out_shape=shape, resampling=gdal_resampling(resampling))
+                stored = dataset.read(info.band, window=area, out_shape=shape, resampling=method)
             mask = dataset.read_masks(info.band, window=area, out_shape=shape) if info.has_mask else None
         check_unchanged(info)
         return decode(stored, mask, info)
@@ -111,11 +111,15 @@ def gdal_window(window: Window) -> Any:
     return RasterioWindow(window.col_off, window.row_off, window.width, window.height)
 
 
-def gdal_resampling(name: str) -> Any:
-    """Return rasterio's constant for a resampling method."""
+def gdal_resampling(name: str, window: Window, shape: tuple[int, int]) -> Any:
+    """Return rasterio's constant for the resampling method with which to read a window.
+
+    If the result has the shape of the window, the cells are read as they are. Some methods, such as `max`, would be
+    refused.
+    """
     from rasterio.enums import Resampling  # noqa: PLC0415 (imports GDAL)
 
-    return Resampling[name]
+    return Resampling[name if shape != (window.height, window.width) else "nearest"]
 
 
 def check_unchanged(info: RasterInfo) -> None:

@@ -39,7 +39,7 @@ class RgbSource:
 
     def read(self, window: Window, shape: tuple[int, int], resampling: str = "nearest") -> NDArray[np.uint32]:
         """Read a window as packed colors. See `RasterSource.read`."""
-        bands, area = self.bands, gdal_window(window)
+        bands, area, method = self.bands, gdal_window(window), gdal_resampling(resampling, window, shape)
         samples = np.empty((*shape, 4), bands.dtype)
         samples[..., 3] = bands.largest
         colors = np.moveaxis(samples, -1, 0)[
@@ -49,9 +49,9 @@ class RgbSource:
         options = overview_options(info, window, shape, resampling) if is_exact else {}
         with opened(info.path, info.gdal_name, options) as dataset:
             if options and dataset.driver not in HONORING:
-                colors[:] = read_thinned(dataset, list(bands.bands), window, shape, gdal_resampling(resampling))
+                colors[:] = read_thinned(dataset, list(bands.bands), window, shape, method)
             else:
-                dataset.read(list(bands.bands), window=area, out=colors, resampling=gdal_resampling(resampling))
+                dataset.read(list(bands.bands), window=area, out=colors, resampling=method)
             missing = _missing(samples, bands)
             if bands.has_mask:
                 missing |= dataset.read_masks(bands.bands[0], window=area, out_shape=shape) == 0

@@ -14,7 +14,7 @@ from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.reading import FileSource
 
 _SIDE = 512
-"""Largest number of rows and columns of a sample."""
+"""Maximum number of rows and columns of a sample."""
 Cells = FileSource | AxesSource | OrderedSource
 """Sources of the file's own cells."""
 Source = Cells | CurvilinearSource

@@ -17,11 +17,11 @@ _ARCS, _COMPOUND_CURVE, _CURVE_POLYGON, _TRIANGLE = 8, 9, 10, 17
 _COLLECTIONS = (4, 5, 6, 7, 11, 12, 15, 16)
 """Type ids in WKB of Multi..., GeometryCollection, MultiCurve, MultiSurface, PolyhedralSurface and TIN."""
 _LARGEST_DEPTH = 32
-"""Largest depth of nested collections."""
+"""Maximum depth of nested collections."""
 _HEADER = 5
 """Bytes of the byte order and the type id of a geometry."""
 _ARC_STEP = np.radians(4.0)
-"""Largest angle between two vertices of a circular arc. GDAL uses the same angle."""
+"""Maximum angle between two vertices of a circular arc. GDAL uses the same angle."""
 _ERRORS = (ValueError, IndexError, struct.error, shapely.errors.ShapelyError)
 
 

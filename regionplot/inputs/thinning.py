@@ -1,4 +1,4 @@
-"""Read a thinned window from the cells of a raster itself, for formats in which GDAL cannot turn overviews off."""
+"""Read thinned windows from full-resolution cells, for formats in which GDAL cannot ignore overviews."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from regionplot.geo.grid import Window
 
 _ANY_TRANSFORM = Affine(2, 0, 0, 0, -2, 0)
-"""Transform of cells in memory. Its only purpose is to avoid a warning."""
+"""Transform of cells in memory. It only avoids a warning."""
 HONORING = ("GTiff",)
-"""Drivers of GDAL that honor the option `OVERVIEW_LEVEL=NONE`. HFA uses its overviews nevertheless."""
+"""Drivers of GDAL that respect the option `OVERVIEW_LEVEL=NONE`. The driver HFA ignores this option."""
 _STRIP_CELLS = 2**24
 """Number of cells to read at a time."""
 

@@ -13,7 +13,7 @@ from regionplot.inputs.netcdf import Variable
 from regionplot.text import plain_text
 
 _MAX_LISTED = 50
-"""Largest number of variables that a message lists."""
+"""Maximum number of variables to list in a message."""
 _BOUNDS_NAME = re.compile(r".*_(bnds|bounds|vertices|corners)", re.I)
 _BOUNDS_DIMENSION = re.compile(r"n?(bnds?|bounds|v|vertex|vertices|corners?|nbounds)", re.I)
 
@@ -87,7 +87,7 @@ def _without_coordinates(grids: Sequence[Variable], variables: Sequence[Variable
 def _placed(fields: Sequence[Variable], variables: Sequence[Variable]) -> Sequence[Variable]:
     """Return the fields that have axes or 2-D coordinates. If there are none, return all fields.
 
-    Other fields, such as a palette, are no maps.
+    Other fields, such as a palette, are not maps.
     """
     lines = [variable for variable in variables if len(variable.shape) == 1]
     sheets = [variable for variable in variables if len(variable.shape) > 1 and _is_coordinate(variable)]

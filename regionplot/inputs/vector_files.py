@@ -155,7 +155,8 @@ class _VectorFile:
         size = len(source.content or b"") or sum(part.stat().st_size for part in (path, *files_of(path)))
         if info["features"] > size:
             raise FeaturesError(
-                f"{path}: the layer claims {info['features']:,} features, but the file has {size:,} bytes"
+                f"{path}: the file is damaged: the layer states {info['features']:,} features, "
+                f"but the file has only {size:,} bytes"
             )
         return cls(settings, source, layer, _crs(settings, source, info["crs"], notes), notes)
 
@@ -167,7 +168,7 @@ class _VectorFile:
         )
         if wkb is None or not len(wkb):
             self._note(logging.INFO, "the layer holds no features")
-        geometries = self._usable([] if wkb is None else wkb)
+        geometries = self._usable_geometries([] if wkb is None else wkb)
         if count_steps(geometries, self.crs) > _MOST_VERTICES:
             raise FeaturesError(
                 f"{self.settings.path}: the lines of the layer are too long: their projection needs more than "
@@ -178,7 +179,7 @@ class _VectorFile:
             geometries = shapely.transform(geometries, turned.points)
         return _VectorData(split_collections(geometries), turned.crs, tuple(self.notes))
 
-    def _usable(self, wkb: Sequence[bytes | None]) -> Geometries:
+    def _usable_geometries(self, wkb: Sequence[bytes | None]) -> Geometries:
         """Return the usable geometries, without geometries that are missing, unreadable or not on the earth."""
         geometries = parse_geometries(wkb)
         is_unread = shapely.is_missing(geometries) & np.array([each is not None for each in wkb], dtype=bool)

@@ -34,7 +34,7 @@ _STEPS = [factor * 10.0**power for power in range(-5, 0) for factor in (1, 2, 5)
 _STEPS += [1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0]
 """Candidates for the spacing `auto`, in degrees."""
 _USUAL_LINES = 8
-"""Largest number of lines along the longer side of a panel with the spacing `auto`."""
+"""Maximum number of lines along the longer side of a panel with the spacing `auto`."""
 _MOST_LINES = 1000
 _POLE = 90.0
 _LATITUDE_SHIFT = 0.1
@@ -42,9 +42,9 @@ _LATITUDE_SHIFT = 0.1
 _PANEL_SAMPLES = 41
 """Number of columns, and of rows, in the grid of sample points of a panel."""
 _VERTEX_DISTANCE = 0.25
-"""Largest distance in degrees between the vertices of a line."""
+"""Maximum distance in degrees between the vertices of a line."""
 _FEWEST_STEPS = 64
-"""Smallest number of steps between the vertices of a line."""
+"""Minimum number of steps between the vertices of a line."""
 _LETTER, _LAST_LETTER, _HEIGHT = 0.62, 0.4, 0.8
 """Width of a digit, extra width of the last letter (up to a W), and height of a label, in units of the font size."""
 _GAP = 3

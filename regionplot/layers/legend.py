@@ -32,13 +32,13 @@ _ABOVE = 6
 _NAME_POINTS = 9
 """Font size of the class names on a sheet of 14 × 9 inches."""
 _LARGEST_SHARE = 1 / 3
-"""Largest height of a legend as a fraction of the sheet."""
+"""Maximum height of a legend as a fraction of the sheet."""
 _SHORTEST_NAME = 3
-"""Smallest number of letters of a class name that must fit. If fewer fit, no legend is drawn."""
+"""Minimum number of letters of a class name that must fit. If fewer fit, no legend is drawn."""
 _LETTER, _CAPITAL, _IDEOGRAM = 0.6, 0.72, 1.0
 """Estimated widths of letters, as fractions of the font size. The exact widths are known only when names are drawn."""
 _SMALLEST_LABEL = 0.6
-"""Smallest font size of a long label, as a fraction of its normal size. A label that is still too long is truncated."""
+"""Minimum font size of a long label, as a fraction of its normal size. A label that is still too long is truncated."""
 
 
 @dataclass(frozen=True, slots=True)

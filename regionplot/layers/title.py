@@ -21,7 +21,7 @@ _HEIGHT = 28
 _POINTS = 14
 """Font size on a sheet of 14 × 9 inches."""
 _SMALLEST = 0.6
-"""Smallest font size of a long title, as a fraction of its normal size. A title that is still too long is truncated."""
+"""Minimum font size of a long title, as a fraction of its normal size. A title that is still too long is truncated."""
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class Plan:
         self.descriptions: list[Mapping[str, object]] = [info.description for info in self.main.bands]
         """Description of each band of the result: `long_name`, `units`, `time` ..."""
         self.has_operations = False
-        """True if an operation was added. Operations apply to the first input only."""
+        """True if a step has added an operation, which applies to the first input only."""
 
     @property
     def main(self) -> BandReader:

@@ -14,7 +14,7 @@ _ANGLE = re.compile(
 _LOOKALIKES = str.maketrans({"−": "-", "–": "-", "‐": "-", "‑": "-", "\u00a0": " ", "\u202f": " ", "\u2009": " "})
 """Characters that word processors and spreadsheets write instead of a minus sign or a space."""
 _LONGEST = 60
-"""Longest text for which a suggestion is made, in characters."""
+"""Maximum length, in characters, of a text for which a suggestion is made."""
 
 
 def parse_number(text: str, decimal: str = ".") -> float:

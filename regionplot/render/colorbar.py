@@ -22,14 +22,14 @@ from regionplot.sheet.marks import INK, ColorBar
 from regionplot.text import number_labels, plain_number_labels
 
 _SMALLEST_LABEL = 0.6
-"""Smallest font size of a long label, as a fraction of its normal size. A label that is still too long is truncated."""
+"""Minimum font size of a long label, as a fraction of its normal size. A label that is still too long is truncated."""
 _FEWEST_TICKS = 2
 """Minimum number of labels that a reader needs to understand the scale."""
 _MOST_TICKS = 6
 """Maximum number of ticks that are used if matplotlib puts fewer than two labels on the bar."""
 _MINUS = "\N{MINUS SIGN}"
 _LEVEL_GAP = 0.3
-"""Smallest gap between the labels of levels, as a fraction of their height."""
+"""Minimum gap between the labels of levels, as a fraction of their height."""
 
 
 def add_colorbar(figure: Figure, layout: Layout, mark: ColorBar) -> None:

@@ -38,7 +38,7 @@ from regionplot.writers.base import Bytes, Picture, make_writer
 _SIZE = 256
 _FRAME_SHADES = 16
 _FEWEST_SHADES = 8
-"""Smallest number of shades between a class color and the ink. With fewer shades, line edges would look coarse."""
+"""Minimum number of shades between a class color and the ink. With fewer shades, line edges would look coarse."""
 _WHITE = 255
 PACKED_WHITE = np.uint32(0xFFFFFFFF)
 Floats = NDArray[np.floating[Any]]

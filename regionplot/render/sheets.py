@@ -107,7 +107,7 @@ def _sampled(style: Style, view: View) -> tuple[Codes, NDArray[np.bool_], NDArra
 
 
 def no_overlap_message(shared: SharedData, region: Region) -> str:
-    """Return the message for a region without any pixel in the raster.
+    """Return the error message for a region that has no pixel in the raster.
 
     The bounding box of a rotated grid is larger than the grid. Therefore, the cells are compared with the region.
     """
@@ -120,5 +120,5 @@ def no_overlap_message(shared: SharedData, region: Region) -> str:
             "map; use a smaller region"
         )
     if limits.overlaps(axes.extent(raster)):
-        return f"the region ({region.extent}) does not overlap the raster, which lies turned within ({raster})"
+        return f"the region ({region.extent}) does not overlap the rotated raster, whose bounding box is ({raster})"
     return f"the region ({region.extent}) does not overlap the raster ({raster})"

@@ -112,7 +112,7 @@ def check_all(error: RegionplotError, config: Config | None, read: Callable[[], 
     except RegionsError as other:
         problems += [problem for problem in other.problems if problem not in problems]
     if config is not None:
-        with suppress(RegionplotError):  # the valid part may lack what a further check needs
+        with suppress(RegionplotError):  # the valid part may lack settings that a further check needs
             problems += [problem for problem in config_problems(config, regions) if problem not in problems]
     added = len(problems) > len(error.problems)
     return (ConfigError if added and not isinstance(error, RegionsError) else type(error))(*problems)

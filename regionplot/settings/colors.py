@@ -10,10 +10,10 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from regionplot.settings.base import Section, Text
 
 LARGEST_LIMIT = 1e300
-"""Largest absolute value of a limit or a level."""
+"""Maximum absolute value of a limit or a level."""
 Limit = Annotated[float, Field(ge=-LARGEST_LIMIT, le=LARGEST_LIMIT, allow_inf_nan=False)]
 MAX_CLASS_SPAN = 1_000_000
-"""Largest difference between two class values. Lookup tables have an entry for each value in this range."""
+"""Maximum difference between two class values. Lookup tables have an entry for each value in this range."""
 
 
 def _increasing(levels: tuple[float, ...]) -> tuple[float, ...]:

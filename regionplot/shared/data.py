@@ -106,7 +106,8 @@ class SharedData:
             loading = pool.submit(raster.load, plan)
             loaded = finish_layers()
             cells, geometry = loading.result()
-        warn_of_unseen_layers(loaded, config, crs, raster.coloring, regions or ())
+        if regions:  # without regions, for example in a spawned worker, the maps are not known
+            warn_of_unseen_layers(loaded, config, crs, raster.coloring, regions)
         logger.info("process %d loaded the shared data in %.2f s", os.getpid(), time.perf_counter() - start)
         return cls(config, raster.source, cells, geometry, crs, loaded, info, plan, raster.coloring)
 

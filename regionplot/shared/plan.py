@@ -99,14 +99,15 @@ def plan_load(
         )
     if isinstance(key, LegendKey) and config.colors.colorbar and LEGEND not in layout.rooms:
         logger.warning("%s: no legend: %s", info.path, _LEGEND_TOO_LARGE)
-    colormap = _colormap(config) if coloring is None else None
+    colormap = _own_colormap(config) if coloring is None else None
     return LoadPlan(whole if reads_per_map else window, reads_per_map, info.fingerprint, colormap)
 
 
-def _colormap(config: Config) -> ColormapColors:
-    from regionplot.colors.colormaps import ColormapColors  # noqa: PLC0415 (imports matplotlib)
+def _own_colormap(config: Config) -> ColormapColors | None:
+    """Return the colors of a colormap that the program has registered, or None for a colormap of matplotlib itself."""
+    from regionplot.colors.colormaps import ColormapColors, is_builtin  # noqa: PLC0415 (imports matplotlib)
 
-    return ColormapColors.of(config.colors)
+    return None if is_builtin(config.colors) else ColormapColors.of(config.colors)
 
 
 def _budget(config: Config) -> int:

@@ -15,9 +15,9 @@ POINTS_PER_INCH = 72
 _USUAL_AREA = 14 * 9
 """Area in square inches of the usual sheet, 14 × 9 inches. The font sizes below are for this sheet."""
 _SMALLEST = 0.7
-"""Smallest factor for text on small sheets."""
+"""Minimum factor for text on small sheets."""
 _LARGEST = 2.0
-"""Largest factor for text on large sheets."""
+"""Maximum factor for text on large sheets."""
 _TITLE = 14
 """Font size of titles in points."""
 _LABEL = 9
@@ -29,7 +29,7 @@ _MARGIN = 9
 _INSET = 12
 """Points between the left edge of the panel and a color bar below it."""
 _LEAST_PANEL = 10
-"""Smallest width and height of a panel in pixels."""
+"""Minimum width and height of a panel in pixels."""
 HALF_CAPITAL = 0.37
 """Half the height of a capital letter, as a fraction of the font size."""
 

@@ -162,7 +162,7 @@ class Text:
     max_width: float | None = None
     """Maximum width in pixels. Longer text is first made smaller, then truncated with an ellipsis. None: no maximum."""
     smallest: float = 1.0
-    """Smallest font size for a text that is too long, as a fraction of `points`."""
+    """Minimum font size for a text that is too long, as a fraction of `points`."""
     is_hinted: bool = True
     """False: the letters are drawn without hinting, which is faster."""
 

@@ -41,7 +41,7 @@ class ArrayCache:
 
     folder: Path
     max_bytes: int = _MAX_BYTES
-    """Largest size of the folder. If the folder is larger, the least recently used entries are removed."""
+    """Maximum size of the folder. If the folder is larger, the least recently used entries are removed."""
 
     def read(self, key: str) -> Arrays | None:
         """Return the arrays of a key, or None if there is no entry for the key or the entry is damaged."""

@@ -36,7 +36,7 @@ _PROCESS_TOKEN = secrets.token_hex(2)[:3]
 """Random token of this process. Process ids are reused, so a process id alone does not identify a process."""
 _run_numbers = itertools.count(secrets.randbelow(256))
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-"""Flags for reading. A pipe does not block, and Windows does not convert line ends."""
+"""Flags for reading. With these flags, a pipe does not block, and Windows does not convert line endings."""
 _ABANDONED_AFTER = 86_400.0
 """Seconds without a change after which a temporary file of another machine or container counts as abandoned."""
 

@@ -165,10 +165,7 @@ class GuardedProcess:
         return self._finish()
 
     def _open_process(self) -> list[int]:
-        """Yield a descriptor that is readable when the process has ended.
-
-        Yield None if the system has no such descriptor.
-        """
+        """Return a descriptor that is readable at the end of the process, or none if the system lacks such ones."""
         try:
             return [os.pidfd_open(self._pid)]
         except (OSError, AttributeError):

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
 
 from regionplot.colors.check import color_problems
 from regionplot.colors.numbers import ColorScale
@@ -131,3 +133,13 @@ def test_unknown_colors_are_reported_with_their_place() -> None:
         "[colors] colormap", "[colors] under", "[map] background", "[[features]] #1 edgecolor",
     ]  # fmt: skip
     assert not list(color_problems(read_config(RELIEF)))
+
+
+@pytest.mark.parametrize("norm", ["linear", "log", "sqrt", "symlog"])
+@pytest.mark.parametrize("limits", [{}, {"vmin": 1e-300}, {"vmax": 4e-300}, {"vmin": 1e-300, "vmax": 4e-300}], ids=str)
+def test_limits_beside_zero_leave_a_scale_that_matplotlib_can_draw(norm: str, limits: dict[str, float]) -> None:
+    scale = scale_of(GRID.astype(np.float64) * 1e-305, norm=norm, **limits)
+    before = scale.norm.vmin, scale.norm.vmax
+    figure = Figure()
+    figure.colorbar(ScalarMappable(scale.norm, scale.cmap), cax=figure.add_axes((0, 0, 1, 1)))
+    assert (scale.norm.vmin, scale.norm.vmax) == before

@@ -61,6 +61,8 @@ def test_all_fill_values_are_missing(dtype: str, attributes: dict[str, Any], rea
     ("limits", "least", "most"),
     [
         ({"valid_range": [0, 100]}, 0, 100),
+        ({"valid_range": "[0, 100]"}, 0, 100),
+        ({"valid_range": "0b, 1.0e2f"}, 0, 100),
         ({"valid_min": 0, "valid_max": 100}, 0, 100),
         ({"valid_min": 0}, 0, 127),
         ({"valid_max": 100}, -128, 100),
@@ -70,7 +72,8 @@ def test_all_fill_values_are_missing(dtype: str, attributes: dict[str, Any], rea
 def test_cells_outside_the_valid_range_are_missing(
     dtype: str, limits: dict[str, Any], least: int, most: int, read: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    values = read(dtype, **{key: np.array(value, dtype) for key, value in limits.items()})
+    attributes = {key: value if isinstance(value, str) else np.array(value, dtype) for key, value in limits.items()}
+    values = read(dtype, **attributes)
     assert shown(values) == [cell for cell in sorted(CELLS.ravel().tolist()) if least <= cell <= most]
     assert not caplog.records
 

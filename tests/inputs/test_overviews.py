@@ -12,7 +12,7 @@ import rasterio
 import rasterio.shutil
 from rasterio.enums import Resampling
 
-from regionplot.geo.extent import Extent
+from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.region import Region
 from regionplot.inputs.describe import open_source
 from regionplot.inputs.reading import FileSource, Overviews
@@ -101,3 +101,16 @@ def test_colors_of_an_image_are_not_averaged(write_raster: Any) -> None:
     window = info.geometry.full_window
     assert len(np.unique(read_window(source, window, 4)[0])) == 2
     assert len(np.unique(read_window(source, window, 4, "average")[0])) > 2
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+def test_the_largest_cells_of_a_raster_beyond_the_memory_budget(
+    bands: int, write_raster: Callable[..., Path], make_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("regionplot.shared.plan._MEGABYTE", 2**15)
+    path = write_raster(np.stack([CLASSES] * bands), photometric="rgb" if bands > 1 else "minisblack")
+    shared = SharedData.load(make_config(raster={"path": path, "resampling": "max"}, run={"memory": 1}))
+    assert shared.plan.reads_per_map
+    found = shared.read_panel(PanelGrid(shared.geometry.extent, 32, 32))
+    assert found is not None
+    assert found[0].shape == CLASSES.shape

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regionplot.geo.dtypes import float_dtype
+from regionplot.inputs.describe import open_source
 from regionplot.inputs.packing import Packing, exact_packing
+from regionplot.settings.raster import RasterSettings
 
 INTEGERS = ["int8", "uint8", "int16", "uint16", "int32", "uint32"]
 SCALES = [("0.1", "0"), ("0.01", "273.15"), ("0.001", "-5"), ("1", "-273.15"), ("25", "0"), ("-0.5", "12.5")]
@@ -92,3 +94,17 @@ def test_a_nodata_value_that_the_type_cannot_hold_is_no_cell() -> None:
     stored = np.array([0, 1, 255], np.uint8)
     assert not np.isnan(Packing(nodata=-1.0, missing=(256.0, 0.5)).decode(stored, np.dtype("f4"))).any()
     assert not np.isnan(Packing(nodata=255.0).decode(np.array([True, False]), np.dtype("f4"))).any()
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(0.0, 0.0), (0.0, 273.0), (np.nan, 0.0), (np.inf, 0.0), (2.0, np.nan)])
+def test_a_scale_that_hides_all_values_is_ignored_with_a_warning(
+    scale: float, offset: float, write_raster: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_raster(np.array([[1, 2], [3, 4]], np.int16), scales=(scale,), offsets=(offset,))
+    source = open_source(RasterSettings(path=path))
+    window = source.describe().geometry.full_window
+    np.testing.assert_array_equal(source.read(window, (2, 2), "nearest"), [[1, 2], [3, 4]])
+    assert f"the scale {scale:g} and the offset {offset:g} are ignored" in caplog.text
+    caplog.clear()
+    assert open_source(RasterSettings(path=path, mask_and_scale=False)).describe().mask_and_scale is False
+    assert not caplog.records

@@ -318,7 +318,8 @@ def test_a_small_file_cannot_have_more_features_than_bytes(write_vector) -> None
     path = write_vector([LineString([(0, 0), (1, 1)])] * 1000, name="a.gpkg")
     add_layer(path, "seen", "CREATE VIEW seen AS SELECT a.fid, a.geom FROM a, a AS b")
     with pytest.raises(
-        FeaturesError, match=r"a\.gpkg: the layer claims 1,000,000 features, but the file has [\d,]+ bytes"
+        FeaturesError,
+        match=r"a\.gpkg: the file is damaged: the layer states 1,000,000 features, but the file has only [\d,]+ bytes",
     ):
         load(path, layer="seen")
 

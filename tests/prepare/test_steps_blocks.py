@@ -104,7 +104,7 @@ WARPS: tuple[Method, ...] = get_args(Method)
 HOWS: tuple[How, ...] = get_args(How)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)  # hypothesis warns of long reprs
 class CombinedFunctions:
     """Combine functions over blocks, so that each executor starts only once."""
 

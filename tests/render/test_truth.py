@@ -359,7 +359,7 @@ def test_true_color(shared_data_folder: Path) -> None:
     path = shared_data_folder / "RGB.byte.tif"
     with rasterio.open(path) as file:
         bands, transform = file.read(), file.transform
-        assert rgb_bands(file, mask_and_scale=True) is not None
+        assert rgb_bands(file) is not None
     center = _apply(transform, np.array(400.5), np.array(350.5))
     region = Region("here", Extent(center[0] - 3e4, center[0] + 3e4, center[1] - 3e4, center[1] + 3e4), crs=None)
     shared = SharedData.load(read_config({"raster": {"path": path}, "map": {"size": list(SIZE)}}), [region])

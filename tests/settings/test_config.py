@@ -213,7 +213,7 @@ def test_further_inputs_need_valid_names_existing_files_and_steps(tmp_path: Path
     with pytest.raises(InputError, match=rf"\[raster\] inputs: there is no file {tmp_path / 'none.tif'}"):
         read_config(path)
     path.write_text(text.format('normal = "sample:relief"'))
-    with pytest.raises(ConfigError, match=r"regionplot.toml: \[raster\] inputs are for .*but there are none"):
+    with pytest.raises(ConfigError, match=r"regionplot.toml: \[raster\] inputs are for .*but there is no step"):
         read_config(path)
     path.write_text(path.read_text() + '[[prepare]]\nstep = "expression"\nformula = "b1 - normal.b1"\n')
     assert list(read_config(path).raster.inputs) == ["normal"]

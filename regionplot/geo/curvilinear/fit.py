@@ -16,23 +16,23 @@ from regionplot.geo.grid import GridGeometry
 
 Floats = NDArray[np.floating[Any]]
 FINEST = 16
-"""Largest number of regular cells per source spacing, along each side."""
+"""Maximum number of regular cells per source spacing, along each side."""
 COARSEST = 2
-"""Smallest number of regular cells per source spacing, along each side."""
+"""Minimum number of regular cells per source spacing, along each side."""
 _MAX_CELLS = 2**24
 """Desired limit for the number of regular cells. A larger grid gets less oversampling, but at least `COARSEST`."""
 _MAX_COARSE_RATIO = 4
-"""Largest ratio of regular cells, before oversampling, to source cells. Above it, the regular cells are made larger."""
+"""Maximum ratio of regular cells, before oversampling, to source cells. Above it, the regular cells are made larger."""
 _MIN_COARSE_LIMIT = 2**14
 """Number of regular cells, before oversampling, that is always allowed."""
 _SAMPLES_PER_SIDE = 512
-"""Largest number of sampled rows, and largest number of sampled columns."""
+"""Maximum number of sampled rows, and largest number of sampled columns."""
 _FINE_QUANTILE, _COARSE_QUANTILE = 0.1, 0.99
 """Quantiles of the measured spacings that are used as the fine and the coarse spacing."""
 _METERS_PER_DEGREE = 6_371_000 * np.pi / 180
 """Approximate length of a degree along a meridian."""
 _MAX_STEREOGRAPHIC_ANGLE = 60.0
-"""Largest angle, in degrees, between the center of a stereographic projection and a cell."""
+"""Maximum angle, in degrees, between the center of a stereographic projection and a cell."""
 _POLAR_LATITUDE = 85.0
 """Latitude beyond which the regular grid is stereographic, if possible, instead of in degrees."""
 _MAX_PLANE_LATITUDE = 75.0

@@ -30,14 +30,14 @@ Indices = NDArray[np.int32]
 _LEVELS = 5
 """Number of coarser levels of the lookup table. They fill gaps of up to about 2 ** 5 source spacings."""
 _MAX_ITERATIONS = 4
-"""Largest number of iterations of Newton's method."""
+"""Maximum number of iterations of Newton's method."""
 _EDGE_REACH = 0.55
-"""Largest distance of a point from its source cell at the edge of the source, in source steps. The value is
+"""Maximum distance of a point from its source cell at the edge of the source, in source steps. The value is
 half a step, plus a little to close the seam of a grid around the earth."""
 _CELL_REACH = 0.75
-"""Largest distance of a point from its source cell inside the source, in source steps."""
+"""Maximum distance of a point from its source cell inside the source, in source steps."""
 _GAP_REACH = 1.25
-"""Largest distance of a point from its source cell, in source steps, if the point lies in a gap of the source. In a
+"""Maximum distance of a point from its source cell, in source steps, if the point lies in a gap of the source. In a
 gap, no source cell is within `_CELL_REACH`."""
 _MAX_SEARCH_STEPS = 3.0
 """Distance from the start of the search, in source steps, beyond which a point in a gap or at an edge is not matched to

@@ -19,9 +19,9 @@ from regionplot.prepare.base import STEP_CONFIG, BlockContext, Operation, StepSe
 from regionplot.prepare.options import Option, number_or_text
 
 _LARGEST = 501
-"""Largest width of a neighborhood, in cells."""
+"""Maximum width of a neighborhood, in cells."""
 _MAX_SORTED = 4_000_000
-"""Largest number of cells to sort at a time."""
+"""Maximum number of cells to sort at a time."""
 Positive = Annotated[float, Field(gt=0)]
 
 

@@ -47,11 +47,12 @@ class MaskByVector(StepSettings, Operation):
 
     step: ClassVar[str] = "mask"
     option: ClassVar[Option] = Option(
-        "FILE[:outside]", "Keep only the cells inside the polygons of a vector file, or outside."
+        "FILE[:outside]",
+        "Keep only the cells inside the polygons of a vector file. With :outside, keep the cells outside.",
     )
     modifiers: ClassVar[tuple[Modifier, ...]] = (
         Modifier("layer", "layer", "For masks: the layer of a file with several layers.", "NAME"),
-        Modifier("all-touched", "all_touched", "For masks: count each cell that a polygon touches as inside."),
+        Modifier("all-touched", "all_touched", "For masks: a cell is inside if a polygon touches it."),
     )
 
     path: InputPath
