@@ -47,6 +47,7 @@ from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 from regionplot.system.files import new_run
 from regionplot.writers.base import Picture
+from regionplot.writers.png import PngWriter
 
 STAGES = (
     "view",
@@ -118,7 +119,7 @@ class Probe:
                 (agg, "sheet_artist", watch.timed("title", agg.sheet_artist)),
                 (renderer, "make_sheet", self._keep_codes(renderer.make_sheet)),
                 (Canvas, "draw", self._keep_strokes(Canvas.draw)),
-                (Image.Image, "save", watch.timed("encode", Image.Image.save)),
+                (PngWriter, "encode", watch.timed("encode", PngWriter.encode)),
             ):
                 stack.enter_context(patch.object(owner, name, function))
             yield self

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,7 +98,7 @@ class RenderTask:
         watch.lap("compose")
         return figure
 
-    @cached_property
+    @property
     def _needs(self) -> str:
         return make_writer(self.config.output).needs
 

@@ -179,7 +179,9 @@ def test_the_code_of_the_chosen_format_is_in_the_digest(data, monkeypatch) -> No
     assert not set(digests(shared)) & set(before)
 
 
-@pytest.mark.parametrize("library", ["numpy", "matplotlib", "cartopy", "shapely", "pyproj", "rasterio", "pyogrio"])
+@pytest.mark.parametrize(
+    "library", ["numpy", "matplotlib", "cartopy", "shapely", "pyproj", "rasterio", "pyogrio", "isal"]
+)
 def test_the_versions_of_libraries_are_in_the_digest(data, monkeypatch, library: str) -> None:
     shared = data()
     before = digests(shared)
@@ -189,13 +191,21 @@ def test_the_versions_of_libraries_are_in_the_digest(data, monkeypatch, library:
 
 
 @pytest.mark.parametrize(
-    "place", ["PIL.__version__", "pyproj.proj_version_str", "shapely.geos_version_string", "rasterio.__gdal_version__"]
+    "place", ["pyproj.proj_version_str", "shapely.geos_version_string", "rasterio.__gdal_version__"]
 )
 def test_the_versions_of_c_libraries_are_in_the_digest(data, monkeypatch, place: str) -> None:
     shared = data()
     before = digests(shared)
     monkeypatch.setattr(place, "0")
     assert not set(digests(shared)) & set(before)
+
+
+def test_the_version_of_the_image_library_is_in_the_digest_of_its_formats(data, monkeypatch) -> None:
+    png, webp = data(), data(output={"filename": "{name}.webp"})
+    before = digests(png), digests(webp)
+    monkeypatch.setattr("PIL.__version__", "0")
+    assert digests(png) == before[0]
+    assert not set(digests(webp)) & set(before[1])
 
 
 def test_only_columns_that_show_are_in_the_digest(data) -> None:
