@@ -23,6 +23,8 @@ from regionplot.settings.colors import LARGEST_LIMIT, ColorSettings
 from regionplot.settings.config import Config
 from regionplot.sheet.key import ColorBarKey
 
+_CONSTANT_MARGIN = 0.1
+"""Margin of the limits around a single value, as a fraction of the value."""
 _PERCENTILES = (1, 99)
 _ENOUGH = 1_000_000
 _DECADE = 10.0
@@ -160,5 +162,8 @@ def _rounded_range(found: NDArray[Any]) -> tuple[float, float]:
     low, high = max(low, -LARGEST_LIMIT), min(high, LARGEST_LIMIT)
     if low == high:
         low, high = float(found.min()), float(found.max())
+    if low == high:  # otherwise, the ticks would differ only in the last digits
+        margin = abs(low) * _CONSTANT_MARGIN or 1.0
+        low, high = low - margin, high + margin
     ticks = MaxNLocator(nbins=10, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
     return float(ticks[0]), float(ticks[-1])

@@ -116,6 +116,13 @@ def test_any_grid_has_a_scale(norm: str, grid: np.ndarray) -> None:
     assert scale.rgba(scale.codes(grid)).shape == (*grid.shape, 4)
 
 
+@pytest.mark.parametrize("value", [7.0, -3.2e-9, 1e6, 273.15])
+def test_a_single_value_is_in_the_middle_of_a_scale_with_short_labels(value: float) -> None:
+    norm = scale_of(np.full((3, 3), value)).norm
+    assert (norm.vmin + norm.vmax) / 2 == pytest.approx(value, rel=0.02)
+    assert norm.vmax - norm.vmin > abs(value) / 10
+
+
 def test_default_limits_are_round_and_enclose_most_values() -> None:
     scale = scale_of()
     assert (scale.norm.vmin, scale.norm.vmax) == (0, 100)
