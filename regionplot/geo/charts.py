@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,48 @@ class Charts:
             usable &= _separation(points, np.column_stack(back)) < _INVERSE_TOLERANCE
         position[~usable] = np.nan
         return position
+
+
+def drop_folded(points: Floats, positions: Floats, source: pyproj.CRS, target: pyproj.CRS) -> Floats:
+    """Return positions with NaN for each position that belongs to another point of the earth.
+
+    Some formulas, such as Krovak or the oblique Mercator projection of Switzerland, give two points of the earth the
+    same position. The inverse projection gives one of the points. The other point is not on the map.
+
+    Parameters
+    ----------
+    points, positions : ndarray, shape (n, 2)
+        Coordinates of points in the source CRS, and their positions in the target CRS.
+    source, target : pyproj.CRS
+        The two CRSs.
+    """
+    if not len(points) or not _is_folded(target):
+        return positions
+    base = base_of(target)
+    own = np.column_stack(transformer(source, base).transform(*points.T))
+    return np.where(_is_another(own, positions, base, target)[:, None], np.nan, positions)
+
+
+@lru_cache(maxsize=16)
+def _is_folded(crs: pyproj.CRS) -> bool:
+    """Return True if the formula of a CRS gives some points of the earth the same position."""
+    base = base_of(crs)
+    if has_degrees(crs):
+        return False
+    longitudes, latitudes = np.meshgrid(np.arange(-177.0, 180.0, 6.0), np.arange(-87.0, 90.0, 6.0))
+    points = np.column_stack([longitudes.ravel(), latitudes.ravel()])
+    positions = np.column_stack(transformer(base, crs).transform(*points.T))
+    return bool(_is_another(points, positions, base, crs).any())
+
+
+def _is_another(points: Floats, positions: Floats, base: pyproj.CRS, crs: pyproj.CRS) -> NDArray[np.bool_]:
+    """Return True for each position whose inverse projection is another point than the given point."""
+    try:
+        back = transformer(base, crs).transform(positions[:, 0], positions[:, 1], direction=TransformDirection.INVERSE)
+    except pyproj.exceptions.ProjError:  # some projections have no inverse
+        return np.zeros(len(points), dtype=bool)
+    distance = _separation(points, np.column_stack(back))
+    return np.asarray(np.isfinite(distance) & (distance > _INVERSE_TOLERANCE))
 
 
 def _unit(crs: pyproj.CRS) -> float:

@@ -9,7 +9,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
-from regionplot.geo.charts import has_degrees
+from regionplot.geo.charts import drop_folded, has_degrees
 from regionplot.geo.crs import meridian_offset, same_crs, transformer, unwrap
 from regionplot.geo.edges import along_world_edge
 from regionplot.geo.seams import find_tears
@@ -102,11 +102,16 @@ def project(coordinates: Floats, source: pyproj.CRS, target: pyproj.CRS) -> Floa
     return np.column_stack([x, y])
 
 
+def project_shown(coordinates: Floats, source: pyproj.CRS, target: pyproj.CRS) -> Floats:
+    """Return projected coordinates as `project` does, but not finite for each point that the map cannot show."""
+    return drop_folded(coordinates, project(coordinates, source, target), source, target)
+
+
 def _project_lines(lines: Geometries, source: pyproj.CRS, target: pyproj.CRS) -> Geometries:
     """Return lines in map coordinates, split at seams of the projection."""
     dense = shapely.segmentize(lines, step_limit(source))
     coordinates, line_index = shapely.get_coordinates(dense, return_index=True)
-    projected = project(coordinates, source, target)
+    projected = project_shown(coordinates, source, target)
     split = split_at_seams(coordinates, projected, source, target, np.asarray(line_index[1:] == line_index[:-1]))
     return join_segments(split.points, split.is_joined)
 
@@ -170,7 +175,7 @@ def _find_seams(
     farthest = _FARTHEST / unit_size(target)
     at = _known(projected, farthest)
     tears = find_tears(
-        lambda points: _known(project(points, source, target), farthest),
+        lambda points: _known(project_shown(points, source, target), farthest),
         coordinates[steps], coordinates[steps + 1], at[steps], at[steps + 1],
     )  # fmt: skip
     found = tears.is_torn
@@ -206,5 +211,5 @@ def project_points(points: Geometries, source: pyproj.CRS, target: pyproj.CRS) -
     """Return points in map coordinates, without points that cannot be projected."""
     if not points.size:
         return no_geometries()
-    projected = project(shapely.get_coordinates(points), source, target)
+    projected = project_shown(shapely.get_coordinates(points), source, target)
     return np.asarray(shapely.points(projected[np.isfinite(projected).all(axis=1)]), dtype=object)

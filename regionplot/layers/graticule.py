@@ -23,7 +23,7 @@ from regionplot.errors import RegionError
 from regionplot.geo.clip import IndexedGeometries
 from regionplot.geo.crs import FULL_TURN, Floats, meridian_offset, parse_crs, transformer, unwrap
 from regionplot.geo.extent import LONLAT, PanelGrid
-from regionplot.geo.linework import Geometries, join_segments, split_at_seams
+from regionplot.geo.linework import Geometries, join_segments, project_shown, split_at_seams
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
 from regionplot.settings.base import Color
 from regionplot.sheet.layout import POINTS_PER_INCH
@@ -136,10 +136,8 @@ class _Lines:
         """Project the lines. Break each line where the projection is discontinuous."""
         longitudes, latitudes = self.coordinates()
         lonlat = parse_crs(LONLAT)
-        x, y = transformer(lonlat, self.crs).transform(longitudes, latitudes)
-        if _has_longitudes(self.crs):
-            x = unwrap(x, longitudes + meridian_offset(lonlat, self.crs))
-        points, projected = (np.column_stack([a.ravel(), b.ravel()]) for a, b in ((longitudes, latitudes), (x, y)))
+        points = np.column_stack([longitudes.ravel(), latitudes.ravel()])
+        projected = project_shown(points, lonlat, self.crs)
         row = np.repeat(np.arange(self.values.size), self.along.size)
         split = split_at_seams(points, projected, lonlat, self.crs, row[1:] == row[:-1])
         first = np.searchsorted(row[split.source_index], np.arange(self.values.size + 1))
