@@ -40,6 +40,10 @@ class IndexedGeometries:
         tree.query(shapely.box(0, 0, 1, 1))  # GEOS builds the tree at the first query
         return cls(geometries, shapely.bounds(geometries), tree)
 
+    def __repr__(self) -> str:
+        """Return the number of geometries."""
+        return f"<IndexedGeometries: {self.geometries.size}>"
+
     def clip_to_panel(self, panel: PanelGrid, x_period: float, reach: float = 0.0) -> Geometries:
         """Return the lines or points in a panel, clipped to the panel and simplified.
 

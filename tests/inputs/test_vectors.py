@@ -41,6 +41,12 @@ def panel_of(extent: Extent, crs: pyproj.CRS, width: int = 600) -> PanelGrid:
     return PanelGrid(limits, width, max(1, round(width * limits.height / limits.width)))
 
 
+def test_the_repr_of_a_layer_is_short(write_vector) -> None:
+    text = repr(layer(write_vector([box(number, 0, number + 1, 1) for number in range(50)])))
+    assert "<IndexedGeometries: " in text
+    assert len(text) < 400
+
+
 def test_a_shared_border_is_kept_once(write_vector) -> None:
     lines = layer(write_vector([LEFT, RIGHT])).lines
     assert shapely.length(lines).sum() == pytest.approx(70)
