@@ -37,11 +37,15 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("regionplot")
 
 _SLOW_MODULES = {
+    "blocks/test_block_faults.py",
     "blocks/test_blocks_documentation.py",
     "blocks/test_cog.py",
+    "blocks/test_mosaic.py",
+    "blocks/test_process_blocks.py",
     "blocks/test_tiles.py",
     "cli/test_command.py",
     "cli/test_imports.py",
+    "cli/test_unattended.py",
     "cli/test_watch.py",
     "executors/test_dask.py",
     "executors/test_faults.py",
@@ -51,7 +55,10 @@ _SLOW_MODULES = {
     "faults/test_workers.py",
     "geo/test_areas.py",
     "geo/test_curvilinear.py",
+    "geo/test_jumps.py",
     "geo/test_sampling.py",
+    "inputs/test_vector_files.py",
+    "inputs/test_vectors.py",
     "layers/test_other_package.py",
     "prepare/test_plugin_steps.py",
     "prepare/test_prepare_rasters.py",
@@ -61,9 +68,11 @@ _SLOW_MODULES = {
     "render/test_plain_equals_fast.py",
     "render/test_real_data.py",
     "render/test_truth.py",
+    "runs/test_digests.py",
     "runs/test_record.py",
     "runs/test_run.py",
     "shared/test_shared.py",
+    "system/test_guard.py",
     "test_benchmarks.py",
     "writers/test_formats_elsewhere.py",
 }
