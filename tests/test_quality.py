@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyogrio
 import pytest
+import shapely
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -67,6 +69,15 @@ def test_the_readme_example_passes_the_type_checkers(tmp_path: Path, checker: st
 def test_the_sample_is_small():
     sizes = [path.stat().st_size for path in (ROOT / "regionplot" / "sample").iterdir() if path.is_file()]
     assert sum(sizes) < 3_000_000
+
+
+def test_no_polygon_of_the_sample_spans_the_map():
+    """A polygon across 180° that is not cut there would become a strip around the earth."""
+    for name in ("counties", "states", "countries"):
+        file = ROOT / "regionplot" / "sample" / f"{name}.shp.zip"
+        polygons = shapely.get_parts(shapely.from_wkb(pyogrio.raw.read(file)[2]))
+        bounds = shapely.bounds(polygons)
+        assert (bounds[:, 2] - bounds[:, 0]).max() < 90, name
 
 
 def test_version_is_in_the_changelog():
