@@ -152,12 +152,14 @@ def from_geometry(row: Row) -> tuple[Extent, str | None]:
     if not row.cells["crs"]:
         raise row.error("a geometry needs a CRS, such as EPSG:4326", "crs")
     try:
-        geometry = shapely.from_wkt(row.cells["geometry"])
-        xmin, ymin, xmax, ymax = geometry.bounds
-    except (shapely.errors.ShapelyError, AttributeError) as error:
+        with np.errstate(invalid="ignore"):  # NaN in the text
+            geometry = shapely.from_wkt(row.cells["geometry"])
+    except shapely.errors.ShapelyError as error:
         raise row.error(f"the geometry is not valid WKT: {error}", "geometry") from None
-    if not all(map(math.isfinite, (xmin, ymin, xmax, ymax))):
+    points = shapely.get_coordinates(geometry)
+    if not points.size or not np.isfinite(points).all():  # the bounds of a geometry leave out NaN
         raise row.error("the geometry is empty, or its coordinates are not finite", "geometry")
+    xmin, ymin, xmax, ymax = geometry.bounds
     if not (xmin < xmax and ymin < ymax):
         raise row.error("the geometry has no area; give a polygon", "geometry")
     if xmax - xmin > FULL_TURN / 2 and _is_in_degrees(row.cells["crs"]):

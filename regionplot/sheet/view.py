@@ -9,9 +9,11 @@ from typing import TypeVar
 
 import numpy as np
 import pyproj
+import shapely
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, RegionError
+from regionplot.geo.bounds import on_earth
 from regionplot.geo.crs import FULL_TURN, is_drawable, not_drawable
 from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.foreign_crs import parse_code, parse_file_crs
@@ -108,8 +110,14 @@ def _parsed(text: str, parse: Callable[[str], pyproj.CRS]) -> Upright:
 
 def _limits(region: Region, crs: pyproj.CRS) -> Extent:
     axes = axes_of(region, crs)
+    extent = axes.extent(region.extent)
+    if not on_earth(np.array([shapely.box(extent.xmin, extent.ymin, extent.xmax, extent.ymax)]), axes.crs).all():
+        raise RegionError(
+            f"the region ({region.extent}) lies outside the earth in the CRS {axes.crs.name!r}; "
+            "use coordinates in this CRS, or name their CRS in the column 'crs'"
+        )
     try:
-        limits = project_extent(axes.extent(region.extent), axes.crs, crs)
+        limits = project_extent(extent, axes.crs, crs)
     except ConfigError as error:
         raise RegionError(str(error)) from None
     if not (limits.width > 0 and limits.height > 0):

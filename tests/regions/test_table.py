@@ -358,6 +358,14 @@ def test_bad_rows_are_named_with_file_line_and_column(table, rows: str, line: in
         ("name,region\na,10 0 0 1\n", ":2: column 'x0'"),
         ("name,geometry,crs\na,POINT (1 2),EPSG:4326\n", ":2: column 'geometry': the geometry has no area"),
         ("name,geometry,crs\na,POLYGON EMPTY,EPSG:4326\n", ":2: column 'geometry': the geometry is empty"),
+        (
+            'name,geometry,crs\na,"POLYGON((0 0,nan 1,1 1,0 0))",EPSG:4326\n',
+            ":2: column 'geometry': the geometry is empty, or its coordinates are not finite",
+        ),
+        (
+            'name,geometry,crs\na,"MULTIPOINT((0 0),(1 1),(2 nan))",EPSG:4326\n',
+            ":2: column 'geometry': the geometry is empty, or its coordinates are not finite",
+        ),
         ("name,geometry,crs\na,POLYGON 5,EPSG:4326\n", ":2: column 'geometry': the geometry is not valid WKT"),
         ("name,geometry,crs\na,POINT (1 2),\n", ":2: column 'crs': a geometry needs a CRS"),
         ("west,east,south,north\n0,1,0,1\n", "there is no 'name' column"),

@@ -64,7 +64,10 @@ def test_the_requested_part_has_at_least_one_pixel(x: float, y: float, size: flo
     ("region", "message"),
     [
         (Region("a", Extent(0, 1, 0, 1), crs="EPSG:0"), "column 'crs': .*EPSG:0"),
-        (Region("a", Extent(-1e30, 1e30, -1e30, 1e30), crs="EPSG:5070"), "has no area"),
+        (Region("a", Extent(5, 5, 0, 1), crs="EPSG:4326"), "has no area"),
+        (Region("a", Extent(-1e30, 1e30, -1e30, 1e30), crs="EPSG:5070"), "outside the earth in the CRS 'NAD83"),
+        (Region("a", Extent(1e9, 2e9, 0, 1e9), crs="EPSG:4326"), "outside the earth in the CRS 'WGS 84'"),
+        (Region("a", Extent(-100, -90, 35, 135)), "outside the earth in the CRS 'WGS 84'"),
     ],
 )
 def test_a_region_that_cannot_be_projected_is_rejected(region: Region, message: str) -> None:
