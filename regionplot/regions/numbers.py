@@ -55,6 +55,8 @@ def how_to_write(text: str) -> str:
     plain = text.translate(_LOOKALIKES).strip()
     if not plain or len(plain) > _LONGEST:
         return "write it like -104.5"
+    if _NUMBER.fullmatch(text):
+        return "the number is too large"
     if _NUMBER.fullmatch(plain):
         return f"it contains a character that only looks like a minus sign or a space; write {plain}"
     if (degrees := _degrees(plain)) is not None:

@@ -47,13 +47,19 @@ def file_name(template: str, fields: Mapping[str, str]) -> str:
 
 
 def _slug(text: str) -> str:
-    """Return a text with `_` for all characters except letters, marks and digits of any script, and some punctuation.
-
-    Marks (category M) are accents and the vowel signs of scripts such as Devanagari and Thai.
-    """
-    composed = unicodedata.normalize("NFC", text).strip()
-    kept = "".join(c if c.isalnum() or c in " ._-+,()" or unicodedata.category(c)[0] == "M" else "_" for c in composed)
+    """Return a text with `_` for each character that is not kept in file names."""
+    kept = "".join(c if _is_kept(c) else "_" for c in unicodedata.normalize("NFC", text).strip())
     return kept.lstrip(". ") if kept.strip(".- ") else "_"
+
+
+def _is_kept(character: str) -> bool:
+    """Return True for letters, marks and digits of any script, for symbols beyond ASCII, and for some punctuation.
+
+    Marks are accents and the vowel signs of scripts such as Devanagari and Thai. Symbols are, for example, emoji and ≥.
+    """
+    if character.isalnum() or character in " ._-+,()":
+        return True
+    return not character.isascii() and unicodedata.category(character)[0] in "MS"
 
 
 def _component(name: str) -> str:

@@ -53,10 +53,12 @@ def test_names_become_safe(template: str, name: str, expected: str) -> None:
     assert file_name(template, {"name": name}) == expected
 
 
-@pytest.mark.parametrize(
-    "pair", [("कि", "की"), ("தி", "தீ"), ("กิ", "กี"), ("ကိ", "ကီ"), ("ខិ", "ខី"), ("ba\u0331", "ba\u0332")]
-)
-def test_names_that_differ_in_a_vowel_sign_or_mark_get_different_files(pair: tuple[str, str]) -> None:
+MARKS = [("कि", "की"), ("தி", "தீ"), ("กิ", "กี"), ("ကိ", "ကီ"), ("ខិ", "ខី"), ("ba\u0331", "ba\u0332")]
+SYMBOLS = [("😀", "😎"), ("👍🏻", "👍🏿"), ("≥5", "≤5"), ("€", "£")]
+
+
+@pytest.mark.parametrize("pair", [*MARKS, *SYMBOLS])
+def test_names_that_differ_in_a_vowel_sign_mark_or_symbol_get_different_files(pair: tuple[str, str]) -> None:
     first, second = (file_name("{name}.png", {"name": name}) for name in pair)
     assert first != second
     assert "_" not in first + second
