@@ -212,6 +212,15 @@ def test_a_crashed_run_is_reported_and_does_not_end_the_watch(watch):
     assert watched.end() == 143
 
 
+def _open_files(process: psutil.Process) -> int:
+    """Return the fewest file descriptors that are open within 0.2 s; a check of the raster opens some for a moment."""
+    counts = []
+    for _ in range(20):
+        counts.append(process.num_fds())
+        time.sleep(0.01)
+    return min(counts)
+
+
 def test_memory_and_descriptors_do_not_grow(watch):
     watched = watch("-q")
     process, seen = psutil.Process(watched.process.run_pid), []
@@ -223,9 +232,9 @@ def test_memory_and_descriptors_do_not_grow(watch):
         while not (image.exists() and image.stat().st_mtime_ns > before):
             assert time.monotonic() < end, watched.lines
             time.sleep(0.02)
-        seen.append((process.memory_info().rss, process.num_fds()))
+        seen.append((process.memory_info().rss, _open_files(process)))
     assert seen[-1][0] - seen[3][0] < 2 * 2**20, seen
-    assert seen[-1][1] <= seen[3][1] + 1, seen  # the raster may be open at this moment
+    assert seen[-1][1] <= seen[3][1], seen
     assert watched.end() == 143
 
 
