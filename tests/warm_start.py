@@ -46,7 +46,7 @@ _MODULES = (
     "pint",
     "platformdirs.unix",
     "regionplot.cli.prepare",
-    "regionplot.cli.rendering",
+    "regionplot.cli.render_once",
     "regionplot.cli.watch",
     "regionplot.prepare.run",
     "rioxarray",

@@ -24,7 +24,7 @@ from regionplot.errors import FeaturesError
 from regionplot.geo.crs import parse_crs, transformer
 from regionplot.inputs.surfaces import parse_geometries
 from regionplot.inputs.vector_files import check_layer
-from regionplot.inputs.vectors import VectorLayer, load_layer
+from regionplot.inputs.vector_layers import VectorLayer, load_layer
 from regionplot.layers.features import FeatureSettings
 
 LONLAT = parse_crs("EPSG:4326")

@@ -153,8 +153,8 @@ def _change_source(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     "source",
     [
         "geo/areas.py", "geo/linework.py", "geo/sampling.py", "geo/warp.py", "inputs/reading.py",
-        "inputs/vector_arrays.py", "inputs/vector_files.py", "inputs/vectors.py", "render/agg.py", "render/renderer.py",
-        "colors/numbers.py", "sheet/layout.py", "text.py", "writers/png.py", "settings/colors.py",
+        "inputs/vector_arrays.py", "inputs/vector_files.py", "inputs/vector_layers.py", "render/agg.py",
+        "render/renderer.py", "colors/numbers.py", "sheet/layout.py", "text.py", "writers/png.py", "settings/colors.py",
     ],
 )  # fmt: skip
 def test_code_that_draws_is_in_the_digest(data, monkeypatch, source: str) -> None:
