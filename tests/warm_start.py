@@ -39,7 +39,7 @@ WORKER_MODULES = (
     "regionplot.render.renderer",
     "regionplot.runs.digests",
 )
-"""Modules that workers import, and that import most of the others."""
+"""Modules that workers import, and that import most other modules."""
 _MODULES = (
     *WORKER_MODULES,
     "encodings.utf_8_sig",

@@ -246,7 +246,7 @@ class _Heap:
     max_direct_size: int
     root: int
     rows: int
-    """Rows of the root block. 0: the root block holds objects itself."""
+    """Rows of the root block. If it is 0, the root block holds the objects itself."""
 
     @classmethod
     def at(cls, file: _File, address: int) -> _Heap:

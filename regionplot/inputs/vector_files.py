@@ -222,9 +222,7 @@ def _choose_layer(settings: VectorSettings, source: VectorSource, notes: list[No
         raise FeaturesError(f"{settings.path}: {missing} are: {listed}")
     if layer is None and len(names) > 1:
         listed = plain_text(", ".join(names))
-        text = (
-            f"the file holds several layers: {listed}; the first layer is drawn; choose another layer with layer = NAME"
-        )
+        text = f"the first layer is drawn; choose another layer with layer = NAME (the file has {listed})"
         notes.append((logging.WARNING, f"{settings.path}: {text}"))
     layer = layer or names[0]
     check_layer_table(settings.path, layer, source.content)
