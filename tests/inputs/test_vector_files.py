@@ -347,7 +347,10 @@ def test_the_first_of_several_layers_is_named(write_vector, caplog: pytest.LogCa
     path = write_vector([box(0, 0, 1, 1)], name="two.gpkg", layer="land")
     write_vector([box(5, 5, 6, 6)], name="two.gpkg", layer="sea", append=True)
     assert shapely.total_bounds(load(path).lines) == pytest.approx([0, 0, 1, 1])
-    assert "two.gpkg: the first layer is drawn; choose another layer with layer = NAME (the file has land, sea)" in caplog.text
+    assert (
+        "two.gpkg: the first layer is drawn; choose another layer with layer = NAME (the file has land, sea)"
+        in caplog.text
+    )
     caplog.clear()
     assert shapely.total_bounds(load(path, layer="sea").lines) == pytest.approx([5, 5, 6, 6])
     assert not caplog.text
