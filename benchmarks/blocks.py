@@ -41,7 +41,7 @@ def release(values: np.ndarray, rounds: int) -> np.ndarray:
 
 
 def copy(values: np.ndarray, rounds: int) -> np.ndarray:
-    """Do almost no work, so that the time is that of reading, sending and writing the cells."""
+    """Do almost no work, so that only reading, sending and writing the cells takes time."""
     return values * np.float32(1 + rounds)
 
 

@@ -18,7 +18,7 @@ from PIL import Image, ImageFilter
 
 LEAST_CLASSES, LEAST_LINES = 0.8, 0.5
 _TOLERANCE = 32
-"""Largest difference of equal colors, out of 255, in the channel that differs most."""
+"""Two colors count as equal if no channel differs by more than this, out of 255."""
 _DARKER = 40
 """A pixel that is this much darker than its class, out of 255, is a line pixel."""
 _CHECKED = 12
@@ -74,7 +74,7 @@ def compare(
         shares.append(_shares(folder / name, ours / name, bare / name, panel, place))
     classes, lines = np.nanmean(shares, axis=0)
     if classes < LEAST_CLASSES or lines < LEAST_LINES:
-        raise BrokenError(f"shows something else: {classes:.0%} of the classes, {lines:.0%} of the lines")
+        raise BrokenError(f"shows another map: {classes:.0%} of the classes and {lines:.0%} of the lines agree")
     return Agreement(classes, lines, sum(path.stat().st_size for path in files) / len(files) / 1000)
 
 
@@ -129,9 +129,9 @@ def _panel_of(path: Path, panel: Place) -> np.ndarray:
 
 
 def _positions(panel: Place, place: Place) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return row and column in the other picture for each pixel of the panel, and a mask of those inside it.
+    """Return row and column in the other picture for each pixel of the panel, and a mask of the pixels inside it.
 
-    The rims of the panels are left out.
+    The outermost two pixels of the other picture are left out.
     """
     _, _, width, height = (int(side) for side in panel.box)
     x = panel.limits[0] + (np.arange(width) + 0.5) / width * (panel.limits[2] - panel.limits[0])

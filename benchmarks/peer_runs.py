@@ -61,7 +61,7 @@ PEERS = (
 
 @dataclass(frozen=True)
 class Costs:
-    """Time and memory of all maps of one run. For the baseline, partly estimated."""
+    """Time and memory of all maps of one run. The costs of the baseline are partly estimated."""
 
     wall: float
     """Wall time in seconds."""
@@ -137,7 +137,7 @@ class Script(Runner):
 
 
 class Plain(Runner):
-    """Run the baseline. Of a long table, it draws only some maps."""
+    """Run the baseline. It draws only some maps of a long table."""
 
     def __init__(self, bench: Bench, name: str, count: int) -> None:
         super().__init__(bench, name, count)

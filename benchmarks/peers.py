@@ -55,7 +55,7 @@ class Table:
         bench.draw_bare(count)
 
     def measure(self, repeat: int) -> list[Row]:
-        """Run all programs in turn. A first run of each is sampled, and therefore not timed."""
+        """Run all programs in turn. The memory of a first run of each program is sampled. This run is not timed."""
         runs: dict[str, list[Costs]] = {runner.name: [] for runner in self._runners}
         self._each(self._warm_up)
         for _ in range(repeat):
@@ -89,7 +89,7 @@ class Table:
 
 
 def print_rows(rows: Sequence[Row], count: int, *, absolute: bool) -> None:
-    """Print the costs of each peer, divided by those of regionplot."""
+    """Print the costs of each peer, divided by the costs of regionplot."""
     ours = next(row for row in rows if row.name == _OURS).costs
     for row in rows:
         ratios = " ".join(f"{ratio:7.2f}" for ratio in row.costs.over(ours))

@@ -147,7 +147,7 @@ _NAMES = f"{'raster':>11} {'maps':>4} {'workers':>7} {'crs':>5}"
 
 
 def print_ratios(bench: Bench, cases: Sequence[Case], repeat: int, *, absolute: bool) -> None:
-    """Print the costs of the baseline divided by those of regionplot, one line for each case."""
+    """Print the costs of the baseline divided by the costs of regionplot, one line for each case."""
     print("baseline / regionplot: above 1, regionplot is better")
     print(f"{_NAMES} | {'wall':>7} {'cpu/map':>7} {'pss':>7} {'private':>7} | baseline drew")
     for case in cases:

@@ -61,7 +61,7 @@ STAGES = (
     "write and verify",
 )
 _COMPOSE, _WRITE = STAGES[6], STAGES[8]
-_PROBE = "the probe's own"
+_PROBE = "time of the probe"
 
 
 @dataclass
@@ -195,7 +195,7 @@ class Lab:
         return dict(watch.seconds)
 
     def _stroke(self, prepared: Sequence[tuple[Any, ...]]) -> None:
-        """Draw paths with Agg. Their coordinates are already those of the canvas."""
+        """Draw paths with Agg. Their coordinates are already canvas coordinates."""
         agg = self._renderer.canvas.renderer
         for path, transform, clip, width, color in prepared:
             context = agg.new_gc()
@@ -244,7 +244,7 @@ def print_stages(lab: Lab, regions: Sequence[Region], repeat: int) -> None:
     print(f"{'sum of medians':<18} {1000 * total:8.2f} {'':6} {1000 * sum(floors.values()):9.2f}")
     print(f"map / floor, median of {len(regions)} regions: {median(median(t.ratio for t in r) for r in by_region):.2f}")
     again = median(sum(times.stages.values()) for times in by_region[0])
-    print(f"first map / the same again: {sum(first.stages.values()) / again:.2f}")
+    print(f"first map / same map again: {sum(first.stages.values()) / again:.2f}")
 
 
 def parse_options() -> argparse.Namespace:
@@ -275,7 +275,7 @@ def prepare(options: argparse.Namespace, folder: Path) -> tuple[Inputs, Path]:
 
 
 def main() -> None:
-    """Measure the stages of a map, or those of the startup."""
+    """Measure the stages of a map, or the stages of the startup."""
     options = parse_options()
     with tempfile.TemporaryDirectory(prefix="regionplot-stages-") as folder:
         inputs, raster = prepare(options, Path(folder))

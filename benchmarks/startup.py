@@ -24,7 +24,7 @@ STAGES = (
     "layers, cached",
     "frame",
 )
-"""Stages in order. A run loads the layers in one of the two ways only."""
+"""Stages in order. A run loads the layers either uncached or cached."""
 
 
 def print_startup(config: Path, raster: Path, table: Path, repeat: int) -> None:

@@ -26,10 +26,12 @@ from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts background jobs so
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts background jobs with SIGINT ignored
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-multiprocessing.set_forkserver_preload(["regionplot.runs.task", *WORKER_MODULES])  # one import for all workers
+multiprocessing.set_forkserver_preload(
+    ["regionplot.runs.task", *WORKER_MODULES]
+)  # only the server imports the modules, not each worker
 
 hypothesis.settings.register_profile(
     "regionplot", deadline=None, max_examples=60, database=None, derandomize=bool(os.environ.get("CI"))

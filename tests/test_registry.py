@@ -92,7 +92,7 @@ def test_a_plugin_without_a_member_of_its_interface_is_named(
     ("registry", "protocol"),
     [(EXECUTORS, Executor), (LAYERS, Layer), (STEPS, Step), (STEPS, StepSettings), (WRITERS, Writer)],
 )
-def test_the_stubs_of_a_protocol_are_no_members(registry: Registry, protocol: type) -> None:
+def test_the_stubs_of_a_protocol_do_not_count_as_members(registry: Registry, protocol: type) -> None:
     """A subclass of a protocol inherits its defaults. It also inherits methods that return None."""
     interface = registry.interface
     own = type("Broken", (protocol,), {})
@@ -184,7 +184,7 @@ def test_the_help_of_prepare_reports_a_broken_step_in_one_line(install: Callable
     assert "the plug-in 'broken' (regionplot.steps)" in result.stderr
 
 
-def test_a_broken_plugin_that_nobody_names_stops_no_run(
+def test_a_broken_plugin_that_is_not_used_does_not_stop_a_run(
     install: Callable[[str], None], run_command: Any, tmp_path: Path
 ) -> None:
     install("not_there:Broken")

@@ -52,7 +52,7 @@ _MODULES = (
     "rioxarray",
     "scipy.ndimage",
 )
-"""Modules that commands import, and that import most of the others."""
+"""Modules that commands import, and that import most other modules."""
 
 
 class Command:
@@ -182,7 +182,7 @@ class WarmProcess:
         script : Path, optional
             Python file that runs the command, instead of `python -m regionplot`.
         environment : mapping, optional
-            Environment of the command; by default, that of the tests.
+            Environment of the command; by default, the environment of the tests.
         stdout, stderr : file, optional
             Where output goes; by default, a temporary file that `communicate` reads.
         """
@@ -205,7 +205,7 @@ class WarmProcess:
 
 
 def _stream(given: IO[str] | None) -> tuple[IO[str] | None, int]:
-    """Return where to read what a command prints, if that is ours to read, and the descriptor it prints to."""
+    """Return the file with the output of a command, if the tests read the output, and the descriptor for the output."""
     if given is not None:
         return None, given.fileno()
     read, write = os.pipe()

@@ -192,7 +192,7 @@ def detach_output(path: Path) -> None:
     for name in os.listdir(folder):  # noqa: PTH208
         try:
             found = os.fstat(int(name))
-        except OSError:  # the descriptor of this listing, now closed
+        except OSError:  # `listdir` has closed its own descriptor
             continue
         if (found.st_dev, found.st_ino) == (target.st_dev, target.st_ino):
             os.dup2(null, int(name))

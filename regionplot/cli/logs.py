@@ -110,7 +110,7 @@ def _log_warning(
     file: TextIO | None = None,  # noqa: ARG001 (the arguments of `warnings.showwarning`)
     line: str | None = None,  # noqa: ARG001
 ) -> None:
-    """Log a Python warning. The log file has it as a debug record. Stderr has it only with `--verbose`."""
+    """Log a Python warning. It goes to the log file as a debug record, and to stderr only with `--verbose`."""
     logging.getLogger(_WARNINGS).warning("%s: %s (%s:%d)", category.__name__, message, filename, lineno)
 
 

@@ -112,7 +112,7 @@ REMEDIES = {
     errno.EAGAIN: "raise the limit of processes (ulimit -u, or the container's limit)",
     errno.ENOMEM: "free some memory",
 }
-"""What to do if a resource of the system is exhausted, by error code."""
+"""Remedy for each exhausted resource of the system, by error code."""
 
 
 def describe_os_error(error: OSError) -> str:

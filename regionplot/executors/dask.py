@@ -39,7 +39,7 @@ _LOOPBACK = {"127.0.0.1", "localhost", "::1", ""}
 _ENCRYPTED = ("tls", "wss")
 
 _LOST = "lost"
-"""Cause of failure of a job that dask cancelled because the job's data was lost with the worker of another job."""
+"""Cause of the failure of a job that dask cancelled, because its data was lost when the worker of another job died."""
 
 _MAX_LOSSES = 5
 """Maximum number of times that a lost job is submitted again."""

@@ -57,7 +57,7 @@ class PendingJob(Generic[J]):
         self.attempts.append(failure.message)
         if len(self.attempts) > retries:
             return False
-        logger.warning("%s: %s; it will be retried alone after all others", self.name, failure.message)
+        logger.warning("%s: %s; the job is retried alone after all other jobs", self.name, failure.message)
         return True
 
     def describe_failure(self, failure: Failure | None) -> Failure | None:
@@ -76,7 +76,7 @@ class PendingJob(Generic[J]):
 
 @dataclass(eq=False)
 class WorkerHandle(Generic[J]):
-    """The parent's view of one worker process."""
+    """A worker process, and the parent's record of its state."""
 
     process: Any
     connection: Connection
@@ -158,7 +158,7 @@ def start_process(process: Any, start_method: str) -> None:
     held = nullcontext() if start_method == "forkserver" else ending_signals_held()
     with held, _without_missing_script():
         process.start()
-    if is_undecided:  # spawn and forkserver set the default when they look it up
+    if is_undecided:  # spawn and forkserver set the default start method when they read it
         multiprocessing.set_start_method(None, force=True)
 
 

@@ -30,7 +30,7 @@ _BISECTIONS = 30
 _AREA_TOLERANCE = 1e-9
 """Maximum relative difference between the area of joined pieces and the sum of the areas of the pieces."""
 _EDGE = 1e-10
-"""Maximum distance, in turns, of a vertex from the edge of a projection at which the vertex counts as on the edge."""
+"""A vertex counts as on the edge of a projection up to this distance from the edge, in full turns."""
 _PRECISION_METERS, _PRECISION_DEGREES = 1e-3, 1e-8
 """Size of the grid on which the corners of joined pieces lie."""
 
@@ -94,7 +94,7 @@ def _meet_seams(polygons: Geometries, source: pyproj.CRS, seams: Seams) -> NDArr
 
 
 def _turns(polygons: Geometries, seams: Seams) -> tuple[Floats, Floats]:
-    """Return the numbers of the first and the last turn in which each polygon has longitudes.
+    """Return the first and the last full turn of longitudes that each polygon overlaps.
 
     Turn 0 begins at the west edge.
     """
@@ -103,7 +103,7 @@ def _turns(polygons: Geometries, seams: Seams) -> tuple[Floats, Floats]:
 
 
 def _in_source_plane(points: Floats, polygons: Geometries, source: pyproj.CRS, seams: Seams) -> Geometries:
-    """Return points of longitude and latitude as points in the plane of polygons, in each turn of the polygons."""
+    """Convert longitudes and latitudes to points in the plane of polygons, in each turn that the polygons overlap."""
     if seams.has_turns:
         first, last = _turns(polygons, seams)
         turns = np.arange(max(first.min(), -_MAX_TURNS), min(last.max(), _MAX_TURNS) + 1)

@@ -25,8 +25,8 @@ _POLE_LONGITUDES = {
     "North pole grid longitude (netCDF CF convention)": -1.0,
     "Axis rotation (GRIB convention)": 1.0,
 }
-"""Parameters of rotated poles that shift all longitudes. The value is the sign of the parameter's change that moves the
-origin of the longitudes eastward.
+"""Parameters of rotated poles that shift all longitudes. The value is 1 if a larger parameter moves the origin of
+the longitudes eastward, and -1 if a smaller parameter does.
 """
 _COMMON_DATUM = re.compile(
     r"World Geodetic System 1984|North American Datum 1983|(Not specified|unknown)\b", re.IGNORECASE

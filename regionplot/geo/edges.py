@@ -22,8 +22,8 @@ _POLE = 90.0
 _MERCATOR_EDGE = 85.0511287798066
 """Latitude of the edges of the square in which Web Mercator shows the world."""
 _TOLERANCE, _PROJECTED_TOLERANCE = 1e-7, 1e-5
-"""Maximum distances in degrees between a vertex and an edge for the vertex to count as on the edge: for layers in
-degrees, and for projected layers.
+"""A vertex counts as on an edge up to this distance from the edge, in degrees: for layers in degrees, and for projected
+layers.
 """
 _NEAR_MERIDIAN = 1.0
 """Maximum distance in degrees between a meridian and the middle of a step along the meridian. In a projected layer, the

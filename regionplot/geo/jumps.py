@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
 _JUMP = 8.0
-"""Minimum ratio of a step to the steps beside it at which the step counts as a jump."""
+"""A jump is more than this many times as long as the steps beside it."""
 _MIN_JUMP = 2.0
 """Minimum length of a jump, in cells."""
 

@@ -103,7 +103,7 @@ def project(coordinates: Floats, source: pyproj.CRS, target: pyproj.CRS) -> Floa
 
 
 def project_shown(coordinates: Floats, source: pyproj.CRS, target: pyproj.CRS) -> Floats:
-    """Return projected coordinates as `project` does, but not finite for each point that the map cannot show."""
+    """Return projected coordinates like `project`. Points that the map cannot show are not finite."""
     return drop_folded(coordinates, project(coordinates, source, target), source, target)
 
 

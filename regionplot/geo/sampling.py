@@ -95,7 +95,7 @@ def _warped(
     resampling: str,
     nearest: _Cells,
 ) -> Sample:
-    """Return values that GDAL has warped. Pixels that GDAL has lost or torn get the value of the nearest cell."""
+    """Return values that GDAL has warped. Pixels that GDAL lost, or averaged across a seam, get the nearest cell."""
     inside = nearest.inside
     warped = warp_to_panel(values, geometry, panel, crs, resampling)
     replaced = np.isnan(warped) & inside

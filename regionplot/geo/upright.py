@@ -94,7 +94,7 @@ def upright(crs: pyproj.CRS) -> Upright:
 
 
 def own_axes(crs: pyproj.CRS) -> Upright:
-    """Return the change from the original axes of a map's CRS to the axes that `upright` gave to the CRS."""
+    """Return a map's CRS that `upright` has returned, and the change of coordinates from its original axes."""
     found = _REMARKED.search(crs.remarks or "")
     if found is None:
         return Upright(crs, Affine.identity())

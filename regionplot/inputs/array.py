@@ -58,8 +58,8 @@ class ArraySource:
         Raises
         ------
         RasterError
-            If the array is not two-dimensional, is empty, does not hold real numbers, or has no CRS. Also if neither
-            its transform nor its coordinates say where its cells lie.
+            If the array is not two-dimensional, is empty, does not hold real numbers, or has no CRS, or if neither its
+            transform nor its coordinates give the positions of its cells.
         """
         name = plain_text(str(data.name or "array"))
         if data.ndim != 2 or min(data.shape) < 1:

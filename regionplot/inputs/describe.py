@@ -61,8 +61,8 @@ def open_source(settings: RasterSettings) -> RasterSource:
     Raises
     ------
     RasterError
-        If the file cannot be opened, is too large, or has no CRS or transform. Also if the file does not have the
-        variable or band, or if it has several variables and the settings name none of them.
+        If the file cannot be opened, is too large, or has no CRS or transform. If the file does not have the variable
+        or band. If the file has several variables and the settings name none of them.
     """
     try:
         raster_driver(settings.path)

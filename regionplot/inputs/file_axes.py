@@ -186,7 +186,7 @@ def _is_along(variable: Variable, dimension: Dimension) -> bool:
 
 
 def _distance(axis: Variable, variable: Variable, dimension: Dimension, named: Sequence[str]) -> tuple[bool, bool, int]:
-    """Return a sort key that is smallest for the coordinate variable of a dimension, and then for a near variable."""
+    """Return a sort key: first coordinate variables, then variables that attributes name, then those in near groups."""
     common = len([1 for a, b in zip(axis.group.split("/"), variable.group.split("/"), strict=False) if a == b])
     return axis.name != dimension.name, axis.name not in named and axis.path not in named, -common
 

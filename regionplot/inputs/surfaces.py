@@ -50,7 +50,7 @@ def _collection(wkb: bytes) -> shapely.Geometry | None:
 
 @dataclass
 class _Reader:
-    """Reads one geometry and the geometries in it."""
+    """Reader of one geometry and of the geometries in it."""
 
     wkb: bytes
     position: int = 0

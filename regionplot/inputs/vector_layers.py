@@ -82,7 +82,7 @@ class VectorLayer:
         return self.polygon_index.areas_in_panel(panel, self.x_period)
 
     def points_in(self, panel: PanelGrid, reach: float = 0.0) -> Geometries:
-        """Return the points within a panel, and those outside it whose symbols reach into it.
+        """Return the points within a panel, and the points outside the panel whose symbols reach into it.
 
         Parameters
         ----------

@@ -67,7 +67,7 @@ class Chain:
         return self.source.geometry
 
     def profile(self, profile: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the rasterio profile of the result for the profile of the raster."""
+        """Return the rasterio profile of the result, derived from the profile of the raster."""
         derived = {**profile, "count": len(self.source.bands)}
         for operation in self.operations:
             derived = operation.profile(derived)

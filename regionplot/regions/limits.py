@@ -26,9 +26,7 @@ _WIDE_STEP = (
     "the antimeridian, write 181 instead of -179"
 )
 _CUT_TOLERANCE = 1e-6
-"""Maximum distance in degrees between a part and the antimeridian at which the part counts as cut at the
-antimeridian.
-"""
+"""A part counts as cut at the antimeridian if it ends within this distance of the antimeridian, in degrees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +188,8 @@ def _has_wide_step(geometry: shapely.Geometry) -> bool:
 def _narrowest_span(geometry: shapely.Geometry) -> tuple[float, float]:
     """Return the western and the eastern limit of the parts of a geometry.
 
-    The limits cross the antimeridian if the parts touch it on both sides, or if the span is then at most half a turn.
+    The limits cross the antimeridian if the parts touch it on both sides, or if this makes the span narrower and at
+    most half a turn.
     """
     bounds = shapely.bounds(shapely.get_parts(geometry))
     west, east = bounds[:, 0], bounds[:, 2]

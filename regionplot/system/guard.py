@@ -164,7 +164,7 @@ class GuardedProcess:
         return self._finish()
 
     def _open_process(self) -> list[int]:
-        """Return a descriptor that is readable at the end of the process, or none if the system lacks such ones."""
+        """Return one descriptor that is readable when the process ends. Return no descriptor if the system has none."""
         try:
             return [os.pidfd_open(self._pid)]
         except (OSError, AttributeError):

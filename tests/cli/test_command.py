@@ -379,8 +379,8 @@ def _commented():
 
 
 LISTS = {"features", "layers", "prepare"}
-EXAMPLES = {"variable", "crs", "prepared", "vmin", "vmax", "classes", "inputs"}  # they have no default
-WITHOUT_DEFAULT = {"band", "norm"}  # without them the raster's own colors are used, so they have no single default
+EXAMPLES = {"variable", "crs", "prepared", "vmin", "vmax", "classes", "inputs"}  # keys without a default
+WITHOUT_DEFAULT = {"band", "norm"}  # the default depends on the raster
 
 
 @pytest.mark.parametrize(("section", "key", "value"), list(_commented()))

@@ -84,7 +84,7 @@ def draw(
 
 @pytest.fixture(scope="module")
 def cold(tmp_path_factory) -> tuple[Path, Imports]:
-    """Return a folder with inputs, and what the first run in it imports. The run puts the vectors into the cache."""
+    """Return a folder with inputs, and the modules that its first run imports. The run caches the vectors."""
     folder: Path = tmp_path_factory.mktemp("imports")
     rows = "a,-95,-70,20,40\nb,-90,-60,10,30\nc,-80,-60,10,20\n"
     (folder / "regions.csv").write_text(f"name,west,east,south,north\n{rows}")

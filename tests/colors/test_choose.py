@@ -40,13 +40,13 @@ def paletted(write_raster) -> Path:
 
 @pytest.fixture
 def imagine(write_raster) -> Path:
-    """The same in Erdas Imagine, which keeps opacity."""
+    """Land cover in Erdas Imagine, which keeps opacity."""
     return write_raster(CODES, colormap=TABLE, nodata=9, driver="HFA", name="cover.img")
 
 
 @pytest.fixture
 def named(paletted, tmp_path) -> Path:
-    """The same in Erdas Imagine, which keeps names in the file itself."""
+    """Land cover in Erdas Imagine, which keeps names in the file itself."""
     source, path = tmp_path / "names.vrt", tmp_path / "named.img"
     rasterio.shutil.copy(paletted, source, driver="VRT")
     text = source.read_text()
@@ -132,7 +132,7 @@ def test_scaled_values_are_not_classes(write_raster) -> None:
     assert coloring(write_raster(CODES, colormap=TABLE, scales=(0.5,), offsets=(0.0,))) is None
 
 
-def test_a_paletted_raster_is_read_as_values_by_others(paletted) -> None:
+def test_without_settings_of_colors_a_paletted_raster_is_read_as_numbers(paletted) -> None:
     assert inspect_raster(read_config({"raster": {"path": paletted}}).raster).dtype == np.float32
 
 

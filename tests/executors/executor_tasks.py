@@ -117,7 +117,7 @@ def _finish_late(_task: Act, argument: str) -> str:
 
 
 def _die_once(task: Act, argument: str) -> list[int]:
-    """Die at the first call. At the second, return the parent's running children."""
+    """Die at the first call. At the second call, return the parent's running children."""
     if not recorded(task.folder, argument):
         record(task.folder, argument)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -125,7 +125,7 @@ def _die_once(task: Act, argument: str) -> list[int]:
 
 
 def _die_then_fail(task: Act, argument: str) -> None:
-    """Die at the first call. At the second, raise an error."""
+    """Die at the first call. At the second call, raise an error."""
     if recorded(task.folder, argument):
         act(task, "fail")
     record(task.folder, argument)

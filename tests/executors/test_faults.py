@@ -228,7 +228,8 @@ def test_retry_is_logged_and_the_final_error_mentions_the_previous_attempt(tmp_p
         "ZeroDivisionError: division by zero (previous attempt: the worker was killed by SIGKILL (out of memory?))"
     )
     assert caplog.messages == [
-        "die_then_fail:x: the worker was killed by SIGKILL (out of memory?); it will be retried alone after all others"
+        "die_then_fail:x: the worker was killed by SIGKILL (out of memory?); "
+        "the job is retried alone after all other jobs"
     ]
 
 

@@ -112,7 +112,7 @@ def test_a_failed_block_is_reported_and_all_old_files_stay(stand: Stand, action:
 def test_a_block_is_retried_when_its_worker_is_killed(warm_process: WarmProcess, command: str, tmp_path: Path) -> None:
     stand = Stand(warm_process, tmp_path, command)
     assert stand.run("block:512,0:kill", times=1) == 0, stand.error
-    assert "it will be retried alone after all others" in stand.error
+    assert "the job is retried alone after all other jobs" in stand.error
     stand.assert_renewed()
 
 

@@ -175,7 +175,7 @@ def test_a_raster_that_refers_to_another_file_is_refused_unread(build, read, tra
 
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
-def test_a_label_that_looks_like_a_bulletin_leads_to_no_other_file(trap: Trap) -> None:
+def test_a_label_that_looks_like_a_bulletin_opens_no_other_file(trap: Trap) -> None:
     """GDAL itself opens the label of another file, because its PDS driver comes first."""
     (trap.folder / "other.img").write_bytes(b"secret" * 4)
     path = trap.write("grid.tif", PDS_LABEL)
@@ -243,7 +243,7 @@ def test_a_raster_resampled_to_a_coarse_grid_fetches_no_overview(trap: Trap, ser
 
 
 @pytest.mark.parametrize("build", RASTER_TRAPS.values(), ids=RASTER_TRAPS)
-def test_blocks_refuse_a_raster_that_leads_elsewhere(build, trap: Trap, server: Server) -> None:
+def test_blocks_refuse_a_raster_that_refers_to_another_file(build, trap: Trap, server: Server) -> None:
     path = build(trap)
     with pytest.raises(RasterError, match=re.escape(str(path))):
         process_blocks(lambda arrays, *_: arrays[0], path, trap.folder / "out.tif", executor="serial")

@@ -86,7 +86,7 @@ def test_a_map_is_retried_when_its_worker_is_killed(place):
     place.run(["draw:a:kill", "verify:b:kill", "replace:c:exit0"], "-v", retries=1, times=1)
     place.assert_only_failed()
     assert sorted(place.strikes()) == ["draw:a:kill", "replace:c:exit0", "verify:b:kill"]
-    assert place.error.count("it will be retried alone after all others") == 3
+    assert place.error.count("the job is retried alone after all other jobs") == 3
     assert "6 maps drawn in" in place.output
 
 

@@ -96,7 +96,7 @@ def test_a_turned_grid_in_degrees_is_found_at_every_turn(columns: float) -> None
         assert found.mean() == pytest.approx(120 * 120 * 1.02 / (360 * 180), rel=0.05)
 
 
-def test_a_seam_is_found_but_not_a_smooth_stretch() -> None:
+def test_a_seam_is_found_and_smooth_stretching_is_not_taken_for_a_seam() -> None:
     column = np.tile(np.arange(40.0) % 20 * 10, (30, 1))
     row = np.tile(np.arange(30.0)[:, None], (1, 40))
     found = beside_seams(column, row)

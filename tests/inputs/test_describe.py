@@ -99,7 +99,9 @@ def test_a_grid_without_a_crs_needs_one_in_the_config(write_raster) -> None:
 
 
 @pytest.mark.parametrize("stated", ["EPSG:4326", "EPSG:3857", 'LOCAL_CS["site",UNIT["metre",1]]'])
-def test_the_crs_of_the_settings_wins(write_raster, stated: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_crs_of_the_settings_overrides_the_crs_of_the_file(
+    write_raster, stated: str, caplog: pytest.LogCaptureFixture
+) -> None:
     path = write_raster(VALUES, crs=stated)
     assert epsg(path, crs="EPSG:5070") == 5070
     assert ("crs = 'EPSG:5070' is used" in caplog.text) == stated.startswith("EPSG")
@@ -438,7 +440,9 @@ def test_a_transform_with_impossible_coordinates_is_refused(affine, write_raster
         ("member", {"units": "1"}, None),
     ],
 )
-def test_the_level_of_a_band(axis: str, attributes: dict[str, str], level: str | None, tmp_path: Path) -> None:
+def test_the_level_of_a_band_follows_from_its_axis(
+    axis: str, attributes: dict[str, str], level: str | None, tmp_path: Path
+) -> None:
     path = tmp_path / "levels.nc"
     north, east = {"units": "degrees_north"}, {"units": "degrees_east"}
     with netCDF4.Dataset(path, "w") as file:

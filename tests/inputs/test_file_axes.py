@@ -319,7 +319,7 @@ def test_an_axis_that_cannot_be_used_is_named(tmp_path: Path, grid: Grid, messag
     assert str(caught.value).startswith(str(path))
 
 
-def test_attributes_that_are_no_numbers_are_ignored(tmp_path: Path) -> None:
+def test_attributes_that_are_not_numbers_are_ignored(tmp_path: Path) -> None:
     path = Grid(order="xy").write(tmp_path / "grid.nc")
     with netCDF4.Dataset(path, "a") as file:
         for name in ("lat", "lon"):
@@ -357,7 +357,7 @@ def test_the_transform_gives_the_width_of_one_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["lat", "lon"])
-def test_a_section_is_no_map(tmp_path: Path, name: str) -> None:
+def test_a_section_is_refused(tmp_path: Path, name: str) -> None:
     path = Grid(order="txy" if name == "lat" else "tyx").write(tmp_path / "grid.nc")
     with netCDF4.Dataset(path, "a") as file:
         file.createVariable("section", "f4", ("time", name))[:] = 1
@@ -376,7 +376,7 @@ def test_bounds_give_the_width_of_one_row(tmp_path: Path) -> None:
 
 
 def test_numbers_of_cells_do_not_hide_the_transform(tmp_path: Path) -> None:
-    """x and y without units that count the cells are no coordinates."""
+    """x and y without units that count the cells are not coordinates."""
     mapping = {**LAEA, "GeoTransform": "0 1000 0 5000 0 -1000"}
     grid = Grid(
         lat=np.arange(12.0), lon=np.arange(17.0), names=("y", "x"), attributes=({}, {}), mapping=mapping,
@@ -435,7 +435,7 @@ def test_a_message_lists_not_more_than_50_variables(tmp_path: Path) -> None:
         open_source(RasterSettings(path=path))
 
 
-def test_a_palette_is_no_choice(tmp_path: Path) -> None:
+def test_a_palette_is_not_offered_as_a_variable(tmp_path: Path) -> None:
     path = write_variables(tmp_path / "grid.nc", {"chlorophyll": ("lat", "lon"), "palette": ("two", "color")})
     assert inspect_raster(RasterSettings(path=path)).description["variable"] == "chlorophyll"
     assert inspect_raster(RasterSettings(path=path, variable="chlorophyll")).geometry.width == LON.size

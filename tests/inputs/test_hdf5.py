@@ -67,7 +67,7 @@ def test_a_reference_to_another_file_is_found(
 
 @pytest.mark.parametrize("version", VERSIONS, ids=str)
 @pytest.mark.parametrize("members", [0, 1, 9, 300, 3000])
-def test_links_within_a_file_are_no_references(tmp_path: Path, version: Any, members: int) -> None:
+def test_links_within_a_file_are_not_references(tmp_path: Path, version: Any, members: int) -> None:
     path = tmp_path / "a.h5"
     with h5py.File(path, "w", libver=version, userblock_size=0) as file:
         for number in range(members):
@@ -94,7 +94,7 @@ def test_netcdf_files_with_many_variables_and_groups_are_read(tmp_path: Path) ->
 
 @pytest.mark.parametrize("version", VERSIONS, ids=str)
 def test_a_damaged_structure_is_refused_or_read(tmp_path: Path, version: Any) -> None:
-    """No damage ends in another error, and the walk always ends."""
+    """Damage causes no other error, and the check always ends."""
     path = tmp_path / "a.h5"
     with h5py.File(path, "w", libver=version) as file:
         for number in range(30):

@@ -72,7 +72,7 @@ def test_other_methods_and_previews_use_all_overviews(write: Any) -> None:
         assert set(np.unique(values)) - {10, 30}
 
 
-def test_a_map_of_classes_beyond_the_memory_budget(
+def test_classes_beyond_the_memory_budget_are_not_averaged(
     write: Any, make_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("regionplot.shared.plan._MEGABYTE", 2**15)
@@ -104,7 +104,7 @@ def test_colors_of_an_image_are_not_averaged(write_raster: Any) -> None:
 
 
 @pytest.mark.parametrize("bands", [1, 3])
-def test_the_largest_cells_of_a_raster_beyond_the_memory_budget(
+def test_max_finds_the_largest_cells_beyond_the_memory_budget(
     bands: int, write_raster: Callable[..., Path], make_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("regionplot.shared.plan._MEGABYTE", 2**15)

@@ -1,4 +1,4 @@
-"""Stored cells become the values that a file means."""
+"""Stored cells are decoded to the values that the attributes of a file define."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_an_absurd_scale_gives_values_without_warnings(dtype: str, scale: float)
         np.testing.assert_array_equal(values, (stored.astype(float) * scale + 1).astype(values.dtype))
 
 
-def test_a_nodata_value_that_the_type_cannot_hold_is_no_cell() -> None:
+def test_a_nodata_value_that_the_type_cannot_hold_matches_no_cell() -> None:
     stored = np.array([0, 1, 255], np.uint8)
     assert not np.isnan(Packing(nodata=-1.0, missing=(256.0, 0.5)).decode(stored, np.dtype("f4"))).any()
     assert not np.isnan(Packing(nodata=255.0).decode(np.array([True, False]), np.dtype("f4"))).any()

@@ -127,7 +127,7 @@ def test_a_message_has_several_names(
     assert (info.band, info.description["level"]) == (number, level)
 
 
-def test_reference_and_valid_time_of_a_forecast(shared_data_folder: Path) -> None:
+def test_a_forecast_has_a_reference_time_and_a_valid_time(shared_data_folder: Path) -> None:
     path = shared_data_folder / "hrrr_surface_temp.grib2"
     description = open_source(RasterSettings(path=path)).describe().description
     assert str(description["reference_time"]) == "2023-07-22 06:00:00+00:00"

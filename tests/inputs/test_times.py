@@ -1,4 +1,4 @@
-"""Times are shown in UTC, whatever offset a file gives, and undecodable ones are named."""
+"""Times are shown in UTC, whatever offset a file gives, and times that cannot be decoded are reported."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_time_is_converted_to_utc(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "noon", "2024-02-30", "2024-02-29 09:00 EST", "9999-12-31T23:59:59.9999", "12"])
-def test_a_text_that_is_no_time_gives_none(text: str) -> None:
+def test_a_text_that_is_not_a_time_gives_none(text: str) -> None:
     assert parse_time(text) is None
 
 

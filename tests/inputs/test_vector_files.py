@@ -1,4 +1,5 @@
-"""Coordinates, CRSs, geometry types and layers of vector files are read rightly or reported. No file leads away."""
+"""Coordinates, CRSs, geometry types and layers of vector files are read correctly or reported. No file makes GDAL
+open another file."""
 
 from __future__ import annotations
 
@@ -57,7 +58,7 @@ def in_utm(*points: tuple[float, float]) -> list[tuple[float, float]]:
 @pytest.mark.filterwarnings("ignore:'crs' was not provided")
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("stated", [None, "EPSG:4326", "EPSG:3857"])
-def test_the_crs_of_the_settings_wins(
+def test_the_crs_of_the_settings_overrides_the_crs_of_the_file(
     write_vector, name: str, stated: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = write_vector([LineString(in_utm((8, 51), (11, 51)))], crs=stated, name=name)

@@ -1,4 +1,4 @@
-"""The key of a layer counts its settings and the files that they name."""
+"""The key of a layer depends on its settings and on the files that they name."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def write(folder: Path, name: str, text: str = "Denver,-105,39.7") -> Path:
 
 
 @pytest.mark.parametrize("changed", ["path", "more", "icon"])
-def test_the_content_of_all_files_counts(tmp_path: Path, changed: str) -> None:
+def test_the_content_of_all_files_changes_the_digest(tmp_path: Path, changed: str) -> None:
     path, more, icon = (write(tmp_path, name) for name in ("path", "more", "icon"))
     settings = CitySettings(path=path, more=[path, more], icons={"capital": Icon(image=icon)})
     before = settings_digest(settings)

@@ -92,7 +92,7 @@ large_sizes = st.tuples(st.integers(8, 40), st.integers(8, 50))
 
 
 def grids_of(sizes: st.SearchStrategy[tuple[int, int]]) -> st.SearchStrategy[BlockGrid]:
-    """Return a strategy for grids with blocks of these sizes, whose first blocks may be cut."""
+    """Return a strategy for grids with blocks of these sizes, whose first blocks may be smaller."""
     offsets = st.tuples(st.integers(0, 50), st.integers(0, 50))
     return st.builds(lambda size, offset: BlockGrid(ROWS, COLUMNS, *size, 0, *offset), sizes, offsets)
 
@@ -143,7 +143,7 @@ def source_of(path: Path) -> BandReader:
     return BandReader.of(RasterSettings(path=path))
 
 
-def assert_blocks_equal_the_whole(function: Any, path: Path, grid: BlockGrid) -> None:
+def assert_blocks_equal_the_whole_raster(function: Any, path: Path, grid: BlockGrid) -> None:
     from dataclasses import replace
 
     with rasterio.open(path) as dataset:
@@ -157,48 +157,48 @@ def assert_blocks_equal_the_whole(function: Any, path: Path, grid: BlockGrid) ->
 @pytest.mark.parametrize("name", OPERATIONS)
 @few
 @given(grid=grids_of(sizes))
-def test_blocks_of_any_size_equal_the_whole(folder: Path, name: str, grid: BlockGrid) -> None:
+def test_blocks_of_any_size_equal_the_whole_raster(folder: Path, name: str, grid: BlockGrid) -> None:
     source = source_of(folder / "grid.tif")
-    assert_blocks_equal_the_whole(Chain.of(source, OPERATIONS[name]), folder / "grid.tif", grid)
+    assert_blocks_equal_the_whole_raster(Chain.of(source, OPERATIONS[name]), folder / "grid.tif", grid)
 
 
-def test_blocks_of_one_cell_equal_the_whole(folder: Path) -> None:
+def test_blocks_of_one_cell_equal_the_whole_raster(folder: Path) -> None:
     chain = Chain.of(source_of(folder / "grid.tif"), OPERATIONS["chain"])
-    assert_blocks_equal_the_whole(chain, folder / "grid.tif", BlockGrid(ROWS, COLUMNS, 1, 1))
+    assert_blocks_equal_the_whole_raster(chain, folder / "grid.tif", BlockGrid(ROWS, COLUMNS, 1, 1))
 
 
 @pytest.mark.parametrize("all_touched", [False, True])
 @few
 @given(grid=grids_of(sizes))
-def test_masks_by_blocks_equal_the_whole(folder: Path, all_touched: bool, grid: BlockGrid) -> None:
+def test_masks_by_blocks_equal_the_whole_raster(folder: Path, all_touched: bool, grid: BlockGrid) -> None:
     source = source_of(folder / "grid.tif")
     mask = MaskByVector(folder / "areas.gpkg", all_touched=all_touched)
-    assert_blocks_equal_the_whole(Chain.of(source, [mask]), folder / "grid.tif", grid)
+    assert_blocks_equal_the_whole_raster(Chain.of(source, [mask]), folder / "grid.tif", grid)
 
 
 def test_a_mask_of_several_tiles_equals_the_mask_of_the_whole_raster(folder: Path, write_raster: Any) -> None:
     path = write_raster(np.ones((600, 700), "float32"), Affine(0.01, 0, -100.5, 0, -0.01, 50.3))
     chain = Chain.of(source_of(path), [MaskByVector(folder / "areas.gpkg")])
-    assert_blocks_equal_the_whole(chain, path, BlockGrid(600, 700, 177, 260))
+    assert_blocks_equal_the_whole_raster(chain, path, BlockGrid(600, 700, 177, 260))
 
 
 @pytest.mark.parametrize("method", WARPS)
 @settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(height=st.integers(1, 90), width=st.integers(1, 90))
-def test_warps_by_blocks_equal_the_whole(folder: Path, method: Any, height: int, width: int) -> None:
+def test_warps_by_blocks_equal_the_whole_raster(folder: Path, method: Any, height: int, width: int) -> None:
     source = source_of(folder / "grid.tif")
     target = target_geometry(source.geometry, pyproj.CRS.from_epsg(5070), (18_000, 17_000))
     warp = Warp(source, target, method, Storage())
     grid = BlockGrid(target.height, target.width, height, width)
-    assert_blocks_equal_the_whole(warp, folder / "grid.tif", grid)
+    assert_blocks_equal_the_whole_raster(warp, folder / "grid.tif", grid)
 
 
 @few
 @given(grid=grids_of(sizes))
-def test_accumulations_by_blocks_equal_the_whole(folder: Path, grid: BlockGrid) -> None:
+def test_accumulations_by_blocks_equal_the_whole_raster(folder: Path, grid: BlockGrid) -> None:
     source = source_of(folder / "grid.tif")
     accumulation = Accumulation((source,), Accumulate("sum"), Storage())
-    assert_blocks_equal_the_whole(accumulation, folder / "grid.tif", grid)
+    assert_blocks_equal_the_whole_raster(accumulation, folder / "grid.tif", grid)
 
 
 @pytest.fixture(scope="module")

@@ -277,7 +277,7 @@ def test_a_wide_region_across_the_antimeridian_is_reported(table, caplog, row: s
         ("#REF!", "write it like -104.5"),
     ],
 )
-def test_a_cell_that_is_no_number_gets_a_hint(table, cell: str, hint: str) -> None:
+def test_a_cell_that_is_not_a_number_gets_a_hint(table, cell: str, hint: str) -> None:
     path = table(f'{HEADER}\na,"{cell}",1,0,1\n')
     with pytest.raises(RegionsError) as caught:
         read_regions(path)

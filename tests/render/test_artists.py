@@ -72,7 +72,7 @@ def drawn(write_vector, canvas):
     return draw
 
 
-def test_lines_are_one_path_with_a_stroke_for_each(drawn) -> None:
+def test_all_lines_of_a_layer_are_one_path(drawn) -> None:
     (patch,) = drawn([LineString([(0, 0), (5, 5)]), LineString([(9, 0), (9, 9)])], edgecolor="red", linewidth=2)
     assert (patch.get_path().codes == Outline.MOVETO).sum() == 2
     assert patch.get_linewidth() == 2
@@ -144,7 +144,7 @@ def test_a_title_that_fits_is_not_changed(canvas) -> None:
 
 
 @pytest.mark.parametrize("length", [60, 80, 120, 500, 2000])
-def test_a_long_title_shrinks_and_then_is_cut(canvas, length: int) -> None:
+def test_a_long_title_shrinks_and_is_then_truncated(canvas, length: int) -> None:
     text = "Snow on the ground " * (length // 19)
     artist = title(text, canvas)
     assert artist.get_window_extent(canvas.get_renderer()).x1 <= LAYOUT.size[0] - LAYOUT.panel.left + 1

@@ -86,7 +86,7 @@ def check_apart(labels: list[Text]) -> None:
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("limits", RANGES.values(), ids=list(RANGES))
-def test_labels_of_a_range(limits: dict[str, Any], size: tuple[int, int]) -> None:
+def test_labels_of_a_range_are_distinct_and_apart(limits: dict[str, Any], size: tuple[int, int]) -> None:
     _, labels = labels_of(size, **limits)
     check_apart(labels)
     assert len(labels) >= (3 if size[0] > 300 else 1)
@@ -97,7 +97,7 @@ def test_labels_of_a_range(limits: dict[str, Any], size: tuple[int, int]) -> Non
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("levels", LEVELS.values(), ids=list(LEVELS))
-def test_labels_of_levels(levels: list[float], size: tuple[int, int]) -> None:
+def test_labels_of_levels_are_distinct_and_apart(levels: list[float], size: tuple[int, int]) -> None:
     _, labels = labels_of(size, levels=levels)
     check_apart(labels)
     assert labels

@@ -75,7 +75,7 @@ def pcolormesh(shared: SharedData, region: Region) -> np.ndarray:
 def test_pixels_are_equal_to_those_that_matplotlib_draws_from_the_coordinates_of_the_file(
     stage_iv: Callable[..., Config], region: Region, share: float
 ) -> None:
-    """Pixels along the edges of cells can differ. They are right to a sixteenth of a cell."""
+    """Pixels along the edges of cells can differ. Their positions are correct to a sixteenth of a cell."""
     shared = SharedData.load(stage_iv())
     expected = pcolormesh(shared, region)
     style = Style.of(shared)

@@ -77,7 +77,7 @@ def test_the_figure_and_the_renderer_give_the_same_pixels(load_small, style: dic
     check_equal(shared, CAROLINA, ALASKA)
 
 
-def test_they_are_equal_for_points_nodata_and_a_grid_across_the_antimeridian(
+def test_figure_and_map_are_equal_for_points_nodata_and_a_grid_across_the_antimeridian(
     load_small, write_raster, write_vector
 ) -> None:
     values = np.arange(60 * 40, dtype=np.float32).reshape(40, 60)

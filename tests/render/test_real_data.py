@@ -87,7 +87,7 @@ def _scattered_pixels(view):
 
 
 def _read(path, x, y):
-    """Return the cells at some coordinates. Longitudes can be those of any turn."""
+    """Return the cells at some coordinates. Longitudes can be shifted by full turns."""
     x, y = (np.where(np.isfinite(axis), axis, np.nan) for axis in (x, y))
     values, transform, bounds, is_geographic = _cells(path)
     if is_geographic:

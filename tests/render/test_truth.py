@@ -44,13 +44,13 @@ CLEAR = 0.3
 METERS_PER_DEGREE = 111_000
 SPHERE = pyproj.CRS.from_proj4("+proj=longlat +R=6371229")
 GRIB_UNITS = {"m s**-1": "m/s", "m**2 s**-2": "m^2/s^2", "K": "C", "Degree true": "deg"}
-"""Units of eccodes, and what GDAL writes instead. GDAL converts kelvins."""
+"""Units of GDAL for each unit of eccodes. GDAL converts kelvins."""
 NO_TIME = {"coads_slp_wind_climatology.nc": "the axis is in the year 0, which a climatology means to be unknown"}
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What a library other than GDAL, or the raw tags of a GeoTIFF, says about one band."""
+    """Facts about one band, from a library other than GDAL or from the raw tags of a GeoTIFF."""
 
     cells: Cells
     """Values, shape (rows, columns) of the file."""
@@ -168,7 +168,7 @@ def netcdf_truth(path: Path, name: str | None, band: int) -> Truth:
 
 @cache
 def grib_messages(path: Path) -> tuple[dict[str, Any], ...]:
-    """Return what the tests need of each message."""
+    """Return the keys of each message that the tests need."""
     keys = (
         "name", "units", "level", "typeOfLevel", "dataDate", "dataTime", "validityDate", "validityTime", "Ni", "Nj",
         "jScansPositively", "bitmapPresent", "missingValue", "gridType", "shapeOfTheEarth",
@@ -292,7 +292,9 @@ def _levels(cells: Cells) -> list[float]:
 
 @pytest.mark.parametrize("projection", ["raster", "laea"])
 @pytest.mark.parametrize(("name", "variable"), RASTERS, ids=lambda value: str(value or ""))
-def test_pixels_of_maps(name: str, variable: str | None, projection: str, shared_data_folder: Path) -> None:
+def test_pixels_of_maps_have_the_value_of_their_cell(
+    name: str, variable: str | None, projection: str, shared_data_folder: Path
+) -> None:
     path = shared_data_folder / name
     for band in {bands_of(path, variable)[0], bands_of(path, variable)[-1]}:
         truth = TRUTHS[path.suffix](path, variable, band)
@@ -354,7 +356,7 @@ def _check_pixels(pixels: Any, view: View, shared: SharedData, truth: Truth, lev
     assert right.mean() >= 0.985, f"{right.mean():.1%} of {keep.size} pixels are right"
 
 
-def test_true_color(shared_data_folder: Path) -> None:
+def test_images_in_true_color_have_the_colors_of_their_bands(shared_data_folder: Path) -> None:
     """Colors of an image are its bands, at the places that its transform states."""
     path = shared_data_folder / "RGB.byte.tif"
     with rasterio.open(path) as file:

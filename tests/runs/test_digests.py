@@ -102,7 +102,7 @@ def test_everything_that_shows_changes_the_digest(data, difference) -> None:
 
 
 @pytest.mark.parametrize("tags", [{"long_name": "Snow depth"}, {"units": "m"}], ids=str)
-def test_name_and_units_count_for_layers_that_do_not_name_them_in_their_key(data, tags) -> None:
+def test_name_and_units_change_the_digest_even_if_no_layer_has_them_in_its_key(data, tags) -> None:
     """Every layer gets name and units with the sheet. Here, the key of the color bar has neither of them."""
     labeled = {"colors": {**LEVELS, "label": "Depth"}}
     assert not set(digests(data(**labeled))) & set(digests(data(**labeled, tags=tags)))

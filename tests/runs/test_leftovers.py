@@ -56,7 +56,7 @@ def test_a_run_mentions_leftovers_and_prune_removes_them(run, folder):
     assert "prune" not in run().stdout
 
 
-def test_maps_of_another_table_are_no_leftovers(run, folder):
+def test_maps_of_another_table_are_not_leftovers(run, folder):
     run(rows=EAST, table="other.csv")
     run(rows=WEST + NORTH)
     assert "prune" not in run().stdout

@@ -185,7 +185,7 @@ class CellLocator:
         return points, lookup
 
     def _have_area(self, cell: Indices) -> NDArray[np.bool_]:
-        """Return True for cells with an area. A cell without neighbors along one axis has none."""
+        """Return True for cells with an area. A cell without neighbors along one axis has no area."""
         right, below = (tuple(axis[cell] for axis in step) for step in (self._right, self._below))
         with np.errstate(invalid="ignore", over="ignore"):
             return dot(right, right) * dot(below, below) > dot(right, below) ** 2

@@ -138,7 +138,7 @@ class Accumulation:
         return self.sources[0].geometry
 
     def profile(self, profile: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the rasterio profile of the result for the profile of the first raster."""
+        """Return the rasterio profile of the result, derived from the profile of the first raster."""
         return {**profile, "dtype": self.storage.dtype, "nodata": self.storage.nodata, "count": self.count}
 
     def __call__(self, datasets: Sequence[Any], block: Block, arguments: object) -> NDArray[Any]:

@@ -132,7 +132,7 @@ class Warp:
         return self.target
 
     def profile(self, profile: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the rasterio profile of the result for the profile of the source."""
+        """Return the rasterio profile of the result, derived from the profile of the source."""
         grid = {"height": self.target.height, "width": self.target.width, "transform": self.target.transform}
         stored = {"dtype": self.storage.dtype, "nodata": self.storage.nodata, "count": self.count}
         return {**profile, **grid, **stored, "crs": self.target.crs.to_wkt()}
