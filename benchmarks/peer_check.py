@@ -31,7 +31,7 @@ class BrokenError(Exception):
 
 @dataclass(frozen=True)
 class Agreement:
-    """Agreement of the pictures with those of regionplot."""
+    """Agreement of the pictures with the pictures of regionplot."""
 
     classes: float
     """Share of the pixels away from lines that have the same color."""
@@ -54,7 +54,7 @@ class Place:
 def compare(
     task: Mapping[str, Any], folder: Path, ours: Path, bare: Path, places: Mapping[str, Place] | None = None
 ) -> Agreement:
-    """Compare the pictures of a peer with those of regionplot.
+    """Compare the pictures of a peer with the pictures of regionplot.
 
     The folder `bare` holds the maps of regionplot without lines. `places` names the maps that the peer drew, and gives
     their positions. By default, the peer drew all maps, in the same position as regionplot.

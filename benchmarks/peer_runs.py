@@ -96,7 +96,7 @@ class Runner:
         return _costs(self._measured(self._command(), pause))
 
     def check(self, task: dict[str, object]) -> Agreement:
-        """Compare the pictures of the last run with those of regionplot."""
+        """Compare the pictures of the last run with the pictures of regionplot."""
         return compare(task, self.folder, *self._bench.references(self._count))
 
     def _command(self) -> list[str]:

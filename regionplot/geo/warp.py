@@ -78,8 +78,8 @@ def _options_for_seams(
 ) -> dict[str, Any]:
     """Return options with which GDAL warps all cells at once.
 
-    GDAL derives the scale from the estimated window, so the scale is stated. By default, GDAL also divides the panel if
-    it needs few cells of the window. It would then read the same cells many times.
+    GDAL would derive a wrong scale from the estimated window, so the scale is passed as an option. By default, GDAL also
+    divides the panel if it needs few cells of the window. It would then read the same cells many times.
     """
     scale = 1 / max(cells_per_pixel, 1.0)
     limit = 64 + (window.size + result.size) * _BYTES_PER_CELL // 2**20

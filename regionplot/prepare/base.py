@@ -170,7 +170,7 @@ class Operation:
         return {**profile, "dtype": dtype, "count": self.bands(int(profile["count"])), "nodata": float("nan")}
 
     def describe(self, description: Mapping[str, object]) -> dict[str, object]:
-        """Return the description of the result, such as `long_name`, `units` and `time`, from that of the input."""
+        """Return the description of the result (`long_name`, `units`, `time` ...) from the description of the input."""
         return dict(description)
 
     def merged(self, descriptions: Sequence[Mapping[str, object]]) -> Mapping[str, object]:

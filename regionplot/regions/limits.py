@@ -188,8 +188,8 @@ def _has_wide_step(geometry: shapely.Geometry) -> bool:
 def _narrowest_span(geometry: shapely.Geometry) -> tuple[float, float]:
     """Return the western and the eastern limit of the parts of a geometry.
 
-    The limits cross the antimeridian if the parts touch it on both sides, or if this makes the span narrower and at
-    most half a turn.
+    The limits cross the antimeridian if the parts touch it on both sides, or if the span
+    across the antimeridian is narrower and at most half a turn.
     """
     bounds = shapely.bounds(shapely.get_parts(geometry))
     west, east = bounds[:, 0], bounds[:, 2]

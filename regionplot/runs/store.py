@@ -60,7 +60,7 @@ def write_file(target: Path, content: bytes, run: str, within: Path | None = Non
     run : str
         The run's id (`system.files.new_run`). The name of the temporary file contains it.
     within : Path, optional
-        The output folder. It must exist, and no link may lead the target out of this folder. By default, the folder of
+        The output folder. It must exist, and links must not place the target outside of it. By default, the folder of
         the target.
 
     Returns

@@ -56,7 +56,7 @@ def crs_of(projection: str) -> pyproj.CRS:
 
 
 def continents() -> Array:
-    """Return stars, some with a hole, all over the world, and bands around the poles. Most seams cross several."""
+    """Return stars all over the world, some with a hole, and bands at the poles. Most seams cross several stars."""
     generator = np.random.default_rng(2)
     angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     found = []

@@ -159,7 +159,7 @@ LEFTOVERS = {
 
 
 @pytest.mark.parametrize("content", LEFTOVERS.values(), ids=LEFTOVERS)
-def test_tables_as_other_programs_save_them_read_the_same(table, content: str) -> None:
+def test_tables_saved_by_other_programs_are_read_alike(table, content: str) -> None:
     first, second = read_regions(table("\ufeff" + content))
     assert [first.name, first.title, first.extent] == ["01", "Florida", Extent(-88, -79, 24, 31)]
     assert [second.name, second.title, second.extent] == ["02", "Méxïco", Extent(-70, -60, 10, 20)]

@@ -34,7 +34,7 @@ LEVELS = {"levels": [0, 100, 1000, 2000]}
 
 @pytest.fixture
 def data(write_raster, write_vector, make_config):
-    """Return a function that loads a grid of 1-degree cells and a layer of one line. Its arguments change them."""
+    """Return a function that loads a grid of 1-degree cells and a layer of one line. Its arguments change the data."""
     values = np.arange(50 * 50, dtype=np.float32).reshape(50, 50)
 
     def make(change=None, amount=1, line=((-98, 31), (-70, 44)), regions=None, tags=None, **sections) -> SharedData:

@@ -115,7 +115,7 @@ def test_the_whole_raster_is_loaded_for_many_regions(configured, large):
 
 
 def test_a_region_just_beyond_the_edge_does_not_affect_others(configured, large):
-    """The margin of its window reaches the last row at most. No window reaches beyond the grid."""
+    """The window of the region, with its margin, contains only the last row. No window reaches beyond the grid."""
     config = configured(large)
     info = inspect_raster(config.raster)
     heights = set()
