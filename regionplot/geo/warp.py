@@ -78,7 +78,7 @@ def _options_for_seams(
 ) -> dict[str, Any]:
     """Return options with which GDAL warps all cells at once.
 
-    GDAL would derive a wrong scale from the estimated window, so the scale is passed as an option. By default, GDAL also
+    GDAL would derive a wrong scale from the estimated window, so the scale is an option. By default, GDAL also
     divides the panel if it needs few cells of the window. It would then read the same cells many times.
     """
     scale = 1 / max(cells_per_pixel, 1.0)
