@@ -5,18 +5,19 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from regionplot.blocks.grid import Block
 from regionplot.blocks.new_raster import open_for_update, os_errors_as_raster_errors
 from regionplot.blocks.process import fill_array, process_blocks
 from regionplot.blocks.report import BlocksReport
-from regionplot.blocks.sinks import write_error
+from regionplot.blocks.sinks import DatasetSink, write_error
 from regionplot.blocks.task import checksum_of
 from regionplot.errors import RasterError
 from regionplot.geo.grid import Window
@@ -124,29 +125,22 @@ class _MaskFunction:
         return missing
 
 
-@dataclass
-class MaskSink:
+class MaskSink(DatasetSink):
     """Write results to the mask of an open dataset."""
 
-    dataset: Any
-    written: list[tuple[Window, int | None]] = field(default_factory=list)
-    dtype: str | None = "uint8"
-    count: int | None = 1
+    @property
+    @override
+    def dtype(self) -> str | None:
+        return "uint8"
 
     @property
-    def file(self) -> Path | None:
-        """File of the dataset."""
-        return Path(self.dataset.name)
+    @override
+    def count(self) -> int | None:
+        return 1
 
-    def write(self, block: Block, values: NDArray[Any], checksum: int | None) -> None:
-        """Write the mask, and keep the checksum for the comparison when the file is read back."""
-        import rasterio  # noqa: PLC0415
-
-        try:
-            self.dataset.write_mask(values, window=block.core.ranges)
-        except (rasterio.errors.RasterioError, OSError) as error:
-            raise write_error(Path(self.dataset.name), error) from error
-        self.written.append((block.core, checksum))
+    @override
+    def store(self, values: NDArray[Any], window: Window) -> None:
+        self.dataset.write_mask(values, window=window.ranges)
 
 
 @contextmanager
@@ -174,7 +168,7 @@ def new_mask(path: Path) -> Iterator[MaskSink]:
     with os_errors_as_raster_errors(path), atomic_replace(path, new_run()) as temporary:
         shutil.copy(path, temporary)
         with gdal_options(GDAL_TIFF_INTERNAL_MASK="YES"), open_for_update(temporary) as dataset:
-            sink = MaskSink(dataset)
+            sink = MaskSink(dataset, str(path))
             yield sink
         try:
             with gdal_options(), open_raster(temporary) as dataset:

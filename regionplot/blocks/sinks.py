@@ -89,10 +89,14 @@ class DatasetSink:
         import rasterio  # noqa: PLC0415
 
         try:
-            self.dataset.write(values if values.ndim == 3 else values[None], window=block.core.ranges)
+            self.store(values, block.core)
         except (rasterio.errors.RasterioError, OSError) as error:
             raise write_error(Path(self.name), error) from error
         self.written.append((block.core, checksum))
+
+    def store(self, values: NDArray[Any], window: Window) -> None:
+        """Write the values of a window to the dataset."""
+        self.dataset.write(values if values.ndim == 3 else values[None], window=window.ranges)
 
 
 def write_error(path: Path, error: object) -> RasterError:
