@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -130,24 +130,22 @@ def load_task(task: Task[Any]) -> None:
     RegionplotError
         The error of `task.load`; an unexpected error becomes an ExecutorError that contains its traceback.
     """
-    try:
-        task.load()
-    except RegionplotError:
-        raise
-    except OSError as error:
-        raise ExecutorError(f"the data cannot be loaded: {describe_os_error(error)}") from None
-    except Exception as error:
-        raise ExecutorError(failure_from_error(error).traceback) from error
+    _call(task.load, "the data cannot be loaded")
 
 
 def start_task_worker(task: Task[Any]) -> None:
     """Set up a new worker process for a task. Raise errors like `load_task`."""
+    _call(task.start_worker, "a worker cannot be started")
+
+
+def _call(function: Callable[[], None], problem: str) -> None:
+    """Call a function, and convert unexpected errors to an ExecutorError."""
     try:
-        task.start_worker()
+        function()
     except RegionplotError:
         raise
     except OSError as error:
-        raise ExecutorError(f"a worker cannot be started: {describe_os_error(error)}") from None
+        raise ExecutorError(f"{problem}: {describe_os_error(error)}") from None
     except Exception as error:
         raise ExecutorError(failure_from_error(error).traceback) from error
 

@@ -7,6 +7,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
+from regionplot.geo.crs import unit_size
 from regionplot.geo.extent import Extent
 from regionplot.geo.linework import Geometries
 
@@ -42,7 +43,7 @@ def on_earth(geometries: Geometries, crs: pyproj.CRS) -> NDArray[np.bool_]:
 def _farthest(crs: pyproj.CRS) -> tuple[float, float]:
     if crs.is_geographic:
         return _FARTHEST_LONGITUDE, _FARTHEST_LATITUDE
-    limit = _FARTHEST_METERS / meters_per_unit(crs)
+    limit = _FARTHEST_METERS / unit_size(crs)
     return limit, limit
 
 
@@ -61,12 +62,6 @@ def is_near_earth(extent: Extent, crs: pyproj.CRS) -> bool:
     return max(map(abs, (extent.xmin, extent.xmax, extent.ymin, extent.ymax))) <= _farthest(crs)[0]
 
 
-def meters_per_unit(crs: pyproj.CRS) -> float:
-    """Return the number of meters per unit of a projected CRS; 1 if the CRS does not state the number."""
-    factor = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
-    return float(factor) or 1.0
-
-
 def count_steps(geometries: Geometries, crs: pyproj.CRS) -> float:
     """Return the approximate number of vertices of lines, including the vertices that are added to long edges.
 
@@ -77,5 +72,5 @@ def count_steps(geometries: Geometries, crs: pyproj.CRS) -> float:
     crs : pyproj.CRS
         A geographic or projected CRS.
     """
-    step = _STEP_DEGREES if crs.is_geographic else _STEP_METERS / meters_per_unit(crs)
+    step = _STEP_DEGREES if crs.is_geographic else _STEP_METERS / unit_size(crs)
     return float(shapely.length(geometries).sum() / step + shapely.get_num_coordinates(geometries).sum())

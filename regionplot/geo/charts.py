@@ -11,7 +11,7 @@ import pyproj
 from numpy.typing import NDArray
 from pyproj.enums import TransformDirection
 
-from regionplot.geo.crs import FULL_TURN, horizontal, parse_crs, transformer
+from regionplot.geo.crs import FULL_TURN, horizontal, parse_crs, transformer, unit_size
 from regionplot.geo.extent import LONLAT
 
 Floats = NDArray[np.floating[Any]]
@@ -143,8 +143,7 @@ def _is_another(points: Floats, positions: Floats, base: pyproj.CRS, crs: pyproj
 
 def _unit(crs: pyproj.CRS) -> float:
     """Return the size of a unit of a CRS, in radii of the earth."""
-    factor = crs.axis_info[0].unit_conversion_factor if crs.axis_info else 1.0
-    return factor if crs.is_geographic else factor / _RADIUS
+    return unit_size(crs) if crs.is_geographic else unit_size(crs) / _RADIUS
 
 
 def _separation(one: Floats, other: Floats) -> Floats:

@@ -102,6 +102,11 @@ def same_crs(one: pyproj.CRS, other: pyproj.CRS) -> bool:
     return bool(horizontal(one).equals(horizontal(other), ignore_axis_order=True))
 
 
+def unit_size(crs: pyproj.CRS) -> float:
+    """Return the size of a unit in meters (projected CRS) or radians (geographic CRS); 1 if the CRS states no unit."""
+    return float(crs.axis_info[0].unit_conversion_factor) or 1.0 if crs.axis_info else 1.0
+
+
 @lru_cache(maxsize=64)
 def transformer(source: pyproj.CRS, target: pyproj.CRS) -> pyproj.Transformer:
     """Return a transformer between two CRSs, from a cache. Coordinates are (x, y) or (longitude, latitude).

@@ -10,7 +10,7 @@ import shapely
 from numpy.typing import NDArray
 
 from regionplot.geo.charts import drop_folded, has_degrees
-from regionplot.geo.crs import meridian_offset, same_crs, transformer, unwrap
+from regionplot.geo.crs import meridian_offset, same_crs, transformer, unit_size, unwrap
 from regionplot.geo.edges import along_world_edge
 from regionplot.geo.seams import find_tears
 
@@ -87,11 +87,6 @@ def unique_segments(starts: Floats, ends: Floats) -> NDArray[np.bool_]:
 def step_limit(source: pyproj.CRS) -> float:
     """Return the maximum distance between vertices, in units of the source."""
     return _MAX_STEP if source.is_geographic else _MAX_STEP * _METERS_PER_DEGREE / unit_size(source)
-
-
-def unit_size(crs: pyproj.CRS) -> float:
-    """Return the number of meters per unit of a projected CRS, or 1 for a CRS in degrees."""
-    return crs.axis_info[0].unit_conversion_factor if crs.axis_info and not crs.is_geographic else 1.0
 
 
 def project(coordinates: Floats, source: pyproj.CRS, target: pyproj.CRS) -> Floats:
@@ -172,7 +167,7 @@ def _find_seams(
     mapped = after * (_METERS_PER_DEGREE if target.is_geographic else unit_size(target))
     is_suspect = ~(mapped <= _SEAM_STRETCH * meters) | ((mapped > _LONG_STEP) & (mapped > _LONG_STRETCH * meters))
     steps = np.flatnonzero(is_suspect & is_joined)
-    farthest = _FARTHEST / unit_size(target)
+    farthest = _FARTHEST if target.is_geographic else _FARTHEST / unit_size(target)
     at = _known(projected, farthest)
     tears = find_tears(
         lambda points: _known(project_shown(points, source, target), farthest),

@@ -8,7 +8,7 @@ import numpy as np
 import pyproj
 
 from regionplot.errors import RegionError
-from regionplot.geo.crs import FULL_TURN, Floats, meridian_offset, same_crs, transformer, unwrap
+from regionplot.geo.crs import FULL_TURN, Floats, meridian_offset, same_crs, transformer, unit_size, unwrap
 from regionplot.geo.extent import Extent
 
 _SAMPLES_PER_SIDE = 33
@@ -87,7 +87,7 @@ def _is_small(x: Floats, y: Floats, target: pyproj.CRS) -> bool:
     """Return True if projected points cover a small area. The areal scale is not checked in a small area."""
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         return False
-    return bool(max(np.ptp(x), np.ptp(y)) * target.axis_info[0].unit_conversion_factor < _SMALL_EXTENT)
+    return bool(max(np.ptp(x), np.ptp(y)) * unit_size(target) < _SMALL_EXTENT)
 
 
 def _areal_scale(x: Floats, y: Floats, source: pyproj.CRS, target: pyproj.CRS) -> Floats:

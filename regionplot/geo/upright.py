@@ -18,7 +18,7 @@ import pyproj
 from affine import Affine
 from numpy.typing import NDArray
 
-from regionplot.geo.crs import horizontal, transformer
+from regionplot.geo.crs import horizontal, transformer, unit_size
 from regionplot.geo.extent import Extent
 from regionplot.geo.grid import GridGeometry
 
@@ -166,7 +166,7 @@ def _change_of_axes(own: pyproj.CRS, turned: pyproj.CRS) -> Affine | None:
     if usable.sum() < _MIN_POINTS:
         return None
     before, after = before[usable], after[usable]
-    scale = round(own.axis_info[0].unit_conversion_factor / _ANGLE, 12) if own.is_geographic else 1.0
+    scale = round(unit_size(own) / _ANGLE, 12) if own.is_geographic else 1.0
     for x, y in itertools.product((scale, -scale), repeat=2):
         for change in (Affine(x, 0, 0, 0, y, 0), Affine(0, x, 0, y, 0, 0)):
             if np.allclose(_change_points(change, before), after, rtol=_TOLERANCE, atol=_TOLERANCE * abs(after).max()):

@@ -19,7 +19,7 @@ from affine import Affine
 
 from regionplot.errors import RasterError
 from regionplot.geo.axes import Axis, float_error
-from regionplot.geo.crs import FULL_TURN
+from regionplot.geo.crs import FULL_TURN, unit_size
 from regionplot.inputs.geolocation import degrees_per_unit, kind_of
 from regionplot.inputs.netcdf import Dimension, Variable, read_values
 
@@ -278,7 +278,7 @@ def _length_of(unit: str, crs: pyproj.CRS) -> float | None:
     """Return the size of a unit in units of a projected CRS. An angle is a scan angle of a geostationary satellite."""
     if not unit:
         return 1.0
-    crs_unit = float(crs.axis_info[0].unit_conversion_factor)
+    crs_unit = unit_size(crs)
     length = _METERS.get(unit, _METERS.get(unit.removesuffix("s")))
     if length is not None:
         return length / crs_unit

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from regionplot.blocks.values import Values
 from regionplot.errors import ConfigError
+from regionplot.geo.crs import unit_size
 from regionplot.geo.grid import GridGeometry, Window
 from regionplot.prepare.base import BlockContext, Operation, StepSettings
 
@@ -84,7 +85,7 @@ def cell_sizes(geometry: GridGeometry, window: Window) -> tuple[NDArray[np.float
 def _row_sizes(geometry: GridGeometry) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     affine, count = geometry.transform, geometry.height
     if not geometry.crs.is_geographic:
-        unit = geometry.crs.axis_info[0].unit_conversion_factor if geometry.crs.axis_info else 1.0
+        unit = unit_size(geometry.crs)
         return np.full(count, affine.a * unit), np.full(count, affine.e * unit)
     latitude = np.radians(affine.e * (np.arange(count) + 0.5) + affine.f)
     ellipsoid = geometry.crs.ellipsoid
