@@ -102,7 +102,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _rank(item: pytest.Item) -> int:
     """Return a number for the order of tests: the type check, the benchmarks, other slow tests, quick tests."""
-    if "[types]" in item.name:
+    if "test_types" in item.name:
         return 0
     if item.path.name == "test_benchmarks.py":
         return 1

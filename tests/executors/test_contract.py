@@ -48,6 +48,8 @@ def run_jobs(method, task, jobs, settings=WorkerSettings(60, 100)):  # noqa: B00
 def in_own_process_if_dask(function, method, *arguments):
     """Call a function, for dask in another process. Dask leaves a thread, which would prevent fork in this process."""
     if method == "dask":
+        import distributed  # noqa: F401 (each of the other processes inherits this import)
+
         with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
             return pool.submit(function, method, *arguments).result()
     return function(method, *arguments)
