@@ -45,12 +45,14 @@ _SLOW_MODULES = {
     "blocks/test_tiles.py",
     "cli/test_command.py",
     "cli/test_imports.py",
+    "cli/test_other_platforms.py",
     "cli/test_unattended.py",
     "cli/test_watch.py",
     "executors/test_dask.py",
     "executors/test_faults.py",
     "faults/test_inputs.py",
     "faults/test_preparing.py",
+    "faults/test_security.py",
     "faults/test_soak.py",
     "faults/test_workers.py",
     "geo/test_areas.py",
@@ -63,6 +65,7 @@ _SLOW_MODULES = {
     "prepare/test_plugin_steps.py",
     "prepare/test_prepare_rasters.py",
     "prepare/test_steps_blocks.py",
+    "render/test_colorbar.py",
     "render/test_curvilinear_maps.py",
     "render/test_own_colors.py",
     "render/test_plain_equals_fast.py",
@@ -82,8 +85,13 @@ _SLOW_WORDS = ("all_start_methods", "dask", "spawned")
 """Words in the names of tests without parameters whose workers must import everything."""
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Return the number of parallel workers: one more than cores, because many slow tests wait for a timeout."""
+    return None if config.option.markexpr else len(os.sched_getaffinity(0)) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark slow tests by module and by executor, and run the longest tests first.
+    """Mark slow tests by module, by executor and if they start processes, and run the longest tests first.
 
     So the parallel workers have only short tests to share at the end.
     """
@@ -94,6 +102,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if (
             not _SLOW_PARAMETERS.isdisjoint(parameters)
             or any(word in function for word in _SLOW_WORDS)
+            or "warm_process" in getattr(item, "fixturenames", ())
             or (item.path.is_relative_to(tests) and item.path.relative_to(tests).as_posix() in _SLOW_MODULES)
         ):
             item.add_marker(pytest.mark.slow)

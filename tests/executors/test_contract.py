@@ -223,6 +223,7 @@ def test_workers_have_the_requested_priority(method, tmp_path):
     assert outcome.value == min(19, os.nice(0) + 3)
 
 
+@pytest.mark.slow
 def test_pickled_jobs_and_tasks_are_small():
     attributes = {f"column_{i}": "some text of a usual length" for i in range(8)}
     region = Region("northern_rockies", Extent(-117, -103, 40, 49), attributes=attributes, origin="regions.csv:7")
