@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import gc
+import importlib.metadata
 import logging
 import multiprocessing
 import os
@@ -30,6 +33,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts backgrou
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 multiprocessing.set_forkserver_preload(["regionplot.runs.task", *WORKER_MODULES])  # one import for all workers
+
+importlib.metadata.version = functools.cache(importlib.metadata.version)  # each digest asks for many versions
+gc.set_threshold(5000, 10, 20)  # a collection of all objects takes long, because pytest keeps all tests
 
 hypothesis.settings.register_profile(
     "regionplot", deadline=None, max_examples=60, database=None, derandomize=bool(os.environ.get("CI"))
