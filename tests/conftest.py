@@ -80,7 +80,6 @@ _SLOW_MODULES = {
     "runs/test_digests.py",
     "runs/test_record.py",
     "runs/test_run.py",
-    "shared/test_shared.py",
     "system/test_guard.py",
     "test_benchmarks.py",
     "writers/test_formats_elsewhere.py",
