@@ -76,7 +76,7 @@ class Table:
         self._prepared[runner.name] = runner.prepare()
         if runner.name == _OURS and not self._is_small:
             runner.run()  # fill the cache of vectors
-        self._sampled[runner.name] = runner.run(pause=0)
+        self._sampled[runner.name] = runner.run(pause=4 if self._is_small else 0)
 
     def _each(self, step: Callable[[Runner], object]) -> None:
         """Do a step for all programs that are not broken."""

@@ -86,7 +86,9 @@ class Bench:
         self._sheet = options.sheet
         self._few = options.baseline_maps
         self.is_small = options.small
-        self._pause = 0 if options.small else 10
+        self._pause = 4 if options.small else 10
+        self.short_pause = 4 if options.small else 0
+        """Pause between two samples of the memory in runs that are not timed, as a multiple of the time of a sample."""
 
     def product(self, case: Case, pause: float = math.inf) -> Costs:
         """Run `regionplot`. With an infinite `pause`, memory is not sampled, because sampling takes CPU time."""
@@ -131,10 +133,10 @@ def compare(bench: Bench, case: Case, repeat: int) -> tuple[Costs, Costs]:
 
 
 def product_memory(bench: Bench, case: Case) -> list[Costs]:
-    """Fill the caches, unless the inputs are tiny. Then run regionplot once and sample its memory without pauses."""
+    """Fill the caches, unless the inputs are tiny. Then run regionplot once and sample its memory often."""
     if not bench.is_small:
         bench.product(case)
-    return [bench.product(case, pause=0)]
+    return [bench.product(case, pause=bench.short_pause)]
 
 
 def product_alone(bench: Bench, case: Case, repeat: int) -> Costs:

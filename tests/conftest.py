@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import gc
+import importlib.metadata
 import logging
 import multiprocessing
 import os
@@ -33,6 +36,9 @@ multiprocessing.set_forkserver_preload(
     ["regionplot.runs.task", *WORKER_MODULES]
 )  # only the server imports the modules, not each worker
 
+importlib.metadata.version = functools.cache(importlib.metadata.version)  # each digest asks for many versions
+gc.set_threshold(5000, 10, 20)  # a collection of all objects takes long, because pytest keeps all tests
+
 hypothesis.settings.register_profile(
     "regionplot", deadline=None, max_examples=60, database=None, derandomize=bool(os.environ.get("CI"))
 )
@@ -47,12 +53,14 @@ _SLOW_MODULES = {
     "blocks/test_tiles.py",
     "cli/test_command.py",
     "cli/test_imports.py",
+    "cli/test_other_platforms.py",
     "cli/test_unattended.py",
     "cli/test_watch.py",
     "executors/test_dask.py",
     "executors/test_faults.py",
     "faults/test_inputs.py",
     "faults/test_preparing.py",
+    "faults/test_security.py",
     "faults/test_soak.py",
     "faults/test_workers.py",
     "geo/test_areas.py",
@@ -65,6 +73,7 @@ _SLOW_MODULES = {
     "prepare/test_plugin_steps.py",
     "prepare/test_prepare_rasters.py",
     "prepare/test_steps_blocks.py",
+    "render/test_colorbar.py",
     "render/test_curvilinear_maps.py",
     "render/test_own_colors.py",
     "render/test_plain_equals_fast.py",
@@ -73,7 +82,6 @@ _SLOW_MODULES = {
     "runs/test_digests.py",
     "runs/test_record.py",
     "runs/test_run.py",
-    "shared/test_shared.py",
     "system/test_guard.py",
     "test_benchmarks.py",
     "writers/test_formats_elsewhere.py",
@@ -84,8 +92,13 @@ _SLOW_WORDS = ("all_start_methods", "dask", "spawned")
 """Words in the names of tests without parameters whose workers must import everything."""
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Return the number of parallel workers: one more than cores, because many slow tests wait for a timeout."""
+    return None if config.option.markexpr else len(os.sched_getaffinity(0)) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark slow tests by module and by executor, and run the longest tests first.
+    """Mark slow tests by module, by executor and if they start processes, and run the longest tests first.
 
     So the parallel workers have only short tests to share at the end.
     """
@@ -96,6 +109,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if (
             not _SLOW_PARAMETERS.isdisjoint(parameters)
             or any(word in function for word in _SLOW_WORDS)
+            or "warm_process" in getattr(item, "fixturenames", ())
             or (item.path.is_relative_to(tests) and item.path.relative_to(tests).as_posix() in _SLOW_MODULES)
         ):
             item.add_marker(pytest.mark.slow)
@@ -104,7 +118,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _rank(item: pytest.Item) -> int:
     """Return a number for the order of tests: the type check, the benchmarks, other slow tests, quick tests."""
-    if "[types]" in item.name:
+    if "test_types" in item.name:
         return 0
     if item.path.name == "test_benchmarks.py":
         return 1

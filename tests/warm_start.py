@@ -12,7 +12,9 @@ exit status. Only the imports are done. Tests of the start itself, of limits and
 
 from __future__ import annotations
 
+import functools
 import importlib
+import importlib.metadata
 import json
 import os
 import resource
@@ -212,6 +214,14 @@ def _stream(given: IO[str] | None) -> tuple[IO[str] | None, int]:
     return os.fdopen(read, encoding="utf-8"), write
 
 
+def _keep_versions() -> None:
+    """Read the versions of the imported libraries once. Each digest of a run asks for many versions."""
+    importlib.metadata.version = functools.cache(importlib.metadata.version)
+    for name in {name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            importlib.metadata.version(name)
+
+
 def _serve(requests: socket.socket) -> None:
     """Start a command for each request, and report each end, until the tests close their side."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # commands whose tests crash them leave no core files
@@ -288,5 +298,6 @@ def _run(request: Mapping[str, object], descriptors: Sequence[int], sockets: Seq
 if __name__ == "__main__":
     for name in _MODULES:
         importlib.import_module(name)
+    _keep_versions()
     with socket.socket(fileno=int(sys.argv[1])) as control:
         _serve(control)

@@ -230,6 +230,7 @@ def test_values_of_other_sections_are_described_in_the_words_of_toml(sections, m
         check_config(read_config({"raster": {"path": "sample:relief"}, **sections}), [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [

@@ -54,6 +54,7 @@ def test_steps_are_applied_in_the_given_order(prepare: Any, grid: Path, tmp_path
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_every_step_has_its_option(prepare: Any, grid: Path, write_vector: Any, tmp_path: Path) -> None:
     layer = write_vector([shapely.box(-95, 35, -85, 45)])
     options = [

@@ -114,6 +114,7 @@ def _installed_plugin(tmp_path: Path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_installed_plugin")
 def test_an_executor_of_another_package_draws_maps(make_config):
     from regionplot.geo.extent import Extent

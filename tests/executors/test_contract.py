@@ -48,6 +48,8 @@ def run_jobs(method, task, jobs, settings=WorkerSettings(60, 100)):  # noqa: B00
 def in_own_process_if_dask(function, method, *arguments):
     """Call a function, for dask in another process. Dask leaves a thread, which would prevent fork in this process."""
     if method == "dask":
+        import distributed  # noqa: F401 (each of the other processes inherits this import)
+
         with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as pool:
             return pool.submit(function, method, *arguments).result()
     return function(method, *arguments)
@@ -221,6 +223,7 @@ def test_workers_have_the_requested_priority(method, tmp_path):
     assert outcome.value == min(19, os.nice(0) + 3)
 
 
+@pytest.mark.slow
 def test_pickled_jobs_and_tasks_are_small():
     attributes = {f"column_{i}": "some text of a usual length" for i in range(8)}
     region = Region("northern_rockies", Extent(-117, -103, 40, 49), attributes=attributes, origin="regions.csv:7")

@@ -16,13 +16,11 @@ import argparse
 import ctypes
 import errno
 import fcntl
-import itertools
 import os
 import shlex
 import signal
 import sys
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -82,10 +80,14 @@ def _hang_ignoring_term() -> NoReturn:
     _hang()
 
 
-def _compute_forever() -> NoReturn:
-    """Stay in C code, in which no signal handler of Python runs."""
-    deque(itertools.repeat(None), maxlen=0)
-    raise AssertionError("the loop has no end")
+def _hang_in_c() -> NoReturn:
+    """Stay in C code, in which no signal handler of Python runs: lock a mutex twice, and hold the GIL.
+
+    No signal ends this wait, and the wait takes no CPU time.
+    """
+    library, mutex = ctypes.PyDLL(None), ctypes.create_string_buffer(256)  # zeros are an unlocked mutex
+    while True:
+        library.pthread_mutex_lock(mutex)
 
 
 def _raise(error: BaseException) -> NoReturn:
@@ -130,7 +132,7 @@ ACTIONS: dict[str, Callable[[], object]] = {
     "abort": os.abort,
     "exit0": lambda: os._exit(0),
     "hang": _hang,
-    "compute-forever": _compute_forever,
+    "hang-in-c": _hang_in_c,
     "hang-ignoring-term": _hang_ignoring_term,
     "raise": lambda: _raise(ValueError("injected")),
     "unpicklable": _unpicklable,

@@ -175,9 +175,9 @@ def test_several_signals_do_not_stop_the_cleanup(pause, place):
 @linux
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_ends_a_command_that_hangs_in_c_code(number, code, place):
-    command = place.start(["read:*:compute-forever"])
+    command = place.start(["read:*:hang-in-c"])
     place.wait_for_strikes(1)
-    time.sleep(0.3)  # until the loop has begun
+    time.sleep(0.3)  # until the wait has begun
     sent = time.monotonic()
     command.send_signal(number)
     place.output, place.error = command.communicate(timeout=20)
@@ -190,7 +190,7 @@ def test_a_signal_ends_a_command_that_hangs_in_c_code(number, code, place):
 
 @linux
 def test_the_deadline_ends_a_command_that_hangs_in_c_code(place):
-    place.run(["read:*:compute-forever"], "--deadline", 0.3)
+    place.run(["read:*:hang-in-c"], "--deadline", 0.3)
     assert place.code == 1
     assert place.error == "regionplot: the deadline has passed: the process did not stop in time and was killed\n"
     place.assert_tidy()

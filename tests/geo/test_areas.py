@@ -44,6 +44,9 @@ PROJECTIONS = [
     "InterruptedGoodeHomolosine",
     "TransverseMercator",
 ]
+LIKE_OTHERS = {"EPSG:32733", "EPSG:32601", "EPSG:5514", "TransverseMercator", PROJECTIONS[18]}
+"""Projections whose seams have the form of those of another conic, transverse or oblique Mercator projection."""
+WORLD = box(-180, -90, 180, 90)
 Array = NDArray[Any]
 NEAR = 0.4
 """Degrees. Points this near to a border, or to a seam of the projection, are not compared."""
@@ -96,30 +99,26 @@ def far_from_seams(points: Array, crs: pyproj.CRS) -> Array:
 
 def is_inside(polygons: Array, points: Array) -> Array:
     found = np.zeros(len(points), bool)
-    found[shapely.STRtree(polygons).query(shapely.points(points), predicate="within")[0]] = True
+    shapely.prepare(polygons)
+    point, polygon = shapely.STRtree(polygons).query(shapely.points(points))
+    found[point[shapely.contains_xy(polygons[polygon], *points[point].T)]] = True
     return found
 
 
-def wrong_points(polygons: Array, crs: pyproj.CRS, source: pyproj.CRS = LONLAT, count: int = 3000) -> Array:
+def wrong_points(polygons: Array, projected: Array, crs: pyproj.CRS, count: int = 3000) -> Array:
     """Return the points, in degrees, that are in one of the projected polygons only, or in the polygons only."""
     points = sphere_points(count)
     area = shapely.union_all(polygons)
     edge = shapely.boundary(area)
-    shapely.prepare(edge)
+    shapely.prepare([edge, area])
     points = points[~shapely.dwithin(edge, shapely.points(points), NEAR) & far_from_seams(points, crs)]
     assert len(points) > count / 6
-    if source != LONLAT:
-        polygons = shapely.transform(
-            shapely.segmentize(polygons, 0.2), lambda p: np.column_stack(transformer(LONLAT, source).transform(*p.T))
-        )
-    found = is_inside(
-        project_polygons(polygons, source, crs), np.column_stack(transformer(LONLAT, crs).transform(*points.T))
-    )
+    found = is_inside(projected, np.column_stack(transformer(LONLAT, crs).transform(*points.T)))
     return np.asarray(points[found != shapely.contains_xy(area, points)])
 
 
-def filled_outside(crs: pyproj.CRS) -> Array:
-    """Return True for each of some points of a map that lie in the projected world, but show no point of the earth."""
+def filled_outside(projected: Array, crs: pyproj.CRS) -> Array:
+    """Return points of a map that lie in projected polygons, but show no point of the earth."""
     x, y = transformer(LONLAT, crs).transform(*sphere_points(4000).T)
     known = np.isfinite(x) & np.isfinite(y)
     low, high = (
@@ -129,21 +128,29 @@ def filled_outside(crs: pyproj.CRS) -> Array:
     there = np.array(transformer(crs, LONLAT).transform(*points.T))
     back = np.column_stack(transformer(LONLAT, crs).transform(*there))
     is_shown = np.hypot(*(back - points).T) < 1e-3 * (np.array(high) - low).max()
-    world = project_polygons(np.array([box(-180, -90, 180, 90)]), LONLAT, crs)
+    filled = points[is_inside(projected, points) & ~is_shown]
     margin = 0.01 * (np.array(high) - low).max()
-    is_far = ~np.isin(
-        np.arange(4000), shapely.STRtree(shapely.boundary(world)).query(shapely.points(points), "dwithin", margin)[0]
-    )
-    return np.asarray(is_inside(world, points) & ~is_shown & is_far)
+    edges = shapely.STRtree(shapely.boundary(projected))
+    near = edges.query(shapely.points(filled), "dwithin", margin)[0]
+    return np.delete(filled, near, axis=0)
 
 
 @pytest.mark.parametrize("projection", PROJECTIONS)
 def test_exactly_the_land_or_the_sea_is_filled(projection: str) -> None:
     crs, land = crs_of(projection), continents()
-    sea = np.array([box(-180, -90, 180, 90).difference(shapely.union_all(land))])
-    assert not len(wrong_points(land, crs))
-    assert not len(wrong_points(sea, crs))
-    assert not filled_outside(crs).any()
+    sea = np.array([WORLD.difference(shapely.union_all(land))])
+    on_map = [project_polygons(polygons, LONLAT, crs) for polygons in (land, sea)]
+    assert not len(wrong_points(land, on_map[0], crs))
+    assert not len(wrong_points(sea, on_map[1], crs))
+    assert not len(filled_outside(np.concatenate(on_map), crs))
+
+
+@pytest.mark.parametrize("projection", [name for name in PROJECTIONS if name not in LIKE_OTHERS])
+def test_the_whole_world_is_filled_and_nothing_else(projection: str) -> None:
+    crs, world = crs_of(projection), np.array([WORLD])
+    on_map = project_polygons(world, LONLAT, crs)
+    assert not len(wrong_points(world, on_map, crs))
+    assert not len(filled_outside(on_map, crs))
 
 
 @pytest.mark.parametrize("projection", ["EPSG:32623", ROTATED])
@@ -151,7 +158,7 @@ def test_real_countries_and_oceans_are_filled_point_by_point(shared_data_folder:
     crs = crs_of(projection)
     countries = shapely.from_wkb(pyogrio.raw.read(shared_data_folder / "countries.shp", columns=[])[2])
     land = shapely.make_valid(shapely.get_parts(countries))
-    assert not len(wrong_points(land, crs))
+    assert not len(wrong_points(land, project_polygons(land, LONLAT, crs), crs))
 
 
 @pytest.mark.parametrize(("source", "projection"), [
@@ -163,7 +170,9 @@ def test_real_countries_and_oceans_are_filled_point_by_point(shared_data_folder:
 def test_polygons_in_a_projected_crs_are_cut_at_the_seams_of_both_projections(source: str, projection: str) -> None:
     land = continents()[:-2]
     land = land[shapely.bounds(land)[:, 1] > -75]
-    assert not len(wrong_points(land, crs_of(projection), crs_of(source)))
+    target, operation = crs_of(projection), transformer(LONLAT, crs_of(source))
+    there = shapely.transform(shapely.segmentize(land, 0.2), lambda p: np.column_stack(operation.transform(*p.T)))
+    assert not len(wrong_points(land, project_polygons(there, crs_of(source), target), target))
 
 
 @pytest.mark.parametrize("projection", ["EPSG:4326", "EPSG:3857", "ESRI:54030", "EPSG:32633"])

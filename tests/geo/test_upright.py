@@ -106,6 +106,7 @@ def middle_of(crs: pyproj.CRS) -> tuple[float, float]:
     return (area.west + east) / 2 + 0.1, (area.south + area.north) / 2 * 0.98 + 0.1
 
 
+@pytest.mark.slow
 def test_maps_of_every_kind_of_crs_show_east_on_the_right_and_north_at_the_top() -> None:
     """On a map, one pixel to the right is further east, and one pixel up is further north, except beside the poles."""
     checked, kinds = 0, set()

@@ -88,7 +88,7 @@ sizes = st.one_of(  # blocks may be thin or small, but not both: a raster of ver
     st.tuples(st.integers(1, 2), st.integers(10, 50)),
     st.tuples(st.integers(10, 40), st.integers(1, 2)),
 )
-large_sizes = st.tuples(st.integers(8, 40), st.integers(8, 50))
+large_sizes = st.tuples(st.integers(12, 40), st.integers(15, 50))  # of all steps, so that blocks are few
 
 
 def grids_of(sizes: st.SearchStrategy[tuple[int, int]]) -> st.SearchStrategy[BlockGrid]:

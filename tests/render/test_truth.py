@@ -282,7 +282,7 @@ def _check_labels(description: Any, truth: Truth) -> None:
 
 def _levels(cells: Cells) -> list[float]:
     """Return levels between the values of the cells, so that no cell lies on a level."""
-    values = np.unique(cells.compressed().astype(float))
+    values = np.unique(cells.compressed()).astype(float)
     if values.size < 3:
         return [float(values[0]) - 1, float(values[-1]) + 1]
     index = np.unique(np.linspace(0.1, 0.9, 9) * (values.size - 2)).astype(int)
@@ -290,38 +290,47 @@ def _levels(cells: Cells) -> list[float]:
     return [float(level) for level in middle] if middle.size > 1 else [float(middle[0]), float(middle[0]) + 1]
 
 
-@pytest.mark.parametrize("projection", ["raster", "laea"])
 @pytest.mark.parametrize(("name", "variable"), RASTERS, ids=lambda value: str(value or ""))
-def test_pixels_of_maps_have_the_value_of_their_cell(
-    name: str, variable: str | None, projection: str, shared_data_folder: Path
-) -> None:
+def test_pixels_of_maps_have_the_value_of_their_cell(name: str, variable: str | None, shared_data_folder: Path) -> None:
+    """Each band is read and located once for the maps in the CRS of the raster and in another CRS."""
     path = shared_data_folder / name
     for band in {bands_of(path, variable)[0], bands_of(path, variable)[-1]}:
         truth = TRUTHS[path.suffix](path, variable, band)
         levels = _levels(truth.cells)
-        geometry = open_source(RasterSettings(path=path, variable=variable, band=band)).describe().geometry
+        raster = {"path": path, "variable": variable, "band": band}
+        geometry = open_source(RasterSettings(**raster)).describe().geometry
         center = _center_with_data(truth, geometry)
-        is_degrees = geometry.crs.is_geographic
         half = min(geometry.extent.width, geometry.extent.height) / 8
-        if projection == "laea":
-            geodetic = geometry.crs.geodetic_crs
-            lon, lat = pyproj.Transformer.from_crs(geometry.crs, geodetic, always_xy=True).transform(*center)
-            ellipsoid = geodetic.ellipsoid
-            axes = f"+a={ellipsoid.semi_major_metre} +b={ellipsoid.semi_minor_metre}"
-            crs = f"+proj=laea +lat_0={lat:.6f} +lon_0={lon:.6f} {axes} +units=m"
-            half, center = half * (METERS_PER_DEGREE if is_degrees else 1), (0.0, 0.0)
-        x0, y0 = center
-        region = Region("here", Extent(x0 - half, x0 + half, y0 - half, y0 + half), crs=None)
-        config = read_config({
-            "raster": {"path": path, "variable": variable, "band": band},
-            "map": {"projection": "raster" if projection == "raster" else crs, "size": list(SIZE)},
-            "colors": {"levels": levels, "colormap": "viridis", "nodata": "#ff00ff"},
-        })  # fmt: skip
-        shared = SharedData.load(config, [region])
-        renderer = MapRenderer(shared)
-        view = View.of(region, shared.crs, renderer.style.layout.panel, "datalim")
-        pixels = renderer.render(region).pixels[..., :3]
-        _check_pixels(pixels, view, shared, truth, levels)
+        at_center = Extent(center[0] - half, center[0] + half, center[1] - half, center[1] + half)
+        half *= METERS_PER_DEGREE if geometry.crs.is_geographic else 1
+        around_zero = Extent(-half, half, -half, half)
+        for projection, extent in (("raster", at_center), (_centered_laea(geometry.crs, center), around_zero)):
+            _check_map(extent, raster, projection, truth, levels)
+
+
+def _centered_laea(crs: pyproj.CRS, center: tuple[float, float]) -> str:
+    """Return an equal-area projection with a center, which is given in a CRS."""
+    geodetic = crs.geodetic_crs
+    assert geodetic is not None
+    lon, lat = pyproj.Transformer.from_crs(crs, geodetic, always_xy=True).transform(*center)
+    ellipsoid = geodetic.ellipsoid
+    assert ellipsoid is not None
+    axes = f"+a={ellipsoid.semi_major_metre} +b={ellipsoid.semi_minor_metre}"
+    return f"+proj=laea +lat_0={lat:.6f} +lon_0={lon:.6f} {axes} +units=m"
+
+
+def _check_map(extent: Extent, raster: Any, projection: str, truth: Truth, levels: list[float]) -> None:
+    region = Region("here", extent, crs=None)
+    config = read_config({
+        "raster": raster,
+        "map": {"projection": projection, "size": list(SIZE)},
+        "colors": {"levels": levels, "colormap": "viridis", "nodata": "#ff00ff"},
+    })  # fmt: skip
+    shared = SharedData.load(config, [region])
+    renderer = MapRenderer(shared)
+    view = View.of(region, shared.crs, renderer.style.layout.panel, "datalim")
+    pixels = renderer.render(region).pixels[..., :3]
+    _check_pixels(pixels, view, shared, truth, levels, projection)
 
 
 def _center_with_data(truth: Truth, geometry: Any) -> tuple[float, float]:
@@ -336,7 +345,9 @@ def _center_with_data(truth: Truth, geometry: Any) -> tuple[float, float]:
     return float(x[distance.argmin()]), float(y[distance.argmin()])
 
 
-def _check_pixels(pixels: Any, view: View, shared: SharedData, truth: Truth, levels: list[float]) -> None:
+def _check_pixels(
+    pixels: Any, view: View, shared: SharedData, truth: Truth, levels: list[float], projection: str
+) -> None:
     random, panel = np.random.default_rng(3), view.panel
     row, column = random.integers(4, panel.height - 4, 4 * PIXELS), random.integers(4, panel.width - 4, 4 * PIXELS)
     x = panel.extent.xmin + (column + 0.5) * panel.pixel_width
@@ -353,7 +364,7 @@ def _check_pixels(pixels: Any, view: View, shared: SharedData, truth: Truth, lev
     shown = pixels[top + row[keep], view.box.left + column[keep]]
     right = (shown == table[index]).all(axis=1)
     assert keep.size > PIXELS / 4
-    assert right.mean() >= 0.985, f"{right.mean():.1%} of {keep.size} pixels are right"
+    assert right.mean() >= 0.985, f"{projection}: {right.mean():.1%} of {keep.size} pixels are right"
 
 
 def test_images_in_true_color_have_the_colors_of_their_bands(shared_data_folder: Path) -> None:

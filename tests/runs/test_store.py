@@ -64,6 +64,7 @@ def test_names_that_differ_in_a_vowel_sign_mark_or_symbol_get_different_files(pa
     assert "_" not in first + second
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("template", ["{name}.png", "{name}/{other}.png", "maps/{other}-{name}.png"])
 @given(st.text(max_size=400), st.text(max_size=400))
 @example("x" * 300, "y." + "z" * 300)

@@ -51,6 +51,7 @@ def configured(make_config):
     return config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("projection", ["raster", "EPSG:5070"])
 @pytest.mark.parametrize("resampling", ["nearest", "bilinear"])
 def test_maps_of_a_part_equal_maps_of_the_whole(configured, large, projection, resampling):
