@@ -55,10 +55,6 @@ class AxisPositions:
         """Bounds of all positions."""
         return Bounds.of(self.column, self.row)
 
-    def relative_to(self, column: float, row: float) -> AxisPositions:
-        """Return positions relative to a column and a row."""
-        return AxisPositions(self.column - column, self.row - row)
-
 
 def interpolate(
     values: NDArray[Any],
@@ -93,13 +89,12 @@ def interpolate(
     patch = Patch.around(values, geometry, bounds, _MARGIN)
     if patch is None:
         return None
-    local = positions.relative_to(turns + patch.column + 0.5, patch.row + 0.5)
-    limits = bounds.shifted(-patch.column - 0.5, -patch.row - 0.5)
+    frame = _Frame.of(patch, bounds, turns)
     result, scratch = np.empty((panel.height, panel.width), patch.cells.dtype), Scratch()
     with np.errstate(over="ignore", invalid="ignore"):  # values that are not finite are computed again
         for rows in row_strips(panel.height, panel.width):
             with scratch.released():
-                strip = _strip_of(local, rows, limits, patch.cells, scratch)
+                strip = _strip_of(positions, rows, frame, scratch)
                 result[rows] = strip.blend(kernel, scratch)
                 _fill_holes(result[rows], strip)
     return result
@@ -124,6 +119,34 @@ def _is_coarser(bounds: Bounds, panel: PanelGrid) -> bool:
     """Return True if a panel has fewer pixels than cells along x or y. Bounds are those of the pixel centers."""
     columns, rows = bounds.right - bounds.left, bounds.bottom - bounds.top
     return columns > _MAX_CELLS_PER_PIXEL * (panel.width - 1) or rows > _MAX_CELLS_PER_PIXEL * (panel.height - 1)
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """The cells of a patch. Positions in a frame are counted from the center of its first cell."""
+
+    cells: Floats
+    """Values, shape (rows, columns)."""
+    origin: tuple[float, float]
+    """Column and row of the first cell's center, among the positions in the grid."""
+    limits: Bounds
+    """Limits of the positions in the frame. Positions beyond them are moved to them."""
+
+    @classmethod
+    def of(cls, patch: Patch, bounds: Bounds, turns: float) -> _Frame:
+        """Return the frame of a patch.
+
+        Parameters
+        ----------
+        patch : Patch
+            The cells.
+        bounds : Bounds
+            Bounds of the positions, in the grid.
+        turns : float
+            Columns to subtract from the positions first.
+        """
+        column, row = patch.column + _HALF, patch.row + _HALF
+        return cls(patch.cells, (column + turns, row), bounds.shifted(-column, -row))
 
 
 class _Strip(Protocol):
@@ -157,11 +180,10 @@ class _PixelStrip:
     """Distance from the center of the base cell along y, 0 to 1."""
 
     @classmethod
-    def of(
-        cls, positions: SmoothPositions, rows: slice, limits: Bounds, cells: Floats, scratch: Scratch
-    ) -> _PixelStrip:
+    def of(cls, positions: SmoothPositions, rows: slice, frame: _Frame, scratch: Scratch) -> _PixelStrip:
         """Return the strip for some rows of a panel."""
-        x, y = positions.at(np.arange(rows.start, rows.stop), cells.dtype, scratch)
+        cells, limits = frame.cells, frame.limits
+        x, y = positions.at(np.arange(rows.start, rows.stop), frame.origin, cells.dtype, scratch)
         base = scratch.empty(x.shape, np.dtype(np.intp))
         with scratch.released():
             np.copyto(base, _cut_cells(y, limits.top, limits.bottom, scratch), casting="unsafe")
@@ -206,9 +228,10 @@ class _AxisStrip:
     """Distance from the center of the base cell for each row of the strip, 0 to 1."""
 
     @classmethod
-    def of(cls, positions: AxisPositions, rows: slice, limits: Bounds, cells: Floats, scratch: Scratch) -> _AxisStrip:
+    def of(cls, positions: AxisPositions, rows: slice, frame: _Frame, scratch: Scratch) -> _AxisStrip:
         """Return the strip for some rows of a panel."""
-        x, y = positions.column.copy(), positions.row[rows].copy()
+        cells, limits = frame.cells, frame.limits
+        x, y = positions.column - frame.origin[0], positions.row[rows] - frame.origin[1]
         column = _cut_cells(x, limits.left, limits.right, scratch)
         row = _cut_cells(y, limits.top, limits.bottom, scratch)
         x, y = x.astype(cells.dtype), y.astype(cells.dtype)
@@ -228,13 +251,11 @@ class _AxisStrip:
         return self.row[row], self.column[column], self.y[row], self.x[column]
 
 
-def _strip_of(
-    positions: AxisPositions | SmoothPositions, rows: slice, limits: Bounds, cells: Floats, scratch: Scratch
-) -> _Strip:
+def _strip_of(positions: AxisPositions | SmoothPositions, rows: slice, frame: _Frame, scratch: Scratch) -> _Strip:
     """Return the strip for some rows of a panel."""
     if isinstance(positions, AxisPositions):
-        return _AxisStrip.of(positions, rows, limits, cells, scratch)
-    return _PixelStrip.of(positions, rows, limits, cells, scratch)
+        return _AxisStrip.of(positions, rows, frame, scratch)
+    return _PixelStrip.of(positions, rows, frame, scratch)
 
 
 def _cut_cells(position: Floats, low: float, high: float, scratch: Scratch) -> Floats:

@@ -94,17 +94,21 @@ class SmoothPositions:
         """Bounds of all positions."""
         return Bounds.of(self.column, self.row)
 
-    def relative_to(self, column: float, row: float) -> SmoothPositions:
-        """Return positions relative to a column and a row."""
-        return SmoothPositions(self.height, self.column - column, self.row - row)
-
-    def at(self, rows: Indices, dtype: DTypeLike = np.float64, scratch: Scratch | None = None) -> tuple[Floats, Floats]:
+    def at(
+        self,
+        rows: Indices,
+        origin: tuple[float, float] = (0.0, 0.0),
+        dtype: DTypeLike = np.float64,
+        scratch: Scratch | None = None,
+    ) -> tuple[Floats, Floats]:
         """Return (columns, rows) of the grid in some rows of the panel.
 
         Parameters
         ----------
         rows : ndarray
             Rows of the panel, in ascending order.
+        origin : (float, float)
+            Column and row from which the result is counted.
         dtype : data type
             Floating-point type of the result.
         scratch : Scratch, optional
@@ -118,8 +122,8 @@ class SmoothPositions:
         line = np.minimum(place.astype(np.intp), len(self.column) - 2)
         needed, share = slice(line[0], line[-1] + 2), (place - line)[:, None].astype(dtype)
         column, row = (
-            _between_lines(lines[needed].astype(dtype), line - line[0], share, scratch or Scratch())
-            for lines in (self.column, self.row)
+            _between_lines((lines[needed] - start).astype(dtype), line - line[0], share, scratch or Scratch())
+            for lines, start in zip((self.column, self.row), origin, strict=True)
         )
         return column, row
 
