@@ -29,7 +29,7 @@ from regionplot import sample
 LAMBERT = "+proj=lcc +lat_0=39 +lon_0=-96 +lat_1=33 +lat_2=45 +datum=WGS84 +units=m +no_defs"
 """CRS of all inputs. It is the same as cartopy's `LambertConformal()`."""
 _LAMBERT_CODE = "ESRI:102004"
-"""Code of `LAMBERT` with the datum NAD83, for tables of regions. Coordinates are the same in both CRSs."""
+"""Code of the same CRS with the datum NAD83, for tables of regions. Coordinates are the same in both CRSs."""
 ALBERS = "EPSG:5070"
 """CRS of the maps in `albers.toml`."""
 LIMITS = -2_500_000, -1_700_000, 2_500_000, 1_700_000

@@ -61,7 +61,7 @@ def main() -> None:
     """Do the startup of a run step by step, and print the seconds as JSON."""
     config_file, raster_file, table = map(Path, sys.argv[1:])
     step = _Steps()
-    modules = ("runs.run", "system.cache", "inputs.vectors", "inputs.describe", "regions.table", "shared.data")
+    modules = ("runs.run", "system.cache", "inputs.vector_layers", "inputs.describe", "regions.table", "shared.data")
     step("imports", lambda: [importlib.import_module(f"regionplot.{name}") for name in modules])
     step("matplotlib", lambda: importlib.import_module("regionplot.render.renderer"))
     _start(step, config_file, raster_file, table)
@@ -73,7 +73,7 @@ def _start(step: _Steps, config_file: Path, raster_file: Path, table: Path) -> N
     from regionplot.geo.cartopy import parse_projection  # noqa: PLC0415 (the imports are timed)
     from regionplot.inputs.describe import open_source  # noqa: PLC0415
     from regionplot.inputs.source import read_window  # noqa: PLC0415
-    from regionplot.inputs.vectors import load_layer  # noqa: PLC0415
+    from regionplot.inputs.vector_layers import load_layer  # noqa: PLC0415
     from regionplot.regions.table import read_regions  # noqa: PLC0415
     from regionplot.render.renderer import MapRenderer  # noqa: PLC0415
     from regionplot.runs.checks import check_config  # noqa: PLC0415

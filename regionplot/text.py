@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from string import Formatter
 from unicodedata import category
 
@@ -178,6 +179,21 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/{1,3}(?=[^/])|/vsi[a-z]+/?", re
 _WINDOWS_PATH = re.compile(r"([A-Za-z]):[\\/]|\\\\", re.ASCII)
 
 
+def path_text(path: str | Path) -> str:
+    """Return a path for a message. If it is an address, add the slashes that `Path` has removed.
+
+    Examples
+    --------
+    >>> path_text(Path("https://example.org/snow.tif"))
+    'https://example.org/snow.tif'
+    """
+    return re.sub(r"^([A-Za-z][A-Za-z0-9+.-]+):/(?=[^/])", _restore_slashes, str(path))
+
+
+def _restore_slashes(scheme: re.Match[str]) -> str:
+    return f"{scheme[1]}:///" if scheme[1] == "file" else f"{scheme[1]}://"
+
+
 def path_hint(path: str) -> str:
     """Return a hint for a path that this system cannot open as a file, or an empty string.
 
@@ -228,7 +244,7 @@ def colorbar_label(long_name: str, units: str) -> str:
 
 _PLAIN = 1e-5, 1e15
 """Range of absolute values that labels show without an exponent, even if six digits are too few."""
-_LEAST_DIGITS, _MOST_DIGITS = 6, 17
+_MIN_DIGITS, _MAX_DIGITS = 6, 17
 _PRECISION = 1e-9
 """Maximum relative error of the number in a label."""
 
@@ -248,14 +264,14 @@ def number_labels(values: Sequence[float]) -> list[str]:
     >>> number_labels([0.5, 1e6, 2e6]), number_labels([1234567, 2000000])
     (['0.5', '1e+06', '2e+06'], ['1234567', '2000000'])
     """
-    for digits in range(_LEAST_DIGITS, _MOST_DIGITS + 1):
+    for digits in range(_MIN_DIGITS, _MAX_DIGITS + 1):
         texts = [f"{value:.{digits}g}" for value in values]
         are_close = all(
             math.isclose(float(text), value, rel_tol=_PRECISION) for text, value in zip(texts, values, strict=True)
         )
         if are_close and len(set(texts)) == len(set(values)):
             break
-    return texts if digits == _LEAST_DIGITS else [_without_exponent(text) for text in texts]
+    return texts if digits == _MIN_DIGITS else [_without_exponent(text) for text in texts]
 
 
 def plain_number_labels(values: Sequence[float]) -> list[str]:

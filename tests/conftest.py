@@ -79,7 +79,7 @@ _SLOW_MODULES = {
 _SLOW_PARAMETERS = {"dask", "forkserver", "spawn"}
 """Executors whose workers must import everything."""
 _SLOW_WORDS = ("all_start_methods", "dask", "spawned")
-"""The same, in names of tests without parameters."""
+"""Words in the names of tests without parameters whose workers must import everything."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

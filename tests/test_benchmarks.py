@@ -25,7 +25,7 @@ def run(script, *options):
     return result.stdout
 
 
-def test_the_table_of_ratios_has_its_rows():
+def test_the_table_of_ratios_has_one_row_for_each_case():
     table = run("run.py")
     rows = re.findall(r"^ +400x272 +2 +2 +(same|other) \| (.*) \| all$", table, re.MULTILINE)
     assert [crs for crs, _ in rows] == ["same", "other"]

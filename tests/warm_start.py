@@ -39,14 +39,14 @@ WORKER_MODULES = (
     "regionplot.render.renderer",
     "regionplot.runs.digests",
 )
-"""Modules that workers import, and that import most of the others."""
+"""Modules that workers import, and that import most other modules."""
 _MODULES = (
     *WORKER_MODULES,
     "encodings.utf_8_sig",
     "pint",
     "platformdirs.unix",
     "regionplot.cli.prepare",
-    "regionplot.cli.rendering",
+    "regionplot.cli.render_once",
     "regionplot.cli.watch",
     "regionplot.prepare.run",
     "rioxarray",

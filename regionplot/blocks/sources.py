@@ -32,7 +32,7 @@ _MAX_VALUES = 2**24
 allowed."""
 _TILE = 256
 """Rows and columns of the tiles of an output, if the tiles of the input are not suitable."""
-_LARGEST_TILE = 1024
+_MAX_TILE = 1024
 """Maximum number of rows or columns of an input tile whose size is also used for the output."""
 LOSSLESS = {"deflate", "lzw", "zstd", "packbits", "lzma"}
 
@@ -179,7 +179,7 @@ def _kept_tags(tags: Mapping[str, str]) -> dict[str, str]:
 def _output_tile(dataset: Any) -> tuple[int, int]:
     """Return the tile size (rows, columns) of an output. It is the block size of the input, if GeoTIFF allows it."""
     height, width = dataset.block_shapes[0]
-    fits = all(not side % 16 and side <= _LARGEST_TILE for side in (height, width))
+    fits = all(not side % 16 and side <= _MAX_TILE for side in (height, width))
     return (height, width) if fits and width < dataset.width else (_TILE, _TILE)
 
 

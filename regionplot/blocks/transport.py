@@ -72,7 +72,7 @@ class SharedArrayReader:
         self._maps: dict[tuple[int, int], mmap.mmap] = {}
 
     def open(self, content: SharedArray | NDArray[Any]) -> NDArray[Any]:
-        """Return an array of a worker. A shared array is read-only, and valid until the worker gets its next job.
+        """Return an array from a worker. A shared array is read-only, and lasts until the worker gets its next job.
 
         Raises
         ------

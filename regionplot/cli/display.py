@@ -175,7 +175,7 @@ def _failure_line(outcome: Outcome[Job]) -> str:
 
 
 def short_path(path: Path) -> Path:
-    """Return a path. A path inside the working directory becomes a relative path."""
+    """Return the path relative to the working directory if it is inside. Otherwise, return the path unchanged."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 

@@ -13,7 +13,7 @@ import click
 from regionplot.errors import RegionsError
 from regionplot.registry import COMMANDS
 from regionplot.system.files import exists
-from regionplot.text import path_hint
+from regionplot.text import path_hint, path_text
 
 
 class OnceCommand(click.Command):
@@ -54,7 +54,7 @@ def check_table_name(table: Path) -> None:
     """
     name = str(table)
     if not exists(table) and (hint := path_hint(name)):
-        raise RegionsError(f"{name}: {hint}")
+        raise RegionsError(f"{path_text(name)}: {hint}")
     if not re.fullmatch(r"[A-Za-z][\w-]*", name) or exists(table):
         return
     commands = [command for command in COMMANDS.builtin if not COMMANDS[command].hidden]

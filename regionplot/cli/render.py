@@ -71,7 +71,7 @@ def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: f
 @click.option("-v", "--verbose", is_flag=True, help="Print each map and more information.")
 def render(**options: Any) -> int:
     """Draw the map of every region in the table REGIONS."""
-    from regionplot.cli.rendering import render_once, set_up  # noqa: PLC0415 (so that --help is fast)
+    from regionplot.cli.render_once import render_once, set_up  # noqa: PLC0415 (so that --help is fast)
     from regionplot.cli.request import Request  # noqa: PLC0415
 
     watching = options.pop("watch")

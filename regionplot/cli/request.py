@@ -64,7 +64,7 @@ class Request:
 
     @cached_property
     def table(self) -> Path | Sequence[Region]:
-        """The table of regions. For the standard input, which can be read only once: the regions.
+        """The path of the table, or the regions if the table is the standard input, which can be read only once.
 
         Raises
         ------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import sys
 
-from regionplot.cli.rendering import render_once, set_up
+from regionplot.cli.render_once import render_once, set_up
 from regionplot.cli.request import Request
 from regionplot.settings.config import Config
 

@@ -25,7 +25,7 @@ def main() -> None:
     """
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    from regionplot.system.guard import GuardedProcess, can_guard  # noqa: PLC0415 (after signals are held back)
+    from regionplot.system.guard import GuardedProcess, can_guard  # noqa: PLC0415 (after signals are blocked)
 
     if can_guard():
         try:

@@ -25,7 +25,7 @@ import click
 
 from regionplot.cli.display import Verbosity
 from regionplot.cli.interrupts import SignalReceived, describe_interrupt, exit_code
-from regionplot.cli.rendering import render_once
+from regionplot.cli.render_once import render_once
 from regionplot.cli.request import Request
 from regionplot.cli.spawned import run_in_spawned_process
 from regionplot.cli.start import describe_ending

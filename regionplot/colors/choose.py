@@ -28,7 +28,7 @@ _FILLER = 4
 """If at least this many entries of a color table share the most common color, these entries are padding, not
 classes.
 """
-_LONGEST_LEGEND = 64
+_MAX_LEGEND = 64
 """Maximum number of classes in a legend. A raster with more classes is probably an image with a color table."""
 
 
@@ -109,4 +109,4 @@ def _legend_classes(own: Mapping[int, ValueClass], nodata: float | None) -> tupl
     colors = Counter(item.color for item in visible)
     filler, count = colors.most_common(1)[0] if colors else ("", 0)
     shown = named or [item for item in visible if count < _FILLER or item.color != filler]
-    return tuple(shown) if len(shown) <= _LONGEST_LEGEND else ()
+    return tuple(shown) if len(shown) <= _MAX_LEGEND else ()

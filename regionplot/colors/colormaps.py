@@ -60,7 +60,7 @@ class ColormapColors:
 
 
 def is_builtin(settings: ColorSettings) -> bool:
-    """Return True if the colormap that the settings name is one of matplotlib's own, which every process knows."""
+    """Return True if the colormap of the settings comes with matplotlib, so that every process has it."""
     name = settings.colormap or COLORMAP
     return name in matplotlib.colormaps and getattr(matplotlib.cm, name, None) == matplotlib.colormaps[name]
 

@@ -19,7 +19,7 @@ from typing_extensions import override
 from regionplot.colors.base import Codes, PaletteScale, on_background
 from regionplot.colors.colormaps import ColormapColors
 from regionplot.geo.dtypes import float_dtype
-from regionplot.settings.colors import LARGEST_LIMIT, ColorSettings
+from regionplot.settings.colors import MAX_LIMIT, ColorSettings
 from regionplot.settings.config import Config
 from regionplot.sheet.key import ColorBarKey
 
@@ -28,9 +28,9 @@ _CONSTANT_MARGIN = 0.1
 _PERCENTILES = (1, 99)
 _ENOUGH = 1_000_000
 _DECADE = 10.0
-_SMALLEST_RANGE = 1e-6
+_MIN_RANGE = 1e-6
 """Minimum difference between the limits of a scale, as a fraction of a limit."""
-_SMALLEST_LIMIT = 1e-280
+_MIN_LIMIT = 1e-280
 """Minimum absolute value of the larger limit of a scale. matplotlib replaces limits that are closer to zero."""
 
 
@@ -120,7 +120,7 @@ def _continuous(settings: ColorSettings, values: NDArray[Any]) -> tuple[Normaliz
     low, high = _rounded_range(found) if settings.norm != "log" else (float(found.min()), float(found.max()))
     vmin = low if settings.vmin is None else settings.vmin
     vmax = high if settings.vmax is None else settings.vmax
-    if not vmin < vmax or max(abs(vmin), abs(vmax)) < _SMALLEST_LIMIT:
+    if not vmin < vmax or max(abs(vmin), abs(vmax)) < _MIN_LIMIT:
         vmin, vmax = _widened(vmin, vmax, settings)
     norms: dict[str, Any] = {
         "linear": lambda: Normalize(vmin, vmax),
@@ -134,10 +134,10 @@ def _continuous(settings: ColorSettings, values: NDArray[Any]) -> tuple[Normaliz
 def _widened(vmin: float, vmax: float, settings: ColorSettings) -> tuple[float, float]:
     """Return increasing limits. The limit that the settings give is kept, unless it is too close to zero."""
     if settings.norm == "log":
-        vmin, vmax = max(vmin, _SMALLEST_LIMIT), max(vmax, _SMALLEST_LIMIT * _DECADE)
+        vmin, vmax = max(vmin, _MIN_LIMIT), max(vmax, _MIN_LIMIT * _DECADE)
         return (vmin, vmin * _DECADE) if settings.vmax is None else (vmax / _DECADE, vmax)
     kept = vmin if settings.vmax is None else vmax
-    step = max(1.0, abs(kept) * _SMALLEST_RANGE)
+    step = max(1.0, abs(kept) * _MIN_RANGE)
     return (kept, kept + step) if settings.vmax is None else (kept - step, kept)
 
 
@@ -159,7 +159,7 @@ def _rounded_range(found: NDArray[Any]) -> tuple[float, float]:
     """Return rounded limits from the 1st and the 99th percentile of the values."""
     with np.errstate(over="ignore", invalid="ignore"):
         low, high = (float(value) for value in np.percentile(found, _PERCENTILES))
-    low, high = max(low, -LARGEST_LIMIT), min(high, LARGEST_LIMIT)
+    low, high = max(low, -MAX_LIMIT), min(high, MAX_LIMIT)
     if low == high:
         low, high = float(found.min()), float(found.max())
     if low == high:  # otherwise, the ticks would differ only in the last digits

@@ -9,7 +9,7 @@ import multiprocessing
 import os
 
 MISSING_GUARD = 79
-"""Exit code of a worker in which the import of the script has started a run."""
+"""Exit code of a worker if importing the script has started another run."""
 MESSAGE = (
     'the script starts workers when it is imported; put the call under the line if __name__ == "__main__":, '
     'or use [run] start_method = "serial"'

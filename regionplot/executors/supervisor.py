@@ -55,7 +55,7 @@ from regionplot.executors.worker import WorkerInit, worker_main
 logger = logging.getLogger(__name__)
 
 _MEGABYTE = 2**20
-_LONGEST_WAIT = 3600.0
+_MAX_WAIT = 3600.0
 """Maximum time of one wait in seconds. The system cannot wait for an infinite or very long time."""
 
 
@@ -232,7 +232,7 @@ class Supervisor(Generic[J]):
         by_handle = {worker.connection: worker for worker in self.workers}
         by_handle |= {worker.process.sentinel: worker for worker in self.workers}
         nearest = min((worker.deadline for worker in self.workers), default=0.0)
-        ready = wait(by_handle, timeout=min(max(0.0, nearest - time.monotonic()), _LONGEST_WAIT))
+        ready = wait(by_handle, timeout=min(max(0.0, nearest - time.monotonic()), _MAX_WAIT))
         late = [worker for worker in self.workers if worker.deadline <= time.monotonic()]
         found = [by_handle[handle] for handle in ready]  # type: ignore[index]  # Connections are keys
         return list(dict.fromkeys([*found, *late]))

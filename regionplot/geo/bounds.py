@@ -7,6 +7,7 @@ import pyproj
 import shapely
 from numpy.typing import NDArray
 
+from regionplot.geo.extent import Extent
 from regionplot.geo.linework import Geometries
 
 _FARTHEST_LONGITUDE = 3600.0
@@ -43,6 +44,21 @@ def _farthest(crs: pyproj.CRS) -> tuple[float, float]:
         return _FARTHEST_LONGITUDE, _FARTHEST_LATITUDE
     limit = _FARTHEST_METERS / meters_per_unit(crs)
     return limit, limit
+
+
+def is_near_earth(extent: Extent, crs: pyproj.CRS) -> bool:
+    """Return True unless an extent is so far from the earth that drawing it would take long.
+
+    Grids whose latitudes exceed 90° pass, because they can be drawn in their own CRS.
+
+    Parameters
+    ----------
+    extent : Extent
+        Extent in the CRS.
+    crs : pyproj.CRS
+        A geographic or projected CRS.
+    """
+    return max(map(abs, (extent.xmin, extent.xmax, extent.ymin, extent.ymax))) <= _farthest(crs)[0]
 
 
 def meters_per_unit(crs: pyproj.CRS) -> float:

@@ -17,7 +17,7 @@ SIMPLIFY = 1 / 3
 _SNAP = 1 / 8
 """Spacing, in panel pixels, of the grid to which the corners of areas are moved."""
 _POLYGON_TYPE = 3
-_SMALLEST_RING = 4
+_MIN_RING = 4
 """Number of coordinates of a triangle."""
 _MARGIN = 8
 """Minimum width in pixels of the border around the panel in which geometries are kept. Cut edges and line caps then
@@ -137,7 +137,7 @@ def _snapped(polygons: Geometries, panel: PanelGrid) -> Geometries:
         kept = ~drop(nodes, ring)
         nodes, ring = nodes[kept], ring[kept]
     shells = np.flatnonzero(np.diff(polygon, prepend=-1))
-    has_area = np.bincount(ring, minlength=rings.size) >= _SMALLEST_RING
+    has_area = np.bincount(ring, minlength=rings.size) >= _MIN_RING
     has_area &= has_area[shells][polygon]
     nodes, ring = nodes[has_area[ring]], ring[has_area[ring]]
     if not ring.size:

@@ -16,9 +16,9 @@ from regionplot.text import plain_text
 
 FULL_TURN = 360.0
 """Degrees of longitude around the earth."""
-_LONGEST_QUOTE = 80
+_MAX_QUOTE = 80
 """Maximum length of a CRS in a message, in characters."""
-_LONGEST_REASON = 200
+_MAX_REASON = 200
 _RADIANS = math.radians(1)
 _POLE_LONGITUDES = {
     "o_lon_p": -1.0,
@@ -53,7 +53,7 @@ def parse_crs(text: str) -> pyproj.CRS:
         return pyproj.CRS.from_user_input(text)
     except (pyproj.exceptions.CRSError, ValueError, RecursionError) as error:
         internal = str(error).rpartition("Internal Proj Error: ")[2].rstrip(")")
-        reason = plain_text(internal.replace(text, "…"), _LONGEST_REASON)
+        reason = plain_text(internal.replace(text, "…"), _MAX_REASON)
         raise ConfigError(
             f"{shortened(text)} is not a CRS that PROJ knows ({reason}); use a code such as EPSG:5070"
         ) from None
@@ -61,7 +61,7 @@ def parse_crs(text: str) -> pyproj.CRS:
 
 def shortened(text: str) -> str:
     """Return a text from an input for a message: quoted, in one line, and truncated if it is long."""
-    return repr(plain_text(text, _LONGEST_QUOTE))
+    return repr(plain_text(text, _MAX_QUOTE))
 
 
 @lru_cache(maxsize=64)
@@ -116,7 +116,7 @@ def transformer(source: pyproj.CRS, target: pyproj.CRS) -> pyproj.Transformer:
     except pyproj.exceptions.ProjError as error:
         raise ConfigError(
             f"there is no transformation from the CRS {shortened(source.name)} to {shortened(target.name)} "
-            f"({plain_text(str(error), _LONGEST_REASON)})"
+            f"({plain_text(str(error), _MAX_REASON)})"
         ) from None
 
 

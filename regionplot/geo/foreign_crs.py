@@ -1,7 +1,8 @@
 """Parse CRS definitions from tables and data files, which must not name other files.
 
 PROJ opens the files that a CRS definition names: grids of datum shifts, init files and the steps of a pipeline.
-Therefore, a table can only name a CRS by its code. From a definition in a data file, all names of files are removed.
+Therefore, a table can only name a CRS by its code. All names of files are removed from the
+definition in a data file.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ _FARTHEST = 1e10
 """Maximum coordinate of a projected grid, in units of its CRS. The circumference of the earth is 4e7 meters."""
 _FARTHEST_DEGREE = 1e5
 """Maximum coordinate of a grid in degrees."""
-_SMALLEST_CELL = 1e-14
+_MIN_CELL = 1e-14
 """Minimum ratio of the cell size to the largest coordinate. Floating-point numbers have 16 digits."""
 
 
@@ -108,7 +108,7 @@ class GridGeometry:
             return f"its transform places cells far from the earth ({extent})"
         if not abs(self.transform.determinant) > _TOLERANCE**2 * width * height:
             return "its transform is degenerate: the cells have no area"
-        if min(width, height) < _SMALLEST_CELL * farthest:
+        if min(width, height) < _MIN_CELL * farthest:
             return "its transform makes the cells so small that their positions cannot be distinguished"
         return ""
 

@@ -144,7 +144,7 @@ def _usual_names(crs: pyproj.CRS) -> tuple[tuple[str, str, str], tuple[str, str,
 
 
 def _turn_method(conversion: dict[str, Any]) -> None:
-    """Replace a method whose axes point west and south."""
+    """Replace a projection method whose axes point west and south by the method with axes east and north."""
     method = conversion.get("method", {})
     if method.get("name") not in _METHODS:
         return

@@ -2,7 +2,7 @@
 
 ::
 
-    Pattern ──find──► Path ──stat──► changed? ──► complete? ──► handed out, once per update
+    Pattern ──find──► Path ──stat──► changed? ──► complete? ──► returned, once per update
                                                   unchanged for a while, or not open for writing
 """
 
@@ -127,7 +127,7 @@ class Arrivals:
         self._path: Path | None = None
         self._found: tuple[Path, Fingerprint] | None = None
         self._found_time = 0.0
-        self._handed_out: tuple[Path, Fingerprint] | None = None
+        self._returned: tuple[Path, Fingerprint] | None = None
 
     def next(self, timeout: float) -> Path | None:
         """Wait for a complete raster that was not returned before. Return None if the timeout ends first.
@@ -143,7 +143,7 @@ class Arrivals:
             if remaining <= 0:
                 return None
             time.sleep(min(_POLL_INTERVAL, remaining))
-        self._handed_out = self._found
+        self._returned = self._found
         return self._path
 
     @property
@@ -151,7 +151,7 @@ class Arrivals:
         """Result of the last check, as text for messages."""
         if self._found is None:
             return "the file does not exist"
-        if self._found == self._handed_out:
+        if self._found == self._returned:
             return "the file is unchanged"
         path, fingerprint = self._found
         return f"{path} is still growing ({fingerprint.size:,} bytes)" if fingerprint.size else f"{path} is empty"
@@ -169,7 +169,7 @@ class Arrivals:
         found = (self._path, fingerprint) if self._path and fingerprint else None
         if found != self._found:
             self._found, self._found_time = found, now
-        if found is None or found == self._handed_out or not found[1].size:
+        if found is None or found == self._returned or not found[1].size:
             return False
         return self._has_settled(found[1], now) or self._is_closed(found[0])
 

@@ -92,8 +92,9 @@ class Attributes:
         """Return the smallest and the largest stored value that is valid.
 
         The range applies to stored values. If the range is in floating point and the cells are packed in integers, it
-        applies to the unpacked values. Some files confuse the two. If the range hides all cells, a warning names the
-        range. The range is then applied to the other kind of values. If this hides all cells too, the range is ignored.
+        applies to the unpacked values. Some files confuse stored and unpacked values. If the range hides all cells, a
+        warning names the range, and the range is applied to unpacked instead of stored values, or the reverse. If it
+        still hides all cells, the range is ignored.
 
         Parameters
         ----------

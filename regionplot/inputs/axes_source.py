@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from regionplot.geo.axes import RegularAxis, fit_axes
 from regionplot.geo.grid import GridGeometry, Window
 from regionplot.geo.upright import upright_grid
-from regionplot.inputs.axes import GridAxes, PlacedAxes
+from regionplot.inputs.file_axes import GridAxes, PlacedAxes
 from regionplot.inputs.netcdf import read_stored
 from regionplot.inputs.reading import check_unchanged, decode
 from regionplot.inputs.source import RasterInfo

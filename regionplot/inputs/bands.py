@@ -16,7 +16,7 @@ GRIB = "GRIB"
 """GDAL's driver for GRIB files."""
 _LISTED = 20
 """Maximum number of bands to list in a message."""
-_LONGEST_NAME = 60
+_MAX_NAME = 60
 """Maximum number of characters of a name in a message."""
 
 
@@ -62,26 +62,17 @@ def find_band(dataset: Any, band: int | str | None, path: Path) -> int:
 
 def _named(dataset: Any, name: str, path: Path) -> Sequence[int]:
     """Return the numbers of the bands with a name. If no band has exactly this name, ignore the case."""
-    names = {number: names_of(dataset, number, path) for number in dataset.indexes}
+    names = {number: _names_of(dataset, number, path) for number in dataset.indexes}
     exact = [number for number, own in names.items() if name in own]
     folded = name.casefold()
     return exact or [number for number, own in names.items() if folded in {text.casefold() for text in own}]
 
 
-def names_of(dataset: Any, band: int, path: Path) -> list[str]:
+def _names_of(dataset: Any, band: int, path: Path) -> list[str]:
     """Return the names of a band that are not empty.
 
     A band has its description, or the long name of its variable if it has no description. A message of a GRIB file also
     has an element (`HTSGW`), a short name of its level (`1-SFC`), both together, and a comment with and without units.
-
-    Parameters
-    ----------
-    dataset : rasterio.DatasetReader
-        The file, or a subdataset of it.
-    band : int
-        Number of the band, from 1.
-    path : Path
-        The file.
     """
     tags = band_tags(dataset, band, path)
     element, level, comment = (tags.get(f"GRIB_{key}", "") for key in ("ELEMENT", "SHORT_NAME", "COMMENT"))
@@ -115,7 +106,7 @@ def _title(dataset: Any, band: int, path: Path) -> str:
     """Return the element, level and time of a message of a GRIB file, or the name of another band."""
     tags = band_tags(dataset, band, path)
     if "GRIB_ELEMENT" not in tags:
-        return plain_text(next(iter(names_of(dataset, band, path)), ""), _LONGEST_NAME)
+        return plain_text(next(iter(_names_of(dataset, band, path)), ""), _MAX_NAME)
     time = describe_band(dataset, band, path).get("time")
     parts = [tags["GRIB_ELEMENT"], tags.get("GRIB_SHORT_NAME", ""), f"{time:%Y-%m-%d %H:%M}" if time else ""]
-    return plain_text(" ".join(part for part in parts if part), _LONGEST_NAME)
+    return plain_text(" ".join(part for part in parts if part), _MAX_NAME)

@@ -14,7 +14,7 @@ from regionplot.geo.dtypes import fits_dtype
 from regionplot.text import plain_text
 
 logger = logging.getLogger(__name__)
-_LARGEST_TABLE = 65_536
+_MAX_TABLE = 65_536
 """Maximum number of rows to read from an attribute table."""
 _RED_GREEN_BLUE = ("red", "green", "blue")
 _ALPHA = "alpha"
@@ -72,10 +72,8 @@ def class_names(dataset: Any, band: int) -> dict[int, str]:
 
     Parameters
     ----------
-    dataset : rasterio.DatasetReader
-        The file.
-    band : int
-        Number of the band, from 1.
+    dataset, band
+        As for `color_table`.
     """
     import rasterio.shutil  # noqa: PLC0415 (imports GDAL)
     from rasterio.io import MemoryFile  # noqa: PLC0415
@@ -104,7 +102,7 @@ def _names_in(table: ElementTree.Element) -> Iterator[tuple[int, str]]:
     columns = [column for column, usage in enumerate(usages) if usage == _NAME_USAGE]
     columns += [column for column, kind in enumerate(kinds) if kind == _TEXT_TYPE]
     first, step = float(table.get("Row0Min", 0)), float(table.get("BinSize", 1))
-    for number, row in enumerate(table.findall("Row")[:_LARGEST_TABLE] if columns else ()):
+    for number, row in enumerate(table.findall("Row")[:_MAX_TABLE] if columns else ()):
         cells = [cell.text or "" for cell in row.findall("F")]
         value = float(cells[usages.index(_VALUE_USAGE)]) if _VALUE_USAGE in usages else first + step * number
         yield int(value), cells[columns[0]].strip()

@@ -16,9 +16,9 @@ from regionplot.text import plain_text
 
 _PART = 4 * 2**20
 """Number of bytes to search at each end of a raster."""
-_LARGEST_TEXT = 2**20
+_MAX_TEXT = 2**20
 """Number of bytes to search in a file that holds only a CRS."""
-_LARGEST_HEADER = 64 * 2**20
+_MAX_HEADER = 64 * 2**20
 _PRJ_SUFFIXES = (".prj", ".PRJ", ".Prj")
 
 
@@ -89,8 +89,8 @@ def _texts(path: Path, driver: str) -> Iterator[str]:
         for suffix in _PRJ_SUFFIXES:
             if (beside := path.with_suffix(suffix)).is_file():
                 with beside.open("rb") as file:
-                    yield file.read(_LARGEST_TEXT).decode("latin-1")
+                    yield file.read(_MAX_TEXT).decode("latin-1")
     elif driver == "FlatGeobuf":
         with path.open("rb") as file:
             length = int.from_bytes(file.read(12)[8:], "little")
-            yield file.read(min(length, _LARGEST_HEADER)).decode("latin-1")
+            yield file.read(min(length, _MAX_HEADER)).decode("latin-1")

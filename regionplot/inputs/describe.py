@@ -21,12 +21,12 @@ from regionplot.geo.extent import LONLAT
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.upright import upright_grid
 from regionplot.inputs.attributes import Attributes
-from regionplot.inputs.axes import PlacedAxes, find_dimensions
 from regionplot.inputs.axes_source import AxesSource, OrderedSource
 from regionplot.inputs.bands import find_band
 from regionplot.inputs.color_tables import class_names, color_table, rgb_bands, unmasked_rgb_bands
 from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.drivers import raster_driver
+from regionplot.inputs.file_axes import PlacedAxes, find_dimensions
 from regionplot.inputs.file_crs import stated_crs
 from regionplot.inputs.gdal import check_block, opened
 from regionplot.inputs.geolocation import Geolocation, find_geolocation

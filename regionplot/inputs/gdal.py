@@ -36,7 +36,7 @@ OPTIONS = {
 }
 """GDAL options for all work with rasters."""
 _OPEN_OPTIONS = {"netCDF": {"HONOUR_VALID_RANGE": "NO"}}  # `inputs.attributes` applies the valid range
-_LARGEST_BLOCK = 2**30
+_MAX_BLOCK_SIZE = 2**30
 """Maximum size of a block in bytes. GDAL decodes a whole block to read one of its cells."""
 
 
@@ -181,7 +181,7 @@ def check_block(path: Path, shape: tuple[int, int], itemsize: int) -> None:
         Bytes per cell.
     """
     size = shape[0] * shape[1] * itemsize
-    if size > _LARGEST_BLOCK:
+    if size > _MAX_BLOCK_SIZE:
         raise RasterError(
             f"{path}: its cells are stored in blocks of {size:,} bytes, and each read would take that much memory; "
             "store the file in tiles (gdal_translate -co TILED=YES)"

@@ -36,7 +36,7 @@ _ANGLES = {
     **dict.fromkeys(("microradian", "urad"), 0.00018 / np.pi),
 }
 """Size of units of angles in degrees."""
-_LARGEST_LONGITUDE = 720.0
+_MAX_LONGITUDE = 720.0
 """Maximum longitude that is valid, in degrees."""
 _BYTES_PER_CELL = 64
 """Memory per cell that resampling needs, in bytes."""
@@ -243,7 +243,7 @@ def read_coordinates(path: Path, geolocation: Geolocation, memory: int | None = 
     names = geolocation.longitudes, geolocation.latitudes
     longitudes, latitudes = (_read(path, name, geolocation.band, memory) for name in names)
     with np.errstate(invalid="ignore"):
-        is_known = (abs(latitudes) <= 90) & (abs(longitudes) <= _LARGEST_LONGITUDE)
+        is_known = (abs(latitudes) <= 90) & (abs(longitudes) <= _MAX_LONGITUDE)
     if not is_known.any():
         variables = " and ".join(_variable_in(name) for name in names)
         raise RasterError(

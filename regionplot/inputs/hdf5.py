@@ -24,9 +24,9 @@ _HARD, _SOFT, _EXTERNAL = 0, 1, 64
 """Types of links."""
 _VIRTUAL = 3
 """Class of the layout of a virtual dataset."""
-_MOST_BLOCKS = 1_000_000
+_MAX_BLOCKS = 1_000_000
 """Maximum number of blocks to read. A file with more blocks is refused, because checking it would take too long."""
-_LARGEST_BLOCK = 2**26
+_MAX_BLOCK_SIZE = 2**26
 
 
 def check_hdf5(path: Path) -> None:
@@ -98,7 +98,7 @@ class _File:
         """Return the fields of a block."""
         self.blocks += 1
         start = self.base + address
-        if self.blocks > _MOST_BLOCKS or not 0 <= length <= _LARGEST_BLOCK or start + length > self.size:
+        if self.blocks > _MAX_BLOCKS or not 0 <= length <= _MAX_BLOCK_SIZE or start + length > self.size:
             raise ValueError("a block lies outside the file, or there are too many blocks")
         return _Fields(self, _read_at(self.descriptor, length, start))
 
@@ -246,7 +246,7 @@ class _Heap:
     max_direct_size: int
     root: int
     rows: int
-    """Rows of the root block. 0: the root block holds objects itself."""
+    """Rows of the root block. If it is 0, the root block holds the objects itself."""
 
     @classmethod
     def at(cls, file: _File, address: int) -> _Heap:

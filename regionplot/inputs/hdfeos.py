@@ -19,7 +19,7 @@ from regionplot.errors import RasterError
 from regionplot.geo.axes import Axis
 from regionplot.geo.crs import parse_crs
 from regionplot.geo.extent import LONLAT
-from regionplot.inputs.axes import GridAxes, PlacedAxes
+from regionplot.inputs.file_axes import GridAxes, PlacedAxes
 from regionplot.inputs.netcdf import Variable, read_text
 
 _METADATA = re.compile(r"/HDFEOS INFORMATION/StructMetadata\.\d+")

@@ -60,12 +60,8 @@ def describe_band(dataset: Any, band: int, path: Path) -> Mapping[str, object]:
 
     Parameters
     ----------
-    dataset : rasterio.DatasetReader
-        The file, or a subdataset of it.
-    band : int
-        Number of the band, from 1.
-    path : Path
-        The file.
+    dataset, band, path
+        As for `band_tags`.
     """
     tags = band_tags(dataset, band, path)
     variable = tags.get("NETCDF_VARNAME") or tags.get("GRIB_ELEMENT") or ""

@@ -15,7 +15,7 @@ from regionplot.geo.crs import parse_crs
 from regionplot.geo.extent import LONLAT
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.upright import upright_grid
-from regionplot.inputs.axes import AxisKind, PlacedAxes, find_axes, missing_role, place_axes
+from regionplot.inputs.file_axes import AxisKind, PlacedAxes, find_axes, missing_role, place_axes
 from regionplot.inputs.file_crs import stated_crs
 from regionplot.inputs.geolocation import kind_of
 from regionplot.inputs.grid_mapping import missing_crs

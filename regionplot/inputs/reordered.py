@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from regionplot.inputs.axes import GridAxes
 from regionplot.inputs.axes_source import band_count, band_position
+from regionplot.inputs.file_axes import GridAxes
 from regionplot.inputs.netcdf import Variable, read_values
 
 _POSITION = "NETCDF_DIM_"

@@ -16,7 +16,7 @@ _POINT, _LINE, _POLYGON, _COLLECTION = 1, 2, 3, 7
 _ARCS, _COMPOUND_CURVE, _CURVE_POLYGON, _TRIANGLE = 8, 9, 10, 17
 _COLLECTIONS = (4, 5, 6, 7, 11, 12, 15, 16)
 """Type ids in WKB of Multi..., GeometryCollection, MultiCurve, MultiSurface, PolyhedralSurface and TIN."""
-_LARGEST_DEPTH = 32
+_MAX_DEPTH = 32
 """Maximum depth of nested collections."""
 _HEADER = 5
 """Bytes of the byte order and the type id of a geometry."""
@@ -76,7 +76,7 @@ class _Reader:
         """Yield the points, lines and polygons of the next geometry."""
         start = self.position
         order, kind = self._head()
-        if depth > _LARGEST_DEPTH:
+        if depth > _MAX_DEPTH:
             raise ValueError("the collections are nested too deeply")
         if kind in _COLLECTIONS:
             for _ in range(self._number(order)):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from regionplot.errors import RasterError
-from regionplot.inputs.axes import find_axes, find_dimensions
+from regionplot.inputs.file_axes import find_axes, find_dimensions
 from regionplot.inputs.geolocation import kind_of
 from regionplot.inputs.netcdf import Variable
 from regionplot.text import plain_text

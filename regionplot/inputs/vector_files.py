@@ -33,7 +33,7 @@ from regionplot.settings.vector import VectorSettings
 from regionplot.text import plain_text
 
 logger = logging.getLogger(__name__)
-_MOST_VERTICES = 50_000_000
+_MAX_VERTICES = 50_000_000
 """Maximum number of vertices of a layer, including the vertices that are added to long edges. They take 800 MB."""
 _DEFAULT_CRS_NAMES = ("4326", "crs84")
 """Each name of WGS 84 in a GeoJSON contains one of these texts."""
@@ -169,10 +169,10 @@ class _VectorFile:
         if wkb is None or not len(wkb):
             self._note(logging.INFO, "the layer holds no features")
         geometries = self._usable_geometries([] if wkb is None else wkb)
-        if count_steps(geometries, self.crs) > _MOST_VERTICES:
+        if count_steps(geometries, self.crs) > _MAX_VERTICES:
             raise FeaturesError(
                 f"{self.settings.path}: the lines of the layer are too long: their projection needs more than "
-                f"{_MOST_VERTICES:,} vertices; are the coordinates in the CRS {self.crs.name!r}?"
+                f"{_MAX_VERTICES:,} vertices; are the coordinates in the CRS {self.crs.name!r}?"
             )
         turned = upright(self.crs)
         if not turned.change.is_identity:
@@ -222,9 +222,7 @@ def _choose_layer(settings: VectorSettings, source: VectorSource, notes: list[No
         raise FeaturesError(f"{settings.path}: {missing} are: {listed}")
     if layer is None and len(names) > 1:
         listed = plain_text(", ".join(names))
-        text = (
-            f"the file holds several layers: {listed}; the first layer is drawn; choose another layer with layer = NAME"
-        )
+        text = f"the first layer is drawn; choose another layer with layer = NAME (the file has {listed})"
         notes.append((logging.WARNING, f"{settings.path}: {text}"))
     layer = layer or names[0]
     check_layer_table(settings.path, layer, source.content)

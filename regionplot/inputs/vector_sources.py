@@ -35,9 +35,9 @@ _ARCHIVED = (".shp", ".gpkg", ".fgb")
 """Suffixes of the vector files that are looked for in an archive."""
 _ARCHIVED_PARTS = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 _ZIP = b"PK\x03\x04"
-_LARGEST_UNPACKED = 2**30
+_MAX_UNPACKED = 2**30
 """Maximum unpacked size of a vector file in an archive, in bytes."""
-_LARGEST_CRS = 2**20
+_MAX_CRS = 2**20
 """Maximum number of bytes to search for the definition of a CRS."""
 _SHAPEFILE_HEADER = 100
 """Size of the header of a `.shp` or `.shx` file in bytes."""
@@ -178,7 +178,7 @@ def _zipped(path: Path) -> VectorSource:
     if driver == GEOPACKAGE:
         check_tables(path, main)
     else:
-        header = main[:_LARGEST_CRS] if driver == FLATGEOBUF else parts.get(".prj", b"")[:_LARGEST_CRS]
+        header = main[:_MAX_CRS] if driver == FLATGEOBUF else parts.get(".prj", b"")[:_MAX_CRS]
         refuse_reference(path, path_in_crs(header.decode("latin-1")))
     if driver != SHAPEFILE:
         return VectorSource(main, driver)
@@ -218,9 +218,9 @@ def _parts_of(path: Path, archive: zipfile.ZipFile, main: zipfile.ZipInfo) -> di
             raise FeaturesError(f"{path}: the archive holds two files {member.filename}; remove one of the two")
         parts[part] = member
     size = sum(member.file_size for member in parts.values())
-    if size > _LARGEST_UNPACKED:
+    if size > _MAX_UNPACKED:
         raise FeaturesError(
-            f"{path}: {main.filename} and its parts unpack to {size:,} bytes, more than {_LARGEST_UNPACKED:,}; "
+            f"{path}: {main.filename} and its parts unpack to {size:,} bytes, more than {_MAX_UNPACKED:,}; "
             "if you trust the archive, unpack it and give the path of the file"
         )
     return parts

@@ -11,7 +11,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from regionplot.geo.extent import PanelGrid
-from regionplot.inputs.vectors import VectorLayer, start_layer
+from regionplot.inputs.vector_layers import VectorLayer, start_layer
 from regionplot.layers.base import Layer, LoadContext, settings_digest
 from regionplot.settings.base import Color
 from regionplot.settings.vector import VectorSettings

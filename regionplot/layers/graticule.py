@@ -35,7 +35,7 @@ _STEPS += [1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0]
 """Candidates for the spacing `auto`, in degrees."""
 _USUAL_LINES = 8
 """Maximum number of lines along the longer side of a panel with the spacing `auto`."""
-_MOST_LINES = 1000
+_MAX_LINES = 1000
 _POLE = 90.0
 _LATITUDE_SHIFT = 0.1
 """Maximum difference in degrees between the latitudes of a point in two datums."""
@@ -43,7 +43,7 @@ _PANEL_SAMPLES = 41
 """Number of columns, and of rows, in the grid of sample points of a panel."""
 _VERTEX_DISTANCE = 0.25
 """Maximum distance in degrees between the vertices of a line."""
-_FEWEST_STEPS = 64
+_MIN_STEPS = 64
 """Minimum number of steps between the vertices of a line."""
 _LETTER, _LAST_LETTER, _HEIGHT = 0.62, 0.4, 0.8
 """Width of a digit, extra width of the last letter (up to a W), and height of a label, in units of the font size."""
@@ -249,7 +249,7 @@ def _step(spacing: float | str, length: float, lines: float) -> float:
 def _multiples(first: float, last: float, step: float) -> Floats:
     """Return the multiples of a step between two values."""
     start, end = math.ceil(first / step - 1e-9), math.floor(last / step + 1e-9)
-    if end - start >= _MOST_LINES:
+    if end - start >= _MAX_LINES:
         raise RegionError(
             f"[graticule] spacing: {step:g} degrees are {end - start + 1} lines on the map; use a larger spacing"
         )
@@ -257,7 +257,7 @@ def _multiples(first: float, last: float, step: float) -> Floats:
 
 
 def _vertices(first: float, last: float) -> Floats:
-    steps = max(_FEWEST_STEPS, math.ceil((last - first) / _VERTEX_DISTANCE))
+    steps = max(_MIN_STEPS, math.ceil((last - first) / _VERTEX_DISTANCE))
     return np.linspace(first, last, steps + 1)
 
 

@@ -31,13 +31,13 @@ _ABOVE = 6
 """Points between the legend and the panel."""
 _NAME_POINTS = 9
 """Font size of the class names on a sheet of 14 × 9 inches."""
-_LARGEST_SHARE = 1 / 3
+_MAX_SHARE = 1 / 3
 """Maximum height of a legend as a fraction of the sheet."""
-_SHORTEST_NAME = 3
+_MIN_NAME = 3
 """Minimum number of letters of a class name that must fit. If fewer fit, no legend is drawn."""
 _LETTER, _CAPITAL, _IDEOGRAM = 0.6, 0.72, 1.0
 """Estimated widths of letters, as fractions of the font size. The exact widths are known only when names are drawn."""
-_SMALLEST_LABEL = 0.6
+_MIN_LABEL = 0.6
 """Minimum font size of a long label, as a fraction of its normal size. A label that is still too long is truncated."""
 
 
@@ -80,13 +80,13 @@ class LegendGrid:
         swatch, gap, row = (page.pixels(_SWATCH[0]), page.pixels(_SWATCH[1])), page.pixels(_GAP), page.pixels(_ROW)
         beside, available = swatch[0] + 4 * gap, page.size[0] - 2 * page.margin
         widest = math.ceil(max(_letters(name) for name in names) * page.pixels(_NAME_POINTS))
-        most_rows = max(1, int(page.size[1] * _LARGEST_SHARE / row))
+        most_rows = max(1, int(page.size[1] * _MAX_SHARE / row))
         columns = max(1, min(available // (beside + widest), len(names)))
         rows = min(-(-len(names) // columns), most_rows)
         columns = -(-len(names) // rows)
         rows = -(-len(names) // columns)
         width = min(beside + widest, available // columns)
-        if width < beside + _SHORTEST_NAME * page.pixels(_NAME_POINTS) and width < beside + widest:
+        if width < beside + _MIN_NAME * page.pixels(_NAME_POINTS) and width < beside + widest:
             return None
         left = (page.size[0] - columns * width + 3 * gap) // 2  # centered without the gap after the last column
         return cls(Box(left, bottom, columns * width, rows * row), rows, columns, swatch, gap)
@@ -143,7 +143,7 @@ class Legend(Layer):
             self.label,
             align="center",
             max_width=layout.text_width,
-            smallest=_SMALLEST_LABEL,
+            smallest=_MIN_LABEL,
         )
 
     @override

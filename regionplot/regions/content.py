@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from regionplot.errors import RegionsError
-from regionplot.text import path_hint
+from regionplot.text import path_hint, path_text
 
 MAX_BYTES = 256 * 2**20
 """Maximum size of a table in bytes."""
@@ -72,7 +72,7 @@ def _read_path(path: Path, name: str) -> bytes:
     if path.is_dir():
         raise RegionsError(f"{name}: Is a directory; give the table of regions, such as {path / 'regions.csv'}")
     if not path.exists() and (hint := path_hint(name)):
-        raise RegionsError(f"{name}: {hint}")
+        raise RegionsError(f"{path_text(name)}: {hint}")
     with path.open("rb") as file:
         return _read_bounded(file, name)
 

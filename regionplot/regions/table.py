@@ -26,7 +26,7 @@ _FRAME_NAME = "regions"
 _NOT_ATTRIBUTES = {"name", "title", "geometry"}
 _DEGREES = {"EPSG:4326", "OGC:CRS84", "4326", "WGS84", "WGS 84", "CRS84"}
 """Names of the CRS of limits in degrees, in upper case."""
-_LONGEST_COLUMNS = 200
+_MAX_COLUMN_TEXT = 200
 """Maximum number of characters of the column names in a message."""
 Source: TypeAlias = "str | Path | BinaryIO | pd.DataFrame"
 """A table of regions: path of a file, open binary file, or DataFrame."""
@@ -164,7 +164,7 @@ def _limits(table: str, header: Sequence[str], columns: Sequence[str]) -> Limits
         ({"region"}, from_cell),
     ]
     found = [limits for needed, limits in forms if needed <= set(columns)]
-    place = f"{table}: columns {plain_text(', '.join(header), _LONGEST_COLUMNS)}"
+    place = f"{table}: columns {plain_text(', '.join(header), _MAX_COLUMN_TEXT)}"
     if "name" not in columns:
         raise RegionsError(f"{place}: there is no 'name' column; add it, or rename the column that holds the names")
     if not found:

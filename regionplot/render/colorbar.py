@@ -21,11 +21,11 @@ from regionplot.sheet.layout import POINTS_PER_INCH, Layout
 from regionplot.sheet.marks import INK, ColorBar
 from regionplot.text import number_labels, plain_number_labels
 
-_SMALLEST_LABEL = 0.6
+_MIN_LABEL = 0.6
 """Minimum font size of a long label, as a fraction of its normal size. A label that is still too long is truncated."""
-_FEWEST_TICKS = 2
+_MIN_TICKS = 2
 """Minimum number of labels that a reader needs to understand the scale."""
-_MOST_TICKS = 6
+_MAX_TICKS = 6
 """Maximum number of ticks that are used if matplotlib puts fewer than two labels on the bar."""
 _MINUS = "\N{MINUS SIGN}"
 _LEVEL_GAP = 0.3
@@ -51,7 +51,7 @@ def add_colorbar(figure: Figure, layout: Layout, mark: ColorBar) -> None:
     bar.set_label(mark.label, fontsize=mark.points, color=INK, labelpad=2, parse_math=False)
     if families := FALLBACKS.families(mark.label):
         axes.xaxis.label.set_fontfamily(families)
-    fit_text(axes.xaxis.label, mark.max_width, _SMALLEST_LABEL)
+    fit_text(axes.xaxis.label, mark.max_width, _MIN_LABEL)
     if key.levels is None:
         _label_range(bar, axes)
     else:
@@ -73,12 +73,12 @@ def _label_range(bar: Colorbar, axes: Axes) -> None:
     """
     axis = axes.xaxis
     major, minor = (_ticks(axis, which) for which in ("major", "minor"))
-    if not minor and len(major) >= _FEWEST_TICKS and not axis.get_major_formatter().get_offset():
+    if not minor and len(major) >= _MIN_TICKS and not axis.get_major_formatter().get_offset():
         return
     positions = sorted({*major, *minor})
-    if len(positions) < _FEWEST_TICKS:
+    if len(positions) < _MIN_TICKS:
         low, high = sorted(axis.get_view_interval())
-        found = MaxNLocator(_MOST_TICKS, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+        found = MaxNLocator(_MAX_TICKS, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
         positions = [float(position) for position in found if low <= position <= high]
     texts = plain_number_labels(positions)
     bar.set_ticks(positions, labels=[_MINUS + text[1:] if text.startswith("-") else text for text in texts])

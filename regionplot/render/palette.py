@@ -37,7 +37,7 @@ from regionplot.writers.base import Bytes, Picture, make_writer
 
 _SIZE = 256
 _FRAME_SHADES = 16
-_FEWEST_SHADES = 8
+_MIN_SHADES = 8
 """Minimum number of shades between a class color and the ink. With fewer shades, line edges would look coarse."""
 _WHITE = 255
 PACKED_WHITE = np.uint32(0xFFFFFFFF)
@@ -73,7 +73,7 @@ class ShadedPalette:
             return None
         rows = np.unique(scale.palette[:, :3], axis=0)
         shades = (_SIZE - len(scale.palette) - 1 - _FRAME_SHADES) // len(rows)
-        if not scale.is_classed or shades < _FEWEST_SHADES:
+        if not scale.is_classed or shades < _MIN_SHADES:
             return None
         ink = np.asarray(inks.pop() if inks else (0, 0, 0), dtype=float)
         if ink.min() > _WHITE / 2:  # a light ink on white gives too few shades

@@ -59,10 +59,8 @@ def remove_leftovers(folder: Path, entries: Entries, files: Sequence[str]) -> li
 
     Parameters
     ----------
-    folder : Path
-        Folder of the maps.
-    entries : mapping
-        Entries of the previous manifest.
+    folder, entries
+        As for `find_leftovers`.
     files : sequence of str
         Files to remove, relative to the folder.
     """

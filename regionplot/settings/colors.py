@@ -9,9 +9,9 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from regionplot.settings.base import Section, Text
 
-LARGEST_LIMIT = 1e300
+MAX_LIMIT = 1e300
 """Maximum absolute value of a limit or a level."""
-Limit = Annotated[float, Field(ge=-LARGEST_LIMIT, le=LARGEST_LIMIT, allow_inf_nan=False)]
+Limit = Annotated[float, Field(ge=-MAX_LIMIT, le=MAX_LIMIT, allow_inf_nan=False)]
 MAX_CLASS_SPAN = 1_000_000
 """Maximum difference between two class values. Lookup tables have an entry for each value in this range."""
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from regionplot.errors import ConfigError
 from regionplot.settings.places import Places
 from regionplot.settings.toml import parse_toml
+from regionplot.text import path_hint, path_text
 
 MAX_BYTES = 2**20
 """Maximum size of a settings file in bytes."""
@@ -36,6 +37,8 @@ class Document(NamedTuple):
         path = Path(source)
         try:
             text = read_bounded(path).decode("utf-8-sig")
+        except FileNotFoundError as error:
+            raise ConfigError(f"{path_text(path)}: {path_hint(str(path)) or error.strerror}") from None
         except OSError as error:
             raise ConfigError(f"{path}: {error.strerror or error}") from None
         except UnicodeDecodeError as error:

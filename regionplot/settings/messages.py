@@ -48,7 +48,7 @@ _REWRITES = (
 """Patterns in messages of pydantic, and their replacements."""
 _SCALARS = (str, int, float, date, time)
 """Types of values that are shown in messages."""
-_LONGEST_KEY = 60
+_MAX_KEY = 60
 """Number of characters of a key in a message."""
 _SIMILAR = 0.75
 """Minimum similarity between an unknown key and a key that is suggested."""
@@ -146,7 +146,7 @@ class _Location:
 
 def quoted_key(key: str) -> str:
     """Return a key for a message, truncated if it is long."""
-    return key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}…"
+    return key if len(key) <= _MAX_KEY else f"{key[:_MAX_KEY]}…"
 
 
 def _message(detail: ErrorDetails, location: _Location) -> tuple[str, str]:
@@ -203,7 +203,7 @@ def _suggestion(location: _Location) -> Iterator[str]:
     settings = location.settings if len(location.keys) == 1 else location.inner
     known = list(fields_of(settings)) if settings and location.keys else section_names()
     known = [key for name in known for key in (WRITERS if name == FORMATS else [name])]
-    given = (name or "").casefold()[:_LONGEST_KEY]
+    given = (name or "").casefold()[:_MAX_KEY]
     swapped = [key for key in known if sorted(key) == sorted(given)]
     near = swapped or difflib.get_close_matches(given, known, n=1, cutoff=_SIMILAR)
     if near:

@@ -28,7 +28,7 @@ _MARGIN = 9
 """Points between the panel and the edge of the sheet."""
 _INSET = 12
 """Points between the left edge of the panel and a color bar below it."""
-_LEAST_PANEL = 10
+_MIN_PANEL = 10
 """Minimum width and height of a panel in pixels."""
 HALF_CAPITAL = 0.37
 """Half the height of a capital letter, as a fraction of the font size."""
@@ -155,7 +155,7 @@ class Layout:
             used[room.side] += room.height
         bottom, top = (used[side] or page.margin for side in ("bottom", "top"))
         panel = Box(page.margin, bottom, width - 2 * page.margin, height - top - bottom)
-        if min(panel.width, panel.height, width - 2 * page.inset) < _LEAST_PANEL:
+        if min(panel.width, panel.height, width - 2 * page.inset) < _MIN_PANEL:
             raise ConfigError(
                 Problem(
                     f"{width} x {height} pixels at {page.dpi:g} dpi leave no room for the map; "

@@ -9,11 +9,10 @@ from typing import TypeVar
 
 import numpy as np
 import pyproj
-import shapely
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, RegionError
-from regionplot.geo.bounds import on_earth
+from regionplot.geo.bounds import is_near_earth
 from regionplot.geo.crs import FULL_TURN, is_drawable, not_drawable
 from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.foreign_crs import parse_code, parse_file_crs
@@ -111,7 +110,7 @@ def _parsed(text: str, parse: Callable[[str], pyproj.CRS]) -> Upright:
 def _limits(region: Region, crs: pyproj.CRS) -> Extent:
     axes = axes_of(region, crs)
     extent = axes.extent(region.extent)
-    if not on_earth(np.array([shapely.box(extent.xmin, extent.ymin, extent.xmax, extent.ymax)]), axes.crs).all():
+    if not is_near_earth(extent, axes.crs):
         raise RegionError(
             f"the region ({region.extent}) lies outside the earth in the CRS {axes.crs.name!r}; "
             "use coordinates in this CRS, or name their CRS in the column 'crs'"

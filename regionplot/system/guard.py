@@ -96,8 +96,7 @@ class GuardedProcess:
     Parameters
     ----------
     work : callable
-        Called in the forked process, in which ending signals are held back (see `system.signals`). Returns the exit
-        code.
+        Called in the forked process, in which ending signals are blocked (see `system.signals`). Returns the exit code.
     stop_timeout : float
         Seconds from the first ending signal until the process is killed.
 

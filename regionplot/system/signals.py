@@ -1,4 +1,4 @@
-"""Hold back the signals that end a run while a process is forked."""
+"""Block the signals that end a run while a process is forked."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ def ending_signals_held() -> Iterator[None]:
 
 
 def release_ending_signals() -> None:
-    """Deliver the signals that are held back in this process, and all later signals."""
+    """Deliver the signals that were blocked in this process, and all later signals."""
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)

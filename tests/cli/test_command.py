@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 import regionplot
-from regionplot.cli import commands, rendering
+from regionplot.cli import commands, render_once
 from regionplot.registry import STEPS, WRITERS
 from regionplot.runs import lock
 from regionplot.settings.config import section_names, settings_of
@@ -280,7 +280,7 @@ def test_nohup_is_respected(folder):
 
 
 def test_a_signal_before_the_run_gives_its_exit_code(monkeypatch, capsys):
-    monkeypatch.setattr(rendering, "set_up", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(render_once, "set_up", lambda *_, **__: signal.raise_signal(signal.SIGTERM))
     before = signal.getsignal(signal.SIGTERM)
     assert commands.run(["regions.csv"]) == 143
     assert signal.getsignal(signal.SIGTERM) is before

@@ -59,12 +59,16 @@ def test_faults_of_the_table_and_of_colors_are_reported_together(run_command, fo
 MISTAKES = {
     "a misspelled command": (["prepar"], "there is no table and no command 'prepar'; did you mean 'prepare'?"),
     "an unknown command": (["serve"], "there is no table and no command 'serve'; the commands are init, prepare"),
-    "an address": (["https://example.org/regions.csv"], "addresses are not read; download the file"),
+    "an address": (["https://example.org/regions.csv"], "https://example.org/regions.csv: addresses are not read"),
     "a folder": (["."], r"\.: Is a directory; give the table of regions"),
     "an address as raster": (
         ["regions.csv", "--raster", "https://example.org/snow.tif"],
         r"--raster https://example.org/snow.tif: there is no file https://example.org/snow.tif; addresses are not read",
     ),
+    "an address of settings": (
+        ["regions.csv", "--config", "https://example.org/a.toml"], "https://example.org/a.toml: addresses are not read"
+    ),
+    "a file address as table": (["file:///data/a.csv"], "file:///data/a.csv: addresses are not read; leave out"),
     "a virtual file": (["regions.csv", "--raster", "/vsicurl/http://x/a.tif"], "virtual files of GDAL are not read"),
     "a Windows path": (["regions.csv", "--raster", r"C:\data\a.tif"], "write /mnt/c/data/a.tif"),
     "a file address": (["regions.csv", "--features", "file:///a.shp"], "leave out 'file://'"),

@@ -257,7 +257,7 @@ def test_watch_and_wait_for_exclude_each_other(run_command, tmp_path):
 
 
 def test_without_fork_a_new_process_draws_each_raster(tmp_path, monkeypatch):
-    """`os.fork` is missing on Windows. The run is then spawned."""
+    """`os.fork` is missing on Windows, so each run is a spawned process."""
     (tmp_path / "regionplot.toml").write_text(CONFIG.replace("workers = 2", 'start_method = "serial"'))
     (tmp_path / "regions.csv").write_text(TABLE)
     (tmp_path / "data").mkdir()

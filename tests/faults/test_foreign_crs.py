@@ -26,7 +26,7 @@ from regionplot.geo.extent import Extent
 from regionplot.geo.foreign_crs import parse_code, parse_file_crs, path_in_crs
 from regionplot.geo.region import Region
 from regionplot.inputs.describe import inspect_raster
-from regionplot.inputs.vectors import load_layer
+from regionplot.inputs.vector_layers import load_layer
 from regionplot.layers.features import FeatureSettings
 from regionplot.settings.raster import RasterSettings
 from regionplot.sheet.layout import Box

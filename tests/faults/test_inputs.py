@@ -27,7 +27,7 @@ from small_runs import CONFIG, HEADER, TABLE, images, leftovers, pixels, run_pro
 
 from regionplot.errors import FeaturesError, RegionsError
 from regionplot.executors.base import Outcome
-from regionplot.inputs.vectors import load_layer
+from regionplot.inputs.vector_layers import load_layer
 from regionplot.layers.features import FeatureSettings
 from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs.jobs import Job

@@ -34,7 +34,7 @@ from regionplot.inputs.describe import inspect_raster, open_source
 from regionplot.inputs.gdal import OPTIONS, opened
 from regionplot.inputs.source import read_window
 from regionplot.inputs.vector_files import check_layer
-from regionplot.inputs.vectors import load_layer
+from regionplot.inputs.vector_layers import load_layer
 from regionplot.layers.features import FeatureSettings
 from regionplot.prepare.run import prepare_raster
 from regionplot.render.renderer import MapRenderer

@@ -64,7 +64,7 @@ def base_and_point(crs: pyproj.CRS) -> tuple[pyproj.CRS, tuple[float, float]]:
 
 
 def is_small(crs: pyproj.CRS) -> bool:
-    """Return True if a CRS is used in a small area, so that north is about upward in the middle of it."""
+    """Return True if a CRS is used in a small area, so that north is roughly upward in its middle."""
     area = crs.area_of_use
     return area is not None and 0 < area.east - area.west < 40
 

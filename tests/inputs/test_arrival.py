@@ -1,4 +1,4 @@
-"""A path with times and wildcards finds a file, and a raster is handed out when it is complete."""
+"""A path with times and wildcards finds a file, and `Arrivals` returns a raster only when it is complete."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_a_cycle_is_one_to_twenty_four_hours() -> None:
         read_config({"raster": {"path": "sample:relief", "cycle": 25}})
 
 
-def test_each_update_is_handed_out_once(tmp_path: Path) -> None:
+def test_each_update_is_returned_once(tmp_path: Path) -> None:
     path, arrivals = tmp_path / "a.tif", Arrivals(str(tmp_path / "a.tif"), 0.5)
     assert arrivals.next(0) is None
     touch(path, age=10)
@@ -147,7 +147,7 @@ def test_each_update_is_handed_out_once(tmp_path: Path) -> None:
     assert (arrivals.next(0), arrivals.status) == (None, "the file does not exist")
 
 
-def test_a_raster_that_is_growing_is_not_handed_out(tmp_path: Path) -> None:
+def test_a_raster_that_is_growing_is_not_returned(tmp_path: Path) -> None:
     arrivals = Arrivals(str(tmp_path / "a.tif"), FOREVER, unknown)
     with (tmp_path / "a.tif").open("wb") as file:
         for _ in range(3):
@@ -179,7 +179,7 @@ def test_an_older_match_is_not_taken_while_the_newest_is_growing(tmp_path: Path)
     assert Arrivals(str(tmp_path / "a*.tif"), FOREVER, unknown).next(0) is None
 
 
-def test_a_file_that_was_handed_out_is_not_opened_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_file_that_was_returned_is_not_opened_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     arrivals = Arrivals(str(touch(tmp_path / "a.tif", age=10)), 1)
     assert arrivals.next(0)
     monkeypatch.setattr(os, "open", lambda *_: pytest.fail("opened"))
@@ -198,7 +198,7 @@ def test_folders_are_not_scanned_at_each_check(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_leases")
-def test_a_raster_that_no_process_writes_is_handed_out_at_once(tmp_path: Path) -> None:
+def test_a_raster_that_no_process_writes_is_returned_at_once(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     arrivals = Arrivals(str(path), FOREVER)
     with path.open("wb") as file:

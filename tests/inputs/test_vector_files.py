@@ -24,7 +24,7 @@ from regionplot.errors import FeaturesError
 from regionplot.geo.crs import parse_crs, transformer
 from regionplot.inputs.surfaces import parse_geometries
 from regionplot.inputs.vector_files import check_layer
-from regionplot.inputs.vectors import VectorLayer, load_layer
+from regionplot.inputs.vector_layers import VectorLayer, load_layer
 from regionplot.layers.features import FeatureSettings
 
 LONLAT = parse_crs("EPSG:4326")
@@ -347,7 +347,10 @@ def test_the_first_of_several_layers_is_named(write_vector, caplog: pytest.LogCa
     path = write_vector([box(0, 0, 1, 1)], name="two.gpkg", layer="land")
     write_vector([box(5, 5, 6, 6)], name="two.gpkg", layer="sea", append=True)
     assert shapely.total_bounds(load(path).lines) == pytest.approx([0, 0, 1, 1])
-    assert "two.gpkg: the file holds several layers: land, sea; the first layer is drawn" in caplog.text
+    assert (
+        "two.gpkg: the first layer is drawn; choose another layer with layer = NAME (the file has land, sea)"
+        in caplog.text
+    )
     caplog.clear()
     assert shapely.total_bounds(load(path, layer="sea").lines) == pytest.approx([5, 5, 6, 6])
     assert not caplog.text

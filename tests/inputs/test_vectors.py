@@ -21,7 +21,7 @@ from regionplot.geo.crs import parse_crs, transformer
 from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.project import project_extent
 from regionplot.inputs.vector_files import check_layer
-from regionplot.inputs.vectors import VectorLayer, load_layer
+from regionplot.inputs.vector_layers import VectorLayer, load_layer
 from regionplot.layers.features import FeatureSettings
 from regionplot.sample import locate
 

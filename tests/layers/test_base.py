@@ -41,13 +41,13 @@ def test_the_content_of_all_files_counts(tmp_path: Path, changed: str) -> None:
     assert settings_digest(settings) != before
 
 
-def test_settings_and_further_values_count(tmp_path: Path) -> None:
+def test_settings_and_further_values_change_the_digest(tmp_path: Path) -> None:
     path = write(tmp_path, "cities.csv")
     keys = {settings_digest(CitySettings(path=path, size=size), *more) for size in (4, 5) for more in ((), ("wide",))}
     assert len(keys) == 4
 
 
-def test_an_excluded_file_does_not_count(tmp_path: Path) -> None:
+def test_an_excluded_file_does_not_change_the_digest(tmp_path: Path) -> None:
     settings = CitySettings(path=write(tmp_path, "cities.csv"))
     before = settings_digest(settings, exclude={"path"})
     write(tmp_path, "cities.csv", "")

@@ -176,7 +176,7 @@ def test_masks_by_blocks_equal_the_whole(folder: Path, all_touched: bool, grid: 
     assert_blocks_equal_the_whole(Chain.of(source, [mask]), folder / "grid.tif", grid)
 
 
-def test_masks_equal_the_whole_across_their_tiles(folder: Path, write_raster: Any) -> None:
+def test_a_mask_of_several_tiles_equals_the_mask_of_the_whole_raster(folder: Path, write_raster: Any) -> None:
     path = write_raster(np.ones((600, 700), "float32"), Affine(0.01, 0, -100.5, 0, -0.01, 50.3))
     chain = Chain.of(source_of(path), [MaskByVector(folder / "areas.gpkg")])
     assert_blocks_equal_the_whole(chain, path, BlockGrid(600, 700, 177, 260))

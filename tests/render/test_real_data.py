@@ -63,7 +63,7 @@ def test_pixels_have_the_color_of_their_cell(shared_data_folder, name, projectio
 
 
 class KeptCells:
-    """A source that keeps the cells that it has read last, for the maps in the next projection."""
+    """A source that keeps the cells of its last read, because the next projection reads the same cells."""
 
     def __init__(self, path):
         self._source = open_source(read_config({"raster": {"path": path}}).raster)

@@ -34,7 +34,7 @@ LEVELS = {"levels": [0, 100, 1000, 2000]}
 
 @pytest.fixture
 def data(write_raster, write_vector, make_config):
-    """Load a grid of 1-degree cells and a layer of one line, with changes."""
+    """Return a function that loads a grid of 1-degree cells and a layer of one line. Its arguments change them."""
     values = np.arange(50 * 50, dtype=np.float32).reshape(50, 50)
 
     def make(change=None, amount=1, line=((-98, 31), (-70, 44)), regions=None, tags=None, **sections) -> SharedData:
@@ -103,7 +103,7 @@ def test_everything_that_shows_changes_the_digest(data, difference) -> None:
 
 @pytest.mark.parametrize("tags", [{"long_name": "Snow depth"}, {"units": "m"}], ids=str)
 def test_name_and_units_count_for_layers_that_do_not_name_them_in_their_key(data, tags) -> None:
-    """Every layer gets them with the sheet. Here the color bar does not show them, so its key does not have them."""
+    """Every layer gets name and units with the sheet. Here, the key of the color bar has neither of them."""
     labeled = {"colors": {**LEVELS, "label": "Depth"}}
     assert not set(digests(data(**labeled))) & set(digests(data(**labeled, tags=tags)))
 
@@ -153,8 +153,8 @@ def _change_source(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     "source",
     [
         "geo/areas.py", "geo/linework.py", "geo/sampling.py", "geo/warp.py", "inputs/reading.py",
-        "inputs/vector_arrays.py", "inputs/vector_files.py", "inputs/vectors.py", "render/agg.py", "render/renderer.py",
-        "colors/numbers.py", "sheet/layout.py", "text.py", "writers/png.py", "settings/colors.py",
+        "inputs/vector_arrays.py", "inputs/vector_files.py", "inputs/vector_layers.py", "render/agg.py",
+        "render/renderer.py", "colors/numbers.py", "sheet/layout.py", "text.py", "writers/png.py", "settings/colors.py",
     ],
 )  # fmt: skip
 def test_code_that_draws_is_in_the_digest(data, monkeypatch, source: str) -> None:

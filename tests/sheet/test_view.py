@@ -17,10 +17,9 @@ from regionplot.sheet.view import View
 LONLAT, ALBERS = parse_crs("EPSG:4326"), parse_crs("EPSG:5070")
 BOX = Box(20, 50, 400, 300)
 sides = st.floats(0.01, 300)
-heights = st.floats(0.01, 90)
 
 
-@given(sides, heights)
+@given(sides, sides)
 def test_datalim_widens_the_limits_to_the_panel(width: float, height: float) -> None:
     extent = Extent(-width / 2, width / 2, -height / 2, height / 2)
     view = View.of(Region("a", extent, crs=None), LONLAT, BOX, "datalim")
@@ -33,7 +32,7 @@ def test_datalim_widens_the_limits_to_the_panel(width: float, height: float) -> 
     assert shown.width == pytest.approx(width) or shown.height == pytest.approx(height)
 
 
-@given(sides, heights)
+@given(sides, sides)
 def test_exact_narrows_the_panel_to_the_limits(width: float, height: float) -> None:
     extent = Extent(0, width, 0, height)
     view = View.of(Region("a", extent, crs=None), LONLAT, BOX, "exact")
@@ -68,7 +67,6 @@ def test_the_requested_part_has_at_least_one_pixel(x: float, y: float, size: flo
         (Region("a", Extent(5, 5, 0, 1), crs="EPSG:4326"), "has no area"),
         (Region("a", Extent(-1e30, 1e30, -1e30, 1e30), crs="EPSG:5070"), "outside the earth in the CRS 'NAD83"),
         (Region("a", Extent(1e9, 2e9, 0, 1e9), crs="EPSG:4326"), "outside the earth in the CRS 'WGS 84'"),
-        (Region("a", Extent(-100, -90, 35, 135)), "outside the earth in the CRS 'WGS 84'"),
     ],
 )
 def test_a_region_that_cannot_be_projected_is_rejected(region: Region, message: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 import shapely
 
 from regionplot.geo.crs import parse_crs
-from regionplot.inputs.vectors import load_layer
+from regionplot.inputs.vector_layers import load_layer
 from regionplot.layers.features import FeatureSettings
 from regionplot.sample import locate
 from regionplot.system.cache import ArrayCache, digest, user_cache, user_cache_folder

@@ -22,7 +22,7 @@ def graph() -> grimp.ImportGraph:
 
 
 MODULES = [
-    "regionplot.render.renderer", "regionplot.inputs.vectors", "regionplot.prepare.run", "regionplot.runs.run",
+    "regionplot.render.renderer", "regionplot.inputs.vector_layers", "regionplot.prepare.run", "regionplot.runs.run",
     *(WRITERS[name].__module__ for name in WRITERS),
 ]  # fmt: skip
 

@@ -18,7 +18,7 @@ from regionplot.blocks.values import Values
 from regionplot.errors import ConfigError
 from regionplot.geo.grid import GridGeometry, Window
 from regionplot.geo.linework import Geometries
-from regionplot.inputs.vectors import VectorLayer, load_layer
+from regionplot.inputs.vector_layers import VectorLayer, load_layer
 from regionplot.prepare.base import STEP_CONFIG, BlockContext, Operation, StepSettings
 from regionplot.prepare.options import Modifier, Option
 from regionplot.settings.base import InputPath, Text

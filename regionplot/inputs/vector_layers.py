@@ -129,9 +129,9 @@ def start_layer(
     cache : ArrayCache, optional
         Cache of projected geometries.
     loaded : sequence of VectorLayer
-        Layers from an earlier load. If one of them has the same key, it is returned.
+        Layers from an earlier load. A layer with the same key is returned.
     started : dict, optional
-        Layers that are being read, by key. If one of them has the same key, it is returned. The new layer is added.
+        Layers that are being read, by key. A layer with the same key is returned. Otherwise, the new layer is added.
 
     Raises
     ------
