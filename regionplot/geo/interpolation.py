@@ -116,9 +116,13 @@ def _near_grid(bounds: Bounds, geometry: GridGeometry) -> Bounds:
 
 
 def _is_coarser(bounds: Bounds, panel: PanelGrid) -> bool:
-    """Return True if a panel has fewer pixels than cells along x or y. Bounds are those of the pixel centers."""
+    """Return True if a panel has fewer pixels than cells along x or y. Bounds are those of the pixel centers.
+
+    Return True also for a panel of one row or column, because its bounds do not show the size of a pixel.
+    """
     columns, rows = bounds.right - bounds.left, bounds.bottom - bounds.top
-    return columns > _MAX_CELLS_PER_PIXEL * (panel.width - 1) or rows > _MAX_CELLS_PER_PIXEL * (panel.height - 1)
+    steps = panel.width - 1, panel.height - 1
+    return min(steps) < 1 or columns > _MAX_CELLS_PER_PIXEL * steps[0] or rows > _MAX_CELLS_PER_PIXEL * steps[1]
 
 
 @dataclass(frozen=True)

@@ -250,10 +250,18 @@ class _CellsByPixel:
     @property
     def inside(self) -> NDArray[np.bool_]:
         """See `_Cells`."""
-        positions = self.positions
-        if not isinstance(positions, ExactPositions) and _lies_within(positions.bounds, self.geometry):
-            return np.broadcast_to(np.True_, positions.shape)  # the usual case; needs no memory per pixel
+        if not isinstance(self.positions, ExactPositions) and self._offset is not None:
+            return np.broadcast_to(np.True_, self.positions.shape)  # the usual case; needs no memory per pixel
         return np.concatenate([inside for _, _, inside in self._strips()])
+
+    @property
+    def _offset(self) -> float | None:
+        """The number of columns to add, so that all pixels are in the grid. None if this is not possible."""
+        if isinstance(self.positions, ExactPositions):
+            return None
+        bounds, period = self.positions.bounds, self.geometry.columns_per_turn or 0.0
+        offsets = (turn * period for turn in (0, 1, -1))
+        return next((offset for offset in offsets if _lies_within(bounds.shifted(offset), self.geometry)), None)
 
     @property
     def has_seams(self) -> bool:
@@ -272,6 +280,9 @@ class _CellsByPixel:
     def sample(self, values: NDArray[Any], fill: int | None) -> Sample:
         """See `_Cells`."""
         missing, dtype = (np.nan, float_dtype(values.dtype)) if fill is None else (fill, values.dtype)
+        if (offset := self._offset) is not None:
+            picked = [self._pick(values, row, column + offset) for column, row in self.positions.strips()]
+            return Sample(np.concatenate(picked).astype(dtype, copy=False), self.inside)
         cells, sampled, masks = values.ravel(), [], []
         for row, column, inside in self._strips():
             flat = np.where(inside, row, 0).astype(np.intp)
@@ -282,6 +293,13 @@ class _CellsByPixel:
             sampled.append(strip)
             masks.append(inside)
         return Sample(np.concatenate(sampled), np.concatenate(masks))
+
+    def _pick(self, values: NDArray[Any], row: Floats, column: Floats) -> NDArray[Any]:
+        """Return the cells at some positions in the grid."""
+        flat = row.astype(np.intp)
+        flat *= self.geometry.width
+        flat += column.astype(np.intp)
+        return values.ravel().take(flat, mode="clip")
 
     def _strips(self) -> Iterator[tuple[Floats, Floats, NDArray[np.bool_]]]:
         """Yield (rows, columns, inside) for strips of the panel. Positions outside the projection are not finite."""

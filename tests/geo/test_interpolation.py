@@ -13,6 +13,7 @@ from affine import Affine
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from regionplot.colors.truecolor import TrueColorScale
 from regionplot.geo import sampling
 from regionplot.geo.crs import parse_crs
 from regionplot.geo.extent import Extent, PanelGrid
@@ -21,6 +22,8 @@ from regionplot.geo.kernels import KERNELS
 from regionplot.geo.project import project_extent
 from regionplot.geo.sampling import pixel_centers, sample
 from regionplot.geo.smooth import MAX_SMOOTH_ERROR
+from regionplot.inputs.color_tables import RgbBands
+from regionplot.inputs.rgb import PACKED
 
 LONLAT = parse_crs("EPSG:4326")
 ALBERS = parse_crs("EPSG:5070")
@@ -200,6 +203,26 @@ def test_gdal_warps_panels_that_are_coarser_than_the_grid(
         np.testing.assert_allclose(shown, warp_exactly(cells, geometry, panel, crs, resampling), atol=1e-3)
 
 
+@pytest.mark.parametrize("resampling", KERNELS)
+@pytest.mark.parametrize(
+    ("geometry", "panel"),
+    [
+        (GridGeometry(Affine(0.7, 0, -180, 0, -0.7, 90), 257, 514, LONLAT), panel_of(ALEUTIANS, LONLAT)),
+        (GRIDS["world"], PanelGrid(CONUS, 1, 30)),
+        (GRIDS["world"], PanelGrid(Extent(-180, 180, -90, 90), 30, 1)),
+    ],
+    ids=["columns that do not divide 360 degrees", "a single column", "a single row"],
+)
+def test_gdal_warps_panels_that_cannot_be_gathered(
+    monkeypatch: pytest.MonkeyPatch, resampling: str, geometry: GridGeometry, panel: PanelGrid
+) -> None:
+    counted = []
+    warp = sampling.warp_to_panel
+    monkeypatch.setattr(sampling, "warp_to_panel", lambda *args: counted.append(1) or warp(*args))
+    assert np.isfinite(sample(noise(geometry, 0), geometry, panel, LONLAT, resampling).values).all()
+    assert counted
+
+
 REAL = {
     "etopo5_global_0to360.tif": (Extent(176, 188, 50, 56), parse_crs("EPSG:3338")),
     "gridmet_elevation_conus.tif": (Extent(-125, -117, 40, 45), ALBERS),
@@ -235,3 +258,23 @@ def test_real_grids_look_as_if_gdal_had_warped_them(
     classes = [np.digitize(values, levels) for values in (shown, expected)]
     assert (classes[0] != classes[1]).mean() < 1e-3
     assert np.nanquantile(abs(shown - expected), 0.999) < 1e-3 * np.ptp(levels)
+
+
+@pytest.mark.usefixtures("without_gdal")
+@pytest.mark.parametrize("resampling", KERNELS)
+def test_each_band_of_a_color_image_is_interpolated(warp_exactly: Warp, resampling: str) -> None:
+    geometry, (extent, crs) = GRIDS["world"], MAPS["CONUS, Albers"]
+    panel, random = panel_of(extent, crs), np.random.default_rng(2)
+    pixels = random.integers(0, 256, (90, 180, 4)).astype(np.uint8)
+    pixels[..., 3] = 255
+    pixels[20:30, 40:50] = 0
+    scale = TrueColorScale(RgbBands((1, 2, 3), "uint8", 255, None, has_mask=False), "white")
+    found = scale.sample(pixels.view(PACKED)[..., 0], geometry, panel, crs, resampling).values
+    shown = found.view(np.uint8).reshape(*found.shape, 4)
+    bands = np.where(pixels[..., 3:] == 0, np.nan, pixels).astype(np.float32)
+    expected = np.stack([warp_exactly(bands[..., n], geometry, panel, crs, resampling) for n in range(3)], axis=-1)
+    missing = np.isnan(expected[..., 0])
+    assert 0.01 < missing.mean() < 0.3
+    assert ((shown[..., 3] == 0) != missing).mean() < 1e-3
+    both = ~missing & (shown[..., 3] > 0)
+    assert np.quantile(abs(shown[..., :3][both] - np.clip(expected[both], 0, 255)), 0.999) < 2
