@@ -89,13 +89,13 @@ def interpolate(
     patch = Patch.around(values, geometry, bounds, _MARGIN)
     if patch is None:
         return None
-    frame = _Frame.of(patch, bounds, turns)
+    frame = _Frame.of(patch, bounds, turns, kernel)
     result, scratch = np.empty((panel.height, panel.width), patch.cells.dtype), Scratch()
     with np.errstate(over="ignore", invalid="ignore"):  # values that are not finite are computed again
         for rows in row_strips(panel.height, panel.width):
             with scratch.released():
                 strip = _strip_of(positions, rows, frame, scratch)
-                result[rows] = strip.blend(kernel, scratch)
+                result[rows] = strip.blend(scratch)
                 _fill_holes(result[rows], strip)
     return result
 
@@ -127,17 +127,23 @@ def _is_coarser(bounds: Bounds, panel: PanelGrid) -> bool:
 
 @dataclass(frozen=True)
 class _Frame:
-    """The cells of a patch. Positions in a frame are counted from the center of its first cell."""
+    """The cells of a patch, and the way to count positions in it.
+
+    Positions are counted from the center of the cell before which a kernel has `kernel.base` cells. The integer part of
+    a position is then the first cell of its kernel.
+    """
 
     cells: Floats
     """Values, shape (rows, columns)."""
+    kernel: Kernel
+    """The weights of the cells."""
     origin: tuple[float, float]
-    """Column and row of the first cell's center, among the positions in the grid."""
+    """Column and row of the grid to subtract from the positions in the grid."""
     limits: Bounds
     """Limits of the positions in the frame. Positions beyond them are moved to them."""
 
     @classmethod
-    def of(cls, patch: Patch, bounds: Bounds, turns: float) -> _Frame:
+    def of(cls, patch: Patch, bounds: Bounds, turns: float, kernel: Kernel) -> _Frame:
         """Return the frame of a patch.
 
         Parameters
@@ -145,28 +151,46 @@ class _Frame:
         patch : Patch
             The cells.
         bounds : Bounds
-            Bounds of the positions, in the grid.
+            Bounds of the positions in the grid.
         turns : float
             Columns to subtract from the positions first.
+        kernel : Kernel
+            The weights of the cells.
         """
-        column, row = patch.column + _HALF, patch.row + _HALF
-        return cls(patch.cells, (column + turns, row), bounds.shifted(-column, -row))
+        column, row = patch.column + kernel.base + _HALF, patch.row + kernel.base + _HALF
+        return cls(patch.cells, kernel, (column + turns, row), bounds.shifted(-column, -row))
+
+    def split(self, x: Floats, y: Floats, scratch: Scratch) -> tuple[Floats, Floats]:
+        """Limit positions and split them. Return the first column and row of each kernel.
+
+        The distances from the centers of the base cells, 0 to 1, remain in `x` and `y`.
+        """
+        limits = self.limits
+        return _split(x, limits.left, limits.right, scratch), _split(y, limits.top, limits.bottom, scratch)
+
+
+def _split(position: Floats, low: float, high: float, scratch: Scratch) -> Floats:
+    """Limit positions. Return their integer part. The rest remains in `position`."""
+    np.clip(position, low, high, out=position)
+    cell = np.floor(position, out=scratch.empty(position.shape, position.dtype))
+    position -= cell
+    return cell
 
 
 class _Strip(Protocol):
-    """Some rows of a panel. The base cell of a pixel is the last cell whose center is not beyond the pixel."""
+    """Some rows of a panel."""
 
     @property
-    def cells(self) -> Floats:
-        """The cells of the patch."""
+    def frame(self) -> _Frame:
+        """The cells."""
         ...
 
-    def blend(self, kernel: Kernel, scratch: Scratch) -> Floats:
+    def blend(self, scratch: Scratch) -> Floats:
         """Return the value of each pixel. The value is not finite if a cell of the kernel is missing."""
         ...
 
     def places(self, pixels: Indices) -> tuple[Indices, Indices, Floats, Floats]:
-        """Return row and column of the base cell, and the distances y and x from its center, for indices of pixels."""
+        """Return first row and column of the kernel, and the distances y and x, for indices of pixels."""
         ...
 
 
@@ -174,10 +198,10 @@ class _Strip(Protocol):
 class _PixelStrip:
     """A strip in which each pixel has its own column and row."""
 
-    cells: Floats
-    """See `_Strip`."""
-    base: Indices
-    """Index of the base cell in the flattened cells, shape (rows of the strip, width)."""
+    frame: _Frame
+    """The cells."""
+    first: Indices
+    """Index of the first cell of the kernel in the flattened cells, shape (rows of the strip, width)."""
     x: Floats
     """Distance from the center of the base cell along x, 0 to 1."""
     y: Floats
@@ -186,33 +210,32 @@ class _PixelStrip:
     @classmethod
     def of(cls, positions: SmoothPositions, rows: slice, frame: _Frame, scratch: Scratch) -> _PixelStrip:
         """Return the strip for some rows of a panel."""
-        cells, limits = frame.cells, frame.limits
-        x, y = positions.at(np.arange(rows.start, rows.stop), frame.origin, cells.dtype, scratch)
-        base = scratch.empty(x.shape, np.dtype(np.intp))
+        x, y = positions.at(np.arange(rows.start, rows.stop), frame.origin, frame.cells.dtype, scratch)
+        first = scratch.empty(x.shape, np.dtype(np.intp))
         with scratch.released():
-            np.copyto(base, _cut_cells(y, limits.top, limits.bottom, scratch), casting="unsafe")
-            base *= cells.shape[1]
-            column = scratch.empty(x.shape, base.dtype)
-            np.copyto(column, _cut_cells(x, limits.left, limits.right, scratch), casting="unsafe")
-            base += column
-        return cls(cells, base, x, y)
+            column, row = frame.split(x, y, scratch)
+            np.copyto(first, row, casting="unsafe")
+            first *= frame.cells.shape[1]
+            columns = scratch.empty(x.shape, first.dtype)
+            np.copyto(columns, column, casting="unsafe")
+            first += columns
+        return cls(frame, first, x, y)
 
-    def blend(self, kernel: Kernel, scratch: Scratch) -> Floats:
+    def blend(self, scratch: Scratch) -> Floats:
         """See `_Strip`."""
-        flat, width = self.cells.ravel(), self.cells.shape[1]
+        flat, width, kernel = self.frame.cells.ravel(), self.frame.cells.shape[1], self.frame.kernel
         along_x, along_y = kernel.weights(self.x, scratch), kernel.weights(self.y, scratch)
-        first = np.subtract(self.base, kernel.base * (width + 1), out=scratch.empty(self.base.shape, self.base.dtype))
         lines = []
         for line in kernel.cells:
-            lines.append(take(flat[line * width + kernel.base :], first, 0, scratch))
+            lines.append(take(flat[line * width + kernel.base :], self.first, 0, scratch))
             with scratch.released():
-                others = [take(flat[line * width + cell :], first, 0, scratch) for cell in kernel.others]
+                others = [take(flat[line * width + cell :], self.first, 0, scratch) for cell in kernel.others]
                 blend([lines[-1], *others], along_x)
         return blend(lines, along_y)
 
     def places(self, pixels: Indices) -> tuple[Indices, Indices, Floats, Floats]:
         """See `_Strip`."""
-        row, column = np.divmod(self.base.ravel()[pixels], self.cells.shape[1])
+        row, column = np.divmod(self.first.ravel()[pixels], self.frame.cells.shape[1])
         return row, column, self.y.ravel()[pixels], self.x.ravel()[pixels]
 
 
@@ -220,12 +243,12 @@ class _PixelStrip:
 class _AxisStrip:
     """A strip whose columns and rows are parallel to the columns and rows of the grid."""
 
-    cells: Floats
-    """See `_Strip`."""
+    frame: _Frame
+    """The cells."""
     column: Indices
-    """Column of the base cell for each column of the panel."""
+    """First column of the kernel for each column of the panel."""
     row: Indices
-    """Row of the base cell for each row of the strip."""
+    """First row of the kernel for each row of the strip."""
     x: Floats
     """Distance from the center of the base cell for each column of the panel, 0 to 1."""
     y: Floats
@@ -234,20 +257,18 @@ class _AxisStrip:
     @classmethod
     def of(cls, positions: AxisPositions, rows: slice, frame: _Frame, scratch: Scratch) -> _AxisStrip:
         """Return the strip for some rows of a panel."""
-        cells, limits = frame.cells, frame.limits
         x, y = positions.column - frame.origin[0], positions.row[rows] - frame.origin[1]
-        column = _cut_cells(x, limits.left, limits.right, scratch)
-        row = _cut_cells(y, limits.top, limits.bottom, scratch)
-        x, y = x.astype(cells.dtype), y.astype(cells.dtype)
-        return cls(cells, column.astype(np.intp), row.astype(np.intp), x, y)
+        column, row = frame.split(x, y, scratch)
+        x, y = x.astype(frame.cells.dtype), y.astype(frame.cells.dtype)
+        return cls(frame, column.astype(np.intp), row.astype(np.intp), x, y)
 
-    def blend(self, kernel: Kernel, scratch: Scratch) -> Floats:
+    def blend(self, scratch: Scratch) -> Floats:
         """See `_Strip`."""
-        left, top = self.column - kernel.base, self.row - kernel.base
-        needed, first = self.cells[top.min() : top.max() + len(kernel.cells)], top - top.min()
+        kernel, top = self.frame.kernel, self.row.min()
+        needed = self.frame.cells[top : self.row.max() + len(kernel.cells)]
         along_x, along_y = kernel.weights(self.x, scratch), kernel.weights(self.y[:, None], scratch)
-        lines = blend([take(needed, left + cell, 1, scratch) for cell in kernel.cells], along_x)
-        return blend([take(lines, first + cell, 0, scratch) for cell in kernel.cells], along_y)
+        lines = blend([take(needed, self.column + cell, 1, scratch) for cell in kernel.cells], along_x)
+        return blend([take(lines, self.row - top + cell, 0, scratch) for cell in kernel.cells], along_y)
 
     def places(self, pixels: Indices) -> tuple[Indices, Indices, Floats, Floats]:
         """See `_Strip`."""
@@ -262,33 +283,27 @@ def _strip_of(positions: AxisPositions | SmoothPositions, rows: slice, frame: _F
     return _PixelStrip.of(positions, rows, frame, scratch)
 
 
-def _cut_cells(position: Floats, low: float, high: float, scratch: Scratch) -> Floats:
-    """Limit positions and split them. Return the cell, and leave the distance from its center in `position`.
-
-    Positions are counted from the center of cell 0. The cell is the last one whose center is not beyond the position.
-    """
-    np.clip(position, low, high, out=position)
-    cell = np.floor(position, out=scratch.empty(position.shape, position.dtype))
-    position -= cell
-    return cell
-
-
 def _fill_holes(values: Floats, strip: _Strip) -> None:
     """Compute pixels beside missing cells again, from valid cells only. Pixels in missing cells become NaN."""
     holes = np.flatnonzero(~np.isfinite(values))
     if not holes.size:
         return
+    cells, base = strip.frame.cells, strip.frame.kernel.base
     row, column, y, x = strip.places(holes)
-    own = strip.cells[row + (y >= _HALF), column + (x >= _HALF)]
+    row, column = row + base, column + base
+    own = cells[row + (y >= _HALF), column + (x >= _HALF)]
     valid = ~np.isnan(own)
-    filled = _mean_of_valid(strip.cells, row[valid], column[valid], y[valid], x[valid])
+    filled = _mean_of_valid(cells, row[valid], column[valid], y[valid], x[valid])
     flat = values.reshape(-1)
     flat[holes] = np.nan
     flat[holes[valid]] = filled
 
 
 def _mean_of_valid(cells: Floats, row: Indices, column: Indices, y: Floats, x: Floats) -> Floats:
-    """Return the bilinear mean of the valid cells among four cells, in double precision."""
+    """Return the bilinear mean of the valid cells among four cells, in double precision.
+
+    `row` and `column` are those of the first of the four cells.
+    """
     total, weight = np.zeros(x.shape), np.zeros(x.shape)
     for down, along_y in ((0, 1.0 - y), (1, y)):
         for across, along_x in ((0, 1.0 - x), (1, x)):

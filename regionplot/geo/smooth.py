@@ -79,8 +79,8 @@ class SmoothPositions:
         x, y = (_halves(_mesh_axis(length, step)) for length in (locate.panel.width, locate.panel.height))
         y = np.unique(np.minimum(y + step // _LINES_PER_STEP // 2, self.height - 1))
         exact = locate(x + 0.5, y + 0.5)
-        column, row = self.at(y)
-        errors = column[:, x] - exact[0], row[:, x] - exact[1]
+        column, row = SmoothPositions(self.height, self.column[:, x], self.row[:, x]).at(y)
+        errors = column - exact[0], row - exact[1]
         with np.errstate(divide="ignore", invalid="ignore"):
             return float(np.max(in_pixels(errors, exact, (x + 0.5, y + 0.5))))
 
