@@ -35,6 +35,8 @@ _MAX_CELLS_PER_PIXEL = 1.05
 """Maximum number of cells along a pixel. GDAL widens the weights if there are more."""
 _MARGIN = 3
 """Cells on each side of the outermost cells: two for a cubic, and one for rounding."""
+_LARGEST_EXACT = 2**24
+"""Largest number up to which single precision holds all integers."""
 _HALF = 0.5
 """Distance from the center of a cell to its edge."""
 _BEYOND = 1.0
@@ -214,11 +216,13 @@ class _PixelStrip:
         first = scratch.empty(x.shape, np.dtype(np.intp))
         with scratch.released():
             column, row = frame.split(x, y, scratch)
-            np.copyto(first, row, casting="unsafe")
-            first *= frame.cells.shape[1]
-            columns = scratch.empty(x.shape, first.dtype)
-            np.copyto(columns, column, casting="unsafe")
-            first += columns
+            if frame.cells.size > _LARGEST_EXACT:
+                column, row = column.astype(np.float64), row.astype(np.float64)
+            row *= frame.cells.shape[1]
+            row += column
+            index = scratch.empty(x.shape, np.dtype(np.int32))
+            np.copyto(index, row, casting="unsafe")  # in two steps, because NumPy has no fast conversion to int64
+            np.copyto(first, index)
         return cls(frame, first, x, y)
 
     def blend(self, scratch: Scratch) -> Floats:

@@ -68,7 +68,9 @@ class SmoothPositions:
         width, height = locate.panel.width, locate.panel.height
         along_x = _cubic_weights(width, step, width).T
         along_y = _cubic_weights(height, step, mesh_axis(height, step // _LINES_PER_STEP).size)
-        column, row = (along_y @ nodes @ along_x for nodes in locate(_mesh_axis(width, step), _mesh_axis(height, step)))
+        column, row = (
+            along_y @ (nodes @ along_x) for nodes in locate(_mesh_axis(width, step), _mesh_axis(height, step))
+        )
         return cls(height, column, row)
 
     def _largest_error(self, locate: Locator, step: int) -> float:
