@@ -1,14 +1,19 @@
-"""Sample a grid at the pixels of a map panel. The CRS and the resampling method select one of three ways.
+"""Sample a grid at the pixels of a map panel. The CRS and the resampling method select one of four ways.
 
 ::
 
-    panel pixels ─ rows and columns ──────────────────────► pick cells    (nearest, same CRS, grid not rotated)
-         └─ coarse mesh ─ PROJ ─ interpolate ─ positions ──► pick cells    (nearest, other cases)
-         └─ window of the grid ─ GDAL warp ────────────────► panel         (bilinear, cubic, average, mode, max)
+    panel pixels ─ rows and columns ─────────────────────┬► pick cells            (nearest)
+         └─ coarse mesh ─ PROJ ─ interpolate ─ positions ┴► interpolate cells     (bilinear, cubic)
+         └─ window of the grid ─ GDAL warp ───────────────► panel                 (average, mode, max)
 
-The coarse mesh is compared with exact positions halfway between its nodes. It is refined until the error is at most an
-eighth of a panel pixel. The default tolerance of gdalwarp is the same
-(https://gdal.org/en/stable/programs/gdalwarp.html, option `-et`).
+Rows and columns are enough if grid and map have the same CRS and the grid is not rotated. Otherwise, positions are
+interpolated in a mesh. The mesh is compared with exact positions between its nodes, and refined until the error is
+small enough. For `nearest`, this is an eighth of a panel pixel (`geo.positions`), which is also the default tolerance
+of gdalwarp (https://gdal.org/en/stable/programs/gdalwarp.html, option `-et`). For `bilinear` and `cubic`, it is 1/64
+pixel (`geo.smooth`).
+
+GDAL also warps `bilinear` and `cubic` if no mesh is accurate enough, such as at a seam of the grid, and if the panel is
+coarser than the grid (`geo.interpolation`).
 """
 
 from __future__ import annotations
