@@ -33,6 +33,8 @@ from regionplot.geo.smooth import SmoothPositions
 
 _MAX_CELLS_PER_PIXEL = 1.05
 """Maximum number of cells along a pixel. GDAL widens the weights if there are more."""
+_MIN_CELLS = 2
+"""Minimum number of rows and columns of a grid. GDAL does not interpolate in smaller grids."""
 _MARGIN = 3
 """Cells on each side of the outermost cells: two for a cubic, and one for rounding."""
 _LARGEST_EXACT = 2**24
@@ -81,9 +83,11 @@ def interpolate(
     Returns
     -------
     ndarray, shape (height, width) of the panel, or None
-        NaN at missing pixels. None if the panel is coarser than the grid, or if the panel crosses the edge of a grid
-        around the earth, and 360° are no whole number of columns.
+        NaN at missing pixels. None if the panel is coarser than the grid, if the grid has a single row or column, or if
+        the panel crosses the edge of a grid around the earth, and 360° are no whole number of columns.
     """
+    if min(geometry.height, geometry.width) < _MIN_CELLS:
+        return None
     turns = _whole_turns(positions.bounds, geometry)
     bounds = _near_grid(positions.bounds.shifted(-turns), geometry)
     if _is_coarser(bounds, panel):

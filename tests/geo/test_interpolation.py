@@ -208,10 +208,11 @@ def test_gdal_warps_panels_that_are_coarser_than_the_grid(
     ("geometry", "panel"),
     [
         (GridGeometry(Affine(0.7, 0, -180, 0, -0.7, 90), 257, 514, LONLAT), panel_of(ALEUTIANS, LONLAT)),
+        (GridGeometry(Affine(2, 0, -100, 0, -2, 90), 60, 1, LONLAT), PanelGrid(Extent(-100, -98, 30, 50), 20, 30)),
         (GRIDS["world"], PanelGrid(CONUS, 1, 30)),
         (GRIDS["world"], PanelGrid(Extent(-180, 180, -90, 90), 30, 1)),
     ],
-    ids=["columns that do not divide 360 degrees", "a single column", "a single row"],
+    ids=["columns that do not divide 360 degrees", "a grid of one column", "a panel of one column", "of one row"],
 )
 def test_gdal_warps_panels_that_cannot_be_gathered(
     monkeypatch: pytest.MonkeyPatch, resampling: str, geometry: GridGeometry, panel: PanelGrid
