@@ -93,7 +93,7 @@ def repeated(values: NDArray[Any], geometry: GridGeometry) -> tuple[NDArray[Any]
         return values, [geometry]
     a, b, c, d, e, f = geometry.transform[:6]
     copies = 3 if geometry.columns_per_turn == geometry.width else 1
-    places = [Affine(a, b, c + turn, d, e, f) for turn in (-360, 0, 360)]
+    places = [Affine(a, b, c + turn, d, e, f) for turn in ((-360, 0, 360) if copies == 1 else (-np.sign(a) * 360,))]
     size = geometry.height, copies * geometry.width
     return np.hstack([values] * copies), [GridGeometry(place, *size, geometry.crs) for place in places]
 
