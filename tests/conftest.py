@@ -65,6 +65,7 @@ _SLOW_MODULES = {
     "faults/test_workers.py",
     "geo/test_areas.py",
     "geo/test_curvilinear.py",
+    "geo/test_interpolation.py",
     "geo/test_jumps.py",
     "geo/test_sampling.py",
     "inputs/test_vector_files.py",

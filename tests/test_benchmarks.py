@@ -45,6 +45,14 @@ def test_the_block_benchmark_prints_ratios_and_memory():
     assert all(10 < int(megabytes) < 1000 for megabytes in memory.values())
 
 
+def test_the_sampling_benchmark_compares_two_methods_in_two_crss():
+    ratios = re.findall(
+        r"^(?:same|other) CRS +(?:bilinear|cubic) +[\d.]+ +[\d.]+ +([\d.]+)$", run("sampling.py"), re.MULTILINE
+    )
+    assert len(ratios) == 4
+    assert all(0 < float(ratio) < math.inf for ratio in ratios)
+
+
 def test_the_stages_add_up_to_a_map():
     table = run("stages.py")
     stages = dict(re.findall(r"^(\w[\w ]*?) +([\d.]+) +\d+%", table, re.MULTILINE))

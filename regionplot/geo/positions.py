@@ -27,6 +27,25 @@ Floats = NDArray[np.floating[Any]]
 Indices = NDArray[np.intp]
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The smallest and the largest of some grid positions."""
+
+    left: float
+    right: float
+    top: float
+    bottom: float
+
+    @classmethod
+    def of(cls, column: Floats, row: Floats) -> Bounds:
+        """Return the bounds of fractional columns and rows."""
+        return cls(float(column.min()), float(column.max()), float(row.min()), float(row.max()))
+
+    def shifted(self, columns: float, rows: float = 0.0) -> Bounds:
+        """Return the bounds moved by some columns and rows."""
+        return Bounds(self.left + columns, self.right + columns, self.top + rows, self.bottom + rows)
+
+
 @dataclass(frozen=True)
 class Positions:
     """Grid position (column, row) of each pixel center, interpolated from mesh nodes. Columns are not wrapped."""
@@ -37,6 +56,16 @@ class Positions:
     """Grid columns, already interpolated along x, shape (nodes along y, width of the panel)."""
     row: Floats
     """Grid rows, already interpolated along x, shape (nodes along y, width of the panel)."""
+
+    @property
+    def bounds(self) -> Bounds:
+        """Bounds of all positions, because interpolated positions lie between the positions of nodes."""
+        return Bounds.of(self.column, self.row)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the panel."""
+        return len(self.along_y), self.column.shape[1]
 
     @classmethod
     def of(cls, geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> Positions | ExactPositions:
@@ -133,7 +162,7 @@ class Locator:
         exact_column, exact_row = self(finer[0], finer[1])
         errors = _add_midpoints(column) - exact_column, _add_midpoints(row) - exact_row
         with np.errstate(divide="ignore", invalid="ignore"):
-            return bool(np.all(_to_pixels(errors, (exact_column, exact_row), finer) <= MAX_POSITION_ERROR))
+            return bool(np.all(in_pixels(errors, (exact_column, exact_row), finer) <= MAX_POSITION_ERROR))
 
 
 def _add_midpoints(nodes: Floats) -> Floats:
@@ -145,7 +174,7 @@ def _add_midpoints(nodes: Floats) -> Floats:
     return result
 
 
-def _to_pixels(errors: tuple[Floats, Floats], exact: tuple[Floats, Floats], mesh: tuple[Floats, ...]) -> Floats:
+def in_pixels(errors: tuple[Floats, Floats], exact: tuple[Floats, Floats], mesh: tuple[Floats, ...]) -> Floats:
     """Convert errors from grid columns and rows to panel pixels. Return the length of each error.
 
     Parameters

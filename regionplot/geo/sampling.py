@@ -1,14 +1,19 @@
-"""Sample a grid at the pixels of a map panel. The CRS and the resampling method select one of three ways.
+"""Sample a grid at the pixels of a map panel. The CRS and the resampling method select one of four ways.
 
 ::
 
-    panel pixels ─ rows and columns ──────────────────────► pick cells    (nearest, same CRS, grid not rotated)
-         └─ coarse mesh ─ PROJ ─ interpolate ─ positions ──► pick cells    (nearest, other cases)
-         └─ window of the grid ─ GDAL warp ────────────────► panel         (bilinear, cubic, average, mode, max)
+    panel pixels ─ rows and columns ─────────────────────┬► pick cells            (nearest)
+         └─ coarse mesh ─ PROJ ─ interpolate ─ positions ┴► interpolate cells     (bilinear, cubic)
+         └─ window of the grid ─ GDAL warp ───────────────► panel                 (average, mode, max)
 
-The coarse mesh is compared with exact positions halfway between its nodes. It is refined until the error is at most an
-eighth of a panel pixel. The default tolerance of gdalwarp is the same
-(https://gdal.org/en/stable/programs/gdalwarp.html, option `-et`).
+Rows and columns are enough if grid and map have the same CRS and the grid is not rotated. Otherwise, positions are
+interpolated in a mesh. The mesh is compared with exact positions between its nodes, and refined until the error is
+small enough. For `nearest`, this is an eighth of a panel pixel (`geo.positions`), which is also the default tolerance
+of gdalwarp (https://gdal.org/en/stable/programs/gdalwarp.html, option `-et`). For `bilinear` and `cubic`, it is 1/64
+pixel (`geo.smooth`).
+
+GDAL also warps `bilinear` and `cubic` if no mesh is accurate enough, such as at a seam of the grid, and if the panel is
+coarser than the grid (`geo.interpolation`).
 """
 
 from __future__ import annotations
@@ -25,12 +30,17 @@ from regionplot.geo.crs import same_crs
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
+from regionplot.geo.interpolation import AxisPositions, interpolate
 from regionplot.geo.jumps import beside_seams
-from regionplot.geo.positions import ExactPositions, Floats, Indices, Positions
+from regionplot.geo.kernels import KERNELS, Kernel
+from regionplot.geo.positions import Bounds, ExactPositions, Floats, Indices, Positions
+from regionplot.geo.smooth import SmoothPositions
 from regionplot.geo.warp import warp_to_panel
 
 _AREAL = ("average", "mode", "max")
 """Methods that use all cells within a pixel."""
+_ROUNDING = 1e-6
+"""Maximum rounding error of a position, in cells."""
 _MAX_LOST = 1e-3
 """Maximum fraction of pixels that GDAL may lose. If GDAL loses more pixels, it warps again with all cells."""
 
@@ -78,13 +88,35 @@ def sample(
         sample have the data type of the grid.
     """
     with np.errstate(invalid="ignore"):  # PROJ returns inf outside a projection
-        if geometry.is_axis_aligned and same_crs(crs, geometry.crs):
-            nearest: _Cells = _CellsByAxis(*_cells_along_axes(geometry, panel))
-        else:
-            nearest = _CellsByPixel(geometry, Positions.of(geometry, panel, crs))
+        if resampling in KERNELS:
+            interpolated = _interpolated(values, geometry, panel, crs, KERNELS[resampling])
+            if interpolated is not None:
+                return interpolated
+        nearest = _nearest_cells(geometry, panel, crs)
         if resampling == "nearest":
             return nearest.sample(values, fill)
         return _warped(values, geometry, panel, crs, resampling, nearest)
+
+
+def _nearest_cells(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> _Cells:
+    if geometry.is_axis_aligned and same_crs(crs, geometry.crs):
+        return _CellsByAxis.of(geometry, _axis_positions(geometry, panel))
+    return _CellsByPixel(geometry, Positions.of(geometry, panel, crs))
+
+
+def _interpolated(
+    values: NDArray[Any], geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS, kernel: Kernel
+) -> Sample | None:
+    """Return interpolated values. Return None if GDAL must warp: at seams, and for a panel coarser than the grid."""
+    if geometry.is_axis_aligned and same_crs(crs, geometry.crs):
+        axes = _axis_positions(geometry, panel)
+        found = interpolate(values, geometry, panel, axes, kernel)
+        return None if found is None else Sample(found, _CellsByAxis.of(geometry, axes).inside)
+    positions = SmoothPositions.find(geometry, panel, crs)
+    if positions is None:
+        return None
+    found = interpolate(values, geometry, panel, positions, kernel)
+    return None if found is None else Sample(found, _CellsByPixel(geometry, positions).inside)
 
 
 def _warped(
@@ -118,11 +150,10 @@ def pixel_centers(panel: PanelGrid) -> tuple[Floats, Floats]:
     return x, y
 
 
-def _cells_along_axes(geometry: GridGeometry, panel: PanelGrid) -> tuple[Indices, Indices]:
-    """Return the grid column for each panel column, and the grid row for each panel row; -1 outside the grid."""
+def _axis_positions(geometry: GridGeometry, panel: PanelGrid) -> AxisPositions:
+    """Return the grid column of each panel column and the grid row of each panel row, for an axis-aligned grid."""
     columns, rows = geometry.columns_and_rows(*_pad_to_same_length(*pixel_centers(panel)))
-    column, row = geometry.wrapped(columns[: panel.width]), rows[: panel.height]
-    return _cell_index(column, geometry.width), _cell_index(row, geometry.height)
+    return AxisPositions(columns[: panel.width], rows[: panel.height])
 
 
 def _pad_to_same_length(x: Floats, y: Floats) -> tuple[Floats, Floats]:
@@ -174,6 +205,12 @@ class _CellsByAxis:
     has_seams: ClassVar[bool] = False
     torn: ClassVar[None] = None
 
+    @classmethod
+    def of(cls, geometry: GridGeometry, positions: AxisPositions) -> _CellsByAxis:
+        """Return the cells at some positions."""
+        columns = _cell_index(geometry.wrapped(positions.column), geometry.width)
+        return cls(columns, _cell_index(positions.row, geometry.height))
+
     @property
     def inside(self) -> NDArray[np.bool_]:
         """See `_Cells`."""
@@ -213,12 +250,23 @@ class _CellsByPixel:
     """
 
     geometry: GridGeometry
-    positions: Positions | ExactPositions
+    positions: Positions | SmoothPositions | ExactPositions
 
     @property
     def inside(self) -> NDArray[np.bool_]:
         """See `_Cells`."""
+        if not isinstance(self.positions, ExactPositions) and self._offset is not None:
+            return np.broadcast_to(np.True_, self.positions.shape)  # the usual case; needs no memory per pixel
         return np.concatenate([inside for _, _, inside in self._strips()])
+
+    @property
+    def _offset(self) -> float | None:
+        """The number of columns to add, so that all pixels are in the grid. None if this is not possible."""
+        if isinstance(self.positions, ExactPositions):
+            return None
+        bounds, period = self.positions.bounds, self.geometry.columns_per_turn or 0.0
+        offsets = (turn * period for turn in (0, 1, -1))
+        return next((offset for offset in offsets if _lies_within(bounds.shifted(offset), self.geometry)), None)
 
     @property
     def has_seams(self) -> bool:
@@ -237,6 +285,9 @@ class _CellsByPixel:
     def sample(self, values: NDArray[Any], fill: int | None) -> Sample:
         """See `_Cells`."""
         missing, dtype = (np.nan, float_dtype(values.dtype)) if fill is None else (fill, values.dtype)
+        if (offset := self._offset) is not None:
+            picked = [self._pick(values, row, column + offset) for column, row in self.positions.strips()]
+            return Sample(np.concatenate(picked).astype(dtype, copy=False), self.inside)
         cells, sampled, masks = values.ravel(), [], []
         for row, column, inside in self._strips():
             flat = np.where(inside, row, 0).astype(np.intp)
@@ -248,9 +299,24 @@ class _CellsByPixel:
             masks.append(inside)
         return Sample(np.concatenate(sampled), np.concatenate(masks))
 
+    def _pick(self, values: NDArray[Any], row: Floats, column: Floats) -> NDArray[Any]:
+        """Return the cells at some positions in the grid."""
+        flat = row.astype(np.intp)
+        flat *= self.geometry.width
+        flat += column.astype(np.intp)
+        return values.ravel().take(flat, mode="clip")
+
     def _strips(self) -> Iterator[tuple[Floats, Floats, NDArray[np.bool_]]]:
         """Yield (rows, columns, inside) for strips of the panel. Positions outside the projection are not finite."""
         height, width = self.geometry.height, self.geometry.width
         for column, row in self.positions.strips():
             column = self.geometry.wrapped(column)
             yield row, column, (row >= 0) & (row < height) & (column >= 0) & (column < width)
+
+
+def _lies_within(bounds: Bounds, geometry: GridGeometry) -> bool:
+    """Return True if all positions within some bounds are in the grid, and no column must be wrapped."""
+    return (
+        bounds.left >= _ROUNDING and bounds.right <= geometry.width - _ROUNDING
+        and bounds.top >= _ROUNDING and bounds.bottom <= geometry.height - _ROUNDING
+    )  # fmt: skip
