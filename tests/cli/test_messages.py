@@ -252,3 +252,12 @@ def test_hostile_toml_is_rejected_soon(tmp_path, text):
         read_config(path)
     assert time.process_time() - start < 20
     assert len(str(caught.value)) < 100_000
+
+
+@pytest.mark.parametrize("option", ["--raster", "--features", "--config", "--log-file", "--metrics"])
+def test_a_path_that_breaks_lines_or_is_not_text_gives_one_line(option, run_command, folder):
+    for name in ("no\nsuch/file", "\udcff\udcfe/x"):
+        result = run_command(folder, "regions.csv", option, name)
+        assert result.returncode in (2, 3)
+        assert len(result.stderr.splitlines()) == 1
+        assert result.stderr.startswith("regionplot: ")

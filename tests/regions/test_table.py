@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
+from threading import Thread, active_count
 
 import pandas as pd
 import pytest
@@ -231,6 +233,24 @@ def test_a_crs_beside_limits_in_degrees_is_reported_once(table, caplog, crs: str
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == is_reported
     assert not is_reported or messages[0].startswith(f"{path}:2: column 'crs': 'EPSG:5070' is ignored")
+
+
+def test_a_pipe_is_read_if_a_process_writes_to_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    content = "name,west,east,south,north\na,0,1,2,3\n"
+    writer = Thread(target=(tmp_path / "pipe").write_text, args=(content,))
+    writer.start()
+    assert [region.name for region in read_regions(tmp_path / "pipe")] == ["a"]
+    writer.join()
+
+
+def test_a_pipe_without_a_writer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content, "_MAX_WAIT", 0.05)
+    os.mkfifo(tmp_path / "pipe")
+    before = active_count()
+    with pytest.raises(RegionsError, match="pipe: no process writes to this pipe; start the writer first"):
+        read_regions(tmp_path / "pipe")
+    assert active_count() == before
 
 
 def test_an_endless_table_is_rejected_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
