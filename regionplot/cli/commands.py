@@ -111,6 +111,7 @@ def main() -> NoReturn:
     for variable in _THREAD_VARIABLES:  # must be set before numpy is imported
         os.environ.setdefault(variable, "1")
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # for workers that are not forked
+    os.environ["MPLBACKEND"] = "agg"  # matplotlib cannot be imported if the variable names no backend
     gc.set_threshold(_GC_THRESHOLD)
     code = run()
     for number in ENDING_SIGNALS:  # signals must not change the exit code from here on

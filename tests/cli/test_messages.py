@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from regionplot.cli.interrupts import machine_problem
 from regionplot.errors import ConfigError
 from regionplot.runs.checks import check_config
 from regionplot.settings.loading import read_config
@@ -261,3 +262,10 @@ def test_a_path_that_breaks_lines_or_is_not_text_gives_one_line(option, run_comm
         assert result.returncode in (2, 3)
         assert len(result.stderr.splitlines()) == 1
         assert result.stderr.startswith("regionplot: ")
+
+
+def test_a_loop_of_links_is_an_error_of_the_machine(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises((RuntimeError, OSError)) as caught:
+        (tmp_path / "loop" / "config").resolve(strict=True)
+    assert str(tmp_path / "loop") in machine_problem(caught.value)

@@ -174,3 +174,9 @@ def test_the_world_reaches_both_edges_of_its_projection(central: float) -> None:
 def test_a_geocentric_crs_is_refused() -> None:
     with pytest.raises(ConfigError, match="cannot be drawn as a map; use a projected or geographic CRS"):
         parse_projection("EPSG:4978")
+
+
+@pytest.mark.parametrize("text", ["", "e", "o", "/"])
+def test_the_reason_stays_readable_if_a_short_text_is_no_crs(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"\(proj_create: unrecognized format"):
+        parse_crs(text)
