@@ -20,7 +20,7 @@ import shapely
 from regionplot.errors import ConfigError, FeaturesError
 from regionplot.geo.areas import project_polygons
 from regionplot.geo.bounds import count_steps, on_earth
-from regionplot.geo.crs import is_drawable, not_drawable, parse_crs, same_crs
+from regionplot.geo.crs import is_drawable, not_drawable, parse_crs, same_crs, shortened
 from regionplot.geo.foreign_crs import drawable_crs
 from regionplot.geo.linework import Geometries, linework, no_geometries, project_points, split_collections
 from regionplot.geo.upright import upright
@@ -106,12 +106,16 @@ def _project(settings: VectorSettings, data: _VectorData, crs: pyproj.CRS) -> Pr
     lines, areas, points = (
         data.geometries[np.isin(kinds, types)] for types in (_LINE_TYPES + _POLYGON_TYPES, _POLYGON_TYPES, _POINT_TYPES)
     )
-    return ProjectedGeometries(
+    parts = (
         linework(lines, data.crs, crs),
         project_polygons(areas, data.crs, crs) if settings.has_areas else no_geometries(),
         project_points(shapely.get_parts(points), data.crs, crs),
-        data.notes,
     )
+    notes = data.notes
+    if data.geometries.size and not any(part.size for part in parts):
+        text = f"{settings.path}: no part of the layer can be shown in the projection {shortened(crs.name)}"
+        notes = (*notes, (logging.WARNING, text))
+    return ProjectedGeometries(*parts, notes)
 
 
 def _convert_errors(settings: VectorSettings, read: Callable[[], Any]) -> Any:

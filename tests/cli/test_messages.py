@@ -269,3 +269,9 @@ def test_a_loop_of_links_is_an_error_of_the_machine(tmp_path):
     with pytest.raises((RuntimeError, OSError)) as caught:
         (tmp_path / "loop" / "config").resolve(strict=True)
     assert str(tmp_path / "loop") in machine_problem(caught.value)
+
+
+def test_a_library_that_does_not_fit_into_memory_is_an_error_of_the_machine():
+    error = ImportError("libgdal.so.36: failed to map segment from shared object")
+    assert machine_problem(error).startswith("out of memory; free some memory, or raise its limit: libgdal")
+    assert machine_problem(ImportError("no module named 'x'")) is None
