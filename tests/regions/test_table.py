@@ -480,3 +480,15 @@ def test_the_named_areas_have_one_bad_row(shared_data_folder: Path) -> None:
     (problem,) = caught.value.problems
     lines = (shared_data_folder / "regions_named_areas.csv").read_text(encoding="utf-8").splitlines()
     assert lines[problem.place.line - 1].startswith("atlhur,")
+
+
+@pytest.mark.parametrize(
+    ("geometry", "message"),
+    [
+        ("CURVEPOLYGON(CIRCULARSTRING(0 0, 1 1, 2 0, 1 -1, 0 0))", "not valid WKT: Nonlinear geometry types"),
+        ("SRID=4326;POLYGON((0 0, 1 0, 1 1, 0 0))", "remove the prefix SRID=…; and name the CRS in the column crs"),
+    ],
+)
+def test_a_geometry_that_shapely_does_not_know_is_a_bad_row(table, geometry: str, message: str) -> None:
+    with pytest.raises(RegionsError, match=f":2: column 'geometry': the geometry is .*{message}"):
+        read_regions(table(f'name,geometry,crs\na,"{geometry}",EPSG:4326\n'))
