@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 from pathlib import Path
 from threading import Thread, active_count
 
@@ -251,6 +252,14 @@ def test_a_pipe_without_a_writer_is_refused(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(RegionsError, match="pipe: no process writes to this pipe; start the writer first"):
         read_regions(tmp_path / "pipe")
     assert active_count() == before
+
+
+def test_the_time_for_a_header_grows_only_with_its_length(table) -> None:
+    others = [f"c{number}" for number in range(30_000)]
+    start = time.process_time()
+    found = read_regions(table(f"name,west,east,south,north,{','.join(others)}\na,0,1,2,3,{','.join(others)}\n"))
+    assert time.process_time() - start < 2
+    assert found[0].attributes["c29999"] == "c29999"
 
 
 def test_an_endless_table_is_rejected_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
