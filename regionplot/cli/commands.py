@@ -24,6 +24,7 @@ from regionplot.cli.interrupts import (
 from regionplot.errors import RegionplotError
 from regionplot.registry import COMMANDS
 from regionplot.system.signals import ENDING_SIGNALS
+from regionplot.text import one_line
 
 _DEFAULT = "render"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -110,6 +111,7 @@ def main() -> NoReturn:
     for variable in _THREAD_VARIABLES:  # must be set before numpy is imported
         os.environ.setdefault(variable, "1")
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # for workers that are not forked
+    os.environ["MPLBACKEND"] = "agg"  # matplotlib cannot be imported if the variable names no backend
     gc.set_threshold(_GC_THRESHOLD)
     code = run()
     for number in ENDING_SIGNALS:  # signals must not change the exit code from here on
@@ -134,7 +136,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
             return int(cli.main(arguments, prog_name="regionplot", standalone_mode=False) or 0)
     except RegionplotError as error:
         for problem in error.problems:
-            click.echo(f"regionplot: {problem}", err=True)
+            click.echo(f"regionplot: {one_line(str(problem))}", err=True)
         return error.exit_code
     except click.ClickException as error:
         error.show()

@@ -89,8 +89,8 @@ class Display(JobObserver[Job]):
         """Show a line of information."""
 
     def error(self, text: str) -> None:
-        """Print an error to stderr."""
-        _print_to(sys.stderr, f"regionplot: {text}")
+        """Print an error to stderr, on one line."""
+        _print_to(sys.stderr, f"regionplot: {one_line(text)}")
 
     def print_line(self, text: str) -> None:
         """Print a line to stdout."""

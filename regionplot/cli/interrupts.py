@@ -97,6 +97,10 @@ def machine_problem(error: BaseException) -> str | None:
         return "the working directory has been removed; change to another folder"
     if isinstance(error, OSError):
         return describe_os_error(error)
+    if isinstance(error, RuntimeError) and str(error).startswith("Symlink loop"):  # of Path.resolve before Python 3.13
+        return str(error)
+    if isinstance(error, ImportError) and "failed to map segment" in str(error):
+        return f"out of memory; free some memory, or raise its limit: {error}"
     return f"out of memory; free some memory, or use fewer workers: {error}" if is_memory_error(error) else None
 
 

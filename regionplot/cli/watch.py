@@ -35,6 +35,7 @@ from regionplot.settings.config import Config
 from regionplot.shared.load import preload_layers
 from regionplot.system.files import Fingerprint
 from regionplot.system.guard import GuardedProcess, continue_after, handle_signals
+from regionplot.text import one_line
 
 if TYPE_CHECKING:
     from regionplot.layers.base import Layer
@@ -128,7 +129,7 @@ class _Watcher:
         except RegionplotError as error:
             self._request.at_options(error)
             for problem in error.problems:
-                click.echo(f"regionplot: {problem}", err=True)
+                click.echo(f"regionplot: {one_line(str(problem))}", err=True)
             self._note("the old settings stay in use")
             return
         self._note(f"settings read again, watching {self._config.raster.pattern}")

@@ -61,13 +61,17 @@ def _make_cartopy_crs(name: str, keywords: Mapping[str, Any]) -> pyproj.CRS:
     projection = getattr(cartopy.crs, name, None)
     if not (isinstance(projection, type) and issubclass(projection, cartopy.crs.Projection)):
         raise ConfigError(f"projection {name!r} is not a cartopy class, an EPSG code, a PROJ string or 'raster'")
-    known = inspect.signature(projection).parameters
+    known = [key for key in inspect.signature(projection).parameters if key != "globe"]
+    if "globe" in keywords:
+        raise ConfigError(
+            f"projection {name}: a globe cannot be set; use a PROJ string, such as '+proj=merc +R=6371229'"
+        )
     if unknown := [key for key in keywords if key not in known]:
         raise ConfigError(f"projection {name}: there is no keyword {unknown[0]!r}; the keywords are {', '.join(known)}")
     try:
         crs: pyproj.CRS = projection(**keywords)  # not converted to a plain CRS, which would lose the map's boundary
         return crs
-    except (TypeError, ValueError, pyproj.exceptions.CRSError) as error:
+    except (TypeError, ValueError, AttributeError, ArithmeticError, pyproj.exceptions.CRSError) as error:
         raise ConfigError(f"projection {name}: {error}") from None
 
 

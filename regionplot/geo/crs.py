@@ -53,7 +53,8 @@ def parse_crs(text: str) -> pyproj.CRS:
         return pyproj.CRS.from_user_input(text)
     except (pyproj.exceptions.CRSError, ValueError, RecursionError) as error:
         internal = str(error).rpartition("Internal Proj Error: ")[2].rstrip(")")
-        reason = plain_text(internal.replace(text, "…"), _MAX_REASON)
+        others = re.sub(rf"(?<!\w){re.escape(text)}(?!\w)", "…", internal) if text else internal
+        reason = plain_text(others, _MAX_REASON)
         raise ConfigError(
             f"{shortened(text)} is not a CRS that PROJ knows ({reason}); use a code such as EPSG:5070"
         ) from None

@@ -13,6 +13,7 @@ import rioxarray  # noqa: F401 (adds `.rio` to arrays)
 import xarray as xr
 from affine import Affine
 from numpy.typing import NDArray
+from rioxarray.exceptions import MissingSpatialDimensionError
 
 from regionplot.errors import ConfigError, RasterError
 from regionplot.geo.axes import Axis, fit_axes, float_error
@@ -24,6 +25,12 @@ from regionplot.geo.upright import upright_grid
 from regionplot.inputs.reading import decode
 from regionplot.inputs.source import RasterInfo
 from regionplot.text import plain_text
+
+_DIMS = {
+    "y": ("y", "lat", "latitude", "rlat", "northing", "projection_y_coordinate"),
+    "x": ("x", "lon", "long", "longitude", "rlon", "easting", "projection_x_coordinate"),
+}
+"""Names of dimensions, in lower case, that rioxarray does not know without attributes."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,8 @@ class ArraySource:
             If the array is not two-dimensional, is empty, does not hold real numbers, or has no CRS, or if neither its
             transform nor its coordinates give the positions of its cells.
         """
+        if not isinstance(data, xr.DataArray):
+            raise RasterError(f"a map needs an xarray.DataArray, not {type(data).__name__}")
         name = plain_text(str(data.name or "array"))
         if data.ndim != 2 or min(data.shape) < 1:
             raise RasterError(f"{name}: a map needs an array of rows and columns, but its shape is {data.shape}")
@@ -72,12 +81,12 @@ class ArraySource:
             crs = drawable_crs(data.rio.crs.to_wkt())
         except ConfigError as error:
             raise RasterError(f"{name}: {error}, or set it with .rio.write_crs") from None
-        values, transform = _on_regular_grid(name, data.transpose(data.rio.y_dim, data.rio.x_dim), crs)
+        values, transform = _on_regular_grid(name, _with_y_and_x(name, data), crs)
         height, width = values.shape
         geometry = upright_grid(GridGeometry(transform, height, width, crs))
         if problem := geometry.problem():
             raise RasterError(f"{name}: {problem}; correct its coordinates")
-        nodata = data.rio.nodata
+        nodata = _nodata(data)
         info = RasterInfo(
             path=Path(name),
             gdal_name=name,
@@ -111,6 +120,31 @@ class ArraySource:
         rows = window.row_off + np.arange(shape[0]) * window.height // shape[0]
         columns = window.col_off + np.arange(shape[1]) * window.width // shape[1]
         return decode(self.values[np.ix_(rows, columns)], None, self.info)
+
+
+def _nodata(data: xr.DataArray) -> Any:
+    """Return the value of missing cells, or None. If integers are decoded, no cell is missing."""
+    try:
+        return data.rio.nodata
+    except (ValueError, OverflowError):  # rioxarray converts NaN to an integer
+        return None
+
+
+def _with_y_and_x(name: str, data: xr.DataArray) -> xr.DataArray:
+    """Return an array with the dimensions y and x, in this order."""
+    try:
+        dims = data.rio.y_dim, data.rio.x_dim
+    except MissingSpatialDimensionError:
+        known = {axis: dim for dim in data.dims for axis, names in _DIMS.items() if str(dim).lower() in names}
+        if len(known) < len(_DIMS):
+            dims_text = plain_text(", ".join(map(str, data.dims)))
+            raise RasterError(
+                f"{name}: which of the dimensions {dims_text} is y and which is x is not known; rename them to y and x"
+            ) from None
+        others = [axis for axis in _DIMS if axis in data.coords]
+        data = data.drop_vars(others).rename({known[axis]: axis for axis in _DIMS})
+        dims = "y", "x"
+    return data.transpose(*dims)
 
 
 def _on_regular_grid(name: str, data: xr.DataArray, crs: pyproj.CRS) -> tuple[NDArray[Any], Affine]:

@@ -81,6 +81,8 @@ def read_start(path: Path, error: type[InputError]) -> bytes:
         raise error(f"{path}: GDAL's virtual files are not read; give the path of a file")
     if "!" in path.name or any("!" in part for part in path.parts):
         raise error(f"{path}: GDAL would look for an archive, because the path contains a '!'; rename the file")
+    if any("\ud800" <= character <= "\udfff" for character in str(path)):
+        raise error(f"{path}: GDAL cannot open the path, because it is not valid UTF-8; rename the file or folder")
     if not path.is_file():
         raise error(f"{path}: {'there is no such file' if not path.exists() else 'it is not a file'}")
     try:

@@ -20,7 +20,7 @@ import shapely
 from regionplot.errors import ConfigError, FeaturesError
 from regionplot.geo.areas import project_polygons
 from regionplot.geo.bounds import count_steps, on_earth
-from regionplot.geo.crs import is_drawable, not_drawable, parse_crs, same_crs
+from regionplot.geo.crs import is_drawable, not_drawable, parse_crs, same_crs, shortened
 from regionplot.geo.foreign_crs import drawable_crs
 from regionplot.geo.linework import Geometries, linework, no_geometries, project_points, split_collections
 from regionplot.geo.upright import upright
@@ -41,6 +41,8 @@ _LIBRARY_ERRORS = (
     pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, pyproj.exceptions.ProjError,
     shapely.errors.ShapelyError, ValueError, OSError, OverflowError, MemoryError,
 )  # fmt: skip
+_NOT_GEOJSON = "Failed to read GeoJSON data"
+"""Message of GDAL for JSON that is not a GeoJSON, without a reason."""
 _POINT_TYPES = (0, 4)
 """Shapely's type ids of points and multipoints."""
 _LINE_TYPES = (1, 2, 5)
@@ -104,12 +106,16 @@ def _project(settings: VectorSettings, data: _VectorData, crs: pyproj.CRS) -> Pr
     lines, areas, points = (
         data.geometries[np.isin(kinds, types)] for types in (_LINE_TYPES + _POLYGON_TYPES, _POLYGON_TYPES, _POINT_TYPES)
     )
-    return ProjectedGeometries(
+    parts = (
         linework(lines, data.crs, crs),
         project_polygons(areas, data.crs, crs) if settings.has_areas else no_geometries(),
         project_points(shapely.get_parts(points), data.crs, crs),
-        data.notes,
     )
+    notes = data.notes
+    if data.geometries.size and not any(part.size for part in parts):
+        text = f"{settings.path}: no part of the layer can be shown in the projection {shortened(crs.name)}"
+        notes = (*notes, (logging.WARNING, text))
+    return ProjectedGeometries(*parts, notes)
 
 
 def _convert_errors(settings: VectorSettings, read: Callable[[], Any]) -> Any:
@@ -120,6 +126,8 @@ def _convert_errors(settings: VectorSettings, read: Callable[[], Any]) -> Any:
             result = read()
     except _LIBRARY_ERRORS as error:
         message = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if message == _NOT_GEOJSON:
+            message += "; GeoJSON with a feature on each line, TopoJSON and Esri JSON are not read; convert the file"
         raise FeaturesError(f"{settings.path}: cannot be read as vector data: {message}") from error
     for text in dict.fromkeys(str(warning.message) for warning in caught):
         logger.debug("%s: %s", settings.path, plain_text(text))
@@ -186,7 +194,7 @@ class _VectorFile:
         is_blank = (shapely.is_missing(geometries) & ~is_unread) | shapely.is_empty(geometries)
         is_far = ~on_earth(geometries, self.crs)
         kept: Geometries = geometries[~(is_unread | is_blank | is_far)]
-        self._count(logging.INFO, is_blank.sum(), "without a geometry")
+        self._count(logging.WARNING if is_blank.all() else logging.INFO, is_blank.sum(), "without a geometry")
         self._count(logging.WARNING, is_unread.sum(), "with a geometry that cannot be read")
         self._count(logging.WARNING, is_far.sum(), "whose coordinates are not numbers, or not on the earth")
         if not kept.size and is_far.any():

@@ -41,7 +41,9 @@ class Title(Layer):
     def load(cls, settings: Any, context: LoadContext) -> Self:
         config = context.config
         if "time" in text.fields_of(config.map.title) and "time" not in context.description:
-            raise ConfigError(f"[map] title: {config.map.title!r}: {config.raster.path} has no time; remove {{time}}")
+            raise ConfigError(
+                f"[map] title: {config.map.title!r}: the time of {config.raster.path} is unknown; remove {{time}}"
+            )
         return cls(config.map.title)
 
     @override

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from regionplot.regions.numbers import parse_number
@@ -60,7 +61,7 @@ def header_problems(columns: Sequence[str]) -> Iterator[str]:
     if not has_name(columns) and any(math.isfinite(parse_number(column, ",")) for column in columns):
         yield f"this line is not a header; add the line name,{','.join(DEGREE_COLUMNS)} above it"
         return
-    if twice := {name for name in columns if name and columns.count(name) > 1}:
+    if twice := {name for name, count in Counter(columns).items() if name and count > 1}:
         yield f"the header names {', '.join(map(repr, sorted(twice)))} more than once"
     for name, spellings in _spellings(standard_names(columns)).items():
         if len(spellings) > 1:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 from typing import BinaryIO
 
 from regionplot.errors import RegionsError
@@ -38,6 +41,8 @@ _FOREIGN = (
 """Patterns of the first bytes of other kinds of files, and the name of each kind with a hint."""
 _FIRST = 512
 """Number of bytes to search for a pattern."""
+_MAX_WAIT = 10.0
+"""Longest wait for a process that writes to a pipe, in seconds."""
 
 
 def read_text(source: Path | BinaryIO, name: str) -> str:
@@ -73,8 +78,25 @@ def _read_path(path: Path, name: str) -> bytes:
         raise RegionsError(f"{name}: Is a directory; give the table of regions, such as {path / 'regions.csv'}")
     if not path.exists() and (hint := path_hint(name)):
         raise RegionsError(f"{path_text(name)}: {hint}")
-    with path.open("rb") as file:
+    with _open(path, name) as file:
         return _read_bounded(file, name)
+
+
+def _open(path: Path, name: str) -> BinaryIO:
+    """Open a file. If it is a pipe without a writer, wait at most `_MAX_WAIT` seconds for a writer."""
+    if not path.is_fifo():
+        return path.open("rb")
+    opened: list[BinaryIO] = []
+    thread = Thread(target=lambda: opened.append(path.open("rb")), daemon=True)
+    thread.start()
+    thread.join(_MAX_WAIT)
+    if opened:
+        return opened[0]
+    with suppress(OSError):
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))  # lets the thread open the pipe
+        thread.join()
+        opened[0].close()
+    raise RegionsError(f"{name}: no process writes to this pipe; start the writer first, or give a file")
 
 
 def _read_bounded(file: BinaryIO, name: str) -> bytes:

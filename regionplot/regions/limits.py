@@ -152,8 +152,10 @@ def from_geometry(row: Row) -> tuple[Extent, str | None]:
     try:
         with np.errstate(invalid="ignore"):  # NaN in the text
             geometry = shapely.from_wkt(row.cells["geometry"])
-    except shapely.errors.ShapelyError as error:
-        raise row.error(f"the geometry is not valid WKT: {error}", "geometry") from None
+    except (shapely.errors.ShapelyError, NotImplementedError) as error:  # shapely does not know curves
+        is_ewkt = row.cells["geometry"].lstrip()[:5].upper() == "SRID="
+        reason = "remove the prefix SRID=…; and name the CRS in the column crs" if is_ewkt else error
+        raise row.error(f"the geometry is not valid WKT: {reason}", "geometry") from None
     points = shapely.get_coordinates(geometry)
     if not points.size or not np.isfinite(points).all():  # the bounds of a geometry leave out NaN
         raise row.error("the geometry is empty, or its coordinates are not finite", "geometry")

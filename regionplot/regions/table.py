@@ -110,6 +110,8 @@ def _rows_of(source: Source, name: str) -> tuple[list[str], list[Row]]:
         return read_rows(Path(source), name)
     if hasattr(source, "read"):
         return read_rows(cast("BinaryIO", source), name)
+    if not hasattr(source, "columns"):
+        raise RegionsError(f"the table is of type {type(source).__name__}; pass a path, a binary file or a DataFrame")
     return _frame_rows(cast("pd.DataFrame", source))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from regionplot.errors import ConfigError
 from regionplot.geo.region import Region
 from regionplot.render.agg import Canvas, Painter, RgbPainter
 from regionplot.render.artists import DrawnMarks
@@ -37,7 +38,8 @@ class MapRenderer:
     Raises
     ------
     ConfigError
-        If the settings do not suit the raster, such as `mode = "palette"` in `[output.png]` for a continuous scale.
+        If the data are not `SharedData`, or the settings do not suit the raster, such as `mode = "palette"` in
+        `[output.png]` for a continuous scale.
 
     Examples
     --------
@@ -52,6 +54,9 @@ class MapRenderer:
     """
 
     def __init__(self, shared: SharedData, maps: int = 1) -> None:
+        if not isinstance(shared, SharedData):
+            kind = type(shared).__name__
+            raise ConfigError(f"the data are of type {kind}; pass SharedData from regionplot.SharedData.load")
         with plain_style():
             style = Style.of(shared, maps)
             self.style = style

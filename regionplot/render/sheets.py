@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from regionplot.colors.base import Codes, Scale
 from regionplot.colors.scales import scale_of
-from regionplot.errors import NoOverlapError
+from regionplot.errors import NoOverlapError, RegionError
 from regionplot.geo.overlap import has_cells_in
 from regionplot.geo.project import project_extent
 from regionplot.geo.region import Region
@@ -71,8 +71,10 @@ def make_sheet(region: Region, style: Style) -> Sheet:
     NoOverlapError
         If the region lies outside the raster.
     RegionError
-        If the region cannot be projected, or its row lacks a field of the title.
+        If the region is not a `Region` or cannot be projected, or its row lacks a field of the title.
     """
+    if not isinstance(region, Region):
+        raise RegionError(f"the region is of type {type(region).__name__}; pass a regionplot.Region")
     shared, config = style.shared, style.shared.config
     view = View.of(region, shared.crs, style.layout.panel, config.map.fit)
     codes, inside, values = _sampled(style, view)

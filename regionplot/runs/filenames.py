@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import sys
 import unicodedata
 from collections.abc import Mapping, Sequence
 
@@ -97,6 +99,11 @@ def assign_file_names(regions: Sequence[Region], config: Config) -> list[tuple[R
             continue
         if name.split("/")[0].casefold() in _RESERVED_NAMES:
             problems.append(f"{region.origin or region.name}: {name}: this name is reserved; change [output] filename")
+        if not _is_storable(name):
+            problems.append(
+                f"{region.origin or region.name}: {name}: the encoding of file names, {sys.getfilesystemencoding()}, "
+                "lacks a character of this name; set the environment variable PYTHONUTF8=1"
+            )
         owner = owners.setdefault(name.casefold(), region)
         if owner is not region:
             problems.append(
@@ -107,6 +114,15 @@ def assign_file_names(regions: Sequence[Region], config: Config) -> list[tuple[R
     if problems:
         raise RegionsError(*problems)
     return named
+
+
+def _is_storable(name: str) -> bool:
+    """Return True if the encoding of file names has all characters of a name."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _text(fields: Mapping[str, str]) -> dict[str, str]:

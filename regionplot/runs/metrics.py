@@ -130,6 +130,8 @@ def check_target(path: Path) -> Path:
     """
     if path.is_dir():
         raise OutputError(f"{path}: the metrics cannot be written: the path is a folder")
+    if path.exists() and not path.is_file():  # a rename would replace the pipe or device
+        raise OutputError(f"{path}: the metrics cannot be written: the path is a pipe or a device")
     if not path.parent.is_dir():
         raise OutputError(f"{path}: the metrics cannot be written: there is no folder {path.parent}")
     if not os.access(path.parent, os.W_OK | os.X_OK):

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError, to_jsonable_python
 
 from regionplot import sample
 from regionplot.system.files import exists
-from regionplot.text import fields_of, path_hint
+from regionplot.text import fields_of, one_line, path_hint
 
 MAX_TEXT = 2_000
 """Maximum number of characters in a text of the settings."""
@@ -36,11 +36,13 @@ def find_input(value: object) -> object:
     try:
         path = sample.locate(text[len(sample.PREFIX) :]) if text.startswith(sample.PREFIX) else Path(text)
     except FileNotFoundError as error:
-        raise PydanticCustomError(MISSING_FILE, "{problem}", {"problem": str(error)}) from None
+        raise PydanticCustomError(MISSING_FILE, "{problem}", {"problem": one_line(str(error))}) from None
     if not exists(path) and (hint := path_hint(text)):
-        raise PydanticCustomError(MISSING_FILE, "there is no file {path}; {hint}", {"path": text, "hint": hint})
+        raise PydanticCustomError(
+            MISSING_FILE, "there is no file {path}; {hint}", {"path": one_line(text), "hint": hint}
+        )
     if not exists(path):
-        raise PydanticCustomError(MISSING_FILE, "there is no file {path}", {"path": str(path)})
+        raise PydanticCustomError(MISSING_FILE, "there is no file {path}", {"path": one_line(str(path))})
     return path
 
 

@@ -30,10 +30,12 @@ class Document(NamedTuple):
         Raises
         ------
         ConfigError
-            If the file cannot be read or is not TOML.
+            If the file cannot be read or is not TOML, or the source is neither a path nor a mapping.
         """
         if source is None or isinstance(source, Mapping):
             return cls(Path.cwd(), source or {})
+        if not isinstance(source, str | Path):
+            raise ConfigError(f"the settings are of type {type(source).__name__}; pass a path or a mapping")
         path = Path(source)
         try:
             text = read_bounded(path).decode("utf-8-sig")

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from regionplot import sample
 from regionplot.settings.base import MISSING_FILE, NOT_IN_DIGEST, InputPath, Section, Text, find_input
 from regionplot.settings.patterns import Pattern
-from regionplot.text import path_hint
+from regionplot.text import one_line, path_hint
 
 RASTER_PATH = "raster_path"
 """Key in the validation context. Its value is a `RasterPath`."""
@@ -39,7 +39,7 @@ def resolve_path(value: object, info: ValidationInfo) -> object:
     if (info.context or {}).get(RASTER_PATH) is RasterPath.PATTERN:
         return Path(value)
     if path is None:
-        raise PydanticCustomError(MISSING_FILE, "{problem}", {"problem": pattern.not_found_message})
+        raise PydanticCustomError(MISSING_FILE, "{problem}", {"problem": one_line(pattern.not_found_message)})
     return path
 
 

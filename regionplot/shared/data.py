@@ -86,9 +86,13 @@ class SharedData:
         InputError
             If the raster or a vector file cannot be read.
         ConfigError
-            If `[map] projection` is not a projection, or `[[prepare]]` steps have not been run yet.
+            If the config is not a `Config`, `[map] projection` is not a projection, or `[[prepare]]` steps have not
+            been run yet.
         """
         start = time.perf_counter()
+        if not isinstance(config, Config):
+            kind = type(config).__name__
+            raise ConfigError(f"the settings are of type {kind}; pass a Config from regionplot.read_config")
         if config.prepare:
             raise ConfigError(
                 "[[prepare]]: the steps have not been run; load the config that regionplot.prepared(config) returns"

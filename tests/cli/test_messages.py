@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from regionplot.cli.interrupts import machine_problem
 from regionplot.errors import ConfigError
 from regionplot.runs.checks import check_config
 from regionplot.settings.loading import read_config
@@ -253,3 +254,25 @@ def test_hostile_toml_is_rejected_soon(tmp_path, text):
         read_config(path)
     assert time.process_time() - start < 20
     assert len(str(caught.value)) < 100_000
+
+
+@pytest.mark.parametrize("option", ["--raster", "--features", "--config", "--log-file", "--metrics"])
+def test_a_path_that_breaks_lines_or_is_not_text_gives_one_line(option, run_command, folder):
+    for name in ("no\nsuch/file", "\udcff\udcfe/x"):
+        result = run_command(folder, "regions.csv", option, name)
+        assert result.returncode in (2, 3)
+        assert len(result.stderr.splitlines()) == 1
+        assert result.stderr.startswith("regionplot: ")
+
+
+def test_a_loop_of_links_is_an_error_of_the_machine(tmp_path):
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises((RuntimeError, OSError)) as caught:
+        (tmp_path / "loop" / "config").resolve(strict=True)
+    assert str(tmp_path / "loop") in machine_problem(caught.value)
+
+
+def test_a_library_that_does_not_fit_into_memory_is_an_error_of_the_machine():
+    error = ImportError("libgdal.so.36: failed to map segment from shared object")
+    assert machine_problem(error).startswith("out of memory; free some memory, or raise its limit: libgdal")
+    assert machine_problem(ImportError("no module named 'x'")) is None

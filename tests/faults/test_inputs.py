@@ -481,6 +481,13 @@ def test_an_unwritable_home_gives_one_warning_at_most(changes, tmp_path: Path) -
 
 
 @pytest.mark.slow
+def test_the_backend_of_the_environment_does_not_matter(tmp_path: Path) -> None:
+    result = run_process(tmp_path, env={**os.environ, "MPLBACKEND": "nonsense"})
+    assert (result.returncode, result.stderr) == (0, "")
+    assert images(tmp_path) == ["east", "west"]
+
+
+@pytest.mark.slow
 def test_a_stale_lock_of_the_font_list_gives_one_warning_at_most(tmp_path: Path) -> None:
     import matplotlib.font_manager
 

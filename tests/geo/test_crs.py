@@ -174,3 +174,23 @@ def test_the_world_reaches_both_edges_of_its_projection(central: float) -> None:
 def test_a_geocentric_crs_is_refused() -> None:
     with pytest.raises(ConfigError, match="cannot be drawn as a map; use a projected or geographic CRS"):
         parse_projection("EPSG:4978")
+
+
+@pytest.mark.parametrize("text", ["", "e", "o", "/"])
+def test_the_reason_stays_readable_if_a_short_text_is_no_crs(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"\(proj_create: unrecognized format"):
+        parse_crs(text)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"globe": {"semimajor_axis": 1}}, "a globe cannot be set; use a PROJ string"),
+        ({"central_longitude": "x"}, "projection Mercator: "),
+        ({"central_longitude": [1]}, "projection Mercator: "),
+        ({"central_longitude": {"a": 1}}, "projection Mercator: "),
+    ],
+)
+def test_keywords_of_a_wrong_type_are_refused(keywords: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_projection({"name": "Mercator", **keywords})

@@ -111,3 +111,32 @@ def test_uneven_coordinates_of_an_array_place_each_cell() -> None:
     columns, rows = geometry.columns_and_rows(np.array([358.0, 359, 360, 361]), latitudes + np.array([0, 12, -12, 0]))
     assert geometry.width == 4
     np.testing.assert_array_equal(source.values[np.ix_(rows.astype(int), columns.astype(int))], data.values)
+
+
+@pytest.mark.parametrize("dims", [("lat", "lon"), ("Latitude", "Longitude"), ("rlat", "rlon"), ("northing", "easting")])
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_usual_names_of_dimensions_are_known(dims: tuple[str, str], is_turned: bool) -> None:
+    coords = {dims[0]: [41.0, 40.0], dims[1]: [-99.0, -98.0, -97.0]}
+    data = xr.DataArray([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], coords, dims).rio.write_crs("EPSG:4326")
+    source = ArraySource.of(data.transpose(*dims[::-1]) if is_turned else data)
+    np.testing.assert_array_equal(source.values, [[1, 2, 3], [4, 5, 6]])
+    assert source.info.geometry.extent == Extent(-99.5, -96.5, 39.5, 41.5)
+
+
+@pytest.mark.parametrize("data", [np.zeros((2, 2)), None, xr.Dataset({"a": ("x", [1])})])
+def test_other_objects_than_data_arrays_are_refused(data: Any) -> None:
+    with pytest.raises(RasterError, match=r"needs an xarray.DataArray, not (ndarray|NoneType|Dataset)"):
+        ArraySource.of(data)
+
+
+def test_dimensions_without_a_meaning_are_refused() -> None:
+    data = xr.DataArray(np.zeros((2, 2)), dims=("a", "b")).rio.write_crs("EPSG:4326")
+    with pytest.raises(RasterError, match="which of the dimensions a, b is y and which is x is not known; rename them"):
+        ArraySource.of(data)
+
+
+def test_the_fill_value_of_decoded_integers_is_ignored() -> None:
+    data = xr.DataArray(np.eye(2, dtype=np.int16), {"y": [1.0, 0.0], "x": [0.0, 1.0]}, ("y", "x"))
+    data = data.rio.write_crs("EPSG:4326")
+    data.encoding["_FillValue"] = -9999
+    assert ArraySource.of(data).info.nodata is None

@@ -65,3 +65,12 @@ def test_a_changed_file_has_another_fingerprint(change: Callable[[Path], None], 
     assert before == Fingerprint.of(path)
     change(path)
     assert before != Fingerprint.of(path)
+
+
+@pytest.mark.parametrize("name", [b"snow\xff.tif", b"\xe9\xe8/snow.tif"])
+def test_a_path_that_gdal_cannot_encode_is_refused(name: bytes, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"II*\0")
+    with pytest.raises(RasterError, match="not valid UTF-8; rename"):
+        raster_driver(path)

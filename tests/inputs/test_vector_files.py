@@ -487,3 +487,18 @@ def test_a_pipe_in_the_place_of_a_geopackage_is_refused(write_vector, name: str)
     os.mkfifo(path.with_name(name))
     with pytest.raises(FeaturesError, match=rf"{name}: it is not a file"):
         load(path)
+
+
+def test_a_layer_of_which_no_feature_has_a_geometry_is_reported(tmp_path: Path, caplog) -> None:
+    path = write_geojson(tmp_path / "a.geojson", {"type": "Point", "coordinates": ["3", "4"]}, None)
+    assert not load(path).points.size
+    assert ("WARNING", f"{path}: skipped 2 features without a geometry") in [
+        (record.levelname, record.getMessage()) for record in caplog.records
+    ]
+
+
+@pytest.mark.parametrize("content", ['{"type":"Feature"}\n{"type":"Feature"}\n', '{"type":"Topology","arcs":[]}'])
+def test_other_kinds_of_json_are_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.geojson").write_text(content)
+    with pytest.raises(FeaturesError, match="TopoJSON and Esri JSON are not read; convert the file"):
+        load(tmp_path / "a.geojson")

@@ -328,6 +328,14 @@ def test_a_sound_layer_without_geometries_is_empty(write_vector, name: str, geom
     assert not found.lines_in(WORLD).size
 
 
+@pytest.mark.parametrize("geometry", [LineString([(90, -30), (95, -35)]), box(90, -35, 95, -30), Point(90, -30)])
+def test_a_layer_that_the_projection_cannot_show_is_reported(write_vector, caplog, geometry: Any) -> None:
+    behind = parse_crs("+proj=ortho +lat_0=40 +lon_0=-100")
+    found = layer(write_vector([geometry]), behind, facecolor="red")
+    assert (found.lines.size, found.polygons.size, found.points.size) == (0, 0, 0)
+    assert "no part of the layer can be shown in the projection" in caplog.text
+
+
 def test_settings_can_give_the_crs_that_the_file_lacks(write_vector) -> None:
     x, y = transformer(LONLAT, ALBERS).transform(-95, 37)
     path = write_vector([LineString([(x, y), (x + 1e5, y)])])

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
+import time
 from pathlib import Path
+from threading import Thread, active_count
 
 import pandas as pd
 import pytest
@@ -233,6 +236,32 @@ def test_a_crs_beside_limits_in_degrees_is_reported_once(table, caplog, crs: str
     assert not is_reported or messages[0].startswith(f"{path}:2: column 'crs': 'EPSG:5070' is ignored")
 
 
+def test_a_pipe_is_read_if_a_process_writes_to_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    content = "name,west,east,south,north\na,0,1,2,3\n"
+    writer = Thread(target=(tmp_path / "pipe").write_text, args=(content,))
+    writer.start()
+    assert [region.name for region in read_regions(tmp_path / "pipe")] == ["a"]
+    writer.join()
+
+
+def test_a_pipe_without_a_writer_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content, "_MAX_WAIT", 0.05)
+    os.mkfifo(tmp_path / "pipe")
+    before = active_count()
+    with pytest.raises(RegionsError, match="pipe: no process writes to this pipe; start the writer first"):
+        read_regions(tmp_path / "pipe")
+    assert active_count() == before
+
+
+def test_the_time_for_a_header_grows_only_with_its_length(table) -> None:
+    others = [f"c{number}" for number in range(30_000)]
+    start = time.process_time()
+    found = read_regions(table(f"name,west,east,south,north,{','.join(others)}\na,0,1,2,3,{','.join(others)}\n"))
+    assert time.process_time() - start < 2
+    assert found[0].attributes["c29999"] == "c29999"
+
+
 def test_an_endless_table_is_rejected_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     class Endless(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
@@ -460,3 +489,15 @@ def test_the_named_areas_have_one_bad_row(shared_data_folder: Path) -> None:
     (problem,) = caught.value.problems
     lines = (shared_data_folder / "regions_named_areas.csv").read_text(encoding="utf-8").splitlines()
     assert lines[problem.place.line - 1].startswith("atlhur,")
+
+
+@pytest.mark.parametrize(
+    ("geometry", "message"),
+    [
+        ("CURVEPOLYGON(CIRCULARSTRING(0 0, 1 1, 2 0, 1 -1, 0 0))", "not valid WKT: Nonlinear geometry types"),
+        ("SRID=4326;POLYGON((0 0, 1 0, 1 1, 0 0))", "remove the prefix SRID=…; and name the CRS in the column crs"),
+    ],
+)
+def test_a_geometry_that_shapely_does_not_know_is_a_bad_row(table, geometry: str, message: str) -> None:
+    with pytest.raises(RegionsError, match=f":2: column 'geometry': the geometry is .*{message}"):
+        read_regions(table(f'name,geometry,crs\na,"{geometry}",EPSG:4326\n'))

@@ -13,7 +13,7 @@ from PIL import Image
 from shapely.geometry import LineString, Point
 
 import regionplot
-from regionplot.errors import ConfigError
+from regionplot.errors import ConfigError, RegionError
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
 
@@ -122,3 +122,10 @@ def test_thick_lines_and_large_symbols_beside_the_panel_reach_into_it(write_vect
         pixels = maps.render(CAROLINA).pixels
     magenta = (pixels == (255, 0, 255)).all(axis=2)[top + 3 : bottom]
     assert 5 <= np.flatnonzero(magenta.any(axis=1)).max() <= 13
+
+
+@pytest.mark.parametrize("wrong", [None, "nc", Extent(-84, -75, 33, 37)])
+def test_another_object_than_a_region_is_refused(wrong: object, make_config) -> None:
+    renderer = regionplot.MapRenderer(regionplot.SharedData.load(make_config()))
+    with pytest.raises(RegionError, match=r"the region is of type \w+; pass a regionplot.Region"):
+        renderer.render(wrong)  # type: ignore[arg-type]

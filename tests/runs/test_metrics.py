@@ -126,3 +126,11 @@ def test_an_error_states_why_the_file_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="the path is a folder"):
         check_target(tmp_path)
     assert check_target(tmp_path / "run.prom") == tmp_path / "run.prom"
+
+
+def test_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "run.prom"
+    os.mkfifo(pipe)
+    with pytest.raises(OutputError, match="a pipe or a device"):
+        check_target(pipe)
+    assert pipe.is_fifo()

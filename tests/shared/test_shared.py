@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import rasterio
 from affine import Affine
 from rasterio.enums import Resampling
 
-from regionplot.errors import NoOverlapError
+import regionplot
+from regionplot.errors import ConfigError, NoOverlapError, RegionsError
 from regionplot.geo.extent import Extent
 from regionplot.geo.grid import Window
 from regionplot.geo.region import Region
@@ -127,3 +130,17 @@ def test_a_region_just_beyond_the_edge_does_not_affect_others(configured, large)
         if plan.window.height == 1:
             assert SharedData.load(config, plan=plan).raster.shape == (1, plan.window.width)
     assert 1 in heights
+
+
+@pytest.mark.parametrize("wrong", [5, "maps.toml", [], {}])
+def test_arguments_of_another_type_are_refused_with_the_right_type(wrong: Any) -> None:
+    with pytest.raises(ConfigError, match=r"the settings are of type \w+; pass a Config from regionplot.read_config"):
+        SharedData.load(wrong)
+    with pytest.raises(ConfigError, match=r"the data are of type \w+; pass SharedData"):
+        regionplot.MapRenderer(wrong)
+    if not isinstance(wrong, str):
+        with pytest.raises(RegionsError, match=r"the table is of type \w+; pass a path"):
+            regionplot.read_regions(wrong)
+    if not isinstance(wrong, str | dict):
+        with pytest.raises(ConfigError, match=r"the settings are of type \w+; pass a path or a mapping"):
+            regionplot.read_config(wrong)
