@@ -145,6 +145,29 @@ def log_to_file(path: Path, log_format: str) -> Iterator[None]:
             handler.close()
 
 
+class WarningCounter(logging.Handler):
+    """Count the warnings and errors of all loggers that are shown or written to the log."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.count = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count a record."""
+        self.count += 1
+
+
+@contextmanager
+def counted_warnings() -> Iterator[WarningCounter]:
+    """Count warnings and errors until the context exits."""
+    counter = WarningCounter()
+    logging.getLogger().addHandler(counter)
+    try:
+        yield counter
+    finally:
+        logging.getLogger().removeHandler(counter)
+
+
 def _check_reader(path: Path) -> None:
     """Raise OSError if a log file is a pipe that no process reads, because opening such a pipe would block."""
     with suppress(FileNotFoundError):

@@ -20,7 +20,6 @@ from typing import Protocol
 from typing_extensions import override
 
 from regionplot.errors import OutputError
-from regionplot.settings.output import OutputSettings
 from regionplot.system.files import RUN, atomic_replace
 
 LATEST = "latest"
@@ -39,6 +38,30 @@ class RunEnd:
     """True if no map is missing."""
     is_interrupted: bool = False
     """True if an error or a signal stopped the run."""
+
+
+class PublicationSettings(Protocol):
+    """The settings in `[output]` that select a publication strategy."""
+
+    @property
+    def directory(self) -> Path:
+        """Output folder."""
+        ...
+
+    @property
+    def publish(self) -> str:
+        """`replace` or `runs`."""
+        ...
+
+    @property
+    def keep(self) -> int:
+        """Number of older complete runs to keep."""
+        ...
+
+    @property
+    def publish_partial(self) -> bool:
+        """Also publish a run with missing maps."""
+        ...
 
 
 class Publication(Protocol):
@@ -147,7 +170,7 @@ class PublicationByRun(Publication):
                 shutil.rmtree(self.directory / name, ignore_errors=True)
 
 
-def make_publication(settings: OutputSettings, run: str) -> Publication:
+def make_publication(settings: PublicationSettings, run: str) -> Publication:
     """Return the publication strategy that the settings select.
 
     Raises

@@ -14,10 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from regionplot.system.files import (
     PRIVATE_FILE,
@@ -29,8 +26,11 @@ from regionplot.system.files import (
     open_plain_file,
 )
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 logger = logging.getLogger(__name__)
-Arrays = Mapping[str, NDArray[Any]]
+Arrays: TypeAlias = "Mapping[str, NDArray[Any]]"
 _SUFFIX = ".npz"
 _MAX_BYTES = 512 * 2**20
 
@@ -45,6 +45,8 @@ class ArrayCache:
 
     def read(self, key: str) -> Arrays | None:
         """Return the arrays of a key, or None if there is no entry for the key or the entry is damaged."""
+        import numpy as np  # noqa: PLC0415 (a run without changes needs the folder of the cache, but no arrays)
+
         path = self._path(key)
         try:
             make_private_folder(self.folder)
@@ -60,6 +62,8 @@ class ArrayCache:
 
     def write(self, key: str, arrays: Arrays) -> None:
         """Store arrays under a key atomically. If the write fails, the error is logged and no file is left."""
+        import numpy as np  # noqa: PLC0415
+
         path = self._path(key)
         try:
             make_private_folder(self.folder)
