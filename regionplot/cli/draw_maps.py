@@ -18,8 +18,8 @@ from regionplot.cli.session import Session
 from regionplot.errors import ConfigError, InputError
 from regionplot.inputs.arrival import wait_for
 from regionplot.runs.checks import check_all, check_config
-from regionplot.runs.report import RunReport
 from regionplot.runs.remember import RunMemory
+from regionplot.runs.report import RunReport
 from regionplot.runs.run import render_regions
 from regionplot.settings.config import Config
 from regionplot.settings.loading import raster_as_written

@@ -33,10 +33,14 @@ this resolution, its times do not show the second change. Git calls such an entr
 _LENGTH = 32
 """Number of hexadecimal digits of a digest."""
 _SESSION = frozenset(
-    "_ OLDPWD PWD SHLVL TERM COLORTERM COLUMNS LINES LS_COLORS DISPLAY WINDOWID HOSTNAME MAIL SHELL USER LOGNAME EDITOR "
-    "PAGER PS1 PS2 STY TMUX TMUX_PANE INVOCATION_ID JOURNAL_STREAM MANAGERPID NOTIFY_SOCKET WATCHDOG_PID WATCHDOG_USEC "
-    "DBUS_SESSION_BUS_ADDRESS PYTHONWARNINGS".split()
-)
+    {
+        "_", "OLDPWD", "PWD", "SHLVL", "TERM", "COLORTERM", "COLUMNS",
+        "LINES", "LS_COLORS", "DISPLAY", "WINDOWID", "HOSTNAME", "MAIL", "SHELL",
+        "USER", "LOGNAME", "EDITOR", "PAGER", "PS1", "PS2", "STY",
+        "TMUX", "TMUX_PANE", "INVOCATION_ID", "JOURNAL_STREAM", "MANAGERPID", "NOTIFY_SOCKET", "WATCHDOG_PID",
+        "WATCHDOG_USEC", "DBUS_SESSION_BUS_ADDRESS", "PYTHONWARNINGS",
+    }
+)  # fmt: skip
 """Environment variables that differ between sessions and change no map."""
 _SESSION_PREFIXES = ("SSH_", "XDG_SESSION_", "XDG_RUNTIME_", "XDG_SEAT", "XDG_VTNR", "SYSTEMD_", "LISTEN_", "TERM_")
 Mark = tuple[int, ...] | None

@@ -67,8 +67,12 @@ class KnownRun:
     maps: tuple[KnownMap, ...]
 
     def is_current(self, config_path: Path | None) -> bool:
-        """Return True if the settings file and the raster are the same files as in the known run, and all inputs are
-        unchanged.
+        """Return True if the paths of the settings and the raster are the same as before, and all inputs are unchanged.
+
+        Parameters
+        ----------
+        config_path : Path or None
+            The settings file now.
         """
         return (
             config_path == self.config_path

@@ -11,13 +11,10 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-
-from typing_extensions import override
 
 from regionplot.errors import OutputError
 from regionplot.system.files import RUN, atomic_replace
@@ -88,18 +85,17 @@ class PublicationInPlace(Publication):
     directory: Path
 
     @property
-    @override
     def folder(self) -> Path:
+        """Output folder."""
         return self.directory
 
     @property
-    @override
     def previous(self) -> Path:
+        """Output folder."""
         return self.directory
 
-    @override
     def finish(self, end: RunEnd) -> None:
-        pass
+        """Do nothing."""
 
 
 @dataclass(frozen=True)
@@ -115,16 +111,15 @@ class PublicationByRun(Publication):
     """Also publish a run with missing maps."""
 
     @property
-    @override
     def folder(self) -> Path:
+        """Folder of this run."""
         return self.directory / self.run
 
     @property
-    @override
     def previous(self) -> Path:
+        """Link to the latest published run."""
         return self.directory / LATEST
 
-    @override
     def finish(self, end: RunEnd) -> None:
         """Switch the link to this run if it may be published, and remove old runs. Remove the folder if it has no maps.
 
@@ -135,7 +130,7 @@ class PublicationByRun(Publication):
         """
         try:
             if not end.has_maps:
-                shutil.rmtree(self.folder, ignore_errors=True)
+                _remove_folder(self.folder)
             elif end.is_complete or (self.partial and not end.is_interrupted):
                 self._switch()
             if end.is_complete and self.folder.is_dir():
@@ -167,7 +162,13 @@ class PublicationByRun(Publication):
         history = complete[max(0, len(complete) - self.keep) :]
         for name in runs:
             if name not in history:
-                shutil.rmtree(self.directory / name, ignore_errors=True)
+                _remove_folder(self.directory / name)
+
+
+def _remove_folder(folder: Path) -> None:
+    import shutil  # noqa: PLC0415 (takes 5 ms; few runs need it)
+
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def make_publication(settings: PublicationSettings, run: str) -> Publication:
@@ -203,4 +204,6 @@ def link_or_copy(image: Path, target: Path) -> None:
     try:
         os.link(image, target, follow_symlinks=False)
     except OSError:
+        import shutil  # noqa: PLC0415 (takes 5 ms; few runs need it)
+
         shutil.copy2(image, target, follow_symlinks=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import socket
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from enum import Enum, auto
@@ -25,6 +24,7 @@ from regionplot.runs.manifest import is_file, previous_map, read_entries, read_p
 from regionplot.runs.publication import RunEnd, link_or_copy, make_publication
 from regionplot.runs.report import NOT_RUN, RunReport
 from regionplot.system.files import new_run, remove_stale_temporaries
+from regionplot.system.processes import host_name
 from regionplot.system.stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)
@@ -209,7 +209,7 @@ class RunRecord:
             "id": self.run,
             "started": self._started.isoformat(timespec="seconds"),
             "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-            "host": socket.gethostname(),
+            "host": host_name(),
             "version": _version.__version__,
             "config_digest": self.facts.config_digest,
             "raster": str(self.facts.raster),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from regionplot import sample
@@ -116,7 +116,7 @@ def _is_plain(config: Config, report: RunReport) -> bool:
     )
 
 
-def _are_local(paths: Iterator[str] | dict[str, object]) -> bool:
+def _are_local(paths: Iterable[str]) -> bool:
     """Return True if only processes on this machine can write to the files."""
     try:
         return {file_system(folder) for folder in {Path(path).parent for path in paths}} <= LOCAL_FILE_SYSTEMS

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -118,6 +117,8 @@ def _stat(path: Path) -> os.stat_result | None:
 
 def _remove(entry: Path) -> None:
     if entry.is_dir() and not entry.is_symlink():
+        import shutil  # noqa: PLC0415 (only a cache that is too large needs it)
+
         shutil.rmtree(entry, ignore_errors=True)
     else:
         with suppress(OSError):
