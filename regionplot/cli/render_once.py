@@ -18,7 +18,7 @@ from regionplot.cli.interrupts import (
     until_deadline,
 )
 from regionplot.cli.known_runs import keep_known_run, known_run_name
-from regionplot.cli.logs import log_to_file, log_to_stderr
+from regionplot.cli.logs import log_to_stderr
 from regionplot.cli.request import Request
 from regionplot.cli.session import Session
 from regionplot.errors import RegionplotError
@@ -99,6 +99,8 @@ def _open_records(session: Session, request: Request, cleanup: ExitStack) -> Non
     if request.metrics:
         session.metrics = check_target(request.metrics)
     if request.log_file:
+        from regionplot.cli.log_file import log_to_file  # noqa: PLC0415 (imports modules for sockets, too)
+
         cleanup.enter_context(log_to_file(request.log_file, request.log_format))
 
 

@@ -18,8 +18,8 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from regionplot._version import __version__
 from regionplot.system.machine import usable_cpus
@@ -109,8 +109,7 @@ def mark_of(path: str | Path) -> Mark:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-@dataclass(frozen=True)
-class InputFiles:
+class InputFiles(NamedTuple):
     """The input files of a run."""
 
     plain: tuple[Path, ...]

@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
@@ -35,8 +34,7 @@ _MAX_BYTES = 16 * 2**20
 """Maximum size of all records. The least recently written records are removed."""
 
 
-@dataclass(frozen=True)
-class KnownMap:
+class KnownMap(NamedTuple):
     """A map that was up to date at the end of a run."""
 
     region: Region
@@ -46,8 +44,7 @@ class KnownMap:
     """Digest of the map. It is valid as long as the inputs and the program are unchanged."""
 
 
-@dataclass(frozen=True)
-class KnownRun:
+class KnownRun(NamedTuple):
     """A run that ended with all its maps up to date."""
 
     facts: RunFacts
@@ -127,7 +124,7 @@ def _folder() -> Path:
 
 
 def _as_json(known: KnownRun) -> dict[str, Any]:
-    facts = {**asdict(known.facts), "directory": str(known.facts.directory), "raster": str(known.facts.raster)}
+    facts = {**known.facts._asdict(), "directory": str(known.facts.directory), "raster": str(known.facts.raster)}
     return {
         "facts": facts,
         "config_path": None if known.config_path is None else str(known.config_path),

@@ -14,10 +14,14 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from regionplot.errors import OutputError
 from regionplot.system.files import RUN, atomic_replace
+
+if TYPE_CHECKING:
+    from regionplot.runs.facts import RunFacts
+    from regionplot.settings.output import OutputSettings
 
 LATEST = "latest"
 _RUN = re.compile(RUN)
@@ -35,30 +39,6 @@ class RunEnd:
     """True if no map is missing."""
     is_interrupted: bool = False
     """True if an error or a signal stopped the run."""
-
-
-class PublicationSettings(Protocol):
-    """The settings in `[output]` that select a publication strategy."""
-
-    @property
-    def directory(self) -> Path:
-        """Output folder."""
-        ...
-
-    @property
-    def publish(self) -> str:
-        """`replace` or `runs`."""
-        ...
-
-    @property
-    def keep(self) -> int:
-        """Number of older complete runs to keep."""
-        ...
-
-    @property
-    def publish_partial(self) -> bool:
-        """Also publish a run with missing maps."""
-        ...
 
 
 class Publication(Protocol):
@@ -171,7 +151,7 @@ def _remove_folder(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def make_publication(settings: PublicationSettings, run: str) -> Publication:
+def make_publication(settings: RunFacts | OutputSettings, run: str) -> Publication:
     """Return the publication strategy that the settings select.
 
     Raises

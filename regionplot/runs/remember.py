@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -125,5 +126,10 @@ def _are_local(paths: Iterable[str]) -> bool:
 
 
 def _libraries() -> list[Path]:
-    """Return the shared libraries that this process has loaded. Some are upgraded without any package of Python."""
-    return [Path(path) for path in sorted(set(_LIBRARY.findall(_MAPS.read_text(errors="surrogateescape"))))]
+    """Return the shared libraries that this process has loaded from outside the folders of Python packages.
+
+    The system can upgrade them, for example GDAL. The libraries in packages change only with their packages.
+    """
+    folders = tuple(f"{folder}/" for folder in sys.path if folder)
+    found = set(_LIBRARY.findall(_MAPS.read_text(encoding="utf-8", errors="surrogateescape")))
+    return [Path(path) for path in sorted(found) if not path.startswith(folders)]

@@ -10,8 +10,8 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from regionplot.executors.base import Outcome
 from regionplot.runs import store
@@ -24,8 +24,7 @@ from regionplot.runs.report import Observer, RunReport
 from regionplot.system.stopwatch import Stopwatch
 
 
-@dataclass(frozen=True)
-class KeptRun:
+class KeptRun(NamedTuple):
     """A known run whose maps are all kept. The output folder is locked, and nothing is reported yet."""
 
     record: RunRecord

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -133,15 +134,28 @@ def user_cache_folder() -> Path:
     FileNotFoundError
         If the user has no home folder, and no variable sets a cache folder.
     """
-    import platformdirs  # noqa: PLC0415 (only some runs have a cache)
-
     try:
-        folder = Path(platformdirs.user_cache_dir("regionplot"))
+        folder = _xdg_cache_folder() if sys.platform == "linux" else _platform_cache_folder()
     except RuntimeError:  # HOME is not set, and the user has no entry in the password file
         folder = Path("~")
     if not folder.is_absolute():
         raise FileNotFoundError("there is no cache folder: set HOME or XDG_CACHE_HOME")
     return folder
+
+
+def _xdg_cache_folder() -> Path:
+    """Return the same folder as platformdirs on Linux. Its import would be 5 % of a run without changes.
+
+    https://specifications.freedesktop.org/basedir-spec/latest/ tells to ignore relative paths.
+    """
+    folder = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (folder if folder.is_absolute() else Path("~/.cache").expanduser()) / "regionplot"
+
+
+def _platform_cache_folder() -> Path:
+    import platformdirs  # noqa: PLC0415 (only some runs have a cache)
+
+    return Path(platformdirs.user_cache_dir("regionplot"))
 
 
 def user_cache() -> ArrayCache | None:
