@@ -97,7 +97,7 @@ def read_known_run(name: str) -> KnownRun | None:
             return _from_json(json.load(file))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         logger.debug("the record %s cannot be used: %s", name, error)
         return None
 

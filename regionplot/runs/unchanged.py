@@ -18,7 +18,8 @@ from regionplot.runs import store
 from regionplot.runs.jobs import Job, MapResult
 from regionplot.runs.known import KnownRun
 from regionplot.runs.lock import locked
-from regionplot.runs.publication import link_or_copy
+from regionplot.runs.manifest import is_readable
+from regionplot.runs.publication import link_or_copy, make_publication
 from regionplot.runs.record import RunRecord, Scope
 from regionplot.runs.report import Observer, RunReport
 from regionplot.system.stopwatch import Stopwatch
@@ -61,7 +62,7 @@ def all_maps_kept(known: KnownRun, scope: Scope) -> Iterator[KeptRun | None]:
     """
     watch = Stopwatch()
     directory = known.facts.directory
-    if not directory.is_dir():
+    if not is_readable(make_publication(known.facts, "").previous):  # the usual run reports a damaged manifest
         yield None
         return
     store.prepare_directory(directory)
