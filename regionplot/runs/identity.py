@@ -68,7 +68,7 @@ def program_digest(*parts: str) -> str:
         os.geteuid() if hasattr(os, "geteuid") else None,
         usable_cpus(),
         sorted(_environment()),
-        [[folder, *_packages_in(folder)] for folder in sys.path],
+        [[folder, *_packages_in(folder or ".")] for folder in sys.path],
         sorted(_files_in(os.path.dirname(os.path.dirname(__file__)))),  # noqa: PTH120
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:_LENGTH]
