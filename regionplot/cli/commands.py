@@ -105,6 +105,7 @@ def main() -> NoReturn:
     for variable in _THREAD_VARIABLES:  # must be set before numpy is imported
         os.environ.setdefault(variable, "1")
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # for workers that are not forked
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # pydantic would search all installed packages for plug-ins
     code = run()
     for number in ENDING_SIGNALS:  # signals must not change the exit code from here on
         signal.signal(number, signal.SIG_IGN)
