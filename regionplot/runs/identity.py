@@ -68,6 +68,7 @@ def program_digest(*parts: str) -> str:
         os.geteuid() if hasattr(os, "geteuid") else None,
         usable_cpus(),
         sorted(_environment()),
+        [mark_of(path) for path in _gdal_settings()],
         [[folder, *_packages_in(folder or ".")] for folder in sys.path],
         sorted(_files_in(os.path.dirname(os.path.dirname(__file__)))),  # noqa: PTH120
     ]
@@ -78,6 +79,13 @@ def _environment() -> Iterator[tuple[str, str]]:
     for name, value in os.environ.items():
         if name not in _SESSION and not name.startswith(_SESSION_PREFIXES):
             yield name, value
+
+
+def _gdal_settings() -> Iterator[str]:
+    """Yield the files from which GDAL reads its configuration, whether they exist or not."""
+    yield os.environ.get("GDAL_CONFIG_FILE", "")
+    yield os.path.expanduser("~/.gdal/gdalrc")  # noqa: PTH111 (Path.expanduser raises without a home folder)
+    yield "/etc/gdal/gdalrc"
 
 
 def _packages_in(folder: str) -> tuple[Mark, list[str]]:

@@ -209,6 +209,16 @@ def test_environment_variables_take_the_usual_way_unless_they_belong_to_the_sess
     assert known(SHLVL="7", SSH_CLIENT="::1 1 22", INVOCATION_ID="0", TERM="dumb", _="/bin/sh")
 
 
+def test_a_configuration_file_of_gdal_takes_the_usual_way(run, folder):
+    home = {"HOME": str(folder)}
+    assert not run(**home)
+    assert run(**home)
+    (folder / ".gdal").mkdir()
+    (folder / ".gdal/gdalrc").write_text("[configoptions]\n")
+    assert not run(**home)
+    assert run(**home)
+
+
 def test_a_nearer_settings_file_takes_the_usual_way(run, folder):
     (folder / "tables").mkdir()
     shutil.move(folder / "regions.csv", folder / "tables/regions.csv")
