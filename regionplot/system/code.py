@@ -13,9 +13,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-_IMPORT = re.compile(
-    r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]*)|import[ \t]+([\w. \t,]+))", re.MULTILINE
-)
+_IMPORT = re.compile(r"\n[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]*)|import[ \t]+([\w. \t,]+))")
+"""An import statement and the line break before it. `re` finds a line break much faster than `^`."""
 
 
 @cache
@@ -139,7 +138,7 @@ def _imported_by(path: Path, packages: Mapping[str, Path | None]) -> Iterator[st
 def _import_statements(path: Path) -> tuple[tuple[str, str], ...]:
     """Return the pairs (a, b) for each `from a import b` in a file, and (a, "") for each `import a`."""
     found: list[tuple[str, str]] = []
-    for source, names, modules in _IMPORT.findall(path.read_text(encoding="utf-8")):
+    for source, names, modules in _IMPORT.findall("\n" + path.read_text(encoding="utf-8")):
         if modules:
             found += [(name.split(" as ")[0].strip(), "") for name in modules.split(",")]
         else:
