@@ -10,8 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from regionplot.errors import InputError
 from regionplot.executors.base import describe_os_error, is_memory_error
@@ -159,8 +158,7 @@ def interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrival:
+class _Arrival(NamedTuple):
     """A signal, whether the guard forwarded it, and the monotonic time of its arrival."""
 
     number: int

@@ -14,7 +14,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from regionplot.errors import OutputError
 from regionplot.system.files import RUN, atomic_replace
@@ -29,8 +29,7 @@ _COMPLETE = ".complete"
 """Name of the file that marks the folder of a complete run. The setting `keep` counts only marked folders."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnd:
+class RunEnd(NamedTuple):
     """State of a run at its end."""
 
     has_maps: bool
