@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 
-@dataclass(frozen=True)
-class Interface:
+class Interface(NamedTuple):
     """The members that a plug-in must have. Only plug-ins of other packages are checked."""
 
     name: str

@@ -12,7 +12,6 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
 from string import Formatter
 from unicodedata import category
@@ -287,5 +286,7 @@ def plain_number_labels(values: Sequence[float]) -> list[str]:
 
 def _without_exponent(text: str) -> str:
     """Return a number without exponent, unless the result would be very long."""
+    from decimal import Decimal  # noqa: PLC0415 (a run without changes draws no labels)
+
     number = Decimal(text)
     return format(number, "f") if number == 0 or _PLAIN[0] <= abs(number) < _PLAIN[1] else text

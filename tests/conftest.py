@@ -54,6 +54,7 @@ _SLOW_MODULES = {
     "cli/test_command.py",
     "cli/test_imports.py",
     "cli/test_other_platforms.py",
+    "cli/test_known_runs.py",
     "cli/test_unattended.py",
     "cli/test_watch.py",
     "executors/test_dask.py",

@@ -48,6 +48,7 @@ _MODULES = (
     "pint",
     "platformdirs.unix",
     "regionplot.cli.prepare",
+    "regionplot.cli.draw_maps",
     "regionplot.cli.render_once",
     "regionplot.cli.watch",
     "regionplot.prepare.run",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import gc
 import os
 import signal
 import sys
@@ -28,10 +27,6 @@ from regionplot.text import one_line
 
 _DEFAULT = "render"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-_GC_THRESHOLD = 100_000
-"""Number of new objects that starts a garbage collection. Imports create many objects but little garbage, so frequent
-collections would waste time.
-"""
 _EPILOG = """Exit codes: 0 all maps are up to date; 1 some regions failed, or the deadline has passed; 2 bad command
 line, settings, table or output folder; 3 the raster or a vector file is missing or unreadable, or no worker can be
 started; 4 another run is drawing into the folder; 128+n ended by signal n."""
@@ -112,7 +107,7 @@ def main() -> NoReturn:
         os.environ.setdefault(variable, "1")
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # for workers that are not forked
     os.environ["MPLBACKEND"] = "agg"  # matplotlib cannot be imported if the variable names no backend
-    gc.set_threshold(_GC_THRESHOLD)
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # pydantic would search all installed packages for plug-ins
     code = run()
     for number in ENDING_SIGNALS:  # signals must not change the exit code from here on
         signal.signal(number, signal.SIG_IGN)

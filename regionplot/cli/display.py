@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 import logging
 import os
-import statistics
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -135,6 +134,8 @@ class QuietJsonDisplay(Display):
 
 def stage_table(report: RunReport) -> str:
     """Return a table of times: first the stages of the run, then the stages of its maps."""
+    import statistics  # noqa: PLC0415 (only --profile needs it)
+
     lines = [f"{'the run':<12}{'s':>8}"]
     lines += [f"{stage:<12}{seconds:8.2f}" for stage, seconds in report.stages.items()]
     maps = [outcome.value.stages for outcome in report.drawn]

@@ -10,8 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from regionplot.errors import InputError
 from regionplot.executors.base import describe_os_error, is_memory_error
@@ -150,8 +149,20 @@ def until_deadline(seconds: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrival:
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Deliver the ending signals and the deadline only after the context exits."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (*ENDING_SIGNALS, signal.SIGALRM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Arrival(NamedTuple):
     """A signal, whether the guard forwarded it, and the monotonic time of its arrival."""
 
     number: int

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -58,6 +57,8 @@ def check_table_name(table: Path) -> None:
     if not re.fullmatch(r"[A-Za-z][\w-]*", name) or exists(table):
         return
     commands = [command for command in COMMANDS.builtin if not COMMANDS[command].hidden]
+    import difflib  # noqa: PLC0415 (only this error needs it)
+
     near = difflib.get_close_matches(name.casefold(), commands, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"the commands are {', '.join(commands)}."
     raise click.UsageError(f"there is no table and no command {name!r}; {hint}")

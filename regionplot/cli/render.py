@@ -71,7 +71,7 @@ def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: f
 @click.option("-v", "--verbose", is_flag=True, help="Print each map and more information.")
 def render(**options: Any) -> int:
     """Draw the map of every region in the table REGIONS."""
-    from regionplot.cli.render_once import render_once, set_up  # noqa: PLC0415 (so that --help is fast)
+    from regionplot.cli.render_once import import_for_drawing, render_once, set_up  # noqa: PLC0415 (so that --help is fast)
     from regionplot.cli.request import Request  # noqa: PLC0415
 
     watching = options.pop("watch")
@@ -86,9 +86,11 @@ def render(**options: Any) -> int:
         raise click.UsageError("--watch waits for the raster by itself; leave out --wait-for.")
     request = Request.from_options(**options)
     set_up(request)
-    handle_signals()  # imported here, because an interrupt during an import can become any error
-    if watching:
-        from regionplot.cli.watch import watch  # noqa: PLC0415
+    if not watching:
+        handle_signals()
+        return render_once(request)
+    import_for_drawing()  # before signals are handled, because an interrupt during an import can become any error
+    from regionplot.cli.watch import watch  # noqa: PLC0415
 
-        return watch(request)
-    return render_once(request)
+    handle_signals()
+    return watch(request)

@@ -1,77 +1,52 @@
-"""Run one render command: read settings, open logs, draw, report."""
+"""Run one render command: open logs, draw the maps or keep them, report."""
 
 from __future__ import annotations
 
-import importlib
 import logging
-import os
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, chdir, contextmanager
-from pathlib import Path
+from collections.abc import Sequence
+from contextlib import ExitStack
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from regionplot.cli.display import Verbosity, make_display, short_path, stage_table
-from regionplot.cli.interrupts import describe_interrupt, exit_code, raised_interrupt, report_unexpected, until_deadline
-from regionplot.cli.logs import log_to_file, log_to_stderr
+from regionplot.cli.interrupts import (
+    describe_interrupt,
+    exit_code,
+    interrupts_held,
+    raised_interrupt,
+    report_unexpected,
+    until_deadline,
+)
+from regionplot.cli.known_runs import keep_known_run, known_run_name
+from regionplot.cli.logs import log_to_stderr
 from regionplot.cli.request import Request
 from regionplot.cli.session import Session
-from regionplot.errors import ConfigError, InputError, RegionplotError
-from regionplot.inputs.arrival import wait_for
-from regionplot.runs.checks import check_all, check_config
+from regionplot.errors import RegionplotError
 from regionplot.runs.metrics import check_target
 from regionplot.runs.report import RunReport
-from regionplot.runs.run import render_regions
-from regionplot.settings.config import Config
 
 if TYPE_CHECKING:
     from regionplot.layers.base import Layer
-
-
-_NEUTRAL_FOLDER = Path(__file__).parent / "starter"
-"""Folder without a matplotlibrc."""
+    from regionplot.settings.config import Config
 
 
 def set_up(request: Request) -> None:
-    """Set up the process: log to stderr, and import matplotlib outside the working directory."""
+    """Set up the process: log to stderr."""
     log_to_stderr(request.log_format, level=request.verbosity.log_level)
     if request.verbosity is not Verbosity.VERBOSE:  # hides warnings, for example about a read-only home folder
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    _import_matplotlib()
 
 
-def _import_matplotlib() -> None:
-    """Import matplotlib in another working directory, because the import reads a matplotlibrc in the working directory.
+def import_for_drawing() -> ModuleType:
+    """Import `cli.draw_maps` and the libraries, which a run without changes does not need.
 
-    The file does not change the maps, because its settings are reset before drawing. But a bad file can make the import
-    fail or block: a pipe blocks, a binary file raises an error, and wrong settings cause warnings.
+    Interrupts wait until the imports are complete, because an interrupt during an import can become any error.
     """
-    with _working_directory(_NEUTRAL_FOLDER):
-        for module in ("regionplot.render.renderer", "regionplot.runs.digests"):
-            importlib.import_module(module)
+    with interrupts_held():
+        from regionplot.cli import draw_maps  # noqa: PLC0415
 
-
-@contextmanager
-def _working_directory(folder: Path) -> Iterator[None]:
-    """Change the working directory until the context exits.
-
-    `os.fchdir` also returns to a folder that was renamed or whose parent cannot be read. Windows lacks `os.fchdir`.
-    """
-    if not hasattr(os, "fchdir"):
-        with chdir(folder):
-            yield
-        return
-    try:
-        here = os.open(".", os.O_RDONLY)
-    except OSError:  # the working directory has been removed
-        yield
-        return
-    try:
-        os.chdir(folder)
-        yield
-    finally:
-        os.fchdir(here)
-        os.close(here)
+        draw_maps.import_matplotlib()
+        return draw_maps
 
 
 def render_once(request: Request, config: Config | None = None, layers: Sequence[Layer] = ()) -> int:
@@ -124,29 +99,20 @@ def _open_records(session: Session, request: Request, cleanup: ExitStack) -> Non
     if request.metrics:
         session.metrics = check_target(request.metrics)
     if request.log_file:
+        from regionplot.cli.log_file import log_to_file  # noqa: PLC0415 (imports modules for sockets, too)
+
         cleanup.enter_context(log_to_file(request.log_file, request.log_format))
 
 
 def _render(request: Request, session: Session, config: Config | None, layers: Sequence[Layer]) -> RunReport:
+    """Keep all maps if nothing can have changed since a known run. Otherwise, draw the maps. Report the run."""
     with session.display, until_deadline(request.deadline):
-        config = config or _read_settings(request, session)
-        session.set_inputs(request.config_path, config)
-        if request.verbosity is Verbosity.VERBOSE:
-            session.display.note(f"settings: {request.config_path or 'none'}; raster: {config.raster.path}")
-        report = session.with_wait(
-            render_regions(
-                request.table,
-                config,
-                only=request.only,
-                force=request.force,
-                allow_empty=request.allow_empty,
-                prune=request.prune,
-                layers=layers,
-                observer=session,
-            )
-        )
+        name = known_run_name(request) if config is None else None
+        report = None if name is None else keep_known_run(request, session, name)
+        if report is None:
+            report = import_for_drawing().draw_maps(request, session, config, layers, name)
     if report.outcomes:
-        session.display.summarize(report, config.output.directory, request.config_path)
+        session.display.summarize(report, session.directory, request.config_path)
     else:
         session.display.note(f"{request.regions}: no regions, nothing to draw")
     if report.leftovers and not request.prune:
@@ -161,33 +127,3 @@ def _leftovers_text(report: RunReport) -> str:
     count, first = len(report.leftovers), short_path(report.leftovers[0])
     what = f"the map {first} belongs to a region" if count == 1 else f"{count} maps, such as {first}, belong to regions"
     return f"{what} that the table no longer contains; --prune removes such maps"
-
-
-def _read_settings(request: Request, session: Session) -> Config:
-    """Wait for the raster if the request has `wait_for`. Then read the settings.
-
-    If the settings have faults, report the faults of the table and the faults of all other settings, too.
-    """
-    try:
-        return _settings(request, session)
-    except (ConfigError, InputError) as error:
-        if not any(problem.place.section for problem in error.problems):  # the file is missing or is not TOML
-            raise
-        raise check_all(error, request.valid_part(), request.read_regions) from None
-
-
-def _settings(request: Request, session: Session) -> Config:
-    if request.wait_for is None:
-        return request.config()
-    return request.config(_wait_for_raster(request.config_before_raster(), request.wait_for, request, session))
-
-
-def _wait_for_raster(config: Config, seconds: float, request: Request, session: Session) -> Path:
-    """Check settings and regions. Then wait until the raster is complete, and return its path."""
-    check_config(config, request.read_regions())
-    session.waiting(f"waiting for {config.raster.pattern}, at most {seconds:g} s")
-    start = time.monotonic()
-    try:
-        return wait_for(config.raster.pattern, seconds, config.raster.settle)
-    finally:
-        session.waited = time.monotonic() - start

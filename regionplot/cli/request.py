@@ -8,16 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from regionplot.cli.display import Verbosity
 from regionplot.errors import ConfigError, Place, RegionplotError
 from regionplot.geo.region import Region
-from regionplot.regions.table import read_regions, read_regions_if_any
-from regionplot.settings.config import Config
-from regionplot.settings.loading import DEFAULT_NAME, read_config, read_config_before_arrival, read_valid_part
 from regionplot.system.files import exists
 
+if TYPE_CHECKING:
+    from regionplot.settings.config import Config
+
+_DEFAULT_NAME = "regionplot.toml"
 STANDARD_INPUT = "-"
 """Table of regions that is read from the standard input."""
 
@@ -86,6 +87,8 @@ class Request:
         return self._read(self.table) if isinstance(self.table, Path) else self.table
 
     def _read(self, source: Path | BinaryIO) -> Sequence[Region]:
+        from regionplot.regions.table import read_regions, read_regions_if_any  # noqa: PLC0415 (imports pyproj)
+
         return read_regions_if_any(source) if self.allow_empty else read_regions(source)
 
     @cached_property
@@ -97,7 +100,7 @@ class Request:
         ConfigError
             If there is no settings file and no option names a raster.
         """
-        nearby = [] if self.no_config else [self.regions.parent / DEFAULT_NAME, Path(DEFAULT_NAME)]
+        nearby = [] if self.no_config else [self.regions.parent / _DEFAULT_NAME, Path(_DEFAULT_NAME)]
         found = self.config_file or next((path for path in nearby if exists(path) and path.is_file()), None)
         if found is None and "path" not in self.overrides.get("raster", {}):
             if self.no_config:
@@ -134,6 +137,8 @@ class Request:
         ConfigError, InputError
             If the settings are not valid, or a file that they name does not exist.
         """
+        from regionplot.settings.loading import read_config  # noqa: PLC0415 (imports pydantic)
+
         overrides = dict(self.overrides)
         if raster is not None:
             overrides["raster"] = {**dict(overrides.get("raster", {})), "path": raster}
@@ -147,10 +152,14 @@ class Request:
         ConfigError, InputError
             If the settings are not valid, or another file that they name does not exist.
         """
+        from regionplot.settings.loading import read_config_before_arrival  # noqa: PLC0415 (imports pydantic)
+
         return read_config_before_arrival(self.config_path, self.overrides)
 
     def valid_part(self) -> Config | None:
         """Return the settings without their faults. See `read_valid_part`."""
+        from regionplot.settings.loading import read_valid_part  # noqa: PLC0415 (imports pydantic)
+
         return read_valid_part(self.config_path, self.overrides)
 
 

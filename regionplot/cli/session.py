@@ -16,7 +16,6 @@ from regionplot.executors.observer import JobObserver
 from regionplot.runs.jobs import Job
 from regionplot.runs.metrics import write_metrics
 from regionplot.runs.report import NOT_RUN, Observer, RunReport
-from regionplot.settings.config import Config
 
 if TYPE_CHECKING:
     from regionplot.blocks.report import BlockObserver
@@ -31,6 +30,8 @@ class Session(Observer):
         Shows the run to a person.
     metrics : Path or None
         File for the metrics. None until a check shows that the file can be written.
+    directory : Path
+        Output folder. Set by `set_inputs`.
     waited : float or None
         Seconds spent waiting for the raster.
     """
@@ -38,6 +39,7 @@ class Session(Observer):
     def __init__(self, display: Display) -> None:
         self.display = display
         self.metrics: Path | None = None
+        self.directory = Path()
         self.waited: float | None = None
         self._log = RunLog()
         self._observers: tuple[JobObserver[Job], ...] = (self._log, display)
@@ -51,9 +53,10 @@ class Session(Observer):
         self._log.note(text)
         self.display.note(text)
 
-    def set_inputs(self, config_path: Path | None, config: Config) -> None:
-        """Set the settings file and the raster for the first line of the log."""
-        self._log.inputs = f"config {config_path or 'none'}, raster {config.raster.path}"
+    def set_inputs(self, config_path: Path | None, raster: Path, directory: Path) -> None:
+        """Set the settings file and the raster for the first line of the log, and the output folder."""
+        self._log.inputs = f"config {config_path or 'none'}, raster {raster}"
+        self.directory = directory
 
     def preparing(self) -> BlockObserver:
         """Return an observer of the blocks that the raster steps process. Called before the steps run."""

@@ -6,6 +6,7 @@ modules that Python has already imported, so that the guard handles even an earl
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -15,6 +16,10 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from regionplot.system.guard import Ending, GuardedProcess
 
+_GC_THRESHOLD = 100_000
+"""Number of new objects that starts a garbage collection. Imports create many objects but little garbage, so frequent
+collections would waste time.
+"""
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
@@ -25,6 +30,7 @@ def main() -> None:
     """
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    gc.set_threshold(_GC_THRESHOLD)
     from regionplot.system.guard import GuardedProcess, can_guard  # noqa: PLC0415 (after signals are blocked)
 
     if can_guard():

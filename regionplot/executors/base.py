@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from regionplot.errors import ExecutorError, RegionplotError
 
@@ -26,8 +26,7 @@ J = TypeVar("J")
 J_contra = TypeVar("J_contra", contravariant=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Abilities:
+class Abilities(NamedTuple):
     """Properties of an executor. Callers check these instead of the executor's name."""
 
     shares_memory: bool

@@ -41,6 +41,11 @@ class FontFallbacks:
         self._reported: set[str] = set()
         self._installed: Sequence[str] | None = None
 
+    @property
+    def has_searched(self) -> bool:
+        """True if the installed fonts were searched, because a letter is missing in the default font."""
+        return self._installed is not None
+
     def families(self, text: str) -> list[str] | None:
         """Return the font families for a text, or None if the default font has all its glyphs."""
         if text.isascii():

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from regionplot.geo.region import Region
 
 
-@dataclass(frozen=True, slots=True)
-class PreviousMap:
+class PreviousMap(NamedTuple):
     """A map of an earlier run, as the manifest describes it."""
 
     path: Path

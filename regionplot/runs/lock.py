@@ -16,7 +16,6 @@ import errno
 import json
 import logging
 import os
-import socket
 import stat
 import threading
 from collections.abc import Iterator, Mapping
@@ -27,7 +26,7 @@ from typing import Any, TextIO
 
 from regionplot.errors import LockedError, OutputError
 from regionplot.system.cgroups import ControlGroups
-from regionplot.system.processes import boot_id, start_time
+from regionplot.system.processes import boot_id, host_name, start_time
 from regionplot.text import one_line
 
 try:
@@ -168,7 +167,7 @@ def _make_record() -> Mapping[str, Any]:
     groups = ControlGroups()
     return {
         "pid": os.getpid(),
-        "host": socket.gethostname(),
+        "host": host_name(),
         "since": _now().isoformat(),
         "start": start_time(os.getpid()),
         "boot": boot_id(),
@@ -187,7 +186,7 @@ def _parse_record(text: str) -> Mapping[str, Any]:
 
 def _is_holder_running(record: Mapping[str, Any]) -> bool:
     """Return True if the process that wrote a record still runs on this machine and has not ended its run."""
-    if not record or "ended" in record or record.get("boot") != boot_id() or record.get("host") != socket.gethostname():
+    if not record or "ended" in record or record.get("boot") != boot_id() or record.get("host") != host_name():
         return False
     start = start_time(record["pid"])
     return record["pid"] != os.getpid() and start is not None and start == record.get("start")
@@ -219,7 +218,7 @@ def _cause_of_death(record: Mapping[str, Any]) -> str:
     Return an empty text if the cause is unknown.
     """
     groups = ControlGroups()
-    if record.get("host") != socket.gethostname():
+    if record.get("host") != host_name():
         return ""
     if record.get("boot") != boot_id():
         return " when the machine stopped"

@@ -28,6 +28,8 @@ _MAX_NAME = 1000
 """Maximum number of characters in the path of a file."""
 _FILE_KEYS = ("digest", "bytes", "sha256")
 """Keys of an entry that describe the file of the map."""
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, RecursionError)
+"""Errors of reading a manifest that is missing or damaged."""
 Entries = Mapping[str, Mapping[str, Any]]
 """Entries of maps by file name, relative to the folder of the manifest."""
 
@@ -36,16 +38,28 @@ def read_entries(folder: Path) -> Entries:
     """Return the entries of a folder's manifest. Return no entries if the manifest is missing or unreadable."""
     path = folder / NAME
     try:
-        document = json.loads(_read_text(path))
-        if document["version"] != VERSION:
-            return {}
-        return {entry["file"]: entry for entry in document["regions"] if is_valid_entry(entry)}
+        return _entries_of(path)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except _UNREADABLE as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         logger.warning("%s: the manifest cannot be used (%s); all maps are drawn again", path, reason)
         return {}
+
+
+def is_readable(folder: Path) -> bool:
+    """Return True if a folder has a manifest whose entries `read_entries` can return."""
+    try:
+        return bool(_entries_of(folder / NAME))
+    except _UNREADABLE:
+        return False
+
+
+def _entries_of(path: Path) -> Entries:
+    document = json.loads(_read_text(path))
+    if document["version"] != VERSION:
+        return {}
+    return {entry["file"]: entry for entry in document["regions"] if is_valid_entry(entry)}
 
 
 def _read_text(path: Path) -> str:

@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
-
-from typing_extensions import override
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from regionplot.errors import OutputError
-from regionplot.settings.output import OutputSettings
 from regionplot.system.files import RUN, atomic_replace
+
+if TYPE_CHECKING:
+    from regionplot.runs.facts import RunFacts
+    from regionplot.settings.output import OutputSettings
 
 LATEST = "latest"
 _RUN = re.compile(RUN)
@@ -29,8 +29,7 @@ _COMPLETE = ".complete"
 """Name of the file that marks the folder of a complete run. The setting `keep` counts only marked folders."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnd:
+class RunEnd(NamedTuple):
     """State of a run at its end."""
 
     has_maps: bool
@@ -65,18 +64,17 @@ class PublicationInPlace(Publication):
     directory: Path
 
     @property
-    @override
     def folder(self) -> Path:
+        """Output folder."""
         return self.directory
 
     @property
-    @override
     def previous(self) -> Path:
+        """Output folder."""
         return self.directory
 
-    @override
     def finish(self, end: RunEnd) -> None:
-        pass
+        """Do nothing."""
 
 
 @dataclass(frozen=True)
@@ -92,16 +90,15 @@ class PublicationByRun(Publication):
     """Also publish a run with missing maps."""
 
     @property
-    @override
     def folder(self) -> Path:
+        """Folder of this run."""
         return self.directory / self.run
 
     @property
-    @override
     def previous(self) -> Path:
+        """Link to the latest published run."""
         return self.directory / LATEST
 
-    @override
     def finish(self, end: RunEnd) -> None:
         """Switch the link to this run if it may be published, and remove old runs. Remove the folder if it has no maps.
 
@@ -112,7 +109,7 @@ class PublicationByRun(Publication):
         """
         try:
             if not end.has_maps:
-                shutil.rmtree(self.folder, ignore_errors=True)
+                _remove_folder(self.folder)
             elif end.is_complete or (self.partial and not end.is_interrupted):
                 self._switch()
             if end.is_complete and self.folder.is_dir():
@@ -144,10 +141,16 @@ class PublicationByRun(Publication):
         history = complete[max(0, len(complete) - self.keep) :]
         for name in runs:
             if name not in history:
-                shutil.rmtree(self.directory / name, ignore_errors=True)
+                _remove_folder(self.directory / name)
 
 
-def make_publication(settings: OutputSettings, run: str) -> Publication:
+def _remove_folder(folder: Path) -> None:
+    import shutil  # noqa: PLC0415 (takes 5 ms; few runs need it)
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_publication(settings: RunFacts | OutputSettings, run: str) -> Publication:
     """Return the publication strategy that the settings select.
 
     Raises
@@ -180,4 +183,6 @@ def link_or_copy(image: Path, target: Path) -> None:
     try:
         os.link(image, target, follow_symlinks=False)
     except OSError:
+        import shutil  # noqa: PLC0415 (takes 5 ms; few runs need it)
+
         shutil.copy2(image, target, follow_symlinks=False)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import signal
-import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from enum import Enum, auto
 from functools import cached_property
@@ -19,14 +17,14 @@ from regionplot.errors import OutputError, RegionsError
 from regionplot.executors.base import Failure, Outcome
 from regionplot.geo.region import Region
 from regionplot.runs import store
-from regionplot.runs.filenames import assign_file_names
+from regionplot.runs.facts import RunFacts
 from regionplot.runs.jobs import Job
 from regionplot.runs.leftovers import Leftovers, find_leftovers, remove_leftovers
 from regionplot.runs.manifest import is_file, previous_map, read_entries, read_permissions, write_manifest
 from regionplot.runs.publication import RunEnd, link_or_copy, make_publication
 from regionplot.runs.report import NOT_RUN, RunReport
-from regionplot.settings.config import Config
 from regionplot.system.files import new_run, remove_stale_temporaries
+from regionplot.system.processes import host_name
 from regionplot.system.stopwatch import Stopwatch
 
 logger = logging.getLogger(__name__)
@@ -53,19 +51,32 @@ class RunRecord:
 
     The record is a context manager. When the context exits, the record removes temporary files of killed
     workers, writes the manifest and publishes the maps, even if the run ends with an error.
+
+    Parameters
+    ----------
+    facts : RunFacts
+        Output folder and other settings.
+    regions : sequence of (Region, str)
+        Each region with the name of its file, relative to the output folder.
+    watch : Stopwatch
+        Measures the stages of the run.
+    start_method : str
+        Name of the executor.
+    redraw, scope, leftovers
+        Policies of the run.
     """
 
     def __init__(
         self,
-        config: Config,
-        regions: Sequence[Region],
+        facts: RunFacts,
+        regions: Iterable[tuple[Region, str]],
         watch: Stopwatch,
         start_method: str,
         redraw: Redraw = Redraw.CHANGED,
         scope: Scope = Scope.TABLE,
         leftovers: Leftovers = Leftovers.KEEP,
     ) -> None:
-        self.config = config
+        self.facts = facts
         self.watch = watch
         self.start_method = start_method
         self.workers = 0
@@ -74,10 +85,10 @@ class RunRecord:
         self._policy = leftovers
         self._leftovers: list[Path] = []
         self._removed: list[Path] = []
-        self._publication = make_publication(config.output, self.run)
+        self._publication = make_publication(facts, self.run)
         self._previous = read_entries(self._publication.previous)
         self._permissions = read_permissions(self._publication.previous)
-        self.jobs = [self._job(region, name, redraw) for region, name in assign_file_names(regions, config)]
+        self.jobs = [self._job(region, name, redraw) for region, name in regions]
         self._outcomes: dict[str, Outcome[Job]] = {}
         self._problems: list[str] = []
         self._started = datetime.now(UTC)
@@ -97,7 +108,7 @@ class RunRecord:
         problems = [
             f"{region.origin or region.name}: maps cannot be written into {problem}"
             for folder, region in first.items()
-            for problem in store.check_folders(self.config.output.directory, [folder])
+            for problem in store.check_folders(self.facts.directory, [folder])
         ]
         if problems:
             raise RegionsError(*problems)
@@ -105,7 +116,7 @@ class RunRecord:
     @cached_property
     def _folders(self) -> set[Path]:
         """Folders that can hold temporary files."""
-        return {self.config.output.directory, *(job.target.parent for job in self.jobs)}
+        return {self.facts.directory, *(job.target.parent for job in self.jobs)}
 
     def add(self, outcome: Outcome[Job]) -> None:
         """Record the outcome of a job."""
@@ -174,7 +185,7 @@ class RunRecord:
     def _link_previous_maps(self, report: RunReport) -> None:
         """Link maps of the previous run into a new folder, for regions that have no new map or were not selected."""
         old, new = self._publication.previous, self._publication.folder
-        if old == new or not self.config.output.directory.is_dir():  # a removed output folder is not created again
+        if old == new or not self.facts.directory.is_dir():  # a removed output folder is not created again
             return
         written = _written(report)
         missing = [job.target for job in self.jobs if job.target not in written]
@@ -198,10 +209,10 @@ class RunRecord:
             "id": self.run,
             "started": self._started.isoformat(timespec="seconds"),
             "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-            "host": socket.gethostname(),
+            "host": host_name(),
             "version": _version.__version__,
-            "config_digest": hashlib.sha256(repr(self.config).encode(errors="backslashreplace")).hexdigest()[:32],
-            "raster": str(self.config.raster.path),
+            "config_digest": self.facts.config_digest,
+            "raster": str(self.facts.raster),
             "start_method": self.start_method,
             "workers": self.workers,
             "error": None if error is None else f"{type(error).__name__}: {error}".rstrip(": "),

@@ -23,6 +23,8 @@ from regionplot.geo.region import Region
 from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs import store
 from regionplot.runs.checks import check_all, check_arguments, check_config
+from regionplot.runs.facts import RunFacts
+from regionplot.runs.filenames import assign_file_names
 from regionplot.runs.hints import start_hints, with_memory_hint
 from regionplot.runs.jobs import Job
 from regionplot.runs.leftovers import Leftovers
@@ -30,8 +32,9 @@ from regionplot.runs.lock import locked
 from regionplot.runs.plausibility import scale_problem
 from regionplot.runs.record import Redraw, RunRecord, Scope
 from regionplot.runs.report import NOT_RUN, Observer, RunReport
-from regionplot.runs.task import RenderTask, reuse_previous_map
+from regionplot.runs.task import RenderTask
 from regionplot.runs.texts import find_fonts, report_missing_letters
+from regionplot.runs.unchanged import reuse_previous_map
 from regionplot.settings.config import Config
 from regionplot.settings.run import RunSettings
 from regionplot.shared.data import SharedData
@@ -121,7 +124,8 @@ def render_regions(
     scope = Scope.SELECTION if only else Scope.TABLE
     with locked(config.output.directory):
         leftovers = Leftovers.REMOVE if prune else Leftovers.KEEP
-        with RunRecord(config, selected, watch, method, redraw, scope, leftovers) as record:
+        named = assign_file_names(selected, config)
+        with RunRecord(RunFacts.of(config), named, watch, method, redraw, scope, leftovers) as record:
             _draw_all(record, data, layers, selected, observer or Observer())
         return record.report
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import secrets
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -28,7 +27,7 @@ def prepare_directory(directory: Path) -> None:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        probe = directory / f".regionplot-{secrets.token_hex(8)}.tmp"
+        probe = directory / f".regionplot-{os.urandom(8).hex()}.tmp"
         probe.touch(exist_ok=False)
         probe.unlink()
     except OSError as error:

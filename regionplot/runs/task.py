@@ -12,7 +12,7 @@ import numpy as np
 from regionplot.geo.region import Region
 from regionplot.runs import store
 from regionplot.runs.jobs import Job, MapResult
-from regionplot.runs.publication import link_or_copy
+from regionplot.runs.unchanged import reuse_previous_map
 from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
 from regionplot.shared.plan import LoadPlan
@@ -137,25 +137,3 @@ def _import_for_encoding(renderer: MapRenderer) -> None:
     """
     with suppress(Exception):
         renderer.encode(Picture(np.zeros((1, 1, 3), np.uint8), None, title="", no_data=True))
-
-
-def reuse_previous_map(job: Job, digest: str) -> MapResult | None:
-    """Keep the map of an earlier run if its digest is the same and its file is unchanged.
-
-    Returns
-    -------
-    MapResult or None
-        None if the map must be drawn.
-    """
-    previous = job.previous
-    if previous is None or previous.digest != digest:
-        return None
-    try:
-        if not store.has_content(previous.path, previous.bytes, previous.sha256):
-            return None
-        link_or_copy(previous.path, job.target)
-    except OSError:
-        return None
-    return MapResult(
-        job.target, previous.bytes, previous.no_data, digest=digest, state="unchanged", sha256=previous.sha256
-    )

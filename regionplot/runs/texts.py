@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from regionplot.geo.region import Region
@@ -51,6 +52,15 @@ def find_fonts(jobs: Sequence[Job], config: Config) -> str:
 
         FALLBACKS.find(letters)
     return letters
+
+
+def has_searched_fonts() -> bool:
+    """Return True if this process has searched the installed fonts for letters that the default font lacks.
+
+    The module that searches fonts is imported only for letters that are not ASCII.
+    """
+    fonts = sys.modules.get("regionplot.render.fonts")
+    return fonts is not None and fonts.FALLBACKS.has_searched
 
 
 def report_missing_letters(letters: str) -> None:

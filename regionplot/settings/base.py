@@ -54,7 +54,7 @@ InputPath = Annotated[Path, BeforeValidator(find_input)]
 class Section(BaseModel):
     """Settings of one table. They are frozen, and unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True, defer_build=True)
 
 
 class LayerSettings(Section):

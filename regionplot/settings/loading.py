@@ -18,7 +18,6 @@ from regionplot.settings.partial import without_faults
 from regionplot.settings.paths import resolve_config_paths
 from regionplot.settings.raster import RASTER_PATH, RasterPath
 
-DEFAULT_NAME = "regionplot.toml"
 _MAX_FAULTS = 200
 """Maximum number of faults to report. A file with more faults is probably not a settings file."""
 Tables = Mapping[str, Any]
@@ -71,6 +70,17 @@ def read_config_before_arrival(source: str | Path | Tables | None, overrides: Ta
         As for `read_config`. A missing raster is not an error.
     """
     return _read(source, overrides, RasterPath.PATTERN)
+
+
+def raster_as_written(source: str | Path | Tables | None, overrides: Tables | None = None) -> str:
+    """Return the path of the raster in settings that `read_config` accepts, with times and wildcards.
+
+    Parameters
+    ----------
+    source, overrides
+        As for `read_config`.
+    """
+    return str(_tables(source, overrides)[1]["raster"]["path"])
 
 
 def read_valid_part(source: str | Path | Tables | None, overrides: Tables | None = None) -> Config | None:

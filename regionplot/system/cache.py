@@ -9,15 +9,12 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import shutil
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from regionplot.system.files import (
     PRIVATE_FILE,
@@ -29,8 +26,11 @@ from regionplot.system.files import (
     open_plain_file,
 )
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 logger = logging.getLogger(__name__)
-Arrays = Mapping[str, NDArray[Any]]
+Arrays: TypeAlias = "Mapping[str, NDArray[Any]]"
 _SUFFIX = ".npz"
 _MAX_BYTES = 512 * 2**20
 
@@ -45,6 +45,8 @@ class ArrayCache:
 
     def read(self, key: str) -> Arrays | None:
         """Return the arrays of a key, or None if there is no entry for the key or the entry is damaged."""
+        import numpy as np  # noqa: PLC0415 (a run without changes needs the folder of the cache, but no arrays)
+
         path = self._path(key)
         try:
             make_private_folder(self.folder)
@@ -60,6 +62,8 @@ class ArrayCache:
 
     def write(self, key: str, arrays: Arrays) -> None:
         """Store arrays under a key atomically. If the write fails, the error is logged and no file is left."""
+        import numpy as np  # noqa: PLC0415
+
         path = self._path(key)
         try:
             make_private_folder(self.folder)
@@ -114,6 +118,8 @@ def _stat(path: Path) -> os.stat_result | None:
 
 def _remove(entry: Path) -> None:
     if entry.is_dir() and not entry.is_symlink():
+        import shutil  # noqa: PLC0415 (only a cache that is too large needs it)
+
         shutil.rmtree(entry, ignore_errors=True)
     else:
         with suppress(OSError):
@@ -128,15 +134,30 @@ def user_cache_folder() -> Path:
     FileNotFoundError
         If the user has no home folder, and no variable sets a cache folder.
     """
-    import platformdirs  # noqa: PLC0415 (only some runs have a cache)
-
     try:
-        folder = Path(platformdirs.user_cache_dir("regionplot"))
+        folder = _xdg_cache_folder() or _platform_cache_folder()
     except RuntimeError:  # HOME is not set, and the user has no entry in the password file
         folder = Path("~")
     if not folder.is_absolute():
         raise FileNotFoundError("there is no cache folder: set HOME or XDG_CACHE_HOME")
     return folder
+
+
+def _xdg_cache_folder() -> Path | None:
+    """Return the folder of platformdirs for the usual environment on Linux, or None for other environments.
+
+    The import of platformdirs would take 5 % of the time of a run without changes.
+    """
+    cache, home = os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")
+    if sys.platform != "linux" or not (cache.startswith("/") or home.startswith("/")):
+        return None
+    return Path(cache if cache.startswith("/") else f"{home}/.cache") / "regionplot"
+
+
+def _platform_cache_folder() -> Path:
+    import platformdirs  # noqa: PLC0415 (only unusual environments need it)
+
+    return Path(platformdirs.user_cache_dir("regionplot"))
 
 
 def user_cache() -> ArrayCache | None:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 _NO_LIMIT_V1 = 2**62
 """Memory limits of version 1 that are equal to or above this number mean "no limit"."""
@@ -19,8 +20,7 @@ _FREED_ON_DEMAND = ("total_inactive_file", "inactive_file")
 """Keys of `memory.stat` for cached files that the kernel drops when memory is needed: version 1, version 2."""
 
 
-@dataclass(frozen=True)
-class _Mount:
+class _Mount(NamedTuple):
     """A mounted tree of control groups."""
 
     root: str

@@ -5,15 +5,16 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-_IMPORT = re.compile(
-    r"^[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]*)|import[ \t]+([\w. \t,]+))", re.MULTILINE
-)
+_IMPORT = re.compile(r"\n[ \t]*(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]*)|import[ \t]+([\w. \t,]+))")
+"""An import statement and the line break before it. `re` finds a line break much faster than `^`."""
 
 
 @cache
@@ -55,6 +56,8 @@ def imported_libraries(*modules: str) -> tuple[str, ...]:
 
 def library_version(name: str) -> str:
     """Return the version of the package with this import name; `-` if the package is not installed."""
+    if version := _installed_versions(tuple(sys.path)).get(name.casefold()):
+        return version
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:  # the distribution has another name, such as pillow for PIL
@@ -65,6 +68,23 @@ def library_version(name: str) -> str:
         return "-"
 
 
+@cache
+def _installed_versions(folders: tuple[str, ...]) -> Mapping[str, str]:
+    """Return the versions of the installed packages by name, with `_` for `-`.
+
+    The names of the folders for metadata contain the versions. Reading the metadata of a package would take 0.5 ms.
+    """
+    found: dict[str, str] = {}
+    for folder in folders:
+        with suppress(OSError):
+            for name in os.listdir(folder or "."):  # noqa: PTH208 (a folder may hold hundreds of packages)
+                package, _, version = name.removesuffix(".dist-info").partition("-")
+                if version and name.endswith(".dist-info"):
+                    found.setdefault(package.casefold(), version)
+    return found
+
+
+@cache
 def _scan(modules: tuple[str, ...]) -> Mapping[str, tuple[Path, tuple[str, ...]]]:
     """Return the file and the imported names of each module, for some modules and the modules that they import."""
     packages = {_top(module): _folder_of(_top(module)) for module in modules}
@@ -72,7 +92,7 @@ def _scan(modules: tuple[str, ...]) -> Mapping[str, tuple[Path, tuple[str, ...]]
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
-        path = None if module in found else _path_of(module, packages)
+        path = None if module in found else _path_of(module, packages.get(_top(module)))
         if path is not None:
             found[module] = path, tuple(_imported_by(path, packages))
             waiting += found[module][1]
@@ -96,21 +116,31 @@ def _folder_of(package: str) -> Path | None:
     return Path(spec.origin).parents[1 if spec.submodule_search_locations else 0]
 
 
-def _path_of(module: str, packages: Mapping[str, Path | None]) -> Path | None:
-    folder = packages.get(_top(module))
+@cache
+def _path_of(module: str, folder: Path | None) -> Path | None:
+    """Return the source file of a module; None if a folder is missing or does not hold the module."""
     if folder is None:
         return None
-    path = folder.joinpath(*module.split("."))
-    candidates = (path / "__init__.py", path.with_suffix(".py"))
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+    start = f"{folder}/{module.replace('.', '/')}"
+    candidates = (f"{start}/__init__.py", f"{start}.py")
+    return next((Path(candidate) for candidate in candidates if os.path.isfile(candidate)), None)  # noqa: PTH113 (speed)
 
 
 def _imported_by(path: Path, packages: Mapping[str, Path | None]) -> Iterator[str]:
     """Yield the modules that a file imports. `from a import b` imports `a.b` if `a.b` is a module, otherwise `a`."""
-    for source, names, modules in _IMPORT.findall(path.read_text(encoding="utf-8")):
+    for source, name in _import_statements(path):
+        submodule = f"{source}.{name}"
+        is_module = name and _path_of(submodule, packages.get(_top(source))) is not None
+        yield submodule if is_module else source
+
+
+@cache
+def _import_statements(path: Path) -> tuple[tuple[str, str], ...]:
+    """Return the pairs (a, b) for each `from a import b` in a file, and (a, "") for each `import a`."""
+    found: list[tuple[str, str]] = []
+    for source, names, modules in _IMPORT.findall("\n" + path.read_text(encoding="utf-8")):
         if modules:
-            yield from (name.split(" as ")[0].strip() for name in modules.split(","))
-            continue
-        for name in filter(None, (name.split(" as ")[0].strip() for name in names.strip("()").split(","))):
-            submodule = f"{source}.{name}"
-            yield source if _path_of(submodule, packages) is None else submodule
+            found += [(name.split(" as ")[0].strip(), "") for name in modules.split(",")]
+        else:
+            found += [(source, name.split(" as ")[0].strip()) for name in names.strip("()").split(",") if name.strip()]
+    return tuple(found)

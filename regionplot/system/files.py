@@ -11,8 +11,6 @@ import hashlib
 import itertools
 import os
 import re
-import secrets
-import socket
 import stat
 import time
 from collections.abc import Iterable, Iterator
@@ -24,7 +22,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
-from regionplot.system.processes import is_running
+from regionplot.system.processes import host_name, is_running
 
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 """Permissions of folders and files that may hold data and that only their owner may read."""
@@ -32,9 +30,9 @@ RUN = r"\d{8}T\d{6}Z-\d+-[0-9a-f]{8}"
 """Regular expression for names of runs."""
 _TEMPORARY = re.compile(rf"\..+\.({RUN})\.tmp(\..+)?")
 """Regular expression for names of temporary files. GDAL adds suffixes for sidecar files."""
-_PROCESS_TOKEN = secrets.token_hex(2)[:3]
+_PROCESS_TOKEN = os.urandom(2).hex()[:3]
 """Random token of this process. Process ids are reused, so a process id alone does not identify a process."""
-_run_numbers = itertools.count(secrets.randbelow(256))
+_run_numbers = itertools.count(os.urandom(1)[0])
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 """Flags for reading. With these flags, a pipe does not block, and Windows does not convert line endings."""
 _ABANDONED_AFTER = 86_400.0
@@ -58,7 +56,7 @@ def _machine_token() -> str:
 
     Process ids are unique only within these three.
     """
-    parts = [socket.gethostname()]
+    parts = [host_name()]
     for source, read in (("/proc/sys/kernel/random/boot_id", Path.read_text), ("/proc/self/ns/pid", os.readlink)):
         with suppress(OSError):
             parts.append(str(read(Path(source))))

@@ -22,7 +22,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from regionplot.system.processes import terminate_with_parent
 from regionplot.system.signals import ENDING_SIGNALS, ending_signals_held, release_ending_signals
@@ -41,8 +41,7 @@ _POLL_SECONDS = 0.05
 """Seconds between two checks of the process if the system has no process descriptors (Linux before 5.3)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """How a guarded process ended."""
 
     code: int

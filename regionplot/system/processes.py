@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import multiprocessing
 import os
 import signal
 import sys
@@ -43,6 +42,8 @@ def _request_death_signal() -> None:
 
 
 def _exit_after_parent() -> None:
+    import multiprocessing  # noqa: PLC0415 (only workers that are not forked need it)
+
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -71,6 +72,15 @@ def start_time(pid: int) -> int | None:
         return int(text.rpartition(")")[2].split()[19])
     except (OSError, ValueError, IndexError):
         return None
+
+
+def host_name() -> str:
+    """Return the name of this machine."""
+    if hasattr(os, "uname"):
+        return os.uname().nodename  # as `socket.gethostname`, without the import of a module that is not needed here
+    import socket  # noqa: PLC0415 (Windows)
+
+    return socket.gethostname()
 
 
 def boot_id() -> str:

@@ -70,7 +70,9 @@ def draw(
     text = f"[raster]\npath = {json.dumps(str(raster))}\n{options}\n[run]\nstart_method = 'fork'\nworkers = 2\n"
     text += "[[features]]\npath = 'layer.shp'\n"
     text += "".join(f"[{name}]\n{lines}\n" for name, lines in {**tables, **sections}.items())
-    (folder / "regionplot.toml").write_text(text)
+    settings = folder / "regionplot.toml"
+    if not settings.exists() or settings.read_text() != text:
+        settings.write_text(text)
     record = folder / "record"
     record.write_text("")
     command = [sys.executable, "-c", code, str(record), "regions.csv", *arguments]
@@ -112,6 +114,15 @@ def test_a_run_with_vectors_in_the_cache_imports_no_library_for_them(run) -> Non
     assert (imports.large, imports.in_children) == (set(), set())
     unchanged = run(arguments=["-q"])
     assert unchanged.all <= imports.all
+
+
+def test_a_known_run_imports_click_and_few_modules_of_this_package(run) -> None:
+    code = COMMAND.replace("commands.run", "from regionplot.runs import identity; identity.MIN_AGE = 0; commands.run")
+    run(code, arguments=["-q"])
+    known = run(code, arguments=["-q"])
+    packages = {name.partition(".")[0] for name in known.all}
+    assert packages <= {"regionplot", "click", "org", "_distutils_hack"}
+    assert not known.all & {"regionplot.settings.config", "regionplot.regions.table", "regionplot.runs.run"}
 
 
 def test_netcdf_needs_only_its_own_library(run, write_netcdf) -> None:

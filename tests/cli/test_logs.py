@@ -14,7 +14,8 @@ import pytest
 
 import regionplot
 from regionplot.cli import render_once
-from regionplot.cli.logs import JsonFormatter, LineFormatter, log_to_file
+from regionplot.cli.log_file import log_to_file
+from regionplot.cli.logs import JsonFormatter, LineFormatter
 from regionplot.text import one_line
 
 TABLE = (

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from regionplot.cli import render_once
+from regionplot.cli import draw_maps
 from regionplot.inputs import arrival
 from regionplot.runs import lock, manifest
 from regionplot.sample import locate
@@ -286,7 +286,7 @@ def test_metrics_after_a_signal_count_maps_that_were_not_run(start, slow_maps):
 
 def test_an_unexpected_error_is_logged_and_counted_in_the_metrics(run, folder, monkeypatch):
     """Otherwise, monitoring could not see that the run was started."""
-    monkeypatch.setattr(render_once, "render_regions", None)
+    monkeypatch.setattr(draw_maps, "render_regions", None)
     code, _, err = run("-q", "--raster", "sample:relief")
     assert (code, metrics(folder)["exit_code"]) == (1, 1)
     assert "this is a bug in regionplot" in err

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
 import shapely
 
@@ -187,3 +188,14 @@ def test_without_a_home_folder_there_is_no_cache_and_no_error(home, monkeypatch)
     assert user_cache() is None
     with pytest.raises(FileNotFoundError, match="set HOME or XDG_CACHE_HOME"):
         user_cache_folder()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="folders of Linux")
+@pytest.mark.parametrize("cache", [None, "", "relative", "/somewhere", "/with/end/"])
+@pytest.mark.parametrize("home", [None, "/home/someone", "/home/someone/"])
+def test_the_cache_folder_is_that_of_platformdirs(cache, home, monkeypatch):
+    for name, value in (("XDG_CACHE_HOME", cache), ("HOME", home)):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    assert user_cache_folder() == Path(platformdirs.user_cache_dir("regionplot"))

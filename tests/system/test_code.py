@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import sys
 import types
 from pathlib import Path
@@ -71,6 +72,8 @@ def test_a_library_has_the_version_of_its_distribution() -> None:
     import PIL
 
     assert library_version("numpy") == numpy.__version__
+    for library in imported_libraries("regionplot.runs.run"):
+        assert library_version(library) == importlib.metadata.version(library)
     assert library_version("PIL") == PIL.__version__, "the distribution of PIL is pillow"
     assert library_version("no_such_library") == "-"
 

@@ -1,0 +1,80 @@
+"""Recognize a command whose inputs, settings and program are unchanged since a known run, and keep all its maps."""
+
+from __future__ import annotations
+
+import sys
+
+from regionplot.cli.display import Verbosity
+from regionplot.cli.request import STANDARD_INPUT, Request
+from regionplot.cli.session import Session
+from regionplot.errors import RegionplotError
+from regionplot.runs.identity import program_digest
+from regionplot.runs.known import KnownRun, read_known_run
+from regionplot.runs.record import Scope
+from regionplot.runs.report import RunReport
+from regionplot.runs.unchanged import all_maps_kept, seconds_unchanged
+
+
+def known_run_name(request: Request) -> str | None:
+    """Return the name of the record for runs of this command. Return None if the run must take the usual way.
+
+    Only Linux reports the times of files that are necessary. `--verbose` shows what only the usual way finds.
+    """
+    if (
+        sys.platform != "linux"
+        or request.force
+        or request.prune
+        or request.verbosity is Verbosity.VERBOSE
+        or str(request.regions) == STANDARD_INPUT
+        or request.overrides.get("run", {}).get("cache") is False  # type: ignore[union-attr]
+    ):
+        return None
+    try:
+        return program_digest(repr(request))
+    except OSError:  # such as a working directory that was removed
+        return None
+
+
+def scope_of(request: Request) -> Scope:
+    """Return the regions of the table that a run includes."""
+    return Scope.SELECTION if request.only else Scope.TABLE
+
+
+def waiting_text(pattern: object, seconds: float) -> str:
+    """Return the note that a run waits for its raster."""
+    return f"waiting for {pattern}, at most {seconds:g} s"
+
+
+def keep_known_run(request: Request, session: Session, name: str) -> RunReport | None:
+    """Keep all maps of a known run. Return None if the run must take the usual way.
+
+    Parameters
+    ----------
+    request : Request
+        Options of the command.
+    session : Session
+        Receives the events of the run.
+    name : str
+        Name of the record, as returned by `known_run_name`.
+    """
+    known = read_known_run(name)
+    if known is None or not _is_current(known, request):
+        return None
+    with all_maps_kept(known, scope_of(request)) as kept:
+        if kept is None:
+            return None
+        if request.wait_for is not None:
+            session.waiting(waiting_text(known.pattern, request.wait_for))
+            session.waited = 0.0
+        session.set_inputs(request.config_path, known.facts.raster, known.facts.directory)
+        return session.with_wait(kept.finish(session))
+
+
+def _is_current(known: KnownRun, request: Request) -> bool:
+    """Return True if the inputs are unchanged. With `--wait-for`, the raster must also count as complete."""
+    try:
+        return known.is_current(request.config_path) and (
+            request.wait_for is None or seconds_unchanged(known.facts.raster) >= known.settle
+        )
+    except (RegionplotError, OSError):  # the usual way reports the error
+        return False

@@ -1,0 +1,34 @@
+"""Define `RunFacts`: the settings that the record of a run needs, as plain values."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from regionplot.settings.config import Config
+
+
+class RunFacts(NamedTuple):
+    """The settings that the record of a run needs. A run without changes has these facts, but no `Config`."""
+
+    directory: Path
+    """Output folder."""
+    publish: str
+    """`replace` or `runs`, as in `[output] publish`."""
+    keep: int
+    """Number of older complete runs to keep."""
+    publish_partial: bool
+    """Also publish a run with missing maps."""
+    raster: Path
+    """File of the raster."""
+    config_digest: str
+    """Digest of all settings, for the manifest."""
+
+    @classmethod
+    def of(cls, config: Config) -> RunFacts:
+        """Return the facts of a config."""
+        output = config.output
+        digest = hashlib.sha256(repr(config).encode(errors="backslashreplace")).hexdigest()[:32]
+        return cls(output.directory, output.publish, output.keep, output.publish_partial, config.raster.path, digest)
