@@ -18,36 +18,29 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import pyproj
-import rasterio
-import shapely
 
 from regionplot.colors.key import planned_key
 from regionplot.colors.scales import scale_of
-from regionplot.errors import InputError
 from regionplot.geo.region import Region
 from regionplot.geo.windows import needed_window
 from regionplot.inputs.source import RasterInfo
 from regionplot.layers.stack import lay_out
 from regionplot.layers.title import title_of
+from regionplot.render.code import code_digest
 from regionplot.render.fonts import FALLBACKS
-from regionplot.render.style import library_versions, plain_style
+from regionplot.render.style import plain_style
 from regionplot.runs.texts import frame_texts
 from regionplot.settings.base import digest_items
 from regionplot.shared.data import SharedData
 from regionplot.sheet.view import View
-from regionplot.system.code import imported_libraries, library_version, source_files
-from regionplot.writers.base import make_writer
 
 _LENGTH = 32
 """Number of hexadecimal digits in a digest."""
 _ROWS = 256
 """Number of rows of the raster that are hashed at a time."""
-_RENDERER = "regionplot.render.renderer"
 
 
 class MapDigests:
@@ -63,15 +56,10 @@ class MapDigests:
     def __init__(self, shared: SharedData) -> None:
         self._shared = shared
         self._panel = lay_out(shared.config, planned_key(shared.coloring)).panel
-        modules = code_modules(shared)
         with plain_style():
             parts = dict(_common(shared))
-        with _code_errors():
-            parts["libraries"] = _versions(modules)
-            sources = [path.read_bytes() for path in source_files(*modules)]
         self._common = hashlib.sha256(json.dumps(parts, default=str).encode())
-        for source in sources:
-            self._common.update(source)
+        self._common.update(code_digest(shared))
 
     def of(self, region: Region) -> str:
         """Return the digest of a region's map: 32 hexadecimal digits.
@@ -108,15 +96,6 @@ class MapDigests:
             yield np.ascontiguousarray(cells[first : first + _ROWS])
 
 
-@contextmanager
-def _code_errors() -> Iterator[None]:
-    """Raise InputError if a source file cannot be read, for example because too many files are open."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from error
-
-
 def _file_facts(info: RasterInfo) -> tuple[object, ...]:
     """Return values for the digest that stand for the cells of a raster that is not loaded."""
     interpretation = (
@@ -130,18 +109,6 @@ def _file_facts(info: RasterInfo) -> tuple[object, ...]:
         info.mask_and_scale,
     )
     return (info.fingerprint, info.geometry.height, info.geometry.width, *interpretation)
-
-
-def code_modules(data: SharedData) -> tuple[str, ...]:
-    """Return the modules that draw the maps: the renderer, and the plug-ins, which the renderer does not import."""
-    plugins = [make_writer(data.config.output), data.source, *data.layers]
-    return tuple(sorted({_RENDERER, *(type(plugin).__module__ for plugin in plugins)}))
-
-
-def _versions(modules: tuple[str, ...]) -> list[str]:
-    """Return the versions of the libraries that modules import, and of the C libraries inside them."""
-    c_libraries = [pyproj.proj_version_str, shapely.geos_version_string, rasterio.__gdal_version__, *library_versions()]
-    return [f"{name} {library_version(name)}" for name in imported_libraries(*modules)] + c_libraries
 
 
 def _common(data: SharedData) -> Iterator[tuple[str, Any]]:
