@@ -33,22 +33,26 @@ _NEUTRAL_FOLDER = Path(__file__).parent / "starter"
 
 
 def set_up(request: Request) -> None:
-    """Set up the process: log to stderr, and import matplotlib outside the working directory."""
+    """Set up the process: log to stderr, and import the libraries that draw maps."""
     log_to_stderr(request.log_format, level=request.verbosity.log_level)
     if request.verbosity is not Verbosity.VERBOSE:  # hides warnings, for example about a read-only home folder
         logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    _import_matplotlib()
+    _import_libraries()
 
 
-def _import_matplotlib() -> None:
-    """Import matplotlib in another working directory, because the import reads a matplotlibrc in the working directory.
+def _import_libraries() -> None:
+    """Import what draws maps. If the working directory has a matplotlibrc, also import matplotlib, but elsewhere.
 
-    The file does not change the maps, because its settings are reset before drawing. But a bad file can make the import
-    fail or block: a pipe blocks, a binary file raises an error, and wrong settings cause warnings.
+    matplotlib reads a matplotlibrc in the working directory when it is imported. The file does not change the maps,
+    because its settings are reset before drawing. But a bad file can make the import fail or block: a pipe blocks, a
+    binary file raises an error, and wrong settings cause warnings. Without such a file, matplotlib is imported when it
+    is needed, because most runs draw with ink that is kept from earlier runs.
     """
-    with _working_directory(_NEUTRAL_FOLDER):
-        for module in ("regionplot.render.renderer", "regionplot.runs.digests"):
-            importlib.import_module(module)
+    for module in ("regionplot.render.renderer", "regionplot.runs.digests"):
+        importlib.import_module(module)
+    if os.path.lexists("matplotlibrc"):
+        with _working_directory(_NEUTRAL_FOLDER):
+            importlib.import_module("regionplot.render.agg")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Hash the code that draws the maps of a run: its source files, and the versions of the libraries that it imports.
+"""Hash the code that draws the maps of a run: its source files, the versions of the libraries that it imports, fonts.
 
 The source files and libraries are found automatically. Digests of maps and the keys of kept ink contain this hash.
 """
@@ -84,3 +84,12 @@ def _freetype_version() -> Any:
     import matplotlib.ft2font  # noqa: PLC0415 (only if matplotlib is linked with a library of the system)
 
     return matplotlib.ft2font.__freetype_version__
+
+
+def font_files(text: str) -> list[tuple[str, int]]:
+    """Return the file and the file size of each font that a text needs in addition to the default font."""
+    if text.isascii():
+        return []
+    from regionplot.render.fonts import FALLBACKS  # noqa: PLC0415 (imports matplotlib)
+
+    return FALLBACKS.files(text)

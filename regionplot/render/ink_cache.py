@@ -22,7 +22,7 @@ from regionplot.errors import RegionplotError
 from regionplot.geo.region import Region
 from regionplot.layers.stack import ignore_raster
 from regionplot.layers.title import title_of
-from regionplot.render.code import code_digest
+from regionplot.render.code import code_digest, font_files
 from regionplot.render.ink import Ink
 from regionplot.render.palette import PACKED_WHITE
 from regionplot.render.sheets import Style
@@ -128,7 +128,7 @@ class InkCache:
     def _key(self, region: Region, view: View, title: str) -> str:
         total = self._ink.copy()
         total.update(repr((replace(region, attributes=dict(region.attributes), origin=""), view, title)).encode())
-        total.update(repr(_fonts(title)).encode())
+        total.update(repr(font_files(title)).encode())
         return total.hexdigest()[:_DIGITS]
 
 
@@ -138,7 +138,7 @@ def _common(style: Style) -> list[Any]:
     settings = {name: items for name, items in digest_items(shared.config).items() if name not in _OF_THE_RASTER}
     layers = [(type(layer).__module__, type(layer).__qualname__, layer.key) for layer in style.layers]
     boxes = repr((layout.size, layout.dpi, layout.panel, sorted(layout.rooms.items())))
-    fonts = _fonts("".join([shared.config.colors.label or "", *_names(style)]))
+    fonts = font_files("".join([shared.config.colors.label or "", *_names(style)]))
     return [settings, layers, boxes, shared.crs.to_wkt(), fonts]
 
 
@@ -147,15 +147,6 @@ def _names(style: Style) -> list[str]:
     description = style.shared.description
     classes = getattr(style.layout.page.key, "names", ())
     return [*(str(description.get(key, "")) for key in ("long_name", "units", "variable")), *classes]
-
-
-def _fonts(text: str) -> list[tuple[str, int]]:
-    """Return the files of fonts that a text needs in addition to the default font, and their sizes."""
-    if text.isascii():
-        return []
-    from regionplot.render.fonts import FALLBACKS  # noqa: PLC0415 (imports matplotlib)
-
-    return FALLBACKS.files(text)
 
 
 def _unpacked_frame(pixels: NDArray[Any], colors: NDArray[Any], shape: tuple[int, int]) -> Bytes:

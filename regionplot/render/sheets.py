@@ -59,7 +59,7 @@ class Style:
         config = shared.config
         if config.raster.resampling != "nearest":
             import_warper()
-        scale = scale_of(shared.coloring, config, shared.cells, shared.plan.colormap)
+        scale = scale_for(shared)
         layout = lay_out(config, scale.key())
         pixels = maps * layout.panel.width * layout.panel.height
         keeps_values = any(layer.wants_values for layer in shared.layers)
@@ -71,6 +71,17 @@ class Style:
     def layers(self) -> tuple[Layer, ...]:
         """The layers, from the bottom to the top."""
         return self.shared.layers
+
+
+def scale_for(shared: SharedData) -> Scale:
+    """Return the color scale of loaded data. A continuous scale uses matplotlib, in its default style."""
+    arguments = shared.coloring, shared.config, shared.cells, shared.plan.colormap
+    if shared.coloring is not None or shared.config.colors.levels is not None:
+        return scale_of(*arguments)
+    from regionplot.render.style import plain_style  # noqa: PLC0415 (imports matplotlib)
+
+    with plain_style():
+        return scale_of(*arguments)
 
 
 @_quiet()

@@ -23,15 +23,13 @@ from typing import Any
 import numpy as np
 
 from regionplot.colors.key import planned_key
-from regionplot.colors.scales import scale_of
 from regionplot.geo.region import Region
 from regionplot.geo.windows import needed_window
 from regionplot.inputs.source import RasterInfo
 from regionplot.layers.stack import lay_out
 from regionplot.layers.title import title_of
-from regionplot.render.code import code_digest
-from regionplot.render.fonts import FALLBACKS
-from regionplot.render.style import plain_style
+from regionplot.render.code import code_digest, font_files
+from regionplot.render.sheets import scale_for
 from regionplot.runs.texts import frame_texts
 from regionplot.settings.base import digest_items
 from regionplot.shared.data import SharedData
@@ -56,8 +54,7 @@ class MapDigests:
     def __init__(self, shared: SharedData) -> None:
         self._shared = shared
         self._panel = lay_out(shared.config, planned_key(shared.coloring)).panel
-        with plain_style():
-            parts = dict(_common(shared))
+        parts = dict(_common(shared))
         self._common = hashlib.sha256(json.dumps(parts, default=str).encode())
         self._common.update(code_digest(shared))
 
@@ -73,7 +70,7 @@ class MapDigests:
         view = View.of(region, self._shared.crs, self._panel, config.map.fit)
         title = title_of(region, config.map.title, self._shared.description)
         total = self._common.copy()
-        total.update(repr((title, view, *FALLBACKS.files(title))).encode())
+        total.update(repr((title, view, *font_files(title))).encode())
         for piece in self._cells(view):
             total.update(piece)
         return total.hexdigest()[:_LENGTH]
@@ -118,5 +115,5 @@ def _common(data: SharedData) -> Iterator[tuple[str, Any]]:
     yield "format", [config.output.format, digest_items(config.output.writer_settings)]
     yield "layers", [layer.key for layer in data.layers]
     yield "label", [data.description.get("long_name"), data.description.get("units")]
-    yield "fonts", FALLBACKS.files("".join(frame_texts(config, data.description)))
-    yield "scale", scale_of(data.coloring, config, data.cells, data.plan.colormap).digest_items()
+    yield "fonts", font_files("".join(frame_texts(config, data.description)))
+    yield "scale", scale_for(data).digest_items()
