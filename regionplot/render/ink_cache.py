@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from regionplot.errors import RegionplotError
 from regionplot.geo.region import Region
@@ -24,7 +23,7 @@ from regionplot.layers.stack import ignore_raster
 from regionplot.layers.title import title_of
 from regionplot.render.code import code_digest, font_files
 from regionplot.render.ink import Ink
-from regionplot.render.palette import PACKED_WHITE
+from regionplot.render.palette import ShadedPalette
 from regionplot.render.sheets import Style
 from regionplot.settings.base import digest_items
 from regionplot.sheet.sheet import Sheet
@@ -56,17 +55,19 @@ class InkCache:
     """Hash of everything that the ink of all maps of the run depends on."""
     _frame: str
     """Key of the frame."""
+    _colors: int
+    """Number of colors of the palette."""
 
     @classmethod
-    def of(cls, style: Style, channel: int) -> Self | None:
+    def of(cls, style: Style, palette: ShadedPalette) -> Self | None:
         """Return the cache for a style. Return None if the user has no cache, or if the settings turn it off.
 
         Parameters
         ----------
         style : Style
             The style.
-        channel : int
-            Color channel of the ink. See `ShadedPalette.channel`.
+        palette : ShadedPalette
+            The palette of the style.
         """
         if not style.shared.config.run.cache:
             return None
@@ -77,25 +78,21 @@ class InkCache:
             logger.debug("ink is not kept: %s", error)
             return None
         frame = common.copy()
-        frame.update(repr(("frame", style.scale.digest_items(), _names(style))).encode())
-        common.update(repr(("ink", channel)).encode())
-        return cls(style, folder, ignore_raster(style.layers), common, frame.hexdigest()[:_DIGITS])
+        frame.update(repr(("frame", style.scale.digest_items(), _names(style), palette.colors.tolist())).encode())
+        common.update(repr(("ink", palette.channel)).encode())
+        return cls(style, folder, ignore_raster(style.layers), common, frame.hexdigest()[:_DIGITS], len(palette.colors))
 
     def frame(self) -> Bytes | None:
-        """Return the sheet without a map as RGBA, shape (height, width, 4). Return None if it is not known."""
+        """Return the sheet without a map as rows of the palette, shape (height, width). Return None if unknown."""
         width, height = self.style.layout.size
-        arrays = self.folder.read(self._frame)
-        try:
-            return None if arrays is None else _unpacked_frame(arrays["pixels"], arrays["colors"], (height, width))
-        except (KeyError, ValueError) as error:
-            logger.debug("the frame %s is drawn again: %s", self._frame, error)
+        rows = (self.folder.read(self._frame) or {}).get("rows")
+        if rows is None or rows.dtype != np.uint8 or rows.shape != (height, width) or rows.max() >= self._colors:
             return None
+        return rows
 
-    def keep_frame(self, frame: Bytes) -> None:
+    def keep_frame(self, rows: Bytes) -> None:
         """Store the frame for later runs."""
-        packed = frame.view(np.uint32).reshape(-1)
-        drawn = np.flatnonzero(packed != PACKED_WHITE)
-        self.folder.write(self._frame, {"pixels": drawn.astype(np.uint32), "colors": packed[drawn]})
+        self.folder.write(self._frame, {"rows": rows})
 
     def ink(self, sheet: Sheet) -> Ink | None:
         """Return the ink of a map. Return None if it is not known."""
@@ -147,19 +144,3 @@ def _names(style: Style) -> list[str]:
     description = style.shared.description
     classes = getattr(style.layout.page.key, "names", ())
     return [*(str(description.get(key, "")) for key in ("long_name", "units", "variable")), *classes]
-
-
-def _unpacked_frame(pixels: NDArray[Any], colors: NDArray[Any], shape: tuple[int, int]) -> Bytes:
-    """Return a frame from stored arrays, which are not trusted.
-
-    Raises
-    ------
-    ValueError
-        If the arrays do not describe a frame of this shape.
-    """
-    is_typed = pixels.dtype == np.uint32 and colors.dtype == np.uint32 and pixels.ndim == 1
-    if not is_typed or pixels.shape != colors.shape or (pixels.size and int(pixels.max()) >= shape[0] * shape[1]):
-        raise ValueError("no frame of this size")
-    frame = np.full(shape[0] * shape[1], PACKED_WHITE)
-    frame[pixels] = colors
-    return frame.view(np.uint8).reshape(*shape, 4)

@@ -58,7 +58,7 @@ class MapRenderer:
     def __init__(self, shared: SharedData, maps: int = 1) -> None:
         self.style = Style.of(shared, maps)
         self._palette = palette_for(self.style)
-        self._cache = InkCache.of(self.style, self._palette.channel) if self._palette else None
+        self._cache = InkCache.of(self.style, self._palette) if self._palette else None
 
     def prepare(self, regions: Sequence[Region]) -> None:
         """Read or draw the frame, and import matplotlib if a map of these regions must be drawn.
@@ -87,10 +87,10 @@ class MapRenderer:
             return None
         frame = self._cache.frame() if self._cache else None
         if frame is None:
-            frame = self._drawing.canvas.background
+            frame = self._palette.nearest(self._drawing.canvas.background)
             if self._cache:
                 self._cache.keep_frame(frame)
-        return PaletteMaps(self._palette, self._palette.nearest(frame))
+        return PaletteMaps(self._palette, frame)
 
     def __repr__(self) -> str:
         """Return the raster, the size of the maps and their CRS."""
