@@ -32,15 +32,19 @@ _NEUTRAL_FOLDER = Path(__file__).parent / "starter"
 """Folder without a matplotlibrc."""
 
 
-def import_matplotlib() -> None:
-    """Import matplotlib in another working directory, because the import reads a matplotlibrc in the working directory.
+def import_renderer() -> None:
+    """Import what draws maps. If the working directory has a matplotlibrc, also import matplotlib, but elsewhere.
 
-    The file does not change the maps, because its settings are reset before drawing. But a bad file can make the import
-    fail or block: a pipe blocks, a binary file raises an error, and wrong settings cause warnings.
+    matplotlib reads a matplotlibrc in the working directory when it is imported. The file does not change the maps,
+    because its settings are reset before drawing. But a bad file can make the import fail or block: a pipe blocks, a
+    binary file raises an error, and wrong settings cause warnings. Without such a file, matplotlib is imported when it
+    is needed, because most runs draw with ink that is kept from earlier runs.
     """
-    with _working_directory(_NEUTRAL_FOLDER):
-        for module in ("regionplot.render.renderer", "regionplot.runs.digests"):
-            importlib.import_module(module)
+    for module in ("regionplot.render.renderer", "regionplot.runs.digests"):
+        importlib.import_module(module)
+    if os.path.lexists("matplotlibrc"):
+        with _working_directory(_NEUTRAL_FOLDER):
+            importlib.import_module("regionplot.render.agg")
 
 
 @contextmanager

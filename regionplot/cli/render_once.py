@@ -45,7 +45,7 @@ def import_for_drawing() -> ModuleType:
     with interrupts_held():
         from regionplot.cli import draw_maps  # noqa: PLC0415
 
-        draw_maps.import_matplotlib()
+        draw_maps.import_renderer()
         return draw_maps
 
 

@@ -17,6 +17,7 @@ import pyproj
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from regionplot.colors.names import rgba_of
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.positions import row_strips
@@ -126,7 +127,5 @@ def on_background(rows: Sequence[Any], background: str) -> NDArray[np.uint8]:
 
 def opaque_background(background: str) -> NDArray[np.floating[Any]]:
     """Return the color of the background on white paper: red, green and blue, 0 to 1."""
-    from matplotlib import colors  # noqa: PLC0415 (settings are checked without matplotlib)
-
-    *paint, opacity = colors.to_rgba(background)
+    *paint, opacity = rgba_of(background)
     return np.asarray(paint) * opacity + 1 - opacity

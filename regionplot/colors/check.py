@@ -5,34 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-import matplotlib
-from matplotlib import colors
-
-from regionplot.errors import Place, Problem
+from regionplot.colors.colormaps import colors_of
+from regionplot.colors.names import is_color
+from regionplot.errors import ConfigError, Place, Problem
 from regionplot.settings.base import IS_COLOR
-from regionplot.settings.colors import ColorSettings
 from regionplot.settings.config import Config
-
-COLORMAP = "viridis"
-"""Default colormap."""
 
 
 def color_problems(config: Config) -> Iterator[Problem]:
     """Yield one problem for each color and colormap that matplotlib does not know, with its section and key."""
-    settings = config.colors
-    if problem := colormap_problem(settings):
-        yield problem
+    try:
+        colors_of(config)
+    except ConfigError as error:
+        yield from error.problems
     for place, color in (*_own_colors(config), *_layer_colors(config)):
-        if not colors.is_color_like(color):
+        if not is_color(color):
             yield Problem(f"{color!r} is not a color; write a name or '#rrggbb'", place)
-
-
-def colormap_problem(settings: ColorSettings) -> Problem | None:
-    """Return the problem of a colormap that matplotlib does not know. Otherwise, return None."""
-    if (settings.colormap or COLORMAP) in matplotlib.colormaps:
-        return None
-    text = f"matplotlib has no {settings.colormap!r}; names are case-sensitive; try 'viridis'"
-    return Problem(text, Place(section="colors", key="colormap"))
 
 
 def _own_colors(config: Config) -> Iterator[tuple[Place, str]]:

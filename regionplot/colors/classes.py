@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from typing_extensions import override
 
 from regionplot.colors.base import Codes, PaletteScale, on_background
+from regionplot.colors.names import rgba_of
 from regionplot.settings.config import Config
 from regionplot.sheet.key import LegendKey
 
@@ -57,14 +58,12 @@ class ClassScale(PaletteScale):
     @classmethod
     def of(cls, classes: Classes, config: Config) -> ClassScale:
         """Return the scale of a raster's classes."""
-        from matplotlib import colors  # noqa: PLC0415 (settings are checked without matplotlib)
-
         drawn = classes.drawn
         first, last = drawn[0].value, drawn[-1].value
         used = list(dict.fromkeys(item.color for item in drawn))
         rows = np.zeros(last - first + 3, np.uint16)
         rows[[item.value - first + 1 for item in drawn]] = [used.index(item.color) + 1 for item in drawn]
-        rgba = [colors.to_rgba(color) for color in (_NONE, *used, config.colors.nodata)]
+        rgba = [rgba_of(color) for color in (_NONE, *used, config.colors.nodata)]
         return cls(on_background(rgba, config.map.background), first, rows, classes.shown)
 
     @property

@@ -1,25 +1,35 @@
 """Resolve a colormap to its colors, so that workers need not know the colormap by name.
 
 A program can register colormaps in matplotlib. Workers that are not forked do not inherit them.
+
+The colors of matplotlib's own colormaps are kept in the user's cache folder, so that later runs need no matplotlib.
 """
 
 from __future__ import annotations
 
+import logging
+import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
-import matplotlib
-import matplotlib.cm
 import numpy as np
-from matplotlib.colors import Colormap, ListedColormap
 
-from regionplot.colors.check import COLORMAP, colormap_problem
-from regionplot.errors import ConfigError
+from regionplot.colors.names import Rgba, rgba_of
+from regionplot.errors import ConfigError, Place, Problem
 from regionplot.settings.colors import ColorSettings
+from regionplot.settings.config import Config
+from regionplot.system.cache import ArrayCache, digest, user_cache_folder
+from regionplot.system.code import library_version
 
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
+
+logger = logging.getLogger(__name__)
+COLORMAP = "viridis"
+"""Default colormap."""
+_MAX_BYTES = 4 * 2**20
 CONTINUOUS = 256
 """Number of colors of a continuous scale."""
-Rgba = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +53,98 @@ class ColormapColors:
         ConfigError
             If the colormap is not registered in matplotlib.
         """
-        if problem := colormap_problem(settings):
-            raise ConfigError(problem)
-        count = CONTINUOUS if settings.levels is None else len(settings.levels) - 1
-        found = matplotlib.colormaps[settings.colormap or COLORMAP].resampled(count)
+        import matplotlib as mpl  # noqa: PLC0415 (takes a tenth of a second)
+
+        name = settings.colormap or COLORMAP
+        if name not in mpl.colormaps:
+            text = f"matplotlib has no {name!r}; names are case-sensitive; try 'viridis'"
+            raise ConfigError(Problem(text, Place(section="colors", key="colormap")))
+        count = _count(settings)
+        found = mpl.colormaps[name].resampled(count)
         rows = tuple(_rgba(row) for row in found(np.arange(count)))
         return cls(found.name, rows, _rgba(found.get_under()), _rgba(found.get_over()))
 
+    def table(self, settings: ColorSettings) -> list[Rgba]:
+        """Return the colors below, on and above the scale, and of nodata, with the colors of the settings."""
+        under = self.under if settings.under == "lowest" else rgba_of(settings.under)
+        over = self.over if settings.over == "highest" else rgba_of(settings.over)
+        return [under, *self.rows, over, rgba_of(settings.nodata)]
+
     def colormap(self, settings: ColorSettings) -> Colormap:
         """Return a colormap of matplotlib with these colors, and with the colors of the settings."""
-        return ListedColormap(list(self.rows), self.name).with_extremes(
-            under=self.under if settings.under == "lowest" else settings.under,
-            over=self.over if settings.over == "highest" else settings.over,
-            bad=settings.nodata,
-        )
+        from matplotlib.colors import ListedColormap  # noqa: PLC0415 (takes a tenth of a second)
+
+        under, *rows, over, bad = self.table(settings)
+        return ListedColormap(rows, self.name).with_extremes(under=under, over=over, bad=bad)
+
+    @classmethod
+    def kept(cls, settings: ColorSettings, cache: ArrayCache) -> Self | None:
+        """Return the colors from a cache. Return None if they are not there."""
+        rows = (cache.read(_key(settings)) or {}).get("rows")
+        if rows is None or rows.dtype != np.float64 or rows.shape != (_count(settings) + 2, 4):
+            return None
+        if not ((rows >= 0) & (rows <= 1)).all():
+            return None
+        under, *colors, over = map(_rgba, rows)
+        return cls(settings.colormap or COLORMAP, tuple(colors), under, over)
+
+    def keep(self, settings: ColorSettings, cache: ArrayCache) -> None:
+        """Store the colors in a cache."""
+        cache.write(_key(settings), {"rows": np.array([self.under, *self.rows, self.over])})
+
+
+def colors_of(config: Config) -> ColormapColors:
+    """Return the colors of the colormap that the settings name. Import matplotlib only if they are not in the cache.
+
+    Raises
+    ------
+    ConfigError
+        If the colormap is not registered in matplotlib.
+    """
+    settings, cache = config.colors, _cache() if config.run.cache else None
+    is_new = cache is not None and not cache.has(_key(settings))
+    if cache is not None and "matplotlib" not in sys.modules and (found := ColormapColors.kept(settings, cache)):
+        return found
+    found = ColormapColors.of(settings)
+    if cache is not None and is_new and is_builtin(settings):
+        found.keep(settings, cache)
+    return found
+
+
+def own_colors(config: Config) -> ColormapColors | None:
+    """Return the colors of a colormap that the program has registered, or None for a colormap of matplotlib itself.
+
+    Raises
+    ------
+    ConfigError
+        If the colormap is not registered in matplotlib.
+    """
+    found = colors_of(config)
+    return None if "matplotlib" not in sys.modules or is_builtin(config.colors) else found
+
+
+def _cache() -> ArrayCache | None:
+    try:
+        return ArrayCache(user_cache_folder() / "colormaps", _MAX_BYTES)
+    except FileNotFoundError as error:
+        logger.debug("%s", error)
+        return None
+
+
+def _key(settings: ColorSettings) -> str:
+    """Return the name of the cache entry for a colormap of matplotlib itself, in its number of colors."""
+    return digest([settings.colormap or COLORMAP, str(_count(settings)), library_version("matplotlib")], [])
+
+
+def _count(settings: ColorSettings) -> int:
+    """Return the number of colors of the scale."""
+    return CONTINUOUS if settings.levels is None else len(settings.levels) - 1
 
 
 def is_builtin(settings: ColorSettings) -> bool:
     """Return True if the colormap of the settings comes with matplotlib, so that every process has it."""
+    import matplotlib.cm  # noqa: PLC0415 (takes a tenth of a second)
+
     name = settings.colormap or COLORMAP
     return name in matplotlib.colormaps and getattr(matplotlib.cm, name, None) == matplotlib.colormaps[name]
 

@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.colors import BoundaryNorm, Colormap, LogNorm, Normalize, PowerNorm, SymLogNorm
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from typing_extensions import override
 
 from regionplot.colors.base import Codes, PaletteScale, on_background
-from regionplot.colors.colormaps import ColormapColors
+from regionplot.colors.colormaps import ColormapColors, colors_of
 from regionplot.geo.dtypes import float_dtype
 from regionplot.settings.colors import MAX_LIMIT, ColorSettings
 from regionplot.settings.config import Config
 from regionplot.sheet.key import ColorBarKey
+
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap, Normalize
 
 _CONSTANT_MARGIN = 0.1
 """Margin of the limits around a single value, as a fraction of the value."""
@@ -38,8 +40,10 @@ _MIN_LIMIT = 1e-280
 class ColorScale(PaletteScale):
     """A scale for numbers: classes between levels, or a continuous range."""
 
-    norm: Normalize
-    cmap: Colormap
+    settings: ColorSettings
+    colors: ColormapColors
+    limits: Normalize | None
+    """Norm of a continuous scale."""
     levels: NDArray[Any] | None
     """Class limits. None: the scale is continuous."""
     extend: str
@@ -58,20 +62,33 @@ class ColorScale(PaletteScale):
         colors : ColormapColors, optional
             Colors of the colormap. By default, the colormap is found in matplotlib by its name.
         """
-        settings = config.colors
-        cmap = (colors or ColormapColors.of(settings)).colormap(settings)
+        settings, limits, levels = config.colors, None, None
+        colors = colors or colors_of(config)
         if settings.levels is not None:
             levels = np.asarray(settings.levels)
-            norm: Normalize = BoundaryNorm(levels, cmap.N)
             open_ends = (settings.under not in ("lowest", "none"), settings.over not in ("highest", "none"))
         else:
-            levels = None
-            norm, open_ends = _continuous(settings, values)
+            limits, open_ends = _continuous(settings, values)
         extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[
             open_ends
         ]
-        rows = [cmap.get_under(), *cmap(np.arange(cmap.N)), cmap.get_over(), cmap.get_bad()]
-        return cls(on_background(rows, config.map.background), norm, cmap, levels, extend)
+        palette = on_background(colors.table(settings), config.map.background)
+        return cls(palette, settings, colors, limits, levels, extend)
+
+    @cached_property
+    def cmap(self) -> Colormap:
+        """The colormap. The first use imports matplotlib."""
+        return self.colors.colormap(self.settings)
+
+    @cached_property
+    def norm(self) -> Normalize:
+        """The norm. For levels, the first use imports matplotlib."""
+        if self.limits is not None:
+            return self.limits
+        assert self.levels is not None, "a scale without limits has levels"
+        from matplotlib.colors import BoundaryNorm  # noqa: PLC0415 (maps with levels are drawn without matplotlib)
+
+        return BoundaryNorm(self.levels, len(self.colors.rows))
 
     @property
     @override
@@ -80,11 +97,12 @@ class ColorScale(PaletteScale):
 
     @override
     def key(self) -> ColorBarKey:
-        return ColorBarKey(self.norm, self.cmap, None if self.levels is None else tuple(self.levels), self.extend)
+        return ColorBarKey(self, None if self.levels is None else tuple(self.levels), self.extend)
 
     @override
     def digest_items(self) -> list[object]:
-        return [str(self.norm.vmin), str(self.norm.vmax), self.extend, self.palette.tolist()]
+        ends = (self.norm.vmin, self.norm.vmax) if self.levels is None else (self.levels[0], self.levels[-1])
+        return [*map(str, ends), self.extend, self.palette.tolist()]
 
     @override
     def _rows_of(self, values: NDArray[Any]) -> Codes:
@@ -102,7 +120,7 @@ class ColorScale(PaletteScale):
         return index
 
     def _steps(self, values: NDArray[Any]) -> Codes:
-        count = self.cmap.N
+        count = len(self.colors.rows)
         if values.dtype == np.float32 and not all(map(_is_single, (self.norm.vmin, self.norm.vmax))):
             values = values.astype(np.float64)
         with np.errstate(invalid="ignore", over="ignore", under="ignore"):
@@ -116,6 +134,8 @@ class ColorScale(PaletteScale):
 
 def _continuous(settings: ColorSettings, values: NDArray[Any]) -> tuple[Normalize, tuple[bool, bool]]:
     """Return the norm and two flags: True if values lie below the norm, and True if values lie above the norm."""
+    from matplotlib.colors import LogNorm, Normalize, PowerNorm, SymLogNorm  # noqa: PLC0415 (levels need no norm)
+
     found = _sample(values, -math.inf if settings.norm != "log" else 0)
     low, high = _rounded_range(found) if settings.norm != "log" else (float(found.min()), float(found.max()))
     vmin = low if settings.vmin is None else settings.vmin
@@ -165,5 +185,7 @@ def _rounded_range(found: NDArray[Any]) -> tuple[float, float]:
     if low == high:  # otherwise, the ticks would differ only in the last digits
         margin = abs(low) * _CONSTANT_MARGIN or 1.0
         low, high = low - margin, high + margin
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415 (levels need no ticks)
+
     ticks = MaxNLocator(nbins=10, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
     return float(ticks[0]), float(ticks[-1])

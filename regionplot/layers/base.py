@@ -66,6 +66,10 @@ class Layer(Protocol):
     neatline: 80, title: 90, color bar: 95, legend: 96."""
     wants_values: ClassVar[bool] = False
     """True if the layer needs the sampled values in `Sheet.values`, in addition to the codes of the color scale."""
+    ignores_raster: ClassVar[bool] = False
+    """True if `draw` uses only the layer itself and these fields of the sheet: `region`, `view`, `layout`, `crs` and
+    `title`. If all layers ignore the raster, what they cover on a palette map is kept for later runs. A class that
+    overrides `draw` must set this field again. The sheet then has no codes, values or description."""
 
     key: str
     """Digest of all settings and input files that affect the layer's marks. If it changes, all maps are redrawn."""

@@ -46,6 +46,7 @@ class Features(Layer):
 
     Settings = FeatureSettings
     zorder: ClassVar[float] = 20
+    ignores_raster: ClassVar[bool] = True
     settings: FeatureSettings
     vectors: VectorLayer
     key: str

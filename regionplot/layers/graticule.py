@@ -76,6 +76,7 @@ class Graticule(Layer):
 
     Settings = GraticuleSettings
     zorder: ClassVar[float] = 30
+    ignores_raster: ClassVar[bool] = True
     settings: GraticuleSettings
     key: str
 

@@ -18,6 +18,7 @@ class Neatline(Layer):
     """The line around the panel. Its width is a whole number of pixels, so that its edges are sharp."""
 
     zorder: ClassVar[float] = 80
+    ignores_raster: ClassVar[bool] = True
     key: str = "neatline"
 
     @classmethod

@@ -21,6 +21,7 @@ class NoDataNote(Layer):
     """The words "no data" in the middle of the panel. Maps with this note are RGB images."""
 
     zorder: ClassVar[float] = 70
+    ignores_raster: ClassVar[bool] = True
     key: str = "no data"
 
     @classmethod

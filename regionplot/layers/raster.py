@@ -18,6 +18,7 @@ class Raster(Layer):
     """The raster. Its key is constant, because the digest of a map includes the cells and the color scale anyway."""
 
     zorder: ClassVar[float] = 0
+    ignores_raster: ClassVar[bool] = True
     key: str = "raster"
 
     @classmethod

@@ -127,3 +127,12 @@ def start_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> Calla
         return layers
 
     return finish
+
+
+def ignore_raster(layers: Iterable[Layer]) -> bool:
+    """Return True if all layers say that their marks on a map do not depend on the raster.
+
+    A class that overrides `draw` must say so itself. What its base class says is about the `draw` of the base class.
+    """
+    classes = [next(kind for kind in type(layer).__mro__ if "draw" in vars(kind)) for layer in layers]
+    return all(kind is Layer or vars(kind).get("ignores_raster", False) for kind in classes)

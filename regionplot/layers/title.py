@@ -29,6 +29,7 @@ class Title(Layer):
     """The title, from the template in `[map] title`."""
 
     zorder: ClassVar[float] = 90
+    ignores_raster: ClassVar[bool] = True
     key: str
 
     @classmethod

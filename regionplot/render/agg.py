@@ -1,18 +1,22 @@
-"""Draw on an RGB canvas with matplotlib's Agg renderer."""
+"""Draw RGB maps, and the ink of palette maps, with matplotlib's Agg renderer."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from typing_extensions import override
 
-from regionplot.render.artists import DrawnMarks, add_frame, new_figure, panel_artists, sheet_artist
+from regionplot.layers.stack import ignore_raster
+from regionplot.render.artists import DrawnMarks, PanelArtists, add_frame, new_figure, panel_artists, sheet_artist
+from regionplot.render.ink import Covered, Ink
+from regionplot.render.palette import PACKED_WHITE, WHITE
 from regionplot.render.sheets import Style
-from regionplot.sheet.layout import Box
+from regionplot.render.style import plain_style
+from regionplot.sheet.layout import POINTS_PER_INCH, Box
+from regionplot.sheet.marks import Rectangle, SheetMark, Text
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 from regionplot.system.stopwatch import Stopwatch
@@ -46,49 +50,110 @@ class Canvas:
         height = self.layout.size[1]
         return slice(height - box.top, height - box.bottom), slice(box.left, box.right)
 
+    def draw_in_panel(self, marks: Iterable[PanelArtists], view: View) -> None:
+        """Draw marks in the panel of a view."""
+        self.show(view)
+        for mark in marks:
+            for artist in panel_artists(mark, self.axes):
+                self.draw(artist)
+
     def draw(self, artist: Artist) -> None:
         """Draw one artist into the buffer."""
         artist.set_figure(self.figure)
         artist.draw(self.renderer)
 
 
-class Painter(Protocol):
-    """Turn a sheet into a picture."""
+class Drawing:
+    """Draw RGB maps, and the ink of palette maps.
 
-    def paint(self, sheet: Sheet, marks: DrawnMarks, watch: Stopwatch) -> Picture:
-        """Return the picture of a map.
+    Parameters
+    ----------
+    style : Style
+        The style of all maps. The frame is drawn at once.
+    """
+
+    def __init__(self, style: Style) -> None:
+        self._style = style
+        self._rectangles: dict[Rectangle, Covered] = {}
+        with plain_style():
+            self.canvas = Canvas(style)
+
+    def picture(self, sheet: Sheet, watch: Stopwatch) -> Picture:
+        """Return an RGB map. The watch records the time of each stage."""
+        canvas = self.canvas
+        with plain_style():
+            marks = DrawnMarks.of(self._style.layers, sheet)
+            watch.lap("clip")
+            np.copyto(canvas.buffer, canvas.background)
+            canvas.buffer[canvas.slices(sheet.view.box)] = self._style.scale.rgba(sheet.codes)
+            watch.lap("compose")
+            canvas.draw_in_panel(marks.in_panel, sheet.view)
+            for mark in marks.on_sheet:
+                canvas.draw(sheet_artist(mark, canvas.figure))
+            watch.lap("stroke")
+            pixels = canvas.buffer[..., :3].copy()
+        watch.lap("compose")
+        return Picture(pixels, None, sheet.title, sheet.no_data)
+
+    def ink(self, sheet: Sheet, channel: int, watch: Stopwatch) -> Ink:
+        """Draw the ink of a palette map on white.
 
         Parameters
         ----------
         sheet : Sheet
-            The sheet to paint. `Canvas.show` has been called with its view.
-        marks : DrawnMarks
-            The marks of the layers on this sheet.
+            The map.
+        channel : int
+            Color channel in which the ink of the layers is darkest: 0 (red), 1 (green) or 2 (blue).
         watch : Stopwatch
             Stopwatch that records the time of each stage.
         """
-        ...
+        canvas, layers = self.canvas, self._style.layers
+        with plain_style():
+            marks = DrawnMarks.of(layers, _without_raster(sheet) if ignore_raster(layers) else sheet)
+            watch.lap("clip")
+            canvas.buffer.fill(WHITE)
+            canvas.draw_in_panel(marks.in_panel, sheet.view)
+            panel = _covered(np.ascontiguousarray(canvas.buffer[canvas.slices(sheet.view.box)]), channel)
+            watch.lap("stroke")
+            drawn = [self._on_sheet(mark, sheet) for mark in marks.on_sheet]
+        watch.lap("title")
+        return Ink(panel, _on_top_of_each_other(drawn))
+
+    def _on_sheet(self, mark: SheetMark, sheet: Sheet) -> Covered:
+        """Draw a mark in the frame's ink. Rectangles are cached, because most maps have the same rectangles."""
+        if isinstance(mark, Text):
+            return self._drawn(mark, self._rows_of(mark, sheet))
+        if mark not in self._rectangles:
+            self._rectangles[mark] = self._drawn(mark, len(self.canvas.buffer))
+        return self._rectangles[mark]
+
+    def _rows_of(self, mark: Text, sheet: Sheet) -> int:
+        """Return the number of rows at the top of the sheet that a text can reach."""
+        descent = mark.points * sheet.layout.dpi / POINTS_PER_INCH / 3
+        is_above = mark.vertical_align == "baseline" and mark.y - descent >= sheet.view.box.top
+        return len(self.canvas.buffer) - (sheet.view.box.top if is_above else 0)
+
+    def _drawn(self, mark: SheetMark, rows: int) -> Covered:
+        self.canvas.buffer[:rows].fill(WHITE)
+        self.canvas.draw(sheet_artist(mark, self.canvas.figure))
+        return _covered(self.canvas.buffer[:rows], 0)
 
 
-@dataclass(frozen=True)
-class RgbPainter(Painter):
-    """Paint any map as an RGB image."""
+def _without_raster(sheet: Sheet) -> Sheet:
+    """Return a sheet for layers that ignore the raster. What such layers draw is the same for each raster."""
+    return replace(sheet, codes=np.empty((0, 0), np.uint8), values=None, description={})
 
-    canvas: Canvas
-    style: Style
 
-    @override
-    def paint(self, sheet: Sheet, marks: DrawnMarks, watch: Stopwatch) -> Picture:
-        canvas = self.canvas
-        np.copyto(canvas.buffer, canvas.background)
-        canvas.buffer[canvas.slices(sheet.view.box)] = self.style.scale.rgba(sheet.codes)
-        watch.lap("compose")
-        for mark in marks.in_panel:
-            for artist in panel_artists(mark, canvas.axes):
-                canvas.draw(artist)
-        for mark_on_sheet in marks.on_sheet:
-            canvas.draw(sheet_artist(mark_on_sheet, canvas.figure))
-        watch.lap("stroke")
-        pixels = canvas.buffer[..., :3].copy()
-        watch.lap("compose")
-        return Picture(pixels, None, sheet.title, sheet.no_data)
+def _covered(pixels: Bytes, channel: int) -> Covered:
+    """Return the pixels that are not white, and their values in a channel."""
+    packed = pixels.view(np.uint32).reshape(-1)
+    drawn = np.flatnonzero(packed != PACKED_WHITE)
+    return Covered(drawn, packed[drawn].view(np.uint8)[channel::4])
+
+
+def _on_top_of_each_other(drawn: Sequence[Covered]) -> Covered:
+    """Return the pixels of all marks. The last mark that covers a pixel gives its value."""
+    pixels = np.concatenate([np.empty(0, np.intp), *(mark.pixels for mark in reversed(drawn))])
+    values = np.concatenate([np.empty(0, np.uint8), *(mark.values for mark in reversed(drawn))])
+    found, first = np.unique(pixels, return_index=True)
+    return Covered(found, values[first])

@@ -19,27 +19,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib import colors
 from numpy.typing import NDArray
-from typing_extensions import override
 
 from regionplot.colors.base import PaletteScale, Scale
+from regionplot.colors.names import rgba_of
 from regionplot.errors import ConfigError
 from regionplot.layers.base import Layer
-from regionplot.render.agg import Canvas, Painter
-from regionplot.render.artists import DrawnMarks, panel_artists, sheet_artist
 from regionplot.render.sheets import Style
-from regionplot.sheet.layout import POINTS_PER_INCH
-from regionplot.sheet.marks import INK, Rectangle, SheetMark
-from regionplot.sheet.sheet import Sheet
-from regionplot.system.stopwatch import Stopwatch
-from regionplot.writers.base import Bytes, Picture, make_writer
+from regionplot.sheet.marks import INK
+from regionplot.writers.base import Bytes, make_writer
 
 _SIZE = 256
 _FRAME_SHADES = 16
 _MIN_SHADES = 8
 """Minimum number of shades between a class color and the ink. With fewer shades, line edges would look coarse."""
-_WHITE = 255
+WHITE = 255
 PACKED_WHITE = np.uint32(0xFFFFFFFF)
 Floats = NDArray[np.floating[Any]]
 
@@ -76,24 +70,24 @@ class ShadedPalette:
         if not scale.is_classed or shades < _MIN_SHADES:
             return None
         ink = np.asarray(inks.pop() if inks else (0, 0, 0), dtype=float)
-        if ink.min() > _WHITE / 2:  # a light ink on white gives too few shades
+        if ink.min() > WHITE / 2:  # a light ink on white gives too few shades
             return None
         return cls._built(scale.palette[:, :3], rows, np.linspace(0, 1, shades + 2)[1:-1], ink)
 
     @classmethod
     def _built(cls, scale: Bytes, rows: Bytes, steps: Floats, ink: Floats) -> ShadedPalette:
         shades = rows[:, None] + steps[:, None] * (ink - rows[:, None])
-        frame = np.linspace((_WHITE,) * 3, _ink_of(INK), _FRAME_SHADES)
+        frame = np.linspace((WHITE,) * 3, _ink_of(INK), _FRAME_SHADES)
         table = np.rint(np.vstack([scale, shades.reshape(-1, 3), ink, frame])).astype(np.uint8)
         channel = int(np.argmin(ink))
         first_shade, ink_row, first_frame = len(scale), len(table) - _FRAME_SHADES - 1, len(table) - _FRAME_SHADES
-        darkness = (_WHITE - np.arange(_WHITE + 1)) / (_WHITE - ink[channel])
+        darkness = (WHITE - np.arange(WHITE + 1)) / (WHITE - ink[channel])
         step = np.clip(np.rint(darkness * (len(steps) + 1)).astype(int), 0, len(steps) + 1)
         owner = (scale[:, None] == rows[None]).all(axis=2).argmax(axis=1)
         shaded = first_shade + owner[:, None] * len(steps) + step - 1
         shaded = np.where(step == 0, np.arange(len(scale))[:, None], shaded)
         shaded = np.where(step == len(steps) + 1, ink_row, shaded)
-        gray = (_WHITE - np.arange(_WHITE + 1)) / (_WHITE - _ink_of(INK)[0])
+        gray = (WHITE - np.arange(WHITE + 1)) / (WHITE - _ink_of(INK)[0])
         framed = first_frame + np.clip(np.rint(gray * (_FRAME_SHADES - 1)), 0, _FRAME_SHADES - 1)
         return cls(table, shaded.astype(np.uint8), framed.astype(np.uint8), channel)
 
@@ -123,12 +117,12 @@ def _inks(layers: Iterable[Layer]) -> set[tuple[float, ...]] | None:
         names = layer.inks()
         if names is None:
             return None
-        inks |= {tuple(_ink_of(name)) for name in names if colors.to_rgba(name)[3] > 0}
+        inks |= {tuple(_ink_of(name)) for name in names if rgba_of(name)[3] > 0}
     return inks
 
 
 def _ink_of(color: str) -> Floats:
-    return np.asarray(np.rint(np.asarray(colors.to_rgb(color)) * _WHITE))
+    return np.asarray(np.rint(np.asarray(rgba_of(color)[:3]) * WHITE))
 
 
 def palette_for(style: Style) -> ShadedPalette | None:
@@ -148,77 +142,3 @@ def palette_for(style: Style) -> ShadedPalette | None:
             "one dark color; use 'auto'"
         )
     return palette
-
-
-class PalettePainter(Painter):
-    """Paint maps whose colors are classes and shades of one ink.
-
-    Parameters
-    ----------
-    canvas : Canvas
-        The canvas of the style.
-    palette : ShadedPalette
-        The palette of the style.
-    """
-
-    def __init__(self, canvas: Canvas, palette: ShadedPalette) -> None:
-        self._canvas = canvas
-        self._palette = palette
-        self._background = palette.nearest(canvas.background)
-        self._scratch = np.empty(self._background.size, np.bool_)
-        self._rectangles: dict[Rectangle, tuple[NDArray[np.intp], Bytes]] = {}
-
-    @override
-    def paint(self, sheet: Sheet, marks: DrawnMarks, watch: Stopwatch) -> Picture:
-        canvas, palette = self._canvas, self._palette
-        panel = canvas.slices(sheet.view.box)
-        canvas.buffer.fill(_WHITE)
-        for mark in marks.in_panel:
-            for artist in panel_artists(mark, canvas.axes):
-                canvas.draw(artist)
-        watch.lap("stroke")
-        image = self._background.copy()
-        image[panel] = sheet.codes
-        drawn, values = self._non_white_pixels(panel[0], palette.channel)
-        rows = image[panel[0]].reshape(-1)
-        rows[drawn] = palette.shaded[rows[drawn], values]
-        watch.lap("compose")
-        for mark_on_sheet in marks.on_sheet:
-            self._draw_on_sheet(mark_on_sheet, sheet, image)
-        watch.lap("title")
-        return Picture(image, palette.colors, sheet.title, sheet.no_data)
-
-    def _draw_on_sheet(self, mark: SheetMark, sheet: Sheet, image: Bytes) -> None:
-        """Draw a mark in shades of the frame's ink."""
-        if isinstance(mark, Rectangle):
-            pixels, found = self._rectangle(mark)
-            image.ravel()[pixels] = found
-            return
-        height = image.shape[0]
-        descent = mark.points * sheet.layout.dpi / POINTS_PER_INCH / 3
-        is_above = mark.vertical_align == "baseline" and mark.y - descent >= sheet.view.box.top
-        rows = slice(0, height - sheet.view.box.top if is_above else height)
-        self._canvas.buffer[rows].fill(_WHITE)
-        self._canvas.draw(sheet_artist(mark, self._canvas.figure))
-        drawn, values = self._non_white_pixels(rows, 0)
-        image[rows].reshape(-1)[drawn] = self._palette.framed[values]
-
-    def _non_white_pixels(self, rows: slice, channel: int) -> tuple[NDArray[np.intp], Bytes]:
-        """Return the indices of the non-white pixels in some rows of the buffer, and their values in a channel."""
-        packed = self._canvas.buffer[rows].view(np.uint32).reshape(-1)
-        mask = np.not_equal(packed, PACKED_WHITE, out=self._scratch[: packed.size])
-        drawn = np.flatnonzero(mask)
-        return drawn, packed[drawn].view(np.uint8)[channel::4]
-
-    def _rectangle(self, mark: Rectangle) -> tuple[NDArray[np.intp], Bytes]:
-        """Return the indices of a rectangle's pixels, and their rows of the palette.
-
-        The result is cached, because most maps have the same rectangles.
-        """
-        if mark not in self._rectangles:
-            self._canvas.buffer.fill(_WHITE)
-            self._canvas.draw(sheet_artist(mark, self._canvas.figure))
-            gray = self._canvas.buffer[..., 0].ravel()
-            pixels = np.flatnonzero(gray != _WHITE)
-            self._rectangles[mark] = pixels, self._palette.framed[gray[pixels]]
-        return self._rectangles[mark]

@@ -1,25 +1,29 @@
-"""Draw maps of shared data. The frame is drawn once. The raster and the layers are drawn for each region."""
+"""Draw maps of shared data. The frame is drawn once. The raster and the layers are drawn for each region.
+
+This module does not import matplotlib. A renderer imports matplotlib when it must draw ink, the frame or an RGB image.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from regionplot.errors import ConfigError
 from regionplot.geo.region import Region
-from regionplot.render.agg import Canvas, Painter, RgbPainter
-from regionplot.render.artists import DrawnMarks
-from regionplot.render.figure import draw_figure
-from regionplot.render.palette import PalettePainter, palette_for
+from regionplot.render.ink import Ink, PaletteMaps
+from regionplot.render.ink_cache import InkCache
+from regionplot.render.palette import palette_for
 from regionplot.render.sheets import Style, make_sheet
-from regionplot.render.style import plain_style
-from regionplot.render.vector import draw_vectors
 from regionplot.shared.data import SharedData, crs_name
+from regionplot.sheet.sheet import Sheet
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import FigurePicture, Picture, encode, make_writer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from regionplot.render.agg import Canvas, Drawing
 
 
 class MapRenderer:
@@ -57,13 +61,41 @@ class MapRenderer:
         if not isinstance(shared, SharedData):
             kind = type(shared).__name__
             raise ConfigError(f"the data are of type {kind}; pass SharedData from regionplot.SharedData.load")
-        with plain_style():
-            style = Style.of(shared, maps)
-            self.style = style
-            self.canvas = Canvas(style)
-            palette = palette_for(style)
-            self._in_rgb = RgbPainter(self.canvas, style)
-            self._in_palette = PalettePainter(self.canvas, palette) if palette else None
+        self.style = Style.of(shared, maps)
+        self._palette = palette_for(self.style)
+        self._cache = InkCache.of(self.style, self._palette) if self._palette else None
+
+    def prepare(self, regions: Sequence[Region]) -> None:
+        """Read or draw the frame, and import matplotlib if a map of these regions must be drawn.
+
+        Forked workers inherit what this method imports and draws. Otherwise, each worker does the same when it draws
+        its first map.
+        """
+        if self._palette_maps is None or self._cache is None or not self._cache.knows_all(regions):
+            _ = self._drawing
+
+    @property
+    def canvas(self) -> Canvas:
+        """The sheet on which matplotlib draws."""
+        return self._drawing.canvas
+
+    @cached_property
+    def _drawing(self) -> Drawing:
+        from regionplot.render.agg import Drawing  # noqa: PLC0415 (imports matplotlib)
+
+        return Drawing(self.style)
+
+    @cached_property
+    def _palette_maps(self) -> PaletteMaps | None:
+        """What all palette maps share. None if the maps are RGB images."""
+        if self._palette is None:
+            return None
+        frame = self._cache.frame() if self._cache else None
+        if frame is None:
+            frame = self._palette.nearest(self._drawing.canvas.background)
+            if self._cache:
+                self._cache.keep_frame(frame)
+        return PaletteMaps(self._palette, frame)
 
     def __repr__(self) -> str:
         """Return the raster, the size of the maps and their CRS."""
@@ -89,14 +121,24 @@ class MapRenderer:
             If the region cannot be projected, or its row lacks a field of the title.
         """
         watch = watch or Stopwatch()
-        with plain_style():
-            sheet = make_sheet(region, self.style)
-            self.canvas.show(sheet.view)
-            watch.lap("sample")
-            marks = DrawnMarks.of(self.style.layers, sheet)
-            watch.lap("clip")
-            painter: Painter = self._in_palette if self._in_palette and not sheet.no_data else self._in_rgb
-            return painter.paint(sheet, marks, watch)
+        sheet = make_sheet(region, self.style)
+        watch.lap("sample")
+        if self._palette_maps is None or sheet.no_data:
+            return self._drawing.picture(sheet, watch)
+        picture = self._palette_maps.picture(sheet, self._ink(sheet, self._palette_maps.palette.channel, watch))
+        watch.lap("compose")
+        return picture
+
+    def _ink(self, sheet: Sheet, channel: int, watch: Stopwatch) -> Ink:
+        """Return the ink of a map: from an earlier run, or drawn now."""
+        ink = self._cache.ink(sheet) if self._cache else None
+        watch.lap("ink")
+        if ink is None:
+            ink = self._drawing.ink(sheet, channel, watch)
+            if self._cache:
+                self._cache.keep_ink(sheet, ink)
+                watch.lap("ink")
+        return ink
 
     def figure(self, region: Region) -> Figure:
         """Draw one region as a matplotlib figure. Its first axes is a `cartopy.mpl.geoaxes.GeoAxes`.
@@ -108,6 +150,9 @@ class MapRenderer:
         RegionError
             If the region cannot be projected, or its row lacks a field of the title.
         """
+        from regionplot.render.figure import draw_figure  # noqa: PLC0415 (imports matplotlib)
+        from regionplot.render.style import plain_style  # noqa: PLC0415
+
         with plain_style():
             return draw_figure(make_sheet(region, self.style), self.style)
 
@@ -121,6 +166,9 @@ class MapRenderer:
         RegionError
             If the region cannot be projected, or its row lacks a field of the title.
         """
+        from regionplot.render.style import plain_style  # noqa: PLC0415 (imports matplotlib)
+        from regionplot.render.vector import draw_vectors  # noqa: PLC0415
+
         with plain_style():
             return draw_vectors(make_sheet(region, self.style), self.style)
 

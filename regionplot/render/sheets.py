@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +27,13 @@ from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View, axes_of
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Suppress warnings of NumPy, because the values of rasters can be extreme."""
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        yield
+
+
 @dataclass(frozen=True)
 class Style:
     """Data, layout and colors that all sheets of a run share."""
@@ -36,6 +45,7 @@ class Style:
     """The code of each cell. None if the pixels of each map must be classified, or if classifying them is cheaper."""
 
     @classmethod
+    @_quiet()
     def of(cls, shared: SharedData, maps: int = 1) -> Style:
         """Return the style of a run.
 
@@ -49,7 +59,7 @@ class Style:
         config = shared.config
         if config.raster.resampling != "nearest":
             import_warper()
-        scale = scale_of(shared.coloring, config, shared.cells, shared.plan.colormap)
+        scale = scale_for(shared)
         layout = lay_out(config, scale.key())
         pixels = maps * layout.panel.width * layout.panel.height
         keeps_values = any(layer.wants_values for layer in shared.layers)
@@ -63,6 +73,18 @@ class Style:
         return self.shared.layers
 
 
+def scale_for(shared: SharedData) -> Scale:
+    """Return the color scale of loaded data. A continuous scale uses matplotlib, in its default style."""
+    arguments = shared.coloring, shared.config, shared.cells, shared.plan.colormap
+    if shared.coloring is not None or shared.config.colors.levels is not None:
+        return scale_of(*arguments)
+    from regionplot.render.style import plain_style  # noqa: PLC0415 (imports matplotlib)
+
+    with plain_style():
+        return scale_of(*arguments)
+
+
+@_quiet()
 def make_sheet(region: Region, style: Style) -> Sheet:
     """Sample and classify the raster for a region.
 

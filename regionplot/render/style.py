@@ -9,7 +9,6 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import matplotlib
-import matplotlib.ft2font
 import numpy as np
 
 DRAWING_LOCK = threading.RLock()
@@ -25,11 +24,6 @@ def plain_style() -> Iterator[None]:
         with warnings.catch_warnings(), context, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)  # `fonts` reports them
             yield
-
-
-def library_versions() -> list[str]:
-    """Return the versions of matplotlib and FreeType."""
-    return [matplotlib.__version__, matplotlib.ft2font.__freetype_version__]
 
 
 def _changed_parameters() -> Any:

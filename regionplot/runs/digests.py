@@ -18,36 +18,27 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import pyproj
-import rasterio
-import shapely
 
 from regionplot.colors.key import planned_key
-from regionplot.colors.scales import scale_of
-from regionplot.errors import InputError
 from regionplot.geo.region import Region
 from regionplot.geo.windows import needed_window
 from regionplot.inputs.source import RasterInfo
 from regionplot.layers.stack import lay_out
 from regionplot.layers.title import title_of
-from regionplot.render.fonts import FALLBACKS
-from regionplot.render.style import library_versions, plain_style
+from regionplot.render.code import code_digest, font_files
+from regionplot.render.sheets import scale_for
 from regionplot.runs.texts import frame_texts
 from regionplot.settings.base import digest_items
 from regionplot.shared.data import SharedData
 from regionplot.sheet.view import View
-from regionplot.system.code import imported_libraries, library_version, source_files
-from regionplot.writers.base import make_writer
 
 _LENGTH = 32
 """Number of hexadecimal digits in a digest."""
 _ROWS = 256
 """Number of rows of the raster that are hashed at a time."""
-_RENDERER = "regionplot.render.renderer"
 
 
 class MapDigests:
@@ -63,15 +54,9 @@ class MapDigests:
     def __init__(self, shared: SharedData) -> None:
         self._shared = shared
         self._panel = lay_out(shared.config, planned_key(shared.coloring)).panel
-        modules = code_modules(shared)
-        with plain_style():
-            parts = dict(_common(shared))
-        with _code_errors():
-            parts["libraries"] = _versions(modules)
-            sources = [path.read_bytes() for path in source_files(*modules)]
+        parts = dict(_common(shared))
         self._common = hashlib.sha256(json.dumps(parts, default=str).encode())
-        for source in sources:
-            self._common.update(source)
+        self._common.update(code_digest(shared))
 
     def of(self, region: Region) -> str:
         """Return the digest of a region's map: 32 hexadecimal digits.
@@ -85,7 +70,7 @@ class MapDigests:
         view = View.of(region, self._shared.crs, self._panel, config.map.fit)
         title = title_of(region, config.map.title, self._shared.description)
         total = self._common.copy()
-        total.update(repr((title, view, *FALLBACKS.files(title))).encode())
+        total.update(repr((title, view, *font_files(title))).encode())
         for piece in self._cells(view):
             total.update(piece)
         return total.hexdigest()[:_LENGTH]
@@ -108,15 +93,6 @@ class MapDigests:
             yield np.ascontiguousarray(cells[first : first + _ROWS])
 
 
-@contextmanager
-def _code_errors() -> Iterator[None]:
-    """Raise InputError if a source file cannot be read, for example because too many files are open."""
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from error
-
-
 def _file_facts(info: RasterInfo) -> tuple[object, ...]:
     """Return values for the digest that stand for the cells of a raster that is not loaded."""
     interpretation = (
@@ -132,18 +108,6 @@ def _file_facts(info: RasterInfo) -> tuple[object, ...]:
     return (info.fingerprint, info.geometry.height, info.geometry.width, *interpretation)
 
 
-def code_modules(data: SharedData) -> tuple[str, ...]:
-    """Return the modules that draw the maps: the renderer, and the plug-ins, which the renderer does not import."""
-    plugins = [make_writer(data.config.output), data.source, *data.layers]
-    return tuple(sorted({_RENDERER, *(type(plugin).__module__ for plugin in plugins)}))
-
-
-def _versions(modules: tuple[str, ...]) -> list[str]:
-    """Return the versions of the libraries that modules import, and of the C libraries inside them."""
-    c_libraries = [pyproj.proj_version_str, shapely.geos_version_string, rasterio.__gdal_version__, *library_versions()]
-    return [f"{name} {library_version(name)}" for name in imported_libraries(*modules)] + c_libraries
-
-
 def _common(data: SharedData) -> Iterator[tuple[str, Any]]:
     """Yield the names and values of the parts that all maps of a run share, except code and libraries."""
     config = data.config
@@ -151,5 +115,5 @@ def _common(data: SharedData) -> Iterator[tuple[str, Any]]:
     yield "format", [config.output.format, digest_items(config.output.writer_settings)]
     yield "layers", [layer.key for layer in data.layers]
     yield "label", [data.description.get("long_name"), data.description.get("units")]
-    yield "fonts", FALLBACKS.files("".join(frame_texts(config, data.description)))
-    yield "scale", scale_of(data.coloring, config, data.cells, data.plan.colormap).digest_items()
+    yield "fonts", font_files("".join(frame_texts(config, data.description)))
+    yield "scale", scale_for(data).digest_items()

@@ -219,6 +219,7 @@ def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Obser
     task = RenderTask(config, record.run, plan, len(jobs))
     if executor_class(record.start_method).abilities.shares_memory:
         jobs = list(jobs_to_draw(task, jobs, record, observer))
+        task.regions = [job.region for job in jobs]
         record.watch.lap("compare")
     report_missing_letters(letters if jobs else "")
     for outcome in stop_when_disk_full(executor.run(task, jobs)) if jobs else ():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -41,12 +41,14 @@ class RenderTask:
     plan: LoadPlan
     map_count: int
     """Number of maps of the run."""
+    regions: Sequence[Region] = field(default=(), repr=False)
+    """Regions to draw, if this process forks the workers."""
     _digests: MapDigests | None = field(default=None, repr=False)
     _idle: list[MapRenderer] = field(default_factory=list, repr=False)
     """Renderers that no thread uses now. A renderer draws all its maps into one buffer, so threads cannot share it."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_digests": None, "_idle": []}
+        return {**self.__dict__, "regions": (), "_digests": None, "_idle": []}
 
     def start_worker(self) -> None:
         """Let malloc return large blocks to the system. Called in each worker."""
@@ -57,6 +59,7 @@ class RenderTask:
         with self._renderer() as renderer:
             self._digests = self.digests  # computed here so that forked workers inherit the hash of the sources
             if self._needs == "pixels":
+                renderer.prepare(self.regions)
                 _import_for_encoding(renderer)
 
     def __call__(self, job: Job) -> MapResult:

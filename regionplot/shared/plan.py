@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from regionplot.colors.choose import Coloring
+from regionplot.colors.colormaps import ColormapColors, own_colors
 from regionplot.colors.key import planned_key
 from regionplot.errors import RasterError, RegionError
 from regionplot.geo.cartopy import parse_projection
@@ -23,9 +23,6 @@ from regionplot.sheet.layout import Layout
 from regionplot.sheet.view import View
 from regionplot.system.files import Fingerprint
 from regionplot.system.machine import available_memory
-
-if TYPE_CHECKING:
-    from regionplot.colors.colormaps import ColormapColors
 
 logger = logging.getLogger(__name__)
 _MEGABYTE = 2**20
@@ -99,15 +96,8 @@ def plan_load(
         )
     if isinstance(key, LegendKey) and config.colors.colorbar and LEGEND not in layout.rooms:
         logger.warning("%s: no legend: %s", info.path, _LEGEND_TOO_LARGE)
-    colormap = _own_colormap(config) if coloring is None else None
+    colormap = own_colors(config) if coloring is None else None
     return LoadPlan(whole if reads_per_map else window, reads_per_map, info.fingerprint, colormap)
-
-
-def _own_colormap(config: Config) -> ColormapColors | None:
-    """Return the colors of a colormap that the program has registered, or None for a colormap of matplotlib itself."""
-    from regionplot.colors.colormaps import ColormapColors, is_builtin  # noqa: PLC0415 (imports matplotlib)
-
-    return None if is_builtin(config.colors) else ColormapColors.of(config.colors)
 
 
 def _budget(config: Config) -> int:

@@ -14,14 +14,22 @@ class ColorBarKey:
     The layout needs only the class of this object. `Scale.key` sets the fields.
     """
 
-    norm: Any = None
-    """The `matplotlib.colors.Normalize` of the scale."""
-    cmap: Any = None
-    """The `matplotlib.colors.Colormap` of the scale."""
+    scale: Any = None
+    """The `colors.numbers.ColorScale`."""
     levels: Sequence[float] | None = None
     """Class limits. None if the scale is continuous."""
     extend: str = "neither"
     """Ends of the color bar that are open: `neither`, `min`, `max` or `both`."""
+
+    @property
+    def norm(self) -> Any:
+        """The `matplotlib.colors.Normalize` of the scale. The first use imports matplotlib."""
+        return self.scale.norm
+
+    @property
+    def cmap(self) -> Any:
+        """The `matplotlib.colors.Colormap` of the scale. The first use imports matplotlib."""
+        return self.scale.cmap
 
 
 @dataclass(frozen=True, slots=True)

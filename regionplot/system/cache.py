@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import secrets
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -42,6 +43,13 @@ class ArrayCache:
     folder: Path
     max_bytes: int = _MAX_BYTES
     """Maximum size of the folder. If the folder is larger, the least recently used entries are removed."""
+    writes_per_trim: int = 1
+    """Average number of writes after which the size is checked. Checking a folder of many small entries takes longer
+    than writing an entry."""
+
+    def has(self, key: str) -> bool:
+        """Return True if there is an entry for a key. The entry can be damaged."""
+        return os.path.lexists(self._path(key))
 
     def read(self, key: str) -> Arrays | None:
         """Return the arrays of a key, or None if there is no entry for the key or the entry is damaged."""
@@ -69,7 +77,8 @@ class ArrayCache:
             make_private_folder(self.folder)
             with atomic_replace(path, new_run()) as temporary, open_exclusive(temporary, PRIVATE_FILE) as file:
                 np.savez(file, allow_pickle=False, **arrays)
-            trim(self.folder.glob(f"*{_SUFFIX}"), self.max_bytes)
+            if secrets.randbelow(self.writes_per_trim) == 0:
+                trim(self.folder.glob(f"*{_SUFFIX}"), self.max_bytes)
         except OSError as error:
             logger.debug("cache entry %s cannot be written: %s", path, error)
 

@@ -125,6 +125,35 @@ def test_a_known_run_imports_click_and_few_modules_of_this_package(run) -> None:
     assert not known.all & {"regionplot.settings.config", "regionplot.regions.table", "regionplot.runs.run"}
 
 
+def uses_matplotlib(names: set[str]) -> bool:
+    return "matplotlib" in {name.partition(".")[0] for name in names}
+
+
+def test_a_run_with_known_ink_imports_no_matplotlib(run) -> None:
+    run()
+    assert not uses_matplotlib(run().all)
+    assert not uses_matplotlib(run(options='resampling = "bilinear"').all), "the raster does not change the ink"
+
+
+def test_a_run_with_a_new_region_imports_matplotlib_once(run, cold) -> None:
+    run()
+    table = cold[0] / "regions.csv"
+    before = table.read_text()
+    try:
+        table.write_text(before.replace("b,-90", "b,-91"))
+        imports = run()
+    finally:
+        table.write_text(before)
+    assert uses_matplotlib(imports.all)
+    assert not imports.in_children
+
+
+def test_a_run_without_the_cache_imports_matplotlib_once(run) -> None:
+    imports = run(arguments=["-q", "--force", "--no-cache"])
+    assert uses_matplotlib(imports.all)
+    assert not imports.in_children
+
+
 def test_netcdf_needs_only_its_own_library(run, write_netcdf) -> None:
     path = write_netcdf(
         lon=(np.linspace(-100, -41, 60), {"units": "degrees_east"}),

@@ -51,6 +51,21 @@ def test_a_truncated_entry_counts_as_missing(cache):
     assert cache.read("a") is None
 
 
+def test_an_entry_is_found_without_reading_it(cache):
+    assert not cache.has("a")
+    cache.write("a", ARRAYS)
+    assert cache.has("a")
+
+
+def test_a_folder_of_many_small_entries_stays_bounded(tmp_path):
+    rows = {"a": np.zeros(1000, np.uint8)}
+    cache = ArrayCache(tmp_path / "cache", max_bytes=50_000, writes_per_trim=4)
+    for number in range(400):
+        cache.write(f"{number}", rows)
+    size = sum(path.stat().st_size for path in cache.folder.iterdir())
+    assert size < 200_000, "the limit, and the entries that are written between two checks"
+
+
 def test_folder_and_entries_are_private_also_with_an_open_umask(cache):
     cache.folder.mkdir(mode=0o777)
     cache.folder.chmod(0o777)

@@ -1,0 +1,95 @@
+"""Hash the code that draws the maps of a run: its source files, the versions of the libraries that it imports, fonts.
+
+The source files and libraries are found automatically. Digests of maps and the keys of kept ink contain this hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyproj
+import rasterio
+import shapely
+
+from regionplot.errors import InputError
+from regionplot.shared.data import SharedData
+from regionplot.system.code import imported_libraries, library_version, source_files
+from regionplot.writers.base import make_writer
+
+_RENDERER = "regionplot.render.renderer"
+_FREETYPE = b"libfreetype"
+"""Part of the name of FreeType's library. A module that is linked with the library as a file of its own holds it."""
+
+
+def code_modules(data: SharedData) -> tuple[str, ...]:
+    """Return the modules that draw the maps: the renderer, and the plug-ins, which the renderer does not import."""
+    plugins = [make_writer(data.config.output), data.source, *data.layers]
+    return tuple(sorted({_RENDERER, *(type(plugin).__module__ for plugin in plugins)}))
+
+
+def code_digest(data: SharedData) -> bytes:
+    """Return a digest of the source files that draw the maps, and of the versions of their libraries.
+
+    Raises
+    ------
+    InputError
+        If a source file cannot be read.
+    """
+    modules = code_modules(data)
+    with _code_errors():
+        total = hashlib.sha256(json.dumps(_versions(modules)).encode())
+        for path in source_files(*modules):
+            total.update(path.read_bytes())
+    return total.digest()
+
+
+@contextmanager
+def _code_errors() -> Iterator[None]:
+    """Raise InputError if a source file cannot be read, for example because too many files are open."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read: {error.strerror}") from error
+
+
+def _versions(modules: tuple[str, ...]) -> list[str]:
+    """Return the versions of the libraries that modules import, and of the C libraries inside them."""
+    c_libraries = [pyproj.proj_version_str, shapely.geos_version_string, rasterio.__gdal_version__]
+    versions = [f"{name} {library_version(name)}" for name in imported_libraries(*modules)]
+    return [*versions, *c_libraries, *_freetype()]
+
+
+def _freetype() -> Iterator[str]:
+    """Yield texts that change with the FreeType that matplotlib uses, without importing matplotlib.
+
+    Usually, matplotlib's module `ft2font` contains FreeType. Otherwise, the module is imported, and FreeType is asked
+    for its version.
+    """
+    spec = importlib.util.find_spec("matplotlib")
+    folder = Path((spec and spec.origin) or "").parent
+    for path in sorted([*folder.glob("ft2font.*.so"), *folder.glob("ft2font.*.pyd")]):
+        content = path.read_bytes()
+        yield hashlib.sha256(content).hexdigest()
+        if _FREETYPE in content:
+            yield _freetype_version()
+
+
+def _freetype_version() -> Any:
+    import matplotlib.ft2font  # noqa: PLC0415 (only if matplotlib is linked with a library of the system)
+
+    return matplotlib.ft2font.__freetype_version__
+
+
+def font_files(text: str) -> list[tuple[str, int]]:
+    """Return the file and the file size of each font that a text needs in addition to the default font."""
+    if text.isascii():
+        return []
+    from regionplot.render.fonts import FALLBACKS  # noqa: PLC0415 (imports matplotlib)
+
+    return FALLBACKS.files(text)

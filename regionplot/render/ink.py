@@ -1,0 +1,115 @@
+"""Lay the ink of a map over its colors, without matplotlib.
+
+Ink is everything on a palette map that does not depend on the raster: what lines, labels and symbols cover in the
+panel, and what the title and the neatline cover on the sheet. Ink is drawn once with matplotlib
+(`render.agg`). Later maps of the same region reuse the ink (`render.ink_cache`)::
+
+    codes of the panel ─┐
+    frame ──────────────┼─► PaletteMaps.picture ─► Picture
+    ink ────────────────┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regionplot.render.palette import ShadedPalette
+from regionplot.sheet.sheet import Sheet
+from regionplot.writers.base import Bytes, Picture
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Covered:
+    """Pixels that ink covers, and how dark they are."""
+
+    pixels: NDArray[np.intp]
+    """Increasing indices into the pixels of an image, which are counted row by row."""
+    values: Bytes
+    """Value of one color channel of the ink on white, for each pixel."""
+
+    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """Return arrays to store: the gaps between the pixels, which are small numbers, and the values."""
+        gaps = np.diff(self.pixels, prepend=0)
+        small = gaps.size == 0 or gaps.max() <= np.iinfo(np.uint16).max
+        return {f"{name} gaps": gaps.astype(np.uint16 if small else np.uint32), f"{name} values": self.values}
+
+    @classmethod
+    def of(cls, arrays: Arrays, name: str, size: int) -> Self:
+        """Return the pixels from stored arrays, which are not trusted.
+
+        Parameters
+        ----------
+        arrays : mapping of str to ndarray
+            Arrays that `arrays` has returned.
+        name : str
+            The name that was given to `arrays`.
+        size : int
+            Number of pixels of the image.
+
+        Raises
+        ------
+        ValueError
+            If the arrays do not describe pixels of such an image.
+        KeyError
+            If an array is missing.
+        """
+        gaps, values = arrays[f"{name} gaps"], arrays[f"{name} values"]
+        is_typed = gaps.dtype in (np.uint16, np.uint32) and values.dtype == np.uint8
+        if not is_typed or gaps.ndim != 1 or gaps.shape != values.shape or gaps.size > size:
+            raise ValueError(f"{name}: no ink for an image of {size} pixels")
+        if gaps.size and not gaps[1:].all():
+            raise ValueError(f"{name}: a pixel occurs twice")
+        pixels = np.cumsum(gaps, dtype=np.intp)
+        if pixels.size and pixels[-1] >= size:
+            raise ValueError(f"{name}: pixels outside of an image of {size} pixels")
+        return cls(pixels, values)
+
+
+@dataclass(frozen=True)
+class Ink:
+    """The ink of one map."""
+
+    panel: Covered
+    """Pixels of the panel: layers."""
+    sheet: Covered
+    """Pixels of the sheet: title and neatline."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return arrays to store."""
+        return {**self.panel.arrays("panel"), **self.sheet.arrays("sheet")}
+
+    @classmethod
+    def of(cls, arrays: Arrays, sheet: Sheet) -> Self:
+        """Return the ink of a sheet from stored arrays, which are not trusted.
+
+        Raises
+        ------
+        ValueError, KeyError
+            If the arrays are no ink of such a sheet.
+        """
+        width, height = sheet.layout.size
+        return cls(Covered.of(arrays, "panel", sheet.codes.size), Covered.of(arrays, "sheet", width * height))
+
+
+@dataclass(frozen=True)
+class PaletteMaps:
+    """Compose maps whose colors are classes and shades of one ink."""
+
+    palette: ShadedPalette
+    frame: Bytes
+    """The sheet without a map, as rows of the palette, shape (height, width)."""
+
+    def picture(self, sheet: Sheet, ink: Ink) -> Picture:
+        """Return the picture of a map."""
+        image, panel, box = self.frame.copy(), sheet.codes.reshape(-1).copy(), sheet.view.box
+        panel[ink.panel.pixels] = self.palette.shaded[panel[ink.panel.pixels], ink.panel.values]
+        image[len(image) - box.top : len(image) - box.bottom, box.left : box.right] = panel.reshape(sheet.codes.shape)
+        image.reshape(-1)[ink.sheet.pixels] = self.palette.framed[ink.sheet.values]
+        return Picture(image, self.palette.colors, sheet.title, sheet.no_data)

@@ -1,0 +1,146 @@
+"""Keep the frame of a run, and the ink of its maps, on disk for later runs.
+
+The key of an entry is a digest of everything that the ink depends on: the code and the libraries (`render.code`), the
+layers, the layout, the CRS, the view and the title, and all settings that do not concern the raster. An entry is
+therefore never outdated. A damaged entry is drawn again. Entries are not trusted: they hold no objects, and their
+indices are checked (`render.ink`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from regionplot.errors import RegionplotError
+from regionplot.geo.region import Region
+from regionplot.layers.stack import ignore_raster
+from regionplot.layers.title import title_of
+from regionplot.render.code import code_digest, font_files
+from regionplot.render.ink import Ink
+from regionplot.render.palette import ShadedPalette
+from regionplot.render.sheets import Style
+from regionplot.settings.base import digest_items
+from regionplot.sheet.sheet import Sheet
+from regionplot.sheet.view import View
+from regionplot.system.cache import ArrayCache, user_cache_folder
+from regionplot.writers.base import Bytes
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+logger = logging.getLogger(__name__)
+_MAX_BYTES = 256 * 2**20
+"""Maximum size of the folder: about 2500 maps of 1400 x 900 pixels."""
+_WRITES_PER_TRIM = 64
+_DIGITS = 32
+_OF_THE_RASTER = {"raster", "prepare", "output", "run"}
+"""Sections of the settings that ink does not depend on."""
+
+
+@dataclass(frozen=True)
+class InkCache:
+    """The frame and the ink of the maps of one style, in the user's cache folder."""
+
+    style: Style
+    folder: ArrayCache
+    keeps_ink: bool
+    """False if the marks of a layer can depend on the raster. Then only the frame is kept."""
+    _ink: _Hash
+    """Hash of everything that the ink of all maps of the run depends on."""
+    _frame: str
+    """Key of the frame."""
+    _colors: int
+    """Number of colors of the palette."""
+
+    @classmethod
+    def of(cls, style: Style, palette: ShadedPalette) -> Self | None:
+        """Return the cache for a style. Return None if the user has no cache, or if the settings turn it off.
+
+        Parameters
+        ----------
+        style : Style
+            The style.
+        palette : ShadedPalette
+            The palette of the style.
+        """
+        if not style.shared.config.run.cache:
+            return None
+        try:
+            folder = ArrayCache(user_cache_folder() / "ink", _MAX_BYTES, _WRITES_PER_TRIM)
+            common = hashlib.sha256(json.dumps(_common(style), default=str).encode() + code_digest(style.shared))
+        except (OSError, RegionplotError) as error:
+            logger.debug("ink is not kept: %s", error)
+            return None
+        frame = common.copy()
+        frame.update(repr(("frame", style.scale.digest_items(), _names(style), palette.colors.tolist())).encode())
+        common.update(repr(("ink", palette.channel)).encode())
+        return cls(style, folder, ignore_raster(style.layers), common, frame.hexdigest()[:_DIGITS], len(palette.colors))
+
+    def frame(self) -> Bytes | None:
+        """Return the sheet without a map as rows of the palette, shape (height, width). Return None if unknown."""
+        width, height = self.style.layout.size
+        rows = (self.folder.read(self._frame) or {}).get("rows")
+        if rows is None or rows.dtype != np.uint8 or rows.shape != (height, width) or rows.max() >= self._colors:
+            return None
+        return rows
+
+    def keep_frame(self, rows: Bytes) -> None:
+        """Store the frame for later runs."""
+        self.folder.write(self._frame, {"rows": rows})
+
+    def ink(self, sheet: Sheet) -> Ink | None:
+        """Return the ink of a map. Return None if it is not known."""
+        key = self._key(sheet.region, sheet.view, sheet.title) if self.keeps_ink else None
+        arrays = self.folder.read(key) if key else None
+        try:
+            return None if arrays is None else Ink.of(arrays, sheet)
+        except (KeyError, ValueError) as error:
+            logger.debug("the ink of %s is drawn again: %s", sheet.region.name, error)
+            return None
+
+    def keep_ink(self, sheet: Sheet, ink: Ink) -> None:
+        """Store the ink of a map for later runs."""
+        if self.keeps_ink:
+            self.folder.write(self._key(sheet.region, sheet.view, sheet.title), ink.arrays())
+
+    def knows_all(self, regions: Sequence[Region]) -> bool:
+        """Return True if there are entries for the frame and for the ink of all regions. Entries are not read."""
+        return self.keeps_ink and self.folder.has(self._frame) and all(map(self._knows, regions))
+
+    def _knows(self, region: Region) -> bool:
+        shared = self.style.shared
+        try:
+            view = View.of(region, shared.crs, self.style.layout.panel, shared.config.map.fit)
+            title = title_of(region, shared.config.map.title, shared.description)
+        except RegionplotError:  # the worker reports the error, and draws nothing
+            return True
+        return self.folder.has(self._key(region, view, title))
+
+    def _key(self, region: Region, view: View, title: str) -> str:
+        total = self._ink.copy()
+        total.update(repr((replace(region, attributes=dict(region.attributes), origin=""), view, title)).encode())
+        total.update(repr(font_files(title)).encode())
+        return total.hexdigest()[:_DIGITS]
+
+
+def _common(style: Style) -> list[Any]:
+    """Return everything that the frame and the ink of all maps depend on, except code."""
+    shared, layout = style.shared, style.layout
+    settings = {name: items for name, items in digest_items(shared.config).items() if name not in _OF_THE_RASTER}
+    layers = [(type(layer).__module__, type(layer).__qualname__, layer.key) for layer in style.layers]
+    boxes = repr((layout.size, layout.dpi, layout.panel, sorted(layout.rooms.items())))
+    fonts = font_files("".join([shared.config.colors.label or "", *_names(style)]))
+    return [settings, layers, boxes, shared.crs.to_wkt(), fonts]
+
+
+def _names(style: Style) -> list[str]:
+    """Return the texts of the raster that a frame can show: its name and units, and the names of its classes."""
+    description = style.shared.description
+    classes = getattr(style.layout.page.key, "names", ())
+    return [*(str(description.get(key, "")) for key in ("long_name", "units", "variable")), *classes]
