@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.colors.base import Codes, Scale
-from regionplot.colors.scales import scale_of
+from regionplot.colors.base import Scale
+from regionplot.colors.classifier import Codes
 from regionplot.errors import NoOverlapError
 from regionplot.geo.overlap import has_cells_in
 from regionplot.geo.project import project_extent
@@ -49,13 +49,14 @@ class Style:
         config = shared.config
         if config.raster.resampling != "nearest":
             import_warper()
-        scale = scale_of(shared.coloring, config, shared.cells, shared.plan.colormap)
-        layout = lay_out(config, scale.key())
+        layout = lay_out(config, shared.scale.key())
         pixels = maps * layout.panel.width * layout.panel.height
         keeps_values = any(layer.wants_values for layer in shared.layers)
         are_cells = config.raster.resampling == "nearest" and not shared.plan.reads_per_map and not keeps_values
-        codes = scale.classify_cells(shared.cells, pixels) if are_cells else None
-        return cls(shared, layout, scale, codes)
+        codes = shared.codes if are_cells else None
+        if are_cells and codes is None:
+            codes = shared.scale.classify_cells(shared.cells, pixels)
+        return cls(shared, layout, shared.scale, codes)
 
     @property
     def layers(self) -> tuple[Layer, ...]:

@@ -27,7 +27,6 @@ import rasterio
 import shapely
 
 from regionplot.colors.key import planned_key
-from regionplot.colors.scales import scale_of
 from regionplot.errors import InputError
 from regionplot.geo.region import Region
 from regionplot.geo.windows import needed_window
@@ -100,10 +99,11 @@ class MapDigests:
         if data.plan.reads_per_map:
             yield repr((_file_facts(data.info), data.coloring)).encode()
             return
-        loaded = data.plan.window
-        top, left = window.row_off - loaded.row_off, window.col_off - loaded.col_off
-        cells = data.cells[max(top, 0) : top + window.height, max(left, 0) : left + window.width]
-        yield str(cells.dtype).encode()
+        area = data.plan.window
+        top, left = window.row_off - area.row_off, window.col_off - area.col_off
+        loaded = data.cells if data.codes is None else data.codes  # the codes and the scale determine the pixels
+        cells = loaded[max(top, 0) : top + window.height, max(left, 0) : left + window.width]
+        yield f"{'values' if data.codes is None else 'codes'} {cells.dtype}".encode()
         for first in range(0, len(cells), _ROWS):
             yield np.ascontiguousarray(cells[first : first + _ROWS])
 
@@ -152,4 +152,4 @@ def _common(data: SharedData) -> Iterator[tuple[str, Any]]:
     yield "layers", [layer.key for layer in data.layers]
     yield "label", [data.description.get("long_name"), data.description.get("units")]
     yield "fonts", FALLBACKS.files("".join(frame_texts(config, data.description)))
-    yield "scale", scale_of(data.coloring, config, data.cells, data.plan.colormap).digest_items()
+    yield "scale", data.scale.digest_items()
