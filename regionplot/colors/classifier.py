@@ -82,7 +82,8 @@ class ValueClassifier:
         """Look up the code of each value. Values between whole numbers have no class."""
         exact = values.astype(np.result_type(values.dtype, np.float32), copy=False)
         position = np.clip(exact - exact.dtype.type(self.first - 1), 0, len(self.rows) - 1)
-        index = position.astype(np.intp)
+        with np.errstate(invalid="ignore"):  # NaN has no integer
+            index = position.astype(np.intp)
         rows: Codes = self.rows.take(index, mode="clip")  # the row for NaN is arbitrary; `classify` replaces it
         np.putmask(rows, index != position, 0)
         return rows

@@ -1,4 +1,4 @@
-"""Read a window of a file in strips of rows, in several threads, so that the values of all cells need no memory."""
+"""Read a window of a file in strips, in several threads, so that the values of all cells need no memory."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from regionplot.inputs.source import RasterInfo
 from regionplot.system.guard import reading
 
 _STRIP_CELLS = 2**18
-"""Minimum number of cells in a strip. The values of a strip stay in the CPU cache."""
+"""Number of cells in a strip, if the blocks of the file are not larger. The cells of a strip stay in the CPU cache."""
+_CACHE = 4 * 2**20
+"""Size of GDAL's block cache in bytes. Each block is read only once, so the cache only takes memory."""
 _THREADED = ("GTiff",)
 """Drivers whose datasets can be read at the same time. Other drivers use libraries with a lock for all datasets."""
 MAX_READERS = 2
 """Maximum number of threads that read strips. Each thread has its own dataset."""
-UseStrip = Callable[[slice, NDArray[Any]], None]
+UseStrip = Callable[[tuple[slice, slice], NDArray[Any]], None]
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class StripReader:
     source: FileSource
     window: Window
     use: UseStrip
-    """Called for each strip, in any of the threads, with the rows of the window and their values. The values are
-    overwritten after the call."""
+    """Called for each strip, in any of the threads, with the rows and columns of the strip in the window, and with the
+    values of the strip. The values are overwritten after the call."""
 
     def start(self, pool: Executor) -> Callable[[], None]:
         """Start to read in the threads of a pool. Return a function that waits for the end.
@@ -51,9 +53,9 @@ class StripReader:
         """
         info = self.source.info
         with opened(info.path, info.gdal_name, **self.source.options) as dataset:
-            block_rows = dataset.block_shapes[info.band - 1][0]
+            block_shape = dataset.block_shapes[info.band - 1]
             readers = MAX_READERS if dataset.driver in _THREADED else 1
-        strips = iter(list(split_rows(self.window, block_rows)))
+        strips = iter(list(split_window(self.window, block_shape)))
         running = [pool.submit(self._read, strips) for _ in range(readers)]
 
         def finish() -> None:
@@ -67,14 +69,16 @@ class StripReader:
     def _read(self, strips: Iterator[Window]) -> None:
         """Read strips until none is left. Threads share the iterator."""
         info = self.source.info
-        with opened(info.path, info.gdal_name, **self.source.options) as dataset:
+        options: dict[str, str | int] = {**self.source.options}
+        if not info.has_mask:  # a mask can be in the same blocks as the cells
+            options["GDAL_CACHEMAX"] = _CACHE
+        with opened(info.path, info.gdal_name, **options) as dataset:
             buffer = np.empty(0, dataset.dtypes[info.band - 1])
             for strip in strips:
                 if buffer.size < strip.cells:
                     buffer = np.empty(strip.cells, buffer.dtype)
                 cells = buffer[: strip.cells].reshape(strip.height, strip.width)
-                first = strip.row_off - self.window.row_off
-                self.use(slice(first, first + strip.height), _read_strip(dataset, strip, info, cells))
+                self.use(strip.slices_in(self.window), _read_strip(dataset, strip, info, cells))
 
 
 def _read_strip(dataset: Any, strip: Window, info: RasterInfo, cells: NDArray[Any]) -> NDArray[Any]:
@@ -84,24 +88,34 @@ def _read_strip(dataset: Any, strip: Window, info: RasterInfo, cells: NDArray[An
     return decode(stored, mask, info)
 
 
-def split_rows(window: Window, block_rows: int) -> Iterator[Window]:
+def split_window(window: Window, block_shape: tuple[int, int]) -> Iterator[Window]:
     """Split a window into strips that end where blocks of a file end.
 
     Parameters
     ----------
     window : Window
         The cells to read.
-    block_rows : int
-        Number of rows of a block.
+    block_shape : (int, int)
+        Rows and columns of a block.
 
     Examples
     --------
-    >>> [strip.ranges[0] for strip in split_rows(Window(100, 0, 700, 1000), 256)]
-    [(100, 512), (512, 800)]
+    >>> [strip.ranges for strip in split_window(Window(100, 0, 300, 1000), (256, 1000))]
+    [((100, 256), (0, 1000)), ((256, 400), (0, 1000))]
     """
-    wanted = max(1, -(-_STRIP_CELLS // window.width))
-    step = -(-wanted // block_rows) * block_rows
-    first, last = window.row_off, window.row_off + window.height
-    edges = [first, *range((first // step + 1) * step, last, step), last]
-    for top, bottom in pairwise(edges):
-        yield Window(top, window.col_off, bottom - top, window.width)
+    height, width = block_shape
+    columns = _whole_blocks(_STRIP_CELLS // height, width)
+    rows = _whole_blocks(_STRIP_CELLS // min(columns, window.width), height)
+    for top, bottom in pairwise(_edges(window.row_off, window.height, rows)):
+        for left, right in pairwise(_edges(window.col_off, window.width, columns)):
+            yield Window(top, left, bottom - top, right - left)
+
+
+def _whole_blocks(wanted: int, length: int) -> int:
+    """Return the largest multiple of the length of a block that is at most `wanted`, but at least one block."""
+    return max(1, wanted // length) * length
+
+
+def _edges(first: int, length: int, step: int) -> list[int]:
+    last = first + length
+    return [first, *range((first // step + 1) * step, last, step), last]
