@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from regionplot.geo.region import Region
 from regionplot.inputs.array import ArraySource
 from regionplot.inputs.strips import split_window
 from regionplot.render.renderer import MapRenderer
-from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
 
 TYPES = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"]
@@ -123,7 +121,7 @@ def test_other_scales_keep_the_values(make_config, write_raster, sections) -> No
     np.testing.assert_array_equal(shared.cells, cells_of("float32"))
 
 
-def test_values_are_not_read_from_a_newer_file(make_config: Callable[..., Config], write_raster) -> None:
+def test_values_are_not_read_from_a_newer_file(make_config, write_raster) -> None:
     shared = SharedData.load(make_config(raster={"path": write_raster(cells_of("int16"))}, colors={"levels": [0, 1]}))
     write_raster(cells_of("int16") + 1)
     with pytest.raises(RasterError, match="input changed"):
