@@ -53,6 +53,7 @@ def imported_libraries(*modules: str) -> tuple[str, ...]:
     return tuple(sorted(found - own - sys.stdlib_module_names))
 
 
+@cache
 def library_version(name: str) -> str:
     """Return the version of the package with this import name; `-` if the package is not installed."""
     try:
@@ -67,14 +68,14 @@ def library_version(name: str) -> str:
 
 def _scan(modules: tuple[str, ...]) -> Mapping[str, tuple[Path, tuple[str, ...]]]:
     """Return the file and the imported names of each module, for some modules and the modules that they import."""
-    packages = {_top(module): _folder_of(_top(module)) for module in modules}
+    packages = frozenset(map(_top, modules))
     found: dict[str, tuple[Path, tuple[str, ...]]] = {}
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
         path = None if module in found else _path_of(module, packages)
         if path is not None:
-            found[module] = path, tuple(_imported_by(path, packages))
+            found[module] = path, _imported_by(path, packages)
             waiting += found[module][1]
     return found
 
@@ -83,6 +84,7 @@ def _top(module: str) -> str:
     return module.partition(".")[0]
 
 
+@cache
 def _folder_of(package: str) -> Path | None:
     """Return the folder that holds a package or a module; None if it has no file."""
     if package == _top(__name__):
@@ -96,8 +98,9 @@ def _folder_of(package: str) -> Path | None:
     return Path(spec.origin).parents[1 if spec.submodule_search_locations else 0]
 
 
-def _path_of(module: str, packages: Mapping[str, Path | None]) -> Path | None:
-    folder = packages.get(_top(module))
+@cache
+def _path_of(module: str, packages: frozenset[str]) -> Path | None:
+    folder = _folder_of(_top(module)) if _top(module) in packages else None
     if folder is None:
         return None
     path = folder.joinpath(*module.split("."))
@@ -105,7 +108,13 @@ def _path_of(module: str, packages: Mapping[str, Path | None]) -> Path | None:
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
-def _imported_by(path: Path, packages: Mapping[str, Path | None]) -> Iterator[str]:
+@cache
+def _imported_by(path: Path, packages: frozenset[str]) -> tuple[str, ...]:
+    """Return the modules that a file imports. The result is cached, so a watcher reads a file once for all runs."""
+    return tuple(_imports(path, packages))
+
+
+def _imports(path: Path, packages: frozenset[str]) -> Iterator[str]:
     """Yield the modules that a file imports. `from a import b` imports `a.b` if `a.b` is a module, otherwise `a`."""
     for source, names, modules in _IMPORT.findall(path.read_text(encoding="utf-8")):
         if modules:
