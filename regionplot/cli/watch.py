@@ -33,6 +33,7 @@ from regionplot.errors import RegionplotError
 from regionplot.inputs.arrival import Arrivals
 from regionplot.settings.config import Config
 from regionplot.shared.load import preload_layers
+from regionplot.system.code import imported_libraries, library_version, source_files
 from regionplot.system.files import Fingerprint
 from regionplot.system.guard import GuardedProcess, continue_after, handle_signals
 from regionplot.text import one_line
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from regionplot.layers.base import Layer
 
 
+_RENDERER = "regionplot.render.renderer"
 _POLL_SECONDS = 0.5
 """Seconds between two checks for SIGHUP while no raster arrives."""
 _RETRY_PAUSES = (5.0, 30.0, 300.0)
@@ -145,7 +147,13 @@ def _with_raster(config: Config, path: Path) -> Config:
 
 
 def _preload_layers(config: Config) -> Sequence[Layer]:
-    """Load the layers for all runs. After an error, return no layers, because the run reports the error."""
+    """Load the layers for all runs. After an error, return no layers, because the run reports the error.
+
+    The process of each run also inherits the imports of the renderer, which are a part of all digests.
+    """
+    source_files(_RENDERER)
+    for library in imported_libraries(_RENDERER):
+        library_version(library)
     try:
         return preload_layers(config)
     except RegionplotError:

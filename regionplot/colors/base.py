@@ -17,15 +17,12 @@ import pyproj
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from regionplot.colors.classifier import Codes, classify, code_type
 from regionplot.colors.names import rgba_of
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
-from regionplot.geo.positions import row_strips
 from regionplot.geo.sampling import Sample, sample
 from regionplot.sheet.key import Key
-
-_BYTE = 256
-Codes = NDArray[np.unsignedinteger[Any]]
 
 
 class Scale(Protocol):
@@ -104,14 +101,11 @@ class PaletteScale(Scale):
         values : ndarray, shape (rows, columns)
             Values of the raster. NaN means nodata.
         """
-        index = np.empty(values.shape, np.uint8 if self.is_classed and len(self.palette) <= _BYTE else np.uint16)
-        for rows in row_strips(*values.shape):
-            strip = values[rows]
-            index[rows] = self._rows_of(strip)
-            np.putmask(index[rows], np.isnan(strip), self.nodata)
+        index = np.empty(values.shape, code_type(self.nodata) if self.is_classed else np.uint16)
+        classify(values, self, index)
         return index
 
-    def _rows_of(self, values: NDArray[Any]) -> Codes:
+    def rows_of(self, values: NDArray[Any]) -> Codes:
         """Return the row of the palette for each value. The rows returned for NaN are ignored."""
         raise NotImplementedError
 

@@ -12,7 +12,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
+import numpy as np
+
 from regionplot.colors.classes import Classes, ValueClass
+from regionplot.colors.classifier import Classifier, LevelClassifier, ValueClassifier
 from regionplot.errors import ConfigError
 from regionplot.inputs.color_tables import RgbBands
 from regionplot.inputs.source import RasterInfo
@@ -59,6 +62,13 @@ def coloring_of(info: RasterInfo, raster: RasterSettings, colors: ColorSettings)
             raise ConfigError(problem)
         return _classes(info, colors.classes or ())
     return info.rgb if raster.band is None else None
+
+
+def classifier_of(coloring: Coloring, colors: ColorSettings) -> Classifier | None:
+    """Return the classifier of a raster. Return None if its scale is continuous or true color."""
+    if isinstance(coloring, Classes):
+        return ValueClassifier.of(coloring.values_and_colors)
+    return LevelClassifier(np.asarray(colors.levels)) if coloring is None and colors.levels is not None else None
 
 
 def resampling_problem(raster: RasterSettings, reason: str) -> str | None:

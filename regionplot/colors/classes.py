@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from regionplot.colors.base import Codes, PaletteScale, on_background
+from regionplot.colors.base import PaletteScale, on_background
+from regionplot.colors.classifier import Codes, ValueClassifier
 from regionplot.colors.names import rgba_of
 from regionplot.settings.config import Config
 from regionplot.sheet.key import LegendKey
@@ -41,30 +42,26 @@ class Classes:
     shown: tuple[ValueClass, ...]
     """Classes in the legend, which is the same on all maps."""
 
+    @property
+    def values_and_colors(self) -> list[tuple[int, str]]:
+        """The value and the color of each class that is drawn, sorted by value."""
+        return [(item.value, item.color) for item in self.drawn]
+
 
 @dataclass(frozen=True)
 class ClassScale(PaletteScale):
     """A color scale for classes."""
 
-    first: int
-    """The smallest value of a class."""
-    rows: NDArray[np.uint16]
-    """Row of the palette for each value, from `first - 1` to the largest class value plus 1. Values without a
-    class have row 0, which shows the background. Classes of the same color share a row, so that a palette image can
-    hold more classes."""
+    classifier: ValueClassifier
     shown: tuple[ValueClass, ...]
     """Classes in the legend."""
 
     @classmethod
     def of(cls, classes: Classes, config: Config) -> ClassScale:
         """Return the scale of a raster's classes."""
-        drawn = classes.drawn
-        first, last = drawn[0].value, drawn[-1].value
-        used = list(dict.fromkeys(item.color for item in drawn))
-        rows = np.zeros(last - first + 3, np.uint16)
-        rows[[item.value - first + 1 for item in drawn]] = [used.index(item.color) + 1 for item in drawn]
-        rgba = [rgba_of(color) for color in (_NONE, *used, config.colors.nodata)]
-        return cls(on_background(rgba, config.map.background), first, rows, classes.shown)
+        classifier = ValueClassifier.of(classes.values_and_colors)
+        rgba = [rgba_of(color) for color in (_NONE, *classifier.colors, config.colors.nodata)]
+        return cls(on_background(rgba, config.map.background), classifier, classes.shown)
 
     @property
     @override
@@ -79,14 +76,9 @@ class ClassScale(PaletteScale):
 
     @override
     def digest_items(self) -> list[object]:
-        return [self.first, self.rows.tolist(), [item.label for item in self.shown], self.palette.tolist()]
+        first, rows = self.classifier.first, self.classifier.rows
+        return [first, rows.tolist(), [item.label for item in self.shown], self.palette.tolist()]
 
     @override
-    def _rows_of(self, values: NDArray[Any]) -> Codes:
-        """Look up the row of each value. Values between whole numbers have no class."""
-        exact = values.astype(np.result_type(values.dtype, np.float32), copy=False)
-        position = np.clip(exact - exact.dtype.type(self.first - 1), 0, len(self.rows) - 1)
-        index = position.astype(np.intp)
-        rows: Codes = self.rows.take(index, mode="clip")  # the row for NaN is arbitrary; `codes` replaces it
-        np.putmask(rows, index != position, 0)
-        return rows
+    def rows_of(self, values: NDArray[Any]) -> Codes:
+        return self.classifier.rows_of(values)

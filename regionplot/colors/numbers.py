@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from regionplot.colors.base import Codes, PaletteScale, on_background
+from regionplot.colors.base import PaletteScale, on_background
+from regionplot.colors.classifier import Codes, LevelClassifier
 from regionplot.colors.colormaps import ColormapColors, colors_of
-from regionplot.geo.dtypes import float_dtype
 from regionplot.settings.colors import MAX_LIMIT, ColorSettings
 from regionplot.settings.config import Config
 from regionplot.sheet.key import ColorBarKey
@@ -50,15 +50,15 @@ class ColorScale(PaletteScale):
     """Ends of the color bar that are open: `neither`, `min`, `max` or `both`."""
 
     @classmethod
-    def of(cls, config: Config, values: NDArray[Any], colors: ColormapColors | None = None) -> ColorScale:
+    def of(cls, config: Config, values: NDArray[Any] | None, colors: ColormapColors | None = None) -> ColorScale:
         """Return the scale that the settings describe. Missing limits are computed from the values.
 
         Parameters
         ----------
         config : Config
             The settings.
-        values : ndarray, shape (rows, columns)
-            Cells that determine the limits.
+        values : ndarray, shape (rows, columns), optional
+            Cells that determine the limits. A scale with levels needs no values.
         colors : ColormapColors, optional
             Colors of the colormap. By default, the colormap is found in matplotlib by its name.
         """
@@ -68,6 +68,7 @@ class ColorScale(PaletteScale):
             levels = np.asarray(settings.levels)
             open_ends = (settings.under not in ("lowest", "none"), settings.over not in ("highest", "none"))
         else:
+            assert values is not None, "the values determine the limits of a continuous scale"
             limits, open_ends = _continuous(settings, values)
         extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[
             open_ends
@@ -105,19 +106,8 @@ class ColorScale(PaletteScale):
         return [*map(str, ends), self.extend, self.palette.tolist()]
 
     @override
-    def _rows_of(self, values: NDArray[Any]) -> Codes:
-        return self._steps(values) if self.levels is None else self._classes(values)
-
-    def _classes(self, values: NDArray[Any]) -> Codes:
-        """Return 0 below the first level, and i if `levels[i - 1] <= value < levels[i]`."""
-        assert self.levels is not None
-        index, reached = np.zeros(values.shape, np.uint8), np.empty(values.shape, np.bool_)
-        floats = values.astype(float_dtype(values.dtype), copy=False)  # also holds fractional levels
-        with np.errstate(over="ignore"):  # a level can exceed the range of float32
-            levels = self.levels.astype(floats.dtype)
-        for level in levels:
-            index += np.greater_equal(floats, level, out=reached).view(np.uint8)
-        return index
+    def rows_of(self, values: NDArray[Any]) -> Codes:
+        return self._steps(values) if self.levels is None else LevelClassifier(self.levels).rows_of(values)
 
     def _steps(self, values: NDArray[Any]) -> Codes:
         count = len(self.colors.rows)

@@ -16,7 +16,9 @@ from regionplot.inputs.color_tables import RgbBands
 from regionplot.settings.config import Config
 
 
-def scale_of(coloring: Coloring, config: Config, cells: NDArray[Any], colormap: ColormapColors | None = None) -> Scale:
+def scale_of(
+    coloring: Coloring, config: Config, cells: NDArray[Any] | None, colormap: ColormapColors | None = None
+) -> Scale:
     """Return the color scale of a raster.
 
     Parameters
@@ -25,7 +27,7 @@ def scale_of(coloring: Coloring, config: Config, cells: NDArray[Any], colormap: 
         How the raster is drawn. None: the raster is drawn as numbers.
     config : Config
         The settings.
-    cells : ndarray, shape (rows, columns)
+    cells : ndarray, shape (rows, columns), optional
         Loaded cells. They determine the limits of a continuous scale, if the settings do not give limits.
     colormap : ColormapColors, optional
         Colors of the colormap. By default, the colormap is found in matplotlib by its name.

@@ -11,7 +11,8 @@ import pyproj
 from numpy.typing import NDArray
 from typing_extensions import override
 
-from regionplot.colors.base import Codes, Scale, opaque_background
+from regionplot.colors.base import Scale, opaque_background
+from regionplot.colors.classifier import Codes
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.sampling import Sample, sample

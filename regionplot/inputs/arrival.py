@@ -22,7 +22,7 @@ from regionplot.errors import InputError
 from regionplot.settings.patterns import Pattern
 from regionplot.system.files import Fingerprint
 
-_POLL_INTERVAL = 0.1
+_POLL_INTERVAL = 0.02
 """Seconds between two checks of a file."""
 _SCAN_INTERVAL = 0.5
 """Seconds between two scans of folders."""

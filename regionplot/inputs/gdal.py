@@ -40,22 +40,22 @@ _MAX_BLOCK_SIZE = 2**30
 """Maximum size of a block in bytes. GDAL decodes a whole block to read one of its cells."""
 
 
-def gdal_options(**more: str) -> Any:
+def gdal_options(**more: str | int) -> Any:
     """Return a context manager that sets the GDAL options of this package.
 
     Parameters
     ----------
-    **more : str
-        Further GDAL options, by name.
+    **more : str or int
+        Further GDAL options, by name, and other values for these options.
     """
     import rasterio  # noqa: PLC0415 (imports GDAL)
 
-    return rasterio.Env(**OPTIONS, **more)
+    return rasterio.Env(**{**OPTIONS, **more})
 
 
 @contextmanager
 def opened(
-    path: Path, name: str | None = None, open_options: Mapping[str, str] = MappingProxyType({}), /, **options: str
+    path: Path, name: str | None = None, open_options: Mapping[str, str] = MappingProxyType({}), /, **options: str | int
 ) -> Iterator[Any]:
     """Open a raster, and close it when the context exits.
 
@@ -67,7 +67,7 @@ def opened(
         GDAL's name of a part of the file, such as `NETCDF:"grid.nc":snow`.
     open_options : mapping
         Options of the driver, such as `OVERVIEW_LEVEL`.
-    **options : str
+    **options : str or int
         Further GDAL options.
 
     Yields

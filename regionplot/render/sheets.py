@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.colors.base import Codes, Scale
-from regionplot.colors.scales import scale_of
+from regionplot.colors.base import Scale
+from regionplot.colors.classifier import Codes
 from regionplot.errors import NoOverlapError, RegionError
 from regionplot.geo.overlap import has_cells_in
 from regionplot.geo.project import project_extent
@@ -64,7 +64,9 @@ class Style:
         pixels = maps * layout.panel.width * layout.panel.height
         keeps_values = any(layer.wants_values for layer in shared.layers)
         are_cells = config.raster.resampling == "nearest" and not shared.plan.reads_per_map and not keeps_values
-        codes = scale.classify_cells(shared.cells, pixels) if are_cells else None
+        codes = shared.codes if are_cells else None
+        if are_cells and codes is None:
+            codes = scale.classify_cells(shared.cells, pixels)
         return cls(shared, layout, scale, codes)
 
     @property
@@ -75,13 +77,12 @@ class Style:
 
 def scale_for(shared: SharedData) -> Scale:
     """Return the color scale of loaded data. A continuous scale uses matplotlib, in its default style."""
-    arguments = shared.coloring, shared.config, shared.cells, shared.plan.colormap
     if shared.coloring is not None or shared.config.colors.levels is not None:
-        return scale_of(*arguments)
+        return shared.scale
     from regionplot.render.style import plain_style  # noqa: PLC0415 (imports matplotlib)
 
     with plain_style():
-        return scale_of(*arguments)
+        return shared.scale
 
 
 @_quiet()

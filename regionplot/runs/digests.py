@@ -85,10 +85,11 @@ class MapDigests:
         if data.plan.reads_per_map:
             yield repr((_file_facts(data.info), data.coloring)).encode()
             return
-        loaded = data.plan.window
-        top, left = window.row_off - loaded.row_off, window.col_off - loaded.col_off
-        cells = data.cells[max(top, 0) : top + window.height, max(left, 0) : left + window.width]
-        yield str(cells.dtype).encode()
+        area = data.plan.window
+        top, left = window.row_off - area.row_off, window.col_off - area.col_off
+        loaded = data.cells if data.codes is None else data.codes  # the codes and the scale determine the pixels
+        cells = loaded[max(top, 0) : top + window.height, max(left, 0) : left + window.width]
+        yield f"{'values' if data.codes is None else 'codes'} {cells.dtype}".encode()
         for first in range(0, len(cells), _ROWS):
             yield np.ascontiguousarray(cells[first : first + _ROWS])
 

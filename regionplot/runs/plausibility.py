@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot.colors.classifier import Codes
 from regionplot.errors import Place, Problem
 from regionplot.settings.colors import ColorSettings
 from regionplot.shared.data import SharedData
@@ -31,6 +32,8 @@ def scale_problem(shared: SharedData) -> Problem | None:
     """
     config = shared.config
     if not (config.places.is_override("raster", "path") and config.places.text) or shared.coloring is not None:
+        return None
+    if shared.codes is not None and config.colors.levels and _has_class(shared.codes, len(config.colors.levels)):
         return None
     key, low, high = _limits(config.colors)
     step = max(1, math.isqrt(shared.cells.size // _ENOUGH))
@@ -57,3 +60,9 @@ def _limits(colors: ColorSettings) -> tuple[str, float, float]:
 
 def _is_within(cells: NDArray[Any], low: float, high: float) -> bool:
     return bool(((cells >= low) & (cells <= high)).any())
+
+
+def _has_class(codes: Codes, levels: int) -> bool:
+    """Return True if the code of a cell is that of a class between two of the levels."""
+    step = max(1, math.isqrt(codes.size // _ENOUGH))
+    return any(bool(((found > 0) & (found < levels)).any()) for found in (codes[::step, ::step], codes))

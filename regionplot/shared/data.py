@@ -13,7 +13,10 @@ import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
+from regionplot.colors.base import Scale
 from regionplot.colors.choose import Coloring
+from regionplot.colors.classifier import Codes
+from regionplot.colors.scales import scale_of
 from regionplot.errors import ConfigError, RasterError
 from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.extent import PanelGrid
@@ -22,10 +25,11 @@ from regionplot.geo.region import Region
 from regionplot.geo.windows import cells_per_pixel, needed_window
 from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.source import RasterInfo, RasterSource, read_window
+from regionplot.inputs.strips import MAX_READERS
 from regionplot.layers.base import Layer, LoadContext
 from regionplot.layers.stack import all_layers, start_layers
 from regionplot.settings.config import Config
-from regionplot.shared.load import DrawnRaster, array_cache, warn_of_unseen_layers
+from regionplot.shared.load import DrawnRaster, LoadedCells, array_cache, warn_of_unseen_layers
 from regionplot.shared.plan import LoadPlan, logger, plan_load
 from regionplot.system import failpoints
 from regionplot.system.threads import thread_pool
@@ -41,12 +45,8 @@ class SharedData:
     config: Config
     source: RasterSource
     """Source of the raster, for cells that are not loaded."""
-    cells: NDArray[Any]
-    """The loaded cells that the regions need, read-only, shape (rows, columns). If the raster exceeds the memory
-    budget, the cells are a thinned preview. For a curvilinear grid, the cells belong to the regular grid that is fitted
-    to it. For RGB bands, each cell packs the bytes red, green, blue and opacity."""
-    geometry: GridGeometry
-    """Geometry of `cells`."""
+    loaded: LoadedCells
+    """The loaded cells that the regions need."""
     crs: pyproj.CRS
     """CRS of the maps."""
     layers: tuple[Layer, ...]
@@ -106,20 +106,56 @@ class SharedData:
             raise RasterError(f"{info.path}: input changed: the file was replaced or written to since the run began")
         context = LoadContext(config, crs, info.description, array_cache(config), loaded=layers)
         finish_layers = start_layers(all_layers(config), context)  # before the thread, because this forks
-        with thread_pool(1) as pool:  # the thread ends before workers are forked
-            loading = pool.submit(raster.load, plan)
-            loaded = finish_layers()
-            cells, geometry = loading.result()
+        with thread_pool(MAX_READERS) as pool:  # the threads end before workers are forked
+            finish_cells = raster.start(plan, config, pool)
+            loaded_layers = finish_layers()
+            cells = finish_cells()
         if regions:  # without regions, for example in a spawned worker, the maps are not known
-            warn_of_unseen_layers(loaded, config, crs, raster.coloring, regions)
+            warn_of_unseen_layers(loaded_layers, config, crs, raster.coloring, regions)
         logger.info("process %d loaded the shared data in %.2f s", os.getpid(), time.perf_counter() - start)
-        return cls(config, raster.source, cells, geometry, crs, loaded, info, plan, raster.coloring)
+        return cls(config, raster.source, cells, crs, loaded_layers, info, plan, raster.coloring)
 
     def __repr__(self) -> str:
         """Return the name of the raster, the shape and the type of the loaded cells, the CRSs and the layers."""
-        cells = f"cells {self.cells.shape} {self.cells.dtype} in {crs_name(self.geometry.crs)}"
+        shape = (self.geometry.height, self.geometry.width)
+        cells = f"cells {shape} {self.info.dtype} in {crs_name(self.geometry.crs)}"
         layers = ", ".join(type(layer).__name__ for layer in self.layers)
         return f"<SharedData {self.info.path.name}: {cells}; maps in {crs_name(self.crs)}; layers {layers}>"
+
+    @cached_property
+    def cells(self) -> NDArray[Any]:
+        """The values of the cells that the regions need, read-only, shape (rows, columns).
+
+        If the cells were classified while they were loaded, their values are read on first use. If the raster exceeds
+        the memory budget, the cells are a thinned preview. For a curvilinear grid, the cells belong to the regular grid
+        that is fitted to it. For RGB bands, each cell packs the bytes red, green, blue and opacity.
+
+        Raises
+        ------
+        RasterError
+            If the values are read now, and they cannot be read, or the file has changed since it was loaded.
+        """
+        if self.loaded.values is not None:
+            return self.loaded.values
+        values, _ = read_window(self.source, self.plan.window)
+        values.flags.writeable = False
+        return values
+
+    @property
+    def codes(self) -> Codes | None:
+        """Codes of the cells, if the cells were classified while they were loaded. The shape is that of `cells`."""
+        return self.loaded.codes
+
+    @property
+    def geometry(self) -> GridGeometry:
+        """Geometry of `cells`."""
+        return self.loaded.geometry
+
+    @cached_property
+    def scale(self) -> Scale:
+        """The color scale. The cells determine the limits of the scale only if the settings do not give levels."""
+        cells = self.cells if self.codes is None else None
+        return scale_of(self.coloring, self.config, cells, self.plan.colormap)
 
     @property
     def description(self) -> Mapping[str, object]:

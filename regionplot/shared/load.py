@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
-from regionplot.colors.choose import Coloring, coloring_of
+from regionplot.colors.choose import Coloring, classifier_of, coloring_of
+from regionplot.colors.classifier import Classifier, Codes, classify, code_type
 from regionplot.colors.key import planned_key
 from regionplot.errors import RegionError
 from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.extent import PanelGrid
-from regionplot.geo.grid import GridGeometry
+from regionplot.geo.grid import GridGeometry, Window
 from regionplot.geo.region import Region
 from regionplot.inputs.color_tables import RgbBands
 from regionplot.inputs.describe import inspect_raster, open_source
 from regionplot.inputs.reading import FileSource, Overviews
 from regionplot.inputs.rgb import RgbSource
 from regionplot.inputs.source import RasterInfo, RasterSource, read_window
+from regionplot.inputs.strips import StripReader
 from regionplot.layers.base import Layer, LoadContext
 from regionplot.layers.features import Features
-from regionplot.layers.stack import check_layers, configured_layers, lay_out, load_layers
+from regionplot.layers.stack import all_layers, check_layers, configured_layers, lay_out, load_layers
 from regionplot.settings.config import Config
 from regionplot.shared.plan import LoadPlan, plan_load
 from regionplot.sheet.layout import Box
@@ -37,6 +41,17 @@ logger = logging.getLogger(__name__)
 _PREVIEW_CELLS = 1_000_000
 _MAX_CHECKED = 500
 """Maximum number of regions. For more regions, the layers are not compared with the maps."""
+
+
+@dataclass(frozen=True)
+class LoadedCells:
+    """The cells that a plan loads: their values, or their classes. Arrays are read-only, shape (rows, columns)."""
+
+    geometry: GridGeometry
+    values: NDArray[Any] | None = None
+    """Values of the cells. None if the cells were classified while they were read."""
+    codes: Codes | None = None
+    """Codes of the color scale. None if the values were loaded."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +87,46 @@ class DrawnRaster:
             source = RgbSource.of(info, coloring)
         return cls(source, source.describe(), coloring)
 
-    def load(self, plan: LoadPlan) -> tuple[NDArray[np.generic], GridGeometry]:
-        """Return the cells that a plan loads, read-only, and their geometry.
+    def start(self, plan: LoadPlan, config: Config, pool: Executor) -> Callable[[], LoadedCells]:
+        """Start to load the cells of a plan in the threads of a pool. Return a function that waits for the cells.
+
+        Cells of a class scale are classified strip by strip, if the pixels of all maps are cells and no layer needs
+        their values. Otherwise, the values of all cells are loaded.
+
+        Raises
+        ------
+        RasterError
+            If the raster cannot be opened. The returned function raises it if the cells cannot be read.
+        """
+        classifier = classifier_of(self.coloring, config.colors)
+        wants_values = any(planned.layer.wants_values for planned in all_layers(config))
+        if (
+            classifier is None
+            or wants_values
+            or plan.reads_per_map
+            or config.raster.resampling != "nearest"
+            or not isinstance(self.source, FileSource)
+        ):
+            loading = pool.submit(self._load_values, plan)
+            return loading.result
+        return self._start_classes(plan.window, self.source, classifier, pool)
+
+    def _start_classes(
+        self, window: Window, source: FileSource, classifier: Classifier, pool: Executor
+    ) -> Callable[[], LoadedCells]:
+        codes = np.empty((window.height, window.width), code_type(classifier.nodata))
+        reader = StripReader(source, window, lambda cells, values: classify(values, classifier, codes[cells]))
+        finish_reading = reader.start(pool)
+
+        def finish() -> LoadedCells:
+            finish_reading()
+            codes.flags.writeable = False
+            return LoadedCells(self.info.geometry.subgrid(window), codes=codes)
+
+        return finish
+
+    def _load_values(self, plan: LoadPlan) -> LoadedCells:
+        """Return the values of the cells that a plan loads.
 
         If each map reads its own cells, the result is a thinned preview of the raster. It can come from overviews of
         any kind, because it only determines the limits of a color scale.
@@ -89,7 +142,7 @@ class DrawnRaster:
             source = replace(source, overviews=Overviews.ANY)
         cells, geometry = read_window(source, plan.window, step)
         cells.flags.writeable = False
-        return cells, geometry
+        return LoadedCells(geometry, values=cells)
 
 
 def preload_layers(config: Config) -> tuple[Layer, ...]:

@@ -63,15 +63,36 @@ def test_the_same_inputs_have_the_same_digest(data) -> None:
 
 def test_a_changed_cell_changes_only_digests_of_regions_that_show_it(data) -> None:
     west, east = digests(data())
-    changed_west, changed_east = digests(data(change=(15, 8)))  # 92 west, 35 north: only west shows it
+    changed_west, changed_east = digests(data(change=(15, 8), amount=500))  # 92 west, 35 north: only west shows it
     assert changed_west != west
     assert changed_east == east
+
+
+@pytest.mark.parametrize(
+    ("cell", "amount", "is_same"),
+    [((15, 8), 1, True), ((15, 8), 242, False), ((15, 8), np.nan, False), ((15, 8), -758.5, False)],
+    ids=["same class", "next class", "missing", "below"],
+)
+def test_a_digest_changes_exactly_if_a_cell_changes_its_class(data, cell, amount, is_same) -> None:
+    """The value of the cell is 758. The class begins at 100 and ends before 1000."""
+    before, after = data(), data(change=cell, amount=amount)
+    assert (MapDigests(before).of(WEST) == MapDigests(after).of(WEST)) == is_same
+    pixels = [MapRenderer(shared).render(WEST).pixels for shared in (before, after)]
+    assert np.array_equal(*pixels) == is_same
+
+
+@pytest.mark.parametrize(
+    "changes", [{"colors": {"vmin": 0, "vmax": 3000}}, {"raster": {"resampling": "bilinear"}}], ids=["range", "mixed"]
+)
+def test_each_value_counts_if_it_can_show(data, changes) -> None:
+    before, after = data(**changes), data(change=(15, 8), **changes)
+    assert MapDigests(before).of(WEST) != MapDigests(after).of(WEST)
 
 
 def test_other_regions_do_not_change_a_digest(data) -> None:
     for region in (WEST, EAST):
         alone, beside = data(regions=[region]), data(regions=[WEST, EAST])
-        assert alone.raster.shape != beside.raster.shape
+        assert alone.plan.window != beside.plan.window
         assert MapDigests(alone).of(region) == MapDigests(beside).of(region)
 
 

@@ -1,0 +1,113 @@
+"""Assign cells to classes. No colors are needed, so cells can be classified while they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regionplot.geo.dtypes import float_dtype
+from regionplot.geo.positions import row_strips
+
+Codes = NDArray[np.unsignedinteger[Any]]
+_MAX_BYTE = 255
+
+
+class Classifier(Protocol):
+    """Find the code of each value. A code is a row of the palette of the color scale."""
+
+    @property
+    def nodata(self) -> int:
+        """Code of missing values. No code is larger."""
+        ...
+
+    def rows_of(self, values: NDArray[Any]) -> Codes:
+        """Return the code of each value. The codes returned for NaN are ignored."""
+        ...
+
+
+@dataclass(frozen=True)
+class LevelClassifier:
+    """Classes between levels."""
+
+    levels: NDArray[Any]
+    """Increasing boundaries of the classes."""
+
+    @property
+    def nodata(self) -> int:
+        """See `Classifier`. The codes before it are: below the levels, one class between two levels, and above."""
+        return len(self.levels) + 1
+
+    def rows_of(self, values: NDArray[Any]) -> Codes:
+        """Return 0 below the first level, and i if `levels[i - 1] <= value < levels[i]`."""
+        index, reached = np.zeros(values.shape, np.uint8), np.empty(values.shape, np.bool_)
+        floats = values.astype(float_dtype(values.dtype), copy=False)  # also holds fractional levels
+        with np.errstate(over="ignore"):  # a level can exceed the range of float32
+            levels = self.levels.astype(floats.dtype)
+        for level in levels:
+            index += np.greater_equal(floats, level, out=reached).view(np.uint8)
+        return index
+
+
+@dataclass(frozen=True)
+class ValueClassifier:
+    """Classes of single whole numbers."""
+
+    first: int
+    """The smallest value of a class."""
+    rows: NDArray[np.uint16]
+    """Code of each value, from `first - 1` to the largest class value plus 1. Values without a class have code 0, which
+    shows the background. Classes of the same color share a code, so that a palette image can hold more classes."""
+    colors: tuple[str, ...]
+    """Colors of the codes 1, 2, 3 ..."""
+
+    @classmethod
+    def of(cls, classes: Sequence[tuple[int, str]]) -> ValueClassifier:
+        """Return the classifier of classes, given as (value, color) and sorted by value."""
+        first, last = classes[0][0], classes[-1][0]
+        codes = {color: code for code, color in enumerate(dict.fromkeys(color for _, color in classes), 1)}
+        rows = np.zeros(last - first + 3, np.uint16)
+        rows[[value - first + 1 for value, _ in classes]] = [codes[color] for _, color in classes]
+        return cls(first, rows, tuple(codes))
+
+    @property
+    def nodata(self) -> int:
+        """See `Classifier`."""
+        return len(self.colors) + 1
+
+    def rows_of(self, values: NDArray[Any]) -> Codes:
+        """Look up the code of each value. Values between whole numbers have no class."""
+        exact = values.astype(np.result_type(values.dtype, np.float32), copy=False)
+        position = np.clip(exact - exact.dtype.type(self.first - 1), 0, len(self.rows) - 1)
+        with np.errstate(invalid="ignore"):  # NaN has no integer
+            index = position.astype(np.intp)
+        rows: Codes = self.rows.take(index, mode="clip")  # the row for NaN is arbitrary; `classify` replaces it
+        np.putmask(rows, index != position, 0)
+        return rows
+
+
+def code_type(nodata: int) -> type[np.uint8 | np.uint16]:
+    """Return the smallest type for codes up to the code of missing values."""
+    return np.uint8 if nodata <= _MAX_BYTE else np.uint16
+
+
+def classify(values: NDArray[Any], classifier: Classifier, codes: Codes) -> None:
+    """Write the code of each value to an array.
+
+    Parameters
+    ----------
+    values : ndarray, shape (rows, columns)
+        Values of the raster. NaN means nodata.
+    classifier : Classifier
+        The classes.
+    codes : ndarray of unsigned integers, shape (rows, columns)
+        The result.
+    """
+    for rows in row_strips(*values.shape):
+        strip = values[rows]
+        codes[rows] = classifier.rows_of(strip)
+        if strip.dtype.kind == "f":
+            np.copyto(codes[rows], classifier.nodata, where=np.isnan(strip))

@@ -1,0 +1,121 @@
+"""Read a window of a file in strips, in several threads, so that the values of all cells need no memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regionplot.geo.grid import Window
+from regionplot.inputs.gdal import opened
+from regionplot.inputs.reading import FileSource, check_unchanged, decode, gdal_window
+from regionplot.inputs.source import RasterInfo
+from regionplot.system.guard import reading
+
+_STRIP_CELLS = 2**18
+"""Number of cells in a strip, if the blocks of the file are not larger. The cells of a strip stay in the CPU cache."""
+_CACHE = 4 * 2**20
+"""Size of GDAL's block cache in bytes. Each block is read only once, so the cache only takes memory."""
+_THREADED = ("GTiff",)
+"""Drivers whose datasets can be read at the same time. Other drivers use libraries with a lock for all datasets."""
+MAX_READERS = 2
+"""Maximum number of threads that read strips. Each thread has its own dataset."""
+UseStrip = Callable[[tuple[slice, slice], NDArray[Any]], None]
+
+
+@dataclass(frozen=True)
+class StripReader:
+    """Read all strips of a window.
+
+    The threads take strips from one list, so they finish at about the same time. Strips end where the blocks of the
+    file end, because GDAL decodes a whole block to read one of its rows.
+    """
+
+    source: FileSource
+    window: Window
+    use: UseStrip
+    """Called for each strip, in any of the threads, with the rows and columns of the strip in the window, and with the
+    values of the strip. The values are overwritten after the call."""
+
+    def start(self, pool: Executor) -> Callable[[], None]:
+        """Start to read in the threads of a pool. Return a function that waits for the end.
+
+        Raises
+        ------
+        RasterError
+            If the file cannot be opened. The returned function raises it if the cells cannot be read, or the file has
+            changed since it was described.
+        """
+        info = self.source.info
+        with opened(info.path, info.gdal_name, **self.source.options) as dataset:
+            block_shape = dataset.block_shapes[info.band - 1]
+            readers = MAX_READERS if dataset.driver in _THREADED else 1
+        strips = iter(list(split_window(self.window, block_shape)))
+        running = [pool.submit(self._read, strips) for _ in range(readers)]
+
+        def finish() -> None:
+            with reading(info.path):
+                for each in running:
+                    each.result()
+            check_unchanged(info)
+
+        return finish
+
+    def _read(self, strips: Iterator[Window]) -> None:
+        """Read strips until none is left. Threads share the iterator."""
+        info = self.source.info
+        options: dict[str, str | int] = {**self.source.options}
+        if not info.has_mask:  # a mask can be in the same blocks as the cells
+            options["GDAL_CACHEMAX"] = _CACHE
+        with opened(info.path, info.gdal_name, **options) as dataset:
+            buffer = np.empty(0, dataset.dtypes[info.band - 1])
+            for strip in strips:
+                if buffer.size < strip.cells:
+                    buffer = np.empty(strip.cells, buffer.dtype)
+                cells = buffer[: strip.cells].reshape(strip.height, strip.width)
+                self.use(strip.slices_in(self.window), _read_strip(dataset, strip, info, cells))
+
+
+def _read_strip(dataset: Any, strip: Window, info: RasterInfo, cells: NDArray[Any]) -> NDArray[Any]:
+    area = gdal_window(strip)
+    stored = dataset.read(info.band, window=area, out=cells)
+    mask = dataset.read_masks(info.band, window=area) if info.has_mask else None
+    return decode(stored, mask, info)
+
+
+def split_window(window: Window, block_shape: tuple[int, int]) -> Iterator[Window]:
+    """Split a window into strips that end where blocks of a file end.
+
+    Parameters
+    ----------
+    window : Window
+        The cells to read.
+    block_shape : (int, int)
+        Rows and columns of a block.
+
+    Examples
+    --------
+    >>> [strip.ranges for strip in split_window(Window(100, 0, 300, 1000), (256, 1000))]
+    [((100, 256), (0, 1000)), ((256, 400), (0, 1000))]
+    """
+    height, width = block_shape
+    columns = _whole_blocks(_STRIP_CELLS // height, width)
+    rows = _whole_blocks(_STRIP_CELLS // min(columns, window.width), height)
+    for top, bottom in pairwise(_edges(window.row_off, window.height, rows)):
+        for left, right in pairwise(_edges(window.col_off, window.width, columns)):
+            yield Window(top, left, bottom - top, right - left)
+
+
+def _whole_blocks(wanted: int, length: int) -> int:
+    """Return the largest multiple of the length of a block that is at most `wanted`, but at least one block."""
+    return max(1, wanted // length) * length
+
+
+def _edges(first: int, length: int, step: int) -> list[int]:
+    last = first + length
+    return [first, *range((first // step + 1) * step, last, step), last]
