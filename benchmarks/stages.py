@@ -35,7 +35,7 @@ from regionplot.geo import sampling
 from regionplot.geo.clip import IndexedGeometries
 from regionplot.geo.region import Region
 from regionplot.regions.table import read_regions
-from regionplot.render import agg, palette, renderer, sheets
+from regionplot.render import agg, renderer, sheets
 from regionplot.render.agg import Canvas
 from regionplot.render.renderer import MapRenderer
 from regionplot.runs.store import write_file
@@ -115,7 +115,6 @@ class Probe:
                 (PaletteScale, "codes", watch.timed("classify", PaletteScale.codes)),
                 (IndexedGeometries, "clip_to_panel", watch.timed("clip and simplify", IndexedGeometries.clip_to_panel)),
                 (marks.Path, "of_lines", watch.timed("strokes", marks.Path.of_lines)),
-                (palette, "sheet_artist", watch.timed("title", palette.sheet_artist)),
                 (agg, "sheet_artist", watch.timed("title", agg.sheet_artist)),
                 (renderer, "make_sheet", self._keep_codes(renderer.make_sheet)),
                 (Canvas, "draw", self._keep_strokes(Canvas.draw)),

@@ -185,7 +185,7 @@ LAYERS = Registry(
     Interface(
         "regionplot.layers.base.Layer",
         ("load",),
-        ("Settings", "zorder", "wants_values", "check", "start", "room", "frame", "draw", "inks"),
+        ("Settings", "zorder", "wants_values", "ignores_raster", "check", "start", "room", "frame", "draw", "inks"),
         of_instance=("key",),
         reserved=("raster", "prepare", "map", "colors", "output", "run"),
     ),

@@ -46,4 +46,4 @@ class RunSettings(Section):
     nice: Annotated[int, Field(ge=0, le=19), NOT_IN_DIGEST] = 0
     """Scheduling priority of the workers, as in nice(1)."""
     cache: Annotated[bool, NOT_IN_DIGEST] = True
-    """Reuse projected vectors and prepared rasters of earlier runs from the user's cache folder."""
+    """Reuse projected vectors, prepared rasters and drawn ink of earlier runs from the user's cache folder."""

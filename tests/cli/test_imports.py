@@ -126,7 +126,8 @@ def test_a_known_run_imports_click_and_few_modules_of_this_package(run) -> None:
 
 
 def uses_matplotlib(names: set[str]) -> bool:
-    return "matplotlib" in {name.partition(".")[0] for name in names}
+    """Return True if modules of matplotlib are imported. Finding the folder of the package imports none."""
+    return any(name.startswith("matplotlib.") for name in names)
 
 
 def test_a_run_with_known_ink_imports_no_matplotlib(run) -> None:
