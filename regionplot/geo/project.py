@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 import pyproj
@@ -22,6 +23,7 @@ _SMALL_EXTENT = 1e7
 """Width and height, in meters, below which the areal scale is not checked."""
 
 
+@lru_cache(maxsize=4096)
 def project_extent(extent: Extent, source: pyproj.CRS, target: pyproj.CRS) -> Extent:
     """Return an extent in another CRS that contains a given extent, found by projecting sample points.
 

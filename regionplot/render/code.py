@@ -10,6 +10,7 @@ import importlib.util
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,20 @@ def code_digest(data: SharedData) -> bytes:
     InputError
         If a source file cannot be read.
     """
-    modules = code_modules(data)
+    return digest_of_modules(code_modules(data))
+
+
+@cache
+def digest_of_modules(modules: tuple[str, ...]) -> bytes:
+    """Return a digest of the source files of modules, and of the versions of their libraries.
+
+    Files are read once per process, because a process keeps the code that it has imported.
+
+    Raises
+    ------
+    InputError
+        If a source file cannot be read.
+    """
     with _code_errors():
         total = hashlib.sha256(json.dumps(_versions(modules)).encode())
         for path in source_files(*modules):

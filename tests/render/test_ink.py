@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +17,7 @@ from regionplot.geo.region import Region
 from regionplot.layers.features import Features
 from regionplot.layers.stack import ignore_raster
 from regionplot.render import agg
+from regionplot.render.code import digest_of_modules
 from regionplot.render.ink import Covered, Ink
 from regionplot.render.ink_cache import InkCache
 from regionplot.render.palette import ShadedPalette
@@ -49,10 +50,11 @@ Data = Callable[..., SharedData]
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Use a new cache folder. Return the folder of the ink."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "regionplot" / "ink"
+    yield tmp_path / "cache" / "regionplot" / "ink"
+    digest_of_modules.cache_clear()  # a test may have changed the versions
 
 
 @pytest.fixture
@@ -164,6 +166,7 @@ def test_ink_belongs_to_the_limits_and_the_title(data: Data, drawn: list[str], r
 
 def known(shared: SharedData) -> bool:
     """Return True if the ink of the western map is known."""
+    digest_of_modules.cache_clear()  # as in a new process
     renderer = MapRenderer(shared)
     palette = ShadedPalette.of(renderer.style.scale, renderer.style.layers)
     assert palette is not None

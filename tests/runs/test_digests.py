@@ -17,6 +17,7 @@ from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
 from regionplot.layers.features import Features, FeatureSettings
 from regionplot.registry import WRITERS
+from regionplot.render.code import digest_of_modules
 from regionplot.render.renderer import MapRenderer
 from regionplot.runs.digests import MapDigests
 from regionplot.settings.base import NOT_IN_DIGEST, Section, digest_items
@@ -30,6 +31,13 @@ WEST = Region("west", Extent(-99, -91, 33, 36.5), title="West")
 EAST = Region("east", Extent(-76, -68, 33, 36.5), title="East")
 SIZE = {"size": (300, 200)}
 LEVELS = {"levels": [0, 100, 1000, 2000]}
+
+
+@pytest.fixture(autouse=True)
+def forgotten_code() -> Iterator[None]:
+    """Forget digests of code that a test has changed."""
+    yield
+    digest_of_modules.cache_clear()
 
 
 @pytest.fixture
@@ -51,6 +59,7 @@ def data(write_raster, write_vector, make_config):
 
 
 def digests(shared: SharedData) -> list[str]:
+    digest_of_modules.cache_clear()  # as in a new process
     maps = MapDigests(shared)
     return [maps.of(region) for region in (WEST, EAST)]
 

@@ -186,7 +186,7 @@ def test_the_manifest_states_the_result_of_each_region(run, tmp_path) -> None:
     assert west["sha256"] == hashlib.sha256((tmp_path / "maps" / "west.png").read_bytes()).hexdigest()
     assert len(west["digest"]) == 32
     assert west["peak_memory"] > 2**20
-    assert {"sample", "stroke", "write"} <= set(west["seconds"])
+    assert {"sample", "compose", "write"} <= set(west["seconds"])
     assert outside["origin"] == "regions.csv:4"
     assert outside["error"]["cause"] == NoOverlapError.__name__
     assert outside["digest"] is outside["bytes"] is outside["sha256"] is None
