@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -56,10 +57,12 @@ class StripReader:
             block_shape = dataset.block_shapes[info.band - 1]
             readers = MAX_READERS if dataset.driver in _THREADED else 1
         strips = iter(list(split_window(self.window, block_shape)))
+        activity = ExitStack()  # the threads set and reset the activity of the process in any order
+        activity.enter_context(reading(info.path))
         running = [pool.submit(self._read, strips) for _ in range(readers)]
 
         def finish() -> None:
-            with reading(info.path):
+            with activity:
                 for each in running:
                     each.result()
             check_unchanged(info)

@@ -35,7 +35,7 @@ class RunSettings(Section):
     """How workers are started; `auto` is `fork` on Linux, if the program has one thread."""
     timeout: Annotated[float, Field(gt=0, le=86_400), NOT_IN_DIGEST] = 300
     """Time limit for one map in seconds."""
-    maps_per_worker: Annotated[int, Field(ge=1), NOT_IN_DIGEST] = 12
+    maps_per_worker: Annotated[int, Field(ge=1), NOT_IN_DIGEST] = 200
     """Number of maps after which a worker process is replaced by a new process."""
     memory: Annotated[Annotated[int, Field(ge=1)] | Literal["auto"], NOT_IN_DIGEST] = "auto"
     """Memory limit for the loaded raster in MB. If the raster is larger, each map reads its own part."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from regionplot.runs.digests import MapDigests
 from regionplot.runs.run import render_regions
 from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
+from regionplot.shared.load import LoadedCells
 from regionplot.sheet.marks import INK
 from regionplot.sheet.view import View
 
@@ -185,8 +187,10 @@ def test_true_color_has_no_palette(load, image) -> None:
 
 def test_classifying_cells_or_pixels_gives_the_same_map(load, cover) -> None:
     shared = load(**sections(cover))
-    one, many = MapRenderer(shared, maps=0), MapRenderer(shared, maps=100)
+    values_loaded = replace(shared, loaded=LoadedCells(shared.geometry, values=shared.cells))
+    one, many = MapRenderer(values_loaded, maps=0), MapRenderer(values_loaded, maps=100)
     assert one.style.cell_codes is None
+    assert np.array_equal(many.style.cell_codes, MapRenderer(shared, maps=0).style.cell_codes)
     assert many.style.cell_codes is not None
     for region in (INSIDE, EDGE):
         np.testing.assert_array_equal(many.render(region).pixels, one.render(region).pixels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import matplotlib
@@ -18,6 +19,7 @@ from regionplot.geo.region import Region
 from regionplot.render.figure import plot_region
 from regionplot.render.renderer import MapRenderer
 from regionplot.shared.data import SharedData
+from regionplot.shared.load import LoadedCells
 
 CAROLINA = Region("nc", Extent(-84.5, -75.3, 33.8, 36.7), title="North Carolina")
 ALASKA = Region("ak", Extent(-170, -140, 55, 71), title="Alaska: " + "a very long title, with $math$ and ümlauts " * 8)
@@ -190,8 +192,10 @@ def test_classifying_cells_or_pixels_gives_the_same_map(load_small, write_raster
     values[30:60, 50:90] = -9999
     raster = {"path": write_raster(values, Affine(0.5, 0, -150, 0, -0.5, 70), nodata=-9999)}
     shared = load_small(raster=raster, map={"projection": projection}, colors={"levels": [-500, 0, 100, 500]})
-    one, many = MapRenderer(shared, maps=0), MapRenderer(shared, maps=100)
+    values_loaded = replace(shared, loaded=LoadedCells(shared.geometry, values=shared.cells))
+    one, many = MapRenderer(values_loaded, maps=0), MapRenderer(values_loaded, maps=100)
     assert one.style.cell_codes is None
+    assert np.array_equal(many.style.cell_codes, MapRenderer(shared, maps=0).style.cell_codes)
     assert many.style.cell_codes is not None
     hole = Region("hole", Extent(-122, -112, 43, 53))
     for region in (CAROLINA, Region("wide", Extent(-160, -40, 10, 75)), hole):

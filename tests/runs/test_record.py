@@ -37,7 +37,7 @@ def run(write_raster, make_config, tmp_path):
     def run(*regions, change=None, nodata=False, workers=2, force=False, only=(), start_method="fork", **output):
         cells = np.full_like(values, np.nan) if nodata else values.copy()
         if change is not None:
-            cells[change] += 1
+            cells[change] += np.where(cells[change] < 1000, 1000, -1000)  # into another class
         config = make_config(
             raster={"path": write_raster(cells)},
             map={"size": (300, 200), "empty": "skip"},
