@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from regionplot.layers.stack import ignore_raster
 from regionplot.render.artists import DrawnMarks, PanelArtists, add_frame, new_figure, panel_artists, sheet_artist
-from regionplot.render.ink import Covered, Ink
+from regionplot.render.ink import Covered
 from regionplot.render.palette import PACKED_WHITE, WHITE
 from regionplot.render.sheets import Style
 from regionplot.render.style import plain_style
@@ -95,29 +95,38 @@ class Drawing:
         watch.lap("compose")
         return Picture(pixels, None, sheet.title, sheet.no_data)
 
-    def ink(self, sheet: Sheet, channel: int, watch: Stopwatch) -> Ink:
-        """Draw the ink of a palette map on white.
+    def ink_in_panel(self, sheet: Sheet, channel: int, watch: Stopwatch) -> Covered:
+        """Draw the ink in the panel of a palette map on white.
 
         Parameters
         ----------
         sheet : Sheet
-            The map.
+            The map. The layers do not see its title, because the ink is also used under other titles.
         channel : int
             Color channel in which the ink of the layers is darkest: 0 (red), 1 (green) or 2 (blue).
         watch : Stopwatch
             Stopwatch that records the time of each stage.
         """
-        canvas, layers = self.canvas, self._style.layers
+        canvas = self.canvas
         with plain_style():
-            marks = DrawnMarks.of(layers, _without_raster(sheet) if ignore_raster(layers) else sheet)
+            marks = self._marks(replace(sheet, title=""))
             watch.lap("clip")
             canvas.buffer.fill(WHITE)
             canvas.draw_in_panel(marks.in_panel, sheet.view)
             panel = _covered(np.ascontiguousarray(canvas.buffer[canvas.slices(sheet.view.box)]), channel)
-            watch.lap("stroke")
-            drawn = [self._on_sheet(mark, sheet) for mark in marks.on_sheet]
+        watch.lap("stroke")
+        return panel
+
+    def ink_on_sheet(self, sheet: Sheet, watch: Stopwatch) -> Covered:
+        """Draw the ink on the sheet of a palette map on white: title and neatline."""
+        with plain_style():
+            drawn = [self._on_sheet(mark, sheet) for mark in self._marks(sheet).on_sheet]
         watch.lap("title")
-        return Ink(panel, _on_top_of_each_other(drawn))
+        return _on_top_of_each_other(drawn)
+
+    def _marks(self, sheet: Sheet) -> DrawnMarks:
+        layers = self._style.layers
+        return DrawnMarks.of(layers, _without_raster(sheet) if ignore_raster(layers) else sheet)
 
     def _on_sheet(self, mark: SheetMark, sheet: Sheet) -> Covered:
         """Draw a mark in the frame's ink. Rectangles are cached, because most maps have the same rectangles."""

@@ -13,7 +13,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from regionplot.geo.region import Region
 from regionplot.layers.stack import ignore_raster
 from regionplot.layers.title import title_of
 from regionplot.render.code import code_digest, font_files
-from regionplot.render.ink import Ink
+from regionplot.render.ink import Covered
 from regionplot.render.palette import ShadedPalette
 from regionplot.render.sheets import Style
 from regionplot.settings.base import digest_items
@@ -39,6 +39,8 @@ _MAX_BYTES = 256 * 2**20
 """Maximum size of the folder: about 1000 to 2500 maps of 1400 x 900 pixels."""
 _WRITES_PER_TRIM = 64
 _DIGITS = 32
+Part = Literal["panel", "sheet"]
+"""The ink of a map is kept in two entries, so that a title with a new time does not change the ink of the panel."""
 _OF_THE_RASTER = {"raster", "prepare", "output", "run"}
 """Sections of the settings that ink does not depend on."""
 
@@ -94,20 +96,22 @@ class InkCache:
         """Store the frame for later runs."""
         self.folder.write(self._frame, {"rows": rows})
 
-    def ink(self, sheet: Sheet) -> Ink | None:
-        """Return the ink of a map. Return None if it is not known."""
-        key = self._key(sheet.region, sheet.view, sheet.title) if self.keeps_ink else None
-        arrays = self.folder.read(key) if key else None
-        try:
-            return None if arrays is None else Ink.of(arrays, sheet)
-        except (KeyError, ValueError) as error:
-            logger.debug("the ink of %s is drawn again: %s", sheet.region.name, error)
-            return None
+    def panel(self, sheet: Sheet) -> Covered | None:
+        """Return the ink in the panel of a map. Return None if it is not known."""
+        return self._read("panel", sheet, sheet.codes.size)
 
-    def keep_ink(self, sheet: Sheet, ink: Ink) -> None:
-        """Store the ink of a map for later runs."""
-        if self.keeps_ink:
-            self.folder.write(self._key(sheet.region, sheet.view, sheet.title), ink.arrays())
+    def sheet(self, sheet: Sheet) -> Covered | None:
+        """Return the ink on the sheet of a map. Return None if it is not known."""
+        width, height = sheet.layout.size
+        return self._read("sheet", sheet, width * height)
+
+    def keep_panel(self, sheet: Sheet, ink: Covered) -> None:
+        """Store the ink in the panel of a map for later runs."""
+        self._write("panel", sheet, ink)
+
+    def keep_sheet(self, sheet: Sheet, ink: Covered) -> None:
+        """Store the ink on the sheet of a map for later runs."""
+        self._write("sheet", sheet, ink)
 
     def knows_all(self, regions: Sequence[Region]) -> bool:
         """Return True if there are entries for the frame and for the ink of all regions. Entries are not read."""
@@ -120,12 +124,27 @@ class InkCache:
             title = title_of(region, shared.config.map.title, shared.description)
         except RegionplotError:  # the worker reports the error, and draws nothing
             return True
-        return self.folder.has(self._key(region, view, title))
+        return all(self.folder.has(self._key(part, region, view, title)) for part in ("panel", "sheet"))
 
-    def _key(self, region: Region, view: View, title: str) -> str:
+    def _read(self, part: Part, sheet: Sheet, size: int) -> Covered | None:
+        key = self._key(part, sheet.region, sheet.view, sheet.title) if self.keeps_ink else None
+        arrays = self.folder.read(key) if key else None
+        try:
+            return None if arrays is None else Covered.of(arrays, size)
+        except (KeyError, ValueError) as error:
+            logger.debug("the ink of %s is drawn again: %s", sheet.region.name, error)
+            return None
+
+    def _write(self, part: Part, sheet: Sheet, ink: Covered) -> None:
+        if self.keeps_ink:
+            self.folder.write(self._key(part, sheet.region, sheet.view, sheet.title), ink.arrays())
+
+    def _key(self, part: Part, region: Region, view: View, title: str) -> str:
+        """Return the key of an entry. The title is not drawn in the panel, so the key of the panel does not contain it."""
         total = self._ink.copy()
-        total.update(repr((replace(region, attributes=dict(region.attributes), origin=""), view, title)).encode())
-        total.update(repr(font_files(title)).encode())
+        total.update(repr((part, replace(region, attributes=dict(region.attributes), origin=""), view)).encode())
+        if part == "sheet":
+            total.update(repr((title, font_files(title))).encode())
         return total.hexdigest()[:_DIGITS]
 
 

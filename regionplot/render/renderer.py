@@ -131,14 +131,20 @@ class MapRenderer:
 
     def _ink(self, sheet: Sheet, channel: int, watch: Stopwatch) -> Ink:
         """Return the ink of a map: from an earlier run, or drawn now."""
-        ink = self._cache.ink(sheet) if self._cache else None
+        cache = self._cache
+        panel, on_sheet = (cache.panel(sheet), cache.sheet(sheet)) if cache else (None, None)
         watch.lap("ink")
-        if ink is None:
-            ink = self._drawing.ink(sheet, channel, watch)
-            if self._cache:
-                self._cache.keep_ink(sheet, ink)
+        if panel is None:
+            panel = self._drawing.ink_in_panel(sheet, channel, watch)
+            if cache:
+                cache.keep_panel(sheet, panel)
                 watch.lap("ink")
-        return ink
+        if on_sheet is None:
+            on_sheet = self._drawing.ink_on_sheet(sheet, watch)
+            if cache:
+                cache.keep_sheet(sheet, on_sheet)
+                watch.lap("ink")
+        return Ink(panel, on_sheet)
 
     def figure(self, region: Region) -> Figure:
         """Draw one region as a matplotlib figure. Its first axes is a `cartopy.mpl.geoaxes.GeoAxes`.

@@ -18,7 +18,7 @@ from regionplot.layers.features import Features
 from regionplot.layers.stack import ignore_raster
 from regionplot.render import agg
 from regionplot.render.code import digest_of_modules
-from regionplot.render.ink import Covered, Ink
+from regionplot.render.ink import Covered
 from regionplot.render.ink_cache import InkCache
 from regionplot.render.palette import ShadedPalette
 from regionplot.render.renderer import MapRenderer
@@ -84,7 +84,7 @@ def data(write_raster, write_vector, make_config) -> Data:
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list to which the name of each region is added whose map is drawn with matplotlib."""
     names: list[str] = []
-    for method in ("ink", "picture"):
+    for method in ("ink_in_panel", "picture"):
         original = getattr(agg.Drawing, method)
 
         def recorded(self, sheet, *arguments, original=original):
@@ -124,6 +124,16 @@ def test_kept_ink_is_laid_over_a_new_raster(data: Data, drawn: list[str]) -> Non
     found = pictures(data(add=700, tags={"time": "2026-11-28"}), [WEST, EAST])
     assert drawn == []
     check_equal(found, pictures(data(add=700, run={"cache": False}), [WEST, EAST]))
+
+
+def test_a_new_time_in_the_title_keeps_the_ink_of_the_panel(data: Data, drawn: list[str]) -> None:
+    title = {"map": {**SIZE, "title": "{title}, {time}"}}
+    pictures(data(tags={"time": "2026-11-27"}, **title), [WEST])
+    drawn.clear()
+    found = pictures(data(tags={"time": "2026-11-28"}, **title), [WEST])
+    assert drawn == []
+    assert found[0].title == "West, 2026-11-28"
+    check_equal(found, pictures(data(tags={"time": "2026-11-28"}, run={"cache": False}, **title), [WEST]))
 
 
 @pytest.mark.parametrize(
@@ -328,7 +338,7 @@ def test_runs_with_all_executors_keep_and_use_ink(data: Data, cache: Path, metho
     expected = contents({"cache": False})
     assert len(expected) == len(REGIONS)
     assert contents({}) == expected
-    assert len(list(cache.glob("*.npz"))) == len(REGIONS), "the frame, and each map with data"
+    assert len(list(cache.glob("*.npz"))) == 1 + 2 * (len(REGIONS) - 1), "the frame, and the panel and the sheet of each map with data"
     assert not list(cache.glob(".*.tmp"))
     assert contents({}) == expected
 
@@ -336,11 +346,6 @@ def test_runs_with_all_executors_keep_and_use_ink(data: Data, cache: Path, metho
 @pytest.mark.parametrize("pixels", [[], [0], [199_999], [0, 1, 2], [5, 70_000, 199_999], [0, 65_535], [0, 65_536]])
 def test_pixels_are_stored_without_loss(pixels: list[int]) -> None:
     before = Covered(np.array(pixels, np.intp), np.arange(len(pixels), dtype=np.uint8))
-    found = Covered.of(before.arrays("a"), "a", 200_000)
+    found = Covered.of(before.arrays(), 200_000)
     assert found.pixels.tolist() == pixels
     assert found.values.tolist() == list(range(len(pixels)))
-
-
-def test_ink_has_the_names_of_its_parts() -> None:
-    empty = Covered(np.empty(0, np.intp), np.empty(0, np.uint8))
-    assert list(Ink(empty, empty).arrays()) == ["panel gaps", "panel values", "sheet gaps", "sheet values"]
