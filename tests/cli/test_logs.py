@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import regionplot
-from regionplot.cli import render_once
+from regionplot.cli import draw_maps
 from regionplot.cli.log_file import log_to_file
 from regionplot.cli.logs import JsonFormatter, LineFormatter
 from regionplot.text import one_line
@@ -212,7 +212,7 @@ def test_all_lines_of_an_error_are_logged(run, folder):
 @pytest.mark.parametrize("options", [("-q",), (), ("-v",)])
 def test_warnings_of_libraries_go_to_the_log_file_once_per_kind(run, folder, monkeypatch, options):
     (folder / "regions.csv").write_text("name,west,east,south,north\neast,-84.5,-75.3,33.8,36.7\n")
-    read = render_once.render_regions
+    read = draw_maps.render_regions
 
     def noisy(*arguments, **keywords):
         for number in range(3):
@@ -220,7 +220,7 @@ def test_warnings_of_libraries_go_to_the_log_file_once_per_kind(run, folder, mon
             logging.getLogger("rasterio._env").error("CPLE_AppDefined in tag %d is unknown", number)
         return read(*arguments, **keywords)
 
-    monkeypatch.setattr(render_once, "render_regions", noisy)
+    monkeypatch.setattr(draw_maps, "render_regions", noisy)
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         result = run(folder, *options, "--log-file", "run.log")
