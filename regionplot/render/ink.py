@@ -34,20 +34,22 @@ class Covered:
     values: Bytes
     """Value of one color channel of the ink on white, for each pixel."""
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
+    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """Return arrays to store: the gaps between the pixels, which are small numbers, and the values."""
         gaps = np.diff(self.pixels, prepend=0)
         small = gaps.size == 0 or gaps.max() <= np.iinfo(np.uint16).max
-        return {"gaps": gaps.astype(np.uint16 if small else np.uint32), "values": self.values}
+        return {f"{name} gaps": gaps.astype(np.uint16 if small else np.uint32), f"{name} values": self.values}
 
     @classmethod
-    def of(cls, arrays: Arrays, size: int) -> Self:
+    def of(cls, arrays: Arrays, name: str, size: int) -> Self:
         """Return the pixels from stored arrays, which are not trusted.
 
         Parameters
         ----------
         arrays : mapping of str to ndarray
             Arrays that `arrays` has returned.
+        name : str
+            The name that was given to `arrays`.
         size : int
             Number of pixels of the image.
 
@@ -58,15 +60,15 @@ class Covered:
         KeyError
             If an array is missing.
         """
-        gaps, values = arrays["gaps"], arrays["values"]
+        gaps, values = arrays[f"{name} gaps"], arrays[f"{name} values"]
         is_typed = gaps.dtype in (np.uint16, np.uint32) and values.dtype == np.uint8
         if not is_typed or gaps.ndim != 1 or gaps.shape != values.shape or gaps.size > size:
-            raise ValueError(f"no ink for an image of {size} pixels")
+            raise ValueError(f"{name}: no ink for an image of {size} pixels")
         if gaps.size and not gaps[1:].all():
-            raise ValueError("a pixel occurs twice")
+            raise ValueError(f"{name}: a pixel occurs twice")
         pixels = np.cumsum(gaps, dtype=np.intp)
         if pixels.size and pixels[-1] >= size:
-            raise ValueError(f"pixels outside of an image of {size} pixels")
+            raise ValueError(f"{name}: pixels outside of an image of {size} pixels")
         return cls(pixels, values)
 
 

@@ -130,17 +130,17 @@ class InkCache:
         key = self._key(part, sheet.region, sheet.view, sheet.title) if self.keeps_ink else None
         arrays = self.folder.read(key) if key else None
         try:
-            return None if arrays is None else Covered.of(arrays, size)
+            return None if arrays is None else Covered.of(arrays, part, size)
         except (KeyError, ValueError) as error:
             logger.debug("the ink of %s is drawn again: %s", sheet.region.name, error)
             return None
 
     def _write(self, part: Part, sheet: Sheet, ink: Covered) -> None:
         if self.keeps_ink:
-            self.folder.write(self._key(part, sheet.region, sheet.view, sheet.title), ink.arrays())
+            self.folder.write(self._key(part, sheet.region, sheet.view, sheet.title), ink.arrays(part))
 
     def _key(self, part: Part, region: Region, view: View, title: str) -> str:
-        """Return the key of an entry. The title is not drawn in the panel, so the key of the panel does not contain it."""
+        """Return the key of an entry. The key of the panel leaves out the title, which is not drawn there."""
         total = self._ink.copy()
         total.update(repr((part, replace(region, attributes=dict(region.attributes), origin=""), view)).encode())
         if part == "sheet":

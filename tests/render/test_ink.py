@@ -121,19 +121,19 @@ def test_kept_maps_are_the_same_as_drawn_maps(data: Data, drawn: list[str], styl
 def test_kept_ink_is_laid_over_a_new_raster(data: Data, drawn: list[str]) -> None:
     pictures(data())
     drawn.clear()
-    found = pictures(data(add=700, tags={"time": "2026-11-28"}), [WEST, EAST])
+    found = pictures(data(add=700, tags={"VALID_TIME": "2026-11-28"}), [WEST, EAST])
     assert drawn == []
     check_equal(found, pictures(data(add=700, run={"cache": False}), [WEST, EAST]))
 
 
 def test_a_new_time_in_the_title_keeps_the_ink_of_the_panel(data: Data, drawn: list[str]) -> None:
     title = {"map": {**SIZE, "title": "{title}, {time}"}}
-    pictures(data(tags={"time": "2026-11-27"}, **title), [WEST])
+    pictures(data(tags={"VALID_TIME": "2026-11-27"}, **title), [WEST])
     drawn.clear()
-    found = pictures(data(tags={"time": "2026-11-28"}, **title), [WEST])
+    found = pictures(data(tags={"VALID_TIME": "2026-11-28"}, **title), [WEST])
     assert drawn == []
-    assert found[0].title == "West, 2026-11-28"
-    check_equal(found, pictures(data(tags={"time": "2026-11-28"}, run={"cache": False}, **title), [WEST]))
+    assert found[0].title == "West, 2026-11-28 00:00 UTC"
+    check_equal(found, pictures(data(tags={"VALID_TIME": "2026-11-28"}, run={"cache": False}, **title), [WEST]))
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_damaged_entries_are_drawn_again(data: Data, cache: Path, damage: Callab
     shared = data()
     expected = pictures(shared, [WEST, EAST])
     entries = sorted(cache.glob("*.npz"))
-    assert len(entries) == 3
+    assert len(entries) == 5
     for entry in entries:
         damage(entry)
     check_equal(pictures(shared, [WEST, EAST]), expected)
@@ -338,7 +338,9 @@ def test_runs_with_all_executors_keep_and_use_ink(data: Data, cache: Path, metho
     expected = contents({"cache": False})
     assert len(expected) == len(REGIONS)
     assert contents({}) == expected
-    assert len(list(cache.glob("*.npz"))) == 1 + 2 * (len(REGIONS) - 1), "the frame, and the panel and the sheet of each map with data"
+    assert len(list(cache.glob("*.npz"))) == 1 + 2 * (len(REGIONS) - 1), (
+        "the frame, and two entries for each map with data"
+    )
     assert not list(cache.glob(".*.tmp"))
     assert contents({}) == expected
 
@@ -346,6 +348,6 @@ def test_runs_with_all_executors_keep_and_use_ink(data: Data, cache: Path, metho
 @pytest.mark.parametrize("pixels", [[], [0], [199_999], [0, 1, 2], [5, 70_000, 199_999], [0, 65_535], [0, 65_536]])
 def test_pixels_are_stored_without_loss(pixels: list[int]) -> None:
     before = Covered(np.array(pixels, np.intp), np.arange(len(pixels), dtype=np.uint8))
-    found = Covered.of(before.arrays(), 200_000)
+    found = Covered.of(before.arrays("a"), "a", 200_000)
     assert found.pixels.tolist() == pixels
     assert found.values.tolist() == list(range(len(pixels)))
