@@ -198,6 +198,10 @@ class RasterError(InputError):
     """The raster cannot be opened, decoded or georeferenced."""
 
 
+class RasterReplacedError(RasterError):
+    """The file of the raster was replaced by another file while it was in use."""
+
+
 class FeaturesError(InputError):
     """A vector file cannot be opened, decoded or projected."""
 

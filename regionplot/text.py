@@ -155,6 +155,27 @@ def one_line(text: str) -> str:
     return "".join(c.encode("unicode_escape").decode() if category(c) in _UNSAFE else c for c in text)
 
 
+_TRACEBACK = "Traceback (most recent call last):"
+
+
+def error_text(text: str) -> str:
+    r"""Return the text of an error on one line. A Python traceback in it follows on indented lines.
+
+    Examples
+    --------
+    >>> print(error_text("a\nb: ValueError\nTraceback (most recent call last):\n  line 1\nValueError"))
+    a\nb: ValueError
+        | Traceback (most recent call last):
+        |   line 1
+        | ValueError
+    """
+    message, _, trace = text.partition(_TRACEBACK)
+    if not trace:
+        return one_line(text)
+    lines = [_TRACEBACK, *trace.strip("\n").splitlines()]
+    return "\n".join([one_line(message.strip() or lines[-1]), *(f"    | {one_line(line)}" for line in lines)])
+
+
 def quoted(value: object, longest: int = 60) -> str:
     """Return a value from a file for a message: its Python repr, on one line, truncated if it is long.
 

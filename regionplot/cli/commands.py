@@ -23,7 +23,7 @@ from regionplot.cli.interrupts import (
 from regionplot.errors import RegionplotError
 from regionplot.registry import COMMANDS
 from regionplot.system.signals import ENDING_SIGNALS
-from regionplot.text import one_line
+from regionplot.text import error_text
 
 _DEFAULT = "render"
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -131,7 +131,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
             return int(cli.main(arguments, prog_name="regionplot", standalone_mode=False) or 0)
     except RegionplotError as error:
         for problem in error.problems:
-            click.echo(f"regionplot: {one_line(str(problem))}", err=True)
+            click.echo(f"regionplot: {error_text(str(problem))}", err=True)
         return error.exit_code
     except click.ClickException as error:
         error.show()

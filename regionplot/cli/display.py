@@ -14,7 +14,7 @@ from regionplot.executors.base import Outcome
 from regionplot.executors.observer import JobObserver
 from regionplot.runs.jobs import Job
 from regionplot.runs.report import RunReport
-from regionplot.text import one_line
+from regionplot.text import error_text, one_line
 
 if TYPE_CHECKING:
     from regionplot.blocks.report import BlockObserver
@@ -88,8 +88,8 @@ class Display(JobObserver[Job]):
         """Show a line of information."""
 
     def error(self, text: str) -> None:
-        """Print an error to stderr, on one line."""
-        _print_to(sys.stderr, f"regionplot: {one_line(text)}")
+        """Print an error to stderr, on one line. A traceback follows on indented lines."""
+        _print_to(sys.stderr, f"regionplot: {error_text(text)}")
 
     def print_line(self, text: str) -> None:
         """Print a line to stdout."""

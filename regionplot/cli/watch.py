@@ -36,7 +36,7 @@ from regionplot.shared.load import preload_layers
 from regionplot.system.code import imported_libraries, library_version, source_files
 from regionplot.system.files import Fingerprint
 from regionplot.system.guard import GuardedProcess, continue_after, handle_signals
-from regionplot.text import one_line
+from regionplot.text import error_text
 
 if TYPE_CHECKING:
     from regionplot.layers.base import Layer
@@ -131,7 +131,7 @@ class _Watcher:
         except RegionplotError as error:
             self._request.at_options(error)
             for problem in error.problems:
-                click.echo(f"regionplot: {one_line(str(problem))}", err=True)
+                click.echo(f"regionplot: {error_text(str(problem))}", err=True)
             self._note("the old settings stay in use")
             return
         self._note(f"settings read again, watching {self._config.raster.pattern}")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.errors import RasterError
+from regionplot.errors import RasterError, RasterReplacedError
 from regionplot.geo.grid import Window
 from regionplot.inputs.gdal import opened
 from regionplot.inputs.source import RasterInfo, RasterSource
@@ -123,9 +123,21 @@ def gdal_resampling(name: str, window: Window, shape: tuple[int, int]) -> Any:
 
 
 def check_unchanged(info: RasterInfo) -> None:
-    """Raise RasterError if the file has changed since it was described."""
-    if Fingerprint.of(info.path) != info.fingerprint:
-        raise RasterError(f"{info.path}: input changed: the file was replaced or written to while it was in use")
+    """Raise RasterError if the file has changed since it was described.
+
+    Raises
+    ------
+    RasterReplacedError
+        If another file is in its place.
+    RasterError
+        If the same file has been written to, or is missing.
+    """
+    before, now = info.fingerprint, Fingerprint.of(info.path)
+    if now == before:
+        return
+    is_replaced = before is not None and now is not None and now.inode != before.inode
+    kind = RasterReplacedError if is_replaced else RasterError
+    raise kind(f"{info.path}: input changed: the file was replaced or written to while it was in use")
 
 
 def decode(stored: NDArray[Any], mask: NDArray[np.uint8] | None, info: RasterInfo) -> NDArray[Any]:

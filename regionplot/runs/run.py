@@ -16,7 +16,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from regionplot.errors import NoSpaceError, RegionplotError, RegionsError
+from regionplot.errors import NoSpaceError, RasterReplacedError, RegionplotError, RegionsError
 from regionplot.executors.base import Executor, Outcome, WorkerSettings
 from regionplot.executors.choose import count_workers, executor_class, make_executor, resolve_executor
 from regionplot.geo.region import Region
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 _MAX_DISK_FULL = 3
 """Stop the run after this many consecutive disk-full errors."""
+_MAX_REPLACEMENTS = 3
+"""Maximum number of times that loading starts again because the raster was replaced."""
 
 
 def render_regions(
@@ -203,10 +205,20 @@ def _load(
         if isinstance(data, SharedData):
             data.check_workers_can_load(record.start_method)
         return check_inputs(data.config if isinstance(data, SharedData) else data, regions)
-    shared = data if isinstance(data, SharedData) else SharedData.load(data, regions, layers=layers)
+    shared = data if isinstance(data, SharedData) else _loaded(data, regions, layers)
     if problem := scale_problem(shared):
         logger.warning("%s", problem)
     return stack.enter_context(share_with_workers(shared)).plan
+
+
+def _loaded(config: Config, regions: Sequence[Region], layers: Sequence[Layer]) -> SharedData:
+    """Load the shared data. If the raster is replaced while it is read, load the new raster."""
+    for _ in range(_MAX_REPLACEMENTS):
+        try:
+            return SharedData.load(config, regions, layers=layers)
+        except RasterReplacedError as error:
+            logger.info("%s; the new file is loaded", error)
+    return SharedData.load(config, regions, layers=layers)
 
 
 def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Observer) -> None:

@@ -106,6 +106,7 @@ class SharedData:
             raise RasterError(f"{info.path}: input changed: the file was replaced or written to since the run began")
         context = LoadContext(config, crs, info.description, array_cache(config), loaded=layers)
         finish_layers = start_layers(all_layers(config), context)  # before the thread, because this forks
+        failpoints.failpoint("cells", config.raster.path.name)
         with thread_pool(MAX_READERS) as pool:  # the threads end before workers are forked
             finish_cells = raster.start(plan, config, pool)
             loaded_layers = finish_layers()

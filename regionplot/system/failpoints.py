@@ -8,6 +8,7 @@ phase     before                                      name
 block     a block is processed                        first row and column, such as `512,0`
 start     a worker starts a map                       name of the region
 read      the shared data is loaded                   file of the raster
+cells     the cells of the shared data are read       file of the raster
 draw      the map is drawn                            name of the region
 save      the image is written                        file of the image
 verify    the written image is read back              file of the image
@@ -22,7 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-Phase = Literal["block", "start", "read", "draw", "save", "verify", "replace", "report"]
+Phase = Literal["block", "start", "read", "cells", "draw", "save", "verify", "replace", "report"]
 Hook = Callable[[Phase, str], None]
 _hook: Hook | None = None
 """The installed hook. It is global, so that no function needs a parameter for it."""

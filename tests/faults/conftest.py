@@ -3,46 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-from small_runs import CONFIG, TABLE, leftovers, write_inputs
+from small_runs import COMMAND, CONFIG, TABLE, leftovers, living, wait_until, write_inputs
 from warm_start import Command, WarmProcess
 
 from regionplot.runs import lock, manifest
 
-COMMAND = Path(__file__).parent / "command.py"
 REGIONS = ["a", "b", "c", "d", "e", "f"]
 OLD = b"the previous good image"
 PNG = b"\x89PNG\r\n\x1a\n"
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = 30) -> Any:
-    """Wait until a condition is true, and return its value. Fail if it does not become true in time."""
-    deadline = time.monotonic() + seconds
-    while not (result := condition()):
-        assert time.monotonic() < deadline, "the condition did not become true in time"
-        time.sleep(0.02)
-    return result
-
-
-def living(session: int) -> list[int]:
-    """Return the running processes of a session. An orphan has another parent but stays in the session."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, ProcessLookupError):
-            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process.pid)
-    return found
 
 
 @dataclass

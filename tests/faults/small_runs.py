@@ -1,18 +1,42 @@
-"""Run the command on small maps, and look at the files it leaves."""
+"""Run the command on small maps, and look at the files and the processes it leaves."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 from PIL import Image
 
+COMMAND = Path(__file__).parent / "command.py"
 CONFIG = '[raster]\npath = "sample:relief"\n[map]\nsize = [300, 200]\n[run]\nworkers = 2\n'
 HEADER = "name,west,east,south,north\n"
 TABLE = f"{HEADER}east,-84.5,-75.3,33.8,36.7\nwest,-124,-114,33,42\n"
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 30) -> Any:
+    """Wait until a condition is true, and return its value. Fail if it does not become true in time."""
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "the condition did not become true in time"
+        time.sleep(0.02)
+    return result
+
+
+def living(session: int) -> list[int]:
+    """Return the running processes of a session. An orphan has another parent but stays in the session."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, ProcessLookupError):
+            if os.getsid(process.pid) == session and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+    return found
 
 
 def write_inputs(folder: Path, table: str | bytes, config: str) -> None:

@@ -25,7 +25,7 @@ from affine import Affine
 from PIL import Image
 from small_runs import CONFIG, HEADER, TABLE, images, leftovers, pixels, run_process, with_raster
 
-from regionplot.errors import FeaturesError, RegionsError
+from regionplot.errors import FeaturesError, RasterError, RegionsError
 from regionplot.executors.base import Outcome
 from regionplot.inputs.vector_layers import load_layer
 from regionplot.layers.features import FeatureSettings
@@ -33,6 +33,7 @@ from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs.jobs import Job
 from regionplot.runs.report import Observer, RunReport
 from regionplot.runs.run import render_regions
+from regionplot.system import failpoints
 
 LONLAT = {"crs": "EPSG:4326", "affine": Affine(0.05, 0, -125, 0, -0.05, 50)}
 NOISE = np.random.default_rng(0).integers(0, 1000, (600, 1200)).astype(np.int16)
@@ -447,6 +448,34 @@ def test_a_raster_replaced_after_loading_is_drawn_as_loaded(
         assert render(path, lambda: other.replace(path)).exit_code == 0
     assert {image: image.read_bytes() for image in before} == before
     assert f"{path}: the raster changed during the run" in caplog.text
+
+
+@pytest.mark.timeout(method="signal")
+@pytest.mark.parametrize("resampling", ["nearest", "bilinear"])
+def test_a_raster_that_is_replaced_while_it_is_read_is_read_again(
+    resampling: str, render, write_raster, tmp_path: Path
+) -> None:
+    path = write_raster(NOISE, LONLAT["affine"])
+    other = write_raster(NOISE[::-1].copy(), LONLAT["affine"], name="other.tif")
+    raster = {"path": path, "resampling": resampling}
+
+    def replace(phase: str, _: str) -> None:
+        if phase == "cells" and other.exists():
+            other.replace(path)
+
+    with failpoints.install(replace):
+        assert render(path, lambda: None, raster=raster).exit_code == 0
+    found = {image: image.read_bytes() for image in (tmp_path / "maps").glob("*.png")}
+    assert render(path, lambda: None, raster=raster).exit_code == 0
+    assert {image: image.read_bytes() for image in found} == found
+
+
+@pytest.mark.timeout(method="signal")
+def test_a_raster_that_is_written_to_while_it_is_read_ends_the_run(render, write_raster) -> None:
+    path = write_raster(NOISE, LONLAT["affine"])
+    hook = failpoints.install(lambda phase, _: os.utime(path) if phase == "cells" else None)
+    with hook, pytest.raises(RasterError, match="input changed"):
+        render(path, lambda: None)
 
 
 @pytest.mark.timeout(method="signal")

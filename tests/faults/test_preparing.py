@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from conftest import COMMAND, living, wait_until
+from small_runs import COMMAND, living, wait_until
 from warm_start import Command, WarmProcess
 
 STEPS = '[[prepare]]\nstep = "focal"\nsize = 3\n'
@@ -95,7 +95,7 @@ def stand(request: Any, warm_process: WarmProcess, tmp_path_factory: pytest.Temp
     [
         ("kill", 1, rf"{BLOCK}: the worker was killed by SIGKILL \(out of memory\?\); it failed twice"),
         ("exit0", 1, rf"{BLOCK}: the worker ended with exit code 0"),
-        ("raise", 1, rf"{BLOCK}: ValueError: injected\n(.*\n)*Traceback"),
+        ("raise", 1, rf"{BLOCK}: ValueError: injected\n +\| Traceback"),
         ("unreadable", 3, r"grid.tif: cannot be read"),
         ("interrupt", 130, r"SIGINT"),
         ("term", 143, r"SIGTERM"),

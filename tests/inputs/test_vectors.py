@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -395,12 +394,12 @@ def box_of(panel: PanelGrid) -> Polygon:
 
 @pytest.mark.parametrize("library", ["shapely", "pyproj", "pyogrio", "numpy"])
 def test_the_key_depends_on_the_versions_of_libraries(
-    write_vector, monkeypatch: pytest.MonkeyPatch, library: str
+    write_vector, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, library: str
 ) -> None:
     settings = FeatureSettings(path=write_vector([Point(-100, 40)]))
     keys = {load_layer(settings, parse_crs("EPSG:4326")).key for _ in range(2)}
-    version = importlib.metadata.version
-    monkeypatch.setattr(importlib.metadata, "version", lambda name: "0" if name == library else version(name))
+    (tmp_path / "site" / f"{library}-0.dist-info").mkdir(parents=True)
+    monkeypatch.syspath_prepend(tmp_path / "site")
     assert load_layer(settings, parse_crs("EPSG:4326")).key not in keys
     assert len(keys) == 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -110,7 +111,7 @@ def convert(source: str, target: str) -> Scale:
     """
     import pint  # noqa: PLC0415 (slow to import, optional)
 
-    registry: Any = pint.UnitRegistry()
+    registry = _unit_registry()
     try:
         old, new = (registry.Unit(_pint_name(text)) for text in (source, target))
         with np.errstate(all="ignore"):
@@ -128,6 +129,14 @@ def convert(source: str, target: str) -> Scale:
     if not (math.isfinite(zero) and math.isfinite(one - zero)):
         raise ConfigError(f"convert {source}:{target}: the factor is not a finite number")
     return Scale(one - zero, zero, target)
+
+
+@cache
+def _unit_registry() -> Any:
+    """Return pint's units. Making them takes 0.2 s, so they are made once."""
+    import pint  # noqa: PLC0415
+
+    return pint.UnitRegistry()
 
 
 def _pint_name(text: str) -> str:
