@@ -46,4 +46,5 @@ def test_hook_is_called_in_the_order_of_the_phases(make_config):
     with failpoints.install(lambda phase, name: seen.append((phase, name))):
         render_regions([Region("east", Extent(-84.5, -75.3, 33.8, 36.7))], config)
     image = [(phase, "east.png") for phase in ("save", "verify", "replace")]
-    assert seen == [("read", "relief.tif"), ("start", "east"), ("draw", "east"), *image, ("report", "")]
+    read = [("read", "relief.tif"), ("cells", "relief.tif")]
+    assert seen == [*read, ("start", "east"), ("draw", "east"), *image, ("report", "")]
