@@ -194,9 +194,9 @@ class _VectorFile:
         is_blank = (shapely.is_missing(geometries) & ~is_unread) | shapely.is_empty(geometries)
         is_far = ~on_earth(geometries, self.crs)
         kept: Geometries = geometries[~(is_unread | is_blank | is_far)]
-        self._count(logging.WARNING if is_blank.all() else logging.INFO, is_blank.sum(), "without a geometry")
-        self._count(logging.WARNING, is_unread.sum(), "with a geometry that cannot be read")
-        self._count(logging.WARNING, is_far.sum(), "whose coordinates are not numbers, or not on the earth")
+        self._count(is_blank.sum(), "without a geometry")  # null, or lost in a damaged file
+        self._count(is_unread.sum(), "with a geometry that cannot be read")
+        self._count(is_far.sum(), "whose coordinates are not numbers, or not on the earth")
         if not kept.size and is_far.any():
             raise FeaturesError(
                 f"{self.settings.path}: all features lie outside the earth in the CRS "
@@ -206,9 +206,9 @@ class _VectorFile:
             raise FeaturesError(f"{self.settings.path}: no geometry of the layer can be read")
         return kept
 
-    def _count(self, level: int, number: int, kind: str) -> None:
+    def _count(self, number: int, kind: str) -> None:
         if number:
-            self._note(level, f"skipped {number} features {kind}")
+            self._note(logging.WARNING, f"skipped {number} features {kind}")
 
     def _note(self, level: int, text: str) -> None:
         self.notes.append((level, f"{self.settings.path}: {text}"))

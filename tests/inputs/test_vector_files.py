@@ -489,9 +489,11 @@ def test_a_pipe_in_the_place_of_a_geopackage_is_refused(write_vector, name: str)
         load(path)
 
 
-def test_a_layer_of_which_no_feature_has_a_geometry_is_reported(tmp_path: Path, caplog) -> None:
-    path = write_geojson(tmp_path / "a.geojson", {"type": "Point", "coordinates": ["3", "4"]}, None)
-    assert not load(path).points.size
+@pytest.mark.parametrize("more", [[], [{"type": "Point", "coordinates": [3, 4]}]], ids=["none", "one"])
+def test_features_without_a_geometry_are_reported(more: list[dict[str, Any]], tmp_path: Path, caplog) -> None:
+    """GDAL returns no geometry for a geometry that it cannot read."""
+    path = write_geojson(tmp_path / "a.geojson", {"type": "Point", "coordinates": ["3", "4"]}, None, *more)
+    assert len(load(path).points) == len(more)
     assert ("WARNING", f"{path}: skipped 2 features without a geometry") in [
         (record.levelname, record.getMessage()) for record in caplog.records
     ]
