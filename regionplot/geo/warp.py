@@ -16,6 +16,7 @@ from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.positions import Indices, middle_longitude
 from regionplot.geo.windows import cells_per_pixel, index_spans
+from regionplot.system.threads import warning_filters
 
 _BYTES_PER_CELL = 24
 """Memory that GDAL needs for each cell and pixel: a value, its weight and its validity, with a reserve."""
@@ -57,19 +58,20 @@ def warp_to_panel(
     source_crs, x_shift = _source_frame(geometry, panel, crs)
     extent, window = panel.extent, _cut_window(values, geometry, rows, columns).astype(result.dtype, copy=False)
     options = _options_for_seams(margin, window, result, cells_per_pixel(geometry, panel, crs)) if margin else {}
-    reproject(
-        window,
-        result,
-        src_transform=_window_transform(geometry, columns[0], rows.start, x_shift),
-        src_crs=horizontal(source_crs).to_wkt(),
-        src_nodata=np.nan,
-        dst_transform=Affine(panel.pixel_width, 0, extent.xmin, 0, -panel.pixel_height, extent.ymax),
-        dst_crs=horizontal(source_crs if same_crs(crs, geometry.crs) else crs).to_wkt(),
-        dst_nodata=np.nan,
-        resampling=Resampling[resampling],
-        num_threads=1,
-        **options,
-    )
+    with warning_filters:
+        reproject(
+            window,
+            result,
+            src_transform=_window_transform(geometry, columns[0], rows.start, x_shift),
+            src_crs=horizontal(source_crs).to_wkt(),
+            src_nodata=np.nan,
+            dst_transform=Affine(panel.pixel_width, 0, extent.xmin, 0, -panel.pixel_height, extent.ymax),
+            dst_crs=horizontal(source_crs if same_crs(crs, geometry.crs) else crs).to_wkt(),
+            dst_nodata=np.nan,
+            resampling=Resampling[resampling],
+            num_threads=1,
+            **options,
+        )
     return result
 
 

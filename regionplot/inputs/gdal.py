@@ -8,7 +8,6 @@ fetched.
 from __future__ import annotations
 
 import re
-import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,10 +21,9 @@ from regionplot.inputs.drivers import raster_driver
 from regionplot.inputs.hdf5 import check_hdf5
 from regionplot.inputs.hdf5_errors import silence_hdf5
 from regionplot.system.guard import reading
+from regionplot.system.threads import warning_filters
 from regionplot.text import plain_text
 
-_warning_filters = threading.Lock()
-"""Python's warning filters belong to the whole process, so only one thread changes them at a time."""
 OPTIONS = {
     "GDAL_CACHEMAX": 32 * 2**20,  # bytes per process; a small cache is enough, because each block is read once
     "GDAL_NUM_THREADS": "1",  # GDAL's threads do not survive a fork
@@ -118,7 +116,7 @@ def open_raster(path: Path, name: str | None = None, open_options: Mapping[str, 
     check_hdf5(path)
     if driver == "netCDF":
         silence_hdf5()
-    with reading(path), gdal_errors(path, "cannot be read as a raster"), _warning_filters, warnings.catch_warnings():
+    with reading(path), gdal_errors(path, "cannot be read as a raster"), warning_filters, warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # files with 2-D coordinates
         dataset = rasterio.open(
             name or path, driver=driver, sharing=False, **_OPEN_OPTIONS.get(driver, {}), **open_options

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -11,14 +10,13 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-DRAWING_LOCK = threading.RLock()
-"""Lock for matplotlib's rcParams and Python's warning filters, which all threads share. One thread draws at a time."""
+from regionplot.system.threads import warning_filters
 
 
 @contextmanager
 def plain_style() -> Iterator[None]:
     """Use matplotlib's own defaults instead of rcParams that the program or a matplotlibrc set. Other threads wait."""
-    with DRAWING_LOCK:
+    with warning_filters:  # also the lock for rcParams
         changed = _changed_parameters()
         context = matplotlib.rc_context(changed) if changed else nullcontext()
         with warnings.catch_warnings(), context, np.errstate(over="ignore", invalid="ignore", divide="ignore"):

@@ -17,6 +17,8 @@ from pathlib import Path
 
 _TASKS = Path("/proc/self/task")
 _PAUSE = 0.0002
+warning_filters = threading.RLock()
+"""Lock for Python's warning filters, which all threads share. rasterio changes the filters when it warps."""
 
 
 @contextmanager
