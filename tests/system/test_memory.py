@@ -19,10 +19,14 @@ for _ in range(20):
     block = np.ones(10 * 2**20, np.uint8)
     del block
 print(psutil.Process().memory_info().rss >> 20)
-block = np.empty(10 * 2**20, np.uint8)
-before = psutil.Process().memory_info().rss
-block[:] = 1
-print((psutil.Process().memory_info().rss - before) >> 20)
+fresh = []
+for _ in range(3):  # the system can take pages from a process at any time
+    block = np.empty(10 * 2**20, np.uint8)
+    before = psutil.Process().memory_info().rss
+    block[:] = 1
+    fresh.append((psutil.Process().memory_info().rss - before) >> 20)
+    del block
+print(min(fresh))
 """
 
 _LIMITED = """
