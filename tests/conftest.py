@@ -75,6 +75,7 @@ _SLOW_MODULES = {
     "prepare/test_plugin_steps.py",
     "prepare/test_prepare_rasters.py",
     "prepare/test_steps_blocks.py",
+    "render/test_ink.py",
     "render/test_colorbar.py",
     "render/test_curvilinear_maps.py",
     "render/test_own_colors.py",
