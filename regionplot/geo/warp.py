@@ -16,7 +16,7 @@ from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.positions import Indices, middle_longitude
 from regionplot.geo.windows import cells_per_pixel, index_spans
-from regionplot.system.threads import warning_filters
+from regionplot.system.threads import GLOBALS_LOCK
 
 _BYTES_PER_CELL = 24
 """Memory that GDAL needs for each cell and pixel: a value, its weight and its validity, with a reserve."""
@@ -58,7 +58,7 @@ def warp_to_panel(
     source_crs, x_shift = _source_frame(geometry, panel, crs)
     extent, window = panel.extent, _cut_window(values, geometry, rows, columns).astype(result.dtype, copy=False)
     options = _options_for_seams(margin, window, result, cells_per_pixel(geometry, panel, crs)) if margin else {}
-    with warning_filters:
+    with GLOBALS_LOCK:
         reproject(
             window,
             result,

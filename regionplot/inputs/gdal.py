@@ -21,7 +21,7 @@ from regionplot.inputs.drivers import raster_driver
 from regionplot.inputs.hdf5 import check_hdf5
 from regionplot.inputs.hdf5_errors import silence_hdf5
 from regionplot.system.guard import reading
-from regionplot.system.threads import warning_filters
+from regionplot.system.threads import GLOBALS_LOCK
 from regionplot.text import plain_text
 
 OPTIONS = {
@@ -116,7 +116,7 @@ def open_raster(path: Path, name: str | None = None, open_options: Mapping[str, 
     check_hdf5(path)
     if driver == "netCDF":
         silence_hdf5()
-    with reading(path), gdal_errors(path, "cannot be read as a raster"), warning_filters, warnings.catch_warnings():
+    with reading(path), gdal_errors(path, "cannot be read as a raster"), GLOBALS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # files with 2-D coordinates
         dataset = rasterio.open(
             name or path, driver=driver, sharing=False, **_OPEN_OPTIONS.get(driver, {}), **open_options

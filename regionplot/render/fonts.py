@@ -16,7 +16,7 @@ import matplotlib
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 
-from regionplot.system.threads import warning_filters
+from regionplot.system.threads import GLOBALS_LOCK
 
 logger = logging.getLogger(__name__)
 DEFAULT_FAMILY = "DejaVu Sans"
@@ -59,7 +59,7 @@ class FontFallbacks:
         new = {letter for letter in letters if not letter.isascii() and letter not in self._families}
         if not new:
             return
-        with warning_filters:
+        with GLOBALS_LOCK:
             default = FT2Font(font_manager.findfont(DEFAULT_FAMILY))
             missing = {letter for letter in new if is_visible(letter) and not default.get_char_index(ord(letter))}
             self._families.update(dict.fromkeys(new))

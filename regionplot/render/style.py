@@ -1,4 +1,4 @@
-"""The default matplotlib style, and the lock for drawing in several threads."""
+"""The default matplotlib style."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from regionplot.system.threads import warning_filters
+from regionplot.system.threads import GLOBALS_LOCK
 
 
 @contextmanager
 def plain_style() -> Iterator[None]:
     """Use matplotlib's own defaults instead of rcParams that the program or a matplotlibrc set. Other threads wait."""
-    with warning_filters:  # also the lock for rcParams
+    with GLOBALS_LOCK:
         changed = _changed_parameters()
         context = matplotlib.rc_context(changed) if changed else nullcontext()
         with warnings.catch_warnings(), context, np.errstate(over="ignore", invalid="ignore", divide="ignore"):

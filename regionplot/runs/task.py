@@ -111,7 +111,7 @@ class RenderTask:
         try:
             renderer = self._idle.pop()
         except IndexError:
-            from regionplot.render.renderer import MapRenderer  # noqa: PLC0415 (imports matplotlib)
+            from regionplot.render.renderer import MapRenderer  # noqa: PLC0415 (kept maps need no renderer)
 
             renderer = MapRenderer(self._shared, self.map_count)
         try:

@@ -17,8 +17,9 @@ from pathlib import Path
 
 _TASKS = Path("/proc/self/task")
 _PAUSE = 0.0002
-warning_filters = threading.RLock()
-"""Lock for Python's warning filters, which all threads share. rasterio changes the filters when it warps."""
+GLOBALS_LOCK = threading.RLock()
+"""Lock for Python's warning filters and matplotlib's rcParams, which all threads share. rasterio changes the warning
+filters when it warps."""
 
 
 @contextmanager
