@@ -208,7 +208,7 @@ class _VectorFile:
 
     def _count(self, number: int, kind: str) -> None:
         if number:
-            self._note(logging.WARNING, f"skipped {number} features {kind}")
+            self._note(logging.WARNING, f"skipped {number} feature{'s' if number > 1 else ''} {kind}")
 
     def _note(self, level: int, text: str) -> None:
         self.notes.append((level, f"{self.settings.path}: {text}"))

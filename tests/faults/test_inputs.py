@@ -277,7 +277,7 @@ def test_bad_geometries_are_repaired_or_skipped_and_counted(run, write_vector, t
     config = CONFIG + f'[[features]]\npath = "{path}"\nfacecolor = "red"\n'
     result = run(tmp_path, "-v", "--no-cache", config=config)
     assert result.returncode == 0
-    assert f"{path}: skipped 1 features without a geometry" in result.stderr
+    assert f"{path}: skipped 1 feature without a geometry" in result.stderr
 
 
 def test_vectors_in_another_crs_are_reprojected(run, write_vector, tmp_path: Path) -> None:
