@@ -72,8 +72,8 @@ def compute_mask(
     bands : sequence of int, optional
         Numbers of the bands to read, counted from 1. By default, all bands.
     output : path, optional
-        Raster to write the mask to. By default, the mask is returned. If `output` is the source, the mask is
-        written into a copy of the source. The copy then replaces the source.
+        Raster to write the mask to. By default, the mask is returned. If `output` is the source, which must be a
+        GeoTIFF, the mask is written into a copy of the source. The copy then replaces the source.
     **options
         `executor`, `workers`, `grid`, `worker_settings` and `observer`: see `process_blocks`.
 
@@ -84,7 +84,8 @@ def compute_mask(
     Raises
     ------
     RasterError
-        If the source cannot be read, or the output cannot be written completely.
+        If the source cannot be read, the output cannot be written completely, or the output is the source and its
+        format cannot hold a mask without a change of its data.
     """
     function = _MaskFunction(nodata, logic, tuple(bands) if bands else None)
     options = {"bands": bands, "read": "datasets", **options}
@@ -160,29 +161,41 @@ def new_mask(path: Path) -> Iterator[MaskSink]:
     Raises
     ------
     RasterError
-        If the file is a COG, the mask cannot be written, or the mask that is read back differs from the written mask.
+        If the file is not a GeoTIFF, or it is a COG. If the mask cannot be written, or what is read back differs from
+        the written mask or from the cells of the source.
     """
     import rasterio  # noqa: PLC0415
 
-    _refuse_cog(path)
+    _refuse_other_formats(path)
     with os_errors_as_raster_errors(path), atomic_replace(path, new_run()) as temporary:
         shutil.copy(path, temporary)
         with gdal_options(GDAL_TIFF_INTERNAL_MASK="YES"), open_for_update(temporary) as dataset:
             sink = MaskSink(dataset, str(path))
             yield sink
         try:
-            with gdal_options(), open_raster(temporary) as dataset:
+            with gdal_options(), open_raster(path) as source, open_raster(temporary) as dataset:
                 for window, checksum in sink.written:
-                    dataset.read(window=window.ranges)
+                    if checksum_of(dataset.read(window=window.ranges)) != checksum_of(
+                        source.read(window=window.ranges)
+                    ):
+                        raise write_error(path, "the cells that were read back differ from the cells of the source")
                     if checksum_of(dataset.read_masks(1, window=window.ranges)) != checksum:
                         raise write_error(path, "the mask that was read back differs from the mask that was written")
         except rasterio.errors.RasterioError as error:
             raise write_error(path, error) from error
 
 
-def _refuse_cog(path: Path) -> None:
-    """Refuse a cloud-optimized GeoTIFF, which would lose its layout. GDAL refuses to change such a file, too."""
+def _refuse_other_formats(path: Path) -> None:
+    """Refuse a file that is not a GeoTIFF, because GDAL would encode its cells again, and a cloud-optimized GeoTIFF.
+
+    A cloud-optimized GeoTIFF would lose its layout. GDAL refuses to change such a file, too.
+    """
     with gdal_options(), open_raster(path) as dataset:
+        if dataset.driver != "GTiff":
+            raise RasterError(
+                f"{path}: a mask cannot be written into a file of the format {dataset.driver} without a change of its "
+                "data; write the mask to another file, or convert the raster to GeoTIFF first"
+            )
         if dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG":
             raise RasterError(
                 f"{path}: a COG would lose its layout with a new mask; write the mask to another file, or convert the "

@@ -103,6 +103,53 @@ def test_a_cog_is_not_changed_in_place(write_raster, holes, tmp_path):
     assert cog.read_bytes() == before
 
 
+WRITABLE = {
+    "HFA": ("grid.img", {}),
+    "JP2OpenJPEG": ("grid.jp2", {"QUALITY": "100", "REVERSIBLE": "YES"}),
+    "netCDF": ("grid.nc", {}),
+    "GRIB": ("grid.grb2", {}),
+    "AAIGrid": ("grid.asc", {}),
+}
+"""File and creation options for each driver, other than GTiff, that can read and write rasters."""
+
+
+@pytest.mark.parametrize("driver", WRITABLE)
+def test_a_mask_is_not_written_into_a_file_of_another_format(write_raster, holes, tmp_path, driver):
+    """GDAL would encode the cells again, and the values of a JPEG 2000 would change."""
+    name, options = WRITABLE[driver]
+    folder = tmp_path / "other"
+    folder.mkdir()
+    rasterio.shutil.copy(write_raster(holes[:1]), folder / name, driver=driver, **options)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(RasterError, match=rf"{name}: a mask cannot be written into a file of the format {driver} "):
+        compute_mask(folder / name, 9, output=folder / name, executor="serial")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    target = tmp_path / "mask.tif"
+    compute_mask(folder / name, 9, output=target, executor="serial")
+    with rasterio.open(folder / name) as source, rasterio.open(target) as mask:
+        np.testing.assert_array_equal(mask.read(1), np.where(source.read(1) == 9, 0, 255))
+
+
+LOSSY = {
+    "jpeg": {"compress": "jpeg", "photometric": "ycbcr", "tiled": True},
+    "webp": {"compress": "webp", "tiled": True},
+    "lerc": {"compress": "lerc", "max_z_error": 0.5},
+    "zstd": {"compress": "zstd", "predictor": 2},
+    "lzw": {"compress": "lzw", "interleave": "band"},
+}
+
+
+@pytest.mark.parametrize("options", LOSSY.values(), ids=LOSSY)
+def test_the_cells_of_a_compressed_geotiff_do_not_change(write_raster, holes, options):
+    source = write_raster(np.kron(holes, np.ones((1, 4, 4), np.uint8)), **options)
+    with rasterio.open(source) as dataset:
+        before = dataset.read()
+    compute_mask(source, 9, output=source, executor="serial")
+    with rasterio.open(source) as dataset:
+        np.testing.assert_array_equal(dataset.read(), before)
+        np.testing.assert_array_equal(dataset.dataset_mask(), np.where((before == 9).any(axis=0), 0, 255))
+
+
 def test_a_truncated_source_is_named(write_raster, tmp_path):
     source = tmp_path / "cut.tif"
     rasterio.shutil.copy(write_raster(np.random.default_rng(1).random((300, 300))), source)
