@@ -1,4 +1,4 @@
-"""Compute masks of whole datasets, and select cells in which several bands have data."""
+"""Compute masks of whole datasets."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class _MaskFunction:
     def _missing(self, dataset: Any, block: Block) -> NDArray[np.bool_]:
         window, bands = block.core.ranges, list(self.bands) if self.bands else list(dataset.indexes)
         values = dataset.read(bands, window=window)
-        missing = _is_nan(values)
+        missing = is_nan(values)
         found = dataset.read_masks(bands, window=window) == 0 if self.nodata is None else values == self.nodata
         missing[found] = True
         return missing
@@ -203,74 +203,9 @@ def _refuse_other_formats(path: Path) -> None:
             )
 
 
-def valid_selector(*bands_or_masks: Any, extra_mask: Any = None) -> NDArray[np.bool_]:
-    """Return True for cells in which all given bands and masks have data.
-
-    Parameters
-    ----------
-    *bands_or_masks : array
-        Arrays of the same shape. A cell of a masked array has data if it is not masked. In other arrays, a cell
-        has data if its boolean is true, its float is not NaN, or its integer is not 0.
-    extra_mask : array, optional
-        Another mask of any data type. Masked cells are 0.
-
-    Returns
-    -------
-    ndarray of bool
-
-    Raises
-    ------
-    ValueError
-        If there are no arrays, or their shapes differ.
-
-    Examples
-    --------
-    >>> valid_selector(np.array([1.0, np.nan, 3.0]), np.array([255, 255, 0], np.uint8))
-    array([ True, False, False])
-    """
-    selectors = [_valid(array) for array in bands_or_masks]
-    if extra_mask is not None:
-        selectors.append(np.asarray(extra_mask) != 0)
-    _check_shapes(selectors)
-    selected: NDArray[np.bool_] = np.logical_and.reduce(selectors)
-    return selected
-
-
-def _valid(array: Any) -> NDArray[np.bool_]:
-    if isinstance(array, np.ma.MaskedArray):
-        return ~np.ma.getmaskarray(array)
-    values = np.asarray(array)
-    return ~_is_nan(values) if values.dtype.kind in "fc" else np.not_equal(values, 0)
-
-
-def _is_nan(values: NDArray[Any]) -> NDArray[np.bool_]:
+def is_nan(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return True for NaN. Integers are never NaN."""
     missing: NDArray[np.bool_] = np.zeros(values.shape, np.bool_)
     if values.dtype.kind in "fc":
         np.isnan(values, out=missing)
     return missing
-
-
-def stack_arrays(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Return one array of shape (bands, rows, columns) with the bands of several arrays.
-
-    Parameters
-    ----------
-    arrays : sequence of ndarray
-        Arrays of shape (bands, rows, columns) or (rows, columns).
-
-    Raises
-    ------
-    ValueError
-        If there are no arrays, or their rows and columns differ.
-    """
-    bands = [array if array.ndim == 3 else array[None] for array in map(np.asarray, arrays)]
-    _check_shapes([array[0] for array in bands])
-    return np.concatenate(bands)
-
-
-def _check_shapes(arrays: Sequence[NDArray[Any]]) -> None:
-    if not arrays:
-        raise ValueError("there are no arrays; pass at least one")
-    for number, array in enumerate(arrays, 1):
-        if array.shape != arrays[0].shape:
-            raise ValueError(f"array {number} has the shape {array.shape}, but array 1 has {arrays[0].shape}")
