@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.geo.dtypes import float_dtype
-from regionplot.geo.positions import row_strips
+from regionplot.geo.strips import row_strips
 
 Codes = NDArray[np.unsignedinteger[Any]]
 _MAX_BYTE = 255

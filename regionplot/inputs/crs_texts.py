@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from regionplot.errors import FeaturesError
-from regionplot.geo.foreign_crs import path_in_crs, path_in_wkt
+from regionplot.geo.crs_paths import path_in_crs, path_in_wkt
 from regionplot.system.files import Fingerprint
 from regionplot.text import plain_text
 

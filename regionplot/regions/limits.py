@@ -13,8 +13,7 @@ import shapely
 
 from regionplot.errors import ConfigError, Place, Problem, RegionsError
 from regionplot.geo.charts import has_degrees
-from regionplot.geo.crs import FULL_TURN
-from regionplot.geo.extent import LONLAT, Extent
+from regionplot.geo.extent import FULL_TURN, LONLAT, Extent
 from regionplot.geo.foreign_crs import parse_code
 from regionplot.regions.columns import DEGREE_COLUMNS, UNIT_COLUMNS
 from regionplot.regions.numbers import how_to_write, is_ambiguous, parse_number

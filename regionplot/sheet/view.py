@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, RegionError
 from regionplot.geo.bounds import is_near_earth
-from regionplot.geo.crs import FULL_TURN, is_drawable, not_drawable
-from regionplot.geo.extent import Extent, PanelGrid
+from regionplot.geo.crs import is_drawable, not_drawable
+from regionplot.geo.extent import FULL_TURN, Extent, PanelGrid
 from regionplot.geo.foreign_crs import parse_code, parse_file_crs
 from regionplot.geo.project import project_extent
 from regionplot.geo.region import Region
