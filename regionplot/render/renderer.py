@@ -123,9 +123,10 @@ class MapRenderer:
         watch = watch or Stopwatch()
         sheet = make_sheet(region, self.style)
         watch.lap("sample")
-        if self._palette_maps is None or sheet.no_data:
+        if self._palette is None or self._palette_maps is None or sheet.no_data:
             return self._drawing.picture(sheet, watch)
-        picture = self._palette_maps.picture(sheet, self._ink(sheet, self._palette_maps.palette.channel, watch))
+        ink = self._ink(sheet, self._palette.channel, watch)
+        picture = self._palette_maps.picture(sheet.codes, sheet.place, ink, sheet.title)
         watch.lap("compose")
         return picture
 

@@ -115,7 +115,9 @@ class DrawnRaster:
         self, window: Window, source: FileSource, classifier: Classifier, pool: Executor
     ) -> Callable[[], LoadedCells]:
         codes = np.empty((window.height, window.width), code_type(classifier.nodata))
-        reader = StripReader(source, window, lambda cells, values: classify(values, classifier, codes[cells]))
+        reader = StripReader(
+            source.info, source.options, window, lambda cells, values: classify(values, classifier, codes[cells])
+        )
         finish_reading = reader.start(pool)
 
         def finish() -> LoadedCells:

@@ -34,3 +34,9 @@ class Sheet:
     """True if the region holds only nodata."""
     values: NDArray[Any] | None = None
     """Values of the raster at the pixels of the panel, with NaN for nodata. None if no layer needs the values."""
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """Rows and columns of the panel on the sheet, counted from the top left."""
+        box, (_, height) = self.view.box, self.layout.size
+        return slice(height - box.top, height - box.bottom), slice(box.left, box.right)

@@ -70,10 +70,15 @@ class View:
 
     def requested_pixels(self, values: NDArray[P]) -> NDArray[P]:
         """Return the values at the pixels within the requested limits. The result has at least one pixel."""
+        return values[self.requested_area]
+
+    @property
+    def requested_area(self) -> tuple[slice, slice]:
+        """Rows and columns of the panel within the requested limits, at least one of each."""
         panel, shown = self.panel, self.panel.extent
         first_row, last_row = _span(shown.ymax - self.requested.ymax, self.requested.height, panel.pixel_height)
         first_column, last_column = _span(self.requested.xmin - shown.xmin, self.requested.width, panel.pixel_width)
-        return values[first_row:last_row, first_column:last_column]
+        return slice(first_row, last_row), slice(first_column, last_column)
 
 
 def axes_of(region: Region, crs: pyproj.CRS) -> Upright:
