@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,6 +15,8 @@ from regionplot.geo.strips import row_strips
 
 Codes = NDArray[np.unsignedinteger[Any]]
 _MAX_BYTE = 255
+_ENOUGH = 1_000_000
+"""Number of cells in a first sample of all cells."""
 
 
 class Classifier(Protocol):
@@ -111,3 +114,17 @@ def classify(values: NDArray[Any], classifier: Classifier, codes: Codes) -> None
         codes[rows] = classifier.rows_of(strip)
         if strip.dtype.kind == "f":
             np.copyto(codes[rows], classifier.nodata, where=np.isnan(strip))
+
+
+def has_class(codes: Codes, levels: int) -> bool:
+    """Return True if the code of a cell is that of a class between two levels.
+
+    Parameters
+    ----------
+    codes : ndarray of unsigned integers, shape (rows, columns)
+        Codes of a `LevelClassifier`.
+    levels : int
+        Number of levels.
+    """
+    step = max(1, math.isqrt(codes.size // _ENOUGH))
+    return any(bool(((found > 0) & (found < levels)).any()) for found in (codes[::step, ::step], codes))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from regionplot.geo.interpolation import AxisPositions
 
 Floats = NDArray[np.floating[Any]]
-Indices = NDArray[np.intp]
+Indices = NDArray[np.signedinteger[Any]]
 
 
 @dataclass(frozen=True)

@@ -89,10 +89,15 @@ def sample(
         return _warped(values, geometry, panel, crs, resampling, nearest)
 
 
+def cells_by_axis(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> CellsByAxis | None:
+    """Return the cells at the pixels of a panel whose axes are those of the grid. Otherwise, return None."""
+    if not (geometry.is_axis_aligned and same_crs(crs, geometry.crs)):
+        return None
+    return CellsByAxis.of(geometry, _axis_positions(geometry, panel))
+
+
 def _nearest_cells(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> _Cells:
-    if geometry.is_axis_aligned and same_crs(crs, geometry.crs):
-        return CellsByAxis.of(geometry, _axis_positions(geometry, panel))
-    return _CellsByPixel(geometry, Positions.of(geometry, panel, crs))
+    return cells_by_axis(geometry, panel, crs) or _CellsByPixel(geometry, Positions.of(geometry, panel, crs))
 
 
 def _interpolated(

@@ -75,6 +75,13 @@ class MapRenderer:
             _ = self._drawing
 
     @property
+    def kept(self) -> tuple[PaletteMaps, InkCache] | None:
+        """What palette maps share, and the cache of their ink. None for RGB maps, and if no ink is kept."""
+        if self._palette_maps is None or self._cache is None or not self._cache.keeps_ink:
+            return None
+        return self._palette_maps, self._cache
+
+    @property
     def canvas(self) -> Canvas:
         """The sheet on which matplotlib draws."""
         return self._drawing.canvas

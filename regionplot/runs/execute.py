@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from regionplot.errors import NoSpaceError, RegionplotError
 from regionplot.executors.base import Executor, Outcome, Task
@@ -15,6 +16,7 @@ from regionplot.runs.jobs import Job
 from regionplot.runs.record import RunRecord
 from regionplot.runs.report import NOT_RUN, Observer
 from regionplot.runs.unchanged import reuse_previous_map
+from regionplot.system.files import Fingerprint
 
 logger = logging.getLogger(__name__)
 _MAX_DISK_FULL = 3
@@ -76,3 +78,9 @@ def report_full_disk(record: RunRecord) -> None:
             record.facts.directory,
             len(not_run),
         )
+
+
+def warn_of_new_raster(path: Path, fingerprint: Fingerprint | None) -> None:
+    """Log a warning if the raster is no longer the file that was loaded. A raster in memory has no fingerprint."""
+    if fingerprint is not None and Fingerprint.of(path) != fingerprint:
+        logger.warning("%s: the raster changed during the run; the maps show it as it was at the start", path)

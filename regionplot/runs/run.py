@@ -21,7 +21,7 @@ from regionplot.geo.region import Region
 from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs import store
 from regionplot.runs.checks import check_all, check_arguments, check_config
-from regionplot.runs.execute import execute, jobs_to_draw, report_full_disk
+from regionplot.runs.execute import execute, jobs_to_draw, report_full_disk, warn_of_new_raster
 from regionplot.runs.facts import RunFacts
 from regionplot.runs.filenames import assign_file_names
 from regionplot.runs.hints import start_hints
@@ -35,7 +35,7 @@ from regionplot.runs.texts import find_fonts, report_missing_letters
 from regionplot.settings.config import Config
 from regionplot.settings.run import RunSettings
 from regionplot.shared.data import SharedData
-from regionplot.shared.load import check_inputs, input_changed
+from regionplot.shared.load import check_inputs
 from regionplot.shared.plan import LoadPlan
 from regionplot.shared.slot import share_with_workers
 from regionplot.system import failpoints
@@ -160,10 +160,7 @@ def _draw_all(
         plan = _load(record, data, layers, regions, stack)
         record.watch.lap("load")
         _run_jobs(record, config, plan, observer)
-        if input_changed(config, plan):
-            logger.warning(
-                "%s: the raster changed during the run; the maps show it as it was at the start", config.raster.path
-            )
+        warn_of_new_raster(config.raster.path, plan.fingerprint)
     report_full_disk(record)
     failpoints.failpoint("report")
 

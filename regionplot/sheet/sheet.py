@@ -38,5 +38,4 @@ class Sheet:
     @property
     def place(self) -> tuple[slice, slice]:
         """Rows and columns of the panel on the sheet, counted from the top left."""
-        box, (_, height) = self.view.box, self.layout.size
-        return slice(height - box.top, height - box.bottom), slice(box.left, box.right)
+        return self.view.place(self.layout.size)

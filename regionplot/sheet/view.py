@@ -72,6 +72,11 @@ class View:
         """Return the values at the pixels within the requested limits. The result has at least one pixel."""
         return values[self.requested_area]
 
+    def place(self, size: tuple[int, int]) -> tuple[slice, slice]:
+        """Return the rows and columns of the panel on a sheet of some width and height, counted from the top left."""
+        _, height = size
+        return slice(height - self.box.top, height - self.box.bottom), slice(self.box.left, self.box.right)
+
     @property
     def requested_area(self) -> tuple[slice, slice]:
         """Rows and columns of the panel within the requested limits, at least one of each."""

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from regionplot.cli import render_once
 from regionplot.render import fonts
-from regionplot.runs import identity, remember
+from regionplot.runs import certainty, identity, remember
 from regionplot.runs.lock import locked
 
 TABLE = "name,west,east,south,north,title\na,-95,-70,20,40,A\nb,-90,-60,15,30,B\nempty,-99,-98,1,2,Nothing\n"
@@ -319,7 +319,7 @@ def test_a_failed_run_is_not_known(run, folder):
 
 
 def test_files_that_other_machines_can_write_are_read(run, monkeypatch):
-    monkeypatch.setattr(remember, "LOCAL_FILE_SYSTEMS", frozenset())
+    monkeypatch.setattr(certainty, "LOCAL_FILE_SYSTEMS", frozenset())
     for _ in range(2):
         assert not run()
 
