@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import time
-from pathlib import Path
 
 import numpy as np
 import pyogrio.raw
 import pytest
 import shapely
-from prometheus_client.parser import text_string_to_metric_families
+from written import outputs
 
 from regionplot.cli import render_once
 from regionplot.render import fonts
@@ -69,33 +67,6 @@ def known(run):
     assert not run()
     assert run()
     return run
-
-
-def without_times(text: str) -> str:
-    """Return a text without times, durations and names of runs."""
-    return re.sub(r"\d{8}T\d+Z-\d+-\w+|[\d-]+T[\d:.]+(Z|\+00:00)|\d+\.\d+", "", text)
-
-
-def outputs(folder: Path, result) -> dict[str, object]:
-    """Return everything that the last run wrote, without times and names of runs."""
-    families = text_string_to_metric_families((folder / "run.prom").read_text())
-    samples = [sample for family in families for sample in family.samples]
-    manifest = json.loads(next(folder.glob("output/**/manifest.json")).read_text())
-    summary = {key: value for key, value in manifest["run"].items() if key not in ("id", "started", "ended")}
-    *_, log = (folder / "run.log").read_text().strip().rpartition("ended with exit code 0")[0].split("ended with exit")
-    return {
-        "streams": [without_times(result.stdout), without_times(result.stderr)],
-        "log": without_times(log).splitlines()[1:],
-        "metrics": {
-            (each.name, *each.labels.values()): each.value
-            if each.name.endswith(("code", "regions", "written"))
-            else None
-            for each in samples
-        },
-        "run": {**summary, "seconds": list(summary["seconds"])},
-        "maps in the manifest": [{**entry, "run": ""} for entry in manifest["regions"]],
-        "maps": {path.name: path.read_bytes() for path in sorted(folder.glob("output/**/*.png"))},
-    }
 
 
 @pytest.mark.parametrize("publish", ["replace", "runs"])
