@@ -46,13 +46,26 @@ class LevelClassifier:
 
     def rows_of(self, values: NDArray[Any]) -> Codes:
         """Return 0 below the first level, and i if `levels[i - 1] <= value < levels[i]`."""
-        index, reached = np.zeros(values.shape, np.uint8), np.empty(values.shape, np.bool_)
         floats = values.astype(float_dtype(values.dtype), copy=False)  # also holds fractional levels
         with np.errstate(over="ignore"):  # a level can exceed the range of float32
             levels = self.levels.astype(floats.dtype)
-        for level in levels:
+        first, last = _reached(levels, floats)
+        index, reached = np.full(values.shape, first, np.uint8), np.empty(values.shape, np.bool_)
+        for level in levels[first:last]:
             index += np.greater_equal(floats, level, out=reached).view(np.uint8)
         return index
+
+
+def _reached(levels: NDArray[Any], values: NDArray[Any]) -> tuple[int, int]:
+    """Return the number of levels that all values reach, and the number of levels that at least one value reaches.
+
+    The values of a strip are often similar, so only few levels must be compared with each of them.
+    """
+    lowest = values.min() if values.size else np.nan
+    if np.isnan(lowest):
+        return 0, len(levels)
+    first, last = np.searchsorted(levels, (lowest, values.max()), "right")
+    return int(first), int(last)
 
 
 @dataclass(frozen=True)
