@@ -11,6 +11,7 @@ from pathlib import Path
 from regionplot import sample
 from regionplot.executors.choose import executor_class
 from regionplot.inputs.drivers import raster_driver
+from regionplot.regions.features import is_vector_file
 from regionplot.registry import EXECUTORS, LAYERS, WRITERS
 from regionplot.runs.certainty import are_local, is_up_to_date, with_certain_raster
 from regionplot.runs.facts import RunFacts
@@ -46,14 +47,16 @@ class RunMemory:
         self._name = name
         self._config_path = config_path
         self._began = time.time()
-        self._plain = tuple(path for path in (table, config_path) if path is not None)
-        self._marks = InputFiles(self._plain, ()).marks()
-        self._rasters_and_vectors: tuple[Path, ...] = ()
+        self._with_parts: tuple[Path, ...] = (table,) if is_vector_file(table) else ()
+        tables = () if self._with_parts else (table,)
+        self._plain = tables if config_path is None else (*tables, config_path)
+        self._marks = InputFiles(self._plain, self._with_parts).marks()
 
     def add_inputs(self, config: Config) -> None:
         """Look at the raster and the vectors. Called before they are read."""
-        self._rasters_and_vectors = (config.raster.path, *_vectors(config))
-        self._marks.update(InputFiles((), self._rasters_and_vectors).marks())
+        found = config.raster.path, *_vectors(config)
+        self._with_parts += found
+        self._marks.update(InputFiles((), found).marks())
 
     def write(self, config: Config, report: RunReport, raster_pattern: str, task: RenderTask | None) -> None:
         """Write the record, if the maps are up to date, and if everything that they depend on is known and unchanged.
@@ -72,7 +75,7 @@ class RunMemory:
         marks = self._certain_marks(str(config.raster.path))
         if marks is None or not (is_up_to_date(report) and _is_plain(config, report)):
             return
-        inputs = InputFiles((*self._plain, *_libraries()), self._rasters_and_vectors)
+        inputs = InputFiles((*self._plain, *_libraries()), self._with_parts)
         regions = [outcome.job.region for outcome in report.outcomes]
         digests = [outcome.value.digest for outcome in report.outcomes]
         named = zip(assign_file_names(regions, config), digests, strict=True)
@@ -97,7 +100,7 @@ class RunMemory:
 
         The mark of the raster can be uncertain. It is None then.
         """
-        if InputFiles(self._plain, self._rasters_and_vectors).marks() != self._marks:
+        if InputFiles(self._plain, self._with_parts).marks() != self._marks:
             return None
         marks = with_certain_raster(self._marks, raster, self._began)
         others = {path: mark for path, mark in marks.items() if path != raster}

@@ -384,3 +384,20 @@ def test_without_a_cache_folder_the_maps_are_drawn(run, folder):
     for _ in range(2):
         assert not run()
         assert run.result.stderr == ""
+
+
+def test_attributes_of_a_vector_file_of_regions_are_inputs(run, folder):
+    box = np.array([shapely.to_wkb(shapely.box(-90, 20, -70, 40))], dtype=object)
+
+    def write(name, to):
+        to.mkdir(exist_ok=True)
+        fields = {"fields": ["name"], "field_data": [np.array([name], object)]}
+        pyogrio.raw.write(to / "regions.shp", box, geometry_type="Polygon", crs="EPSG:4326", **fields)
+
+    write("one", folder)
+    assert not run(at="regions.shp")
+    assert run(at="regions.shp")
+    write("two", folder / "other")
+    shutil.copy(folder / "other" / "regions.dbf", folder)
+    assert not run(at="regions.shp")
+    assert (folder / "output" / "two.png").exists()
