@@ -75,6 +75,13 @@ class MapRenderer:
             _ = self._drawing
 
     @property
+    def kept(self) -> tuple[PaletteMaps, InkCache] | None:
+        """What palette maps share, and the cache of their ink. None for RGB maps, and if no ink is kept."""
+        if self._palette_maps is None or self._cache is None or not self._cache.keeps_ink:
+            return None
+        return self._palette_maps, self._cache
+
+    @property
     def canvas(self) -> Canvas:
         """The sheet on which matplotlib draws."""
         return self._drawing.canvas
@@ -123,9 +130,10 @@ class MapRenderer:
         watch = watch or Stopwatch()
         sheet = make_sheet(region, self.style)
         watch.lap("sample")
-        if self._palette_maps is None or sheet.no_data:
+        if self._palette is None or self._palette_maps is None or sheet.no_data:
             return self._drawing.picture(sheet, watch)
-        picture = self._palette_maps.picture(sheet, self._ink(sheet, self._palette_maps.palette.channel, watch))
+        ink = self._ink(sheet, self._palette.channel, watch)
+        picture = self._palette_maps.picture(sheet.codes, sheet.place, ink, sheet.title)
         watch.lap("compose")
         return picture
 
