@@ -22,7 +22,7 @@ from regionplot.geo.region import Region
 from regionplot.layers.stack import ignore_raster
 from regionplot.layers.title import title_of
 from regionplot.render.code import code_digest, font_files
-from regionplot.render.ink import Covered
+from regionplot.render.ink import Covered, sparse_arrays, sparse_image
 from regionplot.render.palette import ShadedPalette
 from regionplot.render.sheets import Style
 from regionplot.settings.base import digest_items
@@ -39,6 +39,7 @@ _MAX_BYTES = 256 * 2**20
 """Maximum size of the folder: about 1000 to 2500 maps of 1400 x 900 pixels."""
 _WRITES_PER_TRIM = 64
 _DIGITS = 32
+_RGB = "-rgb"
 Part = Literal["panel", "sheet"]
 """The ink of a map is kept in two entries, so that a title with a new time does not change the ink of the panel."""
 _OF_THE_RASTER = {"raster", "prepare", "output", "run"}
@@ -56,20 +57,20 @@ class InkCache:
     _ink: _Hash
     """Hash of everything that the ink of all maps of the run depends on."""
     _frame: str
-    """Key of the frame."""
+    """Key of the frame. The frame of RGB maps has the same key with a suffix."""
     _colors: int
-    """Number of colors of the palette."""
+    """Number of colors of the palette. 0 if the maps are RGB images."""
 
     @classmethod
-    def of(cls, style: Style, palette: ShadedPalette) -> Self | None:
+    def of(cls, style: Style, palette: ShadedPalette | None) -> Self | None:
         """Return the cache for a style. Return None if the user has no cache, or if the settings turn it off.
 
         Parameters
         ----------
         style : Style
             The style.
-        palette : ShadedPalette
-            The palette of the style.
+        palette : ShadedPalette, optional
+            The palette of the style. None if its maps are RGB images, whose ink is not kept.
         """
         if not style.shared.config.run.cache:
             return None
@@ -79,10 +80,26 @@ class InkCache:
         except (OSError, RegionplotError) as error:
             logger.debug("ink is not kept: %s", error)
             return None
+        colors = palette.colors.tolist() if palette else []
         frame = common.copy()
-        frame.update(repr(("frame", style.scale.digest_items(), _names(style), palette.colors.tolist())).encode())
-        common.update(repr(("ink", palette.channel)).encode())
-        return cls(style, folder, ignore_raster(style.layers), common, frame.hexdigest()[:_DIGITS], len(palette.colors))
+        frame.update(repr(("frame", style.scale.digest_items(), _names(style), colors)).encode())
+        common.update(repr(("ink", palette and palette.channel)).encode())
+        keeps_ink = palette is not None and ignore_raster(style.layers)
+        return cls(style, folder, keeps_ink, common, frame.hexdigest()[:_DIGITS], len(colors))
+
+    def rgb_frame(self) -> Bytes | None:
+        """Return the sheet without a map, shape (height, width, 4). Return None if it is not known."""
+        width, height = self.style.layout.size
+        arrays = self.folder.read(self._frame + _RGB)
+        try:
+            return None if arrays is None else sparse_image(arrays, width, height)
+        except (KeyError, ValueError) as error:
+            logger.debug("the frame is drawn again: %s", error)
+            return None
+
+    def keep_rgb_frame(self, pixels: Bytes) -> None:
+        """Store the frame of RGB maps for later runs, shape (height, width, 4)."""
+        self.folder.write(self._frame + _RGB, sparse_arrays(pixels))
 
     def frame(self) -> Bytes | None:
         """Return the sheet without a map as rows of the palette, shape (height, width). Return None if unknown."""
