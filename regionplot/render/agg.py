@@ -171,9 +171,10 @@ class Drawing:
         with plain_style():
             marks = self._marks(self._style.layers, replace(sheet, title=""))
             watch.lap("clip")
-            canvas.buffer.fill(WHITE)
+            pixels = canvas.buffer[canvas.slices(sheet.view.box)]
+            pixels.view(np.uint32).fill(PACKED_WHITE)
             canvas.draw_in_panel(marks.in_panel, sheet.view)
-            panel = _covered(np.ascontiguousarray(canvas.buffer[canvas.slices(sheet.view.box)]), channel)
+            panel = _covered(pixels, channel)
         watch.lap("stroke")
         return panel
 
@@ -214,10 +215,10 @@ def _without_raster(sheet: Sheet) -> Sheet:
 
 
 def _covered(pixels: Bytes, channel: int) -> Covered:
-    """Return the pixels that are not white, and their values in a channel."""
-    packed = pixels.view(np.uint32).reshape(-1)
+    """Return the pixels of a box of the sheet that are not white, and their values in a channel."""
+    packed = pixels.view(np.uint32)[..., 0]
     drawn = np.flatnonzero(packed != PACKED_WHITE)
-    return Covered(drawn, packed[drawn].view(np.uint8)[channel::4])
+    return Covered(drawn, pixels[..., channel].reshape(-1)[drawn])
 
 
 def _on_top_of_each_other(drawn: Sequence[Covered]) -> Covered:
