@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -215,15 +216,22 @@ def _without_raster(sheet: Sheet) -> Sheet:
 
 
 def _covered(pixels: Bytes, channel: int) -> Covered:
-    """Return the pixels of a box of the sheet that are not white, and their values in a channel."""
-    packed = pixels.view(np.uint32)[..., 0]
-    drawn = np.flatnonzero(packed != PACKED_WHITE)
-    return Covered(drawn, pixels[..., channel].reshape(-1)[drawn])
+    """Return the pixels of a box of the sheet that are darker than white in a channel, and their values."""
+    values = pixels[..., channel].reshape(-1)
+    drawn = np.flatnonzero(values != WHITE)
+    return Covered(drawn, values[drawn])
 
 
 def _on_top_of_each_other(drawn: Sequence[Covered]) -> Covered:
     """Return the pixels of all marks. The last mark that covers a pixel gives its value."""
-    pixels = np.concatenate([np.empty(0, np.intp), *(mark.pixels for mark in reversed(drawn))])
-    values = np.concatenate([np.empty(0, np.uint8), *(mark.values for mark in reversed(drawn))])
-    found, first = np.unique(pixels, return_index=True)
-    return Covered(found, values[first])
+    marks = sorted((mark for mark in drawn if mark.pixels.size), key=lambda mark: mark.pixels[0])
+    if all(upper.pixels[-1] < lower.pixels[0] for upper, lower in pairwise(marks)):  # as a title above a neatline
+        return _joined(marks)
+    joined = _joined(drawn[::-1])
+    found, first = np.unique(joined.pixels, return_index=True)
+    return Covered(found, joined.values[first])
+
+
+def _joined(marks: Sequence[Covered]) -> Covered:
+    pixels = np.concatenate([np.empty(0, np.intp), *(mark.pixels for mark in marks)])
+    return Covered(pixels, np.concatenate([np.empty(0, np.uint8), *(mark.values for mark in marks)]))

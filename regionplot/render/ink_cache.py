@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 _MAX_BYTES = 256 * 2**20
 """Maximum size of the folder: about 1000 to 2500 maps of 1400 x 900 pixels."""
-_WRITES_PER_TRIM = 64
+_WRITES_PER_TRIM = 256
 _DIGITS = 32
 _RGB = "-rgb"
 Part = Literal["panel", "sheet"]
