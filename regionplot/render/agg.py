@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import RendererAgg
-from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.transforms import Bbox, BboxBase, BboxTransformFrom, BboxTransformTo, Transform, TransformedBbox
 
 from regionplot.layers.base import Layer
@@ -133,9 +132,10 @@ class Drawing:
         self.canvas = Canvas(style.layout)
 
     def prepare(self) -> None:
-        """Import and find what all maps need, so that forked workers inherit it."""
+        """Import and find what all maps need, such as the font of the title, so that forked workers inherit it."""
         with plain_style():
-            findfont(FontProperties(size=self._style.layout.page.title_points))
+            title = Text(0, 0, "a", self._style.layout.page.title_points, is_hinted=False)
+            self.canvas.draw_on_sheet(title)
             if any(can_yield(layer, NEEDS_AXES) for layer in self._style.layers):
                 _ = self.canvas.figure
 
