@@ -35,6 +35,8 @@ class LevelClassifier:
 
     levels: NDArray[Any]
     """Increasing boundaries of the classes."""
+    closed: str = "lower"
+    """Boundary that belongs to a class: `lower` or `upper`."""
 
     @property
     def nodata(self) -> int:
@@ -42,13 +44,17 @@ class LevelClassifier:
         return len(self.levels) + 1
 
     def rows_of(self, values: NDArray[Any]) -> Codes:
-        """Return 0 below the first level, and i if `levels[i - 1] <= value < levels[i]`."""
+        """Return 0 below the first level, and i if `levels[i - 1] <= value < levels[i]`.
+
+        If `closed` is `upper`, return i if `levels[i - 1] < value <= levels[i]`.
+        """
         index, reached = np.zeros(values.shape, np.uint8), np.empty(values.shape, np.bool_)
         floats = values.astype(float_dtype(values.dtype), copy=False)  # also holds fractional levels
         with np.errstate(over="ignore"):  # a level can exceed the range of float32
             levels = self.levels.astype(floats.dtype)
+        is_reached = np.greater_equal if self.closed == "lower" else np.greater
         for level in levels:
-            index += np.greater_equal(floats, level, out=reached).view(np.uint8)
+            index += is_reached(floats, level, out=reached).view(np.uint8)
         return index
 
 

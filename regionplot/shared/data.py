@@ -99,7 +99,7 @@ class SharedData:
             )
         failpoints.failpoint("read", config.raster.path.name)
         raster = DrawnRaster.of(config, source)
-        info = raster.info
+        info, config = raster.info, raster.config
         crs = parse_projection(config.map.projection) or info.geometry.crs
         plan = plan or plan_load(config, info, regions, raster.coloring)
         if info.fingerprint != plan.fingerprint:
@@ -108,7 +108,7 @@ class SharedData:
         finish_layers = start_layers(all_layers(config), context)  # before the thread, because this forks
         failpoints.failpoint("cells", config.raster.path.name)
         with thread_pool(MAX_READERS) as pool:  # the threads end before workers are forked
-            finish_cells = raster.start(plan, config, pool)
+            finish_cells = raster.start(plan, pool)
             loaded_layers = finish_layers()
             cells = finish_cells()
         if regions:  # without regions, for example in a spawned worker, the maps are not known
@@ -156,7 +156,7 @@ class SharedData:
     def scale(self) -> Scale:
         """The color scale. The cells determine the limits of the scale only if the settings do not give levels."""
         cells = self.cells if self.codes is None else None
-        return scale_of(self.coloring, self.config, cells, self.plan.colormap)
+        return scale_of(self.coloring, self.config, cells, self.plan.colormap, self.info.units)
 
     @property
     def description(self) -> Mapping[str, object]:

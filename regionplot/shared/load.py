@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from regionplot.colors.choose import Coloring, classifier_of, coloring_of
 from regionplot.colors.classifier import Classifier, Codes, classify, code_type
+from regionplot.colors.effective import effective_config
 from regionplot.colors.key import planned_key
+from regionplot.colors.units import needed_conversion
 from regionplot.errors import RegionError
 from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.extent import PanelGrid
@@ -61,6 +63,8 @@ class DrawnRaster:
     source: RasterSource
     info: RasterInfo
     coloring: Coloring
+    config: Config
+    """Settings whose `[colors]` name no file and no scale of the package."""
 
     @classmethod
     def of(cls, config: Config, source: RasterSource | None = None) -> DrawnRaster:
@@ -82,12 +86,15 @@ class DrawnRaster:
         """
         source = source or open_source(config.raster)
         info = source.describe()
+        config = effective_config(config, info)
         coloring = coloring_of(info, config.raster, config.colors)
         if isinstance(coloring, RgbBands):
             source = RgbSource.of(info, coloring)
-        return cls(source, source.describe(), coloring)
+        if coloring is None:  # refuse unknown units before any cell is read
+            needed_conversion(info.units, config.colors.units)
+        return cls(source, source.describe(), coloring, config)
 
-    def start(self, plan: LoadPlan, config: Config, pool: Executor) -> Callable[[], LoadedCells]:
+    def start(self, plan: LoadPlan, pool: Executor) -> Callable[[], LoadedCells]:
         """Start to load the cells of a plan in the threads of a pool. Return a function that waits for the cells.
 
         Cells of a class scale are classified strip by strip, if the pixels of all maps are cells and no layer needs
@@ -98,7 +105,8 @@ class DrawnRaster:
         RasterError
             If the raster cannot be opened. The returned function raises it if the cells cannot be read.
         """
-        classifier = classifier_of(self.coloring, config.colors)
+        config = self.config
+        classifier = classifier_of(self.coloring, config.colors, self.info.units)
         wants_values = any(planned.layer.wants_values for planned in all_layers(config))
         if (
             classifier is None
@@ -177,7 +185,7 @@ def check_inputs(config: Config, regions: Sequence[Region]) -> LoadPlan:
     """
     raster = DrawnRaster.of(config)
     check_layers(config)
-    return plan_load(config, raster.info, regions, raster.coloring)
+    return plan_load(raster.config, raster.info, regions, raster.coloring)
 
 
 def warn_of_unseen_layers(
