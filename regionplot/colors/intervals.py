@@ -191,7 +191,8 @@ def _extend(settings: ColorSettings) -> str:
 def _rounded(values: Floats) -> list[float]:
     """Return values in few digits that are as different as the values are."""
     digits = 2 - math.floor(math.log10(float(values[-1] - values[0])))
-    return [float(value) for value in np.unique(np.clip(np.round(values, digits), values[0], values[-1]))]
+    inside = (value for value in map(float, np.unique(np.round(values, digits))) if values[0] <= value <= values[-1])
+    return list(inside) or [float(values[0]), float(values[-1])]
 
 
 def _interpolated(before: Floats, after: Floats, values: Any) -> Any:

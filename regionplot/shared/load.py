@@ -25,6 +25,7 @@ from regionplot.geo.grid import GridGeometry, Window
 from regionplot.geo.region import Region
 from regionplot.inputs.color_tables import RgbBands
 from regionplot.inputs.describe import inspect_raster, open_source
+from regionplot.inputs.overview import sample_raster
 from regionplot.inputs.reading import FileSource, Overviews
 from regionplot.inputs.rgb import RgbSource
 from regionplot.inputs.source import RasterInfo, RasterSource, read_window
@@ -54,6 +55,8 @@ class LoadedCells:
     """Values of the cells. None if the cells were classified while they were read."""
     codes: Codes | None = None
     """Codes of the color scale. None if the values were loaded."""
+    series: NDArray[Any] | None = None
+    """Cells that determine the limits of the color scale. None if the scale does not depend on cells."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ class DrawnRaster:
             or config.raster.resampling != "nearest"
             or not isinstance(self.source, FileSource)
         ):
-            loading = pool.submit(self._load_values, plan)
+            loading = pool.submit(self._load_with_series, plan)
             return loading.result
         return self._start_classes(plan.window, self.source, classifier, pool)
 
@@ -132,6 +135,14 @@ class DrawnRaster:
             return LoadedCells(self.info.geometry.subgrid(window), codes=codes)
 
         return finish
+
+    def _load_with_series(self, plan: LoadPlan) -> LoadedCells:
+        """Return the values of the cells that a plan loads, and the cells that determine the color scale."""
+        loaded = self._load_values(plan)
+        if self.coloring is not None or not self.config.colors.is_adaptive:
+            return loaded
+        is_whole = not plan.reads_per_map and plan.window == self.info.geometry.full_window
+        return replace(loaded, series=sample_raster(self.source, loaded.values if is_whole else None))
 
     def _load_values(self, plan: LoadPlan) -> LoadedCells:
         """Return the values of the cells that a plan loads.
