@@ -36,7 +36,7 @@ class LevelClassifier:
     levels: NDArray[Any]
     """Increasing boundaries of the classes."""
     closed: str = "lower"
-    """Boundary that belongs to a class: `lower` or `upper`."""
+    """Boundary that belongs to a class: `lower` or `upper`, or `last`: as `lower`, but the last class contains both."""
 
     @property
     def nodata(self) -> int:
@@ -52,8 +52,10 @@ class LevelClassifier:
         floats = values.astype(float_dtype(values.dtype), copy=False)  # also holds fractional levels
         with np.errstate(over="ignore"):  # a level can exceed the range of float32
             levels = self.levels.astype(floats.dtype)
-        is_reached = np.greater_equal if self.closed == "lower" else np.greater
-        for level in levels:
+        is_reached = np.greater if self.closed == "upper" else np.greater_equal
+        for number, level in enumerate(levels, 1):
+            if number == len(levels) and self.closed == "last":
+                is_reached = np.greater
             index += is_reached(floats, level, out=reached).view(np.uint8)
         return index
 
