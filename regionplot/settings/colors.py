@@ -222,5 +222,5 @@ class ColorSettings(Section):
 
     @property
     def is_adaptive(self) -> bool:
-        """True if the data determine the scale of numbers."""
-        return self.levels is None and not self.is_ramp and (self.vmin is None or self.vmax is None)
+        """True if the data determine limits of the scale of numbers, or whether its ends are open."""
+        return self.levels is None and not self.is_ramp
