@@ -160,6 +160,7 @@ COMMANDS = Registry(
     None,
     "regionplot.cli",
     render="render:render",
+    check="check:check",
     init="init:init",
     prepare="prepare:prepare",
     schema="schema:schema",

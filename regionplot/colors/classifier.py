@@ -39,7 +39,7 @@ class LevelClassifier:
     levels: NDArray[Any]
     """Increasing boundaries of the classes."""
     closed: str = "lower"
-    """Boundary that belongs to a class: `lower` or `upper`."""
+    """Boundary that belongs to a class: `lower` or `upper`, or `last`: as `lower`, but the last class contains both."""
 
     @property
     def nodata(self) -> int:
@@ -54,12 +54,17 @@ class LevelClassifier:
         floats = values.astype(float_dtype(values.dtype), copy=False)  # also holds fractional levels
         with np.errstate(over="ignore"):  # a level can exceed the range of float32
             levels = self.levels.astype(floats.dtype)
-        side: Literal["left", "right"]
-        side, is_reached = ("right", np.greater_equal) if self.closed == "lower" else ("left", np.greater)
-        first, last = _reached(levels, floats, side)
-        index, reached = np.full(values.shape, first, np.uint8), np.empty(values.shape, np.bool_)
-        for level in levels[first:last]:
-            index += is_reached(floats, level, out=reached).view(np.uint8)
+        inclusive = len(levels) - {"lower": 0, "last": 1, "upper": len(levels)}[self.closed]
+        index, reached = np.zeros(values.shape, np.uint8), np.empty(values.shape, np.bool_)
+        comparisons: list[tuple[NDArray[Any], Literal["left", "right"], np.ufunc]] = [
+            (levels[:inclusive], "right", np.greater_equal),
+            (levels[inclusive:], "left", np.greater),
+        ]
+        for part, side, is_reached in comparisons:
+            first, last = _reached(part, floats, side)
+            index += np.uint8(first)
+            for level in part[first:last]:
+                index += is_reached(floats, level, out=reached).view(np.uint8)
         return index
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
@@ -63,15 +63,14 @@ class IntervalScale(PaletteScale):
         settings = config.colors
         assert settings.stops is not None, "the settings have stops"
         ramp = _on_paper(_ramp_of(settings), config.map.background)
-        edges = ramp.edges()
+        edges, rows = ramp.steps()
         if len(edges) > _MAX_INTERVALS:
             text = f"the stops have {len(edges):,} different colors; at most {_MAX_INTERVALS:,} can be drawn"
             raise ConfigError(Problem(text, Place(section="colors", key="stops")))
-        middles = (edges[:-1] + edges[1:]) / 2
         values, places = ramp.axis()
         shown = ramp.at(np.interp((np.arange(_BAR_COLORS) + 0.5) / _BAR_COLORS, places, values))
         return cls(
-            _palette(ramp.at(middles), _end(settings.under, ramp.rgba[0]), _end(settings.over, ramp.rgba[-1]), config),
+            _palette(rows, _end(settings.under, ramp.rgba[0]), _end(settings.over, ramp.rgba[-1]), config),
             _closed(units.stored(edges)),
             (values, places),
             on_background(shown, config.map.background),
@@ -155,14 +154,15 @@ class IntervalScale(PaletteScale):
 def _ramp_of(settings: ColorSettings) -> Ramp:
     """Return the ramp of `[colors] stops`."""
     stops = settings.stops or ()
-    return Ramp.of([value for value, _ in stops], [rgba_of(color) for _, color in stops])
+    ramp = Ramp.of([value for value, _ in stops], [rgba_of(color) for _, color in stops])
+    return replace(ramp, rounding=settings.rounding)
 
 
 def _on_paper(ramp: Ramp, background: str) -> Ramp:
     """Return opaque colors, as they look on the background."""
     alpha = ramp.rgba[:, 3:]
     mixed = ramp.rgba[:, :3] * alpha + opaque_background(background) * (1 - alpha)
-    return Ramp(ramp.positions, np.column_stack([mixed, np.ones(len(mixed))]))
+    return replace(ramp, rgba=np.column_stack([mixed, np.ones(len(mixed))]))
 
 
 def _closed(edges: Floats) -> Floats:

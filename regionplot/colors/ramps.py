@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.floating[Any]]
 _WHITE = 255
+_THRESHOLDS = {"nearest": 0.5, "gdal": 0.55, "qgis": 0.0}
+"""Smallest fraction that each program rounds up."""
+_TINY = 1e-9
 _MAX_RATIO = 10.0
 """If the largest distance between stops is more than this multiple of the smallest one, all have equal widths on the
 color bar."""
@@ -29,6 +32,8 @@ class Ramp:
     """Values that do not decrease, shape (n,). Two equal values make a sharp edge."""
     rgba: Floats
     """Colors from 0 to 1, shape (n, 4)."""
+    rounding: str = "nearest"
+    """How mixed colors are rounded: `nearest`, `gdal` or `qgis`."""
 
     @classmethod
     def of(cls, positions: Sequence[float], colors: Sequence[Any]) -> Self:
@@ -54,9 +59,27 @@ class Ramp:
         found = [self.positions]
         for number, (low, high) in enumerate(pairwise(self.positions)):
             if low < high:
-                shares = np.fromiter(_changes(self.rgba[number], self.rgba[number + 1]), dtype=float)
+                changes = _changes(self.rgba[number], self.rgba[number + 1], _THRESHOLDS[self.rounding])
+                shares = np.fromiter(changes, dtype=float)
                 found.append(low + shares * (high - low))
         return np.unique(np.concatenate(found))
+
+    def steps(self) -> tuple[Floats, Floats]:
+        """Return the edges, and the rounded colors between them, shape (n, 4), from 0 to 1.
+
+        The last interval contains only the last stop.
+        """
+        edges = self.edges()
+        middles = (edges[:-1] + edges[1:]) / 2
+        exact = self.at(middles) * _WHITE
+        if self.rounding == "qgis":  # truncates the difference from the lower stop
+            left = np.searchsorted(self.positions, middles, side="right") - 1
+            rising = self.rgba[left + 1] >= self.rgba[left]
+            rounded = np.where(rising, np.floor(exact + _TINY), np.ceil(exact - _TINY))
+        else:
+            rounded = np.floor(exact + 1 - _THRESHOLDS[self.rounding])
+        rows = np.vstack([rounded, np.rint(self.rgba[-1:] * _WHITE)]) / _WHITE
+        return np.append(edges, np.nextafter(edges[-1], np.inf)), rows
 
     def axis(self) -> tuple[Floats, Floats]:
         """Return distinct values and their places on a color bar, from 0 to 1.
@@ -71,8 +94,12 @@ class Ramp:
         return values, np.linspace(0, 1, len(values))
 
 
-def _changes(first: Floats, last: Floats) -> Iterator[float]:
-    """Yield the places between two colors, from 0 to 1, at which a channel rounds to another number."""
+def _changes(first: Floats, last: Floats, threshold: float) -> Iterator[float]:
+    """Yield the places between two colors, from 0 to 1, at which a channel rounds to another number.
+
+    A fraction rounds up if it is at least the threshold.
+    """
     for start, end in zip(first[:3] * _WHITE, last[:3] * _WHITE, strict=True):
-        halves = np.arange(np.ceil(min(start, end) - 0.5), np.floor(max(start, end) - 0.5) + 1) + 0.5
-        yield from (float(half - start) / float(end - start) for half in halves if start != end)
+        low, high = min(start, end), max(start, end)
+        changes = np.arange(np.ceil(low - threshold), np.floor(high - threshold) + 1) + threshold
+        yield from (float(change - start) / float(end - start) for change in changes if start != end)

@@ -40,9 +40,8 @@ def linear(rgb: Floats) -> Floats:
 
 
 def encoded(rgb: Floats) -> Floats:
-    """Return sRGB of linear RGB, both from 0 to 1."""
-    within = np.clip(rgb, 0, 1)
-    found: Floats = np.where(within <= 0.0031308, within * 12.92, 1.055 * within ** (1 / 2.4) - 0.055)
+    """Return sRGB of linear RGB. Colors that a screen shows are from 0 to 1."""
+    found: Floats = np.where(rgb <= 0.0031308, rgb * 12.92, 1.055 * np.maximum(rgb, 0) ** (1 / 2.4) - 0.055)
     return found
 
 
@@ -56,7 +55,7 @@ def seen(rgb: Floats, kind: str) -> Floats:
     kind : str
         One of `KINDS`.
     """
-    return encoded(linear(rgb) @ _MATRICES[kind].T)
+    return encoded(np.clip(linear(rgb) @ _MATRICES[kind].T, 0, 1))
 
 
 def lab_of(rgb: Floats) -> Floats:
@@ -66,8 +65,8 @@ def lab_of(rgb: Floats) -> Floats:
     return np.column_stack([116 * f[:, 1] - 16, 500 * (f[:, 0] - f[:, 1]), 200 * (f[:, 1] - f[:, 2])])
 
 
-def rgb_of_lab(lab: Floats) -> Floats:
-    """Return sRGB of CIELAB colors, shape (n, 3), clipped to 0 to 1."""
+def unclipped_rgb(lab: Floats) -> Floats:
+    """Return sRGB of CIELAB colors, shape (n, 3). Colors that no screen shows are below 0 or above 1."""
     y = (lab[:, 0] + 16) / 116
     f = np.column_stack([y + lab[:, 1] / 500, y, y - lab[:, 2] / 200])
     xyz = np.where(f**3 > _EPSILON, f**3, (116 * f - 16) / _KAPPA) * _WHITE

@@ -108,8 +108,12 @@ class ColorSettings(Section):
     """Names and colors of classes, for a raster whose values are categories."""
     levels: Annotated[tuple[Limit, ...], Field(strict=False, min_length=2, max_length=250)] | None = None
     """Boundaries between discrete colors, in increasing order. Without levels, the scale is continuous."""
-    closed: Literal["lower", "upper"] = "lower"
-    """Limit that belongs to a class between two levels: `lower` (10 <= value < 20) or `upper` (10 < value <= 20)."""
+    closed: Literal["lower", "upper", "last"] = "lower"
+    """Limit that belongs to a class between two levels: `lower` (10 <= value < 20), `upper` (10 < value <= 20), or
+    `last` (as `lower`, and the last class also contains its upper limit). Color files set this key."""
+    rounding: Literal["nearest", "gdal", "qgis"] = "nearest"
+    """How colors between two stops are rounded to 256 steps: to the nearest step, or as a program rounds them. Color
+    files set this key, so that the maps have exactly the colors of the other program."""
     vmin: Limit | None = None
     """Lower limit of a continuous scale. Default: from the data."""
     vmax: Limit | None = None
@@ -218,5 +222,5 @@ class ColorSettings(Section):
 
     @property
     def is_adaptive(self) -> bool:
-        """True if the data determine the scale of numbers: its limits, or whether its color bar has arrows."""
+        """True if the data determine limits of the scale of numbers, or whether its ends are open."""
         return self.levels is None and not self.is_ramp

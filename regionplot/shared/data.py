@@ -205,7 +205,8 @@ class SharedData:
         """
         colors = self.config.colors
         window = None
-        if colors.scale == "region" and colors.is_adaptive and self.coloring is None:
+        has_limits = colors.vmin is not None and colors.vmax is not None
+        if colors.scale == "region" and colors.is_adaptive and not has_limits and self.coloring is None:
             window = needed_window(self.info.geometry, panel, self.crs)
         cells = None if window is None else self._cells_in(window, panel)
         if cells is None:

@@ -81,7 +81,9 @@ class ColorTable:
     over: str | None = None
     nodata: str | None = None
     closed: str = "lower"
-    """Limit that belongs to a class: `lower` or `upper`."""
+    """Limit that belongs to a class: `lower`, `upper` or `last`."""
+    rounding: str = "nearest"
+    """Rounding of mixed colors: `nearest`, `gdal` or `qgis`."""
     is_relative: bool = False
     """True if the values are shares of the range of the data."""
 
@@ -140,22 +142,28 @@ def _keys(lines: Lines, table: ColorTable, own: ColorSettings) -> dict[str, Any]
     if table.limits:
         return keys | _class_keys(lines, table, has_limits=has_limits)
     stops = _checked_stops(lines, table.stops)
-    is_colormap = table.is_relative or (stops[0][0], stops[-1][0]) in _NORMALIZED
-    if is_colormap and not has_limits:
+    if (table.is_relative or _is_normalized(stops[0][0], stops[-1][0])) and not has_limits:
         keys["norm"] = "linear"
-    return keys | {"stops": stops}
+    return keys | {"stops": stops, "rounding": table.rounding}
+
+
+def _is_normalized(low: float, high: float) -> bool:
+    """Return True if a file holds a colormap without values."""
+    return (low, high) in _NORMALIZED
 
 
 def _class_keys(lines: Lines, table: ColorTable, *, has_limits: bool) -> dict[str, Any]:
     """Return the keys of a file with classes of values."""
-    if has_limits:
-        pairs = zip(pairwise(table.limits), table.colors, strict=True)
-        return {"stops": tuple((value, color) for limits, color in pairs for value in limits)}
-    if not _MIN_LEVELS <= len(table.limits) <= _MAX_LEVELS:
-        lines.refuse(f"has {len(table.limits)} limits of classes; a scale has {_MIN_LEVELS} to {_MAX_LEVELS}")
+    if len(table.limits) < _MIN_LEVELS:
+        lines.refuse(f"has {len(table.limits)} limits of classes; a scale needs at least {_MIN_LEVELS}")
     for before, after in pairwise(table.limits):
         if not before < after:
             lines.refuse(f"the values must increase, but {after:g} follows {before:g}")
+    is_colormap = _is_normalized(table.limits[0], table.limits[-1])
+    if has_limits or is_colormap or len(table.limits) > _MAX_LEVELS:
+        pairs = zip(pairwise(table.limits), table.colors, strict=True)
+        stops = tuple((value, color) for limits, color in pairs for value in limits)
+        return {"stops": stops, **({"norm": "linear"} if is_colormap and not has_limits else {})}
     return {"levels": table.limits, "colors": table.colors, "closed": table.closed}
 
 
@@ -185,7 +193,13 @@ def _class_settings(lines: Lines, table: ColorTable) -> tuple[ClassSettings, ...
 
 
 def hex_color(red: float, green: float, blue: float, opacity: float = 255) -> str:
-    """Return a color of four numbers from 0 to 255 as `#rrggbb`, or `#rrggbbaa` if it is transparent."""
+    """Return a color of four numbers from 0 to 255 as `#rrggbb`, or `#rrggbbaa` if it is transparent.
+
+    An opaque color between the steps of 8 bits is returned with 16 bits per channel.
+    """
+    if opacity == 255 and not all(abs(part - round(part)) < 1e-6 for part in (red, green, blue)):
+        deep = (min(65535, max(0, round(part * 257))) for part in (red, green, blue))
+        return "#{:04x}{:04x}{:04x}".format(*deep)
     parts = [min(255, max(0, math.floor(part + 0.5))) for part in (red, green, blue, opacity)]
     text = "#{:02x}{:02x}{:02x}{:02x}".format(*parts)
     return text[:7] if parts[3] == 255 else text

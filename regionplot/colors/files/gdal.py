@@ -8,9 +8,9 @@ from regionplot.colors.files.base import MAX_ENTRIES, ColorTable, Entry, Lines, 
 
 _NAMES = {
     "white": "#ffffff", "black": "#000000", "red": "#ff0000", "green": "#00ff00", "blue": "#0000ff",
-    "yellow": "#ffff00", "magenta": "#ff00ff", "cyan": "#00ffff", "aqua": "#00bfff", "grey": "#c0c0c0",
-    "gray": "#c0c0c0", "orange": "#ff8000", "brown": "#964b00", "purple": "#8000ff", "violet": "#8000ff",
-    "indigo": "#4b0082",
+    "yellow": "#ffff00", "magenta": "#ff00ff", "cyan": "#00ffff", "aqua": "#00bfbf", "grey": "#bfbfbf",
+    "gray": "#bfbfbf", "orange": "#ff7f00", "brown": "#bf7f3f", "purple": "#7f00ff", "violet": "#7f00ff",
+    "indigo": "#007fff",
 }  # fmt: skip
 """GDAL's names of colors. They differ from those of CSS."""
 _NODATA, _DEFAULT = "nv", "default"
@@ -36,7 +36,7 @@ def read(lines: Lines) -> ColorTable:
     if len(shares) > 1:
         lines.refuse("mixes values and percentages; use one of them")
     stops.sort(key=lambda stop: stop[0])
-    return ColorTable(stops=tuple(stops), nodata=nodata, is_relative=True in shares)
+    return ColorTable(stops=tuple(stops), nodata=nodata, is_relative=True in shares, rounding="gdal")
 
 
 def _parsed(lines: Lines, number: int, line: str) -> tuple[str, str]:

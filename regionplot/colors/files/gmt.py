@@ -13,9 +13,11 @@ from regionplot.text import plain_text
 
 _BACKGROUND, _FOREGROUND, _NODATA = "#000000", "#ffffff", "#808080"
 """GMT's default colors of values below and above the table, and of missing values."""
+_X11 = {"gray": "#bebebe", "grey": "#bebebe", "green": "#00ff00", "maroon": "#b03060", "purple": "#a020f0"}
+"""Names that mean other colors in GMT than in CSS."""
 _ENDS = ("B", "F", "N")
 _HSV = "HSV"
-_MODEL = re.compile(r"#\s*COLOR_MODEL\s*=\s*\+?(\w+)", re.IGNORECASE)
+_MODEL = re.compile(r"#\s*COLOR_MODEL\s*=\s*(\+?)(\w+)", re.IGNORECASE)
 _RANGE = re.compile(r"#\s*RANGE\s*=\s*(\S+)/(\S+)", re.IGNORECASE)
 _GRAY = re.compile(r"gr[ae]y(\d{1,3})")
 _HSV_STEPS = 16
@@ -30,6 +32,8 @@ class _Table:
 
     lines: Lines
     model: str = "RGB"
+    mixes_hsv: bool = False
+    """True if transitions are in HSV instead of RGB."""
     slices: list[tuple[float, tuple[float, ...], float, tuple[float, ...]]] = field(default_factory=list)
     """Lower value and color, upper value and color. Colors have four numbers from 0 to 255."""
     classes: list[tuple[float, str, str]] = field(default_factory=list)
@@ -76,7 +80,7 @@ class _Table:
 
     def _read_comment(self, line: str) -> None:
         if found := _MODEL.match(line):
-            self.model = found[1].upper()
+            self.model, self.mixes_hsv = found[2].upper(), found[1] == "+" and found[2].upper() == _HSV
         if found := _RANGE.match(line):
             low, high = (self.lines.number(text, 0) for text in found.groups())
             self.range = (low, high) if low < high else None
@@ -102,6 +106,8 @@ class _Table:
     def _named(self, name: str, number: int) -> tuple[float, ...]:
         if gray := _GRAY.fullmatch(name):
             return (round(min(100, int(gray[1])) * 2.55) / 255,) * 3
+        if name in _X11:
+            return rgba_of(_X11[name])[:3]
         if name == "none" or not is_color(name):
             self.lines.refuse(f"the color {name[:40]!r} is unknown; write red/green/blue, or #rrggbb", number)
         return rgba_of(name)[:3]
@@ -127,8 +133,8 @@ class _Table:
         if all(first == last for _, first, _, last in self.slices):
             limits = (self.slices[0][0], *(high for _, _, high, _ in self.slices))
             colors = tuple(hex_color(*first) for _, first, _, _ in self.slices)
-            return replace(empty, limits=tuple(map(stretch, limits)), colors=colors)
-        stops = [(stretch(value), color) for one in self.slices for value, color in _stops(one, self.model)]
+            return replace(empty, limits=tuple(map(stretch, limits)), colors=colors, closed="last")
+        stops = [(stretch(value), color) for one in self.slices for value, color in _stops(one, self.mixes_hsv)]
         return replace(empty, stops=tuple(stops))
 
     def _stretch(self) -> Callable[[float], float]:
@@ -148,10 +154,10 @@ def read(lines: Lines) -> ColorTable:
     return table.result()
 
 
-def _stops(one: tuple[float, tuple[float, ...], float, tuple[float, ...]], model: str) -> list[Entry]:
+def _stops(one: tuple[float, tuple[float, ...], float, tuple[float, ...]], mixes_hsv: bool) -> list[Entry]:
     """Return the stops of one slice. A transition in HSV is divided into parts."""
     low, first, high, last = one
-    if model != _HSV or first == last:
+    if not mixes_hsv or first == last:
         return [(low, hex_color(*first)), (high, hex_color(*last))]
     start, end = (colorsys.rgb_to_hsv(*(part / 255 for part in color[:3])) for color in (first, last))
     found = []

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from regionplot.colors.files.base import MAX_ENTRIES, ColorTable, Entry, Lines, hex_color
-from regionplot.colors.vision import lab_of, rgb_of_lab
+from regionplot.colors.vision import lab_of, unclipped_rgb
 from regionplot.text import plain_text
 
 Triple = tuple[float, float, float]
-_PARTS = 32
-"""Number of parts of a gradual transition outside of RGB. Each part is a transition in RGB."""
+_PARTS = 128
+"""Maximum number of parts of a gradual transition outside of RGB. Each part is a transition in RGB."""
 _POINT = 4
 _NEARLY_GRAY = 0.05
 _WIDE_TURN = 1.0472
@@ -36,7 +36,8 @@ def read(lines: Lines) -> ColorTable:
     space = str(preset.get("ColorSpace", "RGB"))
     if space == "Step":
         limits = tuple(value for value, _ in points)
-        return ColorTable(limits=limits, colors=tuple(_hex(color) for _, color in points[:-1]), nodata=nodata)
+        first, *colors = (_hex(color) for _, color in points)
+        return ColorTable(limits=limits, colors=tuple(colors), under=first, nodata=nodata, closed="upper")
     return ColorTable(stops=tuple(_stops(lines, points, space)), nodata=nodata)
 
 
@@ -88,7 +89,7 @@ def _stops(lines: Lines, points: Sequence[tuple[float, Triple]], space: str) -> 
     mixed = _MIXERS.get(space)
     if mixed is None:
         lines.refuse(f"the color space {space[:40]!r} is not supported; use one of {', '.join((*_MIXERS, 'Step'))}")
-    parts = 1 if space == "RGB" else _PARTS
+    parts = 1 if space == "RGB" else min(_PARTS, -(-MAX_ENTRIES // len(points)))
     for (low, first), (high, last) in pairwise(points):
         for step in range(parts):
             share = step / parts
@@ -115,8 +116,14 @@ def _mixed_hsv(first: Triple, last: Triple, share: float) -> Triple:
 
 def _mixed_lab(first: Triple, last: Triple, share: float) -> Triple:
     start, end = (lab_of(np.array([color]))[0] for color in (first, last))
-    red, green, blue = rgb_of_lab(np.array([_mixed(start, end, share)]))[0]
-    return float(red), float(green), float(blue)
+    return _displayed(_mixed(start, end, share))
+
+
+def _displayed(lab: Triple) -> Triple:
+    """Return sRGB of CIELAB. Colors that no screen shows are divided by their largest channel, as VTK does."""
+    rgb = np.maximum(unclipped_rgb(np.array([lab]))[0], 0)
+    red, green, blue = (float(part) for part in rgb / max(1.0, float(rgb.max())))
+    return red, green, blue
 
 
 def _mixed_diverging(first: Triple, last: Triple, share: float) -> Triple:
@@ -137,9 +144,7 @@ def _mixed_diverging(first: Triple, last: Triple, share: float) -> Triple:
     elif end[1] < _NEARLY_GRAY < start[1]:
         end = (end[0], end[1], _adjusted(start, end[0]))
     m, s, h = _mixed(start, end, share)
-    lab = np.array([[m * np.cos(s), m * np.sin(s) * np.cos(h), m * np.sin(s) * np.sin(h)]])
-    red, green, blue = rgb_of_lab(lab)[0]
-    return float(red), float(green), float(blue)
+    return _displayed((m * np.cos(s), m * np.sin(s) * np.cos(h), m * np.sin(s) * np.sin(h)))
 
 
 def _msh(lab: Any) -> Triple:

@@ -58,7 +58,8 @@ def shaded(lines: Lines, kind: str, items: list[Item], *, ends: str | None = Non
     if kind == "EXACT":
         return ColorTable(classes=tuple(bounded))
     if kind == "INTERPOLATED":
-        return ColorTable(stops=tuple((value, color) for value, color, _ in bounded), under=ends, over=ends)
+        stops = tuple((value, color) for value, color, _ in bounded)
+        return ColorTable(stops=stops, under=ends, over=ends, rounding="qgis")
     if kind != "DISCRETE":
         lines.refuse(f"the interpolation {kind[:40]!r} is unknown; QGIS writes INTERPOLATED, DISCRETE or EXACT")
     over = "none" if len(bounded) == len(items) else items[-1][1]
