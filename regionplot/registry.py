@@ -199,7 +199,7 @@ LAYERS = Registry(
             "inks",
         ),
         of_instance=("key",),
-        reserved=("raster", "prepare", "map", "colors", "output", "run"),
+        reserved=("raster", "prepare", "map", "colors", "regions", "output", "run"),
     ),
     features="features:Features",
     graticule="graticule:Graticule",

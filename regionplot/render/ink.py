@@ -13,16 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.render.palette import PACKED_WHITE, ShadedPalette
-from regionplot.sheet.sheet import Sheet
-from regionplot.writers.base import Bytes, Picture
+from regionplot.writers.picture import Bytes, Picture
 
 Arrays = Mapping[str, NDArray[Any]]
+Area = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
@@ -72,33 +71,6 @@ class Covered:
         return cls(pixels, values)
 
 
-def sparse_arrays(image: Bytes) -> dict[str, NDArray[Any]]:
-    """Return arrays to store: the pixels of an RGBA image that are not white, and their colors."""
-    packed = image.view(np.uint32).reshape(-1)
-    pixels = np.flatnonzero(packed != PACKED_WHITE).astype(np.uint32)
-    return {"pixels": pixels, "colors": packed[pixels]}
-
-
-def sparse_image(arrays: Arrays, width: int, height: int) -> Bytes:
-    """Return an RGBA image, shape (height, width, 4), from stored arrays, which are not trusted.
-
-    Raises
-    ------
-    ValueError
-        If the arrays do not describe pixels of such an image.
-    KeyError
-        If an array is missing.
-    """
-    pixels, colors = arrays["pixels"], arrays["colors"]
-    if not pixels.dtype == colors.dtype == np.uint32 or pixels.ndim != 1 or pixels.shape != colors.shape:
-        raise ValueError("no pixels of an image")
-    if pixels.size and pixels.max() >= width * height:
-        raise ValueError(f"pixels outside of an image of {width} x {height} pixels")
-    image = np.full(width * height, PACKED_WHITE)
-    image[pixels] = colors
-    return image.view(np.uint8).reshape(height, width, 4)
-
-
 @dataclass(frozen=True)
 class Ink:
     """The ink of one map."""
@@ -109,18 +81,49 @@ class Ink:
     """Pixels of the sheet: title and neatline."""
 
 
+class PaletteTables(Protocol):
+    """Colors of a palette, and tables to look up its rows. See `render.palette.ShadedPalette`."""
+
+    @property
+    def colors(self) -> Bytes:
+        """RGB colors, shape (n, 3)."""
+        ...
+
+    @property
+    def shaded(self) -> Bytes:
+        """Row of the palette for each code of the scale and each value of the ink."""
+        ...
+
+    @property
+    def framed(self) -> Bytes:
+        """Row of the palette for each gray level of the frame."""
+        ...
+
+
 @dataclass(frozen=True)
 class PaletteMaps:
     """Compose maps whose colors are classes and shades of one ink."""
 
-    palette: ShadedPalette
+    palette: PaletteTables
     frame: Bytes
     """The sheet without a map, as rows of the palette, shape (height, width)."""
 
-    def picture(self, sheet: Sheet, ink: Ink) -> Picture:
-        """Return the picture of a map."""
-        image, panel, box = self.frame.copy(), sheet.codes.reshape(-1).copy(), sheet.view.box
+    def picture(self, codes: NDArray[np.unsignedinteger[Any]], place: Area, ink: Ink, title: str) -> Picture:
+        """Return the picture of a map.
+
+        Parameters
+        ----------
+        codes : ndarray
+            The pixels of the panel as codes of the color scale. At least one of them is not nodata.
+        place : (slice, slice)
+            Rows and columns of the panel on the sheet.
+        ink : Ink
+            The ink of the map.
+        title : str
+            Title of the map.
+        """
+        image, panel = self.frame.copy(), codes.reshape(-1).copy()
         panel[ink.panel.pixels] = self.palette.shaded[panel[ink.panel.pixels], ink.panel.values]
-        image[len(image) - box.top : len(image) - box.bottom, box.left : box.right] = panel.reshape(sheet.codes.shape)
+        image[place] = panel.reshape(codes.shape)
         image.reshape(-1)[ink.sheet.pixels] = self.palette.framed[ink.sheet.values]
-        return Picture(image, self.palette.colors, sheet.title, sheet.no_data)
+        return Picture(image, self.palette.colors, title, no_data=False)

@@ -13,35 +13,30 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Self
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Self
 
 from regionplot.errors import RegionplotError
 from regionplot.geo.region import Region
 from regionplot.layers.stack import ignore_raster
 from regionplot.layers.title import title_of
 from regionplot.render.code import code_digest, font_files
-from regionplot.render.ink import Covered, sparse_arrays, sparse_image
+from regionplot.render.ink import Covered
+from regionplot.render.ink_files import Part, ink_folder, read_frame, read_ink
 from regionplot.render.palette import ShadedPalette
 from regionplot.render.sheets import Style
+from regionplot.render.sparse import sparse_arrays, sparse_image
 from regionplot.settings.base import digest_items
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
-from regionplot.system.cache import ArrayCache, user_cache_folder
+from regionplot.system.cache import ArrayCache
 from regionplot.writers.base import Bytes
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
 logger = logging.getLogger(__name__)
-_MAX_BYTES = 256 * 2**20
-"""Maximum size of the folder: about 1000 to 2500 maps of 1400 x 900 pixels."""
-_WRITES_PER_TRIM = 256
 _DIGITS = 32
 _RGB = "-rgb"
-Part = Literal["panel", "sheet"]
-"""The ink of a map is kept in two entries, so that a title with a new time does not change the ink of the panel."""
 _OF_THE_RASTER = {"raster", "prepare", "output", "run"}
 """Sections of the settings that ink does not depend on."""
 
@@ -75,7 +70,7 @@ class InkCache:
         if not style.shared.config.run.cache:
             return None
         try:
-            folder = ArrayCache(user_cache_folder() / "ink", _MAX_BYTES, _WRITES_PER_TRIM)
+            folder = ink_folder()
             common = hashlib.sha256(json.dumps(_common(style), default=str).encode() + code_digest(style.shared))
         except (OSError, RegionplotError) as error:
             logger.debug("ink is not kept: %s", error)
@@ -101,13 +96,14 @@ class InkCache:
         """Store the frame of RGB maps for later runs, shape (height, width, 4)."""
         self.folder.write(self._frame + _RGB, sparse_arrays(pixels))
 
+    @property
+    def frame_key(self) -> str:
+        """Key of the frame of palette maps."""
+        return self._frame
+
     def frame(self) -> Bytes | None:
         """Return the sheet without a map as rows of the palette, shape (height, width). Return None if unknown."""
-        width, height = self.style.layout.size
-        rows = (self.folder.read(self._frame) or {}).get("rows")
-        if rows is None or rows.dtype != np.uint8 or rows.shape != (height, width) or rows.max() >= self._colors:
-            return None
-        return rows
+        return read_frame(self.folder, self._frame, self.style.layout.size, self._colors)
 
     def keep_frame(self, rows: Bytes) -> None:
         """Store the frame for later runs."""
@@ -141,22 +137,17 @@ class InkCache:
             title = title_of(region, shared.config.map.title, shared.description)
         except RegionplotError:  # the worker reports the error, and draws nothing
             return True
-        return all(self.folder.has(self._key(part, region, view, title)) for part in ("panel", "sheet"))
+        return all(self.folder.has(self.key(part, region, view, title)) for part in ("panel", "sheet"))
 
     def _read(self, part: Part, sheet: Sheet, size: int) -> Covered | None:
-        key = self._key(part, sheet.region, sheet.view, sheet.title) if self.keeps_ink else None
-        arrays = self.folder.read(key) if key else None
-        try:
-            return None if arrays is None else Covered.of(arrays, part, size)
-        except (KeyError, ValueError) as error:
-            logger.debug("the ink of %s is drawn again: %s", sheet.region.name, error)
-            return None
+        key = self.key(part, sheet.region, sheet.view, sheet.title) if self.keeps_ink else None
+        return read_ink(self.folder, key, part, size) if key else None
 
     def _write(self, part: Part, sheet: Sheet, ink: Covered) -> None:
         if self.keeps_ink:
-            self.folder.write(self._key(part, sheet.region, sheet.view, sheet.title), ink.arrays(part))
+            self.folder.write(self.key(part, sheet.region, sheet.view, sheet.title), ink.arrays(part))
 
-    def _key(self, part: Part, region: Region, view: View, title: str) -> str:
+    def key(self, part: Part, region: Region, view: View, title: str) -> str:
         """Return the key of an entry. The key of the panel leaves out the title, which is not drawn there."""
         total = self._ink.copy()
         total.update(repr((part, replace(region, attributes=dict(region.attributes), origin=""), view)).encode())

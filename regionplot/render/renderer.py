@@ -17,6 +17,7 @@ from regionplot.render.palette import palette_for
 from regionplot.render.sheets import Style, make_sheet
 from regionplot.shared.data import SharedData, crs_name
 from regionplot.sheet.sheet import Sheet
+from regionplot.sheet.view import View
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import Bytes, FigurePicture, Picture, encode, make_writer
 
@@ -78,6 +79,13 @@ class MapRenderer:
             self._drawing.prepare()
 
     @property
+    def kept(self) -> tuple[PaletteMaps, InkCache] | None:
+        """What palette maps share, and the cache of their ink. None for RGB maps, and if no ink is kept."""
+        if self._palette_maps is None or self._cache is None or not self._cache.keeps_ink:
+            return None
+        return self._palette_maps, self._cache
+
+    @property
     def canvas(self) -> Canvas:
         """The sheet on which matplotlib draws."""
         return self._drawing.canvas
@@ -136,13 +144,25 @@ class MapRenderer:
             If the region cannot be projected, or its row lacks a field of the title.
         """
         watch = watch or Stopwatch()
+        if (own := self._for(region)) is not self:
+            return own.render(region, watch)
         sheet = make_sheet(region, self.style)
         watch.lap("sample")
-        if self._palette_maps is None or sheet.no_data:
+        if self._palette is None or self._palette_maps is None or sheet.no_data:
             return self._drawing.picture(sheet, watch)
-        picture = self._palette_maps.picture(sheet, self._ink(sheet, self._palette_maps.palette.channel, watch))
+        ink = self._ink(sheet, self._palette.channel, watch)
+        picture = self._palette_maps.picture(sheet.codes, sheet.place, ink, sheet.title)
         watch.lap("compose")
         return picture
+
+    def _for(self, region: Region) -> MapRenderer:
+        """Return a renderer with the color scale of one region, or this renderer if all regions share the scale."""
+        shared = self.style.shared
+        if shared.config.colors.scale != "region" or not isinstance(region, Region):
+            return self
+        view = View.of(region, shared.crs, self.style.layout.panel, shared.config.map.fit)
+        own = shared.with_scale_of(view.panel)
+        return self if own is shared else MapRenderer(own)
 
     def _ink(self, sheet: Sheet, channel: int, watch: Stopwatch) -> Ink:
         """Return the ink of a map: from an earlier run, or drawn now."""
@@ -174,8 +194,9 @@ class MapRenderer:
         from regionplot.render.figure import draw_figure  # noqa: PLC0415 (imports matplotlib)
         from regionplot.render.style import plain_style  # noqa: PLC0415
 
+        style = self._for(region).style
         with plain_style():
-            return draw_figure(make_sheet(region, self.style), self.style)
+            return draw_figure(make_sheet(region, style), style)
 
     def render_vectors(self, region: Region) -> FigurePicture:
         """Draw one region for a vector format, such as PDF and SVG.
@@ -190,8 +211,9 @@ class MapRenderer:
         from regionplot.render.style import plain_style  # noqa: PLC0415 (imports matplotlib)
         from regionplot.render.vector import draw_vectors  # noqa: PLC0415
 
+        style = self._for(region).style
         with plain_style():
-            return draw_vectors(make_sheet(region, self.style), self.style)
+            return draw_vectors(make_sheet(region, style), style)
 
     def encode(
         self,
