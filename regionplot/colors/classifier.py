@@ -61,6 +61,8 @@ class LevelClassifier:
             (levels[inclusive:], "left", np.greater),
         ]
         for part, side, is_reached in comparisons:
+            if not part.size:
+                continue
             first, last = _reached(part, floats, side)
             index += np.uint8(first)
             for level in part[first:last]:
