@@ -111,7 +111,7 @@ class PaletteScale(Scale):
         raise NotImplementedError
 
 
-def on_background(rows: Sequence[Any], background: str) -> NDArray[np.uint8]:
+def on_background(rows: Sequence[Any] | NDArray[Any], background: str) -> NDArray[np.uint8]:
     """Blend colors with the background, which lies on white paper. Return opaque colors, shape (n, 4)."""
     paper = opaque_background(background)
     rgba = np.asarray(rows, dtype=float)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,8 @@ class LevelClassifier:
 
     levels: NDArray[Any]
     """Increasing boundaries of the classes."""
+    closed: str = "lower"
+    """Boundary that belongs to a class: `lower` or `upper`."""
 
     @property
     def nodata(self) -> int:
@@ -45,26 +47,32 @@ class LevelClassifier:
         return len(self.levels) + 1
 
     def rows_of(self, values: NDArray[Any]) -> Codes:
-        """Return 0 below the first level, and i if `levels[i - 1] <= value < levels[i]`."""
+        """Return 0 below the first level, and i if `levels[i - 1] <= value < levels[i]`.
+
+        If `closed` is `upper`, return i if `levels[i - 1] < value <= levels[i]`.
+        """
         floats = values.astype(float_dtype(values.dtype), copy=False)  # also holds fractional levels
         with np.errstate(over="ignore"):  # a level can exceed the range of float32
             levels = self.levels.astype(floats.dtype)
-        first, last = _reached(levels, floats)
+        side: Literal["left", "right"]
+        side, is_reached = ("right", np.greater_equal) if self.closed == "lower" else ("left", np.greater)
+        first, last = _reached(levels, floats, side)
         index, reached = np.full(values.shape, first, np.uint8), np.empty(values.shape, np.bool_)
         for level in levels[first:last]:
-            index += np.greater_equal(floats, level, out=reached).view(np.uint8)
+            index += is_reached(floats, level, out=reached).view(np.uint8)
         return index
 
 
-def _reached(levels: NDArray[Any], values: NDArray[Any]) -> tuple[int, int]:
+def _reached(levels: NDArray[Any], values: NDArray[Any], side: Literal["left", "right"]) -> tuple[int, int]:
     """Return the number of levels that all values reach, and the number of levels that at least one value reaches.
 
-    The values of a strip are often similar, so only few levels must be compared with each of them.
+    The values of a strip are often similar, so only few levels must be compared with each of them. `side` is that of
+    `numpy.searchsorted`.
     """
     lowest = values.min() if values.size else np.nan
     if np.isnan(lowest):
         return 0, len(levels)
-    first, last = np.searchsorted(levels, (lowest, values.max()), "right")
+    first, last = np.searchsorted(levels, (lowest, values.max()), side)
     return int(first), int(last)
 
 

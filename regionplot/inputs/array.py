@@ -105,6 +105,7 @@ class ArraySource:
                 "long_name": plain_text(str(data.attrs.get("long_name", name))),
                 "units": plain_text(str(data.attrs.get("units", ""))),
             },
+            standard_name=plain_text(str(data.attrs.get("standard_name", ""))),
         )
         return cls(info, values)
 

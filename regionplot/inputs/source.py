@@ -62,6 +62,15 @@ class RasterInfo:
     """Stored values that mark missing cells, besides `nodata`."""
     valid: tuple[float, float] = EVERYTHING
     """Smallest and largest valid stored value."""
+    standard_name: str = ""
+    """CF standard name of the quantity. Empty if it is unknown."""
+    has_bit_flags: bool = False
+    """True if each bit of the values is a flag (CF attribute `flag_masks`)."""
+
+    @property
+    def units(self) -> str:
+        """Units of the values, or an empty text."""
+        return str(self.description.get("units", ""))
 
     @property
     def packing(self) -> Packing:

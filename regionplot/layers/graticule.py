@@ -77,6 +77,7 @@ class Graticule(Layer):
     Settings = GraticuleSettings
     zorder: ClassVar[float] = 30
     ignores_raster: ClassVar[bool] = True
+    mark_types: ClassVar[frozenset[type]] = frozenset({Path, Label})
     settings: GraticuleSettings
     key: str
 

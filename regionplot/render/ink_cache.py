@@ -24,6 +24,7 @@ from regionplot.render.ink import Covered
 from regionplot.render.ink_files import Part, ink_folder, read_frame, read_ink
 from regionplot.render.palette import ShadedPalette
 from regionplot.render.sheets import Style
+from regionplot.render.sparse import sparse_arrays, sparse_image
 from regionplot.settings.base import digest_items
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _DIGITS = 32
+_RGB = "-rgb"
 _OF_THE_RASTER = {"raster", "prepare", "output", "run"}
 """Sections of the settings that ink does not depend on."""
 
@@ -50,20 +52,20 @@ class InkCache:
     _ink: _Hash
     """Hash of everything that the ink of all maps of the run depends on."""
     _frame: str
-    """Key of the frame."""
+    """Key of the frame. The frame of RGB maps has the same key with a suffix."""
     _colors: int
-    """Number of colors of the palette."""
+    """Number of colors of the palette. 0 if the maps are RGB images."""
 
     @classmethod
-    def of(cls, style: Style, palette: ShadedPalette) -> Self | None:
+    def of(cls, style: Style, palette: ShadedPalette | None) -> Self | None:
         """Return the cache for a style. Return None if the user has no cache, or if the settings turn it off.
 
         Parameters
         ----------
         style : Style
             The style.
-        palette : ShadedPalette
-            The palette of the style.
+        palette : ShadedPalette, optional
+            The palette of the style. None if its maps are RGB images, whose ink is not kept.
         """
         if not style.shared.config.run.cache:
             return None
@@ -73,10 +75,26 @@ class InkCache:
         except (OSError, RegionplotError) as error:
             logger.debug("ink is not kept: %s", error)
             return None
+        colors = palette.colors.tolist() if palette else []
         frame = common.copy()
-        frame.update(repr(("frame", style.scale.digest_items(), _names(style), palette.colors.tolist())).encode())
-        common.update(repr(("ink", palette.channel)).encode())
-        return cls(style, folder, ignore_raster(style.layers), common, frame.hexdigest()[:_DIGITS], len(palette.colors))
+        frame.update(repr(("frame", style.scale.digest_items(), _names(style), colors)).encode())
+        common.update(repr(("ink", palette and palette.channel)).encode())
+        keeps_ink = palette is not None and ignore_raster(style.layers)
+        return cls(style, folder, keeps_ink, common, frame.hexdigest()[:_DIGITS], len(colors))
+
+    def rgb_frame(self) -> Bytes | None:
+        """Return the sheet without a map, shape (height, width, 4). Return None if it is not known."""
+        width, height = self.style.layout.size
+        arrays = self.folder.read(self._frame + _RGB)
+        try:
+            return None if arrays is None else sparse_image(arrays, width, height)
+        except (KeyError, ValueError) as error:
+            logger.debug("the frame is drawn again: %s", error)
+            return None
+
+    def keep_rgb_frame(self, pixels: Bytes) -> None:
+        """Store the frame of RGB maps for later runs, shape (height, width, 4)."""
+        self.folder.write(self._frame + _RGB, sparse_arrays(pixels))
 
     @property
     def frame_key(self) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.colors.classifier import has_class
+from regionplot.colors.units import needed_conversion
 from regionplot.errors import Place, Problem
 from regionplot.settings.colors import ColorSettings
 from regionplot.settings.config import Config
@@ -37,6 +38,10 @@ def scale_problem(shared: SharedData) -> Problem | None:
     if shared.codes is not None and config.colors.levels and has_class(shared.codes, len(config.colors.levels)):
         return None
     key, low, high = _limits(config.colors)
+    if not config.places.states("colors", key):  # the scale comes from a file or from the package
+        return None
+    units = needed_conversion(shared.info.units, config.colors.units)
+    low, high = units.stored(np.array([low, high])).tolist()
     step = max(1, math.isqrt(shared.cells.size // _ENOUGH))
     if not key or any(_is_within(cells, low, high) for cells in (shared.cells[::step, ::step], shared.cells)):
         return None
@@ -59,6 +64,8 @@ def _limits(colors: ColorSettings) -> tuple[str, float, float]:
     """Return the key that sets the scale, and the limits of the scale. For an automatic scale, the key is empty."""
     if colors.levels is not None:
         return "levels", colors.levels[0], colors.levels[-1]
+    if colors.is_ramp and colors.stops is not None:
+        return "stops", colors.stops[0][0], colors.stops[-1][0]
     key = "vmin" if colors.vmin is not None else "vmax" if colors.vmax is not None else ""
     low, high = colors.vmin, colors.vmax
     return key, -math.inf if low is None else low, math.inf if high is None else high

@@ -107,7 +107,9 @@ class RunMemory:
 
 
 def _vectors(config: Config) -> Iterator[Path]:
-    """Yield the files that the settings of layers name."""
+    """Yield the files that the settings of layers and colors name."""
+    if config.colors.file is not None:
+        yield config.colors.file
     for settings in (each for tables in config.layers.values() for each in tables):
         yield from (value for _, value in settings if isinstance(value, Path))
 
