@@ -157,6 +157,16 @@ def test_options_and_sections_apply_to_a_new_raster(sections, options, run, usua
     assert outputs(folder, run.result) == usually(state, *options)
 
 
+def test_levels_in_other_units_apply_to_a_new_raster(run, usually, folder, write_raster, tmp_path):
+    (folder / "regionplot.toml").write_text(settings(levels="[1, 2, 3]\nunits = 'm'"))
+    write_raster(cells(), tags={"units": "mm"})
+    assert not run()
+    write_raster(cells(500), tags={"units": "mm"})
+    state = saved(folder, tmp_path / "state")
+    assert run()
+    assert outputs(folder, run.result) == usually(state)
+
+
 def test_the_run_after_a_new_raster_is_known(run, write_raster, monkeypatch):
     assert not run()
     write_raster(cells(500))
