@@ -8,9 +8,11 @@ import rasterio
 import rasterio.shutil
 
 from regionplot.blocks.grid import BlockGrid
-from regionplot.blocks.masks import compute_mask, new_mask, stack_arrays, valid_selector
+from regionplot.blocks.mask_files import new_mask
+from regionplot.blocks.masks import compute_mask, stack_arrays
 from regionplot.blocks.process import process_blocks
 from regionplot.blocks.report import BlocksReport
+from regionplot.blocks.selector import valid_selector
 from regionplot.errors import RasterError
 
 pytestmark = [
