@@ -11,7 +11,6 @@ import hashlib
 import itertools
 import os
 import re
-import shutil
 import stat
 import time
 from collections.abc import Iterable, Iterator
@@ -171,6 +170,8 @@ def remove_stale_temporaries(folders: Iterable[Path], run: str | None = None) ->
 
 
 def _remove(entry: os.DirEntry[str]) -> None:
+    import shutil  # noqa: PLC0415 (imports compression libraries)
+
     if entry.is_dir(follow_symlinks=False):
         shutil.rmtree(entry.path, ignore_errors=True)
     else:
@@ -188,6 +189,8 @@ def temporary_folder(target: Path) -> Iterator[Path]:
     OSError
         If the folder cannot be created.
     """
+    import shutil  # noqa: PLC0415 (imports compression libraries)
+
     remove_stale_temporaries([target.parent])
     folder = target.with_name(f".{target.name}.{new_run()}.tmp")
     folder.mkdir()
