@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from affine import Affine
 from numpy.typing import NDArray
 from typing_extensions import override
 
@@ -72,7 +73,10 @@ def _link(probe: Path, path: Path) -> None:
 
 def _write_empty_mask(probe: Path, dataset: Any) -> None:
     profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "height": dataset.height, "width": dataset.width}
-    with create_raster(probe.with_name(probe.name + _SUFFIX), {**profile, "SPARSE_OK": True}) as mask:
+    place = Affine(1, 0, 0, 0, -1, 1)  # without a place, rasterio warns
+    with create_raster(
+        probe.with_name(probe.name + _SUFFIX), {**profile, "SPARSE_OK": True, "transform": place}
+    ) as mask:
         mask.update_tags(**mask_tags(dataset.count))
 
 
