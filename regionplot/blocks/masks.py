@@ -14,7 +14,7 @@ from regionplot.blocks.grid import Block
 from regionplot.blocks.mask_files import can_keep_mask, external_mask, mask_tags, new_mask
 from regionplot.blocks.process import fill_array, process_blocks
 from regionplot.blocks.report import BlocksReport
-from regionplot.blocks.selector import MASK_PROFILE, check_shapes, is_nan
+from regionplot.blocks.selectors import MASK_PROFILE, is_nan
 from regionplot.blocks.sources import Sources
 from regionplot.inputs.gdal import gdal_errors
 
@@ -115,21 +115,3 @@ class _MaskFunction:
         found = dataset.read_masks(bands, window=window) == 0 if self.nodata is None else values == self.nodata
         missing[found] = True
         return missing
-
-
-def stack_arrays(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Return one array of shape (bands, rows, columns) with the bands of several arrays.
-
-    Parameters
-    ----------
-    arrays : sequence of ndarray
-        Arrays of shape (bands, rows, columns) or (rows, columns).
-
-    Raises
-    ------
-    ValueError
-        If there are no arrays, or their rows and columns differ.
-    """
-    bands = [array if array.ndim == 3 else array[None] for array in map(np.asarray, arrays)]
-    check_shapes([array[0] for array in bands])
-    return np.concatenate(bands)

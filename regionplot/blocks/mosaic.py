@@ -128,10 +128,8 @@ def _deciding_band(overlap: str, by: str, band: int | None) -> int | None:
         raise ValueError(f"overlap must be one of {', '.join(OVERLAPS)}, not {overlap!r}")
     if by not in ("band", "pixel"):
         raise ValueError(f"by must be 'band' or 'pixel', not {by!r}")
-    if by == "pixel" and overlap in ("mean", "feather"):
-        raise ValueError(
-            f"by='pixel' takes each pixel from one tile, but overlap={overlap!r} mixes tiles; use by='band'"
-        )
+    if by == "pixel" and overlap not in ("min", "max"):
+        raise ValueError(f"by='pixel' is for overlap='min' and 'max', not for {overlap!r}; leave it out")
     return 1 if by == "pixel" and band is None else band
 
 

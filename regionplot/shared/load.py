@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from regionplot.colors.choose import Coloring, classifier_of, coloring_of
 from regionplot.colors.classifier import Classifier, Codes, classify, code_type
+from regionplot.colors.effective import effective_config
 from regionplot.colors.key import planned_key
+from regionplot.colors.units import needed_conversion
 from regionplot.errors import RegionError
 from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.extent import PanelGrid
@@ -23,6 +25,7 @@ from regionplot.geo.grid import GridGeometry, Window
 from regionplot.geo.region import Region
 from regionplot.inputs.color_tables import RgbBands
 from regionplot.inputs.describe import inspect_raster, open_source
+from regionplot.inputs.overview import sample_raster
 from regionplot.inputs.reading import FileSource, Overviews
 from regionplot.inputs.rgb import RgbSource
 from regionplot.inputs.source import RasterInfo, RasterSource, read_window
@@ -35,7 +38,6 @@ from regionplot.shared.plan import LoadPlan, plan_load
 from regionplot.sheet.layout import Box
 from regionplot.sheet.view import View
 from regionplot.system.cache import ArrayCache, user_cache
-from regionplot.system.files import Fingerprint
 
 logger = logging.getLogger(__name__)
 _PREVIEW_CELLS = 1_000_000
@@ -52,6 +54,8 @@ class LoadedCells:
     """Values of the cells. None if the cells were classified while they were read."""
     codes: Codes | None = None
     """Codes of the color scale. None if the values were loaded."""
+    series: NDArray[Any] | None = None
+    """Cells that determine the limits of the color scale. None if the scale does not depend on cells."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,8 @@ class DrawnRaster:
     source: RasterSource
     info: RasterInfo
     coloring: Coloring
+    config: Config
+    """Settings whose `[colors]` name no file and no scale of the package."""
 
     @classmethod
     def of(cls, config: Config, source: RasterSource | None = None) -> DrawnRaster:
@@ -82,12 +88,15 @@ class DrawnRaster:
         """
         source = source or open_source(config.raster)
         info = source.describe()
+        config = effective_config(config, info)
         coloring = coloring_of(info, config.raster, config.colors)
         if isinstance(coloring, RgbBands):
             source = RgbSource.of(info, coloring)
-        return cls(source, source.describe(), coloring)
+        if coloring is None:  # refuse unknown units before any cell is read
+            needed_conversion(info.units, config.colors.units)
+        return cls(source, source.describe(), coloring, config)
 
-    def start(self, plan: LoadPlan, config: Config, pool: Executor) -> Callable[[], LoadedCells]:
+    def start(self, plan: LoadPlan, pool: Executor) -> Callable[[], LoadedCells]:
         """Start to load the cells of a plan in the threads of a pool. Return a function that waits for the cells.
 
         Cells of a class scale are classified strip by strip, if the pixels of all maps are cells and no layer needs
@@ -98,7 +107,8 @@ class DrawnRaster:
         RasterError
             If the raster cannot be opened. The returned function raises it if the cells cannot be read.
         """
-        classifier = classifier_of(self.coloring, config.colors)
+        config = self.config
+        classifier = classifier_of(self.coloring, config.colors, self.info.units)
         wants_values = any(planned.layer.wants_values for planned in all_layers(config))
         if (
             classifier is None
@@ -107,7 +117,7 @@ class DrawnRaster:
             or config.raster.resampling != "nearest"
             or not isinstance(self.source, FileSource)
         ):
-            loading = pool.submit(self._load_values, plan)
+            loading = pool.submit(self._load_with_series, plan)
             return loading.result
         return self._start_classes(plan.window, self.source, classifier, pool)
 
@@ -115,7 +125,9 @@ class DrawnRaster:
         self, window: Window, source: FileSource, classifier: Classifier, pool: Executor
     ) -> Callable[[], LoadedCells]:
         codes = np.empty((window.height, window.width), code_type(classifier.nodata))
-        reader = StripReader(source, window, lambda cells, values: classify(values, classifier, codes[cells]))
+        reader = StripReader(
+            source.info, source.options, window, lambda cells, values: classify(values, classifier, codes[cells])
+        )
         finish_reading = reader.start(pool)
 
         def finish() -> LoadedCells:
@@ -124,6 +136,14 @@ class DrawnRaster:
             return LoadedCells(self.info.geometry.subgrid(window), codes=codes)
 
         return finish
+
+    def _load_with_series(self, plan: LoadPlan) -> LoadedCells:
+        """Return the values of the cells that a plan loads, and the cells that determine the color scale."""
+        loaded = self._load_values(plan)
+        if self.coloring is not None or not self.config.colors.is_adaptive:
+            return loaded
+        is_whole = not plan.reads_per_map and plan.window == self.info.geometry.full_window
+        return replace(loaded, series=sample_raster(self.source, loaded.values if is_whole else None))
 
     def _load_values(self, plan: LoadPlan) -> LoadedCells:
         """Return the values of the cells that a plan loads.
@@ -177,7 +197,7 @@ def check_inputs(config: Config, regions: Sequence[Region]) -> LoadPlan:
     """
     raster = DrawnRaster.of(config)
     check_layers(config)
-    return plan_load(config, raster.info, regions, raster.coloring)
+    return plan_load(raster.config, raster.info, regions, raster.coloring)
 
 
 def warn_of_unseen_layers(
@@ -212,8 +232,3 @@ def _panels(regions: Sequence[Region], crs: pyproj.CRS, box: Box, config: Config
     for region in regions:
         with suppress(RegionError):  # the error is reported when the region is drawn
             yield View.of(region, crs, box, config.map.fit).panel
-
-
-def input_changed(config: Config, plan: LoadPlan) -> bool:
-    """Return True if the raster's file has changed since the plan was made. Return False for a raster in memory."""
-    return plan.fingerprint is not None and Fingerprint.of(config.raster.path) != plan.fingerprint

@@ -1,4 +1,4 @@
-"""Select the cells in which several bands and masks have data."""
+"""Select the cells in which several bands and masks have data, and stack arrays."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _raster_and_band(item: Bands) -> tuple[Path, int | None]:
         path, band = item
         return Path(path), int(band)
     except (TypeError, ValueError):
-        raise TypeError(f"a band must be a path, or a tuple of a path and a number of a band, not {item!r}") from None
+        raise TypeError(f"a band must be a path or a pair (path, number of the band), not {item!r}") from None
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def valid_selector(*bands_or_masks: Any, extra_mask: Any = None, nodata: float |
     selectors = [_has_data(array, nodata) for array in bands_or_masks]
     if extra_mask is not None:
         selectors.append(_has_data(extra_mask, nodata) & (np.ma.getdata(extra_mask) != 0))
-    check_shapes(selectors)
+    _check_shapes(selectors)
     selected: NDArray[np.bool_] = np.logical_and.reduce(selectors)
     return selected
 
@@ -222,10 +222,28 @@ def is_nan(values: NDArray[Any]) -> NDArray[np.bool_]:
     return missing
 
 
-def check_shapes(arrays: Sequence[NDArray[Any]]) -> None:
+def _check_shapes(arrays: Sequence[NDArray[Any]]) -> None:
     """Raise ValueError if there are no arrays, or their shapes differ."""
     if not arrays:
         raise ValueError("there are no arrays; pass at least one")
     for number, array in enumerate(arrays, 1):
         if array.shape != arrays[0].shape:
             raise ValueError(f"array {number} has the shape {array.shape}, but array 1 has {arrays[0].shape}")
+
+
+def stack_arrays(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Return one array of shape (bands, rows, columns) with the bands of several arrays.
+
+    Parameters
+    ----------
+    arrays : sequence of ndarray
+        Arrays of shape (bands, rows, columns) or (rows, columns).
+
+    Raises
+    ------
+    ValueError
+        If there are no arrays, or their rows and columns differ.
+    """
+    bands = [array if array.ndim == 3 else array[None] for array in map(np.asarray, arrays)]
+    _check_shapes([array[0] for array in bands])
+    return np.concatenate(bands)

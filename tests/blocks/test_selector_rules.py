@@ -117,7 +117,7 @@ def test_unsuitable_bands_are_refused(write_raster, tmp_path):
     with pytest.raises(ValueError, match="no bands; pass at least one raster"):
         prepare_selector()
     for wrong in (3, (one, "two"), (one, 1, 2), None):
-        with pytest.raises(TypeError, match="a band must be a path, or a tuple"):
+        with pytest.raises(TypeError, match="a band must be a path or a pair"):
             prepare_selector(wrong)
     with pytest.raises(RasterError, match="there is no such file"):
         prepare_selector(one, extra_mask=tmp_path / "none.tif")
