@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.transforms import Bbox, BboxBase, BboxTransformFrom, BboxTransformTo, Transform, TransformedBbox
 
 from regionplot.colors.base import Scale
-from regionplot.geo.positions import row_strips
+from regionplot.geo.strips import row_strips
 from regionplot.layers.base import Layer
 from regionplot.layers.stack import can_yield, ignore_raster
 from regionplot.render.artists import (
