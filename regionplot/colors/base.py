@@ -19,9 +19,10 @@ from typing_extensions import override
 
 from regionplot.colors.classifier import Codes, classify, code_type
 from regionplot.colors.names import rgba_of
+from regionplot.geo.axis_cells import Sample
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
-from regionplot.geo.sampling import Sample, sample
+from regionplot.geo.sampling import sample
 from regionplot.sheet.key import Key
 
 

@@ -88,6 +88,55 @@ class RasterInfo:
         return f"<RasterInfo {self.path.name}: band {self.band}, {shape} {self.dtype} in {self.geometry.crs.name}>"
 
 
+class StoredBand(Protocol):
+    """What is needed to read the cells of a band. The attributes are those of `RasterInfo`."""
+
+    @property
+    def path(self) -> Path:
+        """File of the band."""
+        ...
+
+    @property
+    def gdal_name(self) -> str:
+        """GDAL's name of the grid."""
+        ...
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """Fingerprint of the file when it was described."""
+        ...
+
+    @property
+    def band(self) -> int:
+        """Number of the band, from 1."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        ...
+
+    @property
+    def has_mask(self) -> bool:
+        """True if a mask band or an alpha band marks missing cells."""
+        ...
+
+    @property
+    def mask_and_scale(self) -> bool:
+        """True if cells are decoded to values."""
+        ...
+
+    @property
+    def stored(self) -> np.dtype[Any] | None:
+        """Type of the stored cells, if it differs from the type that GDAL gives."""
+        ...
+
+    @property
+    def packing(self) -> Packing:
+        """How the values are stored."""
+        ...
+
+
 class RasterSource(Protocol):
     """A grid that can be described without reading cells, and read in windows.
 

@@ -13,10 +13,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from regionplot.executors.base import Outcome
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
 from regionplot.runs.facts import RunFacts
 from regionplot.runs.identity import InputFiles, Marks
+from regionplot.runs.jobs import Job
 from regionplot.settings.patterns import Pattern
 from regionplot.system.cache import trim, user_cache_folder
 from regionplot.system.files import (
@@ -60,7 +62,8 @@ class KnownRun(NamedTuple):
     workers: int
     inputs: InputFiles
     marks: Marks
-    """Marks of the input files. The files had these marks before and after the run."""
+    """Marks of the input files. The files had these marks before and after the run. If the raster was too young for a
+    certain mark, its mark is None."""
     maps: tuple[KnownMap, ...]
 
     def is_current(self, config_path: Path | None) -> bool:
@@ -76,6 +79,37 @@ class KnownRun(NamedTuple):
             and self.pattern.find() == self.facts.raster
             and self.inputs.marks() == self.marks
         )
+
+    def has_new_raster(self, config_path: Path | None) -> bool:
+        """Return True if all inputs are unchanged, except perhaps for the content of the raster.
+
+        Parameters
+        ----------
+        config_path : Path or None
+            The settings file now.
+        """
+        raster = str(self.facts.raster)
+        marks = self.inputs.marks()
+        return (
+            config_path == self.config_path
+            and self.pattern.find() == self.facts.raster
+            and marks.get(raster) is not None
+            and {**marks, raster: None} == {**self.marks, raster: None}
+        )
+
+    def after(self, outcomes: Iterable[Outcome[Job]], marks: Marks) -> KnownRun:
+        """Return the record after a run of the same command with another raster.
+
+        Parameters
+        ----------
+        outcomes : iterable of Outcome
+            Outcomes of all maps, in the order of the regions. All maps are up to date.
+        marks : mapping
+            Marks of the inputs.
+        """
+        results = zip(self.maps, outcomes, strict=True)
+        maps = tuple(each._replace(digest=outcome.value.digest) for each, outcome in results)
+        return self._replace(maps=maps, marks=marks)
 
     @property
     def pattern(self) -> Pattern:

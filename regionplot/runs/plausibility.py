@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.colors.classifier import Codes
+from regionplot.colors.classifier import has_class
 from regionplot.colors.units import needed_conversion
 from regionplot.errors import Place, Problem
 from regionplot.settings.colors import ColorSettings
+from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
 
 _ENOUGH = 1_000_000
@@ -32,9 +33,9 @@ def scale_problem(shared: SharedData) -> Problem | None:
         None if the raster comes from the settings file, or if a cell is within the scale.
     """
     config = shared.config
-    if not (config.places.is_override("raster", "path") and config.places.text) or shared.coloring is not None:
+    if not can_be_for_other_data(config) or shared.coloring is not None:
         return None
-    if shared.codes is not None and config.colors.levels and _has_class(shared.codes, len(config.colors.levels)):
+    if shared.codes is not None and config.colors.levels and has_class(shared.codes, len(config.colors.levels)):
         return None
     key, low, high = _limits(config.colors)
     if not config.places.states("colors", key):  # the scale comes from a file or from the package
@@ -54,6 +55,11 @@ def scale_problem(shared: SharedData) -> Problem | None:
     )
 
 
+def can_be_for_other_data(config: Config) -> bool:
+    """Return True if an option replaces the raster of the settings file."""
+    return config.places.is_override("raster", "path") and bool(config.places.text)
+
+
 def _limits(colors: ColorSettings) -> tuple[str, float, float]:
     """Return the key that sets the scale, and the limits of the scale. For an automatic scale, the key is empty."""
     if colors.levels is not None:
@@ -67,9 +73,3 @@ def _limits(colors: ColorSettings) -> tuple[str, float, float]:
 
 def _is_within(cells: NDArray[Any], low: float, high: float) -> bool:
     return bool(((cells >= low) & (cells <= high)).any())
-
-
-def _has_class(codes: Codes, levels: int) -> bool:
-    """Return True if the code of a cell is that of a class between two of the levels."""
-    step = max(1, math.isqrt(codes.size // _ENOUGH))
-    return any(bool(((found > 0) & (found < levels)).any()) for found in (codes[::step, ::step], codes))

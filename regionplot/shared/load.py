@@ -38,7 +38,6 @@ from regionplot.shared.plan import LoadPlan, plan_load
 from regionplot.sheet.layout import Box
 from regionplot.sheet.view import View
 from regionplot.system.cache import ArrayCache, user_cache
-from regionplot.system.files import Fingerprint
 
 logger = logging.getLogger(__name__)
 _PREVIEW_CELLS = 1_000_000
@@ -126,7 +125,9 @@ class DrawnRaster:
         self, window: Window, source: FileSource, classifier: Classifier, pool: Executor
     ) -> Callable[[], LoadedCells]:
         codes = np.empty((window.height, window.width), code_type(classifier.nodata))
-        reader = StripReader(source, window, lambda cells, values: classify(values, classifier, codes[cells]))
+        reader = StripReader(
+            source.info, source.options, window, lambda cells, values: classify(values, classifier, codes[cells])
+        )
         finish_reading = reader.start(pool)
 
         def finish() -> LoadedCells:
@@ -231,8 +232,3 @@ def _panels(regions: Sequence[Region], crs: pyproj.CRS, box: Box, config: Config
     for region in regions:
         with suppress(RegionError):  # the error is reported when the region is drawn
             yield View.of(region, crs, box, config.map.fit).panel
-
-
-def input_changed(config: Config, plan: LoadPlan) -> bool:
-    """Return True if the raster's file has changed since the plan was made. Return False for a raster in memory."""
-    return plan.fingerprint is not None and Fingerprint.of(config.raster.path) != plan.fingerprint

@@ -145,8 +145,23 @@ def test_a_run_with_a_new_region_imports_matplotlib_once(run, cold) -> None:
         imports = run()
     finally:
         table.write_text(before)
-    assert uses_matplotlib(imports.all)
+    assert "matplotlib.backends.backend_agg" in imports.all
+    assert "matplotlib.figure" not in imports.all, "lines and titles need no figure, and the frame is kept"
     assert not imports.in_children
+
+
+def test_rgb_maps_with_a_known_frame_need_no_figure(run) -> None:
+    run(output="png.mode = 'rgb'")
+    imports = run(output="png.mode = 'rgb'")
+    assert "matplotlib.backends.backend_agg" in imports.all
+    assert "matplotlib.figure" not in imports.all
+    assert not imports.in_children
+
+
+def test_labels_in_the_panel_import_what_figures_need_before_the_fork(run) -> None:
+    imports = run(graticule="labels = true")
+    assert "matplotlib.figure" in imports.all
+    assert not {name for name in imports.in_children if name != "matplotlib.patheffects"}
 
 
 def test_a_run_without_the_cache_imports_matplotlib_once(run) -> None:
