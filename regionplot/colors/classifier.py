@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,32 +54,24 @@ class LevelClassifier:
         floats = values.astype(float_dtype(values.dtype), copy=False)  # also holds fractional levels
         with np.errstate(over="ignore"):  # a level can exceed the range of float32
             levels = self.levels.astype(floats.dtype)
-        inclusive = len(levels) - {"lower": 0, "last": 1, "upper": len(levels)}[self.closed]
-        index, reached = np.zeros(values.shape, np.uint8), np.empty(values.shape, np.bool_)
-        comparisons: list[tuple[NDArray[Any], Literal["left", "right"], np.ufunc]] = [
-            (levels[:inclusive], "right", np.greater_equal),
-            (levels[inclusive:], "left", np.greater),
-        ]
-        for part, side, is_reached in comparisons:
-            if not part.size:
-                continue
-            first, last = _reached(part, floats, side)
-            index += np.uint8(first)
-            for level in part[first:last]:
-                index += is_reached(floats, level, out=reached).view(np.uint8)
+        passed = {"lower": slice(0), "upper": slice(None), "last": slice(-1, None)}[self.closed]
+        levels[passed] = np.nextafter(levels[passed], floats.dtype.type(np.inf))  # a class contains these boundaries
+        first, last = _reached(levels, floats)
+        index, reached = np.full(values.shape, first, np.uint8), np.empty(values.shape, np.bool_)
+        for level in levels[first:last]:
+            index += np.greater_equal(floats, level, out=reached).view(np.uint8)
         return index
 
 
-def _reached(levels: NDArray[Any], values: NDArray[Any], side: Literal["left", "right"]) -> tuple[int, int]:
+def _reached(levels: NDArray[Any], values: NDArray[Any]) -> tuple[int, int]:
     """Return the number of levels that all values reach, and the number of levels that at least one value reaches.
 
-    The values of a strip are often similar, so only few levels must be compared with each of them. `side` is that of
-    `numpy.searchsorted`.
+    The values of a strip are often similar, so only few levels must be compared with each of them.
     """
     lowest = values.min() if values.size else np.nan
     if np.isnan(lowest):
         return 0, len(levels)
-    first, last = np.searchsorted(levels, (lowest, values.max()), side)
+    first, last = np.searchsorted(levels, (lowest, values.max()), side="right")
     return int(first), int(last)
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from regionplot.colors.names import Rgba, rgba_of
 from regionplot.colors.ramps import Ramp
-from regionplot.colors.shipped import DIVERGING, named_ramp
+from regionplot.colors.shipped import DIVERGING, named_ramp, scale_names
 from regionplot.errors import ConfigError, Place, Problem
 from regionplot.settings.colors import ColorSettings
 from regionplot.settings.config import Config
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 COLORMAP = "viridis"
 """Default colormap."""
+_PREFIX = ":"
+"""Character in names of scales of the package."""
 _MAX_BYTES = 4 * 2**20
 CONTINUOUS = 256
 """Number of colors of a continuous scale."""
@@ -85,6 +87,8 @@ class ColormapColors:
         name = _name(settings)
         if name not in mpl.colormaps:
             text = f"matplotlib has no {name!r}; names are case-sensitive; try 'viridis'"
+            if _PREFIX in name:
+                text = f"there is no scale {name!r}; the scales of the package are {', '.join(scale_names())}"
             raise ConfigError(Problem(text, Place(section="colors", key="colormap")))
         count = _count(settings)
         found = mpl.colormaps[name].resampled(count)
