@@ -167,6 +167,18 @@ def test_levels_in_other_units_apply_to_a_new_raster(run, usually, folder, write
     assert outputs(folder, run.result) == usually(state)
 
 
+@pytest.mark.parametrize("closed", ["upper", "last"])
+def test_closed_limits_apply_to_a_new_raster(closed, run, usually, folder, write_raster, tmp_path):
+    """A map shows values that are equal to a level in the class that the settings choose."""
+    (folder / "regionplot.toml").write_text(settings(levels=f"[0, 300, 600]\nclosed = '{closed}'"))
+    write_raster(cells() // 300 * 300)
+    assert not run()
+    write_raster(np.ascontiguousarray(cells()[:, ::-1] // 300 * 300))
+    state = saved(folder, tmp_path / "state")
+    assert run()
+    assert outputs(folder, run.result) == usually(state)
+
+
 def test_the_run_after_a_new_raster_is_known(run, write_raster, monkeypatch):
     assert not run()
     write_raster(cells(500))
