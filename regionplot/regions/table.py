@@ -73,6 +73,9 @@ def read_regions(source: Source, settings: RegionSettings = _PLAIN) -> list[Regi
         If the file is not such a table, has bad rows, or has no rows. Each bad row is a separate problem.
     """
     columns, regions = _read(source, settings)
+    if not regions and _vector_path(source) is not None:
+        fault = f"no feature meets the condition {quoted(settings.where)}" if settings.where else "it has no features"
+        raise RegionsError(f"{_name_of(source)}: no regions: {fault}")
     if not columns:
         raise RegionsError(
             f"{_name_of(source)}: no regions: the file is empty; add a header line with name and {FORMS}"
@@ -150,8 +153,8 @@ def _names(table: str, columns: Sequence[str], name_field: str) -> dict[str, str
         names = {column: name for column, name in names.items() if name != "name"} | {name_field: "name"}
     if "name" not in columns and "name" not in names.values():
         raise RegionsError(
-            f"{table}: columns {plain_text(', '.join(columns), _MAX_COLUMN_TEXT)}: there is no 'name' column; rename "
-            "the column that holds the names, or name it in name_field"
+            f"{table}: columns {plain_text(', '.join(columns), _MAX_COLUMN_TEXT) or 'none'}: "
+            "there is no 'name' column; rename the column that holds the names, or name it in name_field"
         )
     return names
 
@@ -264,8 +267,9 @@ def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:
         name = row.cells["name"]
         earlier = first.setdefault(unicodedata.normalize("NFC", name).casefold(), row)
         if earlier is not row and name:
+            where = f"on line {earlier.line}" if earlier.shape is None else f"of feature {earlier.line}"
             yield row.problem(
-                f"the name {quoted(name)} is taken by {quoted(earlier.cells['name'])} on line {earlier.line}; "
+                f"the name {quoted(name)} is taken by {quoted(earlier.cells['name'])} {where}; "
                 "names that differ only in case, or in how characters are composed, count as equal; "
                 "to use another column for the names, give name_field"
             )
