@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _BAR_COLORS = 1024
 _MAX_INTERVALS = 60_000
 _QUANTILES_ON_BAR = 11
+_END = 0.01
+"""Width of the class of the largest value on the axis of the color bar, as a share of the axis."""
 _LINEAR = 2
 """Number of places on the axis of a linear color bar: its ends."""
 
@@ -89,29 +91,31 @@ class IntervalScale(PaletteScale):
         units : Conversion
             Conversion from the units of the raster to the units of the scale.
         values : ndarray, shape (n,)
-            Finite values, in the units of the scale.
+            Finite values, in the units of the raster.
         colors : ColormapColors
             The colors.
         """
         places = np.linspace(0, 1, len(colors.rows) + 1)
         edges, kept = np.unique(np.quantile(values, places), return_index=True)
+        axis = ticks = units.shown(np.unique(np.quantile(values, np.linspace(0, 1, _QUANTILES_ON_BAR))))
         if len(edges) < _LINEAR:
             edges, kept = np.array([edges[0] - 1.0, edges[0] + 1.0]), np.array([0, 1])
+            axis = ticks = units.shown(edges)
+        elif kept[-1] < len(colors.rows):  # many values equal the largest one, so it has its own color
+            edges, kept = np.append(edges, np.nextafter(edges[-1], np.inf)), np.append(kept, len(places))
+            axis = np.append(ticks, ticks[-1] + _END * (ticks[-1] - ticks[0]))
         last = len(colors.rows) - 1
         rows = np.asarray(colors.rows)[[min((low + high) // 2, last) for low, high in pairwise(kept)]]
-        ticks = np.unique(np.quantile(values, np.linspace(0, 1, _QUANTILES_ON_BAR)))
-        axis = (
-            (ticks, np.linspace(0, 1, len(ticks))) if len(ticks) >= _LINEAR else (edges, np.linspace(0, 1, len(edges)))
-        )
-        on_bar = np.interp((np.arange(_BAR_COLORS) + 0.5) / _BAR_COLORS, axis[1], axis[0])
+        at = np.linspace(0, 1, len(axis))
+        on_bar = units.stored(np.interp((np.arange(_BAR_COLORS) + 0.5) / _BAR_COLORS, at, axis))
         bar = rows[np.clip(np.searchsorted(edges, on_bar, side="right") - 1, 0, len(rows) - 1)]
         return cls(
             _palette(rows, _end(config.colors.under, rows[0]), _end(config.colors.over, rows[-1]), config),
-            _closed(units.stored(edges)),
-            axis,
+            _closed(edges),
+            (axis, at),
             on_background(bar, config.map.background),
             "neither",
-            config.colors.ticks or tuple(_rounded(axis[0])),
+            config.colors.ticks or tuple(_rounded(ticks)),
         )
 
     @cached_property
