@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
-from regionplot.errors import ConfigError, Problem, RegionsError
+from regionplot.errors import ConfigError, Place, Problem, RegionsError
 from regionplot.geo.region import Region
 from regionplot.regions.columns import CENTER_COLUMNS, DEGREE_COLUMNS, FORMS, UNIT_COLUMNS, limits_hint, standard_names
 from regionplot.regions.delimited import read_rows
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 logger = logging.getLogger(__name__)
+_MAX_DUPLICATES = 10
+"""Number of repeated names that are reported one by one. More names mean that the column is the wrong one."""
 _FRAME_NAME = "regions"
 """Name of a DataFrame in messages."""
 _NOT_ATTRIBUTES = {"name", "title", "geometry"}
@@ -263,13 +265,23 @@ def _region(row: Row, limits: Limits, margin: str) -> Region:
 def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:
     """Report names that some file systems treat as equal, because they ignore case or compose characters."""
     first: dict[str, Row] = {}
+    count = 0
     for row in rows:
         name = row.cells["name"]
         earlier = first.setdefault(unicodedata.normalize("NFC", name).casefold(), row)
         if earlier is not row and name:
-            where = f"on line {earlier.line}" if earlier.shape is None else f"of feature {earlier.line}"
-            yield row.problem(
-                f"the name {quoted(name)} is taken by {quoted(earlier.cells['name'])} {where}; "
-                "names that differ only in case, or in how characters are composed, count as equal; "
-                "to use another column for the names, give name_field"
-            )
+            count += 1
+            if count <= _MAX_DUPLICATES:
+                yield _duplicate(row, earlier)
+    if count > _MAX_DUPLICATES:
+        yield Problem(f"{count - _MAX_DUPLICATES:,} more names are taken", Place(file=rows[0].table))
+
+
+def _duplicate(row: Row, earlier: Row) -> Problem:
+    name, taken = (quoted(each.cells["name"]) for each in (row, earlier))
+    where = f"on line {earlier.line}" if earlier.shape is None else f"of feature {earlier.line}"
+    return row.problem(
+        f"the name {name} is taken by {taken} {where}; "
+        "names that differ only in case, or in how characters are composed, count as equal; "
+        "to use another column for the names, give name_field"
+    )

@@ -252,3 +252,11 @@ def test_a_file_without_features_or_a_crs_is_named_as_such(tmp_path: Path) -> No
     with pytest.raises(RegionsError, match="the file has no CRS; convert the file") as caught:
         read_regions(tmp_path / "a.shp")
     assert "[[features]]" not in str(caught.value)
+
+
+def test_a_column_of_repeated_names_is_reported_briefly(write_features) -> None:
+    with pytest.raises(RegionsError) as caught:
+        read_regions(write_features("a.gpkg", [COLORADO] * 2000, name=["a"] * 2000))
+    assert len(caught.value.problems) == 11
+    assert "a.gpkg: 1,989 more names are taken" in str(caught.value)
+    assert "give name_field" in str(caught.value)
