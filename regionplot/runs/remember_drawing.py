@@ -69,12 +69,13 @@ def _drawing_of(renderer: MapRenderer, digests: MapDigests, regions: Sequence[Re
     style, kept = renderer.style, renderer.kept
     source, config = style.shared.source, style.shared.config
     writer, run = config.output.writer_settings, config.run
-    levels = classifier_of(style.shared.coloring, config.colors)
+    levels = classifier_of(style.shared.coloring, config.colors, style.shared.info.units)
     if not (
         kept
         and kept[1].knows_all(regions)
         and isinstance(source, FileSource)
         and isinstance(levels, LevelClassifier)
+        and levels.closed == "lower"  # the record has no place for other classes
         and isinstance(writer, PngSettings)
         and run.worker_memory == "auto"
         and _picks_cells(style)
