@@ -36,16 +36,17 @@ _STANDARD_NAMES = {
     "depth": "sea_floor_depth_below_sea_surface sea_floor_depth_below_geoid sea_floor_depth_below_mean_sea_level",
 }
 _GRIB_ELEMENTS = {
-    "nws:temperature": "TMP DPT TMAX TMIN MAXT MINT APTMP",
+    "nws:temperature": "TMP DPT TMAX TMIN MAXT MINT APTMP T 2T 2D SKT",
     "nws:precipitation": "APCP TP NCPCP ACPCP",
     "nws:precipitation_rate": "PRATE",
     "nws:reflectivity": "REFC REFD",
-    "snow": "WEASD",
+    "snow": "WEASD SD",
     "snow_depth": "SNOD",
-    "wind": "WIND GUST",
-    "wind_component": "UGRD VGRD",
+    "wind": "WIND GUST 10SI 10FG",
+    "wind_component": "UGRD VGRD U V 10U 10V",
     "humidity": "RH",
-    "pressure": "PRMSL MSLMA MSLET",
+    "sea_temperature": "WTMP SSTK",
+    "pressure": "PRMSL MSLMA MSLET MSL",
 }
 _LONG_NAMES = {
     "nws:temperature": (
@@ -62,7 +63,7 @@ _LONG_NAMES = {
     ),
     "humidity": ("relative humidity",),
     "pressure": ("mean sea level pressure", "pressure reduced to msl"),
-    "sea_temperature": ("sea surface temperature",),
+    "sea_temperature": ("sea surface temperature", "daily sea surface temperature"),
 }  # fmt: skip
 _ONLY_REFLECTIVITY = "dBZ"
 
