@@ -33,7 +33,7 @@ def repeat(request: Request, session: Session, name: str, known: KnownRun) -> Ru
     known : KnownRun
         A run whose inputs are unchanged, except for the cells of the raster.
     """
-    drawing = read_known_drawing(name)
+    drawing = read_known_drawing(known.drawing)
     if drawing is None:
         return None
 

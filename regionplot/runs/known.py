@@ -65,6 +65,8 @@ class KnownRun(NamedTuple):
     """Marks of the input files. The files had these marks before and after the run. If the raster was too young for a
     certain mark, its mark is None."""
     maps: tuple[KnownMap, ...]
+    drawing: str
+    """Name of the known drawing (`runs.known_drawing`). Empty: there is none."""
 
     def is_current(self, config_path: Path | None) -> bool:
         """Return True if the paths of the settings and the raster are the same as before, and all inputs are unchanged.
@@ -170,6 +172,7 @@ def _as_json(known: KnownRun) -> dict[str, Any]:
         "plain": [str(path) for path in known.inputs.plain],
         "with_parts": [str(path) for path in known.inputs.with_parts],
         "marks": known.marks,
+        "drawing": known.drawing,
         "maps": [[_region_items(each.region), each.file, each.digest] for each in known.maps],
     }
 
@@ -187,6 +190,7 @@ def _from_json(values: Mapping[str, Any]) -> KnownRun:
         workers=int(values["workers"]),
         inputs=InputFiles(_paths(values["plain"]), _paths(values["with_parts"])),
         marks={path: None if mark is None else tuple(mark) for path, mark in values["marks"].items()},
+        drawing=str(values["drawing"]),
         maps=tuple(KnownMap(_region(*region), str(file), str(digest)) for region, file, digest in values["maps"]),
     )
 

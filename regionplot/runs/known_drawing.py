@@ -1,11 +1,13 @@
 """Keep what a run needs to draw its maps again from a new raster: no settings, no layers, only arrays and plain values.
 
-The record has the name of the known run (`runs.known`) and is valid under the same conditions, except that the cells
-of the raster can be new. It holds no objects. If a record is missing or damaged, the run takes the usual way.
+The record of the known run (`runs.known`) names the record of its drawing. The drawing is valid under the same
+conditions, except that the cells of the raster can be new. It holds no objects. If it is missing or damaged, the run
+takes the usual way.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Iterator, Mapping
@@ -26,6 +28,8 @@ from regionplot.writers.picture import Bytes
 logger = logging.getLogger(__name__)
 _MAX_BYTES = 64 * 2**20
 """Maximum size of all records. The least recently used records are removed."""
+_DIGITS = 32
+_GRAYS = 256
 Area = tuple[slice, slice]
 _DAMAGED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
@@ -104,27 +108,39 @@ def _folder() -> ArrayCache:
 
 
 def read_known_drawing(name: str) -> KnownDrawing | None:
-    """Return a record, or None if there is no usable record.
+    """Return a drawing, or None if there is no usable record.
 
     Parameters
     ----------
     name : str
-        Name of the record: the digest of the program and the command.
+        Name of the record, as returned by `write_known_drawing`.
     """
     try:
-        arrays = _folder().read(name)
-        return None if arrays is None else _from_arrays(arrays)
+        arrays = _folder().read(name) if name else None
+        return None if arrays is None else _checked(_from_arrays(arrays))
     except (OSError, *_DAMAGED) as error:
         logger.debug("the record %s cannot be used: %s", name, error)
         return None
 
 
-def write_known_drawing(name: str, drawing: KnownDrawing) -> None:
-    """Write a record atomically. If the record cannot be written, the next run takes the usual way."""
+def write_known_drawing(drawing: KnownDrawing) -> str:
+    """Write a record atomically. If the record cannot be written, the next run takes the usual way.
+
+    Returns
+    -------
+    str
+        Name of the record: the digest of its content.
+    """
+    arrays = dict(_as_arrays(drawing))
+    total = hashlib.sha256()
+    for array in arrays.values():
+        total.update(array.tobytes())
+    name = total.hexdigest()[:_DIGITS]
     try:
-        _folder().write(name, dict(_as_arrays(drawing)))
+        _folder().write(name, arrays)
     except (OSError, ValueError) as error:
         logger.debug("the record %s cannot be written: %s", name, error)
+    return name
 
 
 def _as_arrays(drawing: KnownDrawing) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -193,6 +209,22 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> KnownDrawing:
         limits=WorkerSettings(*values["limits"]),
         sheets=dict(_sheets(values["sheets"], arrays["columns"], arrays["rows"])),
     )
+
+
+def _checked(drawing: KnownDrawing) -> KnownDrawing:
+    """Return a drawing whose indices are valid. Otherwise, raise ValueError."""
+    palette, nodata, window = drawing.palette, len(drawing.levels) + 1, drawing.window
+    tables = palette.shaded, palette.framed
+    is_valid = (
+        all(table.dtype == np.uint8 and table.shape[-1] == _GRAYS for table in tables)
+        and all(table.size and table.max() < len(palette.colors) for table in tables)
+        and len(palette.shaded) > nodata
+        and all(sheet.columns.max() < window.width for sheet in drawing.sheets.values())
+        and all(sheet.rows.max() < window.height for sheet in drawing.sheets.values())
+    )
+    if not is_valid:
+        raise ValueError("the record holds no drawing")
+    return drawing
 
 
 def _sheets(items: list[Any], columns: NDArray[np.int32], rows: NDArray[np.int32]) -> Iterator[tuple[str, KnownSheet]]:

@@ -89,11 +89,10 @@ class RunMemory:
             workers=report.workers,
             inputs=inputs,
             marks={**inputs.marks(), **marks},
+            drawing="" if task is None else remember_drawing(task, report),
             maps=tuple(KnownMap(region, file, digest) for (region, file), digest in named),
         )
         write_known_run(self._name, known)
-        if task is not None:
-            remember_drawing(self._name, task, report)
 
     def _certain_marks(self, raster: str) -> Marks | None:
         """Return the marks of the inputs, or None if they do not prove that no input has changed since the run began.

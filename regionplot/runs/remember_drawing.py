@@ -43,26 +43,29 @@ from regionplot.sheet.view import View
 from regionplot.writers.png import PngSettings
 
 
-def remember_drawing(name: str, task: RenderTask, report: RunReport) -> None:
+def remember_drawing(task: RenderTask, report: RunReport) -> str:
     """Write the record of a run, if its maps can be drawn again from such a record.
 
     Parameters
     ----------
-    name : str
-        Name of the known run.
     task : RenderTask
         The task that drew the maps.
     report : RunReport
         Report of the run. All its maps are up to date.
+
+    Returns
+    -------
+    str
+        Name of the record. Empty: there is no record.
     """
     regions = [outcome.job.region for outcome in report.outcomes]
     abilities = executor_class(report.start_method).abilities
     if not (abilities.shares_memory and abilities.survives_crashes):
-        return
+        return ""
     with suppress(RegionplotError), task.renderer() as renderer:  # the raster can be replaced meanwhile
         drawing = _drawing_of(renderer, task.digests, regions)
-        if drawing is not None:
-            write_known_drawing(name, drawing)
+        return "" if drawing is None else write_known_drawing(drawing)
+    return ""
 
 
 def _drawing_of(renderer: MapRenderer, digests: MapDigests, regions: Sequence[Region]) -> KnownDrawing | None:

@@ -25,7 +25,7 @@ class Observer(JobObserver[Job]):
         return None
 
     def drawn(self, task: RenderTask) -> None:
-        """Receive the task of the run, after all maps are drawn. Its data are still loaded."""
+        """Receive the task that drew maps, after all maps are drawn. Its data are still loaded."""
 
 
 STATES = ("rendered", "unchanged", "skipped", "failed", "not run")

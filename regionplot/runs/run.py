@@ -224,7 +224,7 @@ def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Obser
         task.regions = [job.region for job in jobs]
     report_missing_letters(letters if jobs else "")
     execute(executor, task, jobs, record, observer)
-    if isinstance(observer, Observer):  # observers of callers can lack the method
+    if jobs and isinstance(observer, Observer):  # observers of callers can lack the method
         observer.drawn(task)
 
 

@@ -125,6 +125,17 @@ def test_a_known_run_imports_click_and_few_modules_of_this_package(run) -> None:
     assert not known.all & {"regionplot.settings.config", "regionplot.regions.table", "regionplot.runs.run"}
 
 
+def test_a_run_whose_raster_alone_is_new_imports_neither_settings_nor_projections(run) -> None:
+    code = COMMAND.replace("commands.run", "from regionplot.runs import identity; identity.MIN_AGE = 0; commands.run")
+    plain = {"map": 'size = [300, 200]\nprojection = "raster"'}
+    run(code, **plain)
+    repeated = run(code, **plain)
+    packages = {name.partition(".")[0] for name in repeated.all}
+    assert {"numpy", "rasterio"} <= packages
+    assert not packages & {"pyproj", "shapely", "pydantic", "matplotlib", "cartopy", "pandas", "pyogrio"}
+    assert not repeated.in_children
+
+
 def uses_matplotlib(names: set[str]) -> bool:
     """Return True if modules of matplotlib are imported. Finding the folder of the package imports none."""
     return any(name.startswith("matplotlib.") for name in names)

@@ -317,6 +317,15 @@ def test_damaged_ink_is_drawn_again(run, usually, folder, write_raster, tmp_path
     assert repeated == usually(state)
 
 
+def test_a_drawing_of_other_settings_is_not_used(run, folder, write_raster):
+    """Settings with which no drawing is kept replace settings of which a drawing was kept."""
+    assert not run()
+    (folder / "regionplot.toml").write_text(settings().replace(f"levels = {LEVELS}", "vmin = 0"))
+    assert not run()
+    write_raster(cells(500))
+    assert not run()
+
+
 def strike(phase, name, action):
     """Return a hook that acts in workers, in one phase of one map."""
     parent = os.getpid()
