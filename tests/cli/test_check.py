@@ -34,7 +34,10 @@ def test_a_scale_and_lines_are_named_with_their_place(check) -> None:
     found = check("levels = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\ncolormap = 'RdYlGn'", lines)
     assert found.returncode == 1
     assert "regionplot.toml:3: [colors]: with deuteranopia, " in found.stdout
-    assert "regionplot.toml:8: [[features]] #1 edgecolor: lines in '#a50026' do not stand out on the colors of 0 to 1;" in found.stdout
+    assert (
+        "regionplot.toml:8: [[features]] #1 edgecolor: lines in '#a50026' do not stand out on the colors of 0 to 1;"
+        in found.stdout
+    )
 
 
 @pytest.mark.parametrize(
