@@ -61,6 +61,7 @@ class Config(Section):
     run: RunSettings = RunSettings()
     _places: Places = PrivateAttr(default_factory=Places)
     _products: dict[str, Config] = PrivateAttr(default_factory=dict)
+    _facts: dict[str, object] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -99,6 +100,19 @@ class Config(Section):
     def with_products(self, products: Mapping[str, Config]) -> Config:
         """Store the settings of products in this config, and return the config."""
         self._products = dict(products)
+        return self
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """What a run knows about the field of these settings: `product`, and `time` if it is not in the raster's file.
+
+        Titles and file names can show these values. They take precedence over the metadata of the raster.
+        """
+        return self._facts
+
+    def with_facts(self, facts: Mapping[str, object]) -> Config:
+        """Store what the run knows about a field in this config, and return the config."""
+        self._facts = dict(facts)
         return self
 
     @property

@@ -65,6 +65,19 @@ class Pattern:
         folder, rest = _existing_folder(Path(self.text))
         return _newest(_matches(folder, Path(self._fill(rest)).parts))
 
+    def find_all(self) -> list[Path]:
+        """Return all files that match now, in alphabetical order.
+
+        Raises
+        ------
+        TemplateError
+            As for `find`.
+        """
+        if os.path.exists(self.text or "."):  # noqa: PTH110
+            return [Path(self.text)]
+        folder, rest = _existing_folder(Path(self.text))
+        return sorted(_matches(folder, Path(self._fill(rest)).parts))
+
     def __call__(self) -> Path | None:
         """Call `find`, so that a pattern can be used as a function."""
         return self.find()
@@ -136,9 +149,9 @@ class Series:
         return _TIME.sub(lambda field: re.sub(r"%(\w)", lambda part: _digits(part[1], "[0-9]"), field[1]), self.text)
 
     def find(self) -> list[tuple[datetime, Path]]:
-        """Return the files of the series with their times, in the order of time. Hidden and unfinished files are left out.
+        """Return the files of the series with their times, in the order of time.
 
-        If several files have the same time, the newest file is used.
+        Hidden and unfinished files are left out. If several files have the same time, the newest file is used.
         """
         folder, rest = _existing_folder(Path(self.text))
         below = Series(rest)

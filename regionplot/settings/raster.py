@@ -74,8 +74,8 @@ class RasterSettings(Section):
         BeforeValidator(parse_choice),
         NOT_IN_DIGEST,
     ] = None
-    """Times to draw, from the time axis of the file or from a series of files: `all`, `latest`, a number from 0, a slice
-    such as `0:8`, a time such as `2026-03-10T06:00`, or a list."""
+    """Times to draw, from the time axis of the file or from a series of files: `all`, `latest`, a number from 0, a
+    slice such as `0:8`, a time such as `2026-03-10T06:00`, or a list."""
     level: Annotated[float | Text | None, NOT_IN_DIGEST] = None
     """Level of the band, such as `500 hPa` or 500."""
     member: Annotated[Annotated[int, Field(ge=0)] | Literal["mean", "spread"] | None, NOT_IN_DIGEST] = None
@@ -92,7 +92,7 @@ class RasterSettings(Section):
 
     @property
     def is_series(self) -> bool:
-        """True if the raster stands for several files or times, or for one of them that is found at the start of a run."""
+        """True if the raster stands for several files or times, from which a run chooses at its start."""
         return self.time is not None or Series.is_named_by(str(self.path))
 
     @property
