@@ -36,6 +36,7 @@ from regionplot.runs.task import RenderTask
 from regionplot.runs.texts import find_fonts, report_missing_letters
 from regionplot.runs.unchanged import reuse_previous_map
 from regionplot.settings.config import Config
+from regionplot.settings.regions import RegionSettings
 from regionplot.settings.run import RunSettings
 from regionplot.shared.data import SharedData
 from regionplot.shared.load import check_inputs, input_changed
@@ -115,8 +116,8 @@ def render_regions(
     """
     watch = Stopwatch()
     config = data.config if isinstance(data, SharedData) else data
-    read = read_regions_if_any if allow_empty else read_regions
     check_arguments(regions, config, layers)
+    read = read_regions_if_any if allow_empty else read_regions
     found = _read_table(regions, read, config) if isinstance(regions, str | Path) else list(regions)
     if allow_empty and not found:
         watch.lap("check")
@@ -140,10 +141,12 @@ def render_regions(
         return record.report
 
 
-def _read_table(table: str | Path, read: Callable[[str | Path], Sequence[Region]], config: Config) -> Sequence[Region]:
+def _read_table(
+    table: str | Path, read: Callable[[str | Path, RegionSettings], Sequence[Region]], config: Config
+) -> Sequence[Region]:
     """Read a table of regions. If it has faults, report the faults of the settings, too."""
     try:
-        return read(table)
+        return read(table, config.regions)
     except RegionsError as error:
         raise check_all(error, config, list) from None
 

@@ -18,8 +18,12 @@ from regionplot.settings.places import Places
 
 _NAME = re.compile(r"\w[\w .+-]{0,59}")
 _MAX_PRODUCTS = 1000
-_OF_THE_RUN = {"output": ("directory", "publish", "keep", "publish_partial")}
-"""Keys that a product cannot override, because one run has one output folder."""
+_OF_THE_RUN: dict[str, tuple[str, ...]] = {
+    "run": (),
+    "regions": (),
+    "output": ("directory", "publish", "keep", "publish_partial"),
+}
+"""Sections that a product cannot override, with the keys if only some keys are meant. One run has one of each."""
 Tables = Mapping[str, Any]
 
 
@@ -97,14 +101,14 @@ def _problems(places: Places, name: str, own: object) -> Iterator[Problem]:
         message = "must be a table, such as [products.snow] with raster.path and colors.levels"
         yield Problem(message, places.locate(Place(section=PRODUCTS, key=quoted_key(name))))
         return
-    for table, keys in {"run": (), **_OF_THE_RUN}.items():
+    for table, keys in _OF_THE_RUN.items():
         found = [table] if table in own and not keys else [key for key in keys if _has_key(own.get(table), key)]
         for key in found:
             where = Place(section=section, key=key) if key == table else Place(section=f"{section}.{table}", key=key)
             yield Problem(f"one run has one such setting for all products; move it to [{table}]", places.locate(where))
     for table in own:
         if table not in section_names():
-            known = ", ".join(section for section in section_names() if section != "run")
+            known = ", ".join(section for section in section_names() if _OF_THE_RUN.get(section) != ())
             message = f"unknown section; the settings of a product are in sections: use one of {known}"
             yield Problem(message, places.locate(Place(section=section, key=quoted_key(str(table)))))
 
