@@ -71,6 +71,10 @@ class Layer(Protocol):
     `title`. If all layers ignore the raster, what they cover on a palette map is kept for later runs. A class that
     overrides `draw` must set this field again. The sheet then has no codes, values or description."""
 
+    draws_on_sheet: ClassVar[bool] = True
+    """False if `draw` yields only marks in the panel. Then the layer is not asked again to draw a new title. A class
+    that overrides `draw` must set this field again."""
+
     key: str
     """Digest of all settings and input files that affect the layer's marks. If it changes, all maps are redrawn."""
 

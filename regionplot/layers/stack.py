@@ -129,10 +129,29 @@ def start_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> Calla
     return finish
 
 
+def layers_with_ink(layers: Iterable[Layer]) -> list[Layer]:
+    """Return the layers that draw on each map. Other layers are only in the frame."""
+    return [layer for layer in layers if _drawing_class(layer) is not Layer]
+
+
+def layers_on_sheet(layers: Iterable[Layer]) -> list[Layer]:
+    """Return the layers whose `draw` can yield marks on the sheet.
+
+    A class that overrides `draw` must say that it does not. What its base class says is about the `draw` of the base
+    class.
+    """
+    return [layer for layer in layers if vars(_drawing_class(layer)).get("draws_on_sheet", True)]
+
+
+def _drawing_class(layer: Layer) -> type:
+    """Return the class that defines the `draw` of a layer."""
+    return next(kind for kind in type(layer).__mro__ if "draw" in vars(kind))
+
+
 def ignore_raster(layers: Iterable[Layer]) -> bool:
     """Return True if all layers say that their marks on a map do not depend on the raster.
 
     A class that overrides `draw` must say so itself. What its base class says is about the `draw` of the base class.
     """
-    classes = [next(kind for kind in type(layer).__mro__ if "draw" in vars(kind)) for layer in layers]
+    classes = [_drawing_class(layer) for layer in layers]
     return all(kind is Layer or vars(kind).get("ignores_raster", False) for kind in classes)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from regionplot.layers.stack import ignore_raster
+from regionplot.layers.base import Layer
+from regionplot.layers.stack import ignore_raster, layers_on_sheet
 from regionplot.render.artists import DrawnMarks, PanelArtists, add_frame, new_figure, panel_artists, sheet_artist
+from regionplot.render.canvases import Canvases
 from regionplot.render.ink import Covered
 from regionplot.render.palette import PACKED_WHITE, WHITE
 from regionplot.render.sheets import Style
@@ -69,14 +72,28 @@ class Drawing:
     Parameters
     ----------
     style : Style
-        The style of all maps. The frame is drawn at once.
+        The style of all maps.
+    canvases : Canvases, optional
+        Sheets and frames that several drawings of one run share.
     """
 
-    def __init__(self, style: Style) -> None:
+    def __init__(self, style: Style, canvases: Canvases | None = None) -> None:
         self._style = style
         self._rectangles: dict[Rectangle, Covered] = {}
+        self._canvases = canvases or Canvases()
+        _ = self.canvas
+
+    @property
+    def canvas(self) -> Canvas:
+        """The sheet of this thread. Other drawings may have drawn on it."""
         with plain_style():
-            self.canvas = Canvas(style)
+            return self._canvases.canvas(self._style)
+
+    @property
+    def frame(self) -> Bytes:
+        """The sheet with the frame only, shape (height, width, 4)."""
+        with plain_style():
+            return self._canvases.frame(self._style)
 
     def picture(self, sheet: Sheet, watch: Stopwatch) -> Picture:
         """Return an RGB map. The watch records the time of each stage."""
@@ -84,7 +101,7 @@ class Drawing:
         with plain_style():
             marks = DrawnMarks.of(self._style.layers, sheet)
             watch.lap("clip")
-            np.copyto(canvas.buffer, canvas.background)
+            np.copyto(canvas.buffer, self._background)
             canvas.buffer[canvas.slices(sheet.view.box)] = self._style.scale.rgba(sheet.codes)
             watch.lap("compose")
             canvas.draw_in_panel(marks.in_panel, sheet.view)
@@ -94,6 +111,10 @@ class Drawing:
             pixels = canvas.buffer[..., :3].copy()
         watch.lap("compose")
         return Picture(pixels, None, sheet.title, sheet.no_data)
+
+    @cached_property
+    def _background(self) -> Bytes:
+        return self.frame
 
     def ink_in_panel(self, sheet: Sheet, channel: int, watch: Stopwatch) -> Covered:
         """Draw the ink in the panel of a palette map on white.
@@ -109,7 +130,7 @@ class Drawing:
         """
         canvas = self.canvas
         with plain_style():
-            marks = self._marks(replace(sheet, title=""))
+            marks = self._marks(replace(sheet, title=""), self._style.layers)
             watch.lap("clip")
             canvas.buffer.fill(WHITE)
             canvas.draw_in_panel(marks.in_panel, sheet.view)
@@ -119,14 +140,15 @@ class Drawing:
 
     def ink_on_sheet(self, sheet: Sheet, watch: Stopwatch) -> Covered:
         """Draw the ink on the sheet of a palette map on white: title and neatline."""
+        on_sheet = layers_on_sheet(self._style.layers)
         with plain_style():
-            drawn = [self._on_sheet(mark, sheet) for mark in self._marks(sheet).on_sheet]
+            drawn = [self._on_sheet(mark, sheet) for mark in self._marks(sheet, on_sheet).on_sheet]
         watch.lap("title")
         return _on_top_of_each_other(drawn)
 
-    def _marks(self, sheet: Sheet) -> DrawnMarks:
-        layers = self._style.layers
-        return DrawnMarks.of(layers, _without_raster(sheet) if ignore_raster(layers) else sheet)
+    def _marks(self, sheet: Sheet, layers: Iterable[Layer]) -> DrawnMarks:
+        """Return the marks of some layers. They do not see the raster if all layers ignore it."""
+        return DrawnMarks.of(layers, _without_raster(sheet) if ignore_raster(self._style.layers) else sheet)
 
     def _on_sheet(self, mark: SheetMark, sheet: Sheet) -> Covered:
         """Draw a mark in the frame's ink. Rectangles are cached, because most maps have the same rectangles."""

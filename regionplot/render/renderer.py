@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from regionplot.render.agg import Canvas, Drawing
+    from regionplot.render.canvases import Canvases
 
 
 class MapRenderer:
@@ -38,6 +39,8 @@ class MapRenderer:
     maps : int
         Expected number of maps. If there are many maps, the renderer classifies all cells once instead of the pixels of
         each map. This changes the speed, but not the maps.
+    canvases : Canvases, optional
+        Sheets and frames that the renderers of several fields share.
 
     Raises
     ------
@@ -57,11 +60,12 @@ class MapRenderer:
     b'PNG'
     """
 
-    def __init__(self, shared: SharedData, maps: int = 1) -> None:
+    def __init__(self, shared: SharedData, maps: int = 1, canvases: Canvases | None = None) -> None:
         if not isinstance(shared, SharedData):
             kind = type(shared).__name__
             raise ConfigError(f"the data are of type {kind}; pass SharedData from regionplot.SharedData.load")
         self.style = Style.of(shared, maps)
+        self._canvases = canvases
         self._palette = palette_for(self.style)
         self._cache = InkCache.of(self.style, self._palette) if self._palette else None
 
@@ -83,7 +87,7 @@ class MapRenderer:
     def _drawing(self) -> Drawing:
         from regionplot.render.agg import Drawing  # noqa: PLC0415 (imports matplotlib)
 
-        return Drawing(self.style)
+        return Drawing(self.style, self._canvases)
 
     @cached_property
     def _palette_maps(self) -> PaletteMaps | None:
@@ -92,7 +96,7 @@ class MapRenderer:
             return None
         frame = self._cache.frame() if self._cache else None
         if frame is None:
-            frame = self._palette.nearest(self._drawing.canvas.background)
+            frame = self._palette.nearest(self._drawing.frame)
             if self._cache:
                 self._cache.keep_frame(frame)
         return PaletteMaps(self._palette, frame)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from regionplot.render.canvases import Canvases
 from regionplot.runs.jobs import Job, MapResult
 from regionplot.runs.task import RenderTask
 from regionplot.shared.slot import has_field
@@ -27,7 +28,9 @@ class FieldsTask:
 
     def load(self) -> None:
         """Draw the frames of the loaded fields. Forked workers inherit the data and the frames."""
+        canvases = Canvases()
         for name, task in self.tasks.items():
+            task.canvases = canvases
             if has_field(name):
                 task.load()
 
