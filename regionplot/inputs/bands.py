@@ -39,7 +39,7 @@ def find_bands(dataset: Any, settings: RasterSettings) -> list[int]:
         If there is no such band, several bands have the name, or no band is selected in a GRIB file with several
         messages.
     """
-    if (settings.level, settings.member, settings.time) == (None, None, None):
+    if not settings.selects_band:
         return [_find_band(dataset, settings.band, settings.path)]
     selection = BandSelection(dataset, settings)
     found = selection.at_time(_of_member(dataset, settings))

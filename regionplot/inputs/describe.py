@@ -97,13 +97,15 @@ def raster_times(settings: RasterSettings) -> list[datetime]:
 def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
     """Return one source for each band of the raster or variable that the settings name.
 
-    The settings need not select a band.
+    The settings need not select a band. If they select by level, member or time, the result has one source.
 
     Raises
     ------
     RasterError
         For the same reasons as `open_source`.
     """
+    if settings.selects_band:
+        return (open_source(settings),)
     with _grid(settings) as grid:
         band = 1 if settings.band is None else find_bands(grid.dataset, settings)[0]
         first = grid.source(band)

@@ -91,6 +91,11 @@ class RasterSettings(Section):
     """Maximum number of cells. Larger grids are rejected before any cell is read."""
 
     @property
+    def selects_band(self) -> bool:
+        """True if the level, the ensemble member or the time selects among the bands of the file."""
+        return (self.level, self.member, self.time) != (None, None, None)
+
+    @property
     def is_series(self) -> bool:
         """True if the raster stands for several files or times, from which a run chooses at its start."""
         return self.time is not None or Series.is_named_by(str(self.path))

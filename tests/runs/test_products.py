@@ -19,9 +19,11 @@ from regionplot.inputs import strips
 from regionplot.inputs.reading import FileSource
 from regionplot.inputs.vector_layers import VectorLayer
 from regionplot.layers.features import Features
+from regionplot.prepare.run import prepared
 from regionplot.runs.run import render_regions
 from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
+from regionplot.shared.fields import find_fields
 
 REGIONS = [Region(name, Extent(-98 + 3 * i, -92 + 3 * i, 40, 46), origin=f"r.csv:{i + 2}")
            for i, name in enumerate(("west", "middle", "east"))]  # fmt: skip
@@ -259,6 +261,19 @@ def test_the_times_of_one_file_are_drawn_without_products(make_config, ensemble)
     report = render_regions(REGIONS[:1], config)
     assert sorted(outcome.job.target.parent.name for outcome in report.drawn) == ["20260310T0000", "20260310T0200"]
     assert len(render_regions(REGIONS[:1], config).unchanged) == 2
+
+
+def test_raster_steps_see_the_selected_band(make_config, ensemble):
+    raster = {"path": ensemble, "time": "0:2", "level": 500, "member": "mean"}
+    steps = [{"step": "expression", "formula": "b1 * 2"}]
+    run = {"start_method": "serial", "cache": False}
+    config = make_config(
+        raster=raster, prepare=steps, map={"size": [200, 150]}, colors={"vmin": 0, "vmax": 300}, run=run
+    )
+    fields = find_fields(config)
+    values = [SharedData.load(prepared(field.config)).cells.mean() for field in fields]
+    np.testing.assert_allclose(values, [23, 223], rtol=1e-6)
+    assert len(render_regions(REGIONS[:1], config).drawn) == 2
 
 
 def test_faults_name_the_table_of_the_product(tmp_path):
