@@ -33,13 +33,18 @@ class Canvas:
         self.layout = style.layout
         self.figure = new_figure(style.layout)
         add_frame(self.figure, style.layout, style.layers)
-        canvas = FigureCanvasAgg(self.figure)
-        canvas.draw()
-        self.renderer = canvas.get_renderer()
+        self._canvas = FigureCanvasAgg(self.figure)
+        self._canvas.draw()
+        self.renderer = self._canvas.get_renderer()
         self.buffer: Bytes = np.asarray(self.renderer.buffer_rgba())
         """Shape (height, width, 4). Artists draw into it."""
         self.background = self.buffer.copy()
         self.axes = self.figure.add_axes(style.layout.panel.fractions(style.layout.size))
+
+    def close(self) -> None:
+        """Free the buffer. A figure is freed only by the garbage collector, which does not count the bytes."""
+        self.figure.clear()
+        del self.renderer, self.buffer, self._canvas.renderer
 
     def show(self, view: View) -> None:
         """Move the axes to the panel of a view."""

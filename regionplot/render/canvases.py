@@ -40,7 +40,8 @@ class Canvases:
         key = _frame_key(style)
         if key not in self._frames:
             drawn = self._draw(style)
-            self._sheets().setdefault((style.layout.size, style.layout.dpi), drawn)
+            if self._sheets().setdefault((style.layout.size, style.layout.dpi), drawn) is not drawn:
+                drawn.close()
             return drawn.background
         return self._frames[key]
 

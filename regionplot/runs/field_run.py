@@ -21,6 +21,7 @@ from regionplot.executors.choose import count_workers, executor_class, resolve_e
 from regionplot.geo.region import Region
 from regionplot.layers.base import Layer
 from regionplot.layers.stack import check_layers
+from regionplot.render.canvases import Canvases
 from regionplot.runs import store
 from regionplot.runs.checks import config_problems
 from regionplot.runs.facts import RunFacts
@@ -46,7 +47,7 @@ from regionplot.runs.texts import find_fonts, report_missing_letters
 from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
 from regionplot.shared.fields import Field, find_fields, select_products
-from regionplot.shared.groups import FieldLoader, OpenedField, in_groups
+from regionplot.shared.groups import FieldLoader, OpenedField, by_raster, in_groups
 from regionplot.shared.load import input_changed
 from regionplot.shared.slot import share_fields
 from regionplot.system import failpoints
@@ -147,6 +148,7 @@ class _Drawing:
     record: RunRecord
     fields: Sequence[Field]
     _jobs: dict[str, list[Job]] = field(default_factory=lambda: defaultdict(list))
+    _canvases: Canvases = field(default_factory=Canvases)
     _is_disk_full: bool = False
 
     def draw(self) -> None:
@@ -168,23 +170,24 @@ class _Drawing:
 
     def _open_all(self, prepared: ExitStack) -> Iterator[OpenedField]:
         """Yield the fields whose rasters can be opened. The maps of other fields fail."""
-        for each in self.fields:
+        last: OpenedField | None = None
+        for each in by_raster(self.fields):
             try:
                 if each.problem is not None:
                     raise each.problem
                 config = prepared.enter_context(with_prepared_raster(each.config, self.record.watch, self.run.observer))
-                opened = self._open(each, config)
+                last = opened = self._open(each, config, last)
             except RegionplotError as error:
                 self._fail(each, error)
                 continue
             yield opened
 
-    def _open(self, each: Field, config: Config | SharedData) -> OpenedField:
+    def _open(self, each: Field, config: Config | SharedData, last: OpenedField | None) -> OpenedField:
         data = self.run.loaded(each.name)
         if data is not None:
             return OpenedField.of_loaded(each, data)
         assert isinstance(config, Config), "only a config is prepared"
-        return OpenedField.of(each, config, self.run.regions)
+        return OpenedField.of(each, config, self.run.regions, last)
 
     def _fail(self, each: Field, error: RegionplotError) -> None:
         """Record that all maps of a field have failed."""
@@ -232,7 +235,7 @@ class _Drawing:
         """Keep the unchanged maps of loaded fields, and draw the others with one pool of workers."""
         record, observer = self.record, self.run.observer
         jobs: list[Job] = []
-        task = FieldsTask({})
+        task = FieldsTask({}, self._canvases)
         letters = ""
         for each in opened:
             name, own = each.field.name, self._jobs[each.field.name]

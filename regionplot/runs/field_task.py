@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from regionplot.render.canvases import Canvases
 from regionplot.runs.jobs import Job, MapResult
@@ -21,6 +22,11 @@ class FieldsTask:
 
     tasks: dict[str, RenderTask]
     """The task of each field, by name of the field."""
+    canvases: Canvases | None = None
+    """Sheets and frames for the renderers of all fields. They are not pickled."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "canvases": None}
 
     def start_worker(self) -> None:
         """Let malloc return large blocks to the system. Called in each worker."""
@@ -28,9 +34,9 @@ class FieldsTask:
 
     def load(self) -> None:
         """Draw the frames of the loaded fields. Forked workers inherit the data and the frames."""
-        canvases = Canvases()
+        self.canvases = self.canvases or Canvases()
         for name, task in self.tasks.items():
-            task.canvases = canvases
+            task.canvases = self.canvases
             if has_field(name):
                 task.load()
 
@@ -42,4 +48,4 @@ class FieldsTask:
         """Return the task without the fields of which no map must be drawn."""
         names = {job.field.name for job in jobs}
         tasks: Mapping[str, RenderTask] = {name: task for name, task in self.tasks.items() if name in names}
-        return FieldsTask(dict(tasks))
+        return FieldsTask(dict(tasks), self.canvases)

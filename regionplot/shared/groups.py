@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from regionplot.errors import RasterReplacedError, RegionplotError
 from regionplot.geo.region import Region
 from regionplot.inputs.color_tables import RgbBands
+from regionplot.inputs.describe import open_source
+from regionplot.inputs.source import RasterSource
 from regionplot.layers.base import Layer
 from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
@@ -19,8 +21,10 @@ from regionplot.shared.fields import Field
 from regionplot.shared.load import DrawnRaster, LoadedCells
 from regionplot.shared.plan import LoadPlan, memory_budget, plan_load
 
-_MAX_FIELDS = 64
-"""Maximum number of fields in a group, because each field also has a frame and tables of colors."""
+_GROUP_BYTES = 128 * 2**20
+"""Maximum size of the cells of a group, if a group has several fields. Larger groups are not faster."""
+_MAX_FIELDS = 16
+"""Maximum number of fields of a group that need cells of their own. Each field also has a frame and tables."""
 _NOT_CELLS = {"cycle", "settle", "prepared", "inputs", "max_cells"}
 """Settings of a raster on which its cells do not depend."""
 _ATTEMPTS = 3
@@ -36,6 +40,8 @@ class OpenedField:
     """The settings, with the prepared raster if the settings have raster steps."""
     raster: DrawnRaster
     plan: LoadPlan
+    file: RasterSource
+    """The source of the raster's file, for further fields that draw the same raster."""
     data: SharedData | None = None
     """The data, if the caller of the run has loaded them."""
 
@@ -43,10 +49,12 @@ class OpenedField:
     def of_loaded(cls, found: Field, data: SharedData) -> OpenedField:
         """Return a field whose data are loaded."""
         raster = DrawnRaster(data.source, data.info, data.coloring)
-        return cls(found, data.config, raster, data.plan, data)
+        return cls(found, data.config, raster, data.plan, data.source, data)
 
     @classmethod
-    def of(cls, found: Field, config: Config, regions: Sequence[Region] | None) -> OpenedField:
+    def of(
+        cls, found: Field, config: Config, regions: Sequence[Region] | None, other: OpenedField | None = None
+    ) -> OpenedField:
         """Open the raster of a field, and plan which part is loaded.
 
         Parameters
@@ -57,14 +65,18 @@ class OpenedField:
             Its settings without raster steps.
         regions : sequence of Region
             All regions that will be drawn.
+        other : OpenedField, optional
+            A field that may draw the same raster. Then its file is not opened again.
 
         Raises
         ------
         InputError, ConfigError
             As for `DrawnRaster.of` and `plan_load`.
         """
-        raster = DrawnRaster.of(config)
-        return cls(found, config, raster, plan_load(config, raster.info, regions, raster.coloring))
+        is_same = other is not None and raster_key(other.config) == raster_key(config)
+        file = other.file if other is not None and is_same else open_source(config.raster)
+        raster = DrawnRaster.of(config, file)
+        return cls(found, config, raster, plan_load(config, raster.info, regions, raster.coloring), file)
 
     @property
     def size(self) -> int:
@@ -75,8 +87,21 @@ class OpenedField:
     def cells(self) -> tuple[object, ...]:
         """Key of the cells that are loaded. Fields with equal keys can share the cells."""
         kind = "rgb" if isinstance(self.raster.coloring, RgbBands) else ""
-        settings = self.config.raster.model_dump_json(exclude=_NOT_CELLS)
-        return settings, kind, self.plan.window, self.plan.reads_per_map, self.plan.fingerprint
+        return raster_key(self.config), kind, self.plan.window, self.plan.reads_per_map, self.plan.fingerprint
+
+
+def raster_key(config: Config) -> str:
+    """Return a text that is equal for settings that draw the same raster."""
+    steps = [repr(step) for step in config.prepare]
+    return config.raster.model_dump_json(exclude=_NOT_CELLS) + (repr((steps, config.raster.inputs)) if steps else "")
+
+
+def by_raster(fields: Sequence[Field]) -> list[Field]:
+    """Return fields in their order, but fields that draw the same raster one after the other."""
+    rasters: dict[str, list[Field]] = {}
+    for each in fields:
+        rasters.setdefault(raster_key(each.config), []).append(each)
+    return [each for same in rasters.values() for each in same]
 
 
 def in_groups(opened: Iterable[OpenedField], config: Config) -> Iterator[list[OpenedField]]:
@@ -89,13 +114,14 @@ def in_groups(opened: Iterable[OpenedField], config: Config) -> Iterator[list[Op
     config : Config
         The settings of the run.
     """
-    budget, size, group = memory_budget(config), 0, list[OpenedField]()
+    budget, size, group = min(_GROUP_BYTES, memory_budget(config)), 0, list[OpenedField]()
     keys: set[object] = set()
     for each in opened:
-        own = 0 if each.cells in keys else each.size
-        if group and (size + own > budget or len(group) >= _MAX_FIELDS):
+        is_new = each.cells not in keys
+        own = each.size if is_new else 0
+        if group and is_new and (size + own > budget or len(keys) >= _MAX_FIELDS):
             yield group
-            size, group, keys, own = 0, [], set(), each.size
+            size, group, keys = 0, [], set()
         group.append(each)
         keys.add(each.cells)
         size += own
