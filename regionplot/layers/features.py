@@ -47,7 +47,7 @@ class Features(Layer):
     Settings = FeatureSettings
     zorder: ClassVar[float] = 20
     ignores_raster: ClassVar[bool] = True
-    draws_on_sheet: ClassVar[bool] = False
+    mark_types: ClassVar[frozenset[type]] = frozenset({Path, Markers})
     settings: FeatureSettings
     vectors: VectorLayer
     key: str

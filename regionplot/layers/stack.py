@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from regionplot.inputs.isolation import time_limit
 from regionplot.layers.base import Layer, LayerSettings, LoadContext
@@ -131,27 +131,26 @@ def start_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> Calla
 
 def layers_with_ink(layers: Iterable[Layer]) -> list[Layer]:
     """Return the layers that draw on each map. Other layers are only in the frame."""
-    return [layer for layer in layers if _drawing_class(layer) is not Layer]
-
-
-def layers_on_sheet(layers: Iterable[Layer]) -> list[Layer]:
-    """Return the layers whose `draw` can yield marks on the sheet.
-
-    A class that overrides `draw` must say that it does not. What its base class says is about the `draw` of the base
-    class.
-    """
-    return [layer for layer in layers if vars(_drawing_class(layer)).get("draws_on_sheet", True)]
-
-
-def _drawing_class(layer: Layer) -> type:
-    """Return the class that defines the `draw` of a layer."""
-    return next(kind for kind in type(layer).__mro__ if "draw" in vars(kind))
+    return [layer for layer in layers if _class_with_draw(layer) is not Layer]
 
 
 def ignore_raster(layers: Iterable[Layer]) -> bool:
-    """Return True if all layers say that their marks on a map do not depend on the raster.
+    """Return True if all layers say that their marks on a map do not depend on the raster."""
+    return all(_class_with_draw(layer) is Layer or _declared(layer, "ignores_raster", False) for layer in layers)
 
-    A class that overrides `draw` must say so itself. What its base class says is about the `draw` of the base class.
-    """
-    classes = [_drawing_class(layer) for layer in layers]
-    return all(kind is Layer or vars(kind).get("ignores_raster", False) for kind in classes)
+
+def can_yield(layer: Layer, kinds: Iterable[type]) -> bool:
+    """Return True if `draw` of a layer can yield a mark of one of these types."""
+    if _class_with_draw(layer) is Layer:
+        return False
+    types = _declared(layer, "mark_types", {object})
+    return any(issubclass(kind, declared) for kind in kinds for declared in types)
+
+
+def _declared(layer: Layer, name: str, default: Any) -> Any:
+    """Return what the class that defines `draw` says about it. What its base class says is about another `draw`."""
+    return vars(_class_with_draw(layer)).get(name, default)
+
+
+def _class_with_draw(layer: Layer) -> type:
+    return next(kind for kind in type(layer).__mro__ if "draw" in vars(kind))

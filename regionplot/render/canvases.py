@@ -7,10 +7,12 @@ have sheets of the same size, and the times of a product have the same frame.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from regionplot.render.sheets import Style
 from regionplot.settings.base import digest_items
+from regionplot.sheet.layout import Layout
 from regionplot.writers.base import Bytes
 
 if TYPE_CHECKING:
@@ -27,39 +29,34 @@ class Canvases:
         self._own = threading.local()
         self._frames: dict[str, Bytes] = {}
 
-    def canvas(self, style: Style) -> Canvas:
-        """Return the sheet of this thread for the maps of a style."""
-        sheets = self._sheets()
-        key = style.layout.size, style.layout.dpi
+    def canvas(self, layout: Layout) -> Canvas:
+        """Return the sheet of this thread for the maps of a layout."""
+        sheets: dict[tuple[tuple[int, int], float], Canvas] = self._own.__dict__.setdefault("sheets", {})
+        key = layout.size, layout.dpi
         if key not in sheets:
-            sheets[key] = self._draw(style)
+            from regionplot.render.agg import Canvas  # noqa: PLC0415 (imports matplotlib)
+
+            sheets[key] = Canvas(layout)
         return sheets[key]
 
-    def frame(self, style: Style) -> Bytes:
-        """Return the sheet with the frame of a style, shape (height, width, 4). Equal frames are drawn once."""
+    def frame(self, style: Style, draw: Callable[[], Bytes]) -> Bytes:
+        """Return the sheet with the frame of a style, shape (height, width, 4). Equal frames are drawn once.
+
+        Parameters
+        ----------
+        style : Style
+            The style.
+        draw : callable
+            Function that returns the frame if no equal frame is known.
+        """
         key = _frame_key(style)
-        if key not in self._frames:
-            drawn = self._draw(style)
-            if self._sheets().setdefault((style.layout.size, style.layout.dpi), drawn) is not drawn:
-                drawn.close()
-            return drawn.background
-        return self._frames[key]
-
-    def _sheets(self) -> dict[tuple[tuple[int, int], float], Canvas]:
-        if not hasattr(self._own, "sheets"):
-            self._own.sheets = {}
-        sheets: dict[tuple[tuple[int, int], float], Canvas] = self._own.sheets
-        return sheets
-
-    def _draw(self, style: Style) -> Canvas:
-        """Draw the frame of a style on a new sheet. Keep the frame for other styles."""
-        from regionplot.render.agg import Canvas  # noqa: PLC0415 (imports matplotlib)
-
-        drawn = Canvas(style)
-        while len(self._frames) >= _MAX_FRAMES:
-            self._frames.pop(next(iter(self._frames)), None)
-        self._frames[_frame_key(style)] = drawn.background
-        return drawn
+        found = self._frames.get(key)
+        if found is None:
+            found = draw()
+            while len(self._frames) >= _MAX_FRAMES:
+                self._frames.pop(next(iter(self._frames)), None)
+            self._frames[key] = found
+        return found
 
 
 def _frame_key(style: Style) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,31 +24,24 @@ from regionplot.layers.stack import check_layers
 from regionplot.render.canvases import Canvases
 from regionplot.runs import store
 from regionplot.runs.checks import config_problems
+from regionplot.runs.execute import execute, jobs_to_draw, report_full_disk, warn_of_new_raster
 from regionplot.runs.facts import RunFacts
 from regionplot.runs.field_names import name_fields
 from regionplot.runs.field_task import FieldsTask
-from regionplot.runs.hints import start_hints, with_memory_hint
+from regionplot.runs.hints import start_hints
 from regionplot.runs.jobs import Job
 from regionplot.runs.leftovers import Leftovers
 from regionplot.runs.lock import locked
 from regionplot.runs.plausibility import scale_problem
 from regionplot.runs.record import Redraw, RunRecord, Scope
-from regionplot.runs.report import NOT_RUN, Observer, RunReport
-from regionplot.runs.run import (
-    disk_full_error,
-    jobs_to_draw,
-    logger,
-    make_run_executor,
-    stop_when_disk_full,
-    with_prepared_raster,
-)
+from regionplot.runs.report import Observer, RunReport
+from regionplot.runs.run import logger, make_run_executor, with_prepared_raster
 from regionplot.runs.task import RenderTask
 from regionplot.runs.texts import find_fonts, report_missing_letters
 from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
 from regionplot.shared.fields import Field, find_fields, select_products
 from regionplot.shared.groups import FieldLoader, OpenedField, by_raster, in_groups
-from regionplot.shared.load import input_changed
 from regionplot.shared.slot import share_fields
 from regionplot.system import failpoints
 from regionplot.system.stopwatch import Stopwatch
@@ -140,6 +133,10 @@ def _check_settings(configs: Iterable[Config], regions: Sequence[Region]) -> Non
         raise ConfigError(*problems)
 
 
+def _digest_of(task: RenderTask) -> Callable[[Region], str]:
+    return lambda region: task.digests.of(region)
+
+
 @dataclass
 class _Drawing:
     """The groups of one run."""
@@ -164,8 +161,7 @@ class _Drawing:
                 if self._is_disk_full:
                     break
                 self._draw_group(group, loader)
-        if not_run := record.report.in_state(NOT_RUN):
-            logger.error("%s", disk_full_error(self.run.config, len(not_run)))
+        report_full_disk(record)
         failpoints.failpoint("report")
 
     def _open_all(self, prepared: ExitStack) -> Iterator[OpenedField]:
@@ -205,11 +201,7 @@ class _Drawing:
         with share_fields(loaded):
             self._draw_fields(opened)
         for each in opened:
-            if input_changed(each.config, each.plan):
-                logger.warning(
-                    "%s: the raster changed during the run; the maps show it as it was at the start",
-                    each.config.raster.path,
-                )
+            warn_of_new_raster(each.config.raster.path, each.plan.fingerprint)
 
     def _load(self, group: Sequence[OpenedField], loader: FieldLoader) -> dict[str, SharedData]:
         loaded = {each.field.name: each.data for each in group if each.data is not None}
@@ -242,22 +234,15 @@ class _Drawing:
             letters += find_fonts(own, each.config)
             one = task.tasks[name] = RenderTask(each.config, record.run, each.plan, len(own), field_name=name)
             if executor_class(record.start_method).abilities.shares_memory:
-                own = list(jobs_to_draw(one, own, record, observer))
+                own = jobs_to_draw(_digest_of(one), own, record, observer)
                 one.regions = [job.region for job in own]
             jobs += own
-        record.watch.lap("compare")
         report_missing_letters("".join(dict.fromkeys(letters)) if jobs else "")
         self._run(task.with_maps(jobs), jobs)
-        record.watch.lap("draw")
 
     def _run(self, task: FieldsTask, jobs: Sequence[Job]) -> None:
         if not jobs:
             return
         executor = make_run_executor(self.run.config.run, self.record.start_method, len(jobs))
-        done = 0
-        for outcome in stop_when_disk_full(executor.run(task, jobs)):
-            described = with_memory_hint(outcome, executor.workers)
-            self.record.add(described)
-            self.run.observer.finished(described)
-            done += 1
-        self._is_disk_full = done < len(jobs)
+        execute(executor, task, jobs, self.record, self.run.observer)
+        self._is_disk_full = any(self.record.outcome_of(job) is None for job in jobs)

@@ -122,6 +122,10 @@ class RunRecord:
         """Record the outcome of a job."""
         self._outcomes[outcome.job.target.as_posix()] = outcome
 
+    def outcome_of(self, job: Job) -> Outcome[Job] | None:
+        """Return the outcome of a job, or None if there is none yet."""
+        return self._outcomes.get(job.target.as_posix())
+
     @property
     def report(self) -> RunReport:
         """The outcomes so far. Jobs without an outcome are reported as not run."""

@@ -16,10 +16,11 @@ from regionplot.inputs.describe import open_source
 from regionplot.inputs.source import RasterSource
 from regionplot.layers.base import Layer
 from regionplot.settings.config import Config
+from regionplot.shared.budget import memory_budget
 from regionplot.shared.data import SharedData
 from regionplot.shared.fields import Field
 from regionplot.shared.load import DrawnRaster, LoadedCells
-from regionplot.shared.plan import LoadPlan, memory_budget, plan_load
+from regionplot.shared.plan import LoadPlan, plan_load
 
 _GROUP_BYTES = 128 * 2**20
 """Maximum size of the cells of a group, if a group has several fields. Larger groups are not faster."""
@@ -48,7 +49,7 @@ class OpenedField:
     @classmethod
     def of_loaded(cls, found: Field, data: SharedData) -> OpenedField:
         """Return a field whose data are loaded."""
-        raster = DrawnRaster(data.source, data.info, data.coloring)
+        raster = DrawnRaster(data.source, data.info, data.coloring, data.config)
         return cls(found, data.config, raster, data.plan, data.source, data)
 
     @classmethod
@@ -114,7 +115,8 @@ def in_groups(opened: Iterable[OpenedField], config: Config) -> Iterator[list[Op
     config : Config
         The settings of the run.
     """
-    budget, size, group = min(_GROUP_BYTES, memory_budget(config)), 0, list[OpenedField]()
+    memory = None if config.run.memory == "auto" else config.run.memory
+    budget, size, group = min(_GROUP_BYTES, memory_budget(memory)), 0, list[OpenedField]()
     keys: set[object] = set()
     for each in opened:
         is_new = each.cells not in keys
@@ -173,7 +175,7 @@ class FieldLoader:
             return None
         if key not in kept:
             kept[key] = opened.raster.load_values(opened.plan)
-        return opened.raster.coded(kept[key], opened.plan, opened.config)
+        return opened.raster.coded(kept[key], opened.plan)
 
     def _load_with(self, opened: OpenedField, cells: LoadedCells | None) -> SharedData:
         is_first = opened.field.product not in self._products

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from regionplot.colors.effective import effective_config
 from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
 from regionplot.shared.plan import LoadPlan
@@ -43,7 +44,7 @@ def shared_data(config: Config, plan: LoadPlan, field: str = "") -> SharedData:
     Fields that are loaded later reuse the vector layers of the fields in the slot.
     """
     found = _slot.get(field)
-    if found is None or found.config != config or found.plan != plan:
+    if found is None or found.plan != plan or found.config not in (config, effective_config(config, found.info)):
         layers = [layer for data in _slot.values() for layer in data.layers] if field else ()
         found = _slot[field] = SharedData.load(config, plan=plan, layers=layers)
     return found

@@ -69,7 +69,7 @@ def counted(monkeypatch):
     monkeypatch.setattr(
         strips.StripReader,
         "start",
-        lambda self, pool: counts["cells"].append(self.source.info.path.name) or start(self, pool),
+        lambda self, pool: counts["cells"].append(self.info.path.name) or start(self, pool),
     )
     made = Features._of.__func__
     monkeypatch.setattr(
@@ -88,7 +88,7 @@ def test_times_and_products_are_drawn_once_and_kept_by_the_next_run(make, series
     levels = {"colors": {"levels": [0, 10, 20, 30, 40]}}
     raster = {"path": series, "time": "all"}
     config = make(
-        {"warm": {"raster": raster, **levels}, "plain": {"raster": raster, "colors": {"vmin": 0, "vmax": 60}}}
+        {"warm": {"raster": raster, **levels}, "plain": {"raster": raster, "colors": {"levels": [0, 30, 60]}}}
     )
     report = render_regions(REGIONS, config)
     assert (len(report.drawn), report.exit_code) == (2 * HOURS * 3, 0), str(report)
@@ -110,7 +110,7 @@ def test_groups_that_do_not_fit_together_give_the_same_maps(make, series, monkey
     whole = render_regions(REGIONS, make(products))
     files = {path: path.read_bytes() for path in (tmp_path / "maps").rglob("*.png")}
     assert len(files) == len(whole.drawn) == 2 * 4 * 3
-    monkeypatch.setattr("regionplot.shared.groups.memory_budget", lambda _config: 1)
+    monkeypatch.setattr("regionplot.shared.groups.memory_budget", lambda _memory: 1)
     parts = render_regions(REGIONS, make(products), force=True)
     assert len(parts.drawn) == len(files)
     assert {path: path.read_bytes() for path in (tmp_path / "maps").rglob("*.png")} == files
