@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -200,6 +201,8 @@ class _Drawing:
         self.record.watch.lap("load")
         with share_fields(loaded):
             self._draw_fields(opened)
+        loaded.clear()
+        gc.collect()  # figures are in reference cycles, whose buffers the collector does not count
         for each in opened:
             warn_of_new_raster(each.config.raster.path, each.plan.fingerprint)
 
