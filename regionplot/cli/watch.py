@@ -143,7 +143,12 @@ class _Watcher:
 
 
 def _with_raster(config: Config, path: Path) -> Config:
-    """Return the settings with the path of a raster instead of a pattern."""
+    """Return the settings with the path of a raster instead of a pattern.
+
+    Settings with several products or times are returned unchanged: the run finds their files itself.
+    """
+    if config.has_fields:
+        return config
     return config.model_copy(update={"raster": config.raster.model_copy(update={"path": path})})
 
 

@@ -85,9 +85,9 @@ def config_problems(config: Config, regions: Sequence[Region]) -> list[Problem]:
         *_crs_problems(config),
     ]
     if regions:
-        fields = set(regions[0].fields)
+        fields = set(regions[0].fields) | set(config.facts)
         found += [
-            *_unknown_fields(Place(section="output", key="filename"), config.output.filename, fields),
+            *_unknown_fields(Place(section="output", key="filename"), config.output.filename, fields | _own(config)),
             *_unknown_fields(Place(section="map", key="title"), config.map.title, fields | set(FIELDS)),
         ]
     return [replace(problem, place=config.places.locate(problem.place)) for problem in found]
@@ -116,6 +116,11 @@ def check_all(error: RegionplotError, config: Config | None, read: Callable[[], 
             problems += [problem for problem in config_problems(config, regions) if problem not in problems]
     added = len(problems) > len(error.problems)
     return (ConfigError if added and not isinstance(error, RegionsError) else type(error))(*problems)
+
+
+def _own(config: Config) -> set[str]:
+    """Return the fields of file names that the run finds out for each raster. A plain run knows none of them."""
+    return {"time", "lead"} if config.facts else set()
 
 
 def _class_problems(config: Config) -> Iterator[Problem]:

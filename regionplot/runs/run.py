@@ -59,6 +59,7 @@ def render_regions(
     force: bool = False,
     allow_empty: bool = False,
     prune: bool = False,
+    products: Sequence[str] = (),
     layers: Sequence[Layer] = (),
     observer: Observer | None = None,
 ) -> RunReport:
@@ -84,6 +85,8 @@ def render_regions(
         Accept an empty table. The report then has no outcomes.
     prune : bool
         Remove the maps of regions that are no longer in the table. Only maps that the manifest describes are removed.
+    products : sequence of str
+        Glob patterns. Products whose names match no pattern are left out.
     layers : sequence of Layer
         Layers of an earlier run. Their data is reused if the input files are unchanged.
     observer : Observer, optional
@@ -115,13 +118,18 @@ def render_regions(
         watch.lap("check")
         return RunReport((), sum(watch.seconds.values()), "serial", 0, watch.seconds)
     selected = _select(found, only)
+    redraw = Redraw.ALL if force else Redraw.CHANGED
+    scope = Scope.SELECTION if only or products else Scope.TABLE
+    leftovers = Leftovers.REMOVE if prune else Leftovers.KEEP
+    if products or (data.products if isinstance(data, SharedData) else data.has_fields):
+        from regionplot.runs.field_run import FieldRun  # noqa: PLC0415 (only settings with several fields need it)
+
+        run = FieldRun(data, selected, tuple(products), tuple(layers), observer or Observer())
+        return run.draw(watch, redraw, scope, leftovers)
     check_config(config, selected)
     method = resolve_executor(config.run.start_method)
     store.prepare_directory(config.output.directory)
-    redraw = Redraw.ALL if force else Redraw.CHANGED
-    scope = Scope.SELECTION if only else Scope.TABLE
     with locked(config.output.directory):
-        leftovers = Leftovers.REMOVE if prune else Leftovers.KEEP
         named = assign_file_names(selected, config)
         with RunRecord(RunFacts.of(config), named, watch, method, redraw, scope, leftovers) as record:
             _draw_all(record, data, layers, selected, observer or Observer())
@@ -158,7 +166,7 @@ def _draw_all(
 ) -> None:
     """Prepare the raster, load the shared data, and draw the maps that are not kept."""
     with start_hints(), ExitStack() as stack:
-        data = stack.enter_context(_prepared(data, record.watch, observer))
+        data = stack.enter_context(with_prepared_raster(data, record.watch, observer))
         config = data.config if isinstance(data, SharedData) else data
         plan = _load(record, data, layers, regions, stack)
         record.watch.lap("load")
@@ -169,7 +177,9 @@ def _draw_all(
 
 
 @contextmanager
-def _prepared(data: Config | SharedData, watch: Stopwatch, observer: Observer) -> Iterator[Config | SharedData]:
+def with_prepared_raster(
+    data: Config | SharedData, watch: Stopwatch, observer: Observer
+) -> Iterator[Config | SharedData]:
     """Apply the steps of `[[prepare]]`. Protect the prepared raster in the cache until the context exits."""
     if isinstance(data, SharedData) or not data.prepare:
         yield data
@@ -215,7 +225,7 @@ def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Obser
     """Keep unchanged maps and draw the others."""
     jobs = record.jobs
     letters = find_fonts(jobs, config)
-    executor = _make_executor(config.run, record.start_method, len(jobs))
+    executor = make_run_executor(config.run, record.start_method, len(jobs))
     record.workers = executor.workers
     observer.started(len(jobs), executor.workers, record.start_method)
     task = RenderTask(config, record.run, plan, len(jobs))
@@ -228,7 +238,18 @@ def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Obser
         observer.drawn(task)
 
 
-def _make_executor(settings: RunSettings, method: str, jobs: int) -> Executor:
+def make_run_executor(settings: RunSettings, method: str, jobs: int) -> Executor:
+    """Return the executor of a run with the limits of its settings.
+
+    Parameters
+    ----------
+    settings : RunSettings
+        The section `[run]`.
+    method : str
+        Name of the executor.
+    jobs : int
+        Number of maps to draw.
+    """
     if "timeout" in settings.model_fields_set and not executor_class(method).abilities.limits_time:
         logger.info("[run] timeout has no effect: start method %r cannot stop a map", method)
     memory = None if settings.worker_memory == "auto" else settings.worker_memory

@@ -26,6 +26,7 @@ from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import DIGEST, SOFTWARE, TITLE, FigurePicture, Picture, make_writer
 
 if TYPE_CHECKING:
+    from regionplot.render.canvases import Canvases
     from regionplot.render.renderer import MapRenderer
     from regionplot.runs.digests import MapDigests
 
@@ -45,12 +46,16 @@ class RenderTask:
     """Number of maps of the run."""
     regions: Sequence[Region] = field(default=(), repr=False)
     """Regions to draw, if this process forks the workers."""
+    field_name: str = ""
+    """Name of the field, if the run draws several fields."""
+    canvases: Canvases | None = field(default=None, repr=False)
+    """Sheets and frames that the tasks of several fields share."""
     _digests: MapDigests | None = field(default=None, repr=False)
     _idle: list[MapRenderer] = field(default_factory=list, repr=False)
     """Renderers that no thread uses now. A renderer draws all its maps into one buffer, so threads cannot share it."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "regions": (), "_digests": None, "_idle": []}
+        return {**self.__dict__, "regions": (), "_digests": None, "_idle": [], "canvases": None}
 
     def start_worker(self) -> None:
         """Let malloc return large blocks to the system. Called in each worker."""
@@ -107,7 +112,7 @@ class RenderTask:
         except IndexError:
             from regionplot.render.renderer import MapRenderer  # noqa: PLC0415 (kept maps need no renderer)
 
-            renderer = MapRenderer(self._shared, self.map_count)
+            renderer = MapRenderer(self._shared, self.map_count, self.canvases)
         try:
             yield renderer
         finally:
@@ -124,7 +129,7 @@ class RenderTask:
 
     @property
     def _shared(self) -> SharedData:
-        return shared_data(self.config, self.plan)
+        return shared_data(self.config, self.plan, self.field_name)
 
 
 def _import_for_encoding(renderer: MapRenderer) -> None:
