@@ -17,14 +17,14 @@ from regionplot.system.threads import GLOBALS_LOCK
 def plain_style() -> Iterator[None]:
     """Use matplotlib's own defaults instead of rcParams that the program or a matplotlibrc set. Other threads wait."""
     with GLOBALS_LOCK:
-        changed = _changed_parameters()
+        changed = changed_parameters()
         context = matplotlib.rc_context(changed) if changed else nullcontext()
         with warnings.catch_warnings(), context, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)  # `fonts` reports them
             yield
 
 
-def _changed_parameters() -> Any:
+def changed_parameters() -> Any:
     """Return the default values of all parameters that have been changed. Usually, the result is empty."""
     current = dict(dict.items(matplotlib.rcParams))  # the methods of rcParams check each key, which is slow
     return {

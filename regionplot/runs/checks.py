@@ -83,6 +83,7 @@ def config_problems(config: Config, regions: Sequence[Region]) -> list[Problem]:
         *_layout_problems(config),
         *_size_problems(config),
         *_crs_problems(config),
+        *_function_problems(config),
     ]
     if regions:
         fields = set(regions[0].fields)
@@ -116,6 +117,13 @@ def check_all(error: RegionplotError, config: Config | None, read: Callable[[], 
             problems += [problem for problem in config_problems(config, regions) if problem not in problems]
     added = len(problems) > len(error.problems)
     return (ConfigError if added and not isinstance(error, RegionsError) else type(error))(*problems)
+
+
+def _function_problems(config: Config) -> Iterator[Problem]:
+    if config.map.functions:
+        from regionplot.shared.functions import function_problems  # noqa: PLC0415 (imports modules of the user)
+
+        yield from function_problems(config)
 
 
 def _class_problems(config: Config) -> Iterator[Problem]:

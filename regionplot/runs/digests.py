@@ -57,6 +57,9 @@ class MapDigests:
         parts = dict(_common(shared))
         self._common = hashlib.sha256(json.dumps(parts, default=str).encode())
         self._common.update(code_digest(shared))
+        self._has_functions = bool(shared.config.map.functions)
+        if self._has_functions:
+            self._add_functions()
 
     def of(self, region: Region) -> str:
         """Return the digest of a region's map: 32 hexadecimal digits.
@@ -75,12 +78,26 @@ class MapDigests:
             total.update(piece)
         return total.hexdigest()[:_LENGTH]
 
+    def _add_functions(self) -> None:
+        """Add the code of the functions of the user. They can use all cells, so each map depends on all cells."""
+        from regionplot.render.style import changed_parameters  # noqa: PLC0415 (only runs with functions need it)
+        from regionplot.shared.functions import functions_digest  # noqa: PLC0415
+
+        data = self._shared
+        self._common.update(functions_digest(data.config) + repr(sorted(changed_parameters().items())).encode())
+        window = data.plan.window
+        if data.plan.reads_per_map or window != data.info.geometry.full_window:
+            self._common.update(repr(_file_facts(data.info)).encode())
+            return
+        for first in range(0, len(data.cells), _ROWS):
+            self._common.update(np.ascontiguousarray(data.cells[first : first + _ROWS]).data)
+
     def _cells(self, view: View) -> Iterator[Any]:
         """Yield the content to hash for the cells under a panel: their window and grid, then their bytes."""
         data = self._shared
         window = needed_window(data.info.geometry, view.panel, data.crs)
         yield repr((window, data.info.geometry.transform, data.info.geometry.crs.to_wkt())).encode()
-        if window is None:
+        if window is None or self._has_functions:
             return
         if data.plan.reads_per_map:
             yield repr((_file_facts(data.info), data.coloring)).encode()

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regionplot.errors import NoSpaceError, RasterReplacedError, RegionplotError, RegionsError
 from regionplot.executors.base import Executor, Outcome, WorkerSettings
@@ -65,6 +65,9 @@ def render_regions(
     prune: bool = False,
     layers: Sequence[Layer] = (),
     observer: Observer | None = None,
+    draw: Callable[..., Any] | None = None,
+    decorate: Callable[..., Any] | None = None,
+    load: Callable[..., Any] | None = None,
 ) -> RunReport:
     """Draw the map of every region into the output folder of a config.
 
@@ -92,6 +95,14 @@ def render_regions(
         Layers of an earlier run. Their data is reused if the input files are unchanged.
     observer : Observer, optional
         Receives each outcome as soon as it is known.
+    draw : callable, optional
+        Your own function, which draws each map instead of regionplot: `draw(shared, region)` returns a matplotlib
+        figure, axes, the bytes of an image, or an array of pixels, shape (rows, columns, 3 or 4). See docs/drawing.md.
+    decorate : callable, optional
+        Your own function, which adds to each map: `decorate(axes, region, shared)` gets a cartopy GeoAxes.
+    load : callable, optional
+        Your own function, which is called once as `load(shared)`. `draw` and `decorate` find what it returns in
+        `shared.extra`.
 
     Returns
     -------
@@ -111,6 +122,7 @@ def render_regions(
         If a raster step fails.
     """
     watch = Stopwatch()
+    data = _with_functions(data, draw=draw, decorate=decorate, load=load)
     config = data.config if isinstance(data, SharedData) else data
     read = read_regions_if_any if allow_empty else read_regions
     check_arguments(regions, config, layers)
@@ -130,6 +142,23 @@ def render_regions(
         with RunRecord(RunFacts.of(config), named, watch, method, redraw, scope, leftovers) as record:
             _draw_all(record, data, layers, selected, observer or Observer())
         return record.report
+
+
+def _with_functions(data: Config | SharedData, **functions: Callable[..., Any] | None) -> Config | SharedData:
+    """Return settings or data with functions of the user."""
+    if all(function is None for function in functions.values()):
+        return data
+    from regionplot.shared.functions import with_functions  # noqa: PLC0415 (only runs with functions need it)
+
+    return with_functions(data, **functions)
+
+
+def _check_functions(config: Config, start_method: str) -> None:
+    """Raise ConfigError if a function of the user cannot be sent to workers that are not forked."""
+    if config.map.functions:
+        from regionplot.shared.functions import check_functions_pickle  # noqa: PLC0415
+
+        check_functions_pickle(config, start_method)
 
 
 def _read_table(table: str | Path, read: Callable[[str | Path], Sequence[Region]], config: Config) -> Sequence[Region]:
@@ -202,6 +231,7 @@ def _load(
 ) -> LoadPlan:
     """Load the shared data if workers share memory with this process. If not, check that input files can be opened."""
     if not executor_class(record.start_method).abilities.shares_memory:
+        _check_functions(data.config if isinstance(data, SharedData) else data, record.start_method)
         if isinstance(data, SharedData):
             data.check_workers_can_load(record.start_method)
         return check_inputs(data.config if isinstance(data, SharedData) else data, regions)

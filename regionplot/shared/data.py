@@ -192,6 +192,21 @@ class SharedData:
             return self.raster["longitude"].data, self.raster["latitude"].data
         return _meshgrid(self.geometry)
 
+    @cached_property
+    def extra(self) -> Any:
+        """The result of the function of `[map] load`. None if there is no such function.
+
+        Each process calls the function once. Forked workers inherit the result.
+
+        Raises
+        ------
+        InputError
+            If the function fails.
+        """
+        from regionplot.shared.functions import load_extra  # noqa: PLC0415 (only runs with functions need it)
+
+        return load_extra(self)
+
     def check_workers_can_load(self, start_method: str) -> None:
         """Raise ConfigError if the raster is an array in memory. Workers that do not inherit the array cannot load it.
 

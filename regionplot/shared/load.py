@@ -103,6 +103,7 @@ class DrawnRaster:
         if (
             classifier is None
             or wants_values
+            or config.map.functions
             or plan.reads_per_map
             or config.raster.resampling != "nearest"
             or not isinstance(self.source, FileSource)

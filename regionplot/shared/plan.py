@@ -86,6 +86,8 @@ def plan_load(
     is_planned = regions is not None and len(regions) <= _MAX_PLANNED
     window = _union(config, info, regions, layout) if regions and is_planned else whole
     budget = _budget(config) if budget is None else budget
+    if config.map.functions and whole.cells * info.dtype.itemsize <= budget:  # functions can use any cell
+        window = whole
     size = window.cells * info.dtype.itemsize
     reads_per_map = size > budget
     if reads_per_map and not info.has_windows:
