@@ -51,8 +51,9 @@ class RenderTask:
         return {**self.__dict__, "regions": (), "_digests": None, "_idle": []}
 
     def start_worker(self) -> None:
-        """Let malloc return large blocks to the system, and let functions of the user open no windows."""
-        return_large_blocks()
+        """Set the policy of malloc. Functions of the user use malloc as usual, and open no windows."""
+        if self.config.map.draw is None:
+            return_large_blocks()
         if self.config.map.functions:
             from regionplot.render.own import leave_display  # noqa: PLC0415 (imports matplotlib)
 

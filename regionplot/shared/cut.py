@@ -160,7 +160,7 @@ def named_features(shared: SharedData, name: str) -> Features:
 
 def _names_of(layer: Features) -> Iterator[str]:
     settings = layer.settings
-    yield settings.path.stem
+    yield settings.path.stem.removesuffix(".shp")  # of a zipped shapefile
     yield settings.path.name
     yield str(settings.path)
     if settings.layer:
