@@ -8,12 +8,13 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
 
 from regionplot.errors import Problem, RegionsError
 from regionplot.geo.region import Region
 from regionplot.regions.columns import DEGREE_COLUMNS, FORMS, UNIT_COLUMNS, limits_hint, standard_names
 from regionplot.regions.delimited import read_rows
+from regionplot.regions.frames import has_geometries, limits_of, with_names
 from regionplot.regions.limits import Limits, Row, from_cell, from_degrees, from_geometry, from_units
 from regionplot.text import plain_text, quoted
 
@@ -45,6 +46,7 @@ def read_regions(source: Source) -> list[Region]:
         - `xmin`, `xmax`, `ymin`, `ymax` in map units, or in the units of a `crs` column.
         - `region`: x0, x1, y0, y1 in one cell, in map units or in the units of a `crs` column.
         - `geometry` as WKT, with a `crs` column; the limits are the bounding box of the geometry.
+        - the geometries of a GeoDataFrame. Without a column `name`, the labels of the rows are the names.
 
         Upper and lower case do not matter. `minx, maxx, miny, maxy` and `lon_min, lon_max, lat_min, lat_max` are other
         spellings of the first two forms. Templates can use all other columns.
@@ -83,6 +85,8 @@ def read_regions_if_any(source: Source) -> list[Region]:
 def _read(source: Source) -> tuple[list[str], list[Region]]:
     """Return the names of the columns and the regions. A blank file has no columns."""
     name = _name_of(source)
+    if has_geometries(source):
+        return _read_geometries(source, name)
     columns, rows = _rows_of(source, name)
     if not columns:
         return [], []
@@ -96,6 +100,19 @@ def _read(source: Source) -> tuple[list[str], list[Region]]:
     problems += _duplicates(rows)
     if problems:
         raise RegionsError(*problems)
+    return columns, regions
+
+
+def _read_geometries(frame: Any, name: str) -> tuple[list[str], list[Region]]:
+    """Return the names of the columns and the regions of a GeoDataFrame."""
+    columns, rows = _frame_rows(with_names(frame))
+    limits, wkt = limits_of(frame, name)
+    regions, problems = _regions(rows, limits)
+    problems += _duplicates(rows)
+    if problems:
+        raise RegionsError(*problems)
+    if wkt is not None:  # a region with an origin, which may come from other people, has a CRS by its code only
+        regions = [replace(region, origin="") for region in regions]
     return columns, regions
 
 

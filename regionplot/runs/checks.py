@@ -35,10 +35,12 @@ def check_arguments(regions: object, config: object, layers: Sequence[object]) -
     if not isinstance(config, Config):
         kind = type(config).__name__
         raise ConfigError(f"the settings are of type {kind}; pass a Config from regionplot.read_config, or SharedData")
-    if isinstance(regions, str | Path):
+    if isinstance(regions, str | Path) or hasattr(regions, "columns"):
         regions = ()
     if not isinstance(regions, Sequence):
-        raise RegionsError(f"the regions are of type {type(regions).__name__}; pass a list of Region, or a table")
+        raise RegionsError(
+            f"the regions are of type {type(regions).__name__}; pass a list of Region, a table, or a DataFrame"
+        )
     for number, region in enumerate(regions, 1):
         if not isinstance(region, Region):
             raise RegionsError(

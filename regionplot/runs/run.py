@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -45,6 +45,8 @@ from regionplot.system import failpoints
 from regionplot.system.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from regionplot.layers.base import Layer
 
 
@@ -56,7 +58,7 @@ _MAX_REPLACEMENTS = 3
 
 
 def render_regions(
-    regions: Sequence[Region] | str | Path,
+    regions: Sequence[Region] | str | Path | pd.DataFrame,
     data: Config | SharedData,
     *,
     only: Sequence[str] = (),
@@ -78,11 +80,13 @@ def render_regions(
 
     Parameters
     ----------
-    regions : sequence of Region, or path
-        The regions, or the path of a table of regions.
+    regions : sequence of Region, path, or DataFrame
+        The regions, the path of a table of regions, or a table in memory as for `read_regions`: a DataFrame, or a
+        GeoDataFrame whose geometries give the limits.
     data : Config or SharedData
         Settings, or loaded data. Forked workers inherit loaded data. Other workers load the data again from the files
-        that its config names.
+        that its config names. Data that are only in memory, such as from `SharedData.from_arrays`, are written once to
+        a temporary file, which such workers map into memory.
     only : sequence of str
         Glob patterns. Regions whose names match no pattern are left out.
     force : bool
@@ -126,7 +130,11 @@ def render_regions(
     config = data.config if isinstance(data, SharedData) else data
     read = read_regions_if_any if allow_empty else read_regions
     check_arguments(regions, config, layers)
-    found = _read_table(regions, read, config) if isinstance(regions, str | Path) else list(regions)
+    found = (
+        list(regions)
+        if isinstance(regions, Sequence) and not isinstance(regions, str)
+        else _read_table(regions, read, config)
+    )
     if allow_empty and not found:
         watch.lap("check")
         return RunReport((), sum(watch.seconds.values()), "serial", 0, watch.seconds)
@@ -161,7 +169,9 @@ def _check_functions(config: Config, start_method: str) -> None:
         check_functions_pickle(config, start_method)
 
 
-def _read_table(table: str | Path, read: Callable[[str | Path], Sequence[Region]], config: Config) -> Sequence[Region]:
+def _read_table(
+    table: str | Path | pd.DataFrame, read: Callable[[Any], Sequence[Region]], config: Config
+) -> Sequence[Region]:
     """Read a table of regions. If it has faults, report the faults of the settings, too."""
     try:
         return read(table)
@@ -232,13 +242,22 @@ def _load(
     """Load the shared data if workers share memory with this process. If not, check that input files can be opened."""
     if not executor_class(record.start_method).abilities.shares_memory:
         _check_functions(data.config if isinstance(data, SharedData) else data, record.start_method)
-        if isinstance(data, SharedData):
-            data.check_workers_can_load(record.start_method)
+        if isinstance(data, SharedData) and data.info.fingerprint is None:
+            return stack.enter_context(_stored(data, record.start_method)).plan
         return check_inputs(data.config if isinstance(data, SharedData) else data, regions)
     shared = data if isinstance(data, SharedData) else _loaded(data, regions, layers)
     if problem := scale_problem(shared):
         logger.warning("%s", problem)
     return stack.enter_context(share_with_workers(shared)).plan
+
+
+def _stored(shared: SharedData, start_method: str) -> AbstractContextManager[SharedData]:
+    """Return a context in which workers that are not forked find data that are only in memory."""
+    from regionplot.shared.memory import stored_for_workers  # noqa: PLC0415 (only data in memory need it)
+
+    if executor_class(start_method).abilities.distributed:
+        shared.check_workers_can_load(start_method)
+    return stored_for_workers(shared)
 
 
 def _loaded(config: Config, regions: Sequence[Region], layers: Sequence[Layer]) -> SharedData:

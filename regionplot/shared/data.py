@@ -124,6 +124,44 @@ class SharedData:
         logger.info("process %d loaded the shared data in %.2f s", os.getpid(), time.perf_counter() - start)
         return cls(config, raster.source, cells, crs, loaded_layers, info, plan, raster.coloring)
 
+    @classmethod
+    def from_arrays(
+        cls,
+        data: xr.DataArray,
+        features: Any = None,
+        config: Config | Mapping[str, Any] | None = None,
+        regions: Sequence[Region] | None = None,
+    ) -> SharedData:
+        """Return shared data for a raster and vector layers that are in memory.
+
+        The cells are not copied, if they are floating-point numbers without a nodata value. Forked workers inherit the
+        data. For other workers, `render_regions` writes the data once to a temporary file, which the workers map into
+        memory.
+
+        Parameters
+        ----------
+        data : xarray.DataArray
+            Rows and columns with a CRS in `.rio` (or latitudes and longitudes as coordinates, of one or two
+            dimensions). Other dimensions must have the length 1. Cells of dask arrays are computed.
+        features : GeoDataFrame, sequence, or mapping, optional
+            One vector layer, several layers, or layers by name. Each layer is a GeoDataFrame or another object with
+            geometries, or a mapping such as `{"data": counties, "linewidth": 0.5}` with keys of `[[features]]`.
+        config : Config or mapping, optional
+            Settings, or tables of settings. They need no raster.
+        regions : sequence of Region, optional
+            Load only the part of the raster that these regions need. By default, the whole raster is loaded.
+
+        Raises
+        ------
+        InputError
+            If the array or the geometries cannot be drawn.
+        ConfigError
+            If the settings cannot be used.
+        """
+        from regionplot.shared.memory import shared_from_arrays  # noqa: PLC0415 (only data in memory need it)
+
+        return shared_from_arrays(data, features, config, regions)
+
     def __repr__(self) -> str:
         """Return the name of the raster, the shape and the type of the loaded cells, the CRSs and the layers."""
         shape = (self.geometry.height, self.geometry.width)
@@ -321,7 +359,7 @@ class SharedData:
         return load_extra(self)
 
     def check_workers_can_load(self, start_method: str) -> None:
-        """Raise ConfigError if the raster is an array in memory. Workers that do not inherit the array cannot load it.
+        """Raise ConfigError if the raster is an array in memory, and workers can be on other machines.
 
         Parameters
         ----------
@@ -331,7 +369,7 @@ class SharedData:
         if self.info.fingerprint is None:
             raise ConfigError(
                 f"[run] start_method: with {start_method!r}, workers load the raster from its file, but "
-                f"{self.info.path} is an array in memory; use fork, threads or serial"
+                f"{self.info.path} is an array in memory; use fork, forkserver, spawn, threads or serial"
             )
 
     def read_panel(self, panel: PanelGrid, crs: pyproj.CRS | None = None) -> tuple[NDArray[Any], GridGeometry] | None:

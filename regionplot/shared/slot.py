@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
@@ -25,9 +26,15 @@ def share_with_workers(data: SharedData) -> Iterator[SharedData]:
         _slot = previous
 
 
+def _stored(path: Path) -> SharedData:
+    from regionplot.shared.memory import read_stored  # noqa: PLC0415 (only data in memory need it)
+
+    return read_stored(path)
+
+
 def shared_data(config: Config, plan: LoadPlan) -> SharedData:
     """Return the shared data of this process. Load the data if they are missing or belong to other settings."""
     global _slot  # noqa: PLW0603
     if _slot is None or _slot.config != config or _slot.plan != plan:
-        _slot = SharedData.load(config, plan=plan)
+        _slot = SharedData.load(config, plan=plan) if plan.stored is None else _stored(plan.stored)
     return _slot
