@@ -53,7 +53,6 @@ def test_types_of_the_package_and_of_the_readme_example(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not (BIN / "pyright").exists(), reason="pyright needs Node.js")
 def test_the_readme_example_passes_pyright_with_its_default_settings(tmp_path: Path) -> None:
     (tmp_path / "example.py").write_text(readme_example(), encoding="utf-8")
     (tmp_path / "regionplot").symlink_to(ROOT / "regionplot")

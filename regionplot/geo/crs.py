@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+import stat
+from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,9 +50,10 @@ def parse_crs(text: str) -> pyproj.CRS:
     Raises
     ------
     ConfigError
-        If PROJ does not know the CRS.
+        If PROJ does not know the CRS, or the text names a pipe or a device.
     """
     try:
+        _refuse_special_files(text)
         return pyproj.CRS.from_user_input(text)
     except (pyproj.exceptions.CRSError, ValueError, RecursionError) as error:
         internal = str(error).rpartition("Internal Proj Error: ")[2].rstrip(")")
@@ -58,6 +62,15 @@ def parse_crs(text: str) -> pyproj.CRS:
         raise ConfigError(
             f"{shortened(text)} is not a CRS that PROJ knows ({reason}); use a code such as EPSG:5070"
         ) from None
+
+
+def _refuse_special_files(text: str) -> None:
+    """Raise ConfigError if the definition of a CRS names a pipe or a device. PROJ would wait for its data."""
+    for name in re.split(r"[\s,@=\":]+", text):
+        with suppress(OSError, ValueError):  # most words are not the path of a file
+            mode = Path(name).stat().st_mode if "/" in name else 0
+            if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+                raise ConfigError(f"{shortened(text)} names {shortened(name)}, which is not a file; correct the path")
 
 
 def shortened(text: str) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
+
+from regionplot.errors import RegionError
 
 LONLAT = "EPSG:4326"
 """CRS of longitude and latitude in degrees (WGS 84)."""
@@ -24,6 +27,12 @@ class Extent:
     """South edge."""
     ymax: float
     """North edge."""
+
+    def __post_init__(self) -> None:
+        """Raise RegionError if an edge is not a number, because the extent would fail later without its name."""
+        edges = (self.xmin, self.xmax, self.ymin, self.ymax)
+        if not all(isinstance(edge, Real) for edge in edges):
+            raise RegionError(f"the edges of an extent must be numbers (xmin, xmax, ymin, ymax), not {edges!r}")
 
     @property
     def width(self) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from regionplot.errors import RegionError
 from regionplot.geo.extent import LONLAT, Extent
 
 
@@ -34,6 +35,24 @@ class Region:
     """File and line that define the region, such as `regions.csv:7`, for messages."""
 
     def __post_init__(self) -> None:
+        """Check the types, because a wrong type would fail later with an error that does not name the field.
+
+        Raises
+        ------
+        RegionError
+            If a field is not of the type that the class states, or the name is empty.
+        """
+        if not (isinstance(self.name, str) and self.name):
+            raise RegionError(f"the name of a region is {self.name!r}; pass a text that is not empty")
+        if not isinstance(self.extent, Extent):
+            raise RegionError(f"region {self.name!r}: the extent is {self.extent!r}; pass a regionplot.Extent")
+        if not isinstance(self.crs, str | None):
+            raise RegionError(
+                f"region {self.name!r}: the CRS is {self.crs!r}; pass a text such as 'EPSG:5070', or None for the "
+                "CRS of the map"
+            )
+        if not (isinstance(self.title, str) and isinstance(self.attributes, Mapping)):
+            raise RegionError(f"region {self.name!r}: the title must be a text, and the attributes must be a mapping")
         if not self.title:
             object.__setattr__(self, "title", self.name)
 

@@ -110,7 +110,15 @@ def _database(path: Path, content: bytes | None) -> Iterator[sqlite3.Connection]
             database.execute("PRAGMA trusted_schema = OFF")
             yield database
     except sqlite3.Error as error:
-        raise FeaturesError(f"{path}: cannot be read as a GeoPackage: {error}") from None
+        raise FeaturesError(f"{path}: cannot be read as a GeoPackage: {error}{_advice(path)}") from None
+
+
+def _advice(path: Path) -> str:
+    """Return what to do if another file beside the database can be the reason for an error."""
+    found = [companion.name for companion in companions(path) if companion.exists()]
+    if not found:
+        return ""
+    return f"; {' and '.join(found)} beside it can be of another file: if no program has it open, move it away"
 
 
 def _connect(path: Path, content: bytes | None) -> sqlite3.Connection:

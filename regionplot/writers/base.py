@@ -142,10 +142,15 @@ def encode(picture: Picture | FigurePicture, writer: AnyWriter, metadata: Mappin
     Raises
     ------
     ConfigError
-        If the picture is not of the kind that the writer needs.
+        If the picture is not of the kind that the writer needs, or a key or value of the metadata is not a text.
     RegionplotError
         If the format cannot store the picture.
     """
+    if not isinstance(metadata, Mapping):
+        raise ConfigError(f"the metadata must be a mapping, not {metadata!r}")
+    for key, value in metadata.items():
+        if not (isinstance(key, str) and isinstance(value, str)):
+            raise ConfigError(f"the metadata must be texts, not {key!r}: {value!r}; convert them with str()")
     kind, source = _NEEDED[writer.needs]
     if not isinstance(picture, kind):
         raise ConfigError(f"{writer.media_type} needs a picture from {source}, not a {type(picture).__name__}")

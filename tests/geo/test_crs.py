@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,6 +58,14 @@ def test_every_form_of_projection_is_parsed(setting: Any, name: str) -> None:
 def test_an_invalid_projection_is_refused(setting: Any) -> None:
     with pytest.raises(ConfigError):
         parse_projection(setting)
+
+
+@pytest.mark.parametrize("form", ["+proj=longlat +ellps=intl +nadgrids=@null,{}", "+init={}:4326", "+nadgrids=@{}"])
+def test_a_definition_that_names_a_pipe_is_refused(form: str, tmp_path: Path) -> None:
+    """PROJ would wait for data from the pipe."""
+    os.mkfifo(tmp_path / "grid")
+    with pytest.raises(ConfigError, match="grid"):
+        parse_crs(form.format(tmp_path / "grid"))
 
 
 def test_the_axis_order_does_not_make_crss_different() -> None:

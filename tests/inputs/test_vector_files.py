@@ -489,6 +489,13 @@ def test_a_pipe_in_the_place_of_a_geopackage_is_refused(write_vector, name: str)
         load(path)
 
 
+def test_the_journal_of_another_database_is_named(write_vector) -> None:
+    path = write_vector([box(0, 0, 1, 1)], name="a.gpkg")
+    path.with_name("a.gpkg-journal").write_bytes(b"x" * 2000)
+    with pytest.raises(FeaturesError, match=r"a\.gpkg: .*; a\.gpkg-journal beside it .* move it away"):
+        load(path)
+
+
 @pytest.mark.parametrize("more", [[], [{"type": "Point", "coordinates": [3, 4]}]], ids=["none", "one"])
 def test_features_without_a_geometry_are_reported(more: list[dict[str, Any]], tmp_path: Path, caplog) -> None:
     """GDAL returns no geometry for a geometry that it cannot read."""

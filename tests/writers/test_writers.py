@@ -24,7 +24,7 @@ from regionplot.render.renderer import MapRenderer
 from regionplot.settings.base import Section
 from regionplot.shared.data import SharedData
 from regionplot.writers import png
-from regionplot.writers.base import DIGEST, SOFTWARE, TITLE, FigurePicture, Picture
+from regionplot.writers.base import DIGEST, SOFTWARE, TITLE, FigurePicture, Picture, encode
 from regionplot.writers.pdf import PdfWriter
 from regionplot.writers.png import PngSettings, PngWriter
 from regionplot.writers.svg import SvgWriter
@@ -53,6 +53,12 @@ def renderer(shared: SharedData) -> MapRenderer:
 
 def render(renderer: MapRenderer, name: str) -> Picture | FigurePicture:
     return renderer.render(REGION) if WRITERS[name].needs == "pixels" else renderer.render_vectors(REGION)
+
+
+@pytest.mark.parametrize("metadata", [{TITLE: 5}, {5: "a"}, {TITLE: None}, ["a"], "a"])
+def test_metadata_that_are_not_texts_are_refused(metadata) -> None:
+    with pytest.raises(ConfigError, match="metadata"):
+        encode(RGB, PngWriter(PngSettings()), metadata)
 
 
 def streams(content: bytes) -> Iterator[bytes]:
