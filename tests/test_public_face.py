@@ -147,7 +147,7 @@ class GeoDataFrame:
         ({"layers": [GeoDataFrame()]}, regionplot.ConfigError, "GeoDataFrame is not a layer .* in \\[\\[features"),
         ({"regions": [{"name": "a"}]}, regionplot.RegionsError, "item 1 of the regions is of type dict, not Region"),
         ({"regions": CAROLINA}, regionplot.RegionsError, "the regions are of type Region; pass a list"),
-        ({"regions": pd.DataFrame({"name": ["a"]})}, regionplot.RegionsError, "are of type DataFrame; pass a list"),
+        ({"regions": pd.DataFrame({"name": ["a"]})}, regionplot.RegionsError, "columns name: no limits; add"),
         ({"data": {"raster": {"path": "sample:relief"}}}, regionplot.ConfigError, "are of type dict; pass a Config"),
         ({"data": "regionplot.toml"}, regionplot.ConfigError, "are of type str; pass a Config"),
     ],

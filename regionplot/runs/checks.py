@@ -51,7 +51,7 @@ def check_arguments(regions: object, config: object, layers: Sequence[object]) -
         if not (hasattr(layer, "key") and hasattr(layer, "draw")):  # the protocol `Layer`
             raise ConfigError(
                 f"layers: an object of type {type(layer).__name__} is not a layer of an earlier run; "
-                "to draw vectors, write them to a file and name the file in [[features]]"
+                "to draw vectors, name their file in [[features]], or pass them to SharedData.from_arrays"
             )
 
 
