@@ -18,6 +18,7 @@ import sys
 import traceback
 import types
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,19 @@ def _is_code_of(function: UserFunction) -> Callable[[str], bool]:
         file = code.co_filename if code else ""
         folder = Path(file).parent if os.path.isfile(file) else None  # noqa: PTH113 (a notebook has no valid path)
     return lambda path: path == file or (folder is not None and is_own_code(path, folder))
+
+
+def function_files(config: Config) -> tuple[Path, ...]:
+    """Return the source files of the functions in the settings, and `[map] files`. A watcher looks at these files.
+
+    Files that cannot be read are left out.
+    """
+    found: dict[Path, None] = dict.fromkeys(config.map.files)
+    for function in config.map.functions.values():
+        if function.folder is not None:
+            with suppress(OSError):
+                found |= dict.fromkeys(code_of(function.name.partition(":")[0], function.folder).files)
+    return tuple(found)
 
 
 def functions_digest(config: Config) -> bytes:

@@ -7,7 +7,10 @@ from __future__ import annotations
 import functools
 import io
 import json
+import os
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -241,6 +244,22 @@ def test_the_load_function_runs_once_before_the_fork(make_config: Callable[..., 
 
     assert len(render_regions(REGIONS, make_config(**FORK), draw=pixels, load=load).drawn) == 3
     assert calls.read_text() == "x"
+
+
+def dangerous(shared: Any, region: Region) -> Any:
+    if region.name == "nc":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if region.name == "ohio":
+        time.sleep(60)
+    return pixels(shared, region)
+
+
+@pytest.mark.slow
+def test_a_function_that_crashes_or_hangs_costs_its_map(make_config: Callable[..., Any]) -> None:
+    config = make_config(run={"start_method": "fork", "workers": 2, "timeout": 2})
+    report = render_regions(REGIONS, config, draw=dangerous)
+    assert [outcome.job.name for outcome in report.drawn] == ["colorado"]
+    assert {outcome.job.name: outcome.failure.cause for outcome in report.failed} == {"nc": "killed", "ohio": "timeout"}
 
 
 def test_a_lambda_for_workers_that_are_not_forked_is_an_error(make_config: Callable[..., Any]) -> None:
