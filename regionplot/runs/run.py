@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from regionplot.errors import NoSpaceError, RasterReplacedError, RegionplotError, RegionsError
 from regionplot.executors.base import Executor, Outcome, WorkerSettings
-from regionplot.executors.choose import count_workers, executor_class, make_executor, resolve_executor
+from regionplot.executors.choose import AUTO, count_workers, executor_class, make_executor, resolve_executor
 from regionplot.geo.region import Region
 from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs import store
@@ -140,7 +140,7 @@ def render_regions(
         return RunReport((), sum(watch.seconds.values()), "serial", 0, watch.seconds)
     selected = _select(found, only)
     check_config(config, selected)
-    method = resolve_executor(config.run.start_method)
+    method = _start_method(config)
     store.prepare_directory(config.output.directory)
     redraw = Redraw.ALL if force else Redraw.CHANGED
     scope = Scope.SELECTION if only else Scope.TABLE
@@ -159,6 +159,19 @@ def _with_functions(data: Config | SharedData, **functions: Callable[..., Any] |
     from regionplot.shared.functions import with_functions  # noqa: PLC0415 (only runs with functions need it)
 
     return with_functions(data, **functions)
+
+
+def _start_method(config: Config) -> str:
+    """Return the start method of a run: `serial` if `auto` would need to send a function that cannot be sent."""
+    method = resolve_executor(config.run.start_method)
+    if config.run.start_method != AUTO or not config.map.functions or executor_class(method).abilities.shares_memory:
+        return method
+    from regionplot.shared.functions import can_be_sent  # noqa: PLC0415 (only runs with functions need it)
+
+    if can_be_sent(config):
+        return method
+    logger.info("the maps are drawn one after the other, because this program cannot send its functions to workers")
+    return "serial"
 
 
 def _check_functions(config: Config, start_method: str) -> None:

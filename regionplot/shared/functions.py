@@ -90,13 +90,26 @@ def check_functions_pickle(config: Config, start_method: str) -> None:
         `[run] start_method`, for the message.
     """
     for key, function in config.map.functions.items():
-        try:
-            pickle.dumps(function)
-        except Exception:
+        if not _can_be_sent(function):
             raise ConfigError(
                 f"{key}: the function {function.name!r} cannot be sent to workers that start by {start_method!r}; "
                 "define the function at the top of a module, or set start_method to fork, threads or serial in [run]"
-            ) from None
+            )
+
+
+def can_be_sent(config: Config) -> bool:
+    """Return True if all functions can be sent to workers that are not forked."""
+    return all(map(_can_be_sent, config.map.functions.values()))
+
+
+def _can_be_sent(function: UserFunction) -> bool:
+    """Return True if a function pickles, and a new process can import it: not from a notebook."""
+    try:
+        pickle.dumps(function)
+    except Exception:
+        return False
+    module = None if function.function is None else innermost(function.function).__module__
+    return module != "__main__" or hasattr(sys.modules["__main__"], "__file__")
 
 
 def _place(key: str, function: UserFunction) -> Place:

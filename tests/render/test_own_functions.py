@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -266,6 +267,19 @@ def test_a_lambda_for_workers_that_are_not_forked_is_an_error(make_config: Calla
     config = make_config(run={"start_method": "spawn"})
     with pytest.raises(regionplot.ConfigError, match="cannot be sent to workers"):
         render_regions(REGIONS, config, draw=lambda *_: None)
+
+
+def test_a_notebook_with_threads_draws_one_map_after_the_other(make_config: Callable[..., Any]) -> None:
+    waiting = threading.Event()
+    thread = threading.Thread(target=waiting.wait)
+    thread.start()
+    try:
+        report = render_regions(REGIONS[:1], make_config(), draw=lambda *arguments: pixels(*arguments))
+    finally:
+        waiting.set()
+        thread.join()
+    assert report.start_method == "serial"
+    assert len(report.drawn) == 1
 
 
 @pytest.mark.parametrize("argument", ["draw", "decorate", "load"])
