@@ -1,10 +1,11 @@
 """Process rasters block by block, in parallel."""
 
 from regionplot.blocks.grid import Block, BlockGrid
-from regionplot.blocks.masks import compute_mask, stack_arrays, valid_selector
+from regionplot.blocks.masks import compute_mask
 from regionplot.blocks.mosaic import mosaic
 from regionplot.blocks.process import fill_array, process_blocks
 from regionplot.blocks.report import BlockObserver, BlocksReport
+from regionplot.blocks.selectors import prepare_selector, stack_arrays, valid_selector
 from regionplot.blocks.tiles import process_tiles, split_tiles
 from regionplot.executors.base import WorkerSettings
 
@@ -17,6 +18,7 @@ __all__ = [
     "compute_mask",
     "fill_array",
     "mosaic",
+    "prepare_selector",
     "process_blocks",
     "process_tiles",
     "split_tiles",

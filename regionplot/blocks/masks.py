@@ -1,4 +1,4 @@
-"""Compute masks of whole datasets, and select cells in which several bands have data."""
+"""Compute masks of whole datasets."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def compute_mask(
     bands : sequence of int, optional
         Numbers of the bands to read, counted from 1. By default, all bands.
     output : path, optional
-        Raster to write the mask to. By default, the mask is returned. If `output` is the source, the mask is
-        written into a copy of the source. The copy then replaces the source.
+        Raster to write the mask to. By default, the mask is returned. If `output` is the source, which must be a
+        GeoTIFF, the mask is written into a copy of the source. The copy then replaces the source.
     **options
         `executor`, `workers`, `grid`, `worker_settings` and `observer`: see `process_blocks`.
 
@@ -84,7 +84,8 @@ def compute_mask(
     Raises
     ------
     RasterError
-        If the source cannot be read, or the output cannot be written completely.
+        If the source cannot be read, the output cannot be written completely, or the output is the source and its
+        format cannot hold a mask without a change of its data.
     """
     function = _MaskFunction(nodata, logic, tuple(bands) if bands else None)
     options = {"bands": bands, "read": "datasets", **options}
@@ -119,7 +120,7 @@ class _MaskFunction:
     def _missing(self, dataset: Any, block: Block) -> NDArray[np.bool_]:
         window, bands = block.core.ranges, list(self.bands) if self.bands else list(dataset.indexes)
         values = dataset.read(bands, window=window)
-        missing = _is_nan(values)
+        missing = is_nan(values)
         found = dataset.read_masks(bands, window=window) == 0 if self.nodata is None else values == self.nodata
         missing[found] = True
         return missing
@@ -160,29 +161,41 @@ def new_mask(path: Path) -> Iterator[MaskSink]:
     Raises
     ------
     RasterError
-        If the file is a COG, the mask cannot be written, or the mask that is read back differs from the written mask.
+        If the file is not a GeoTIFF, or it is a COG. If the mask cannot be written, or what is read back differs from
+        the written mask or from the cells of the source.
     """
     import rasterio  # noqa: PLC0415
 
-    _refuse_cog(path)
+    _refuse_other_formats(path)
     with os_errors_as_raster_errors(path), atomic_replace(path, new_run()) as temporary:
         shutil.copy(path, temporary)
         with gdal_options(GDAL_TIFF_INTERNAL_MASK="YES"), open_for_update(temporary) as dataset:
             sink = MaskSink(dataset, str(path))
             yield sink
         try:
-            with gdal_options(), open_raster(temporary) as dataset:
+            with gdal_options(), open_raster(path) as source, open_raster(temporary) as dataset:
                 for window, checksum in sink.written:
-                    dataset.read(window=window.ranges)
+                    if checksum_of(dataset.read(window=window.ranges)) != checksum_of(
+                        source.read(window=window.ranges)
+                    ):
+                        raise write_error(path, "the cells that were read back differ from the cells of the source")
                     if checksum_of(dataset.read_masks(1, window=window.ranges)) != checksum:
                         raise write_error(path, "the mask that was read back differs from the mask that was written")
         except rasterio.errors.RasterioError as error:
             raise write_error(path, error) from error
 
 
-def _refuse_cog(path: Path) -> None:
-    """Refuse a cloud-optimized GeoTIFF, which would lose its layout. GDAL refuses to change such a file, too."""
+def _refuse_other_formats(path: Path) -> None:
+    """Refuse a file that is not a GeoTIFF, because GDAL would encode its cells again, and a cloud-optimized GeoTIFF.
+
+    A cloud-optimized GeoTIFF would lose its layout. GDAL refuses to change such a file, too.
+    """
     with gdal_options(), open_raster(path) as dataset:
+        if dataset.driver != "GTiff":
+            raise RasterError(
+                f"{path}: a mask cannot be written into a file of the format {dataset.driver} without a change of its "
+                "data; write the mask to another file, or convert the raster to GeoTIFF first"
+            )
         if dataset.tags(ns="IMAGE_STRUCTURE").get("LAYOUT") == "COG":
             raise RasterError(
                 f"{path}: a COG would lose its layout with a new mask; write the mask to another file, or convert the "
@@ -190,74 +203,9 @@ def _refuse_cog(path: Path) -> None:
             )
 
 
-def valid_selector(*bands_or_masks: Any, extra_mask: Any = None) -> NDArray[np.bool_]:
-    """Return True for cells in which all given bands and masks have data.
-
-    Parameters
-    ----------
-    *bands_or_masks : array
-        Arrays of the same shape. A cell of a masked array has data if it is not masked. In other arrays, a cell
-        has data if its boolean is true, its float is not NaN, or its integer is not 0.
-    extra_mask : array, optional
-        Another mask of any data type. Masked cells are 0.
-
-    Returns
-    -------
-    ndarray of bool
-
-    Raises
-    ------
-    ValueError
-        If there are no arrays, or their shapes differ.
-
-    Examples
-    --------
-    >>> valid_selector(np.array([1.0, np.nan, 3.0]), np.array([255, 255, 0], np.uint8))
-    array([ True, False, False])
-    """
-    selectors = [_valid(array) for array in bands_or_masks]
-    if extra_mask is not None:
-        selectors.append(np.asarray(extra_mask) != 0)
-    _check_shapes(selectors)
-    selected: NDArray[np.bool_] = np.logical_and.reduce(selectors)
-    return selected
-
-
-def _valid(array: Any) -> NDArray[np.bool_]:
-    if isinstance(array, np.ma.MaskedArray):
-        return ~np.ma.getmaskarray(array)
-    values = np.asarray(array)
-    return ~_is_nan(values) if values.dtype.kind in "fc" else np.not_equal(values, 0)
-
-
-def _is_nan(values: NDArray[Any]) -> NDArray[np.bool_]:
+def is_nan(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return True for NaN. Integers are never NaN."""
     missing: NDArray[np.bool_] = np.zeros(values.shape, np.bool_)
     if values.dtype.kind in "fc":
         np.isnan(values, out=missing)
     return missing
-
-
-def stack_arrays(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Return one array of shape (bands, rows, columns) with the bands of several arrays.
-
-    Parameters
-    ----------
-    arrays : sequence of ndarray
-        Arrays of shape (bands, rows, columns) or (rows, columns).
-
-    Raises
-    ------
-    ValueError
-        If there are no arrays, or their rows and columns differ.
-    """
-    bands = [array if array.ndim == 3 else array[None] for array in map(np.asarray, arrays)]
-    _check_shapes([array[0] for array in bands])
-    return np.concatenate(bands)
-
-
-def _check_shapes(arrays: Sequence[NDArray[Any]]) -> None:
-    if not arrays:
-        raise ValueError("there are no arrays; pass at least one")
-    for number, array in enumerate(arrays, 1):
-        if array.shape != arrays[0].shape:
-            raise ValueError(f"array {number} has the shape {array.shape}, but array 1 has {arrays[0].shape}")

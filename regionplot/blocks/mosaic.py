@@ -51,6 +51,7 @@ def mosaic(
     background: float | None = None,
     skip_value: float | None = None,
     band: int | None = None,
+    by: str = "band",
     **options: Any,
 ) -> BlocksReport:
     """Merge tiles into one raster, block by block. Memory use does not grow with the raster.
@@ -74,6 +75,11 @@ def mosaic(
     band : int, optional
         Number of the band, counted from 1, that decides which cells have data in all bands. By default, the cells with
         data are determined for each band separately.
+    by : {"band", "pixel"}
+        How "min" and "max" compare tiles with several bands. With "band", each band takes the lowest or highest value
+        of this band, so the bands of a cell can come from different tiles. With "pixel", all bands of a cell come from
+        the tile with the lowest or highest value in `band` (by default band 1), as in RSGISLib. Use "pixel" for
+        images, because "band" can make colors that no tile has.
     **options
         `profile`, `executor`, `workers`, `worker_settings` and `observer`: see `process_blocks`.
 
@@ -88,12 +94,14 @@ def mosaic(
     BlockError
         If the data type of the output cannot hold the values of a tile.
     ValueError
-        If the rule or the band does not exist, the rule does not work for complex numbers, or the data type of the
-        output cannot hold the background.
+        If the rule or the band does not exist, the rule does not work for complex numbers or for pixels, or the data
+        type of the output cannot hold the background.
     """
     start = time.perf_counter()
     if overlap not in OVERLAPS:
         raise ValueError(f"overlap must be one of {', '.join(OVERLAPS)}, not {overlap!r}")
+    _check_by(by, overlap)
+    band = 1 if by == "pixel" and band is None else band
     first = Sources.of(tiles[:1])
     given = options.pop("profile", None) or {}
     dtype = None if "dtype" in given else str(first.profile["dtype"])
@@ -107,10 +115,17 @@ def mosaic(
     runner = BlockRunner.of(len(grid), **options)
     with new_raster(Path(output), profile, labels, runner.workers) as sink:
         task = _MosaicTask(
-            tuple(placed), overlap, filling, band, profile, output=sink.file, shares_memory=runner.shares_memory
+            tuple(placed), overlap, filling, band, by, profile, output=sink.file, shares_memory=runner.shares_memory
         )
         durations = runner.run(task, grid, sink, [tile.path for tile in placed], observer)
     return BlocksReport(len(durations), time.perf_counter() - start, durations, runner.workers, runner.name)
+
+
+def _check_by(by: str, overlap: str) -> None:
+    if by not in ("band", "pixel"):
+        raise ValueError(f"by must be 'band' or 'pixel', not {by!r}")
+    if by == "pixel" and overlap not in ("min", "max"):
+        raise ValueError(f"by='pixel' is for overlap='min' and 'max', not for {overlap!r}; leave it out")
 
 
 def _check_arguments(overlap: str, background: float, band: int | None, first: Sources, dtype: np.dtype[Any]) -> None:
@@ -199,12 +214,14 @@ class _MosaicTask(BlockWorker):
     overlap: str
     background: float
     band: int | None
+    by: str
     profile: dict[str, Any]
 
     def __call__(self, job: Block) -> BlockResult:
         """Return the values of one block."""
         dtype = np.dtype(self.profile["dtype"])
-        merge = Merge(self.overlap, (self.profile["count"], job.core.height, job.core.width), dtype)
+        deciding = slice(None) if self.band is None or self.by == "band" else slice(self.band - 1, self.band)
+        merge = Merge(self.overlap, (self.profile["count"], job.core.height, job.core.width), dtype, deciding)
         with gdal_options():
             for tile in self.tiles:
                 common = tile.window.intersection(job.core)
@@ -249,10 +266,24 @@ def edge_distance(window: Window, height: int, width: int) -> NDArray[np.float64
 
 
 class Merge:
-    """Values of one block, merged from several tiles."""
+    """Values of one block, merged from several tiles.
 
-    def __init__(self, overlap: str, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
-        self._overlap, self._dtype = overlap, dtype
+    Parameters
+    ----------
+    overlap : str
+        Rule for cells in which several tiles have data.
+    shape : (int, int, int)
+        Bands, rows and columns of the block.
+    dtype : dtype
+        Data type of the block.
+    deciding : slice
+        Bands that "min" and "max" compare: all bands, each for itself, or one band for all bands.
+    """
+
+    def __init__(
+        self, overlap: str, shape: tuple[int, int, int], dtype: np.dtype[Any], deciding: slice = slice(None)
+    ) -> None:
+        self._overlap, self._dtype, self._deciding = overlap, dtype, deciding
         self._mean = overlap in ("mean", "feather")
         self._values = np.zeros(shape, np.float64 if self._mean else dtype)
         self._weight = np.zeros(shape, np.float64)
@@ -280,12 +311,8 @@ class Merge:
             weight += share
             return
         new = weight == 0
-        taken = {
-            "first": new,
-            "last": True,
-            "min": new | (values < merged),
-            "max": new | (values > merged),
-        }[self._overlap]
+        own, others = values[self._deciding], merged[self._deciding]
+        taken = {"first": new, "last": True, "min": new | (own < others), "max": new | (own > others)}[self._overlap]
         np.copyto(merged, values, where=valid & taken, casting="unsafe")
         np.copyto(weight, 1.0, where=valid)
 

@@ -41,6 +41,10 @@ def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: f
     help="How to start workers; auto is fork if fork is safe.",
 )
 @click.option("--only", metavar="PATTERN", multiple=True, help="Draw only regions whose name matches; repeatable.")
+@click.option("--name-field", metavar="COLUMN", help="Column of REGIONS that holds the names; default: name.")
+@click.option("--where", metavar="SQL", help="Draw only features of the vector file REGIONS that meet this condition.")
+@click.option("--layer", metavar="NAME", help="Layer of the vector file REGIONS; default: the first layer.")
+@click.option("--margin", metavar="SIZE", help="Space around each region, such as 10% or '25 km'.")
 @click.option("--force", is_flag=True, help="Also draw unchanged maps.")
 @click.option("--prune", is_flag=True, help="Remove the maps of regions that are no longer in the table.")
 @click.option("--allow-empty", is_flag=True, help="Accept a table without regions.")
@@ -70,7 +74,7 @@ def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: f
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Print each map and more information.")
 def render(**options: Any) -> int:
-    """Draw the map of every region in the table REGIONS."""
+    """Draw the map of every region in the table or vector file REGIONS."""
     from regionplot.cli.render_once import import_for_drawing, render_once, set_up  # noqa: PLC0415 (so that --help is fast)
     from regionplot.cli.request import Request  # noqa: PLC0415
 

@@ -17,6 +17,7 @@ from regionplot.system.files import exists
 
 if TYPE_CHECKING:
     from regionplot.settings.config import Config
+    from regionplot.settings.regions import RegionSettings
 
 _DEFAULT_NAME = "regionplot.toml"
 STANDARD_INPUT = "-"
@@ -89,7 +90,15 @@ class Request:
     def _read(self, source: Path | BinaryIO) -> Sequence[Region]:
         from regionplot.regions.table import read_regions, read_regions_if_any  # noqa: PLC0415 (imports pyproj)
 
-        return read_regions_if_any(source) if self.allow_empty else read_regions(source)
+        settings = self._region_settings()
+        return read_regions_if_any(source, settings) if self.allow_empty else read_regions(source, settings)
+
+    def _region_settings(self) -> RegionSettings:
+        """Return the `[regions]` section. If the settings have faults, they are reported elsewhere."""
+        from regionplot.settings.regions import RegionSettings  # noqa: PLC0415 (imports pydantic)
+
+        config = self.valid_part()
+        return RegionSettings() if config is None else config.regions
 
     @cached_property
     def config_path(self) -> Path | None:
@@ -167,6 +176,10 @@ _OPTIONS = {
     ("raster", "path"): "--raster",
     ("raster", "crs"): "--crs",
     ("features", "path"): "--features",
+    ("regions", "margin"): "--margin",
+    ("regions", "layer"): "--layer",
+    ("regions", "name_field"): "--name-field",
+    ("regions", "where"): "--where",
     ("output", "directory"): "--output",
     ("run", "workers"): "--workers",
     ("run", "start_method"): "--start-method",
@@ -181,6 +194,12 @@ def _overrides(options: Mapping[str, Any]) -> dict[str, Any]:
     sections: dict[str, dict[str, Any]] = {
         "raster": {"path": options["raster"], "crs": options["crs"]},
         "output": {"directory": options["output"]},
+        "regions": {
+            "margin": options["margin"],
+            "layer": options["layer"],
+            "name_field": options["name_field"],
+            "where": options["where"],
+        },
         "run": {
             "workers": int(workers) if workers and workers.isdecimal() else workers,
             "start_method": options["start_method"],

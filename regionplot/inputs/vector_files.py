@@ -59,7 +59,7 @@ def check_layer(settings: VectorSettings) -> None:
     """
 
     def check() -> Arrays:
-        _VectorFile.opened(settings)
+        VectorFile.opened(settings)
         return {}
 
     start_reading(check, settings.path, FeaturesError)()
@@ -77,7 +77,7 @@ def read_projected(settings: VectorSettings, crs: pyproj.CRS) -> ProjectedGeomet
         If the file cannot be read, neither the file nor the settings state a CRS, all features are skipped because of
         their geometries or coordinates, or there is no transformation between the two CRSs.
     """
-    return _projected(settings, lambda: _VectorFile.opened(settings).read(), crs)
+    return _projected(settings, lambda: VectorFile.opened(settings).read(), crs)
 
 
 def project_wkb(
@@ -100,14 +100,14 @@ def project_wkb(
         If all features are skipped because of their geometries or coordinates, or there is no transformation between
         the two CRSs.
     """
-    layer = _VectorFile(settings, VectorSource(b"", ""), 0, source, [])
+    layer = VectorFile(settings, VectorSource(b"", ""), 0, source, [])
     return _projected(settings, lambda: layer.data_of(wkb), crs)
 
 
 def _projected(settings: VectorSettings, read: Callable[[], _VectorData], crs: pyproj.CRS) -> ProjectedGeometries:
-    data: _VectorData = _convert_errors(settings, read)
+    data: _VectorData = convert_errors(settings, read)
     try:
-        projected: ProjectedGeometries = _convert_errors(settings, lambda: _project(settings, data, crs))
+        projected: ProjectedGeometries = convert_errors(settings, lambda: _project(settings, data, crs))
     except ConfigError as error:  # there is no transformation between the two CRSs
         raise FeaturesError(f"{settings.path}: {error}") from None
     if data.geometries.size and not (projected.lines.size or projected.polygons.size or projected.points.size):
@@ -146,7 +146,7 @@ def _project(settings: VectorSettings, data: _VectorData, crs: pyproj.CRS) -> Pr
     return ProjectedGeometries(*parts, notes)
 
 
-def _convert_errors(settings: VectorSettings, read: Callable[[], Any]) -> Any:
+def convert_errors(settings: VectorSettings, read: Callable[[], Any]) -> Any:
     """Call `read`. Log the warnings of libraries, and convert their errors to a FeaturesError that names the file."""
     try:
         with warnings.catch_warnings(record=True) as caught:
@@ -163,7 +163,7 @@ def _convert_errors(settings: VectorSettings, read: Callable[[], Any]) -> Any:
 
 
 @dataclass(frozen=True)
-class _VectorFile:
+class VectorFile:
     """A layer of a vector file whose metadata have been checked."""
 
     settings: VectorSettings
@@ -173,14 +173,14 @@ class _VectorFile:
     notes: list[Note]
 
     @classmethod
-    def opened(cls, settings: VectorSettings) -> _VectorFile:
+    def opened(cls, settings: VectorSettings) -> VectorFile:
         """Read and check the metadata of a layer. Refuse a file that GDAL has opened with an unexpected driver."""
         notes: list[Note] = []
         path = settings.path
         check_parts(path)
         source = vector_source(path)
         layer = _choose_layer(settings, source, notes)
-        info: dict[str, Any] = _convert_errors(
+        info: dict[str, Any] = convert_errors(
             settings, lambda: pyogrio.read_info(source.name, layer=layer, force_feature_count=True)
         )
         if info["driver"] != source.driver:
@@ -198,7 +198,7 @@ class _VectorFile:
 
     def read(self) -> _VectorData:
         """Return the geometries of the layer."""
-        _, _, wkb, _ = _convert_errors(
+        _, _, wkb, _ = convert_errors(
             self.settings,
             lambda: pyogrio.raw.read(self.source.name, layer=self.layer, columns=[], force_2d=True),
         )
@@ -251,7 +251,7 @@ def _choose_layer(settings: VectorSettings, source: VectorSource, notes: list[No
     if source.driver != GEOPACKAGE:
         is_own_name = source.content is not None and settings.layer == source.layer
         return 0 if settings.layer is None or is_own_name else settings.layer
-    found = _convert_errors(settings, lambda: pyogrio.list_layers(source.name))
+    found = convert_errors(settings, lambda: pyogrio.list_layers(source.name))
     names = [str(name) for name, kind in found if kind is not None]
     layer = settings.layer
     if not names or (layer is not None and layer not in names):

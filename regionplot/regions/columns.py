@@ -11,15 +11,19 @@ from regionplot.regions.numbers import parse_number
 
 DEGREE_COLUMNS = ("west", "east", "south", "north")
 UNIT_COLUMNS = ("xmin", "xmax", "ymin", "ymax")
-FORMS = "west,east,south,north | xmin,xmax,ymin,ymax | region | geometry,crs"
-_COMPLETE = (DEGREE_COLUMNS, UNIT_COLUMNS, ("region",), ("geometry", "crs"))
-_LIMITS = {name for form in _COMPLETE for name in form}
+CENTER_COLUMNS = ("lon", "lat", "width_km")
+HEIGHT_COLUMN = "height_km"
+"""Optional column beside `CENTER_COLUMNS`. By default, the height is the width."""
+FORMS = "west,east,south,north | xmin,xmax,ymin,ymax | lon,lat,width_km | region | geometry,crs"
+_COMPLETE = (DEGREE_COLUMNS, UNIT_COLUMNS, CENTER_COLUMNS, ("region",), ("geometry", "crs"))
+_LIMITS = {*(name for form in _COMPLETE for name in form), HEIGHT_COLUMN}
 _ALIASES = {
     "west": "west lonmin minlon longitudemin minlongitude",
     "east": "east lonmax maxlon longitudemax maxlongitude",
     "south": "south latmin minlat latitudemin minlatitude",
     "north": "north latmax maxlat latitudemax maxlatitude",
     "xmin": "xmin minx", "xmax": "xmax maxx", "ymin": "ymin miny", "ymax": "ymax maxy",
+    "lon": "lon lng longitude", "lat": "lat latitude", "width_km": "widthkm", "height_km": "heightkm",
     "name": "name", "title": "title", "region": "region", "geometry": "geometry", "crs": "crs",
 }  # fmt: skip
 _NAMES = {alias: name for name, aliases in _ALIASES.items() for alias in aliases.split()}
@@ -42,6 +46,8 @@ def standard_names(columns: Sequence[str]) -> dict[str, str]:
         return {column: name for column, name in found.items() if name not in _LIMITS}
     if any(form in (DEGREE_COLUMNS, UNIT_COLUMNS) for form in complete):
         return {column: name for column, name in found.items() if name not in ("region", "geometry")}
+    if complete and CENTER_COLUMNS not in complete:
+        return {column: name for column, name in found.items() if name not in (*CENTER_COLUMNS, HEIGHT_COLUMN)}
     return found
 
 
@@ -84,7 +90,7 @@ def limits_hint(columns: Sequence[str]) -> str:
     if {"lat", "latitude"} & set(map(str.casefold, columns)) and {"lon", "lng", "longitude"} & set(
         map(str.casefold, columns)
     ):
-        return f"a point has no extent; the limits need the columns {', '.join(DEGREE_COLUMNS)}"
+        return f"a point has no extent; add the column width_km, or the columns {', '.join(DEGREE_COLUMNS)}"
     if "geometry" in columns:
         return "a geometry needs a CRS; add the column crs with a code such as EPSG:4326"
     return f"no limits; add the columns {FORMS}"

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from regionplot.errors import ConfigError, Place, Problem, RegionsError
-from regionplot.geo.charts import has_degrees
+from regionplot.errors import Place, Problem, RegionsError
 from regionplot.geo.crs import FULL_TURN
 from regionplot.geo.extent import LONLAT, Extent
-from regionplot.geo.foreign_crs import parse_code
-from regionplot.regions.columns import DEGREE_COLUMNS, UNIT_COLUMNS
+from regionplot.regions.columns import CENTER_COLUMNS, DEGREE_COLUMNS, HEIGHT_COLUMN, UNIT_COLUMNS
+from regionplot.regions.margins import in_degrees, kilometers_to_degrees
 from regionplot.regions.numbers import how_to_write, is_ambiguous, parse_number
 from regionplot.text import quoted
 
@@ -41,6 +40,8 @@ class Row:
     """Text of each cell, by column."""
     decimal: str = "."
     """Decimal mark that numbers may have besides the point: `,` if the comma is not the delimiter of the table."""
+    shape: shapely.Geometry | None = None
+    """Geometry of the region, in the CRS in the column `crs`, if the row is a feature of a vector file."""
 
     @property
     def place(self) -> Place:
@@ -136,8 +137,43 @@ def from_cell(row: Row) -> tuple[Extent, str | None]:
     return _check_limits(row, Extent(*values), ("x0", "x1", "y0", "y1")), row.cells.get("crs") or None
 
 
+def from_center(row: Row) -> tuple[Extent, str | None]:
+    """Return the extent of a row with `lon, lat, width_km`, and perhaps `height_km`, in degrees.
+
+    The extent has this width at the latitude of its center.
+
+    Raises
+    ------
+    RegionsError
+        If cells are not numbers, the size is not positive, or the extent contains a pole.
+    """
+    columns = [*CENTER_COLUMNS, HEIGHT_COLUMN if row.cells.get(HEIGHT_COLUMN) else CENTER_COLUMNS[-1]]
+    longitude, latitude, width, height = _numbers(row, [(row.cells[column], column) for column in columns])
+    _raise_all(
+        [
+            row.problem(f"{value:g} is not a size in kilometers: it must be greater than 0", column)
+            for column, value in zip(columns[2:], (width, height), strict=True)
+            if value <= 0
+        ]
+    )
+    if abs(longitude) > FULL_TURN:
+        raise row.error(f"{longitude:g} is not a longitude: it must be between -360 and 360", "lon")
+    half_height = kilometers_to_degrees(height) / 2
+    if abs(latitude) + half_height >= 90:
+        raise row.error(
+            f"a region of {height:g} km around latitude {latitude:g} contains a pole; give xmin, xmax, ymin, ymax "
+            "and a polar CRS in the column crs",
+            "lat",
+        )
+    half_width = kilometers_to_degrees(width, latitude) / 2
+    if half_width > FULL_TURN / 2:
+        raise row.error(f"{width:g} km is more than once around the earth at latitude {latitude:g}", "width_km")
+    west, east = longitude - half_width, longitude + half_width
+    return Extent(west, east, latitude - half_height, latitude + half_height), LONLAT
+
+
 def from_geometry(row: Row) -> tuple[Extent, str | None]:
-    """Return the bounding box of a row's WKT geometry, and its CRS.
+    """Return the bounding box of a row's WKT geometry or of its shape, and its CRS.
 
     A geometry in degrees can have parts on both sides of the antimeridian. Then the box crosses the antimeridian if
     this makes the box narrower.
@@ -149,35 +185,45 @@ def from_geometry(row: Row) -> tuple[Extent, str | None]:
     """
     if not row.cells["crs"]:
         raise row.error("a geometry needs a CRS, such as EPSG:4326", "crs")
+    return _box_of(row, _parse_wkt(row)), row.cells["crs"]
+
+
+def _parse_wkt(row: Row) -> shapely.Geometry:
     try:
         with np.errstate(invalid="ignore"):  # NaN in the text
-            geometry = shapely.from_wkt(row.cells["geometry"])
+            return shapely.from_wkt(row.cells["geometry"])
     except (shapely.errors.ShapelyError, NotImplementedError) as error:  # shapely does not know curves
         is_ewkt = row.cells["geometry"].lstrip()[:5].upper() == "SRID="
         reason = "remove the prefix SRID=…; and name the CRS in the column crs" if is_ewkt else error
         raise row.error(f"the geometry is not valid WKT: {reason}", "geometry") from None
+
+
+def from_shape(row: Row) -> tuple[Extent, str | None]:
+    """Return the bounding box of a feature of a vector file, and its CRS. See `from_geometry`.
+
+    Raises
+    ------
+    RegionsError
+        If the feature has no geometry, or the geometry has no area.
+    """
+    if row.shape is None:
+        raise row.error("the feature has no geometry; leave it out with a condition (where)", "geometry")
+    return _box_of(row, row.shape), row.cells["crs"]
+
+
+def _box_of(row: Row, geometry: shapely.Geometry) -> Extent:
+    """Return the bounding box of the geometry of a row."""
     points = shapely.get_coordinates(geometry)
     if not points.size or not np.isfinite(points).all():  # the bounds of a geometry leave out NaN
         raise row.error("the geometry is empty, or its coordinates are not finite", "geometry")
-    xmin, ymin, xmax, ymax = geometry.bounds
+    xmin, ymin, xmax, ymax = shapely.bounds(geometry)
     if not (xmin < xmax and ymin < ymax):
         raise row.error("the geometry has no area; give a polygon", "geometry")
-    if xmax - xmin > FULL_TURN / 2 and _is_in_degrees(row.cells["crs"]):
+    if xmax - xmin > FULL_TURN / 2 and in_degrees(row.cells["crs"]):
         xmin, xmax = _narrowest_span(geometry)
         if _has_wide_step(geometry) and xmax - xmin < FULL_TURN:
             logger.warning("%s", row.problem(_WIDE_STEP, "geometry"))
-    return Extent(xmin, xmax, ymin, ymax), row.cells["crs"]
-
-
-def _is_in_degrees(crs: str) -> bool:
-    """Return True for a CRS of longitude and latitude.
-
-    Return False for text that is not a CRS; such text is reported later.
-    """
-    try:
-        return has_degrees(parse_code(crs))
-    except ConfigError:
-        return False
+    return Extent(float(xmin), float(xmax), float(ymin), float(ymax))
 
 
 def _has_wide_step(geometry: shapely.Geometry) -> bool:

@@ -8,22 +8,32 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias, cast
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
-from regionplot.errors import Problem, RegionsError
+from regionplot.errors import ConfigError, Problem, RegionsError
 from regionplot.geo.region import Region
-from regionplot.regions.columns import DEGREE_COLUMNS, FORMS, UNIT_COLUMNS, limits_hint, standard_names
+from regionplot.regions.columns import CENTER_COLUMNS, DEGREE_COLUMNS, FORMS, UNIT_COLUMNS, limits_hint, standard_names
 from regionplot.regions.delimited import read_rows
-from regionplot.regions.frames import has_geometries, limits_of, with_names
-from regionplot.regions.limits import Limits, Row, from_cell, from_degrees, from_geometry, from_units
+from regionplot.regions.features import SUFFIXES, feature_rows, is_vector_file
+from regionplot.regions.frames import FRAME_NAME, feature_frame_rows, frame_rows, has_geometries
+from regionplot.regions.limits import (
+    Limits,
+    Row,
+    from_cell,
+    from_center,
+    from_degrees,
+    from_geometry,
+    from_shape,
+    from_units,
+)
+from regionplot.regions.margins import with_margin
+from regionplot.settings.regions import RegionSettings
 from regionplot.text import plain_text, quoted
 
 if TYPE_CHECKING:
     import pandas as pd
 
 logger = logging.getLogger(__name__)
-_FRAME_NAME = "regions"
-"""Name of a DataFrame in messages."""
 _NOT_ATTRIBUTES = {"name", "title", "geometry"}
 _DEGREES = {"EPSG:4326", "OGC:CRS84", "4326", "WGS84", "WGS 84", "CRS84"}
 """Names of the CRS of limits in degrees, in upper case."""
@@ -31,32 +41,38 @@ _MAX_COLUMN_TEXT = 200
 """Maximum number of characters of the column names in a message."""
 Source: TypeAlias = "str | Path | BinaryIO | pd.DataFrame"
 """A table of regions: path of a file, open binary file, or DataFrame."""
+_PLAIN = RegionSettings()
+_NAME = _PLAIN.name_field
 
 
-def read_regions(source: Source) -> list[Region]:
+def read_regions(source: Source, settings: RegionSettings = _PLAIN) -> list[Region]:
     """Read the regions to draw.
 
     Parameters
     ----------
     source : path, binary file or DataFrame
-        A delimited text file in UTF-8 (delimiter, line endings and byte-order mark are detected), or a DataFrame with
-        the same columns: `name`, an optional `title`, and the limits in one of these forms.
+        A vector file (shapefile, zipped or not, GeoPackage, GeoJSON or FlatGeobuf) whose features are the regions, or a
+        table. A table is a delimited text file in UTF-8 (delimiter, line endings and byte-order mark are detected), or
+        a DataFrame with the same columns: `name`, an optional `title`, and the limits in one of these forms.
 
         - `west`, `east`, `south`, `north` in degrees; west > east means that the region crosses the antimeridian.
         - `xmin`, `xmax`, `ymin`, `ymax` in map units, or in the units of a `crs` column.
+        - `lon`, `lat`, `width_km` and perhaps `height_km`: center in degrees, and size in kilometers.
         - `region`: x0, x1, y0, y1 in one cell, in map units or in the units of a `crs` column.
         - `geometry` as WKT, with a `crs` column; the limits are the bounding box of the geometry.
         - the geometries of a GeoDataFrame. Without a column `name`, the labels of the rows are the names.
 
         Upper and lower case do not matter. `minx, maxx, miny, maxy` and `lon_min, lon_max, lat_min, lat_max` are other
-        spellings of the first two forms. Templates can use all other columns.
+        spellings of the first two forms. Templates can use all other columns, and the attributes of features.
+    settings : RegionSettings
+        The `[regions]` section: margin, column of the names, layer, and condition.
 
     Raises
     ------
     RegionsError
         If the file is not such a table, has bad rows, or has no rows. Each bad row is a separate problem.
     """
-    columns, regions = _read(source)
+    columns, regions = _read(source, settings)
     if not columns:
         raise RegionsError(
             f"{_name_of(source)}: no regions: the file is empty; add a header line with name and {FORMS}"
@@ -66,12 +82,13 @@ def read_regions(source: Source) -> list[Region]:
     return regions
 
 
-def read_regions_if_any(source: Source) -> list[Region]:
+def read_regions_if_any(source: Source, settings: RegionSettings = _PLAIN) -> list[Region]:
     """Read the regions to draw. Return an empty list for an empty file or a table without rows.
 
     Parameters
     ----------
     source : path, binary file or DataFrame
+    settings : RegionSettings
         As for `read_regions`.
 
     Raises
@@ -79,47 +96,71 @@ def read_regions_if_any(source: Source) -> list[Region]:
     RegionsError
         If the file is not such a table, or has bad rows. Each bad row is a separate problem.
     """
-    return _read(source)[1]
+    return _read(source, settings)[1]
 
 
-def _read(source: Source) -> tuple[list[str], list[Region]]:
+def _read(source: Source, settings: RegionSettings) -> tuple[list[str], list[Region]]:
     """Return the names of the columns and the regions. A blank file has no columns."""
     name = _name_of(source)
-    if has_geometries(source):
-        return _read_geometries(source, name)
-    columns, rows = _rows_of(source, name)
-    if not columns:
+    path = _vector_path(source)
+    has_shapes = path is not None or has_geometries(source)
+    if path is not None:
+        columns, rows = feature_rows(path, settings.layer, settings.where)
+    else:
+        _check_no_vector_settings(name, settings)
+        columns, rows = feature_frame_rows(source, name) if has_shapes else _rows_of(source, name)
+    if not (columns or rows):
         return [], []
-    names = standard_names(columns)
+    names = _names(name, columns, settings.name_field)
     if names:
         rows = [_with_standard_names(row, names) for row in rows]
-    limits = _limits(name, columns, [*columns, *names.values()])
+    limits = _limits(name, columns, [*columns, *names.values()]) if not has_shapes else from_shape
     if limits is from_degrees:
         _warn_of_unused_crs(rows)
-    regions, problems = _regions(rows, limits)
+    regions, problems = _regions(rows, limits, settings.margin)
     problems += _duplicates(rows)
     if problems:
         raise RegionsError(*problems)
-    return columns, regions
+    return columns or ["name"], regions
 
 
-def _read_geometries(frame: Any, name: str) -> tuple[list[str], list[Region]]:
-    """Return the names of the columns and the regions of a GeoDataFrame."""
-    columns, rows = _frame_rows(with_names(frame))
-    limits, wkt = limits_of(frame, name)
-    regions, problems = _regions(rows, limits)
-    problems += _duplicates(rows)
-    if problems:
-        raise RegionsError(*problems)
-    if wkt is not None:  # a region with an origin, which may come from other people, has a CRS by its code only
-        regions = [replace(region, origin="") for region in regions]
-    return columns, regions
+def _vector_path(source: Source) -> Path | None:
+    """Return the path of a vector file, or None for a table."""
+    if isinstance(source, str | os.PathLike) and is_vector_file(Path(source)):
+        return Path(source)
+    return None
+
+
+def _check_no_vector_settings(name: str, settings: RegionSettings) -> None:
+    for key, value in (("layer", settings.layer), ("where", settings.where)):
+        if value:
+            raise RegionsError(
+                f"{name}: [regions] {key} is for vector files, whose names end in {', '.join(SUFFIXES)}; remove it"
+            )
+
+
+def _names(table: str, columns: Sequence[str], name_field: str) -> dict[str, str]:
+    """Return the standard name of each column that has another spelling, or whose use the settings define."""
+    names = standard_names(columns)
+    if name_field != _NAME:
+        if name_field not in columns:
+            listed = plain_text(", ".join(columns), _MAX_COLUMN_TEXT) or "none"
+            raise RegionsError(
+                f"{table}: there is no column {quoted(name_field)} (name_field); the columns are: {listed}"
+            )
+        names = {column: name for column, name in names.items() if name != "name"} | {name_field: "name"}
+    if "name" not in columns and "name" not in names.values():
+        raise RegionsError(
+            f"{table}: columns {plain_text(', '.join(columns), _MAX_COLUMN_TEXT)}: there is no 'name' column; rename "
+            "the column that holds the names, or name it in name_field"
+        )
+    return names
 
 
 def _name_of(source: Source) -> str:
     if isinstance(source, str | os.PathLike):
         return str(source)
-    return str(source.name) if hasattr(source, "read") and hasattr(source, "name") else _FRAME_NAME
+    return str(source.name) if hasattr(source, "read") and hasattr(source, "name") else FRAME_NAME
 
 
 def _rows_of(source: Source, name: str) -> tuple[list[str], list[Row]]:
@@ -129,23 +170,12 @@ def _rows_of(source: Source, name: str) -> tuple[list[str], list[Row]]:
         return read_rows(cast("BinaryIO", source), name)
     if not hasattr(source, "columns"):
         raise RegionsError(f"the table is of type {type(source).__name__}; pass a path, a binary file or a DataFrame")
-    return _frame_rows(cast("pd.DataFrame", source))
+    return frame_rows(cast("pd.DataFrame", source))
 
 
 def _with_standard_names(row: Row, names: Mapping[str, str]) -> Row:
     """Return a row that also has its cells under the standard names of the columns."""
     return replace(row, cells={**row.cells, **{name: row.cells[column] for column, name in names.items()}})
-
-
-def _frame_rows(frame: pd.DataFrame) -> tuple[list[str], list[Row]]:
-    """Return the columns and rows of a DataFrame. Rows are numbered from 1."""
-    cells = frame.rename(columns=str).astype("string").fillna("")
-    columns = list(cells.columns)
-    records = enumerate(cells.itertuples(index=False, name=None), 1)
-    return columns, [
-        Row(_FRAME_NAME, number, dict(zip(columns, (str(value).strip() for value in values), strict=True)))
-        for number, values in records
-    ]
 
 
 def _warn_of_unused_crs(rows: Sequence[Row]) -> None:
@@ -179,13 +209,12 @@ def _limits(table: str, header: Sequence[str], columns: Sequence[str]) -> Limits
     forms: list[tuple[set[str], Limits]] = [
         (set(DEGREE_COLUMNS), from_degrees),
         (set(UNIT_COLUMNS), from_units),
+        (set(CENTER_COLUMNS), from_center),
         ({"geometry", "crs"}, from_geometry),
         ({"region"}, from_cell),
     ]
     found = [limits for needed, limits in forms if needed <= set(columns)]
     place = f"{table}: columns {plain_text(', '.join(header), _MAX_COLUMN_TEXT)}"
-    if "name" not in columns:
-        raise RegionsError(f"{place}: there is no 'name' column; add it, or rename the column that holds the names")
     if not found:
         raise RegionsError(f"{place}: {limits_hint(columns)}")
     if len(found) > 1:
@@ -193,23 +222,27 @@ def _limits(table: str, header: Sequence[str], columns: Sequence[str]) -> Limits
     return found[0]
 
 
-def _regions(rows: Sequence[Row], limits: Limits) -> tuple[list[Region], list[Problem]]:
+def _regions(rows: Sequence[Row], limits: Limits, margin: str) -> tuple[list[Region], list[Problem]]:
     """Return the regions of good rows, and the problems of bad rows."""
     regions: list[Region] = []
     problems: list[Problem] = []
     for row in rows:
         try:
-            regions.append(_region(row, limits))
+            regions.append(_region(row, limits, margin))
         except RegionsError as error:
             problems.extend(error.problems)
     return regions, problems
 
 
-def _region(row: Row, limits: Limits) -> Region:
+def _region(row: Row, limits: Limits, margin: str) -> Region:
     name = row.cells["name"]
     if not name:
         raise row.error("the region has no name", "name")
     extent, crs = limits(row)
+    try:
+        extent = with_margin(extent, crs, margin)
+    except (ValueError, ConfigError) as error:
+        raise row.error(str(error), "crs") from None
     attributes = {column: cell for column, cell in row.cells.items() if column not in _NOT_ATTRIBUTES}
     return Region(name, extent, crs, row.cells.get("title", ""), attributes, str(row.place))
 
@@ -223,5 +256,6 @@ def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:
         if earlier is not row and name:
             yield row.problem(
                 f"the name {quoted(name)} is taken by {quoted(earlier.cells['name'])} on line {earlier.line}; "
-                "names that differ only in case, or in how characters are composed, count as equal"
+                "names that differ only in case, or in how characters are composed, count as equal; "
+                "to use another column for the names, give name_field"
             )

@@ -36,6 +36,7 @@ from regionplot.runs.task import RenderTask
 from regionplot.runs.texts import find_fonts, report_missing_letters
 from regionplot.runs.unchanged import reuse_previous_map
 from regionplot.settings.config import Config
+from regionplot.settings.regions import RegionSettings
 from regionplot.settings.run import RunSettings
 from regionplot.shared.data import SharedData
 from regionplot.shared.load import check_inputs, input_changed
@@ -128,13 +129,10 @@ def render_regions(
     watch = Stopwatch()
     data = _with_functions(data, draw=draw, decorate=decorate, load=load)
     config = data.config if isinstance(data, SharedData) else data
-    read = read_regions_if_any if allow_empty else read_regions
     check_arguments(regions, config, layers)
-    found = (
-        list(regions)
-        if isinstance(regions, Sequence) and not isinstance(regions, str)
-        else _read_table(regions, read, config)
-    )
+    read = read_regions_if_any if allow_empty else read_regions
+    is_table = isinstance(regions, str | Path) or not isinstance(regions, Sequence)
+    found: Sequence[Region] = _read_table(regions, read, config) if is_table else list(regions)  # type: ignore[arg-type]
     if allow_empty and not found:
         watch.lap("check")
         return RunReport((), sum(watch.seconds.values()), "serial", 0, watch.seconds)
@@ -183,11 +181,11 @@ def _check_functions(config: Config, start_method: str) -> None:
 
 
 def _read_table(
-    table: str | Path | pd.DataFrame, read: Callable[[Any], Sequence[Region]], config: Config
+    table: str | Path | pd.DataFrame, read: Callable[[Any, RegionSettings], Sequence[Region]], config: Config
 ) -> Sequence[Region]:
     """Read a table of regions. If it has faults, report the faults of the settings, too."""
     try:
-        return read(table)
+        return read(table, config.regions)
     except RegionsError as error:
         raise check_all(error, config, list) from None
 

@@ -31,6 +31,7 @@ from regionplot.settings.plugins import (
     step_settings,
 )
 from regionplot.settings.raster import RasterSettings
+from regionplot.settings.regions import RegionSettings
 from regionplot.settings.run import RunSettings
 
 LAYER_TABLES = "(layers)"
@@ -55,6 +56,7 @@ class Config(Section):
         dict[str, tuple[LayerSettings, ...]], PlainValidator(parse_layers), PlainSerializer(dump_layers)
     ] = Field(default_factory=dict, validation_alias=LAYER_TABLES)
     """Settings of the layers that have a table, by name. In TOML and in `model_dump`, each name is a top-level key."""
+    regions: RegionSettings = RegionSettings()
     output: OutputSettings = OutputSettings()
     run: RunSettings = RunSettings()
     _places: Places = PrivateAttr(default_factory=Places)

@@ -8,7 +8,7 @@ import rasterio
 import rasterio.shutil
 
 from regionplot.blocks.grid import BlockGrid
-from regionplot.blocks.masks import compute_mask, new_mask, stack_arrays, valid_selector
+from regionplot.blocks.masks import compute_mask, new_mask
 from regionplot.blocks.process import process_blocks
 from regionplot.blocks.report import BlocksReport
 from regionplot.errors import RasterError
@@ -103,6 +103,53 @@ def test_a_cog_is_not_changed_in_place(write_raster, holes, tmp_path):
     assert cog.read_bytes() == before
 
 
+WRITABLE = {
+    "HFA": ("grid.img", {}),
+    "JP2OpenJPEG": ("grid.jp2", {"QUALITY": "100", "REVERSIBLE": "YES"}),
+    "netCDF": ("grid.nc", {}),
+    "GRIB": ("grid.grb2", {}),
+    "AAIGrid": ("grid.asc", {}),
+}
+"""File and creation options for each driver, other than GTiff, that can read and write rasters."""
+
+
+@pytest.mark.parametrize("driver", WRITABLE)
+def test_a_mask_is_not_written_into_a_file_of_another_format(write_raster, holes, tmp_path, driver):
+    """GDAL would encode the cells again, and the values of a JPEG 2000 would change."""
+    name, options = WRITABLE[driver]
+    folder = tmp_path / "other"
+    folder.mkdir()
+    rasterio.shutil.copy(write_raster(holes[:1]), folder / name, driver=driver, **options)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(RasterError, match=rf"{name}: a mask cannot be written into a file of the format {driver} "):
+        compute_mask(folder / name, 9, output=folder / name, executor="serial")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    target = tmp_path / "mask.tif"
+    compute_mask(folder / name, 9, output=target, executor="serial")
+    with rasterio.open(folder / name) as source, rasterio.open(target) as mask:
+        np.testing.assert_array_equal(mask.read(1), np.where(source.read(1) == 9, 0, 255))
+
+
+LOSSY = {
+    "jpeg": {"compress": "jpeg", "photometric": "ycbcr", "tiled": True},
+    "webp": {"compress": "webp", "tiled": True},
+    "lerc": {"compress": "lerc", "max_z_error": 0.5},
+    "zstd": {"compress": "zstd", "predictor": 2},
+    "lzw": {"compress": "lzw", "interleave": "band"},
+}
+
+
+@pytest.mark.parametrize("options", LOSSY.values(), ids=LOSSY)
+def test_the_cells_of_a_compressed_geotiff_do_not_change(write_raster, holes, options):
+    source = write_raster(np.kron(holes, np.ones((1, 4, 4), np.uint8)), **options)
+    with rasterio.open(source) as dataset:
+        before = dataset.read()
+    compute_mask(source, 9, output=source, executor="serial")
+    with rasterio.open(source) as dataset:
+        np.testing.assert_array_equal(dataset.read(), before)
+        np.testing.assert_array_equal(dataset.dataset_mask(), np.where((before == 9).any(axis=0), 0, 255))
+
+
 def test_a_truncated_source_is_named(write_raster, tmp_path):
     source = tmp_path / "cut.tif"
     rasterio.shutil.copy(write_raster(np.random.default_rng(1).random((300, 300))), source)
@@ -120,26 +167,3 @@ def test_a_mask_that_differs_when_it_is_read_back_leaves_the_file_unchanged(writ
         sink.write(block, np.full((60, 80), 255, np.uint8), wrong_checksum)
     assert source.read_bytes() == before
     assert {path.name for path in source.parent.iterdir()} == {"grid.tif"}
-
-
-def test_a_selector_is_true_where_all_arrays_have_data():
-    masked = np.ma.masked_array([1, 2, 3, 4, 5], [True, False, False, False, False])
-    mask = np.array([255, 0, 255, 255, 255], np.uint8)
-    values = np.array([1, 1, np.nan, 1, 1])
-    booleans = np.array([True, True, True, True, True])
-    selector = valid_selector(masked, mask, values, booleans)
-    np.testing.assert_array_equal(selector, [False, False, False, True, True])
-    extra = np.array([1.0, 1.0, 1.0, 0.0, 2.0])
-    np.testing.assert_array_equal(valid_selector(masked, mask, values, extra_mask=extra), [0, 0, 0, 0, 1])
-    with pytest.raises(ValueError, match=r"array 2 has the shape \(3,\), but array 1 has \(5,\)"):
-        valid_selector(mask, mask[:3])
-    with pytest.raises(ValueError, match="no arrays"):
-        valid_selector()
-
-
-def test_arrays_are_stacked_band_by_band():
-    one, two = np.ones((2, 3, 4)), np.zeros((3, 4))
-    assert stack_arrays([one, two]).shape == (3, 3, 4)
-    assert stack_arrays([one, two])[2].sum() == 0
-    with pytest.raises(ValueError, match="array 2 has the shape"):
-        stack_arrays([one, two.T])

@@ -122,6 +122,30 @@ def test_one_band_can_decide_for_all_bands(write_raster, tmp_path, read_raster):
     np.testing.assert_array_equal(read_raster(tmp_path / "out.tif"), [[[5, 2]] * 2, [[0, 4]] * 2])
 
 
+@pytest.mark.parametrize("executor", ["serial", "fork"])
+@pytest.mark.parametrize("rule", ["min", "max"])
+@pytest.mark.parametrize("band", [None, 1, 2])
+def test_by_pixel_takes_all_bands_from_one_tile(write_raster, tmp_path, read_raster, rule, band, executor):
+    """RSGISLib's rule: the tile whose deciding band has the lowest (highest) value gives the whole pixel."""
+    layers = np.random.default_rng(4).integers(0, 9, (3, 2, 40, 50)).astype(np.int16)
+    files = [write_raster(layer, name=f"{number}.tif", nodata=0) for number, layer in enumerate(layers)]
+    mosaic(files, tmp_path / "out.tif", rule, by="pixel", band=band, executor=executor, workers=2)
+    deciding = np.where(layers[:, (band or 1) - 1] == 0, {"min": 99, "max": -99}[rule], layers[:, (band or 1) - 1])
+    chosen = {"min": deciding.argmin, "max": deciding.argmax}[rule](axis=0)
+    expected = np.take_along_axis(layers, chosen[None, None], axis=0)[0]
+    expected = np.where(abs(deciding).min(axis=0) == 99, 0, expected)
+    np.testing.assert_array_equal(read_raster(tmp_path / "out.tif"), expected)
+
+
+def test_by_band_can_take_bands_from_different_tiles(write_raster, tmp_path, read_raster):
+    one = write_raster(np.array([[[1]], [[9]]], np.uint8), name="one.tif")
+    other = write_raster(np.array([[[5]], [[2]]], np.uint8), name="other.tif")
+    mosaic([one, other], tmp_path / "out.tif", "min", executor="serial")
+    assert read_raster(tmp_path / "out.tif").ravel().tolist() == [1, 2]
+    mosaic([one, other], tmp_path / "out.tif", "min", by="pixel", executor="serial")
+    assert read_raster(tmp_path / "out.tif").ravel().tolist() == [1, 9]
+
+
 def test_all_unsuitable_tiles_are_reported_together(write_raster, tmp_path):
     def tile(name, **options):
         return write_raster(np.zeros((5, 5), np.uint8), name=name, **options)
@@ -171,6 +195,9 @@ def test_tiles_with_another_data_type_or_scale_are_refused(write_raster, tmp_pat
         ("int16", {"background": np.nan}, "output's int16 cannot hold the background nan"),
         ("float32", {"background": 1e300}, "output's float32 cannot hold the background 1e.300"),
         ("complex64", {"overlap": "mean"}, "complex numbers have no mean"),
+        ("uint8", {"by": "cell"}, "by must be 'band' or 'pixel', not 'cell'"),
+        ("uint8", {"by": "pixel", "overlap": "mean"}, "by='pixel' is for overlap='min' and 'max', not for 'mean'"),
+        ("uint8", {"by": "pixel", "overlap": "min", "band": 0}, "band must be one of 1 to 1, not 0"),
     ],
 )
 def test_unsuitable_arguments_are_refused(write_raster, tmp_path, dtype, options, message):

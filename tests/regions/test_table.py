@@ -399,7 +399,10 @@ def test_bad_rows_are_named_with_file_line_and_column(table, rows: str, line: in
         ("name,geometry,crs\na,POINT (1 2),\n", ":2: column 'crs': a geometry needs a CRS"),
         ("west,east,south,north\n0,1,0,1\n", "there is no 'name' column"),
         ("Region,West,East,South,North\na,0,1,0,1\n", "columns Region, West, East, South, North: there is no 'name'"),
-        ("name,Lat,Lon\na,0,1\n", "a point has no extent; the limits need the columns west, east, south, north"),
+        (
+            "name,Lat,Lon\na,0,1\n",
+            "a point has no extent; add the column width_km, or the columns west, east, south, north",
+        ),
         (
             "My regions,,,,\nname,west,east,south,north\na,0,1,0,1\n",
             ":2: this line looks like the header; remove the lines above this line",

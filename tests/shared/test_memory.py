@@ -295,10 +295,10 @@ def test_a_table_of_geometries_is_a_table_of_regions(tmp_path: Path) -> None:
     assert found[1].attributes["pop"] == "4"
     report = array().regionplot.render(frame, config=settings(tmp_path, "fork"))
     assert [outcome.job.target.name for outcome in report.drawn] == ["one.png", "two.png"]
-    unnamed = regionplot.read_regions(Frame([square(-97, 40)], "+proj=aea +lat_1=29 +lat_2=45 +lon_0=-96"))
-    assert unnamed[0].name == "0"
-    assert unnamed[0].crs is not None
-    assert "Albers" in unnamed[0].crs
+    albers = "+proj=aea +lat_0=37 +lat_1=29 +lat_2=45 +lon_0=-96"
+    unnamed = regionplot.read_regions(Frame([square(-1000, -1000, 2000)], albers))[0]
+    assert (unnamed.name, unnamed.crs) == ("0", "EPSG:4326")
+    assert unnamed.extent.center == pytest.approx((-96, 37), abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -306,7 +306,7 @@ def test_a_table_of_geometries_is_a_table_of_regions(tmp_path: Path) -> None:
     [
         (Frame([square(0, 0)], None), "no CRS"),
         (Frame([shapely.Point(1, 1)], name=["a"]), "regions:1: column 'geometry': the geometry has no area"),
-        (Frame([shapely.Polygon()], name=["a"]), "the geometry is missing or empty"),
+        (Frame([shapely.Polygon()], name=["a"]), "the geometry is empty"),
         (Frame([square(0, 0), square(1, 1)], name=["a", "A"]), "is taken by"),
     ],
 )

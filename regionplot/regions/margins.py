@@ -1,0 +1,85 @@
+"""Add a margin to the extent of a region, and convert kilometers to degrees."""
+
+from __future__ import annotations
+
+import math
+
+from regionplot.errors import ConfigError
+from regionplot.geo.charts import has_degrees
+from regionplot.geo.crs import FULL_TURN, unit_size
+from regionplot.geo.extent import LONLAT, Extent
+from regionplot.geo.foreign_crs import parse_code
+from regionplot.settings.regions import parse_margin
+
+_KILOMETERS_PER_DEGREE = math.radians(1) * 6371.0088
+"""On a sphere with the mean radius of the earth (IUGG, https://doi.org/10.1007/s001900050278)."""
+_POLE = 90.0
+
+
+def kilometers_to_degrees(kilometers: float, latitude: float = 0.0) -> float:
+    """Return a distance along a parallel in degrees of longitude. At latitude 0, these are degrees of latitude, too.
+
+    Examples
+    --------
+    >>> round(kilometers_to_degrees(111.2, 60), 2)
+    2.0
+    """
+    return kilometers / (_KILOMETERS_PER_DEGREE * math.cos(math.radians(latitude)))
+
+
+def with_margin(extent: Extent, crs: str | None, margin: str) -> Extent:
+    """Return an extent with a margin on each side. Extents in degrees stay within the poles and one turn.
+
+    Parameters
+    ----------
+    extent : Extent
+        Extent of a region.
+    crs : str or None
+        Code of the CRS of the extent. None is the CRS of the map.
+    margin : str
+        A percentage of the longer side, such as `10%`, or a distance, such as `25 km`.
+
+    Raises
+    ------
+    ValueError
+        If the margin is not valid, or it is a distance and the extent has no CRS.
+    ConfigError
+        If PROJ does not know the CRS.
+    """
+    size, unit = parse_margin(margin)
+    if not size:
+        return extent
+    if unit == "km" and crs is None:
+        raise ValueError(f"a margin of {margin} needs limits in degrees or a column crs; write the margin in percent")
+    dx, dy = _distances(extent, crs, size, unit)
+    wider = extent.resized(extent.width + 2 * dx, extent.height + 2 * dy)
+    return _on_earth(wider) if crs is not None and in_degrees(crs) else wider
+
+
+def _distances(extent: Extent, crs: str | None, size: float, unit: str) -> tuple[float, float]:
+    """Return a margin along x and along y, in the units of the CRS."""
+    if unit == "%":
+        distance = max(extent.width, extent.height) * size / 100
+        return distance, distance
+    assert crs is not None, "with_margin checks this"
+    if not in_degrees(crs):
+        distance = size * 1000 / unit_size(parse_code(crs))
+        return distance, distance
+    dy = kilometers_to_degrees(size)
+    farthest = min(max(abs(extent.ymin), abs(extent.ymax)), _POLE - dy)
+    return min(kilometers_to_degrees(size, max(farthest, 0.0)), FULL_TURN), dy
+
+
+def in_degrees(crs: str) -> bool:
+    """Return True for a CRS of longitude and latitude. Return False for text that is not a CRS."""
+    try:
+        return crs == LONLAT or has_degrees(parse_code(crs))
+    except ConfigError:
+        return False
+
+
+def _on_earth(extent: Extent) -> Extent:
+    """Return the part of an extent in degrees between the poles, at most one turn wide."""
+    if extent.width > FULL_TURN:
+        extent = extent.resized(FULL_TURN, extent.height)
+    return Extent(extent.xmin, extent.xmax, max(extent.ymin, -_POLE), min(extent.ymax, _POLE))

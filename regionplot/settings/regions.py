@@ -1,0 +1,55 @@
+"""The `[regions]` section."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from regionplot.settings.base import NOT_IN_DIGEST, Section, Text
+
+_MARGIN = re.compile(r"(?P<number>\d+(\.\d*)?|\.\d+)\s*(?P<unit>%|km)")
+_MAX_PERCENT, _MAX_KILOMETERS = 1000.0, 20_000.0
+
+
+def parse_margin(text: str) -> tuple[float, str]:
+    """Return the number and the unit of a margin: `%` or `km`.
+
+    Raises
+    ------
+    ValueError
+        If the text is not a margin, or the margin is too large.
+
+    Examples
+    --------
+    >>> parse_margin("10%")
+    (10.0, '%')
+    """
+    found = _MARGIN.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"{text!r} is not a margin; write a percentage such as '10%', or a distance such as '25 km'")
+    number, unit = float(found["number"]), found["unit"]
+    limit = _MAX_PERCENT if unit == "%" else _MAX_KILOMETERS
+    if number > limit:
+        raise ValueError(f"{text!r} is too large; the largest margin is {limit:g} {unit}")
+    return number, unit
+
+
+def _check_margin(text: str) -> str:
+    parse_margin(text)
+    return text
+
+
+class RegionSettings(Section):
+    """How the table of regions is read."""
+
+    margin: Annotated[Text, AfterValidator(_check_margin), NOT_IN_DIGEST] = "0%"
+    """Space to add on each side of a region: a percentage of the longer side, or a distance such as `25 km`."""
+    name_field: Annotated[Text, NOT_IN_DIGEST] = "name"
+    """Column of the table, or attribute of the vector file, that holds the names of the regions."""
+    layer: Annotated[Text, NOT_IN_DIGEST] = ""
+    """Layer of a vector file whose features are the regions. By default, the first layer."""
+    where: Annotated[Text, NOT_IN_DIGEST] = ""
+    """Condition in SQL for the features of a vector file, such as `pop > 1000 AND state = 'CO'`. By default, all
+    features are regions."""
