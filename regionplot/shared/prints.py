@@ -12,8 +12,6 @@ import threading
 from types import TracebackType
 from typing import TextIO
 
-from typing_extensions import override
-
 from regionplot.text import one_line
 
 logger = logging.getLogger(__name__)
@@ -69,12 +67,12 @@ class _Lines(io.TextIOBase):
         self._thread = threading.get_ident()
         self._rest = ""
 
-    @override
     def writable(self) -> bool:
+        """Return True."""
         return True
 
-    @override
     def write(self, text: str) -> int:
+        """Log all complete lines, and keep the rest."""
         if threading.get_ident() != self._thread:
             return self._usual.write(text) if self._usual is not None else len(text)
         *lines, self._rest = (self._rest + text).split("\n")

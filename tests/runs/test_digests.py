@@ -23,6 +23,7 @@ from regionplot.runs.digests import MapDigests
 from regionplot.settings.base import NOT_IN_DIGEST, Section, digest_items
 from regionplot.settings.config import Config
 from regionplot.settings.output import OutputSettings
+from regionplot.settings.regions import RegionSettings
 from regionplot.settings.run import RunSettings
 from regionplot.shared.data import SharedData
 from regionplot.shared.plan import plan_load
@@ -158,9 +159,10 @@ def test_all_fields_marked_not_in_digest_are_listed_here() -> None:
     run = {f"run.{name}" for name in RunSettings.model_fields}
     output = {f"output.{name}" for name in OutputSettings.model_fields}
     raster = {f"raster.{name}" for name in ("path", "cycle", "settle", "max_cells", "prepared", "inputs")}
+    regions = {f"regions.{name}" for name in RegionSettings.model_fields}  # the extent of each region is in the digest
     found = {place for place, field in _fields(Config) if NOT_IN_DIGEST in field.metadata}
     functions = {"map.draw", "map.decorate", "map.load", "map.files"}  # their content is in the digest
-    assert found == run | output | raster | functions
+    assert found == run | output | raster | regions | functions
     assert {name for name, field in _fields(FeatureSettings) if NOT_IN_DIGEST in field.metadata} == {"path"}
 
 
