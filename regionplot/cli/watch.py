@@ -148,13 +148,18 @@ class _Watcher:
 
 
 def _with_raster(config: Config, path: Path) -> Config:
-    """Return the settings with the path of a raster instead of a pattern."""
+    """Return the settings with the path of a raster instead of a pattern.
+
+    Settings with several products or times are returned unchanged: the run finds their files itself.
+    """
+    if config.has_fields:
+        return config
     return config.model_copy(update={"raster": config.raster.model_copy(update={"path": path})})
 
 
 def _files_of_functions(config: Config) -> tuple[Path, ...]:
     """Return the files of functions of the user. The watcher does not import these files, but each run does."""
-    if not config.map.functions:
+    if not config.has_functions:
         return ()
     from regionplot.shared.functions import function_files  # noqa: PLC0415 (only settings with functions need it)
 

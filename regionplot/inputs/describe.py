@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ from regionplot.geo.grid import GridGeometry
 from regionplot.geo.upright import upright_grid
 from regionplot.inputs.attributes import Attributes
 from regionplot.inputs.axes_source import AxesSource, OrderedSource
-from regionplot.inputs.bands import find_band
+from regionplot.inputs.bands import band_times, find_bands
 from regionplot.inputs.color_tables import class_names, color_table, rgb_bands, unmasked_rgb_bands
 from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.drivers import raster_driver
+from regionplot.inputs.ensemble import EnsembleSource
 from regionplot.inputs.file_axes import PlacedAxes, find_dimensions
 from regionplot.inputs.file_crs import stated_crs
 from regionplot.inputs.gdal import check_block, opened
@@ -74,7 +76,22 @@ def open_source(settings: RasterSettings) -> RasterSource:
         source: RasterSource = SOURCES.checked(suffix, plugin.open(settings))
         return source
     with _grid(settings) as grid:
-        return grid.source(find_band(grid.dataset, settings.band, settings.path))
+        bands = find_bands(grid.dataset, settings)
+        if not isinstance(settings.member, str):
+            return grid.source(bands[0])
+        return EnsembleSource.of([grid.source(band) for band in bands], settings.member)
+
+
+def raster_times(settings: RasterSettings) -> list[datetime]:
+    """Return the times of the raster that the settings name, in ascending order, each once.
+
+    Raises
+    ------
+    RasterError
+        For the same reasons as `open_source`.
+    """
+    with _grid(settings) as grid:
+        return band_times(grid.dataset, settings)
 
 
 def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
@@ -88,7 +105,7 @@ def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
         For the same reasons as `open_source`.
     """
     with _grid(settings) as grid:
-        band = 1 if settings.band is None else find_band(grid.dataset, settings.band, settings.path)
+        band = 1 if settings.band is None else find_bands(grid.dataset, settings)[0]
         first = grid.source(band)
         geometry, valid = first.describe().geometry, first.describe().valid
         if isinstance(first, CurvilinearSource):

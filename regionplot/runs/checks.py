@@ -88,9 +88,9 @@ def config_problems(config: Config, regions: Sequence[Region]) -> list[Problem]:
         *_function_problems(config),
     ]
     if regions:
-        fields = set(regions[0].fields)
+        fields = set(regions[0].fields) | set(config.facts)
         found += [
-            *_unknown_fields(Place(section="output", key="filename"), config.output.filename, fields),
+            *_unknown_fields(Place(section="output", key="filename"), config.output.filename, fields | _own(config)),
             *_unknown_fields(Place(section="map", key="title"), config.map.title, fields | set(FIELDS)),
         ]
     return [replace(problem, place=config.places.locate(problem.place)) for problem in found]
@@ -126,6 +126,11 @@ def _function_problems(config: Config) -> Iterator[Problem]:
         from regionplot.shared.functions import function_problems  # noqa: PLC0415 (imports modules of the user)
 
         yield from function_problems(config)
+
+
+def _own(config: Config) -> set[str]:
+    """Return the fields of file names that the run finds out for each raster. A plain run knows none of them."""
+    return {"time", "lead"} if config.facts else set()
 
 
 def _class_problems(config: Config) -> Iterator[Problem]:

@@ -66,6 +66,7 @@ def render_regions(
     force: bool = False,
     allow_empty: bool = False,
     prune: bool = False,
+    products: Sequence[str] = (),
     layers: Sequence[Layer] = (),
     observer: Observer | None = None,
     draw: Callable[..., Any] | None = None,
@@ -96,6 +97,8 @@ def render_regions(
         Accept an empty table. The report then has no outcomes.
     prune : bool
         Remove the maps of regions that are no longer in the table. Only maps that the manifest describes are removed.
+    products : sequence of str
+        Glob patterns. Products whose names match no pattern are left out.
     layers : sequence of Layer
         Layers of an earlier run. Their data is reused if the input files are unchanged.
     observer : Observer, optional
@@ -137,13 +140,18 @@ def render_regions(
         watch.lap("check")
         return RunReport((), sum(watch.seconds.values()), "serial", 0, watch.seconds)
     selected = _select(found, only)
-    check_config(config, selected)
-    method = _start_method(config)
-    store.prepare_directory(config.output.directory)
     redraw = Redraw.ALL if force else Redraw.CHANGED
-    scope = Scope.SELECTION if only else Scope.TABLE
+    scope = Scope.SELECTION if only or products else Scope.TABLE
+    leftovers = Leftovers.REMOVE if prune else Leftovers.KEEP
+    if products or (data.products if isinstance(data, SharedData) else data.has_fields):
+        from regionplot.runs.field_run import FieldRun  # noqa: PLC0415 (only settings with several fields need it)
+
+        run = FieldRun(data, selected, tuple(products), tuple(layers), observer or Observer())
+        return run.draw(watch, redraw, scope, leftovers)
+    check_config(config, selected)
+    method = start_method(config)
+    store.prepare_directory(config.output.directory)
     with locked(config.output.directory):
-        leftovers = Leftovers.REMOVE if prune else Leftovers.KEEP
         named = assign_file_names(selected, config)
         with RunRecord(RunFacts.of(config), named, watch, method, redraw, scope, leftovers) as record:
             _draw_all(record, data, layers, selected, observer or Observer())
@@ -159,10 +167,10 @@ def _with_functions(data: Config | SharedData, **functions: Callable[..., Any] |
     return with_functions(data, **functions)
 
 
-def _start_method(config: Config) -> str:
+def start_method(config: Config) -> str:
     """Return the start method of a run: `serial` if `auto` would need to send a function that cannot be sent."""
     method = resolve_executor(config.run.start_method)
-    if config.run.start_method != AUTO or not config.map.functions or executor_class(method).abilities.shares_memory:
+    if config.run.start_method != AUTO or not config.has_functions or executor_class(method).abilities.shares_memory:
         return method
     from regionplot.shared.functions import can_be_sent  # noqa: PLC0415 (only runs with functions need it)
 
@@ -172,9 +180,9 @@ def _start_method(config: Config) -> str:
     return "serial"
 
 
-def _check_functions(config: Config, start_method: str) -> None:
+def check_functions(config: Config, start_method: str) -> None:
     """Raise ConfigError if a function of the user cannot be sent to workers that are not forked."""
-    if config.map.functions:
+    if config.has_functions and not executor_class(start_method).abilities.shares_memory:
         from regionplot.shared.functions import check_functions_pickle  # noqa: PLC0415
 
         check_functions_pickle(config, start_method)
@@ -210,7 +218,7 @@ def _draw_all(
 ) -> None:
     """Prepare the raster, load the shared data, and draw the maps that are not kept."""
     with start_hints(), ExitStack() as stack:
-        data = stack.enter_context(_prepared(data, record.watch, observer))
+        data = stack.enter_context(with_prepared_raster(data, record.watch, observer))
         config = data.config if isinstance(data, SharedData) else data
         plan = _load(record, data, layers, regions, stack)
         record.watch.lap("load")
@@ -220,16 +228,14 @@ def _draw_all(
                 "%s: the raster changed during the run; the maps show it as it was at the start", config.raster.path
             )
     if not_run := record.report.in_state(NOT_RUN):
-        logger.error(
-            "%s: the disk is full: %d maps not drawn; free some space and run the command again",
-            config.output.directory,
-            len(not_run),
-        )
+        logger.error("%s", disk_full_error(config, len(not_run)))
     failpoints.failpoint("report")
 
 
 @contextmanager
-def _prepared(data: Config | SharedData, watch: Stopwatch, observer: Observer) -> Iterator[Config | SharedData]:
+def with_prepared_raster(
+    data: Config | SharedData, watch: Stopwatch, observer: Observer
+) -> Iterator[Config | SharedData]:
     """Apply the steps of `[[prepare]]`. Protect the prepared raster in the cache until the context exits."""
     if isinstance(data, SharedData) or not data.prepare:
         yield data
@@ -252,9 +258,9 @@ def _load(
 ) -> LoadPlan:
     """Load the shared data if workers share memory with this process. If not, check that input files can be opened."""
     if not executor_class(record.start_method).abilities.shares_memory:
-        _check_functions(data.config if isinstance(data, SharedData) else data, record.start_method)
+        check_functions(data.config if isinstance(data, SharedData) else data, record.start_method)
         if isinstance(data, SharedData) and data.info.fingerprint is None:
-            return stack.enter_context(_stored(data, record.start_method)).plan
+            return stack.enter_context(stored(data, record.start_method)).plan
         return check_inputs(data.config if isinstance(data, SharedData) else data, regions)
     shared = data if isinstance(data, SharedData) else _loaded(data, regions, layers)
     if problem := scale_problem(shared):
@@ -262,7 +268,7 @@ def _load(
     return stack.enter_context(share_with_workers(shared)).plan
 
 
-def _stored(shared: SharedData, start_method: str) -> AbstractContextManager[SharedData]:
+def stored(shared: SharedData, start_method: str) -> AbstractContextManager[SharedData]:
     """Return a context in which workers that are not forked find data that are only in memory."""
     from regionplot.shared.memory import stored_for_workers  # noqa: PLC0415 (only data in memory need it)
 
@@ -285,7 +291,7 @@ def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Obser
     """Keep unchanged maps and draw the others."""
     jobs = record.jobs
     letters = find_fonts(jobs, config)
-    executor = _make_executor(config.run, record.start_method, len(jobs))
+    executor = make_run_executor(config.run, record.start_method, len(jobs))
     record.workers = executor.workers
     observer.started(len(jobs), executor.workers, record.start_method)
     task = RenderTask(config, record.run, plan, len(jobs))
@@ -324,12 +330,29 @@ def jobs_to_draw(task: RenderTask, jobs: Sequence[Job], record: RunRecord, obser
             observer.finished(outcome)
 
 
-def _make_executor(settings: RunSettings, method: str, jobs: int) -> Executor:
+def make_run_executor(settings: RunSettings, method: str, jobs: int) -> Executor:
+    """Return the executor of a run with the limits of its settings.
+
+    Parameters
+    ----------
+    settings : RunSettings
+        The section `[run]`.
+    method : str
+        Name of the executor.
+    jobs : int
+        Number of maps to draw.
+    """
     if "timeout" in settings.model_fields_set and not executor_class(method).abilities.limits_time:
         logger.info("[run] timeout has no effect: start method %r cannot stop a map", method)
     memory = None if settings.worker_memory == "auto" else settings.worker_memory
     limits = WorkerSettings(settings.timeout, settings.maps_per_worker, settings.retries, memory, settings.nice)
     return make_executor(method, count_workers(settings.workers, jobs), limits)
+
+
+def disk_full_error(config: Config, not_run: int) -> str:
+    """Return the message about maps that were not drawn because the disk is full."""
+    folder = config.output.directory
+    return f"{folder}: the disk is full: {not_run} maps not drawn; free some space and run the command again"
 
 
 def stop_when_disk_full(outcomes: Iterable[Outcome[Job]]) -> Iterator[Outcome[Job]]:

@@ -43,6 +43,8 @@ class RenderTask:
     """Number of maps of the run."""
     regions: Sequence[Region] = field(default=(), repr=False)
     """Regions to draw, if this process forks the workers."""
+    field_name: str = ""
+    """Name of the field, if the run draws several fields."""
     _digests: MapDigests | None = field(default=None, repr=False)
     _idle: list[MapRenderer] = field(default_factory=list, repr=False)
     """Renderers that no thread uses now. A renderer draws all its maps into one buffer, so threads cannot share it."""
@@ -135,7 +137,7 @@ class RenderTask:
 
     @property
     def _shared(self) -> SharedData:
-        return shared_data(self.config, self.plan)
+        return shared_data(self.config, self.plan, self.field_name)
 
 
 def _import_for_encoding(renderer: MapRenderer) -> None:

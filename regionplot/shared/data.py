@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +57,9 @@ class SharedData(DrawingTools):
     plan: LoadPlan
     coloring: Coloring = None
     """Classes or RGB bands of the raster. None if the cells are drawn as numbers."""
+    products: Mapping[str, SharedData] = field(default_factory=dict)
+    """The data of each field by name, such as `snow` or `snow/2026-03-10T06:00`, if the settings have products or
+    several times. All fields share the vector layers. Otherwise, empty."""
 
     @classmethod
     def load(
@@ -66,6 +69,9 @@ class SharedData(DrawingTools):
         plan: LoadPlan | None = None,
         layers: Sequence[Layer] = (),
         source: RasterSource | None = None,
+        *,
+        raster: DrawnRaster | None = None,
+        cells: LoadedCells | None = None,
     ) -> SharedData:
         """Load all data that the maps of a run share, and close every file.
 
@@ -81,6 +87,16 @@ class SharedData(DrawingTools):
             Layers from an earlier load. Their data are reused if the input files are unchanged.
         source : RasterSource, optional
             The raster, such as an `ArraySource`. By default, the raster that the config names.
+        raster : DrawnRaster, optional
+            The raster and its coloring, if the caller has already opened it.
+        cells : LoadedCells, optional
+            The cells of the plan, if they are already loaded for another field.
+
+        Returns
+        -------
+        SharedData
+            If the settings have products or several times, the data of the first field. Then `products` holds the data
+            of all fields.
 
         Raises
         ------
@@ -98,8 +114,13 @@ class SharedData(DrawingTools):
             raise ConfigError(
                 "[[prepare]]: the steps have not been run; load the config that regionplot.prepared(config) returns"
             )
+        if config.has_fields and config.facts == {}:
+            from regionplot.shared.fields import find_fields  # noqa: PLC0415 (only several fields need it)
+            from regionplot.shared.groups import load_fields  # noqa: PLC0415 (it imports this module)
+
+            return load_fields(find_fields(config), regions, layers)
         failpoints.failpoint("read", config.raster.path.name)
-        raster = DrawnRaster.of(config, source)
+        raster = raster or DrawnRaster.of(config, source)
         info = raster.info
         crs = parse_projection(config.map.projection) or info.geometry.crs
         plan = plan or plan_load(config, info, regions, raster.coloring)
@@ -109,9 +130,10 @@ class SharedData(DrawingTools):
         finish_layers = start_layers(all_layers(config), context)  # before the thread, because this forks
         failpoints.failpoint("cells", config.raster.path.name)
         with thread_pool(MAX_READERS) as pool:  # the threads end before workers are forked
-            finish_cells = raster.start(plan, config, pool)
+            finish_cells = raster.start(plan, config, pool) if cells is None else None
             loaded_layers = finish_layers()
-            cells = finish_cells()
+            cells = finish_cells() if finish_cells else cells
+        assert cells is not None, "the cells are given or have been loaded"
         if regions:  # without regions, for example in a spawned worker, the maps are not known
             warn_of_unseen_layers(loaded_layers, config, crs, raster.coloring, regions)
         logger.info("process %d loaded the shared data in %.2f s", os.getpid(), time.perf_counter() - start)
@@ -154,6 +176,10 @@ class SharedData(DrawingTools):
         from regionplot.shared.memory import shared_from_arrays  # noqa: PLC0415 (only data in memory need it)
 
         return shared_from_arrays(data, features, config, regions)
+
+    def with_products(self, products: Mapping[str, SharedData]) -> SharedData:
+        """Return these data together with the data of all fields."""
+        return replace(self, products=products)
 
     def __repr__(self) -> str:
         """Return the name of the raster, the shape and the type of the loaded cells, the CRSs and the layers."""

@@ -17,11 +17,11 @@ import pickle
 import sys
 import traceback
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from regionplot.errors import ConfigError, FunctionError, InputError, Place, Problem, RegionError, RegionplotError
 from regionplot.settings.config import Config
@@ -33,6 +33,7 @@ from regionplot.system.modules import ModuleNameTakenError, code_of, is_own_code
 from regionplot.text import one_line
 
 logger = logging.getLogger(__name__)
+D = TypeVar("D", Config, SharedData)
 _PACKAGE = Path(__file__).parents[1]
 _ARGUMENTS = {"draw": ("shared", "region"), "decorate": ("axes", "region", "shared"), "load": ("shared",)}
 """Arguments of each function."""
@@ -63,10 +64,17 @@ def with_functions(data: Config | SharedData, **functions: Callable[..., Any] | 
         raise ConfigError("draw and decorate exclude each other; call the one function in the other")
     other = {"draw": "decorate", "decorate": "draw"}
     cleared = {other[key]: None for key in given if key in other}
-    config = data.config if isinstance(data, SharedData) else data
     update = {**cleared, **{key: UserFunction.of(function) for key, function in given.items()}}
-    config = config.model_copy(update={"map": config.map.model_copy(update=update)})
-    return replace(data, config=config) if isinstance(data, SharedData) else config
+    return _updated(data, update) if isinstance(data, SharedData) else _updated(data, update)
+
+
+def _updated(data: D, update: Mapping[str, UserFunction | None]) -> D:
+    """Return settings or loaded data with other functions, also for all products."""
+    if isinstance(data, SharedData):
+        products = {name: _updated(own, update) for name, own in data.products.items()}
+        return replace(data, config=_updated(data.config, update), products=products)
+    changed = data.model_copy(update={"map": data.map.model_copy(update=update)})
+    return changed.with_products({name: _updated(own, update) for name, own in data.products.items()})
 
 
 def function_problems(config: Config) -> Iterator[Problem]:
@@ -89,7 +97,7 @@ def check_functions_pickle(config: Config, start_method: str) -> None:
     start_method : str
         `[run] start_method`, for the message.
     """
-    for key, function in config.map.functions.items():
+    for key, function in _all_functions(config):
         if not _can_be_sent(function):
             raise ConfigError(
                 f"{key}: the function {function.name!r} cannot be sent to workers that start by {start_method!r}; "
@@ -99,7 +107,13 @@ def check_functions_pickle(config: Config, start_method: str) -> None:
 
 def can_be_sent(config: Config) -> bool:
     """Return True if all functions can be sent to workers that are not forked."""
-    return all(map(_can_be_sent, config.map.functions.values()))
+    return all(_can_be_sent(function) for _, function in _all_functions(config))
+
+
+def _all_functions(config: Config) -> Iterator[tuple[str, UserFunction]]:
+    """Yield the key and the function, for all functions of the settings and of their products."""
+    for own in (config, *config.products.values()):
+        yield from own.map.functions.items()
 
 
 def _can_be_sent(function: UserFunction) -> bool:
@@ -267,8 +281,9 @@ def function_files(config: Config) -> tuple[Path, ...]:
 
     Files that cannot be read are left out.
     """
-    found: dict[Path, None] = dict.fromkeys(config.map.files)
-    for function in config.map.functions.values():
+    settings = [own.map for own in (config, *config.products.values())]
+    found: dict[Path, None] = dict.fromkeys(path for own in settings for path in own.files)
+    for function in (function for own in settings for function in own.functions.values()):
         if function.folder is not None:
             with suppress(OSError):
                 found |= dict.fromkeys(code_of(function.name.partition(":")[0], function.folder).files)

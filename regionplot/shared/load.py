@@ -23,6 +23,7 @@ from regionplot.geo.grid import GridGeometry, Window
 from regionplot.geo.region import Region
 from regionplot.inputs.color_tables import RgbBands
 from regionplot.inputs.describe import inspect_raster, open_source
+from regionplot.inputs.metadata import with_lead_time
 from regionplot.inputs.reading import FileSource, Overviews
 from regionplot.inputs.rgb import RgbSource
 from regionplot.inputs.source import RasterInfo, RasterSource, read_window
@@ -39,6 +40,8 @@ from regionplot.system.files import Fingerprint
 
 logger = logging.getLogger(__name__)
 _PREVIEW_CELLS = 1_000_000
+_CODED_ROWS = 64
+"""Number of rows that are classified at a time, so that they stay in the CPU cache."""
 _MAX_CHECKED = 500
 """Maximum number of regions. For more regions, the layers are not compared with the maps."""
 
@@ -85,7 +88,10 @@ class DrawnRaster:
         coloring = coloring_of(info, config.raster, config.colors)
         if isinstance(coloring, RgbBands):
             source = RgbSource.of(info, coloring)
-        return cls(source, source.describe(), coloring)
+        info = source.describe()
+        if config.facts:
+            info = replace(info, description=with_lead_time({**info.description, **config.facts}))
+        return cls(source, info, coloring)
 
     def start(self, plan: LoadPlan, config: Config, pool: Executor) -> Callable[[], LoadedCells]:
         """Start to load the cells of a plan in the threads of a pool. Return a function that waits for the cells.
@@ -98,19 +104,44 @@ class DrawnRaster:
         RasterError
             If the raster cannot be opened. The returned function raises it if the cells cannot be read.
         """
-        classifier = classifier_of(self.coloring, config.colors)
+        classifier = self._classifier(plan, config)
+        if classifier is None or not isinstance(self.source, FileSource):
+            loading = pool.submit(self.load_values, plan)
+            return loading.result
+        return self._start_classes(plan.window, self.source, classifier, pool)
+
+    def _classifier(self, plan: LoadPlan, config: Config) -> Classifier | None:
+        """Return the classifier of the cells, or None if the maps need the values of the cells."""
         wants_values = any(planned.layer.wants_values for planned in all_layers(config))
         if (
-            classifier is None
-            or wants_values
+            wants_values
             or config.map.functions
             or plan.reads_per_map
             or config.raster.resampling != "nearest"
             or not isinstance(self.source, FileSource)
         ):
-            loading = pool.submit(self._load_values, plan)
-            return loading.result
-        return self._start_classes(plan.window, self.source, classifier, pool)
+            return None
+        return classifier_of(self.coloring, config.colors)
+
+    def coded(self, loaded: LoadedCells, plan: LoadPlan, config: Config) -> LoadedCells:
+        """Return what `start` loads, from the values of the same cells. Other fields can share these values.
+
+        Parameters
+        ----------
+        loaded : LoadedCells
+            The values that `load_values` returned.
+        plan, config
+            As for `start`.
+        """
+        classifier = self._classifier(plan, config)
+        if classifier is None or loaded.values is None:
+            return loaded
+        codes = np.empty(loaded.values.shape, code_type(classifier.nodata))
+        for first in range(0, len(codes), _CODED_ROWS):
+            rows = slice(first, first + _CODED_ROWS)
+            classify(loaded.values[rows], classifier, codes[rows])
+        codes.flags.writeable = False
+        return LoadedCells(loaded.geometry, codes=codes)
 
     def _start_classes(
         self, window: Window, source: FileSource, classifier: Classifier, pool: Executor
@@ -126,7 +157,7 @@ class DrawnRaster:
 
         return finish
 
-    def _load_values(self, plan: LoadPlan) -> LoadedCells:
+    def load_values(self, plan: LoadPlan) -> LoadedCells:
         """Return the values of the cells that a plan loads.
 
         If each map reads its own cells, the result is a thinned preview of the raster. It can come from overviews of

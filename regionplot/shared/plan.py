@@ -88,7 +88,7 @@ def plan_load(
     whole = info.geometry.full_window
     is_planned = regions is not None and len(regions) <= _MAX_PLANNED
     window = _union(config, info, regions, layout) if regions and is_planned else whole
-    budget = _budget(config) if budget is None else budget
+    budget = memory_budget(config) if budget is None else budget
     if config.map.functions and whole.cells * info.dtype.itemsize <= budget:  # functions can use any cell
         window = whole
     size = window.cells * info.dtype.itemsize
@@ -105,8 +105,8 @@ def plan_load(
     return LoadPlan(whole if reads_per_map else window, reads_per_map, info.fingerprint, colormap)
 
 
-def _budget(config: Config) -> int:
-    """Return the memory budget of the raster in bytes."""
+def memory_budget(config: Config) -> int:
+    """Return the memory budget of the loaded cells of a run in bytes."""
     memory = config.run.memory
     return min(_DEFAULT_BUDGET, available_memory() // 4) if memory == "auto" else memory * _MEGABYTE
 

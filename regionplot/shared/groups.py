@@ -1,0 +1,190 @@
+"""Load the fields of a run in groups that fit into the memory budget.
+
+All fields share the vector layers. Fields that draw the same cells share these cells.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from regionplot.errors import RasterReplacedError, RegionplotError
+from regionplot.geo.region import Region
+from regionplot.inputs.color_tables import RgbBands
+from regionplot.layers.base import Layer
+from regionplot.settings.config import Config
+from regionplot.shared.data import SharedData
+from regionplot.shared.fields import Field
+from regionplot.shared.load import DrawnRaster, LoadedCells
+from regionplot.shared.plan import LoadPlan, memory_budget, plan_load
+
+_MAX_FIELDS = 64
+"""Maximum number of fields in a group, because each field also has a frame and tables of colors."""
+_NOT_CELLS = {"cycle", "settle", "prepared", "inputs", "max_cells"}
+"""Settings of a raster on which its cells do not depend."""
+_ATTEMPTS = 3
+"""Maximum number of times that a field is opened again because its raster was replaced."""
+
+
+@dataclass(frozen=True)
+class OpenedField:
+    """A field whose raster has been described, but not read."""
+
+    field: Field
+    config: Config
+    """The settings, with the prepared raster if the settings have raster steps."""
+    raster: DrawnRaster
+    plan: LoadPlan
+    data: SharedData | None = None
+    """The data, if the caller of the run has loaded them."""
+
+    @classmethod
+    def of_loaded(cls, found: Field, data: SharedData) -> OpenedField:
+        """Return a field whose data are loaded."""
+        raster = DrawnRaster(data.source, data.info, data.coloring)
+        return cls(found, data.config, raster, data.plan, data)
+
+    @classmethod
+    def of(cls, found: Field, config: Config, regions: Sequence[Region] | None) -> OpenedField:
+        """Open the raster of a field, and plan which part is loaded.
+
+        Parameters
+        ----------
+        found : Field
+            The field.
+        config : Config
+            Its settings without raster steps.
+        regions : sequence of Region
+            All regions that will be drawn.
+
+        Raises
+        ------
+        InputError, ConfigError
+            As for `DrawnRaster.of` and `plan_load`.
+        """
+        raster = DrawnRaster.of(config)
+        return cls(found, config, raster, plan_load(config, raster.info, regions, raster.coloring))
+
+    @property
+    def size(self) -> int:
+        """Memory that the cells need, in bytes."""
+        return 0 if self.plan.reads_per_map else self.plan.window.cells * self.raster.info.dtype.itemsize
+
+    @property
+    def cells(self) -> tuple[object, ...]:
+        """Key of the cells that are loaded. Fields with equal keys can share the cells."""
+        kind = "rgb" if isinstance(self.raster.coloring, RgbBands) else ""
+        settings = self.config.raster.model_dump_json(exclude=_NOT_CELLS)
+        return settings, kind, self.plan.window, self.plan.reads_per_map, self.plan.fingerprint
+
+
+def in_groups(opened: Iterable[OpenedField], config: Config) -> Iterator[list[OpenedField]]:
+    """Yield fields in groups whose cells fit into the memory budget together.
+
+    Parameters
+    ----------
+    opened : iterable of OpenedField
+        The fields. They are opened as late as possible.
+    config : Config
+        The settings of the run.
+    """
+    budget, size, group = memory_budget(config), 0, list[OpenedField]()
+    keys: set[object] = set()
+    for each in opened:
+        own = 0 if each.cells in keys else each.size
+        if group and (size + own > budget or len(group) >= _MAX_FIELDS):
+            yield group
+            size, group, keys, own = 0, [], set(), each.size
+        group.append(each)
+        keys.add(each.cells)
+        size += own
+    if group:
+        yield group
+
+
+@dataclass
+class FieldLoader:
+    """Load fields one after the other. The vector layers are loaded once for each CRS of the maps."""
+
+    regions: Sequence[Region]
+    layers: tuple[Layer, ...] = ()
+    """Layers that are loaded: of an earlier run, then of the fields of this run."""
+    _products: set[str] = field(default_factory=set)
+    """Products of which a field was loaded."""
+
+    def load(self, group: Sequence[OpenedField]) -> Iterator[tuple[OpenedField, SharedData | RegionplotError]]:
+        """Yield each field of a group with its data, or with the reason why it cannot be loaded."""
+        users = Counter(each.cells for each in group)
+        kept: dict[object, LoadedCells] = {}
+        for each in group:
+            try:
+                data = self._load(each, users, kept)
+            except RegionplotError as error:
+                yield each, error
+                continue
+            self._keep_layers(data)
+            yield each, data
+
+    def _load(
+        self, opened: OpenedField, users: Counter[tuple[object, ...]], kept: dict[object, LoadedCells]
+    ) -> SharedData:
+        """Load a field. If its raster is replaced while it is read, load the new raster."""
+        for _ in range(_ATTEMPTS):
+            try:
+                cells = self._cells(opened, users, kept)
+                return self._load_with(opened, cells)
+            except RasterReplacedError:
+                opened = OpenedField.of(opened.field, opened.config, self.regions)
+        return self._load_with(opened, self._cells(opened, users, kept))
+
+    def _cells(
+        self, opened: OpenedField, users: Counter[tuple[object, ...]], kept: dict[object, LoadedCells]
+    ) -> LoadedCells | None:
+        """Return the cells of a field that other fields of the group share, or None if no other field shares them."""
+        key = opened.cells
+        if users[key] < 2:
+            return None
+        if key not in kept:
+            kept[key] = opened.raster.load_values(opened.plan)
+        return opened.raster.coded(kept[key], opened.plan, opened.config)
+
+    def _load_with(self, opened: OpenedField, cells: LoadedCells | None) -> SharedData:
+        is_first = opened.field.product not in self._products
+        self._products.add(opened.field.product)
+        return SharedData.load(
+            opened.config,
+            self.regions if is_first else None,  # warn only once of layers outside of all maps
+            opened.plan,
+            self.layers,
+            raster=opened.raster,
+            cells=cells,
+        )
+
+    def _keep_layers(self, data: SharedData) -> None:
+        known = {id(layer) for layer in self.layers}
+        self.layers += tuple(layer for layer in data.layers if id(layer) not in known)
+
+
+def load_fields(fields: Sequence[Field], regions: Sequence[Region] | None, layers: Sequence[Layer]) -> SharedData:
+    """Load all fields at once. Return the data of the first field; its `products` are the data of all fields.
+
+    Raises
+    ------
+    InputError, ConfigError
+        If a field cannot be loaded.
+    """
+    loader = FieldLoader(regions or (), tuple(layers))
+    opened = [_opened(each, regions) for each in fields]
+    loaded: dict[str, SharedData] = {}
+    for each, data in loader.load(opened):
+        if isinstance(data, RegionplotError):
+            raise data
+        loaded[each.field.name] = data
+    return next(iter(loaded.values())).with_products(loaded)
+
+
+def _opened(found: Field, regions: Sequence[Region] | None) -> OpenedField:
+    if found.problem is not None:
+        raise found.problem
+    return OpenedField.of(found, found.config, regions)
