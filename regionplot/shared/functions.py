@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from regionplot.errors import ConfigError, FunctionError, InputError, Place, Problem, RegionError, RegionplotError
 from regionplot.settings.config import Config
@@ -33,7 +33,7 @@ from regionplot.system.modules import ModuleNameTakenError, code_of, is_own_code
 from regionplot.text import one_line
 
 logger = logging.getLogger(__name__)
-D = TypeVar("D", Config, SharedData)
+D = TypeVar("D", bound=Config | SharedData)
 _PACKAGE = Path(__file__).parents[1]
 _ARGUMENTS = {"draw": ("shared", "region"), "decorate": ("axes", "region", "shared"), "load": ("shared",)}
 """Arguments of each function."""
@@ -65,16 +65,17 @@ def with_functions(data: Config | SharedData, **functions: Callable[..., Any] | 
     other = {"draw": "decorate", "decorate": "draw"}
     cleared = {other[key]: None for key in given if key in other}
     update = {**cleared, **{key: UserFunction.of(function) for key, function in given.items()}}
-    return _updated(data, update) if isinstance(data, SharedData) else _updated(data, update)
+    return _updated(data, update)
 
 
 def _updated(data: D, update: Mapping[str, UserFunction | None]) -> D:
     """Return settings or loaded data with other functions, also for all products."""
     if isinstance(data, SharedData):
         products = {name: _updated(own, update) for name, own in data.products.items()}
-        return replace(data, config=_updated(data.config, update), products=products)
+        loaded: Any = replace(data, config=_updated(data.config, update), products=products)
+        return cast(D, loaded)
     changed = data.model_copy(update={"map": data.map.model_copy(update=update)})
-    return changed.with_products({name: _updated(own, update) for name, own in data.products.items()})
+    return cast(D, changed.with_products({name: _updated(own, update) for name, own in data.products.items()}))
 
 
 def function_problems(config: Config) -> Iterator[Problem]:
