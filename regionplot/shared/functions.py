@@ -294,17 +294,20 @@ def function_files(config: Config) -> tuple[Path, ...]:
 def functions_digest(config: Config) -> bytes:
     """Return a digest of the functions of the user, of the modules that they import, and of `[map] files`.
 
-    If it is unknown what a function depends on, the digest is random, so that the maps are drawn again. This is the
+    The modules are imported. If it is unknown what a function depends on, the digest is random, so that the maps are drawn again. This is the
     case for a function without a source file, a lambda, or a function inside another function.
 
     Raises
     ------
     InputError
         If a file cannot be read.
+    ConfigError
+        If a function cannot be imported.
     """
     total = hashlib.sha256()
     try:
         for key, function in config.map.functions.items():
+            load_function(function)  # a module can change rcParams of matplotlib, which are part of the digest, too
             found = _digest_of(function)
             if found is None:
                 logger.info("%s: it is unknown what %s depends on, so all maps are drawn", key, function.name)

@@ -477,6 +477,28 @@ def test_an_error_of_the_load_function_ends_the_run(project: Path, run_command: 
     assert "Traceback" not in finished.stderr
 
 
+def test_products_can_have_functions_of_their_own(project: Path, run_command: Callable[..., Any]) -> None:
+    write_settings(project)
+    settings = (project / "regionplot.toml").read_text()
+    products = '[products.own]\nmap.draw = "plots:draw"\nmap.load = "plots:load"\n[products.plain]\n'
+    (project / "regionplot.toml").write_text(f"{settings}\n{products}")
+    finished = run_command(project, "regions.csv")
+    assert "4 maps drawn" in finished.stdout, finished.stderr
+    with Image.open(project / "output" / "own" / "nc.png") as own, Image.open(project / "output/plain/nc.png") as plain:
+        assert (own.size, plain.size) == ((30, 20), (300, 200))
+    (project / "helper.py").write_text("TINT = 8\n")
+    assert "2 maps drawn, 2 unchanged" in run_command(project, "regions.csv").stdout
+    (project / "regionplot.toml").write_text(f"{settings}\n{products}".replace("plots:draw", "plots:absent"))
+    assert "[products.own.map] draw: " in run_command(project, "regions.csv").stderr
+
+
+def test_functions_of_an_argument_draw_all_products(make_config: Callable[..., Any], tmp_path: Path) -> None:
+    config = make_config(**SMALL, products={"a": {"colors": {"vmin": 0}}, "b": {}})
+    report = render_regions(REGIONS[:1], config, draw=figure)
+    assert sorted(outcome.job.target.parent.name for outcome in report.drawn) == ["a", "b"]
+    assert not report.failed
+
+
 def test_draw_and_decorate_exclude_each_other(project: Path, run_command: Callable[..., Any]) -> None:
     write_settings(project, 'draw = "plots:draw"', 'decorate = "plots:decorate"')
     assert "draw and decorate exclude each other" in run_command(project, "regions.csv").stderr
