@@ -17,14 +17,20 @@ from regionplot.system.threads import GLOBALS_LOCK
 def plain_style() -> Iterator[None]:
     """Use matplotlib's own defaults instead of rcParams that the program or a matplotlibrc set. Other threads wait."""
     with GLOBALS_LOCK:
-        changed = changed_parameters()
+        changed = _changed_parameters()
         context = matplotlib.rc_context(changed) if changed else nullcontext()
         with warnings.catch_warnings(), context, np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             warnings.filterwarnings("ignore", r"Glyph .* missing from font", UserWarning)  # `fonts` reports them
             yield
 
 
-def changed_parameters() -> Any:
+def parameters_in_use() -> bytes:
+    """Return the values of all parameters that differ from matplotlib's defaults, for digests."""
+    current = dict(dict.items(matplotlib.rcParams))
+    return repr(sorted((key, repr(current[key])) for key in _changed_parameters())).encode()
+
+
+def _changed_parameters() -> Any:
     """Return the default values of all parameters that have been changed. Usually, the result is empty."""
     current = dict(dict.items(matplotlib.rcParams))  # the methods of rcParams check each key, which is slow
     return {

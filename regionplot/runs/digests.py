@@ -80,11 +80,11 @@ class MapDigests:
 
     def _add_functions(self) -> None:
         """Add the code of the functions of the user. They can use all cells, so each map depends on all cells."""
-        from regionplot.render.style import changed_parameters  # noqa: PLC0415 (only runs with functions need it)
+        from regionplot.render.style import parameters_in_use  # noqa: PLC0415 (only runs with functions need it)
         from regionplot.shared.functions import functions_digest  # noqa: PLC0415
 
         data = self._shared
-        self._common.update(functions_digest(data.config) + repr(sorted(changed_parameters().items())).encode())
+        self._common.update(functions_digest(data.config) + parameters_in_use())
         window = data.plan.window
         if data.plan.reads_per_map or window != data.info.geometry.full_window:
             self._common.update(repr(_file_facts(data.info)).encode())

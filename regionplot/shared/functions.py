@@ -294,8 +294,8 @@ def function_files(config: Config) -> tuple[Path, ...]:
 def functions_digest(config: Config) -> bytes:
     """Return a digest of the functions of the user, of the modules that they import, and of `[map] files`.
 
-    The modules are imported. If it is unknown what a function depends on, the digest is random, so that the maps are drawn again. This is the
-    case for a function without a source file, a lambda, or a function inside another function.
+    The modules are imported. If it is unknown what a function depends on, the digest is random, so that the maps are
+    drawn again. This is the case for a function without a source file, a lambda, or a function inside another function.
 
     Raises
     ------

@@ -215,6 +215,13 @@ def test_unchanged_maps_are_kept_until_the_function_changes(make_config: Callabl
     assert len(render_regions(REGIONS, config, draw=lambda *arguments: pixels(*arguments)).drawn) == 3
 
 
+def test_parameters_of_matplotlib_count_in_digests(make_config: Callable[..., Any]) -> None:
+    config = make_config(**SMALL)
+    for width, drawn in ((3.0, 1), (3.0, 0), (4.0, 1)):
+        with matplotlib.rc_context({"lines.linewidth": width}):
+            assert len(render_regions(REGIONS[:1], config, draw=pixels).drawn) == drawn
+
+
 def tinted(shared: Any, region: Region, tint: int) -> Any:
     return np.full((20, 30, 3), tint, np.uint8)
 
