@@ -43,11 +43,7 @@ def find_bands(dataset: Any, settings: RasterSettings) -> list[int]:
         return [_find_band(dataset, settings.band, settings.path)]
     selection = BandSelection(dataset, settings)
     found = selection.at_time(_of_member(dataset, settings))
-    if isinstance(settings.member, str):
-        names = dict.fromkeys(_title(dataset, band, settings.path) for band in found)
-        if len(names) == 1:
-            return found
-    elif len(found) == 1:
+    if len(found) == 1 or (isinstance(settings.member, str) and selection.has_each_member_once(found)):
         return found
     raise RasterError(
         f"{settings.path}: {len(found)} bands match; choose among them with band, level, member or time in [raster]: "

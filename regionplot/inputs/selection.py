@@ -59,7 +59,7 @@ class BandSelection:
         found = [band for band, names in levels.items() if _is_level(wanted, names)]
         if not found:
             listed = _listed((name[0] for name in levels.values() if name), "levels")
-            raise RasterError(f"{self._path}: no band has the level {wanted!r}; {listed}")
+            raise RasterError(f"{self._path}: no band has the level {_level(wanted)}; {listed}")
         return found
 
     def _levels(self, band: int) -> list[str]:
@@ -87,6 +87,10 @@ class BandSelection:
             listed = _listed((str(member) for member in members.values() if member is not None), "members")
             raise RasterError(f"{self._path}: there is no member {wanted!r}; {listed}")
         return found
+
+    def has_each_member_once(self, bands: Sequence[int]) -> bool:
+        """Return True if the bands belong to different members."""
+        return len(set(self._members(bands).values())) == len(bands)
 
     def _members(self, bands: Sequence[int]) -> Mapping[int, int | None]:
         """Return the number of the ensemble member of each band, or None if the file does not state it."""
@@ -129,6 +133,10 @@ class BandSelection:
     def axis(self, bands: Sequence[int]) -> list[datetime]:
         """Return the times of the bands in ascending order, each once."""
         return sorted(set(self.times(bands).values()))
+
+
+def _level(wanted: float | str) -> str:
+    return repr(wanted) if isinstance(wanted, str) else f"{wanted:g}"
 
 
 def _setting(choice: TimeChoice) -> str:
