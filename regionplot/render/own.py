@@ -106,6 +106,21 @@ class OwnRenderer:
         watch.lap("compose")
         return picture
 
+    def figure(self, region: Region) -> Figure:
+        """Return the figure that the function makes for a region.
+
+        Raises
+        ------
+        FunctionError
+            If the function fails, or returns no figure.
+        """
+        with draw_alone():
+            result = self._call(region)
+        figure = _figure_of(result)
+        if figure is None:
+            raise self._error(f"returns {_kind_of(result)}, which is no figure")
+        return figure
+
     def render_vectors(self, region: Region) -> FigurePicture | EncodedPicture:
         """Draw one region for a vector format.
 

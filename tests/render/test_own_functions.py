@@ -352,6 +352,19 @@ def test_an_error_of_a_decoration_costs_its_map(make_config: Callable[..., Any])
     assert "cannot be drawn" in failed[1].message
 
 
+def test_maps_in_memory_are_drawn_by_the_functions_of_the_settings(make_config: Callable[..., Any]) -> None:
+    with regionplot.open_maps(make_config(map={"size": [300, 200], "draw": figure})) as maps:
+        picture = maps.render(REGIONS[0])
+        assert maps.encode(picture)[1:4] == b"PNG"
+        assert type(maps.figure(REGIONS[0])) is Figure
+        assert picture.pixels.shape == (200, 300, 3)
+    with regionplot.open_maps(make_config(map={"size": [300, 200], "decorate": mark})) as maps:
+        assert (maps.render(REGIONS[0]).pixels == (255, 0, 255)).all(axis=2).sum() > 500
+        assert len(maps.figure(REGIONS[0]).axes[0].lines) == 1
+    with regionplot.open_maps(make_config(map={"draw": pixels})) as maps, pytest.raises(regionplot.FunctionError):
+        maps.figure(REGIONS[0])
+
+
 @pytest.mark.parametrize("argument", ["draw", "decorate"])
 def test_a_palette_cannot_be_required(argument: str, make_config: Callable[..., Any], tmp_path: Path) -> None:
     config = make_config(
