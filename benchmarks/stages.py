@@ -115,7 +115,7 @@ class Probe:
                 (PaletteScale, "codes", watch.timed("classify", PaletteScale.codes)),
                 (IndexedGeometries, "clip_to_panel", watch.timed("clip and simplify", IndexedGeometries.clip_to_panel)),
                 (marks.Path, "of_lines", watch.timed("strokes", marks.Path.of_lines)),
-                (agg, "sheet_artist", watch.timed("title", agg.sheet_artist)),
+                (agg, "artist_without_figure", watch.timed("title", agg.artist_without_figure)),
                 (renderer, "make_sheet", self._keep_codes(renderer.make_sheet)),
                 (Canvas, "draw", self._keep_strokes(Canvas.draw)),
                 (PngWriter, "encode", watch.timed("encode", PngWriter.encode)),

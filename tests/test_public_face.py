@@ -30,9 +30,9 @@ def test_all_public_names_exist_and_have_docstrings() -> None:
         assert getattr(regionplot, name).__doc__
     assert set(regionplot.__all__) == {
         "BlockError", "Config", "ConfigError", "ExecutorError", "Extent", "Failure", "FeaturesError", "FunctionError",
-        "InputError", "Job", "LockedError", "MapRenderer", "NoOverlapError", "Outcome", "OutputError", "RasterError", "Region",
-        "RegionError", "RegionplotError", "RegionsError", "RunReport", "SharedData", "__version__", "open_maps",
-        "plot_region", "prepared", "read_config", "read_regions", "render_regions",
+        "InputError", "Job", "LockedError", "MapRenderer", "NoOverlapError", "Outcome", "OutputError", "RasterError",
+        "Region", "RegionError", "RegionplotError", "RegionsError", "RunReport", "SharedData", "__version__",
+        "open_maps", "plot_region", "prepared", "read_config", "read_regions", "render_regions",
     }  # fmt: skip
 
 

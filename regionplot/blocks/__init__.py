@@ -6,7 +6,8 @@ from regionplot.blocks.mosaic import mosaic
 from regionplot.blocks.process import fill_array, process_blocks
 from regionplot.blocks.report import BlockObserver, BlocksReport
 from regionplot.blocks.selectors import prepare_selector, stack_arrays, valid_selector
-from regionplot.blocks.tiles import process_tiles, split_tiles
+from regionplot.blocks.tile import Tile
+from regionplot.blocks.tiles import map_tiles, process_tiles, split_tiles
 from regionplot.executors.base import WorkerSettings
 
 __all__ = [
@@ -14,9 +15,11 @@ __all__ = [
     "BlockGrid",
     "BlockObserver",
     "BlocksReport",
+    "Tile",
     "WorkerSettings",
     "compute_mask",
     "fill_array",
+    "map_tiles",
     "mosaic",
     "prepare_selector",
     "process_blocks",

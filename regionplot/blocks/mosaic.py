@@ -19,12 +19,13 @@ from regionplot.blocks.report import BlockObserver, BlocksReport
 from regionplot.blocks.runner import BlockRunner
 from regionplot.blocks.sources import Sources, read_block, read_mask
 from regionplot.blocks.task import BlockResult, BlockWorker, cast, checksum_of
+from regionplot.blocks.tile import Tile
 from regionplot.errors import RasterError
 from regionplot.geo.grid import Window, shift_transform
 from regionplot.inputs.gdal import gdal_errors, gdal_options, open_raster
 from regionplot.inputs.netcdf_grid import check_read_by_gdal
 
-OVERLAPS = ("first", "last", "min", "max", "mean", "feather")
+OVERLAPS = ("first", "last", "min", "max", "mean", "feather", "core")
 _ON_GRID = 1e-3
 """Maximum distance of a tile from the grid of the first tile, in cells."""
 _BLOCK = 512
@@ -42,6 +43,8 @@ class _Tile:
     """Value of cells without data, for each band."""
     has_mask: bool
     """True if a mask in the file, or an alpha band, marks cells without data."""
+    area: Window
+    """Cells of the mosaic that can get values of the tile. With "core", they exclude the overlap."""
 
 
 def mosaic(
@@ -64,9 +67,10 @@ def mosaic(
         output.
     output : path
         Path of the output. It is a GeoTIFF, or a COG if `profile` is `{"driver": "COG"}`.
-    overlap : {"first", "last", "min", "max", "mean", "feather"}
+    overlap : {"first", "last", "min", "max", "mean", "feather", "core"}
         Rule for cells in which several tiles have data. `feather` is a weighted mean. The weight is the distance from
-        the nearest edge of the tile.
+        the nearest edge of the tile. `core` copies each tile without its overlap, cells without data included. It needs
+        the tiles of `split_tiles`, or the results of `process_tiles` for them.
     background : float, optional
         Value of cells in which no tile has data. By default, the nodata value of the output, or 0 if the output
         has no nodata value. The output has no mask.
@@ -74,12 +78,11 @@ def mosaic(
         Value of cells without data. By default, the nodata value of each tile. NaN and masked cells are never data.
     band : int, optional
         Number of the band, counted from 1, that decides which cells have data in all bands. By default, the cells with
-        data are determined for each band separately.
+        data are determined for each band separately. With `by="pixel"`, the default is 1.
     by : {"band", "pixel"}
-        How "min" and "max" compare tiles with several bands. With "band", each band takes the lowest or highest value
-        of this band, so the bands of a cell can come from different tiles. With "pixel", all bands of a cell come from
-        the tile with the lowest or highest value in `band` (by default band 1), as in RSGISLib. Use "pixel" for
-        images, because "band" can make colors that no tile has.
+        With "band", each band of a cell is merged separately. With `min` and `max`, a cell can then have values of
+        several tiles, and so a color that no tile has. With "pixel", all bands of a cell come from one tile: `min` and
+        `max` compare the values of `band`, as in RSGISLib. If they are equal, the earlier tile is used.
     **options
         `profile`, `executor`, `workers`, `worker_settings` and `observer`: see `process_blocks`.
 
@@ -94,18 +97,16 @@ def mosaic(
     BlockError
         If the data type of the output cannot hold the values of a tile.
     ValueError
-        If the rule or the band does not exist, the rule does not work for complex numbers or for pixels, or the data
-        type of the output cannot hold the background.
+        If the rule or the band does not exist, the rule does not work for complex numbers, or the data type of the
+        output cannot hold the background.
     """
     start = time.perf_counter()
-    if overlap not in OVERLAPS:
-        raise ValueError(f"overlap must be one of {', '.join(OVERLAPS)}, not {overlap!r}")
-    _check_by(by, overlap)
-    band = 1 if by == "pixel" and band is None else band
-    first = Sources.of(tiles[:1])
+    band = _deciding_band(overlap, by, band)
+    first = Sources.of([Path(tile) for tile in tiles[:1]])
     given = options.pop("profile", None) or {}
     dtype = None if "dtype" in given else str(first.profile["dtype"])
     placed, extent = _place_tiles([Path(tile) for tile in tiles], skip_value, first, dtype)
+    placed = _without_overlap(tiles, placed) if overlap == "core" else placed
     profile, labels = derive_profile(None, {**first.profile, **extent}, first.labels, given)
     observer = options.pop("observer", None) or BlockObserver()
     nodata = profile.get("nodata")
@@ -121,18 +122,39 @@ def mosaic(
     return BlocksReport(len(durations), time.perf_counter() - start, durations, runner.workers, runner.name)
 
 
-def _check_by(by: str, overlap: str) -> None:
+def _deciding_band(overlap: str, by: str, band: int | None) -> int | None:
+    """Return the number of the band that decides for all bands, or None if each band decides for itself."""
+    if overlap not in OVERLAPS:
+        raise ValueError(f"overlap must be one of {', '.join(OVERLAPS)}, not {overlap!r}")
     if by not in ("band", "pixel"):
         raise ValueError(f"by must be 'band' or 'pixel', not {by!r}")
     if by == "pixel" and overlap not in ("min", "max"):
         raise ValueError(f"by='pixel' is for overlap='min' and 'max', not for {overlap!r}; leave it out")
+    return 1 if by == "pixel" and band is None else band
+
+
+def _without_overlap(tiles: Sequence[str | Path], placed: Sequence[_Tile]) -> list[_Tile]:
+    """Return the tiles with areas that exclude the overlap."""
+    found, problems = [], []
+    for tile, place in zip(tiles, placed, strict=True):
+        if not isinstance(tile, Tile):
+            raise ValueError(f"{tile}: overlap='core' needs the tiles of split_tiles, but this is only a path")
+        (top, _, left, _), core = tile.overlap, tile.window
+        if (place.window.height, place.window.width) != (tile.padded.height, tile.padded.width):
+            shape, expected = (place.window.height, place.window.width), (tile.padded.height, tile.padded.width)
+            problems.append(f"{tile}: it has {shape} rows and columns, but its tile has {expected}")
+        area = Window(place.window.row_off + top, place.window.col_off + left, core.height, core.width)
+        found.append(replace(place, area=area))
+    if problems:
+        raise RasterError(*problems)
+    return found
 
 
 def _check_arguments(overlap: str, background: float, band: int | None, first: Sources, dtype: np.dtype[Any]) -> None:
     count = first.profile["count"]
     if band is not None and not 1 <= band <= count:
         raise ValueError(f"band must be one of 1 to {count}, not {band}")
-    if "c" in (dtype.kind, np.dtype(first.profile["dtype"]).kind) and overlap not in ("first", "last"):
+    if "c" in (dtype.kind, np.dtype(first.profile["dtype"]).kind) and overlap not in ("first", "last", "core"):
         raise ValueError(f"complex numbers have no {overlap}; use overlap='first' or 'last'")
     with np.errstate(all="ignore"):
         held = np.array(background).astype(dtype)
@@ -160,11 +182,12 @@ def _place_tiles(
                 window = Window(round(row), round(column), dataset.height, dataset.width)
                 has_mask = rasterio.enums.MaskFlags.per_dataset in dataset.mask_flag_enums[0]
                 skips = dataset.nodatavals if skip is None else (skip,) * dataset.count
-                found.append(_Tile(path, window, tuple(skips), has_mask))
+                found.append(_Tile(path, window, tuple(skips), has_mask, window))
     if problems:
         raise RasterError(*problems)
     whole = reduce(Window.union, (tile.window for tile in found))
-    tiles = [replace(tile, window=tile.window.shifted(-whole.row_off, -whole.col_off)) for tile in found]
+    places = [tile.window.shifted(-whole.row_off, -whole.col_off) for tile in found]
+    tiles = [replace(tile, window=place, area=place) for tile, place in zip(found, places, strict=True)]
     transform = shift_transform(first.profile["transform"], whole.row_off, whole.col_off)
     return tiles, {"height": whole.height, "width": whole.width, "transform": transform}
 
@@ -220,11 +243,11 @@ class _MosaicTask(BlockWorker):
     def __call__(self, job: Block) -> BlockResult:
         """Return the values of one block."""
         dtype = np.dtype(self.profile["dtype"])
-        deciding = slice(None) if self.band is None or self.by == "band" else slice(self.band - 1, self.band)
-        merge = Merge(self.overlap, (self.profile["count"], job.core.height, job.core.width), dtype, deciding)
+        decides = self.band - 1 if self.by == "pixel" and self.band is not None else None
+        merge = Merge(self.overlap, (self.profile["count"], job.core.height, job.core.width), dtype, decides)
         with gdal_options():
             for tile in self.tiles:
-                common = tile.window.intersection(job.core)
+                common = tile.area.intersection(job.core)
                 if common is not None:
                     self._add(merge, tile, common, job.core)
         values = cast(merge.result(self.background), dtype)
@@ -235,6 +258,10 @@ class _MosaicTask(BlockWorker):
         with gdal_errors(tile.path), open_raster(tile.path) as dataset:
             values = read_block(dataset, own, None)
             mask = read_mask(dataset, own) if tile.has_mask else None
+        if self.overlap == "core":
+            everywhere = np.ones(values.shape, np.bool_)
+            merge.add((slice(None), *common.slices_in(core)), self._typed(values, everywhere), everywhere, None)
+            return
         valid = np.stack([valid_mask(own_values, skip) for own_values, skip in zip(values, tile.skips, strict=True)])
         if mask is not None:
             valid &= mask
@@ -266,24 +293,14 @@ def edge_distance(window: Window, height: int, width: int) -> NDArray[np.float64
 
 
 class Merge:
-    """Values of one block, merged from several tiles.
-
-    Parameters
-    ----------
-    overlap : str
-        Rule for cells in which several tiles have data.
-    shape : (int, int, int)
-        Bands, rows and columns of the block.
-    dtype : dtype
-        Data type of the block.
-    deciding : slice
-        Bands that "min" and "max" compare: all bands, each for itself, or one band for all bands.
-    """
+    """Values of one block, merged from several tiles."""
 
     def __init__(
-        self, overlap: str, shape: tuple[int, int, int], dtype: np.dtype[Any], deciding: slice = slice(None)
+        self, overlap: str, shape: tuple[int, int, int], dtype: np.dtype[Any], decides: int | None = None
     ) -> None:
-        self._overlap, self._dtype, self._deciding = overlap, dtype, deciding
+        """Create an empty block. The band `decides`, counted from 0, decides for all bands with `min` and `max`."""
+        self._overlap, self._dtype = overlap, dtype
+        self._decides = slice(None) if decides is None else slice(decides, decides + 1)
         self._mean = overlap in ("mean", "feather")
         self._values = np.zeros(shape, np.float64 if self._mean else dtype)
         self._weight = np.zeros(shape, np.float64)
@@ -311,8 +328,10 @@ class Merge:
             weight += share
             return
         new = weight == 0
-        own, others = values[self._deciding], merged[self._deciding]
-        taken = {"first": new, "last": True, "min": new | (own < others), "max": new | (own > others)}[self._overlap]
+        ours, theirs = values[self._decides], merged[self._decides]
+        taken: Any = True if self._overlap in ("last", "core") else new
+        if self._overlap in ("min", "max"):
+            taken = new | (ours < theirs if self._overlap == "min" else ours > theirs)
         np.copyto(merged, values, where=valid & taken, casting="unsafe")
         np.copyto(weight, 1.0, where=valid)
 

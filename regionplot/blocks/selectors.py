@@ -1,114 +1,170 @@
-"""Select the cells in which several bands have data, and stack arrays."""
+"""Select the cells in which several bands and masks have data, and stack arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.blocks.grid import Block
-from regionplot.blocks.masks import is_nan
-from regionplot.blocks.process import fill_array
+from regionplot.blocks.process import fill_array, process_blocks
+from regionplot.blocks.report import BlocksReport
 from regionplot.blocks.sources import Sources
+from regionplot.geo.dtypes import fits_dtype
 from regionplot.inputs.gdal import gdal_errors
 
-BandOfFile = str | Path | tuple[str | Path, int]
-"""A band of a raster: the path of the file and the number of the band, or only the path, for band 1."""
+Bands = str | Path | tuple[str | Path, int]
+"""A raster with all its bands, or a raster and the number of one band, counted from 1."""
+MASK_PROFILE: dict[str, Any] = {
+    "dtype": "uint8",
+    "count": 1,
+    "nodata": None,
+    "descriptions": (None,),
+    "units": (None,),
+    "scales": (1.0,),
+    "offsets": (0.0,),
+    "band_tags": (),
+}
+"""Properties of a mask or a selector in a file. They replace the properties of the first raster."""
 
 
-def prepare_selector(*bands: BandOfFile, extra_mask: BandOfFile | None = None, **options: Any) -> NDArray[np.bool_]:
-    """Return True for cells in which all bands have data. The files are read block by block, in parallel.
-
-    This is `riogrande.parallel.prepare_selector`. In addition, NaN is never data.
+@overload
+def prepare_selector(
+    *bands: Bands, extra_mask: Bands | None = ..., nodata: float | None = ..., output: None = ..., **options: Any
+) -> NDArray[np.bool_]: ...
+@overload
+def prepare_selector(
+    *bands: Bands, extra_mask: Bands | None = ..., nodata: float | None = ..., output: str | Path = ..., **options: Any
+) -> BlocksReport: ...
+def prepare_selector(
+    *bands: Bands,
+    extra_mask: Bands | None = None,
+    nodata: float | None = None,
+    output: str | Path | None = None,
+    **options: Any,
+) -> NDArray[np.bool_] | BlocksReport:
+    """Select the cells in which all bands have data. The rasters are read in blocks, in parallel.
 
     Parameters
     ----------
     *bands : path or (path, int)
-        Bands of rasters with the same shape, transform and CRS. A cell has data if the mask, the alpha band or the
-        nodata value of the file does not exclude it, and it is not NaN.
+        Rasters on one grid. A path stands for all bands of the raster. A tuple of a path and a number, counted from 1,
+        stands for one band. A cell has data if the mask, the alpha band or the nodata value of its file does not mark
+        it as missing, and its value is not NaN.
     extra_mask : path or (path, int), optional
-        A band that is used as a mask: cells with the value 0, NaN or nodata are excluded.
+        A further mask. 0, NaN and the nodata value are masked. Its own mask is ignored. A path stands for the first
+        band.
+    nodata : float, optional
+        Value of missing cells of all `bands`. By default, the file tells which cells are missing.
+    output : path, optional
+        Raster to write the selector to: 255 for selected cells, 0 elsewhere. By default, the selector is returned.
     **options
         `executor`, `workers`, `grid`, `worker_settings` and `observer`: see `process_blocks`.
 
     Returns
     -------
-    ndarray of bool, shape (rows, columns)
+    ndarray of bool, shape (rows, columns), or BlocksReport if there is an output
 
     Raises
     ------
     RasterError
-        If a file cannot be read, or the rasters are not on one grid.
-    BlockError
-        If a file has no band of this number.
-    TypeError
-        If a band is neither a path nor a pair of a path and a number.
+        If a raster cannot be read, a raster lacks the band, the rasters are not on one grid, or the output cannot be
+        written completely.
     ValueError
         If there are no bands.
     """
     if not bands:
-        raise ValueError("there are no bands; pass at least one")
-    chosen = [_path_and_band(band) for band in bands]
-    extra = [] if extra_mask is None else [_path_and_band(extra_mask)]
-    paths = list(dict.fromkeys(path for path, _ in [*chosen, *extra]))
+        raise ValueError("there are no bands; pass at least one raster")
+    chosen = [_raster_and_band(item) for item in bands]
+    extra = None if extra_mask is None else _raster_and_band(extra_mask)
+    paths = list(dict.fromkeys(path for path, _ in [*chosen, *([extra] if extra else [])]))
     Sources.on_one_grid(paths)
-    places = [(paths.index(path), band) for path, band in [*chosen, *extra]]
-    function = _SelectorFunction(tuple(places[: len(chosen)]), tuple(places[len(chosen) :]))
-    return fill_array(function, paths, dtype=np.uint8, read="datasets", **options).view(np.bool_)
+    for path, band in [*chosen, *([extra] if extra else [])]:
+        Sources.of(path, None if band is None else [band])
+    function = _SelectorFunction(
+        tuple((paths.index(path), band) for path, band in chosen),
+        None if extra is None else (paths.index(extra[0]), extra[1] or 1),
+        nodata,
+    )
+    options = {"read": "datasets", **options}
+    if output is None:
+        return fill_array(function, paths, dtype=np.uint8, **options).view(np.bool_)
+    profile = {**MASK_PROFILE, **options.pop("profile", {})}
+    return process_blocks(_MaskOf(function), paths, output, profile=profile, **options)
 
 
-def _path_and_band(band: BandOfFile) -> tuple[Path, int]:
-    if isinstance(band, str | Path):
-        return Path(band), 1
-    if isinstance(band, tuple) and len(band) == 2 and isinstance(band[0], str | Path) and isinstance(band[1], int):
-        return Path(band[0]), band[1]
-    raise TypeError(f"a band must be a path or a pair (path, number of the band), not {band!r}")
+def _raster_and_band(item: Bands) -> tuple[Path, int | None]:
+    """Return the path and the band of an argument. The band is None for all bands."""
+    if isinstance(item, str | Path):
+        return Path(item), None
+    try:
+        path, band = item
+        return Path(path), int(band)
+    except (TypeError, ValueError):
+        raise TypeError(f"a band must be a path or a pair (path, number of the band), not {item!r}") from None
 
 
 @dataclass(frozen=True)
 class _SelectorFunction:
-    """Select cells of one block. This is a class because a closure cannot be sent to other processes."""
+    """Return 1 for the cells of a block in which all bands have data, otherwise 0."""
 
-    bands: tuple[tuple[int, int], ...]
-    """Index of the dataset and number of the band."""
-    extra: tuple[tuple[int, int], ...]
-    """Bands that are masks themselves."""
+    bands: tuple[tuple[int, int | None], ...]
+    """Number of the dataset, and number of the band or None for all bands."""
+    extra: tuple[int, int] | None
+    """Dataset and band of the extra mask."""
+    nodata: float | None
 
-    def __call__(self, datasets: list[Any], block: Block, _arguments: object) -> NDArray[np.uint8]:
+    def __call__(self, datasets: Sequence[Any], block: Block, _arguments: object) -> NDArray[np.uint8]:
         selected = np.ones((block.core.height, block.core.width), np.bool_)
-        for index, band in (*self.bands, *self.extra):
-            selected &= _has_data(datasets[index], band, block)
-        for index, band in self.extra:
-            with gdal_errors(Path(datasets[index].name)):
-                selected &= datasets[index].read(band, window=block.core.ranges) != 0
-        return selected.view(np.uint8)
+        for number, band in self.bands:
+            dataset = datasets[number]
+            with gdal_errors(Path(dataset.name)):
+                for index in dataset.indexes if band is None else (band,):
+                    selected &= self._has_data(dataset, index, block)
+        if self.extra is not None:
+            dataset, index = datasets[self.extra[0]], self.extra[1]
+            with gdal_errors(Path(dataset.name)):
+                values = dataset.read(index, window=block.core.ranges)
+            selected &= (values != 0) & is_valid(values, dataset.nodatavals[index - 1])
+        return selected.astype(np.uint8)
+
+    def _has_data(self, dataset: Any, band: int, block: Block) -> NDArray[np.bool_]:
+        window = block.core.ranges
+        is_float = np.dtype(dataset.dtypes[band - 1]).kind in "fc"
+        if self.nodata is not None:
+            return is_valid(dataset.read(band, window=window), self.nodata)
+        has_data: NDArray[np.bool_] = dataset.read_masks(band, window=window) != 0
+        if is_float or dataset.nodatavals[band - 1] is not None:  # a mask hides the nodata value from `read_masks`
+            has_data &= is_valid(dataset.read(band, window=window), dataset.nodatavals[band - 1])
+        return has_data
 
 
-def _has_data(dataset: Any, band: int, block: Block) -> NDArray[np.bool_]:
-    """Return True for cells of a band that are neither masked, nor nodata, nor NaN."""
-    if not 1 <= band <= dataset.count:
-        raise ValueError(f"{dataset.name}: there is no band {band}; the bands are 1 to {dataset.count}")
-    window = block.core.ranges
-    with gdal_errors(Path(dataset.name)):
-        valid: NDArray[np.bool_] = dataset.read_masks(band, window=window) != 0
-        return valid & ~is_nan(dataset.read(band, window=window))
+@dataclass(frozen=True)
+class _MaskOf:
+    """Return the selector of a block as a mask: 255 for selected cells, 0 elsewhere."""
+
+    function: _SelectorFunction
+
+    def __call__(self, datasets: Sequence[Any], block: Block, arguments: object) -> NDArray[np.uint8]:
+        return self.function(datasets, block, arguments) * np.uint8(255)
 
 
-def valid_selector(*bands_or_masks: Any, extra_mask: Any = None) -> NDArray[np.bool_]:
-    """Return True for cells in which all given bands and masks have data. For files, use `prepare_selector`.
+def valid_selector(*bands_or_masks: Any, extra_mask: Any = None, nodata: float | None = None) -> NDArray[np.bool_]:
+    """Return True for cells in which all given bands and masks have data.
 
     Parameters
     ----------
     *bands_or_masks : array
         Arrays of the same shape. A cell of a masked array has data if it is not masked and not NaN. In other arrays, a
-        cell has data if its boolean is true, its float is not NaN, or its integer is not 0. An array does not know the
-        nodata value of its file, so read bands with `masked=True`.
+        cell has data if its boolean is true, its float is not NaN, or its integer is not 0.
     extra_mask : array, optional
-        Another mask of any data type. Cells are excluded if they are 0, NaN or masked.
+        Another mask of any data type. 0, NaN and cells that are masked themselves are masked.
+    nodata : float, optional
+        Value of missing cells, in `bands_or_masks` and in `extra_mask`.
 
     Returns
     -------
@@ -123,20 +179,56 @@ def valid_selector(*bands_or_masks: Any, extra_mask: Any = None) -> NDArray[np.b
     --------
     >>> valid_selector(np.array([1.0, np.nan, 3.0]), np.array([255, 255, 0], np.uint8))
     array([ True, False, False])
+    >>> valid_selector(np.array([1.0, -9999.0]), nodata=-9999)
+    array([ True, False])
     """
-    selectors = [_valid(array) for array in bands_or_masks]
+    selectors = [_has_data(array, nodata) for array in bands_or_masks]
     if extra_mask is not None:
-        selectors.append(_valid(extra_mask) & (np.ma.getdata(extra_mask) != 0))
+        selectors.append(_has_data(extra_mask, nodata) & (np.ma.getdata(extra_mask) != 0))
     _check_shapes(selectors)
     selected: NDArray[np.bool_] = np.logical_and.reduce(selectors)
     return selected
 
 
-def _valid(array: Any) -> NDArray[np.bool_]:
+def _has_data(array: Any, nodata: float | None) -> NDArray[np.bool_]:
     values = np.ma.getdata(array)
     if isinstance(array, np.ma.MaskedArray):
-        return ~np.ma.getmaskarray(array) & ~is_nan(values)
-    return ~is_nan(values) if values.dtype.kind in "fc" else np.not_equal(values, 0)
+        valid: NDArray[np.bool_] = ~np.ma.getmaskarray(array) & is_valid(values, nodata)
+        return valid
+    if values.dtype.kind in "fc":
+        return is_valid(values, nodata)
+    return is_valid(values, nodata) & np.not_equal(values, 0)
+
+
+def is_valid(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
+    """Return True for values that are neither NaN nor the nodata value.
+
+    Floats are compared in their own precision, as GDAL does. An integer is never equal to a value that its data type
+    cannot hold.
+    """
+    valid = ~is_nan(values)
+    if nodata is None or np.isnan(nodata) or values.dtype.kind == "b":
+        return valid
+    if values.dtype.kind in "fc" or fits_dtype(values.dtype, nodata):
+        valid &= values != values.dtype.type(nodata)
+    return valid
+
+
+def is_nan(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return True for values that are NaN. Integers never are."""
+    missing: NDArray[np.bool_] = np.zeros(values.shape, np.bool_)
+    if values.dtype.kind in "fc":
+        np.isnan(values, out=missing)
+    return missing
+
+
+def _check_shapes(arrays: Sequence[NDArray[Any]]) -> None:
+    """Raise ValueError if there are no arrays, or their shapes differ."""
+    if not arrays:
+        raise ValueError("there are no arrays; pass at least one")
+    for number, array in enumerate(arrays, 1):
+        if array.shape != arrays[0].shape:
+            raise ValueError(f"array {number} has the shape {array.shape}, but array 1 has {arrays[0].shape}")
 
 
 def stack_arrays(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
@@ -155,11 +247,3 @@ def stack_arrays(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
     bands = [array if array.ndim == 3 else array[None] for array in map(np.asarray, arrays)]
     _check_shapes([array[0] for array in bands])
     return np.concatenate(bands)
-
-
-def _check_shapes(arrays: Sequence[NDArray[Any]]) -> None:
-    if not arrays:
-        raise ValueError("there are no arrays; pass at least one")
-    for number, array in enumerate(arrays, 1):
-        if array.shape != arrays[0].shape:
-            raise ValueError(f"array {number} has the shape {array.shape}, but array 1 has {arrays[0].shape}")

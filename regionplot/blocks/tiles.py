@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.handles import Handles
-from regionplot.blocks.new_raster import new_raster
+from regionplot.blocks.mosaic import mosaic
+from regionplot.blocks.new_raster import check_place, new_raster, os_errors_as_raster_errors
 from regionplot.blocks.process import process_blocks
+from regionplot.blocks.profile import derive_profile
+from regionplot.blocks.report import BlocksReport
 from regionplot.blocks.runner import BlockRunner, block_error
-from regionplot.blocks.sources import Sources, read_block
-from regionplot.blocks.task import BlockFunction, checksum_of
-from regionplot.errors import Place, RasterError
+from regionplot.blocks.sources import Labels, Sources, read_block
+from regionplot.blocks.task import BlockFunction, cast, checksum_of
+from regionplot.blocks.tile import Tile
+from regionplot.errors import BlockError, Place, RasterError
 from regionplot.executors.base import WorkerSettings
 from regionplot.geo.grid import Window, shift_transform
 from regionplot.inputs.gdal import gdal_errors, gdal_options
-from regionplot.system.files import remove_stale_temporaries
+from regionplot.system.files import remove_stale_temporaries, temporary_folder
 from regionplot.system.memory import keep_large_blocks, return_large_blocks
+from regionplot.system.signals import cleanup_before_signals_end
 
 _TILE_SETTINGS = WorkerSettings(timeout=24 * 3600.0)
 """Limits of workers: one day per tile."""
+_MERGE_OPTIONS = ("background", "skip_value", "band", "by")
 _RUNNER_OPTIONS = ("executor", "workers", "worker_settings")
 
 
@@ -34,8 +43,9 @@ def split_tiles(
     tile: tuple[int, int] = (1024, 1024),
     overlap: int = 0,
     offset: tuple[int, int] = (0, 0),
+    profile: Mapping[str, Any] | None = None,
     **options: Any,
-) -> list[Path]:
+) -> list[Tile]:
     """Split a raster into tile files with names `STEM_rROW_cCOLUMN.tif`. Tile rows and columns are counted from 0.
 
     Parameters
@@ -51,13 +61,16 @@ def split_tiles(
     offset : (int, int)
         Row at which the second row of tiles begins, and column at which the second column of tiles begins. Tiles of the
         first row and column can be smaller. 0 means no offset.
+    profile : mapping, optional
+        Changes of the profile of the tiles: see `process_blocks`. With "dtype", the cells are converted.
     **options
         `executor`, `workers` and `worker_settings`: see `process_blocks`. The default timeout is one day per tile.
 
     Returns
     -------
-    list of Path
-        Paths of the tiles, row by row from the top left.
+    list of Tile
+        Paths of the tiles, row by row from the top left. Each path also has the attributes `index`, `window`, `padded`
+        and `overlap`.
 
     Raises
     ------
@@ -66,44 +79,63 @@ def split_tiles(
         existed before may have been replaced.
     """
     sources = Sources.of(source)
+    given, labels = derive_profile(None, sources.profile, sources.labels, profile)
     grid = BlockGrid(*sources.shape, *tile, halo=overlap, row_offset=offset[0], column_offset=offset[1])
     Path(folder).mkdir(parents=True, exist_ok=True)
     _, columns = grid.shape
     stem = Path(folder) / sources.paths[0].stem
-    targets = [stem.with_name(f"{stem.name}_r{n // columns:03d}_c{n % columns:03d}.tif") for n in range(len(grid))]
-    jobs = [_CutJob(block, target) for block, target in zip(grid, targets, strict=True)]
-    _run_files(_CutTask(sources, Handles(sources.paths)), jobs, options)
+    targets = [_tile(stem, block, divmod(number, columns)) for number, block in enumerate(grid)]
+    _run_files(
+        _CutTask(sources, Handles(sources.paths), given, labels), [_CutJob(target) for target in targets], options
+    )
     return targets
 
 
+def _tile(stem: Path, block: Block, index: tuple[int, int]) -> Tile:
+    path = stem.with_name(f"{stem.name}_r{index[0]:03d}_c{index[1]:03d}.tif")
+    return Tile.at(path, index, block.core, block.padded)
+
+
 def process_tiles(
-    function: BlockFunction, tiles: Sequence[str | Path], folder: str | Path, **options: Any
+    function: Callable[..., Any],
+    tiles: Sequence[str | Path],
+    folder: str | Path,
+    *,
+    read: str = "arrays",
+    **options: Any,
 ) -> list[Path]:
     """Apply a function to whole tile files, several tiles at a time.
 
     Parameters
     ----------
     function : callable
-        See `process_blocks`. The block is the whole tile.
+        See `process_blocks`. The block is the whole tile. If `read` is "files", the function is called as
+        `function(source, target)` with the path of the tile and the path of the file to write. The name of the target
+        is the name of the tile. Files that the function writes beside the target belong to the result.
     tiles : sequence of path
         Tile files.
     folder : path
         Folder of the results, which have the names of their tiles. The folder is created if it does not exist.
+    read : {"arrays", "stack", "datasets", "files"}
+        What the function gets: the cells or the dataset of a tile as in `process_blocks`, or paths.
     **options
-        See `process_blocks`, without `grid`, `halo` and `observer`. The default timeout is one day per tile.
+        See `process_blocks`, without `grid`, `halo` and `observer`. If `read` is "files", only `executor`, `workers`
+        and `worker_settings`. The default timeout is one day per tile.
 
     Returns
     -------
     list of Path
-        Paths of the results, in the order of the tiles.
+        Paths of the results, in the order of the tiles. The results of tiles of `split_tiles` are `Tile` objects, too.
 
     Raises
     ------
     BlockError, RasterError
         If a tile fails, or two tiles have the same name. New results are then removed. Files that existed before may
         have been replaced.
+    TypeError
+        If `read` is "files", and an option sets the output.
     """
-    jobs = [_TileJob(Path(tile), Path(folder) / Path(tile).name) for tile in tiles]
+    jobs = [_TileJob(tile if isinstance(tile, Tile) else Path(tile), _result_of(tile, folder)) for tile in tiles]
     times = Counter(job.target for job in jobs)
     twice = [str(job.source) for job in jobs if times[job.target] > 1]
     if twice:
@@ -112,8 +144,79 @@ def process_tiles(
         raise RasterError(f"{folder}: the results would replace the tiles; choose another folder")
     Path(folder).mkdir(parents=True, exist_ok=True)
     own = {name: options.pop(name) for name in _RUNNER_OPTIONS if name in options}
-    _run_files(_TileTask(function, options), jobs, own)
+    if read != "files":
+        _run_files(_TileTask(function, {"read": read, **options}), jobs, own)
+    elif options:
+        raise TypeError(f"{', '.join(options)}: a function of files writes its own output; leave these arguments out")
+    else:
+        with os_errors_as_raster_errors(Path(folder)), temporary_folder(Path(folder) / "tiles") as work:
+            _run_files(_FilesTask(function, work), jobs, own)
     return [job.target for job in jobs]
+
+
+def _result_of(tile: str | Path, folder: str | Path) -> Path:
+    target = Path(folder) / Path(tile).name
+    return tile.moved(target) if isinstance(tile, Tile) else target
+
+
+def map_tiles(
+    source: str | Path,
+    function: Callable[..., Any],
+    output: str | Path,
+    tile: tuple[int, int] = (1024, 1024),
+    overlap: int = 0,
+    offset: tuple[int, int] = (0, 0),
+    merge: str = "core",
+    profile: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> BlocksReport:
+    """Split a raster into tiles, apply a function to each tile, and merge the results.
+
+    The tiles are written to a temporary folder beside the output, which needs room for two copies of the raster. The
+    folder is removed at the end, also after an error, Ctrl-C, SIGTERM or SIGHUP. The two signals are handled if this
+    program does not handle them, and this function runs in the main thread. After SIGKILL or a power failure, the
+    folder stays until the next call for an output in the same folder. The old output is replaced by a complete output
+    or stays as it is.
+
+    Parameters
+    ----------
+    source : path
+        The raster.
+    function : callable
+        See `process_tiles`.
+    output : path
+        Path of the output, a GeoTIFF or a COG.
+    tile, overlap, offset
+        Tiles, as in `split_tiles`.
+    merge : {"core", "first", "last", "min", "max", "mean", "feather"}
+        Rule for cells of several tiles: see the argument `overlap` of `mosaic`. By default, each tile is used without
+        its overlap, so the result is that of the function over the whole raster, if the overlap is wide enough.
+    profile : mapping, optional
+        Changes of the profile of the results and of the output: see `process_blocks`. If `read` is "files", changes of
+        the profile of the output only.
+    **options
+        `background`, `skip_value`, `band` and `by`: see `mosaic`. All others: see `process_tiles`.
+
+    Returns
+    -------
+    BlocksReport
+        Report of the merge.
+
+    Raises
+    ------
+    RasterError, BlockError
+        If the source cannot be read, the function fails for a tile, or the output cannot be written completely.
+    """
+    output = Path(output)
+    check_place(output)
+    merging = {name: options.pop(name) for name in _MERGE_OPTIONS if name in options}
+    own = {name: options[name] for name in _RUNNER_OPTIONS if name in options}
+    if profile and options.get("read") != "files":
+        options["profile"] = {name: value for name, value in profile.items() if name != "driver"}
+    with cleanup_before_signals_end(), os_errors_as_raster_errors(output), temporary_folder(output) as work:
+        tiles = split_tiles(source, work / "tiles", tile, overlap, offset, **own)
+        results = process_tiles(function, tiles, work / "results", **options)
+        return mosaic(results, output, merge, profile=profile, **merging, **own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +229,9 @@ class _TileJob:
 
 @dataclass(frozen=True, slots=True)
 class _CutJob:
-    """A block to cut from a raster, and the file of the tile."""
+    """A tile to cut from a raster."""
 
-    block: Block
-    target: Path
+    target: Tile
 
 
 @dataclass
@@ -138,6 +240,9 @@ class _CutTask:
 
     sources: Sources
     handles: Handles
+    profile: dict[str, Any]
+    """Profile of a tile, except for its place."""
+    labels: Labels | None
 
     def start_worker(self) -> None:
         """Return freed memory to the system, because each tile is a large array that is used once."""
@@ -147,13 +252,18 @@ class _CutTask:
         """Load nothing, because each worker opens its rasters at its first tile, after the fork."""
 
     def __call__(self, job: _CutJob) -> None:
-        window, profile = job.block.padded, self.sources.profile
-        place = shift_transform(profile["transform"], window.row_off, window.col_off)
-        profile = {**profile, "height": window.height, "width": window.width, "transform": place}
+        window = job.target.padded
+        place = shift_transform(self.profile["transform"], window.row_off, window.col_off)
+        profile = {**self.profile, "height": window.height, "width": window.width, "transform": place}
         whole = Block(*(Window(0, 0, window.height, window.width),) * 2)
         with gdal_options(), gdal_errors(self.sources.paths[0]):
             values = read_block(self.handles.get()[0], window, None)
-        with new_raster(job.target, profile, self.sources.labels, 1) as sink:
+        try:
+            values = cast(values, np.dtype(profile["dtype"]))
+        except BlockError:
+            name, dtype = self.sources.paths[0], profile["dtype"]
+            raise RasterError(f"{name}: its {values.dtype} values do not fit {dtype}; choose another dtype") from None
+        with new_raster(job.target, profile, self.labels, 1) as sink:
             sink.write(whole, values, checksum_of(values))
 
 
@@ -176,6 +286,33 @@ class _TileTask:
         process_blocks(
             self.function, job.source, job.target, grid=BlockGrid(*shape, *shape), executor="serial", **self.options
         )
+
+
+@dataclass
+class _FilesTask:
+    """Call a function with the path of a tile and the path of its result."""
+
+    function: Callable[[Path, Path], object]
+    folder: Path
+    """Folder for incomplete results."""
+
+    def start_worker(self) -> None:
+        """Return freed memory to the system, because a function of files manages its own memory."""
+        return_large_blocks()
+
+    def load(self) -> None:
+        """Load nothing. Each tile is a separate raster."""
+
+    def __call__(self, job: _TileJob) -> None:
+        with os_errors_as_raster_errors(job.target):
+            own = Path(tempfile.mkdtemp(dir=self.folder))
+        target = own / job.target.name
+        self.function(job.source, target)
+        if not target.is_file():
+            raise BlockError(f"the function wrote no file {target}; write the result to the second path")
+        with os_errors_as_raster_errors(job.target):
+            for file in sorted(own.iterdir(), key=lambda file: file == target):  # the result itself is moved last
+                file.replace(job.target.with_name(file.name))
 
 
 def _run_files(task: Any, jobs: Sequence[Any], options: dict[str, Any]) -> None:

@@ -97,7 +97,7 @@ def draw_maps(
             memory.add_inputs(config)
         report = _draw(request, session, config, layers)
     if not (warnings.count or config.has_fields):  # the next run must show the warnings, too
-        memory.write(config, report, raster_as_written(request.config_path, request.overrides))
+        memory.write(config, report, raster_as_written(request.config_path, request.overrides), session.task)
     return report
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 from regionplot.cli.display import Verbosity
+from regionplot.cli.interrupts import interrupts_held
 from regionplot.cli.request import STANDARD_INPUT, Request
 from regionplot.cli.session import Session
 from regionplot.errors import RegionplotError
@@ -22,7 +25,6 @@ def known_run_name(request: Request) -> str | None:
     """
     if (
         sys.platform != "linux"
-        or request.force
         or request.prune
         or request.product
         or request.verbosity is Verbosity.VERBOSE
@@ -58,23 +60,44 @@ def keep_known_run(request: Request, session: Session, name: str) -> RunReport |
     name : str
         Name of the record, as returned by `known_run_name`.
     """
-    known = read_known_run(name)
-    if known is None or not _is_current(known, request):
+    known = None if request.force else read_known_run(name)
+    if known is None or not _can_use(known.is_current, known, request):
         return None
     with all_maps_kept(known, scope_of(request)) as kept:
         if kept is None:
             return None
-        if request.wait_for is not None:
-            session.waiting(waiting_text(known.pattern, request.wait_for))
-            session.waited = 0.0
-        session.set_inputs(request.config_path, known.facts.raster, known.facts.directory)
+        show_inputs(known, request, session)
         return session.with_wait(kept.finish(session))
 
 
-def _is_current(known: KnownRun, request: Request) -> bool:
-    """Return True if the inputs are unchanged. With `--wait-for`, the raster must also count as complete."""
+def repeat_known_run(request: Request, session: Session, name: str) -> RunReport | None:
+    """Draw the maps of a known run from a new raster. Return None if the run must take the usual way.
+
+    Parameters
+    ----------
+    request, session, name
+        See `keep_known_run`.
+    """
+    known = read_known_run(name)
+    if known is None or not _can_use(known.has_new_raster, known, request):
+        return None
+    with interrupts_held():
+        from regionplot.cli import repeat_run  # noqa: PLC0415 (imports numpy and rasterio)
+    return repeat_run.repeat(request, session, name, known)
+
+
+def show_inputs(known: KnownRun, request: Request, session: Session) -> None:
+    """Show and log the inputs of a known run."""
+    if request.wait_for is not None:
+        session.waiting(waiting_text(known.pattern, request.wait_for))
+        session.waited = 0.0
+    session.set_inputs(request.config_path, known.facts.raster, known.facts.directory)
+
+
+def _can_use(check: Callable[[Path | None], bool], known: KnownRun, request: Request) -> bool:
+    """Return True if a check of a known run succeeds. With `--wait-for`, the raster must also count as complete."""
     try:
-        return known.is_current(request.config_path) and (
+        return check(request.config_path) and (
             request.wait_for is None or seconds_unchanged(known.facts.raster) >= known.settle
         )
     except (RegionplotError, OSError):  # the usual way reports the error

@@ -17,7 +17,7 @@ from regionplot.cli.interrupts import (
     report_unexpected,
     until_deadline,
 )
-from regionplot.cli.known_runs import keep_known_run, known_run_name
+from regionplot.cli.known_runs import keep_known_run, known_run_name, repeat_known_run
 from regionplot.cli.logs import log_to_stderr
 from regionplot.cli.request import Request
 from regionplot.cli.session import Session
@@ -109,6 +109,8 @@ def _render(request: Request, session: Session, config: Config | None, layers: S
     with session.display, until_deadline(request.deadline):
         name = known_run_name(request) if config is None else None
         report = None if name is None else keep_known_run(request, session, name)
+        if report is None and name is not None:
+            report = repeat_known_run(request, session, name)
         if report is None:
             report = import_for_drawing().draw_maps(request, session, config, layers, name)
     if report.outcomes:

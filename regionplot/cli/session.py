@@ -19,6 +19,7 @@ from regionplot.runs.report import NOT_RUN, Observer, RunReport
 
 if TYPE_CHECKING:
     from regionplot.blocks.report import BlockObserver
+    from regionplot.runs.task import RenderTask
 
 
 class Session(Observer):
@@ -34,6 +35,8 @@ class Session(Observer):
         Output folder. Set by `set_inputs`.
     waited : float or None
         Seconds spent waiting for the raster.
+    task : RenderTask or None
+        The task that drew the maps of the run in this process or its workers.
     """
 
     def __init__(self, display: Display) -> None:
@@ -41,6 +44,7 @@ class Session(Observer):
         self.metrics: Path | None = None
         self.directory = Path()
         self.waited: float | None = None
+        self.task: RenderTask | None = None
         self._log = RunLog()
         self._observers: tuple[JobObserver[Job], ...] = (self._log, display)
         self._start = time.monotonic()
@@ -73,6 +77,10 @@ class Session(Observer):
         self._outcomes.append(outcome)
         for observer in self._observers:
             observer.finished(outcome)
+
+    def drawn(self, task: RenderTask) -> None:
+        """Keep the task of the run, from which the next run can be prepared."""
+        self.task = task
 
     def error(self, text: str) -> None:
         """Show and log an error that concerns the whole run."""

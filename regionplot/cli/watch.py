@@ -25,7 +25,7 @@ import click
 
 from regionplot.cli.display import Verbosity
 from regionplot.cli.interrupts import SignalReceived, describe_interrupt, exit_code
-from regionplot.cli.render_once import render_once
+from regionplot.cli.render_once import import_for_drawing, render_once
 from regionplot.cli.request import Request
 from regionplot.cli.spawned import run_in_spawned_process
 from regionplot.cli.start import describe_ending
@@ -73,6 +73,7 @@ class _Watcher:
 
     def __init__(self, request: Request) -> None:
         self._request = request
+        import_for_drawing()  # once, because the process of each run inherits the modules
         self._layers: Sequence[Layer] = ()
         self._reload_requested = False
         self._apply_settings(request.config_before_raster())

@@ -19,9 +19,10 @@ from typing_extensions import override
 
 from regionplot.colors.classifier import Codes, classify, code_type
 from regionplot.colors.names import rgba_of
+from regionplot.geo.axis_cells import Sample
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
-from regionplot.geo.sampling import Sample, sample
+from regionplot.geo.sampling import sample
 from regionplot.sheet.key import Key
 
 
@@ -110,7 +111,7 @@ class PaletteScale(Scale):
         raise NotImplementedError
 
 
-def on_background(rows: Sequence[Any], background: str) -> NDArray[np.uint8]:
+def on_background(rows: Sequence[Any] | NDArray[Any], background: str) -> NDArray[np.uint8]:
     """Blend colors with the background, which lies on white paper. Return opaque colors, shape (n, 4)."""
     paper = opaque_background(background)
     rgba = np.asarray(rows, dtype=float)

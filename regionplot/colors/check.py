@@ -1,24 +1,31 @@
-"""Find color names that matplotlib does not know."""
+"""Find color names that matplotlib does not know, and colors that readers cannot tell apart."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
 
+from regionplot.colors.choose import Coloring
 from regionplot.colors.colormaps import colors_of
-from regionplot.colors.names import is_color
+from regionplot.colors.names import is_color, rgba_of
+from regionplot.colors.readable import hidden_line, unreadable
+from regionplot.colors.swatches import swatches_of
 from regionplot.errors import ConfigError, Place, Problem
 from regionplot.settings.base import IS_COLOR
 from regionplot.settings.config import Config
 
+_FILL = "facecolor"
+"""Key of colors that fill areas instead of drawing lines."""
+
 
 def color_problems(config: Config) -> Iterator[Problem]:
     """Yield one problem for each color and colormap that matplotlib does not know, with its section and key."""
-    try:
-        colors_of(config)
-    except ConfigError as error:
-        yield from error.problems
-    for place, color in (*_own_colors(config), *_layer_colors(config)):
+    if config.colors.colors is None and config.colors.stops is None:  # their colors are checked below
+        try:
+            colors_of(config)
+        except ConfigError as error:
+            yield from error.problems
+    for place, color in (*_own_colors(config), *layer_colors(config)):
         if not is_color(color):
             yield Problem(f"{color!r} is not a color; write a name or '#rrggbb'", place)
 
@@ -29,12 +36,16 @@ def _own_colors(config: Config) -> Iterator[tuple[Place, str]]:
     yield Place(section="colors", key="under"), settings.under if settings.under != "lowest" else "none"
     yield Place(section="colors", key="over"), settings.over if settings.over != "highest" else "none"
     yield Place(section="colors", key="nodata"), settings.nodata
+    for number, color in enumerate(settings.colors or (), 1):
+        yield Place(section="colors", key=f"colors #{number}"), color
+    for number, (_, color) in enumerate(settings.stops or (), 1):
+        yield Place(section="colors", key=f"stops #{number}"), color
     yield Place(section="map", key="background"), config.map.background
     for number, item in enumerate(settings.classes or (), 1):
         yield Place(section="colors", key=f"classes #{number} color"), item.color or "none"
 
 
-def _layer_colors(config: Config) -> Iterator[tuple[Place, str]]:
+def layer_colors(config: Config) -> Iterator[tuple[Place, str]]:
     """Yield place and value of each color in the tables of layers."""
     for name, tables in config.layers.items():
         for number, settings in enumerate(tables, 1):
@@ -42,3 +53,21 @@ def _layer_colors(config: Config) -> Iterator[tuple[Place, str]]:
             for key, field in type(settings).model_fields.items():
                 if IS_COLOR in field.metadata:
                     yield replace(place, key=key), getattr(settings, key)
+
+
+def reading_problems(coloring: Coloring, config: Config) -> Iterator[Problem]:
+    """Yield the problems of color-blind readers with a scale, and the lines that do not stand out on the scale.
+
+    Parameters
+    ----------
+    coloring : Classes, RgbBands or None
+        How the raster is drawn.
+    config : Config
+        Settings whose `[colors]` name no file and no scale of the package.
+    """
+    swatches, order = swatches_of(coloring, config)
+    for message in unreadable(swatches, order):
+        yield Problem(f"{message}; choose other colors, such as a scale in docs/colors.md", Place(section="colors"))
+    for place, color in layer_colors(config):
+        if place.key != _FILL and (names := hidden_line(rgba_of(color), swatches)):
+            yield Problem(f"lines in {color!r} do not stand out on the colors of {names}; choose another color", place)

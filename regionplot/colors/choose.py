@@ -16,6 +16,7 @@ import numpy as np
 
 from regionplot.colors.classes import Classes, ValueClass
 from regionplot.colors.classifier import Classifier, LevelClassifier, ValueClassifier
+from regionplot.colors.units import needed_conversion
 from regionplot.errors import ConfigError
 from regionplot.inputs.color_tables import RgbBands
 from regionplot.inputs.source import RasterInfo
@@ -61,14 +62,31 @@ def coloring_of(info: RasterInfo, raster: RasterSettings, colors: ColorSettings)
         if problem := resampling_problem(raster, f"{raster.path} holds classes"):
             raise ConfigError(problem)
         return _classes(info, colors.classes or ())
+    if info.has_bit_flags:
+        raise ConfigError(
+            f"{info.path}: each bit of the values is a flag (flag_masks), so the values are neither numbers nor "
+            "classes; extract a flag with a [[prepare]] step, or draw the numbers with [colors] colormap"
+        )
     return info.rgb if raster.band is None else None
 
 
-def classifier_of(coloring: Coloring, colors: ColorSettings) -> Classifier | None:
-    """Return the classifier of a raster. Return None if its scale is continuous or true color."""
+def classifier_of(coloring: Coloring, colors: ColorSettings, units: str = "") -> Classifier | None:
+    """Return the classifier of a raster. Return None if its scale is continuous or true color.
+
+    Parameters
+    ----------
+    coloring : Classes, RgbBands or None
+        How the raster is drawn.
+    colors : ColorSettings
+        Settings of the colors.
+    units : str
+        Units of the cells.
+    """
     if isinstance(coloring, Classes):
         return ValueClassifier.of(coloring.values_and_colors)
-    return LevelClassifier(np.asarray(colors.levels)) if coloring is None and colors.levels is not None else None
+    if coloring is not None or colors.levels is None:
+        return None
+    return LevelClassifier(needed_conversion(units, colors.units).stored(np.asarray(colors.levels)), colors.closed)
 
 
 def resampling_problem(raster: RasterSettings, reason: str) -> str | None:

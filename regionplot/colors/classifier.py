@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.geo.dtypes import float_dtype
-from regionplot.geo.positions import row_strips
+from regionplot.geo.strips import row_strips
 
 Codes = NDArray[np.unsignedinteger[Any]]
 _MAX_BYTE = 255
+_ENOUGH = 1_000_000
+"""Number of cells in a first sample of all cells."""
 
 
 class Classifier(Protocol):
@@ -35,6 +38,8 @@ class LevelClassifier:
 
     levels: NDArray[Any]
     """Increasing boundaries of the classes."""
+    closed: str = "lower"
+    """Boundary that belongs to a class: `lower` or `upper`, or `last`: as `lower`, but the last class contains both."""
 
     @property
     def nodata(self) -> int:
@@ -42,14 +47,32 @@ class LevelClassifier:
         return len(self.levels) + 1
 
     def rows_of(self, values: NDArray[Any]) -> Codes:
-        """Return 0 below the first level, and i if `levels[i - 1] <= value < levels[i]`."""
-        index, reached = np.zeros(values.shape, np.uint8), np.empty(values.shape, np.bool_)
+        """Return 0 below the first level, and i if `levels[i - 1] <= value < levels[i]`.
+
+        If `closed` is `upper`, return i if `levels[i - 1] < value <= levels[i]`.
+        """
         floats = values.astype(float_dtype(values.dtype), copy=False)  # also holds fractional levels
         with np.errstate(over="ignore"):  # a level can exceed the range of float32
             levels = self.levels.astype(floats.dtype)
-        for level in levels:
+        passed = {"lower": slice(0), "upper": slice(None), "last": slice(-1, None)}[self.closed]
+        levels[passed] = np.nextafter(levels[passed], floats.dtype.type(np.inf))  # a class contains these boundaries
+        first, last = _reached(levels, floats)
+        index, reached = np.full(values.shape, first, np.uint8), np.empty(values.shape, np.bool_)
+        for level in levels[first:last]:
             index += np.greater_equal(floats, level, out=reached).view(np.uint8)
         return index
+
+
+def _reached(levels: NDArray[Any], values: NDArray[Any]) -> tuple[int, int]:
+    """Return the number of levels that all values reach, and the number of levels that at least one value reaches.
+
+    The values of a strip are often similar, so only few levels must be compared with each of them.
+    """
+    lowest = values.min() if values.size else np.nan
+    if np.isnan(lowest):
+        return 0, len(levels)
+    first, last = np.searchsorted(levels, (lowest, values.max()), side="right")
+    return int(first), int(last)
 
 
 @dataclass(frozen=True)
@@ -111,3 +134,17 @@ def classify(values: NDArray[Any], classifier: Classifier, codes: Codes) -> None
         codes[rows] = classifier.rows_of(strip)
         if strip.dtype.kind == "f":
             np.copyto(codes[rows], classifier.nodata, where=np.isnan(strip))
+
+
+def has_class(codes: Codes, levels: int) -> bool:
+    """Return True if the code of a cell is that of a class between two levels.
+
+    Parameters
+    ----------
+    codes : ndarray of unsigned integers, shape (rows, columns)
+        Codes of a `LevelClassifier`.
+    levels : int
+        Number of levels.
+    """
+    step = max(1, math.isqrt(codes.size // _ENOUGH))
+    return any(bool(((found > 0) & (found < levels)).any()) for found in (codes[::step, ::step], codes))

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from regionplot.colors.names import Rgba, rgba_of
+from regionplot.colors.ramps import Ramp
+from regionplot.colors.shipped import DIVERGING, named_ramp, scale_names
 from regionplot.errors import ConfigError, Place, Problem
 from regionplot.settings.colors import ColorSettings
 from regionplot.settings.config import Config
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 COLORMAP = "viridis"
 """Default colormap."""
+_PREFIX = ":"
+"""Character in names of scales of the package."""
 _MAX_BYTES = 4 * 2**20
 CONTINUOUS = 256
 """Number of colors of a continuous scale."""
@@ -45,6 +51,29 @@ class ColormapColors:
     """Color of values above the scale."""
 
     @classmethod
+    def given(cls, settings: ColorSettings) -> Self | None:
+        """Return the colors that the settings list. Return None if the settings name a colormap of matplotlib.
+
+        matplotlib is not imported if the colors are written as `#rrggbb` or as basic names.
+        """
+        count = _count(settings)
+        if settings.colors is not None and settings.levels is not None:
+            own = [rgba_of(color) for color in settings.colors]
+            rows = own if len(own) == count else own[1:-1]
+            return cls("colors", tuple(rows), own[0], own[-1])
+        if settings.colors is not None:
+            ramp = Ramp.of(range(len(settings.colors)), [rgba_of(color) for color in settings.colors])
+        elif settings.stops is not None:
+            ramp = Ramp.of([value for value, _ in settings.stops], [rgba_of(color) for _, color in settings.stops])
+        elif (shipped := named_ramp(_name(settings))) is not None:
+            ramp = shipped
+        else:
+            return None
+        levels = settings.levels if settings.stops is not None else None
+        colors = ramp.sampled(count) if levels is None else ramp.at(_middles(levels))
+        return cls("colors", tuple(map(_rgba, colors)), _rgba(ramp.rgba[0]), _rgba(ramp.rgba[-1]))
+
+    @classmethod
     def of(cls, settings: ColorSettings) -> ColormapColors:
         """Return the colors of the colormap that the settings name.
 
@@ -55,9 +84,11 @@ class ColormapColors:
         """
         import matplotlib as mpl  # noqa: PLC0415 (takes a tenth of a second)
 
-        name = settings.colormap or COLORMAP
+        name = _name(settings)
         if name not in mpl.colormaps:
             text = f"matplotlib has no {name!r}; names are case-sensitive; try 'viridis'"
+            if _PREFIX in name:
+                text = f"there is no scale {name!r}; the scales of the package are {', '.join(scale_names())}"
             raise ConfigError(Problem(text, Place(section="colors", key="colormap")))
         count = _count(settings)
         found = mpl.colormaps[name].resampled(count)
@@ -86,7 +117,7 @@ class ColormapColors:
         if not ((rows >= 0) & (rows <= 1)).all():
             return None
         under, *colors, over = map(_rgba, rows)
-        return cls(settings.colormap or COLORMAP, tuple(colors), under, over)
+        return cls(_name(settings), tuple(colors), under, over)
 
     def keep(self, settings: ColorSettings, cache: ArrayCache) -> None:
         """Store the colors in a cache."""
@@ -101,6 +132,8 @@ def colors_of(config: Config) -> ColormapColors:
     ConfigError
         If the colormap is not registered in matplotlib.
     """
+    if (given := ColormapColors.given(config.colors)) is not None:
+        return given
     settings, cache = config.colors, _cache() if config.run.cache else None
     is_new = cache is not None and not cache.has(_key(settings))
     if cache is not None and "matplotlib" not in sys.modules and (found := ColormapColors.kept(settings, cache)):
@@ -119,6 +152,8 @@ def own_colors(config: Config) -> ColormapColors | None:
     ConfigError
         If the colormap is not registered in matplotlib.
     """
+    if ColormapColors.given(config.colors) is not None:
+        return None
     found = colors_of(config)
     return None if "matplotlib" not in sys.modules or is_builtin(config.colors) else found
 
@@ -133,7 +168,19 @@ def _cache() -> ArrayCache | None:
 
 def _key(settings: ColorSettings) -> str:
     """Return the name of the cache entry for a colormap of matplotlib itself, in its number of colors."""
-    return digest([settings.colormap or COLORMAP, str(_count(settings)), library_version("matplotlib")], [])
+    return digest([_name(settings), str(_count(settings)), library_version("matplotlib")], [])
+
+
+def _name(settings: ColorSettings) -> str:
+    """Return the name of the colormap."""
+    return settings.colormap or (COLORMAP if settings.diverging is None else DIVERGING)
+
+
+def _middles(levels: Sequence[float]) -> NDArray[np.float64]:
+    """Return the values at the middles of classes."""
+    edges = np.asarray(levels, dtype=float)
+    middles: NDArray[np.float64] = (edges[:-1] + edges[1:]) / 2
+    return middles
 
 
 def _count(settings: ColorSettings) -> int:
@@ -145,7 +192,7 @@ def is_builtin(settings: ColorSettings) -> bool:
     """Return True if the colormap of the settings comes with matplotlib, so that every process has it."""
     import matplotlib.cm  # noqa: PLC0415 (takes a tenth of a second)
 
-    name = settings.colormap or COLORMAP
+    name = _name(settings)
     return name in matplotlib.colormaps and getattr(matplotlib.cm, name, None) == matplotlib.colormaps[name]
 
 

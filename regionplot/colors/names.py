@@ -7,6 +7,8 @@ import re
 Rgba = tuple[float, float, float, float]
 NONE = "none"
 _HEX = re.compile(r"#[0-9a-fA-F]{6}(?:[0-9a-fA-F]{2})?")
+_DEEP_HEX = re.compile(r"#[0-9a-fA-F]{12}")
+"""A color with 16 bits per channel, as color files need it. matplotlib does not know this form."""
 _NAMES = {
     "aqua": "#00ffff", "black": "#000000", "blue": "#0000ff", "fuchsia": "#ff00ff", "gray": "#808080",
     "green": "#008000", "grey": "#808080", "lime": "#00ff00", "maroon": "#800000", "navy": "#000080",
@@ -26,6 +28,9 @@ def rgba_of(color: str) -> Rgba:
     """
     if (found := _usual(color)) is not None:
         return found
+    if _DEEP_HEX.fullmatch(color):
+        red, green, blue = (int(color[first : first + 4], 16) / 65535 for first in (1, 5, 9))
+        return red, green, blue, 1.0
     from matplotlib import colors  # noqa: PLC0415 (takes a tenth of a second)
 
     red, green, blue, opacity = colors.to_rgba(color)

@@ -18,6 +18,7 @@ from typing_extensions import override
 from regionplot.colors.base import PaletteScale, on_background
 from regionplot.colors.classifier import Codes, LevelClassifier
 from regionplot.colors.colormaps import ColormapColors, colors_of
+from regionplot.colors.units import SAME, Conversion
 from regionplot.settings.colors import MAX_LIMIT, ColorSettings
 from regionplot.settings.config import Config
 from regionplot.sheet.key import ColorBarKey
@@ -38,7 +39,10 @@ _MIN_LIMIT = 1e-280
 
 @dataclass(frozen=True)
 class ColorScale(PaletteScale):
-    """A scale for numbers: classes between levels, or a continuous range."""
+    """A scale for numbers: classes between levels, or a continuous range.
+
+    Limits and levels are in the units of the scale, `[colors] units`.
+    """
 
     settings: ColorSettings
     colors: ColormapColors
@@ -48,9 +52,17 @@ class ColorScale(PaletteScale):
     """Class limits. None: the scale is continuous."""
     extend: str
     """Ends of the color bar that are open: `neither`, `min`, `max` or `both`."""
+    units: Conversion = SAME
+    """Conversion from the units of the raster to the units of the scale."""
 
     @classmethod
-    def of(cls, config: Config, values: NDArray[Any] | None, colors: ColormapColors | None = None) -> ColorScale:
+    def of(
+        cls,
+        config: Config,
+        values: NDArray[Any] | None,
+        colors: ColormapColors | None = None,
+        units: Conversion = SAME,
+    ) -> ColorScale:
         """Return the scale that the settings describe. Missing limits are computed from the values.
 
         Parameters
@@ -61,6 +73,8 @@ class ColorScale(PaletteScale):
             Cells that determine the limits. A scale with levels needs no values.
         colors : ColormapColors, optional
             Colors of the colormap. By default, the colormap is found in matplotlib by its name.
+        units : Conversion
+            Conversion from the units of the raster to the units of the scale.
         """
         settings, limits, levels = config.colors, None, None
         colors = colors or colors_of(config)
@@ -69,12 +83,13 @@ class ColorScale(PaletteScale):
             open_ends = (settings.under not in ("lowest", "none"), settings.over not in ("highest", "none"))
         else:
             assert values is not None, "the values determine the limits of a continuous scale"
-            limits, open_ends = _continuous(settings, values)
+            found = units.shown(sample_of(values, -math.inf))
+            limits, open_ends = _continuous(settings, found if settings.norm != "log" else _positive(found))
         extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[
             open_ends
         ]
         palette = on_background(colors.table(settings), config.map.background)
-        return cls(palette, settings, colors, limits, levels, extend)
+        return cls(palette, settings, colors, limits, levels, extend, units)
 
     @cached_property
     def cmap(self) -> Colormap:
@@ -98,19 +113,29 @@ class ColorScale(PaletteScale):
 
     @override
     def key(self) -> ColorBarKey:
-        return ColorBarKey(self, None if self.levels is None else tuple(self.levels), self.extend)
+        levels = None if self.levels is None else tuple(self.levels)
+        return ColorBarKey(self, levels, self.extend, _visible(self.settings.ticks, *self._ends))
+
+    @property
+    def _ends(self) -> tuple[Any, Any]:
+        """The limits of the scale."""
+        return (self.norm.vmin, self.norm.vmax) if self.levels is None else (self.levels[0], self.levels[-1])
 
     @override
     def digest_items(self) -> list[object]:
-        ends = (self.norm.vmin, self.norm.vmax) if self.levels is None else (self.levels[0], self.levels[-1])
-        return [*map(str, ends), self.extend, self.palette.tolist()]
+        return [*map(str, self._ends), self.extend, self.palette.tolist()]
 
     @override
     def rows_of(self, values: NDArray[Any]) -> Codes:
-        return self._steps(values) if self.levels is None else LevelClassifier(self.levels).rows_of(values)
+        return self._steps(values) if self.levels is None else self.classifier(self.levels).rows_of(values)
+
+    def classifier(self, levels: NDArray[Any]) -> LevelClassifier:
+        """Return the classifier of cells, for levels in the units of the scale."""
+        return LevelClassifier(self.units.stored(levels), self.settings.closed)
 
     def _steps(self, values: NDArray[Any]) -> Codes:
         count = len(self.colors.rows)
+        values = self.units.shown(values)
         if values.dtype == np.float32 and not all(map(_is_single, (self.norm.vmin, self.norm.vmax))):
             values = values.astype(np.float64)
         with np.errstate(invalid="ignore", over="ignore", under="ignore"):
@@ -122,11 +147,17 @@ class ColorScale(PaletteScale):
         return np.asarray(index, np.uint16)
 
 
-def _continuous(settings: ColorSettings, values: NDArray[Any]) -> tuple[Normalize, tuple[bool, bool]]:
+def _visible(ticks: tuple[float, ...] | None, low: float, high: float) -> tuple[float, ...] | None:
+    """Return the ticks that lie on the scale, or None if there are none."""
+    return tuple(tick for tick in ticks or () if low <= tick <= high) or None
+
+
+def _continuous(settings: ColorSettings, found: NDArray[Any]) -> tuple[Normalize, tuple[bool, bool]]:
     """Return the norm and two flags: True if values lie below the norm, and True if values lie above the norm."""
     from matplotlib.colors import LogNorm, Normalize, PowerNorm, SymLogNorm  # noqa: PLC0415 (levels need no norm)
 
-    found = _sample(values, -math.inf if settings.norm != "log" else 0)
+    if settings.diverging is not None:
+        return _diverging(settings, settings.diverging, found)
     low, high = _rounded_range(found) if settings.norm != "log" else (float(found.min()), float(found.max()))
     vmin = low if settings.vmin is None else settings.vmin
     vmax = high if settings.vmax is None else settings.vmax
@@ -139,6 +170,26 @@ def _continuous(settings: ColorSettings, values: NDArray[Any]) -> tuple[Normaliz
         "symlog": lambda: SymLogNorm(max(abs(vmin), abs(vmax)) / 100, vmin=vmin, vmax=vmax),
     }
     return norms[settings.norm or "linear"](), (float(found.min()) < vmin, float(found.max()) > vmax)
+
+
+def _diverging(settings: ColorSettings, center: float, found: NDArray[Any]) -> tuple[Normalize, tuple[bool, bool]]:
+    """Return the norm of a scale with a center, and the flags that `_continuous` returns."""
+    from matplotlib.colors import Normalize, TwoSlopeNorm  # noqa: PLC0415 (levels need no norm)
+
+    vmin, vmax = settings.vmin, settings.vmax
+    if vmin is not None and vmax is not None:
+        norm: Normalize = TwoSlopeNorm(center, vmin, vmax)
+    else:
+        reach = center - vmin if vmin is not None else vmax - center if vmax is not None else _reach(found, center)
+        vmin, vmax = center - reach, center + reach
+        norm = Normalize(vmin, vmax)
+    return norm, (float(found.min()) < vmin, float(found.max()) > vmax)
+
+
+def _reach(found: NDArray[Any], center: float) -> float:
+    """Return a rounded distance from the center that holds 99 % of the values."""
+    distance = float(np.percentile(np.abs(found.astype(float) - center), _PERCENTILES[1]))
+    return max(_rounded_range(np.array([-distance, distance]))[1], _MIN_LIMIT * _DECADE)
 
 
 def _widened(vmin: float, vmax: float, settings: ColorSettings) -> tuple[float, float]:
@@ -157,12 +208,18 @@ def _is_single(limit: float | None) -> bool:
     return not limit or float(single.tiny) <= abs(limit) <= float(single.max)
 
 
-def _sample(values: NDArray[Any], above: float) -> NDArray[Any]:
-    """Return a sample of the finite values above a limit."""
+def sample_of(values: NDArray[Any], above: float = -math.inf) -> NDArray[Any]:
+    """Return a sample of the finite values above a limit, shape (n,). Return 1 and 10 if there are no such values."""
     step = max(1, int(np.ceil(np.sqrt(values.size / _ENOUGH))))
     thinned = values[::step, ::step]
     found = thinned[np.isfinite(thinned) & (thinned > above)]
     return found if found.size else np.array([1.0, 10.0])
+
+
+def _positive(found: NDArray[Any]) -> NDArray[Any]:
+    """Return the values above zero. Return 1 and 10 if there are no such values."""
+    above = found[found > 0]
+    return above if above.size else np.array([1.0, 10.0])
 
 
 def _rounded_range(found: NDArray[Any]) -> tuple[float, float]:

@@ -9,15 +9,21 @@ from numpy.typing import NDArray
 from regionplot.colors.base import Scale
 from regionplot.colors.choose import Coloring
 from regionplot.colors.classes import Classes, ClassScale
-from regionplot.colors.colormaps import ColormapColors
-from regionplot.colors.numbers import ColorScale
+from regionplot.colors.colormaps import ColormapColors, colors_of
+from regionplot.colors.intervals import IntervalScale
+from regionplot.colors.numbers import ColorScale, sample_of
 from regionplot.colors.truecolor import TrueColorScale
+from regionplot.colors.units import Conversion, needed_conversion
 from regionplot.inputs.color_tables import RgbBands
 from regionplot.settings.config import Config
 
 
 def scale_of(
-    coloring: Coloring, config: Config, cells: NDArray[Any] | None, colormap: ColormapColors | None = None
+    coloring: Coloring,
+    config: Config,
+    cells: NDArray[Any] | None,
+    colormap: ColormapColors | None = None,
+    units: str = "",
 ) -> Scale:
     """Return the color scale of a raster.
 
@@ -31,6 +37,8 @@ def scale_of(
         Loaded cells. They determine the limits of a continuous scale, if the settings do not give limits.
     colormap : ColormapColors, optional
         Colors of the colormap. By default, the colormap is found in matplotlib by its name.
+    units : str
+        Units of the cells.
     """
     match coloring:
         case Classes() as classes:
@@ -38,4 +46,17 @@ def scale_of(
         case RgbBands() as bands:
             return TrueColorScale(bands, config.map.background)
         case _:
-            return ColorScale.of(config, cells, colormap)
+            return _number_scale(config, cells, colormap, needed_conversion(units, config.colors.units))
+
+
+def _number_scale(
+    config: Config, cells: NDArray[Any] | None, colormap: ColormapColors | None, units: Conversion
+) -> Scale:
+    """Return the scale of a raster that is drawn as numbers."""
+    if config.colors.is_ramp:
+        return IntervalScale.of_stops(config, units)
+    if config.colors.norm == "quantile":
+        assert cells is not None, "the values determine the limits of a continuous scale"
+        found = units.shown(sample_of(cells))
+        return IntervalScale.of_quantiles(config, units, found, colormap or colors_of(config))
+    return ColorScale.of(config, cells, colormap, units)

@@ -13,9 +13,10 @@ from typing_extensions import override
 
 from regionplot.colors.base import Scale, opaque_background
 from regionplot.colors.classifier import Codes
+from regionplot.geo.axis_cells import Sample
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
-from regionplot.geo.sampling import Sample, sample
+from regionplot.geo.sampling import sample
 from regionplot.geo.windows import needed_window
 from regionplot.inputs.color_tables import RgbBands
 from regionplot.inputs.rgb import PACKED

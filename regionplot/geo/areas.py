@@ -14,7 +14,8 @@ import shapely
 from numpy.typing import NDArray
 
 from regionplot.geo.charts import has_degrees
-from regionplot.geo.crs import FULL_TURN, same_crs, transformer, unit_size
+from regionplot.geo.crs import same_crs, transformer, unit_size
+from regionplot.geo.extent import FULL_TURN
 from regionplot.geo.linework import Floats, Geometries, no_geometries, project, split_collections, step_limit
 from regionplot.geo.seams import Seams, seams_between
 

@@ -11,8 +11,8 @@ import pyproj
 from numpy.typing import NDArray
 from pyproj.enums import TransformDirection
 
-from regionplot.geo.crs import FULL_TURN, horizontal, parse_crs, transformer, unit_size
-from regionplot.geo.extent import LONLAT
+from regionplot.geo.crs import horizontal, parse_crs, transformer, unit_size
+from regionplot.geo.extent import FULL_TURN, LONLAT
 
 Floats = NDArray[np.floating[Any]]
 _RADIUS = 6_371_000.0

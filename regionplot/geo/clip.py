@@ -84,6 +84,8 @@ class IndexedGeometries:
         x_period : float
             See `clip_to_panel`.
         """
+        if not self.geometries.size:
+            return self.geometries
         clipped = np.asarray(shapely.get_parts(self.clip(_with_margin(panel, 0.0), x_period)), dtype=object)
         return _snapped(clipped[shapely.get_type_id(clipped) == _POLYGON_TYPE], panel)
 

@@ -15,10 +15,9 @@ import pyproj
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError
+from regionplot.geo.extent import FULL_TURN
 from regionplot.text import plain_text
 
-FULL_TURN = 360.0
-"""Degrees of longitude around the earth."""
 _MAX_QUOTE = 80
 """Maximum length of a CRS in a message, in characters."""
 _MAX_REASON = 200

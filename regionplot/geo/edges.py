@@ -14,7 +14,8 @@ import pyproj
 from numpy.typing import NDArray
 
 from regionplot.geo.charts import Charts, Floats, base_of, cut_meridian, has_degrees
-from regionplot.geo.crs import FULL_TURN, transformer
+from regionplot.geo.crs import transformer
+from regionplot.geo.extent import FULL_TURN
 
 Bools = NDArray[np.bool_]
 _ANTIMERIDIAN = FULL_TURN / 2

@@ -7,6 +7,8 @@ from numbers import Real
 
 from regionplot.errors import RegionError
 
+FULL_TURN = 360.0
+"""Degrees of longitude around the earth."""
 LONLAT = "EPSG:4326"
 """CRS of longitude and latitude in degrees (WGS 84)."""
 

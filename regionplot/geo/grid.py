@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pyproj
 from affine import Affine
 from numpy.typing import NDArray
 
-from regionplot.geo.crs import FULL_TURN
-from regionplot.geo.extent import Extent
+from regionplot.geo.extent import FULL_TURN, Extent
+
+if TYPE_CHECKING:
+    import pyproj
 
 Floats = NDArray[np.floating[Any]]
 _TOLERANCE = 1e-6

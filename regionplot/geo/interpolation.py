@@ -27,9 +27,10 @@ from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.kernels import Kernel, blend
 from regionplot.geo.patch import Patch
-from regionplot.geo.positions import Bounds, Floats, Indices, row_strips
+from regionplot.geo.positions import Bounds, Floats, Indices
 from regionplot.geo.scratch import Scratch, take
 from regionplot.geo.smooth import SmoothPositions
+from regionplot.geo.strips import row_strips
 
 _MAX_CELLS_PER_PIXEL = 1.05
 """Maximum number of cells along a pixel. GDAL widens the weights if there are more."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from regionplot.geo.crs import same_crs, transformer, unwrap
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
+from regionplot.geo.strips import row_strips
 
 MAX_POSITION_ERROR = 0.125
 """Maximum allowed error of an interpolated position, in panel pixels."""
@@ -21,8 +22,6 @@ _MESH_STEPS = (64, 32, 16, 8)
 """Distances between mesh nodes to try, in panel pixels, from coarse to fine."""
 WINDOW_MESH_STEP = 32
 """Distance in panel pixels between the mesh nodes that are used to compute the window of the grid for a panel."""
-_STRIP_PIXELS = 2**16
-"""Number of pixels to process at a time, so that intermediate results stay in the CPU cache."""
 Floats = NDArray[np.floating[Any]]
 Indices = NDArray[np.intp]
 
@@ -100,12 +99,6 @@ class ExactPositions:
         x, y = np.arange(panel.width) + 0.5, np.arange(panel.height) + 0.5
         for rows in row_strips(panel.height, panel.width):
             yield self.locate(x, y[rows])
-
-
-def row_strips(height: int, width: int) -> Iterator[slice]:
-    """Return slices of panel rows. The pixels of each slice fit into the CPU cache."""
-    rows = max(1, _STRIP_PIXELS // width)
-    return (slice(first, min(first + rows, height)) for first in range(0, height, rows))
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 import pyproj
 
 from regionplot.errors import RegionError
-from regionplot.geo.crs import FULL_TURN, Floats, meridian_offset, same_crs, transformer, unit_size, unwrap
-from regionplot.geo.extent import Extent
+from regionplot.geo.crs import Floats, meridian_offset, same_crs, transformer, unit_size, unwrap
+from regionplot.geo.extent import FULL_TURN, Extent
 
 _SAMPLES_PER_SIDE = 33
 """Number of sampled points along x, and along y."""

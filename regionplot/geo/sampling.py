@@ -20,12 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
+from regionplot.geo.axis_cells import CellsByAxis, Sample
 from regionplot.geo.crs import same_crs
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.extent import PanelGrid
@@ -33,7 +34,7 @@ from regionplot.geo.grid import GridGeometry
 from regionplot.geo.interpolation import AxisPositions, interpolate
 from regionplot.geo.jumps import beside_seams
 from regionplot.geo.kernels import KERNELS, Kernel
-from regionplot.geo.positions import Bounds, ExactPositions, Floats, Indices, Positions
+from regionplot.geo.positions import Bounds, ExactPositions, Floats, Positions
 from regionplot.geo.smooth import SmoothPositions
 from regionplot.geo.warp import warp_to_panel
 
@@ -43,16 +44,6 @@ _ROUNDING = 1e-6
 """Maximum rounding error of a position, in cells."""
 _MAX_LOST = 1e-3
 """Maximum fraction of pixels that GDAL may lose. If GDAL loses more pixels, it warps again with all cells."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Values of a grid at the pixels of a panel."""
-
-    values: NDArray[Any]
-    """Values, shape (height, width) of the panel. Row 0 is in the north. Pixels outside the grid are NaN or `fill`."""
-    inside: NDArray[np.bool_]
-    """True for pixels whose center is in the grid, with or without data. Broadcasts to the shape of `values`."""
 
 
 def sample(
@@ -98,10 +89,15 @@ def sample(
         return _warped(values, geometry, panel, crs, resampling, nearest)
 
 
+def cells_by_axis(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> CellsByAxis | None:
+    """Return the cells at the pixels of a panel whose axes are those of the grid. Otherwise, return None."""
+    if not (geometry.is_axis_aligned and same_crs(crs, geometry.crs)):
+        return None
+    return CellsByAxis.of(geometry, _axis_positions(geometry, panel))
+
+
 def _nearest_cells(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> _Cells:
-    if geometry.is_axis_aligned and same_crs(crs, geometry.crs):
-        return _CellsByAxis.of(geometry, _axis_positions(geometry, panel))
-    return _CellsByPixel(geometry, Positions.of(geometry, panel, crs))
+    return cells_by_axis(geometry, panel, crs) or _CellsByPixel(geometry, Positions.of(geometry, panel, crs))
 
 
 def _interpolated(
@@ -111,7 +107,7 @@ def _interpolated(
     if geometry.is_axis_aligned and same_crs(crs, geometry.crs):
         axes = _axis_positions(geometry, panel)
         found = interpolate(values, geometry, panel, axes, kernel)
-        return None if found is None else Sample(found, _CellsByAxis.of(geometry, axes).inside)
+        return None if found is None else Sample(found, CellsByAxis.of(geometry, axes).inside)
     positions = SmoothPositions.find(geometry, panel, crs)
     if positions is None:
         return None
@@ -162,12 +158,6 @@ def _pad_to_same_length(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     return np.resize(x, length), np.resize(y, length)
 
 
-def _cell_index(position: Floats, length: int) -> Indices:
-    """Return the integer column or row for fractional positions along an axis, or -1 outside the grid."""
-    index = np.floor(position)
-    return np.where((index >= 0) & (index < length), index, -1).astype(np.intp)
-
-
 class _Cells(Protocol):
     """The grid cell at each pixel of a panel."""
 
@@ -192,54 +182,6 @@ class _Cells(Protocol):
     def sample(self, values: NDArray[Any], fill: int | None) -> Sample:
         """Return the value of the cell at each pixel. Pixels outside the grid are `fill`, or NaN if it is None."""
         ...
-
-
-@dataclass(frozen=True)
-class _CellsByAxis:
-    """Grid cells of a panel whose columns and rows are parallel to the columns and rows of the grid."""
-
-    columns: Indices
-    """Grid column for each panel column; -1 outside the grid."""
-    rows: Indices
-    """Grid row for each panel row; -1 outside the grid."""
-    has_seams: ClassVar[bool] = False
-    torn: ClassVar[None] = None
-
-    @classmethod
-    def of(cls, geometry: GridGeometry, positions: AxisPositions) -> _CellsByAxis:
-        """Return the cells at some positions."""
-        columns = _cell_index(geometry.wrapped(positions.column), geometry.width)
-        return cls(columns, _cell_index(positions.row, geometry.height))
-
-    @property
-    def inside(self) -> NDArray[np.bool_]:
-        """See `_Cells`."""
-        columns, rows = self.columns >= 0, self.rows >= 0
-        if columns.all() and rows.all():  # the usual case; needs no memory per pixel
-            return np.broadcast_to(np.True_, (rows.size, columns.size))
-        return np.asarray(rows[:, None] & columns)
-
-    def sample(self, values: NDArray[Any], fill: int | None) -> Sample:
-        """See `_Cells`."""
-        dtype = float_dtype(values.dtype) if fill is None else values.dtype
-        rows_in, columns_in = np.flatnonzero(self.rows >= 0), np.flatnonzero(self.columns >= 0)
-        picked = _pick(values, self.rows[rows_in], self.columns[columns_in]).astype(dtype, copy=False)
-        if picked.shape == (self.rows.size, self.columns.size):
-            return Sample(picked, self.inside)
-        result = np.full((self.rows.size, self.columns.size), np.nan if fill is None else fill, dtype)
-        result[np.ix_(rows_in, columns_in)] = picked
-        return Sample(result, self.inside)
-
-
-def _pick(values: NDArray[Any], rows: Indices, columns: Indices) -> NDArray[Any]:
-    """Return `values[rows][:, columns]`. First index the axis that gives the smaller intermediate array."""
-    if not rows.size or not columns.size:
-        return np.empty((rows.size, columns.size), values.dtype)
-    top, left = rows.min(), columns.min()
-    part = values[top : rows.max() + 1, left : columns.max() + 1]
-    if part.shape[0] < rows.size:
-        return np.asarray(np.take(np.take(part, columns - left, axis=1), rows - top, axis=0))
-    return np.asarray(np.take(part[rows - top], columns - left, axis=1))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ import shapely
 from numpy.typing import NDArray
 
 from regionplot.geo.charts import Charts, Floats, base_of, cut_meridian, has_degrees
-from regionplot.geo.crs import FULL_TURN
+from regionplot.geo.extent import FULL_TURN
 
 Geometries = NDArray[np.object_]
 Bools = NDArray[np.bool_]

@@ -17,8 +17,9 @@ from numpy.typing import DTypeLike
 
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
-from regionplot.geo.positions import Bounds, Floats, Indices, Locator, in_pixels, mesh_axis, row_strips
+from regionplot.geo.positions import Bounds, Floats, Indices, Locator, in_pixels, mesh_axis
 from regionplot.geo.scratch import Scratch, take
+from regionplot.geo.strips import row_strips
 
 MAX_SMOOTH_ERROR = 1 / 64
 """Maximum allowed error of a position, in panel pixels."""

@@ -18,8 +18,8 @@ from rioxarray.exceptions import MissingSpatialDimensionError
 
 from regionplot.errors import ConfigError, RasterError
 from regionplot.geo.axes import Axis, fit_axes, float_error
-from regionplot.geo.crs import FULL_TURN
 from regionplot.geo.dtypes import float_dtype
+from regionplot.geo.extent import FULL_TURN
 from regionplot.geo.foreign_crs import drawable_crs
 from regionplot.geo.grid import GridGeometry, Window
 from regionplot.geo.upright import upright_grid
@@ -178,6 +178,7 @@ def info_of(data: xr.DataArray, geometry: GridGeometry, dtype: np.dtype[Any]) ->
             "units": plain_text(str(data.attrs.get("units", ""))),
             **times,
         },
+        standard_name=plain_text(str(data.attrs.get("standard_name", ""))),
     )
 
 

@@ -7,13 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from io import RawIOBase
 from pathlib import Path
 
 from regionplot.errors import FeaturesError
-from regionplot.geo.foreign_crs import path_in_crs, path_in_wkt
+from regionplot.geo.crs_paths import path_in_crs, path_in_wkt
 from regionplot.system.files import Fingerprint
 from regionplot.text import plain_text
 
+_BLOCK = 2**17
+"""Number of bytes to search at a time."""
+_KEYWORDS = (b"proj4_grids", b"parameterfile")
+"""Words in WKT before the name of a file."""
+_OVERLAP = max(map(len, _KEYWORDS)) - 1
 _PART = 4 * 2**20
 """Number of bytes to search at each end of a raster."""
 _MAX_TEXT = 2**20
@@ -49,20 +55,29 @@ def path_in_raster(path: Path) -> str | None:
 
 @lru_cache(maxsize=64)
 def _path_in_ends(path: Path, _: Fingerprint) -> str | None:
-    with path.open("rb") as file:
-        start = file.read(_PART)
+    """Return the first path in the start or the end of a file.
+
+    The file is read in small blocks, because new memory for large blocks would take most of the time.
+    """
+    with path.open("rb", buffering=0) as file:
         size = file.seek(0, 2)
-        file.seek(max(_PART, size - _PART))
-        end = file.read()
-    return next(filter(None, map(_path_in_bytes, (start, end))), None)
+        for start, end in ((0, min(_PART, size)), (max(_PART, size - _PART), size)):
+            if found := _path_in_part(file, start, end):
+                return found
+    return None
 
 
-def _path_in_bytes(content: bytes) -> str | None:
-    """Return the first path in WKT within binary data, or None. Data without the keywords are skipped quickly."""
-    folded = content.lower()
-    if b"proj4_grids" not in folded and b"parameterfile" not in folded:
-        return None
-    return path_in_wkt(content.decode("latin-1"))
+def _path_in_part(file: RawIOBase, start: int, end: int) -> str | None:
+    """Return the first path in WKT in a part of a file, or None. Parts without the keywords are skipped quickly."""
+    before, position = b"", file.seek(start)
+    while position < end and (block := file.read(min(_BLOCK, end - position))):
+        position += len(block)
+        folded = (before + block).lower()
+        if any(word in folded for word in _KEYWORDS):
+            file.seek(start)
+            return path_in_wkt((file.read(end - start) or b"").decode("latin-1"))
+        before = block[-_OVERLAP:]
+    return None
 
 
 def path_in_vectors(path: Path, driver: str) -> str | None:

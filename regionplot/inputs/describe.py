@@ -5,8 +5,9 @@ For a grid with 2-D coordinates, the coordinates are read, because its extent de
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -30,13 +31,14 @@ from regionplot.inputs.drivers import raster_driver
 from regionplot.inputs.ensemble import EnsembleSource
 from regionplot.inputs.file_axes import PlacedAxes, find_dimensions
 from regionplot.inputs.file_crs import stated_crs
+from regionplot.inputs.flags import NO_FLAGS, Flags, flags_of
 from regionplot.inputs.gdal import check_block, opened
 from regionplot.inputs.geolocation import Geolocation, find_geolocation
-from regionplot.inputs.metadata import describe_band
+from regionplot.inputs.metadata import band_tags, describe_band
 from regionplot.inputs.netcdf import Variable
 from regionplot.inputs.netcdf_grid import DRIVER as NETCDF
 from regionplot.inputs.netcdf_grid import ChosenVariable, longitudes_in_projection, north_up
-from regionplot.inputs.packing import usable_scaling
+from regionplot.inputs.packing import EVERYTHING, usable_scaling
 from regionplot.inputs.reading import FileSource
 from regionplot.inputs.reordered import ReorderedDataset, can_read, read_positions
 from regionplot.inputs.samples import Source, samples_of, with_changes
@@ -44,6 +46,7 @@ from regionplot.inputs.source import RasterInfo, RasterSource
 from regionplot.registry import SOURCES
 from regionplot.settings.raster import RasterSettings
 from regionplot.system.files import Fingerprint
+from regionplot.text import plain_text
 
 _MIN_POINTS = 3
 """Minimum number of ground control points that can place a raster."""
@@ -175,6 +178,10 @@ class _Grid:
         valid = self.attributes.valid_range(source.describe().packing, samples_of(source))
         return with_changes(source, valid=valid)
 
+    def _flags(self, tags: Mapping[str, str], description: Mapping[str, object], stored: np.dtype[Any]) -> Flags:
+        """Return the CF flags of a band."""
+        return flags_of(tags, stored, str(description["units"]), _stated_range(tags))
+
     @property
     def attributes(self) -> Attributes:
         """Attributes of the variable of a NetCDF or HDF5 file. Empty for other files."""
@@ -233,6 +240,9 @@ class _Grid:
         scale, offset = float(dataset.scales[band - 1]), float(dataset.offsets[band - 1])
         if settings.mask_and_scale:
             scale, offset = usable_scaling(self.path, scale, offset)
+        description, tags = describe_band(dataset, band, self.path), band_tags(dataset, band, self.path)
+        is_plain = (scale, offset) == (1, 0)
+        flags = NO_FLAGS if table or not is_plain else self._flags(tags, description, stored)
         return RasterInfo(
             path=self.path,
             gdal_name=dataset.name,
@@ -246,9 +256,11 @@ class _Grid:
             offset=offset,
             has_mask=MaskFlags.per_dataset in dataset.mask_flag_enums[band - 1],
             mask_and_scale=settings.mask_and_scale,
-            description=describe_band(dataset, band, self.path),
-            color_table=table,
-            class_names=class_names(dataset.dataset, band) if table else {},
+            description=description,
+            standard_name=plain_text(tags.get("standard_name", "")),
+            color_table=table or flags.colors,
+            class_names=class_names(dataset.dataset, band) if table else flags.names,
+            has_bit_flags=flags.are_masks,
             rgb=rgb_bands(dataset) if settings.mask_and_scale else unmasked_rgb_bands(dataset),
             stored=stored if stored != given else None,
         )
@@ -354,6 +366,19 @@ def subdataset_variable(name: str, path: Path) -> str:
     """
     inner = name.partition(":")[2].replace(f'"{path}"', "").replace(str(path), "").strip(":")
     return inner.strip("/").replace("/", "_")
+
+
+def _stated_range(tags: Mapping[str, str]) -> tuple[float, float]:
+    """Return the valid range that attributes state, without a check against the cells."""
+    limits = (tags.get("valid_range") or "{},{}".format(tags.get("valid_min", ""), tags.get("valid_max", ""))).split(
+        ","
+    )
+    if len(limits) != len(EVERYTHING):
+        return EVERYTHING
+    with suppress(ValueError):
+        low, high = (text.strip(" {}") for text in limits)
+        return float(low or -math.inf), float(high or math.inf)
+    return EVERYTHING
 
 
 def check_size(shape: tuple[int, int], settings: RasterSettings) -> None:

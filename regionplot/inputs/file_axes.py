@@ -19,7 +19,8 @@ from affine import Affine
 
 from regionplot.errors import RasterError
 from regionplot.geo.axes import Axis, float_error
-from regionplot.geo.crs import FULL_TURN, unit_size
+from regionplot.geo.crs import unit_size
+from regionplot.geo.extent import FULL_TURN
 from regionplot.inputs.geolocation import degrees_per_unit, kind_of
 from regionplot.inputs.netcdf import Dimension, Variable, read_values
 

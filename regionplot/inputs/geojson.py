@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from regionplot.errors import FeaturesError
-from regionplot.geo.foreign_crs import path_in_crs
+from regionplot.geo.crs_paths import path_in_crs
 from regionplot.inputs.crs_texts import refuse_reference
 
 _MAYBE_CRS = re.compile(rb"crs|\\u00[4-7]", re.IGNORECASE)

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from regionplot.errors import FeaturesError
-from regionplot.geo.foreign_crs import path_in_crs
+from regionplot.geo.crs_paths import path_in_crs
 from regionplot.inputs.crs_texts import refuse_reference
 
 _OWN_TABLES = "gpkg_"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from regionplot.errors import RasterError, RasterReplacedError
 from regionplot.geo.grid import Window
 from regionplot.inputs.gdal import opened
-from regionplot.inputs.source import RasterInfo, RasterSource
+from regionplot.inputs.source import RasterInfo, RasterSource, StoredBand
 from regionplot.inputs.thinning import HONORING, read_thinned
 from regionplot.system.files import Fingerprint
 
@@ -122,7 +122,7 @@ def gdal_resampling(name: str, window: Window, shape: tuple[int, int]) -> Any:
     return Resampling[name if shape != (window.height, window.width) else "nearest"]
 
 
-def check_unchanged(info: RasterInfo) -> None:
+def check_unchanged(info: StoredBand) -> None:
     """Raise RasterError if the file has changed since it was described.
 
     Raises
@@ -140,7 +140,7 @@ def check_unchanged(info: RasterInfo) -> None:
     raise kind(f"{info.path}: input changed: the file was replaced or written to while it was in use")
 
 
-def decode(stored: NDArray[Any], mask: NDArray[np.uint8] | None, info: RasterInfo) -> NDArray[Any]:
+def decode(stored: NDArray[Any], mask: NDArray[np.uint8] | None, info: StoredBand) -> NDArray[Any]:
     """Convert stored cells to values.
 
     Parameters
@@ -149,7 +149,7 @@ def decode(stored: NDArray[Any], mask: NDArray[np.uint8] | None, info: RasterInf
         Cells as they are stored in the file. They may be overwritten.
     mask : ndarray of uint8, optional
         Mask of the cells: 0 if a cell is missing.
-    info : RasterInfo
+    info : StoredBand
         Metadata of the band.
 
     Returns

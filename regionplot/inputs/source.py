@@ -62,6 +62,15 @@ class RasterInfo:
     """Stored values that mark missing cells, besides `nodata`."""
     valid: tuple[float, float] = EVERYTHING
     """Smallest and largest valid stored value."""
+    standard_name: str = ""
+    """CF standard name of the quantity. Empty if it is unknown."""
+    has_bit_flags: bool = False
+    """True if each bit of the values is a flag (CF attribute `flag_masks`)."""
+
+    @property
+    def units(self) -> str:
+        """Units of the values, or an empty text."""
+        return str(self.description.get("units", ""))
 
     @property
     def packing(self) -> Packing:
@@ -77,6 +86,55 @@ class RasterInfo:
         """Return the file, the band, the shape, the type and the CRS."""
         shape = (self.geometry.height, self.geometry.width)
         return f"<RasterInfo {self.path.name}: band {self.band}, {shape} {self.dtype} in {self.geometry.crs.name}>"
+
+
+class StoredBand(Protocol):
+    """What is needed to read the cells of a band. The attributes are those of `RasterInfo`."""
+
+    @property
+    def path(self) -> Path:
+        """File of the band."""
+        ...
+
+    @property
+    def gdal_name(self) -> str:
+        """GDAL's name of the grid."""
+        ...
+
+    @property
+    def fingerprint(self) -> Fingerprint | None:
+        """Fingerprint of the file when it was described."""
+        ...
+
+    @property
+    def band(self) -> int:
+        """Number of the band, from 1."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        ...
+
+    @property
+    def has_mask(self) -> bool:
+        """True if a mask band or an alpha band marks missing cells."""
+        ...
+
+    @property
+    def mask_and_scale(self) -> bool:
+        """True if cells are decoded to values."""
+        ...
+
+    @property
+    def stored(self) -> np.dtype[Any] | None:
+        """Type of the stored cells, if it differs from the type that GDAL gives."""
+        ...
+
+    @property
+    def packing(self) -> Packing:
+        """How the values are stored."""
+        ...
 
 
 class RasterSource(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from regionplot.geo.grid import Window
 from regionplot.inputs.gdal import opened
-from regionplot.inputs.reading import FileSource, check_unchanged, decode, gdal_window
-from regionplot.inputs.source import RasterInfo
+from regionplot.inputs.reading import check_unchanged, decode, gdal_window
+from regionplot.inputs.source import StoredBand
 from regionplot.system.guard import reading
 
 _STRIP_CELLS = 2**18
@@ -37,7 +37,10 @@ class StripReader:
     file end, because GDAL decodes a whole block to read one of its rows.
     """
 
-    source: FileSource
+    band: StoredBand
+    """The band to read."""
+    options: Mapping[str, str]
+    """GDAL options for reading."""
     window: Window
     use: UseStrip
     """Called for each strip, in any of the threads, with the rows and columns of the strip in the window, and with the
@@ -52,8 +55,8 @@ class StripReader:
             If the file cannot be opened. The returned function raises it if the cells cannot be read, or the file has
             changed since it was described.
         """
-        info = self.source.info
-        with opened(info.path, info.gdal_name, **self.source.options) as dataset:
+        info = self.band
+        with opened(info.path, info.gdal_name, **self.options) as dataset:
             block_shape = dataset.block_shapes[info.band - 1]
             readers = MAX_READERS if dataset.driver in _THREADED else 1
         strips = iter(list(split_window(self.window, block_shape)))
@@ -71,8 +74,8 @@ class StripReader:
 
     def _read(self, strips: Iterator[Window]) -> None:
         """Read strips until none is left. Threads share the iterator."""
-        info = self.source.info
-        options: dict[str, str | int] = {**self.source.options}
+        info = self.band
+        options: dict[str, str | int] = {**self.options}
         if not info.has_mask:  # a mask can be in the same blocks as the cells
             options["GDAL_CACHEMAX"] = _CACHE
         with opened(info.path, info.gdal_name, **options) as dataset:
@@ -84,7 +87,7 @@ class StripReader:
                 self.use(strip.slices_in(self.window), _read_strip(dataset, strip, info, cells))
 
 
-def _read_strip(dataset: Any, strip: Window, info: RasterInfo, cells: NDArray[Any]) -> NDArray[Any]:
+def _read_strip(dataset: Any, strip: Window, info: StoredBand, cells: NDArray[Any]) -> NDArray[Any]:
     area = gdal_window(strip)
     stored = dataset.read(info.band, window=area, out=cells)
     mask = dataset.read_masks(info.band, window=area) if info.has_mask else None

@@ -22,8 +22,7 @@ import shapely
 
 from regionplot.errors import FeaturesError
 from regionplot.geo.clip import IndexedGeometries
-from regionplot.geo.crs import FULL_TURN
-from regionplot.geo.extent import PanelGrid
+from regionplot.geo.extent import FULL_TURN, PanelGrid
 from regionplot.geo.linework import Geometries
 from regionplot.inputs.isolation import Arrays, start_reading
 from regionplot.inputs.vector_arrays import ProjectedGeometries

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from regionplot.errors import FeaturesError
-from regionplot.geo.foreign_crs import path_in_crs
+from regionplot.geo.crs_paths import path_in_crs
 from regionplot.inputs.crs_texts import path_in_vectors, refuse_reference
 from regionplot.inputs.drivers import BLANK_BYTES, START_BYTES, read_start
 from regionplot.inputs.geojson import crs_member

@@ -70,6 +70,9 @@ class Layer(Protocol):
     """True if `draw` uses only the layer itself and these fields of the sheet: `region`, `view`, `layout`, `crs` and
     `title`. If all layers ignore the raster, what they cover on a palette map is kept for later runs. A class that
     overrides `draw` must set this field again. The sheet then has no codes, values or description."""
+    mark_types: ClassVar[frozenset[type]] = frozenset({object})
+    """Types of the marks that `draw` can yield. `object`: any. A layer without `Rectangle` and `Text` is asked for its
+    marks only once per map. A class that overrides `draw` must set this field again."""
 
     key: str
     """Digest of all settings and input files that affect the layer's marks. If it changes, all maps are redrawn."""

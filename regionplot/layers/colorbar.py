@@ -72,4 +72,5 @@ def key_label(context: LoadContext) -> str:
     if given is not None:
         return text.plain_text(given)
     description = context.description
-    return text.colorbar_label(str(description.get("long_name", "")), str(description.get("units", "")))
+    units = context.config.colors.units or str(description.get("units", ""))
+    return text.colorbar_label(str(description.get("long_name", "")), units)

@@ -47,6 +47,7 @@ class Features(Layer):
     Settings = FeatureSettings
     zorder: ClassVar[float] = 20
     ignores_raster: ClassVar[bool] = True
+    mark_types: ClassVar[frozenset[type]] = frozenset({Path, Markers})
     settings: FeatureSettings
     vectors: VectorLayer
     key: str

@@ -21,8 +21,8 @@ from typing_extensions import override
 
 from regionplot.errors import RegionError
 from regionplot.geo.clip import IndexedGeometries
-from regionplot.geo.crs import FULL_TURN, Floats, meridian_offset, parse_crs, transformer, unwrap
-from regionplot.geo.extent import LONLAT, PanelGrid
+from regionplot.geo.crs import Floats, meridian_offset, parse_crs, transformer, unwrap
+from regionplot.geo.extent import FULL_TURN, LONLAT, PanelGrid
 from regionplot.geo.linework import Geometries, join_segments, project_shown, split_at_seams
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
 from regionplot.settings.base import Color
@@ -77,6 +77,7 @@ class Graticule(Layer):
     Settings = GraticuleSettings
     zorder: ClassVar[float] = 30
     ignores_raster: ClassVar[bool] = True
+    mark_types: ClassVar[frozenset[type]] = frozenset({Path, Label})
     settings: GraticuleSettings
     key: str
 

@@ -19,6 +19,7 @@ class Neatline(Layer):
 
     zorder: ClassVar[float] = 80
     ignores_raster: ClassVar[bool] = True
+    mark_types: ClassVar[frozenset[type]] = frozenset({Rectangle})
     key: str = "neatline"
 
     @classmethod

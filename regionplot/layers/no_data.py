@@ -22,6 +22,7 @@ class NoDataNote(Layer):
 
     zorder: ClassVar[float] = 70
     ignores_raster: ClassVar[bool] = True
+    mark_types: ClassVar[frozenset[type]] = frozenset({Text})
     key: str = "no data"
 
     @classmethod

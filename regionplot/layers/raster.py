@@ -19,6 +19,7 @@ class Raster(Layer):
 
     zorder: ClassVar[float] = 0
     ignores_raster: ClassVar[bool] = True
+    mark_types: ClassVar[frozenset[type]] = frozenset({ScaleImage})
     key: str = "raster"
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from regionplot.inputs.isolation import time_limit
 from regionplot.layers.base import Layer, LayerSettings, LoadContext
@@ -130,9 +130,22 @@ def start_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> Calla
 
 
 def ignore_raster(layers: Iterable[Layer]) -> bool:
-    """Return True if all layers say that their marks on a map do not depend on the raster.
+    """Return True if all layers say that their marks on a map do not depend on the raster."""
+    return all(_class_with_draw(layer) is Layer or _declared(layer, "ignores_raster", False) for layer in layers)
 
-    A class that overrides `draw` must say so itself. What its base class says is about the `draw` of the base class.
-    """
-    classes = [next(kind for kind in type(layer).__mro__ if "draw" in vars(kind)) for layer in layers]
-    return all(kind is Layer or vars(kind).get("ignores_raster", False) for kind in classes)
+
+def can_yield(layer: Layer, kinds: Iterable[type]) -> bool:
+    """Return True if `draw` of a layer can yield a mark of one of these types."""
+    if _class_with_draw(layer) is Layer:
+        return False
+    types = _declared(layer, "mark_types", {object})
+    return any(issubclass(kind, declared) for kind in kinds for declared in types)
+
+
+def _declared(layer: Layer, name: str, default: Any) -> Any:
+    """Return what the class that defines `draw` says about it. What its base class says is about another `draw`."""
+    return vars(_class_with_draw(layer)).get(name, default)
+
+
+def _class_with_draw(layer: Layer) -> type:
+    return next(kind for kind in type(layer).__mro__ if "draw" in vars(kind))

@@ -30,6 +30,7 @@ class Title(Layer):
 
     zorder: ClassVar[float] = 90
     ignores_raster: ClassVar[bool] = True
+    mark_types: ClassVar[frozenset[type]] = frozenset({Text})
     key: str
 
     @classmethod

@@ -12,8 +12,7 @@ import numpy as np
 import shapely
 
 from regionplot.errors import Place, Problem, RegionsError
-from regionplot.geo.crs import FULL_TURN
-from regionplot.geo.extent import LONLAT, Extent
+from regionplot.geo.extent import FULL_TURN, LONLAT, Extent
 from regionplot.regions.columns import CENTER_COLUMNS, DEGREE_COLUMNS, HEIGHT_COLUMN, UNIT_COLUMNS
 from regionplot.regions.margins import in_degrees, kilometers_to_degrees
 from regionplot.regions.numbers import how_to_write, is_ambiguous, parse_number

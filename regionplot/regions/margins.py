@@ -6,8 +6,8 @@ import math
 
 from regionplot.errors import ConfigError
 from regionplot.geo.charts import has_degrees
-from regionplot.geo.crs import FULL_TURN, unit_size
-from regionplot.geo.extent import LONLAT, Extent
+from regionplot.geo.crs import unit_size
+from regionplot.geo.extent import FULL_TURN, LONLAT, Extent
 from regionplot.geo.foreign_crs import parse_code
 from regionplot.settings.regions import parse_margin
 

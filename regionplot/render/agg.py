@@ -1,65 +1,135 @@
-"""Draw RGB maps, and the ink of palette maps, with matplotlib's Agg renderer."""
+"""Draw RGB maps, and the ink of palette maps, with matplotlib's Agg renderer.
+
+Lines, areas, symbols, rectangles and usual titles need no figure. matplotlib's figure is imported, and made, when the
+first mark needs it: a label in the panel, an `AxesCall`, or a text that must be measured.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.artist import Artist
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.transforms import Bbox, BboxBase, BboxTransformFrom, BboxTransformTo, Transform, TransformedBbox
 
-from regionplot.layers.stack import ignore_raster
-from regionplot.render.artists import DrawnMarks, PanelArtists, add_frame, new_figure, panel_artists, sheet_artist
+from regionplot.colors.base import Scale
+from regionplot.geo.strips import row_strips
+from regionplot.layers.base import Layer
+from regionplot.layers.stack import can_yield, ignore_raster
+from regionplot.render.artists import (
+    NEEDS_AXES,
+    DrawnMarks,
+    PanelArtists,
+    PanelPlace,
+    artist_without_figure,
+    panel_artists,
+    sheet_artist,
+)
 from regionplot.render.ink import Covered
 from regionplot.render.palette import PACKED_WHITE, WHITE
 from regionplot.render.sheets import Style
 from regionplot.render.style import plain_style
-from regionplot.sheet.layout import POINTS_PER_INCH, Box
+from regionplot.sheet.layout import POINTS_PER_INCH, Box, Layout
 from regionplot.sheet.marks import Rectangle, SheetMark, Text
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import Bytes, Picture
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class AxesPlace:
+    """The place of a panel on the sheet. Coordinates are computed as in `matplotlib.axes.Axes`, to the last bit."""
+
+    bbox: BboxBase
+    transData: Transform  # noqa: N815 (the name in matplotlib)
+
+    @classmethod
+    def of(cls, view: View, layout: Layout) -> AxesPlace:
+        """Return the place of the panel of a view."""
+        sheet = BboxTransformTo(Bbox.from_bounds(0, 0, *layout.size))
+        bbox = TransformedBbox(Bbox.from_bounds(*view.box.fractions(layout.size)), sheet)
+        extent = view.panel.extent
+        limits = Bbox.from_extents(extent.xmin, extent.ymin, extent.xmax, extent.ymax)
+        return cls(bbox, BboxTransformFrom(limits) + BboxTransformTo(bbox))
+
 
 class Canvas:
-    """A sheet on which the frame is drawn, and axes for the panel."""
+    """A sheet of pixels into which artists draw."""
 
-    def __init__(self, style: Style) -> None:
-        self.layout = style.layout
-        self.figure = new_figure(style.layout)
-        add_frame(self.figure, style.layout, style.layers)
-        canvas = FigureCanvasAgg(self.figure)
-        canvas.draw()
-        self.renderer = canvas.get_renderer()
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.renderer = RendererAgg(*layout.size, layout.dpi)
         self.buffer: Bytes = np.asarray(self.renderer.buffer_rgba())
         """Shape (height, width, 4). Artists draw into it."""
-        self.background = self.buffer.copy()
-        self.axes = self.figure.add_axes(style.layout.panel.fractions(style.layout.size))
 
-    def show(self, view: View) -> None:
-        """Move the axes to the panel of a view."""
+    @cached_property
+    def figure(self) -> Figure:
+        """A figure of the size of the sheet, for marks that need one."""
+        from regionplot.render.frame import new_figure  # noqa: PLC0415 (imports matplotlib.figure)
+
+        return new_figure(self.layout)
+
+    @cached_property
+    def _axes(self) -> Axes:
+        return self.figure.add_axes(self.layout.panel.fractions(self.layout.size))
+
+    def axes(self, view: View) -> Axes:
+        """Return axes of the figure in the place of the panel of a view."""
         extent = view.panel.extent
-        self.axes.set_position(view.box.fractions(self.layout.size))
-        self.axes.set_xlim(extent.xmin, extent.xmax)
-        self.axes.set_ylim(extent.ymin, extent.ymax)
+        self._axes.set_position(view.box.fractions(self.layout.size))
+        self._axes.set_xlim(extent.xmin, extent.xmax)
+        self._axes.set_ylim(extent.ymin, extent.ymax)
+        return self._axes
 
     def slices(self, box: Box) -> tuple[slice, slice]:
         """Return the rows and columns of a box in the buffer."""
         height = self.layout.size[1]
         return slice(height - box.top, height - box.bottom), slice(box.left, box.right)
 
+    def paint(self, sheet: Sheet, scale: Scale) -> None:
+        """Write the colors of the raster into the panel, in strips that fit into the cache of the processor."""
+        panel = self.buffer[self.slices(sheet.view.box)]
+        for rows in row_strips(*sheet.codes.shape):
+            panel[rows] = scale.rgba(sheet.codes[rows])
+
+    def rgb(self) -> Bytes:
+        """Return a copy of the colors, shape (height, width, 3).
+
+        Channels are copied one by one, which takes half as long as NumPy takes for all three of four channels.
+        """
+        pixels = np.empty((*self.buffer.shape[:2], 3), np.uint8)
+        for channel in range(3):
+            pixels[..., channel] = self.buffer[..., channel]
+        return pixels
+
     def draw_in_panel(self, marks: Iterable[PanelArtists], view: View) -> None:
         """Draw marks in the panel of a view."""
-        self.show(view)
+        place: PanelPlace = AxesPlace.of(view, self.layout)
         for mark in marks:
-            for artist in panel_artists(mark, self.axes):
-                self.draw(artist)
+            if isinstance(mark, NEEDS_AXES):
+                for artist in panel_artists(mark, self.axes(view)):
+                    artist.set_figure(self.figure)
+                    self.draw(artist)
+            else:
+                for artist in panel_artists(mark, place):
+                    self.draw(artist)
+
+    def draw_on_sheet(self, mark: SheetMark) -> None:
+        """Draw a mark on the sheet."""
+        self.draw(artist_without_figure(mark, self.layout.dpi) or sheet_artist(mark, self.figure))
 
     def draw(self, artist: Artist) -> None:
         """Draw one artist into the buffer."""
-        artist.set_figure(self.figure)
         artist.draw(self.renderer)
 
 
@@ -69,29 +139,38 @@ class Drawing:
     Parameters
     ----------
     style : Style
-        The style of all maps. The frame is drawn at once.
+        The style of all maps.
+    frame : callable
+        Function that returns the sheet with the frame, shape (height, width, 4). Only RGB maps need it.
     """
 
-    def __init__(self, style: Style) -> None:
-        self._style = style
+    def __init__(self, style: Style, frame: Callable[[], Bytes]) -> None:
+        self._style, self._frame = style, frame
         self._rectangles: dict[Rectangle, Covered] = {}
+        self.canvas = Canvas(style.layout)
+
+    def prepare(self) -> None:
+        """Import and find what all maps need, such as the font of the title, so that forked workers inherit it."""
         with plain_style():
-            self.canvas = Canvas(style)
+            title = Text(0, 0, "a", self._style.layout.page.title_points, is_hinted=False)
+            self.canvas.draw_on_sheet(title)
+            if any(can_yield(layer, NEEDS_AXES) for layer in self._style.layers):
+                _ = self.canvas.figure
 
     def picture(self, sheet: Sheet, watch: Stopwatch) -> Picture:
         """Return an RGB map. The watch records the time of each stage."""
-        canvas = self.canvas
+        canvas, frame = self.canvas, self._frame()
         with plain_style():
             marks = DrawnMarks.of(self._style.layers, sheet)
             watch.lap("clip")
-            np.copyto(canvas.buffer, canvas.background)
-            canvas.buffer[canvas.slices(sheet.view.box)] = self._style.scale.rgba(sheet.codes)
+            np.copyto(canvas.buffer, frame)
+            canvas.paint(sheet, self._style.scale)
             watch.lap("compose")
             canvas.draw_in_panel(marks.in_panel, sheet.view)
             for mark in marks.on_sheet:
-                canvas.draw(sheet_artist(mark, canvas.figure))
+                canvas.draw_on_sheet(mark)
             watch.lap("stroke")
-            pixels = canvas.buffer[..., :3].copy()
+            pixels = canvas.rgb()
         watch.lap("compose")
         return Picture(pixels, None, sheet.title, sheet.no_data)
 
@@ -109,24 +188,25 @@ class Drawing:
         """
         canvas = self.canvas
         with plain_style():
-            marks = self._marks(replace(sheet, title=""))
+            marks = self._marks(self._style.layers, replace(sheet, title=""))
             watch.lap("clip")
-            canvas.buffer.fill(WHITE)
+            pixels = canvas.buffer[canvas.slices(sheet.view.box)]
+            pixels.view(np.uint32).fill(PACKED_WHITE)
             canvas.draw_in_panel(marks.in_panel, sheet.view)
-            panel = _covered(np.ascontiguousarray(canvas.buffer[canvas.slices(sheet.view.box)]), channel)
+            panel = _covered(pixels, channel)
         watch.lap("stroke")
         return panel
 
     def ink_on_sheet(self, sheet: Sheet, watch: Stopwatch) -> Covered:
         """Draw the ink on the sheet of a palette map on white: title and neatline."""
+        layers = [layer for layer in self._style.layers if can_yield(layer, (Rectangle, Text))]
         with plain_style():
-            drawn = [self._on_sheet(mark, sheet) for mark in self._marks(sheet).on_sheet]
+            drawn = [self._on_sheet(mark, sheet) for mark in self._marks(layers, sheet).on_sheet]
         watch.lap("title")
         return _on_top_of_each_other(drawn)
 
-    def _marks(self, sheet: Sheet) -> DrawnMarks:
-        layers = self._style.layers
-        return DrawnMarks.of(layers, _without_raster(sheet) if ignore_raster(layers) else sheet)
+    def _marks(self, layers: Sequence[Layer], sheet: Sheet) -> DrawnMarks:
+        return DrawnMarks.of(layers, _without_raster(sheet) if ignore_raster(self._style.layers) else sheet)
 
     def _on_sheet(self, mark: SheetMark, sheet: Sheet) -> Covered:
         """Draw a mark in the frame's ink. Rectangles are cached, because most maps have the same rectangles."""
@@ -144,7 +224,7 @@ class Drawing:
 
     def _drawn(self, mark: SheetMark, rows: int) -> Covered:
         self.canvas.buffer[:rows].fill(WHITE)
-        self.canvas.draw(sheet_artist(mark, self.canvas.figure))
+        self.canvas.draw_on_sheet(mark)
         return _covered(self.canvas.buffer[:rows], 0)
 
 
@@ -154,15 +234,22 @@ def _without_raster(sheet: Sheet) -> Sheet:
 
 
 def _covered(pixels: Bytes, channel: int) -> Covered:
-    """Return the pixels that are not white, and their values in a channel."""
-    packed = pixels.view(np.uint32).reshape(-1)
-    drawn = np.flatnonzero(packed != PACKED_WHITE)
-    return Covered(drawn, packed[drawn].view(np.uint8)[channel::4])
+    """Return the pixels of a box of the sheet that are darker than white in a channel, and their values."""
+    values = pixels[..., channel].reshape(-1)
+    drawn = np.flatnonzero(values != WHITE)
+    return Covered(drawn, values[drawn])
 
 
 def _on_top_of_each_other(drawn: Sequence[Covered]) -> Covered:
     """Return the pixels of all marks. The last mark that covers a pixel gives its value."""
-    pixels = np.concatenate([np.empty(0, np.intp), *(mark.pixels for mark in reversed(drawn))])
-    values = np.concatenate([np.empty(0, np.uint8), *(mark.values for mark in reversed(drawn))])
-    found, first = np.unique(pixels, return_index=True)
-    return Covered(found, values[first])
+    marks = sorted((mark for mark in drawn if mark.pixels.size), key=lambda mark: mark.pixels[0])
+    if all(upper.pixels[-1] < lower.pixels[0] for upper, lower in pairwise(marks)):  # as a title above a neatline
+        return _joined(marks)
+    joined = _joined(drawn[::-1])
+    found, first = np.unique(joined.pixels, return_index=True)
+    return Covered(found, joined.values[first])
+
+
+def _joined(marks: Sequence[Covered]) -> Covered:
+    pixels = np.concatenate([np.empty(0, np.intp), *(mark.pixels for mark in marks)])
+    return Covered(pixels, np.concatenate([np.empty(0, np.uint8), *(mark.values for mark in marks)]))

@@ -1,27 +1,26 @@
-"""Turn marks into matplotlib artists. The fast renderer and the figure use the same artists."""
+"""Turn marks into matplotlib artists. The fast renderer and the figure use the same artists.
+
+Most artists need no figure: `render.agg` draws them without importing `matplotlib.figure`, which takes 0.1 s.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from matplotlib import patches, patheffects, text
+from matplotlib import patches, text
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.path import Path as Outline
-from matplotlib.transforms import IdentityTransform
+from matplotlib.transforms import BboxBase, IdentityTransform, Transform
 
 from regionplot.layers.base import Layer
-from regionplot.render.colorbar import add_colorbar
 from regionplot.render.fonts import FALLBACKS
-from regionplot.render.text import UnhintedText, fit_text
-from regionplot.sheet.layout import POINTS_PER_INCH, Layout
+from regionplot.render.text import UnhintedText, fit_text, fits_unmeasured
+from regionplot.sheet.layout import POINTS_PER_INCH
 from regionplot.sheet.marks import (
     AxesCall,
-    ColorBar,
     Label,
     Markers,
     Path,
@@ -32,23 +31,9 @@ from regionplot.sheet.marks import (
 )
 from regionplot.sheet.sheet import Sheet
 
-
-def new_figure(layout: Layout, kind: type[Figure] = Figure) -> Figure:
-    """Return an empty white figure of a class. It is not registered with pyplot."""
-    figure = kind(figsize=layout.inches, dpi=layout.dpi, facecolor="white")
-    figure.set_layout_engine("none")
-    return figure
-
-
-def add_frame(figure: Figure, layout: Layout, layers: Iterable[Layer]) -> None:
-    """Add the marks that are the same on all maps to a figure: color bar, legend and others."""
-    for layer in layers:
-        for mark in layer.frame(layout):
-            if isinstance(mark, ColorBar):
-                add_colorbar(figure, layout, mark)
-            else:
-                figure.add_artist(sheet_artist(mark, figure))
-
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PanelArtists = Path | Markers | Label | AxesCall
 
@@ -70,22 +55,39 @@ class DrawnMarks:
         return cls(tuple(m for m in marks if not isinstance(m, Rectangle | Text | ScaleImage)), on_sheet)
 
 
-def panel_artists(mark: PanelArtists, axes: Axes) -> Iterator[Artist]:
+class PanelPlace(Protocol):
+    """The place of a panel on the sheet. `matplotlib.axes.Axes` has these attributes."""
+
+    @property
+    def bbox(self) -> BboxBase:
+        """The panel in pixels of the sheet."""
+
+    @property
+    def transData(self) -> Transform:  # noqa: N802 (the name in matplotlib)
+        """Transform from map coordinates to pixels of the sheet."""
+
+
+NEEDS_AXES = (AxesCall, Label)
+"""Types of marks in the panel whose artists need axes of a figure."""
+
+
+def panel_artists(mark: PanelArtists, axes: Axes | PanelPlace) -> Iterator[Artist]:
     """Yield the artists of a mark in the panel, clipped to it.
 
     Parameters
     ----------
     mark : Path, Markers, Label or AxesCall
         The mark.
-    axes : Axes
-        The axes of the panel, in map coordinates. The artists are not added to the axes.
+    axes : Axes or PanelPlace
+        The axes of the panel, in map coordinates. The artists are not added to the axes. A place is sufficient unless
+        the type of the mark is in `NEEDS_AXES`.
     """
     for artist in _MAKERS[type(mark)](mark, axes):
         artist.set_clip_box(axes.bbox)
         yield artist
 
 
-def _path(mark: Path, axes: Axes) -> Iterator[Artist]:
+def _path(mark: Path, axes: PanelPlace) -> Iterator[Artist]:
     style: dict[str, Any] = {"facecolor": mark.facecolor, "edgecolor": mark.edgecolor, "linewidth": mark.linewidth}
     patch = patches.PathPatch(
         Outline(mark.vertices, mark.codes), joinstyle="round", capstyle="round", snap=False, **style
@@ -94,7 +96,7 @@ def _path(mark: Path, axes: Axes) -> Iterator[Artist]:
     yield patch
 
 
-def _markers(mark: Markers, axes: Axes) -> Iterator[Artist]:
+def _markers(mark: Markers, axes: PanelPlace) -> Iterator[Artist]:
     markers = Line2D(
         *mark.points.T,
         linestyle="none",
@@ -108,12 +110,14 @@ def _markers(mark: Markers, axes: Axes) -> Iterator[Artist]:
     yield markers
 
 
-def _label(mark: Label, axes: Axes) -> Iterator[Artist]:  # noqa: ARG001 (all makers take the same arguments)
+def _label(mark: Label, axes: PanelPlace) -> Iterator[Artist]:  # noqa: ARG001 (all makers take the same arguments)
     style: dict[str, Any] = {"fontsize": mark.points, "color": mark.color, "parse_math": False, "usetex": False}
     place: dict[str, Any] = {"horizontalalignment": "center", "verticalalignment": "center"}
     place["fontfamily"] = FALLBACKS.families(mark.text)
     label = text.Text(mark.x, mark.y, mark.text, transform=IdentityTransform(), **style, **place)
     if mark.halo != "none":
+        from matplotlib import patheffects  # noqa: PLC0415 (few maps have halos)
+
         stroke = patheffects.withStroke(linewidth=2 * mark.halo_points, foreground=mark.halo, joinstyle="round")
         label.set_path_effects([stroke])
     yield label
@@ -123,7 +127,7 @@ def _call(mark: AxesCall, axes: Axes) -> Iterable[Artist]:
     return mark.make_artists(axes)
 
 
-_MAKERS: dict[type, Callable[[Any, Axes], Iterable[Artist]]] = {
+_MAKERS: dict[type, Callable[[Any, Any], Iterable[Artist]]] = {
     Path: _path,
     Markers: _markers,
     Label: _label,
@@ -133,16 +137,28 @@ _MAKERS: dict[type, Callable[[Any, Axes], Iterable[Artist]]] = {
 
 def sheet_artist(mark: SheetMark, figure: Figure) -> Artist:
     """Return the artist of a mark on the sheet. The artist is not added to the figure."""
-    artist = _rectangle(mark, figure) if isinstance(mark, Rectangle) else _text(mark)
+    artist = _artist(mark, figure.dpi)
     artist.set_figure(figure)
     if isinstance(mark, Text) and isinstance(artist, text.Text) and mark.max_width is not None:
         fit_text(artist, mark.max_width, mark.smallest)
     return artist
 
 
-def _rectangle(mark: Rectangle, figure: Figure) -> Artist:
+def artist_without_figure(mark: SheetMark, dpi: float) -> Artist | None:
+    """Return the artist of a mark on the sheet. Return None if matplotlib must measure or hint a text of a figure."""
+    if isinstance(mark, Text):
+        fits = mark.max_width is None or fits_unmeasured(mark.text, mark.points, dpi, mark.max_width)
+        return None if mark.is_hinted or not fits else _text(mark)
+    return _rectangle(mark, dpi)
+
+
+def _artist(mark: SheetMark, dpi: float) -> Artist:
+    return _rectangle(mark, dpi) if isinstance(mark, Rectangle) else _text(mark)
+
+
+def _rectangle(mark: Rectangle, dpi: float) -> Artist:
     style: dict[str, Any] = {"facecolor": mark.facecolor, "edgecolor": mark.edgecolor, "antialiased": False}
-    style["linewidth"] = mark.line_pixels * POINTS_PER_INCH / figure.dpi
+    style["linewidth"] = mark.line_pixels * POINTS_PER_INCH / dpi
     box = mark.box
     return patches.Rectangle((box.left, box.bottom), box.width, box.height, transform=IdentityTransform(), **style)
 

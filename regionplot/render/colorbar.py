@@ -42,7 +42,7 @@ def add_colorbar(figure: Figure, layout: Layout, mark: ColorBar) -> None:
         orientation="horizontal",
         extend=key.extend,
         extendfrac=0.015,
-        ticks=key.levels,
+        ticks=key.ticks or key.levels,
     )
     outline = mark.line_pixels * POINTS_PER_INCH / layout.dpi
     bar.outline.set(edgecolor=INK, linewidth=outline, antialiased=False)
@@ -52,11 +52,11 @@ def add_colorbar(figure: Figure, layout: Layout, mark: ColorBar) -> None:
     if families := FALLBACKS.families(mark.label):
         axes.xaxis.label.set_fontfamily(families)
     fit_text(axes.xaxis.label, mark.max_width, _MIN_LABEL)
-    if key.levels is None:
+    if (ticks := key.ticks or key.levels) is None:
         _label_range(bar, axes)
     else:
         axes.minorticks_off()
-        axes.set_xticklabels(number_labels(key.levels), parse_math=False)
+        axes.set_xticklabels(number_labels(ticks), parse_math=False)
     labels = _shown_labels(figure, axes)
     boxes = [_keep_on_sheet(figure, label) for label in labels]
     if key.levels is None:

@@ -13,8 +13,8 @@ from typing_extensions import override
 
 from regionplot.errors import ConfigError, FunctionError, Place, Problem
 from regionplot.geo.region import Region
-from regionplot.render.artists import new_figure
 from regionplot.render.figure import add_geo_axes, draw_figure, set_extent
+from regionplot.render.frame import new_figure
 from regionplot.render.own import draw_alone, load_for_functions
 from regionplot.render.renderer import MapRenderer
 from regionplot.render.sheets import Style, make_sheet

@@ -12,8 +12,9 @@ from matplotlib.image import AxesImage
 
 from regionplot.geo.cartopy import cartopy_projection
 from regionplot.geo.region import Region
-from regionplot.render.artists import DrawnMarks, add_frame, new_figure, panel_artists, sheet_artist
+from regionplot.render.artists import DrawnMarks, panel_artists, sheet_artist
 from regionplot.render.fonts import FALLBACKS
+from regionplot.render.frame import add_frame, new_figure
 from regionplot.render.sheets import Style, make_sheet
 from regionplot.render.style import plain_style
 from regionplot.shared.data import SharedData

@@ -13,16 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.render.palette import ShadedPalette
-from regionplot.sheet.sheet import Sheet
-from regionplot.writers.base import Bytes, Picture
+from regionplot.writers.picture import Bytes, Picture
 
 Arrays = Mapping[str, NDArray[Any]]
+Area = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
@@ -82,18 +81,49 @@ class Ink:
     """Pixels of the sheet: title and neatline."""
 
 
+class PaletteTables(Protocol):
+    """Colors of a palette, and tables to look up its rows. See `render.palette.ShadedPalette`."""
+
+    @property
+    def colors(self) -> Bytes:
+        """RGB colors, shape (n, 3)."""
+        ...
+
+    @property
+    def shaded(self) -> Bytes:
+        """Row of the palette for each code of the scale and each value of the ink."""
+        ...
+
+    @property
+    def framed(self) -> Bytes:
+        """Row of the palette for each gray level of the frame."""
+        ...
+
+
 @dataclass(frozen=True)
 class PaletteMaps:
     """Compose maps whose colors are classes and shades of one ink."""
 
-    palette: ShadedPalette
+    palette: PaletteTables
     frame: Bytes
     """The sheet without a map, as rows of the palette, shape (height, width)."""
 
-    def picture(self, sheet: Sheet, ink: Ink) -> Picture:
-        """Return the picture of a map."""
-        image, panel, box = self.frame.copy(), sheet.codes.reshape(-1).copy(), sheet.view.box
+    def picture(self, codes: NDArray[np.unsignedinteger[Any]], place: Area, ink: Ink, title: str) -> Picture:
+        """Return the picture of a map.
+
+        Parameters
+        ----------
+        codes : ndarray
+            The pixels of the panel as codes of the color scale. At least one of them is not nodata.
+        place : (slice, slice)
+            Rows and columns of the panel on the sheet.
+        ink : Ink
+            The ink of the map.
+        title : str
+            Title of the map.
+        """
+        image, panel = self.frame.copy(), codes.reshape(-1).copy()
         panel[ink.panel.pixels] = self.palette.shaded[panel[ink.panel.pixels], ink.panel.values]
-        image[len(image) - box.top : len(image) - box.bottom, box.left : box.right] = panel.reshape(sheet.codes.shape)
+        image[place] = panel.reshape(codes.shape)
         image.reshape(-1)[ink.sheet.pixels] = self.palette.framed[ink.sheet.values]
-        return Picture(image, self.palette.colors, sheet.title, sheet.no_data)
+        return Picture(image, self.palette.colors, title, no_data=False)

@@ -13,9 +13,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Self
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Self
 
 from regionplot.errors import RegionplotError
 from regionplot.geo.region import Region
@@ -23,24 +21,22 @@ from regionplot.layers.stack import ignore_raster
 from regionplot.layers.title import title_of
 from regionplot.render.code import code_digest, font_files
 from regionplot.render.ink import Covered
+from regionplot.render.ink_files import Part, ink_folder, read_frame, read_ink
 from regionplot.render.palette import ShadedPalette
 from regionplot.render.sheets import Style
+from regionplot.render.sparse import sparse_arrays, sparse_image
 from regionplot.settings.base import digest_items
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
-from regionplot.system.cache import ArrayCache, user_cache_folder
+from regionplot.system.cache import ArrayCache
 from regionplot.writers.base import Bytes
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
 logger = logging.getLogger(__name__)
-_MAX_BYTES = 256 * 2**20
-"""Maximum size of the folder: about 1000 to 2500 maps of 1400 x 900 pixels."""
-_WRITES_PER_TRIM = 64
 _DIGITS = 32
-Part = Literal["panel", "sheet"]
-"""The ink of a map is kept in two entries, so that a title with a new time does not change the ink of the panel."""
+_RGB = "-rgb"
 _OF_THE_RASTER = {"raster", "prepare", "output", "run"}
 """Sections of the settings that ink does not depend on."""
 
@@ -56,41 +52,58 @@ class InkCache:
     _ink: _Hash
     """Hash of everything that the ink of all maps of the run depends on."""
     _frame: str
-    """Key of the frame."""
+    """Key of the frame. The frame of RGB maps has the same key with a suffix."""
     _colors: int
-    """Number of colors of the palette."""
+    """Number of colors of the palette. 0 if the maps are RGB images."""
 
     @classmethod
-    def of(cls, style: Style, palette: ShadedPalette) -> Self | None:
+    def of(cls, style: Style, palette: ShadedPalette | None) -> Self | None:
         """Return the cache for a style. Return None if the user has no cache, or if the settings turn it off.
 
         Parameters
         ----------
         style : Style
             The style.
-        palette : ShadedPalette
-            The palette of the style.
+        palette : ShadedPalette, optional
+            The palette of the style. None if its maps are RGB images, whose ink is not kept.
         """
         if not style.shared.config.run.cache:
             return None
         try:
-            folder = ArrayCache(user_cache_folder() / "ink", _MAX_BYTES, _WRITES_PER_TRIM)
+            folder = ink_folder()
             common = hashlib.sha256(json.dumps(_common(style), default=str).encode() + code_digest(style.shared))
         except (OSError, RegionplotError) as error:
             logger.debug("ink is not kept: %s", error)
             return None
+        colors = palette.colors.tolist() if palette else []
         frame = common.copy()
-        frame.update(repr(("frame", style.scale.digest_items(), _names(style), palette.colors.tolist())).encode())
-        common.update(repr(("ink", palette.channel)).encode())
-        return cls(style, folder, ignore_raster(style.layers), common, frame.hexdigest()[:_DIGITS], len(palette.colors))
+        frame.update(repr(("frame", style.scale.digest_items(), _names(style), colors)).encode())
+        common.update(repr(("ink", palette and palette.channel)).encode())
+        keeps_ink = palette is not None and ignore_raster(style.layers)
+        return cls(style, folder, keeps_ink, common, frame.hexdigest()[:_DIGITS], len(colors))
+
+    def rgb_frame(self) -> Bytes | None:
+        """Return the sheet without a map, shape (height, width, 4). Return None if it is not known."""
+        width, height = self.style.layout.size
+        arrays = self.folder.read(self._frame + _RGB)
+        try:
+            return None if arrays is None else sparse_image(arrays, width, height)
+        except (KeyError, ValueError) as error:
+            logger.debug("the frame is drawn again: %s", error)
+            return None
+
+    def keep_rgb_frame(self, pixels: Bytes) -> None:
+        """Store the frame of RGB maps for later runs, shape (height, width, 4)."""
+        self.folder.write(self._frame + _RGB, sparse_arrays(pixels))
+
+    @property
+    def frame_key(self) -> str:
+        """Key of the frame of palette maps."""
+        return self._frame
 
     def frame(self) -> Bytes | None:
         """Return the sheet without a map as rows of the palette, shape (height, width). Return None if unknown."""
-        width, height = self.style.layout.size
-        rows = (self.folder.read(self._frame) or {}).get("rows")
-        if rows is None or rows.dtype != np.uint8 or rows.shape != (height, width) or rows.max() >= self._colors:
-            return None
-        return rows
+        return read_frame(self.folder, self._frame, self.style.layout.size, self._colors)
 
     def keep_frame(self, rows: Bytes) -> None:
         """Store the frame for later runs."""
@@ -124,22 +137,17 @@ class InkCache:
             title = title_of(region, shared.config.map.title, shared.description)
         except RegionplotError:  # the worker reports the error, and draws nothing
             return True
-        return all(self.folder.has(self._key(part, region, view, title)) for part in ("panel", "sheet"))
+        return all(self.folder.has(self.key(part, region, view, title)) for part in ("panel", "sheet"))
 
     def _read(self, part: Part, sheet: Sheet, size: int) -> Covered | None:
-        key = self._key(part, sheet.region, sheet.view, sheet.title) if self.keeps_ink else None
-        arrays = self.folder.read(key) if key else None
-        try:
-            return None if arrays is None else Covered.of(arrays, part, size)
-        except (KeyError, ValueError) as error:
-            logger.debug("the ink of %s is drawn again: %s", sheet.region.name, error)
-            return None
+        key = self.key(part, sheet.region, sheet.view, sheet.title) if self.keeps_ink else None
+        return read_ink(self.folder, key, part, size) if key else None
 
     def _write(self, part: Part, sheet: Sheet, ink: Covered) -> None:
         if self.keeps_ink:
-            self.folder.write(self._key(part, sheet.region, sheet.view, sheet.title), ink.arrays(part))
+            self.folder.write(self.key(part, sheet.region, sheet.view, sheet.title), ink.arrays(part))
 
-    def _key(self, part: Part, region: Region, view: View, title: str) -> str:
+    def key(self, part: Part, region: Region, view: View, title: str) -> str:
         """Return the key of an entry. The key of the panel leaves out the title, which is not drawn there."""
         total = self._ink.copy()
         total.update(repr((part, replace(region, attributes=dict(region.attributes), origin=""), view)).encode())

@@ -17,8 +17,9 @@ from regionplot.render.palette import palette_for
 from regionplot.render.sheets import Style, make_sheet
 from regionplot.shared.data import SharedData, crs_name
 from regionplot.sheet.sheet import Sheet
+from regionplot.sheet.view import View
 from regionplot.system.stopwatch import Stopwatch
-from regionplot.writers.base import FigurePicture, Picture, encode, make_writer
+from regionplot.writers.base import Bytes, FigurePicture, Picture, encode, make_writer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,7 +64,7 @@ class MapRenderer:
             raise ConfigError(f"the data are of type {kind}; pass SharedData from regionplot.SharedData.load")
         self.style = Style.of(shared, maps)
         self._palette = palette_for(self.style)
-        self._cache = InkCache.of(self.style, self._palette) if self._palette else None
+        self._cache = InkCache.of(self.style, self._palette)
 
     def prepare(self, regions: Sequence[Region]) -> None:
         """Read or draw the frame, and import matplotlib if a map of these regions must be drawn.
@@ -71,8 +72,18 @@ class MapRenderer:
         Forked workers inherit what this method imports and draws. Otherwise, each worker does the same when it draws
         its first map.
         """
-        if self._palette_maps is None or self._cache is None or not self._cache.knows_all(regions):
-            _ = self._drawing
+        is_rgb = self._palette_maps is None
+        if is_rgb:
+            _ = self._frame
+        if is_rgb or self._cache is None or not self._cache.knows_all(regions):
+            self._drawing.prepare()
+
+    @property
+    def kept(self) -> tuple[PaletteMaps, InkCache] | None:
+        """What palette maps share, and the cache of their ink. None for RGB maps, and if no ink is kept."""
+        if self._palette_maps is None or self._cache is None or not self._cache.keeps_ink:
+            return None
+        return self._palette_maps, self._cache
 
     @property
     def canvas(self) -> Canvas:
@@ -83,19 +94,31 @@ class MapRenderer:
     def _drawing(self) -> Drawing:
         from regionplot.render.agg import Drawing  # noqa: PLC0415 (imports matplotlib)
 
-        return Drawing(self.style)
+        return Drawing(self.style, lambda: self._frame)
+
+    @cached_property
+    def _frame(self) -> Bytes:
+        """The sheet without a map, shape (height, width, 4): from an earlier run, or drawn now."""
+        frame = self._cache.rgb_frame() if self._cache else None
+        if frame is None:
+            from regionplot.render.frame import draw_frame  # noqa: PLC0415 (imports matplotlib)
+
+            frame = draw_frame(self.style)
+            if self._cache:
+                self._cache.keep_rgb_frame(frame)
+        return frame
 
     @cached_property
     def _palette_maps(self) -> PaletteMaps | None:
         """What all palette maps share. None if the maps are RGB images."""
         if self._palette is None:
             return None
-        frame = self._cache.frame() if self._cache else None
-        if frame is None:
-            frame = self._palette.nearest(self._drawing.canvas.background)
+        rows = self._cache.frame() if self._cache else None
+        if rows is None:
+            rows = self._palette.nearest(self._frame)
             if self._cache:
-                self._cache.keep_frame(frame)
-        return PaletteMaps(self._palette, frame)
+                self._cache.keep_frame(rows)
+        return PaletteMaps(self._palette, rows)
 
     def __repr__(self) -> str:
         """Return the raster, the size of the maps and their CRS."""
@@ -121,13 +144,25 @@ class MapRenderer:
             If the region cannot be projected, or its row lacks a field of the title.
         """
         watch = watch or Stopwatch()
+        if (own := self._for(region)) is not self:
+            return own.render(region, watch)
         sheet = make_sheet(region, self.style)
         watch.lap("sample")
-        if self._palette_maps is None or sheet.no_data:
+        if self._palette is None or self._palette_maps is None or sheet.no_data:
             return self._drawing.picture(sheet, watch)
-        picture = self._palette_maps.picture(sheet, self._ink(sheet, self._palette_maps.palette.channel, watch))
+        ink = self._ink(sheet, self._palette.channel, watch)
+        picture = self._palette_maps.picture(sheet.codes, sheet.place, ink, sheet.title)
         watch.lap("compose")
         return picture
+
+    def _for(self, region: Region) -> MapRenderer:
+        """Return a renderer with the color scale of one region, or this renderer if all regions share the scale."""
+        shared = self.style.shared
+        if shared.config.colors.scale != "region" or not isinstance(region, Region):
+            return self
+        view = View.of(region, shared.crs, self.style.layout.panel, shared.config.map.fit)
+        own = shared.with_scale_of(view.panel)
+        return self if own is shared else MapRenderer(own)
 
     def _ink(self, sheet: Sheet, channel: int, watch: Stopwatch) -> Ink:
         """Return the ink of a map: from an earlier run, or drawn now."""
@@ -159,8 +194,9 @@ class MapRenderer:
         from regionplot.render.figure import draw_figure  # noqa: PLC0415 (imports matplotlib)
         from regionplot.render.style import plain_style  # noqa: PLC0415
 
+        style = self._for(region).style
         with plain_style():
-            return draw_figure(make_sheet(region, self.style), self.style)
+            return draw_figure(make_sheet(region, style), style)
 
     def render_vectors(self, region: Region) -> FigurePicture:
         """Draw one region for a vector format, such as PDF and SVG.
@@ -175,8 +211,9 @@ class MapRenderer:
         from regionplot.render.style import plain_style  # noqa: PLC0415 (imports matplotlib)
         from regionplot.render.vector import draw_vectors  # noqa: PLC0415
 
+        style = self._for(region).style
         with plain_style():
-            return draw_vectors(make_sheet(region, self.style), self.style)
+            return draw_vectors(make_sheet(region, style), style)
 
     def encode(
         self,

@@ -28,7 +28,7 @@ class UnhintedText(Text):
         context.set_foreground(self.get_color())
         x, y = self.get_transform().transform(self.get_position())
         if renderer.flipy():  # y points down, except in PDF
-            y = self.get_figure(root=True).bbox.height - y  # type: ignore[union-attr]  # a drawn text has a figure
+            y = renderer.get_canvas_width_height()[1] - y
         with _unhinted():
             renderer.draw_text(context, x, y, self.get_text(), self.get_fontproperties(), 0, mtext=self)
         context.restore()
@@ -62,17 +62,18 @@ def fit_text(text: Text, available: float, smallest: float) -> None:
     smallest : float
         Smallest font size, as a fraction of the current font size.
     """
-    if not _fits_unmeasured(text, available) and (width := _width(text)) > available:
+    figure = text.get_figure(root=True)
+    assert figure is not None, "the text belongs to no figure"
+    if fits_unmeasured(text.get_text(), float(text.get_fontsize()), figure.dpi, available):
+        return
+    if (width := _width(text)) > available:
         text.set_fontsize(float(text.get_fontsize()) * max(smallest, available / width * 0.99))
         shorten_text(text, available)
 
 
-def _fits_unmeasured(text: Text, available: float) -> bool:
+def fits_unmeasured(letters: str, points: float, dpi: float, available: float) -> bool:
     """Return True if a text certainly fits: no ASCII letter is wider than the font size."""
-    figure, letters = text.get_figure(root=True), text.get_text()
-    assert figure is not None, "the text belongs to no figure"
-    size = float(text.get_fontsize()) * figure.dpi / POINTS_PER_INCH
-    return letters.isascii() and len(letters) * size <= available
+    return letters.isascii() and len(letters) * points * dpi / POINTS_PER_INCH <= available
 
 
 def shorten_text(text: Text, available: float) -> None:

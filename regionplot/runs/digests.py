@@ -20,7 +20,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
 from regionplot.colors.key import planned_key
 from regionplot.geo.region import Region
@@ -30,15 +30,11 @@ from regionplot.layers.stack import lay_out
 from regionplot.layers.title import title_of
 from regionplot.render.code import code_digest, font_files
 from regionplot.render.sheets import scale_for
+from regionplot.runs.digest_basis import DigestBasis
 from regionplot.runs.texts import frame_texts
 from regionplot.settings.base import digest_items
 from regionplot.shared.data import SharedData
 from regionplot.sheet.view import View
-
-_LENGTH = 32
-"""Number of hexadecimal digits in a digest."""
-_ROWS = 256
-"""Number of rows of the raster that are hashed at a time."""
 
 
 class MapDigests:
@@ -69,14 +65,7 @@ class MapDigests:
         RegionError
             If the region cannot be projected, or its row lacks a field of the title.
         """
-        config = self._shared.config
-        view = View.of(region, self._shared.crs, self._panel, config.map.fit)
-        title = title_of(region, config.map.title, self._shared.description)
-        total = self._common.copy()
-        total.update(repr((title, view, *font_files(title))).encode())
-        for piece in self._cells(view):
-            total.update(piece)
-        return total.hexdigest()[:_LENGTH]
+        return self.basis(region).digest(self._loaded)
 
     def _add_functions(self) -> None:
         """Add the code of the functions of the user. They can use all cells, so each map depends on all cells."""
@@ -89,26 +78,37 @@ class MapDigests:
         if data.plan.reads_per_map or window != data.info.geometry.full_window:
             self._common.update(repr(_file_facts(data.info)).encode())
             return
-        for first in range(0, len(data.cells), _ROWS):
-            self._common.update(np.ascontiguousarray(data.cells[first : first + _ROWS]).data)
+        whole = DigestBasis("all cells", (slice(None), slice(None)))
+        self._common.update(whole.digest(data.cells).encode())
 
-    def _cells(self, view: View) -> Iterator[Any]:
-        """Yield the content to hash for the cells under a panel: their window and grid, then their bytes."""
-        data = self._shared
+    def basis(self, region: Region) -> DigestBasis:
+        """Return everything that the digest of a region's map covers, except the values of the loaded cells.
+
+        Raises
+        ------
+        RegionError
+            See `of`.
+        """
+        data, config = self._shared, self._shared.config
+        view = View.of(region, data.crs, self._panel, config.map.fit)
+        title = title_of(region, config.map.title, data.description)
         window = needed_window(data.info.geometry, view.panel, data.crs)
-        yield repr((window, data.info.geometry.transform, data.info.geometry.crs.to_wkt())).encode()
-        if window is None or self._has_functions:
-            return
-        if data.plan.reads_per_map:
-            yield repr((_file_facts(data.info), data.coloring)).encode()
-            return
-        area = data.plan.window
-        top, left = window.row_off - area.row_off, window.col_off - area.col_off
-        loaded = data.cells if data.codes is None else data.codes  # the codes and the scale determine the pixels
-        cells = loaded[max(top, 0) : top + window.height, max(left, 0) : left + window.width]
-        yield f"{'values' if data.codes is None else 'codes'} {cells.dtype}".encode()
-        for first in range(0, len(cells), _ROWS):
-            yield np.ascontiguousarray(cells[first : first + _ROWS])
+        grid = (window, data.info.geometry.transform, data.info.geometry.crs.to_wkt())
+        total = self._common.copy()
+        total.update(repr((title, view, *font_files(title), grid)).encode())
+        if window is None or data.plan.reads_per_map or self._has_functions:
+            facts = None if window is None else (_file_facts(data.info), data.coloring)
+            total.update(repr(facts).encode())
+            return DigestBasis(total.hexdigest(), None)
+        total.update(f"{'values' if data.codes is None else 'codes'} {self._loaded.dtype}".encode())
+        common = window.intersection(data.plan.window)
+        area = (slice(0), slice(0)) if common is None else common.slices_in(data.plan.window)
+        return DigestBasis(total.hexdigest(), area)
+
+    @property
+    def _loaded(self) -> NDArray[Any]:
+        """The loaded cells. If there are codes, the codes and the scale determine the pixels."""
+        return self._shared.cells if self._shared.codes is None else self._shared.codes
 
 
 def _file_facts(info: RasterInfo) -> tuple[object, ...]:

@@ -8,12 +8,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 from regionplot.errors import ConfigError, RegionplotError
 from regionplot.executors.base import Outcome, failure_from_error
@@ -23,6 +24,7 @@ from regionplot.layers.base import Layer
 from regionplot.layers.stack import check_layers
 from regionplot.runs import store
 from regionplot.runs.checks import config_problems
+from regionplot.runs.execute import jobs_to_draw, report_full_disk, stop_when_disk_full, warn_of_new_raster
 from regionplot.runs.facts import RunFacts
 from regionplot.runs.field_names import name_fields
 from regionplot.runs.field_task import FieldsTask
@@ -32,28 +34,19 @@ from regionplot.runs.leftovers import Leftovers
 from regionplot.runs.lock import locked
 from regionplot.runs.plausibility import scale_problem
 from regionplot.runs.record import Redraw, RunRecord, Scope
-from regionplot.runs.report import NOT_RUN, Observer, RunReport
-from regionplot.runs.run import (
-    check_functions,
-    disk_full_error,
-    jobs_to_draw,
-    logger,
-    make_run_executor,
-    start_method,
-    stop_when_disk_full,
-    stored,
-    with_prepared_raster,
-)
+from regionplot.runs.report import Observer, RunReport
+from regionplot.runs.run import check_functions, make_run_executor, start_method, stored, with_prepared_raster
 from regionplot.runs.task import RenderTask
 from regionplot.runs.texts import find_fonts, report_missing_letters
 from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
 from regionplot.shared.fields import Field, find_fields, select_products
 from regionplot.shared.groups import FieldLoader, OpenedField, in_groups
-from regionplot.shared.load import input_changed
 from regionplot.shared.slot import share_fields
 from regionplot.system import failpoints
 from regionplot.system.stopwatch import Stopwatch
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -163,8 +156,7 @@ class _Drawing:
                 if self._is_disk_full:
                     break
                 self._draw_group(group, loader)
-        if not_run := record.report.in_state(NOT_RUN):
-            logger.error("%s", disk_full_error(self.run.config, len(not_run)))
+        report_full_disk(record)
         failpoints.failpoint("report")
 
     def _open_all(self, prepared: ExitStack) -> Iterator[OpenedField]:
@@ -205,11 +197,7 @@ class _Drawing:
         with share_fields(loaded):
             self._draw_fields(opened)
         for each in opened:
-            if input_changed(each.config, each.plan):
-                logger.warning(
-                    "%s: the raster changed during the run; the maps show it as it was at the start",
-                    each.config.raster.path,
-                )
+            warn_of_new_raster(each.config.raster.path, each.plan.fingerprint)
 
     def _load(self, group: Sequence[OpenedField], loader: FieldLoader) -> dict[str, SharedData]:
         loaded = {each.field.name: each.data for each in group if each.data is not None}
@@ -242,7 +230,7 @@ class _Drawing:
             letters += find_fonts(own, each.config)
             one = task.tasks[name] = RenderTask(each.config, record.run, each.plan, len(own), field_name=name)
             if executor_class(record.start_method).abilities.shares_memory:
-                own = list(jobs_to_draw(one, own, record, observer))
+                own = jobs_to_draw(partial(_digest, one), own, record, observer)
                 one.regions = [job.region for job in own]
             jobs += own
         record.watch.lap("compare")
@@ -261,3 +249,8 @@ class _Drawing:
             self.run.observer.finished(described)
             done += 1
         self._is_disk_full = done < len(jobs)
+
+
+def _digest(task: RenderTask, region: Region) -> str:
+    """Return the digest of a map."""
+    return task.digests.of(region)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from regionplot.geo.region import Region
+from regionplot.system.machine import peak_memory
 
 
 class PreviousMap(NamedTuple):
@@ -78,3 +79,10 @@ class MapResult:
     """Maximum resident memory of the process in bytes, including memory that is shared with other processes."""
     sha256: str = ""
     """SHA-256 checksum of the file, 64 hexadecimal digits. Empty: the map was skipped."""
+
+
+def written_map(
+    path: Path, content: bytes, stages: Mapping[str, float], digest: str, sha256: str, *, no_data: bool = False
+) -> MapResult:
+    """Return the result of a map that this process has drawn and written."""
+    return MapResult(path, len(content), no_data, stages, digest, peak_memory=peak_memory(), sha256=sha256)

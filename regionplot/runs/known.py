@@ -13,10 +13,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from regionplot.executors.base import Outcome
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
 from regionplot.runs.facts import RunFacts
 from regionplot.runs.identity import InputFiles, Marks
+from regionplot.runs.jobs import Job
 from regionplot.settings.patterns import Pattern
 from regionplot.system.cache import trim, user_cache_folder
 from regionplot.system.files import (
@@ -60,8 +62,11 @@ class KnownRun(NamedTuple):
     workers: int
     inputs: InputFiles
     marks: Marks
-    """Marks of the input files. The files had these marks before and after the run."""
+    """Marks of the input files. The files had these marks before and after the run. If the raster was too young for a
+    certain mark, its mark is None."""
     maps: tuple[KnownMap, ...]
+    drawing: str
+    """Name of the known drawing (`runs.known_drawing`). Empty: there is none."""
 
     def is_current(self, config_path: Path | None) -> bool:
         """Return True if the paths of the settings and the raster are the same as before, and all inputs are unchanged.
@@ -76,6 +81,37 @@ class KnownRun(NamedTuple):
             and self.pattern.find() == self.facts.raster
             and self.inputs.marks() == self.marks
         )
+
+    def has_new_raster(self, config_path: Path | None) -> bool:
+        """Return True if all inputs are unchanged, except perhaps for the content of the raster.
+
+        Parameters
+        ----------
+        config_path : Path or None
+            The settings file now.
+        """
+        raster = str(self.facts.raster)
+        marks = self.inputs.marks()
+        return (
+            config_path == self.config_path
+            and self.pattern.find() == self.facts.raster
+            and marks.get(raster) is not None
+            and {**marks, raster: None} == {**self.marks, raster: None}
+        )
+
+    def after(self, outcomes: Iterable[Outcome[Job]], marks: Marks) -> KnownRun:
+        """Return the record after a run of the same command with another raster.
+
+        Parameters
+        ----------
+        outcomes : iterable of Outcome
+            Outcomes of all maps, in the order of the regions. All maps are up to date.
+        marks : mapping
+            Marks of the inputs.
+        """
+        results = zip(self.maps, outcomes, strict=True)
+        maps = tuple(each._replace(digest=outcome.value.digest) for each, outcome in results)
+        return self._replace(maps=maps, marks=marks)
 
     @property
     def pattern(self) -> Pattern:
@@ -136,6 +172,7 @@ def _as_json(known: KnownRun) -> dict[str, Any]:
         "plain": [str(path) for path in known.inputs.plain],
         "with_parts": [str(path) for path in known.inputs.with_parts],
         "marks": known.marks,
+        "drawing": known.drawing,
         "maps": [[_region_items(each.region), each.file, each.digest] for each in known.maps],
     }
 
@@ -153,6 +190,7 @@ def _from_json(values: Mapping[str, Any]) -> KnownRun:
         workers=int(values["workers"]),
         inputs=InputFiles(_paths(values["plain"]), _paths(values["with_parts"])),
         marks={path: None if mark is None else tuple(mark) for path, mark in values["marks"].items()},
+        drawing=str(values["drawing"]),
         maps=tuple(KnownMap(_region(*region), str(file), str(digest)) for region, file, digest in values["maps"]),
     )
 

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.colors.classifier import Codes
+from regionplot.colors.classifier import has_class
+from regionplot.colors.units import needed_conversion
 from regionplot.errors import Place, Problem
 from regionplot.settings.colors import ColorSettings
+from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
 
 _ENOUGH = 1_000_000
@@ -31,11 +33,15 @@ def scale_problem(shared: SharedData) -> Problem | None:
         None if the raster comes from the settings file, or if a cell is within the scale.
     """
     config = shared.config
-    if not (config.places.is_override("raster", "path") and config.places.text) or shared.coloring is not None:
+    if not can_be_for_other_data(config) or shared.coloring is not None:
         return None
-    if shared.codes is not None and config.colors.levels and _has_class(shared.codes, len(config.colors.levels)):
+    if shared.codes is not None and config.colors.levels and has_class(shared.codes, len(config.colors.levels)):
         return None
     key, low, high = _limits(config.colors)
+    if not config.places.states("colors", key):  # the scale comes from a file or from the package
+        return None
+    units = needed_conversion(shared.info.units, config.colors.units)
+    low, high = units.stored(np.array([low, high])).tolist()
     step = max(1, math.isqrt(shared.cells.size // _ENOUGH))
     if not key or any(_is_within(cells, low, high) for cells in (shared.cells[::step, ::step], shared.cells)):
         return None
@@ -49,10 +55,17 @@ def scale_problem(shared: SharedData) -> Problem | None:
     )
 
 
+def can_be_for_other_data(config: Config) -> bool:
+    """Return True if an option replaces the raster of the settings file."""
+    return config.places.is_override("raster", "path") and bool(config.places.text)
+
+
 def _limits(colors: ColorSettings) -> tuple[str, float, float]:
     """Return the key that sets the scale, and the limits of the scale. For an automatic scale, the key is empty."""
     if colors.levels is not None:
         return "levels", colors.levels[0], colors.levels[-1]
+    if colors.is_ramp and colors.stops is not None:
+        return "stops", colors.stops[0][0], colors.stops[-1][0]
     key = "vmin" if colors.vmin is not None else "vmax" if colors.vmax is not None else ""
     low, high = colors.vmin, colors.vmax
     return key, -math.inf if low is None else low, math.inf if high is None else high
@@ -60,9 +73,3 @@ def _limits(colors: ColorSettings) -> tuple[str, float, float]:
 
 def _is_within(cells: NDArray[Any], low: float, high: float) -> bool:
     return bool(((cells >= low) & (cells <= high)).any())
-
-
-def _has_class(codes: Codes, levels: int) -> bool:
-    """Return True if the code of a cell is that of a class between two of the levels."""
-    step = max(1, math.isqrt(codes.size // _ENOUGH))
-    return any(bool(((found > 0) & (found < levels)).any()) for found in (codes[::step, ::step], codes))

@@ -5,19 +5,22 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from regionplot import sample
 from regionplot.executors.choose import executor_class
-from regionplot.inputs.arrival import LOCAL_FILE_SYSTEMS, file_system
 from regionplot.inputs.drivers import raster_driver
+from regionplot.regions.features import is_vector_file
 from regionplot.registry import EXECUTORS, LAYERS, WRITERS
+from regionplot.runs.certainty import are_local, is_up_to_date, with_certain_raster
 from regionplot.runs.facts import RunFacts
 from regionplot.runs.filenames import assign_file_names
-from regionplot.runs.identity import InputFiles, are_older
+from regionplot.runs.identity import InputFiles, Marks, are_older
 from regionplot.runs.known import KnownMap, KnownRun, write_known_run
-from regionplot.runs.report import RunReport, state_of
+from regionplot.runs.remember_drawing import remember_drawing
+from regionplot.runs.report import RunReport
+from regionplot.runs.task import RenderTask
 from regionplot.runs.texts import has_searched_fonts
 from regionplot.settings.config import Config
 
@@ -44,16 +47,18 @@ class RunMemory:
         self._name = name
         self._config_path = config_path
         self._began = time.time()
-        self._plain = tuple(path for path in (table, config_path) if path is not None)
-        self._marks = InputFiles(self._plain, ()).marks()
-        self._rasters_and_vectors: tuple[Path, ...] = ()
+        self._with_parts: tuple[Path, ...] = (table,) if is_vector_file(table) else ()
+        tables = () if self._with_parts else (table,)
+        self._plain = tables if config_path is None else (*tables, config_path)
+        self._marks = InputFiles(self._plain, self._with_parts).marks()
 
     def add_inputs(self, config: Config) -> None:
         """Look at the raster and the vectors. Called before they are read."""
-        self._rasters_and_vectors = (config.raster.path, *_vectors(config))
-        self._marks.update(InputFiles((), self._rasters_and_vectors).marks())
+        found = config.raster.path, *_vectors(config)
+        self._with_parts += found
+        self._marks.update(InputFiles((), found).marks())
 
-    def write(self, config: Config, report: RunReport, raster_pattern: str) -> None:
+    def write(self, config: Config, report: RunReport, raster_pattern: str, task: RenderTask | None) -> None:
         """Write the record, if the maps are up to date, and if everything that they depend on is known and unchanged.
 
         Parameters
@@ -64,10 +69,13 @@ class RunMemory:
             Report of the run.
         raster_pattern : str
             Path of the raster as the settings state it, with times and wildcards.
+        task : RenderTask or None
+            The task that drew the maps. None if no map was drawn.
         """
-        if not (_is_up_to_date(report) and _is_plain(config, report) and self._are_certain()):
+        marks = self._certain_marks(str(config.raster.path))
+        if marks is None or not (is_up_to_date(report) and _is_plain(config, report)):
             return
-        inputs = InputFiles((*self._plain, *_libraries()), self._rasters_and_vectors)
+        inputs = InputFiles((*self._plain, *_libraries()), self._with_parts)
         regions = [outcome.job.region for outcome in report.outcomes]
         digests = [outcome.value.digest for outcome in report.outcomes]
         named = zip(assign_file_names(regions, config), digests, strict=True)
@@ -80,26 +88,30 @@ class RunMemory:
             start_method=report.start_method,
             workers=report.workers,
             inputs=inputs,
-            marks={**inputs.marks(), **self._marks},
+            marks={**inputs.marks(), **marks},
+            drawing="" if task is None else remember_drawing(task, report),
             maps=tuple(KnownMap(region, file, digest) for (region, file), digest in named),
         )
         write_known_run(self._name, known)
 
-    def _are_certain(self) -> bool:
-        """Return True if the marks of the inputs prove that no input has changed since the run began."""
-        inputs = InputFiles(self._plain, self._rasters_and_vectors)
-        return inputs.marks() == self._marks and are_older(self._marks, self._began) and _are_local(self._marks)
+    def _certain_marks(self, raster: str) -> Marks | None:
+        """Return the marks of the inputs, or None if they do not prove that no input has changed since the run began.
+
+        The mark of the raster can be uncertain. It is None then.
+        """
+        if InputFiles(self._plain, self._with_parts).marks() != self._marks:
+            return None
+        marks = with_certain_raster(self._marks, raster, self._began)
+        others = {path: mark for path, mark in marks.items() if path != raster}
+        return marks if are_older(others, self._began) and are_local(others) else None
 
 
 def _vectors(config: Config) -> Iterator[Path]:
-    """Yield the files that the settings of layers name."""
+    """Yield the files that the settings of layers and colors name."""
+    if config.colors.file is not None:
+        yield config.colors.file
     for settings in (each for tables in config.layers.values() for each in tables):
         yield from (value for _, value in settings if isinstance(value, Path))
-
-
-def _is_up_to_date(report: RunReport) -> bool:
-    states = {state_of(outcome) for outcome in report.outcomes}
-    return report.exit_code == 0 and bool(states) and states <= {"rendered", "unchanged"} and not report.removed
 
 
 def _is_plain(config: Config, report: RunReport) -> bool:
@@ -116,14 +128,6 @@ def _is_plain(config: Config, report: RunReport) -> bool:
         and raster_driver(config.raster.path) in _WHOLE
         and not has_searched_fonts()
     )
-
-
-def _are_local(paths: Iterable[str]) -> bool:
-    """Return True if only processes on this machine can write to the files."""
-    try:
-        return {file_system(folder) for folder in {Path(path).parent for path in paths}} <= LOCAL_FILE_SYSTEMS
-    except OSError:
-        return False
 
 
 def _libraries() -> list[Path]:

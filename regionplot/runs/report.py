@@ -14,6 +14,7 @@ from regionplot.runs.jobs import Job
 
 if TYPE_CHECKING:
     from regionplot.blocks.report import BlockObserver
+    from regionplot.runs.task import RenderTask
 
 
 class Observer(JobObserver[Job]):
@@ -22,6 +23,9 @@ class Observer(JobObserver[Job]):
     def preparing(self) -> BlockObserver | None:
         """Return an observer of the blocks that the raster steps process, or None. Called before the steps run."""
         return None
+
+    def drawn(self, task: RenderTask) -> None:
+        """Receive the task that drew maps, after all maps are drawn. Its data are still loaded."""
 
 
 STATES = ("rendered", "unchanged", "skipped", "failed", "not run")

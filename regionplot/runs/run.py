@@ -8,38 +8,35 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from regionplot.errors import NoSpaceError, RasterReplacedError, RegionplotError, RegionsError
-from regionplot.executors.base import Executor, Outcome, WorkerSettings
+from regionplot.errors import RasterReplacedError, RegionsError
+from regionplot.executors.base import Executor, WorkerSettings
 from regionplot.executors.choose import AUTO, count_workers, executor_class, make_executor, resolve_executor
 from regionplot.geo.region import Region
 from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs import store
 from regionplot.runs.checks import check_all, check_arguments, check_config
+from regionplot.runs.execute import execute, jobs_to_draw, report_full_disk, warn_of_new_raster
 from regionplot.runs.facts import RunFacts
 from regionplot.runs.filenames import assign_file_names
-from regionplot.runs.hints import start_hints, with_memory_hint
-from regionplot.runs.jobs import Job
+from regionplot.runs.hints import start_hints
 from regionplot.runs.leftovers import Leftovers
 from regionplot.runs.lock import locked
 from regionplot.runs.plausibility import scale_problem
 from regionplot.runs.record import Redraw, RunRecord, Scope
-from regionplot.runs.report import NOT_RUN, Observer, RunReport
+from regionplot.runs.report import Observer, RunReport
 from regionplot.runs.task import RenderTask
 from regionplot.runs.texts import find_fonts, report_missing_letters
-from regionplot.runs.unchanged import reuse_previous_map
 from regionplot.settings.config import Config
 from regionplot.settings.regions import RegionSettings
 from regionplot.settings.run import RunSettings
 from regionplot.shared.data import SharedData
-from regionplot.shared.load import check_inputs, input_changed
+from regionplot.shared.load import check_inputs
 from regionplot.shared.plan import LoadPlan
 from regionplot.shared.slot import share_with_workers
 from regionplot.system import failpoints
@@ -52,8 +49,6 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger(__name__)
-_MAX_DISK_FULL = 3
-"""Stop the run after this many consecutive disk-full errors."""
 _MAX_REPLACEMENTS = 3
 """Maximum number of times that loading starts again because the raster was replaced."""
 
@@ -223,12 +218,8 @@ def _draw_all(
         plan = _load(record, data, layers, regions, stack)
         record.watch.lap("load")
         _run_jobs(record, config, plan, observer)
-        if input_changed(config, plan):
-            logger.warning(
-                "%s: the raster changed during the run; the maps show it as it was at the start", config.raster.path
-            )
-    if not_run := record.report.in_state(NOT_RUN):
-        logger.error("%s", disk_full_error(config, len(not_run)))
+        warn_of_new_raster(config.raster.path, plan.fingerprint)
+    report_full_disk(record)
     failpoints.failpoint("report")
 
 
@@ -296,38 +287,12 @@ def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Obser
     observer.started(len(jobs), executor.workers, record.start_method)
     task = RenderTask(config, record.run, plan, len(jobs))
     if executor_class(record.start_method).abilities.shares_memory:
-        jobs = list(jobs_to_draw(task, jobs, record, observer))
+        jobs = jobs_to_draw(lambda region: task.digests.of(region), jobs, record, observer)
         task.regions = [job.region for job in jobs]
-        record.watch.lap("compare")
     report_missing_letters(letters if jobs else "")
-    for outcome in stop_when_disk_full(executor.run(task, jobs)) if jobs else ():
-        described = with_memory_hint(outcome, executor.workers)
-        record.add(described)
-        observer.finished(described)
-    record.watch.lap("draw")
-
-
-def jobs_to_draw(task: RenderTask, jobs: Sequence[Job], record: RunRecord, observer: Observer) -> Iterator[Job]:
-    """Yield the jobs whose maps must be drawn. For each other map, reuse the map of the previous run.
-
-    The digest of a map that must be drawn is added to its job.
-    """
-    for job in jobs:
-        if job.previous is None:
-            yield job
-            continue
-        try:
-            digest = task.digests.of(job.region)
-        except RegionplotError:  # the worker will report the error
-            yield job
-            continue
-        kept = reuse_previous_map(job, digest)
-        if kept is None:
-            yield replace(job, previous=None, digest=digest)
-        else:
-            outcome = Outcome(job, kept, pid=os.getpid())
-            record.add(outcome)
-            observer.finished(outcome)
+    execute(executor, task, jobs, record, observer)
+    if jobs and isinstance(observer, Observer):  # observers of callers can lack the method
+        observer.drawn(task)
 
 
 def make_run_executor(settings: RunSettings, method: str, jobs: int) -> Executor:
@@ -347,19 +312,3 @@ def make_run_executor(settings: RunSettings, method: str, jobs: int) -> Executor
     memory = None if settings.worker_memory == "auto" else settings.worker_memory
     limits = WorkerSettings(settings.timeout, settings.maps_per_worker, settings.retries, memory, settings.nice)
     return make_executor(method, count_workers(settings.workers, jobs), limits)
-
-
-def disk_full_error(config: Config, not_run: int) -> str:
-    """Return the message about maps that were not drawn because the disk is full."""
-    folder = config.output.directory
-    return f"{folder}: the disk is full: {not_run} maps not drawn; free some space and run the command again"
-
-
-def stop_when_disk_full(outcomes: Iterable[Outcome[Job]]) -> Iterator[Outcome[Job]]:
-    """Yield outcomes. Stop after `_MAX_DISK_FULL` consecutive disk-full errors. Any other outcome resets the count."""
-    full = 0
-    for outcome in outcomes:
-        yield outcome
-        full = full + 1 if outcome.failure and outcome.failure.cause == NoSpaceError.__name__ else 0
-        if full == _MAX_DISK_FULL:
-            return

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from regionplot.errors import RasterError
 from regionplot.geo.region import Region
 from regionplot.runs import store
-from regionplot.runs.jobs import Job, MapResult
+from regionplot.runs.jobs import Job, MapResult, written_map
 from regionplot.runs.unchanged import reuse_previous_map
 from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
+from regionplot.shared.load import check_inputs
 from regionplot.shared.plan import LoadPlan
 from regionplot.shared.slot import shared_data
 from regionplot.system import failpoints
-from regionplot.system.machine import peak_memory
+from regionplot.system.files import Fingerprint
 from regionplot.system.memory import return_large_blocks
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import DIGEST, SOFTWARE, TITLE, FigurePicture, Picture, make_writer
@@ -63,7 +65,7 @@ class RenderTask:
 
     def load(self) -> None:
         """Load the shared data and draw the frame of the maps. Forked workers inherit the data and the frame."""
-        with self._renderer() as renderer:
+        with self.renderer() as renderer:
             self._digests = self.digests  # computed here so that forked workers inherit the hash of the sources
             if self._needs == "pixels":
                 renderer.prepare(self.regions)
@@ -78,7 +80,7 @@ class RenderTask:
         if kept := reuse_previous_map(job, digest):
             return kept
         failpoints.failpoint("draw", job.name)
-        with self._renderer() as renderer:
+        with self.renderer() as renderer:
             picture = self._draw(renderer, job.region, watch)
             if picture.no_data and self.config.map.empty == "skip":
                 return MapResult(job.target, 0, True, watch.seconds, state="skipped")
@@ -90,15 +92,7 @@ class RenderTask:
     ) -> MapResult:
         sha256 = store.write_file(job.target, content, self.run, within=self.config.output.directory)
         watch.lap("write")
-        return MapResult(
-            job.target,
-            len(content),
-            picture.no_data,
-            watch.seconds,
-            digest,
-            peak_memory=peak_memory(),
-            sha256=sha256,
-        )
+        return written_map(job.target, content, watch.seconds, digest, sha256, no_data=picture.no_data)
 
     def _draw(self, renderer: MapRenderer, region: Region, watch: Stopwatch) -> Picture | FigurePicture:
         """Draw a region as the kind of picture that the writer of the run needs."""
@@ -113,7 +107,7 @@ class RenderTask:
         return make_writer(self.config.output).needs
 
     @contextmanager
-    def _renderer(self) -> Iterator[MapRenderer]:
+    def renderer(self) -> Iterator[MapRenderer]:
         """Lend a renderer to this thread."""
         try:
             renderer = self._idle.pop()
@@ -147,3 +141,30 @@ def _import_for_encoding(renderer: MapRenderer) -> None:
     """
     with suppress(Exception):
         renderer.encode(Picture(np.zeros((1, 1, 3), np.uint8), None, title="", no_data=True))
+
+
+def task_without_data(
+    config: Config, regions: Sequence[Region], run: str, fingerprint: Fingerprint | None
+) -> RenderTask:
+    """Return the task of a run for a process that has loaded neither settings nor data.
+
+    Parameters
+    ----------
+    config : Config
+        The settings.
+    regions : sequence of Region
+        All regions of the run.
+    run : str
+        Id of the run.
+    fingerprint : Fingerprint or None
+        Fingerprint of the raster that the run draws.
+
+    Raises
+    ------
+    InputError
+        If an input cannot be opened, or the raster is another file now.
+    """
+    plan = check_inputs(config, regions)
+    if plan.fingerprint != fingerprint:
+        raise RasterError(f"{config.raster.path}: input changed: the file was replaced since the run began")
+    return RenderTask(config, run, plan, len(regions))

@@ -52,6 +52,10 @@ class Places:
             line = self._lines.get((outer, 0, inner))
         return replace(place, file=self.name, line=line)
 
+    def states(self, section: str, key: str) -> bool:
+        """Return True if the file sets a key, or another source overrides it."""
+        return (section, 0, key) in self._lines or self.is_override(section, key)
+
     def is_override(self, section: str, key: str = "") -> bool:
         """Return True if a setting does not come from the file."""
         return (section, key) in self.overrides

@@ -20,7 +20,7 @@ from regionplot.colors.scales import scale_of
 from regionplot.errors import ConfigError, RasterError
 from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.extent import PanelGrid
-from regionplot.geo.grid import GridGeometry
+from regionplot.geo.grid import GridGeometry, Window
 from regionplot.geo.region import Region
 from regionplot.geo.windows import cells_per_pixel, needed_window
 from regionplot.inputs.curvilinear import CurvilinearSource
@@ -121,7 +121,7 @@ class SharedData(DrawingTools):
             return load_fields(find_fields(config), regions, layers)
         failpoints.failpoint("read", config.raster.path.name)
         raster = raster or DrawnRaster.of(config, source)
-        info = raster.info
+        info, config = raster.info, raster.config
         crs = parse_projection(config.map.projection) or info.geometry.crs
         plan = plan or plan_load(config, info, regions, raster.coloring)
         if info.fingerprint != plan.fingerprint:
@@ -130,7 +130,7 @@ class SharedData(DrawingTools):
         finish_layers = start_layers(all_layers(config), context)  # before the thread, because this forks
         failpoints.failpoint("cells", config.raster.path.name)
         with thread_pool(MAX_READERS) as pool:  # the threads end before workers are forked
-            finish_cells = raster.start(plan, config, pool) if cells is None else None
+            finish_cells = raster.start(plan, pool) if cells is None else None
             loaded_layers = finish_layers()
             cells = finish_cells() if finish_cells else cells
         assert cells is not None, "the cells are given or have been loaded"
@@ -219,9 +219,10 @@ class SharedData(DrawingTools):
 
     @cached_property
     def scale(self) -> Scale:
-        """The color scale. The cells determine the limits of the scale only if the settings do not give levels."""
-        cells = self.cells if self.codes is None else None
-        return scale_of(self.coloring, self.config, cells, self.plan.colormap)
+        """The color scale. If the settings do not give its limits, a sample of the whole raster determines them."""
+        is_adaptive = self.coloring is None and self.config.colors.is_adaptive
+        cells = self.cells if is_adaptive and self.loaded.series is None else self.loaded.series
+        return scale_of(self.coloring, self.config, cells, self.plan.colormap, self.info.units)
 
     @property
     def description(self) -> Mapping[str, object]:
@@ -256,6 +257,37 @@ class SharedData(DrawingTools):
         if isinstance(self.source, CurvilinearSource):
             return self.raster["longitude"].data, self.raster["latitude"].data
         return _meshgrid(self.geometry)
+
+    def with_scale_of(self, panel: PanelGrid) -> SharedData:
+        """Return the same data with a color scale for the cells of one panel, as `[colors] scale = "region"` asks.
+
+        Return this object if the scale does not depend on the cells, or if the panel shows no cells.
+
+        Raises
+        ------
+        RasterError
+            If the cells cannot be read.
+        """
+        colors = self.config.colors
+        window = None
+        has_limits = colors.vmin is not None and colors.vmax is not None
+        if colors.scale == "region" and colors.is_adaptive and not has_limits and self.coloring is None:
+            window = needed_window(self.info.geometry, panel, self.crs)
+        cells = None if window is None else self._cells_in(window, panel)
+        if cells is None:
+            return self
+        config = self.config.model_copy(update={"colors": colors.model_copy(update={"scale": "series"})})
+        return replace(self, config=config, loaded=replace(self.loaded, series=cells))
+
+    def _cells_in(self, window: Window, panel: PanelGrid) -> NDArray[Any] | None:
+        """Return the cells of a window, or None if there are none. If maps read their own cells, thin the cells."""
+        if self.plan.reads_per_map:
+            found = self.read_panel(panel)
+            return None if found is None else found[0]
+        area = self.plan.window
+        top, left = window.row_off - area.row_off, window.col_off - area.col_off
+        cells = self.cells[max(top, 0) : top + window.height, max(left, 0) : left + window.width]
+        return cells if cells.size else None
 
     def check_workers_can_load(self, start_method: str) -> None:
         """Raise ConfigError if the raster is an array in memory, and workers can be on other machines.

@@ -14,10 +14,11 @@ from regionplot.geo.region import Region
 from regionplot.inputs.color_tables import RgbBands
 from regionplot.layers.base import Layer
 from regionplot.settings.config import Config
+from regionplot.shared.budget import memory_budget
 from regionplot.shared.data import SharedData
 from regionplot.shared.fields import Field
 from regionplot.shared.load import DrawnRaster, LoadedCells
-from regionplot.shared.plan import LoadPlan, memory_budget, plan_load
+from regionplot.shared.plan import LoadPlan, plan_load
 
 _MAX_FIELDS = 64
 """Maximum number of fields in a group, because each field also has a frame and tables of colors."""
@@ -42,7 +43,7 @@ class OpenedField:
     @classmethod
     def of_loaded(cls, found: Field, data: SharedData) -> OpenedField:
         """Return a field whose data are loaded."""
-        raster = DrawnRaster(data.source, data.info, data.coloring)
+        raster = DrawnRaster(data.source, data.info, data.coloring, data.config)
         return cls(found, data.config, raster, data.plan, data)
 
     @classmethod
@@ -64,6 +65,7 @@ class OpenedField:
             As for `DrawnRaster.of` and `plan_load`.
         """
         raster = DrawnRaster.of(config)
+        config = raster.config
         return cls(found, config, raster, plan_load(config, raster.info, regions, raster.coloring))
 
     @property
@@ -89,7 +91,8 @@ def in_groups(opened: Iterable[OpenedField], config: Config) -> Iterator[list[Op
     config : Config
         The settings of the run.
     """
-    budget, size, group = memory_budget(config), 0, list[OpenedField]()
+    memory = config.run.memory
+    budget, size, group = memory_budget(None if memory == "auto" else memory), 0, list[OpenedField]()
     keys: set[object] = set()
     for each in opened:
         own = 0 if each.cells in keys else each.size
@@ -147,7 +150,7 @@ class FieldLoader:
             return None
         if key not in kept:
             kept[key] = opened.raster.load_values(opened.plan)
-        return opened.raster.coded(kept[key], opened.plan, opened.config)
+        return opened.raster.coded(kept[key], opened.plan)
 
     def _load_with(self, opened: OpenedField, cells: LoadedCells | None) -> SharedData:
         is_first = opened.field.product not in self._products

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from regionplot.colors.choose import Coloring, classifier_of, coloring_of
 from regionplot.colors.classifier import Classifier, Codes, classify, code_type
+from regionplot.colors.effective import effective_config
 from regionplot.colors.key import planned_key
+from regionplot.colors.units import needed_conversion
 from regionplot.errors import RegionError
 from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.extent import PanelGrid
@@ -24,6 +26,7 @@ from regionplot.geo.region import Region
 from regionplot.inputs.color_tables import RgbBands
 from regionplot.inputs.describe import inspect_raster, open_source
 from regionplot.inputs.metadata import with_lead_time
+from regionplot.inputs.overview import sample_raster
 from regionplot.inputs.reading import FileSource, Overviews
 from regionplot.inputs.rgb import RgbSource
 from regionplot.inputs.source import RasterInfo, RasterSource, read_window
@@ -36,7 +39,6 @@ from regionplot.shared.plan import LoadPlan, plan_load
 from regionplot.sheet.layout import Box
 from regionplot.sheet.view import View
 from regionplot.system.cache import ArrayCache, user_cache
-from regionplot.system.files import Fingerprint
 
 logger = logging.getLogger(__name__)
 _PREVIEW_CELLS = 1_000_000
@@ -55,6 +57,8 @@ class LoadedCells:
     """Values of the cells. None if the cells were classified while they were read."""
     codes: Codes | None = None
     """Codes of the color scale. None if the values were loaded."""
+    series: NDArray[Any] | None = None
+    """Cells that determine the limits of the color scale. None if the scale does not depend on cells."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ class DrawnRaster:
     source: RasterSource
     info: RasterInfo
     coloring: Coloring
+    config: Config
+    """Settings whose `[colors]` name no file and no scale of the package."""
 
     @classmethod
     def of(cls, config: Config, source: RasterSource | None = None) -> DrawnRaster:
@@ -85,15 +91,18 @@ class DrawnRaster:
         """
         source = source or open_source(config.raster)
         info = source.describe()
+        config = effective_config(config, info)
         coloring = coloring_of(info, config.raster, config.colors)
         if isinstance(coloring, RgbBands):
             source = RgbSource.of(info, coloring)
+        if coloring is None:  # refuse unknown units before any cell is read
+            needed_conversion(info.units, config.colors.units)
         info = source.describe()
         if config.facts:
             info = replace(info, description=with_lead_time({**info.description, **config.facts}))
-        return cls(source, info, coloring)
+        return cls(source, info, coloring, config)
 
-    def start(self, plan: LoadPlan, config: Config, pool: Executor) -> Callable[[], LoadedCells]:
+    def start(self, plan: LoadPlan, pool: Executor) -> Callable[[], LoadedCells]:
         """Start to load the cells of a plan in the threads of a pool. Return a function that waits for the cells.
 
         Cells of a class scale are classified strip by strip, if the pixels of all maps are cells and no layer needs
@@ -104,14 +113,15 @@ class DrawnRaster:
         RasterError
             If the raster cannot be opened. The returned function raises it if the cells cannot be read.
         """
-        classifier = self._classifier(plan, config)
+        classifier = self._classifier(plan)
         if classifier is None or not isinstance(self.source, FileSource):
-            loading = pool.submit(self.load_values, plan)
+            loading = pool.submit(lambda: self._with_series(self.load_values(plan), plan))
             return loading.result
         return self._start_classes(plan.window, self.source, classifier, pool)
 
-    def _classifier(self, plan: LoadPlan, config: Config) -> Classifier | None:
+    def _classifier(self, plan: LoadPlan) -> Classifier | None:
         """Return the classifier of the cells, or None if the maps need the values of the cells."""
+        config = self.config
         wants_values = any(planned.layer.wants_values for planned in all_layers(config))
         if (
             wants_values
@@ -121,21 +131,21 @@ class DrawnRaster:
             or not isinstance(self.source, FileSource)
         ):
             return None
-        return classifier_of(self.coloring, config.colors)
+        return classifier_of(self.coloring, config.colors, self.info.units)
 
-    def coded(self, loaded: LoadedCells, plan: LoadPlan, config: Config) -> LoadedCells:
+    def coded(self, loaded: LoadedCells, plan: LoadPlan) -> LoadedCells:
         """Return what `start` loads, from the values of the same cells. Other fields can share these values.
 
         Parameters
         ----------
         loaded : LoadedCells
             The values that `load_values` returned.
-        plan, config
+        plan : LoadPlan
             As for `start`.
         """
-        classifier = self._classifier(plan, config)
+        classifier = self._classifier(plan)
         if classifier is None or loaded.values is None:
-            return loaded
+            return self._with_series(loaded, plan)
         codes = np.empty(loaded.values.shape, code_type(classifier.nodata))
         for first in range(0, len(codes), _CODED_ROWS):
             rows = slice(first, first + _CODED_ROWS)
@@ -147,7 +157,9 @@ class DrawnRaster:
         self, window: Window, source: FileSource, classifier: Classifier, pool: Executor
     ) -> Callable[[], LoadedCells]:
         codes = np.empty((window.height, window.width), code_type(classifier.nodata))
-        reader = StripReader(source, window, lambda cells, values: classify(values, classifier, codes[cells]))
+        reader = StripReader(
+            source.info, source.options, window, lambda cells, values: classify(values, classifier, codes[cells])
+        )
         finish_reading = reader.start(pool)
 
         def finish() -> LoadedCells:
@@ -156,6 +168,13 @@ class DrawnRaster:
             return LoadedCells(self.info.geometry.subgrid(window), codes=codes)
 
         return finish
+
+    def _with_series(self, loaded: LoadedCells, plan: LoadPlan) -> LoadedCells:
+        """Return loaded values together with the cells that determine the color scale."""
+        if self.coloring is not None or not self.config.colors.is_adaptive:
+            return loaded
+        is_whole = not plan.reads_per_map and plan.window == self.info.geometry.full_window
+        return replace(loaded, series=sample_raster(self.source, loaded.values if is_whole else None))
 
     def load_values(self, plan: LoadPlan) -> LoadedCells:
         """Return the values of the cells that a plan loads.
@@ -209,7 +228,7 @@ def check_inputs(config: Config, regions: Sequence[Region]) -> LoadPlan:
     """
     raster = DrawnRaster.of(config)
     check_layers(config)
-    return plan_load(config, raster.info, regions, raster.coloring)
+    return plan_load(raster.config, raster.info, regions, raster.coloring)
 
 
 def warn_of_unseen_layers(
@@ -244,8 +263,3 @@ def _panels(regions: Sequence[Region], crs: pyproj.CRS, box: Box, config: Config
     for region in regions:
         with suppress(RegionError):  # the error is reported when the region is drawn
             yield View.of(region, crs, box, config.map.fit).panel
-
-
-def input_changed(config: Config, plan: LoadPlan) -> bool:
-    """Return True if the raster's file has changed since the plan was made. Return False for a raster in memory."""
-    return plan.fingerprint is not None and Fingerprint.of(config.raster.path) != plan.fingerprint

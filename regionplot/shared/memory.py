@@ -22,7 +22,7 @@ from pydantic import ValidationError
 
 from regionplot.errors import ConfigError, FeaturesError, OutputError
 from regionplot.geo.clip import IndexedGeometries
-from regionplot.geo.crs import FULL_TURN
+from regionplot.geo.extent import FULL_TURN
 from regionplot.geo.region import Region
 from regionplot.inputs.array import ArraySource
 from regionplot.inputs.vector_layers import VectorLayer

@@ -19,16 +19,13 @@ from regionplot.inputs.source import RasterInfo
 from regionplot.layers.legend import NAME as LEGEND
 from regionplot.layers.stack import lay_out
 from regionplot.settings.config import Config
+from regionplot.shared.budget import MEGABYTE, memory_budget
 from regionplot.sheet.key import LegendKey
 from regionplot.sheet.layout import Layout
 from regionplot.sheet.view import View
 from regionplot.system.files import Fingerprint
-from regionplot.system.machine import available_memory
 
 logger = logging.getLogger(__name__)
-_MEGABYTE = 2**20
-_DEFAULT_BUDGET = 512 * _MEGABYTE
-"""Maximum budget for `[run] memory = "auto"`, in bytes."""
 _MAX_PLANNED = 500
 """Maximum number of regions for which a window is computed. For more regions, computing the windows takes more
 time than it saves, so the whole raster is loaded."""
@@ -88,27 +85,22 @@ def plan_load(
     whole = info.geometry.full_window
     is_planned = regions is not None and len(regions) <= _MAX_PLANNED
     window = _union(config, info, regions, layout) if regions and is_planned else whole
-    budget = memory_budget(config) if budget is None else budget
+    memory = config.run.memory
+    budget = memory_budget(None if memory == "auto" else memory) if budget is None else budget
     if config.map.functions and whole.cells * info.dtype.itemsize <= budget:  # functions can use any cell
         window = whole
     size = window.cells * info.dtype.itemsize
     reads_per_map = size > budget and (info.fingerprint is not None or not info.has_windows)  # else it is in memory
     if reads_per_map and not info.has_windows:
-        needed = -(-size // _MEGABYTE)
+        needed = -(-size // MEGABYTE)
         raise RasterError(
             f"{info.path}: the regular grid for this curvilinear grid needs {needed:,} MB, but [run] memory "
-            f"allows {budget // _MEGABYTE:,} MB; set memory = {needed}, draw smaller regions, or regrid the file"
+            f"allows {budget // MEGABYTE:,} MB; set memory = {needed}, draw smaller regions, or regrid the file"
         )
     if isinstance(key, LegendKey) and config.colors.colorbar and LEGEND not in layout.rooms:
         logger.warning("%s: no legend: %s", info.path, _LEGEND_TOO_LARGE)
     colormap = own_colors(config) if coloring is None else None
     return LoadPlan(whole if reads_per_map else window, reads_per_map, info.fingerprint, colormap)
-
-
-def memory_budget(config: Config) -> int:
-    """Return the memory budget of the loaded cells of a run in bytes."""
-    memory = config.run.memory
-    return min(_DEFAULT_BUDGET, available_memory() // 4) if memory == "auto" else memory * _MEGABYTE
 
 
 def _union(config: Config, info: RasterInfo, regions: Sequence[Region], layout: Layout) -> Window:

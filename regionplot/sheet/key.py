@@ -20,6 +20,8 @@ class ColorBarKey:
     """Class limits. None if the scale is continuous."""
     extend: str = "neither"
     """Ends of the color bar that are open: `neither`, `min`, `max` or `both`."""
+    ticks: Sequence[float] | None = None
+    """Values that have labels. None: the levels, or values that matplotlib chooses."""
 
     @property
     def norm(self) -> Any:

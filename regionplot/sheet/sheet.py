@@ -34,3 +34,8 @@ class Sheet:
     """True if the region holds only nodata."""
     values: NDArray[Any] | None = None
     """Values of the raster at the pixels of the panel, with NaN for nodata. None if no layer needs the values."""
+
+    @property
+    def place(self) -> tuple[slice, slice]:
+        """Rows and columns of the panel on the sheet, counted from the top left."""
+        return self.view.place(self.layout.size)

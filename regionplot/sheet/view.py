@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, RegionError
 from regionplot.geo.bounds import is_near_earth
-from regionplot.geo.crs import FULL_TURN, is_drawable, not_drawable
-from regionplot.geo.extent import Extent, PanelGrid
+from regionplot.geo.crs import is_drawable, not_drawable
+from regionplot.geo.extent import FULL_TURN, Extent, PanelGrid
 from regionplot.geo.foreign_crs import parse_code, parse_file_crs
 from regionplot.geo.project import project_extent
 from regionplot.geo.region import Region
@@ -70,10 +70,20 @@ class View:
 
     def requested_pixels(self, values: NDArray[P]) -> NDArray[P]:
         """Return the values at the pixels within the requested limits. The result has at least one pixel."""
+        return values[self.requested_area]
+
+    def place(self, size: tuple[int, int]) -> tuple[slice, slice]:
+        """Return the rows and columns of the panel on a sheet of some width and height, counted from the top left."""
+        _, height = size
+        return slice(height - self.box.top, height - self.box.bottom), slice(self.box.left, self.box.right)
+
+    @property
+    def requested_area(self) -> tuple[slice, slice]:
+        """Rows and columns of the panel within the requested limits, at least one of each."""
         panel, shown = self.panel, self.panel.extent
         first_row, last_row = _span(shown.ymax - self.requested.ymax, self.requested.height, panel.pixel_height)
         first_column, last_column = _span(self.requested.xmin - shown.xmin, self.requested.width, panel.pixel_width)
-        return values[first_row:last_row, first_column:last_column]
+        return slice(first_row, last_row), slice(first_column, last_column)
 
 
 def axes_of(region: Region, crs: pyproj.CRS) -> Upright:

@@ -10,10 +10,12 @@ import hashlib
 import logging
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -98,23 +100,24 @@ def trim(entries: Iterable[Path], max_bytes: int, is_removable: Callable[[Path],
     is_removable : callable
         Called with an entry. Returns False if the entry must stay.
     """
-    times = {entry: found.st_mtime for entry in entries if (found := _stat(entry)) is not None}
-    oldest_first = sorted(times, key=lambda entry: times[entry])
-    sizes = {entry: _size_of(entry) for entry in oldest_first}
+    found = [(status.st_mtime, entry, status) for entry in entries if (status := _stat(entry)) is not None]
+    sizes = {entry: _size_of(entry, status) for _, entry, status in sorted(found, key=itemgetter(0))}
     excess = sum(sizes.values()) - max_bytes
-    for entry in oldest_first:
+    for entry, size in sizes.items():
         if excess <= 0:
             return
         if is_removable(entry):
             _remove(entry)
-            excess -= sizes[entry]
+            excess -= size
 
 
-def _size_of(entry: Path) -> int:
+def _size_of(entry: Path, status: os.stat_result) -> int:
     """Return the bytes of an entry. Another process may remove the entry at the same time."""
-    files = []
+    if not stat.S_ISDIR(status.st_mode):
+        return status.st_size
+    files: list[Path] = []
     with suppress(OSError):
-        files = list(entry.iterdir()) if entry.is_dir() and not entry.is_symlink() else [entry]
+        files = list(entry.iterdir())
     return sum(found.st_size for file in files if (found := _stat(file)) is not None)
 
 

@@ -152,7 +152,7 @@ def _is_own(found: os.stat_result) -> bool:
 
 
 def remove_stale_temporaries(folders: Iterable[Path], run: str | None = None) -> None:
-    """Remove temporary files that killed processes left.
+    """Remove temporary files and temporary folders that killed processes left.
 
     Parameters
     ----------
@@ -166,7 +166,38 @@ def remove_stale_temporaries(folders: Iterable[Path], run: str | None = None) ->
             for entry in entries:
                 found = _TEMPORARY.fullmatch(entry.name)
                 if found and (found[1] == run or (run is None and _is_abandoned(found[1], entry))):
-                    Path(entry.path).unlink(missing_ok=True)
+                    _remove(entry)
+
+
+def _remove(entry: os.DirEntry[str]) -> None:
+    import shutil  # noqa: PLC0415 (imports compression libraries)
+
+    if entry.is_dir(follow_symlinks=False):
+        shutil.rmtree(entry.path, ignore_errors=True)
+    else:
+        Path(entry.path).unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_folder(target: Path) -> Iterator[Path]:
+    """Create a temporary folder beside a target, and remove it at the end, also after an error.
+
+    The folder of a killed process is removed by the next call for a target in the same folder.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be created.
+    """
+    import shutil  # noqa: PLC0415 (imports compression libraries)
+
+    remove_stale_temporaries([target.parent])
+    folder = target.with_name(f".{target.name}.{new_run()}.tmp")
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_abandoned(run: str, entry: os.DirEntry[str]) -> bool:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import rasterio
 
 
 def combine(arrays, _block, factor):
@@ -70,3 +71,28 @@ def announce_and_hang(arrays, _block, folder):
     Path(folder, str(os.getpid())).touch()
     time.sleep(600)
     return arrays[0]
+
+
+def add_one(source, target):
+    """Write the cells of a tile file plus one, and a file beside the result."""
+    with rasterio.open(source) as file:
+        profile, values = file.profile, file.read()
+    with rasterio.open(target, "w", **profile) as file:
+        file.write(values + 1)
+    target.with_name(target.name + ".txt").write_text(str(source.index))
+
+
+def write_nothing(_source, target):
+    """Leave an incomplete file with another name."""
+    target.with_suffix(".part").write_bytes(b"x")
+
+
+def fail_in_files(_source, target):
+    target.write_bytes(b"x")
+    raise ZeroDivisionError("no such luck")
+
+
+def announce_files_and_hang(_source, target):
+    """Write an incomplete result, and never finish."""
+    target.write_bytes(b"x")
+    time.sleep(600)

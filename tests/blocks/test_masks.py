@@ -8,7 +8,8 @@ import rasterio
 import rasterio.shutil
 
 from regionplot.blocks.grid import BlockGrid
-from regionplot.blocks.masks import compute_mask, new_mask
+from regionplot.blocks.mask_files import new_mask
+from regionplot.blocks.masks import compute_mask
 from regionplot.blocks.process import process_blocks
 from regionplot.blocks.report import BlocksReport
 from regionplot.errors import RasterError
@@ -101,33 +102,6 @@ def test_a_cog_is_not_changed_in_place(write_raster, holes, tmp_path):
     with pytest.raises(RasterError, match=r"cog.tif: a COG would lose its layout .*write the mask to another file"):
         compute_mask(cog, 9, output=cog)
     assert cog.read_bytes() == before
-
-
-WRITABLE = {
-    "HFA": ("grid.img", {}),
-    "JP2OpenJPEG": ("grid.jp2", {"QUALITY": "100", "REVERSIBLE": "YES"}),
-    "netCDF": ("grid.nc", {}),
-    "GRIB": ("grid.grb2", {}),
-    "AAIGrid": ("grid.asc", {}),
-}
-"""File and creation options for each driver, other than GTiff, that can read and write rasters."""
-
-
-@pytest.mark.parametrize("driver", WRITABLE)
-def test_a_mask_is_not_written_into_a_file_of_another_format(write_raster, holes, tmp_path, driver):
-    """GDAL would encode the cells again, and the values of a JPEG 2000 would change."""
-    name, options = WRITABLE[driver]
-    folder = tmp_path / "other"
-    folder.mkdir()
-    rasterio.shutil.copy(write_raster(holes[:1]), folder / name, driver=driver, **options)
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(RasterError, match=rf"{name}: a mask cannot be written into a file of the format {driver} "):
-        compute_mask(folder / name, 9, output=folder / name, executor="serial")
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    target = tmp_path / "mask.tif"
-    compute_mask(folder / name, 9, output=target, executor="serial")
-    with rasterio.open(folder / name) as source, rasterio.open(target) as mask:
-        np.testing.assert_array_equal(mask.read(1), np.where(source.read(1) == 9, 0, 255))
 
 
 LOSSY = {

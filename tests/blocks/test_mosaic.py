@@ -229,3 +229,64 @@ def test_an_unknown_argument_is_refused(write_raster, tmp_path):
 def test_no_tiles_are_an_error(tmp_path):
     with pytest.raises(RasterError, match="no inputs"):
         mosaic([], tmp_path / "out.tif")
+
+
+def rsgislib_mosaic(layers, there, decide, lower):
+    """Return RSGISLib's mosaic: the whole pixel of the tile whose value in the deciding band is lower or higher.
+
+    `layers` has the shape (tiles, bands, rows, columns). `there` is true where the deciding band has data.
+    """
+    result, taken = np.zeros(layers.shape[1:], layers.dtype), np.zeros(layers.shape[2:], bool)
+    for layer, has_data in zip(layers, there, strict=True):
+        better = layer[decide] < result[decide] if lower else layer[decide] > result[decide]
+        use = has_data & (~taken | better)
+        result[:, use] = layer[:, use]
+        taken |= has_data
+    return result, taken
+
+
+@pytest.mark.parametrize("executor", ["serial", "fork"])
+@pytest.mark.parametrize("band", [None, 1, 2])
+@pytest.mark.parametrize("rule", ["min", "max"])
+def test_whole_pixels_follow_the_rule_of_rsgislib(tiles, tmp_path, read_raster, rule, band, executor):
+    arrays, files, skip = tiles
+    decide = (band or 1) - 1
+    mosaic(files, tmp_path / "out.tif", rule, band=band, by="pixel", executor=executor, workers=2)
+    layers = np.zeros((len(arrays), 2, *layers_of(arrays, skip, 0.0)[0].shape[2:]), arrays[0].dtype)
+    there = np.zeros((len(arrays), *layers.shape[2:]), bool)
+    for layer, valid, array, (row, column, height, width) in zip(layers, there, arrays, PLACES, strict=True):
+        layer[:, row : row + height, column : column + width] = array
+        valid[row : row + height, column : column + width] = array[decide] != skip
+    result, taken = rsgislib_mosaic(layers, there, decide, rule == "min")
+    np.testing.assert_array_equal(read_raster(tmp_path / "out.tif"), np.where(taken, result, skip))
+
+
+def test_bands_can_come_from_several_tiles_only_by_band(write_raster, tmp_path, read_raster):
+    red = write_raster(np.array([[[250] * 2], [[0] * 2], [[0] * 2]], np.uint8), name="red.tif")
+    blue = write_raster(np.array([[[0] * 2], [[0] * 2], [[250] * 2]], np.uint8), name="blue.tif")
+
+    def pixel(**options):
+        mosaic([red, blue], tmp_path / "out.tif", executor="serial", **options)
+        return read_raster(tmp_path / "out.tif")[:, 0, 0].tolist()
+
+    assert pixel(overlap="max") == [250, 0, 250]  # a color that no tile has
+    assert pixel(overlap="max", by="pixel") == [250, 0, 0]
+    assert pixel(overlap="max", by="pixel", band=3) == [0, 0, 250]
+    assert pixel(overlap="max", by="pixel", band=2) == [250, 0, 0]  # equal: the earlier tile
+    assert pixel(overlap="min", by="pixel", band=3) == [250, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"by": "cell"}, "by must be 'band' or 'pixel', not 'cell'"),
+        ({"by": "pixel", "overlap": "mean"}, "is for overlap='min' and 'max', not for 'mean'"),
+        ({"by": "pixel", "overlap": "feather"}, "is for overlap='min' and 'max', not for 'feather'"),
+        ({"by": "pixel", "overlap": "max", "band": 2}, "band must be one of 1 to 1, not 2"),
+        ({"overlap": "core"}, "needs the tiles of split_tiles, but this is only a path"),
+    ],
+)
+def test_unsuitable_choices_are_refused(write_raster, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        mosaic([write_raster(np.zeros((5, 5), np.uint8))], tmp_path / "out.tif", **options)
+    assert not (tmp_path / "out.tif").exists()

@@ -8,7 +8,7 @@ import pytest
 from regionplot.blocks.grid import BlockGrid
 from regionplot.blocks.masks import compute_mask
 from regionplot.blocks.selectors import prepare_selector, stack_arrays, valid_selector
-from regionplot.errors import BlockError, RasterError
+from regionplot.errors import RasterError
 
 pytestmark = [
     pytest.mark.timeout(120, method="signal"),  # a timer thread would make fork unsafe
@@ -53,7 +53,7 @@ def test_a_mask_in_the_file_excludes_cells(write_raster):
 def test_bands_that_do_not_fit_are_refused(write_raster):
     path = write_raster(np.ones((60, 80), np.uint8), name="a.tif")
     small = write_raster(np.ones((6, 8), np.uint8), name="small.tif")
-    with pytest.raises(BlockError, match=r"a\.tif: there is no band 2; the bands are 1 to 1"):
+    with pytest.raises(RasterError, match=r"a\.tif: there is no band 2; the bands are 1 to 1"):
         prepare_selector((path, 2), executor="serial")
     with pytest.raises(RasterError, match=r"small\.tif"):
         prepare_selector(path, small, executor="serial")

@@ -125,6 +125,17 @@ def test_a_known_run_imports_click_and_few_modules_of_this_package(run) -> None:
     assert not known.all & {"regionplot.settings.config", "regionplot.regions.table", "regionplot.runs.run"}
 
 
+def test_a_run_whose_raster_alone_is_new_imports_neither_settings_nor_projections(run) -> None:
+    code = COMMAND.replace("commands.run", "from regionplot.runs import identity; identity.MIN_AGE = 0; commands.run")
+    plain = {"map": 'size = [300, 200]\nprojection = "raster"'}
+    run(code, **plain)
+    repeated = run(code, **plain)
+    packages = {name.partition(".")[0] for name in repeated.all}
+    assert {"numpy", "rasterio"} <= packages
+    assert not packages & {"pyproj", "shapely", "pydantic", "matplotlib", "cartopy", "pandas", "pyogrio"}
+    assert not repeated.in_children
+
+
 def uses_matplotlib(names: set[str]) -> bool:
     """Return True if modules of matplotlib are imported. Finding the folder of the package imports none."""
     return any(name.startswith("matplotlib.") for name in names)
@@ -145,8 +156,23 @@ def test_a_run_with_a_new_region_imports_matplotlib_once(run, cold) -> None:
         imports = run()
     finally:
         table.write_text(before)
-    assert uses_matplotlib(imports.all)
+    assert "matplotlib.backends.backend_agg" in imports.all
+    assert "matplotlib.figure" not in imports.all, "lines and titles need no figure, and the frame is kept"
     assert not imports.in_children
+
+
+def test_rgb_maps_with_a_known_frame_need_no_figure(run) -> None:
+    run(output="png.mode = 'rgb'")
+    imports = run(output="png.mode = 'rgb'")
+    assert "matplotlib.backends.backend_agg" in imports.all
+    assert "matplotlib.figure" not in imports.all
+    assert not imports.in_children
+
+
+def test_labels_in_the_panel_import_what_figures_need_before_the_fork(run) -> None:
+    imports = run(graticule="labels = true")
+    assert "matplotlib.figure" in imports.all
+    assert not {name for name in imports.in_children if name != "matplotlib.patheffects"}
 
 
 def test_a_run_without_the_cache_imports_matplotlib_once(run) -> None:

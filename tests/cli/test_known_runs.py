@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import time
-from pathlib import Path
 
 import numpy as np
 import pyogrio.raw
 import pytest
 import shapely
-from prometheus_client.parser import text_string_to_metric_families
+from written import outputs
 
 from regionplot.cli import render_once
 from regionplot.render import fonts
-from regionplot.runs import identity, remember
+from regionplot.runs import certainty, identity, remember
 from regionplot.runs.lock import locked
 
 TABLE = "name,west,east,south,north,title\na,-95,-70,20,40,A\nb,-90,-60,15,30,B\nempty,-99,-98,1,2,Nothing\n"
@@ -69,33 +67,6 @@ def known(run):
     assert not run()
     assert run()
     return run
-
-
-def without_times(text: str) -> str:
-    """Return a text without times, durations and names of runs."""
-    return re.sub(r"\d{8}T\d+Z-\d+-\w+|[\d-]+T[\d:.]+(Z|\+00:00)|\d+\.\d+", "", text)
-
-
-def outputs(folder: Path, result) -> dict[str, object]:
-    """Return everything that the last run wrote, without times and names of runs."""
-    families = text_string_to_metric_families((folder / "run.prom").read_text())
-    samples = [sample for family in families for sample in family.samples]
-    manifest = json.loads(next(folder.glob("output/**/manifest.json")).read_text())
-    summary = {key: value for key, value in manifest["run"].items() if key not in ("id", "started", "ended")}
-    *_, log = (folder / "run.log").read_text().strip().rpartition("ended with exit code 0")[0].split("ended with exit")
-    return {
-        "streams": [without_times(result.stdout), without_times(result.stderr)],
-        "log": without_times(log).splitlines()[1:],
-        "metrics": {
-            (each.name, *each.labels.values()): each.value
-            if each.name.endswith(("code", "regions", "written"))
-            else None
-            for each in samples
-        },
-        "run": {**summary, "seconds": list(summary["seconds"])},
-        "maps in the manifest": [{**entry, "run": ""} for entry in manifest["regions"]],
-        "maps": {path.name: path.read_bytes() for path in sorted(folder.glob("output/**/*.png"))},
-    }
 
 
 @pytest.mark.parametrize("publish", ["replace", "runs"])
@@ -319,7 +290,7 @@ def test_a_failed_run_is_not_known(run, folder):
 
 
 def test_files_that_other_machines_can_write_are_read(run, monkeypatch):
-    monkeypatch.setattr(remember, "LOCAL_FILE_SYSTEMS", frozenset())
+    monkeypatch.setattr(certainty, "LOCAL_FILE_SYSTEMS", frozenset())
     for _ in range(2):
         assert not run()
 
@@ -413,3 +384,20 @@ def test_without_a_cache_folder_the_maps_are_drawn(run, folder):
     for _ in range(2):
         assert not run()
         assert run.result.stderr == ""
+
+
+def test_attributes_of_a_vector_file_of_regions_are_inputs(run, folder):
+    box = np.array([shapely.to_wkb(shapely.box(-90, 20, -70, 40))], dtype=object)
+
+    def write(name, to):
+        to.mkdir(exist_ok=True)
+        fields = {"fields": ["name"], "field_data": [np.array([name], object)]}
+        pyogrio.raw.write(to / "regions.shp", box, geometry_type="Polygon", crs="EPSG:4326", **fields)
+
+    write("one", folder)
+    assert not run(at="regions.shp")
+    assert run(at="regions.shp")
+    write("two", folder / "other")
+    shutil.copy(folder / "other" / "regions.dbf", folder)
+    assert not run(at="regions.shp")
+    assert (folder / "output" / "two.png").exists()

@@ -22,8 +22,9 @@ from affine import Affine
 
 from regionplot.errors import ConfigError, InputError, RasterError, RegionplotError
 from regionplot.geo.crs import parse_crs, transformer
+from regionplot.geo.crs_paths import path_in_crs
 from regionplot.geo.extent import Extent
-from regionplot.geo.foreign_crs import parse_code, parse_file_crs, path_in_crs
+from regionplot.geo.foreign_crs import parse_code, parse_file_crs
 from regionplot.geo.region import Region
 from regionplot.inputs.describe import inspect_raster
 from regionplot.inputs.vector_layers import load_layer

@@ -75,7 +75,7 @@ def test_other_methods_and_previews_use_all_overviews(write: Any) -> None:
 def test_classes_beyond_the_memory_budget_are_not_averaged(
     write: Any, make_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("regionplot.shared.plan._MEGABYTE", 2**15)
+    monkeypatch.setattr("regionplot.shared.budget.MEGABYTE", 2**15)
     classes = [{"value": value, "color": color} for value, color in ((10, "red"), (20, "lime"), (30, "blue"))]
     config = make_config(
         raster={"path": write("COG", "average")}, map={"size": [150, 120]},
@@ -107,7 +107,7 @@ def test_colors_of_an_image_are_not_averaged(write_raster: Any) -> None:
 def test_max_finds_the_largest_cells_beyond_the_memory_budget(
     bands: int, write_raster: Callable[..., Path], make_config: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("regionplot.shared.plan._MEGABYTE", 2**15)
+    monkeypatch.setattr("regionplot.shared.budget.MEGABYTE", 2**15)
     path = write_raster(np.stack([CLASSES] * bands), photometric="rgb" if bands > 1 else "minisblack")
     shared = SharedData.load(make_config(raster={"path": path, "resampling": "max"}, run={"memory": 1}))
     assert shared.plan.reads_per_map

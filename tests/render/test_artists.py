@@ -24,7 +24,9 @@ from regionplot.layers.neatline import Neatline
 from regionplot.layers.no_data import NoDataNote
 from regionplot.layers.stack import lay_out
 from regionplot.layers.title import Title
-from regionplot.render.artists import add_frame, new_figure, panel_artists, sheet_artist
+from regionplot.render.agg import AxesPlace
+from regionplot.render.artists import panel_artists, sheet_artist
+from regionplot.render.frame import add_frame, new_figure
 from regionplot.settings.loading import read_config
 from regionplot.sheet.key import ColorBarKey
 from regionplot.sheet.layout import Box
@@ -128,6 +130,21 @@ def test_a_label_has_a_halo_if_it_has_a_color(canvas, halo: str, effects: int) -
     (label,) = panel_artists(Label(50, 60, "12°E", 9, "black", halo, 1.5), axes)
     assert len(label.get_path_effects()) == effects
     assert label.get_position() == (50, 60)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_place_on_the_sheet_is_that_of_axes_to_the_last_bit(canvas, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    left, bottom, width, height = (int(number) for number in random.integers(1, 300, 4))
+    x, y, w, h = random.uniform(-1, 1, 4) * 10.0 ** random.integers(0, 8)
+    limits = Extent(x, x + abs(w), y, y + abs(h))
+    view = View(Box(left, bottom, width, height), PanelGrid(limits, width, height), limits)
+    axes = canvas.figure.add_axes(view.box.fractions(LAYOUT.size))
+    axes.set_xlim(limits.xmin, limits.xmax)
+    axes.set_ylim(limits.ymin, limits.ymax)
+    place = AxesPlace.of(view, LAYOUT)
+    np.testing.assert_array_equal(place.bbox.extents, axes.bbox.extents)
+    np.testing.assert_array_equal(place.transData.get_matrix(), axes.transData.get_affine().get_matrix())
 
 
 def title(text: str, canvas: FigureCanvasAgg):

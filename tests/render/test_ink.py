@@ -15,7 +15,7 @@ import shapely
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
 from regionplot.layers.features import Features
-from regionplot.layers.stack import ignore_raster
+from regionplot.layers.stack import can_yield, ignore_raster
 from regionplot.render import agg
 from regionplot.render.code import digest_of_modules
 from regionplot.render.ink import Covered
@@ -24,6 +24,8 @@ from regionplot.render.palette import ShadedPalette
 from regionplot.render.renderer import MapRenderer
 from regionplot.runs.run import render_regions
 from regionplot.shared.data import SharedData
+from regionplot.sheet.layout import Box
+from regionplot.sheet.marks import INK, Rectangle, Text
 from regionplot.writers.base import Picture
 
 WEST = Region("west", Extent(-99, -91, 33, 36.5), title="West")
@@ -258,19 +260,24 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "a frame of another size": _replaced(rows=np.zeros((20, 30), np.uint8)),
     "a frame of another type": _replaced(rows=np.zeros((200, 300), np.float64)),
     "a frame without dimensions": _replaced(rows=np.uint8(3)),
+    "an RGB frame of another size": _replaced(pixels=np.array([60_000], np.uint32), colors=np.ones(1, np.uint32)),
+    "an RGB frame of negative pixels": _replaced(pixels=np.array([-1], np.int32), colors=np.ones(1, np.uint32)),
+    "an RGB frame without colors": _replaced(colors=np.ones(0, np.uint32)),
+    "an RGB frame of another type": _replaced(colors=np.ones(3, np.float32)),
+    "an RGB frame without dimensions": _replaced(pixels=np.uint32(1), colors=np.uint32(1)),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_damaged_entries_are_drawn_again(data: Data, cache: Path, damage: Callable[[Path], object]) -> None:
-    shared = data()
-    expected = pictures(shared, [WEST, EAST])
+    shared, regions = data(), [WEST, EAST, NO_DATA]
+    expected = pictures(shared, regions)
     entries = sorted(cache.glob("*.npz"))
-    assert len(entries) == 5
+    assert len(entries) == 6
     for entry in entries:
         damage(entry)
-    check_equal(pictures(shared, [WEST, EAST]), expected)
-    check_equal(pictures(shared, [WEST, EAST]), expected)
+    check_equal(pictures(shared, regions), expected)
+    check_equal(pictures(shared, regions), expected)
 
 
 def test_a_color_of_the_frame_that_the_palette_lacks_is_not_used(data: Data, cache: Path) -> None:
@@ -315,6 +322,36 @@ class Told(Quiet):
         yield from super().draw(sheet)
 
 
+@dataclass(frozen=True)
+class Stamped(Features):
+    """A layer of another package that draws on the sheet, too."""
+
+    def draw(self, sheet):
+        yield from super().draw(sheet)
+        yield Rectangle(Box(3, 3, 9, 9), "black", INK, 1)
+
+
+def test_a_layer_that_overrides_draw_can_draw_on_the_sheet(data: Data) -> None:
+    shared = data()
+    before = pictures(shared, [WEST])
+    (first, *others) = [layer for layer in shared.layers if isinstance(layer, Features)]
+    assert not can_yield(first, (Rectangle, Text))
+    stamped = Stamped(first.settings, first.vectors, first.key)
+    object.__setattr__(shared, "layers", tuple(stamped if layer is first else layer for layer in shared.layers))
+    (picture,) = pictures(shared, [WEST])
+    changed = (picture.pixels != before[0].pixels).any(axis=2)
+    assert (changed[-12:-3, 3:12]).all()
+    assert others
+
+
+def test_a_vector_layer_is_clipped_once_per_map(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    draw = Features.draw
+    monkeypatch.setattr(Features, "draw", lambda self, sheet: drawn.append(sheet.region.name) or draw(self, sheet))
+    pictures(data(), [WEST])
+    assert drawn == ["west"] * 3
+
+
 @pytest.mark.parametrize(("kind", "is_kept"), [(Quiet, False), (Told, True)])
 def test_a_layer_must_say_that_it_ignores_the_raster(data: Data, drawn: list[str], kind, is_kept: bool) -> None:
     shared = data()
@@ -338,9 +375,7 @@ def test_runs_with_all_executors_keep_and_use_ink(data: Data, cache: Path, metho
     expected = contents({"cache": False})
     assert len(expected) == len(REGIONS)
     assert contents({}) == expected
-    assert len(list(cache.glob("*.npz"))) == 1 + 2 * (len(REGIONS) - 1), (
-        "the frame, and two entries for each map with data"
-    )
+    assert len(list(cache.glob("*.npz"))) == 2 + 2 * (len(REGIONS) - 1), "two frames, and two entries per map with data"
     assert not list(cache.glob(".*.tmp"))
     assert contents({}) == expected
 

@@ -18,8 +18,9 @@ from regionplot.executors.base import Failure, Outcome
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
 from regionplot.runs import lock, manifest
+from regionplot.runs.execute import stop_when_disk_full
 from regionplot.runs.jobs import Job, MapResult, PreviousMap
-from regionplot.runs.run import render_regions, stop_when_disk_full
+from regionplot.runs.run import render_regions
 from regionplot.runs.task import RenderTask
 from regionplot.shared.data import SharedData
 from regionplot.shared.load import check_inputs

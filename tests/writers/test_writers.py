@@ -23,7 +23,7 @@ from regionplot.registry import WRITERS
 from regionplot.render.renderer import MapRenderer
 from regionplot.settings.base import Section
 from regionplot.shared.data import SharedData
-from regionplot.writers import png
+from regionplot.writers import png_format
 from regionplot.writers.base import DIGEST, SOFTWARE, TITLE, FigurePicture, Picture, encode
 from regionplot.writers.pdf import PdfWriter
 from regionplot.writers.png import PngSettings, PngWriter
@@ -101,7 +101,7 @@ def test_webp_has_the_pixels_and_the_metadata(picture: Picture, mode: str) -> No
 @pytest.mark.parametrize("has_isal", [True, False])
 def test_png_has_the_pixels_and_the_metadata(picture: Picture, compression: int, has_isal: bool, monkeypatch) -> None:
     if not has_isal:
-        monkeypatch.setattr(png, "compress_fast", zlib.compress)
+        monkeypatch.setattr(png_format, "compress_fast", zlib.compress)
     content = PngWriter(PngSettings(compression=compression)).encode(picture, METADATA)
     with Image.open(io.BytesIO(content)) as image:
         assert image.mode == ("RGB" if picture is RGB else "P")

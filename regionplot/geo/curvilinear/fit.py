@@ -11,7 +11,8 @@ import pyproj
 from affine import Affine
 from numpy.typing import NDArray
 
-from regionplot.geo.crs import FULL_TURN, transformer
+from regionplot.geo.crs import transformer
+from regionplot.geo.extent import FULL_TURN
 from regionplot.geo.grid import GridGeometry
 
 Floats = NDArray[np.floating[Any]]

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.geo.crs import FULL_TURN, unwrap
+from regionplot.geo.crs import unwrap
+from regionplot.geo.extent import FULL_TURN
 from regionplot.geo.grid import GridGeometry
 
 Floats = NDArray[np.floating[Any]]

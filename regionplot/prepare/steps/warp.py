@@ -22,8 +22,9 @@ from pydantic.dataclasses import dataclass
 from regionplot.blocks.grid import Block
 from regionplot.blocks.values import BandReader, Storage
 from regionplot.errors import ConfigError, RasterError
-from regionplot.geo.crs import FULL_TURN, horizontal, parse_crs, same_crs, with_meridian
+from regionplot.geo.crs import horizontal, parse_crs, same_crs, with_meridian
 from regionplot.geo.dtypes import fits_dtype
+from regionplot.geo.extent import FULL_TURN
 from regionplot.geo.grid import GridGeometry
 from regionplot.inputs.describe import open_bands
 from regionplot.inputs.source import RasterInfo

@@ -1,0 +1,199 @@
+"""Color scales whose colors have unequal widths: stops with gradual transitions, and equal shares of the cells."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import override
+
+from regionplot.colors.base import PaletteScale, on_background, opaque_background
+from regionplot.colors.classifier import Codes
+from regionplot.colors.colormaps import ColormapColors
+from regionplot.colors.names import Rgba, rgba_of
+from regionplot.colors.ramps import Floats, Ramp
+from regionplot.colors.units import Conversion
+from regionplot.errors import ConfigError, Place, Problem
+from regionplot.settings.colors import ColorSettings
+from regionplot.settings.config import Config
+from regionplot.sheet.key import ColorBarKey
+
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap, Normalize
+
+_BAR_COLORS = 1024
+_MAX_INTERVALS = 60_000
+_QUANTILES_ON_BAR = 11
+_LINEAR = 2
+"""Number of places on the axis of a linear color bar: its ends."""
+
+
+@dataclass(frozen=True)
+class IntervalScale(PaletteScale):
+    """A continuous scale that has one color for each interval of values. The intervals have unequal widths."""
+
+    edges: Floats
+    """Increasing limits of the intervals, in the units of the raster."""
+    axis: tuple[Floats, Floats]
+    """Values, in the units of the scale, and their places on the color bar, from 0 to 1."""
+    bar: NDArray[np.uint8]
+    """Colors of the color bar, at equal distances, shape (n, 4)."""
+    extend: str
+    """Ends of the color bar that are open: `neither`, `min`, `max` or `both`."""
+    ticks: tuple[float, ...] | None
+    """Values that have labels, in the units of the scale. None: matplotlib chooses the values."""
+
+    @classmethod
+    def of_stops(cls, config: Config, units: Conversion) -> Self:
+        """Return the scale of `[colors] stops`.
+
+        Parameters
+        ----------
+        config : Config
+            The settings.
+        units : Conversion
+            Conversion from the units of the raster to the units of the stops.
+        """
+        settings = config.colors
+        assert settings.stops is not None, "the settings have stops"
+        ramp = _on_paper(_ramp_of(settings), config.map.background)
+        edges, rows = ramp.steps()
+        if len(edges) > _MAX_INTERVALS:
+            text = f"the stops have {len(edges):,} different colors; at most {_MAX_INTERVALS:,} can be drawn"
+            raise ConfigError(Problem(text, Place(section="colors", key="stops")))
+        values, places = ramp.axis()
+        shown = ramp.at(np.interp((np.arange(_BAR_COLORS) + 0.5) / _BAR_COLORS, places, values))
+        return cls(
+            _palette(rows, _end(settings.under, ramp.rgba[0]), _end(settings.over, ramp.rgba[-1]), config),
+            _closed(units.stored(edges)),
+            (values, places),
+            on_background(shown, config.map.background),
+            _extend(settings),
+            settings.ticks or (None if len(values) == _LINEAR else tuple(values.tolist())),
+        )
+
+    @classmethod
+    def of_quantiles(cls, config: Config, units: Conversion, values: Floats, colors: ColormapColors) -> Self:
+        """Return a scale whose colors each cover an equal share of the values.
+
+        Parameters
+        ----------
+        config : Config
+            The settings.
+        units : Conversion
+            Conversion from the units of the raster to the units of the scale.
+        values : ndarray, shape (n,)
+            Finite values, in the units of the scale.
+        colors : ColormapColors
+            The colors.
+        """
+        places = np.linspace(0, 1, len(colors.rows) + 1)
+        edges, kept = np.unique(np.quantile(values, places), return_index=True)
+        if len(edges) < _LINEAR:
+            edges, kept = np.array([edges[0] - 1.0, edges[0] + 1.0]), np.array([0, 1])
+        last = len(colors.rows) - 1
+        rows = np.asarray(colors.rows)[[min((low + high) // 2, last) for low, high in pairwise(kept)]]
+        ticks = np.unique(np.quantile(values, np.linspace(0, 1, _QUANTILES_ON_BAR)))
+        axis = (
+            (ticks, np.linspace(0, 1, len(ticks))) if len(ticks) >= _LINEAR else (edges, np.linspace(0, 1, len(edges)))
+        )
+        on_bar = np.interp((np.arange(_BAR_COLORS) + 0.5) / _BAR_COLORS, axis[1], axis[0])
+        bar = rows[np.clip(np.searchsorted(edges, on_bar, side="right") - 1, 0, len(rows) - 1)]
+        return cls(
+            _palette(rows, _end(config.colors.under, rows[0]), _end(config.colors.over, rows[-1]), config),
+            _closed(units.stored(edges)),
+            axis,
+            on_background(bar, config.map.background),
+            "neither",
+            config.colors.ticks or tuple(_rounded(axis[0])),
+        )
+
+    @cached_property
+    def cmap(self) -> Colormap:
+        """The colormap of the color bar. The first use imports matplotlib."""
+        from matplotlib.colors import ListedColormap  # noqa: PLC0415 (takes a tenth of a second)
+
+        under, over = self.palette[0] / 255, self.palette[-2] / 255
+        return ListedColormap((self.bar / 255).tolist(), "stops").with_extremes(under=tuple(under), over=tuple(over))
+
+    @cached_property
+    def norm(self) -> Normalize:
+        """The norm of the color bar, in the units of the scale. The first use imports matplotlib."""
+        from matplotlib.colors import FuncNorm, Normalize  # noqa: PLC0415 (takes a tenth of a second)
+
+        values, places = self.axis
+        if len(values) == _LINEAR:
+            return Normalize(float(values[0]), float(values[-1]))
+        forward, backward = partial(_interpolated, values, places), partial(_interpolated, places, values)
+        return FuncNorm((forward, backward), float(values[0]), float(values[-1]))
+
+    @property
+    @override
+    def is_classed(self) -> bool:
+        return False
+
+    @override
+    def key(self) -> ColorBarKey:
+        return ColorBarKey(self, None, self.extend, self.ticks)
+
+    @override
+    def digest_items(self) -> list[object]:
+        return [self.edges.tolist(), [part.tolist() for part in self.axis], self.extend, self.palette.tolist()]
+
+    @override
+    def rows_of(self, values: NDArray[Any]) -> Codes:
+        return np.searchsorted(self.edges, values, side="right").astype(np.uint16)
+
+
+def _ramp_of(settings: ColorSettings) -> Ramp:
+    """Return the ramp of `[colors] stops`."""
+    stops = settings.stops or ()
+    ramp = Ramp.of([value for value, _ in stops], [rgba_of(color) for _, color in stops])
+    return replace(ramp, rounding=settings.rounding)
+
+
+def _on_paper(ramp: Ramp, background: str) -> Ramp:
+    """Return opaque colors, as they look on the background."""
+    alpha = ramp.rgba[:, 3:]
+    mixed = ramp.rgba[:, :3] * alpha + opaque_background(background) * (1 - alpha)
+    return replace(ramp, rgba=np.column_stack([mixed, np.ones(len(mixed))]))
+
+
+def _closed(edges: Floats) -> Floats:
+    """Return edges whose last interval contains its upper limit."""
+    return np.append(edges[:-1], np.nextafter(edges[-1], np.inf))
+
+
+def _end(color: str, nearest: Sequence[Any] | Floats) -> Rgba:
+    """Return the color of values beyond the scale."""
+    if color not in ("lowest", "highest"):
+        return rgba_of(color)
+    red, green, blue, opacity = (float(part) for part in nearest)
+    return red, green, blue, opacity
+
+
+def _palette(rows: Floats, under: Rgba, over: Rgba, config: Config) -> NDArray[np.uint8]:
+    return on_background([under, *rows, over, rgba_of(config.colors.nodata)], config.map.background)
+
+
+def _extend(settings: ColorSettings) -> str:
+    """Return the open ends of the color bar: ends with a color of their own."""
+    ends = (settings.under not in ("lowest", "none"), settings.over not in ("highest", "none"))
+    return {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[ends]
+
+
+def _rounded(values: Floats) -> list[float]:
+    """Return values in few digits that are as different as the values are."""
+    digits = 2 - math.floor(math.log10(float(values[-1] - values[0])))
+    inside = (value for value in map(float, np.unique(np.round(values, digits))) if values[0] <= value <= values[-1])
+    return list(inside) or [float(values[0]), float(values[-1])]
+
+
+def _interpolated(before: Floats, after: Floats, values: Any) -> Any:
+    return np.interp(values, before, after)

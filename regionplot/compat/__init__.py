@@ -1,0 +1,1 @@
+"""Programs of other packages, run by this package."""

@@ -1,0 +1,47 @@
+"""Draw the frame: what is the same on all maps, such as the color bar and the legend.
+
+The frame needs a matplotlib figure. `render.frame_cache` keeps the drawn frame for later runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from regionplot.layers.base import Layer
+from regionplot.render.artists import sheet_artist
+from regionplot.render.colorbar import add_colorbar
+from regionplot.render.sheets import Style
+from regionplot.render.style import plain_style
+from regionplot.sheet.layout import Layout
+from regionplot.sheet.marks import ColorBar
+from regionplot.writers.base import Bytes
+
+
+def new_figure(layout: Layout, kind: type[Figure] = Figure) -> Figure:
+    """Return an empty white figure of a class. It is not registered with pyplot."""
+    figure = kind(figsize=layout.inches, dpi=layout.dpi, facecolor="white")
+    figure.set_layout_engine("none")
+    return figure
+
+
+def add_frame(figure: Figure, layout: Layout, layers: Iterable[Layer]) -> None:
+    """Add the marks that are the same on all maps to a figure: color bar, legend and others."""
+    for layer in layers:
+        for mark in layer.frame(layout):
+            if isinstance(mark, ColorBar):
+                add_colorbar(figure, layout, mark)
+            else:
+                figure.add_artist(sheet_artist(mark, figure))
+
+
+def draw_frame(style: Style) -> Bytes:
+    """Return the sheet with the frame, without a map, shape (height, width, 4)."""
+    with plain_style():
+        canvas = FigureCanvasAgg(new_figure(style.layout))
+        add_frame(canvas.figure, style.layout, style.layers)
+        canvas.draw()
+        return np.array(canvas.buffer_rgba())

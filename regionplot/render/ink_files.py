@@ -1,0 +1,73 @@
+"""Read the frame and the ink that `render.ink_cache` keeps on disk. This module imports neither settings nor layers."""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal
+
+import numpy as np
+
+from regionplot.render.ink import Covered
+from regionplot.system.cache import ArrayCache, user_cache_folder
+from regionplot.writers.picture import Bytes
+
+logger = logging.getLogger(__name__)
+_MAX_BYTES = 256 * 2**20
+"""Maximum size of the folder: about 1000 to 2500 maps of 1400 x 900 pixels."""
+_WRITES_PER_TRIM = 64
+Part = Literal["panel", "sheet"]
+"""The ink of a map is kept in two entries, so that a title with a new time does not change the ink of the panel."""
+
+
+def ink_folder() -> ArrayCache:
+    """Return the folder of kept frames and ink.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the user has no cache folder.
+    """
+    return ArrayCache(user_cache_folder() / "ink", _MAX_BYTES, _WRITES_PER_TRIM)
+
+
+def read_frame(folder: ArrayCache, key: str, size: tuple[int, int], colors: int) -> Bytes | None:
+    """Return a frame as rows of the palette, shape (height, width). Return None if it is not known.
+
+    Parameters
+    ----------
+    folder : ArrayCache
+        The folder of kept frames.
+    key : str
+        Key of the frame.
+    size : (int, int)
+        Width and height of the sheet.
+    colors : int
+        Number of colors of the palette.
+    """
+    width, height = size
+    rows = (folder.read(key) or {}).get("rows")
+    if rows is None or rows.dtype != np.uint8 or rows.shape != (height, width) or rows.max() >= colors:
+        return None
+    return rows
+
+
+def read_ink(folder: ArrayCache, key: str, part: Part, size: int) -> Covered | None:
+    """Return a part of the ink of a map. Return None if it is not known.
+
+    Parameters
+    ----------
+    folder : ArrayCache
+        The folder of kept ink.
+    key : str
+        Key of the entry.
+    part : {"panel", "sheet"}
+        The part that the entry holds.
+    size : int
+        Number of pixels of the panel or of the sheet.
+    """
+    arrays = folder.read(key)
+    try:
+        return None if arrays is None else Covered.of(arrays, part, size)
+    except (KeyError, ValueError) as error:
+        logger.debug("%s: the ink is drawn again: %s", key, error)
+        return None

@@ -1,0 +1,86 @@
+"""Run the jobs of a run: keep unchanged maps, draw the others, record all outcomes."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from regionplot.errors import NoSpaceError, RegionplotError
+from regionplot.executors.base import Executor, Outcome, Task
+from regionplot.geo.region import Region
+from regionplot.runs.hints import with_memory_hint
+from regionplot.runs.jobs import Job
+from regionplot.runs.record import RunRecord
+from regionplot.runs.report import NOT_RUN, Observer
+from regionplot.runs.unchanged import reuse_previous_map
+from regionplot.system.files import Fingerprint
+
+logger = logging.getLogger(__name__)
+_MAX_DISK_FULL = 3
+"""Stop the run after this many consecutive disk-full errors."""
+
+
+def jobs_to_draw(
+    digest_of: Callable[[Region], str], jobs: Sequence[Job], record: RunRecord, observer: Observer
+) -> list[Job]:
+    """Return the jobs whose maps must be drawn. For each other map, reuse the map of the previous run.
+
+    The digest of a map that must be drawn is added to its job.
+    """
+    found = []
+    for job in jobs:
+        if job.previous is None:
+            found.append(job)
+            continue
+        try:
+            digest = digest_of(job.region)
+        except RegionplotError:  # the worker will report the error
+            found.append(job)
+            continue
+        kept = reuse_previous_map(job, digest)
+        if kept is None:
+            found.append(replace(job, previous=None, digest=digest))
+        else:
+            outcome = Outcome(job, kept, pid=os.getpid())
+            record.add(outcome)
+            observer.finished(outcome)
+    record.watch.lap("compare")
+    return found
+
+
+def execute(executor: Executor, task: Task[Job], jobs: Sequence[Job], record: RunRecord, observer: Observer) -> None:
+    """Run jobs. Record and report each outcome as soon as it is known."""
+    for outcome in stop_when_disk_full(executor.run(task, jobs)) if jobs else ():
+        described = with_memory_hint(outcome, executor.workers)
+        record.add(described)
+        observer.finished(described)
+    record.watch.lap("draw")
+
+
+def stop_when_disk_full(outcomes: Iterable[Outcome[Job]]) -> Iterator[Outcome[Job]]:
+    """Yield outcomes. Stop after `_MAX_DISK_FULL` consecutive disk-full errors. Any other outcome resets the count."""
+    full = 0
+    for outcome in outcomes:
+        yield outcome
+        full = full + 1 if outcome.failure and outcome.failure.cause == NoSpaceError.__name__ else 0
+        if full == _MAX_DISK_FULL:
+            return
+
+
+def report_full_disk(record: RunRecord) -> None:
+    """Log an error if the run stopped because the disk is full."""
+    if not_run := record.report.in_state(NOT_RUN):
+        logger.error(
+            "%s: the disk is full: %d maps not drawn; free some space and run the command again",
+            record.facts.directory,
+            len(not_run),
+        )
+
+
+def warn_of_new_raster(path: Path, fingerprint: Fingerprint | None) -> None:
+    """Log a warning if the raster is no longer the file that was loaded. A raster in memory has no fingerprint."""
+    if fingerprint is not None and Fingerprint.of(path) != fingerprint:
+        logger.warning("%s: the raster changed during the run; the maps show it as it was at the start", path)

@@ -1,0 +1,236 @@
+"""Keep what a run needs to draw its maps again from a new raster: no settings, no layers, only arrays and plain values.
+
+The record of the known run (`runs.known`) names the record of its drawing. The drawing is valid under the same
+conditions, except that the cells of the raster can be new. It holds no objects. If it is missing or damaged, the run
+takes the usual way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from regionplot.executors.base import WorkerSettings
+from regionplot.geo.grid import Window
+from regionplot.inputs.packing import Packing
+from regionplot.runs.digest_basis import DigestBasis
+from regionplot.system.cache import ArrayCache, user_cache_folder
+from regionplot.system.files import Fingerprint
+from regionplot.writers.picture import Bytes
+
+logger = logging.getLogger(__name__)
+_MAX_BYTES = 64 * 2**20
+"""Maximum size of all records. The least recently used records are removed."""
+_DIGITS = 32
+_GRAYS = 256
+Area = tuple[slice, slice]
+_DAMAGED = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
+
+
+class KnownBand(NamedTuple):
+    """The band of the raster. See `inputs.source.StoredBand`."""
+
+    path: Path
+    gdal_name: str
+    fingerprint: Fingerprint | None
+    band: int
+    dtype: np.dtype[Any]
+    has_mask: bool
+    mask_and_scale: bool
+    stored: np.dtype[Any] | None
+    packing: Packing
+
+
+class KnownPalette(NamedTuple):
+    """The palette of the maps. See `render.palette.ShadedPalette`."""
+
+    colors: Bytes
+    shaded: Bytes
+    framed: Bytes
+
+
+class KnownSheet(NamedTuple):
+    """One map, without the cells of the raster."""
+
+    basis: DigestBasis
+    columns: NDArray[np.int32]
+    """Column of the loaded cells for each column of the panel; -1 outside the raster."""
+    rows: NDArray[np.int32]
+    """Row of the loaded cells for each row of the panel; -1 outside the raster."""
+    place: Area
+    """Rows and columns of the panel on the sheet."""
+    requested: Area
+    """Rows and columns of the panel within the limits of the region."""
+    title: str
+    panel_key: str
+    """Key of the ink in the panel."""
+    sheet_key: str
+    """Key of the ink on the sheet."""
+
+
+class KnownDrawing(NamedTuple):
+    """Everything that the maps of a run depend on, except the cells of the raster."""
+
+    profile: str
+    """Text that `inputs.profile` returns for the raster."""
+    band: KnownBand
+    options: Mapping[str, str]
+    """GDAL options for reading."""
+    window: Window
+    """The cells to load."""
+    memory: int | None
+    """`[run] memory` in MB. None: auto."""
+    levels: NDArray[np.float64]
+    """Levels of the color scale."""
+    needs_class: bool
+    """True if at least one cell must be within the color scale, because the settings can be those of other data."""
+    palette: KnownPalette
+    frame_key: str
+    """Key of the frame."""
+    size: tuple[int, int]
+    """Width and height of the sheet in pixels."""
+    compression: int
+    """Compression level of the PNG files."""
+    limits: WorkerSettings
+    sheets: Mapping[str, KnownSheet]
+    """The maps by name of the region."""
+
+
+def _folder() -> ArrayCache:
+    return ArrayCache(user_cache_folder() / "drawings", _MAX_BYTES)
+
+
+def read_known_drawing(name: str) -> KnownDrawing | None:
+    """Return a drawing, or None if there is no usable record.
+
+    Parameters
+    ----------
+    name : str
+        Name of the record, as returned by `write_known_drawing`.
+    """
+    try:
+        arrays = _folder().read(name) if name else None
+        return None if arrays is None else _checked(_from_arrays(arrays))
+    except (OSError, *_DAMAGED) as error:
+        logger.debug("the record %s cannot be used: %s", name, error)
+        return None
+
+
+def write_known_drawing(drawing: KnownDrawing) -> str:
+    """Write a record atomically. If the record cannot be written, the next run takes the usual way.
+
+    Returns
+    -------
+    str
+        Name of the record: the digest of its content.
+    """
+    arrays = dict(_as_arrays(drawing))
+    total = hashlib.sha256()
+    for array in arrays.values():
+        total.update(array.tobytes())
+    name = total.hexdigest()[:_DIGITS]
+    try:
+        _folder().write(name, arrays)
+    except (OSError, ValueError) as error:
+        logger.debug("the record %s cannot be written: %s", name, error)
+    return name
+
+
+def _as_arrays(drawing: KnownDrawing) -> Iterator[tuple[str, NDArray[Any]]]:
+    sheets = drawing.sheets.values()
+    yield "text", np.frombuffer(json.dumps(_as_json(drawing)).encode(), np.uint8)
+    yield "levels", drawing.levels
+    yield from drawing.palette._asdict().items()
+    yield "columns", np.concatenate([sheet.columns for sheet in sheets])
+    yield "rows", np.concatenate([sheet.rows for sheet in sheets])
+
+
+def _as_json(drawing: KnownDrawing) -> dict[str, Any]:
+    band, limits, window = drawing.band, drawing.limits, drawing.window
+    return {
+        "profile": drawing.profile,
+        "band": [str(band.path), band.gdal_name, band.band, band.dtype.str, band.has_mask, band.mask_and_scale],
+        "stored": None if band.stored is None else band.stored.str,
+        "packing": [band.packing.nodata, band.packing.scale, band.packing.offset, band.packing.missing],
+        "valid": band.packing.valid,
+        "options": dict(drawing.options),
+        "window": [window.row_off, window.col_off, window.height, window.width],
+        "memory": drawing.memory,
+        "needs_class": drawing.needs_class,
+        "frame_key": drawing.frame_key,
+        "size": drawing.size,
+        "compression": drawing.compression,
+        "limits": [limits.timeout, limits.jobs_per_worker, limits.retries, limits.memory, limits.nice],
+        "sheets": [[name, *_sheet_items(sheet)] for name, sheet in drawing.sheets.items()],
+    }
+
+
+def _sheet_items(sheet: KnownSheet) -> list[Any]:
+    areas = [sheet.basis.area and _ends(sheet.basis.area), _ends(sheet.place), _ends(sheet.requested)]
+    sizes = [sheet.columns.size, sheet.rows.size]
+    return [sheet.basis.head, *areas, *sizes, sheet.title, sheet.panel_key, sheet.sheet_key]
+
+
+def _ends(area: Area) -> list[int]:
+    return [int(end) for part in area for end in (part.start or 0, part.stop)]
+
+
+def _area(ends: list[int]) -> Area:
+    top, bottom, left, right = ends
+    return slice(top, bottom), slice(left, right)
+
+
+def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> KnownDrawing:
+    values = json.loads(arrays["text"].tobytes())
+    path, gdal_name, number, dtype, has_mask, mask_and_scale = values["band"]
+    nodata, scale, offset, missing = values["packing"]
+    stored = None if values["stored"] is None else np.dtype(values["stored"])
+    packing = Packing(nodata, scale, offset, tuple(missing), tuple(values["valid"]))
+    band = KnownBand(Path(path), gdal_name, None, number, np.dtype(dtype), has_mask, mask_and_scale, stored, packing)
+    return KnownDrawing(
+        profile=values["profile"],
+        band=band,
+        options=values["options"],
+        window=Window(*values["window"]),
+        memory=values["memory"],
+        levels=arrays["levels"],
+        needs_class=values["needs_class"],
+        palette=KnownPalette(arrays["colors"], arrays["shaded"], arrays["framed"]),
+        frame_key=values["frame_key"],
+        size=tuple(values["size"]),
+        compression=values["compression"],
+        limits=WorkerSettings(*values["limits"]),
+        sheets=dict(_sheets(values["sheets"], arrays["columns"], arrays["rows"])),
+    )
+
+
+def _checked(drawing: KnownDrawing) -> KnownDrawing:
+    """Return a drawing whose indices are valid. Otherwise, raise ValueError."""
+    palette, nodata, window = drawing.palette, len(drawing.levels) + 1, drawing.window
+    tables = palette.shaded, palette.framed
+    is_valid = (
+        all(table.dtype == np.uint8 and table.shape[-1] == _GRAYS for table in tables)
+        and all(table.size and table.max() < len(palette.colors) for table in tables)
+        and len(palette.shaded) > nodata
+        and all(sheet.columns.max() < window.width for sheet in drawing.sheets.values())
+        and all(sheet.rows.max() < window.height for sheet in drawing.sheets.values())
+    )
+    if not is_valid:
+        raise ValueError("the record holds no drawing")
+    return drawing
+
+
+def _sheets(items: list[Any], columns: NDArray[np.int32], rows: NDArray[np.int32]) -> Iterator[tuple[str, KnownSheet]]:
+    column = row = 0
+    for name, head, area, place, requested, width, height, *texts in items:
+        basis = DigestBasis(head, area and _area(area))
+        across, down = columns[column : column + width], rows[row : row + height]
+        yield name, KnownSheet(basis, across, down, _area(place), _area(requested), *texts)
+        column, row = column + width, row + height

@@ -1,0 +1,245 @@
+"""Draw the maps of a known run from a new raster, without the settings, the table, the vectors and the projections.
+
+::
+
+    raster ─► strips ─► classes of cells ─┐
+    known drawing: rows and columns ──────┼─► RepeatTask ─► Picture ─► PNG
+    kept ink and frame ───────────────────┘
+
+The usual way takes most of a short run to import libraries and to derive what the record of a known drawing
+(`runs.known_drawing`) holds. The maps, the digests, the report and the manifest are the same. If anything is
+unusual before the first map is drawn, such as a raster of another kind, the run takes the usual way. A worker does so
+for a single map whose region has no data, or whose ink has become unreadable.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from regionplot.colors.classifier import Codes, LevelClassifier, classify, code_type, has_class
+from regionplot.errors import RegionplotError
+from regionplot.executors.base import Task
+from regionplot.executors.choose import make_executor
+from regionplot.geo.axis_cells import CellsByAxis
+from regionplot.geo.region import Region
+from regionplot.inputs.gdal import opened
+from regionplot.inputs.profile import raster_profile
+from regionplot.inputs.strips import MAX_READERS, StripReader
+from regionplot.render.ink import Ink, PaletteMaps
+from regionplot.render.ink_files import ink_folder, read_frame, read_ink
+from regionplot.runs import store
+from regionplot.runs.execute import execute, jobs_to_draw, report_full_disk, warn_of_new_raster
+from regionplot.runs.hints import start_hints
+from regionplot.runs.jobs import Job, MapResult, written_map
+from regionplot.runs.known import KnownRun
+from regionplot.runs.known_drawing import KnownBand, KnownDrawing, KnownSheet
+from regionplot.runs.lock import locked
+from regionplot.runs.record import Redraw, RunRecord, Scope
+from regionplot.runs.report import Observer, RunReport
+from regionplot.runs.unchanged import reuse_previous_map
+from regionplot.shared.budget import memory_budget
+from regionplot.system import failpoints
+from regionplot.system.cache import ArrayCache
+from regionplot.system.files import Fingerprint
+from regionplot.system.memory import return_large_blocks
+from regionplot.system.stopwatch import Stopwatch
+from regionplot.system.threads import thread_pool
+from regionplot.writers.picture import DIGEST, SOFTWARE, TITLE, Bytes, Picture
+from regionplot.writers.png_format import encode_png
+
+logger = logging.getLogger(__name__)
+UsualTask = Callable[[str, Fingerprint | None], Task[Job]]
+"""Function that returns the usual task for the run of an id and the raster of a fingerprint."""
+
+
+@dataclass
+class RepeatTask:
+    """Draw one region of a known drawing and write its map."""
+
+    drawing: KnownDrawing
+    band: KnownBand
+    """The band of the new raster."""
+    codes: Codes
+    maps: PaletteMaps
+    ink: ArrayCache
+    directory: Path
+    """Output folder."""
+    run: str
+    """Id of the run."""
+    make_usual: Callable[[], Task[Job]]
+    """Return the task that draws a map in the usual way."""
+    _usual: list[Task[Job]] = field(default_factory=list)
+
+    def start_worker(self) -> None:
+        """Let malloc return large blocks to the system. Called in each worker."""
+        return_large_blocks()
+
+    def load(self) -> None:
+        """Do nothing, because the data are loaded."""
+
+    def __call__(self, job: Job) -> MapResult:
+        """Draw and write one map, or keep the map of an earlier run if nothing has changed."""
+        failpoints.failpoint("start", job.name)
+        watch = Stopwatch()
+        sheet = self.drawing.sheets[job.name]
+        digest = job.digest or self.digest_of(job.region)
+        watch.lap("compare")
+        if kept := reuse_previous_map(job, digest):
+            return kept
+        failpoints.failpoint("draw", job.name)
+        picture = self._picture(sheet, watch)
+        if picture is None:
+            return self._draw_usually(replace(job, digest=digest))
+        metadata = {TITLE: picture.title, SOFTWARE: "regionplot", DIGEST: digest}
+        content = encode_png(picture, metadata, self.drawing.compression)
+        sha256 = store.write_file(job.target, content, self.run, within=self.directory)
+        watch.lap("write")
+        return written_map(job.target, content, watch.seconds, digest, sha256)
+
+    def digest_of(self, region: Region) -> str:
+        """Return the digest of a region's map."""
+        return self.drawing.sheets[region.name].basis.digest(self.codes)
+
+    def _picture(self, sheet: KnownSheet, watch: Stopwatch) -> Picture | None:
+        """Return the picture of a map. Return None if the region has no data, or if its ink cannot be read."""
+        nodata = LevelClassifier(self.drawing.levels).nodata
+        codes = CellsByAxis(sheet.columns, sheet.rows).sample(self.codes, nodata).values
+        watch.lap("sample")
+        if (codes[sheet.requested] == nodata).all():
+            return None
+        width, height = self.drawing.size
+        panel = read_ink(self.ink, sheet.panel_key, "panel", codes.size)
+        on_sheet = read_ink(self.ink, sheet.sheet_key, "sheet", width * height)
+        watch.lap("ink")
+        if panel is None or on_sheet is None:
+            return None
+        picture = self.maps.picture(codes, sheet.place, Ink(panel, on_sheet), sheet.title)
+        watch.lap("compose")
+        return picture
+
+    def _draw_usually(self, job: Job) -> MapResult:
+        """Draw a map in the usual way. The first such map of a worker loads the settings and all data."""
+        if not self._usual:
+            self._usual.append(self.make_usual())
+        result: MapResult = self._usual[0](job)
+        return result
+
+
+class RepeatedRun(NamedTuple):
+    """A known run whose new raster is loaded. The output folder is locked, and nothing is drawn or reported yet."""
+
+    record: RunRecord
+    task: RepeatTask
+
+    def finish(self, observer: Observer) -> RunReport:
+        """Draw the maps, report them, write the manifest and publish the maps."""
+        record, task, band = self.record, self.task, self.task.band
+        with record:
+            with start_hints():
+                executor = make_executor(record.start_method, record.workers, task.drawing.limits)
+                observer.started(len(record.jobs), record.workers, record.start_method)
+                jobs = jobs_to_draw(task.digest_of, record.jobs, record, observer)
+                execute(executor, task, jobs, record, observer)
+                warn_of_new_raster(band.path, band.fingerprint)
+            report_full_disk(record)
+            failpoints.failpoint("report")
+        return record.report
+
+
+@contextmanager
+def repeated_run(
+    known: KnownRun, drawing: KnownDrawing, scope: Scope, redraw: Redraw, make_usual: UsualTask
+) -> Iterator[RepeatedRun | None]:
+    """Lock the output folder and load the raster of a known run. Yield None if the run must take the usual way.
+
+    Parameters
+    ----------
+    known : KnownRun
+        A run whose inputs are unchanged, except for the cells of the raster.
+    drawing : KnownDrawing
+        The drawing of the run.
+    scope, redraw : Scope, Redraw
+        Policies of the run.
+    make_usual : callable
+        Function that returns the usual task.
+
+    Raises
+    ------
+    LockedError, OutputError, RegionsError
+        As for any run.
+    """
+    watch = Stopwatch()
+    directory = known.facts.directory
+    store.prepare_directory(directory)
+    with locked(directory):
+        watch.lap("check")
+        loaded = _loaded(drawing)
+        watch.lap("load")
+        if loaded is None:
+            yield None
+            return
+        band, codes, maps = loaded
+        regions = [(each.region, each.file) for each in known.maps]
+        record = RunRecord(known.facts, regions, watch, known.start_method, redraw, scope)
+        record.workers = known.workers
+        usual = functools.partial(make_usual, record.run, band.fingerprint)
+        yield RepeatedRun(record, RepeatTask(drawing, band, codes, maps, ink_folder(), directory, record.run, usual))
+
+
+def _loaded(drawing: KnownDrawing) -> tuple[KnownBand, Codes, PaletteMaps] | None:
+    """Return the band, the codes of its cells, and what all maps share. Return None if anything is unusual."""
+    band = drawing.band._replace(fingerprint=Fingerprint.of(drawing.band.path))
+    if drawing.window.cells * band.dtype.itemsize > memory_budget(drawing.memory):
+        return None
+    try:
+        frame = _frame_if_ink_is_kept(drawing)
+        if frame is None:
+            return None
+        failpoints.failpoint("read", band.path.name)
+        codes = _classified(drawing, band)
+    except (RegionplotError, OSError) as error:  # the usual way reports the error
+        logger.debug("the run takes the usual way: %s", error)
+        return None
+    if codes is None or (drawing.needs_class and not has_class(codes, len(drawing.levels))):
+        return None
+    return band, codes, PaletteMaps(drawing.palette, frame)
+
+
+def _frame_if_ink_is_kept(drawing: KnownDrawing) -> Bytes | None:
+    """Return the frame of the maps. Return None if the frame or the ink of a map is not in the cache."""
+    folder = ink_folder()
+    keys = (key for sheet in drawing.sheets.values() for key in (sheet.panel_key, sheet.sheet_key))
+    if not all(map(folder.has, keys)):
+        return None
+    return read_frame(folder, drawing.frame_key, drawing.size, len(drawing.palette.colors))
+
+
+def _classified(drawing: KnownDrawing, band: KnownBand) -> Codes | None:
+    """Return the codes of the cells. Return None if the raster is not of the same kind as before.
+
+    Raises
+    ------
+    RasterError
+        If the raster cannot be read.
+    """
+    with opened(band.path) as dataset:
+        if raster_profile(dataset) != drawing.profile:
+            return None
+    classifier, window = LevelClassifier(drawing.levels), drawing.window
+    codes = np.empty((window.height, window.width), code_type(classifier.nodata))
+    failpoints.failpoint("cells", band.path.name)
+    with thread_pool(MAX_READERS) as pool:  # the threads end before workers are forked
+        reader = StripReader(
+            band, drawing.options, window, lambda cells, values: classify(values, classifier, codes[cells])
+        )
+        reader.start(pool)()
+    codes.flags.writeable = False
+    return codes

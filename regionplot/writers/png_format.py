@@ -1,0 +1,74 @@
+"""Encode pictures in the PNG format: https://www.w3.org/TR/png-3/. This module imports no settings."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from regionplot.writers.picture import Bytes, Picture
+
+try:
+    from isal.isal_zlib import compress as compress_fast
+except ImportError:  # there is no wheel of isal for this platform
+    from zlib import compress as compress_fast
+
+_FAST_LEVELS = (1, 2)
+"""Levels at which ISA-L is used. It is six times as fast as zlib, and its files have the same size."""
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_DEPTH = 8
+"""Bits per channel, or per index into the palette."""
+_RGB, _PALETTE = 2, 3
+"""Color types."""
+_UP = 2
+"""Filter that stores the difference of each byte to the byte above it."""
+
+
+def encode_png(picture: Picture, metadata: Mapping[str, str], compression: int) -> bytes:
+    """Return the content of a PNG file.
+
+    Parameters
+    ----------
+    picture : Picture
+        The map.
+    metadata : mapping of str to str
+        Texts to store in the file.
+    compression : int
+        Compression level from 0 to 9.
+    """
+    height, width = picture.image.shape[:2]
+    kind = _RGB if picture.palette is None else _PALETTE
+    compress = compress_fast if compression in _FAST_LEVELS else zlib.compress
+    chunks = [_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, _DEPTH, kind, 0, 0, 0))]
+    if picture.palette is not None:
+        chunks.append(_chunk(b"PLTE", picture.palette.tobytes()))
+    chunks += [_text_chunk(key, value) for key, value in metadata.items()]
+    chunks.append(_chunk(b"IDAT", compress(_filtered(picture.image).data, compression)))
+    return b"".join((_SIGNATURE, *chunks, _chunk(b"IEND", b"")))
+
+
+def _filtered(image: Bytes) -> Bytes:
+    """Return the rows of an image after the filter `up`, each with the number of the filter before it.
+
+    The other filters make larger files of maps, or take more time (docs/performance.md).
+    """
+    rows = image.reshape(len(image), -1)
+    result = np.empty((len(rows), rows.shape[1] + 1), np.uint8)
+    result[:, 0] = _UP
+    result[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=result[1:, 1:])
+    return result
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def _text_chunk(key: str, value: str) -> bytes:
+    """Return a `tEXt` chunk for ASCII, otherwise an uncompressed `iTXt` chunk in UTF-8 without a language."""
+    start = key.encode("latin-1") + b"\0"
+    if value.isascii():
+        return _chunk(b"tEXt", start + value.encode())
+    return _chunk(b"iTXt", start + b"\0\0\0\0" + value.encode())
