@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 
 from regionplot.colors.choose import coloring_of
-from regionplot.colors.fields import field_scale
-from regionplot.colors.files import read_color_file
 from regionplot.colors.shipped import is_scale, scale_settings
 from regionplot.colors.units import SAME, Conversion, conversion, unit_name
 from regionplot.inputs.source import RasterInfo
@@ -52,11 +50,15 @@ def effective_config(config: Config, info: RasterInfo) -> Config:
 def _effective(config: Config, info: RasterInfo) -> ColorSettings:
     own = config.colors
     if own.file is not None:
+        from regionplot.colors.files import read_color_file  # noqa: PLC0415 (most runs read no color file)
+
         return _with_keys(own, read_color_file(own.file, own))
     if own.colormap is not None and is_scale(own.colormap):
         return own if _has_limits(own) else _with_scale(own, own.colormap, info)
     if own.is_numeric_scale or not own.field or coloring_of(info, config.raster, own) is not None:
         return own
+    from regionplot.colors.fields import field_scale  # noqa: PLC0415 (a run with levels needs no fields)
+
     name = field_scale(info)
     return own if name is None else _with_scale(own, name, info)
 

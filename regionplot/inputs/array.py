@@ -23,7 +23,9 @@ from regionplot.geo.extent import FULL_TURN
 from regionplot.geo.foreign_crs import drawable_crs
 from regionplot.geo.grid import GridGeometry, Window
 from regionplot.geo.upright import upright_grid
+from regionplot.inputs.flags import Flags, flags_of
 from regionplot.inputs.geolocation import kind_of
+from regionplot.inputs.packing import EVERYTHING
 from regionplot.inputs.reading import decode
 from regionplot.inputs.source import RasterInfo
 from regionplot.text import plain_text
@@ -157,7 +159,7 @@ def crs_of(data: xr.DataArray) -> pyproj.CRS:
 
 def info_of(data: xr.DataArray, geometry: GridGeometry, dtype: np.dtype[Any]) -> RasterInfo:
     """Return the metadata of an array."""
-    name, nodata = name_of(data), _nodata(data)
+    name, nodata, flags = name_of(data), _nodata(data), _flags(data)
     times = {key: time for key, time in (("time", _time(data, "time")),) if time is not None}
     return RasterInfo(
         path=Path(name),
@@ -179,6 +181,9 @@ def info_of(data: xr.DataArray, geometry: GridGeometry, dtype: np.dtype[Any]) ->
             **times,
         },
         standard_name=plain_text(str(data.attrs.get("standard_name", ""))),
+        color_table=flags.colors,
+        class_names=flags.names,
+        has_bit_flags=flags.are_masks,
     )
 
 
@@ -251,3 +256,14 @@ def _axis(name: str, data: xr.DataArray, dim: Hashable, crs: pyproj.CRS) -> Axis
         return Axis.of(stored.astype(np.float64), float_error(stored), period=period)
     except ValueError as error:
         raise RasterError(f"{name}: the coordinate {dim} cannot be used: {error}") from None
+
+
+def _flags(data: xr.DataArray) -> Flags:
+    """Return the CF flags that the attributes of an array declare."""
+    keys = ("flag_values", "flag_masks", "flag_meanings", "flag_colors")
+    tags = {
+        key: ",".join(map(str, np.atleast_1d(data.attrs[key]).tolist())) if key in keys[:2] else str(data.attrs[key])
+        for key in keys
+        if key in data.attrs
+    }
+    return flags_of(tags, data.dtype, str(data.attrs.get("units", "")), EVERYTHING)

@@ -234,6 +234,17 @@ def test_flags_of_a_netcdf_file_with_unsigned_bytes(write_netcdf) -> None:
     assert {item.value: item.name for item in found.shown} == {0: "none", 10: "crop", 200: "city"}
 
 
+def test_flags_of_an_array_in_memory() -> None:
+    data = xr.DataArray(
+        VALUES.astype(np.int16), dims=("y", "x"), coords={"y": [41.0, 40.0], "x": [-100.0, -99.0]},
+        attrs={"flag_values": np.array([1, 2, 3, 4], np.int16), "flag_meanings": "a b c d"},
+    )  # fmt: skip
+    data = data.rio.write_crs("EPSG:4326")
+    found = DrawnRaster.of(read_config({"raster": {"path": "sample:relief"}}), ArraySource.of(data)).coloring
+    assert isinstance(found, Classes)
+    assert [item.name for item in found.shown] == ["a", "b", "c", "d"]
+
+
 def test_a_scale_of_the_package_needs_no_matplotlib(write_raster) -> None:
     path = write_raster(VALUES, tags={"standard_name": "air_temperature", "units": "K"})
     code = (

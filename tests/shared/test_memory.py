@@ -90,14 +90,14 @@ def test_a_large_array_is_used_whole_without_regard_to_the_memory_limit() -> Non
 
 
 @pytest.mark.parametrize("method", ["serial", "threads", "fork", "forkserver", "spawn"])
-def test_all_start_methods_draw_data_in_memory(method: str, tmp_path: Path) -> None:
+def test_all_start_methods_draw_data_in_memory(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = array().where(array() > 30)
     features = {"squares": {"data": Frame([square(-97, 40)]), "linewidth": 3.0, "edgecolor": "red"}}
     shared = SharedData.from_arrays(data, features, settings(tmp_path, method))
-    before = set(Path(tempfile.gettempdir()).glob("regionplot-*"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     report = render_regions([INSIDE, EAST], shared)
     assert not report.failed, report.failed[0].message
-    assert set(Path(tempfile.gettempdir()).glob("regionplot-*")) <= before
+    assert not list(tmp_path.glob("regionplot-*"))
     with Image.open(report.drawn[0].job.target) as image:
         found = np.asarray(image.convert("RGB")).astype(int)
     expected = regionplot.MapRenderer(shared).render(INSIDE).pixels
@@ -130,12 +130,14 @@ def failing(shared: SharedData) -> None:
 
 
 @pytest.mark.parametrize("method", ["forkserver"])
-def test_the_temporary_file_is_removed_after_an_error(method: str, tmp_path: Path) -> None:
-    before = set(Path(tempfile.gettempdir()).glob("regionplot-*"))
+def test_the_temporary_file_is_removed_after_an_error(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     shared = SharedData.from_arrays(array(), config=settings(tmp_path, method))
     with pytest.raises(regionplot.InputError, match="ValueError: no table"):
         render_regions([INSIDE], shared, draw=cells_of, load=failing)
-    assert set(Path(tempfile.gettempdir()).glob("regionplot-*")) <= before
+    assert not list(tmp_path.glob("regionplot-*"))
 
 
 def test_a_new_value_in_memory_is_a_new_map(tmp_path: Path) -> None:
