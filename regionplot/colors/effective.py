@@ -54,6 +54,8 @@ def _effective(config: Config, info: RasterInfo) -> ColorSettings:
 
         return _with_keys(own, read_color_file(own.file, own))
     if own.colormap is not None and is_scale(own.colormap):
+        if own.levels is not None and _has_stops(own.colormap):
+            return _with_stops(own, own.colormap, info)
         return own if _has_limits(own) else _with_scale(own, own.colormap, info)
     if own.is_numeric_scale or not own.field or coloring_of(info, config.raster, own) is not None:
         return own
@@ -66,6 +68,17 @@ def _effective(config: Config, info: RasterInfo) -> ColorSettings:
 def _has_limits(own: ColorSettings) -> bool:
     """Return True if the user sets limits, so that only the colors of a scale are used."""
     return any(value is not None for value in (own.levels, own.vmin, own.vmax, own.norm, own.diverging))
+
+
+def _has_stops(name: str) -> bool:
+    """Return True if the colors of a scale of the package belong to values, such as blue to heights below 0."""
+    return any("stops" in fragment for fragment in scale_settings(name).values())
+
+
+def _with_stops(own: ColorSettings, name: str, info: RasterInfo) -> ColorSettings:
+    """Return the user's levels with the stops of a scale, in the units of the levels."""
+    units = own.units or str(info.description.get("units", "")) or None
+    return _with_keys(own, {"colormap": None, **_scale_keys(name, units, units or "")})
 
 
 def _with_scale(own: ColorSettings, name: str, info: RasterInfo) -> ColorSettings:

@@ -19,6 +19,7 @@ from regionplot.errors import ConfigError
 from regionplot.inputs.array import ArraySource
 from regionplot.settings.colors import ColorSettings
 from regionplot.settings.loading import read_config
+from regionplot.shared.data import SharedData
 from regionplot.shared.load import DrawnRaster
 
 VALUES = np.array([[1, 2], [3, 4]], np.float32)
@@ -131,6 +132,17 @@ def test_limits_of_the_user_use_only_the_colors_of_a_scale(write_raster) -> None
     path = write_raster(VALUES)
     shared = read_config({"raster": {"path": path}, "colors": {"colormap": "nws:temperature", "levels": [0, 2, 4]}})
     assert DrawnRaster.of(shared).config is shared
+
+
+@pytest.mark.parametrize(("units", "levels"), [("m", [-3000, 0, 100, 1000]), ("ft", [-10000, 0, 300, 3000])])
+def test_levels_of_relief_keep_blue_for_heights_below_zero(units: str, levels: list[float], write_raster) -> None:
+    """The colors of relief belong to heights, so a class gets the color of the height at its middle."""
+    path = write_raster(VALUES, tags={"units": units})
+    config = read_config({"raster": {"path": path}, "colors": {"colormap": "relief", "levels": levels}})
+    colors = SharedData.load(config).plan.colormap
+    assert colors is not None
+    assert [int(np.argmax(row[:3])) for row in colors.rows[:2]] == [2, 1]  # blue, green
+    assert DrawnRaster.of(config).config.colors.levels == tuple(levels)
 
 
 def test_an_array_in_memory_is_identified_by_its_attributes() -> None:
