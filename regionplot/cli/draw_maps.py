@@ -103,6 +103,7 @@ def draw_maps(
 
 def _draw(request: Request, session: Session, config: Config, layers: Sequence[Layer]) -> RunReport:
     session.set_inputs(request.config_path, config.raster.path, config.output.directory)
+    _open_no_windows(config)
     if request.verbosity is Verbosity.VERBOSE:
         session.display.note(f"settings: {request.config_path or 'none'}; raster: {config.raster.path}")
     report = render_regions(
@@ -117,6 +118,12 @@ def _draw(request: Request, session: Session, config: Config, layers: Sequence[L
         observer=session,
     )
     return session.with_wait(report)
+
+
+def _open_no_windows(config: Config) -> None:
+    """Let matplotlib open no windows in functions of the user."""
+    if config.has_functions:
+        os.environ.setdefault("MPLBACKEND", "agg")
 
 
 def _read_settings(request: Request, session: Session) -> Config:
@@ -142,6 +149,7 @@ def _settings(request: Request, session: Session) -> Config:
 
 def _wait_for_raster(config: Config, seconds: float, request: Request, session: Session) -> Path:
     """Check settings and regions. Then wait until the raster is complete, and return its path."""
+    _open_no_windows(config)
     check_config(config, request.read_regions())
     session.waiting(waiting_text(config.raster.pattern, seconds))
     start = time.monotonic()

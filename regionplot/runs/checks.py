@@ -35,10 +35,12 @@ def check_arguments(regions: object, config: object, layers: Sequence[object]) -
     if not isinstance(config, Config):
         kind = type(config).__name__
         raise ConfigError(f"the settings are of type {kind}; pass a Config from regionplot.read_config, or SharedData")
-    if isinstance(regions, str | Path):
+    if isinstance(regions, str | Path) or hasattr(regions, "columns"):
         regions = ()
     if not isinstance(regions, Sequence):
-        raise RegionsError(f"the regions are of type {type(regions).__name__}; pass a list of Region, or a table")
+        raise RegionsError(
+            f"the regions are of type {type(regions).__name__}; pass a list of Region, a table, or a DataFrame"
+        )
     for number, region in enumerate(regions, 1):
         if not isinstance(region, Region):
             raise RegionsError(
@@ -49,7 +51,7 @@ def check_arguments(regions: object, config: object, layers: Sequence[object]) -
         if not (hasattr(layer, "key") and hasattr(layer, "draw")):  # the protocol `Layer`
             raise ConfigError(
                 f"layers: an object of type {type(layer).__name__} is not a layer of an earlier run; "
-                "to draw vectors, write them to a file and name the file in [[features]]"
+                "to draw vectors, name their file in [[features]], or pass them to SharedData.from_arrays"
             )
 
 
@@ -83,6 +85,7 @@ def config_problems(config: Config, regions: Sequence[Region]) -> list[Problem]:
         *_layout_problems(config),
         *_size_problems(config),
         *_crs_problems(config),
+        *_function_problems(config),
     ]
     if regions:
         fields = set(regions[0].fields) | set(config.facts)
@@ -116,6 +119,13 @@ def check_all(error: RegionplotError, config: Config | None, read: Callable[[], 
             problems += [problem for problem in config_problems(config, regions) if problem not in problems]
     added = len(problems) > len(error.problems)
     return (ConfigError if added and not isinstance(error, RegionsError) else type(error))(*problems)
+
+
+def _function_problems(config: Config) -> Iterator[Problem]:
+    if config.map.functions:
+        from regionplot.shared.functions import function_problems  # noqa: PLC0415 (imports modules of the user)
+
+        yield from function_problems(config)
 
 
 def _own(config: Config) -> set[str]:

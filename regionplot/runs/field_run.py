@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from functools import cached_property
 
 from regionplot.errors import ConfigError, RegionplotError
 from regionplot.executors.base import Outcome, failure_from_error
-from regionplot.executors.choose import count_workers, executor_class, resolve_executor
+from regionplot.executors.choose import count_workers, executor_class
 from regionplot.geo.region import Region
 from regionplot.layers.base import Layer
 from regionplot.layers.stack import check_layers
@@ -36,7 +37,7 @@ from regionplot.runs.lock import locked
 from regionplot.runs.plausibility import scale_problem
 from regionplot.runs.record import Redraw, RunRecord, Scope
 from regionplot.runs.report import Observer, RunReport
-from regionplot.runs.run import logger, make_run_executor, with_prepared_raster
+from regionplot.runs.run import check_functions, make_run_executor, start_method, stored, with_prepared_raster
 from regionplot.runs.task import RenderTask
 from regionplot.runs.texts import find_fonts, report_missing_letters
 from regionplot.settings.config import Config
@@ -46,6 +47,8 @@ from regionplot.shared.groups import FieldLoader, OpenedField, by_raster, in_gro
 from regionplot.shared.slot import share_fields
 from regionplot.system import failpoints
 from regionplot.system.stopwatch import Stopwatch
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -94,10 +97,8 @@ class FieldRun:
         """
         fields = self._fields()
         _check_settings([found.config for found in fields], self.regions)
-        method = resolve_executor(self.config.run.start_method)
-        if self._loaded and not executor_class(method).abilities.shares_memory:
-            for data in self._loaded.values():
-                data.check_workers_can_load(method)
+        method = start_method(self.config)
+        check_functions(self.config, method)
         directory = self.config.output.directory
         store.prepare_directory(directory)
         with locked(directory):
@@ -173,15 +174,19 @@ class _Drawing:
                 if each.problem is not None:
                     raise each.problem
                 config = prepared.enter_context(with_prepared_raster(each.config, self.record.watch, self.run.observer))
-                last = opened = self._open(each, config, last)
+                last = opened = self._open(each, config, prepared, last)
             except RegionplotError as error:
                 self._fail(each, error)
                 continue
             yield opened
 
-    def _open(self, each: Field, config: Config | SharedData, last: OpenedField | None) -> OpenedField:
+    def _open(
+        self, each: Field, config: Config | SharedData, prepared: ExitStack, last: OpenedField | None
+    ) -> OpenedField:
         data = self.run.loaded(each.name)
         if data is not None:
+            if data.info.fingerprint is None and not executor_class(self.record.start_method).abilities.shares_memory:
+                data = prepared.enter_context(stored(data, self.record.start_method))
             return OpenedField.of_loaded(each, data)
         assert isinstance(config, Config), "only a config is prepared"
         return OpenedField.of(each, config, self.run.regions, last)

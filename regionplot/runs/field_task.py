@@ -10,7 +10,6 @@ from regionplot.render.canvases import Canvases
 from regionplot.runs.jobs import Job, MapResult
 from regionplot.runs.task import RenderTask
 from regionplot.shared.slot import has_field
-from regionplot.system.memory import return_large_blocks
 
 
 @dataclass
@@ -29,8 +28,9 @@ class FieldsTask:
         return {**self.__dict__, "canvases": None}
 
     def start_worker(self) -> None:
-        """Let malloc return large blocks to the system. Called in each worker."""
-        return_large_blocks()
+        """Set the policy of malloc. Called in each worker."""
+        for task in self.tasks.values():
+            task.start_worker()
 
     def load(self) -> None:
         """Draw the frames of the loaded fields. Forked workers inherit the data and the frames."""

@@ -58,8 +58,13 @@ class RenderTask:
         return {**self.__dict__, "regions": (), "_digests": None, "_idle": [], "canvases": None}
 
     def start_worker(self) -> None:
-        """Let malloc return large blocks to the system. Called in each worker."""
-        return_large_blocks()
+        """Set the policy of malloc. Functions of the user use malloc as usual, and open no windows."""
+        if self.config.map.draw is None:
+            return_large_blocks()
+        if self.config.map.functions:
+            from regionplot.render.own import leave_display  # noqa: PLC0415 (imports matplotlib)
+
+            leave_display()
 
     def load(self) -> None:
         """Load the shared data and draw the frame of the maps. Forked workers inherit the data and the frame."""
@@ -110,9 +115,9 @@ class RenderTask:
         try:
             renderer = self._idle.pop()
         except IndexError:
-            from regionplot.render.renderer import MapRenderer  # noqa: PLC0415 (kept maps need no renderer)
+            from regionplot.render.choose import make_renderer  # noqa: PLC0415 (kept maps need no renderer)
 
-            renderer = MapRenderer(self._shared, self.map_count, self.canvases)
+            renderer = make_renderer(self._shared, self.map_count, self.canvases)
         try:
             yield renderer
         finally:

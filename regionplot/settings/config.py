@@ -122,6 +122,11 @@ class Config(Section):
         """True if a run draws several products or times, or must find out at its start which time it draws."""
         return bool(self._products) or self.raster.is_series
 
+    @property
+    def has_functions(self) -> bool:
+        """True if functions of the user draw maps, or add to maps, in these settings or in a product."""
+        return any(own.map.functions for own in (self, *self._products.values()))
+
     @model_serializer(mode="wrap")
     def _with_layers_as_tables(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         sections: dict[str, Any] = dump(self)

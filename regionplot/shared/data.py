@@ -29,6 +29,7 @@ from regionplot.inputs.strips import MAX_READERS
 from regionplot.layers.base import Layer, LoadContext
 from regionplot.layers.stack import all_layers, start_layers
 from regionplot.settings.config import Config
+from regionplot.shared.drawing import DrawingTools
 from regionplot.shared.load import DrawnRaster, LoadedCells, array_cache, warn_of_unseen_layers
 from regionplot.shared.plan import LoadPlan, logger, plan_load
 from regionplot.system import failpoints
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class SharedData:
+class SharedData(DrawingTools):
     """The data that all maps are drawn from."""
 
     config: Config
@@ -137,6 +138,44 @@ class SharedData:
             warn_of_unseen_layers(loaded_layers, config, crs, raster.coloring, regions)
         logger.info("process %d loaded the shared data in %.2f s", os.getpid(), time.perf_counter() - start)
         return cls(config, raster.source, cells, crs, loaded_layers, info, plan, raster.coloring)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        data: xr.DataArray,
+        features: Any = None,
+        config: Config | Mapping[str, Any] | None = None,
+        regions: Sequence[Region] | None = None,
+    ) -> SharedData:
+        """Return shared data for a raster and vector layers that are in memory.
+
+        The cells are not copied, if they are floating-point numbers without a nodata value. Forked workers inherit the
+        data. For other workers, `render_regions` writes the data once to a temporary file, which the workers map into
+        memory.
+
+        Parameters
+        ----------
+        data : xarray.DataArray
+            Rows and columns with a CRS in `.rio` (or latitudes and longitudes as coordinates, of one or two
+            dimensions). Other dimensions must have the length 1. Cells of dask arrays are computed.
+        features : GeoDataFrame, sequence, or mapping, optional
+            One vector layer, several layers, or layers by name. Each layer is a GeoDataFrame or another object with
+            geometries, or a mapping such as `{"data": counties, "linewidth": 0.5}` with keys of `[[features]]`.
+        config : Config or mapping, optional
+            Settings, or tables of settings. They need no raster.
+        regions : sequence of Region, optional
+            Load only the part of the raster that these regions need. By default, the whole raster is loaded.
+
+        Raises
+        ------
+        InputError
+            If the array or the geometries cannot be drawn.
+        ConfigError
+            If the settings cannot be used.
+        """
+        from regionplot.shared.memory import shared_from_arrays  # noqa: PLC0415 (only data in memory need it)
+
+        return shared_from_arrays(data, features, config, regions)
 
     def with_products(self, products: Mapping[str, SharedData]) -> SharedData:
         """Return these data together with the data of all fields."""
@@ -251,7 +290,7 @@ class SharedData:
         return cells if cells.size else None
 
     def check_workers_can_load(self, start_method: str) -> None:
-        """Raise ConfigError if the raster is an array in memory. Workers that do not inherit the array cannot load it.
+        """Raise ConfigError if the raster is an array in memory, and workers can be on other machines.
 
         Parameters
         ----------
@@ -261,14 +300,21 @@ class SharedData:
         if self.info.fingerprint is None:
             raise ConfigError(
                 f"[run] start_method: with {start_method!r}, workers load the raster from its file, but "
-                f"{self.info.path} is an array in memory; use fork, threads or serial"
+                f"{self.info.path} is an array in memory; use fork, forkserver, spawn, threads or serial"
             )
 
-    def read_panel(self, panel: PanelGrid) -> tuple[NDArray[Any], GridGeometry] | None:
+    def read_panel(self, panel: PanelGrid, crs: pyproj.CRS | None = None) -> tuple[NDArray[Any], GridGeometry] | None:
         """Return cells that cover a panel, and their geometry, or None if the panel shows no cells.
 
         If `plan.reads_per_map` is True, read the cells at about the resolution of the panel. For the resampling method
         `max`, read all cells. If `plan.reads_per_map` is False, return all loaded cells.
+
+        Parameters
+        ----------
+        panel : PanelGrid
+            The panel.
+        crs : pyproj.CRS, optional
+            CRS of the panel. By default, the CRS of the maps.
 
         Raises
         ------
@@ -277,11 +323,12 @@ class SharedData:
         """
         if not self.plan.reads_per_map:
             return self.cells, self.geometry
-        window = needed_window(self.info.geometry, panel, self.crs)
+        crs = crs or self.crs
+        window = needed_window(self.info.geometry, panel, crs)
         if window is None:
             return None
         method = self.config.raster.resampling
-        step = 1 if method == "max" else max(1, int(cells_per_pixel(self.info.geometry, panel, self.crs)))
+        step = 1 if method == "max" else max(1, int(cells_per_pixel(self.info.geometry, panel, crs)))
         return read_window(self.source, window, step, method)
 
 

@@ -115,7 +115,7 @@ class DrawnRaster:
         """
         classifier = self._classifier(plan)
         if classifier is None or not isinstance(self.source, FileSource):
-            loading = pool.submit(self.load_values, plan)
+            loading = pool.submit(lambda: self._with_series(self.load_values(plan), plan))
             return loading.result
         return self._start_classes(plan.window, self.source, classifier, pool)
 
@@ -124,6 +124,7 @@ class DrawnRaster:
         wants_values = any(planned.layer.wants_values for planned in all_layers(self.config))
         if (
             wants_values
+            or self.config.map.functions
             or plan.reads_per_map
             or self.config.raster.resampling != "nearest"
             or not isinstance(self.source, FileSource)

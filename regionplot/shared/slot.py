@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from regionplot.colors.effective import effective_config
 from regionplot.settings.config import Config
@@ -33,6 +34,12 @@ def share_fields(fields: Mapping[str, SharedData]) -> Iterator[None]:
         _slot = previous
 
 
+def _stored(path: Path) -> SharedData:
+    from regionplot.shared.memory import read_stored  # noqa: PLC0415 (only data in memory need it)
+
+    return read_stored(path)
+
+
 def has_field(field: str) -> bool:
     """Return True if the slot of this process holds the data of a field."""
     return field in _slot
@@ -46,5 +53,6 @@ def shared_data(config: Config, plan: LoadPlan, field: str = "") -> SharedData:
     found = _slot.get(field)
     if found is None or found.plan != plan or found.config not in (config, effective_config(config, found.info)):
         layers = [layer for data in _slot.values() for layer in data.layers] if field else ()
-        found = _slot[field] = SharedData.load(config, plan=plan, layers=layers)
+        found = SharedData.load(config, plan=plan, layers=layers) if plan.stored is None else _stored(plan.stored)
+        _slot[field] = found
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -92,8 +93,9 @@ def test_times_and_products_are_drawn_once_and_kept_by_the_next_run(make, series
     )
     report = render_regions(REGIONS, config)
     assert (len(report.drawn), report.exit_code) == (2 * HOURS * 3, 0), str(report)
-    assert sorted(counted["cells"]) == sorted({*counted["cells"]}), "a raster was read twice"
-    assert len(counted["cells"]) == HOURS
+    reads = Counter(counted["cells"])  # the cells, and a sample that determines the ends of the scale without levels
+    assert set(reads.values()) == {2}, "a raster was read for each product"
+    assert len(reads) == HOURS
     assert len(counted["layers"]) == 1
     assert "warm/20260310T0500/west.png" in _names(report)
     document = json.loads((tmp_path / "maps" / "manifest.json").read_text())
