@@ -139,9 +139,9 @@ def test_levels_of_relief_keep_blue_for_heights_below_zero(units: str, levels: l
     """The colors of relief belong to heights, so a class gets the color of the height at its middle."""
     path = write_raster(VALUES, tags={"units": units})
     config = read_config({"raster": {"path": path}, "colors": {"colormap": "relief", "levels": levels}})
-    colors = SharedData.load(config).plan.colormap
-    assert colors is not None
-    assert [int(np.argmax(row[:3])) for row in colors.rows[:2]] == [2, 1]  # blue, green
+    scale: Any = SharedData.load(config).scale
+    palette = scale.palette  # the first row is the color below the levels
+    assert [int(np.argmax(row[:3])) for row in palette[1:3]] == [2, 1]  # blue, green
     assert DrawnRaster.of(config).config.colors.levels == tuple(levels)
 
 
