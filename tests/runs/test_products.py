@@ -320,6 +320,10 @@ def test_the_command_selects_products_bands_and_times(run_command, ensemble, wri
     )
     result = run_command(tmp_path, "regions.csv", "--product", "b")
     assert (result.returncode, "output/b/r.png" in result.stdout, "output/a" in result.stdout) == (0, True, False)
+    settings = (tmp_path / "regionplot.toml").read_text()
+    (tmp_path / "regionplot.toml").write_text(settings + "[products.b.map]\ntitle = '{product} {title}'\n")
+    result = run_command(tmp_path, "regions.csv", "--wait-for", "9", "--product", "b")
+    assert (result.returncode, "output/b/r.png" in result.stdout) == (0, True), result.stderr
     two = write_raster(np.stack([np.zeros((20, 30)), np.ones((20, 30))]), descriptions=("snow", "rain"))
     result = run_command(tmp_path, "regions.csv", "--no-config", "--raster", str(two), "--band", "rain", "-o", "bands")
     assert (result.returncode, result.stderr) == (0, "")
