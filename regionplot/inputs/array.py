@@ -22,6 +22,8 @@ from regionplot.geo.extent import FULL_TURN
 from regionplot.geo.foreign_crs import drawable_crs
 from regionplot.geo.grid import GridGeometry, Window
 from regionplot.geo.upright import upright_grid
+from regionplot.inputs.flags import Flags, flags_of
+from regionplot.inputs.packing import EVERYTHING
 from regionplot.inputs.reading import decode
 from regionplot.inputs.source import RasterInfo
 from regionplot.text import plain_text
@@ -87,6 +89,7 @@ class ArraySource:
         if problem := geometry.problem():
             raise RasterError(f"{name}: {problem}; correct its coordinates")
         nodata = _nodata(data)
+        flags = _flags(data)
         info = RasterInfo(
             path=Path(name),
             gdal_name=name,
@@ -106,6 +109,9 @@ class ArraySource:
                 "units": plain_text(str(data.attrs.get("units", ""))),
             },
             standard_name=plain_text(str(data.attrs.get("standard_name", ""))),
+            color_table=flags.colors,
+            class_names=flags.names,
+            has_bit_flags=flags.are_masks,
         )
         return cls(info, values)
 
@@ -183,3 +189,14 @@ def _axis(name: str, data: xr.DataArray, dim: Hashable, crs: pyproj.CRS) -> Axis
         return Axis.of(stored.astype(np.float64), float_error(stored), period=period)
     except ValueError as error:
         raise RasterError(f"{name}: the coordinate {dim} cannot be used: {error}") from None
+
+
+def _flags(data: xr.DataArray) -> Flags:
+    """Return the CF flags that the attributes of an array declare."""
+    keys = ("flag_values", "flag_masks", "flag_meanings", "flag_colors")
+    tags = {
+        key: ",".join(map(str, np.atleast_1d(data.attrs[key]).tolist())) if key in keys[:2] else str(data.attrs[key])
+        for key in keys
+        if key in data.attrs
+    }
+    return flags_of(tags, data.dtype, str(data.attrs.get("units", "")), EVERYTHING)

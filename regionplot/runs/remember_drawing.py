@@ -78,6 +78,7 @@ def _drawing_of(renderer: MapRenderer, digests: MapDigests, regions: Sequence[Re
         and kept[1].knows_all(regions)
         and isinstance(source, FileSource)
         and isinstance(levels, LevelClassifier)
+        and levels.closed == "lower"  # the record has no place for other classes
         and isinstance(writer, PngSettings)
         and run.worker_memory == "auto"
         and _picks_cells(style)
