@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import weakref
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -115,6 +116,23 @@ def test_groups_that_do_not_fit_together_give_the_same_maps(make, series, monkey
     assert len(parts.drawn) == len(files)
     assert {path: path.read_bytes() for path in (tmp_path / "maps").rglob("*.png")} == files
     assert len(render_regions(REGIONS, make(products)).unchanged) == len(files)
+
+
+def test_the_data_of_a_group_are_dropped_before_the_next_group(make, series, monkeypatch):
+    counts, load = [], SharedData.load.__func__
+
+    def counted_load(cls, *args, **options):
+        data = load(cls, *args, **options)
+        refs.append(weakref.ref(data.loaded.codes))
+        counts.append(sum(ref() is not None for ref in refs))
+        return data
+
+    refs: list[weakref.ref] = []
+    monkeypatch.setattr(SharedData, "load", classmethod(counted_load))
+    monkeypatch.setattr("regionplot.shared.groups.memory_budget", lambda _memory: 1)
+    products = {"a": {"raster": {"path": series, "time": "0:6"}, "colors": {"levels": [0, 10, 20, 40]}}}
+    assert len(render_regions(REGIONS[:1], make(products)).drawn) == 6
+    assert counts == [1] * 6
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "threads"])
