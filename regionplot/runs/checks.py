@@ -63,8 +63,17 @@ def check_config(config: Config, regions: Sequence[Region]) -> None:
     ConfigError
         If settings are wrong. All problems are reported together.
     """
-    if problems := config_problems(config, regions):
+    problems = dict.fromkeys(each for own in _configs_of_fields(config) for each in config_problems(own, regions))
+    if problems:
         raise ConfigError(*problems)
+
+
+def _configs_of_fields(config: Config) -> list[Config]:
+    """Return the settings of each product. The files and times of their rasters need not be known yet."""
+    if config.facts or not config.has_fields:
+        return [config]
+    products = config.products or {"": config}
+    return [own.model_copy().with_facts({"product": name, "time": None}) for name, own in products.items()]
 
 
 def config_problems(config: Config, regions: Sequence[Region]) -> list[Problem]:

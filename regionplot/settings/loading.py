@@ -103,8 +103,9 @@ def read_valid_part(source: str | Path | Tables | None, overrides: Tables | None
         If the file cannot be read, or is not TOML.
     """
     document, tables = _tables(source, overrides)
-    tables.pop(PRODUCTS, None)
-    return validated(document.places, tables, RasterPath.PATTERN)[0]
+    has_products = tables.pop(PRODUCTS, None) is not None
+    config = validated(document.places, tables, RasterPath.PATTERN)[0]
+    return config.with_facts({"product": "", "time": None}) if config is not None and has_products else config
 
 
 def _read(source: str | Path | Tables | None, overrides: Tables | None, raster_path: RasterPath) -> Config:

@@ -84,6 +84,20 @@ def find_fields(config: Config, patterns: Sequence[str] = ()) -> list[Field]:
     return fields
 
 
+def first_fields(config: Config) -> list[Field]:
+    """Return the first field of each product.
+
+    Raises
+    ------
+    InputError
+        If the raster of a product cannot be found. All such rasters are reported together.
+    """
+    fields = {each.product: each for each in reversed(find_fields(config))}
+    if problems := [problem for each in fields.values() if each.problem for problem in each.problem.problems]:
+        raise InputError(*problems)
+    return list(fields.values())
+
+
 def select_products(fields: Sequence[Field], patterns: Sequence[str]) -> list[Field]:
     """Return the fields whose products match a pattern. Return all fields if there are no patterns.
 

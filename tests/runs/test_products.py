@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+import weakref
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -93,8 +94,8 @@ def test_times_and_products_are_drawn_once_and_kept_by_the_next_run(make, series
     )
     report = render_regions(REGIONS, config)
     assert (len(report.drawn), report.exit_code) == (2 * HOURS * 3, 0), str(report)
-    reads = Counter(counted["cells"])  # the cells, and a sample that determines the ends of the scale without levels
-    assert set(reads.values()) == {2}, "a raster was read for each product"
+    reads = Counter(counted["cells"])
+    assert set(reads.values()) == {1}, "a raster was read for each product"
     assert len(reads) == HOURS
     assert len(counted["layers"]) == 1
     assert "warm/20260310T0500/west.png" in _names(report)
@@ -117,6 +118,23 @@ def test_groups_that_do_not_fit_together_give_the_same_maps(make, series, monkey
     assert len(parts.drawn) == len(files)
     assert {path: path.read_bytes() for path in (tmp_path / "maps").rglob("*.png")} == files
     assert len(render_regions(REGIONS, make(products)).unchanged) == len(files)
+
+
+def test_the_data_of_a_group_are_dropped_before_the_next_group(make, series, monkeypatch):
+    counts, load = [], SharedData.load.__func__
+
+    def counted_load(cls, *args, **options):
+        data = load(cls, *args, **options)
+        refs.append(weakref.ref(data.loaded.codes))
+        counts.append(sum(ref() is not None for ref in refs))
+        return data
+
+    refs: list[weakref.ref] = []
+    monkeypatch.setattr(SharedData, "load", classmethod(counted_load))
+    monkeypatch.setattr("regionplot.shared.groups.memory_budget", lambda _memory: 1)
+    products = {"a": {"raster": {"path": series, "time": "0:6"}, "colors": {"levels": [0, 10, 20, 40]}}}
+    assert len(render_regions(REGIONS[:1], make(products)).drawn) == 6
+    assert counts == [1] * 6
 
 
 @pytest.mark.parametrize("method", ["fork", "forkserver", "threads"])
@@ -322,6 +340,10 @@ def test_the_command_selects_products_bands_and_times(run_command, ensemble, wri
     )
     result = run_command(tmp_path, "regions.csv", "--product", "b")
     assert (result.returncode, "output/b/r.png" in result.stdout, "output/a" in result.stdout) == (0, True, False)
+    settings = (tmp_path / "regionplot.toml").read_text()
+    (tmp_path / "regionplot.toml").write_text(settings + "[products.b.map]\ntitle = '{product} {title}'\n")
+    result = run_command(tmp_path, "regions.csv", "--wait-for", "9", "--product", "b")
+    assert (result.returncode, "output/b/r.png" in result.stdout) == (0, True), result.stderr
     two = write_raster(np.stack([np.zeros((20, 30)), np.ones((20, 30))]), descriptions=("snow", "rain"))
     result = run_command(tmp_path, "regions.csv", "--no-config", "--raster", str(two), "--band", "rain", "-o", "bands")
     assert (result.returncode, result.stderr) == (0, "")
