@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 import weakref
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
