@@ -11,7 +11,8 @@
     │   ├── RasterError
     │   └── FeaturesError
     ├── RegionError                      one region cannot be drawn; other regions can   1
-    │   └── NoOverlapError               the region lies outside the raster
+    │   ├── NoOverlapError               the region lies outside the raster
+    │   └── FunctionError                a function of the user failed for the region
     ├── NoSpaceError                     the disk is full                                1
     ├── BlockError                       one block of a raster cannot be processed       1
     └── ExecutorError                    worker processes cannot be started              3
@@ -212,6 +213,10 @@ class RegionError(RegionplotError):
 
 class NoOverlapError(RegionError):
     """The region lies outside the raster."""
+
+
+class FunctionError(RegionError):
+    """A function of the user raised an error, or returned an object of a wrong type."""
 
 
 class NoSpaceError(RegionplotError):

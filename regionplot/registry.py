@@ -165,6 +165,17 @@ COMMANDS = Registry(
     prepare="prepare:prepare",
     schema="schema:schema",
 )
+DRAWING = Registry(
+    None,
+    "regionplot.render",
+    axes="drawn:map_axes",
+    colors="drawn:map_colors",
+    lines="drawn:map_lines",
+    pcolormesh="mesh:add_cells",
+    projection="drawn:map_projection",
+)
+"""Functions that make matplotlib and cartopy objects from shared data. `SharedData` calls them by name, because the
+package `shared` is below `render`."""
 EXECUTORS = Registry(
     "regionplot.executors",
     "regionplot.executors",

@@ -84,6 +84,11 @@ def render(template: str, fields: Mapping[str, object]) -> str:
     return "".join(parts)
 
 
+def has_field(template: str, *names: str) -> bool:
+    """Return True if a template has a field with one of the names."""
+    return not set(names).isdisjoint(fields_of(template))
+
+
 def plain_text(text: str, longest: int = LONGEST_TEXT) -> str:
     r"""Return text from a file as one line, without control characters or direction marks.
 

@@ -83,6 +83,7 @@ _SLOW_MODULES = {
     "render/test_real_data.py",
     "render/test_truth.py",
     "runs/test_digests.py",
+    "runs/test_products.py",
     "runs/test_record.py",
     "runs/test_run.py",
     "system/test_guard.py",

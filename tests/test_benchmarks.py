@@ -45,6 +45,13 @@ def test_the_block_benchmark_prints_ratios_and_memory():
     assert all(10 < int(megabytes) < 1000 for megabytes in memory.values())
 
 
+def test_the_drawing_benchmark_compares_a_script_with_its_port():
+    rows = dict(re.findall(r"^ +(script|ported|unchanged) .* ([\d.]+)%$", run("drawing.py"), re.MULTILINE))
+    assert rows.keys() == {"script", "ported", "unchanged"}
+    assert float(rows["unchanged"]) == 0.0
+    assert float(rows["ported"]) < 1
+
+
 def test_the_sampling_benchmark_compares_two_methods_in_two_crss():
     ratios = re.findall(
         r"^(?:same|other) CRS +(?:bilinear|cubic) +[\d.]+ +[\d.]+ +([\d.]+)$", run("sampling.py"), re.MULTILINE

@@ -29,10 +29,10 @@ def test_all_public_names_exist_and_have_docstrings() -> None:
     for name in regionplot.__all__:
         assert getattr(regionplot, name).__doc__
     assert set(regionplot.__all__) == {
-        "BlockError", "Config", "ConfigError", "ExecutorError", "Extent", "Failure", "FeaturesError", "InputError",
-        "Job", "LockedError", "MapRenderer", "NoOverlapError", "Outcome", "OutputError", "RasterError", "Region",
-        "RegionError", "RegionplotError", "RegionsError", "RunReport", "SharedData", "__version__", "open_maps",
-        "plot_region", "prepared", "read_config", "read_regions", "render_regions",
+        "BlockError", "Config", "ConfigError", "ExecutorError", "Extent", "Failure", "FeaturesError", "FunctionError",
+        "InputError", "Job", "LockedError", "MapRenderer", "NoOverlapError", "Outcome", "OutputError", "RasterError",
+        "Region", "RegionError", "RegionplotError", "RegionsError", "RunReport", "SharedData", "__version__",
+        "open_maps", "plot_region", "prepared", "read_config", "read_regions", "render_regions",
     }  # fmt: skip
 
 
@@ -43,7 +43,7 @@ def test_other_names_do_not_exist() -> None:
 
 def test_every_error_is_a_regionplot_error_with_an_exit_code() -> None:
     errors = [value for name, value in vars(regionplot).items() if name.endswith("Error")]
-    assert len(errors) == 12
+    assert len(errors) == 13
     assert all(issubclass(error, regionplot.RegionplotError) and error.exit_code in (1, 2, 3, 4) for error in errors)
     error = regionplot.ConfigError("one", "two")
     assert ([problem.message for problem in error.problems], str(error)) == (["one", "two"], "one\ntwo")
@@ -147,7 +147,7 @@ class GeoDataFrame:
         ({"layers": [GeoDataFrame()]}, regionplot.ConfigError, "GeoDataFrame is not a layer .* in \\[\\[features"),
         ({"regions": [{"name": "a"}]}, regionplot.RegionsError, "item 1 of the regions is of type dict, not Region"),
         ({"regions": CAROLINA}, regionplot.RegionsError, "the regions are of type Region; pass a list"),
-        ({"regions": pd.DataFrame({"name": ["a"]})}, regionplot.RegionsError, "are of type DataFrame; pass a list"),
+        ({"regions": pd.DataFrame({"name": ["a"]})}, regionplot.RegionsError, "columns name: no limits; add"),
         ({"data": {"raster": {"path": "sample:relief"}}}, regionplot.ConfigError, "are of type dict; pass a Config"),
         ({"data": "regionplot.toml"}, regionplot.ConfigError, "are of type str; pass a Config"),
     ],

@@ -29,6 +29,7 @@ def check(regions: Path, config_file: Path | None, raster: str | None, **options
     from regionplot.regions.table import read_regions  # noqa: PLC0415
     from regionplot.runs.checks import check_config  # noqa: PLC0415
     from regionplot.settings.loading import read_config  # noqa: PLC0415
+    from regionplot.shared.fields import first_fields  # noqa: PLC0415
     from regionplot.shared.load import DrawnRaster  # noqa: PLC0415
 
     check_table_name(regions)
@@ -43,10 +44,14 @@ def check(regions: Path, config_file: Path | None, raster: str | None, **options
     except RegionplotError as error:
         error.relocate(partial(at_option, overrides))
         raise
-    drawn = DrawnRaster.of(config)
-    found = list(reading_problems(drawn.coloring, drawn.config))
-    for problem in found:
-        click.echo(f"{config.places.locate(problem.place)}: {problem.message}")
+    configs = [config] if not config.has_fields else [each.config for each in first_fields(config)]
+    found = []
+    for own in configs:
+        drawn = DrawnRaster.of(own)
+        problems = reading_problems(drawn.coloring, drawn.config)
+        found += [f"{own.places.locate(problem.place)}: {problem.message}" for problem in problems]
+    for text in dict.fromkeys(found):
+        click.echo(text)
     if not found:
         click.echo("settings, table and raster can be used; color-blind readers can follow the colors")
     return 1 if found else 0

@@ -172,7 +172,7 @@ def _failure_line(outcome: Outcome[Job]) -> str:
     assert outcome.failure is not None
     region = outcome.job.region
     place = f"{region.origin}: " if region.origin else ""
-    return one_line(f"{place}{region.name}: {outcome.failure.message}")
+    return one_line(f"{place}{outcome.job.name}: {outcome.failure.message}")
 
 
 def short_path(path: Path) -> Path:

@@ -93,15 +93,17 @@ def draw_maps(
     memory = RunMemory(name, request.regions, request.config_path)
     with counted_warnings() as warnings:
         config = _read_settings(request, session)
-        memory.add_inputs(config)
+        if not config.has_fields:
+            memory.add_inputs(config)
         report = _draw(request, session, config, layers)
-    if not warnings.count:  # the next run must show the warnings, too
+    if not (warnings.count or config.has_fields):  # the next run must show the warnings, too
         memory.write(config, report, raster_as_written(request.config_path, request.overrides), session.task)
     return report
 
 
 def _draw(request: Request, session: Session, config: Config, layers: Sequence[Layer]) -> RunReport:
     session.set_inputs(request.config_path, config.raster.path, config.output.directory)
+    _open_no_windows(config)
     if request.verbosity is Verbosity.VERBOSE:
         session.display.note(f"settings: {request.config_path or 'none'}; raster: {config.raster.path}")
     report = render_regions(
@@ -111,10 +113,17 @@ def _draw(request: Request, session: Session, config: Config, layers: Sequence[L
         force=request.force,
         allow_empty=request.allow_empty,
         prune=request.prune,
+        products=request.product,
         layers=layers,
         observer=session,
     )
     return session.with_wait(report)
+
+
+def _open_no_windows(config: Config) -> None:
+    """Let matplotlib open no windows in functions of the user."""
+    if config.has_functions:
+        os.environ.setdefault("MPLBACKEND", "agg")
 
 
 def _read_settings(request: Request, session: Session) -> Config:
@@ -133,11 +142,14 @@ def _read_settings(request: Request, session: Session) -> Config:
 def _settings(request: Request, session: Session) -> Config:
     if request.wait_for is None:
         return request.config()
-    return request.config(_wait_for_raster(request.config_before_raster(), request.wait_for, request, session))
+    config = request.config_before_raster()
+    raster = _wait_for_raster(config, request.wait_for, request, session)
+    return request.config(None if config.has_fields else raster)
 
 
 def _wait_for_raster(config: Config, seconds: float, request: Request, session: Session) -> Path:
     """Check settings and regions. Then wait until the raster is complete, and return its path."""
+    _open_no_windows(config)
     check_config(config, request.read_regions())
     session.waiting(waiting_text(config.raster.pattern, seconds))
     start = time.monotonic()

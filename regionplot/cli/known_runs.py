@@ -26,6 +26,7 @@ def known_run_name(request: Request) -> str | None:
     if (
         sys.platform != "linux"
         or request.prune
+        or request.product
         or request.verbosity is Verbosity.VERBOSE
         or str(request.regions) == STANDARD_INPUT
         or request.overrides.get("run", {}).get("cache") is False  # type: ignore[union-attr]

@@ -18,6 +18,7 @@ from regionplot._version import __version__
 from regionplot.executors.base import Outcome
 from regionplot.executors.observer import JobObserver
 from regionplot.runs.jobs import Job
+from regionplot.shared.prints import log_prints
 from regionplot.text import one_line
 
 RUN_LOGGER = "regionplot.run"
@@ -83,6 +84,7 @@ def log_to_stderr(log_format: str, *, level: int) -> None:
     logging.basicConfig(handlers=[handler])
     warnings.showwarning = _log_warning  # `commands.run` restores it
     logging.getLogger("regionplot").setLevel(level)
+    log_prints(level)
     logging.getLogger(RUN_LOGGER).setLevel(logging.INFO)  # the log file needs all events of the run
 
 

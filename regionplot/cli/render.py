@@ -32,6 +32,11 @@ def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: f
 @click.option("--no-config", is_flag=True, help="Use no settings file.")
 @click.option("--raster", metavar="PATH", help="Raster to draw; sample:relief is built in.")
 @click.option("--crs", metavar="CRS", help="CRS of the raster, such as EPSG:4326, instead of the CRS in its file.")
+@click.option("--band", metavar="N|NAME", help="Band to draw: its number, or its name.")
+@click.option("--variable", metavar="NAME", help="Variable of a NetCDF or HDF5 file to draw.")
+@click.option(
+    "--time", metavar="TIME", help="Times to draw: all, latest, a number, a slice such as 0:8, or an ISO time."
+)
 @click.option("--features", metavar="PATH", multiple=True, help="Vector layer to draw over the raster; repeatable.")
 @click.option("-o", "--output", metavar="DIR", help="Folder for the maps.")
 @click.option("-j", "--workers", metavar="N|auto", help="Worker processes; auto is one per usable CPU.")
@@ -41,6 +46,7 @@ def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: f
     help="How to start workers; auto is fork if fork is safe.",
 )
 @click.option("--only", metavar="PATTERN", multiple=True, help="Draw only regions whose name matches; repeatable.")
+@click.option("--product", metavar="PATTERN", multiple=True, help="Draw only products whose name matches; repeatable.")
 @region_options
 @click.option("--force", is_flag=True, help="Also draw unchanged maps.")
 @click.option("--prune", is_flag=True, help="Remove the maps of regions that are no longer in the table.")
@@ -79,8 +85,8 @@ def render(**options: Any) -> int:
     check_table_name(options["regions"])
     if options["no_config"] and options["config_file"] is not None:
         raise click.UsageError("--config and --no-config exclude each other.")
-    if options["prune"] and options["only"]:
-        raise click.UsageError("--prune needs all regions of the table; leave out --only.")
+    if options["prune"] and (options["only"] or options["product"]):
+        raise click.UsageError("--prune needs all regions and products; leave out --only and --product.")
     if watching and str(options["regions"]) == "-":
         raise click.UsageError("--watch reads the table again for each raster; give a file instead of -.")
     if watching and options["wait_for"] is not None:

@@ -38,6 +38,8 @@ class Request:
     """Sections of settings, with only the keys that options set."""
     only: tuple[str, ...]
     """Patterns for the names of the regions to draw. Empty: draw all regions."""
+    product: tuple[str, ...]
+    """Patterns for the names of the products to draw. Empty: draw all products."""
     force: bool
     """Also draw unchanged maps."""
     prune: bool
@@ -166,6 +168,9 @@ class Request:
 _OPTIONS = {
     ("raster", "path"): "--raster",
     ("raster", "crs"): "--crs",
+    ("raster", "band"): "--band",
+    ("raster", "variable"): "--variable",
+    ("raster", "time"): "--time",
     ("features", "path"): "--features",
     ("regions", "margin"): "--margin",
     ("regions", "layer"): "--layer",
@@ -200,9 +205,15 @@ def at_option(overrides: Mapping[str, Mapping[str, Any] | list[Any]], place: Pla
 
 def _overrides(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options as sections of settings, without the options that are not set."""
-    workers = options["workers"]
+    workers, band, time = options["workers"], options["band"], options["time"]
     sections: dict[str, dict[str, Any]] = {
-        "raster": {"path": options["raster"], "crs": options["crs"]},
+        "raster": {
+            "path": options["raster"],
+            "crs": options["crs"],
+            "band": int(band) if band and band.isdecimal() else band,
+            "variable": options["variable"],
+            "time": int(time) if time and time.lstrip("-").isdecimal() else time,
+        },
         "output": {"directory": options["output"]},
         "regions": {
             "margin": options["margin"],

@@ -84,7 +84,8 @@ class _Watcher:
         self._arrivals = Arrivals(config.raster.pattern, config.raster.settle)
         self._layers = ()
         self._raster: Path | None = None
-        self._table: Fingerprint | None = None
+        self._inputs: tuple[Fingerprint | None, ...] = ()
+        self._input_files: tuple[Path, ...] = ()
         self._pauses: Iterator[float] = iter(())
         self._retry_at = float("inf")
 
@@ -104,14 +105,19 @@ class _Watcher:
                 self._draw()
 
     def _is_due(self) -> bool:
-        """Return True if the last raster must be drawn again: the table has changed, or a retry is due."""
+        """Return True if the last raster must be drawn again: an input has changed, or a retry is due."""
         if self._raster is None:
             return False
-        return self._table != Fingerprint.of(self._request.regions) or time.monotonic() >= self._retry_at
+        return self._inputs != self._fingerprints() or time.monotonic() >= self._retry_at
+
+    def _fingerprints(self) -> tuple[Fingerprint | None, ...]:
+        """Return the fingerprints of the table, and of the files of functions of the user."""
+        return tuple(Fingerprint.of(path) for path in (self._request.regions, *self._input_files))
 
     def _draw(self) -> None:
         assert self._raster is not None, "there is a raster"
-        self._table = Fingerprint.of(self._request.regions)
+        self._input_files = _files_of_functions(self._config)
+        self._inputs = self._fingerprints()
         config = _with_raster(self._config, self._raster)
         if hasattr(os, "fork"):
             self._layers = self._layers or _preload_layers(config)
@@ -143,8 +149,22 @@ class _Watcher:
 
 
 def _with_raster(config: Config, path: Path) -> Config:
-    """Return the settings with the path of a raster instead of a pattern."""
+    """Return the settings with the path of a raster instead of a pattern.
+
+    Settings with several products or times are returned unchanged: the run finds their files itself.
+    """
+    if config.has_fields:
+        return config
     return config.model_copy(update={"raster": config.raster.model_copy(update={"path": path})})
+
+
+def _files_of_functions(config: Config) -> tuple[Path, ...]:
+    """Return the files of functions of the user. The watcher does not import these files, but each run does."""
+    if not config.has_functions:
+        return ()
+    from regionplot.shared.functions import function_files  # noqa: PLC0415 (only settings with functions need it)
+
+    return function_files(config)
 
 
 def _preload_layers(config: Config) -> Sequence[Layer]:

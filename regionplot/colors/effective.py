@@ -15,8 +15,6 @@ from typing import Any
 import numpy as np
 
 from regionplot.colors.choose import coloring_of
-from regionplot.colors.fields import field_scale
-from regionplot.colors.files import read_color_file
 from regionplot.colors.shipped import is_scale, scale_settings
 from regionplot.colors.units import SAME, Conversion, conversion, unit_name
 from regionplot.inputs.source import RasterInfo
@@ -52,11 +50,17 @@ def effective_config(config: Config, info: RasterInfo) -> Config:
 def _effective(config: Config, info: RasterInfo) -> ColorSettings:
     own = config.colors
     if own.file is not None:
+        from regionplot.colors.files import read_color_file  # noqa: PLC0415 (most runs read no color file)
+
         return _with_keys(own, read_color_file(own.file, own))
     if own.colormap is not None and is_scale(own.colormap):
+        if own.levels is not None and _has_stops(own.colormap):
+            return _with_stops(own, own.colormap, info)
         return own if _has_limits(own) else _with_scale(own, own.colormap, info)
     if own.is_numeric_scale or not own.field or coloring_of(info, config.raster, own) is not None:
         return own
+    from regionplot.colors.fields import field_scale  # noqa: PLC0415 (a run with levels needs no fields)
+
     name = field_scale(info)
     return own if name is None else _with_scale(own, name, info)
 
@@ -64,6 +68,17 @@ def _effective(config: Config, info: RasterInfo) -> ColorSettings:
 def _has_limits(own: ColorSettings) -> bool:
     """Return True if the user sets limits, so that only the colors of a scale are used."""
     return any(value is not None for value in (own.levels, own.vmin, own.vmax, own.norm, own.diverging))
+
+
+def _has_stops(name: str) -> bool:
+    """Return True if the colors of a scale of the package belong to values, such as blue to heights below 0."""
+    return any("stops" in fragment for fragment in scale_settings(name).values())
+
+
+def _with_stops(own: ColorSettings, name: str, info: RasterInfo) -> ColorSettings:
+    """Return the user's levels with the stops of a scale, in the units of the levels."""
+    units = own.units or str(info.description.get("units", "")) or None
+    return _with_keys(own, {"colormap": None, **_scale_keys(name, units, units or "")})
 
 
 def _with_scale(own: ColorSettings, name: str, info: RasterInfo) -> ColorSettings:

@@ -12,7 +12,7 @@ from regionplot.colors.shipped import scale_settings
 from regionplot.colors.units import conversion, unit_name
 from regionplot.inputs.source import RasterInfo
 
-_ANOMALY = "_anomaly"
+_ANOMALY, _ANOMALIES = "_anomaly", (" anomaly", " anomalies")
 _STANDARD_NAMES = {
     "nws:temperature": (
         "air_temperature surface_temperature dew_point_temperature air_potential_temperature wet_bulb_temperature "
@@ -36,16 +36,17 @@ _STANDARD_NAMES = {
     "depth": "sea_floor_depth_below_sea_surface sea_floor_depth_below_geoid sea_floor_depth_below_mean_sea_level",
 }
 _GRIB_ELEMENTS = {
-    "nws:temperature": "TMP DPT TMAX TMIN MAXT MINT APTMP",
+    "nws:temperature": "TMP DPT TMAX TMIN MAXT MINT APTMP T 2T 2D SKT",
     "nws:precipitation": "APCP TP NCPCP ACPCP",
     "nws:precipitation_rate": "PRATE",
     "nws:reflectivity": "REFC REFD",
-    "snow": "WEASD",
+    "snow": "WEASD SD",
     "snow_depth": "SNOD",
-    "wind": "WIND GUST",
-    "wind_component": "UGRD VGRD",
+    "wind": "WIND GUST 10SI 10FG",
+    "wind_component": "UGRD VGRD U V 10U 10V",
     "humidity": "RH",
-    "pressure": "PRMSL MSLMA MSLET",
+    "sea_temperature": "WTMP SSTK",
+    "pressure": "PRMSL MSLMA MSLET MSL",
 }
 _LONG_NAMES = {
     "nws:temperature": (
@@ -61,8 +62,8 @@ _LONG_NAMES = {
         "relief of the surface of the earth", "height above the sea", "height above sea level", "orography",
     ),
     "humidity": ("relative humidity",),
-    "pressure": ("mean sea level pressure", "pressure reduced to msl"),
-    "sea_temperature": ("sea surface temperature",),
+    "pressure": ("mean sea level pressure", "sea level pressure", "pressure reduced to msl"),
+    "sea_temperature": ("sea surface temperature", "daily sea surface temperature"),
 }  # fmt: skip
 _ONLY_REFLECTIVITY = "dBZ"
 
@@ -84,7 +85,7 @@ def field_scale(info: RasterInfo) -> str | None:
 def _candidates(info: RasterInfo, units: str) -> Iterator[str]:
     standard, variable = info.standard_name.strip().lower(), str(info.description.get("variable", ""))
     long_name = str(info.description.get("long_name", "")).strip().lower()
-    if standard.endswith(_ANOMALY):
+    if standard.endswith(_ANOMALY) or (not standard and long_name.endswith(_ANOMALIES)):
         yield "anomaly"
         return
     for tables, key in ((_STANDARD_NAMES, standard), (_STANDARD_NAMES, variable), (_GRIB_ELEMENTS, variable)):

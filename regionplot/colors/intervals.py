@@ -20,7 +20,7 @@ from regionplot.colors.names import Rgba, rgba_of
 from regionplot.colors.ramps import Floats, Ramp
 from regionplot.colors.units import Conversion
 from regionplot.errors import ConfigError, Place, Problem
-from regionplot.settings.colors import ColorSettings
+from regionplot.settings.colors import MAX_LIMIT, ColorSettings
 from regionplot.settings.config import Config
 from regionplot.sheet.key import ColorBarKey
 
@@ -29,6 +29,13 @@ if TYPE_CHECKING:
 
 _BAR_COLORS = 1024
 _MAX_INTERVALS = 60_000
+_BINS, _MARGIN = 65_536, 2
+_MIN_SPAN = 1e-9
+"""Minimum range of the values, as a fraction of the largest value. A smaller range is drawn as a single value."""
+_MIN_LIMIT = 1e-280
+"""Minimum range of the values. matplotlib cannot draw a smaller one."""
+_UNSURE = 65_535
+"""Code of bins whose values have different codes."""
 _QUANTILES_ON_BAR = 11
 _END = 0.01
 """Width of the class of the largest value on the axis of the color bar, as a share of the axis."""
@@ -95,15 +102,19 @@ class IntervalScale(PaletteScale):
         colors : ColormapColors
             The colors.
         """
+        values = np.clip(values.astype(np.float64), -MAX_LIMIT, MAX_LIMIT)
         places = np.linspace(0, 1, len(colors.rows) + 1)
         edges, kept = np.unique(np.quantile(values, places), return_index=True)
-        axis = ticks = units.shown(np.unique(np.quantile(values, np.linspace(0, 1, _QUANTILES_ON_BAR))))
-        if len(edges) < _LINEAR:
-            edges, kept = np.array([edges[0] - 1.0, edges[0] + 1.0]), np.array([0, 1])
-            axis = ticks = units.shown(edges)
+        ticks = np.unique(np.quantile(values, np.linspace(0, 1, _QUANTILES_ON_BAR)))
+        axis = units.shown(ticks)
+        size = max(abs(float(edges[0])), abs(float(edges[-1])))
+        if edges[-1] - edges[0] <= max(size * _MIN_SPAN, _MIN_LIMIT):
+            margin = max(1.0, size / 10)
+            edges, kept = np.array([edges[0] - margin, edges[0] + margin]), np.array([0, len(colors.rows)])
+            axis = units.shown(edges)
         elif kept[-1] < len(colors.rows):  # many values equal the largest one, so it has its own color
             edges, kept = np.append(edges, np.nextafter(edges[-1], np.inf)), np.append(kept, len(places))
-            axis = np.append(ticks, ticks[-1] + _END * (ticks[-1] - ticks[0]))
+            axis = np.append(axis, axis[-1] + _END * (axis[-1] - axis[0]))
         last = len(colors.rows) - 1
         rows = np.asarray(colors.rows)[[min((low + high) // 2, last) for low, high in pairwise(kept)]]
         at = np.linspace(0, 1, len(axis))
@@ -115,7 +126,7 @@ class IntervalScale(PaletteScale):
             (axis, at),
             on_background(bar, config.map.background),
             "neither",
-            config.colors.ticks or tuple(_rounded(ticks)),
+            config.colors.ticks or tuple(_rounded(axis[: len(ticks)] if len(ticks) > 1 else axis)),
         )
 
     @cached_property
@@ -152,7 +163,29 @@ class IntervalScale(PaletteScale):
 
     @override
     def rows_of(self, values: NDArray[Any]) -> Codes:
-        return np.searchsorted(self.edges, values, side="right").astype(np.uint16)
+        """Return the number of edges that each value reaches.
+
+        The range of the scale is divided into bins of equal width. Only values in bins with an edge are searched.
+        """
+        first, per_unit, rows = self._bins
+        exact = values.astype(np.float64, copy=False)
+        with np.errstate(invalid="ignore", over="ignore"):
+            bins = np.clip((exact - first) * per_unit, -_MARGIN, _BINS + 1)
+            codes: Codes = rows.take(bins.astype(np.intp) + _MARGIN, mode="clip")
+        unsure = np.flatnonzero(codes == _UNSURE)
+        codes.reshape(-1)[unsure] = np.searchsorted(self.edges, exact.reshape(-1)[unsure], side="right")
+        return codes
+
+    @cached_property
+    def _bins(self) -> tuple[float, float, Codes]:
+        """The first edge, the number of bins per unit, and the code of each bin, with two bins more at each end."""
+        first, last = float(self.edges[0]), float(self.edges[-1])
+        per_unit = min(_BINS / (last - first), MAX_LIMIT)
+        starts = first + (np.arange(-_MARGIN, _BINS + _MARGIN) - 1) / per_unit  # one bin more at each side, because
+        ends = starts + 3 / per_unit  # the bin of a value is rounded
+        starts[0], ends[-1] = -np.inf, np.inf
+        low, high = (np.searchsorted(self.edges, part, side="right") for part in (starts, ends))
+        return first, per_unit, np.where(low == high, low, _UNSURE).astype(np.uint16)
 
 
 def _ramp_of(settings: ColorSettings) -> Ramp:

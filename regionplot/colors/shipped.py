@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from regionplot.colors.names import rgba_of
 from regionplot.colors.ramps import Ramp
 
+_FOLDER = Path(__file__).parent / "palettes"
 DIVERGING = "vik"
 """Default colormap of a scale with a center."""
 _PALETTES = ("vik", "batlow", "thermal", "ice", "deep", "speed", "rain", "balance")
@@ -47,7 +47,9 @@ def scale_settings(name: str) -> Mapping[str, Mapping[str, Any]]:
 
 @cache
 def _scales() -> Mapping[str, Any]:
-    text = (files("regionplot.colors") / "palettes" / "scales.json").read_text(encoding="utf-8")
+    import json  # noqa: PLC0415 (scales of the settings need no file)
+
+    text = (_FOLDER / "scales.json").read_text(encoding="utf-8")
     scales: Mapping[str, Any] = json.loads(text)
     return scales
 
@@ -75,5 +77,5 @@ def _turned(ramp: Ramp) -> Ramp:
 
 @cache
 def _palette(name: str) -> tuple[str, ...]:
-    text = (files("regionplot.colors") / "palettes" / f"{name}.txt").read_text(encoding="ascii")
+    text = (_FOLDER / f"{name}.txt").read_text(encoding="ascii")
     return tuple(f"#{color}" for color in text.split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import shapely
@@ -39,6 +40,10 @@ class IndexedGeometries:
         tree = shapely.STRtree(geometries)
         tree.query(shapely.box(0, 0, 1, 1))  # GEOS builds the tree at the first query
         return cls(geometries, shapely.bounds(geometries), tree)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the geometries only once. The index is built again."""
+        return IndexedGeometries.of, (self.geometries,)
 
     def __repr__(self) -> str:
         """Return the number of geometries."""

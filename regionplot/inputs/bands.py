@@ -1,8 +1,9 @@
-"""Find the band that the settings select by its number, description, or element and short name in a GRIB file."""
+"""Find the bands that the settings select: by number, name, level, ensemble member and time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -10,27 +11,27 @@ from typing import Any
 
 from regionplot.errors import RasterError
 from regionplot.inputs.metadata import band_tags, describe_band
+from regionplot.inputs.selection import GRIB, BandSelection
+from regionplot.settings.raster import RasterSettings
 from regionplot.text import plain_text
 
-GRIB = "GRIB"
-"""GDAL's driver for GRIB files."""
 _LISTED = 20
 """Maximum number of bands to list in a message."""
 _MAX_NAME = 60
 """Maximum number of characters of a name in a message."""
 
 
-def find_band(dataset: Any, band: int | str | None, path: Path) -> int:
+def find_bands(dataset: Any, settings: RasterSettings) -> list[int]:
     """Return the number of the band that the settings select, from 1.
+
+    For the mean and the spread of an ensemble, return the numbers of the bands of all members.
 
     Parameters
     ----------
     dataset : rasterio.DatasetReader
         The file, or a subdataset of it.
-    band : int or str, optional
-        Number or name of the band. By default, the first band.
-    path : Path
-        The file.
+    settings : RasterSettings
+        `band`, `level`, `member` and `time` are used. By default, the first band is selected.
 
     Raises
     ------
@@ -38,11 +39,51 @@ def find_band(dataset: Any, band: int | str | None, path: Path) -> int:
         If there is no such band, several bands have the name, or no band is selected in a GRIB file with several
         messages.
     """
+    if not settings.selects_band:
+        return [_find_band(dataset, settings.band, settings.path)]
+    selection = BandSelection(dataset, settings)
+    found = selection.at_time(_of_member(dataset, settings))
+    if len(found) == 1 or (isinstance(settings.member, str) and selection.has_each_member_once(found)):
+        return found
+    raise RasterError(
+        f"{settings.path}: {len(found)} bands match; choose among them with band, level, member or time in [raster]: "
+        f"{_listed(dataset, found, settings.path)}"
+    )
+
+
+def band_times(dataset: Any, settings: RasterSettings) -> list[datetime]:
+    """Return the times of the bands that the settings select, in ascending order. `time` in the settings is ignored.
+
+    Parameters
+    ----------
+    dataset, settings
+        As for `find_bands`.
+
+    Raises
+    ------
+    RasterError
+        If no band has the name, the level or the member.
+    """
+    return BandSelection(dataset, settings).axis(_of_member(dataset, settings))
+
+
+def _of_member(dataset: Any, settings: RasterSettings) -> list[int]:
+    """Return the bands with the number or name, the level and the member of the settings, at all times."""
+    bands = [_find_band(dataset, settings.band, settings.path)] if isinstance(settings.band, int) else dataset.indexes
+    if isinstance(settings.band, str):
+        bands = _named(dataset, settings.band, settings.path)
+        if not bands:
+            raise _unknown_name(dataset, settings.band, settings.path)
+    selection = BandSelection(dataset, settings)
+    return selection.of_member(selection.on_level(bands))
+
+
+def _find_band(dataset: Any, band: int | str | None, path: Path) -> int:
     if band is None:
         if dataset.driver == GRIB and dataset.count > 1:
             raise RasterError(
-                f"{path}: the file holds {dataset.count} messages; choose one with band = NUMBER or band = NAME in "
-                f"[raster]: {_listed(dataset, dataset.indexes, path)}"
+                f"{path}: the file holds {dataset.count} messages; choose one with band = NUMBER or band = NAME, or "
+                f"with level, member and time, in [raster]: {_listed(dataset, dataset.indexes, path)}"
             )
         return 1
     if isinstance(band, int):
@@ -54,10 +95,14 @@ def find_band(dataset: Any, band: int | str | None, path: Path) -> int:
         return found[0]
     if found:
         raise RasterError(
-            f"{path}: {len(found)} bands have the name {band!r}; choose one by its number: "
-            f"{_listed(dataset, found, path)}"
+            f"{path}: {len(found)} bands have the name {band!r}; choose one by its number, or by level, member and "
+            f"time: {_listed(dataset, found, path)}"
         )
-    raise RasterError(f"{path}: no band has the description {band!r}; {_cure(dataset, path)}")
+    raise _unknown_name(dataset, band, path)
+
+
+def _unknown_name(dataset: Any, name: str, path: Path) -> RasterError:
+    return RasterError(f"{path}: no band has the description {name!r}; {_cure(dataset, path)}")
 
 
 def _named(dataset: Any, name: str, path: Path) -> Sequence[int]:

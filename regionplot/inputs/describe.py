@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,12 @@ from regionplot.geo.grid import GridGeometry
 from regionplot.geo.upright import upright_grid
 from regionplot.inputs.attributes import Attributes
 from regionplot.inputs.axes_source import AxesSource, OrderedSource
-from regionplot.inputs.bands import find_band
+from regionplot.inputs.bands import band_times, find_bands
+from regionplot.inputs.cached_dataset import CachedDataset
 from regionplot.inputs.color_tables import class_names, color_table, rgb_bands, unmasked_rgb_bands
 from regionplot.inputs.curvilinear import CurvilinearSource
 from regionplot.inputs.drivers import raster_driver
+from regionplot.inputs.ensemble import EnsembleSource
 from regionplot.inputs.file_axes import PlacedAxes, find_dimensions
 from regionplot.inputs.file_crs import stated_crs
 from regionplot.inputs.flags import NO_FLAGS, Flags, flags_of
@@ -77,13 +80,14 @@ def open_source(settings: RasterSettings) -> RasterSource:
         source: RasterSource = SOURCES.checked(suffix, plugin.open(settings))
         return source
     with _grid(settings) as grid:
-        return grid.source(find_band(grid.dataset, settings.band, settings.path))
+        bands = find_bands(grid.dataset, settings)
+        if not isinstance(settings.member, str):
+            return grid.source(bands[0])
+        return EnsembleSource.of([grid.source(band) for band in bands], settings.member)
 
 
-def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
-    """Return one source for each band of the raster or variable that the settings name.
-
-    The settings need not select a band.
+def raster_times(settings: RasterSettings) -> list[datetime]:
+    """Return the times of the raster that the settings name, in ascending order, each once.
 
     Raises
     ------
@@ -91,7 +95,23 @@ def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
         For the same reasons as `open_source`.
     """
     with _grid(settings) as grid:
-        band = 1 if settings.band is None else find_band(grid.dataset, settings.band, settings.path)
+        return band_times(grid.dataset, settings)
+
+
+def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
+    """Return one source for each band of the raster or variable that the settings name.
+
+    The settings need not select a band. If they select by level, member or time, the result has one source.
+
+    Raises
+    ------
+    RasterError
+        For the same reasons as `open_source`.
+    """
+    if settings.selects_band:
+        return (open_source(settings),)
+    with _grid(settings) as grid:
+        band = 1 if settings.band is None else find_bands(grid.dataset, settings)[0]
         first = grid.source(band)
         geometry, valid = first.describe().geometry, first.describe().valid
         if isinstance(first, CurvilinearSource):
@@ -112,36 +132,12 @@ def inspect_raster(settings: RasterSettings) -> RasterInfo:
     return open_source(settings).describe()
 
 
-class _CachedDataset:
-    """An open dataset whose properties and tags are read only once.
-
-    rasterio reads a property for all bands again at each access. This is slow if a file has very many bands.
-    """
-
-    def __init__(self, dataset: Any, crs: Any = None) -> None:
-        self.dataset = dataset
-        if crs is not None:  # the dataset states no CRS, or the wrong one
-            self.crs = crs
-        self._tags: dict[object, dict[str, str]] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self.dataset, name)
-        setattr(self, name, value)
-        return value
-
-    def tags(self, band: int = 0, ns: str | None = None) -> dict[str, str]:
-        """Return the tags of a band, or of the dataset if the band is 0."""
-        if (band, ns) not in self._tags:
-            self._tags[band, ns] = self.dataset.tags(band, ns=ns)
-        return self._tags[band, ns]
-
-
 @dataclass(frozen=True)
 class _Grid:
     """An open raster file, or an open subdataset that holds the variable to draw."""
 
     dataset: Any
-    """A `_CachedDataset` or a `ReorderedDataset`."""
+    """A `CachedDataset` or a `ReorderedDataset`."""
     settings: RasterSettings
     axes: PlacedAxes | None = None
     """Axes of a NetCDF or HDF5 file. None if the file does not say what its axes are."""
@@ -313,8 +309,8 @@ def _grid(settings: RasterSettings) -> Iterator[_Grid]:
 
 def _placed(opened_dataset: Any, settings: RasterSettings, chosen: ChosenVariable | None) -> _Grid:
     if chosen is None:
-        return _Grid(_CachedDataset(opened_dataset), settings)
-    dataset = _CachedDataset(opened_dataset, chosen.missing_crs(opened_dataset))
+        return _Grid(CachedDataset(opened_dataset), settings)
+    dataset = CachedDataset(opened_dataset, chosen.missing_crs(opened_dataset))
     axes, variable = chosen.place(dataset), chosen.variable
     grid = find_dimensions(variable, chosen.variables) if axes is None else axes.grid
     if grid is None or can_read(dataset, grid):

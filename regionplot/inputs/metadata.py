@@ -79,7 +79,23 @@ def describe_band(dataset: Any, band: int, path: Path) -> Mapping[str, object]:
     time = _time(dataset, band, tags, path)
     reference = _grib_time(tags.get("GRIB_REF_TIME", "")) or parse_time(tags.get(_REFERENCE_TIME, ""))
     known = {"level": plain_text(_level(dataset, band, tags)), "time": time, "reference_time": reference}
-    return {**description, **{key: value for key, value in known.items() if value}}
+    return with_lead_time({**description, **{key: value for key, value in known.items() if value}})
+
+
+def with_lead_time(description: Mapping[str, object]) -> Mapping[str, object]:
+    """Return a description with `lead`: the hours from the reference time to the time, if both are known.
+
+    Examples
+    --------
+    >>> run, valid = datetime(2026, 3, 10, 0, tzinfo=UTC), datetime(2026, 3, 10, 6, tzinfo=UTC)
+    >>> with_lead_time({"time": valid, "reference_time": run})["lead"]
+    6
+    """
+    time, start = description.get("time"), description.get("reference_time")
+    if not (isinstance(time, datetime) and isinstance(start, datetime)):
+        return description
+    hours = (time - start).total_seconds() / 3600
+    return {**description, "lead": int(hours) if hours.is_integer() else hours}
 
 
 def _time(dataset: Any, band: int, tags: Tags, path: Path) -> datetime | None:

@@ -80,7 +80,35 @@ def read_projected(settings: VectorSettings, crs: pyproj.CRS) -> ProjectedGeomet
         If the file cannot be read, neither the file nor the settings state a CRS, all features are skipped because of
         their geometries or coordinates, or there is no transformation between the two CRSs.
     """
-    data: _VectorData = convert_errors(settings, lambda: VectorFile.opened(settings).read())
+    return _projected(settings, lambda: VectorFile.opened(settings).read(), crs)
+
+
+def project_wkb(
+    settings: VectorSettings, wkb: Sequence[bytes | None], source: pyproj.CRS, crs: pyproj.CRS
+) -> ProjectedGeometries:
+    """Return geometries in memory in the CRS of the maps, as `read_projected` does for a file.
+
+    Parameters
+    ----------
+    settings : VectorSettings
+        Settings of the layer. The path is the name of the layer, for messages.
+    wkb : sequence of bytes or None
+        The geometries as WKB. None if missing.
+    source, crs : pyproj.CRS
+        CRS of the geometries, and CRS of the maps.
+
+    Raises
+    ------
+    FeaturesError
+        If all features are skipped because of their geometries or coordinates, or there is no transformation between
+        the two CRSs.
+    """
+    layer = VectorFile(settings, VectorSource(b"", ""), 0, source, [])
+    return _projected(settings, lambda: layer.data_of(wkb), crs)
+
+
+def _projected(settings: VectorSettings, read: Callable[[], _VectorData], crs: pyproj.CRS) -> ProjectedGeometries:
+    data: _VectorData = convert_errors(settings, read)
     try:
         projected: ProjectedGeometries = convert_errors(settings, lambda: _project(settings, data, crs))
     except ConfigError as error:  # there is no transformation between the two CRSs
@@ -185,7 +213,11 @@ class VectorFile:
         )
         if wkb is None or not len(wkb):
             self._note(logging.INFO, "the layer holds no features")
-        geometries = self._usable_geometries([] if wkb is None else wkb)
+        return self.data_of([] if wkb is None else wkb)
+
+    def data_of(self, wkb: Sequence[bytes | None]) -> _VectorData:
+        """Return the usable geometries. Repair invalid geometries."""
+        geometries = self._usable_geometries(wkb)
         if count_steps(geometries, self.crs) > _MAX_VERTICES:
             raise FeaturesError(
                 f"{self.settings.path}: the lines of the layer are too long: their projection needs more than "

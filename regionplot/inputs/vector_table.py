@@ -108,7 +108,7 @@ def _read(settings: VectorSettings, where: str) -> FeatureTable:
     columns = tuple(map(str, meta["fields"]))
     texts = [[_text(value) for value in column] for column in values]
     rows = tuple(zip(*texts, strict=True)) if texts else ((),) * len(wkb)
-    geometries, crs = _with_code(parse_geometries(wkb), file.crs)
+    geometries, crs = with_code(parse_geometries(wkb), file.crs)
     return FeatureTable(columns, rows, geometries, crs)
 
 
@@ -125,7 +125,7 @@ def _text(value: object) -> str:
     return str(value).strip()
 
 
-def _with_code(geometries: Geometries, crs: pyproj.CRS) -> tuple[Geometries, str]:
+def with_code(geometries: Geometries, crs: pyproj.CRS) -> tuple[Geometries, str]:
     """Return geometries in a CRS that has a code, and the code."""
     authority = crs.to_authority()
     if authority is not None and same_crs(pyproj.CRS.from_authority(*authority), crs):

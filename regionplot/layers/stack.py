@@ -129,6 +129,11 @@ def start_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> Calla
     return finish
 
 
+def layers_with_ink(layers: Iterable[Layer]) -> list[Layer]:
+    """Return the layers that draw on each map. Other layers are only in the frame."""
+    return [layer for layer in layers if _class_with_draw(layer) is not Layer]
+
+
 def ignore_raster(layers: Iterable[Layer]) -> bool:
     """Return True if all layers say that their marks on a map do not depend on the raster."""
     return all(_class_with_draw(layer) is Layer or _declared(layer, "ignores_raster", False) for layer in layers)

@@ -15,6 +15,7 @@ from regionplot.geo.region import Region
 from regionplot.regions.columns import CENTER_COLUMNS, DEGREE_COLUMNS, FORMS, UNIT_COLUMNS, limits_hint, standard_names
 from regionplot.regions.delimited import read_rows
 from regionplot.regions.features import SUFFIXES, feature_rows, is_vector_file
+from regionplot.regions.frames import FRAME_NAME, feature_frame_rows, frame_rows, has_geometries
 from regionplot.regions.limits import (
     Limits,
     Row,
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 _MAX_DUPLICATES = 10
 """Number of repeated names that are reported one by one. More names mean that the column is the wrong one."""
-_FRAME_NAME = "regions"
-"""Name of a DataFrame in messages."""
 _NOT_ATTRIBUTES = {"name", "title", "geometry"}
 _DEGREES = {"EPSG:4326", "OGC:CRS84", "4326", "WGS84", "WGS 84", "CRS84"}
 """Names of the CRS of limits in degrees, in upper case."""
@@ -63,6 +62,7 @@ def read_regions(source: Source, settings: RegionSettings = _PLAIN) -> list[Regi
         - `lon`, `lat`, `width_km` and perhaps `height_km`: center in degrees, and size in kilometers.
         - `region`: x0, x1, y0, y1 in one cell, in map units or in the units of a `crs` column.
         - `geometry` as WKT, with a `crs` column; the limits are the bounding box of the geometry.
+        - the geometries of a GeoDataFrame. Without a column `name`, the labels of the rows are the names.
 
         Upper and lower case do not matter. `minx, maxx, miny, maxy` and `lon_min, lon_max, lat_min, lat_max` are other
         spellings of the first two forms. Templates can use all other columns, and the attributes of features.
@@ -108,17 +108,18 @@ def _read(source: Source, settings: RegionSettings) -> tuple[list[str], list[Reg
     """Return the names of the columns and the regions. A blank file has no columns."""
     name = _name_of(source)
     path = _vector_path(source)
-    if path is None:
-        _check_no_vector_settings(name, settings)
-        columns, rows = _rows_of(source, name)
-    else:
+    has_shapes = path is not None or has_geometries(source)
+    if path is not None:
         columns, rows = feature_rows(path, settings.layer, settings.where)
+    else:
+        _check_no_vector_settings(name, settings)
+        columns, rows = feature_frame_rows(source, name) if has_shapes else _rows_of(source, name)
     if not (columns or rows):
         return [], []
     names = _names(name, columns, settings.name_field)
     if names:
         rows = [_with_standard_names(row, names) for row in rows]
-    limits = _limits(name, columns, [*columns, *names.values()]) if path is None else from_shape
+    limits = _limits(name, columns, [*columns, *names.values()]) if not has_shapes else from_shape
     if limits is from_degrees:
         _warn_of_unused_crs(rows)
     regions, problems = _regions(rows, limits, settings.margin)
@@ -164,7 +165,7 @@ def _names(table: str, columns: Sequence[str], name_field: str) -> dict[str, str
 def _name_of(source: Source) -> str:
     if isinstance(source, str | os.PathLike):
         return str(source)
-    return str(source.name) if hasattr(source, "read") and hasattr(source, "name") else _FRAME_NAME
+    return str(source.name) if hasattr(source, "read") and hasattr(source, "name") else FRAME_NAME
 
 
 def _rows_of(source: Source, name: str) -> tuple[list[str], list[Row]]:
@@ -174,23 +175,12 @@ def _rows_of(source: Source, name: str) -> tuple[list[str], list[Row]]:
         return read_rows(cast("BinaryIO", source), name)
     if not hasattr(source, "columns"):
         raise RegionsError(f"the table is of type {type(source).__name__}; pass a path, a binary file or a DataFrame")
-    return _frame_rows(cast("pd.DataFrame", source))
+    return frame_rows(cast("pd.DataFrame", source))
 
 
 def _with_standard_names(row: Row, names: Mapping[str, str]) -> Row:
     """Return a row that also has its cells under the standard names of the columns."""
     return replace(row, cells={**row.cells, **{name: row.cells[column] for column, name in names.items()}})
-
-
-def _frame_rows(frame: pd.DataFrame) -> tuple[list[str], list[Row]]:
-    """Return the columns and rows of a DataFrame. Rows are numbered from 1."""
-    cells = frame.rename(columns=str).astype("string").fillna("")
-    columns = list(cells.columns)
-    records = enumerate(cells.itertuples(index=False, name=None), 1)
-    return columns, [
-        Row(_FRAME_NAME, number, dict(zip(columns, (str(value).strip() for value in values), strict=True)))
-        for number, values in records
-    ]
 
 
 def _warn_of_unused_crs(rows: Sequence[Row]) -> None:

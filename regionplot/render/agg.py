@@ -30,6 +30,7 @@ from regionplot.render.artists import (
     panel_artists,
     sheet_artist,
 )
+from regionplot.render.canvases import Canvases
 from regionplot.render.ink import Covered
 from regionplot.render.palette import PACKED_WHITE, WHITE
 from regionplot.render.sheets import Style
@@ -142,12 +143,19 @@ class Drawing:
         The style of all maps.
     frame : callable
         Function that returns the sheet with the frame, shape (height, width, 4). Only RGB maps need it.
+    canvases : Canvases, optional
+        Sheets that several drawings of one run share.
     """
 
-    def __init__(self, style: Style, frame: Callable[[], Bytes]) -> None:
+    def __init__(self, style: Style, frame: Callable[[], Bytes], canvases: Canvases | None = None) -> None:
         self._style, self._frame = style, frame
         self._rectangles: dict[Rectangle, Covered] = {}
-        self.canvas = Canvas(style.layout)
+        self._canvases = canvases or Canvases()
+
+    @property
+    def canvas(self) -> Canvas:
+        """The sheet of this thread. Other drawings may have drawn on it."""
+        return self._canvases.canvas(self._style.layout)
 
     def prepare(self) -> None:
         """Import and find what all maps need, such as the font of the title, so that forked workers inherit it."""

@@ -24,6 +24,8 @@ from regionplot.system.code import imported_libraries, library_version, source_f
 from regionplot.writers.base import make_writer
 
 _RENDERER = "regionplot.render.renderer"
+_CHOICE = "regionplot.render.choose"
+"""Module that imports the renderers for functions of the user."""
 _FREETYPE = b"libfreetype"
 """Part of the name of FreeType's library. A module that is linked with the library as a file of its own holds it."""
 
@@ -31,7 +33,8 @@ _FREETYPE = b"libfreetype"
 def code_modules(data: SharedData) -> tuple[str, ...]:
     """Return the modules that draw the maps: the renderer, and the plug-ins, which the renderer does not import."""
     plugins = [make_writer(data.config.output), data.source, *data.layers]
-    return tuple(sorted({_RENDERER, *(type(plugin).__module__ for plugin in plugins)}))
+    renderers = {_RENDERER, _CHOICE} if data.config.map.functions else {_RENDERER}
+    return tuple(sorted({*renderers, *(type(plugin).__module__ for plugin in plugins)}))
 
 
 def code_digest(data: SharedData) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+import pyproj
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -18,6 +19,7 @@ from regionplot.render.sheets import Style, make_sheet
 from regionplot.render.style import plain_style
 from regionplot.shared.data import SharedData
 from regionplot.sheet.sheet import Sheet
+from regionplot.sheet.view import View
 
 if TYPE_CHECKING:
     from cartopy.mpl.geoaxes import GeoAxes
@@ -74,7 +76,7 @@ def plot_region(shared: SharedData, region: Region) -> Figure:
 
 
 def draw_figure(sheet: Sheet, style: Style) -> Figure:
-    """Return a figure of a map. The caller must be inside `plain_style()`."""
+    """Return a figure of a map. Its first axes is a GeoAxes. The caller must be inside `plain_style()`."""
     figure = new_figure(style.layout, MapFigure)
     FigureCanvasAgg(figure)
     axes = _add_axes(figure, sheet, style)
@@ -96,14 +98,7 @@ def draw_figure(sheet: Sheet, style: Style) -> Figure:
 def _add_axes(figure: Figure, sheet: Sheet, style: Style) -> GeoAxes:
     """Add a GeoAxes that covers exactly the pixels of the panel, with the sampled raster as an image."""
     extent = sheet.view.panel.extent
-    roomy = extent.resized(3 * extent.width, 3 * extent.height)
-    projection = cartopy_projection(sheet.crs, roomy)
-    axes: GeoAxes = figure.add_axes(sheet.view.box.fractions(style.layout.size), projection=projection)
-    axes.set_aspect("auto")
-    axes.set_xlim(extent.xmin, extent.xmax)
-    axes.set_ylim(extent.ymin, extent.ymax)
-    axes.set_autoscale_on(False)
-    axes.spines["geo"].set_visible(False)
+    axes = add_geo_axes(figure, sheet.view, sheet.crs, style.layout.size)
     axes.patch.set_facecolor(style.shared.config.map.background)
     image = AxesImage(
         axes,
@@ -117,3 +112,34 @@ def _add_axes(figure: Figure, sheet: Sheet, style: Style) -> GeoAxes:
     image.set_clip_box(axes.bbox)
     axes.add_image(image)
     return axes
+
+
+def add_geo_axes(figure: Figure, view: View, crs: pyproj.CRS, size: tuple[int, int]) -> GeoAxes:
+    """Add an empty GeoAxes that covers exactly the pixels of a panel.
+
+    Parameters
+    ----------
+    figure : Figure
+        The figure. Its size is that of the sheet.
+    view : View
+        The region and the panel.
+    crs : pyproj.CRS
+        CRS of the map.
+    size : (int, int)
+        Width and height of the sheet in pixels.
+    """
+    extent = view.panel.extent
+    projection = cartopy_projection(crs, extent.resized(3 * extent.width, 3 * extent.height))
+    axes: GeoAxes = figure.add_axes(view.box.fractions(size), projection=projection)
+    axes.set_aspect("auto")
+    set_extent(axes, view)
+    axes.set_autoscale_on(False)
+    axes.spines["geo"].set_visible(False)
+    return axes
+
+
+def set_extent(axes: GeoAxes, view: View) -> None:
+    """Set the limits of axes to the panel of a view."""
+    extent = view.panel.extent
+    axes.set_xlim(extent.xmin, extent.xmax)
+    axes.set_ylim(extent.ymin, extent.ymax)

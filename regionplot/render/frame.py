@@ -44,4 +44,7 @@ def draw_frame(style: Style) -> Bytes:
         canvas = FigureCanvasAgg(new_figure(style.layout))
         add_frame(canvas.figure, style.layout, style.layers)
         canvas.draw()
-        return np.array(canvas.buffer_rgba())
+        frame = np.array(canvas.buffer_rgba())
+        canvas.figure.clear()
+        del canvas.renderer  # only the garbage collector frees a figure, and it does not count the bytes of the buffer
+    return frame

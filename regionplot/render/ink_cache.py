@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from regionplot.errors import RegionplotError
 from regionplot.geo.region import Region
-from regionplot.layers.stack import ignore_raster
-from regionplot.layers.title import title_of
+from regionplot.layers.base import Layer
+from regionplot.layers.stack import ignore_raster, layers_with_ink
+from regionplot.layers.title import Title, title_of
 from regionplot.render.code import code_digest, font_files
 from regionplot.render.ink import Covered
 from regionplot.render.ink_files import Part, ink_folder, read_frame, read_ink
@@ -39,6 +40,9 @@ _DIGITS = 32
 _RGB = "-rgb"
 _OF_THE_RASTER = {"raster", "prepare", "output", "run"}
 """Sections of the settings that ink does not depend on."""
+_OF_THE_FRAME = {"colors"}
+"""Sections of the settings on which the frame depends, but not the ink of layers of this package."""
+_PACKAGE = Title.__module__.rpartition(".")[0]
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class InkCache:
             logger.debug("ink is not kept: %s", error)
             return None
         colors = palette.colors.tolist() if palette else []
-        frame = common.copy()
+        frame = hashlib.sha256(json.dumps(_of_frame(style), default=str).encode() + common.digest())
         frame.update(repr(("frame", style.scale.digest_items(), _names(style), colors)).encode())
         common.update(repr(("ink", palette and palette.channel)).encode())
         keeps_ink = palette is not None and ignore_raster(style.layers)
@@ -159,11 +163,27 @@ class InkCache:
 def _common(style: Style) -> list[Any]:
     """Return everything that the frame and the ink of all maps depend on, except code."""
     shared, layout = style.shared, style.layout
-    settings = {name: items for name, items in digest_items(shared.config).items() if name not in _OF_THE_RASTER}
-    layers = [(type(layer).__module__, type(layer).__qualname__, layer.key) for layer in style.layers]
+    left_out = _OF_THE_RASTER | (_OF_THE_FRAME if _are_builtin(style.layers) else set())
+    settings = {name: items for name, items in digest_items(shared.config).items() if name not in left_out}
+    settings["map"] = {name: value for name, value in settings.get("map", {}).items() if name not in ("title", "empty")}
+    layers = [_identity(layer) for layer in layers_with_ink(style.layers) if not isinstance(layer, Title)]
     boxes = repr((layout.size, layout.dpi, layout.panel, sorted(layout.rooms.items())))
     fonts = font_files("".join([shared.config.colors.label or "", *_names(style)]))
     return [settings, layers, boxes, shared.crs.to_wkt(), fonts]
+
+
+def _of_frame(style: Style) -> list[Any]:
+    """Return what the frame depends on in addition to `_common`."""
+    return [digest_items(style.shared.config.colors), [_identity(layer) for layer in style.layers]]
+
+
+def _identity(layer: Layer) -> tuple[str, str, str]:
+    return type(layer).__module__, type(layer).__qualname__, layer.key
+
+
+def _are_builtin(layers: Sequence[Layer]) -> bool:
+    """Return True if all layers are from this package. They do not look at the colors of the raster."""
+    return all(type(layer).__module__.startswith(f"{_PACKAGE}.") for layer in layers)
 
 
 def _names(style: Style) -> list[str]:

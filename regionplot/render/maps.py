@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from regionplot.geo.region import Region
+from regionplot.render.choose import make_renderer
 from regionplot.render.renderer import MapRenderer
 from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config
@@ -18,7 +19,7 @@ from regionplot.shared.data import SharedData
 def open_maps(
     source: Config | SharedData | Mapping[str, Any] | str | Path, regions: Sequence[Region] | None = None
 ) -> Iterator[MapRenderer]:
-    """Load data and yield a renderer. No file is written.
+    """Load data and yield a renderer. No file is written. The renderer calls the functions in `[map]` of the settings.
 
     Parameters
     ----------
@@ -46,7 +47,7 @@ def open_maps(
     if not isinstance(source, SharedData):
         config = source if isinstance(source, Config) else read_config(source)
         source = SharedData.load(_with_prepared_raster(config), regions)
-    yield MapRenderer(source, 1 if regions is None else len(regions))
+    yield make_renderer(source, 1 if regions is None else len(regions))
 
 
 def _with_prepared_raster(config: Config) -> Config:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from regionplot.errors import ConfigError
 from regionplot.geo.region import Region
+from regionplot.render.canvases import Canvases
 from regionplot.render.ink import Ink, PaletteMaps
 from regionplot.render.ink_cache import InkCache
 from regionplot.render.palette import palette_for
@@ -39,6 +40,8 @@ class MapRenderer:
     maps : int
         Expected number of maps. If there are many maps, the renderer classifies all cells once instead of the pixels of
         each map. This changes the speed, but not the maps.
+    canvases : Canvases, optional
+        Sheets and frames that the renderers of several fields share.
 
     Raises
     ------
@@ -58,11 +61,12 @@ class MapRenderer:
     b'PNG'
     """
 
-    def __init__(self, shared: SharedData, maps: int = 1) -> None:
+    def __init__(self, shared: SharedData, maps: int = 1, canvases: Canvases | None = None) -> None:
         if not isinstance(shared, SharedData):
             kind = type(shared).__name__
             raise ConfigError(f"the data are of type {kind}; pass SharedData from regionplot.SharedData.load")
         self.style = Style.of(shared, maps)
+        self._canvases = canvases or Canvases()
         self._palette = palette_for(self.style)
         self._cache = InkCache.of(self.style, self._palette)
 
@@ -94,11 +98,14 @@ class MapRenderer:
     def _drawing(self) -> Drawing:
         from regionplot.render.agg import Drawing  # noqa: PLC0415 (imports matplotlib)
 
-        return Drawing(self.style, lambda: self._frame)
+        return Drawing(self.style, lambda: self._frame, self._canvases)
 
     @cached_property
     def _frame(self) -> Bytes:
-        """The sheet without a map, shape (height, width, 4): from an earlier run, or drawn now."""
+        """The sheet without a map, shape (height, width, 4): of another field, from an earlier run, or drawn now."""
+        return self._canvases.frame(self.style, self._new_frame)
+
+    def _new_frame(self) -> Bytes:
         frame = self._cache.rgb_frame() if self._cache else None
         if frame is None:
             from regionplot.render.frame import draw_frame  # noqa: PLC0415 (imports matplotlib)

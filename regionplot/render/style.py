@@ -24,6 +24,12 @@ def plain_style() -> Iterator[None]:
             yield
 
 
+def parameters_in_use() -> bytes:
+    """Return the values of all parameters that differ from matplotlib's defaults, for digests."""
+    current = dict(dict.items(matplotlib.rcParams))
+    return repr(sorted((key, repr(current[key])) for key in _changed_parameters())).encode()
+
+
 def _changed_parameters() -> Any:
     """Return the default values of all parameters that have been changed. Usually, the result is empty."""
     current = dict(dict.items(matplotlib.rcParams))  # the methods of rcParams check each key, which is slow

@@ -60,7 +60,11 @@ class SaveSheet:
 
 def draw_vectors(sheet: Sheet, style: Style) -> FigurePicture:
     """Return a picture of a map for a writer that needs a figure. The caller must be inside `plain_style()`."""
-    figure = draw_figure(sheet, style)
+    return vectors_of(draw_figure(sheet, style), sheet, style)
+
+
+def vectors_of(figure: Figure, sheet: Sheet, style: Style) -> FigurePicture:
+    """Return a picture of a map whose figure is already drawn."""
     pixels = SheetPixels(figure, style.layout.dpi)
     labels = [label for axes in figure.axes for label in axes.texts if _is_in_pixels(label)]
     for artist in [*figure.artists, *labels]:

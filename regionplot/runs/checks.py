@@ -35,10 +35,12 @@ def check_arguments(regions: object, config: object, layers: Sequence[object]) -
     if not isinstance(config, Config):
         kind = type(config).__name__
         raise ConfigError(f"the settings are of type {kind}; pass a Config from regionplot.read_config, or SharedData")
-    if isinstance(regions, str | Path):
+    if isinstance(regions, str | Path) or hasattr(regions, "columns"):
         regions = ()
     if not isinstance(regions, Sequence):
-        raise RegionsError(f"the regions are of type {type(regions).__name__}; pass a list of Region, or a table")
+        raise RegionsError(
+            f"the regions are of type {type(regions).__name__}; pass a list of Region, a table, or a DataFrame"
+        )
     for number, region in enumerate(regions, 1):
         if not isinstance(region, Region):
             raise RegionsError(
@@ -49,7 +51,7 @@ def check_arguments(regions: object, config: object, layers: Sequence[object]) -
         if not (hasattr(layer, "key") and hasattr(layer, "draw")):  # the protocol `Layer`
             raise ConfigError(
                 f"layers: an object of type {type(layer).__name__} is not a layer of an earlier run; "
-                "to draw vectors, write them to a file and name the file in [[features]]"
+                "to draw vectors, name their file in [[features]], or pass them to SharedData.from_arrays"
             )
 
 
@@ -61,8 +63,17 @@ def check_config(config: Config, regions: Sequence[Region]) -> None:
     ConfigError
         If settings are wrong. All problems are reported together.
     """
-    if problems := config_problems(config, regions):
+    problems = dict.fromkeys(each for own in _configs_of_fields(config) for each in config_problems(own, regions))
+    if problems:
         raise ConfigError(*problems)
+
+
+def _configs_of_fields(config: Config) -> list[Config]:
+    """Return the settings of each product. The files and times of their rasters need not be known yet."""
+    if config.facts or not config.has_fields:
+        return [config]
+    products = config.products or {"": config}
+    return [own.model_copy().with_facts({"product": name, "time": None}) for name, own in products.items()]
 
 
 def config_problems(config: Config, regions: Sequence[Region]) -> list[Problem]:
@@ -83,11 +94,12 @@ def config_problems(config: Config, regions: Sequence[Region]) -> list[Problem]:
         *_layout_problems(config),
         *_size_problems(config),
         *_crs_problems(config),
+        *_function_problems(config),
     ]
     if regions:
-        fields = set(regions[0].fields)
+        fields = set(regions[0].fields) | set(config.facts)
         found += [
-            *_unknown_fields(Place(section="output", key="filename"), config.output.filename, fields),
+            *_unknown_fields(Place(section="output", key="filename"), config.output.filename, fields | _own(config)),
             *_unknown_fields(Place(section="map", key="title"), config.map.title, fields | set(FIELDS)),
         ]
     return [replace(problem, place=config.places.locate(problem.place)) for problem in found]
@@ -116,6 +128,18 @@ def check_all(error: RegionplotError, config: Config | None, read: Callable[[], 
             problems += [problem for problem in config_problems(config, regions) if problem not in problems]
     added = len(problems) > len(error.problems)
     return (ConfigError if added and not isinstance(error, RegionsError) else type(error))(*problems)
+
+
+def _function_problems(config: Config) -> Iterator[Problem]:
+    if config.map.functions:
+        from regionplot.shared.functions import function_problems  # noqa: PLC0415 (imports modules of the user)
+
+        yield from function_problems(config)
+
+
+def _own(config: Config) -> set[str]:
+    """Return the fields of file names that the run finds out for each raster. A plain run knows none of them."""
+    return {"time", "lead"} if config.facts else set()
 
 
 def _class_problems(config: Config) -> Iterator[Problem]:

@@ -53,6 +53,9 @@ class MapDigests:
         parts = dict(_common(shared))
         self._common = hashlib.sha256(json.dumps(parts, default=str).encode())
         self._common.update(code_digest(shared))
+        self._has_functions = bool(shared.config.map.functions)
+        if self._has_functions:
+            self._add_functions()
 
     def of(self, region: Region) -> str:
         """Return the digest of a region's map: 32 hexadecimal digits.
@@ -63,6 +66,20 @@ class MapDigests:
             If the region cannot be projected, or its row lacks a field of the title.
         """
         return self.basis(region).digest(self._loaded)
+
+    def _add_functions(self) -> None:
+        """Add the code of the functions of the user. They can use all cells, so each map depends on all cells."""
+        from regionplot.render.style import parameters_in_use  # noqa: PLC0415 (only runs with functions need it)
+        from regionplot.shared.functions import functions_digest  # noqa: PLC0415
+
+        data = self._shared
+        self._common.update(functions_digest(data.config) + parameters_in_use())
+        window = data.plan.window
+        if data.plan.reads_per_map or window != data.info.geometry.full_window:
+            self._common.update(repr(_file_facts(data.info)).encode())
+            return
+        whole = DigestBasis("all cells", (slice(None), slice(None)))
+        self._common.update(whole.digest(data.cells).encode())
 
     def basis(self, region: Region) -> DigestBasis:
         """Return everything that the digest of a region's map covers, except the values of the loaded cells.
@@ -79,7 +96,7 @@ class MapDigests:
         grid = (window, data.info.geometry.transform, data.info.geometry.crs.to_wkt())
         total = self._common.copy()
         total.update(repr((title, view, *font_files(title), grid)).encode())
-        if window is None or data.plan.reads_per_map:
+        if window is None or data.plan.reads_per_map or self._has_functions:
             facts = None if window is None else (_file_facts(data.info), data.coloring)
             total.update(repr(facts).encode())
             return DigestBasis(total.hexdigest(), None)

@@ -30,5 +30,6 @@ class RunFacts(NamedTuple):
     def of(cls, config: Config) -> RunFacts:
         """Return the facts of a config."""
         output = config.output
-        digest = hashlib.sha256(repr(config).encode(errors="backslashreplace")).hexdigest()[:32]
+        text = repr(config) + "".join(repr(item) for item in config.products.items())
+        digest = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:32]
         return cls(output.directory, output.publish, output.keep, output.publish_partial, config.raster.path, digest)

@@ -7,11 +7,13 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from regionplot import text
 from regionplot.errors import RegionsError
 from regionplot.geo.region import Region
+from regionplot.runs.jobs import ONLY_FIELD, FieldLabel
 from regionplot.runs.manifest import NAME
 from regionplot.runs.publication import LATEST
 from regionplot.settings.config import Config
@@ -24,7 +26,7 @@ _HASH_LENGTH = 8
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
-def file_name(template: str, fields: Mapping[str, str]) -> str:
+def file_name(template: str, fields: Mapping[str, object]) -> str:
     """Return a relative path from a template. A field cannot add folders, hidden names or control characters.
 
     Parameters
@@ -32,7 +34,7 @@ def file_name(template: str, fields: Mapping[str, str]) -> str:
     template : str
         Text with `{field}`, and `/` between folders.
     fields : Mapping
-        Values of the fields by name.
+        Values of the fields by name: texts, numbers and times.
 
     Raises
     ------
@@ -44,7 +46,9 @@ def file_name(template: str, fields: Mapping[str, str]) -> str:
     >>> file_name("{state}/{name}.png", {"state": "NC", "name": "../../etc/passwd"})
     'NC/_.._etc_passwd.png'
     """
-    rendered = render(template, {name: _slug(text) for name, text in fields.items()})
+    rendered = render(
+        template, {name: _slug(value) if isinstance(value, str) else value for name, value in fields.items()}
+    )
     return "/".join(_component(part) for part in rendered.split("/") if part not in ("", ".", ".."))
 
 
@@ -81,19 +85,37 @@ _RESERVED_NAMES = {NAME, LATEST}
 """Names in the output folder that maps cannot have."""
 
 
+class NamelessMap(NamedTuple):
+    """A map whose file has no name yet."""
+
+    region: Region
+    template: str
+    """Template of the file name."""
+    facts: Mapping[str, object] = {}
+    """Values of further fields of the template. Columns of the region take precedence."""
+    field: FieldLabel = ONLY_FIELD
+
+
 def assign_file_names(regions: Sequence[Region], config: Config) -> list[tuple[Region, str]]:
-    """Return each region with the name of its file, relative to the output folder.
+    """Return each region with the name of its file, relative to the output folder. Raise errors like `name_maps`."""
+    named = name_maps(NamelessMap(region, config.output.filename, config.facts) for region in regions)
+    return [(region, name) for region, name, _ in named]
+
+
+def name_maps(maps: Iterable[NamelessMap]) -> list[tuple[Region, str, FieldLabel]]:
+    """Return the region, the name of the file relative to the output folder, and the field of each map.
 
     Raises
     ------
     RegionsError
-        If a name cannot be made, is reserved, or is the same for two regions. All problems are reported together.
+        If a name cannot be made, is reserved, or is the same for two maps. All problems are reported together.
     """
-    owners: dict[str, Region] = {}
+    owners: dict[str, NamelessMap] = {}
     named, problems = [], []
-    for region in regions:
+    for each in maps:
+        region = each.region
         try:
-            name = file_name(config.output.filename, _text(region.fields))
+            name = file_name(each.template, {**each.facts, **_text(region.fields)})
         except text.TemplateError as error:
             problems.append(f"{region.origin or region.name}: [output] filename: {error}")
             continue
@@ -104,16 +126,28 @@ def assign_file_names(regions: Sequence[Region], config: Config) -> list[tuple[R
                 f"{region.origin or region.name}: {name}: the encoding of file names, {sys.getfilesystemencoding()}, "
                 "lacks a character of this name; set the environment variable PYTHONUTF8=1"
             )
-        owner = owners.setdefault(name.casefold(), region)
-        if owner is not region:
-            problems.append(
-                f"{region.origin or region.name}: {region.name!r} and {owner.name!r} ({owner.origin}) "
-                f"would both be written to {name}; make their names or [output] filename differ"
-            )
-        named.append((region, name))
+        owner = owners.setdefault(name.casefold(), each)
+        if owner is not each:
+            problems.append(_collision(each, owner, name))
+        named.append((region, name, each.field))
     if problems:
         raise RegionsError(*problems)
     return named
+
+
+def _collision(one: NamelessMap, other: NamelessMap, name: str) -> str:
+    """Return the message for two maps that have the same file name."""
+    region, owner = one.region, other.region
+    if one.field != other.field:
+        fields = f"{other.field.name} and {one.field.name}"
+        return (
+            f"{region.origin or region.name}: the maps of {fields} would both be written to {name}; "
+            f"add {{product}} or {{time:%Y%m%dT%H%M}} to [output] filename"
+        )
+    return (
+        f"{region.origin or region.name}: {region.name!r} and {owner.name!r} ({owner.origin}) "
+        f"would both be written to {name}; make their names or [output] filename differ"
+    )
 
 
 def _is_storable(name: str) -> bool:

@@ -25,6 +25,20 @@ class PreviousMap(NamedTuple):
     """True if the region holds only nodata."""
 
 
+class FieldLabel(NamedTuple):
+    """The field that a map shows: a product at a time. All parts are empty if the run draws only one field."""
+
+    name: str = ""
+    """Name of the field, such as `snow/2026-03-10T06:00`."""
+    product: str = ""
+    time: str = ""
+    """Time in UTC, in ISO format. Empty if it is not known before the raster is loaded."""
+
+
+ONLY_FIELD = FieldLabel()
+"""The field of a run that draws only one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One map to draw. A worker receives only this object for each map."""
@@ -36,11 +50,13 @@ class Job:
     """Map of an earlier run. It is kept if its digest has not changed. None: always draw the map."""
     digest: str = ""
     """Digest of everything that the map depends on. Empty: the worker computes the digest."""
+    field: FieldLabel = ONLY_FIELD
+    """The field that the map shows."""
 
     @property
     def name(self) -> str:
-        """Name of the region."""
-        return self.region.name
+        """Name of the region and, if the run draws several fields, name of the field."""
+        return f"{self.field.name}/{self.region.name}" if self.field.name else self.region.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,8 @@ def _entries(folder: Path, report: RunReport, run: str, previous: Entries) -> It
 
 def _entry(outcome: Outcome[Job], file: str, run: str, previous: Mapping[str, Any]) -> dict[str, Any]:
     entry: dict[str, Any] = {
-        "name": outcome.job.name,
+        "name": outcome.job.region.name,
+        **_field(outcome.job),
         "origin": outcome.job.region.origin,
         "state": state_of(outcome),
         "file": file,
@@ -169,6 +170,12 @@ def _entry(outcome: Outcome[Job], file: str, run: str, previous: Mapping[str, An
         "seconds": _rounded(result.stages),
         "peak_memory": result.peak_memory,
     }
+
+
+def _field(job: Job) -> dict[str, str]:
+    """Return the product and the time of a map, if the run draws several."""
+    found = {"product": job.field.product, "time": job.field.time}
+    return {key: text for key, text in found.items() if text}
 
 
 def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:

@@ -18,9 +18,9 @@ from regionplot.executors.base import Failure, Outcome
 from regionplot.geo.region import Region
 from regionplot.runs import store
 from regionplot.runs.facts import RunFacts
-from regionplot.runs.jobs import Job
+from regionplot.runs.jobs import ONLY_FIELD, FieldLabel, Job
 from regionplot.runs.leftovers import Leftovers, find_leftovers, remove_leftovers
-from regionplot.runs.manifest import is_file, previous_map, read_entries, read_permissions, write_manifest
+from regionplot.runs.manifest import Entries, is_file, previous_map, read_entries, read_permissions, write_manifest
 from regionplot.runs.publication import RunEnd, link_or_copy, make_publication
 from regionplot.runs.report import NOT_RUN, RunReport
 from regionplot.system.files import new_run, remove_stale_temporaries
@@ -56,8 +56,8 @@ class RunRecord:
     ----------
     facts : RunFacts
         Output folder and other settings.
-    regions : sequence of (Region, str)
-        Each region with the name of its file, relative to the output folder.
+    maps : sequence of (Region, str) or (Region, str, FieldLabel)
+        Each map: its region, the name of its file, relative to the output folder, and its field, if there are several.
     watch : Stopwatch
         Measures the stages of the run.
     start_method : str
@@ -69,7 +69,7 @@ class RunRecord:
     def __init__(
         self,
         facts: RunFacts,
-        regions: Iterable[tuple[Region, str]],
+        maps: Iterable[tuple[Region, str] | tuple[Region, str, FieldLabel]],
         watch: Stopwatch,
         start_method: str,
         redraw: Redraw = Redraw.CHANGED,
@@ -88,7 +88,7 @@ class RunRecord:
         self._publication = make_publication(facts, self.run)
         self._previous = read_entries(self._publication.previous)
         self._permissions = read_permissions(self._publication.previous)
-        self.jobs = [self._job(region, name, redraw) for region, name in regions]
+        self.jobs = [self._job(redraw, *each) for each in maps]
         self._outcomes: dict[str, Outcome[Job]] = {}
         self._problems: list[str] = []
         self._started = datetime.now(UTC)
@@ -96,9 +96,9 @@ class RunRecord:
         remove_stale_temporaries(self._folders)
         watch.lap("check")
 
-    def _job(self, region: Region, name: str, redraw: Redraw) -> Job:
+    def _job(self, redraw: Redraw, region: Region, name: str, field: FieldLabel = ONLY_FIELD) -> Job:
         previous = previous_map(self._previous, self._publication.previous, name) if redraw is Redraw.CHANGED else None
-        return Job(region, self._publication.folder / name, previous)
+        return Job(region, self._publication.folder / name, previous, field=field)
 
     def _check_folders(self) -> None:
         """Check that no link leads from the output folder to a folder outside. Check each folder once."""
@@ -121,6 +121,10 @@ class RunRecord:
     def add(self, outcome: Outcome[Job]) -> None:
         """Record the outcome of a job."""
         self._outcomes[outcome.job.target.as_posix()] = outcome
+
+    def outcome_of(self, job: Job) -> Outcome[Job] | None:
+        """Return the outcome of a job, or None if there is none yet."""
+        return self._outcomes.get(job.target.as_posix())
 
     @property
     def report(self) -> RunReport:
@@ -177,10 +181,16 @@ class RunRecord:
             return
         inside = f"{folder.as_posix().rstrip('/')}/"
         files = {job.target.as_posix().removeprefix(inside) for job in self.jobs}  # faster than `relative_to`
-        found = find_leftovers(folder, self._previous, files, {job.region.origin for job in self.jobs})
+        entries = self._entries_of_lost_regions() if self.jobs and self.jobs[0].field.name else self._previous
+        found = find_leftovers(folder, entries, files, {job.region.origin for job in self.jobs})
         removed = set(remove_leftovers(folder, self._previous, found)) if self._policy is Leftovers.REMOVE else set()
         self._removed = [folder / file for file in found if file in removed]
         self._leftovers = [folder / file for file in found if file not in removed]
+
+    def _entries_of_lost_regions(self) -> Entries:
+        """Return the previous maps whose regions this run lacks. Maps of other products and times are no leftovers."""
+        names = {job.region.name for job in self.jobs}
+        return {file: entry for file, entry in self._previous.items() if entry.get("name") not in names}
 
     def _link_previous_maps(self, report: RunReport) -> None:
         """Link maps of the previous run into a new folder, for regions that have no new map or were not selected."""

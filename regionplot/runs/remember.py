@@ -120,6 +120,7 @@ def _is_plain(config: Config, report: RunReport) -> bool:
         config.run.cache
         and not config.prepare
         and not config.raster.inputs
+        and not config.map.functions
         and all(name in LAYERS.builtin for name in config.layers)
         and config.output.format in WRITERS.builtin
         and report.start_method in EXECUTORS.builtin

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regionplot.errors import RasterReplacedError, RegionsError
 from regionplot.executors.base import Executor, WorkerSettings
-from regionplot.executors.choose import count_workers, executor_class, make_executor, resolve_executor
+from regionplot.executors.choose import AUTO, count_workers, executor_class, make_executor, resolve_executor
 from regionplot.geo.region import Region
 from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs import store
@@ -43,6 +43,8 @@ from regionplot.system import failpoints
 from regionplot.system.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from regionplot.layers.base import Layer
 
 
@@ -52,15 +54,19 @@ _MAX_REPLACEMENTS = 3
 
 
 def render_regions(
-    regions: Sequence[Region] | str | Path,
+    regions: Sequence[Region] | str | Path | pd.DataFrame,
     data: Config | SharedData,
     *,
     only: Sequence[str] = (),
     force: bool = False,
     allow_empty: bool = False,
     prune: bool = False,
+    products: Sequence[str] = (),
     layers: Sequence[Layer] = (),
     observer: Observer | None = None,
+    draw: Callable[..., Any] | None = None,
+    decorate: Callable[..., Any] | None = None,
+    load: Callable[..., Any] | None = None,
 ) -> RunReport:
     """Draw the map of every region into the output folder of a config.
 
@@ -71,11 +77,13 @@ def render_regions(
 
     Parameters
     ----------
-    regions : sequence of Region, or path
-        The regions, or the path of a table of regions.
+    regions : sequence of Region, path, or DataFrame
+        The regions, the path of a table of regions, or a table in memory as for `read_regions`: a DataFrame, or a
+        GeoDataFrame whose geometries give the limits.
     data : Config or SharedData
         Settings, or loaded data. Forked workers inherit loaded data. Other workers load the data again from the files
-        that its config names.
+        that its config names. Data that are only in memory, such as from `SharedData.from_arrays`, are written once to
+        a temporary file, which such workers map into memory.
     only : sequence of str
         Glob patterns. Regions whose names match no pattern are left out.
     force : bool
@@ -84,10 +92,20 @@ def render_regions(
         Accept an empty table. The report then has no outcomes.
     prune : bool
         Remove the maps of regions that are no longer in the table. Only maps that the manifest describes are removed.
+    products : sequence of str
+        Glob patterns. Products whose names match no pattern are left out.
     layers : sequence of Layer
         Layers of an earlier run. Their data is reused if the input files are unchanged.
     observer : Observer, optional
         Receives each outcome as soon as it is known.
+    draw : callable, optional
+        Your own function, which draws each map instead of regionplot: `draw(shared, region)` returns a matplotlib
+        figure, axes, the bytes of an image, or an array of pixels, shape (rows, columns, 3 or 4). See docs/drawing.md.
+    decorate : callable, optional
+        Your own function, which adds to each map: `decorate(axes, region, shared)` gets a cartopy GeoAxes.
+    load : callable, optional
+        Your own function, which is called once as `load(shared)`. `draw` and `decorate` find what it returns in
+        `shared.extra`.
 
     Returns
     -------
@@ -107,29 +125,66 @@ def render_regions(
         If a raster step fails.
     """
     watch = Stopwatch()
+    data = _with_functions(data, draw=draw, decorate=decorate, load=load)
     config = data.config if isinstance(data, SharedData) else data
     check_arguments(regions, config, layers)
     read = read_regions_if_any if allow_empty else read_regions
-    found = _read_table(regions, read, config) if isinstance(regions, str | Path) else list(regions)
+    is_table = isinstance(regions, str | Path) or not isinstance(regions, Sequence)
+    found: Sequence[Region] = _read_table(regions, read, config) if is_table else list(regions)  # type: ignore[arg-type]
     if allow_empty and not found:
         watch.lap("check")
         return RunReport((), sum(watch.seconds.values()), "serial", 0, watch.seconds)
     selected = _select(found, only)
-    check_config(config, selected)
-    method = resolve_executor(config.run.start_method)
-    store.prepare_directory(config.output.directory)
     redraw = Redraw.ALL if force else Redraw.CHANGED
-    scope = Scope.SELECTION if only else Scope.TABLE
+    scope = Scope.SELECTION if only or products else Scope.TABLE
+    leftovers = Leftovers.REMOVE if prune else Leftovers.KEEP
+    if products or (data.products if isinstance(data, SharedData) else data.has_fields):
+        from regionplot.runs.field_run import FieldRun  # noqa: PLC0415 (only settings with several fields need it)
+
+        run = FieldRun(data, selected, tuple(products), tuple(layers), observer or Observer())
+        return run.draw(watch, redraw, scope, leftovers)
+    check_config(config, selected)
+    method = start_method(config)
+    store.prepare_directory(config.output.directory)
     with locked(config.output.directory):
-        leftovers = Leftovers.REMOVE if prune else Leftovers.KEEP
         named = assign_file_names(selected, config)
         with RunRecord(RunFacts.of(config), named, watch, method, redraw, scope, leftovers) as record:
             _draw_all(record, data, layers, selected, observer or Observer())
         return record.report
 
 
+def _with_functions(data: Config | SharedData, **functions: Callable[..., Any] | None) -> Config | SharedData:
+    """Return settings or data with functions of the user."""
+    if all(function is None for function in functions.values()):
+        return data
+    from regionplot.shared.functions import with_functions  # noqa: PLC0415 (only runs with functions need it)
+
+    return with_functions(data, **functions)
+
+
+def start_method(config: Config) -> str:
+    """Return the start method of a run: `serial` if `auto` would need to send a function that cannot be sent."""
+    method = resolve_executor(config.run.start_method)
+    if config.run.start_method != AUTO or not config.has_functions or executor_class(method).abilities.shares_memory:
+        return method
+    from regionplot.shared.functions import can_be_sent  # noqa: PLC0415 (only runs with functions need it)
+
+    if can_be_sent(config):
+        return method
+    logger.info("the maps are drawn one after the other, because this program cannot send its functions to workers")
+    return "serial"
+
+
+def check_functions(config: Config, start_method: str) -> None:
+    """Raise ConfigError if a function of the user cannot be sent to workers that are not forked."""
+    if config.has_functions and not executor_class(start_method).abilities.shares_memory:
+        from regionplot.shared.functions import check_functions_pickle  # noqa: PLC0415
+
+        check_functions_pickle(config, start_method)
+
+
 def _read_table(
-    table: str | Path, read: Callable[[str | Path, RegionSettings], Sequence[Region]], config: Config
+    table: str | Path | pd.DataFrame, read: Callable[[Any, RegionSettings], Sequence[Region]], config: Config
 ) -> Sequence[Region]:
     """Read a table of regions. If it has faults, report the faults of the settings, too."""
     try:
@@ -158,7 +213,7 @@ def _draw_all(
 ) -> None:
     """Prepare the raster, load the shared data, and draw the maps that are not kept."""
     with start_hints(), ExitStack() as stack:
-        data = stack.enter_context(_prepared(data, record.watch, observer))
+        data = stack.enter_context(with_prepared_raster(data, record.watch, observer))
         config = data.config if isinstance(data, SharedData) else data
         plan = _load(record, data, layers, regions, stack)
         record.watch.lap("load")
@@ -169,7 +224,9 @@ def _draw_all(
 
 
 @contextmanager
-def _prepared(data: Config | SharedData, watch: Stopwatch, observer: Observer) -> Iterator[Config | SharedData]:
+def with_prepared_raster(
+    data: Config | SharedData, watch: Stopwatch, observer: Observer
+) -> Iterator[Config | SharedData]:
     """Apply the steps of `[[prepare]]`. Protect the prepared raster in the cache until the context exits."""
     if isinstance(data, SharedData) or not data.prepare:
         yield data
@@ -192,13 +249,23 @@ def _load(
 ) -> LoadPlan:
     """Load the shared data if workers share memory with this process. If not, check that input files can be opened."""
     if not executor_class(record.start_method).abilities.shares_memory:
-        if isinstance(data, SharedData):
-            data.check_workers_can_load(record.start_method)
+        check_functions(data.config if isinstance(data, SharedData) else data, record.start_method)
+        if isinstance(data, SharedData) and data.info.fingerprint is None:
+            return stack.enter_context(stored(data, record.start_method)).plan
         return check_inputs(data.config if isinstance(data, SharedData) else data, regions)
     shared = data if isinstance(data, SharedData) else _loaded(data, regions, layers)
     if problem := scale_problem(shared):
         logger.warning("%s", problem)
     return stack.enter_context(share_with_workers(shared)).plan
+
+
+def stored(shared: SharedData, start_method: str) -> AbstractContextManager[SharedData]:
+    """Return a context in which workers that are not forked find data that are only in memory."""
+    from regionplot.shared.memory import stored_for_workers  # noqa: PLC0415 (only data in memory need it)
+
+    if executor_class(start_method).abilities.distributed:
+        shared.check_workers_can_load(start_method)
+    return stored_for_workers(shared)
 
 
 def _loaded(config: Config, regions: Sequence[Region], layers: Sequence[Layer]) -> SharedData:
@@ -215,7 +282,7 @@ def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Obser
     """Keep unchanged maps and draw the others."""
     jobs = record.jobs
     letters = find_fonts(jobs, config)
-    executor = _make_executor(config.run, record.start_method, len(jobs))
+    executor = make_run_executor(config.run, record.start_method, len(jobs))
     record.workers = executor.workers
     observer.started(len(jobs), executor.workers, record.start_method)
     task = RenderTask(config, record.run, plan, len(jobs))
@@ -228,7 +295,18 @@ def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Obser
         observer.drawn(task)
 
 
-def _make_executor(settings: RunSettings, method: str, jobs: int) -> Executor:
+def make_run_executor(settings: RunSettings, method: str, jobs: int) -> Executor:
+    """Return the executor of a run with the limits of its settings.
+
+    Parameters
+    ----------
+    settings : RunSettings
+        The section `[run]`.
+    method : str
+        Name of the executor.
+    jobs : int
+        Number of maps to draw.
+    """
     if "timeout" in settings.model_fields_set and not executor_class(method).abilities.limits_time:
         logger.info("[run] timeout has no effect: start method %r cannot stop a map", method)
     memory = None if settings.worker_memory == "auto" else settings.worker_memory

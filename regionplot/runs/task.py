@@ -26,6 +26,7 @@ from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import DIGEST, SOFTWARE, TITLE, FigurePicture, Picture, make_writer
 
 if TYPE_CHECKING:
+    from regionplot.render.canvases import Canvases
     from regionplot.render.renderer import MapRenderer
     from regionplot.runs.digests import MapDigests
 
@@ -45,16 +46,25 @@ class RenderTask:
     """Number of maps of the run."""
     regions: Sequence[Region] = field(default=(), repr=False)
     """Regions to draw, if this process forks the workers."""
+    field_name: str = ""
+    """Name of the field, if the run draws several fields."""
+    canvases: Canvases | None = field(default=None, repr=False)
+    """Sheets and frames that the tasks of several fields share."""
     _digests: MapDigests | None = field(default=None, repr=False)
     _idle: list[MapRenderer] = field(default_factory=list, repr=False)
     """Renderers that no thread uses now. A renderer draws all its maps into one buffer, so threads cannot share it."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "regions": (), "_digests": None, "_idle": []}
+        return {**self.__dict__, "regions": (), "_digests": None, "_idle": [], "canvases": None}
 
     def start_worker(self) -> None:
-        """Let malloc return large blocks to the system. Called in each worker."""
-        return_large_blocks()
+        """Set the policy of malloc. Functions of the user use malloc as usual, and open no windows."""
+        if self.config.map.draw is None:
+            return_large_blocks()
+        if self.config.map.functions:
+            from regionplot.render.own import leave_display  # noqa: PLC0415 (imports matplotlib)
+
+            leave_display()
 
     def load(self) -> None:
         """Load the shared data and draw the frame of the maps. Forked workers inherit the data and the frame."""
@@ -105,9 +115,9 @@ class RenderTask:
         try:
             renderer = self._idle.pop()
         except IndexError:
-            from regionplot.render.renderer import MapRenderer  # noqa: PLC0415 (kept maps need no renderer)
+            from regionplot.render.choose import make_renderer  # noqa: PLC0415 (kept maps need no renderer)
 
-            renderer = MapRenderer(self._shared, self.map_count)
+            renderer = make_renderer(self._shared, self.map_count, self.canvases)
         try:
             yield renderer
         finally:
@@ -124,7 +134,7 @@ class RenderTask:
 
     @property
     def _shared(self) -> SharedData:
-        return shared_data(self.config, self.plan)
+        return shared_data(self.config, self.plan, self.field_name)
 
 
 def _import_for_encoding(renderer: MapRenderer) -> None:

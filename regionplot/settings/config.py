@@ -34,6 +34,8 @@ from regionplot.settings.raster import RasterSettings
 from regionplot.settings.regions import RegionSettings
 from regionplot.settings.run import RunSettings
 
+PRODUCTS = "products"
+"""Name of the table of products. Each product is a table of sections, like a settings file."""
 LAYER_TABLES = "(layers)"
 """Key that holds the tables of all layers while they are checked. The locations of their errors start with this key."""
 
@@ -60,6 +62,8 @@ class Config(Section):
     output: OutputSettings = OutputSettings()
     run: RunSettings = RunSettings()
     _places: Places = PrivateAttr(default_factory=Places)
+    _products: dict[str, Config] = PrivateAttr(default_factory=dict)
+    _facts: dict[str, object] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -87,6 +91,42 @@ class Config(Section):
         self._places = places
         return self
 
+    @property
+    def products(self) -> Mapping[str, Config]:
+        """The settings of each product, by name: these settings with the `[products.NAME]` tables applied.
+
+        Empty if the settings have no products. The raster of a product may not exist.
+        """
+        return self._products
+
+    def with_products(self, products: Mapping[str, Config]) -> Config:
+        """Store the settings of products in this config, and return the config."""
+        self._products = dict(products)
+        return self
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """What a run knows about the field of these settings: `product`, and `time` if it is not in the raster's file.
+
+        Titles and file names can show these values. They take precedence over the metadata of the raster.
+        """
+        return self._facts
+
+    def with_facts(self, facts: Mapping[str, object]) -> Config:
+        """Store what the run knows about a field in this config, and return the config."""
+        self._facts = dict(facts)
+        return self
+
+    @property
+    def has_fields(self) -> bool:
+        """True if a run draws several products or times, or must find out at its start which time it draws."""
+        return bool(self._products) or self.raster.is_series
+
+    @property
+    def has_functions(self) -> bool:
+        """True if functions of the user draw maps, or add to maps, in these settings or in a product."""
+        return any(own.map.functions for own in (self, *self._products.values()))
+
     @model_serializer(mode="wrap")
     def _with_layers_as_tables(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         sections: dict[str, Any] = dump(self)
@@ -98,7 +138,7 @@ _SECTIONS: dict[str, Any] = {name: field.annotation for name, field in Config.mo
 
 
 def section_names() -> list[str]:
-    """Return the names of all tables: built-in sections, then layers."""
+    """Return the names of all tables of settings: built-in sections, then layers. `products` is not one of them."""
     return [*_SECTIONS, *LAYERS]
 
 

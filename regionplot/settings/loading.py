@@ -11,11 +11,12 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from regionplot.errors import ConfigError, InputError
-from regionplot.settings.config import Config
+from regionplot.settings.config import PRODUCTS, Config
 from regionplot.settings.document import Document
 from regionplot.settings.messages import config_error
 from regionplot.settings.partial import without_faults
 from regionplot.settings.paths import resolve_config_paths
+from regionplot.settings.places import Places
 from regionplot.settings.raster import RASTER_PATH, RasterPath
 
 _MAX_FAULTS = 200
@@ -80,7 +81,7 @@ def raster_as_written(source: str | Path | Tables | None, overrides: Tables | No
     source, overrides
         As for `read_config`.
     """
-    return str(_tables(source, overrides)[1]["raster"]["path"])
+    return str(_tables(source, overrides)[1].get("raster", {}).get("path", ""))
 
 
 def read_valid_part(source: str | Path | Tables | None, overrides: Tables | None = None) -> Config | None:
@@ -102,16 +103,39 @@ def read_valid_part(source: str | Path | Tables | None, overrides: Tables | None
         If the file cannot be read, or is not TOML.
     """
     document, tables = _tables(source, overrides)
-    return _validated(document, tables, RasterPath.PATTERN)[0]
+    has_products = tables.pop(PRODUCTS, None) is not None
+    config = validated(document.places, tables, RasterPath.PATTERN)[0]
+    return config.with_facts({"product": "", "time": None}) if config is not None and has_products else config
 
 
 def _read(source: str | Path | Tables | None, overrides: Tables | None, raster_path: RasterPath) -> Config:
     document, tables = _tables(source, overrides)
-    config, error = _validated(document, tables, raster_path)
+    if PRODUCTS in tables:
+        return _read_products(document, tables)
+    config, error = validated(document.places, tables, raster_path)
     if error is not None:
         raise error
     assert config is not None, "this part of the settings is valid"
     return config
+
+
+def _read_products(document: Document, tables: dict[str, Any]) -> Config:
+    """Read settings with products. The rasters may not exist: a missing raster costs only the maps of its product."""
+    from regionplot.settings.products import products_of  # noqa: PLC0415 (only settings with products need it)
+
+    base = {name: table for name, table in tables.items() if name != PRODUCTS}
+    products = products_of(document, base, tables[PRODUCTS])
+    raster = base.get("raster", {})
+    if isinstance(raster, Mapping) and "path" not in raster:  # then each product has its own raster
+        first = next(iter(products)).tables["raster"]
+        base["raster"] = {**raster, "path": first.get("path", "") if isinstance(first, Mapping) else ""}
+    found = [validated(document.places, base, RasterPath.PATTERN)]
+    found += [validated(product.places, product.tables, RasterPath.PATTERN) for product in products]
+    if errors := [error for _, error in found if error is not None]:
+        kind = InputError if all(isinstance(error, InputError) for error in errors) else ConfigError
+        raise kind(*dict.fromkeys(problem for error in errors for problem in error.problems))
+    config, *own = (config for config, _ in found if config is not None)
+    return config.with_products({product.name: each for product, each in zip(products, own, strict=True)})
 
 
 def _tables(source: str | Path | Tables | None, overrides: Tables | None) -> tuple[Document, dict[str, Any]]:
@@ -130,11 +154,22 @@ def _keys(tables: Tables) -> Iterator[tuple[str, str]]:
         yield from ((name, str(key)) for key in table) if isinstance(table, Mapping) else [(name, "")]
 
 
-def _validated(
-    document: Document, tables: dict[str, Any], raster_path: RasterPath
+def validated(
+    places: Places, tables: dict[str, Any], raster_path: RasterPath
 ) -> tuple[Config | None, ConfigError | InputError | None]:
     """Return the valid part of the settings, and an error with all faults.
 
+    Parameters
+    ----------
+    places : Places
+        The settings file.
+    tables : dict
+        The tables, with absolute paths.
+    raster_path : RasterPath
+        Value to which the path of the raster is resolved.
+
+    Notes
+    -----
     pydantic checks rules about several keys only if each key is valid. Therefore, faulty keys are removed, and the rest
     is checked again.
     """
@@ -143,14 +178,14 @@ def _validated(
     config = None
     while rest is not None and config is None:
         try:
-            config = Config.model_validate(rest, context={RASTER_PATH: raster_path}).with_places(document.places)
+            config = Config.model_validate(rest, context={RASTER_PATH: raster_path}).with_places(places)
         except ValidationError as error:
             found = error.errors(include_url=False)
             details += [each for each in found if not details or (each["loc"] and each["type"] != "missing")]
             details = details[:_MAX_FAULTS]
             raster_path = RasterPath.PATTERN
             rest = without_faults(rest, found)
-    return config, config_error(details, document.places, tables) if details else None
+    return config, config_error(details, places, tables) if details else None
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from regionplot.settings.base import Section, Template, Text
+from regionplot.settings.base import NOT_IN_DIGEST, InputPath, Section, Template, Text
+from regionplot.settings.functions import FunctionSetting, UserFunction
 
 MAX_PIXELS = 100_000_000
 """Maximum number of pixels in an image."""
@@ -33,6 +34,32 @@ class MapSettings(Section):
     """Color where nothing is drawn."""
     empty: Literal["note", "skip"] = "note"
     """For a region without data, `note` draws a map with a note. `skip` draws no map and keeps an older map."""
+    draw: Annotated[FunctionSetting | None, NOT_IN_DIGEST] = None
+    """Your own function, as `module:function`. The function draws each map instead of regionplot, and is called as
+    `function(shared, region)`. The module is looked for beside the settings file, and then where Python finds
+    modules."""
+    decorate: Annotated[FunctionSetting | None, NOT_IN_DIGEST] = None
+    """Your own function, as `module:function`. The function is called as `function(axes, region, shared)` for each map,
+    after the layers are drawn. `axes` is a cartopy GeoAxes."""
+    load: Annotated[FunctionSetting | None, NOT_IN_DIGEST] = None
+    """Your own function, as `module:function`. The function is called once, as `function(shared)`, before the maps are
+    drawn. The other functions find what it returns in `shared.extra`."""
+    files: Annotated[tuple[InputPath, ...], Field(strict=False), NOT_IN_DIGEST] = ()
+    """Files that your functions read. If the content of such a file changes, all maps are drawn again."""
+
+    @property
+    def functions(self) -> dict[str, UserFunction]:
+        """The functions of the user, by key."""
+        found = {"draw": self.draw, "decorate": self.decorate, "load": self.load}
+        return {key: function for key, function in found.items() if function is not None}
+
+    @model_validator(mode="after")
+    def _has_one_drawing_function(self) -> MapSettings:
+        if self.draw is not None and self.decorate is not None:
+            raise ValueError(
+                "draw and decorate exclude each other; call the function of decorate in the function of draw"
+            )
+        return self
 
     @field_validator("size")
     @classmethod

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from regionplot import sample
 from regionplot.settings.config import settings_of
+from regionplot.settings.functions import UserFunction
 from regionplot.settings.plugins import fields_of
 from regionplot.text import path_hint
 
@@ -48,6 +49,8 @@ def _resolve(value: Any, kind: Any, base: Path) -> Any:
     origin, inner = get_origin(kind), get_args(kind)
     if kind is Path and isinstance(value, str | Path):
         return _joined(value, base)
+    if kind is UserFunction and isinstance(value, str):
+        return UserFunction(value, base)
     if isinstance(kind, type) and fields_of(kind):
         return _resolve_table(value, kind, base)
     if origin is Annotated:

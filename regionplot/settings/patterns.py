@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from pathlib import Path
 
 from regionplot.system.files import Fingerprint
@@ -16,6 +16,10 @@ from regionplot.text import TemplateError, fields_of, render
 _WILDCARDS = frozenset("*?[")
 _UNFINISHED = (".tmp", ".part", ".partial")
 """Suffixes of unfinished files, which another program is still writing."""
+_TIME = re.compile(r"\{time:((?:[^{}%]|%[HMSYdjmy])+)\}")
+"""Time of a file in a series. Only numbers of fixed width can be read back."""
+_DIGITS = {"Y": 4, "j": 3}
+"""Number of digits of a part of a time, if it is not 2."""
 _RUN = re.compile(r"\{run:(?=[^}]*%)(?:[^{}%]|%[aAbBdFGHjmMpSuUVwWyY%])+\}")
 
 
@@ -61,6 +65,19 @@ class Pattern:
         folder, rest = _existing_folder(Path(self.text))
         return _newest(_matches(folder, Path(self._fill(rest)).parts))
 
+    def find_all(self) -> list[Path]:
+        """Return all files that match now, in alphabetical order.
+
+        Raises
+        ------
+        TemplateError
+            As for `find`.
+        """
+        if os.path.exists(self.text or "."):  # noqa: PTH110
+            return [Path(self.text)]
+        folder, rest = _existing_folder(Path(self.text))
+        return sorted(_matches(folder, Path(self._fill(rest)).parts))
+
     def __call__(self) -> Path | None:
         """Call `find`, so that a pattern can be used as a function."""
         return self.find()
@@ -87,6 +104,98 @@ class Pattern:
         now = self.clock()
         run = now.replace(hour=now.hour - now.hour % self.cycle, minute=0, second=0, microsecond=0)
         return render(rest, {"run": run})
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A path with `{time:FORMAT}`: a series of files, one for each time. Times are in UTC.
+
+    Examples
+    --------
+    >>> Series("/data/hrrr_{time:%Y%m%d}_t{time:%H}z*.grib2").wildcards
+    '/data/hrrr_[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9]_t[0-9][0-9]z*.grib2'
+    """
+
+    text: str
+
+    @classmethod
+    def is_named_by(cls, text: str) -> bool:
+        """Return True if a path names a series of files. An existing path is taken literally."""
+        return "{time" in text and not os.path.exists(text)  # noqa: PTH110
+
+    def check(self) -> None:
+        """Check the fields of the path.
+
+        Raises
+        ------
+        TemplateError
+            If a field is not a time, the format of a time cannot be read back, or the times have no date.
+        """
+        formats = _TIME.findall(self.text)
+        if len(fields_of(self.text)) != len(formats):
+            raise TemplateError(
+                f"{self.text!r}: the only field of a series is the time of a file, such as {{time:%Y%m%d%H}}, with "
+                "%Y, %y, %m, %d, %j, %H, %M and %S"
+            )
+        letters = set(re.findall(r"%([A-Za-z])", "".join(formats)))
+        if not letters & {"Y", "y"} or not (letters >= {"m", "d"} or "j" in letters):
+            raise TemplateError(
+                f"{self.text!r}: the date of a file is unknown; the name must have %Y, %m and %d, or %Y and %j"
+            )
+
+    @property
+    def wildcards(self) -> str:
+        """The path with wildcards instead of the times."""
+        return _TIME.sub(lambda field: re.sub(r"%(\w)", lambda part: _digits(part[1], "[0-9]"), field[1]), self.text)
+
+    def find(self) -> list[tuple[datetime, Path]]:
+        """Return the files of the series with their times, in the order of time.
+
+        Hidden and unfinished files are left out. If several files have the same time, the newest file is used.
+        """
+        folder, rest = _existing_folder(Path(self.text))
+        below = Series(rest)
+        newest: dict[datetime, tuple[float, str, Path]] = {}
+        for path in _matches(folder, Path(below.wildcards).parts):
+            time, mark = below._time_of(str(path.relative_to(folder))), Fingerprint.of(path)
+            if time is not None and mark is not None:
+                newest[time] = max(newest.get(time, (-1.0, "", path)), (mark.modified, str(path), path))
+        return [(time, newest[time][2]) for time in sorted(newest)]
+
+    def _time_of(self, path: str) -> datetime | None:
+        """Return the time in the path of a file, or None if it is not a date."""
+        found = re.fullmatch(self._expression(), path)
+        if found is None:
+            return None
+        values = {name.rstrip("_0123456789")[-1]: text for name, text in found.groupdict().items()}
+        try:
+            return datetime.strptime(" ".join(values.values()), " ".join(f"%{letter}" for letter in values)).replace(
+                tzinfo=UTC
+            )
+        except ValueError:
+            return None
+
+    def _expression(self) -> str:
+        """Return a regular expression for the paths of the files. Its groups are the parts of the times."""
+        parts, end, count = [], 0, 0
+        for field in _TIME.finditer(self.text):
+            parts.append(_as_expression(self.text[end : field.start()]))
+            for literal, letter in re.findall(r"([^%]*)(?:%(\w))?", field[1]):
+                group = f"(?P<{letter}_{count}>{_digits(letter, '[0-9]')})" if letter else ""
+                parts.append(re.escape(literal) + group)
+                count += 1
+            end = field.end()
+        return "".join([*parts, _as_expression(self.text[end:])])
+
+
+def _digits(letter: str, digit: str) -> str:
+    return digit * _DIGITS.get(letter, 2)
+
+
+def _as_expression(wildcards: str) -> str:
+    """Return a regular expression for a part of a path with wildcards. `*` does not match a slash."""
+    expression = translate(wildcards).removeprefix("(?s:").removesuffix(")\\Z").removesuffix(")\\z")
+    return expression.replace(".*", "[^/]*")
 
 
 def _existing_folder(path: Path) -> tuple[Path, str]:

@@ -12,7 +12,8 @@ from pydantic_core import PydanticCustomError
 
 from regionplot import sample
 from regionplot.settings.base import MISSING_FILE, NOT_IN_DIGEST, InputPath, Section, Text, find_input
-from regionplot.settings.patterns import Pattern
+from regionplot.settings.patterns import Pattern, Series
+from regionplot.settings.selection import TimeItem, parse_choice
 from regionplot.text import one_line, path_hint
 
 RASTER_PATH = "raster_path"
@@ -34,6 +35,9 @@ def resolve_path(value: object, info: ValidationInfo) -> object:
         return find_input(value)
     if not str(value) or path_hint(str(value)):
         return find_input(value)
+    if Series.is_named_by(str(value)):
+        Series(str(value)).check()
+        return Path(value)
     pattern = Pattern(str(value), info.data.get("cycle", 1))
     path = pattern.find()  # `find` also checks the pattern
     if (info.context or {}).get(RASTER_PATH) is RasterPath.PATTERN:
@@ -55,7 +59,8 @@ class RasterSettings(Section):
     cycle: Annotated[int, Field(ge=1, le=24), NOT_IN_DIGEST] = 1
     """Hours between two model runs, for `{run:%Y%m%d%H}` in `path`."""
     path: Annotated[Path, BeforeValidator(resolve_path), NOT_IN_DIGEST]
-    """Raster file: GeoTIFF, COG, NetCDF, GRIB2 and others. May contain `{run:%Y%m%d%H}` and wildcards."""
+    """Raster file: GeoTIFF, COG, NetCDF, GRIB2 and others. May contain `{run:%Y%m%d%H}` and wildcards. A
+    path with `{time:%Y%m%d%H}` names a series of files, one for each time."""
     settle: Annotated[float, Field(ge=0, le=86_400), NOT_IN_DIGEST] = 2.0
     """Seconds without a change after which a file counts as complete."""
     band: int | Text | None = None
@@ -64,6 +69,18 @@ class RasterSettings(Section):
     variable: Text | None = None
     """Variable to read from a NetCDF or HDF5 file with several variables: its name, or its path such as
     `/product/no2`."""
+    time: Annotated[
+        TimeItem | Annotated[tuple[TimeItem, ...], Field(strict=False)] | None,
+        BeforeValidator(parse_choice),
+        NOT_IN_DIGEST,
+    ] = None
+    """Times to draw, from the time axis of the file or from a series of files: `all`, `latest`, a number from 0, a
+    slice such as `0:8`, a time such as `2026-03-10T06:00`, or a list."""
+    level: Annotated[float | Text | None, NOT_IN_DIGEST] = None
+    """Level of the band, such as `500 hPa` or 500."""
+    member: Annotated[Annotated[int, Field(ge=0)] | Literal["mean", "spread"] | None, NOT_IN_DIGEST] = None
+    """Ensemble member: its number in the file. `mean` and `spread` are the mean and the standard deviation of all
+    members."""
     mask_and_scale: bool = True
     """Treat nodata values as missing, and apply scale and offset."""
     resampling: Literal["nearest", "bilinear", "cubic", "average", "mode", "max"] = "nearest"
@@ -74,12 +91,23 @@ class RasterSettings(Section):
     """Maximum number of cells. Larger grids are rejected before any cell is read."""
 
     @property
+    def selects_band(self) -> bool:
+        """True if the level, the ensemble member or the time selects among the bands of the file."""
+        return (self.level, self.member, self.time) != (None, None, None)
+
+    @property
+    def is_series(self) -> bool:
+        """True if the raster stands for several files or times, from which a run chooses at its start."""
+        return self.time is not None or Series.is_named_by(str(self.path))
+
+    @property
     def pattern(self) -> Pattern:
-        """Pattern that finds the raster file.
+        """Pattern that finds the raster file. For a series of files, the pattern matches all of them.
 
         The pattern has times and wildcards only if the settings come from `read_config_before_arrival`.
         """
-        return Pattern(str(self.path), self.cycle)
+        text = str(self.path)
+        return Pattern(Series(text).wildcards if Series.is_named_by(text) else text, self.cycle)
 
     prepared: Annotated[Annotated[Path, Field(strict=False)] | None, NOT_IN_DIGEST] = None
     """File for the result of the steps of `[[prepare]]`. Default: a file in the user's cache folder."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from regionplot.inputs.strips import MAX_READERS
 from regionplot.layers.base import Layer, LoadContext
 from regionplot.layers.stack import all_layers, start_layers
 from regionplot.settings.config import Config
+from regionplot.shared.drawing import DrawingTools
 from regionplot.shared.load import DrawnRaster, LoadedCells, array_cache, warn_of_unseen_layers
 from regionplot.shared.plan import LoadPlan, logger, plan_load
 from regionplot.system import failpoints
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False)
-class SharedData:
+class SharedData(DrawingTools):
     """The data that all maps are drawn from."""
 
     config: Config
@@ -56,6 +57,9 @@ class SharedData:
     plan: LoadPlan
     coloring: Coloring = None
     """Classes or RGB bands of the raster. None if the cells are drawn as numbers."""
+    products: Mapping[str, SharedData] = field(default_factory=dict)
+    """The data of each field by name, such as `snow` or `snow/2026-03-10T06:00`, if the settings have products or
+    several times. All fields share the vector layers. Otherwise, empty."""
 
     @classmethod
     def load(
@@ -65,6 +69,9 @@ class SharedData:
         plan: LoadPlan | None = None,
         layers: Sequence[Layer] = (),
         source: RasterSource | None = None,
+        *,
+        raster: DrawnRaster | None = None,
+        cells: LoadedCells | None = None,
     ) -> SharedData:
         """Load all data that the maps of a run share, and close every file.
 
@@ -80,6 +87,16 @@ class SharedData:
             Layers from an earlier load. Their data are reused if the input files are unchanged.
         source : RasterSource, optional
             The raster, such as an `ArraySource`. By default, the raster that the config names.
+        raster : DrawnRaster, optional
+            The raster and its coloring, if the caller has already opened it.
+        cells : LoadedCells, optional
+            The cells of the plan, if they are already loaded for another field.
+
+        Returns
+        -------
+        SharedData
+            If the settings have products or several times, the data of the first field. Then `products` holds the data
+            of all fields.
 
         Raises
         ------
@@ -97,8 +114,13 @@ class SharedData:
             raise ConfigError(
                 "[[prepare]]: the steps have not been run; load the config that regionplot.prepared(config) returns"
             )
+        if config.has_fields and config.facts == {}:
+            from regionplot.shared.fields import find_fields  # noqa: PLC0415 (only several fields need it)
+            from regionplot.shared.groups import load_fields  # noqa: PLC0415 (it imports this module)
+
+            return load_fields(find_fields(config), regions, layers)
         failpoints.failpoint("read", config.raster.path.name)
-        raster = DrawnRaster.of(config, source)
+        raster = raster or DrawnRaster.of(config, source)
         info, config = raster.info, raster.config
         crs = parse_projection(config.map.projection) or info.geometry.crs
         plan = plan or plan_load(config, info, regions, raster.coloring)
@@ -108,13 +130,56 @@ class SharedData:
         finish_layers = start_layers(all_layers(config), context)  # before the thread, because this forks
         failpoints.failpoint("cells", config.raster.path.name)
         with thread_pool(MAX_READERS) as pool:  # the threads end before workers are forked
-            finish_cells = raster.start(plan, pool)
+            finish_cells = raster.start(plan, pool) if cells is None else None
             loaded_layers = finish_layers()
-            cells = finish_cells()
+            cells = finish_cells() if finish_cells else cells
+        assert cells is not None, "the cells are given or have been loaded"
         if regions:  # without regions, for example in a spawned worker, the maps are not known
             warn_of_unseen_layers(loaded_layers, config, crs, raster.coloring, regions)
         logger.info("process %d loaded the shared data in %.2f s", os.getpid(), time.perf_counter() - start)
         return cls(config, raster.source, cells, crs, loaded_layers, info, plan, raster.coloring)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        data: xr.DataArray,
+        features: Any = None,
+        config: Config | Mapping[str, Any] | None = None,
+        regions: Sequence[Region] | None = None,
+    ) -> SharedData:
+        """Return shared data for a raster and vector layers that are in memory.
+
+        The cells are not copied, if they are floating-point numbers without a nodata value. Forked workers inherit the
+        data. For other workers, `render_regions` writes the data once to a temporary file, which the workers map into
+        memory.
+
+        Parameters
+        ----------
+        data : xarray.DataArray
+            Rows and columns with a CRS in `.rio` (or latitudes and longitudes as coordinates, of one or two
+            dimensions). Other dimensions must have the length 1. Cells of dask arrays are computed.
+        features : GeoDataFrame, sequence, or mapping, optional
+            One vector layer, several layers, or layers by name. Each layer is a GeoDataFrame or another object with
+            geometries, or a mapping such as `{"data": counties, "linewidth": 0.5}` with keys of `[[features]]`.
+        config : Config or mapping, optional
+            Settings, or tables of settings. They need no raster.
+        regions : sequence of Region, optional
+            Load only the part of the raster that these regions need. By default, the whole raster is loaded.
+
+        Raises
+        ------
+        InputError
+            If the array or the geometries cannot be drawn.
+        ConfigError
+            If the settings cannot be used.
+        """
+        from regionplot.shared.memory import shared_from_arrays  # noqa: PLC0415 (only data in memory need it)
+
+        return shared_from_arrays(data, features, config, regions)
+
+    def with_products(self, products: Mapping[str, SharedData]) -> SharedData:
+        """Return these data together with the data of all fields."""
+        return replace(self, products=products)
 
     def __repr__(self) -> str:
         """Return the name of the raster, the shape and the type of the loaded cells, the CRSs and the layers."""
@@ -225,7 +290,7 @@ class SharedData:
         return cells if cells.size else None
 
     def check_workers_can_load(self, start_method: str) -> None:
-        """Raise ConfigError if the raster is an array in memory. Workers that do not inherit the array cannot load it.
+        """Raise ConfigError if the raster is an array in memory, and workers can be on other machines.
 
         Parameters
         ----------
@@ -235,14 +300,21 @@ class SharedData:
         if self.info.fingerprint is None:
             raise ConfigError(
                 f"[run] start_method: with {start_method!r}, workers load the raster from its file, but "
-                f"{self.info.path} is an array in memory; use fork, threads or serial"
+                f"{self.info.path} is an array in memory; use fork, forkserver, spawn, threads or serial"
             )
 
-    def read_panel(self, panel: PanelGrid) -> tuple[NDArray[Any], GridGeometry] | None:
+    def read_panel(self, panel: PanelGrid, crs: pyproj.CRS | None = None) -> tuple[NDArray[Any], GridGeometry] | None:
         """Return cells that cover a panel, and their geometry, or None if the panel shows no cells.
 
         If `plan.reads_per_map` is True, read the cells at about the resolution of the panel. For the resampling method
         `max`, read all cells. If `plan.reads_per_map` is False, return all loaded cells.
+
+        Parameters
+        ----------
+        panel : PanelGrid
+            The panel.
+        crs : pyproj.CRS, optional
+            CRS of the panel. By default, the CRS of the maps.
 
         Raises
         ------
@@ -251,11 +323,12 @@ class SharedData:
         """
         if not self.plan.reads_per_map:
             return self.cells, self.geometry
-        window = needed_window(self.info.geometry, panel, self.crs)
+        crs = crs or self.crs
+        window = needed_window(self.info.geometry, panel, crs)
         if window is None:
             return None
         method = self.config.raster.resampling
-        step = 1 if method == "max" else max(1, int(cells_per_pixel(self.info.geometry, panel, self.crs)))
+        step = 1 if method == "max" else max(1, int(cells_per_pixel(self.info.geometry, panel, crs)))
         return read_window(self.source, window, step, method)
 
 

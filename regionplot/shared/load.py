@@ -25,6 +25,7 @@ from regionplot.geo.grid import GridGeometry, Window
 from regionplot.geo.region import Region
 from regionplot.inputs.color_tables import RgbBands
 from regionplot.inputs.describe import inspect_raster, open_source
+from regionplot.inputs.metadata import with_lead_time
 from regionplot.inputs.overview import sample_raster
 from regionplot.inputs.reading import FileSource, Overviews
 from regionplot.inputs.rgb import RgbSource
@@ -41,6 +42,8 @@ from regionplot.system.cache import ArrayCache, user_cache
 
 logger = logging.getLogger(__name__)
 _PREVIEW_CELLS = 1_000_000
+_CODED_ROWS = 64
+"""Number of rows that are classified at a time, so that they stay in the CPU cache."""
 _MAX_CHECKED = 500
 """Maximum number of regions. For more regions, the layers are not compared with the maps."""
 
@@ -94,7 +97,10 @@ class DrawnRaster:
             source = RgbSource.of(info, coloring)
         if coloring is None:  # refuse unknown units before any cell is read
             needed_conversion(info.units, config.colors.units)
-        return cls(source, source.describe(), coloring, config)
+        info = source.describe()
+        if config.facts:
+            info = replace(info, description=with_lead_time({**info.description, **config.facts}))
+        return cls(source, info, coloring, config)
 
     def start(self, plan: LoadPlan, pool: Executor) -> Callable[[], LoadedCells]:
         """Start to load the cells of a plan in the threads of a pool. Return a function that waits for the cells.
@@ -107,19 +113,44 @@ class DrawnRaster:
         RasterError
             If the raster cannot be opened. The returned function raises it if the cells cannot be read.
         """
-        config = self.config
-        classifier = classifier_of(self.coloring, config.colors, self.info.units)
-        wants_values = any(planned.layer.wants_values for planned in all_layers(config))
-        if (
-            classifier is None
-            or wants_values
-            or plan.reads_per_map
-            or config.raster.resampling != "nearest"
-            or not isinstance(self.source, FileSource)
-        ):
-            loading = pool.submit(self._load_with_series, plan)
+        classifier = self._classifier(plan)
+        if classifier is None or not isinstance(self.source, FileSource):
+            loading = pool.submit(lambda: self._with_series(self.load_values(plan), plan))
             return loading.result
         return self._start_classes(plan.window, self.source, classifier, pool)
+
+    def _classifier(self, plan: LoadPlan) -> Classifier | None:
+        """Return the classifier of the cells, or None if the maps need the values of the cells."""
+        wants_values = any(planned.layer.wants_values for planned in all_layers(self.config))
+        if (
+            wants_values
+            or self.config.map.functions
+            or plan.reads_per_map
+            or self.config.raster.resampling != "nearest"
+            or not isinstance(self.source, FileSource)
+        ):
+            return None
+        return classifier_of(self.coloring, self.config.colors, self.info.units)
+
+    def coded(self, loaded: LoadedCells, plan: LoadPlan) -> LoadedCells:
+        """Return what `start` loads, from the values of the same cells. Other fields can share these values.
+
+        Parameters
+        ----------
+        loaded : LoadedCells
+            The values that `load_values` returned, for this field or for another.
+        plan : LoadPlan
+            As for `start`.
+        """
+        classifier = self._classifier(plan)
+        if classifier is None or loaded.values is None:
+            return self._with_series(loaded, plan)
+        codes = np.empty(loaded.values.shape, code_type(classifier.nodata))
+        for first in range(0, len(codes), _CODED_ROWS):
+            rows = slice(first, first + _CODED_ROWS)
+            classify(loaded.values[rows], classifier, codes[rows])
+        codes.flags.writeable = False
+        return LoadedCells(loaded.geometry, codes=codes)
 
     def _start_classes(
         self, window: Window, source: FileSource, classifier: Classifier, pool: Executor
@@ -137,10 +168,21 @@ class DrawnRaster:
 
         return finish
 
-    def _load_with_series(self, plan: LoadPlan) -> LoadedCells:
-        """Return the values of the cells that a plan loads, and the cells that determine the color scale."""
-        loaded = self._load_values(plan)
+    def load_values(self, plan: LoadPlan) -> LoadedCells:
+        """Return the values of the cells that a plan loads, and the cells that determine the color scale.
+
+        Raises
+        ------
+        RasterError
+            If the cells cannot be read.
+        """
+        return self._with_series(self._load_values(plan), plan)
+
+    def _with_series(self, loaded: LoadedCells, plan: LoadPlan) -> LoadedCells:
+        """Add the cells that determine the color scale, if it depends on cells."""
         if self.coloring is not None or not self.config.colors.is_adaptive:
+            return replace(loaded, series=None)
+        if loaded.series is not None:
             return loaded
         is_whole = not plan.reads_per_map and plan.window == self.info.geometry.full_window
         return replace(loaded, series=sample_raster(self.source, loaded.values if is_whole else None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from regionplot.colors.choose import Coloring
 from regionplot.colors.colormaps import ColormapColors, own_colors
@@ -45,6 +46,8 @@ class LoadPlan:
     """Fingerprint of the raster's file when the plan was made. If the file has changed, loading raises an error."""
     colormap: ColormapColors | None = None
     """Colors of the colormap. None if the raster is not drawn as numbers."""
+    stored: Path | None = None
+    """File from which workers that are not forked load data that are only in memory. None if there is no such file."""
 
 
 def plan_load(
@@ -84,8 +87,10 @@ def plan_load(
     window = _union(config, info, regions, layout) if regions and is_planned else whole
     memory = config.run.memory
     budget = memory_budget(None if memory == "auto" else memory) if budget is None else budget
+    if config.map.functions and whole.cells * info.dtype.itemsize <= budget:  # functions can use any cell
+        window = whole
     size = window.cells * info.dtype.itemsize
-    reads_per_map = size > budget
+    reads_per_map = size > budget and (info.fingerprint is not None or not info.has_windows)  # else it is in memory
     if reads_per_map and not info.has_windows:
         needed = -(-size // MEGABYTE)
         raise RasterError(

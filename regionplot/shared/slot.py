@@ -2,32 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
+from regionplot.colors.effective import effective_config
 from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
 from regionplot.shared.plan import LoadPlan
 
-_slot: SharedData | None = None
-"""The shared data of this process. The parent fills it before a fork, so that workers inherit it. A worker that is not
-forked fills it on first use."""
+_slot: dict[str, SharedData] = {}
+"""The shared data of this process, by field. A run of one field uses the name "". The parent fills the slot before a
+fork, so that workers inherit it. A worker that is not forked fills it on first use."""
 
 
 @contextmanager
 def share_with_workers(data: SharedData) -> Iterator[SharedData]:
     """Store the data in the slot of this process, for workers that are forked within this context."""
-    global _slot  # noqa: PLW0603 (forked workers inherit the slot)
-    previous, _slot = _slot, data
-    try:
+    with share_fields({"": data}):
         yield data
+
+
+@contextmanager
+def share_fields(fields: Mapping[str, SharedData]) -> Iterator[None]:
+    """Store the data of several fields in the slot of this process, for workers that are forked within this context."""
+    global _slot  # noqa: PLW0603 (forked workers inherit the slot)
+    previous, _slot = _slot, dict(fields)
+    try:
+        yield
     finally:
         _slot = previous
 
 
-def shared_data(config: Config, plan: LoadPlan) -> SharedData:
-    """Return the shared data of this process. Load the data if they are missing or belong to other settings."""
-    global _slot  # noqa: PLW0603
-    if _slot is None or _slot.config != config or _slot.plan != plan:
-        _slot = SharedData.load(config, plan=plan)
-    return _slot
+def _stored(path: Path) -> SharedData:
+    from regionplot.shared.memory import read_stored  # noqa: PLC0415 (only data in memory need it)
+
+    return read_stored(path)
+
+
+def has_field(field: str) -> bool:
+    """Return True if the slot of this process holds the data of a field."""
+    return field in _slot
+
+
+def shared_data(config: Config, plan: LoadPlan, field: str = "") -> SharedData:
+    """Return the shared data of a field in this process. Load the data if they are missing or belong to other settings.
+
+    Fields that are loaded later reuse the vector layers of the fields in the slot.
+    """
+    found = _slot.get(field)
+    if found is None or found.plan != plan or found.config not in (config, effective_config(config, found.info)):
+        layers = [layer for data in _slot.values() for layer in data.layers] if field else ()
+        found = SharedData.load(config, plan=plan, layers=layers) if plan.stored is None else _stored(plan.stored)
+        _slot[field] = found
+    return found

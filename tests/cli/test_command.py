@@ -381,7 +381,10 @@ def _commented():
 
 
 LISTS = {"features", "layers", "prepare"}
-EXAMPLES = {"variable", "crs", "prepared", "vmin", "vmax", "classes", "inputs"}  # keys without a default
+EXAMPLES = {  # keys without a default
+    "variable", "crs", "prepared", "vmin", "vmax", "classes", "inputs", "diverging", "colors", "stops", "file", "units",
+    "ticks",
+}  # fmt: skip
 WITHOUT_DEFAULT = {"band", "norm"}  # the default depends on the raster
 
 

@@ -157,13 +157,28 @@ def test_options_and_sections_apply_to_a_new_raster(sections, options, run, usua
     assert outputs(folder, run.result) == usually(state, *options)
 
 
-def test_levels_in_other_units_apply_to_a_new_raster(run, usually, folder, write_raster, tmp_path):
-    (folder / "regionplot.toml").write_text(settings(levels="[1, 2, 3]\nunits = 'm'"))
-    write_raster(cells(), tags={"units": "mm"})
+KELVIN, RADAR = {"units": "K"}, {"units": "dBZ"}
+
+
+@pytest.mark.parametrize(
+    ("colors", "tags", "is_repeated"),
+    [
+        ("levels = [0, 10, 20, 30]\nunits = 'degC'", KELVIN, True),
+        ("", RADAR, True),
+        ("levels = [270, 280, 290, 300]\nclosed = 'upper'", KELVIN, True),
+        ("levels = [270, 280, 290, 300]\nclosed = 'last'", KELVIN, True),
+        ("stops = [[270, 'white'], [300, 'navy']]", KELVIN, False),
+    ],
+)
+def test_colors_apply_to_a_new_raster(colors, tags, is_repeated, run, usually, folder, write_raster, tmp_path):
+    text = settings()
+    (folder / "regionplot.toml").write_text(text.replace(f"levels = {LEVELS}", colors))
+    values = cells() / 50 + (260 if tags is KELVIN else 0)
+    write_raster(values, tags=tags)
     assert not run()
-    write_raster(cells(500), tags={"units": "mm"})
+    write_raster(np.ascontiguousarray(values[::-1]), tags=tags)
     state = saved(folder, tmp_path / "state")
-    assert run()
+    assert run() is is_repeated
     assert outputs(folder, run.result) == usually(state)
 
 

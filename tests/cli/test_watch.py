@@ -41,6 +41,7 @@ OPTIONS = {
     "start_method": None, "only": (), "force": False, "prune": False, "allow_empty": False, "timeout": None,
     "wait_for": None, "deadline": None, "no_cache": True, "profile": False, "log_file": None, "log_format": "text",
     "metrics": None, "margin": None, "name_field": None, "layer": None, "where": None, "quiet": True, "verbose": False,
+    "band": None, "variable": None, "time": None, "product": (),
 }  # fmt: skip
 TABLE = "name,west,east,south,north\neast,-84,-80,33,35\nwest,-124,-120,33,35\n"
 
@@ -143,6 +144,23 @@ def test_each_new_raster_redraws_only_the_changed_maps(watch):
     assert watched.value("west") == before
     assert watched.end() == 143
     assert watched.lines[-1] == "regionplot: ended by SIGTERM, stopped watching"
+
+
+def test_a_changed_function_of_the_user_redraws_the_maps(watch, tmp_path):
+    function = "import numpy as np\ndef draw(shared, region):\n    return np.full((200, 300, 3), {}, np.uint8)\n"
+    (tmp_path / "plots.py").write_text(function.format(10))
+    watched = watch()
+    (tmp_path / "regionplot.toml").write_text(CONFIG.replace("[map]", '[map]\ndraw = "plots:draw"'))
+    watched.wait_for("watching")
+    watched.process.send_signal(signal.SIGHUP)
+    watched.wait_for("settings read again")
+    watched.write(10, 60)
+    watched.wait_for("2 maps drawn")
+    assert watched.value("west") == (10, 10, 10)
+    (tmp_path / "plots.py").write_text(function.format(20))
+    watched.wait_for("2 maps drawn", 2)
+    assert watched.value("west") == (20, 20, 20)
+    assert watched.end() == 143
 
 
 def test_bad_and_incomplete_rasters_do_not_end_the_watch(watch):

@@ -185,6 +185,12 @@ def test_a_colormap_without_values_covers_the_range_of_the_data(text: str, color
     assert len({tuple(color) for color in colors_by("g.txt", text).tolist()}) > 8
 
 
+def test_indexed_colors_of_paraview_are_classes(colors_by) -> None:
+    indexed = {"IndexedColors": [1, 0, 0, 0, 0, 1], "Annotations": ["-10", "cold", "20", "warm", "40", "hot"]}
+    found = colors_by("p.json", json.dumps([indexed]))
+    assert found[[3, 7, 10, 0]].tolist() == rgb("#ff0000 #0000ff #ff0000 none")
+
+
 def test_numbered_x11_gray_and_gmt_names_differ_from_css(colors_by) -> None:
     found = colors_by("a.cpt", "-100 green 0 green\n0 maroon 100 maroon\n")
     assert found[[0, -1]].tolist() == rgb("#00ff00 #b03060")

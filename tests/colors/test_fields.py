@@ -19,6 +19,7 @@ from regionplot.errors import ConfigError
 from regionplot.inputs.array import ArraySource
 from regionplot.settings.colors import ColorSettings
 from regionplot.settings.loading import read_config
+from regionplot.shared.data import SharedData
 from regionplot.shared.load import DrawnRaster
 
 VALUES = np.array([[1, 2], [3, 4]], np.float32)
@@ -133,6 +134,17 @@ def test_limits_of_the_user_use_only_the_colors_of_a_scale(write_raster) -> None
     assert DrawnRaster.of(shared).config is shared
 
 
+@pytest.mark.parametrize(("units", "levels"), [("m", [-3000, 0, 100, 1000]), ("ft", [-10000, 0, 300, 3000])])
+def test_levels_of_relief_keep_blue_for_heights_below_zero(units: str, levels: list[float], write_raster) -> None:
+    """The colors of relief belong to heights, so a class gets the color of the height at its middle."""
+    path = write_raster(VALUES, tags={"units": units})
+    config = read_config({"raster": {"path": path}, "colors": {"colormap": "relief", "levels": levels}})
+    scale: Any = SharedData.load(config).scale
+    palette = scale.palette  # the first row is the color below the levels
+    assert [int(np.argmax(row[:3])) for row in palette[1:3]] == [2, 1]  # blue, green
+    assert DrawnRaster.of(config).config.colors.levels == tuple(levels)
+
+
 def test_an_array_in_memory_is_identified_by_its_attributes() -> None:
     data = xr.DataArray(
         VALUES, dims=("y", "x"), coords={"y": [41.0, 40.0], "x": [-100.0, -99.0]},
@@ -232,6 +244,17 @@ def test_flags_of_a_netcdf_file_with_unsigned_bytes(write_netcdf) -> None:
     found = DrawnRaster.of(read_config({"raster": {"path": path}})).coloring
     assert isinstance(found, Classes)
     assert {item.value: item.name for item in found.shown} == {0: "none", 10: "crop", 200: "city"}
+
+
+def test_flags_of_an_array_in_memory() -> None:
+    data = xr.DataArray(
+        VALUES.astype(np.int16), dims=("y", "x"), coords={"y": [41.0, 40.0], "x": [-100.0, -99.0]},
+        attrs={"flag_values": np.array([1, 2, 3, 4], np.int16), "flag_meanings": "a b c d"},
+    )  # fmt: skip
+    data = data.rio.write_crs("EPSG:4326")
+    found = DrawnRaster.of(read_config({"raster": {"path": "sample:relief"}}), ArraySource.of(data)).coloring
+    assert isinstance(found, Classes)
+    assert [item.name for item in found.shown] == ["a", "b", "c", "d"]
 
 
 def test_a_scale_of_the_package_needs_no_matplotlib(write_raster) -> None:

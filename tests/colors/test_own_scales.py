@@ -109,9 +109,23 @@ def test_quantiles_show_values_that_many_cells_share_in_different_colors(values:
         assert (np.diff(found) >= 0).all()
 
 
-@pytest.mark.parametrize("values", [[3, 3, 3], [0, 0, 0, 0, 5], [np.nan, np.nan]])
-def test_quantiles_of_few_different_values(values: list[float], drawn) -> None:
-    assert len(drawn(values, norm="quantile")) == len(values)
+@pytest.mark.parametrize(
+    "values",
+    [[3, 3, 3], [0, 0, 0, 0, 5], [np.nan, np.nan], [-1.7e308, 0, 1.7e308], [0, 1e-310], [np.inf, 1, 2], [1e300, 1e300]],
+)
+def test_quantiles_of_few_different_or_extreme_values(values: list[float], write_raster) -> None:
+    path = write_raster(np.array([values] * 3, np.float64))
+    config = read_config({"raster": {"path": path}, "colors": {"norm": "quantile"}, "map": {"size": [200, 150]}})
+    renderer = MapRenderer(SharedData.load(config))
+    assert renderer.render(Region("a", Extent(-100, -100 + len(values), 47, 50))).pixels.shape == (150, 200, 3)
+
+
+@pytest.mark.parametrize("stops", [[[0, "red"], [1e-310, "blue"]], [[-1e300, "red"], [1e300, "blue"]]])
+def test_extreme_stops(stops: list[Any], write_raster) -> None:
+    path = write_raster(np.array([[-1e308, -1, 0], [5e-311, 1, 1e308]]))
+    config = read_config({"raster": {"path": path}, "colors": {"stops": stops}, "map": {"size": [200, 150]}})
+    renderer = MapRenderer(SharedData.load(config))
+    assert renderer.render(Region("a", Extent(-100, -97, 48, 50))).pixels.shape == (150, 200, 3)
 
 
 @pytest.mark.parametrize(
@@ -176,6 +190,19 @@ def test_faults_are_reported_with_their_cure(colors: dict[str, Any], message: st
 
     with pytest.raises(Exception, match=message):
         check_config(read_config({"raster": {"path": grid_file}, "colors": colors}), ())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16])
+def test_the_color_of_each_value_is_that_of_its_interval(dtype: Any, write_raster) -> None:
+    stops = [[-300, "#000000"], [-299.99, "#ff0000"], [0, "#00ff00"], [0, "#0000ff"], [30_000, "#ffffff"]]
+    config = read_config({"raster": {"path": write_raster(np.zeros((2, 2), dtype))}, "colors": {"stops": stops}})
+    scale: Any = SharedData.load(config).scale
+    around = (np.nextafter(scale.edges, limit) for limit in (-np.inf, np.inf))
+    generator = np.random.default_rng(3)
+    values = np.concatenate([scale.edges, *around, generator.uniform(-32_000, 32_000, 5000)]).astype(dtype)
+    extremes = [np.inf, -np.inf, 1e300, -1e300] if dtype == np.float64 else []
+    values = np.concatenate([values, np.array(extremes, dtype)])[None]
+    np.testing.assert_array_equal(scale.rows_of(values), np.searchsorted(scale.edges, values, side="right"))
 
 
 def region(name: str, west: float, east: float) -> Region:

@@ -51,9 +51,9 @@ def test_a_run_draws_a_data_array(path: Path, make_config: Callable[..., Config]
     report = render_regions([INSIDE], shared)
     assert [outcome.failure for outcome in report.outcomes] == [None]
     assert report.exit_code == 0
-    spawning = dataclasses.replace(shared, config=make_config(raster={"path": path}, run={"start_method": "spawn"}))
-    with pytest.raises(ConfigError, match="with 'spawn', workers load the raster from its file, but array is an array"):
-        render_regions([INSIDE], spawning)
+    elsewhere = dataclasses.replace(shared, config=make_config(raster={"path": path}, run={"start_method": "dask"}))
+    with pytest.raises(ConfigError, match="with 'dask', workers load the raster from its file, but array is an array"):
+        render_regions([INSIDE], elsewhere)
 
 
 def test_missing_cells_are_nan_and_axes_may_be_swapped(path: Path) -> None:

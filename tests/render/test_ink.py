@@ -141,15 +141,31 @@ def test_a_new_time_in_the_title_keeps_the_ink_of_the_panel(data: Data, drawn: l
 @pytest.mark.parametrize(
     "difference",
     [
+        {"map": {**SIZE, "title": "{title}!"}},
+        {"colors": {**LEVELS, "label": ""}},
+        {"colors": {**LEVELS, "colormap": "cividis"}},
+        {"map": {**SIZE, "empty": "skip"}},
+    ],
+    ids=str,
+)
+def test_what_shows_only_outside_the_panel_keeps_the_ink_of_the_panel(data: Data, drawn: list[str], difference) -> None:
+    pictures(data(), [WEST])
+    drawn.clear()
+    found = pictures(data(**difference), [WEST])
+    assert drawn == []
+    check_equal(found, pictures(data(**difference, run={"cache": False}), [WEST]))
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
         {"linewidth": 1.1},
         {"line": ((-98, 31), (-70, 43))},
         {"facecolor": "#000001"},
         {"map": {**SIZE, "dpi": 90}},
         {"map": {"size": (302, 200)}},
-        {"map": {**SIZE, "title": "{title}!"}},
         {"map": {**SIZE, "fit": "exact"}},
         {"map": {**SIZE, "projection": "EPSG:5070"}},
-        {"colors": {**LEVELS, "label": ""}},
         {"features": []},
         {"graticule": {"halo": "none", "color": "black"}},
     ],

@@ -1,0 +1,89 @@
+"""Read the numbers of ensemble members from GRIB files.
+
+GDAL reports the product definition of GRIB edition 2, which holds the number. For edition 1, it reports nothing. There,
+centers that follow ECMWF's local definitions store the number in octet 50 of section 1
+(https://codes.ecmwf.int/grib/format/grib1/local/).
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from regionplot.errors import RasterError
+
+_MAX_MESSAGES = 200_000
+_SECTION_0 = 8
+"""Length of section 0 of edition 1 in bytes."""
+_NUMBER_BYTES = {1: 1, 30: 1, 36: 1, 15: 2, 16: 2, 26: 2}
+"""Bytes of the number of the member, from octet 50, by local definition."""
+_OCTET = 49
+"""Position of octet 50 in section 1."""
+_HEADER = _OCTET + 2
+_LARGE = 0x800000
+"""Bit of the length of a message that is longer than 8 MB. The length is then in units of 120 bytes."""
+_ENSEMBLE_TEMPLATES = {1: 16, 11: 16}
+"""Position of the number of the member in the values of the product definition templates of ensembles."""
+
+
+def grib1_members(path: Path) -> Mapping[int, int]:
+    """Return the member of each message of edition 1, by the number of the message from 1.
+
+    Messages without a member are left out.
+
+    Raises
+    ------
+    RasterError
+        If the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return {number: member for number, member in enumerate(_members(content), 1) if member is not None}
+    except (OSError, ValueError) as error:
+        raise RasterError(f"{path}: cannot be read: {error}") from error
+
+
+def _members(content: mmap.mmap) -> Iterator[int | None]:
+    """Yield the member of each message, or None. GDAL also skips bytes between messages."""
+    start = content.find(b"GRIB")
+    for _ in range(_MAX_MESSAGES):
+        if start < 0:
+            return
+        edition = content[start + 7 : start + 8]
+        header = content[start + _SECTION_0 : start + _SECTION_0 + _HEADER]
+        yield _local_member(header) if edition == b"\x01" else None
+        start = content.find(b"GRIB", max(start + 4, _end(content, start, edition)))
+
+
+def _end(content: mmap.mmap, start: int, edition: bytes) -> int:
+    """Return the end of a message, or its start if the length is not usable."""
+    if edition == b"\x02":
+        return start + int.from_bytes(content[start + 8 : start + 16], "big")
+    length = int.from_bytes(content[start + 4 : start + 7], "big")
+    return start if length & _LARGE else start + length
+
+
+def _local_member(header: bytes) -> int | None:
+    """Return the number in section 1 if its local definition says that the message belongs to an ensemble."""
+    size = _NUMBER_BYTES.get(header[40], 0) if len(header) == _HEADER else 0
+    if not size or int.from_bytes(header[:3], "big") < _OCTET + size:
+        return None
+    return int.from_bytes(header[_OCTET : _OCTET + size], "big")
+
+
+def grib2_member(tags: Mapping[str, str]) -> int | None:
+    """Return the member of a message of edition 2, or None if it does not belong to an ensemble.
+
+    Parameters
+    ----------
+    tags : mapping
+        Tags of the band.
+    """
+    position = _ENSEMBLE_TEMPLATES.get(_integer(tags.get("GRIB_PDS_PDTN", "")) or 0)
+    values = tags.get("GRIB_PDS_TEMPLATE_ASSEMBLED_VALUES", "").split()
+    return None if position is None or position >= len(values) else _integer(values[position])
+
+
+def _integer(text: str) -> int | None:
+    return int(text) if text.lstrip("-").isdecimal() else None

@@ -1,0 +1,51 @@
+"""Draw one map of one of several fields, in any process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from regionplot.render.canvases import Canvases
+from regionplot.runs.jobs import Job, MapResult
+from regionplot.runs.task import RenderTask
+from regionplot.shared.slot import has_field
+
+
+@dataclass
+class FieldsTask:
+    """Draw one region of one field and write its map.
+
+    A worker that has not inherited the data of a field loads the data when it draws the first map of the field.
+    """
+
+    tasks: dict[str, RenderTask]
+    """The task of each field, by name of the field."""
+    canvases: Canvases | None = None
+    """Sheets and frames for the renderers of all fields. They are not pickled."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "canvases": None}
+
+    def start_worker(self) -> None:
+        """Set the policy of malloc. Called in each worker."""
+        for task in self.tasks.values():
+            task.start_worker()
+
+    def load(self) -> None:
+        """Draw the frames of the loaded fields. Forked workers inherit the data and the frames."""
+        self.canvases = self.canvases or Canvases()
+        for name, task in self.tasks.items():
+            task.canvases = self.canvases
+            if has_field(name):
+                task.load()
+
+    def __call__(self, job: Job) -> MapResult:
+        """Draw and write one map, or keep the map of an earlier run if nothing has changed."""
+        return self.tasks[job.field.name](job)
+
+    def with_maps(self, jobs: Iterable[Job]) -> FieldsTask:
+        """Return the task without the fields of which no map must be drawn."""
+        names = {job.field.name for job in jobs}
+        tasks: Mapping[str, RenderTask] = {name: task for name, task in self.tasks.items() if name in names}
+        return FieldsTask(dict(tasks), self.canvases)

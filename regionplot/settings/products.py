@@ -1,0 +1,138 @@
+"""Read `[products.NAME]`: tables that override the settings for one product."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from typing_extensions import override
+
+from regionplot.errors import ConfigError, Place, Problem
+from regionplot.settings.config import PRODUCTS, section_names
+from regionplot.settings.document import Document
+from regionplot.settings.messages import quoted_key
+from regionplot.settings.paths import resolve_config_paths
+from regionplot.settings.places import Places
+
+_NAME = re.compile(r"\w[\w .+-]{0,59}")
+_MAX_PRODUCTS = 1000
+_OF_THE_RUN: dict[str, tuple[str, ...]] = {
+    "run": (),
+    "regions": (),
+    "output": ("directory", "publish", "keep", "publish_partial"),
+}
+"""Sections that a product cannot override, with the keys if only some keys are meant. One run has one of each."""
+Tables = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ProductPlaces(Places):
+    """The places of the settings of a product: in its own tables, or in the tables that all products share."""
+
+    product: str = field(default="", compare=False)
+    own: Tables = field(default_factory=dict, compare=False, repr=False)
+    """The tables of the product."""
+    base: Tables = field(default_factory=dict, compare=False, repr=False)
+    """The tables that all products share."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ProductPlaces, (self.name, "", self.overrides, self.product)
+
+    @override
+    def locate(self, place: Place) -> Place:
+        if place.file or (_has(self.base, place) and not _has(self.own, place)):
+            return super().locate(place)
+        section = ".".join(filter(None, (PRODUCTS, self.product, place.section)))
+        return super().locate(replace(place, section=section))
+
+
+class Product(NamedTuple):
+    """The unchecked settings of one product."""
+
+    name: str
+    tables: dict[str, Any]
+    """The tables that all products share, with the tables of the product applied."""
+    places: ProductPlaces
+
+
+def products_of(document: Document, base: Tables, products: object) -> list[Product]:
+    """Return the settings of all products.
+
+    Parameters
+    ----------
+    document : Document
+        The settings file.
+    base : mapping
+        The tables that all products share, with absolute paths.
+    products : object
+        The table `products`.
+
+    Raises
+    ------
+    ConfigError
+        If it is not a table of tables, a name cannot be used, or a product sets what belongs to the whole run.
+    """
+    if not isinstance(products, Mapping) or not products or len(products) > _MAX_PRODUCTS:
+        raise ConfigError(
+            Problem(
+                f"must be a table with 1 to {_MAX_PRODUCTS} products: write [products.NAME]",
+                document.places.locate(Place(section=PRODUCTS)),
+            )
+        )
+    if problems := [problem for name, own in products.items() for problem in _problems(document.places, name, own)]:
+        raise ConfigError(*problems)
+    return [_product(document, base, name, own) for name, own in products.items()]
+
+
+def _product(document: Document, base: Tables, name: str, own: Tables) -> Product:
+    resolved = resolve_config_paths(own, document.base)
+    places = ProductPlaces(document.places.name, document.places.text, document.places.overrides, name, own, base)
+    return Product(name, _merged(base, resolved), places)
+
+
+def _problems(places: Places, name: str, own: object) -> Iterator[Problem]:
+    section = f"{PRODUCTS}.{quoted_key(name)}"
+    if not _NAME.fullmatch(name):
+        message = "the name of a product must begin with a letter or digit, and contain only letters, digits and _ .+-"
+        yield Problem(message, places.locate(Place(section=section)))
+    if not isinstance(own, Mapping):
+        message = "must be a table, such as [products.snow] with raster.path and colors.levels"
+        yield Problem(message, places.locate(Place(section=PRODUCTS, key=quoted_key(name))))
+        return
+    for table, keys in _OF_THE_RUN.items():
+        found = [table] if table in own and not keys else [key for key in keys if _has_key(own.get(table), key)]
+        for key in found:
+            where = Place(section=section, key=key) if key == table else Place(section=f"{section}.{table}", key=key)
+            yield Problem(f"one run has one such setting for all products; move it to [{table}]", places.locate(where))
+    for table in own:
+        if table not in section_names():
+            known = ", ".join(section for section in section_names() if _OF_THE_RUN.get(section) != ())
+            message = f"unknown section; the settings of a product are in sections: use one of {known}"
+            yield Problem(message, places.locate(Place(section=section, key=quoted_key(str(table)))))
+
+
+def _merged(below: Tables, above: Tables) -> dict[str, Any]:
+    """Merge two tables and the tables inside them. An array of tables in `above` replaces the array in `below`."""
+    merged = dict(below)
+    for name, value in above.items():
+        old = merged.get(name)
+        merged[name] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _has_key(table: object, key: str) -> bool:
+    return isinstance(table, Mapping) and key in table
+
+
+def _has(tables: Tables, place: Place) -> bool:
+    """Return True if tables have the section of a place, and its key."""
+    outer, _, inner = place.section.partition(".")
+    table = tables.get(outer)
+    if inner and isinstance(table, Mapping):
+        table = table.get(inner)
+    if isinstance(table, list | tuple):
+        number = place.number or place.step or 1
+        table = table[number - 1] if number <= len(table) else None
+    return table is not None and (not place.key or _has_key(table, place.key.partition(" ")[0]))

@@ -1,0 +1,353 @@
+"""Several products and times in one run."""
+
+from __future__ import annotations
+
+import json
+import re
+import weakref
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import jsonschema
+import netCDF4
+import numpy as np
+import pytest
+
+from regionplot.errors import ConfigError, RasterError, RegionsError
+from regionplot.geo.extent import Extent
+from regionplot.geo.region import Region
+from regionplot.inputs import strips
+from regionplot.inputs.reading import FileSource
+from regionplot.inputs.vector_layers import VectorLayer
+from regionplot.layers.features import Features
+from regionplot.prepare.run import prepared
+from regionplot.runs.run import render_regions
+from regionplot.settings.loading import read_config
+from regionplot.shared.data import SharedData
+from regionplot.shared.fields import find_fields
+
+REGIONS = [Region(name, Extent(-98 + 3 * i, -92 + 3 * i, 40, 46), origin=f"r.csv:{i + 2}")
+           for i, name in enumerate(("west", "middle", "east"))]  # fmt: skip
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "manifest.schema.json").read_text())
+START = datetime(2026, 3, 10, tzinfo=UTC)
+HOURS = 24
+
+
+@pytest.fixture
+def series(write_raster):
+    """Write one raster for each hour of a day. Return the path of the series."""
+    cells = np.random.default_rng(3).uniform(0, 30, (20, 30)).astype(np.float32)
+    for hour in range(HOURS):
+        path = write_raster(cells + hour, name=f"t_{START + timedelta(hours=hour):%Y%m%d%H}.tif")
+    return str(path.parent / "t_{time:%Y%m%d%H}.tif")
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Return a function that makes settings with products."""
+
+    def make(products, base=(), method="serial", **run):
+        sections = {
+            "map": {"size": [200, 150], "title": "{product} {title}"},
+            "output": {"directory": tmp_path / "maps"},
+            "features": [{"path": "sample:states"}],
+            "run": {"start_method": method, **run},
+            "products": products,
+        }
+        return read_config({**sections, **dict(base)})
+
+    return make
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Count the reads of cells and the loads of vector layers."""
+    counts = {"cells": [], "layers": set()}
+    read, start = FileSource.read, strips.StripReader.start
+    monkeypatch.setattr(
+        FileSource, "read", lambda self, *args: counts["cells"].append(self.info.path.name) or read(self, *args)
+    )
+    monkeypatch.setattr(
+        strips.StripReader,
+        "start",
+        lambda self, pool: counts["cells"].append(self.info.path.name) or start(self, pool),
+    )
+    made = Features._of.__func__
+    monkeypatch.setattr(
+        Features,
+        "_of",
+        classmethod(lambda cls, settings, vectors: counts["layers"].add(id(vectors)) or made(cls, settings, vectors)),
+    )
+    return counts
+
+
+def _names(report):
+    return {outcome.job.target.relative_to(outcome.job.target.parents[2]).as_posix() for outcome in report.outcomes}
+
+
+def test_times_and_products_are_drawn_once_and_kept_by_the_next_run(make, series, counted, tmp_path):
+    levels = {"colors": {"levels": [0, 10, 20, 30, 40]}}
+    raster = {"path": series, "time": "all"}
+    config = make(
+        {"warm": {"raster": raster, **levels}, "plain": {"raster": raster, "colors": {"levels": [0, 30, 60]}}}
+    )
+    report = render_regions(REGIONS, config)
+    assert (len(report.drawn), report.exit_code) == (2 * HOURS * 3, 0), str(report)
+    reads = Counter(counted["cells"])
+    assert set(reads.values()) == {1}, "a raster was read for each product"
+    assert len(reads) == HOURS
+    assert len(counted["layers"]) == 1
+    assert "warm/20260310T0500/west.png" in _names(report)
+    document = json.loads((tmp_path / "maps" / "manifest.json").read_text())
+    jsonschema.validate(document, SCHEMA)
+    assert {(entry["product"], entry["time"]) for entry in document["regions"]} == {
+        (product, f"2026-03-10T{hour:02}:00") for product in ("warm", "plain") for hour in range(HOURS)
+    }
+    again = render_regions(REGIONS, config)
+    assert len(again.unchanged) == 2 * HOURS * 3, str(again)
+
+
+def test_groups_that_do_not_fit_together_give_the_same_maps(make, series, monkeypatch, tmp_path):
+    products = {"a": {"raster": {"path": series, "time": "0:4"}}, "b": {"raster": {"path": series, "time": "2:6"}}}
+    whole = render_regions(REGIONS, make(products))
+    files = {path: path.read_bytes() for path in (tmp_path / "maps").rglob("*.png")}
+    assert len(files) == len(whole.drawn) == 2 * 4 * 3
+    monkeypatch.setattr("regionplot.shared.groups.memory_budget", lambda _memory: 1)
+    parts = render_regions(REGIONS, make(products), force=True)
+    assert len(parts.drawn) == len(files)
+    assert {path: path.read_bytes() for path in (tmp_path / "maps").rglob("*.png")} == files
+    assert len(render_regions(REGIONS, make(products)).unchanged) == len(files)
+
+
+def test_the_data_of_a_group_are_dropped_before_the_next_group(make, series, monkeypatch):
+    counts, load = [], SharedData.load.__func__
+
+    def counted_load(cls, *args, **options):
+        data = load(cls, *args, **options)
+        refs.append(weakref.ref(data.loaded.codes))
+        counts.append(sum(ref() is not None for ref in refs))
+        return data
+
+    refs: list[weakref.ref] = []
+    monkeypatch.setattr(SharedData, "load", classmethod(counted_load))
+    monkeypatch.setattr("regionplot.shared.groups.memory_budget", lambda _memory: 1)
+    products = {"a": {"raster": {"path": series, "time": "0:6"}, "colors": {"levels": [0, 10, 20, 40]}}}
+    assert len(render_regions(REGIONS[:1], make(products)).drawn) == 6
+    assert counts == [1] * 6
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "threads"])
+def test_all_start_methods_give_the_same_bytes(method, make, series, tmp_path):
+    products = {"a": {"raster": {"path": series, "time": [0, 5]}}, "b": {"raster": {"path": "sample:relief"}}}
+    base = {"output": {"directory": tmp_path / "serial"}}
+    render_regions(REGIONS, make(products, base))
+    report = render_regions(REGIONS, make(products, method=method, workers=2))
+    assert (report.exit_code, len(report.drawn)) == (0, 9), [each.message for each in report.failed]
+    found = sorted((tmp_path / "maps").rglob("*.png"))
+    assert len(found) == 9
+    for path in found:
+        assert path.read_bytes() == (tmp_path / "serial" / path.relative_to(tmp_path / "maps")).read_bytes()
+
+
+def test_a_bad_raster_costs_only_the_maps_of_its_product(make, series, tmp_path):
+    (tmp_path / "bad.tif").write_bytes(b"II*\0damaged")
+    products = {
+        "good": {"raster": {"path": series}},
+        "missing": {"raster": {"path": str(tmp_path / "none_{time:%Y%m%d}.tif")}},
+        "absent": {"raster": {"path": str(tmp_path / "absent.tif")}},
+        "bad": {"raster": {"path": str(tmp_path / "bad.tif")}},
+        "late": {"raster": {"path": series, "time": "2030-01-01"}},
+    }
+    report = render_regions(REGIONS, make(products))
+    assert (report.exit_code, len(report.drawn), len(report.failed)) == (1, 3, 12)
+    messages = {outcome.job.field.product: outcome.message for outcome in report.failed}
+    assert messages["missing"] == f"nothing matches {tmp_path}/none_{{time:%Y%m%d}}.tif"
+    assert messages["absent"] == f"there is no file {tmp_path}/absent.tif"
+    assert str(tmp_path / "bad.tif") in messages["bad"]
+    assert "there is no time 2030-01-01 among the 24 times" in messages["late"]
+    jsonschema.validate(json.loads((tmp_path / "maps" / "manifest.json").read_text()), SCHEMA)
+
+
+def test_products_can_be_selected_and_the_maps_of_others_stay(make, series, tmp_path):
+    config = make({name: {"raster": {"path": series}} for name in ("snow", "snow_new", "wind")})
+    render_regions(REGIONS, config)
+    report = render_regions(REGIONS, config, products=["snow*"], force=True)
+    assert {outcome.job.field.product for outcome in report.drawn} == {"snow", "snow_new"}
+    assert len(list((tmp_path / "maps").rglob("*.png"))) == 9
+    assert not render_regions(REGIONS, config, prune=True).removed
+    with pytest.raises(ConfigError, match=r"no product's name matches 'rain'; the products are snow, snow_new, wind"):
+        render_regions(REGIONS, config, products=["rain"])
+
+
+def test_maps_of_lost_regions_are_removed_but_not_those_of_older_times(make, series, tmp_path):
+    render_regions(REGIONS, make({"a": {"raster": {"path": series, "time": "0:2"}}}))
+    report = render_regions(REGIONS[:2], make({"a": {"raster": {"path": series, "time": "1:3"}}}), prune=True)
+    removed = sorted(path.relative_to(tmp_path / "maps").as_posix() for path in report.removed)
+    assert removed == ["a/20260310T0000/east.png", "a/20260310T0100/east.png"]
+    assert (tmp_path / "maps/a/20260310T0000/west.png").is_file()
+
+
+def test_equal_file_names_are_refused(make, series, tmp_path):
+    base = {"output": {"directory": tmp_path / "maps", "filename": "{name}.png"}}
+    config = make({name: {"raster": {"path": series}} for name in ("a", "b")}, base)
+    with pytest.raises(RegionsError, match=r"the maps of a/2026-03-10T23:00 and b/2026-03-10T23:00 would both"):
+        render_regions(REGIONS, config)
+
+
+def test_file_names_and_titles_have_product_time_and_lead(make, write_raster, tmp_path):
+    tags = {"VALID_TIME": "2026-03-10T06:00:00", "REF_TIME": "2026-03-10T00:00:00"}
+    path = write_raster(np.ones((20, 30), np.float32), tags=tags)
+    base = {"output": {"directory": tmp_path / "maps", "filename": "{product}/{time:%H}_{lead:03d}/{name}.png"}}
+    config = make({"a": {"raster": {"path": path}, "map": {"title": "{product} {time:%H} +{lead} {name}"}}}, base)
+    report = render_regions(REGIONS[:1], config)
+    assert _names(report) == {"a/06_006/west.png"}
+    assert b"a 06 +6 west" in (tmp_path / "maps/a/06_006/west.png").read_bytes()
+    unknown = make({"a": {"raster": {"path": write_raster(np.ones((20, 30)), name="u.tif")}}}, base)
+    assert "the lead of this raster is unknown" in render_regions(REGIONS[:1], unknown).failed[0].message
+
+
+def test_loaded_data_hold_each_product_and_the_layers_once(make, series):
+    config = make({"a": {"raster": {"path": series, "time": "0:2"}}, "b": {"raster": {"path": "sample:relief"}}})
+    shared = SharedData.load(config, REGIONS)
+    assert list(shared.products) == ["a/2026-03-10T00:00", "a/2026-03-10T01:00", "b"]
+    vectors = {id(layer.vectors) for data in shared.products.values() for layer in data.layers
+               if isinstance(layer, Features)}  # fmt: skip
+    assert len(vectors) == 1
+    one, two, _ = shared.products.values()
+    assert one.raster.shape == one.meshgrid[0].shape
+    np.testing.assert_allclose(two.cells - one.cells, 1, rtol=1e-4)
+    assert isinstance(next(layer for layer in one.layers if isinstance(layer, Features)).vectors, VectorLayer)
+    assert len(render_regions(REGIONS, shared).drawn) == 9
+    assert len(render_regions(REGIONS, config).unchanged) == 9
+
+
+@pytest.fixture
+def ensemble(tmp_path):
+    """Write a NetCDF file with times, levels and members. Each cell is 100 time + 10 level + member."""
+    path = tmp_path / "ensemble.nc"
+    axes = {
+        "time": (np.arange(3), {"units": "hours since 2026-03-10 00:00"}),
+        "level": (np.array([850.0, 500.0]), {"units": "hPa", "axis": "Z"}),
+        "number": (np.arange(4), {"standard_name": "realization"}),
+        "lat": (np.linspace(47, 39, 5), {"units": "degrees_north"}),
+        "lon": (np.linspace(-100, -80, 6), {"units": "degrees_east"}),
+    }
+    with netCDF4.Dataset(path, "w") as file:
+        for name, (values, attributes) in axes.items():
+            file.createDimension(name, len(values))
+            file.createVariable(name, "f8", (name,))[:] = values
+            file[name].setncatts(attributes)
+        variable = file.createVariable("z", "f4", tuple(axes))
+        times, levels, members = np.meshgrid(np.arange(3), np.arange(2), np.arange(4), indexing="ij")
+        variable[:] = (100 * times + 10 * levels + members)[..., None, None] + np.zeros((5, 6))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("selection", "value"),
+    [
+        ({"time": 1, "level": 500, "member": 3}, 113),
+        ({"time": "2026-03-10T02:00", "level": "850 hPa", "member": 0}, 200),
+        ({"time": "latest", "level": "500.0 hPa", "member": "mean"}, 211.5),
+        ({"time": 0, "level": 850, "member": "spread"}, np.sqrt(1.25)),
+    ],
+)
+def test_level_member_and_time_select_a_band(make_config, ensemble, selection, value):
+    shared = SharedData.load(make_config(raster={"path": ensemble, **selection}))
+    np.testing.assert_allclose(shared.cells, value, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        ({"level": 300}, "no band has the level 300; the levels are 850 hPa, 500 hPa"),
+        ({"member": 9}, "there is no member 9; the members are 0, 1, 2, 3"),
+        ({"time": 3}, "there is no time number 3 among the 3 times"),
+        ({"time": "5:"}, "selects none of the 3 times"),
+        ({"time": 1, "level": 500}, "4 bands match; choose among them with band, level, member or time"),
+        ({"time": 1, "member": "mean"}, "8 bands match"),
+    ],
+)
+def test_a_selection_without_exactly_one_band_is_an_error(make_config, ensemble, selection, message):
+    with pytest.raises(RasterError, match=re.escape(message)):
+        SharedData.load(make_config(raster={"path": ensemble, **selection}))
+
+
+def test_the_times_of_one_file_are_drawn_without_products(make_config, ensemble):
+    raster = {"path": ensemble, "time": "::-2", "level": 500, "member": "mean"}
+    maps = {"size": [200, 150], "title": "{time:%H}"}
+    config = make_config(raster=raster, map=maps, run={"start_method": "serial"})
+    report = render_regions(REGIONS[:1], config)
+    assert sorted(outcome.job.target.parent.name for outcome in report.drawn) == ["20260310T0000", "20260310T0200"]
+    assert len(render_regions(REGIONS[:1], config).unchanged) == 2
+
+
+def test_raster_steps_see_the_selected_band(make_config, ensemble):
+    raster = {"path": ensemble, "time": "0:2", "level": 500, "member": "mean"}
+    steps = [{"step": "expression", "formula": "b1 * 2"}]
+    run = {"start_method": "serial", "cache": False}
+    config = make_config(
+        raster=raster, prepare=steps, map={"size": [200, 150]}, colors={"vmin": 0, "vmax": 300}, run=run
+    )
+    fields = find_fields(config)
+    values = [SharedData.load(prepared(field.config)).cells.mean() for field in fields]
+    np.testing.assert_allclose(values, [23, 223], rtol=1e-6)
+    assert len(render_regions(REGIONS[:1], config).drawn) == 2
+
+
+def test_faults_name_the_table_of_the_product(tmp_path):
+    path = tmp_path / "regionplot.toml"
+    path.write_text(
+        '[raster]\npath = "sample:relief"\n[map]\nsiz = 3\n[products.a]\ncolors.levels = [2, 1]\n'
+        "[products.b.raster]\nband = 0.5\n[[products.b.features]]\npath = 'sample:states'\nlinewidt = 3\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        read_config(path)
+    assert [str(problem).removeprefix(str(tmp_path)) for problem in caught.value.problems] == [
+        "/regionplot.toml:4: [map] siz: unknown key; did you mean 'size'?",
+        "/regionplot.toml:6: [products.a.colors] levels: levels must increase, but 1 follows 2 (it is [2, 1])",
+        "/regionplot.toml:8: [products.b.raster] band: must be a whole number or text in quotes (it is 0.5)",
+        "/regionplot.toml:11: [[products.b.features]] #1 linewidt: unknown key; did you mean 'linewidth'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("products", "message"),
+    [
+        ({}, "must be a table with 1 to 1000 products"),
+        ([], "must be a table with 1 to 1000 products"),
+        ({"a": 3}, "[products] a: must be a table"),
+        ({"../a": {}}, "the name of a product must begin with a letter or digit"),
+        ({"a": {"run": {"workers": 2}}}, "[products.a] run: one run has one such setting for all products"),
+        ({"a": {"output": {"directory": "x"}}}, "[products.a.output] directory: one run has one such setting"),
+        ({"a": {"color": {}}}, "[products.a] color: unknown section"),
+        ({"a": {"raster": {"time": "noon"}}}, "'noon' is not a choice of times"),
+        ({"a": {"raster": {"path": "a_{time:%b}.tif"}}}, "the only field of a series is the time of a file"),
+        ({"a": {"raster": {"path": "a_{time:%H}.tif"}}}, "the date of a file is unknown"),
+    ],
+)
+def test_products_that_cannot_be_used_are_refused(products, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        read_config({"raster": {"path": "sample:relief"}, "products": products})
+
+
+def test_the_command_selects_products_bands_and_times(run_command, ensemble, write_raster, tmp_path):
+    (tmp_path / "regions.csv").write_text("name,west,east,south,north\nr,-98,-92,40,46\n")
+    (tmp_path / "regionplot.toml").write_text(
+        "[map]\nsize = [200, 150]\n[products.a]\nraster.path = 'sample:relief'\n"
+        "[products.b]\nraster.path = 'sample:relief'\ncolors.levels = [0, 1000, 3000]\n"
+    )
+    result = run_command(tmp_path, "regions.csv", "--product", "b")
+    assert (result.returncode, "output/b/r.png" in result.stdout, "output/a" in result.stdout) == (0, True, False)
+    settings = (tmp_path / "regionplot.toml").read_text()
+    (tmp_path / "regionplot.toml").write_text(settings + "[products.b.map]\ntitle = '{product} {title}'\n")
+    result = run_command(tmp_path, "regions.csv", "--wait-for", "9", "--product", "b")
+    assert (result.returncode, "output/b/r.png" in result.stdout) == (0, True), result.stderr
+    two = write_raster(np.stack([np.zeros((20, 30)), np.ones((20, 30))]), descriptions=("snow", "rain"))
+    result = run_command(tmp_path, "regions.csv", "--no-config", "--raster", str(two), "--band", "rain", "-o", "bands")
+    assert (result.returncode, result.stderr) == (0, "")
+    result = run_command(tmp_path, "regions.csv", "--no-config", "--raster", str(two), "--band", "7")
+    assert "there is no band 7" in result.stderr
+    result = run_command(tmp_path, "regions.csv", "--no-config", "--raster", str(ensemble), "--variable", "q")
+    assert "there is no variable 'q'" in result.stderr
