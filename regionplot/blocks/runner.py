@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from regionplot.blocks.arguments import check_executor, check_workers
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.report import BlockObserver
 from regionplot.blocks.sinks import Sink
@@ -75,7 +76,11 @@ class BlockRunner:
         ------
         ExecutorError
             If the executor cannot be used, or the function cannot be sent to its workers.
+        TypeError, ValueError
+            If `executor` or `workers` has a wrong type or value.
         """
+        check_executor(executor)
+        check_workers(workers)
         if not isinstance(executor, str) or "://" in executor:
             name, cluster = connect_executor(executor)
             return cls(cluster, name)
