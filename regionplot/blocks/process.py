@@ -102,8 +102,8 @@ def process_blocks(
         If an input cannot be read, its grid differs from the grid of the first input, or the output cannot be written
         completely.
     BlockError
-        If the function fails for a block, or a worker dies. The error contains the traceback. An old output file is
-        unchanged.
+        If the function fails for a block, or a worker dies. The error contains the traceback, and `__cause__` is the
+        error that the function raised, if it pickles. An old output file is unchanged.
     ExecutorError
         If the executor cannot be used.
     TypeError, ValueError

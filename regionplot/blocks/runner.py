@@ -29,6 +29,8 @@ from regionplot.executors.jobs import script_is_importable
 
 DEFAULT_SETTINGS = WorkerSettings(timeout=3600.0)
 """Limits of workers: one hour per block."""
+_MAX_DEATHS = 6
+"""Number of consecutive blocks whose workers died, without a success, after which the run ends."""
 _MAX_NAMES = 8
 """Maximum number of inputs to name in a message."""
 
@@ -89,7 +91,8 @@ class BlockRunner:
         abilities = executor_class(name).abilities
         if not abilities.shares_memory and not abilities.distributed:
             check_picklable(function, name)
-        return cls(make_executor(name, count, worker_settings), name)
+        limit = min(worker_settings.max_deaths, _MAX_DEATHS)
+        return cls(make_executor(name, count, replace(worker_settings, max_deaths=limit)), name)
 
     def run(
         self,
@@ -122,7 +125,8 @@ class BlockRunner:
         Raises
         ------
         RasterError, BlockError
-            If a block fails. The error names the inputs and the block.
+            If a block fails. The error names the inputs and the block. `__cause__` is the error that the function
+            raised, if it pickles.
         """
         receiver, durations = SharedArrayReader(), array("d")
         observer.started(len(blocks), self.workers, self.name)
@@ -136,7 +140,7 @@ class BlockRunner:
 
 def _write_outcome(outcome: Outcome[Block], receiver: SharedArrayReader, sink: Sink, paths: Sequence[Path]) -> None:
     if outcome.failure is not None:
-        raise block_error(outcome.failure, _place(paths, outcome.job))
+        raise block_error(outcome.failure, _place(paths, outcome.job)) from outcome.failure.error
     try:
         values = receiver.open(outcome.value.content)
     except OSError as error:
