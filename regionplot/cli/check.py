@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
-from regionplot.cli.options import OnceCommand, check_table_name
+from regionplot.cli.options import REGION_KEYS, OnceCommand, check_table_name, region_options
 
 _DEFAULT_NAME = "regionplot.toml"
 
@@ -15,13 +16,16 @@ _DEFAULT_NAME = "regionplot.toml"
 @click.argument("regions", metavar="REGIONS", type=click.Path(path_type=Path))
 @click.option("-c", "--config", "config_file", metavar="FILE", type=click.Path(path_type=Path), help="Settings (TOML).")
 @click.option("--raster", metavar="PATH", help="Raster to check with, instead of the raster in the settings.")
-def check(regions: Path, config_file: Path | None, raster: str | None) -> int:
-    """Check the settings and the table of REGIONS without drawing a map.
+@region_options
+def check(regions: Path, config_file: Path | None, raster: str | None, **options: str | None) -> int:
+    """Check the settings and the table or vector file REGIONS without drawing a map.
 
     Name scales that color-blind readers cannot follow, and lines that do not stand out on the scale. Exit codes: 0
     nothing found; 1 colors are hard to read; 2 settings or table have faults; 3 the raster is missing or unreadable.
     """
-    from regionplot.colors.check import reading_problems  # noqa: PLC0415 (so that --help is fast)
+    from regionplot.cli.request import at_option  # noqa: PLC0415 (so that --help is fast)
+    from regionplot.colors.check import reading_problems  # noqa: PLC0415
+    from regionplot.errors import RegionplotError  # noqa: PLC0415
     from regionplot.regions.table import read_regions  # noqa: PLC0415
     from regionplot.runs.checks import check_config  # noqa: PLC0415
     from regionplot.settings.loading import read_config  # noqa: PLC0415
@@ -31,8 +35,15 @@ def check(regions: Path, config_file: Path | None, raster: str | None) -> int:
     check_table_name(regions)
     nearby = (path for path in (regions.parent / _DEFAULT_NAME, Path(_DEFAULT_NAME)) if path.is_file())
     path = config_file or next(nearby, None)
-    config = read_config(path, {} if raster is None else {"raster": {"path": raster}})
-    check_config(config, read_regions(regions))
+    sections = {"raster": {"path": raster}, "regions": {key: options[key] for key in REGION_KEYS}}
+    given = {name: {key: value for key, value in keys.items() if value is not None} for name, keys in sections.items()}
+    overrides = {name: keys for name, keys in given.items() if keys}
+    try:
+        config = read_config(path, overrides)
+        check_config(config, read_regions(regions, config.regions))
+    except RegionplotError as error:
+        error.relocate(partial(at_option, overrides))
+        raise
     configs = [config] if not config.has_fields else [each.config for each in first_fields(config)]
     found = []
     for own in configs:

@@ -94,7 +94,7 @@ def _usage(command: click.Command) -> str:
 )
 @click.version_option(package_name="regionplot")
 def cli() -> None:
-    """Draw the map of every region in the table REGIONS. The data are loaded only once.
+    """Draw the map of every region in the table or vector file REGIONS. The data are loaded only once.
 
     Settings come from --config. Without --config, they come from a regionplot.toml beside REGIONS or in the working
     directory. Without a settings file, give --raster. Options override settings.

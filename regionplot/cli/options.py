@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -13,6 +13,17 @@ from regionplot.errors import RegionsError
 from regionplot.registry import COMMANDS
 from regionplot.system.files import exists
 from regionplot.text import path_hint, path_text
+
+_REGION_OPTIONS = (
+    click.option("--name-field", metavar="COLUMN", help="Column of REGIONS that holds the names; default: name."),
+    click.option(
+        "--where", metavar="SQL", help="Draw only features of the vector file REGIONS that meet this condition."
+    ),
+    click.option("--layer", metavar="NAME", help="Layer of the vector file REGIONS; default: the first layer."),
+    click.option("--margin", metavar="SIZE", help="Space around each region, such as 10% or '25 km'."),
+)
+REGION_KEYS = ("name_field", "where", "layer", "margin")
+"""Keys of `[regions]` that the options of `region_options` set."""
 
 
 class OnceCommand(click.Command):
@@ -27,6 +38,13 @@ class OnceCommand(click.Command):
             _, _, order = self.make_parser(ctx).parse_args(list(args))
             check_once(order)
         return super().parse_args(ctx, args)
+
+
+def region_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options that say how REGIONS is read."""
+    for option in reversed(_REGION_OPTIONS):
+        command = option(command)
+    return command
 
 
 def check_once(order: Sequence[click.Parameter]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from regionplot.cli.executors import ExecutorName
-from regionplot.cli.options import OnceCommand, check_table_name
+from regionplot.cli.options import OnceCommand, check_table_name, region_options
 from regionplot.system.guard import handle_signals
 
 _MAX_SECONDS = 366 * 86_400
@@ -47,10 +47,7 @@ def _check_seconds(_context: click.Context, _option: click.Parameter, seconds: f
 )
 @click.option("--only", metavar="PATTERN", multiple=True, help="Draw only regions whose name matches; repeatable.")
 @click.option("--product", metavar="PATTERN", multiple=True, help="Draw only products whose name matches; repeatable.")
-@click.option("--name-field", metavar="COLUMN", help="Column of REGIONS that holds the names; default: name.")
-@click.option("--where", metavar="SQL", help="Draw only features of the vector file REGIONS that meet this condition.")
-@click.option("--layer", metavar="NAME", help="Layer of the vector file REGIONS; default: the first layer.")
-@click.option("--margin", metavar="SIZE", help="Space around each region, such as 10% or '25 km'.")
+@region_options
 @click.option("--force", is_flag=True, help="Also draw unchanged maps.")
 @click.option("--prune", is_flag=True, help="Remove the maps of regions that are no longer in the table.")
 @click.option("--allow-empty", is_flag=True, help="Accept a table without regions.")

@@ -6,7 +6,7 @@ import io
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -124,16 +124,7 @@ class Request:
 
     def at_options(self, error: RegionplotError) -> None:
         """In problems of settings that come from options, replace the place in the file by the name of the option."""
-        error.relocate(self._at_option)
-
-    def _at_option(self, place: Place) -> Place:
-        section = self.overrides.get(place.section, {})
-        key = place.key.partition(" ")[0]
-        option = _OPTIONS.get((place.section, key))
-        if option is None or not (isinstance(section, list) or key in section):
-            return place
-        given = section[(place.number or 1) - 1] if isinstance(section, list) else section
-        return Place(option=f"{option} {given[key]}")
+        error.relocate(partial(at_option, self.overrides))
 
     def config(self, raster: Path | None = None) -> Config:
         """Read the settings. Options override the file.
@@ -191,6 +182,25 @@ _OPTIONS = {
     ("run", "timeout"): "--timeout",
 }
 """Option of the command line for each setting that an option can set."""
+
+
+def at_option(overrides: Mapping[str, Mapping[str, Any] | list[Any]], place: Place) -> Place:
+    """Return the option in the place of a setting, if an option gives this setting.
+
+    Parameters
+    ----------
+    overrides : mapping
+        Settings that options give, by section.
+    place : Place
+        Place of a setting.
+    """
+    section = overrides.get(place.section, {})
+    key = place.key.partition(" ")[0]
+    option = _OPTIONS.get((place.section, key))
+    if option is None or not (isinstance(section, list) or key in section):
+        return place
+    given = section[(place.number or 1) - 1] if isinstance(section, list) else section
+    return Place(option=f"{option} {given[key]}")
 
 
 def _overrides(options: Mapping[str, Any]) -> dict[str, Any]:

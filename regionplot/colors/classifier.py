@@ -15,6 +15,10 @@ from regionplot.geo.strips import row_strips
 
 Codes = NDArray[np.unsignedinteger[Any]]
 _MAX_BYTE = 255
+_PASSED = {"lower": slice(0), "upper": slice(None), "last": slice(-1, None)}
+"""The levels that a value must pass, not only reach, by the name of the closed limit."""
+CLOSED = frozenset(_PASSED)
+"""Names of the closed limits of classes, see `LevelClassifier.closed`."""
 _ENOUGH = 1_000_000
 """Number of cells in a first sample of all cells."""
 
@@ -54,7 +58,7 @@ class LevelClassifier:
         floats = values.astype(float_dtype(values.dtype), copy=False)  # also holds fractional levels
         with np.errstate(over="ignore"):  # a level can exceed the range of float32
             levels = self.levels.astype(floats.dtype)
-        passed = {"lower": slice(0), "upper": slice(None), "last": slice(-1, None)}[self.closed]
+        passed = _PASSED[self.closed]
         levels[passed] = np.nextafter(levels[passed], floats.dtype.type(np.inf))  # a class contains these boundaries
         first, last = _reached(levels, floats)
         index, reached = np.full(values.shape, first, np.uint8), np.empty(values.shape, np.bool_)

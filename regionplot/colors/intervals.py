@@ -37,6 +37,8 @@ _MIN_LIMIT = 1e-280
 _UNSURE = 65_535
 """Code of bins whose values have different codes."""
 _QUANTILES_ON_BAR = 11
+_END = 0.01
+"""Width of the class of the largest value on the axis of the color bar, as a share of the axis."""
 _LINEAR = 2
 """Number of places on the axis of a linear color bar: its ends."""
 
@@ -96,30 +98,35 @@ class IntervalScale(PaletteScale):
         units : Conversion
             Conversion from the units of the raster to the units of the scale.
         values : ndarray, shape (n,)
-            Finite values, in the units of the scale.
+            Finite values, in the units of the raster.
         colors : ColormapColors
             The colors.
         """
         values = np.clip(values.astype(np.float64), -MAX_LIMIT, MAX_LIMIT)
         places = np.linspace(0, 1, len(colors.rows) + 1)
         edges, kept = np.unique(np.quantile(values, places), return_index=True)
+        ticks = np.unique(np.quantile(values, np.linspace(0, 1, _QUANTILES_ON_BAR)))
+        axis = units.shown(ticks)
         size = max(abs(float(edges[0])), abs(float(edges[-1])))
         if edges[-1] - edges[0] <= max(size * _MIN_SPAN, _MIN_LIMIT):
             margin = max(1.0, size / 10)
             edges, kept = np.array([edges[0] - margin, edges[0] + margin]), np.array([0, len(colors.rows)])
+            axis = units.shown(edges)
+        elif kept[-1] < len(colors.rows):  # many values equal the largest one, so it has its own color
+            edges, kept = np.append(edges, np.nextafter(edges[-1], np.inf)), np.append(kept, len(places))
+            axis = np.append(axis, axis[-1] + _END * (axis[-1] - axis[0]))
         last = len(colors.rows) - 1
         rows = np.asarray(colors.rows)[[min((low + high) // 2, last) for low, high in pairwise(kept)]]
-        ticks = edges if len(edges) == _LINEAR else np.unique(np.quantile(values, np.linspace(0, 1, _QUANTILES_ON_BAR)))
-        axis = ticks, np.linspace(0, 1, len(ticks))
-        on_bar = np.interp((np.arange(_BAR_COLORS) + 0.5) / _BAR_COLORS, axis[1], axis[0])
+        at = np.linspace(0, 1, len(axis))
+        on_bar = units.stored(np.interp((np.arange(_BAR_COLORS) + 0.5) / _BAR_COLORS, at, axis))
         bar = rows[np.clip(np.searchsorted(edges, on_bar, side="right") - 1, 0, len(rows) - 1)]
         return cls(
             _palette(rows, _end(config.colors.under, rows[0]), _end(config.colors.over, rows[-1]), config),
-            _closed(units.stored(edges)),
-            axis,
+            _closed(edges),
+            (axis, at),
             on_background(bar, config.map.background),
             "neither",
-            config.colors.ticks or tuple(_rounded(axis[0])),
+            config.colors.ticks or tuple(_rounded(axis[: len(ticks)] if len(ticks) > 1 else axis)),
         )
 
     @cached_property

@@ -57,6 +57,5 @@ def _number_scale(
         return IntervalScale.of_stops(config, units)
     if config.colors.norm == "quantile":
         assert cells is not None, "the values determine the limits of a continuous scale"
-        found = units.shown(sample_of(cells))
-        return IntervalScale.of_quantiles(config, units, found, colormap or colors_of(config))
+        return IntervalScale.of_quantiles(config, units, sample_of(cells), colormap or colors_of(config))
     return ColorScale.of(config, cells, colormap, units)

@@ -22,8 +22,12 @@ _HARMLESS = (
 
 
 def companions(path: Path) -> tuple[Path, ...]:
-    """Return the paths of the files that SQLite reads in addition to a database: its write-ahead log and journal."""
-    return tuple(path.with_name(path.name + suffix) for suffix in ("-wal", "-journal"))
+    """Return the paths of the files that SQLite reads in addition to a database: its write-ahead log and journal.
+
+    If the path is a symbolic link, these files are beside the file that it names.
+    """
+    real = path.resolve() if path.is_symlink() else path
+    return tuple(real.with_name(real.name + suffix) for suffix in ("-wal", "-journal"))
 
 
 def check_tables(path: Path, content: bytes | None = None) -> None:

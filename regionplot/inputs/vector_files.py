@@ -6,6 +6,7 @@ Only this module imports pyogrio, which imports pandas. Layers that are in the c
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -43,6 +44,8 @@ _LIBRARY_ERRORS = (
 )  # fmt: skip
 _NOT_GEOJSON = "Failed to read GeoJSON data"
 """Message of GDAL for JSON that is not a GeoJSON, without a reason."""
+CRS_CURE = 'set crs = "EPSG:..." in its [[features]]'
+"""Cure of a file whose CRS cannot be used, if the file is a layer of the maps."""
 _POINT_TYPES = (0, 4)
 """Shapely's type ids of points and multipoints."""
 _LINE_TYPES = (1, 2, 5)
@@ -146,6 +149,12 @@ def _project(settings: VectorSettings, data: _VectorData, crs: pyproj.CRS) -> Pr
     return ProjectedGeometries(*parts, notes)
 
 
+def _library_text(error: Exception) -> str:
+    """Return the first line of a message of GDAL or pyogrio, without Python's notation of bytes."""
+    first = next(iter(str(error).splitlines()), type(error).__name__)
+    return re.sub(r"b'([^']*)'", r"\1", first)
+
+
 def convert_errors(settings: VectorSettings, read: Callable[[], Any]) -> Any:
     """Call `read`. Log the warnings of libraries, and convert their errors to a FeaturesError that names the file."""
     try:
@@ -153,7 +162,7 @@ def convert_errors(settings: VectorSettings, read: Callable[[], Any]) -> Any:
             warnings.simplefilter("always")
             result = read()
     except _LIBRARY_ERRORS as error:
-        message = str(error).splitlines()[0] if str(error) else type(error).__name__
+        message = _library_text(error)
         if message == _NOT_GEOJSON:
             message += "; GeoJSON with a feature on each line, TopoJSON and Esri JSON are not read; convert the file"
         raise FeaturesError(f"{settings.path}: cannot be read as vector data: {message}") from error
@@ -288,11 +297,11 @@ def _crs(settings: VectorSettings, source: VectorSource, found: str | None, note
 
 def _stated_crs(settings: VectorSettings, stated: str | None) -> pyproj.CRS:
     if stated is None:
-        raise FeaturesError(f'{settings.path}: the file has no CRS; set crs = "EPSG:..." in its [[features]]')
+        raise FeaturesError(f"{settings.path}: the file has no CRS; {CRS_CURE}")
     try:
         return drawable_crs(stated)
     except ConfigError as error:
-        raise FeaturesError(f'{settings.path}: {error}, or set crs = "EPSG:..." in its [[features]]') from None
+        raise FeaturesError(f"{settings.path}: {error}, or {CRS_CURE}") from None
 
 
 def _is_assumed(source: VectorSource, found: str | None) -> bool:

@@ -23,8 +23,11 @@ from regionplot.geo.project import project_extent
 from regionplot.geo.upright import upright
 from regionplot.inputs.isolation import Arrays, start_reading
 from regionplot.inputs.surfaces import parse_geometries
-from regionplot.inputs.vector_files import VectorFile, convert_errors
+from regionplot.inputs.vector_files import CRS_CURE, VectorFile, convert_errors
 from regionplot.settings.vector import VectorSettings
+
+_CRS_CURE = "convert the file, and state its CRS: ogr2ogr -a_srs EPSG:... new.gpkg FILE"
+"""Cure of a file whose CRS cannot be used, if its features are regions."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,10 @@ def read_features(path: Path, layer: str = "", where: str = "") -> FeatureTable:
 
 
 def _read(settings: VectorSettings, where: str) -> FeatureTable:
-    file = VectorFile.opened(settings)
+    try:
+        file = VectorFile.opened(settings)
+    except FeaturesError as error:
+        raise FeaturesError(str(error).replace(CRS_CURE, _CRS_CURE)) from None
 
     def read() -> Any:
         return pyogrio.raw.read(
@@ -107,7 +113,11 @@ def _read(settings: VectorSettings, where: str) -> FeatureTable:
 
 
 def _text(value: object) -> str:
-    """Return a value of an attribute as text. Whole numbers have no decimal point."""
+    """Return a value of an attribute as text. Whole numbers have no decimal point. A list has commas."""
+    if isinstance(value, list | tuple | np.ndarray):
+        return ", ".join(map(_text, value))
+    if isinstance(value, bytes):  # a field of any content, such as an image
+        return ""
     if value is None or value != value:  # NaN is not equal to itself
         return ""
     if isinstance(value, float | np.floating) and float(value).is_integer():

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
-from regionplot.errors import ConfigError, Problem, RegionsError
+from regionplot.errors import ConfigError, Place, Problem, RegionsError
 from regionplot.geo.region import Region
 from regionplot.regions.columns import CENTER_COLUMNS, DEGREE_COLUMNS, FORMS, UNIT_COLUMNS, limits_hint, standard_names
 from regionplot.regions.delimited import read_rows
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 logger = logging.getLogger(__name__)
+_MAX_DUPLICATES = 10
+"""Number of repeated names that are reported one by one. More names mean that the column is the wrong one."""
 _NOT_ATTRIBUTES = {"name", "title", "geometry"}
 _DEGREES = {"EPSG:4326", "OGC:CRS84", "4326", "WGS84", "WGS 84", "CRS84"}
 """Names of the CRS of limits in degrees, in upper case."""
@@ -73,6 +75,9 @@ def read_regions(source: Source, settings: RegionSettings = _PLAIN) -> list[Regi
         If the file is not such a table, has bad rows, or has no rows. Each bad row is a separate problem.
     """
     columns, regions = _read(source, settings)
+    if not regions and _vector_path(source) is not None:
+        fault = f"no feature meets the condition {quoted(settings.where)}" if settings.where else "it has no features"
+        raise RegionsError(f"{_name_of(source)}: no regions: {fault}")
     if not columns:
         raise RegionsError(
             f"{_name_of(source)}: no regions: the file is empty; add a header line with name and {FORMS}"
@@ -151,8 +156,8 @@ def _names(table: str, columns: Sequence[str], name_field: str) -> dict[str, str
         names = {column: name for column, name in names.items() if name != "name"} | {name_field: "name"}
     if "name" not in columns and "name" not in names.values():
         raise RegionsError(
-            f"{table}: columns {plain_text(', '.join(columns), _MAX_COLUMN_TEXT)}: there is no 'name' column; rename "
-            "the column that holds the names, or name it in name_field"
+            f"{table}: columns {plain_text(', '.join(columns), _MAX_COLUMN_TEXT) or 'none'}: "
+            "there is no 'name' column; rename the column that holds the names, or name it in name_field"
         )
     return names
 
@@ -250,12 +255,23 @@ def _region(row: Row, limits: Limits, margin: str) -> Region:
 def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:
     """Report names that some file systems treat as equal, because they ignore case or compose characters."""
     first: dict[str, Row] = {}
+    count = 0
     for row in rows:
         name = row.cells["name"]
         earlier = first.setdefault(unicodedata.normalize("NFC", name).casefold(), row)
         if earlier is not row and name:
-            yield row.problem(
-                f"the name {quoted(name)} is taken by {quoted(earlier.cells['name'])} on line {earlier.line}; "
-                "names that differ only in case, or in how characters are composed, count as equal; "
-                "to use another column for the names, give name_field"
-            )
+            count += 1
+            if count <= _MAX_DUPLICATES:
+                yield _duplicate(row, earlier)
+    if count > _MAX_DUPLICATES:
+        yield Problem(f"{count - _MAX_DUPLICATES:,} more names are taken", Place(file=rows[0].table))
+
+
+def _duplicate(row: Row, earlier: Row) -> Problem:
+    name, taken = (quoted(each.cells["name"]) for each in (row, earlier))
+    where = f"on line {earlier.line}" if earlier.shape is None else f"of feature {earlier.line}"
+    return row.problem(
+        f"the name {name} is taken by {taken} {where}; "
+        "names that differ only in case, or in how characters are composed, count as equal; "
+        "to use another column for the names, give name_field"
+    )

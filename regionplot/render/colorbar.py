@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from operator import itemgetter
@@ -27,6 +28,8 @@ _MIN_TICKS = 2
 """Minimum number of labels that a reader needs to understand the scale."""
 _MAX_TICKS = 6
 """Maximum number of ticks that are used if matplotlib puts fewer than two labels on the bar."""
+_MAX_DECADES = 100
+"""Number of decades above which matplotlib can place ticks beyond the range of float64."""
 _MINUS = "\N{MINUS SIGN}"
 _LEVEL_GAP = 0.3
 """Minimum gap between the labels of levels, as a fraction of their height."""
@@ -72,6 +75,10 @@ def _label_range(bar: Colorbar, axes: Axes) -> None:
     there are fewer than two labels.
     """
     axis = axes.xaxis
+    if axis.get_scale() == "log" and (decades := _far_decades(axis)):
+        bar.set_ticks(decades, labels=plain_number_labels(decades))
+        axes.minorticks_off()
+        return
     major, minor = (_ticks(axis, which) for which in ("major", "minor"))
     if not minor and len(major) >= _MIN_TICKS and not axis.get_major_formatter().get_offset():
         return
@@ -83,6 +90,14 @@ def _label_range(bar: Colorbar, axes: Axes) -> None:
     texts = plain_number_labels(positions)
     bar.set_ticks(positions, labels=[_MINUS + text[1:] if text.startswith("-") else text for text in texts])
     axis.set_minor_formatter(NullFormatter())
+
+
+def _far_decades(axis: Axis) -> list[float]:
+    """Return powers of ten within a logarithmic scale whose ticks float64 cannot hold. Otherwise, return no ticks."""
+    low, high = (math.log10(limit) for limit in sorted(axis.get_view_interval()))
+    first, last = math.ceil(low), math.floor(high)
+    step = -(-(last - first) // _MAX_TICKS)
+    return [10.0**power for power in range(first, last + 1, step)] if last - first > _MAX_DECADES else []
 
 
 def _ticks(axis: Axis, which: str) -> list[float]:

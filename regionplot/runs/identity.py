@@ -136,6 +136,8 @@ class InputFiles(NamedTuple):
         for path in self.with_parts:
             yield path
             yield from _parts_of(path)
+            if os.path.islink(path):  # noqa: PTH114 (SQLite looks for the log of a database beside the real file)
+                yield from _parts_of(Path(os.path.realpath(path)))
 
 
 def _parts_of(path: Path) -> Iterable[Path]:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot.colors.classifier import CLOSED, LevelClassifier
 from regionplot.executors.base import WorkerSettings
 from regionplot.geo.grid import Window
 from regionplot.inputs.packing import Packing
@@ -87,8 +88,8 @@ class KnownDrawing(NamedTuple):
     """The cells to load."""
     memory: int | None
     """`[run] memory` in MB. None: auto."""
-    levels: NDArray[np.float64]
-    """Levels of the color scale."""
+    classifier: LevelClassifier
+    """The classes of the color scale."""
     needs_class: bool
     """True if at least one cell must be within the color scale, because the settings can be those of other data."""
     palette: KnownPalette
@@ -146,7 +147,7 @@ def write_known_drawing(drawing: KnownDrawing) -> str:
 def _as_arrays(drawing: KnownDrawing) -> Iterator[tuple[str, NDArray[Any]]]:
     sheets = drawing.sheets.values()
     yield "text", np.frombuffer(json.dumps(_as_json(drawing)).encode(), np.uint8)
-    yield "levels", drawing.levels
+    yield "levels", drawing.classifier.levels
     yield from drawing.palette._asdict().items()
     yield "columns", np.concatenate([sheet.columns for sheet in sheets])
     yield "rows", np.concatenate([sheet.rows for sheet in sheets])
@@ -163,6 +164,7 @@ def _as_json(drawing: KnownDrawing) -> dict[str, Any]:
         "options": dict(drawing.options),
         "window": [window.row_off, window.col_off, window.height, window.width],
         "memory": drawing.memory,
+        "closed": drawing.classifier.closed,
         "needs_class": drawing.needs_class,
         "frame_key": drawing.frame_key,
         "size": drawing.size,
@@ -200,7 +202,7 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> KnownDrawing:
         options=values["options"],
         window=Window(*values["window"]),
         memory=values["memory"],
-        levels=arrays["levels"],
+        classifier=LevelClassifier(arrays["levels"], values["closed"]),
         needs_class=values["needs_class"],
         palette=KnownPalette(arrays["colors"], arrays["shaded"], arrays["framed"]),
         frame_key=values["frame_key"],
@@ -213,12 +215,13 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> KnownDrawing:
 
 def _checked(drawing: KnownDrawing) -> KnownDrawing:
     """Return a drawing whose indices are valid. Otherwise, raise ValueError."""
-    palette, nodata, window = drawing.palette, len(drawing.levels) + 1, drawing.window
+    palette, nodata, window = drawing.palette, drawing.classifier.nodata, drawing.window
     tables = palette.shaded, palette.framed
     is_valid = (
         all(table.dtype == np.uint8 and table.shape[-1] == _GRAYS for table in tables)
         and all(table.size and table.max() < len(palette.colors) for table in tables)
         and len(palette.shaded) > nodata
+        and drawing.classifier.closed in CLOSED
         and all(sheet.columns.max() < window.width for sheet in drawing.sheets.values())
         and all(sheet.rows.max() < window.height for sheet in drawing.sheets.values())
     )

@@ -72,13 +72,12 @@ def _drawing_of(renderer: MapRenderer, digests: MapDigests, regions: Sequence[Re
     style, kept = renderer.style, renderer.kept
     source, config = style.shared.source, style.shared.config
     writer, run = config.output.writer_settings, config.run
-    levels = classifier_of(style.shared.coloring, config.colors, style.shared.info.units)
+    classifier = classifier_of(style.shared.coloring, config.colors, style.shared.info.units)
     if not (
         kept
         and kept[1].knows_all(regions)
         and isinstance(source, FileSource)
-        and isinstance(levels, LevelClassifier)
-        and levels.closed == "lower"  # the record has no place for other classes
+        and isinstance(classifier, LevelClassifier)
         and isinstance(writer, PngSettings)
         and run.worker_memory == "auto"
         and _picks_cells(style)
@@ -91,7 +90,7 @@ def _drawing_of(renderer: MapRenderer, digests: MapDigests, regions: Sequence[Re
         options=source.options,
         window=style.shared.plan.window,
         memory=None if run.memory == "auto" else run.memory,
-        levels=levels.levels,
+        classifier=classifier,
         needs_class=can_be_for_other_data(config),
         palette=KnownPalette(maps.palette.colors, maps.palette.shaded, maps.palette.framed),
         frame_key=ink.frame_key,

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from regionplot.colors.classifier import Codes, LevelClassifier, classify, code_type, has_class
+from regionplot.colors.classifier import Codes, classify, code_type, has_class
 from regionplot.errors import RegionplotError
 from regionplot.executors.base import Task
 from regionplot.executors.choose import make_executor
@@ -110,7 +110,7 @@ class RepeatTask:
 
     def _picture(self, sheet: KnownSheet, watch: Stopwatch) -> Picture | None:
         """Return the picture of a map. Return None if the region has no data, or if its ink cannot be read."""
-        nodata = LevelClassifier(self.drawing.levels).nodata
+        nodata = self.drawing.classifier.nodata
         codes = CellsByAxis(sheet.columns, sheet.rows).sample(self.codes, nodata).values
         watch.lap("sample")
         if (codes[sheet.requested] == nodata).all():
@@ -208,7 +208,7 @@ def _loaded(drawing: KnownDrawing) -> tuple[KnownBand, Codes, PaletteMaps] | Non
     except (RegionplotError, OSError) as error:  # the usual way reports the error
         logger.debug("the run takes the usual way: %s", error)
         return None
-    if codes is None or (drawing.needs_class and not has_class(codes, len(drawing.levels))):
+    if codes is None or (drawing.needs_class and not has_class(codes, len(drawing.classifier.levels))):
         return None
     return band, codes, PaletteMaps(drawing.palette, frame)
 
@@ -233,7 +233,7 @@ def _classified(drawing: KnownDrawing, band: KnownBand) -> Codes | None:
     with opened(band.path) as dataset:
         if raster_profile(dataset) != drawing.profile:
             return None
-    classifier, window = LevelClassifier(drawing.levels), drawing.window
+    classifier, window = drawing.classifier, drawing.window
     codes = np.empty((window.height, window.width), code_type(classifier.nodata))
     failpoints.failpoint("cells", band.path.name)
     with thread_pool(MAX_READERS) as pool:  # the threads end before workers are forked

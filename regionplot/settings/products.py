@@ -53,7 +53,7 @@ class Product(NamedTuple):
 
     name: str
     tables: dict[str, Any]
-    """The tables that all products share, with the tables of the product applied."""
+    """The tables that all products share, with the tables of the product and the options applied."""
     places: ProductPlaces
 
 
@@ -89,7 +89,16 @@ def products_of(document: Document, base: Tables, products: object) -> list[Prod
 def _product(document: Document, base: Tables, name: str, own: Tables) -> Product:
     resolved = resolve_config_paths(own, document.base)
     places = ProductPlaces(document.places.name, document.places.text, document.places.overrides, name, own, base)
-    return Product(name, _merged(base, resolved), places)
+    return Product(name, _merged(_merged(base, resolved), _options(document.places, base)), places)
+
+
+def _options(places: Places, base: Tables) -> dict[str, Any]:
+    """Return the settings that options give, such as `--raster`. They override the settings of all products."""
+    found: dict[str, Any] = {}
+    for section, key in places.overrides:
+        table = base[section]
+        found[section] = {**found.get(section, {}), key: table[key]} if key else table
+    return found
 
 
 def _problems(places: Places, name: str, own: object) -> Iterator[Problem]:

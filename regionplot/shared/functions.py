@@ -161,7 +161,9 @@ def _load_module(function: UserFunction, module: str) -> types.ModuleType:
             return load_module(module, function.folder)
     except (ModuleNameTakenError, OSError) as error:
         raise ConfigError(str(error)) from None
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
         if missing and f"{module}.".startswith(f"{missing}."):
             where = f"in {function.folder} or " if function.folder else ""
@@ -216,13 +218,13 @@ def call_function(key: str, function: UserFunction, loaded: Callable[..., Any], 
     try:
         with PrintedLines(name):
             return loaded(*arguments)
-    except RegionError:
+    except (RegionError, KeyboardInterrupt):
         raise
     except SystemExit as error:
         problem = problem_of(function, error)
         message = "the function ends the program (sys.exit); raise an error instead"
         raise FunctionError(Problem(message, problem.place.within(_place(key, function)))) from None
-    except Exception as error:
+    except BaseException as error:  # a panic in a library in Rust is no Exception
         problem = problem_of(function, error)
         raise FunctionError(replace(problem, place=problem.place.within(_place(key, function)))) from error
 

@@ -29,6 +29,12 @@ def test_nothing_is_found(check) -> None:
     assert "color-blind readers can follow the colors" in found.stdout
 
 
+def test_nothing_is_found_in_the_starter(run_command, tmp_path: Path) -> None:
+    assert run_command(tmp_path, "init", ".").returncode == 0
+    found = run_command(tmp_path, "check", "regions.csv")
+    assert (found.returncode, found.stderr) == (0, "")
+
+
 def test_a_scale_and_lines_are_named_with_their_place(check) -> None:
     lines = "[[features]]\npath = 'sample:states'\nedgecolor = '#a50026'\n"
     found = check("levels = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\ncolormap = 'RdYlGn'", lines)

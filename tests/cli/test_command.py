@@ -16,8 +16,10 @@ from contextlib import chdir
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+import shapely
 
 import regionplot
 from regionplot.cli import commands, render_once
@@ -505,3 +507,31 @@ def test_maps_and_times_are_the_same_in_every_time_zone(start_command, folder, z
     run = json.loads((folder / zone.replace("/", "_") / "manifest.json").read_text())["run"]
     assert abs(datetime.fromisoformat(run["ended"]) - datetime.now(UTC)) < timedelta(minutes=2)
     assert run["ended"].endswith("+00:00")
+
+
+def test_the_check_reads_the_regions_as_the_maps_do(run_command, tmp_path, write_raster):
+    """The check ignored `[regions]`, and had no options for the features of a vector file."""
+    write_raster(np.arange(12, dtype=np.float32).reshape(3, 4))
+    features = [
+        {
+            "type": "Feature",
+            "properties": {"code": code},
+            "geometry": shapely.geometry.mapping(shapely.box(-99, 48, -97, 49)),
+        }
+        for code in ("a", "b")
+    ]
+    (tmp_path / "regions.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    (tmp_path / "regionplot.toml").write_text('[raster]\npath = "grid.tif"\n[regions]\nname_field = "code"\n')
+
+    def check(*options):
+        result = run_command(tmp_path, "check", "regions.geojson", *options)
+        return result.returncode, result.stdout + result.stderr
+
+    assert check()[0] == 0
+    assert check("--where", "code = 'a'", "--margin", "10%")[0] == 0
+    assert check("--where", "code = 'c'") == (
+        2,
+        "regionplot: regions.geojson: no regions: no feature meets the condition \"code = 'c'\"\n",
+    )
+    assert check("--margin", "x")[1].startswith("regionplot: --margin x: 'x' is not a margin")
+    assert "there is no column 'nome'" in check("--name-field", "nome")[1]

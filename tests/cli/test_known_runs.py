@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import time
+from contextlib import closing
 
 import numpy as np
 import pyogrio.raw
@@ -97,6 +99,26 @@ def test_a_known_run_reports_maps_whose_regions_have_left_the_table(known, folde
     assert "the map output/b.png belongs to a region" in usual
     assert known()
     assert known.result.stdout.splitlines()[-1] == usual.splitlines()[-1]
+
+
+@pytest.mark.parametrize("role", ["table", "layer"])
+def test_the_log_of_a_database_behind_a_link_is_an_input(role, run, folder):
+    """SQLite writes changes to a log beside the real file, and leaves the database unchanged."""
+    wkb = np.array([shapely.to_wkb(shapely.box(-95, 20, -70, 40))], dtype=object)
+    names = [np.array(["a"], dtype=object)]
+    pyogrio.raw.write(folder / "real.gpkg", wkb, names, ["name"], geometry_type="Polygon", crs="EPSG:4326")
+    (folder / "link.gpkg").symlink_to("real.gpkg")
+    if role == "layer":
+        (folder / "regionplot.toml").write_text(settings().replace("layer.shp", "link.gpkg"))
+    table = "link.gpkg" if role == "table" else "regions.csv"
+    assert not run(at=table)
+    assert run(at=table)
+    with closing(sqlite3.connect(folder / "real.gpkg")) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        assert not run(at=table), "the mode is in the database"
+        database.execute("CREATE TABLE other (id INTEGER)")
+        database.commit()
+        assert not run(at=table)
 
 
 def replace_raster(folder):

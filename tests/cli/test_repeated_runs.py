@@ -165,8 +165,8 @@ KELVIN, RADAR = {"units": "K"}, {"units": "dBZ"}
     [
         ("levels = [0, 10, 20, 30]\nunits = 'degC'", KELVIN, True),
         ("", RADAR, True),
-        ("levels = [270, 280, 290, 300]\nclosed = 'upper'", KELVIN, False),
-        ("levels = [270, 280, 290, 300]\nclosed = 'last'", KELVIN, False),
+        ("levels = [270, 280, 290, 300]\nclosed = 'upper'", KELVIN, True),
+        ("levels = [270, 280, 290, 300]\nclosed = 'last'", KELVIN, True),
         ("stops = [[270, 'white'], [300, 'navy']]", KELVIN, False),
     ],
 )
@@ -179,6 +179,18 @@ def test_colors_apply_to_a_new_raster(colors, tags, is_repeated, run, usually, f
     write_raster(np.ascontiguousarray(values[::-1]), tags=tags)
     state = saved(folder, tmp_path / "state")
     assert run() is is_repeated
+    assert outputs(folder, run.result) == usually(state)
+
+
+@pytest.mark.parametrize("closed", ["upper", "last"])
+def test_closed_limits_apply_to_a_new_raster(closed, run, usually, folder, write_raster, tmp_path):
+    """A map shows values that are equal to a level in the class that the settings choose."""
+    (folder / "regionplot.toml").write_text(settings(levels=f"[0, 300, 600]\nclosed = '{closed}'"))
+    write_raster(cells() // 300 * 300)
+    assert not run()
+    write_raster(np.ascontiguousarray(cells()[:, ::-1] // 300 * 300))
+    state = saved(folder, tmp_path / "state")
+    assert run()
     assert outputs(folder, run.result) == usually(state)
 
 

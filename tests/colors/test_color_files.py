@@ -240,6 +240,7 @@ FOREIGN = '<!DOCTYPE qgis [<!ENTITY a SYSTEM "file:///etc/passwd">]><qgis>&a;</q
         ("i.qml", "<a>" * 300, "nested too deeply"),
         ("i.qml", QML.format("EXACT", 0, '<item value="1" color="red"/>'), "i.qml:3: 'red' is not a color as #rrggbb"),
         ("p.json", "[{]", "p.json:1: is not valid JSON"),
+        ("p.json", f'[{{"RGBPoints": [{"9" * 5000}, 1, 0, 0]}}]', "a number has too many digits"),
         ("p.json", "[" * 100_000, "not valid JSON|nested too deeply"),
         ("p.json", "[]", "has no RGBPoints"),
         ("p.json", '{"RGBPoints": [1, 2]}', "RGBPoints must be a list of numbers, 4 for each color"),

@@ -99,6 +99,16 @@ def test_quantiles_use_all_colors_for_skewed_values(drawn) -> None:
     assert abs(int(found[200]) - 128) <= 2
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8, np.float64])
+@pytest.mark.parametrize("values", [[0] * 9 + [5], [0, 5], [1] * 3 + [2] * 9, [0] * 5 + [1] * 5 + [7] * 5])
+def test_quantiles_show_values_that_many_cells_share_in_different_colors(values: list[int], dtype: Any, drawn) -> None:
+    """The last interval contained both the largest value and the value before it."""
+    for units in ({}, {"stated": "K", "units": "degC"}):
+        found = np.array(drawn(values, norm="quantile", colors=["#000000", "#ffffff"], dtype=dtype, **units))[:, 0]
+        assert len(set(found.tolist())) == len(set(values))
+        assert (np.diff(found) >= 0).all()
+
+
 @pytest.mark.parametrize(
     "values",
     [[3, 3, 3], [0, 0, 0, 0, 5], [np.nan, np.nan], [-1.7e308, 0, 1.7e308], [0, 1e-310], [np.inf, 1, 2], [1e300, 1e300]],

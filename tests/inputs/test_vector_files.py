@@ -26,6 +26,7 @@ from regionplot.geo.crs import parse_crs, transformer
 from regionplot.inputs.surfaces import parse_geometries
 from regionplot.inputs.vector_files import check_layer
 from regionplot.inputs.vector_layers import VectorLayer, load_layer
+from regionplot.inputs.vector_sources import files_of
 from regionplot.layers.features import FeatureSettings
 
 LONLAT = parse_crs("EPSG:4326")
@@ -487,6 +488,16 @@ def test_a_pipe_in_the_place_of_a_geopackage_is_refused(write_vector, name: str)
     os.mkfifo(path.with_name(name))
     with pytest.raises(FeaturesError, match=rf"{name}: it is not a file"):
         load(path)
+
+
+def test_the_log_of_a_database_behind_a_link_belongs_to_the_layer(write_vector, tmp_path: Path) -> None:
+    """SQLite reads the log beside the file that a link names, so kept geometries depend on this log."""
+    path = write_vector([box(0, 0, 1, 1)], name="a.gpkg")
+    link = tmp_path / "links" / "b.gpkg"
+    link.parent.mkdir()
+    link.symlink_to(path)
+    path.with_name("a.gpkg-wal").write_bytes(b"")
+    assert [found.name for found in files_of(link)] == ["a.gpkg-wal"]
 
 
 def test_the_journal_of_another_database_is_named(write_vector) -> None:

@@ -97,6 +97,7 @@ def test_the_settings_choose_features_names_and_layer(write_features) -> None:
         ({"name_field": "nome"}, "there is no column 'nome' (name_field); the columns are: name, id"),
         ({"where": "nome = 1"}, "is the condition 'nome = 1' correct?"),
         ({"where": "name ="}, "is the condition 'name =' correct?"),
+        ({"where": "name = 'b'"}, "no feature meets the condition \"name = 'b'\""),
         ({"layer": "b"}, "there is no layer 'b'"),
     ],
 )
@@ -227,3 +228,35 @@ def test_the_command_draws_the_features_of_a_file(write_features, run_command, t
     assert (first.returncode, first.stderr) == (0, "")
     assert [image.name for image in (tmp_path / "maps").glob("*.png")] == ["CO.png"]
     assert "1 unchanged" in run_command(tmp_path, path.name, *settings).stdout
+
+
+def test_lists_are_attributes_with_commas(tmp_path: Path) -> None:
+    path = tmp_path / "a.geojson"
+    shape = json.loads(shapely.to_geojson(COLORADO))
+    properties = {"name": "a", "words": ["x", "y"], "numbers": [1, 2.0], "more": {"z": [1]}}
+    feature = {"type": "Feature", "properties": properties, "geometry": shape}
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
+    (region,) = read_regions(path)
+    assert [region.fields[key] for key in ("words", "numbers")] == ["x, y", "1, 2"]
+    assert json.loads(region.fields["more"]) == {"z": [1]}
+
+
+def test_a_file_without_features_or_a_crs_is_named_as_such(tmp_path: Path) -> None:
+    (tmp_path / "a.geojson").write_text('{"type": "FeatureCollection", "features": []}')
+    with pytest.raises(RegionsError, match="it has no features"):
+        read_regions(tmp_path / "a.geojson")
+    wkb = np.array([shapely.to_wkb(COLORADO)], dtype=object)
+    names = np.array(["a"], dtype=object)
+    pyogrio.raw.write(tmp_path / "a.shp", wkb, [names], ["name"], geometry_type="Polygon", crs="EPSG:4326")
+    (tmp_path / "a.prj").unlink()
+    with pytest.raises(RegionsError, match="the file has no CRS; convert the file") as caught:
+        read_regions(tmp_path / "a.shp")
+    assert "[[features]]" not in str(caught.value)
+
+
+def test_a_column_of_repeated_names_is_reported_briefly(write_features) -> None:
+    with pytest.raises(RegionsError) as caught:
+        read_regions(write_features("a.gpkg", [COLORADO] * 2000, name=["a"] * 2000))
+    assert len(caught.value.problems) == 11
+    assert "a.gpkg: 1,989 more names are taken" in str(caught.value)
+    assert "give name_field" in str(caught.value)

@@ -192,6 +192,21 @@ def test_a_function_that_exits_costs_its_map(make_config: Callable[..., Any]) ->
     assert "ends the program" in report.failed[0].message
 
 
+class Panic(BaseException):
+    """An error like that of a library in Rust."""
+
+
+def test_an_error_that_is_no_exception_costs_its_map(make_config: Callable[..., Any], capfd) -> None:
+    def draw(shared: Any, region: Region) -> Any:
+        raise Panic("no")
+
+    for settings in (SMALL, FORK):
+        report = render_regions(REGIONS[:2], make_config(**settings), draw=draw)
+        assert len(report.failed) == 2
+        assert "Panic: no, in the line" in report.failed[0].message
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_parameters_of_matplotlib_do_not_leak_into_the_next_map(make_config: Callable[..., Any]) -> None:
     seen = []
 

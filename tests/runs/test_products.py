@@ -351,3 +351,16 @@ def test_the_command_selects_products_bands_and_times(run_command, ensemble, wri
     assert "there is no band 7" in result.stderr
     result = run_command(tmp_path, "regions.csv", "--no-config", "--raster", str(ensemble), "--variable", "q")
     assert "there is no variable 'q'" in result.stderr
+
+
+def test_options_override_the_settings_of_products(tmp_path: Path, write_raster) -> None:
+    """`--raster` was ignored without a word if a product has its own raster."""
+    for name in ("a.tif", "b.tif"):
+        write_raster(np.ones((2, 2), np.float32), name=name)
+    own = {"raster": {"path": str(tmp_path / "a.tif"), "band": 1}, "features": [{"path": "sample:states"}]}
+    source = {"products": {"x": own, "y": {"raster": {"path": str(tmp_path / "a.tif")}}}}
+    overrides = {"raster": {"path": str(tmp_path / "b.tif")}, "features": [{"path": "sample:counties"}]}
+    products = read_config(source, overrides).products
+    assert {each.raster.path.name for each in products.values()} == {"b.tif"}
+    assert products["x"].raster.band == 1
+    assert "counties" in str(products["x"].layers["features"])

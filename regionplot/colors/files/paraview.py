@@ -49,6 +49,8 @@ def _preset(lines: Lines) -> dict[str, Any]:
         lines.refuse(f"is not valid JSON: {error.msg}", error.lineno)
     except RecursionError:
         lines.refuse("its JSON is nested too deeply")
+    except ValueError:  # Python limits the digits of whole numbers
+        lines.refuse("is not valid JSON: a number has too many digits")
     found = content[0] if isinstance(content, list) and content else content
     if not isinstance(found, dict) or not {"RGBPoints", "IndexedColors"} & set(found):
         lines.refuse("has no RGBPoints and no IndexedColors; export a color map from ParaView")
