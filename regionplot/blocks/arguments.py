@@ -5,7 +5,7 @@ A wrong argument is a TypeError or a ValueError that names the argument, its val
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,16 @@ def check_bands(bands: Any) -> tuple[int, ...] | None:
     if not numbers:
         raise ValueError("bands is empty; give at least one band number, or None for all bands")
     return tuple(map(int, numbers))
+
+
+def check_kwargs(kwargs: Any, arguments: Any) -> None:
+    """Raise TypeError or ValueError if keyword arguments are no mapping of names, or would replace `arguments`."""
+    if kwargs is None:
+        return
+    if not isinstance(kwargs, Mapping) or not all(isinstance(name, str) for name in kwargs):
+        raise TypeError(f"kwargs must be a mapping of names and values, not {kwargs!r}")
+    if arguments is not None:
+        raise ValueError("arguments and kwargs are both given; with kwargs, the function gets only kwargs")
 
 
 def halo_of(function: object, halo: Any) -> int:

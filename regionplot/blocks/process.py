@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.blocks.arguments import blocks_of, check_bands, halo_of
+from regionplot.blocks.arguments import blocks_of, check_bands, check_kwargs, halo_of
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.handles import Handles
 from regionplot.blocks.new_raster import new_raster
@@ -40,6 +40,7 @@ def process_blocks(
     grid: Grid = None,
     halo: int = 0,
     arguments: Any = None,
+    kwargs: Mapping[str, Any] | None = None,
     profile: Mapping[str, Any] | None = None,
     bands: Sequence[int] | None = None,
     executor: Any = "auto",
@@ -62,7 +63,8 @@ def process_blocks(
         "datasets".
     output : path, rasterio dataset or callable
         The path of a GeoTIFF, a dataset that is open for writing, or a function. A GeoTIFF is replaced atomically. A
-        function is called in this process as `output(block, values)`.
+        function is called in this process as `output(block, result)`. Then the results can be any objects that
+        pickle, such as numbers and dicts. Only the results are sent to this process.
     read : {"arrays", "stack", "datasets"}
         The data for the function. "arrays" is a list with one array (bands, rows, columns) per input. "stack" is one
         array with all bands of all inputs. "datasets" is the sequence of open datasets.
@@ -75,6 +77,10 @@ def process_blocks(
         Width in cells of the border to read around each block.
     arguments : object
         Passed to each call of the function.
+    kwargs : mapping, optional
+        Keyword arguments. If given, the function is called as `function(*arrays, **kwargs)`, without block and
+        arguments. So functions such as `np.hypot` can be passed as they are. If `read` is not "arrays", it is called as
+        `function(data, **kwargs)`.
     profile : mapping, optional
         Overrides of the profile of the output, with the keys of rasterio. `driver="COG"` writes a cloud-optimized
         GeoTIFF. Further keys are `tags`, and `descriptions`, `units`, `scales` and `offsets` with one value per band.
@@ -116,6 +122,7 @@ def process_blocks(
         raise ValueError("profile sets the properties of a new file, but the output is not a path; leave profile out")
     if not callable(function):
         raise TypeError(f"function must be callable, not {function!r}")
+    check_kwargs(kwargs, arguments)
     width, bands = halo_of(function, halo), check_bands(bands)
     describe = Sources.of if read == "datasets" else Sources.on_one_grid
     sources = describe(inputs, bands)
@@ -129,7 +136,7 @@ def process_blocks(
     with _sink(function, sources, output, profile, runner.workers) as sink, closing(handles):
         task = BlockTask(
             function, handles, read, bands, arguments, sink.dtype, sink.count,
-            output=sink.file, shares_memory=runner.shares_memory,
+            output=sink.file, shares_memory=runner.shares_memory, kwargs=kwargs,
         )  # fmt: skip
         durations = runner.run(task, blocks, sink, sources.paths, observer or BlockObserver())
     return BlocksReport(len(durations), time.perf_counter() - start, durations, runner.workers, runner.name)

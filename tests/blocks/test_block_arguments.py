@@ -14,8 +14,10 @@ from rasterio.windows import Window
 from regionplot.blocks.grid import BlockGrid
 from regionplot.blocks.process import process_blocks
 from regionplot.blocks.sources import Sources
+from regionplot.geo.grid import Window as Cells
 
 WINDOWS = [Window(column, row, min(40, 90 - column), min(40, 70 - row)) for row in (0, 40) for column in (0, 40, 80)]
+WHOLE = Cells(0, 0, 70, 90)
 HALVES = [SimpleNamespace(row_off=0.5, col_off=0, height=10, width=10)]
 
 
@@ -61,6 +63,8 @@ WRONG = {
     "halo negative": ({"halo": -1}, ValueError, "halo .* -1"),
     "halo text": ({"halo": "1"}, TypeError, "halo .* '1'"),
     "halo none": ({"halo": None}, TypeError, "halo .* None"),
+    "kwargs list": ({"kwargs": [1], "arguments": None}, TypeError, r"kwargs .* \[1\]"),
+    "kwargs and arguments": ({"kwargs": {}}, ValueError, "arguments and kwargs are both given"),
     "halo undercut": ({"function": Wide(), "halo": 2}, ValueError, "halo is 2, .* halo of 3"),
     "bands text": ({"bands": "1"}, TypeError, "bands .* '1'"),
     "bands number": ({"bands": 1}, TypeError, "bands .* 1"),
@@ -113,3 +117,31 @@ def test_windows_are_checked_against_the_grid_of_an_open_output(grid_file):
         pytest.raises(ValueError, match=r"the output has \(60, 90\) rows and columns, but the raster has \(70, 90\)"),
     ):
         process_blocks(functions.combine, grid_file, output, arguments=1, executor="serial")
+
+
+def test_functions_of_numpy_are_passed_as_they_are(grid_file, noise, read_raster):
+    target = grid_file.with_name("out.tif")
+    process_blocks(np.hypot, [grid_file, grid_file], target, kwargs={}, executor="fork", workers=2, grid=(40, 40))
+    np.testing.assert_array_equal(read_raster(target), np.hypot(noise, noise))
+    process_blocks(np.clip, grid_file, target, kwargs={"a_min": 0.2, "a_max": 0.5}, executor="serial")
+    np.testing.assert_array_equal(read_raster(target), np.clip(noise, 0.2, 0.5))
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads", "fork"])
+@pytest.mark.parametrize("kind", ["dict", "tuple", "number", "numpy number", "list"])
+def test_an_output_function_gets_any_result(grid_file, noise, executor, kind):
+    found = {}
+    process_blocks(
+        functions.sum_as, grid_file, lambda block, result: found.update({block.core: result}), arguments=kind,
+        grid=(40, 40), executor=executor, workers=2,
+    )  # fmt: skip
+    assert len(found) == 6
+    for core, result in found.items():
+        rows, columns = core.slices_in(WHOLE)
+        assert result == functions.sum_as([noise[..., rows, columns]], None, kind)
+
+
+def test_a_block_tells_its_window_as_rasterio_does():
+    block = list(BlockGrid(70, 90, 40, 40, halo=1))[1]
+    assert block.window == Window(40, 0, 40, 40)
+    assert block.slices == block.window.toslices()
