@@ -16,6 +16,7 @@ from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.handles import Handles
 from regionplot.blocks.new_raster import new_raster
 from regionplot.blocks.profile import derive_profile
+from regionplot.blocks.reducers import Reducer, Reduction, open_reducer
 from regionplot.blocks.report import BlockObserver, BlocksReport
 from regionplot.blocks.runner import DEFAULT_SETTINGS, BlockRunner
 from regionplot.blocks.sinks import DatasetSink, FunctionSink, Sink
@@ -28,7 +29,7 @@ from regionplot.system.machine import usable_cpus
 Grid = BlockGrid | Iterable[Any] | None
 """A grid of blocks, (rows, columns) of a block, windows, or None for the blocks of the first input."""
 Output = str | Path | Callable[[Block, NDArray[Any]], object] | Any
-"""A path, a function, or an open rasterio dataset."""
+"""A path, a function, a `Reducer`, or an open rasterio dataset."""
 
 
 def process_blocks(
@@ -61,10 +62,11 @@ def process_blocks(
     inputs : path or sequence of path
         One raster or several rasters. The rasters must have the same shape, transform and CRS, unless `read` is
         "datasets".
-    output : path, rasterio dataset or callable
-        The path of a GeoTIFF, a dataset that is open for writing, or a function. A GeoTIFF is replaced atomically. A
-        function is called in this process as `output(block, result)`. Then the results can be any objects that
-        pickle, such as numbers and dicts. Only the results are sent to this process.
+    output : path, rasterio dataset, callable or Reducer
+        The path of a GeoTIFF, a dataset that is open for writing, a function, or a reducer such as `Mean()`. A GeoTIFF
+        is replaced atomically. A reducer computes statistics of the results in the workers. A function is called in
+        this process as `output(block, result)`. Then the results can be any objects that pickle, such as numbers and
+        dicts. Only the results are sent to this process.
     read : {"arrays", "stack", "datasets"}
         The data for the function. "arrays" is a list with one array (bands, rows, columns) per input. "stack" is one
         array with all bands of all inputs. "datasets" is the sequence of open datasets.
@@ -84,6 +86,7 @@ def process_blocks(
     profile : mapping, optional
         Overrides of the profile of the output, with the keys of rasterio. `driver="COG"` writes a cloud-optimized
         GeoTIFF. Further keys are `tags`, and `descriptions`, `units`, `scales` and `offsets` with one value per band.
+        For a reducer, the only key is `nodata`, the value of cells to leave out.
     bands : sequence of int, optional
         Numbers of the bands to read, counted from 1. By default, all bands.
     executor : str or distributed.Client
@@ -118,8 +121,7 @@ def process_blocks(
     start = time.perf_counter()
     if read not in READS:
         raise ValueError(f"read must be one of {', '.join(READS)}, not {read!r}")
-    if profile is not None and not isinstance(output, str | Path):
-        raise ValueError("profile sets the properties of a new file, but the output is not a path; leave profile out")
+    _check_profile(profile, output)
     if not callable(function):
         raise TypeError(f"function must be callable, not {function!r}")
     check_kwargs(kwargs, arguments)
@@ -137,6 +139,7 @@ def process_blocks(
         task = BlockTask(
             function, handles, read, bands, arguments, sink.dtype, sink.count,
             output=sink.file, shares_memory=runner.shares_memory, kwargs=kwargs,
+            reduction=_reduction(function, sources, output, profile),
         )  # fmt: skip
         durations = runner.run(task, blocks, sink, sources.paths, observer or BlockObserver())
     return BlocksReport(len(durations), time.perf_counter() - start, durations, runner.workers, runner.name)
@@ -180,6 +183,23 @@ def fill_array(
     return filled
 
 
+def _check_profile(profile: Mapping[str, Any] | None, output: Output) -> None:
+    """Refuse a profile that would be ignored."""
+    if profile is None or isinstance(output, str | Path):
+        return
+    if not isinstance(output, Reducer):
+        raise ValueError("profile sets the properties of a new file, but the output is not a path; leave profile out")
+    if set(profile) - {"nodata"}:
+        raise ValueError(f"a reducer takes only the key nodata of profile, not {', '.join(map(str, profile))}")
+
+
+def _reduction(function: object, sources: Sources, output: Output, given: Mapping[str, Any] | None) -> Reduction | None:
+    """Return the reduction that workers do, with the nodata value that an output file would have."""
+    if not isinstance(output, Reducer):
+        return None
+    return Reduction(output, derive_profile(function, sources.profile, sources.labels, given)[0].get("nodata"))
+
+
 def _is_dataset(output: object) -> bool:
     return hasattr(output, "write") and hasattr(output, "block_shapes")
 
@@ -200,10 +220,14 @@ def _sink(
     if isinstance(output, str | Path):
         profile, labels = derive_profile(function, sources.profile, sources.labels, given)
         return new_raster(Path(output), profile, labels, max(1, min(workers, usable_cpus())))
+    if isinstance(output, Reducer):
+        return open_reducer(output, sources.paths[0])
     if isinstance(output, Sink):
         return nullcontext(output)
     if callable(output):
         return nullcontext(FunctionSink(output))
     if _is_dataset(output):
         return nullcontext(DatasetSink(output, str(output.name)))
-    raise TypeError(f"the output must be a path, a rasterio dataset or a function, not {type(output).__name__}")
+    raise TypeError(
+        f"the output must be a path, a rasterio dataset, a function or a reducer, not {type(output).__name__}"
+    )

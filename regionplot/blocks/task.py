@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from regionplot.blocks.grid import Block
 from regionplot.blocks.handles import Handles
+from regionplot.blocks.reducers import Reduction
 from regionplot.blocks.sources import read_block
 from regionplot.blocks.transport import SharedBuffer
 from regionplot.blocks.values import BandReader
@@ -82,12 +83,16 @@ class BlockTask(BlockWorker):
     """Number of bands that a result must have. None allows any number."""
     kwargs: Mapping[str, Any] | None = None
     """Keyword arguments. If given, the function is called with the data and these arguments only."""
+    reduction: Reduction | None = None
+    """Summarizes results. Then only the summaries are sent to the parent."""
 
     def __call__(self, job: Block) -> BlockResult:
         """Return the result of one block."""
         failpoints.failpoint("block", f"{job.core.row_off},{job.core.col_off}")
         with gdal_options():
             result = self._call(self._input(job), job)
+            if self.reduction is not None:
+                return BlockResult(self.reduction.summarize(_core_of(np.ma.asanyarray(result), job), job), None)
         if self.dtype is None and not (isinstance(result, np.ndarray) and result.ndim in (2, 3)):
             return BlockResult(result, None)
         values = self._converted(_core_of(_plain(result), job))

@@ -119,3 +119,11 @@ def sum_as(arrays, _block, kind):
     total = arrays[0].sum(dtype=np.float64)
     return {"dict": {"sum": float(total)}, "tuple": (float(total), arrays[0].size), "number": float(total),
             "numpy number": total, "list": [float(total)]}[kind]  # fmt: skip
+
+
+def first(arrays, _block, _arguments):
+    return arrays[0]
+
+
+def mask_negative(arrays, _block, _arguments):
+    return np.ma.masked_less(arrays[0], 0)
