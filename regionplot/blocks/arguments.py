@@ -106,7 +106,7 @@ def halo_of(function: object, halo: Any) -> int:
 
 
 def blocks_of(grid: Any, default: BlockGrid, halo: int, shape: tuple[int, int]) -> BlockGrid | list[Block]:
-    """Return the blocks of a grid in any accepted form.
+    """Return the blocks of a grid in any accepted form, with the reference of the default grid.
 
     Parameters
     ----------
@@ -127,17 +127,17 @@ def blocks_of(grid: Any, default: BlockGrid, halo: int, shape: tuple[int, int]) 
     if grid is None:
         return replace(default, halo=halo)
     if isinstance(grid, BlockGrid):
-        return replace(grid, halo=halo or grid.halo)
+        return replace(grid, halo=halo or grid.halo, reference=grid.reference or default.reference)
     if isinstance(grid, str | bytes | dict) or not isinstance(grid, Iterable):
         raise TypeError(f"grid must be {GRID_FORMS}, not {grid!r}")
     entries = list(grid)
     if len(entries) == 2 and all(map(is_integer, entries)):
-        return BlockGrid(*shape, int(entries[0]), int(entries[1]), halo)
+        return BlockGrid(*shape, int(entries[0]), int(entries[1]), halo, reference=default.reference)
     if not entries:
         raise ValueError("grid has no windows; an iterator of windows can be used only once")
     windows = [window_of(entry) for entry in entries]
     check_windows(windows, *shape)
-    whole = BlockGrid(*shape, *shape, halo)
+    whole = BlockGrid(*shape, *shape, halo, reference=default.reference)
     return [whole.block(window) for window in windows]
 
 

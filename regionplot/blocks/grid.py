@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from regionplot.geo.grid import Window
+
+
+class Georeference(NamedTuple):
+    """Transform and CRS of a whole grid, as in rasterio."""
+
+    transform: Any
+    """`affine.Affine` that maps (column, row) of cell corners to (x, y)."""
+    crs: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +26,14 @@ class Block:
     """Cells to compute. The cores of a grid cover each cell once."""
     padded: Window
     """The core and its halo, clipped to the grid."""
+    index: tuple[int, int] | None = field(default=None, compare=False, repr=False)
+    """Row and column of the block in its `BlockGrid`. None for a window."""
+    reference: Georeference | None = field(default=None, compare=False, repr=False)
+    """Transform and CRS of the grid. It is not pickled. Workers have it from their task."""
+
+    def __reduce__(self) -> tuple[type[Block], tuple[Any, ...]]:
+        """Pickle without the reference, because a CRS is large and the same for all blocks."""
+        return Block, (self.core, self.padded, self.index)
 
     @property
     def window(self) -> Any:
@@ -30,6 +46,31 @@ class Block:
     def slices(self) -> tuple[slice, slice]:
         """Rows and columns of the core within an array of the whole grid."""
         return tuple(slice(*ends) for ends in self.core.ranges)  # type: ignore[return-value]  # two ranges
+
+    @property
+    def transform(self) -> Any:
+        """Transform of the core: `affine.Affine` from its (column, row) to (x, y). ValueError if it is unknown."""
+        transform, column, row = self._known_reference().transform, self.core.col_off, self.core.row_off
+        a, b, c, d, e, f = transform[:6]
+        return type(transform)(a, b, a * column + b * row + c, d, e, d * column + e * row + f)
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        """Left, bottom, right and top of the core in the CRS. ValueError if they are unknown."""
+        a, b, c, d, e, f = self.transform[:6]
+        corners = list(itertools.product((0, self.core.width), (0, self.core.height)))
+        xs, ys = [a * x + b * y + c for x, y in corners], [d * x + e * y + f for x, y in corners]
+        return min(xs), min(ys), max(xs), max(ys)
+
+    @property
+    def crs(self) -> Any:
+        """CRS of the grid, as in rasterio. ValueError if the reference is unknown."""
+        return self._known_reference().crs
+
+    def _known_reference(self) -> Georeference:
+        if self.reference is None:
+            raise ValueError("the transform and the CRS of this block are unknown; set the reference of its BlockGrid")
+        return self.reference
 
     @property
     def trim(self) -> tuple[slice, slice]:
@@ -60,6 +101,8 @@ class BlockGrid:
     """Row at which the second row of blocks begins. Blocks of the first row can be smaller. 0 means no offset."""
     column_offset: int = 0
     """Column at which the second column of blocks begins. 0 means no offset."""
+    reference: Georeference | None = field(default=None, compare=False, repr=False)
+    """Transform and CRS of the grid, for blocks."""
 
     def __post_init__(self) -> None:
         if min(self.height, self.width, self.block_height, self.block_width) < 1:
@@ -82,17 +125,17 @@ class BlockGrid:
     def __iter__(self) -> Iterator[Block]:
         rows = _cuts(self.height, self.block_height, self.row_offset)
         columns = _cuts(self.width, self.block_width, self.column_offset)
-        for top, bottom in itertools.pairwise(rows):
-            for left, right in itertools.pairwise(columns):
-                yield self.block(Window(top, left, bottom - top, right - left))
+        for row, (top, bottom) in enumerate(itertools.pairwise(rows)):
+            for column, (left, right) in enumerate(itertools.pairwise(columns)):
+                yield self.block(Window(top, left, bottom - top, right - left), (row, column))
 
-    def block(self, core: Window) -> Block:
+    def block(self, core: Window, index: tuple[int, int] | None = None) -> Block:
         """Return the block with the given core. The core can be any window of the grid."""
         halo = self.halo
         padded = Window(core.row_off - halo, core.col_off - halo, core.height + 2 * halo, core.width + 2 * halo)
         clipped = padded.intersection(Window(0, 0, self.height, self.width))
         assert clipped is not None, "the core is in the grid"
-        return Block(core, clipped)
+        return Block(core, clipped, index, self.reference)
 
 
 def _cuts(length: int, block: int, offset: int) -> list[int]:

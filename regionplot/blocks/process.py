@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,10 @@ def process_blocks(
         is replaced atomically. A reducer computes statistics of the results in the workers. A function is called in
         this process as `output(block, result)`. Then the results can be any objects that pickle, such as numbers and
         dicts. Only the results are sent to this process.
-    read : {"arrays", "stack", "datasets"}
-        The data for the function. "arrays" is a list with one array (bands, rows, columns) per input. "stack" is one
-        array with all bands of all inputs. "datasets" is the sequence of open datasets.
+    read : {"arrays", "masked", "stack", "datasets"}
+        The data for the function. "arrays" is a list with one array (bands, rows, columns) per input. "masked" is a
+        list of masked arrays. Masked cells of the result become the nodata value of the output. "stack" is one array
+        with all bands of all inputs. "datasets" is the sequence of open datasets.
     grid : BlockGrid, (int, int), iterable of windows, or None
         The blocks. (256, 256) is the number of rows and columns of a block. Windows can be windows of rasterio, pairs
         of `block_windows()`, or pairs `[window, ij]` of rio-mucho. They must not overlap. By default, the blocks of the
@@ -81,8 +83,8 @@ def process_blocks(
         Passed to each call of the function.
     kwargs : mapping, optional
         Keyword arguments. If given, the function is called as `function(*arrays, **kwargs)`, without block and
-        arguments. So functions such as `np.hypot` can be passed as they are. If `read` is not "arrays", it is called as
-        `function(data, **kwargs)`.
+        arguments. So functions such as `np.hypot` can be passed as they are. If `read` is "stack" or "datasets", it is
+        called as `function(data, **kwargs)`.
     profile : mapping, optional
         Overrides of the profile of the output, with the keys of rasterio. `driver="COG"` writes a cloud-optimized
         GeoTIFF. Further keys are `tags`, and `descriptions`, `units`, `scales` and `offsets` with one value per band.
@@ -132,14 +134,18 @@ def process_blocks(
     if isinstance(grid, BlockGrid) and read != "datasets" and (grid.height, grid.width) != shape:
         given = (grid.height, grid.width)
         raise ValueError(f"the grid has {given} rows and columns, but the raster has {shape}")
-    blocks = blocks_of(grid, sources.default_grid, width, shape)
+    default = sources.default_grid
+    if read == "datasets" and grid is not None:  # the grid can be that of no input
+        default = replace(default, reference=None)
+    blocks = blocks_of(grid, default, width, shape)
     runner = BlockRunner.of(len(blocks), function, executor=executor, workers=workers, worker_settings=worker_settings)
     handles = Handles(sources.paths)
     with _sink(function, sources, output, profile, runner.workers) as sink, closing(handles):
         task = BlockTask(
             function, handles, read, bands, arguments, sink.dtype, sink.count,
             output=sink.file, shares_memory=runner.shares_memory, kwargs=kwargs,
-            reduction=_reduction(function, sources, output, profile),
+            reduction=_reduction(function, sources, output, profile), nodata=sink.nodata,
+            reference=blocks.reference if isinstance(blocks, BlockGrid) else blocks[0].reference,
         )  # fmt: skip
         durations = runner.run(task, blocks, sink, sources.paths, observer or BlockObserver())
     return BlocksReport(len(durations), time.perf_counter() - start, durations, runner.workers, runner.name)
@@ -165,7 +171,7 @@ def fill_array(
     count : int, optional
         Number of bands. By default, the array has no axis for bands.
     fill : float
-        Value of cells that no block covers.
+        Value of cells that no block covers, and of masked cells of results if `read` is "masked".
 
     Returns
     -------
@@ -179,7 +185,7 @@ def fill_array(
         rows, columns = block.core.slices_in(whole)
         filled[..., rows, columns] = values[0] if count is None and values.ndim == 3 else values
 
-    process_blocks(function, inputs, FunctionSink(insert, np.dtype(dtype).name, count or 1), **options)
+    process_blocks(function, inputs, FunctionSink(insert, np.dtype(dtype).name, count or 1, nodata=fill), **options)
     return filled
 
 

@@ -300,6 +300,7 @@ class ReducerSink:
     summaries: list[Any] | None = None
     dtype: str | None = None
     count: int | None = None
+    nodata: float | None = None
     file: Path | None = None
 
     def write(self, block: Block, values: Any, checksum: int | None) -> None:  # noqa: ARG002

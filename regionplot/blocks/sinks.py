@@ -40,6 +40,10 @@ class Sink(Protocol):
         """Number of bands that results must have, or None for any number."""
 
     @property
+    def nodata(self) -> float | None:
+        """Value for masked cells of results, or None if there is no such value."""
+
+    @property
     def file(self) -> Path | None:
         """File that the sink has open for writing, or None."""
 
@@ -55,6 +59,7 @@ class FunctionSink:
     dtype: str | None = None
     count: int | None = None
     file: Path | None = None
+    nodata: float | None = None
 
     def write(self, block: Block, values: NDArray[Any], checksum: int | None) -> None:  # noqa: ARG002
         """Call the function. A result that is no array is passed as it is."""
@@ -80,6 +85,12 @@ class DatasetSink:
     def count(self) -> int | None:
         """Number of bands of the dataset."""
         return int(self.dataset.count)
+
+    @property
+    def nodata(self) -> float | None:
+        """Nodata value of the dataset."""
+        value: float | None = self.dataset.nodata
+        return value
 
     @property
     def file(self) -> Path | None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.blocks.arguments import check_paths
-from regionplot.blocks.grid import BlockGrid
+from regionplot.blocks.grid import BlockGrid, Georeference
 from regionplot.errors import RasterError
 from regionplot.geo.grid import GridGeometry, Window
 from regionplot.inputs.gdal import gdal_options, open_raster
@@ -187,19 +187,27 @@ def _output_tile(dataset: Any) -> tuple[int, int]:
 def _default_grid(dataset: Any) -> BlockGrid:
     """Return a grid of blocks that consist of whole blocks of the input, or of whole tiles of the output."""
     block_height, block_width = dataset.block_shapes[0]
+    reference = Georeference(dataset.transform, dataset.crs)
     most = min(_MAX_CELLS, max(_SIDE**2, _MAX_VALUES // dataset.count))
     if block_width >= dataset.width or block_height * block_width > most:
         rows, columns = _output_tile(dataset)
         width = min(dataset.width, max(1, most // (rows * columns)) * columns)
-        return BlockGrid(dataset.height, dataset.width, rows * -(-(_SIDE**2) // (rows * width)), width)
+        return BlockGrid(
+            dataset.height, dataset.width, rows * -(-(_SIDE**2) // (rows * width)), width, reference=reference
+        )
     rows, columns = (side * -(-_SIDE // side) for side in (block_height, block_width))
-    return BlockGrid(dataset.height, dataset.width, rows, columns)
+    return BlockGrid(dataset.height, dataset.width, rows, columns, reference=reference)
 
 
 def read_block(dataset: Any, window: Window, bands: Sequence[int] | None) -> NDArray[Any]:
     """Return the stored values in a window, shape (bands, rows, columns)."""
     values: NDArray[Any] = dataset.read(list(bands) if bands else None, window=window.ranges)
     return np.atleast_3d(values) if values.ndim < 3 else values
+
+
+def read_masked_block(dataset: Any, window: Window, bands: Sequence[int] | None) -> Any:
+    """Return the stored values in a window as a masked array, shape (bands, rows, columns)."""
+    return dataset.read(list(bands) if bands else None, window=window.ranges, masked=True)
 
 
 def read_mask(dataset: Any, window: Window) -> NDArray[np.bool_]:

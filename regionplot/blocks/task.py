@@ -6,17 +6,17 @@ import os
 import zlib
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.blocks.grid import Block
+from regionplot.blocks.grid import Block, Georeference
 from regionplot.blocks.handles import Handles
 from regionplot.blocks.reducers import Reduction
-from regionplot.blocks.sources import read_block
+from regionplot.blocks.sources import read_block, read_masked_block
 from regionplot.blocks.transport import SharedBuffer
 from regionplot.blocks.values import BandReader
 from regionplot.errors import BlockError
@@ -26,7 +26,7 @@ from regionplot.system.memory import keep_large_blocks
 
 BlockFunction = Callable[[Any, Block, Any], Any]
 """Function that is called with three values: the data, the block, and the arguments that all blocks share."""
-READS = ("arrays", "stack", "datasets")
+READS = ("arrays", "masked", "stack", "datasets")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +85,24 @@ class BlockTask(BlockWorker):
     """Keyword arguments. If given, the function is called with the data and these arguments only."""
     reduction: Reduction | None = None
     """Summarizes results. Then only the summaries are sent to the parent."""
+    nodata: float | None = None
+    """Value of masked cells in the output, if masked arrays are read."""
+    reference: Georeference | None = None
+    """Transform and CRS of the grid, for blocks."""
 
     def __call__(self, job: Block) -> BlockResult:
         """Return the result of one block."""
         failpoints.failpoint("block", f"{job.core.row_off},{job.core.col_off}")
+        job = replace(job, reference=self.reference)
         with gdal_options():
             result = self._call(self._input(job), job)
             if self.reduction is not None:
                 return BlockResult(self.reduction.summarize(_core_of(np.ma.asanyarray(result), job), job), None)
         if self.dtype is None and not (isinstance(result, np.ndarray) and result.ndim in (2, 3)):
             return BlockResult(result, None)
-        values = self._converted(_core_of(_plain(result), job))
+        if self.dtype is None and self.read == "masked" and isinstance(result, np.ma.MaskedArray):
+            return BlockResult(_core_of(result, job), None)
+        values = self._converted(_core_of(np.ma.asanyarray(result) if self.read == "masked" else _plain(result), job))
         return self.result_of(values, None if self.dtype is None else checksum_of(values))
 
     def _call(self, data: Any, block: Block) -> Any:
@@ -108,18 +115,19 @@ class BlockTask(BlockWorker):
             if self.kwargs is None:
                 return self.function(data, block, self.arguments)
             function: Callable[..., Any] = self.function
-            return function(*(data if self.read == "arrays" else [data]), **self.kwargs)
+            return function(*(data if self.read in ("arrays", "masked") else [data]), **self.kwargs)
 
     def _input(self, block: Block) -> Any:
         datasets = self.handles.get()
         if self.read == "datasets":
             return datasets
         arrays = [self._read(path, datasets[number], block) for number, path in enumerate(self.handles.paths)]
-        return arrays if self.read == "arrays" else np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
+        return arrays if self.read != "stack" else np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
 
     def _read(self, path: Path, dataset: Any, block: Block) -> NDArray[Any]:
         with gdal_errors(path):
-            return read_block(dataset, block.padded, self.bands)
+            read = read_masked_block if self.read == "masked" else read_block
+            return read(dataset, block.padded, self.bands)
 
     def _converted(self, values: NDArray[Any]) -> NDArray[Any]:
         if self.count is not None and (values.shape[0] if values.ndim == 3 else 1) != self.count:
@@ -130,7 +138,10 @@ class BlockTask(BlockWorker):
             )
         if self.dtype is None:
             return np.ascontiguousarray(values)
-        return np.ascontiguousarray(cast(values, np.dtype(self.dtype)))
+        dtype = np.dtype(self.dtype)
+        return np.ascontiguousarray(
+            cast_masked(values, dtype, self.nodata) if self.read == "masked" else cast(values, dtype)
+        )
 
 
 def checksum_of(values: NDArray[Any]) -> int:
@@ -189,6 +200,28 @@ def cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         f"the function returned {values.dtype}, whose values the output's {dtype} cannot hold; "
         f'convert the result in the function, or set profile={{"dtype": "{values.dtype}"}}'
     )
+
+
+def cast_masked(values: NDArray[Any], dtype: np.dtype[Any], nodata: float | None) -> NDArray[Any]:
+    """Convert values like `cast`. Masked cells become nodata. Their stored values are not checked.
+
+    Raises
+    ------
+    BlockError
+        If the data type cannot hold the values, or cells are masked and there is no nodata value.
+    """
+    if not np.ma.is_masked(values):
+        return cast(np.ma.getdata(values), dtype)
+    if nodata is None:
+        raise BlockError(
+            "the function returned masked cells, but the output has no nodata value; "
+            'set profile={"nodata": value}, or return .filled(value)'
+        )
+    mask = np.ma.getmaskarray(values)
+    converted = cast(np.where(mask, values.dtype.type(0), np.ma.getdata(values)), dtype)
+    converted = converted if converted.flags.writeable else converted.copy()
+    converted[mask] = nodata
+    return converted
 
 
 def detach_output(path: Path) -> None:

@@ -98,11 +98,18 @@ def announce_files_and_hang(_source, target):
     time.sleep(600)
 
 
+def refuse_to_unpickle():
+    raise RuntimeError("this object cannot be unpickled")
+
+
 class AwkwardError(Exception):
-    """An error that pickles but cannot be unpickled, because its constructor takes two values."""
+    """An error that pickles but cannot be unpickled. With `distributed`, a constructor of two values is no obstacle."""
 
     def __init__(self, one, two):
         super().__init__(f"{one} and {two}")
+
+    def __reduce__(self):
+        return refuse_to_unpickle, ()
 
 
 def raise_awkward(_arrays, _block, _arguments):
@@ -127,3 +134,19 @@ def first(arrays, _block, _arguments):
 
 def mask_negative(arrays, _block, _arguments):
     return np.ma.masked_less(arrays[0], 0)
+
+
+def smallest_nearby(arrays, _block, _arguments):
+    """Return the minimum of each cell and its left neighbor. Cells are masked if one of both is masked."""
+    padded = arrays[0]
+    return np.ma.concatenate(
+        [padded[..., :1], np.ma.where(padded[..., 1:] < padded[..., :-1], padded[..., 1:], padded[..., :-1])], -1
+    )
+
+
+def place_of(_arrays, block, _arguments):
+    return block.index, tuple(block.transform), block.bounds, block.crs.to_epsg()
+
+
+def is_negative(arrays, _block, _arguments):
+    return arrays[0] < 0
