@@ -224,6 +224,18 @@ def write_vector(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def read_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read vector files in this process. A fork of the process of the tests takes longer than reading a small file.
+
+    `inputs/test_isolation.py` tests that a child process returns the same layer, table and error.
+    """
+    from regionplot.inputs import vector_files, vector_layers, vector_table
+
+    for module in (vector_files, vector_layers, vector_table):
+        monkeypatch.setattr(module, "start_reading", lambda read, *_: read)
+
+
+@pytest.fixture
 def make_config(tmp_path: Path) -> Callable[..., Config]:
     """Return a function that makes a config from sections. The raster is the sample's relief by default."""
 
