@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from regionplot.geo.grid import Window
 
@@ -17,6 +18,18 @@ class Block:
     """Cells to compute. The cores of a grid cover each cell once."""
     padded: Window
     """The core and its halo, clipped to the grid."""
+
+    @property
+    def window(self) -> Any:
+        """The core as a `rasterio.windows.Window`."""
+        from rasterio.windows import Window as RasterioWindow  # noqa: PLC0415 (imports GDAL)
+
+        return RasterioWindow(self.core.col_off, self.core.row_off, self.core.width, self.core.height)
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns of the core within an array of the whole grid."""
+        return tuple(slice(*ends) for ends in self.core.ranges)  # type: ignore[return-value]  # two ranges
 
     @property
     def trim(self) -> tuple[slice, slice]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot.blocks.arguments import blocks_of, check_bands, check_kwargs, halo_of
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.handles import Handles
 from regionplot.blocks.new_raster import new_raster
@@ -26,7 +26,7 @@ from regionplot.geo.grid import Window
 from regionplot.system.machine import usable_cpus
 
 Grid = BlockGrid | Iterable[Any] | None
-"""A grid of blocks, windows (of this package or of rasterio), or None for the blocks of the first input."""
+"""A grid of blocks, (rows, columns) of a block, windows, or None for the blocks of the first input."""
 Output = str | Path | Callable[[Block, NDArray[Any]], object] | Any
 """A path, a function, or an open rasterio dataset."""
 
@@ -40,6 +40,7 @@ def process_blocks(
     grid: Grid = None,
     halo: int = 0,
     arguments: Any = None,
+    kwargs: Mapping[str, Any] | None = None,
     profile: Mapping[str, Any] | None = None,
     bands: Sequence[int] | None = None,
     executor: Any = "auto",
@@ -62,17 +63,24 @@ def process_blocks(
         "datasets".
     output : path, rasterio dataset or callable
         The path of a GeoTIFF, a dataset that is open for writing, or a function. A GeoTIFF is replaced atomically. A
-        function is called in this process as `output(block, values)`.
+        function is called in this process as `output(block, result)`. Then the results can be any objects that
+        pickle, such as numbers and dicts. Only the results are sent to this process.
     read : {"arrays", "stack", "datasets"}
         The data for the function. "arrays" is a list with one array (bands, rows, columns) per input. "stack" is one
         array with all bands of all inputs. "datasets" is the sequence of open datasets.
-    grid : BlockGrid, iterable of windows, or None
-        The blocks. Windows must not overlap. By default, the blocks of the first input, merged to about 512 × 512
-        cells. If `read` is "datasets", the grid can differ from the grids of the inputs.
+    grid : BlockGrid, (int, int), iterable of windows, or None
+        The blocks. (256, 256) is the number of rows and columns of a block. Windows can be windows of rasterio, pairs
+        of `block_windows()`, or pairs `[window, ij]` of rio-mucho. They must not overlap. By default, the blocks of the
+        first input, merged to about 512 × 512 cells. If `read` is "datasets", the grid can differ from the grids of the
+        inputs.
     halo : int
         Width in cells of the border to read around each block.
     arguments : object
         Passed to each call of the function.
+    kwargs : mapping, optional
+        Keyword arguments. If given, the function is called as `function(*arrays, **kwargs)`, without block and
+        arguments. So functions such as `np.hypot` can be passed as they are. If `read` is not "arrays", it is called as
+        `function(data, **kwargs)`.
     profile : mapping, optional
         Overrides of the profile of the output, with the keys of rasterio. `driver="COG"` writes a cloud-optimized
         GeoTIFF. Further keys are `tags`, and `descriptions`, `units`, `scales` and `offsets` with one value per band.
@@ -100,30 +108,35 @@ def process_blocks(
         If an input cannot be read, its grid differs from the grid of the first input, or the output cannot be written
         completely.
     BlockError
-        If the function fails for a block, or a worker dies. The error contains the traceback. An old output file is
-        unchanged.
+        If the function fails for a block, or a worker dies. The error contains the traceback, and `__cause__` is the
+        error that the function raised, if it pickles. An old output file is unchanged.
     ExecutorError
         If the executor cannot be used.
-    ValueError
-        If an argument has a wrong value, or `profile` is given and the output is not a path.
+    TypeError, ValueError
+        If an argument has a wrong type or value. The error names the argument, its value and the accepted forms.
     """
     start = time.perf_counter()
     if read not in READS:
         raise ValueError(f"read must be one of {', '.join(READS)}, not {read!r}")
     if profile is not None and not isinstance(output, str | Path):
         raise ValueError("profile sets the properties of a new file, but the output is not a path; leave profile out")
+    if not callable(function):
+        raise TypeError(f"function must be callable, not {function!r}")
+    check_kwargs(kwargs, arguments)
+    width, bands = halo_of(function, halo), check_bands(bands)
     describe = Sources.of if read == "datasets" else Sources.on_one_grid
     sources = describe(inputs, bands)
-    if isinstance(grid, BlockGrid) and read != "datasets" and (grid.height, grid.width) != sources.shape:
-        shape = (grid.height, grid.width)
-        raise ValueError(f"the grid has {shape} rows and columns, but the raster has {sources.shape}")
-    blocks = _blocks(grid, sources, halo or getattr(function, "halo", 0))
+    shape = _shape(sources, output, read)
+    if isinstance(grid, BlockGrid) and read != "datasets" and (grid.height, grid.width) != shape:
+        given = (grid.height, grid.width)
+        raise ValueError(f"the grid has {given} rows and columns, but the raster has {shape}")
+    blocks = blocks_of(grid, sources.default_grid, width, shape)
     runner = BlockRunner.of(len(blocks), function, executor=executor, workers=workers, worker_settings=worker_settings)
     handles = Handles(sources.paths)
     with _sink(function, sources, output, profile, runner.workers) as sink, closing(handles):
         task = BlockTask(
-            function, handles, read, tuple(bands) if bands else None, arguments, sink.dtype, sink.count,
-            output=sink.file, shares_memory=runner.shares_memory,
+            function, handles, read, bands, arguments, sink.dtype, sink.count,
+            output=sink.file, shares_memory=runner.shares_memory, kwargs=kwargs,
         )  # fmt: skip
         durations = runner.run(task, blocks, sink, sources.paths, observer or BlockObserver())
     return BlocksReport(len(durations), time.perf_counter() - start, durations, runner.workers, runner.name)
@@ -167,36 +180,18 @@ def fill_array(
     return filled
 
 
-def _blocks(grid: Grid, sources: Sources, halo: int) -> BlockGrid | list[Block]:
-    default = replace(sources.default_grid, halo=halo)
-    if grid is None:
-        return default
-    if isinstance(grid, BlockGrid):
-        return replace(grid, halo=halo or grid.halo)
-    windows = [_window(window) for window in grid]
-    _check_windows(windows, *sources.shape)
-    return [default.block(window) for window in windows]
+def _is_dataset(output: object) -> bool:
+    return hasattr(output, "write") and hasattr(output, "block_shapes")
 
 
-def _window(window: Any) -> Window:
-    """Return a window as a `Window` of this package."""
-    if isinstance(window, Window):
-        return window
-    return Window(*(round(getattr(window, name)) for name in ("row_off", "col_off", "height", "width")))
-
-
-def _check_windows(windows: Sequence[Window], height: int, width: int) -> None:
-    """Refuse windows outside of the raster, and windows that overlap, because blocks are written in any order."""
-    whole = Window(0, 0, height, width)
-    active: list[Window] = []
-    for window in sorted(windows, key=lambda w: (w.row_off, w.col_off)):
-        if window.intersection(whole) != window:
-            raise ValueError(f"{window} is empty or not within the raster of {height} rows and {width} columns")
-        active = [other for other in active if other.row_off + other.height > window.row_off]
-        for other in active:
-            if other.intersection(window):
-                raise ValueError(f"windows must not overlap: {other} and {window}")
-        active.append(window)
+def _shape(sources: Sources, output: Any, read: str) -> tuple[int, int]:
+    """Return the rows and columns that blocks must not exceed. Refuse an open dataset of another shape."""
+    if isinstance(output, Sink) or not _is_dataset(output):
+        return sources.shape
+    shape = (int(output.height), int(output.width))
+    if read != "datasets" and shape != sources.shape:
+        raise ValueError(f"the output has {shape} rows and columns, but the raster has {sources.shape}")
+    return shape
 
 
 def _sink(
@@ -209,6 +204,6 @@ def _sink(
         return nullcontext(output)
     if callable(output):
         return nullcontext(FunctionSink(output))
-    if hasattr(output, "write") and hasattr(output, "block_shapes"):
+    if _is_dataset(output):
         return nullcontext(DatasetSink(output, str(output.name)))
     raise TypeError(f"the output must be a path, a rasterio dataset or a function, not {type(output).__name__}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from regionplot.blocks.arguments import check_executor, check_workers
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.report import BlockObserver
 from regionplot.blocks.sinks import Sink
@@ -28,6 +29,8 @@ from regionplot.executors.jobs import script_is_importable
 
 DEFAULT_SETTINGS = WorkerSettings(timeout=3600.0)
 """Limits of workers: one hour per block."""
+_MAX_DEATHS = 6
+"""Number of consecutive blocks whose workers died, without a success, after which the run ends."""
 _MAX_NAMES = 8
 """Maximum number of inputs to name in a message."""
 
@@ -75,7 +78,11 @@ class BlockRunner:
         ------
         ExecutorError
             If the executor cannot be used, or the function cannot be sent to its workers.
+        TypeError, ValueError
+            If `executor` or `workers` has a wrong type or value.
         """
+        check_executor(executor)
+        check_workers(workers)
         if not isinstance(executor, str) or "://" in executor:
             name, cluster = connect_executor(executor)
             return cls(cluster, name)
@@ -84,7 +91,8 @@ class BlockRunner:
         abilities = executor_class(name).abilities
         if not abilities.shares_memory and not abilities.distributed:
             check_picklable(function, name)
-        return cls(make_executor(name, count, worker_settings), name)
+        limit = min(worker_settings.max_deaths, _MAX_DEATHS)
+        return cls(make_executor(name, count, replace(worker_settings, max_deaths=limit)), name)
 
     def run(
         self,
@@ -117,7 +125,8 @@ class BlockRunner:
         Raises
         ------
         RasterError, BlockError
-            If a block fails. The error names the inputs and the block.
+            If a block fails. The error names the inputs and the block. `__cause__` is the error that the function
+            raised, if it pickles.
         """
         receiver, durations = SharedArrayReader(), array("d")
         observer.started(len(blocks), self.workers, self.name)
@@ -131,7 +140,7 @@ class BlockRunner:
 
 def _write_outcome(outcome: Outcome[Block], receiver: SharedArrayReader, sink: Sink, paths: Sequence[Path]) -> None:
     if outcome.failure is not None:
-        raise block_error(outcome.failure, _place(paths, outcome.job))
+        raise block_error(outcome.failure, _place(paths, outcome.job)) from outcome.failure.error
     try:
         values = receiver.open(outcome.value.content)
     except OSError as error:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.blocks.grid import Block
@@ -56,8 +57,9 @@ class FunctionSink:
     file: Path | None = None
 
     def write(self, block: Block, values: NDArray[Any], checksum: int | None) -> None:  # noqa: ARG002
-        """Call the function."""
-        self.function(block, values if values.flags.owndata else values.copy())
+        """Call the function. A result that is no array is passed as it is."""
+        is_view = isinstance(values, np.ndarray) and not values.flags.owndata
+        self.function(block, values.copy() if is_view else values)
 
 
 @dataclass

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot.blocks.arguments import check_paths
 from regionplot.blocks.grid import BlockGrid
 from regionplot.errors import RasterError
 from regionplot.geo.grid import GridGeometry, Window
@@ -93,7 +94,7 @@ class Sources:
     def _describe(
         cls, inputs: Inputs, bands: Sequence[int] | None, compare: Callable[[Path, Any, Path, Any], list[str]]
     ) -> Sources:
-        paths = tuple(Path(path) for path in ([inputs] if isinstance(inputs, str | Path) else inputs))
+        paths = check_paths(inputs)
         if not paths:
             raise RasterError("no inputs: give at least one raster")
         with gdal_options(), open_raster(paths[0]) as first:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from regionplot.blocks.grid import Block
 from regionplot.blocks.handles import Handles
 from regionplot.blocks.sources import read_block
-from regionplot.blocks.transport import SharedArray, SharedBuffer
+from regionplot.blocks.transport import SharedBuffer
 from regionplot.blocks.values import BandReader
 from regionplot.errors import BlockError
 from regionplot.inputs.gdal import gdal_errors, gdal_options
@@ -32,8 +32,10 @@ READS = ("arrays", "stack", "datasets")
 class BlockResult:
     """Result of a block, as sent to the parent."""
 
-    content: SharedArray | NDArray[Any]
-    """Values of the core, shape (bands, rows, columns) or (rows, columns)."""
+    content: Any
+    """Values of the core, shape (bands, rows, columns) or (rows, columns), as an array or a SharedArray. If the output
+    is a function, any other object.
+    """
     checksum: int | None
     """Checksum of the values. None if no file is read back."""
 
@@ -78,12 +80,16 @@ class BlockTask(BlockWorker):
     """Data type of results. None keeps the data type that the function returns."""
     count: int | None = None
     """Number of bands that a result must have. None allows any number."""
+    kwargs: Mapping[str, Any] | None = None
+    """Keyword arguments. If given, the function is called with the data and these arguments only."""
 
     def __call__(self, job: Block) -> BlockResult:
         """Return the result of one block."""
         failpoints.failpoint("block", f"{job.core.row_off},{job.core.col_off}")
         with gdal_options():
             result = self._call(self._input(job), job)
+        if self.dtype is None and not (isinstance(result, np.ndarray) and result.ndim in (2, 3)):
+            return BlockResult(result, None)
         values = self._converted(_core_of(_plain(result), job))
         return self.result_of(values, None if self.dtype is None else checksum_of(values))
 
@@ -94,7 +100,10 @@ class BlockTask(BlockWorker):
         """
         source = getattr(self.function, "source", None)
         with gdal_errors(source.path) if isinstance(source, BandReader) else nullcontext():
-            return self.function(data, block, self.arguments)
+            if self.kwargs is None:
+                return self.function(data, block, self.arguments)
+            function: Callable[..., Any] = self.function
+            return function(*(data if self.read == "arrays" else [data]), **self.kwargs)
 
     def _input(self, block: Block) -> Any:
         datasets = self.handles.get()

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 from regionplot.errors import ExecutorError, RegionplotError
@@ -57,6 +58,8 @@ class WorkerSettings:
     """Memory in MB that a worker may allocate after it has loaded the shared data; None is no limit."""
     nice: int = 0
     """Scheduling priority of worker processes from 0 to 19, as in nice(1)."""
+    max_deaths: int = UNLIMITED_JOBS
+    """Number of consecutive jobs whose workers died, without a success, after which such jobs are not retried."""
 
 
 class Task(Protocol[J_contra]):
@@ -163,10 +166,18 @@ def failure_from_error(error: BaseException) -> Failure:
     """Return a failure that describes an error as text and always pickles. Expected errors have no traceback."""
     name = type(error).__name__
     if is_memory_error(error):
-        return Failure(OUT_OF_MEMORY, f"out of memory: {error}", _format_traceback(error))
+        return Failure(OUT_OF_MEMORY, f"out of memory: {error}", _format_traceback(error), pickled=_pickled(error))
     if isinstance(error, RegionplotError):
         return Failure(name, str(error))
-    return Failure(name, f"{name}: {error}", _format_traceback(error))
+    return Failure(name, f"{name}: {error}", _format_traceback(error), pickled=_pickled(error))
+
+
+def _pickled(error: BaseException) -> bytes | None:
+    """Return a pickled error, or None if it does not pickle."""
+    try:
+        return pickle.dumps(error)
+    except Exception:
+        return None
 
 
 def _format_traceback(error: BaseException) -> str:
@@ -194,6 +205,19 @@ class Failure:
     """The worker's traceback, for the log."""
     memory: int | None = None
     """The worker's memory limit in MB, if the job ran out of memory under a limit."""
+    pickled: bytes | None = field(default=None, repr=False, compare=False)
+    """The unexpected error that the job raised, if it pickles."""
+
+    @property
+    def error(self) -> BaseException | None:
+        """The unexpected error that the job raised, or None if it cannot be pickled and unpickled."""
+        if self.pickled is None:
+            return None
+        try:
+            error = pickle.loads(self.pickled)
+        except Exception:
+            return None
+        return error if isinstance(error, BaseException) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ from typing import Any, Generic
 from regionplot.errors import ExecutorError
 from regionplot.executors.base import OUT_OF_MEMORY, REMEDIES, J, Outcome, Task, WorkerSettings
 from regionplot.executors.jobs import (
+    RETRYABLE_CAUSES,
     PendingJob,
     WorkerHandle,
     join_or_kill,
@@ -106,6 +107,8 @@ class Supervisor(Generic[J]):
     """Workers that were asked to stop and may still be running."""
     failed_starts: int = 0
     """Number of consecutive workers that died before they started a job."""
+    deaths: int = 0
+    """Number of consecutive jobs whose workers died, without a success."""
     has_warned_of_memory: bool = False
 
     def run(self) -> Iterator[Outcome[J]]:
@@ -275,7 +278,10 @@ class Supervisor(Generic[J]):
 
     def _finish_or_retry(self, job: PendingJob[J], outcome: Outcome[J]) -> Iterator[Outcome[J]]:
         """Yield an outcome, unless the job is to be retried because its worker died or ran out of memory."""
-        if job.needs_retry(outcome.failure, self.settings.retries):
+        is_death = outcome.failure is not None and outcome.failure.cause in RETRYABLE_CAUSES
+        self.deaths = self.deaths + 1 if is_death else 0
+        retries = self.settings.retries if self.deaths < self.settings.max_deaths else 0
+        if job.needs_retry(outcome.failure, retries):
             self.retries.append(job)
         else:
             yield replace(outcome, failure=job.describe_failure(outcome.failure))

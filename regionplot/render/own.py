@@ -33,6 +33,8 @@ from regionplot.text import one_line
 from regionplot.writers.base import Bytes, FigurePicture, Picture, encode, make_writer
 
 _MAX_BYTE = 255
+_START = 4096
+"""Number of bytes at the start of a file that are searched for the mark of the format."""
 _KINDS = "a figure, axes, the bytes of an image, or an array"
 
 
@@ -206,9 +208,8 @@ class OwnRenderer:
         return Picture(opaque(pixels, self._shared.config.map.background), None, title, no_data=False)
 
     def _checked_vectors(self, content: bytes) -> bytes:
-        name = self._shared.config.output.format
-        start = {"pdf": b"%PDF-", "svg": b"<svg"}.get(name, b"")
-        if start not in content[:4096]:
+        if self._writer.mark not in content[:_START]:
+            name = self._shared.config.output.format
             raise self._error(
                 f"returns {len(content):,} bytes that are not a file in the format {name}; return a figure"
             )

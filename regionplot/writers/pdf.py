@@ -22,6 +22,7 @@ class PdfWriter(Writer[FigurePicture]):
     suffixes: ClassVar[tuple[str, ...]] = (".pdf",)
     media_type: ClassVar[str] = "application/pdf"
     needs: ClassVar[Literal["figure"]] = "figure"
+    mark: ClassVar[bytes] = b"%PDF-"
     Settings: ClassVar[type[PdfSettings]] = PdfSettings
 
     def __init__(self, settings: PdfSettings) -> None:

@@ -22,6 +22,7 @@ class SvgWriter(Writer[FigurePicture]):
     suffixes: ClassVar[tuple[str, ...]] = (".svg",)
     media_type: ClassVar[str] = "image/svg+xml"
     needs: ClassVar[Literal["figure"]] = "figure"
+    mark: ClassVar[bytes] = b"<svg"
     Settings: ClassVar[type[SvgSettings]] = SvgSettings
 
     def __init__(self, settings: SvgSettings) -> None:

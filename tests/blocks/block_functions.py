@@ -96,3 +96,26 @@ def announce_files_and_hang(_source, target):
     """Write an incomplete result, and never finish."""
     target.write_bytes(b"x")
     time.sleep(600)
+
+
+class AwkwardError(Exception):
+    """An error that pickles but cannot be unpickled, because its constructor takes two values."""
+
+    def __init__(self, one, two):
+        super().__init__(f"{one} and {two}")
+
+
+def raise_awkward(_arrays, _block, _arguments):
+    raise AwkwardError(1, 2)
+
+
+def announce_and_die(_arrays, _block, folder):
+    Path(folder, str(os.getpid())).touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sum_as(arrays, _block, kind):
+    """Return the sum of a block in different kinds of objects."""
+    total = arrays[0].sum(dtype=np.float64)
+    return {"dict": {"sum": float(total)}, "tuple": (float(total), arrays[0].size), "number": float(total),
+            "numpy number": total, "list": [float(total)]}[kind]  # fmt: skip

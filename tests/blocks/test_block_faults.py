@@ -54,6 +54,22 @@ def test_a_failing_function_is_reported_with_traceback_block_and_input(grid_file
     assert "grid.tif: block of rows 40 to 59, columns 60 to 89: ZeroDivisionError: no such luck" in message
     assert "block_functions.py" in message
     assert caught.value.exit_code == 1
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    assert str(caught.value.__cause__) == "no such luck"
+
+
+def test_an_error_that_does_not_unpickle_is_reported_without_cause(grid_file, target):
+    with pytest.raises(BlockError, match="AwkwardError: 1 and 2") as caught:
+        process_blocks(functions.raise_awkward, grid_file, target, grid=GRID, executor="fork", workers=2)
+    assert caught.value.__cause__ is None
+
+
+def test_a_run_in_which_each_block_kills_its_worker_ends_after_a_few_deaths(grid_file, target, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("workers")
+    options = {"grid": BlockGrid(70, 90, 2, 2), "executor": "fork", "workers": 2}
+    with pytest.raises(BlockError, match="SIGKILL"):
+        process_blocks(functions.announce_and_die, grid_file, target, arguments=folder, **options)
+    assert 6 <= len(list(folder.iterdir())) <= 8
 
 
 def test_a_killed_worker_is_reported(grid_file, target):

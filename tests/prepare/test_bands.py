@@ -60,7 +60,7 @@ def test_each_band_keeps_its_labels(bands: Path, tmp_path: Path) -> None:
         assert {**description(output, number), "raster": ""} == {**description(bands, number), "raster": ""}
     assert description(output, 2) == {
         "raster": "out", "variable": "T2", "long_name": "Air", "units": "degF", "level": "2 m",
-        "time": datetime(2026, 1, 2, 6, tzinfo=UTC), "reference_time": datetime(2026, 1, 1, tzinfo=UTC),
+        "time": datetime(2026, 1, 2, 6, tzinfo=UTC), "reference_time": datetime(2026, 1, 1, tzinfo=UTC), "lead": 30,
     }  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def test_a_library_has_the_version_of_its_distribution() -> None:
 
     assert library_version("numpy") == numpy.__version__
     for library in imported_libraries("regionplot.runs.run"):
-        assert library_version(library) == importlib.metadata.version(library)
+        assert library_version(library) == importlib.metadata.version({"PIL": "pillow"}.get(library, library))
     assert library_version("PIL") == PIL.__version__, "the distribution of PIL is pillow"
     assert library_version("no_such_library") == "-"
 

@@ -1,0 +1,175 @@
+"""Check the arguments of runs over blocks, and take windows in the forms of other packages.
+
+A wrong argument is a TypeError or a ValueError that names the argument, its value and the accepted forms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from regionplot.blocks.grid import Block, BlockGrid
+from regionplot.geo.grid import Window
+
+GRID_FORMS = (
+    "a BlockGrid, two numbers (rows, columns) of a block, or windows: objects with row_off, col_off, height and width, "
+    "or pairs of a window and its index"
+)
+_FIELDS = ("row_off", "col_off", "height", "width")
+
+
+def is_integer(value: Any) -> bool:
+    """Return True for an integer of Python or NumPy. A bool is not an integer."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def check_workers(workers: Any) -> None:
+    """Raise TypeError or ValueError if a number of workers is neither "auto" nor a positive integer."""
+    if isinstance(workers, str) and workers == "auto":
+        return
+    if not is_integer(workers):
+        kind = ValueError if isinstance(workers, str) else TypeError
+        raise kind(f'workers must be "auto" or a positive integer, not {workers!r}')
+    if workers < 1:
+        raise ValueError(f'workers must be "auto" or a positive integer, not {workers}')
+
+
+def check_executor(executor: Any) -> None:
+    """Raise TypeError if an executor cannot be a name, an address or a client of a dask cluster."""
+    if isinstance(executor, str):
+        return
+    has_wrong_type = executor is None or isinstance(executor, bool | int | float | bytes | list | tuple | dict | set)
+    if has_wrong_type or (callable(getattr(executor, "shutdown", None)) and not hasattr(executor, "scheduler_info")):
+        raise TypeError(
+            f"executor must be a name such as 'auto' or 'fork', or the address or client of a dask cluster, "
+            f"not {executor!r}"
+        )
+
+
+def check_paths(inputs: Any) -> tuple[Path, ...]:
+    """Return inputs as paths. Raise TypeError if they are neither a path nor paths."""
+    listed = [inputs] if isinstance(inputs, str | Path) else inputs
+    if isinstance(listed, bytes | dict) or not isinstance(listed, Iterable):
+        raise TypeError(f"inputs must be a path or a sequence of paths, not {inputs!r}")
+    paths = list(listed)
+    for path in paths:
+        if not isinstance(path, str | Path):
+            raise TypeError(f"inputs must be paths, but one of them is {path!r}")
+    return tuple(map(Path, paths))
+
+
+def check_bands(bands: Any) -> tuple[int, ...] | None:
+    """Return the numbers of bands as a tuple, or None. Raise TypeError or ValueError for other forms."""
+    if bands is None:
+        return None
+    if isinstance(bands, str | bytes) or not isinstance(bands, Iterable):
+        raise TypeError(f"bands must be a sequence of band numbers, such as [1, 2], not {bands!r}")
+    numbers = list(bands)
+    if not all(map(is_integer, numbers)):
+        raise TypeError(f"bands must be a sequence of band numbers, such as [1, 2], not {bands!r}")
+    if not numbers:
+        raise ValueError("bands is empty; give at least one band number, or None for all bands")
+    return tuple(map(int, numbers))
+
+
+def check_kwargs(kwargs: Any, arguments: Any) -> None:
+    """Raise TypeError or ValueError if keyword arguments are no mapping of names, or would replace `arguments`."""
+    if kwargs is None:
+        return
+    if not isinstance(kwargs, Mapping) or not all(isinstance(name, str) for name in kwargs):
+        raise TypeError(f"kwargs must be a mapping of names and values, not {kwargs!r}")
+    if arguments is not None:
+        raise ValueError("arguments and kwargs are both given; with kwargs, the function gets only kwargs")
+
+
+def halo_of(function: object, halo: Any) -> int:
+    """Return the width of the halo: the argument, or the halo that the function declares.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the halo is not an integer of at least 0, or smaller than the halo that the function declares.
+    """
+    declared = getattr(function, "halo", 0)
+    for width in (halo, declared):
+        if not is_integer(width):
+            raise TypeError(f"halo must be a number of cells, not {width!r}")
+        if width < 0:
+            raise ValueError(f"halo must not be negative, not {width}")
+    if 0 < halo < declared:
+        raise ValueError(f"halo is {halo}, but the function declares a halo of {declared}; leave the argument out")
+    return int(halo or declared)
+
+
+def blocks_of(grid: Any, default: BlockGrid, halo: int, shape: tuple[int, int]) -> BlockGrid | list[Block]:
+    """Return the blocks of a grid in any accepted form.
+
+    Parameters
+    ----------
+    grid : BlockGrid, pair of int, iterable of windows, or None
+        The grid as given by the user. None is `default`.
+    default : BlockGrid
+        Blocks of the first input.
+    halo : int
+        Width in cells of the border to read around each block. 0 keeps the halo of a BlockGrid.
+    shape : (int, int)
+        Rows and columns that windows must not exceed.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the grid has another form, is empty, or has windows that overlap or exceed the shape.
+    """
+    if grid is None:
+        return replace(default, halo=halo)
+    if isinstance(grid, BlockGrid):
+        return replace(grid, halo=halo or grid.halo)
+    if isinstance(grid, str | bytes | dict) or not isinstance(grid, Iterable):
+        raise TypeError(f"grid must be {GRID_FORMS}, not {grid!r}")
+    entries = list(grid)
+    if len(entries) == 2 and all(map(is_integer, entries)):
+        return BlockGrid(*shape, int(entries[0]), int(entries[1]), halo)
+    if not entries:
+        raise ValueError("grid has no windows; an iterator of windows can be used only once")
+    windows = [window_of(entry) for entry in entries]
+    check_windows(windows, *shape)
+    whole = BlockGrid(*shape, *shape, halo)
+    return [whole.block(window) for window in windows]
+
+
+def window_of(entry: Any) -> Window:
+    """Return a window of this package, of rasterio, or of a pair of a window and its index, as a `Window`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the entry has another form, or its fields are not whole numbers.
+    """
+    if isinstance(entry, Window):
+        return entry
+    parts = entry if isinstance(entry, tuple | list) and len(entry) == 2 else [entry]
+    found = [part for part in parts if all(hasattr(part, name) for name in _FIELDS)]
+    if len(found) != 1:
+        raise TypeError(f"grid must be {GRID_FORMS}, but one of its entries is {entry!r}")
+    values = [getattr(found[0], name) for name in _FIELDS]
+    if any(value != round(value) for value in values):
+        raise ValueError(f"grid has a window with fractions of cells: {found[0]!r}; round it to whole cells")
+    return Window(*(round(value) for value in values))
+
+
+def check_windows(windows: Sequence[Window], height: int, width: int) -> None:
+    """Refuse windows outside of the raster, and windows that overlap, because blocks are written in any order."""
+    whole = Window(0, 0, height, width)
+    active: list[Window] = []
+    for window in sorted(windows, key=lambda w: (w.row_off, w.col_off)):
+        if window.intersection(whole) != window:
+            raise ValueError(f"{window} is empty or not within the raster of {height} rows and {width} columns")
+        active = [other for other in active if other.row_off + other.height > window.row_off]
+        for other in active:
+            if other.intersection(window):
+                raise ValueError(f"windows must not overlap: {other} and {window}")
+        active.append(window)
