@@ -247,7 +247,7 @@ WRITERS = Registry(
     Interface(
         "regionplot.writers.base.Writer",
         ("suffixes", "media_type", "needs", "Settings", "encode"),
-        ("max_side", "palette"),
+        ("max_side", "palette", "mark"),
     ),
     png="png:PngWriter",
     webp="webp:WebpWriter",

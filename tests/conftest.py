@@ -48,6 +48,7 @@ _SLOW_MODULES = {
     "blocks/test_block_faults.py",
     "blocks/test_blocks_documentation.py",
     "blocks/test_cog.py",
+    "blocks/test_map_tiles.py",
     "blocks/test_mosaic.py",
     "blocks/test_process_blocks.py",
     "blocks/test_tiles.py",
@@ -55,6 +56,7 @@ _SLOW_MODULES = {
     "cli/test_imports.py",
     "cli/test_other_platforms.py",
     "cli/test_known_runs.py",
+    "cli/test_repeated_runs.py",
     "cli/test_unattended.py",
     "cli/test_watch.py",
     "executors/test_dask.py",
@@ -79,6 +81,7 @@ _SLOW_MODULES = {
     "render/test_curvilinear_maps.py",
     "render/test_ink.py",
     "render/test_own_colors.py",
+    "render/test_own_functions.py",
     "render/test_plain_equals_fast.py",
     "render/test_real_data.py",
     "render/test_truth.py",
@@ -221,6 +224,18 @@ def write_vector(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def read_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read vector files in this process. A fork of the process of the tests takes longer than reading a small file.
+
+    `inputs/test_isolation.py` tests that a child process returns the same layer, table and error.
+    """
+    from regionplot.inputs import vector_files, vector_layers, vector_table
+
+    for module in (vector_files, vector_layers, vector_table):
+        monkeypatch.setattr(module, "start_reading", lambda read, *_: read)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import os
 import signal
 import subprocess
@@ -58,7 +59,9 @@ def test_a_failing_function_is_reported_with_traceback_block_and_input(grid_file
     assert str(caught.value.__cause__) == "no such luck"
 
 
-def test_an_error_that_does_not_unpickle_is_reported_without_cause(grid_file, target):
+def test_an_error_that_does_not_unpickle_is_reported_without_cause(grid_file, target, monkeypatch):
+    """The package distributed can register functions that pickle all errors."""
+    monkeypatch.delitem(copyreg.dispatch_table, functions.AwkwardError, raising=False)
     with pytest.raises(BlockError, match="AwkwardError: 1 and 2") as caught:
         process_blocks(functions.raise_awkward, grid_file, target, grid=GRID, executor="fork", workers=2)
     assert caught.value.__cause__ is None

@@ -15,9 +15,15 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+import shapely
 
 from regionplot.errors import ConfigError, FeaturesError
+from regionplot.geo.crs import parse_crs
 from regionplot.inputs.isolation import start_reading, time_limit
+from regionplot.inputs.vector_files import check_layer
+from regionplot.inputs.vector_layers import load_layer
+from regionplot.inputs.vector_table import read_features
+from regionplot.layers.features import FeatureSettings
 
 PATH = Path("layer.gpkg")
 
@@ -141,3 +147,49 @@ def test_log_records_and_warnings_reach_the_log_of_this_process(caplog: pytest.L
         result(read)
     assert "skipped 2" in caplog.text
     assert "a library warns" in caplog.text
+
+
+VectorRead = Callable[[Path], Any]
+
+
+def layer_of(path: Path) -> list[Any]:
+    """Return all parts of a vector layer, as WKB."""
+    layer = load_layer(FeatureSettings(path=path, facecolor="red"), parse_crs("EPSG:3857"))
+    parts = (layer.lines, layer.polygons, layer.points)
+    assert all(len(part) for part in parts)
+    return [shapely.to_wkb(part).tolist() for part in parts]
+
+
+def table_of(path: Path) -> list[Any]:
+    """Return the columns, the rows and the geometries of a vector file."""
+    table = read_features(path)
+    return [table.columns, table.rows, shapely.to_wkb(table.geometries).tolist(), table.crs]
+
+
+@pytest.fixture
+def mixed_file(write_vector: Callable[..., Path]) -> Path:
+    """Write an area, a line and a point to a file."""
+    geometries = [shapely.box(0, 0, 10, 10), shapely.LineString([(20, 0), (30, 5)]), shapely.Point(40, 1)]
+    return write_vector(geometries, name="mixed.gpkg", geometry_type="Unknown")
+
+
+@pytest.mark.parametrize("read", [layer_of, table_of])
+def test_a_child_reads_the_same_from_a_vector_file(
+    mixed_file: Path, read: VectorRead, request: pytest.FixtureRequest
+) -> None:
+    in_child = read(mixed_file)
+    request.getfixturevalue("read_in_process")
+    assert read(mixed_file) == in_child
+
+
+@pytest.mark.parametrize("read", [layer_of, table_of, lambda path: check_layer(FeatureSettings(path=path))])
+def test_a_child_reports_the_same_problem_of_a_vector_file(
+    mixed_file: Path, read: VectorRead, request: pytest.FixtureRequest
+) -> None:
+    mixed_file.write_bytes(b"nothing")
+    with pytest.raises(FeaturesError) as in_child:
+        read(mixed_file)
+    request.getfixturevalue("read_in_process")
+    with pytest.raises(FeaturesError) as here:
+        read(mixed_file)
+    assert [str(problem) for problem in here.value.problems] == [str(problem) for problem in in_child.value.problems]

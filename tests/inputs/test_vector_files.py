@@ -29,6 +29,7 @@ from regionplot.inputs.vector_layers import VectorLayer, load_layer
 from regionplot.inputs.vector_sources import files_of
 from regionplot.layers.features import FeatureSettings
 
+pytestmark = pytest.mark.usefixtures("read_in_process")
 LONLAT = parse_crs("EPSG:4326")
 MERCATOR = parse_crs("EPSG:3395")
 UTM = parse_crs("EPSG:25832")

@@ -24,6 +24,7 @@ from regionplot.inputs.vector_layers import VectorLayer, load_layer
 from regionplot.layers.features import FeatureSettings
 from regionplot.sample import locate
 
+pytestmark = pytest.mark.usefixtures("read_in_process")
 LONLAT = parse_crs("EPSG:4326")
 ALBERS = parse_crs("EPSG:5070")
 LAMBERT = parse_crs("+proj=lcc +lat_0=25 +lat_1=25 +lat_2=25 +lon_0=-95 +R=6371200")

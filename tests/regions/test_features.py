@@ -21,6 +21,7 @@ from regionplot.geo.region import Region
 from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.settings.regions import RegionSettings
 
+pytestmark = pytest.mark.usefixtures("read_in_process")
 COLORADO, UTAH = box(-109, 37, -102, 41), box(-114, 37, -109, 42)
 KILOMETERS_PER_DEGREE = 111.195
 

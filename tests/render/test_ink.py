@@ -28,6 +28,7 @@ from regionplot.sheet.layout import Box
 from regionplot.sheet.marks import INK, Rectangle, Text
 from regionplot.writers.base import Picture
 
+pytestmark = pytest.mark.usefixtures("read_in_process")
 WEST = Region("west", Extent(-99, -91, 33, 36.5), title="West")
 EAST = Region("east", Extent(-76, -68, 30, 39.5), title="East, with a very long title " * 20)
 LETTERS = Region("letters", Extent(-90, -80, 30, 35), title="Ümlauts and 漢字")

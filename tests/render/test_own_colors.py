@@ -33,7 +33,7 @@ from regionplot.shared.load import LoadedCells
 from regionplot.sheet.marks import INK
 from regionplot.sheet.view import View
 
-pytestmark = pytest.mark.timeout(120, method="signal")
+pytestmark = [pytest.mark.timeout(120, method="signal"), pytest.mark.usefixtures("read_in_process")]
 
 SIZE = {"size": [500, 350]}
 BACKGROUND = "#f4e0c0"
