@@ -98,18 +98,11 @@ def announce_files_and_hang(_source, target):
     time.sleep(600)
 
 
-def refuse_to_unpickle():
-    raise RuntimeError("this object cannot be unpickled")
-
-
 class AwkwardError(Exception):
-    """An error that pickles but cannot be unpickled. With `distributed`, a constructor of two values is no obstacle."""
+    """An error that pickles but cannot be unpickled, because its constructor takes two values."""
 
     def __init__(self, one, two):
         super().__init__(f"{one} and {two}")
-
-    def __reduce__(self):
-        return refuse_to_unpickle, ()
 
 
 def raise_awkward(_arrays, _block, _arguments):
