@@ -5,6 +5,8 @@ A wrong argument is a TypeError or a ValueError that names the argument, its val
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from regionplot.blocks.grid import Block, BlockGrid
+from regionplot.executors.base import WorkerSettings
 from regionplot.geo.grid import Window
 
 GRID_FORMS = (
@@ -68,12 +71,12 @@ def check_bands(bands: Any) -> tuple[int, ...] | None:
         return None
     if isinstance(bands, str | bytes) or not isinstance(bands, Iterable):
         raise TypeError(f"bands must be a sequence of band numbers, such as [1, 2], not {bands!r}")
-    numbers = list(bands)
-    if not all(map(is_integer, numbers)):
+    listed = list(bands)
+    if not all(map(is_integer, listed)):
         raise TypeError(f"bands must be a sequence of band numbers, such as [1, 2], not {bands!r}")
-    if not numbers:
+    if not listed:
         raise ValueError("bands is empty; give at least one band number, or None for all bands")
-    return tuple(map(int, numbers))
+    return tuple(map(int, listed))
 
 
 def check_kwargs(kwargs: Any, arguments: Any) -> None:
@@ -84,6 +87,27 @@ def check_kwargs(kwargs: Any, arguments: Any) -> None:
         raise TypeError(f"kwargs must be a mapping of names and values, not {kwargs!r}")
     if arguments is not None:
         raise ValueError("arguments and kwargs are both given; with kwargs, the function gets only kwargs")
+
+
+def check_profile(profile: Any) -> None:
+    """Raise TypeError or ValueError if a profile is no mapping of names, or its count is no positive integer."""
+    if profile is None:
+        return
+    if not isinstance(profile, Mapping) or not all(isinstance(name, str) for name in profile):
+        raise TypeError(f'profile must be a mapping such as {{"dtype": "float32", "nodata": -9999}}, not {profile!r}')
+    if "count" in profile and (not is_integer(profile["count"]) or profile["count"] < 1):
+        kind = ValueError if is_integer(profile["count"]) else TypeError
+        raise kind(f"the count in profile must be a positive integer, not {profile['count']!r}")
+
+
+def check_limits(worker_settings: Any, observer: Any) -> None:
+    """Raise TypeError if the limits of workers or the observer have another type."""
+    if not isinstance(worker_settings, WorkerSettings):
+        raise TypeError(
+            f"worker_settings must be WorkerSettings, such as WorkerSettings(timeout=60), not {worker_settings!r}"
+        )
+    if observer is not None and not all(callable(getattr(observer, name, None)) for name in ("started", "finished")):
+        raise TypeError(f"observer must be a BlockObserver, with the methods started and finished, not {observer!r}")
 
 
 def halo_of(function: object, halo: Any) -> int:
@@ -156,6 +180,8 @@ def window_of(entry: Any) -> Window:
     if len(found) != 1:
         raise TypeError(f"grid must be {GRID_FORMS}, but one of its entries is {entry!r}")
     values = [getattr(found[0], name) for name in _FIELDS]
+    if not all(isinstance(value, numbers.Real) and math.isfinite(value) for value in values):
+        raise ValueError(f"grid has a window whose offsets or sizes are no numbers: {found[0]!r}")
     if any(value != round(value) for value in values):
         raise ValueError(f"grid has a window with fractions of cells: {found[0]!r}; round it to whole cells")
     return Window(*(round(value) for value in values))

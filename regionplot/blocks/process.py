@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.blocks.arguments import blocks_of, check_bands, check_kwargs, halo_of
+from regionplot.blocks.arguments import blocks_of, check_bands, check_kwargs, check_limits, check_profile, halo_of
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.handles import Handles
 from regionplot.blocks.new_raster import new_raster
@@ -127,6 +127,7 @@ def process_blocks(
     if not callable(function):
         raise TypeError(f"function must be callable, not {function!r}")
     check_kwargs(kwargs, arguments)
+    check_limits(worker_settings, observer)
     width, bands = halo_of(function, halo), check_bands(bands)
     describe = Sources.of if read == "datasets" else Sources.on_one_grid
     sources = describe(inputs, bands)
@@ -190,7 +191,8 @@ def fill_array(
 
 
 def _check_profile(profile: Mapping[str, Any] | None, output: Output) -> None:
-    """Refuse a profile that would be ignored."""
+    """Refuse a profile that is no mapping, or would be ignored."""
+    check_profile(profile)
     if profile is None or isinstance(output, str | Path):
         return
     if not isinstance(output, Reducer):
@@ -230,6 +232,8 @@ def _sink(
         return open_reducer(output, sources.paths[0])
     if isinstance(output, Sink):
         return nullcontext(output)
+    if isinstance(output, type) and issubclass(output, Reducer):
+        raise TypeError(f"the output must be a reducer such as {output.__name__}(), not the class {output.__name__}")
     if callable(output):
         return nullcontext(FunctionSink(output))
     if _is_dataset(output):

@@ -13,6 +13,7 @@ from rasterio.windows import Window
 
 from regionplot.blocks.grid import BlockGrid
 from regionplot.blocks.process import process_blocks
+from regionplot.blocks.reducers import Mean
 from regionplot.blocks.sources import Sources
 from regionplot.geo.grid import Window as Cells
 
@@ -90,6 +91,25 @@ WRONG = {
     "inputs number": ({"inputs": 7}, TypeError, "inputs .* 7"),
     "inputs bytes": ({"inputs": b"a.tif"}, TypeError, "inputs .* b'a.tif'"),
     "inputs of none": ({"inputs": [None]}, TypeError, "inputs .* None"),
+    "grid of no numbers": (
+        {"grid": [SimpleNamespace(row_off=np.nan, col_off=0, height=1, width=1)]},
+        ValueError,
+        "nan",
+    ),
+    "grid of sizes as text": (
+        {"grid": [SimpleNamespace(row_off="1", col_off=0, height=1, width=1)]},
+        ValueError,
+        "'1'",
+    ),
+    "profile list": ({"profile": ["dtype"]}, TypeError, r"profile must be a mapping .* \['dtype'\]"),
+    "profile text": ({"profile": "COG"}, TypeError, "profile must be a mapping .* 'COG'"),
+    "profile count text": ({"profile": {"count": "two"}}, TypeError, "count in profile .* 'two'"),
+    "profile count zero": ({"profile": {"count": 0}}, ValueError, "count in profile .* 0"),
+    "limits mapping": ({"worker_settings": {"timeout": 3}}, TypeError, "worker_settings must be .* {'timeout': 3}"),
+    "limits none": ({"worker_settings": None}, TypeError, "worker_settings must be .* None"),
+    "observer text": ({"observer": "bar"}, TypeError, "observer must be .* 'bar'"),
+    "observer function": ({"observer": print}, TypeError, "observer must be .* print"),
+    "output class": ({"output": Mean}, TypeError, r"such as Mean\(\), not the class"),
     "output none": ({"output": None}, TypeError, "output"),
     "output number": ({"output": 3}, TypeError, "output"),
 }
