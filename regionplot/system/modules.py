@@ -73,12 +73,17 @@ def _append_to_path(folder: Path | None) -> None:
 
 @contextmanager
 def _first_on_path(folder: Path) -> Iterator[None]:
-    """Make a folder the first entry of `sys.path`, and the last entry afterwards."""
+    """Make a folder the first entry of `sys.path`, and the last entry afterwards. Write no bytecode.
+
+    Python would use the bytecode of an older source file that has the same size and the same second of change.
+    """
     importlib.invalidate_caches()
     sys.path.insert(0, str(folder))
+    writes_none, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield
     finally:
+        sys.dont_write_bytecode = writes_none
         sys.path.remove(str(folder))
         _append_to_path(folder)
 
