@@ -202,7 +202,11 @@ class _Drawing:
         """Load a group, draw its maps, and drop its data."""
         shares_memory = executor_class(self.record.start_method).abilities.shares_memory
         loaded = self._load(group, loader) if shares_memory else {}
-        opened = [each for each in group if each.field.name in loaded or (not shares_memory and self._is_usable(each))]
+        opened = [
+            each.with_plan_of(loaded.get(each.field.name))
+            for each in group
+            if each.field.name in loaded or (not shares_memory and self._is_usable(each))
+        ]
         self.record.watch.lap("load")
         with share_fields(loaded):
             self._draw_fields(opened)

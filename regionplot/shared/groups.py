@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from regionplot.errors import RasterReplacedError, RegionplotError
 from regionplot.geo.region import Region
@@ -78,6 +78,10 @@ class OpenedField:
         file = other.file if other is not None and is_same else open_source(config.raster)
         raster = DrawnRaster.of(config, file)
         return cls(found, config, raster, plan_load(config, raster.info, regions, raster.coloring), file)
+
+    def with_plan_of(self, data: SharedData | None) -> OpenedField:
+        """Return the field with the plan of its data, which is new if the raster was replaced while it was read."""
+        return self if data is None or data.plan is self.plan else replace(self, plan=data.plan)
 
     @property
     def size(self) -> int:

@@ -13,6 +13,7 @@ import jsonschema
 import netCDF4
 import numpy as np
 import pytest
+from PIL import Image
 
 from regionplot.errors import ConfigError, RasterError, RegionsError
 from regionplot.geo.extent import Extent
@@ -26,6 +27,7 @@ from regionplot.runs.run import render_regions
 from regionplot.settings.loading import read_config
 from regionplot.shared.data import SharedData
 from regionplot.shared.fields import find_fields
+from regionplot.system import failpoints
 
 REGIONS = [Region(name, Extent(-98 + 3 * i, -92 + 3 * i, 40, 46), origin=f"r.csv:{i + 2}")
            for i, name in enumerate(("west", "middle", "east"))]  # fmt: skip
@@ -364,3 +366,23 @@ def test_options_override_the_settings_of_products(tmp_path: Path, write_raster)
     assert {each.raster.path.name for each in products.values()} == {"b.tif"}
     assert products["x"].raster.band == 1
     assert "counties" in str(products["x"].layers["features"])
+
+
+def test_a_raster_that_is_replaced_while_it_is_read_is_drawn_as_it_is_now(make, write_raster):
+    path = write_raster(np.zeros((20, 30), np.float32), name="a.tif")
+    new = write_raster(np.full((20, 30), 20, np.float32), name="new.tif")
+    levels = {"levels": [-5, 5, 15, 25], "colors": ["red", "lime", "blue"]}
+    products = {name: {"raster": {"path": str(path)}, "colors": levels} for name in ("one", "two")}
+    products["two"]["map"] = {"projection": "EPSG:5070"}
+
+    def replace(phase, name):
+        if phase == "cells" and name == "a.tif" and new.exists():
+            new.replace(path)
+
+    with failpoints.install(replace):
+        report = render_regions(REGIONS, make(products))
+    assert not new.exists()
+    assert (len(report.drawn), report.failed) == (6, [])
+    for outcome in report.drawn:
+        with Image.open(outcome.job.target) as image:
+            assert (0, 0, 255) in {color for _, color in image.convert("RGB").getcolors(100_000)}
