@@ -8,7 +8,7 @@ import shapely
 from numpy.typing import NDArray
 
 from regionplot.geo.crs import unit_size
-from regionplot.geo.extent import Extent
+from regionplot.geo.extent import FULL_TURN, Extent
 from regionplot.geo.linework import Geometries
 
 _FARTHEST_LONGITUDE = 3600.0
@@ -19,6 +19,8 @@ _FARTHEST_METERS = 1e8
 """Maximum absolute coordinate in a projected CRS: two and a half times the circumference of the earth. False eastings
 that contain a zone number reach 6e7.
 """
+_POLE = 90.0
+"""Latitude of the North Pole, in degrees."""
 _STEP_DEGREES, _STEP_METERS = 0.5, 50_000.0
 
 
@@ -60,6 +62,13 @@ def is_near_earth(extent: Extent, crs: pyproj.CRS) -> bool:
         A geographic or projected CRS.
     """
     return max(map(abs, (extent.xmin, extent.xmax, extent.ymin, extent.ymax))) <= _farthest(crs)[0]
+
+
+def within_world(extent: Extent) -> Extent:
+    """Return the part of an extent in degrees that lies between the poles, at most one turn wide."""
+    if extent.width > FULL_TURN:
+        extent = extent.resized(FULL_TURN, extent.height)
+    return Extent(extent.xmin, extent.xmax, max(extent.ymin, -_POLE), min(extent.ymax, _POLE))
 
 
 def count_steps(geometries: Geometries, crs: pyproj.CRS) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from regionplot.errors import ConfigError
+from regionplot.geo.bounds import within_world
 from regionplot.geo.charts import has_degrees
 from regionplot.geo.crs import unit_size
 from regionplot.geo.extent import FULL_TURN, LONLAT, Extent
@@ -53,7 +54,7 @@ def with_margin(extent: Extent, crs: str | None, margin: str) -> Extent:
         raise ValueError(f"a margin of {margin} needs limits in degrees or a column crs; write the margin in percent")
     dx, dy = _distances(extent, crs, size, unit)
     wider = extent.resized(extent.width + 2 * dx, extent.height + 2 * dy)
-    return _on_earth(wider) if crs is not None and in_degrees(crs) else wider
+    return within_world(wider) if crs is not None and in_degrees(crs) else wider
 
 
 def _distances(extent: Extent, crs: str | None, size: float, unit: str) -> tuple[float, float]:
@@ -76,10 +77,3 @@ def in_degrees(crs: str) -> bool:
         return crs == LONLAT or has_degrees(parse_code(crs))
     except ConfigError:
         return False
-
-
-def _on_earth(extent: Extent) -> Extent:
-    """Return the part of an extent in degrees between the poles, at most one turn wide."""
-    if extent.width > FULL_TURN:
-        extent = extent.resized(FULL_TURN, extent.height)
-    return Extent(extent.xmin, extent.xmax, max(extent.ymin, -_POLE), min(extent.ymax, _POLE))

@@ -100,10 +100,7 @@ class DecoratedRenderer(MapRenderer):
             If the function fails.
         """
         sheet = make_sheet(region, self.style)
-        figure = self._figure(sheet)
-        with draw_alone():
-            self._decorate(figure.axes[0], region, sheet.view)
-        return vectors_of(figure, sheet, self.style)
+        return vectors_of(self._decorated_figure(region, sheet), sheet, self.style)
 
     @override
     def figure(self, region: Region) -> Figure:
@@ -114,7 +111,10 @@ class DecoratedRenderer(MapRenderer):
         FunctionError
             If the function fails.
         """
-        sheet = make_sheet(region, self.style)
+        return self._decorated_figure(region, make_sheet(region, self.style))
+
+    def _decorated_figure(self, region: Region, sheet: Sheet) -> Figure:
+        """Return the figure of a map to which the function has added."""
         figure = self._figure(sheet)
         with draw_alone():
             self._decorate(figure.axes[0], region, sheet.view)

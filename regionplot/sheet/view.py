@@ -12,16 +12,15 @@ import pyproj
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, RegionError
-from regionplot.geo.bounds import is_near_earth
+from regionplot.geo.bounds import is_near_earth, within_world
 from regionplot.geo.crs import is_drawable, not_drawable
-from regionplot.geo.extent import FULL_TURN, Extent, PanelGrid
+from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.foreign_crs import parse_code, parse_file_crs
 from regionplot.geo.project import project_extent
 from regionplot.geo.region import Region
 from regionplot.geo.upright import Upright, own_axes, upright
 from regionplot.sheet.layout import Box
 
-_POLE = 90.0
 P = TypeVar("P", bound=np.generic)
 
 
@@ -64,7 +63,7 @@ class View:
             return cls(box, PanelGrid(requested, box.width, box.height), requested)
         shown = requested.resized(scale * box.width, scale * box.height)
         if crs.is_geographic and crs.is_derived:
-            shown = _within_world(shown)
+            shown = within_world(shown)
             box = _centered(box, max(1, round(shown.width / scale)), max(1, round(shown.height / scale)))
         return cls(box, PanelGrid(shown, box.width, box.height), requested)
 
@@ -132,13 +131,6 @@ def _limits(region: Region, crs: pyproj.CRS) -> Extent:
     if not (limits.width > 0 and limits.height > 0):
         raise RegionError(f"the region ({region.extent}) has no area in the projection {crs.name!r}")
     return limits
-
-
-def _within_world(extent: Extent) -> Extent:
-    """Return the part of an extent in degrees that lies on the globe, at most one turn wide."""
-    if extent.width > FULL_TURN:
-        extent = extent.resized(FULL_TURN, extent.height)
-    return Extent(extent.xmin, extent.xmax, max(extent.ymin, -_POLE), min(extent.ymax, _POLE))
 
 
 def _centered(box: Box, width: int, height: int) -> Box:

@@ -13,10 +13,10 @@ import numpy as np
 import pyogrio.raw
 import pytest
 import shapely
+from known_folder import fill_folder
 from written import outputs
 
 from regionplot.cli import render_once
-from regionplot.render import fonts
 from regionplot.runs import certainty, identity, remember
 from regionplot.runs.lock import locked
 
@@ -36,13 +36,7 @@ def folder(tmp_path, write_raster, monkeypatch):
     cells = np.arange(3000, dtype=np.float32).reshape(50, 60)
     cells[40:, :10] = np.nan
     write_raster(cells)
-    box = np.array([shapely.to_wkb(shapely.box(-90, 10, -60, 40))], dtype=object)
-    pyogrio.raw.write(tmp_path / "layer.shp", box, [np.arange(1)], ["id"], geometry_type="Polygon", crs="EPSG:4326")
-    (tmp_path / "regions.csv").write_text(TABLE)
-    (tmp_path / "regionplot.toml").write_text(settings())
-    monkeypatch.setattr(identity, "MIN_AGE", 0.0)
-    monkeypatch.setattr(fonts, "FALLBACKS", fonts.FontFallbacks())
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    fill_folder(tmp_path, TABLE, settings(), monkeypatch)
     return tmp_path
 
 

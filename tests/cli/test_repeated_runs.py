@@ -14,10 +14,10 @@ import pyogrio.raw
 import pytest
 import shapely
 from affine import Affine
+from known_folder import fill_folder
 from written import outputs
 
 from regionplot.cli import render_once
-from regionplot.render import fonts
 from regionplot.runs import identity
 from regionplot.runs.lock import locked
 from regionplot.system import failpoints
@@ -48,13 +48,7 @@ def cells(first: float = 0.0) -> np.ndarray:
 def folder(tmp_path, write_raster, monkeypatch):
     """Return a folder with a raster, a layer, a table and settings. The age of the inputs may be zero."""
     write_raster(cells())
-    box = np.array([shapely.to_wkb(shapely.box(-90, 10, -60, 40))], dtype=object)
-    pyogrio.raw.write(tmp_path / "layer.shp", box, [np.arange(1)], ["id"], geometry_type="Polygon", crs="EPSG:4326")
-    (tmp_path / "regions.csv").write_text(TABLE)
-    (tmp_path / "regionplot.toml").write_text(settings())
-    monkeypatch.setattr(identity, "MIN_AGE", 0.0)
-    monkeypatch.setattr(fonts, "FALLBACKS", fonts.FontFallbacks())
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    fill_folder(tmp_path, TABLE, settings(), monkeypatch)
     return tmp_path
 
 
