@@ -20,6 +20,7 @@ from regionplot.blocks.profile import derive_profile
 from regionplot.blocks.reducers import Reducer, Reduction, open_reducer
 from regionplot.blocks.report import BlockObserver, BlocksReport
 from regionplot.blocks.runner import DEFAULT_SETTINGS, BlockRunner
+from regionplot.blocks.sending import check_sendable
 from regionplot.blocks.sinks import DatasetSink, FunctionSink, Sink
 from regionplot.blocks.sources import Inputs, Sources
 from regionplot.blocks.task import READS, BlockFunction, BlockTask
@@ -116,7 +117,8 @@ def process_blocks(
         If the function fails for a block, or a worker dies. The error contains the traceback, and `__cause__` is the
         error that the function raised, if it pickles. An old output file is unchanged.
     ExecutorError
-        If the executor cannot be used.
+        If the executor cannot be used. An UnpicklableError, which is also a TypeError, names an argument that cannot be
+        sent to its workers.
     TypeError, ValueError
         If an argument has a wrong type or value. The error names the argument, its value and the accepted forms.
     """
@@ -140,6 +142,7 @@ def process_blocks(
         default = replace(default, reference=None)
     blocks = blocks_of(grid, default, width, shape)
     runner = BlockRunner.of(len(blocks), function, executor=executor, workers=workers, worker_settings=worker_settings)
+    check_sendable(runner.name, function=function, arguments=arguments, kwargs=kwargs, output=_sent(output))
     handles = Handles(sources.paths)
     with _sink(function, sources, output, profile, runner.workers) as sink, closing(handles):
         task = BlockTask(
@@ -206,6 +209,11 @@ def _reduction(function: object, sources: Sources, output: Output, given: Mappin
     if not isinstance(output, Reducer):
         return None
     return Reduction(output, derive_profile(function, sources.profile, sources.labels, given)[0].get("nodata"))
+
+
+def _sent(output: object) -> object:
+    """Return the part of the output that is sent to workers: a reducer, or nothing."""
+    return output if isinstance(output, Reducer) else None
 
 
 def _is_dataset(output: object) -> bool:

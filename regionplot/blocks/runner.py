@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from array import array
 from collections.abc import Sequence
 from contextlib import closing
@@ -15,7 +14,7 @@ from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.report import BlockObserver
 from regionplot.blocks.sinks import Sink
 from regionplot.blocks.transport import SharedArrayReader, memory_can_be_shared
-from regionplot.errors import BlockError, ExecutorError, Place, Problem, RasterError, RegionplotError
+from regionplot.errors import BlockError, Place, Problem, RasterError, RegionplotError
 from regionplot.executors.base import Executor, Failure, Outcome, Task, WorkerSettings
 from regionplot.executors.choose import (
     AUTO,
@@ -25,7 +24,6 @@ from regionplot.executors.choose import (
     make_executor,
     resolve_executor,
 )
-from regionplot.executors.jobs import script_is_importable
 
 DEFAULT_SETTINGS = WorkerSettings(timeout=3600.0)
 """Limits of workers: one hour per block."""
@@ -77,7 +75,7 @@ class BlockRunner:
         Raises
         ------
         ExecutorError
-            If the executor cannot be used, or the function cannot be sent to its workers.
+            If the executor cannot be used.
         TypeError, ValueError
             If `executor` or `workers` has a wrong type or value.
         """
@@ -88,9 +86,6 @@ class BlockRunner:
             return cls(cluster, name)
         count = count_workers(workers, jobs)
         name = _choose_executor(executor, count, function)
-        abilities = executor_class(name).abilities
-        if not abilities.shares_memory and not abilities.distributed:
-            check_picklable(function, name)
         limit = min(worker_settings.max_deaths, _MAX_DEATHS)
         return cls(make_executor(name, count, replace(worker_settings, max_deaths=limit)), name)
 
@@ -159,22 +154,6 @@ def _choose_executor(requested: str, workers: int, function: object) -> str:
     if getattr(function, "releases_gil", False) or not executor_class(processes).abilities.shares_memory:
         return "threads"
     return processes
-
-
-def check_picklable(function: object, name: str) -> None:
-    """Raise ExecutorError if a function cannot be sent to other processes."""
-    try:
-        pickle.dumps(function)
-    except Exception as error:
-        raise ExecutorError(
-            f"the function cannot be sent to processes started by {name}: {error}; define it at the top of a module, "
-            "or use executor='threads'"
-        ) from error
-    if getattr(function, "__module__", None) == "__main__" and not script_is_importable():
-        raise ExecutorError(
-            f"the function cannot be sent to processes started by {name}, because its script is not a file; "
-            "save the script as a file, or use executor='threads'"
-        )
 
 
 def block_error(failure: Failure, place: Place) -> RegionplotError:
