@@ -1,6 +1,7 @@
 """Process rasters block by block, in parallel."""
 
 from regionplot.blocks.grid import Block, BlockGrid
+from regionplot.blocks.input import Input
 from regionplot.blocks.masks import compute_mask
 from regionplot.blocks.mosaic import mosaic
 from regionplot.blocks.process import fill_array, process_blocks
@@ -29,6 +30,7 @@ __all__ = [
     "BlocksReport",
     "Count",
     "Histogram",
+    "Input",
     "Maximum",
     "Mean",
     "Minimum",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from regionplot.blocks.arguments import check_executor, check_workers
+from regionplot.blocks.arguments import check_executor, check_limits, check_workers
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.report import BlockObserver
 from regionplot.blocks.sinks import Sink
@@ -31,6 +31,39 @@ _MAX_DEATHS = 6
 """Number of consecutive blocks whose workers died, without a success, after which the run ends."""
 _MAX_NAMES = 8
 """Maximum number of inputs to name in a message."""
+
+
+class RunOptions(TypedDict, total=False):
+    """Options of a run over blocks: see `process_blocks`."""
+
+    executor: Any
+    workers: int | str
+    worker_settings: WorkerSettings
+    observer: BlockObserver | None
+
+
+def checked_options(name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], BlockObserver]:
+    """Return the options of `BlockRunner.of`, and the observer.
+
+    Parameters
+    ----------
+    name : str
+        Name of the function that got the options, for messages.
+    given : mapping
+        Options as given by the user.
+
+    Raises
+    ------
+    TypeError
+        If there is another option, or the limits of workers or the observer have another type.
+    """
+    unknown = given.keys() - RunOptions.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"{name}() got an unexpected keyword argument {min(unknown)!r}")
+    options = {"worker_settings": DEFAULT_SETTINGS, **given}
+    observer = options.pop("observer", None)
+    check_limits(options["worker_settings"], observer)
+    return options, observer or BlockObserver()
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,17 @@ class _Pickler(Protocol):
     def dump(self, obj: object, /) -> None: ...
 
 
+class _NoScriptError(Exception):
+    """A function or class is defined in a script that other processes cannot import."""
+
+
 class _PlainPickler(pickle.Pickler):
     """Pickler that finds functions and classes of a script that other processes cannot import."""
 
     def reducer_override(self, obj: Any) -> Any:
         """Refuse functions and classes of such a script. Leave all other objects to pickle."""
         if isinstance(obj, FunctionType | type) and obj.__module__ == "__main__" and not script_is_importable():
-            raise pickle.PicklingError("its script is not a file; save the script as a file")
+            raise _NoScriptError
         return NotImplemented
 
 
@@ -54,6 +58,11 @@ def check_sendable(executor: str, **arguments: object) -> None:
     for name, value in arguments.items():
         try:
             _dump(pickler, value)
+        except _NoScriptError:
+            raise UnpicklableError(
+                f"{_subject(pickler, name, value)} cannot be sent to processes started by {executor}, because its script "
+                "is not a file; save the script as a file, or use executor='threads'"
+            ) from None
         except Exception as error:
             problem = f"{_subject(pickler, name, value)} cannot be sent to processes started by {executor}"
             raise UnpicklableError(f"{problem}: {error}; {_cure(name)}") from error
