@@ -58,6 +58,9 @@ class Input:
         wrong = [name for name in opening if name.lower() in _NO_OPTIONS]
         if wrong:
             raise ValueError(f"open_options takes options of GDAL's drivers, but {wrong[0].lower()} is none of them")
+        level = opening.get("OVERVIEW_LEVEL", 0)
+        if not is_integer(level) and not (isinstance(level, str) and level.removesuffix(" only").isdigit()):
+            raise TypeError(f"overview_level in open_options must be an integer of at least 0, not {level!r}")
         object.__setattr__(self, "path", Path(self.path))
         object.__setattr__(self, "bands", check_bands(self.bands))
         object.__setattr__(self, "open_options", opening)

@@ -11,7 +11,15 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.blocks.arguments import blocks_of, check_grid_halo, check_kwargs, grid_of_views, halo_of
+from regionplot.blocks.arguments import (
+    blocks_of,
+    check_array,
+    check_grid_halo,
+    check_grid_shape,
+    check_kwargs,
+    grid_of_views,
+    halo_of,
+)
 from regionplot.blocks.dropped import warn_of_dropped
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.input import Inputs
@@ -181,9 +189,18 @@ def fill_array(
     Returns
     -------
     ndarray, shape (rows, columns), or (count, rows, columns)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `dtype`, `count` or `fill` has a wrong type or value, or the grid is not that of the first input. For all
+        other errors, see `process_blocks`.
     """
-    shape = Sources.of(inputs).shape
+    check_array(dtype, count, fill)
+    describe = Sources.of if options.get("read") == "datasets" else Sources.on_one_grid
+    shape = describe(inputs).shape
     whole = Window(0, 0, *shape)
+    check_grid_shape(options.get("grid"), shape, "raster")
     filled = np.full(shape if count is None else (count, *shape), fill, dtype)
 
     def insert(block: Block, values: NDArray[Any]) -> None:
