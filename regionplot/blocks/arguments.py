@@ -19,7 +19,7 @@ from regionplot.geo.grid import Window
 
 GRID_FORMS = (
     "a BlockGrid, two numbers (rows, columns) of a block, or windows: objects with row_off, col_off, height and width, "
-    "or pairs of a window and its index"
+    "pairs of ranges ((row, end), (column, end)), or pairs of a window and its index"
 )
 _LIMITS = {"timeout": 0, "retries": 0, "jobs_per_worker": 1, "memory": 1, "nice": 0}
 """Least value of each limit of workers."""
@@ -248,16 +248,33 @@ def window_of(entry: Any) -> Window:
         if entry.core != entry.padded:
             raise ValueError(f"grid has a block with a halo: {entry!r}; pass its core, and set halo")
         return entry.core
+    if _is_ranges(entry):
+        return _window_of_ranges(entry)
     parts = entry if isinstance(entry, tuple | list) and len(entry) == 2 else [entry]
-    found = [part for part in parts if all(hasattr(part, name) for name in _FIELDS)]
+    found = [part for part in parts if _is_ranges(part) or all(hasattr(part, name) for name in _FIELDS)]
     if len(found) != 1:
         raise TypeError(f"grid must be {GRID_FORMS}, but one of its entries is {entry!r}")
+    if _is_ranges(found[0]):
+        return _window_of_ranges(found[0])
     values = [getattr(found[0], name) for name in _FIELDS]
     if not all(isinstance(value, numbers.Real) and math.isfinite(value) for value in values):
         raise ValueError(f"grid has a window whose offsets or sizes are no numbers: {found[0]!r}")
     if any(value != round(value) for value in values):
         raise ValueError(f"grid has a window with fractions of cells: {found[0]!r}; round it to whole cells")
     return Window(*(round(value) for value in values))
+
+
+def _is_ranges(entry: Any) -> bool:
+    """Return True for ((first row, end row), (first column, end column)), which rasterio takes as a window."""
+    pairs = (
+        isinstance(entry, tuple | list) and len(entry) == 2 and all(isinstance(pair, tuple | list) for pair in entry)
+    )
+    return pairs and all(len(pair) == 2 and all(map(is_integer, pair)) for pair in entry)
+
+
+def _window_of_ranges(ranges: Any) -> Window:
+    (top, bottom), (left, right) = ranges
+    return Window(int(top), int(left), int(bottom - top), int(right - left))
 
 
 def check_windows(windows: Sequence[Window], height: int, width: int) -> None:

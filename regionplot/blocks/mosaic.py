@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.blocks.arguments import check_profile
+from regionplot.blocks.dropped import Extras, warn_of_dropped
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.new_raster import new_raster
 from regionplot.blocks.profile import derive_profile
@@ -45,6 +46,8 @@ class _Tile:
     """Value of cells without data, for each band."""
     has_mask: bool
     """True if a mask in the file, or an alpha band, marks cells without data."""
+    extras: Extras
+    """Parts of the tile that the mosaic does not have."""
     area: Window
     """Cells of the mosaic that can get values of the tile. With "core", they exclude the overlap."""
 
@@ -124,6 +127,7 @@ def mosaic(
         _check_skip(skip_value, np.dtype(dtype))
     grid = BlockGrid(profile["height"], profile["width"], _BLOCK, _BLOCK)
     runner = BlockRunner.of(len(grid), **run)
+    warn_of_dropped([tile.extras for tile in placed], "masked", output)
     with new_raster(output, profile, labels, runner.workers) as sink:
         task = _MosaicTask(
             tuple(placed), overlap, filling, band, by, profile, output=sink.file, shares_memory=runner.shares_memory
@@ -194,7 +198,7 @@ def _place_tiles(
                 window = Window(round(row), round(column), dataset.height, dataset.width)
                 has_mask = rasterio.enums.MaskFlags.per_dataset in dataset.mask_flag_enums[0]
                 skips = dataset.nodatavals if skip is None else (skip,) * dataset.count
-                found.append(_Tile(path, window, tuple(skips), has_mask, window))
+                found.append(_Tile(path, window, tuple(skips), has_mask, Extras.of(path, dataset), window))
     if problems:
         raise RasterError(*problems)
     whole = reduce(Window.union, (tile.window for tile in found))

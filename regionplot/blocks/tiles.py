@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from regionplot.blocks.arguments import check_profile
+from regionplot.blocks.dropped import warn_of_dropped
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.handles import Handles
 from regionplot.blocks.mosaic import mosaic
@@ -104,6 +105,7 @@ def split_tiles(
     _, columns = grid.shape
     stem = folder / sources.paths[0].stem
     targets = [_tile(stem, block, divmod(number, columns)) for number, block in enumerate(grid)]
+    warn_of_dropped(sources.dropped, "arrays", folder)
     task = _CutTask(sources, sources.handles(), given, labels)
     _run_files(task, [_CutJob(target) for target in targets], options)
     return targets
