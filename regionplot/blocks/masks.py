@@ -115,9 +115,7 @@ class _MaskFunction:
         rules: dict[Any, Callable[..., Any]] = {"any": np.any, "all": np.all}
         masked = self.logic(missing) if callable(self.logic) else rules[self.logic](missing, axis=0)
         if np.shape(masked) != missing.shape[1:]:
-            raise BlockError(
-                f"logic returned the shape {np.shape(masked)}; return one boolean per cell: (rows, columns)"
-            )
+            raise BlockError(f"logic returned the shape {np.shape(masked)}; return an array of shape (rows, columns)")
         return np.where(masked, np.uint8(0), np.uint8(VALID))
 
     def _missing(self, dataset: Any, block: Block) -> NDArray[np.bool_]:
