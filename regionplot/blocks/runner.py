@@ -25,7 +25,6 @@ from regionplot.executors.choose import (
     make_executor,
     resolve_executor,
 )
-from regionplot.executors.jobs import script_is_importable
 
 DEFAULT_SETTINGS = WorkerSettings(timeout=3600.0)
 """Limits of workers: one hour per block."""
@@ -163,6 +162,8 @@ def _choose_executor(requested: str, workers: int, function: object) -> str:
 
 def check_picklable(function: object, name: str) -> None:
     """Raise ExecutorError if a function cannot be sent to other processes."""
+    from regionplot.executors.jobs import script_is_importable  # noqa: PLC0415 (imports multiprocessing)
+
     try:
         pickle.dumps(function)
     except Exception as error:

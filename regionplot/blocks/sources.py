@@ -20,7 +20,6 @@ from regionplot.blocks.grid import BlockGrid, Georeference
 from regionplot.errors import RasterError
 from regionplot.geo.grid import GridGeometry, Window
 from regionplot.inputs.gdal import gdal_options, open_raster
-from regionplot.inputs.netcdf_grid import check_read_by_gdal
 
 Inputs = Sequence[str | Path] | str | Path
 """Paths of rasters, or one path."""
@@ -98,16 +97,25 @@ class Sources:
         if not paths:
             raise RasterError("no inputs: give at least one raster")
         with gdal_options(), open_raster(paths[0]) as first:
-            check_read_by_gdal(paths[0], first)
+            check_axes(paths[0], first)
             problems = _missing_bands(paths[0], first, bands)
             for path in paths[1:]:
                 with open_raster(path) as other:
-                    check_read_by_gdal(path, other)
+                    check_axes(path, other)
                     problems += _missing_bands(path, other, bands)
                     problems += compare(path, other, paths[0], first)
             if problems:
                 raise RasterError(*problems)
             return cls(paths, _profile(first, bands), _labels(first, bands), _default_grid(first))
+
+
+def check_axes(path: Path, dataset: Any) -> None:
+    """Refuse a NetCDF file whose axes GDAL ignores, and a file with several grids. Other files need no check."""
+    if dataset.count and dataset.driver != "netCDF":
+        return
+    from regionplot.inputs.netcdf_grid import check_read_by_gdal  # noqa: PLC0415 (imports pyproj and pydantic)
+
+    check_read_by_gdal(path, dataset)
 
 
 def _missing_bands(path: Path, dataset: Any, bands: Sequence[int] | None) -> list[str]:

@@ -18,7 +18,6 @@ from regionplot.blocks.handles import Handles
 from regionplot.blocks.reducers import Reduction
 from regionplot.blocks.sources import read_block, read_masked_block
 from regionplot.blocks.transport import SharedBuffer
-from regionplot.blocks.values import BandReader
 from regionplot.errors import BlockError
 from regionplot.inputs.gdal import gdal_errors, gdal_options
 from regionplot.system import failpoints
@@ -39,6 +38,15 @@ class BlockResult:
     """
     checksum: int | None
     """Checksum of the values. None if no file is read back."""
+
+
+class RasterReader:
+    """Base class of objects that read a raster for a function. GDAL errors then name the raster."""
+
+    @property
+    def path(self) -> Path:
+        """Path of the raster."""
+        raise NotImplementedError
 
 
 @dataclass(kw_only=True)
@@ -106,12 +114,12 @@ class BlockTask(BlockWorker):
         return self.result_of(values, None if self.dtype is None else checksum_of(values))
 
     def _call(self, data: Any, block: Block) -> Any:
-        """Call the function. If the function has a `BandReader` as its `source`, GDAL errors name the raster.
+        """Call the function. If the function has a `RasterReader` as its `source`, GDAL errors name the raster.
 
         Errors of other functions are not changed. Their traceback shows which raster was read.
         """
         source = getattr(self.function, "source", None)
-        with gdal_errors(source.path) if isinstance(source, BandReader) else nullcontext():
+        with gdal_errors(source.path) if isinstance(source, RasterReader) else nullcontext():
             if self.kwargs is None:
                 return self.function(data, block, self.arguments)
             function: Callable[..., Any] = self.function

@@ -14,7 +14,7 @@ import numpy as np
 
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.handles import Handles
-from regionplot.blocks.mosaic import mosaic
+from regionplot.blocks.mosaics import mosaic
 from regionplot.blocks.new_raster import check_place, new_raster, os_errors_as_raster_errors
 from regionplot.blocks.process import process_blocks
 from regionplot.blocks.profile import derive_profile

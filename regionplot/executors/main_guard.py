@@ -5,8 +5,8 @@ A worker that is not forked first imports the script of the program. Without thi
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import sys
 
 MISSING_GUARD = 79
 """Exit code of a worker if importing the script has started another run."""
@@ -18,5 +18,6 @@ MESSAGE = (
 
 def exit_if_imported_by_worker() -> None:
     """Exit if this process is a new worker that is still importing the script of the program."""
-    if getattr(multiprocessing.current_process(), "_inheriting", False):  # multiprocessing sets this during the import
+    process = sys.modules.get("multiprocessing.process")  # a worker has imported it
+    if process is not None and getattr(process.current_process(), "_inheriting", False):  # true during the import
         os._exit(MISSING_GUARD)  # sys.exit would lose the code in a worker of a fork server
