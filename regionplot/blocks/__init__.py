@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from regionplot.blocks.grid import Block, BlockGrid
+    from regionplot.blocks.input import Input
     from regionplot.blocks.masks import compute_mask
     from regionplot.blocks.mosaics import mosaic
     from regionplot.blocks.process import fill_array, process_blocks
@@ -39,6 +40,7 @@ __all__ = [
     "BlocksReport",
     "Count",
     "Histogram",
+    "Input",
     "Maximum",
     "Mean",
     "Minimum",
@@ -69,6 +71,7 @@ _LAZY = {
     "BlocksReport": "blocks.report",
     "Count": "blocks.reducers",
     "Histogram": "blocks.reducers",
+    "Input": "blocks.input",
     "Maximum": "blocks.reducers",
     "Mean": "blocks.reducers",
     "Minimum": "blocks.reducers",

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from regionplot.blocks.grid import Block, Georeference
 from regionplot.blocks.handles import Handles
+from regionplot.blocks.readers import InputReader
 from regionplot.blocks.reducers import Reduction
-from regionplot.blocks.sources import read_block, read_masked_block
 from regionplot.blocks.transport import SharedBuffer
 from regionplot.errors import BlockError
+from regionplot.geo.grid import Window
 from regionplot.inputs.gdal import gdal_errors, gdal_options
 from regionplot.system import failpoints
 from regionplot.system.memory import keep_large_blocks
@@ -83,7 +84,7 @@ class BlockTask(BlockWorker):
     function: BlockFunction
     handles: Handles
     read: str
-    bands: tuple[int, ...] | None
+    readers: tuple[InputReader, ...]
     arguments: Any
     dtype: str | None = None
     """Data type of results. None keeps the data type that the function returns."""
@@ -97,11 +98,13 @@ class BlockTask(BlockWorker):
     """Value of masked cells in the output, if masked arrays are read."""
     reference: Georeference | None = None
     """Transform and CRS of the grid, for blocks."""
+    boundless_halo: int | None = None
+    """Width of a halo that is not clipped at the edges of the grid. None if the halo is clipped."""
 
     def __call__(self, job: Block) -> BlockResult:
         """Return the result of one block."""
         failpoints.failpoint("block", f"{job.core.row_off},{job.core.col_off}")
-        job = replace(job, reference=self.reference)
+        job = replace(job, reference=self.reference, padded=self._padded(job))
         with gdal_options():
             result = self._call(self._input(job), job)
             if self.reduction is not None:
@@ -125,17 +128,20 @@ class BlockTask(BlockWorker):
             function: Callable[..., Any] = self.function
             return function(*(data if self.read in ("arrays", "masked") else [data]), **self.kwargs)
 
+    def _padded(self, block: Block) -> Window:
+        halo = self.boundless_halo
+        return block.padded if halo is None else block.core.expanded(halo)
+
     def _input(self, block: Block) -> Any:
         datasets = self.handles.get()
         if self.read == "datasets":
             return datasets
-        arrays = [self._read(path, datasets[number], block) for number, path in enumerate(self.handles.paths)]
+        arrays = [self._read(reader, datasets[number], block) for number, reader in enumerate(self.readers)]
         return arrays if self.read != "stack" else np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
 
-    def _read(self, path: Path, dataset: Any, block: Block) -> NDArray[Any]:
-        with gdal_errors(path):
-            read = read_masked_block if self.read == "masked" else read_block
-            return read(dataset, block.padded, self.bands)
+    def _read(self, reader: InputReader, dataset: Any, block: Block) -> Any:
+        with gdal_errors(reader.path):
+            return reader.read(dataset, block.padded, self.read)
 
     def _converted(self, values: NDArray[Any]) -> NDArray[Any]:
         if self.count is not None and (values.shape[0] if values.ndim == 3 else 1) != self.count:

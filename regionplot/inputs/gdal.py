@@ -119,7 +119,7 @@ def open_raster(path: Path, name: str | None = None, open_options: Mapping[str, 
     with reading(path), gdal_errors(path, "cannot be read as a raster"), GLOBALS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # files with 2-D coordinates
         dataset = rasterio.open(
-            name or path, driver=driver, sharing=False, **_OPEN_OPTIONS.get(driver, {}), **open_options
+            name or path, driver=driver, sharing=False, **{**_OPEN_OPTIONS.get(driver, {}), **open_options}
         )
     try:
         _check_references(path, dataset)
