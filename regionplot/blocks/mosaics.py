@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot.blocks.checksums import checksum_of
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.new_raster import new_raster
 from regionplot.blocks.profile import derive_profile
 from regionplot.blocks.report import BlockObserver, BlocksReport
 from regionplot.blocks.runner import BlockRunner
 from regionplot.blocks.sources import Sources, check_axes, read_block, read_mask
-from regionplot.blocks.task import BlockResult, BlockWorker, cast, checksum_of
+from regionplot.blocks.task import BlockResult, BlockWorker, cast
 from regionplot.blocks.tile import Tile
 from regionplot.errors import RasterError
 from regionplot.geo.grid import Window, shift_transform

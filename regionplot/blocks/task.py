@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot.blocks.checksums import checksum_of
 from regionplot.blocks.grid import Block, Georeference
 from regionplot.blocks.handles import Handles
 from regionplot.blocks.readers import InputReader
@@ -156,11 +156,6 @@ class BlockTask(BlockWorker):
         return np.ascontiguousarray(
             cast_masked(values, dtype, self.nodata) if self.read == "masked" else cast(values, dtype)
         )
-
-
-def checksum_of(values: NDArray[Any]) -> int:
-    """Return a checksum of the bytes of an array."""
-    return zlib.crc32(np.ascontiguousarray(values).data)
 
 
 def _plain(result: Any) -> NDArray[Any]:

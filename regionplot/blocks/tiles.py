@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from regionplot.blocks.checksums import checksum_of
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.handles import Handles
 from regionplot.blocks.mosaics import mosaic
@@ -22,7 +23,7 @@ from regionplot.blocks.report import BlocksReport
 from regionplot.blocks.runner import BlockRunner, block_error
 from regionplot.blocks.sending import check_sendable
 from regionplot.blocks.sources import Labels, Sources, read_block
-from regionplot.blocks.task import BlockFunction, cast, checksum_of
+from regionplot.blocks.task import BlockFunction, cast
 from regionplot.blocks.tile import Tile
 from regionplot.errors import BlockError, Place, RasterError
 from regionplot.executors.base import WorkerSettings
