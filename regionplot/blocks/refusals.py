@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import re
 import threading
@@ -65,6 +64,8 @@ def _message(argument: str, found: str) -> str:
     match = _IGNORED.search(found)
     if match is None or not match["key"]:
         return f"{argument}: GDAL ignores a value: {found.partition(' in ')[2] or found}"
+    import difflib  # noqa: PLC0415 (only for this message)
+
     key = match["key"].lower()
     near = difflib.get_close_matches(key, _KEYS, 1)
     cure = f"; did you mean {near[0]!r}?" if near else "; leave it out"

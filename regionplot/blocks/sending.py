@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from regionplot.errors import UnpicklableError
 from regionplot.executors.choose import executor_class
-from regionplot.executors.jobs import script_is_importable
+from regionplot.executors.main_guard import script_is_importable
 
 
 class _Nothing:

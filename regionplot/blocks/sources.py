@@ -26,7 +26,6 @@ from regionplot.errors import RasterError
 from regionplot.geo.dtypes import cell_dtype
 from regionplot.geo.grid import GridGeometry, Window
 from regionplot.inputs.gdal import gdal_options, open_raster
-from regionplot.inputs.netcdf_grid import check_read_by_gdal
 
 _SIDE = 512
 """Minimum side of a merged block, in cells."""
@@ -150,8 +149,23 @@ def _open(item: Input) -> Any:
     path = Path(item.path)
     with refused_options(f"{path}: open_options") if item.open_options else nullcontext():
         dataset = open_raster(path, None, item.open_options)
-    check_read_by_gdal(path, dataset)
+    check_axes(path, dataset)
     return dataset
+
+
+def check_axes(path: Path, dataset: Any) -> None:
+    """Refuse a NetCDF file whose axes GDAL ignores, and a file with several grids. Other files need no check.
+
+    Raises
+    ------
+    RasterError
+        If the file cannot be read in blocks.
+    """
+    if dataset.count and dataset.driver != "netCDF":
+        return
+    from regionplot.inputs.netcdf_grid import check_read_by_gdal  # noqa: PLC0415 (imports pyproj and pydantic)
+
+    check_read_by_gdal(path, dataset)
 
 
 def _reader(item: Input, dataset: Any, first: Any) -> tuple[InputReader, list[str]]:

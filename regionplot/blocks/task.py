@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -13,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot.blocks.checksums import checksum_of
 from regionplot.blocks.grid import Block, Georeference
 from regionplot.blocks.handles import Handles
 from regionplot.blocks.readers import InputReader
 from regionplot.blocks.reducers import Reduction
 from regionplot.blocks.transport import SharedBuffer
-from regionplot.blocks.values import BandReader
 from regionplot.errors import BlockError
 from regionplot.geo.grid import Window
 from regionplot.inputs.gdal import gdal_errors, gdal_options
@@ -40,6 +39,15 @@ class BlockResult:
     """
     checksum: int | None
     """Checksum of the values. None if no file is read back."""
+
+
+class RasterReader:
+    """Base class of objects that read a raster for a function. GDAL errors then name the raster."""
+
+    @property
+    def path(self) -> Path:
+        """Path of the raster."""
+        raise NotImplementedError
 
 
 @dataclass(kw_only=True)
@@ -109,12 +117,12 @@ class BlockTask(BlockWorker):
         return self.result_of(values, None if self.dtype is None else checksum_of(values))
 
     def _call(self, data: Any, block: Block) -> Any:
-        """Call the function. If the function has a `BandReader` as its `source`, GDAL errors name the raster.
+        """Call the function. If the function has a `RasterReader` as its `source`, GDAL errors name the raster.
 
         Errors of other functions are not changed. Their traceback shows which raster was read.
         """
         source = getattr(self.function, "source", None)
-        with gdal_errors(source.path) if isinstance(source, BandReader) else nullcontext():
+        with gdal_errors(source.path) if isinstance(source, RasterReader) else nullcontext():
             if self.kwargs is None:
                 return self.function(data, block, self.arguments)
             function: Callable[..., Any] = self.function
@@ -148,11 +156,6 @@ class BlockTask(BlockWorker):
         return np.ascontiguousarray(
             cast_masked(values, dtype, self.nodata) if self.read == "masked" else cast(values, dtype)
         )
-
-
-def checksum_of(values: NDArray[Any]) -> int:
-    """Return a checksum of the bytes of an array."""
-    return zlib.crc32(np.ascontiguousarray(values).data)
 
 
 def _plain(result: Any) -> NDArray[Any]:

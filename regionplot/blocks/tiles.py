@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from regionplot.blocks.arguments import check_profile
+from regionplot.blocks.checksums import checksum_of
 from regionplot.blocks.dropped import warn_of_dropped
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.handles import Handles
-from regionplot.blocks.mosaic import mosaic
+from regionplot.blocks.mosaics import mosaic
 from regionplot.blocks.new_raster import check_creation, check_place, new_raster, os_errors_as_raster_errors
 from regionplot.blocks.process import process_blocks
 from regionplot.blocks.profile import derive_profile
@@ -24,7 +25,7 @@ from regionplot.blocks.report import BlocksReport
 from regionplot.blocks.runner import BlockRunner, block_error, checked_options
 from regionplot.blocks.sending import check_sendable
 from regionplot.blocks.sources import Labels, Sources, read_block
-from regionplot.blocks.task import READS, BlockFunction, cast, checksum_of
+from regionplot.blocks.task import READS, BlockFunction, cast
 from regionplot.blocks.tile import Tile
 from regionplot.blocks.tile_arguments import (
     check_names,

@@ -129,6 +129,27 @@ def open_raster(path: Path, name: str | None = None, open_options: Mapping[str, 
     return dataset
 
 
+def open_own_raster(path: Path) -> Any:
+    """Open a GeoTIFF that this program has just written. It is not searched for references to other files.
+
+    The caller sets `gdal_options` and closes the dataset.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    rasterio.DatasetReader
+    """
+    import rasterio  # noqa: PLC0415 (imports GDAL)
+
+    with GLOBALS_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        return rasterio.open(path, driver="GTiff", sharing=False)
+
+
 @contextmanager
 def gdal_errors(path: Path, problem: str = "cannot be read") -> Iterator[None]:
     """Convert GDAL's errors to a RasterError that names the file."""

@@ -13,21 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.blocks.arguments import check_profile
+from regionplot.blocks.checksums import checksum_of
 from regionplot.blocks.dropped import Extras, warn_of_dropped
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.new_raster import new_raster
 from regionplot.blocks.profile import derive_profile
 from regionplot.blocks.report import BlocksReport
 from regionplot.blocks.runner import BlockRunner, checked_options
-from regionplot.blocks.sources import Sources, read_block, read_mask
-from regionplot.blocks.task import BlockResult, BlockWorker, cast, checksum_of
+from regionplot.blocks.sources import Sources, check_axes, read_block, read_mask
+from regionplot.blocks.task import BlockResult, BlockWorker, cast
 from regionplot.blocks.tile import Tile
 from regionplot.blocks.tile_arguments import check_path, check_tiles, check_value, merge_rule
 from regionplot.errors import RasterError
 from regionplot.geo.dtypes import cell_dtype, fits_dtype
 from regionplot.geo.grid import Window, shift_transform
 from regionplot.inputs.gdal import gdal_errors, gdal_options, open_raster
-from regionplot.inputs.netcdf_grid import check_read_by_gdal
 
 _ON_GRID = 1e-3
 """Maximum distance of a tile from the grid of the first tile, in cells."""
@@ -191,7 +191,7 @@ def _place_tiles(
     with gdal_options():
         for path in paths:
             with open_raster(path) as dataset:
-                check_read_by_gdal(path, dataset)
+                check_axes(path, dataset)
                 row, column = _corner(dataset, first)
                 misfits = _grid_differences(dataset, first, row, column) + _value_differences(dataset, first, dtype)
                 problems += [f"{path}: {problem}" for problem in misfits]
