@@ -13,7 +13,7 @@ from regionplot.blocks.arguments import check_executor, check_limits, check_work
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.report import BlockObserver
 from regionplot.blocks.sinks import Sink
-from regionplot.blocks.transport import SharedArrayReader, memory_can_be_shared
+from regionplot.blocks.transport import JOBS_AHEAD, SharedArrayReader, memory_can_be_shared
 from regionplot.errors import BlockError, Place, Problem, RasterError, RegionplotError
 from regionplot.executors.base import Executor, Failure, Outcome, Task, WorkerSettings
 from regionplot.executors.choose import (
@@ -119,8 +119,10 @@ class BlockRunner:
             return cls(cluster, name)
         count = count_workers(workers, jobs)
         name = _choose_executor(executor, count, function)
-        limit = min(worker_settings.max_deaths, _MAX_DEATHS)
-        return cls(make_executor(name, count, replace(worker_settings, max_deaths=limit)), name)
+        limits = replace(
+            worker_settings, max_deaths=min(worker_settings.max_deaths, _MAX_DEATHS), jobs_ahead=JOBS_AHEAD
+        )
+        return cls(make_executor(name, count, limits), name)
 
     def run(
         self,

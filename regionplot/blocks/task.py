@@ -17,7 +17,7 @@ from regionplot.blocks.grid import Block, Georeference
 from regionplot.blocks.handles import Handles
 from regionplot.blocks.readers import InputReader
 from regionplot.blocks.reducers import Reduction
-from regionplot.blocks.transport import SharedBuffer
+from regionplot.blocks.transport import SharedBuffers
 from regionplot.errors import BlockError
 from regionplot.geo.grid import Window
 from regionplot.inputs.gdal import gdal_errors, gdal_options
@@ -58,10 +58,10 @@ class BlockWorker:
     """File that the parent has open for writing."""
     shares_memory: bool = False
     """True if the parent can map results from the memory of this worker."""
-    _buffer: SharedBuffer = field(default_factory=SharedBuffer, repr=False)
+    _buffers: SharedBuffers = field(default_factory=SharedBuffers, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_buffer": SharedBuffer()}
+        return {**self.__dict__, "_buffers": SharedBuffers()}
 
     def start_worker(self) -> None:
         """Detach the parent's output file from a worker process, and set the malloc policy for blocks."""
@@ -74,7 +74,7 @@ class BlockWorker:
 
     def result_of(self, values: NDArray[Any], checksum: int | None) -> BlockResult:
         """Return a result for the parent. The values are put into shared memory if the parent can map this memory."""
-        return BlockResult(self._buffer.put(values) if self.shares_memory else values, checksum)
+        return BlockResult(self._buffers.put(values) if self.shares_memory else values, checksum)
 
 
 @dataclass

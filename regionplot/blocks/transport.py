@@ -2,12 +2,13 @@
 
 Through a pipe, an array is copied several times, by pickle and by the system, in both processes. Here, a worker copies
 the array once, into an anonymous file (memfd_create(2)), and the parent maps this file through `/proc/PID/fd`. The file
-has no name, so no file is left if a process dies. A worker gets its next job after the parent has used the result, so
-each worker needs only one file.
+has no name, so no file is left if a process dies. Each worker has several files and uses them in turn, so that it
+computes its next results while the parent uses the last one.
 """
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import os
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+JOBS_AHEAD = 3
+"""Number of jobs that a worker may finish before the parent has used its last result."""
 _SMALLEST = 2**16
 """Size in bytes. Smaller arrays are sent through the pipe."""
 
@@ -37,17 +40,31 @@ class SharedArray:
     dtype: str
 
 
-class SharedBuffer:
-    """Memory of a worker for one array at a time."""
+class SharedBuffers:
+    """Memory of a worker for its last arrays."""
+
+    def __init__(self) -> None:
+        self._files = itertools.cycle([_SharedFile() for _ in range(JOBS_AHEAD + 1)])
+
+    def put(self, array: NDArray[Any]) -> SharedArray | NDArray[Any]:
+        """Store an array. Return the message for the parent: the place of the array, or the array if it is small.
+
+        The array lasts until `JOBS_AHEAD` more arrays have been stored.
+        """
+        if array.nbytes < _SMALLEST or array.dtype.hasobject:
+            return array
+        return next(self._files).put(array)
+
+
+class _SharedFile:
+    """Anonymous file for one array at a time."""
 
     def __init__(self) -> None:
         self._map: mmap.mmap | None = None
         self._descriptor = self._process = -1
 
-    def put(self, array: NDArray[Any]) -> SharedArray | NDArray[Any]:
-        """Store an array. Return the message for the parent: the place of the array, or the array if it is small."""
-        if array.nbytes < _SMALLEST or array.dtype.hasobject:
-            return array
+    def put(self, array: NDArray[Any]) -> SharedArray:
+        """Replace the stored array. Return its place."""
         shared = np.frombuffer(self._mapped_file(array.nbytes), array.dtype, array.size).reshape(array.shape)
         shared[...] = array
         return SharedArray(
@@ -69,10 +86,11 @@ class SharedArrayReader:
     """Read arrays from the memory of workers."""
 
     def __init__(self) -> None:
-        self._maps: dict[tuple[int, int], mmap.mmap] = {}
+        self._maps: dict[int, dict[int, mmap.mmap]] = {}
+        """Mapped files by process and inode. A process has `JOBS_AHEAD + 1` files at a time."""
 
     def open(self, content: SharedArray | NDArray[Any]) -> NDArray[Any]:
-        """Return an array from a worker. A shared array is read-only, and lasts until the worker gets its next job.
+        """Return an array from a worker. A shared array is read-only, and lasts until the caller asks for the next one.
 
         Raises
         ------
@@ -81,13 +99,13 @@ class SharedArrayReader:
         """
         if not isinstance(content, SharedArray):
             return content
-        key = content.pid, content.inode
-        if key not in self._maps:
-            for old in [old for old in self._maps if old[0] == content.pid]:
-                del self._maps[old]
-            self._maps[key] = _map(content)
+        maps = self._maps.setdefault(content.pid, {})
+        mapped = maps.pop(content.inode, None) or _map(content)
+        while len(maps) > JOBS_AHEAD:
+            del maps[next(iter(maps))]  # the file that was used least recently was replaced by a larger file
+        maps[content.inode] = mapped
         count = int(np.prod(content.shape, dtype=int))
-        return np.frombuffer(self._maps[key], np.dtype(content.dtype), count).reshape(content.shape)
+        return np.frombuffer(mapped, np.dtype(content.dtype), count).reshape(content.shape)
 
 
 def _map(array: SharedArray) -> mmap.mmap:

@@ -40,7 +40,8 @@ class Abilities(NamedTuple):
     """A job that exceeds the timeout is stopped."""
     maps_results: bool = False
     """The caller may map the memory of a worker to read a result, instead of receiving a copy. Workers run on this
-    machine. A worker does not change its result before the caller asks for the next outcome.
+    machine. After a result, a worker finishes at most `jobs_ahead` jobs before the caller asks for the next outcome. So
+    a worker that uses `jobs_ahead + 1` buffers in turn does not change a result that the caller uses.
     """
 
 
@@ -60,6 +61,10 @@ class WorkerSettings:
     """Scheduling priority of worker processes from 0 to 19, as in nice(1)."""
     max_deaths: int = UNLIMITED_JOBS
     """Number of consecutive jobs whose workers died, without a success, after which such jobs are not retried."""
+    jobs_ahead: int = 0
+    """Number of jobs that a worker process gets in advance. The worker does them while the caller uses its last result.
+    If the worker dies, another worker gets the waiting jobs.
+    """
 
 
 class Task(Protocol[J_contra]):

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
@@ -87,6 +88,8 @@ class WorkerHandle(Generic[J]):
     """True if the worker has loaded the task."""
     assigned: PendingJob[J] | None = None
     """The worker's current job."""
+    queued: deque[PendingJob[J]] = field(default_factory=deque)
+    """Jobs that the worker has received, and does after its current job."""
     has_started: bool = False
     """True if the worker has confirmed its current job. If the worker dies later, the job fails."""
     assigned_at: float = 0.0
@@ -96,6 +99,11 @@ class WorkerHandle(Generic[J]):
     """The reason why the parent is stopping the worker."""
     is_terminated: bool = False
     """True if the worker was sent SIGTERM because it was late."""
+
+    def begin(self, job: PendingJob[J] | None, timeout: float) -> None:
+        """Record the current job, or that there is none."""
+        self.assigned, self.has_started, self.assigned_at = job, False, time.monotonic()
+        self.deadline = float("inf") if job is None else self.assigned_at + timeout
 
     @property
     def is_idle(self) -> bool:

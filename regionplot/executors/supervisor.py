@@ -31,7 +31,7 @@ import multiprocessing
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from multiprocessing.connection import wait
@@ -126,7 +126,8 @@ class Supervisor(Generic[J]):
 
     def _has_work(self) -> bool:
         """Return True if jobs are left. When only retries are left, make them pending."""
-        self.pending.extend(map(PendingJob, islice(self.jobs, max(0, self.max_workers - len(self.pending)))))
+        wanted = self.max_workers * (1 + self.settings.jobs_ahead)
+        self.pending.extend(map(PendingJob, islice(self.jobs, max(0, wanted - len(self.pending)))))
         if not self.pending and self.retries and not self._count_busy():
             self._begin_retries()
         return bool(self.pending or self._count_busy())
@@ -215,16 +216,33 @@ class Supervisor(Generic[J]):
             worker.process.close()
 
     def _assign_jobs(self) -> None:
-        """Send a pending job to each idle worker."""
+        """Send a pending job to each idle worker. Then send the other pending jobs to workers that take jobs ahead."""
         for worker in self.workers:
             if worker.is_idle and self.pending:
-                job = self.pending.popleft()
-                worker.assigned, worker.has_started, worker.assigned_at = job, False, time.monotonic()
-                worker.deadline = worker.assigned_at + self.settings.timeout
-                try:
-                    worker.connection.send(job.job)
-                except OSError:  # the worker died; _receive_messages will notice and give the job to another worker
-                    logger.debug("worker %s died before its next job", worker.process.pid)
+                worker.begin(self.pending.popleft(), self.settings.timeout)
+                self._send(worker, worker.assigned)
+        for worker in sorted(self.workers, key=lambda worker: len(worker.queued)):
+            while len(self.pending) > self._kept_pending and self._can_queue(worker):
+                worker.queued.append(self.pending.popleft())
+                self._send(worker, worker.queued[-1])
+
+    @property
+    def _kept_pending(self) -> int:
+        """Number of last jobs that no worker gets ahead, so that all workers end at the same time."""
+        return self.max_workers - 1
+
+    def _can_queue(self, worker: WorkerHandle[J]) -> bool:
+        """Return True if a worker may get a job ahead."""
+        has_room = len(worker.queued) < self.settings.jobs_ahead
+        received = worker.jobs_done + 1 + len(worker.queued)
+        return has_room and worker.has_started and not worker.is_stopping and received < self.settings.jobs_per_worker
+
+    def _send(self, worker: WorkerHandle[J], job: PendingJob[J] | None) -> None:
+        assert job is not None, "the job was taken from the pending jobs"
+        try:
+            worker.connection.send(job.job)
+        except OSError:  # the worker died; _receive_messages will notice and give the job to another worker
+            logger.debug("worker %s died before its next job", worker.process.pid)
 
     def _wait(self) -> list[WorkerHandle[J]]:
         """Wait until a message arrives, a worker exits or a deadline passes. Return the workers to check.
@@ -250,6 +268,7 @@ class Supervisor(Generic[J]):
         try:
             while worker.connection.poll():
                 yield from self._handle_message(worker, *unpack(worker, worker.connection.recv_bytes()))
+                self._assign_jobs()
             if is_alive:
                 return
         except (EOFError, OSError):
@@ -269,7 +288,8 @@ class Supervisor(Generic[J]):
     def _handle_result(self, worker: WorkerHandle[J], value: Any, failure: Any, seconds: float) -> Iterator[Outcome[J]]:
         """Mark the worker as idle, or retire it. Yield the outcome of its job, unless the job is to be retried."""
         job = worker.assigned
-        worker.assigned, worker.deadline, worker.jobs_done = None, float("inf"), worker.jobs_done + 1
+        worker.begin(worker.queued.popleft() if worker.queued else None, self.settings.timeout)
+        worker.jobs_done += 1
         is_out_of_memory = failure is not None and failure.cause == OUT_OF_MEMORY
         if worker.jobs_done >= self.settings.jobs_per_worker or worker.is_stopping or is_out_of_memory:
             self._retire(worker)
@@ -287,9 +307,19 @@ class Supervisor(Generic[J]):
             yield replace(outcome, failure=job.describe_failure(outcome.failure))
 
     def _retire(self, worker: WorkerHandle[J]) -> None:
+        """Stop a worker after its result. Jobs that it got ahead are pending again."""
         self.workers.remove(worker)
         self.retiring.append(worker)
-        request_stop(worker)
+        if worker.assigned is None:
+            request_stop(worker)
+            return
+        self._take_back([worker.assigned, *worker.queued])
+        worker.assigned = None
+        worker.process.terminate()
+
+    def _take_back(self, jobs: Iterable[PendingJob[J]]) -> None:
+        """Make jobs pending again that a worker got but did not start."""
+        self.pending.extendleft(reversed(list(jobs)))
 
     def _handle_death(self, worker: WorkerHandle[J]) -> Iterator[Outcome[J]]:
         """Handle a dead worker. A job that had started fails or is retried. Any other job is pending again.
@@ -304,6 +334,7 @@ class Supervisor(Generic[J]):
         self.workers.remove(worker)
         worker.connection.close()
         failure, job = worker.failure_from_exit(), worker.assigned
+        self._take_back(worker.queued)
         if not worker.is_ready and worker.process.exitcode == MISSING_GUARD:
             raise ExecutorError(MESSAGE)
         if job is not None and (worker.has_started or worker.is_stopping):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from regionplot.blocks.transport import SharedArray, SharedArrayReader, SharedBuffer, memory_can_be_shared
+from regionplot.blocks.transport import JOBS_AHEAD, SharedArray, SharedArrayReader, SharedBuffers, memory_can_be_shared
 
 pytestmark = [
     pytest.mark.skipif(not memory_can_be_shared(), reason="needs memfd_create"),
@@ -28,7 +28,7 @@ ARRAYS = [
 
 
 def put_all(connection):
-    buffer = SharedBuffer()
+    buffer = SharedBuffers()
     for array in ARRAYS:
         connection.send(buffer.put(array))
         connection.recv()
@@ -60,16 +60,26 @@ def test_arrays_arrive_unchanged():
 
 def test_small_arrays_are_sent_directly():
     small = np.zeros(10)
-    assert SharedBuffer().put(small) is small
+    assert SharedBuffers().put(small) is small
     assert SharedArrayReader().open(small) is small
 
 
-def test_a_buffer_is_reused():
-    buffer, receiver = SharedBuffer(), SharedArrayReader()
-    arrays = [buffer.put(np.full(20_000 - n, n, np.float64)) for n in range(3)]
-    assert len({shared.inode for shared in arrays}) == 1
-    assert (receiver.open(arrays[-1]) == 2).all()
-    assert len({*arrays, buffer.put(np.zeros(90_000))}) == 4
+def test_buffers_are_used_in_turn():
+    buffers, receiver = SharedBuffers(), SharedArrayReader()
+    arrays = [buffers.put(np.full(20_000 - n, n, np.float64)) for n in range(3 * JOBS_AHEAD)]
+    assert len({shared.inode for shared in arrays}) == JOBS_AHEAD + 1
+    for number, shared in enumerate(arrays[-JOBS_AHEAD - 1 :], 3 * JOBS_AHEAD - JOBS_AHEAD - 1):
+        assert (receiver.open(shared) == number).all(), "the last arrays are kept"
+
+
+def test_a_larger_array_gets_a_new_file_and_the_reader_forgets_the_old_one():
+    buffers, receiver = SharedBuffers(), SharedArrayReader()
+    small, large = ([buffers.put(np.full(size, 1.0)) for _ in range(JOBS_AHEAD + 1)] for size in (20_000, 90_000))
+    assert not {shared.inode for shared in small} & {shared.inode for shared in large}
+    for shared in large:
+        assert receiver.open(shared).size == 90_000
+    with pytest.raises(OSError, match="another file|No such file"):
+        receiver.open(small[0])
 
 
 def test_an_exited_worker_is_an_error():
@@ -83,7 +93,7 @@ def test_an_exited_worker_is_an_error():
 
 def test_a_reused_descriptor_is_an_error():
     """Numbers of descriptors are reused, so another file could be read instead of the array."""
-    buffer = SharedBuffer()
+    buffer = SharedBuffers()
     shared = buffer.put(np.zeros(20_000))
     assert isinstance(shared, SharedArray)
     other = os.memfd_create("other")
