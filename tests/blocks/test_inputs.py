@@ -47,6 +47,29 @@ def test_each_input_can_have_its_own_bands(grid_file, noise, read_raster, tmp_pa
             assert (file.descriptions, file.scales) == (("water",), (2.0,))
 
 
+def test_options_can_be_given_for_all_inputs_or_for_each(grid_file, write_raster, tmp_path):
+    with rasterio.open(grid_file, "r+") as file:
+        file.build_overviews([2], Resampling.average)
+    small = write_raster(np.full((5, 5), 2, np.float32), affine=place(40, 40), name="small.tif")
+    level, edge = {"overview_level": 0}, {"boundless": True}
+    assert fill_array(functions.first, grid_file, dtype="f4", count=2, open_options=level).shape == (2, 35, 45)
+    shapes = []
+
+    def record(arrays, *_):
+        shapes.append([array.shape for array in arrays])
+        return arrays[1]
+
+    inputs = [grid_file, small, Input(grid_file, bands=[1])]
+    found = fill_array(record, inputs, dtype="f4", read_options=[None, edge, {}], executor="serial")
+    assert found.sum() == 50
+    fill_array(record, inputs, dtype="f4", read_options=edge, halo=3, executor="serial")
+    assert shapes == [[(2, 70, 90), (1, 70, 90), (1, 70, 90)], [(2, 76, 96), (1, 76, 96), (1, 76, 96)]]
+    for wrong, error in (({"open_options": [level]}, ValueError), ({"read_options": "cubic"}, TypeError),
+                         ({"bands": [[1]]}, ValueError), ({"open_options": [1, 2, 3]}, TypeError)):  # fmt: skip
+        with pytest.raises(error, match=f"^{next(iter(wrong))} "):
+            process_blocks(functions.first, inputs, tmp_path / "out.tif", **wrong)
+
+
 def test_bands_of_an_input_go_before_the_bands_of_all(grid_file, noise):
     found = gathered([grid_file, Input(grid_file, bands=[2])], 1, bands=[1])
     np.testing.assert_array_equal(found, noise[1:])
