@@ -87,6 +87,9 @@ def check_profile(profile: Any) -> None:
     unused = [name for name in profile if name.lower() in ("mode", "fp", "sharing", "thread_safe", "opener")]
     if unused:
         raise ValueError(f"profile has the key {unused[0]!r}, which is no property of a raster; leave it out")
+    beside = [name for name in profile if name.lower() in ("tfw", "worldfile", "rpb", "rpctxt")]
+    if beside:
+        raise ValueError(f"profile has the key {beside[0]!r}, which would write a second file; leave it out")
     if "count" in profile and (not is_integer(profile["count"]) or profile["count"] < 1):
         kind = ValueError if is_integer(profile["count"]) else TypeError
         raise kind(f"the count in profile must be a positive integer, not {profile['count']!r}")

@@ -28,6 +28,8 @@ _LABEL_KINDS = {
     "offsets": "a number",
     "band_tags": "a mapping",
 }
+_NONE_IS_A_VALUE = ("nodata", "crs", "dtype", "transform", "count", "height", "width", *_LABELS)
+"""Keys for which None is a value. Other keys are left out with None, such as `compress`."""
 
 
 def derive_profile(
@@ -57,7 +59,8 @@ def derive_profile(
     """
     derive = getattr(function, "profile", None)
     derived = dict(derive(dict(first))) if callable(derive) else dict(first)
-    profile = {**derived, **(given or {})}
+    changed = {**derived, **(given or {})}
+    profile = {name: value for name, value in changed.items() if value is not None or name in _NONE_IS_A_VALUE}
     requested = {name: profile.pop(name) for name in _LABELS if name in profile}
     if profile["dtype"] == "complex_int16":
         raise RasterError("the output cannot have the data type 'complex_int16', which GDAL rounds; use 'complex64'")

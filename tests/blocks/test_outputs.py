@@ -110,6 +110,7 @@ WRONG_PROFILES = {
     "value in a COG": ({"driver": "COG", "blocksize": 64}, ValueError, "'64' is an unexpected value for BLOCKSIZE"),
     "grid of a COG": ({"driver": "COG", "tiling_scheme": "GoogleMapsCompatible"}, ValueError, "would change the grid"),
     "argument of open": ({"mode": "r"}, ValueError, "key 'mode', which is no property"),
+    "second file": ({"tfw": "yes"}, ValueError, "key 'tfw', which would write a second file"),
     "dtype": ({"dtype": "complex_int16"}, RasterError, "use 'complex64'"),
     "units text": ({"units": "mm"}, TypeError, "units in profile must be a sequence with one value per band, not 'mm'"),
     "units": ({"units": ["mm"]}, ValueError, r"units in profile has 1 value\(s\), but the output has 2"),
@@ -144,6 +145,16 @@ def test_the_profile_of_a_dataset_can_be_given(grid_file, noise, tmp_path, read_
     for driver in ("GTiff", "COG"):
         process_blocks(functions.first, grid_file, tmp_path / "out.tif", profile={**profile, "driver": driver})
         np.testing.assert_array_equal(read_raster(tmp_path / "out.tif"), noise)
+
+
+def test_the_error_of_gdal_is_named_if_cells_cannot_be_written(grid_file, tmp_path):
+    with pytest.raises(RasterError, match="JPEG"):
+        process_blocks(
+            functions.first, grid_file, tmp_path / "out.tif", profile={"compress": "jpeg", "predictor": None}
+        )
+    process_blocks(functions.first, grid_file, tmp_path / "out.tif", profile={"compress": None, "photometric": None})
+    with rasterio.open(tmp_path / "out.tif") as file:
+        assert "compress" not in file.profile
 
 
 @pytest.mark.parametrize(
