@@ -105,7 +105,8 @@ class PlainDisplay(Display):
         if outcome.ok:
             note = " (no data)" if outcome.value.no_data else ""
             state = outcome.value.state
-            how = f"{note} {outcome.seconds * 1000:.0f} ms" if state == "rendered" else f" {state}{note}"
+            why = f": {outcome.value.reason}" if outcome.value.reason else note
+            how = f"{note} {outcome.seconds * 1000:.0f} ms" if state == "rendered" else f" {state}{why}"
             self.print_line(f"[{self.done}/{self.jobs}] {short_path(outcome.job.target)}{how}")
 
     def note(self, text: str) -> None:

@@ -37,7 +37,15 @@ from regionplot.runs.lock import locked
 from regionplot.runs.plausibility import scale_problem
 from regionplot.runs.record import Redraw, RunRecord, Scope
 from regionplot.runs.report import Observer, RunReport
-from regionplot.runs.run import check_functions, make_run_executor, start_method, stored, with_prepared_raster
+from regionplot.runs.run import (
+    check_functions,
+    jobs_to_compare,
+    make_run_executor,
+    mark_of_raster,
+    start_method,
+    stored,
+    with_prepared_raster,
+)
 from regionplot.runs.task import RenderTask
 from regionplot.runs.texts import find_fonts, report_missing_letters
 from regionplot.settings.config import Config
@@ -242,9 +250,13 @@ class _Drawing:
         task = FieldsTask({}, self._canvases)
         letters = ""
         for each in opened:
-            name, own = each.field.name, self._jobs[each.field.name]
+            name = each.field.name
+            own: Sequence[Job] = self._jobs[name]
             letters += find_fonts(own, each.config)
-            one = task.tasks[name] = RenderTask(each.config, record.run, each.plan, len(own), field_name=name)
+            raster = mark_of_raster(each.field.config, each.plan)
+            own = jobs_to_compare(own, raster)
+            one = RenderTask(each.config, record.run, each.plan, len(own), field_name=name, raster=raster)
+            task.tasks[name] = one
             if executor_class(record.start_method).abilities.shares_memory:
                 own = jobs_to_draw(_digest_of(one), own, record, observer)
                 one.regions = [job.region for job in own]

@@ -21,6 +21,7 @@ from regionplot.runs.facts import RunFacts
 from regionplot.runs.jobs import ONLY_FIELD, FieldLabel, Job
 from regionplot.runs.leftovers import Leftovers, find_leftovers, remove_leftovers
 from regionplot.runs.manifest import Entries, is_file, previous_map, read_entries, read_permissions, write_manifest
+from regionplot.runs.marks import PublishedCells
 from regionplot.runs.publication import RunEnd, link_or_copy, make_publication
 from regionplot.runs.report import NOT_RUN, RunReport
 from regionplot.system.files import new_run, remove_stale_temporaries
@@ -88,6 +89,7 @@ class RunRecord:
         self._publication = make_publication(facts, self.run)
         self._previous = read_entries(self._publication.previous)
         self._permissions = read_permissions(self._publication.previous)
+        self._published = PublishedCells.of(self._previous)
         self.jobs = [self._job(redraw, *each) for each in maps]
         self._outcomes: dict[str, Outcome[Job]] = {}
         self._problems: list[str] = []
@@ -98,7 +100,8 @@ class RunRecord:
 
     def _job(self, redraw: Redraw, region: Region, name: str, field: FieldLabel = ONLY_FIELD) -> Job:
         previous = previous_map(self._previous, self._publication.previous, name) if redraw is Redraw.CHANGED else None
-        return Job(region, self._publication.folder / name, previous, field=field)
+        published = self._published.find(name, region.name, field) if self._published else None
+        return Job(region, self._publication.folder / name, previous, field=field, published=published)
 
     def _check_folders(self) -> None:
         """Check that no link leads from the output folder to a folder outside. Check each folder once."""
@@ -166,10 +169,19 @@ class RunRecord:
             remove_stale_temporaries(self._folders, self.run)
         self._link_previous_maps(report)
         if error is None:
+            self._remove_skipped(report)
             self._handle_leftovers()
         if self._publication.folder.is_dir():  # if no map was drawn, the folder may not exist
             summary = self._summary(error, report)
             write_manifest(self._publication.folder, summary, report, self._previous, self._permissions)
+
+    def _remove_skipped(self, report: RunReport) -> None:
+        """Remove the old maps of regions for which the run drew no map, if the settings ask for this."""
+        folder = self._publication.folder
+        inside = f"{folder.as_posix().rstrip('/')}/"
+        files = [job.target.as_posix().removeprefix(inside) for job in _without_map(report) if is_file(job.target)]
+        removed = remove_leftovers(folder, self._previous, files) if files else []
+        self._removed = [folder / file for file in removed]
 
     def _handle_leftovers(self) -> None:
         """Find the maps of regions that are no longer in the table.
@@ -184,7 +196,7 @@ class RunRecord:
         entries = self._entries_of_lost_regions() if self.jobs and self.jobs[0].field.name else self._previous
         found = find_leftovers(folder, entries, files, {job.region.origin for job in self.jobs})
         removed = set(remove_leftovers(folder, self._previous, found)) if self._policy is Leftovers.REMOVE else set()
-        self._removed = [folder / file for file in found if file in removed]
+        self._removed += [folder / file for file in found if file in removed]
         self._leftovers = [folder / file for file in found if file not in removed]
 
     def _entries_of_lost_regions(self) -> Entries:
@@ -198,6 +210,7 @@ class RunRecord:
         if old == new or not self.facts.directory.is_dir():  # a removed output folder is not created again
             return
         written = _written(report)
+        written |= {job.target for job in _without_map(report)}
         missing = [job.target for job in self.jobs if job.target not in written]
         others = [new / file for file in self._previous] if self._scope is Scope.SELECTION else []
         for target in {*missing, *others}:
@@ -233,6 +246,11 @@ class RunRecord:
 def _written(report: RunReport) -> set[Path]:
     """Return the files that a run wrote or kept."""
     return {outcome.job.target for outcome in [*report.drawn, *report.unchanged]}
+
+
+def _without_map(report: RunReport) -> list[Job]:
+    """Return the skipped jobs whose old maps must not stay."""
+    return [outcome.job for outcome in report.skipped if not outcome.value.keeps_old]
 
 
 def _exit_code(error: BaseException | None, report: RunReport) -> int:

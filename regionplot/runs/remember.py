@@ -89,7 +89,7 @@ class RunMemory:
             workers=report.workers,
             inputs=inputs,
             marks={**inputs.marks(), **marks},
-            drawing="" if task is None else remember_drawing(task, report),
+            drawing="" if task is None or config.publish.is_active else remember_drawing(task, report),
             maps=tuple(KnownMap(region, file, digest) for (region, file), digest in named),
         )
         write_known_run(self._name, known)

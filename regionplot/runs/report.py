@@ -76,7 +76,7 @@ class RunReport:
 
     @property
     def skipped(self) -> list[Outcome[Job]]:
-        """Maps that were not written because their regions hold only nodata."""
+        """Maps that were not drawn: regions without data, or without an event (`when` in `[publish]`)."""
         return self.in_state("skipped")
 
     @property
