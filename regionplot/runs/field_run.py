@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 
 from regionplot.errors import ConfigError, RegionplotError
@@ -112,7 +113,9 @@ class FieldRun:
         with locked(directory):
             maps, fields = name_fields(fields, self.regions)
             with RunRecord(RunFacts.of(self.config), maps, watch, method, redraw, scope, leftovers) as record:
-                _Drawing(self, record, fields).draw()
+                drawing = _Drawing(self, record, fields)
+                drawing.draw()
+            record.after_published(self.config.run, max(drawing.times, default=None))
             return record.report
 
     def _fields(self) -> list[Field]:
@@ -157,6 +160,8 @@ class _Drawing:
     _jobs: dict[str, list[Job]] = field(default_factory=lambda: defaultdict(list))
     _canvases: Canvases = field(default_factory=Canvases)
     _is_disk_full: bool = False
+    times: set[datetime] = field(default_factory=set)
+    """Times of the fields that could be opened, in UTC."""
 
     def draw(self) -> None:
         """Draw all groups, one after the other."""
@@ -186,6 +191,8 @@ class _Drawing:
             except RegionplotError as error:
                 self._fail(each, error)
                 continue
+            time = opened.raster.info.description.get("time")
+            self.times |= {time} if isinstance(time, datetime) else set()
             yield opened
 
     def _open(

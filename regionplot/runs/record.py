@@ -10,7 +10,7 @@ from enum import Enum, auto
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from regionplot import _version
 from regionplot.errors import OutputError, RegionsError
@@ -27,6 +27,9 @@ from regionplot.runs.report import NOT_RUN, RunReport
 from regionplot.system.files import new_run, remove_stale_temporaries
 from regionplot.system.processes import host_name
 from regionplot.system.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from regionplot.settings.run import RunSettings
 
 logger = logging.getLogger(__name__)
 
@@ -93,6 +96,8 @@ class RunRecord:
         self.jobs = [self._job(redraw, *each) for each in maps]
         self._outcomes: dict[str, Outcome[Job]] = {}
         self._problems: list[str] = []
+        self._summary: dict[str, Any] | None = None
+        self._is_published = False
         self._started = datetime.now(UTC)
         self._check_folders()
         remove_stale_temporaries(self._folders)
@@ -161,7 +166,35 @@ class RunRecord:
             self._problems.append(str(problem))
         finally:
             is_complete = error is None and not report.failed
-            self._publication.finish(RunEnd(self._has_maps(), is_complete, is_interrupted=error is not None))
+            end = RunEnd(self._has_maps(), is_complete, is_interrupted=error is not None)
+            self._is_published = self._publication.finish(end)
+
+    def after_published(self, settings: RunSettings, moment: object) -> None:
+        """Run the command of `[run] on_published` if maps of this run are published. Add its result to the manifest.
+
+        Parameters
+        ----------
+        settings : RunSettings
+            The section `[run]`.
+        moment : datetime or object
+            Time of the data.
+        """
+        report = self.report
+        if settings.on_published is None or not self._is_published or len(report.failed) == len(report.outcomes):
+            return
+        from regionplot.runs.on_published import run_on_published  # noqa: PLC0415 (only runs with a command need it)
+
+        folder = self._publication.folder
+        result = run_on_published(settings, folder, report, moment)
+        self.watch.lap("on_published")
+        if result is None or self._summary is None:
+            return
+        try:
+            summary = {**self._summary, "on_published": result.items}
+            write_manifest(folder, summary, report, self._previous, self._permissions)
+        except OutputError as problem:
+            logger.error("%s", problem)
+            self._problems.append(str(problem))
 
     def _finish_folder(self, report: RunReport, error: BaseException | None) -> None:
         """Remove temporary files, link maps of the previous run, and write the manifest."""
@@ -172,8 +205,8 @@ class RunRecord:
             self._remove_skipped(report)
             self._handle_leftovers()
         if self._publication.folder.is_dir():  # if no map was drawn, the folder may not exist
-            summary = self._summary(error, report)
-            write_manifest(self._publication.folder, summary, report, self._previous, self._permissions)
+            self._summary = self._summarized(error, report)
+            write_manifest(self._publication.folder, self._summary, report, self._previous, self._permissions)
 
     def _remove_skipped(self, report: RunReport) -> None:
         """Remove the old maps of regions for which the run drew no map, if the settings ask for this."""
@@ -226,7 +259,7 @@ class RunRecord:
         yield from (job.target for job in self.jobs)
         yield from (self._publication.folder / file for file in self._previous)
 
-    def _summary(self, error: BaseException | None, report: RunReport) -> dict[str, Any]:
+    def _summarized(self, error: BaseException | None, report: RunReport) -> dict[str, Any]:
         """Return the facts about the run that the manifest states."""
         return {
             "id": self.run,

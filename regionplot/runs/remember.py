@@ -121,6 +121,7 @@ def _is_plain(config: Config, report: RunReport) -> bool:
         and not config.prepare
         and not config.raster.inputs
         and not config.map.functions
+        and config.run.on_published is None
         and all(name in LAYERS.builtin for name in config.layers)
         and config.output.format in WRITERS.builtin
         and report.start_method in EXECUTORS.builtin

@@ -18,6 +18,7 @@ from regionplot.errors import RasterReplacedError, RegionsError
 from regionplot.executors.base import Executor, WorkerSettings
 from regionplot.executors.choose import AUTO, count_workers, executor_class, make_executor, resolve_executor
 from regionplot.geo.region import Region
+from regionplot.inputs.describe import inspect_raster
 from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs import store
 from regionplot.runs.checks import check_all, check_arguments, check_config
@@ -150,7 +151,8 @@ def render_regions(
     with locked(config.output.directory):
         named = assign_file_names(selected, config)
         with RunRecord(RunFacts.of(config), named, watch, method, redraw, scope, leftovers) as record:
-            _draw_all(record, data, layers, selected, observer or Observer())
+            moment = _draw_all(record, data, layers, selected, observer or Observer())
+        record.after_published(config.run, moment)
         return record.report
 
 
@@ -211,18 +213,29 @@ def _draw_all(
     layers: Sequence[Layer],
     regions: Sequence[Region],
     observer: Observer,
-) -> None:
-    """Prepare the raster, load the shared data, and draw the maps that are not kept."""
+) -> object:
+    """Prepare the raster, load the shared data, and draw the maps that are not kept.
+
+    Return the time of the data if the command of `[run] on_published` needs it. Otherwise, return None.
+    """
     with start_hints(), ExitStack() as stack:
         original = data.config if isinstance(data, SharedData) else data
         data = stack.enter_context(with_prepared_raster(data, record.watch, observer))
         config = data.config if isinstance(data, SharedData) else data
         plan = _load(record, data, layers, regions, stack)
+        moment = _time_of(data, config) if config.run.needs_time else None
         record.watch.lap("load")
         _run_jobs(record, config, plan, observer, mark_of_raster(original, plan))
         warn_of_new_raster(config.raster.path, plan.fingerprint)
     report_full_disk(record)
     failpoints.failpoint("report")
+    return moment
+
+
+def _time_of(data: Config | SharedData, config: Config) -> object:
+    """Return the time of the data, or an object of another type if it is unknown."""
+    description = data.description if isinstance(data, SharedData) else inspect_raster(config.raster).description
+    return {**description, **config.facts}.get("time")
 
 
 @contextmanager
