@@ -211,7 +211,7 @@ LAYERS = Registry(
             "inks",
         ),
         of_instance=("key",),
-        reserved=("raster", "prepare", "map", "colors", "regions", "output", "run"),
+        reserved=("raster", "prepare", "map", "colors", "regions", "publish", "output", "run"),
     ),
     features="features:Features",
     graticule="graticule:Graticule",

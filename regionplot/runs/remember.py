@@ -89,7 +89,7 @@ class RunMemory:
             workers=report.workers,
             inputs=inputs,
             marks={**inputs.marks(), **marks},
-            drawing="" if task is None else remember_drawing(task, report),
+            drawing="" if task is None or config.publish.is_active else remember_drawing(task, report),
             maps=tuple(KnownMap(region, file, digest) for (region, file), digest in named),
         )
         write_known_run(self._name, known)
@@ -121,6 +121,7 @@ def _is_plain(config: Config, report: RunReport) -> bool:
         and not config.prepare
         and not config.raster.inputs
         and not config.map.functions
+        and config.run.on_published is None
         and all(name in LAYERS.builtin for name in config.layers)
         and config.output.format in WRITERS.builtin
         and report.start_method in EXECUTORS.builtin
