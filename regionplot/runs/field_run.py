@@ -14,7 +14,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 
@@ -53,6 +53,7 @@ from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
 from regionplot.shared.fields import Field, find_fields, select_products
 from regionplot.shared.groups import FieldLoader, OpenedField, by_raster, in_groups
+from regionplot.shared.series import SeriesScales
 from regionplot.shared.slot import share_fields
 from regionplot.system import failpoints
 from regionplot.system.stopwatch import Stopwatch
@@ -182,12 +183,10 @@ class _Drawing:
     def _open_all(self, prepared: ExitStack) -> Iterator[OpenedField]:
         """Yield the fields whose rasters can be opened. The maps of other fields fail."""
         last: OpenedField | None = None
+        scales = SeriesScales(self.fields, lambda each: self._open(each, prepared, None))
         for each in by_raster(self.fields):
             try:
-                if each.problem is not None:
-                    raise each.problem
-                config = prepared.enter_context(with_prepared_raster(each.config, self.record.watch, self.run.observer))
-                last = opened = self._open(each, config, prepared, last)
+                last = opened = scales.apply(self._open(each, prepared, last))
             except RegionplotError as error:
                 self._fail(each, error)
                 continue
@@ -195,9 +194,11 @@ class _Drawing:
             self.times |= {time} if isinstance(time, datetime) else set()
             yield opened
 
-    def _open(
-        self, each: Field, config: Config | SharedData, prepared: ExitStack, last: OpenedField | None
-    ) -> OpenedField:
+    def _open(self, each: Field, prepared: ExitStack, last: OpenedField | None) -> OpenedField:
+        """Open a field. Raise RegionplotError if its raster cannot be found, prepared or opened."""
+        if each.problem is not None:
+            raise each.problem
+        config = prepared.enter_context(with_prepared_raster(each.config, self.record.watch, self.run.observer))
         data = self.run.loaded(each.name)
         if data is not None:
             if data.info.fingerprint is None and not executor_class(self.record.start_method).abilities.shares_memory:
@@ -208,8 +209,11 @@ class _Drawing:
 
     def _fail(self, each: Field, error: RegionplotError) -> None:
         """Record that all maps of a field have failed."""
-        for job in self._jobs[each.name]:
-            outcome = Outcome(job, failure=failure_from_error(error), pid=os.getpid())
+        jobs = self._jobs[each.name]
+        group = ", ".join(filter(None, (each.name, f"{len(jobs)} map{'' if len(jobs) == 1 else 's'}")))
+        failure = replace(failure_from_error(error), group=group, exit_code=error.exit_code)
+        for job in jobs:
+            outcome = Outcome(job, failure=failure, pid=os.getpid())
             self.record.add(outcome)
             self.run.observer.finished(outcome)
 

@@ -183,6 +183,8 @@ class DrawnRaster:
         """Add the cells that determine the color scale, if it depends on cells."""
         if self.coloring is not None or not self.config.colors.is_adaptive:
             return replace(loaded, series=None)
+        if plan.series is not None:
+            return replace(loaded, series=plan.series)
         if loaded.series is not None:
             return loaded
         is_whole = not plan.reads_per_map and plan.window == self.info.geometry.full_window
