@@ -162,6 +162,7 @@ COMMANDS = Registry(
     render="render:render",
     check="check:check",
     init="init:init",
+    info="info:info",
     prepare="prepare:prepare",
     schema="schema:schema",
 )
