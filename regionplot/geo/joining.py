@@ -65,5 +65,5 @@ def _have_equal_neighbors(pieces: Geometries) -> NDArray[np.bool_]:
     ends = np.sort([vertex[:-1][is_edge], vertex[1:][is_edge]], axis=0)
     _, edge, count = np.unique(ends[0] * vertex.size + ends[1], return_inverse=True, return_counts=True)
     are_equal = np.asarray(shapely.get_num_interior_rings(pieces) == 0)
-    are_equal[owner[:-1][is_edge][count[edge] == 1]] = False
+    are_equal[owner[:-1][is_edge][count[edge] != 2]] = False
     return are_equal
