@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from regionplot.geo.grid import Lattice
 from regionplot.geo.kernels import Kernel, blend
 from regionplot.geo.mesh import AxisPositions, Bounds, Floats, Indices
-from regionplot.geo.patch import Patch
+from regionplot.geo.patch import Patch, has_patch
 from regionplot.geo.scratch import Scratch, take
 from regionplot.geo.smooth import SmoothPositions
 from regionplot.geo.strips import row_strips
@@ -68,11 +68,8 @@ def interpolate(
         NaN at missing pixels. None if the panel is coarser than the grid, if the grid has a single row or column, or if
         the panel crosses the edge of a grid around the earth, and 360° are no whole number of columns.
     """
-    if min(lattice.height, lattice.width) < _MIN_CELLS:
-        return None
-    turns = _whole_turns(positions.bounds, lattice)
-    bounds = _near_grid(positions.bounds.shifted(-turns), lattice)
-    if _is_coarser(bounds, positions.shape):
+    turns, bounds = _bounds_in_grid(lattice, positions)
+    if not _is_fine(lattice, bounds, positions.shape):
         return None
     patch = Patch.around(values, lattice, bounds, _MARGIN)
     if patch is None:
@@ -86,6 +83,24 @@ def interpolate(
                 result[rows] = strip.blend(scratch)
                 _fill_holes(result[rows], strip)
     return result
+
+
+def is_interpolated(lattice: Lattice, positions: AxisPositions | SmoothPositions) -> bool:
+    """Return True if `interpolate` returns values for all cells of such a grid."""
+    _, bounds = _bounds_in_grid(lattice, positions)
+    return _is_fine(lattice, bounds, positions.shape) and has_patch(lattice, bounds, _MARGIN)
+
+
+def _bounds_in_grid(lattice: Lattice, positions: AxisPositions | SmoothPositions) -> tuple[float, Bounds]:
+    """Return the columns of whole turns to subtract from all positions, and the bounds of the positions after this."""
+    bounds = positions.bounds
+    turns = _whole_turns(bounds, lattice)
+    return turns, _near_grid(bounds.shifted(-turns), lattice)
+
+
+def _is_fine(lattice: Lattice, bounds: Bounds, shape: tuple[int, int]) -> bool:
+    """Return True if GDAL interpolates in the grid, and the panel is not coarser than the grid."""
+    return min(lattice.height, lattice.width) >= _MIN_CELLS and not _is_coarser(bounds, shape)
 
 
 def _whole_turns(bounds: Bounds, lattice: Lattice) -> float:

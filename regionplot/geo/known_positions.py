@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.geo.axis_cells import CellsByAxis
 from regionplot.geo.grid import Lattice
-from regionplot.geo.interpolation import interpolate
+from regionplot.geo.interpolation import interpolate, is_interpolated
 from regionplot.geo.kernels import KERNELS
-from regionplot.geo.mesh import AxisPositions, Positions
+from regionplot.geo.mesh import AxisPositions, Floats, Mesh, Positions
 from regionplot.geo.pixel_cells import CellsByPixel
 from regionplot.geo.smooth import SmoothPositions
 
 KnownPositions = AxisPositions | Positions | SmoothPositions
 """Positions of all pixels of a panel, from few numbers."""
+_MESHES: dict[str, type[Positions | SmoothPositions]] = {"linear": Positions, "cubic": SmoothPositions}
 
 
 def values_at(
@@ -47,3 +50,54 @@ def values_at(
     if isinstance(positions, AxisPositions):
         return CellsByAxis.of(lattice, positions).sample(values, fill).values
     return CellsByPixel(lattice, positions).sample(values, fill).values
+
+
+def is_known(positions: KnownPositions, lattice: Lattice, resampling: str) -> bool:
+    """Return True if `values_at` samples any cells at these positions."""
+    return resampling not in KERNELS or (not isinstance(positions, Positions) and is_interpolated(lattice, positions))
+
+
+def can_sample(positions: KnownPositions, resampling: str) -> bool:
+    """Return True if the positions suit a resampling method, and all numbers are finite."""
+    is_suitable = not isinstance(positions, Positions) if resampling in KERNELS else resampling == "nearest"
+    return is_suitable and all(bool(np.isfinite(array).all()) for array in position_arrays(positions))
+
+
+def position_arrays(positions: KnownPositions) -> tuple[Floats, Floats]:
+    """Return the columns and the rows from which `positions_from` makes the positions again."""
+    source = positions if isinstance(positions, AxisPositions) else positions.mesh
+    return source.column, source.row
+
+
+def position_items(positions: KnownPositions) -> list[Any]:
+    """Return values for JSON from which `positions_from` makes the positions again."""
+    if isinstance(positions, AxisPositions):
+        return ["axes", *positions.shape]
+    mesh = positions.mesh
+    kind = next(name for name, found in _MESHES.items() if isinstance(positions, found))
+    return [kind, mesh.height, mesh.width, mesh.step, *mesh.column.shape]
+
+
+def positions_from(items: Sequence[Any], columns: Floats, rows: Floats) -> KnownPositions:
+    """Return kept positions.
+
+    Parameters
+    ----------
+    items : sequence
+        Values from `position_items`.
+    columns, rows : ndarray, shape (n,)
+        Numbers from `position_arrays`, perhaps followed by the numbers of other positions.
+
+    Raises
+    ------
+    ValueError
+        If there are too few numbers.
+    KeyError
+        If the kind of the positions is unknown.
+    """
+    kind, height, width, *mesh = items
+    if kind == "axes":
+        return AxisPositions(columns[:width], rows[:height])
+    step, down, across = mesh
+    column, row = (array[: down * across].reshape(down, across) for array in (columns, rows))
+    return _MESHES[kind].on(Mesh(height, width, step, column, row))

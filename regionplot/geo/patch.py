@@ -47,7 +47,7 @@ class Patch:
         Patch or None
             None if the patch crosses the edge of a grid around the earth, and 360° are no whole number of columns.
         """
-        left, right = int(np.floor(bounds.left)) - margin, int(np.floor(bounds.right)) + 1 + margin
+        left, right = _column_range(bounds, margin)
         top, bottom = int(np.floor(bounds.top)) - margin, int(np.floor(bounds.bottom)) + 1 + margin
         columns = _columns_of_grid(lattice, np.arange(left, right))
         if columns is None:
@@ -57,6 +57,16 @@ class Patch:
         if first < end:
             _copy_columns(values[first:end], columns, cells[first - top : end - top])
         return cls(cells, left, top)
+
+
+def has_patch(lattice: Lattice, bounds: Bounds, margin: int) -> bool:
+    """Return True if `Patch.around` returns a patch."""
+    return _columns_of_grid(lattice, np.arange(*_column_range(bounds, margin))) is not None
+
+
+def _column_range(bounds: Bounds, margin: int) -> tuple[int, int]:
+    """Return the first and the end column of a patch."""
+    return int(np.floor(bounds.left)) - margin, int(np.floor(bounds.right)) + 1 + margin
 
 
 def _columns_of_grid(lattice: Lattice, columns: Indices) -> Indices | None:

@@ -90,9 +90,10 @@ def known_positions(
     """Return positions for `known_positions.values_at`, or None if the positions of all pixels must be computed."""
     if geometry.is_axis_aligned and same_crs(crs, geometry.crs):
         return _axis_positions(geometry, panel)
-    if resampling in KERNELS:
-        return find_smooth_positions(geometry, panel, crs)
-    found = find_positions(geometry, panel, crs)
+    with np.errstate(invalid="ignore"):  # PROJ returns inf outside a projection
+        if resampling in KERNELS:
+            return find_smooth_positions(geometry, panel, crs)
+        found = find_positions(geometry, panel, crs)
     return None if isinstance(found, ExactPositions) else found
 
 

@@ -188,6 +188,32 @@ def test_closed_limits_apply_to_a_new_raster(closed, run, usually, folder, write
     assert outputs(folder, run.result) == usually(state)
 
 
+LAMBERT = "{ name = 'LambertConformal', central_longitude = -80 }"
+
+
+@pytest.mark.parametrize(
+    ("resampling", "projection"),
+    [("bilinear", "'raster'"), ("cubic", "'raster'"), ("nearest", LAMBERT), ("bilinear", LAMBERT), ("cubic", LAMBERT)],
+)
+def test_all_ways_to_sample_apply_to_a_new_raster(resampling, projection, run, usually, folder, write_raster, tmp_path):
+    text = settings(more=f"resampling = '{resampling}'").replace('projection = "raster"', f"projection = {projection}")
+    (folder / "regionplot.toml").write_text(text)
+    assert not run()
+    write_raster(missing_in_the_south(np.sqrt(cells()[::-1]) * 40))
+    state = saved(folder, tmp_path / "state")
+    assert run()
+    assert outputs(folder, run.result) == usually(state)
+
+
+def test_a_panel_at_the_edge_of_a_projection_is_sampled_in_the_usual_way(run, folder, write_raster):
+    """No mesh gives the positions of all pixels."""
+    text = settings().replace('projection = "raster"', 'projection = { name = "Orthographic", central_longitude = 8 }')
+    (folder / "regionplot.toml").write_text(text)
+    assert not run("--only", "c")
+    write_raster(cells(500))
+    assert not run("--only", "c")
+
+
 def test_the_run_after_a_new_raster_is_known(run, write_raster, monkeypatch):
     assert not run()
     write_raster(cells(500))
