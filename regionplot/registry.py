@@ -213,6 +213,7 @@ LAYERS = Registry(
         of_instance=("key",),
         reserved=("raster", "prepare", "map", "colors", "regions", "output", "run"),
     ),
+    contours="contours:Contours",
     features="features:Features",
     graticule="graticule:Graticule",
 )
