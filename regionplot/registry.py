@@ -213,6 +213,8 @@ LAYERS = Registry(
         of_instance=("key",),
         reserved=("raster", "prepare", "map", "colors", "regions", "output", "run"),
     ),
+    arrows="arrows:Arrows",
+    barbs="barbs:WindBarbs",
     contours="contours:Contours",
     features="features:Features",
     graticule="graticule:Graticule",
