@@ -214,6 +214,9 @@ LAYERS = Registry(
         of_instance=("key",),
         reserved=("raster", "prepare", "map", "colors", "regions", "publish", "output", "run"),
     ),
+    arrows="arrows:Arrows",
+    barbs="barbs:WindBarbs",
+    contours="contours:Contours",
     features="features:Features",
     graticule="graticule:Graticule",
 )

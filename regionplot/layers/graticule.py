@@ -28,6 +28,7 @@ from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_d
 from regionplot.settings.base import Color
 from regionplot.sheet.layout import POINTS_PER_INCH
 from regionplot.sheet.marks import Label, PanelMark, Path
+from regionplot.sheet.placing import LabelBox
 from regionplot.sheet.sheet import Sheet
 
 _STEPS = [factor * 10.0**power for power in range(-5, 0) for factor in (1, 2, 5)]
@@ -308,6 +309,8 @@ class _Labels:
         ):
             return None
         self._taken.append(taken)
+        if self.sheet.shared_placer is not None:
+            self.sheet.shared_placer.take(LabelBox(*taken))
         style = self.settings
         return Label(round(x), round(y), text, self._points, style.color, style.halo, _HALO)
 

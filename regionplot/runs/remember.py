@@ -23,6 +23,7 @@ from regionplot.runs.report import RunReport
 from regionplot.runs.task import RenderTask
 from regionplot.runs.texts import has_searched_fonts
 from regionplot.settings.config import Config
+from regionplot.settings.field import FieldSettings
 
 _WHOLE = frozenset({"AAIGrid", "GRIB", "GTiff", "JP2OpenJPEG", "SRTMHGT", "netCDF"})
 """Drivers of formats whose data are in the file, or in files beside it that have the same name without the suffix."""
@@ -114,6 +115,12 @@ def _vectors(config: Config) -> Iterator[Path]:
         yield from (value for _, value in settings if isinstance(value, Path))
 
 
+def _has_fields(config: Config) -> bool:
+    """Return True if a layer reads a raster. Libraries can read further files beside such a file."""
+    settings = (each for tables in config.layers.values() for each in tables)
+    return any(isinstance(value, FieldSettings) for each in settings for _, value in each)
+
+
 def _is_plain(config: Config, report: RunReport) -> bool:
     """Return True if the run used only inputs and code that `runs.identity` looks at."""
     return (
@@ -123,6 +130,7 @@ def _is_plain(config: Config, report: RunReport) -> bool:
         and not config.map.functions
         and config.run.on_published is None
         and all(name in LAYERS.builtin for name in config.layers)
+        and not _has_fields(config)
         and config.output.format in WRITERS.builtin
         and report.start_method in EXECUTORS.builtin
         and executor_class(report.start_method).abilities.shares_memory

@@ -2,8 +2,8 @@
 
 Layers yield marks. `render.artists` turns marks into matplotlib artists.
 
-Marks in the panel (`ScaleImage`, `Path`, `Markers`, `Label`, `AxesCall`) are clipped to the panel. `Rectangle` and
-`Text` lie on the sheet, above everything in the panel.
+Marks in the panel (`ScaleImage`, `Path`, `Markers`, `Label`, `Barbs`, `AxesCall`) are clipped to the panel.
+`Rectangle` and `Text` lie on the sheet, above everything in the panel.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ class Path:
     edgecolor: str = "none"
     linewidth: float = 0.0
     """Line width in points."""
+    cap: Literal["round", "butt"] = "round"
+    """Shape of the ends of lines."""
 
     @classmethod
     def of_lines(cls, lines: NDArray[np.object_], color: str, linewidth: float) -> Path:
@@ -122,6 +124,31 @@ class Label:
     """Color of the halo. `none`: no halo."""
     halo_points: float
     """Width of the halo around the letters, in points."""
+    rotation: float = 0.0
+    """Degrees by which the text is turned counterclockwise around its center."""
+    weight: Literal["normal", "semibold"] = "normal"
+    align: Literal["left", "center"] = "center"
+    """Part of the text that lies at `x`."""
+    vertical_align: Literal["baseline", "center", "center_baseline"] = "center"
+    """Part of the text that lies at `y`. `center_baseline`: half the height above the baseline."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Barbs:
+    """Wind barbs. The tips of the barbs lie at the points."""
+
+    points: Floats
+    """x and y in map coordinates, shape (n, 2)."""
+    wind: Floats
+    """Wind to the right and to the top of the sheet, shape (n, 2). A short line stands for 5, a long line for 10 and a
+    flag for 50."""
+    is_southern: NDArray[np.bool_]
+    """True for points in the southern hemisphere, where flags are on the other side, shape (n,)."""
+    color: str
+    length: float
+    """Length in points."""
+    linewidth: float
+    """Line width in points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +209,6 @@ class ColorBar:
     """Maximum width of the label in pixels. Longer labels are made smaller, then truncated."""
 
 
-PanelMark = ScaleImage | Path | Markers | Label | AxesCall
+PanelMark = ScaleImage | Path | Markers | Label | Barbs | AxesCall
 SheetMark = Rectangle | Text
 Mark = PanelMark | SheetMark | ColorBar
