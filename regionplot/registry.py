@@ -211,10 +211,12 @@ LAYERS = Registry(
             "inks",
         ),
         of_instance=("key",),
-        reserved=("raster", "prepare", "map", "colors", "regions", "output", "run"),
+        reserved=("raster", "prepare", "map", "sheet", "colors", "regions", "output", "run"),
     ),
     features="features:Features",
     graticule="graticule:Graticule",
+    scale_bar="scale_bar:ScaleBar",
+    credit="credit:Credit",
 )
 SOURCES = Registry(
     "regionplot.sources",

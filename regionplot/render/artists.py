@@ -113,7 +113,7 @@ def _markers(mark: Markers, axes: PanelPlace) -> Iterator[Artist]:
 def _label(mark: Label, axes: PanelPlace) -> Iterator[Artist]:  # noqa: ARG001 (all makers take the same arguments)
     style: dict[str, Any] = {"fontsize": mark.points, "color": mark.color, "parse_math": False, "usetex": False}
     place: dict[str, Any] = {"horizontalalignment": "center", "verticalalignment": "center"}
-    place["fontfamily"] = FALLBACKS.families(mark.text)
+    place["fontfamily"] = FALLBACKS.families(mark.text, mark.font)
     label = text.Text(mark.x, mark.y, mark.text, transform=IdentityTransform(), **style, **place)
     if mark.halo != "none":
         from matplotlib import patheffects  # noqa: PLC0415 (few maps have halos)
@@ -167,5 +167,7 @@ def _text(mark: Text) -> Artist:
     kind = text.Text if mark.is_hinted else UnhintedText
     style: dict[str, Any] = {"fontsize": mark.points, "color": mark.color, "parse_math": False, "usetex": False}
     place: dict[str, Any] = {"horizontalalignment": mark.align, "verticalalignment": mark.vertical_align}
-    place["fontfamily"] = FALLBACKS.families(mark.text)
+    place |= {"fontfamily": FALLBACKS.families(mark.text, mark.font), "fontweight": mark.weight}
+    if not mark.is_upright:
+        place["rotation"] = "vertical"
     return kind(mark.x, mark.y, mark.text, transform=IdentityTransform(), **style, **place)

@@ -18,6 +18,8 @@ Side = Annotated[int, Field(ge=100, le=20_000)]
 class MapSettings(Section):
     """Size, projection and title of the maps."""
 
+    style: Literal["plain", "atlas"] | InputPath = "plain"
+    """Style of the maps: `plain`, `atlas`, or a TOML file of your own. Your settings take precedence over the style."""
     projection: Text | dict[str, Any] = "raster"
     """`raster` for the CRS of the raster, an EPSG code, a PROJ string, WKT, or a cartopy class with its keywords:
     `{ name = "LambertConformal", central_longitude = -96 }`."""
@@ -28,6 +30,13 @@ class MapSettings(Section):
     title: Template = "{title}"
     """Template for the title. Fields are the columns of the regions table, and raster, variable, long_name, units and
     time."""
+    subtitle: Template = ""
+    """Template for the text below the title. Fields are those of the raster: raster, variable, long_name, units, level,
+    time, reference_time and lead. A text with a field that the raster does not have is left out."""
+    upper_right: Template = ""
+    """Template for the text at the right of the title, such as "Valid {time:%d %b %Y, %H:%M} UTC"."""
+    lower_right: Template = ""
+    """Template for the text at the right of the subtitle, such as "Run {reference_time:%d %b, %H} UTC + {lead} h"."""
     fit: Literal["datalim", "exact"] = "datalim"
     """`datalim` enlarges the region so that it fills the panel. `exact` keeps the limits and leaves margins."""
     background: Text = "white"

@@ -20,7 +20,9 @@ from regionplot.sheet.key import ColorBarKey
 from regionplot.sheet.layout import Box
 
 INK = "#222222"
-"""Color of the frame and its text."""
+"""Usual color of the frame and its text."""
+FONT = "DejaVu Sans"
+"""Usual font family."""
 MOVETO, LINETO, CLOSEPOLY = 1, 2, 79
 """Codes of a path. `matplotlib.path.Path` uses the same codes."""
 _POLYGON = 3
@@ -122,6 +124,8 @@ class Label:
     """Color of the halo. `none`: no halo."""
     halo_points: float
     """Width of the halo around the letters, in points."""
+    font: str = FONT
+    """Font family."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +169,11 @@ class Text:
     """Minimum font size for a text that is too long, as a fraction of `points`."""
     is_hinted: bool = True
     """False: the letters are drawn without hinting, which is faster."""
+    font: str = FONT
+    """Font family."""
+    weight: Literal["normal", "semibold", "bold"] = "normal"
+    is_upright: bool = True
+    """False: the text runs from the bottom to the top."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +189,14 @@ class ColorBar:
     """Width of the outline in pixels."""
     max_width: float
     """Maximum width of the label in pixels. Longer labels are made smaller, then truncated."""
+    color: str = INK
+    """Color of ticks and texts."""
+    line_color: str = INK
+    """Color of the outline."""
+    font: str = FONT
+    """Font family."""
+    label_above: bool = False
+    """True: the label is above the left end of the bar. False: it is below the middle of the bar."""
 
 
 PanelMark = ScaleImage | Path | Markers | Label | AxesCall
