@@ -217,6 +217,7 @@ LAYERS = Registry(
     graticule="graticule:Graticule",
     scale_bar="scale_bar:ScaleBar",
     credit="credit:Credit",
+    shading="shading:Shading",
 )
 SOURCES = Registry(
     "regionplot.sources",

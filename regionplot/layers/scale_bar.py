@@ -12,8 +12,7 @@ from typing import ClassVar, Literal, Self
 
 from typing_extensions import override
 
-from regionplot.geo.crs import parse_crs, transformer
-from regionplot.geo.extent import LONLAT
+from regionplot.geo.ground import meters_per_pixel
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
 from regionplot.layers.colorbar import end_of_short_bar
 from regionplot.settings.sheet import FontSize
@@ -31,8 +30,6 @@ _TEXT_GAP = 2.9
 """Points between the bar and its numbers."""
 _METERS = {"km": 1000.0, "mi": 1609.344, "nmi": 1852.0}
 """Meters per unit. The statute mile and the nautical mile are the international ones."""
-_SAMPLE = 100
-"""Number of pixels over which the distance is measured."""
 
 
 class ScaleBarSettings(LayerSettings):
@@ -68,7 +65,7 @@ class ScaleBar(Layer):
     @override
     def draw(self, sheet: Sheet) -> Iterator[SheetMark]:
         page, end = sheet.layout.page, end_of_short_bar(sheet.layout)
-        pixel = _meters_per_pixel(sheet) / _METERS[self.settings.units]
+        pixel = meters_per_pixel(sheet.crs, sheet.view.panel) / _METERS[self.settings.units]
         length = round_length(page.pixels(_LONGEST) * pixel) if math.isfinite(pixel) and pixel > 0 else 0.0
         if not length:
             return
@@ -108,16 +105,3 @@ def round_length(longest: float) -> float:
     """
     power = math.floor(math.log10(longest) + 1e-9)
     return next(factor * 10.0**power for factor in (5, 2, 1) if factor * 10.0**power <= longest * (1 + 1e-9))
-
-
-def _meters_per_pixel(sheet: Sheet) -> float:
-    """Return the distance on the ellipsoid between two pixels at the center of the panel. NaN if it is unknown."""
-    panel = sheet.view.panel
-    extent, geod = panel.extent, sheet.crs.get_geod()
-    x, y = (extent.xmin + extent.xmax) / 2, (extent.ymin + extent.ymax) / 2
-    reach = min(_SAMPLE, panel.width) / 2 * panel.pixel_width
-    longitudes, latitudes = transformer(sheet.crs, parse_crs(LONLAT)).transform([x - reach, x + reach], [y, y])
-    if geod is None or not all(map(math.isfinite, (*longitudes, *latitudes))):
-        return math.nan
-    meters = geod.inv(longitudes[0], latitudes[0], longitudes[1], latitudes[1])[2]
-    return float(meters) * panel.pixel_width / (2 * reach)

@@ -26,6 +26,7 @@ from regionplot.sheet.marks import (
     Path,
     Rectangle,
     ScaleImage,
+    Shade,
     SheetMark,
     Text,
 )
@@ -46,13 +47,18 @@ class DrawnMarks:
     """Marks over the raster, clipped to the panel, from the bottom to the top."""
     on_sheet: tuple[SheetMark, ...]
     """Marks above everything in the panel, from the bottom to the top."""
+    shades: tuple[Shade, ...] = ()
+    """Marks that change the colors of the raster."""
 
     @classmethod
     def of(cls, layers: Iterable[Layer], sheet: Sheet) -> DrawnMarks:
         """Return the marks of layers on a map, except the raster: its image is in `Sheet.codes`."""
         marks = [mark for layer in layers for mark in layer.draw(sheet)]
         on_sheet = tuple(mark for mark in marks if isinstance(mark, Rectangle | Text))
-        return cls(tuple(m for m in marks if not isinstance(m, Rectangle | Text | ScaleImage)), on_sheet)
+        shades = tuple(mark for mark in marks if isinstance(mark, Shade))
+        return cls(
+            tuple(m for m in marks if not isinstance(m, Rectangle | Text | ScaleImage | Shade)), on_sheet, shades
+        )
 
 
 class PanelPlace(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from regionplot.geo.project import project_extent
 from regionplot.geo.region import Region
 from regionplot.geo.sampling import sample
 from regionplot.geo.warp import import_warper
+from regionplot.geo.windows import cells_per_pixel
 from regionplot.layers.base import Layer
 from regionplot.layers.stack import lay_out
 from regionplot.layers.title import title_of
@@ -100,7 +101,7 @@ def make_sheet(region: Region, style: Style) -> Sheet:
         raise RegionError(f"the region is of type {type(region).__name__}; pass a regionplot.Region")
     shared, config = style.shared, style.shared.config
     view = View.of(region, shared.crs, style.layout.panel, config.map.fit)
-    codes, inside, values = _sampled(style, view)
+    codes, inside, values, pixels_per_cell = _sampled(style, view)
     if not view.requested_pixels(inside).any():
         raise NoOverlapError(no_overlap_message(shared, region))
     return Sheet(
@@ -113,22 +114,33 @@ def make_sheet(region: Region, style: Style) -> Sheet:
         codes=codes,
         no_data=bool((view.requested_pixels(codes) == style.scale.nodata).all()),
         values=values,
+        pixels_per_cell=pixels_per_cell,
     )
 
 
-def _sampled(style: Style, view: View) -> tuple[Codes, NDArray[np.bool_], NDArray[Any] | None]:
+class _Sampled(NamedTuple):
+    codes: Codes
+    inside: NDArray[np.bool_]
+    values: NDArray[Any] | None = None
+    pixels_per_cell: float = 1.0
+
+
+def _sampled(style: Style, view: View) -> _Sampled:
     """Return the codes of the pixels, a mask of the pixels in the raster, and the values if a layer needs them."""
     shared, panel, scale = style.shared, view.panel, style.scale
     if style.cell_codes is not None:
         found = sample(style.cell_codes, shared.geometry, panel, shared.crs, fill=scale.nodata)
-        return found.values, found.inside, None
+        return _Sampled(found.values, found.inside)
     cells = shared.read_panel(panel)
     if cells is None:
         shape = (panel.height, panel.width)
-        return np.full(shape, scale.nodata, np.uint32), np.broadcast_to(np.False_, shape), None
+        return _Sampled(np.full(shape, scale.nodata, np.uint32), np.broadcast_to(np.False_, shape))
     found = scale.sample(*cells, panel, shared.crs, shared.config.raster.resampling)
-    keeps_values = any(layer.wants_values for layer in style.layers)
-    return scale.codes(found.values), found.inside, found.values if keeps_values else None
+    codes = scale.codes(found.values)
+    if not any(layer.wants_values for layer in style.layers):
+        return _Sampled(codes, found.inside)
+    size = 1 / max(cells_per_pixel(cells[1], panel, shared.crs), 1e-9)
+    return _Sampled(codes, found.inside, found.values, size)
 
 
 def no_overlap_message(shared: SharedData, region: Region) -> str:

@@ -2,7 +2,7 @@
 
 Layers yield marks. `render.artists` turns marks into matplotlib artists.
 
-Marks in the panel (`ScaleImage`, `Path`, `Markers`, `Label`, `AxesCall`) are clipped to the panel. `Rectangle` and
+Marks in the panel (`ScaleImage`, `Shade`, `Path`, `Markers`, `Label`, `AxesCall`) are clipped to the panel. `Rectangle` and
 `Text` lie on the sheet, above everything in the panel.
 """
 
@@ -35,6 +35,22 @@ class ScaleImage:
 
     codes: NDArray[np.unsignedinteger[Any]]
     """Shape (height, width), row 0 in the north."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shade:
+    """Light on the pixels of the raster. It changes their colors, but not those of marks above the raster."""
+
+    levels: NDArray[np.uint8]
+    """0: the darkest slope, `geo.relief.FLAT`: flat ground, 255: the lightest slope. Shape (height, width)."""
+    dark: str
+    """Color that multiplies the colors of dark slopes."""
+    light: str
+    """Color that is mixed into the colors of light slopes."""
+    dark_strength: float
+    """Opacity of `dark` at the level 0."""
+    light_strength: float
+    """Opacity of `light` at the level 255."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -199,6 +215,6 @@ class ColorBar:
     """True: the label is above the left end of the bar. False: it is below the middle of the bar."""
 
 
-PanelMark = ScaleImage | Path | Markers | Label | AxesCall
+PanelMark = ScaleImage | Shade | Path | Markers | Label | AxesCall
 SheetMark = Rectangle | Text
 Mark = PanelMark | SheetMark | ColorBar

@@ -34,6 +34,8 @@ class Sheet:
     """True if the region holds only nodata."""
     values: NDArray[Any] | None = None
     """Values of the raster at the pixels of the panel, with NaN for nodata. None if no layer needs the values."""
+    pixels_per_cell: float = 1.0
+    """Number of pixels along a cell of the raster, at the center of the panel. 1 if no layer needs the values."""
 
     @property
     def place(self) -> tuple[slice, slice]:
