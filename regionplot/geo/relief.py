@@ -102,7 +102,8 @@ def block_means(values: Heights, step: int) -> Heights:
     height, width = values.shape
     padded = np.pad(values, ((0, -height % step), (0, -width % step)), mode="edge")
     rows = padded.reshape(padded.shape[0] // step, step, -1).mean(axis=1)
-    return rows.reshape(len(rows), -1, step).mean(axis=2)
+    means: Heights = rows.reshape(len(rows), -1, step).mean(axis=2)
+    return means
 
 
 def enlarged(values: Heights, step: int, shape: tuple[int, ...]) -> Heights:
@@ -131,6 +132,11 @@ def _smoothed(values: Heights, sigma: float) -> Heights:
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     weights = (weights / weights.sum()).astype(np.float32)
     padded = np.pad(values, ((reach, reach), (0, 0)), mode="edge")
-    rows = sum(weight * padded[n : n + len(values)] for n, weight in enumerate(weights))
+    rows = np.zeros_like(values)
+    for number, weight in enumerate(weights):
+        rows += weight * padded[number : number + len(values)]
     padded = np.pad(rows, ((0, 0), (reach, reach)), mode="edge")
-    return sum(weight * padded[:, n : n + values.shape[1]] for n, weight in enumerate(weights))
+    smoothed = np.zeros_like(values)
+    for number, weight in enumerate(weights):
+        smoothed += weight * padded[:, number : number + values.shape[1]]
+    return smoothed

@@ -36,6 +36,8 @@ _ABOVE = 10 / 9
 """Font size of a label above the bar, as a multiple of the size of the numbers."""
 _LIFT = 5 / 72
 """Inches between a bar and the label above it."""
+_SHORT_GAP = 0.7
+"""Minimum gap between the labels of a short bar without levels, as a fraction of their height."""
 _LEVEL_GAP = 0.3
 """Minimum gap between the labels of levels, as a fraction of their height."""
 
@@ -68,7 +70,7 @@ def add_colorbar(figure: Figure, layout: Layout, mark: ColorBar) -> None:
     limits = (axes.bbox.x0, axes.bbox.x1) if mark.label_above else (0.0, figure.bbox.width)
     boxes = [_keep_between(limits, figure, label) for label in labels]
     if key.levels is None:
-        _hide_overlapping(labels, boxes)
+        _hide_overlapping(labels, boxes, _SHORT_GAP if mark.label_above else 0.0)
     else:
         _thin_labels(labels, boxes)
 
@@ -150,11 +152,15 @@ def _keep_between(limits: tuple[float, float], figure: Figure, label: Text) -> B
     return box.translated(shift, 0)
 
 
-def _hide_overlapping(labels: Sequence[Text], boxes: Sequence[Bbox]) -> None:
-    """Hide each label that touches the previous visible label, or has the same text."""
+def _hide_overlapping(labels: Sequence[Text], boxes: Sequence[Bbox], gap: float) -> None:
+    """Hide each label that is closer than a gap to a visible label, or has the same text.
+
+    The gap is a fraction of the height of the label.
+    """
     shown: list[int] = []
     for number, (label, box) in enumerate(zip(labels, boxes, strict=True)):
-        is_free = all(not box.overlaps(boxes[n]) and label.get_text() != labels[n].get_text() for n in shown)
+        wide = box.expanded(1 + 2 * gap * box.height / max(box.width, 1.0), 1)
+        is_free = all(not wide.overlaps(boxes[n]) and label.get_text() != labels[n].get_text() for n in shown)
         label.set_visible(is_free)
         if is_free:
             shown.append(number)
