@@ -35,7 +35,7 @@ _METERS = {"km": 1000.0, "mi": 1609.344, "nmi": 1852.0}
 class ScaleBarSettings(LayerSettings):
     """`[scale_bar]`: a bar that shows a distance on the map."""
 
-    units: Literal["km", "mi", "nmi"] = "km"
+    unit: Literal["km", "mi", "nmi"] = "km"
     """Kilometers, statute miles or nautical miles."""
     font_size: FontSize = 9
     """Font size in points, on a sheet of 14 × 9 inches."""
@@ -65,7 +65,7 @@ class ScaleBar(Layer):
     @override
     def draw(self, sheet: Sheet) -> Iterator[SheetMark]:
         page, end = sheet.layout.page, end_of_short_bar(sheet.layout)
-        pixel = meters_per_pixel(sheet.crs, sheet.view.panel) / _METERS[self.settings.units]
+        pixel = meters_per_pixel(sheet.crs, sheet.view.panel) / _METERS[self.settings.unit]
         length = round_length(page.pixels(_LONGEST) * pixel) if math.isfinite(pixel) and pixel > 0 else 0.0
         if not length:
             return
@@ -81,8 +81,8 @@ class ScaleBar(Layer):
         last = points * page.dpi / POINTS_PER_INCH * _DIGIT * (len(numbers[-1][1]) / 2 + 0.5)
         for x, words in numbers:
             yield self._text(x, baseline, words, points, page)
-        unit = self._text(round(left + width + last), baseline, self.settings.units, points, page)
-        yield Text(unit.x, unit.y, unit.text, points, page.ink, is_hinted=False, font=page.font)
+        name = self._text(round(left + width + last), baseline, self.settings.unit, points, page)
+        yield Text(name.x, name.y, name.text, points, page.ink, is_hinted=False, font=page.font)
 
     @staticmethod
     def _text(x: float, y: float, words: str, points: float, page: Page) -> Text:

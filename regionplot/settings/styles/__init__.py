@@ -18,6 +18,7 @@ from typing import Any
 
 from regionplot.errors import ConfigError, Problem
 from regionplot.settings.document import Document
+from regionplot.system.files import exists
 
 STYLES = {path.stem: path for path in sorted(Path(__file__).parent.glob("*.toml"))}
 """Files of the styles in this package, by name."""
@@ -42,7 +43,7 @@ def styled(tables: Tables) -> dict[str, Any]:
     section = tables.get("map")
     name = section.get("style") if isinstance(section, Mapping) else None
     path = name if isinstance(name, Path) else STYLES.get(name) if isinstance(name, str) else None
-    if path is None or not path.is_file():
+    if path is None or not exists(path):
         return dict(tables)  # no style, or a name that is reported when the settings are checked
     style = dict(Document.open(path).tables)
     if found := [table for table in style if table in _REFUSED]:
