@@ -45,7 +45,8 @@ def test_vector_layers_get_the_settings_of_their_kind() -> None:
         {"path": "sample:countries"},
     ]
     config = read_config({**RASTER, "map": {"style": "atlas"}, "features": features})
-    states, counties, countries = config.layers["features"]
+    found: Any = config.layers["features"]
+    states, counties, countries = found
     assert (states.edgecolor, states.linewidth) == ("#2a2a32e6", 1.1)
     assert (counties.edgecolor, counties.linewidth) == ("#3b33404d", 3)
     assert (countries.edgecolor, countries.linewidth) == ("black", 0.6)
@@ -66,7 +67,8 @@ def test_a_style_of_the_user_is_a_file_beside_the_settings(tmp_path: Path) -> No
     )
     config = read_config(settings)
     assert config.sheet.color == "navy"
-    assert config.layers["features"][0].linewidth == 2
+    features: Any = config.layers["features"]
+    assert features[0].linewidth == 2
 
 
 @pytest.mark.parametrize(
