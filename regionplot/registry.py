@@ -212,13 +212,16 @@ LAYERS = Registry(
             "inks",
         ),
         of_instance=("key",),
-        reserved=("raster", "prepare", "map", "colors", "regions", "publish", "output", "run"),
+        reserved=("raster", "prepare", "map", "sheet", "colors", "regions", "publish", "output", "run"),
     ),
     arrows="arrows:Arrows",
     barbs="barbs:WindBarbs",
     contours="contours:Contours",
     features="features:Features",
     graticule="graticule:Graticule",
+    scale_bar="scale_bar:ScaleBar",
+    credit="credit:Credit",
+    shading="shading:Shading",
 )
 SOURCES = Registry(
     "regionplot.sources",

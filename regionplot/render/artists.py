@@ -28,6 +28,7 @@ from regionplot.sheet.marks import (
     Path,
     Rectangle,
     ScaleImage,
+    Shade,
     SheetMark,
     Text,
 )
@@ -49,6 +50,8 @@ class DrawnMarks:
     """Marks over the raster, clipped to the panel, from the bottom to the top."""
     on_sheet: tuple[SheetMark, ...]
     """Marks above everything in the panel, from the bottom to the top."""
+    shades: tuple[Shade, ...] = ()
+    """Marks that change the colors of the raster."""
 
     @classmethod
     def of(cls, layers: Iterable[Layer], sheet: Sheet) -> DrawnMarks:
@@ -59,7 +62,10 @@ class DrawnMarks:
         else:
             marks = [mark for layer in layers for mark in layer.draw(sheet)]
         on_sheet = tuple(mark for mark in marks if isinstance(mark, Rectangle | Text))
-        return cls(tuple(m for m in marks if not isinstance(m, Rectangle | Text | ScaleImage)), on_sheet)
+        shades = tuple(mark for mark in marks if isinstance(mark, Shade))
+        return cls(
+            tuple(m for m in marks if not isinstance(m, Rectangle | Text | ScaleImage | Shade)), on_sheet, shades
+        )
 
 
 def _marks_with_labels(layers: Sequence[Layer], sheet: Sheet) -> list[PanelMark | SheetMark]:
@@ -131,7 +137,7 @@ def _label(mark: Label, axes: PanelPlace) -> Iterator[Artist]:  # noqa: ARG001 (
     style: dict[str, Any] = {"fontsize": mark.points, "color": mark.color, "parse_math": False, "usetex": False}
     place: dict[str, Any] = {"horizontalalignment": mark.align, "verticalalignment": mark.vertical_align}
     place |= {"rotation": mark.rotation, "rotation_mode": "anchor"} if mark.rotation else {}
-    place |= {"fontfamily": FALLBACKS.families(mark.text), "fontweight": mark.weight}
+    place |= {"fontfamily": FALLBACKS.families(mark.text, mark.font), "fontweight": mark.weight}
     label = text.Text(mark.x, mark.y, mark.text, transform=IdentityTransform(), **style, **place)
     if mark.halo != "none":
         from matplotlib import patheffects  # noqa: PLC0415 (few maps have halos)
@@ -199,5 +205,7 @@ def _text(mark: Text) -> Artist:
     kind = text.Text if mark.is_hinted else UnhintedText
     style: dict[str, Any] = {"fontsize": mark.points, "color": mark.color, "parse_math": False, "usetex": False}
     place: dict[str, Any] = {"horizontalalignment": mark.align, "verticalalignment": mark.vertical_align}
-    place["fontfamily"] = FALLBACKS.families(mark.text)
+    place |= {"fontfamily": FALLBACKS.families(mark.text, mark.font), "fontweight": mark.weight}
+    if not mark.is_upright:
+        place["rotation"] = "vertical"
     return kind(mark.x, mark.y, mark.text, transform=IdentityTransform(), **style, **place)

@@ -108,9 +108,8 @@ class RunMemory:
 
 
 def _vectors(config: Config) -> Iterator[Path]:
-    """Yield the files that the settings of layers and colors name."""
-    if config.colors.file is not None:
-        yield config.colors.file
+    """Yield the files that the settings of layers, colors and style name."""
+    yield from (path for path in (config.colors.file, config.map.style) if isinstance(path, Path))
     for settings in (each for tables in config.layers.values() for each in tables):
         yield from (value for _, value in settings if isinstance(value, Path))
 

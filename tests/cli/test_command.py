@@ -383,7 +383,7 @@ def _commented():
 LISTS = {"features", "layers", "prepare"}
 EXAMPLES = {  # keys without a default
     "variable", "crs", "prepared", "vmin", "vmax", "classes", "inputs", "diverging", "colors", "stops", "file", "units",
-    "ticks", "draw", "decorate", "load", "time", "level", "member",
+    "ticks", "draw", "decorate", "load", "time", "level", "member", "levels", "distance", "label_color",
 }  # fmt: skip
 WITHOUT_DEFAULT = {"band", "norm"}  # the default depends on the raster
 
@@ -405,6 +405,7 @@ def test_starter_mentions_every_key():
     names = [*section_names(), *(f"output.{name}" for name in WRITERS)]
     sections = {name: settings_of(name, {}) for name in names if name not in LISTS}
     known = {(name, key) for name, section in sections.items() for key in section.model_fields} - {("output", FORMATS)}
+    known -= {(name, "show") for name in sections}  # all layers have this key
     assert written | {(section, key) for section, key, _ in _commented() if section not in LISTS} == known
 
 
