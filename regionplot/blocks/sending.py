@@ -60,8 +60,8 @@ def check_sendable(executor: str, **arguments: object) -> None:
             _dump(pickler, value)
         except _NoScriptError:
             raise UnpicklableError(
-                f"{_subject(pickler, name, value)} cannot be sent to processes started by {executor}, because its script "
-                "is not a file; save the script as a file, or use executor='threads'"
+                f"{_subject(pickler, name, value)} cannot be sent to processes started by {executor}, because its "
+                "script is not a file; save the script as a file, or use executor='threads'"
             ) from None
         except Exception as error:
             problem = f"{_subject(pickler, name, value)} cannot be sent to processes started by {executor}"

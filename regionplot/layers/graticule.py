@@ -396,7 +396,7 @@ class _Labels:
         if self.sheet.shared_placer is not None:
             self.sheet.shared_placer.take(LabelBox(*taken))
         style, font = self.settings, self.sheet.layout.page.font
-        return Label(round(x), round(y), text, self._points, style.text_color, style.halo, _HALO, font)
+        return Label(round(x), round(y), text, self._points, style.text_color, style.halo, _HALO, font=font)
 
 
 def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float], gap: float) -> bool:
