@@ -204,6 +204,7 @@ LAYERS = Registry(
             "wants_values",
             "ignores_raster",
             "mark_types",
+            "label_order",
             "check",
             "start",
             "room",
