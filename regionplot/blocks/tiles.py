@@ -87,7 +87,9 @@ def split_tiles(
     _, columns = grid.shape
     stem = Path(folder) / sources.paths[0].stem
     targets = [_tile(stem, block, divmod(number, columns)) for number, block in enumerate(grid)]
-    _run_files(_CutTask(sources, sources.handles(), given, labels), [_CutJob(target) for target in targets], options)
+    _run_files(
+        _CutTask(sources, sources.handles("arrays"), given, labels), [_CutJob(target) for target in targets], options
+    )
     return targets
 
 
