@@ -23,7 +23,7 @@ from regionplot.errors import BlockError
 from regionplot.geo.grid import Window
 from regionplot.inputs.gdal import gdal_errors, gdal_options
 from regionplot.system import failpoints
-from regionplot.system.memory import keep_large_blocks
+from regionplot.system.memory import keep_large_blocks, reuse_large_blocks
 
 BlockFunction = Callable[[Any, Block, Any], Any]
 """Function that is called with three values: the data, the block, and the arguments that all blocks share."""
@@ -73,11 +73,13 @@ class BlockWorker:
         keep_large_blocks()
 
     def load(self) -> None:
-        """Import a module that rasterio needs, so that forked workers inherit it. The import takes 7 ms.
+        """Set the malloc policy for threads, and import a module that rasterio needs, so that forked workers inherit it.
 
         Rasters are not opened here. Each worker opens its rasters at its first block, after the fork.
         """
         import numpy.ma  # noqa: F401, PLC0415
+
+        reuse_large_blocks()
 
     def result_of(self, values: NDArray[Any], checksum: int | None) -> BlockResult:
         """Return a result for the parent. The values are put into shared memory if the parent can map this memory."""
