@@ -159,7 +159,7 @@ def _new_geotiff(
         try:
             if labels is not None:
                 _write_labels(dataset, labels)
-            sink = DatasetSink(dataset, str(path))
+            sink = DatasetSink(dataset, str(path), is_new=True)
             yield sink
         finally:
             with suppress(rasterio.errors.RasterioError):  # verify detects the error

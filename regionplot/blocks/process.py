@@ -27,7 +27,7 @@ from regionplot.blocks.outputs import Output, Target
 from regionplot.blocks.report import BlocksReport
 from regionplot.blocks.runner import BlockRunner, RunOptions, checked_options
 from regionplot.blocks.sending import check_sendable
-from regionplot.blocks.sinks import FunctionSink
+from regionplot.blocks.sinks import DatasetSink, FunctionSink
 from regionplot.blocks.sources import Sources
 from regionplot.blocks.task import READS, BlockFunction, BlockTask
 from regionplot.geo.grid import Window
@@ -142,7 +142,7 @@ def process_blocks(
         runner.name, function=function, arguments=arguments, kwargs=kwargs, output=target.reduction and output
     )
     warn_of_dropped(sources.dropped, read, target.output)
-    handles = sources.handles()
+    handles = sources.handles(read)
     with target.open(runner.workers) as sink, closing(handles):
         task = BlockTask(
             function, handles, read, sources.readers, arguments, sink.dtype, sink.count,
@@ -150,6 +150,7 @@ def process_blocks(
             reduction=target.reduction, nodata=sink.nodata,
             reference=blocks.reference if isinstance(blocks, BlockGrid) else blocks[0].reference,
             boundless_halo=width if sources.is_boundless else None,
+            sink=sink if runner.runs_here and isinstance(sink, DatasetSink) and sink.is_new else None,
         )  # fmt: skip
         durations = runner.run(task, blocks, sink, sources.paths, observer)
     return BlocksReport(len(durations), time.perf_counter() - start, durations, runner.workers, runner.name)

@@ -84,6 +84,11 @@ class BlockRunner:
         """True if this process can map results from the memory of its workers."""
         return self.executor.abilities.maps_results and memory_can_be_shared()
 
+    @property
+    def runs_here(self) -> bool:
+        """True if the jobs run in this process."""
+        return self.executor.abilities.shares_memory and not self.executor.abilities.survives_crashes
+
     @classmethod
     def of(
         cls,
@@ -171,6 +176,8 @@ class BlockRunner:
 def _write_outcome(outcome: Outcome[Block], receiver: SharedArrayReader, sink: Sink, paths: Sequence[Path]) -> None:
     if outcome.failure is not None:
         raise block_error(outcome.failure, _place(paths, outcome.job)) from outcome.failure.error
+    if outcome.value.is_written:
+        return
     try:
         values = receiver.open(outcome.value.content)
     except OSError as error:

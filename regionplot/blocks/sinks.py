@@ -8,6 +8,7 @@ replaces the old file.
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -77,6 +78,9 @@ class DatasetSink:
     written: list[tuple[Window, int | None]] = field(default_factory=list)
     bands: tuple[int, ...] | None = None
     """Numbers of the bands to write, counted from 1. None for all bands."""
+    is_new: bool = False
+    """True if only this run uses the dataset. Then threads can write to it, one at a time."""
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def dtype(self) -> str | None:
@@ -104,7 +108,8 @@ class DatasetSink:
         import rasterio  # noqa: PLC0415
 
         try:
-            self.store(values, block.core)
+            with self._lock:
+                self.store(values, block.core)
         except (rasterio.errors.RasterioError, OSError) as error:
             raise write_error(Path(self.name), error) from error
         self.written.append((block.core, checksum))

@@ -25,7 +25,7 @@ from regionplot.blocks.refusals import refused_options
 from regionplot.errors import RasterError
 from regionplot.geo.dtypes import cell_dtype
 from regionplot.geo.grid import GridGeometry, Window
-from regionplot.inputs.gdal import gdal_options, open_raster
+from regionplot.inputs.gdal import gdal_options, open_raster, options_without_place
 
 _SIDE = 512
 """Minimum side of a merged block, in cells."""
@@ -80,9 +80,12 @@ class Sources:
         """True if all inputs can be read outside of their cells."""
         return all(reader.place is not None and reader.place.boundless for reader in self.readers)
 
-    def handles(self) -> Handles:
-        """Return handles for the inputs."""
-        return Handles(self.paths, self.open_options)
+    def handles(self, read: str) -> Handles:
+        """Return handles for the inputs. Transform and CRS are left out if the function does not get the datasets."""
+        if read == "datasets":
+            return Handles(self.paths, self.open_options)
+        own = zip(self.paths, self.open_options, strict=True)
+        return Handles(self.paths, [{**options_without_place(path), **options} for path, options in own])
 
     @property
     def shape(self) -> tuple[int, int]:

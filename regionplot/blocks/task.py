@@ -17,12 +17,13 @@ from regionplot.blocks.grid import Block, Georeference
 from regionplot.blocks.handles import Handles
 from regionplot.blocks.readers import InputReader
 from regionplot.blocks.reducers import Reduction
+from regionplot.blocks.sinks import DatasetSink
 from regionplot.blocks.transport import SharedBuffers
 from regionplot.errors import BlockError
 from regionplot.geo.grid import Window
 from regionplot.inputs.gdal import gdal_errors, gdal_options
 from regionplot.system import failpoints
-from regionplot.system.memory import keep_large_blocks
+from regionplot.system.memory import keep_large_blocks, reuse_large_blocks
 
 BlockFunction = Callable[[Any, Block, Any], Any]
 """Function that is called with three values: the data, the block, and the arguments that all blocks share."""
@@ -39,6 +40,8 @@ class BlockResult:
     """
     checksum: int | None
     """Checksum of the values. None if no file is read back."""
+    is_written: bool = False
+    """True if the worker, a thread of the parent, has written the values itself. Then `content` is None."""
 
 
 class RasterReader:
@@ -70,7 +73,13 @@ class BlockWorker:
         keep_large_blocks()
 
     def load(self) -> None:
-        """Load nothing, because each worker opens its rasters at its first block, after the fork."""
+        """Set the malloc policy for threads, and import a module that rasterio needs, so that forked workers inherit it.
+
+        Rasters are not opened here. Each worker opens its rasters at its first block, after the fork.
+        """
+        import numpy.ma  # noqa: F401, PLC0415
+
+        reuse_large_blocks()
 
     def result_of(self, values: NDArray[Any], checksum: int | None) -> BlockResult:
         """Return a result for the parent. The values are put into shared memory if the parent can map this memory."""
@@ -100,21 +109,31 @@ class BlockTask(BlockWorker):
     """Transform and CRS of the grid, for blocks."""
     boundless_halo: int | None = None
     """Width of a halo that is not clipped at the edges of the grid. None if the halo is clipped."""
+    sink: DatasetSink | None = None
+    """Receives the results in the worker itself, if the worker is a thread of the parent. The values are then still in
+    the cache of its CPU.
+    """
 
     def __call__(self, job: Block) -> BlockResult:
         """Return the result of one block."""
         failpoints.failpoint("block", f"{job.core.row_off},{job.core.col_off}")
         job = replace(job, reference=self.reference, padded=self._padded(job))
         with gdal_options():
-            result = self._call(self._input(job), job)
-            if self.reduction is not None:
-                return BlockResult(self.reduction.summarize(_core_of(np.ma.asanyarray(result), job), job), None)
+            return self._result(self._call(self._input(job), job), job)
+
+    def _result(self, result: Any, job: Block) -> BlockResult:
+        if self.reduction is not None:
+            return BlockResult(self.reduction.summarize(_core_of(np.ma.asanyarray(result), job), job), None)
         if self.dtype is None and not (isinstance(result, np.ndarray) and result.ndim in (2, 3)):
             return BlockResult(result, None)
         if self.dtype is None and self.read == "masked" and isinstance(result, np.ma.MaskedArray):
             return BlockResult(_core_of(result, job), None)
         values = self._converted(_core_of(np.ma.asanyarray(result) if self.read == "masked" else _plain(result), job))
-        return self.result_of(values, None if self.dtype is None else checksum_of(values))
+        checksum = None if self.dtype is None else checksum_of(values)
+        if self.sink is None:
+            return self.result_of(values, checksum)
+        self.sink.write(job, values, checksum)
+        return BlockResult(None, checksum, is_written=True)
 
     def _call(self, data: Any, block: Block) -> Any:
         """Call the function. If the function has a `RasterReader` as its `source`, GDAL errors name the raster.

@@ -107,7 +107,7 @@ def split_tiles(
     stem = folder / sources.paths[0].stem
     targets = [_tile(stem, block, divmod(number, columns)) for number, block in enumerate(grid)]
     warn_of_dropped(sources.dropped, "arrays", folder)
-    task = _CutTask(sources, sources.handles(), given, labels)
+    task = _CutTask(sources, sources.handles("arrays"), given, labels)
     _run_files(task, [_CutJob(target) for target in targets], options)
     return targets
 

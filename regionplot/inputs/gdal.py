@@ -34,6 +34,8 @@ OPTIONS = {
 }
 """GDAL options for all work with rasters."""
 _OPEN_OPTIONS = {"netCDF": {"HONOUR_VALID_RANGE": "NO"}}  # `inputs.attributes` applies the valid range
+_WITHOUT_PLACE = {"GTiff": {"GEOREF_SOURCES": "NONE"}}
+"""Open options with which GDAL parses no CRS. GDAL needs 10 ms in each thread and process to prepare for a CRS."""
 _MAX_BLOCK_SIZE = 2**30
 """Maximum size of a block in bytes. GDAL decodes a whole block to read one of its cells."""
 
@@ -129,10 +131,15 @@ def open_raster(path: Path, name: str | None = None, open_options: Mapping[str, 
     return dataset
 
 
-def open_own_raster(path: Path) -> Any:
-    """Open a GeoTIFF that this program has just written. It is not searched for references to other files.
+def options_without_place(path: Path) -> Mapping[str, str]:
+    """Return open options for a raster whose cells are read, but neither its transform nor its CRS."""
+    return _WITHOUT_PLACE.get(raster_driver(path), {})
 
-    The caller sets `gdal_options` and closes the dataset.
+
+def open_own_raster(path: Path) -> Any:
+    """Open a GeoTIFF that this program has just written, without its transform and CRS.
+
+    The file is not searched for references to other files. The caller sets `gdal_options` and closes the dataset.
 
     Parameters
     ----------
@@ -147,7 +154,7 @@ def open_own_raster(path: Path) -> Any:
 
     with GLOBALS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-        return rasterio.open(path, driver="GTiff", sharing=False)
+        return rasterio.open(path, driver="GTiff", sharing=False, **_WITHOUT_PLACE["GTiff"])
 
 
 @contextmanager
