@@ -32,7 +32,8 @@ def reuse_large_blocks() -> None:
     if sys.platform != "linux":
         return
     libc = ctypes.CDLL(None)
-    libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_size_t], [ctypes.c_void_p]
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    libc.free.argtypes = [ctypes.c_void_p]
     libc.free(libc.malloc(32 * _MEGABYTE - _PAGES))  # glibc only reserves these pages, so this takes no time
 
 
