@@ -12,6 +12,7 @@
     │   └── FeaturesError
     ├── RegionError                      one region cannot be drawn; other regions can   1
     │   ├── NoOverlapError               the region lies outside the raster
+    │   ├── HeldBackError                the data of the region fail a check of [publish]
     │   └── FunctionError                a function of the user failed for the region
     ├── NoSpaceError                     the disk is full                                1
     ├── BlockError                       one block of a raster cannot be processed       1
@@ -214,6 +215,10 @@ class RegionError(RegionplotError):
 
 class NoOverlapError(RegionError):
     """The region lies outside the raster."""
+
+
+class HeldBackError(RegionError):
+    """The data of a region fail a check of `[publish]`. The old map stays."""
 
 
 class FunctionError(RegionError):

@@ -19,8 +19,10 @@ from regionplot.geo.grid import Window
 
 GRID_FORMS = (
     "a BlockGrid, two numbers (rows, columns) of a block, or windows: objects with row_off, col_off, height and width, "
-    "or pairs of a window and its index"
+    "pairs of ranges ((row, end), (column, end)), or pairs of a window and its index"
 )
+_LIMITS = {"timeout": 0, "retries": 0, "jobs_per_worker": 1, "memory": 1, "nice": 0}
+"""Least value of each limit of workers."""
 _FIELDS = ("row_off", "col_off", "height", "width")
 
 
@@ -77,22 +79,33 @@ def check_kwargs(kwargs: Any, arguments: Any) -> None:
 
 
 def check_profile(profile: Any) -> None:
-    """Raise TypeError or ValueError if a profile is no mapping of names, or its count is no positive integer."""
+    """Raise TypeError or ValueError if a profile is no mapping of names, or has a wrong key or count."""
     if profile is None:
         return
     if not isinstance(profile, Mapping) or not all(isinstance(name, str) for name in profile):
         raise TypeError(f'profile must be a mapping such as {{"dtype": "float32", "nodata": -9999}}, not {profile!r}')
+    unused = [name for name in profile if name.lower() in ("mode", "fp", "sharing", "thread_safe", "opener")]
+    if unused:
+        raise ValueError(f"profile has the key {unused[0]!r}, which is no property of a raster; leave it out")
+    beside = [name for name in profile if name.lower() in ("tfw", "worldfile", "rpb", "rpctxt")]
+    if beside:
+        raise ValueError(f"profile has the key {beside[0]!r}, which would write a second file; leave it out")
     if "count" in profile and (not is_integer(profile["count"]) or profile["count"] < 1):
         kind = ValueError if is_integer(profile["count"]) else TypeError
         raise kind(f"the count in profile must be a positive integer, not {profile['count']!r}")
 
 
 def check_limits(worker_settings: Any, observer: Any) -> None:
-    """Raise TypeError if the limits of workers or the observer have another type."""
+    """Raise TypeError or ValueError if the limits of workers or the observer have another type or value."""
     if not isinstance(worker_settings, WorkerSettings):
         raise TypeError(
             f"worker_settings must be WorkerSettings, such as WorkerSettings(timeout=60), not {worker_settings!r}"
         )
+    for name, least in _LIMITS.items():
+        value = getattr(worker_settings, name)
+        is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+        if not (is_number and value >= least) and (name, value) != ("memory", None):
+            raise ValueError(f"{name} in worker_settings must be a number of at least {least}, not {value!r}")
     if observer is not None and not all(callable(getattr(observer, name, None)) for name in ("started", "finished")):
         raise TypeError(f"observer must be a BlockObserver, with the methods started and finished, not {observer!r}")
 
@@ -114,6 +127,30 @@ def halo_of(function: object, halo: Any) -> int:
     if 0 < halo < declared:
         raise ValueError(f"halo is {halo}, but the function declares a halo of {declared}; leave the argument out")
     return int(halo or declared)
+
+
+def check_array(dtype: Any, count: Any, fill: Any) -> None:
+    """Raise TypeError or ValueError if an array cannot have a data type, a number of bands, or a value."""
+    try:
+        np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"dtype must be a data type such as 'float32', not {dtype!r}") from None
+    if count is not None and (not is_integer(count) or count < 1):
+        kind = ValueError if is_integer(count) else TypeError
+        raise kind(f"count must be a positive integer, or None for an array without bands, not {count!r}")
+    try:
+        held = np.full(1, fill, dtype)
+    except (OverflowError, TypeError, ValueError):
+        raise ValueError(f"fill must be a value of {np.dtype(dtype)}, not {fill!r}") from None
+    if np.dtype(dtype).kind in "iu" and held[0] != fill:
+        raise ValueError(f"fill must be a value of {np.dtype(dtype)}, not {fill!r}")
+
+
+def check_grid_shape(grid: Any, shape: tuple[int, int], name: str) -> None:
+    """Raise ValueError if a BlockGrid does not have the rows and columns of the raster or output called `name`."""
+    if isinstance(grid, BlockGrid) and (grid.height, grid.width) != shape:
+        given = (grid.height, grid.width)
+        raise ValueError(f"the grid has {given} rows and columns, but the {name} has {shape}")
 
 
 def check_grid_halo(grid: Any, halo: int, width: int) -> int:
@@ -214,16 +251,33 @@ def window_of(entry: Any) -> Window:
         if entry.core != entry.padded:
             raise ValueError(f"grid has a block with a halo: {entry!r}; pass its core, and set halo")
         return entry.core
+    if _is_ranges(entry):
+        return _window_of_ranges(entry)
     parts = entry if isinstance(entry, tuple | list) and len(entry) == 2 else [entry]
-    found = [part for part in parts if all(hasattr(part, name) for name in _FIELDS)]
+    found = [part for part in parts if _is_ranges(part) or all(hasattr(part, name) for name in _FIELDS)]
     if len(found) != 1:
         raise TypeError(f"grid must be {GRID_FORMS}, but one of its entries is {entry!r}")
+    if _is_ranges(found[0]):
+        return _window_of_ranges(found[0])
     values = [getattr(found[0], name) for name in _FIELDS]
     if not all(isinstance(value, numbers.Real) and math.isfinite(value) for value in values):
         raise ValueError(f"grid has a window whose offsets or sizes are no numbers: {found[0]!r}")
     if any(value != round(value) for value in values):
         raise ValueError(f"grid has a window with fractions of cells: {found[0]!r}; round it to whole cells")
     return Window(*(round(value) for value in values))
+
+
+def _is_ranges(entry: Any) -> bool:
+    """Return True for ((first row, end row), (first column, end column)), which rasterio takes as a window."""
+    pairs = (
+        isinstance(entry, tuple | list) and len(entry) == 2 and all(isinstance(pair, tuple | list) for pair in entry)
+    )
+    return pairs and all(len(pair) == 2 and all(map(is_integer, pair)) for pair in entry)
+
+
+def _window_of_ranges(ranges: Any) -> Window:
+    (top, bottom), (left, right) = ranges
+    return Window(int(top), int(left), int(bottom - top), int(right - left))
 
 
 def check_windows(windows: Sequence[Window], height: int, width: int) -> None:

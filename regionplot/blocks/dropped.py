@@ -64,4 +64,4 @@ def warn_of_dropped(extras: Iterable[Extras], read: str, output: object) -> None
     """
     messages = [message for item in extras for message in item.messages(read, output)]
     if messages:
-        logger.warning("%s", "; ".join(messages))
+        logger.warning("%s", "; ".join(dict.fromkeys(messages)))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import numbers
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 from regionplot.geo.grid import Window
@@ -105,6 +106,9 @@ class BlockGrid:
     """Transform and CRS of the grid, for blocks."""
 
     def __post_init__(self) -> None:
+        sizes = [getattr(self, name.name) for name in fields(self) if name.name != "reference"]
+        if not all(isinstance(size, numbers.Integral) and not isinstance(size, bool) for size in sizes):
+            raise TypeError(f"the sizes, the halo and the offsets of a grid must be integers: {self}")
         if min(self.height, self.width, self.block_height, self.block_width) < 1:
             raise ValueError(f"a grid and its blocks need at least one row and one column: {self}")
         if min(self.halo, self.row_offset, self.column_offset) < 0:

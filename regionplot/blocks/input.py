@@ -58,6 +58,9 @@ class Input:
         wrong = [name for name in opening if name.lower() in _NO_OPTIONS]
         if wrong:
             raise ValueError(f"open_options takes options of GDAL's drivers, but {wrong[0].lower()} is none of them")
+        level = opening.get("OVERVIEW_LEVEL", 0)
+        if not is_integer(level) and not (isinstance(level, str) and level.removesuffix(" only").isdigit()):
+            raise TypeError(f"overview_level in open_options must be an integer of at least 0, not {level!r}")
         object.__setattr__(self, "path", Path(self.path))
         object.__setattr__(self, "bands", check_bands(self.bands))
         object.__setattr__(self, "open_options", opening)
@@ -90,8 +93,10 @@ def _checked_reading(given: Any) -> dict[str, Any]:
     return options
 
 
-def inputs_of(inputs: Inputs, bands: Any = None) -> tuple[Input, ...]:
-    """Return inputs in any accepted form, each with its bands.
+def inputs_of(
+    inputs: Inputs, bands: Any = None, open_options: Any = None, read_options: Any = None
+) -> tuple[Input, ...]:
+    """Return inputs in any accepted form, each with its bands and options.
 
     Parameters
     ----------
@@ -99,21 +104,32 @@ def inputs_of(inputs: Inputs, bands: Any = None) -> tuple[Input, ...]:
         The inputs, as given by the user.
     bands : sequence of int, or sequence of sequences, optional
         Bands of all inputs that name none, or the bands of each input in order.
+    open_options, read_options : mapping, or sequence of mappings, optional
+        Options of all inputs that have none, or the options of each input in order.
 
     Raises
     ------
     TypeError, ValueError
-        If inputs or bands have another form.
+        If an argument has another form.
     """
     listed = [inputs] if isinstance(inputs, str | Path | Input) else inputs
     if isinstance(listed, bytes | Mapping) or not isinstance(listed, Iterable):
         raise TypeError(f"inputs must be {_FORMS}, not {inputs!r}")
     found = [_input_of(item) for item in listed]
-    per_input = _bands_per_input(bands, len(found))
-    return tuple(
-        item if item.bands is not None or own is None else replace(item, bands=own)
-        for item, own in zip(found, per_input, strict=True)
+    columns = (
+        _bands_per_input(bands, len(found)),
+        _options_per_input("open_options", open_options, len(found)),
+        _options_per_input("read_options", read_options, len(found)),
     )
+    return tuple(_completed(item, *given) for item, *given in zip(found, *columns, strict=True))
+
+
+def _completed(item: Input, bands: Any, open_options: Any, read_options: Any) -> Input:
+    """Return an input with bands and options in the place of those that it lacks."""
+    changes = {"bands": bands} if item.bands is None and bands is not None else {}
+    changes |= {"open_options": open_options} if open_options and not item.open_options else {}
+    changes |= {"read_options": read_options} if read_options and not item.read_options else {}
+    return replace(item, **changes) if changes else item
 
 
 def _input_of(item: Any) -> Input:
@@ -128,6 +144,19 @@ def _bands_per_input(bands: Any, count: int) -> list[tuple[int, ...] | None]:
     is_nested = isinstance(bands, list | tuple) and bands and not any(map(is_integer, bands))
     if not is_nested or not all(own is None or isinstance(own, list | tuple | range | np.ndarray) for own in bands):
         return [check_bands(bands)] * count
-    if len(bands) != count:
-        raise ValueError(f"bands names the bands of {len(bands)} inputs, but there are {count}")
+    _check_count("bands", bands, count)
     return [check_bands(own) for own in bands]
+
+
+def _options_per_input(name: str, given: Any, count: int) -> list[Any]:
+    if given is None or isinstance(given, Mapping):
+        return [given] * count
+    if not isinstance(given, list | tuple) or not all(own is None or isinstance(own, Mapping) for own in given):
+        raise TypeError(f"{name} must be a mapping for all inputs, or a list with one mapping per input, not {given!r}")
+    _check_count(name, given, count)
+    return list(given)
+
+
+def _check_count(name: str, given: Sequence[Any], count: int) -> None:
+    if len(given) != count:
+        raise ValueError(f"{name} has values for {len(given)} inputs, but there are {count}")

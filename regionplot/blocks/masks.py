@@ -10,12 +10,15 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot.blocks.arguments import check_bands
 from regionplot.blocks.grid import Block
 from regionplot.blocks.mask_files import can_keep_mask, external_mask, mask_tags, new_mask
 from regionplot.blocks.process import fill_array, process_blocks
 from regionplot.blocks.report import BlocksReport
-from regionplot.blocks.selectors import MASK_PROFILE, is_nan
+from regionplot.blocks.selectors import MASK_OPTIONS, MASK_PROFILE, is_nan, mask_changes
 from regionplot.blocks.sources import Sources
+from regionplot.blocks.tile_arguments import check_names, check_path, check_value
+from regionplot.errors import BlockError
 from regionplot.inputs.gdal import gdal_errors
 
 VALID = 255
@@ -63,7 +66,8 @@ def compute_mask(
         compared with the source, and the copy replaces the source. Every other file is left as it is, and the mask is
         written beside it, to `NAME.msk`. GDAL reads this file as the mask.
     **options
-        `executor`, `workers`, `grid`, `worker_settings` and `observer`: see `process_blocks`.
+        `executor`, `workers`, `grid`, `views`, `worker_settings`, `observer` and, for a new file, `profile`: see
+        `process_blocks`.
 
     Returns
     -------
@@ -75,17 +79,21 @@ def compute_mask(
         If the source cannot be read, the output cannot be written completely, or `output` is the source, and GDAL
         ignores masks beside files of this format. The source is then unchanged.
     """
-    function = _MaskFunction(nodata, logic, tuple(bands) if bands else None)
-    options = {"bands": bands, "read": "datasets", **options}
+    check_names("compute_mask", options, MASK_OPTIONS)
+    source, numbers = check_path("source", source), check_bands(bands)
+    check_value("nodata", nodata)
+    function = _MaskFunction(nodata, logic, numbers)
+    options = {"bands": numbers, "read": "datasets", **options}
     if output is None:
         return fill_array(function, source, dtype=np.uint8, **options)
     tags: dict[str, str] = {}
-    if Path(output).resolve() == Path(source).resolve():
-        if can_keep_mask(Path(source)):
-            with new_mask(Path(source).resolve()) as sink:
+    output = check_path("output", output)
+    if output.resolve() == source.resolve():
+        if can_keep_mask(source):
+            with new_mask(source.resolve()) as sink:
                 return process_blocks(function, source, sink, **options)
-        output, tags = external_mask(Path(output)), mask_tags(Sources.of(source).profile["count"])
-    profile = {**MASK_PROFILE, "tags": tags, **options.pop("profile", {})}
+        output, tags = external_mask(output), mask_tags(Sources.of(source).profile["count"])
+    profile = {**MASK_PROFILE, "tags": tags, **mask_changes(options.pop("profile", None))}
     return process_blocks(function, source, output, profile=profile, **options)
 
 
@@ -106,6 +114,8 @@ class _MaskFunction:
             missing = self._missing(datasets[0], block)
         rules: dict[Any, Callable[..., Any]] = {"any": np.any, "all": np.all}
         masked = self.logic(missing) if callable(self.logic) else rules[self.logic](missing, axis=0)
+        if np.shape(masked) != missing.shape[1:]:
+            raise BlockError(f"logic returned the shape {np.shape(masked)}; return an array of shape (rows, columns)")
         return np.where(masked, np.uint8(0), np.uint8(VALID))
 
     def _missing(self, dataset: Any, block: Block) -> NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -12,20 +12,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot.blocks.arguments import check_profile
 from regionplot.blocks.checksums import checksum_of
+from regionplot.blocks.dropped import Extras, warn_of_dropped
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.new_raster import new_raster
 from regionplot.blocks.profile import derive_profile
-from regionplot.blocks.report import BlockObserver, BlocksReport
-from regionplot.blocks.runner import BlockRunner
+from regionplot.blocks.report import BlocksReport
+from regionplot.blocks.runner import BlockRunner, checked_options
 from regionplot.blocks.sources import Sources, check_axes, read_block, read_mask
 from regionplot.blocks.task import BlockResult, BlockWorker, cast
 from regionplot.blocks.tile import Tile
+from regionplot.blocks.tile_arguments import check_path, check_tiles, check_value, merge_rule
 from regionplot.errors import RasterError
+from regionplot.geo.dtypes import cell_dtype, fits_dtype
 from regionplot.geo.grid import Window, shift_transform
 from regionplot.inputs.gdal import gdal_errors, gdal_options, open_raster
 
-OVERLAPS = ("first", "last", "min", "max", "mean", "feather", "core")
 _ON_GRID = 1e-3
 """Maximum distance of a tile from the grid of the first tile, in cells."""
 _BLOCK = 512
@@ -43,6 +46,8 @@ class _Tile:
     """Value of cells without data, for each band."""
     has_mask: bool
     """True if a mask in the file, or an alpha band, marks cells without data."""
+    extras: Extras
+    """Parts of the tile that the mosaic does not have."""
     area: Window
     """Cells of the mosaic that can get values of the tile. With "core", they exclude the overlap."""
 
@@ -50,11 +55,11 @@ class _Tile:
 def mosaic(
     tiles: Sequence[str | Path],
     output: str | Path,
-    overlap: str = "last",
+    overlap: str | int = "last",
     background: float | None = None,
     skip_value: float | None = None,
     band: int | None = None,
-    by: str = "band",
+    by: str | None = None,
     **options: Any,
 ) -> BlocksReport:
     """Merge tiles into one raster, block by block. Memory use does not grow with the raster.
@@ -67,10 +72,11 @@ def mosaic(
         output.
     output : path
         Path of the output. It is a GeoTIFF, or a COG if `profile` is `{"driver": "COG"}`.
-    overlap : {"first", "last", "min", "max", "mean", "feather", "core"}
+    overlap : {"first", "last", "min", "max", "mean", "feather", "core"} or {0, 1, 2}
         Rule for cells in which several tiles have data. `feather` is a weighted mean. The weight is the distance from
         the nearest edge of the tile. `core` copies each tile without its overlap, cells without data included. It needs
-        the tiles of `split_tiles`, or the results of `process_tiles` for them.
+        the tiles of `split_tiles`, or the results of `process_tiles` for them. 0, 1 and 2 are the rules of RSGISLib:
+        "last", and "min" and "max" with `by="pixel"`. The default of `band` is then 1.
     background : float, optional
         Value of cells in which no tile has data. By default, the nodata value of the output, or 0 if the output
         has no nodata value. The output has no mask.
@@ -79,10 +85,10 @@ def mosaic(
     band : int, optional
         Number of the band, counted from 1, that decides which cells have data in all bands. By default, the cells with
         data are determined for each band separately. With `by="pixel"`, the default is 1.
-    by : {"band", "pixel"}
-        With "band", each band of a cell is merged separately. With `min` and `max`, a cell can then have values of
-        several tiles, and so a color that no tile has. With "pixel", all bands of a cell come from one tile: `min` and
-        `max` compare the values of `band`, as in RSGISLib. If they are equal, the earlier tile is used.
+    by : {"band", "pixel"}, optional
+        With "band", the default, each band of a cell is merged separately. With `min` and `max`, a cell can then have
+        values of several tiles, and so a color that no tile has. With "pixel", all bands of a cell come from one tile:
+        `min` and `max` compare the values of `band`, as in RSGISLib. If they are equal, the earlier tile is used.
     **options
         `profile`, `executor`, `workers`, `worker_settings` and `observer`: see `process_blocks`.
 
@@ -96,41 +102,38 @@ def mosaic(
         If the tiles are not on one grid, a tile cannot be read, or the output cannot be written completely.
     BlockError
         If the data type of the output cannot hold the values of a tile.
-    ValueError
-        If the rule or the band does not exist, the rule does not work for complex numbers, or the data type of the
+    TypeError, ValueError
+        If an argument has a wrong type or value, the rule does not work for complex numbers, or the data type of the
         output cannot hold the background.
     """
     start = time.perf_counter()
-    band = _deciding_band(overlap, by, band)
-    first = Sources.of([Path(tile) for tile in tiles[:1]])
     given = options.pop("profile", None) or {}
+    run, observer = checked_options("mosaic", options)
+    overlap, by, band = merge_rule(overlap, by, band)
+    tiles, output = check_tiles(tiles), check_path("output", output)
+    check_profile(given)
+    check_value("background", background)
+    check_value("skip_value", skip_value)
+    first = Sources.of(Path(tiles[0]))
     dtype = None if "dtype" in given else str(first.profile["dtype"])
     placed, extent = _place_tiles([Path(tile) for tile in tiles], skip_value, first, dtype)
     placed = _without_overlap(tiles, placed) if overlap == "core" else placed
     profile, labels = derive_profile(None, {**first.profile, **extent}, first.labels, given)
-    observer = options.pop("observer", None) or BlockObserver()
     nodata = profile.get("nodata")
     filling = background if background is not None else 0 if nodata is None else nodata
     _check_arguments(overlap, filling, band, first, np.dtype(profile["dtype"]))
+    _check_extent(profile, {**extent, "count": first.profile["count"]})
+    if dtype is not None:
+        _check_skip(skip_value, np.dtype(dtype))
     grid = BlockGrid(profile["height"], profile["width"], _BLOCK, _BLOCK)
-    runner = BlockRunner.of(len(grid), **options)
-    with new_raster(Path(output), profile, labels, runner.workers) as sink:
+    runner = BlockRunner.of(len(grid), **run)
+    warn_of_dropped([tile.extras for tile in placed], "masked", output)
+    with new_raster(output, profile, labels, runner.workers) as sink:
         task = _MosaicTask(
             tuple(placed), overlap, filling, band, by, profile, output=sink.file, shares_memory=runner.shares_memory
         )
         durations = runner.run(task, grid, sink, [tile.path for tile in placed], observer)
     return BlocksReport(len(durations), time.perf_counter() - start, durations, runner.workers, runner.name)
-
-
-def _deciding_band(overlap: str, by: str, band: int | None) -> int | None:
-    """Return the number of the band that decides for all bands, or None if each band decides for itself."""
-    if overlap not in OVERLAPS:
-        raise ValueError(f"overlap must be one of {', '.join(OVERLAPS)}, not {overlap!r}")
-    if by not in ("band", "pixel"):
-        raise ValueError(f"by must be 'band' or 'pixel', not {by!r}")
-    if by == "pixel" and overlap not in ("min", "max"):
-        raise ValueError(f"by='pixel' is for overlap='min' and 'max', not for {overlap!r}; leave it out")
-    return 1 if by == "pixel" and band is None else band
 
 
 def _without_overlap(tiles: Sequence[str | Path], placed: Sequence[_Tile]) -> list[_Tile]:
@@ -162,6 +165,19 @@ def _check_arguments(overlap: str, background: float, band: int | None, first: S
         raise ValueError(f"the output's {dtype} cannot hold the background {background}; choose another background")
 
 
+def _check_extent(profile: Mapping[str, Any], tiles: Mapping[str, Any]) -> None:
+    """Refuse a profile whose height, width or number of bands is not that of the tiles."""
+    for name in ("height", "width", "count"):
+        if profile[name] != tiles[name]:
+            raise ValueError(f"{name} in profile is {profile[name]}, but the tiles make {tiles[name]}; leave it out")
+
+
+def _check_skip(skip: float | None, dtype: np.dtype[Any]) -> None:
+    """Refuse a skip value that no cell can have."""
+    if skip is not None and dtype.kind in "iu" and not fits_dtype(dtype, skip):
+        raise ValueError(f"skip_value is {skip!r}, which no cell of the type {dtype} can have; choose another value")
+
+
 def _place_tiles(
     paths: Sequence[Path], skip: float | None, first: Sources, dtype: str | None
 ) -> tuple[list[_Tile], dict[str, Any]]:
@@ -182,7 +198,7 @@ def _place_tiles(
                 window = Window(round(row), round(column), dataset.height, dataset.width)
                 has_mask = rasterio.enums.MaskFlags.per_dataset in dataset.mask_flag_enums[0]
                 skips = dataset.nodatavals if skip is None else (skip,) * dataset.count
-                found.append(_Tile(path, window, tuple(skips), has_mask, window))
+                found.append(_Tile(path, window, tuple(skips), has_mask, Extras.of(path, dataset), window))
     if problems:
         raise RasterError(*problems)
     whole = reduce(Window.union, (tile.window for tile in found))
@@ -218,7 +234,7 @@ def _grid_differences(dataset: Any, first: Sources, row: float, column: float) -
 def _value_differences(dataset: Any, first: Sources, dtype: str | None) -> list[str]:
     """Return the reasons why the stored values of a tile cannot be merged with the values of the first tile."""
     found, name = [], first.paths[0]
-    other = [own for own in dataset.dtypes if dtype is not None and own != dtype]
+    other = [own for own in map(str, map(cell_dtype, dataset.dtypes)) if dtype is not None and own != dtype]
     if other:
         found.append(f'its data type is {other[0]}, but {name} has {dtype}; set profile={{"dtype": ...}} to fit both')
     stored = tuple(zip(dataset.scales, dataset.offsets, strict=True))

@@ -10,12 +10,20 @@ from typing import Any
 import numpy as np
 
 from regionplot.blocks.read_back import verify
+from regionplot.blocks.refusals import RefusedOptionError, refused_options
 from regionplot.blocks.sinks import LOSSY_OPTIONS, DatasetSink, write_error
 from regionplot.blocks.sources import LOSSLESS, Labels
 from regionplot.errors import Place, Problem, RasterError
 from regionplot.geo.grid import Window
 from regionplot.inputs.gdal import gdal_options
 from regionplot.system.files import atomic_replace, new_run, remove_stale_temporaries
+
+_COG_PREDICTORS = {"1": "NO", "2": "STANDARD", "3": "FLOATING_POINT"}
+"""Names of the predictors of GeoTIFF in GDAL's COG driver."""
+
+_WARPING = {"tiling_scheme", "target_srs", "res", "extent", "zoom_level", "zoom_level_strategy", "aligned_levels",
+            "add_alpha"}  # fmt: skip
+"""Options of GDAL's COG driver that change the grid or the bands."""
 
 
 def create_raster(path: Path, profile: Mapping[str, Any]) -> Any:
@@ -81,6 +89,7 @@ def new_raster(path: Path, profile: Mapping[str, Any], labels: Labels | None, re
             with _new_geotiff(path, temporary, options, labels, readers) as sink:
                 yield sink
             return
+        check_creation(path, profile)
         tiles = path.with_name(f".{path.name}.tiles.{run}.tmp")
         try:
             with _new_geotiff(path, tiles, _temporary_options(options), labels, readers) as sink:
@@ -141,9 +150,12 @@ def _new_geotiff(
         raise RasterError(Problem(f"there is no folder {path.parent}; create it first", Place(file=str(path))))
     with gdal_options():
         try:
-            dataset = create_raster(temporary, {"driver": "GTiff", "BIGTIFF": "IF_SAFER", **options})
+            with refused_options(f"{path}: profile"):
+                dataset = create_raster(temporary, {"driver": "GTiff", "BIGTIFF": "IF_SAFER", **options})
+        except RefusedOptionError:
+            raise
         except (rasterio.errors.RasterioError, OSError, ValueError, TypeError) as error:
-            raise write_error(path, error) from error
+            raise write_error(path, str(error).replace(temporary.name, path.name)) from error
         try:
             if labels is not None:
                 _write_labels(dataset, labels)
@@ -195,15 +207,53 @@ def _make_cog(source: Path, target: Path, options: Mapping[str, Any]) -> None:
     import rasterio  # noqa: PLC0415
     import rasterio.shutil  # noqa: PLC0415
 
+    with gdal_options():
+        try:
+            rasterio.shutil.copy(source, target, driver="COG", strict=False, **_cog_options(options))
+        except (rasterio.errors.RasterioError, OSError) as error:
+            raise write_error(target, error) from error
+
+
+def check_creation(path: Path, profile: Mapping[str, Any]) -> None:
+    """Create a raster of a few cells in memory, to find wrong values of a profile early.
+
+    Parameters
+    ----------
+    path : Path
+        Path for the message.
+    profile : mapping
+        Profile of a GeoTIFF or a COG.
+
+    Raises
+    ------
+    ValueError
+        If GDAL ignores an option, or an option of a COG changes the grid.
+    """
+    import rasterio  # noqa: PLC0415
+    import rasterio.shutil  # noqa: PLC0415
+
+    options = {**profile, "height": 16, "width": 16}
+    is_cog = str(options.pop("driver", "GTiff")).upper() == "COG"
+    kept = _temporary_options(options) if is_cog else options
+    if is_cog and (warping := sorted(_WARPING & {key.lower() for key in options})):
+        raise ValueError(f"{path}: {warping[0]} in profile would change the grid of the output; warp the inputs first")
+    refused = refused_options(f"{path}: profile")
+    other_errors = suppress(rasterio.errors.RasterioError, OSError, ValueError, TypeError)  # raised later with the path
+    with gdal_options(), rasterio.MemoryFile() as source, rasterio.MemoryFile() as target, refused, other_errors:
+        source.open(**{**kept, "driver": "GTiff"}).close()
+        if is_cog:
+            rasterio.shutil.copy(source.name, target.name, driver="COG", strict=False, **_cog_options(options))
+
+
+def _cog_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the creation options of GDAL's COG driver for a profile. A GeoTIFF has other names for some of them."""
     kept = {"dtype", "count", "height", "width", "crs", "transform", "nodata"}
-    gtiff_only = {"tiled", "interleave", "predictor", "zlevel", "blockxsize", "blockysize"}
+    gtiff_only = {"tiled", "interleave", "predictor", "zlevel", "zstd_level", "blockxsize", "blockysize"}
     given = {key: value for key, value in options.items() if key.lower() not in kept | gtiff_only}
+    lower = {key.lower(): value for key, value in options.items()}
+    given["LEVEL"] = lower.get("level", lower.get("zstd_level", lower.get("zlevel")))
+    given["PREDICTOR"] = _COG_PREDICTORS.get(str(lower.get("predictor")), lower.get("predictor"))
     is_float = np.dtype(options["dtype"]).kind == "f"  # integers may be classes, which have no average
     defaults = {"COMPRESS": "DEFLATE", "PREDICTOR": "YES", "STATISTICS": "YES", "BIGTIFF": "IF_SAFER"}
     defaults["OVERVIEW_RESAMPLING"] = "AVERAGE" if is_float else "NEAREST"
-    creation = {**defaults, **{key.upper(): value for key, value in given.items() if value is not None}}
-    with gdal_options():
-        try:
-            rasterio.shutil.copy(source, target, driver="COG", strict=False, **creation)
-        except (rasterio.errors.RasterioError, OSError) as error:
-            raise write_error(target, error) from error
+    return {**defaults, **{key.upper(): value for key, value in given.items() if value is not None}}

@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from regionplot.blocks.arguments import check_profile, is_integer
+from regionplot.blocks.arguments import check_grid_shape, check_profile, is_integer
 from regionplot.blocks.grid import Block, BlockGrid, Georeference
 from regionplot.blocks.new_raster import new_raster
 from regionplot.blocks.profile import derive_profile
@@ -92,13 +92,8 @@ class Target:
 
     def check_grid(self, grid: object) -> None:
         """Raise ValueError if a BlockGrid is the grid of another raster than the output."""
-        if not isinstance(grid, BlockGrid) or (grid.height, grid.width) == self.shape:
-            return
         if not self.is_free or isinstance(self.output, str | Path | DatasetSink):
-            name = "output" if self.is_free else "raster"
-            raise ValueError(
-                f"the grid has {(grid.height, grid.width)} rows and columns, but the {name} has {self.shape}"
-            )
+            check_grid_shape(grid, self.shape, "output" if self.is_free else "raster")
 
     def open(self, workers: int) -> AbstractContextManager[Sink]:
         """Return a context manager that yields the sink of the output."""
@@ -135,14 +130,14 @@ def _check_profile(profile: Mapping[str, Any] | None, output: Output) -> None:
 
 def _checked(output: Output, sources: Sources) -> Any:
     """Return a path, a reducer or a sink."""
+    if _is_dataset(output):
+        return _dataset_sink(output, None, sources)
     if isinstance(output, str | Path | Reducer | Sink):
         return output
     if isinstance(output, type) and issubclass(output, Reducer):
         raise TypeError(f"the output must be a reducer such as {output.__name__}(), not the class {output.__name__}")
     if hasattr(output, "ds") and hasattr(output, "bidx"):  # rasterio.band(dataset, number)
         return _dataset_sink(output.ds, _bands_of(output), sources)
-    if _is_dataset(output):
-        return _dataset_sink(output, None, sources)
     if callable(output):
         return FunctionSink(output)
     raise TypeError(
@@ -152,7 +147,8 @@ def _checked(output: Output, sources: Sources) -> Any:
 
 
 def _is_dataset(output: object) -> bool:
-    return hasattr(output, "block_shapes") and hasattr(output, "read")
+    """Return True for a dataset of rasterio. A closed dataset raises an error if it is asked for an attribute."""
+    return any(base.__name__ == "DatasetBase" and base.__module__ == "rasterio._base" for base in type(output).__mro__)
 
 
 def _bands_of(output: Any) -> tuple[int, ...]:

@@ -11,10 +11,18 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.blocks.arguments import blocks_of, check_grid_halo, check_kwargs, grid_of_views, halo_of
+from regionplot.blocks.arguments import (
+    blocks_of,
+    check_array,
+    check_grid_halo,
+    check_grid_shape,
+    check_kwargs,
+    grid_of_views,
+    halo_of,
+)
 from regionplot.blocks.dropped import warn_of_dropped
 from regionplot.blocks.grid import Block, BlockGrid
-from regionplot.blocks.input import Inputs
+from regionplot.blocks.input import Inputs, inputs_of
 from regionplot.blocks.outputs import Output, Target
 from regionplot.blocks.report import BlocksReport
 from regionplot.blocks.runner import BlockRunner, RunOptions, checked_options
@@ -26,6 +34,8 @@ from regionplot.geo.grid import Window
 
 Grid = BlockGrid | Iterable[Any] | None
 """A grid of blocks, (rows, columns) of a block, windows, or None for the blocks of the first input."""
+OptionsOfInputs = Mapping[str, Any] | Sequence[Mapping[str, Any] | None] | None
+"""Options of all inputs, or of each input."""
 
 
 def process_blocks(
@@ -41,6 +51,8 @@ def process_blocks(
     kwargs: Mapping[str, Any] | None = None,
     profile: Mapping[str, Any] | None = None,
     bands: Sequence[int] | Sequence[Sequence[int] | None] | None = None,
+    open_options: OptionsOfInputs = None,
+    read_options: OptionsOfInputs = None,
     **run: Unpack[RunOptions],
 ) -> BlocksReport:
     """Apply a function to every block of some rasters, in parallel, and write the results.
@@ -86,6 +98,9 @@ def process_blocks(
         For a reducer, the only key is `nodata`, the value of cells to leave out.
     bands : sequence of int, or sequence of sequences, optional
         Numbers of the bands to read, counted from 1: of all inputs, or of each input. By default, all bands.
+    open_options, read_options : mapping, or sequence of mappings, optional
+        Options for opening and reading: of all inputs, or of each input. See `Input`, whose own bands and options go
+        first.
     **run
         `executor` is the name of an executor, such as "serial", "threads", "fork", "forkserver", "spawn" or "dask"; or
         the address or client of a dask cluster. "auto" is "serial" for one block or one worker, "threads" if the
@@ -118,7 +133,8 @@ def process_blocks(
     options, observer = checked_options("process_blocks", run)
     grid = grid if views is None else grid_of_views(views, grid)
     width = check_grid_halo(grid, halo, halo_of(function, halo))
-    sources = (Sources.of if read == "datasets" else Sources.on_one_grid)(inputs, bands)
+    inputs = inputs_of(inputs, bands, open_options, read_options)
+    sources = (Sources.of if read == "datasets" else Sources.on_one_grid)(inputs)
     target = Target.of(function, sources, output, read, profile)
     blocks = _blocks(grid, target, width)
     runner = BlockRunner.of(len(blocks), function, **options)
@@ -182,9 +198,19 @@ def fill_array(
     Returns
     -------
     ndarray, shape (rows, columns), or (count, rows, columns)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `dtype`, `count` or `fill` has a wrong type or value, or the grid is not that of the first input. For all
+        other errors, see `process_blocks`.
     """
-    shape = Sources.of(inputs).shape
+    check_array(dtype, count, fill)
+    inputs = inputs_of(inputs, *(options.pop(name, None) for name in ("bands", "open_options", "read_options")))
+    describe = Sources.of if options.get("read") == "datasets" else Sources.on_one_grid
+    shape = describe(inputs).shape
     whole = Window(0, 0, *shape)
+    check_grid_shape(options.get("grid"), shape, "raster")
     filled = np.full(shape if count is None else (count, *shape), fill, dtype)
 
     def insert(block: Block, values: NDArray[Any]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import numbers
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,23 @@ from regionplot.errors import RasterError
 from regionplot.geo.dtypes import fits_dtype
 
 _LABELS = ("descriptions", "units", "scales", "offsets", "band_tags", "tags")
+
+_LABEL_TYPES: dict[str, Any] = {
+    "descriptions": str | None,
+    "units": str | None,
+    "scales": numbers.Real,
+    "offsets": numbers.Real,
+    "band_tags": Mapping,
+}
+_LABEL_KINDS = {
+    "descriptions": "a text",
+    "units": "a text",
+    "scales": "a number",
+    "offsets": "a number",
+    "band_tags": "a mapping",
+}
+_NONE_IS_A_VALUE = ("nodata", "crs", "dtype", "transform", "count", "height", "width", *_LABELS)
+"""Keys for which None is a value. Other keys are left out with None, such as `compress`."""
 
 
 def derive_profile(
@@ -41,8 +59,11 @@ def derive_profile(
     """
     derive = getattr(function, "profile", None)
     derived = dict(derive(dict(first))) if callable(derive) else dict(first)
-    profile = {**derived, **(given or {})}
+    changed = {**derived, **(given or {})}
+    profile = {name: value for name, value in changed.items() if value is not None or name in _NONE_IS_A_VALUE}
     requested = {name: profile.pop(name) for name in _LABELS if name in profile}
+    if profile["dtype"] == "complex_int16":
+        raise RasterError("the output cannot have the data type 'complex_int16', which GDAL rounds; use 'complex64'")
     try:
         np.dtype(profile["dtype"])
     except TypeError as error:
@@ -56,7 +77,25 @@ def derive_profile(
 
 
 def _labels(count: int, first: Labels, requested: Mapping[str, Any]) -> Labels:
+    _check_labels(count, requested)
     same = count == len(first.descriptions)
     kept = first if same else Labels((None,) * count, (None,) * count, (1.0,) * count, (0.0,) * count, first.tags)
     values: dict[str, Any] = {name: tuple(requested.get(name, getattr(kept, name))) for name in _LABELS[:-1]}
     return Labels(**values, tags={**kept.tags, **requested.get("tags", {})})
+
+
+def _check_labels(count: int, requested: Mapping[str, Any]) -> None:
+    """Raise TypeError or ValueError if labels are not one value per band, or tags are no mapping."""
+    for name, value in requested.items():
+        if name == "tags":
+            if not isinstance(value, Mapping):
+                raise TypeError(f"tags in profile must be a mapping of names and texts, not {value!r}")
+            continue
+        if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+            raise TypeError(f"{name} in profile must be a sequence with one value per band, not {value!r}")
+        listed = list(value)
+        if len(listed) != count and not (name == "band_tags" and not listed):
+            raise ValueError(f"{name} in profile has {len(listed)} value(s), but the output has {count} band(s)")
+        wrong = [item for item in listed if not isinstance(item, _LABEL_TYPES[name])]
+        if wrong:
+            raise TypeError(f"{name} in profile has the value {wrong[0]!r}, which is not {_LABEL_KINDS[name]}")

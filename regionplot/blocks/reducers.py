@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot.blocks.arguments import is_integer
 from regionplot.blocks.grid import Block
 from regionplot.errors import BlockError
 from regionplot.geo.dtypes import fits_dtype
@@ -193,6 +194,10 @@ class Variance(Mean):
     ddof: int = 0
     """Delta degrees of freedom, as in `numpy.var`."""
 
+    def __post_init__(self) -> None:
+        if not is_integer(self.ddof) or self.ddof < 0:
+            raise ValueError(f"ddof must be an integer of at least 0, not {self.ddof!r}")
+
     def value(self, summary: Moments) -> float:
         """Return the variance."""
         return summary.squares / (summary.cells - self.ddof) if summary.cells > self.ddof else np.nan
@@ -212,7 +217,7 @@ class Histogram(Reducer):
     """Edges of the bins. The last bin contains its upper edge."""
 
     def __post_init__(self) -> None:
-        edges = np.asarray(self.edges, dtype=np.float64)
+        edges = _as_numbers("edges", self.edges)
         if edges.ndim != 1 or edges.size < 2 or not (np.diff(edges) > 0).all():
             raise ValueError(f"edges must be at least two increasing numbers, not {self.edges!r}")
 
@@ -238,7 +243,8 @@ class Quantiles(Histogram):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not all(0 <= probability <= 1 for probability in self.probabilities):
+        probabilities = _as_numbers("probabilities", self.probabilities)
+        if probabilities.ndim != 1 or not ((probabilities >= 0) & (probabilities <= 1)).all():
             raise ValueError(f"probabilities must be numbers from 0 to 1, not {self.probabilities!r}")
 
     def value(self, summary: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -253,6 +259,14 @@ class Quantiles(Histogram):
         shares = (ranks - (ends[bins] - summary[bins])) / summary[bins]
         found: NDArray[np.float64] = edges[bins] + np.clip(shares, 0, 1) * (edges[bins + 1] - edges[bins])
         return found
+
+
+def _as_numbers(name: str, values: Any) -> NDArray[np.float64]:
+    """Return numbers as an array. Raise TypeError if they are none."""
+    try:
+        return np.asarray(None if isinstance(values, str) else values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a sequence of numbers, not {values!r}") from None
 
 
 def valid_cells(band: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:

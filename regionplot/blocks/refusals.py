@@ -14,10 +14,22 @@ _IGNORED = re.compile(
     r"|is an unexpected value for \w+ (?:creation|open) option|value not recogni[sz]ed|Invalid value for \w+:"
 )
 
+_KEYS = (
+    "driver", "dtype", "count", "height", "width", "crs", "transform", "nodata", "tiled", "blockxsize", "blockysize",
+    "blocksize", "compress", "predictor", "level", "zlevel", "zstd_level", "interleave", "photometric", "bigtiff",
+    "sparse_ok", "nbits", "num_threads", "overview_level", "overviews", "resampling", "descriptions", "units", "scales",
+    "offsets", "tags", "band_tags",
+)  # fmt: skip
+"""Frequent keys, to correct misspelled keys."""
+
+
+class RefusedOptionError(ValueError):
+    """GDAL ignores an option."""
+
 
 @contextmanager
 def refused_options(argument: str) -> Iterator[None]:
-    """Raise ValueError if GDAL ignores an option within the context.
+    """Raise RefusedOptionError, a ValueError, if GDAL ignores an option within the context.
 
     Parameters
     ----------
@@ -45,11 +57,16 @@ def refused_options(argument: str) -> Iterator[None]:
         logger.removeFilter(keep)
         logger.setLevel(level)
     if found:
-        raise ValueError(_message(argument, found[0]))
+        raise RefusedOptionError(_message(argument, found[0]))
 
 
 def _message(argument: str, found: str) -> str:
     match = _IGNORED.search(found)
-    if match is not None and match["key"]:
-        return f"{argument} has the key {match['key'].lower()!r}, which GDAL's driver {match['driver']} does not know"
-    return f"{argument}: GDAL ignores a value: {found.partition(' in ')[2] or found}"
+    if match is None or not match["key"]:
+        return f"{argument}: GDAL ignores a value: {found.partition(' in ')[2] or found}"
+    import difflib  # noqa: PLC0415 (only for this message)
+
+    key = match["key"].lower()
+    near = difflib.get_close_matches(key, _KEYS, 1)
+    cure = f"; did you mean {near[0]!r}?" if near else "; leave it out"
+    return f"{argument} has the key {key!r}, which GDAL's driver {match['driver']} does not know{cure}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -10,11 +10,13 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot.blocks.arguments import check_profile, is_integer
 from regionplot.blocks.grid import Block
 from regionplot.blocks.process import fill_array, process_blocks
 from regionplot.blocks.report import BlocksReport
 from regionplot.blocks.sources import Sources
-from regionplot.geo.dtypes import fits_dtype
+from regionplot.blocks.tile_arguments import check_names, check_path, check_value
+from regionplot.geo.dtypes import cell_dtype, fits_dtype
 from regionplot.inputs.gdal import gdal_errors
 
 Bands = str | Path | tuple[str | Path, int]
@@ -30,6 +32,8 @@ MASK_PROFILE: dict[str, Any] = {
     "band_tags": (),
 }
 """Properties of a mask or a selector in a file. They replace the properties of the first raster."""
+MASK_OPTIONS = ("executor", "workers", "worker_settings", "observer", "grid", "views", "profile")
+"""Options of `process_blocks` that functions for masks take."""
 
 
 @overload
@@ -63,7 +67,8 @@ def prepare_selector(
     output : path, optional
         Raster to write the selector to: 255 for selected cells, 0 elsewhere. By default, the selector is returned.
     **options
-        `executor`, `workers`, `grid`, `worker_settings` and `observer`: see `process_blocks`.
+        `executor`, `workers`, `grid`, `views`, `worker_settings`, `observer` and, for a new file, `profile`: see
+        `process_blocks`.
 
     Returns
     -------
@@ -79,6 +84,8 @@ def prepare_selector(
     """
     if not bands:
         raise ValueError("there are no bands; pass at least one raster")
+    check_names("prepare_selector", options, MASK_OPTIONS)
+    check_value("nodata", nodata)
     chosen = [_raster_and_band(item) for item in bands]
     extra = None if extra_mask is None else _raster_and_band(extra_mask)
     paths = list(dict.fromkeys(path for path, _ in [*chosen, *([extra] if extra else [])]))
@@ -93,7 +100,8 @@ def prepare_selector(
     options = {"read": "datasets", **options}
     if output is None:
         return fill_array(function, paths, dtype=np.uint8, **options).view(np.bool_)
-    profile = {**MASK_PROFILE, **options.pop("profile", {})}
+    output = check_path("output", output)
+    profile = {**MASK_PROFILE, **mask_changes(options.pop("profile", None))}
     return process_blocks(_MaskOf(function), paths, output, profile=profile, **options)
 
 
@@ -101,11 +109,18 @@ def _raster_and_band(item: Bands) -> tuple[Path, int | None]:
     """Return the path and the band of an argument. The band is None for all bands."""
     if isinstance(item, str | Path):
         return Path(item), None
-    try:
-        path, band = item
-        return Path(path), int(band)
-    except (TypeError, ValueError):
-        raise TypeError(f"a band must be a path or a pair (path, number of the band), not {item!r}") from None
+    if isinstance(item, tuple | list) and len(item) == 2 and isinstance(item[0], str | Path) and is_integer(item[1]):
+        return Path(item[0]), int(item[1])
+    raise TypeError(f"a band must be a path or a pair (path, number of the band), not {item!r}")
+
+
+def mask_changes(profile: Any) -> Mapping[str, Any]:
+    """Return changes of the profile of a mask. Raise TypeError or ValueError if they do not suit a mask."""
+    check_profile(profile)
+    for name in ("dtype", "count"):
+        if name in (profile or {}) and profile[name] != MASK_PROFILE[name]:
+            raise ValueError(f"{name} in profile is {profile[name]!r}, but that of a mask is {MASK_PROFILE[name]!r}")
+    return profile or {}
 
 
 @dataclass(frozen=True)
@@ -134,7 +149,7 @@ class _SelectorFunction:
 
     def _has_data(self, dataset: Any, band: int, block: Block) -> NDArray[np.bool_]:
         window = block.core.ranges
-        is_float = np.dtype(dataset.dtypes[band - 1]).kind in "fc"
+        is_float = cell_dtype(dataset.dtypes[band - 1]).kind in "fc"
         if self.nodata is not None:
             return is_valid(dataset.read(band, window=window), self.nodata)
         has_data: NDArray[np.bool_] = dataset.read_masks(band, window=window) != 0
@@ -182,6 +197,7 @@ def valid_selector(*bands_or_masks: Any, extra_mask: Any = None, nodata: float |
     >>> valid_selector(np.array([1.0, -9999.0]), nodata=-9999)
     array([ True, False])
     """
+    check_value("nodata", nodata)
     selectors = [_has_data(array, nodata) for array in bands_or_masks]
     if extra_mask is not None:
         selectors.append(_has_data(extra_mask, nodata) & (np.ma.getdata(extra_mask) != 0))
@@ -192,6 +208,8 @@ def valid_selector(*bands_or_masks: Any, extra_mask: Any = None, nodata: float |
 
 def _has_data(array: Any, nodata: float | None) -> NDArray[np.bool_]:
     values = np.ma.getdata(array)
+    if values.dtype.kind not in "biufc":
+        raise TypeError(f"bands and masks must be arrays of numbers or booleans, not of {values.dtype}")
     if isinstance(array, np.ma.MaskedArray):
         valid: NDArray[np.bool_] = ~np.ma.getmaskarray(array) & is_valid(values, nodata)
         return valid
@@ -237,13 +255,21 @@ def stack_arrays(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
     Parameters
     ----------
     arrays : sequence of ndarray
-        Arrays of shape (bands, rows, columns) or (rows, columns).
+        Arrays of shape (bands, rows, columns) or (rows, columns). If one of them is a masked array, so is the result.
 
     Raises
     ------
-    ValueError
-        If there are no arrays, or their rows and columns differ.
+    TypeError, ValueError
+        If there are no arrays, they have another number of axes, or their rows and columns differ.
     """
-    bands = [array if array.ndim == 3 else array[None] for array in map(np.asarray, arrays)]
+    if not isinstance(arrays, Iterable):
+        raise TypeError(f"arrays must be a sequence of arrays, not {arrays!r}")
+    listed = [np.ma.asanyarray(array) if np.ma.isMaskedArray(array) else np.asarray(array) for array in arrays]
+    for number, array in enumerate(listed, 1):
+        if array.ndim not in (2, 3):
+            raise ValueError(f"array {number} has the shape {array.shape}; its axes must be (bands,) rows, columns")
+    bands = [array if array.ndim == 3 else array[None] for array in listed]
     _check_shapes([array[0] for array in bands])
-    return np.concatenate(bands)
+    join: Callable[..., Any] = np.ma.concatenate if any(map(np.ma.isMaskedArray, bands)) else np.concatenate
+    stacked: NDArray[Any] = join(bands)
+    return stacked

@@ -59,10 +59,9 @@ def check_sendable(executor: str, **arguments: object) -> None:
         try:
             _dump(pickler, value)
         except _NoScriptError:
-            raise UnpicklableError(
-                f"{_subject(pickler, name, value)} cannot be sent to processes started by {executor}, because its script "
-                "is not a file; save the script as a file, or use executor='threads'"
-            ) from None
+            problem = f"{_subject(pickler, name, value)} cannot be sent to processes started by {executor}"
+            cure = "save the script as a file, or use executor='threads'"
+            raise UnpicklableError(f"{problem}, because its script is not a file; {cure}") from None
         except Exception as error:
             problem = f"{_subject(pickler, name, value)} cannot be sent to processes started by {executor}"
             raise UnpicklableError(f"{problem}: {error}; {_cure(name)}") from error

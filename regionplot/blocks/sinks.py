@@ -122,7 +122,7 @@ class DatasetSink:
 
 def write_error(path: Path, error: object) -> RasterError:
     """Return the error for a raster that could not be written."""
-    hint = ""
+    hint, cause = "", getattr(error, "__cause__", None) or error  # rasterio only refers to the error of GDAL
     with suppress(OSError):
         hint = "; the disk is full" if shutil.disk_usage(path.parent).free < _FULL else ""
-    return RasterError(Problem(f"could not be written completely: {error}{hint}", Place(file=str(path))))
+    return RasterError(Problem(f"could not be written completely: {cause}{hint}", Place(file=str(path))))

@@ -169,7 +169,7 @@ class BlockTask(BlockWorker):
             bands = values.shape[0] if values.ndim == 3 else 1
             raise BlockError(
                 f"the function returned {bands} band(s), but the output has {self.count}; "
-                f'set profile={{"count": {bands}}}'
+                f'set profile={{"count": {bands}}}, or pass rasterio.band(dataset, numbers) as the output'
             )
         if self.dtype is None:
             return np.ascontiguousarray(values)
@@ -181,6 +181,8 @@ class BlockTask(BlockWorker):
 
 def _plain(result: Any) -> NDArray[Any]:
     """Return the result of a function as an array. Refuse a masked array, whose mask would be lost."""
+    if result is None:
+        raise BlockError("the function returned None; return an array with the values of the block")
     if np.ma.is_masked(result):
         raise BlockError(
             "the function returned a masked array, whose mask would be lost; return its .filled(nodata), with the "

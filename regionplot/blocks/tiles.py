@@ -12,19 +12,30 @@ from typing import Any
 
 import numpy as np
 
+from regionplot.blocks.arguments import check_profile
 from regionplot.blocks.checksums import checksum_of
+from regionplot.blocks.dropped import warn_of_dropped
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.handles import Handles
 from regionplot.blocks.mosaics import mosaic
-from regionplot.blocks.new_raster import check_place, new_raster, os_errors_as_raster_errors
+from regionplot.blocks.new_raster import check_creation, check_place, new_raster, os_errors_as_raster_errors
 from regionplot.blocks.process import process_blocks
 from regionplot.blocks.profile import derive_profile
 from regionplot.blocks.report import BlocksReport
-from regionplot.blocks.runner import BlockRunner, block_error
+from regionplot.blocks.runner import BlockRunner, block_error, checked_options
 from regionplot.blocks.sending import check_sendable
 from regionplot.blocks.sources import Labels, Sources, read_block
-from regionplot.blocks.task import BlockFunction, cast
+from regionplot.blocks.task import READS, BlockFunction, cast
 from regionplot.blocks.tile import Tile
+from regionplot.blocks.tile_arguments import (
+    check_names,
+    check_overlap_cells,
+    check_path,
+    check_sides,
+    check_tiles,
+    check_value,
+    merge_rule,
+)
 from regionplot.errors import BlockError, Place, RasterError
 from regionplot.executors.base import WorkerSettings
 from regionplot.geo.grid import Window, shift_transform
@@ -37,6 +48,9 @@ _TILE_SETTINGS = WorkerSettings(timeout=24 * 3600.0)
 """Limits of workers: one day per tile."""
 _MERGE_OPTIONS = ("background", "skip_value", "band", "by")
 _RUNNER_OPTIONS = ("executor", "workers", "worker_settings")
+_TILE_OPTIONS = ("arguments", "kwargs", "profile", "bands")
+_PROPERTIES = ("dtype", "nodata", "count", "descriptions", "units", "scales", "offsets", "tags", "band_tags")
+"""Keys of a profile that tiles and the output have in common. The others say how a file is stored."""
 
 
 def split_tiles(
@@ -80,16 +94,21 @@ def split_tiles(
         If the source cannot be read, or a tile cannot be written completely. New tiles are then removed. Files that
         existed before may have been replaced.
     """
-    sources = Sources.of(source)
+    check_names("split_tiles", options, _RUNNER_OPTIONS)
+    tile, offset, overlap = check_sides("tile", tile, 1), check_sides("offset", offset, 0), check_overlap_cells(overlap)
+    check_profile(profile)
+    folder, sources = check_path("folder", folder), Sources.of(check_path("source", source))
     given, labels = derive_profile(None, sources.profile, sources.labels, profile)
     grid = BlockGrid(*sources.shape, *tile, halo=overlap, row_offset=offset[0], column_offset=offset[1])
-    Path(folder).mkdir(parents=True, exist_ok=True)
+    _check_properties(given, sources.profile)
+    check_creation(folder, given)
+    _make_folder(folder)
     _, columns = grid.shape
-    stem = Path(folder) / sources.paths[0].stem
+    stem = folder / sources.paths[0].stem
     targets = [_tile(stem, block, divmod(number, columns)) for number, block in enumerate(grid)]
-    _run_files(
-        _CutTask(sources, sources.handles("arrays"), given, labels), [_CutJob(target) for target in targets], options
-    )
+    warn_of_dropped(sources.dropped, "arrays", folder)
+    task = _CutTask(sources, sources.handles("arrays"), given, labels)
+    _run_files(task, [_CutJob(target) for target in targets], options)
     return targets
 
 
@@ -137,6 +156,15 @@ def process_tiles(
     TypeError
         If `read` is "files", and an option sets the output.
     """
+    check_names("process_tiles", options, (*_RUNNER_OPTIONS, *_TILE_OPTIONS))
+    tiles, folder = check_tiles(tiles), check_path("folder", folder)
+    if not callable(function):
+        raise TypeError(f"function must be callable, not {function!r}")
+    if read not in (*READS, "files"):
+        raise ValueError(f"read must be one of {', '.join((*READS, 'files'))}, not {read!r}")
+    check_profile(options.get("profile"))
+    if options.get("profile"):
+        _check_output(function, tiles[0], folder, options["profile"])
     jobs = [_TileJob(tile if isinstance(tile, Tile) else Path(tile), _result_of(tile, folder)) for tile in tiles]
     times = Counter(job.target for job in jobs)
     twice = [str(job.source) for job in jobs if times[job.target] > 1]
@@ -144,7 +172,7 @@ def process_tiles(
         raise RasterError(f"{folder}: the results of {', '.join(twice)} would have the same name; rename the tiles")
     if any(job.source.resolve() == job.target.resolve() for job in jobs):
         raise RasterError(f"{folder}: the results would replace the tiles; choose another folder")
-    Path(folder).mkdir(parents=True, exist_ok=True)
+    _make_folder(folder)
     own = {name: options.pop(name) for name in _RUNNER_OPTIONS if name in options}
     if read != "files":
         _run_files(_TileTask(function, {"read": read, **options}), jobs, own)
@@ -154,6 +182,27 @@ def process_tiles(
         with os_errors_as_raster_errors(Path(folder)), temporary_folder(Path(folder) / "tiles") as work:
             _run_files(_FilesTask(function, work), jobs, own)
     return [job.target for job in jobs]
+
+
+def _check_output(function: object, source: str | Path, output: Path, profile: Mapping[str, Any] | None) -> None:
+    """Raise an error if a raster like `source` with changes of its profile cannot be created."""
+    sources = Sources.of(source)
+    check_creation(output, derive_profile(function, sources.profile, sources.labels, profile)[0])
+
+
+def _make_folder(folder: Path) -> None:
+    """Create a folder. Raise RasterError if the path is a file, or the folder cannot be created."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RasterError(f"{folder}: the folder cannot be created: {error.strerror}; choose another folder") from None
+
+
+def _check_properties(profile: Mapping[str, Any], source: Mapping[str, Any]) -> None:
+    """Refuse a profile of tiles with a place or a number of bands of its own."""
+    for name in ("height", "width", "count", "transform", "crs"):
+        if profile[name] != source[name]:
+            raise ValueError(f"{name} in profile is {profile[name]!r}, but tiles keep that of the raster; leave it out")
 
 
 def _result_of(tile: str | Path, folder: str | Path) -> Path:
@@ -168,7 +217,7 @@ def map_tiles(
     tile: tuple[int, int] = (1024, 1024),
     overlap: int = 0,
     offset: tuple[int, int] = (0, 0),
-    merge: str = "core",
+    merge: str | int = "core",
     profile: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> BlocksReport:
@@ -190,12 +239,12 @@ def map_tiles(
         Path of the output, a GeoTIFF or a COG.
     tile, overlap, offset
         Tiles, as in `split_tiles`.
-    merge : {"core", "first", "last", "min", "max", "mean", "feather"}
+    merge : {"core", "first", "last", "min", "max", "mean", "feather"} or {0, 1, 2}
         Rule for cells of several tiles: see the argument `overlap` of `mosaic`. By default, each tile is used without
         its overlap, so the result is that of the function over the whole raster, if the overlap is wide enough.
     profile : mapping, optional
         Changes of the profile of the results and of the output: see `process_blocks`. If `read` is "files", changes of
-        the profile of the output only.
+        the profile of the output only. Creation options are those of the output.
     **options
         `background`, `skip_value`, `band` and `by`: see `mosaic`. All others: see `process_tiles`.
 
@@ -209,12 +258,18 @@ def map_tiles(
     RasterError, BlockError
         If the source cannot be read, the function fails for a tile, or the output cannot be written completely.
     """
-    output = Path(output)
+    output = check_path("output", output)
     check_place(output)
+    check_names("map_tiles", options, (*_RUNNER_OPTIONS, *_TILE_OPTIONS, *_MERGE_OPTIONS, "read"))
+    merge_rule(merge, options.get("by"), options.get("band"))
+    check_value("background", options.get("background"))
+    check_value("skip_value", options.get("skip_value"))
+    check_profile(profile)
+    _check_output(function, check_path("source", source), output, profile)
     merging = {name: options.pop(name) for name in _MERGE_OPTIONS if name in options}
     own = {name: options[name] for name in _RUNNER_OPTIONS if name in options}
     if profile and options.get("read") != "files":
-        options["profile"] = {name: value for name, value in profile.items() if name != "driver"}
+        options["profile"] = {name: value for name, value in profile.items() if name in _PROPERTIES}
     with cleanup_before_signals_end(), os_errors_as_raster_errors(output), temporary_folder(output) as work:
         tiles = split_tiles(source, work / "tiles", tile, overlap, offset, **own)
         results = process_tiles(function, tiles, work / "results", **options)
@@ -319,7 +374,7 @@ class _FilesTask:
 
 def _run_files(task: Any, jobs: Sequence[Any], options: dict[str, Any]) -> None:
     """Run jobs that write files. If a job fails, remove all new files."""
-    options = {"worker_settings": _TILE_SETTINGS, **options}
+    options, _ = checked_options("tiles", {"worker_settings": _TILE_SETTINGS, **options})
     function = getattr(task, "function", None)
     runner = BlockRunner.of(len(jobs), function, **options)
     check_sendable(runner.name, function=function, **getattr(task, "options", {}))

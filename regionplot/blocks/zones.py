@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from regionplot.blocks.grid import Block
 from regionplot.blocks.handles import Handles
-from regionplot.blocks.input import inputs_of
 from regionplot.blocks.reducers import Cells, Moments, Reducer, stored_cells, valid_cells
 from regionplot.blocks.sources import Sources, read_block, read_mask
+from regionplot.blocks.tile_arguments import check_path
 from regionplot.errors import BlockError
 from regionplot.inputs.gdal import gdal_errors
 
@@ -50,7 +50,7 @@ class ZonalStatistics(Reducer):
     handles: Handles = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.handles = Handles([Path(item.path) for item in inputs_of(self.zones)])
+        self.handles = Handles([check_path("zones", self.zones)])
 
     def open(self, first: Path) -> None:
         """Raise RasterError if the zones are not on the grid of the first input."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
@@ -32,6 +33,7 @@ from regionplot.executors.base import (
     start_task_worker,
 )
 from regionplot.executors.jobs import PendingJob
+from regionplot.system.threads import wait_for_exit
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,9 @@ _LOST = "lost"
 
 _MAX_LOSSES = 5
 """Maximum number of times that a lost job is submitted again."""
+
+_IDLE_THREAD = "Dask-Offload"
+"""Name of the thread that distributed keeps after a run."""
 
 _load_lock = threading.Lock()
 """Lock of `LoadedTask.load`, because a dask worker may have several threads."""
@@ -98,6 +103,7 @@ class DaskExecutor:
         if not first:
             return
         with ExitStack() as stack:
+            stack.callback(_end_idle_thread)
             client = _connect(stack, self.cluster, self.workers)
             run = _ClusterRun(client, task, self.settings.retries)
             stack.callback(run.cancel)
@@ -187,6 +193,20 @@ def _connect(stack: ExitStack, cluster: Any, workers: int) -> Any:
         if cluster is None:
             raise ExecutorError(f"the local dask cluster cannot be started: {error}") from error
         raise ExecutorError(f"there is no dask cluster at {cluster}: {error}; check the address") from error
+
+
+def _end_idle_thread() -> None:
+    """End the idle thread that distributed keeps, because a program with other threads cannot fork safely.
+
+    A program that uses distributed itself has more threads. Then the thread is kept.
+    """
+    utils: Any = sys.modules.get("distributed.utils")
+    pool = getattr(utils, "_offload_executor", None)  # distributed has no function that ends this pool
+    threads = set(threading.enumerate()) - {threading.main_thread()}
+    if isinstance(pool, ThreadPoolExecutor) and all(thread.name.startswith(_IDLE_THREAD) for thread in threads):
+        utils._offload_executor = ThreadPoolExecutor(1, _IDLE_THREAD)
+        pool.shutdown()
+        wait_for_exit([thread.native_id or 0 for thread in threads], timeout=5.0)
 
 
 def _start_local_cluster(stack: ExitStack, workers: int) -> Any:

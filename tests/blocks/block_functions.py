@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import rasterio
 
+from regionplot.blocks import BlockObserver
+
 
 def combine(arrays, _block, factor):
     """Return the weighted sum of all inputs."""
@@ -143,3 +145,25 @@ def place_of(_arrays, block, _arguments):
 
 def is_negative(arrays, _block, _arguments):
     return arrays[0] < 0
+
+
+class RecordShapes:
+    """Return the first input, and keep the rows and columns of each block. It declares a halo."""
+
+    def __init__(self, halo):
+        self.halo, self.shapes = halo, []
+
+    def __call__(self, arrays, _block, _arguments):
+        self.shapes.append(arrays[0].shape[1:])
+        return arrays[0]
+
+
+def recorder(windows):
+    """Return an observer that appends (row, column, height, width) of each finished block to a list."""
+
+    class Recorder(BlockObserver):
+        def finished(self, outcome):
+            core = outcome.job.core
+            windows.append((core.row_off, core.col_off, core.height, core.width))
+
+    return Recorder()

@@ -64,12 +64,13 @@ def test_result_of_unforked_workers_equals_result_of_the_whole_raster(grid_file,
 
 
 DASK = """
-import sys
+import sys, threading
 import block_functions, distributed
 from regionplot.blocks import process_blocks
 if __name__ == "__main__":
     source, target = sys.argv[1:]
     print(process_blocks(block_functions.neighbors, source, target, halo=1, executor="dask", workers=2))
+    assert threading.active_count() == 1, threading.enumerate()  # so later runs can fork
     local = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "dashboard_address": None}
     with distributed.LocalCluster(**local) as cluster:
         with distributed.Client(cluster, set_as_default=False) as client:

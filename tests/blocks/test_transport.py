@@ -78,7 +78,7 @@ def test_a_larger_array_gets_a_new_file_and_the_reader_forgets_the_old_one():
     assert not {shared.inode for shared in small} & {shared.inode for shared in large}
     for shared in large:
         assert receiver.open(shared).size == 90_000
-    with pytest.raises(OSError, match="another file|No such file"):
+    with pytest.raises(OSError, match=r"another file|No such file"):
         receiver.open(small[0])
 
 
