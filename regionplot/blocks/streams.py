@@ -5,10 +5,29 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
-from regionplot.blocks.arguments import window_of
+from regionplot.blocks.arguments import blocks_of, window_of
 from regionplot.blocks.grid import Block, BlockGrid, Georeference
 from regionplot.geo.grid import Window
+
+
+def stream_or_blocks(
+    grid: object, default: BlockGrid, halo: int, shape: tuple[int, int]
+) -> BlockGrid | list[Block] | BlockStream:
+    """Return the blocks of a grid like `blocks_of`. An iterator with more than two windows becomes a BlockStream.
+
+    Raises
+    ------
+    TypeError, ValueError
+        See `blocks_of`. Windows of a stream are checked later, each when its block is needed.
+    """
+    if not isinstance(grid, Iterator):
+        return blocks_of(grid, default, halo, shape)
+    first = list(islice(grid, 3))
+    if len(first) < 3:
+        return blocks_of(first, default, halo, shape)
+    return BlockStream(chain(first, grid), BlockGrid(*shape, *shape, halo, reference=default.reference))
 
 
 @dataclass

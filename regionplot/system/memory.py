@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from regionplot.system.machine import data_size
 
@@ -32,8 +35,11 @@ def reuse_large_blocks() -> None:
     if sys.platform != "linux":
         return
     libc = ctypes.CDLL(None)
-    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
-    libc.free.argtypes = [ctypes.c_void_p]
+    libc.malloc.restype, libc.malloc.argtypes, libc.free.argtypes = (
+        ctypes.c_void_p,
+        [ctypes.c_size_t],
+        [ctypes.c_void_p],
+    )
     libc.free(libc.malloc(32 * _MEGABYTE - _PAGES))  # glibc only reserves these pages, so this takes no time
 
 
@@ -62,6 +68,20 @@ def set_malloc_threshold(size: int) -> None:
     if hasattr(libc, "mallopt"):
         for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
             libc.mallopt(parameter, size)
+
+
+@contextmanager
+def frozen_objects() -> Iterator[None]:
+    """Exclude all objects that exist now from garbage collections, until the context ends.
+
+    A collection then takes time for new objects only. A forked child does not write to the excluded objects, so their
+    pages stay shared.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def can_limit_memory() -> bool:
