@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from regionplot.blocks.read_back import verify
+from regionplot.blocks.read_back import Comparison, verify
 from regionplot.blocks.refusals import RefusedOptionError, refused_options
 from regionplot.blocks.sinks import LOSSY_OPTIONS, DatasetSink, write_error
 from regionplot.blocks.sources import LOSSLESS, Labels
 from regionplot.errors import Place, Problem, RasterError
-from regionplot.geo.grid import Window
 from regionplot.inputs.gdal import gdal_options
 from regionplot.system.files import atomic_replace, new_run, remove_stale_temporaries
 
@@ -95,9 +94,7 @@ def new_raster(path: Path, profile: Mapping[str, Any], labels: Labels | None, re
             with _new_geotiff(path, tiles, _temporary_options(options), labels, readers) as sink:
                 yield sink
             _make_cog(tiles, temporary, options)
-            verify(
-                path, temporary, sink.written if _is_lossless(options) else _without_checksums(sink.written), readers
-            )
+            verify(path, temporary, sink.written, readers, _comparison(options))
         finally:
             for left in [tiles, *path.parent.glob(f"{temporary.name}.*")]:
                 left.unlink(missing_ok=True)
@@ -164,7 +161,7 @@ def _new_geotiff(
         finally:
             with suppress(rasterio.errors.RasterioError):  # verify detects the error
                 dataset.close()
-    verify(path, temporary, sink.written if _is_lossless(options) else _without_checksums(sink.written), readers)
+    verify(path, temporary, sink.written, readers, _comparison(options))
 
 
 def _write_labels(dataset: Any, labels: Labels) -> None:
@@ -181,14 +178,14 @@ def _write_labels(dataset: Any, labels: Labels) -> None:
         dataset.scales, dataset.offsets = labels.scales, labels.offsets
 
 
+def _comparison(options: Mapping[str, Any]) -> Comparison:
+    return Comparison.CHECKSUMS if _is_lossless(options) else Comparison.NONE
+
+
 def _is_lossless(options: Mapping[str, Any]) -> bool:
     names = {str(key).lower(): value for key, value in options.items()}
     compression = str(names.get("compress") or "none").lower()
     return compression in {*LOSSLESS, "none"} and not names.keys() & LOSSY_OPTIONS
-
-
-def _without_checksums(written: list[tuple[Window, int | None]]) -> list[tuple[Window, int | None]]:
-    return [(window, None) for window, _ in written]
 
 
 def _temporary_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.blocks.arguments import (
-    blocks_of,
     check_array,
     check_grid_halo,
     check_grid_shape,
@@ -25,11 +24,13 @@ from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.input import Inputs, inputs_of
 from regionplot.blocks.outputs import Output, Target
 from regionplot.blocks.report import BlocksReport
-from regionplot.blocks.runner import BlockRunner, RunOptions, checked_options
+from regionplot.blocks.runner import BlockRunner, RunOptions, checked_options, count_of
 from regionplot.blocks.sending import check_sendable
 from regionplot.blocks.sinks import DatasetSink, FunctionSink
 from regionplot.blocks.sources import Sources
+from regionplot.blocks.streams import BlockStream, stream_or_blocks
 from regionplot.blocks.task import READS, BlockFunction, BlockTask
+from regionplot.executors.base import UNLIMITED_JOBS
 from regionplot.geo.grid import Window
 
 Grid = BlockGrid | Iterable[Any] | None
@@ -140,7 +141,7 @@ def process_blocks(
     sources = (Sources.of if read == "datasets" else Sources.on_one_grid)(inputs)
     target = Target.of(function, sources, output, read, profile)
     blocks = _blocks(grid, target, width)
-    runner = BlockRunner.of(len(blocks), function, **options)
+    runner = BlockRunner.of(count_of(blocks) or UNLIMITED_JOBS, function, **options)
     check_sendable(
         runner.name, function=function, arguments=arguments, kwargs=kwargs, output=target.reduction and output
     )
@@ -151,7 +152,7 @@ def process_blocks(
             function, handles, read, sources.readers, arguments, sink.dtype, sink.count,
             output=sink.file, shares_memory=runner.shares_memory, kwargs=kwargs,
             reduction=target.reduction, nodata=sink.nodata,
-            reference=blocks.reference if isinstance(blocks, BlockGrid) else blocks[0].reference,
+            reference=blocks[0].reference if isinstance(blocks, list) else blocks.reference,
             boundless_halo=width if sources.is_boundless else None,
             sink=sink if runner.runs_here and isinstance(sink, DatasetSink) and sink.is_new else None,
         )  # fmt: skip
@@ -167,13 +168,13 @@ def _check_call(function: object, read: str, arguments: Any, kwargs: Mapping[str
     check_kwargs(kwargs, arguments)
 
 
-def _blocks(grid: Grid, target: Target, halo: int) -> BlockGrid | list[Block]:
+def _blocks(grid: Grid, target: Target, halo: int) -> BlockGrid | list[Block] | BlockStream:
     """Return the blocks of a run."""
     target.check_grid(grid)
     default = target.default_grid
     if target.is_free and grid is not None:  # the grid can be that of no input
         default = replace(default, reference=None)
-    return blocks_of(grid, default, halo, target.shape)
+    return stream_or_blocks(grid, default, halo, target.shape)
 
 
 def fill_array(

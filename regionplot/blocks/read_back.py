@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
+from enum import Enum
 from pathlib import Path
 
 import numpy as np
 
 from regionplot.blocks.checksums import checksum_of
-from regionplot.blocks.sinks import write_error
+from regionplot.blocks.sinks import WrittenBlocks, write_error
 from regionplot.geo.dtypes import cell_dtype
 from regionplot.geo.grid import Window
 from regionplot.inputs.gdal import gdal_options, open_own_raster
 from regionplot.system.threads import thread_pool
 
-Written = Sequence[tuple[Window, int | None]]
-"""Windows that were written, and the checksums of their values. Without a checksum, a window is only decoded."""
+Blocks = Iterable[tuple[Window, int | None]]
+"""Windows that were written, and the checksums of their values."""
 
 
-def verify(path: Path, written: Path, blocks: Written, readers: int) -> None:
+class Comparison(Enum):
+    """How cells that are read back are compared."""
+
+    CHECKSUMS = "checksums"
+    NONE = "none"
+    """Cells are only decoded, because a lossy compression has changed them."""
+
+
+def verify(path: Path, written: Path, blocks: WrittenBlocks, readers: int, comparison: Comparison) -> None:
     """Read a raster back completely, and compare the checksums of its blocks.
 
     Parameters
@@ -28,23 +37,29 @@ def verify(path: Path, written: Path, blocks: Written, readers: int) -> None:
         Final path of the raster, for messages.
     written : Path
         The closed file.
-    blocks : sequence of (Window, int or None)
+    blocks : WrittenBlocks
         The blocks.
     readers : int
         Number of threads.
+    comparison : Comparison
+        How the cells are compared.
 
     Raises
     ------
     RasterError
         If the raster cannot be read, or a checksum differs.
     """
-    parts = [blocks[start::readers] for start in range(readers)]
+
+    def verify_part(start: int) -> None:
+        part = (blocks[number] for number in range(start, len(blocks), readers))
+        _verify_blocks(path, written, part, comparison)
+
     with thread_pool(readers) as pool:
-        for _ in pool.map(lambda part: _verify_blocks(path, written, part), parts):
+        for _ in pool.map(verify_part, range(readers)):
             pass
 
 
-def _verify_blocks(path: Path, written: Path, blocks: Written) -> None:
+def _verify_blocks(path: Path, written: Path, blocks: Blocks, comparison: Comparison) -> None:
     import rasterio  # noqa: PLC0415
 
     try:
@@ -55,7 +70,7 @@ def _verify_blocks(path: Path, written: Path, blocks: Written) -> None:
                 size = math.prod(shape)
                 memory = memory if memory.size >= size else np.empty(size, memory.dtype)
                 values = dataset.read(window=window.ranges, out=memory[:size].reshape(shape))
-                if checksum is not None and checksum_of(values) != checksum:
+                if comparison is Comparison.CHECKSUMS and checksum is not None and checksum_of(values) != checksum:
                     raise write_error(path, "the cells that were read back differ from the cells that were written")
     except (rasterio.errors.RasterioError, OSError) as error:
         raise write_error(path, error) from error

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
 from regionplot.blocks.arguments import check_executor, check_limits, check_workers
-from regionplot.blocks.grid import Block, BlockGrid
+from regionplot.blocks.grid import Block
 from regionplot.blocks.report import BlockObserver
 from regionplot.blocks.sinks import Sink
 from regionplot.blocks.transport import JOBS_AHEAD, SharedArrayReader, memory_can_be_shared
@@ -132,7 +132,7 @@ class BlockRunner:
     def run(
         self,
         task: Task[Block],
-        blocks: BlockGrid | Sequence[Block],
+        blocks: Iterable[Block],
         sink: Sink,
         paths: Sequence[Path],
         observer: BlockObserver,
@@ -143,8 +143,8 @@ class BlockRunner:
         ----------
         task : Task
             Task that returns a `BlockResult` for each block.
-        blocks : BlockGrid or sequence of Block
-            The blocks.
+        blocks : iterable of Block
+            The blocks. They are taken when workers need them.
         sink : Sink
             Receives the results.
         paths : sequence of Path
@@ -164,13 +164,18 @@ class BlockRunner:
             raised, if it pickles.
         """
         receiver, durations = SharedArrayReader(), array("d")
-        observer.started(len(blocks), self.workers, self.name)
+        observer.started(count_of(blocks), self.workers, self.name)
         with closing(self.executor.run(task, blocks)) as outcomes:  # type: ignore[type-var]  # it is a generator
             for outcome in outcomes:
                 _write_outcome(outcome, receiver, sink, paths)
                 durations.append(outcome.seconds)
                 observer.finished(replace(outcome, value=None))
         return durations
+
+
+def count_of(blocks: Iterable[Block]) -> int:
+    """Return the number of blocks, or 0 if it is not known."""
+    return len(blocks) if isinstance(blocks, Sized) else 0
 
 
 def _write_outcome(outcome: Outcome[Block], receiver: SharedArrayReader, sink: Sink, paths: Sequence[Path]) -> None:

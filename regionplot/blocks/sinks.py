@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, overload, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from regionplot.geo.grid import Window
 
 LOSSY_OPTIONS = {"nbits", "discard_lsb", "max_z_error"}
 """Creation options of GDAL that change values. Such values cannot be compared with their checksums."""
+_NO_CHECKSUM = -1
 _FULL = 2**20
 """Free space in bytes below which a disk is treated as full."""
 
@@ -52,6 +54,32 @@ class Sink(Protocol):
         """Write the values of a block. The array is valid until this method returns."""
 
 
+class WrittenBlocks(Sequence[tuple[Window, int | None]]):
+    """Windows that were written, and the checksums of their values. A window takes 40 bytes."""
+
+    def __init__(self) -> None:
+        self._numbers = array("q")
+
+    def add(self, window: Window, checksum: int | None) -> None:
+        """Add a window. Without a checksum, its values cannot be compared."""
+        numbers = window.row_off, window.col_off, window.height, window.width
+        self._numbers.extend((*numbers, _NO_CHECKSUM if checksum is None else checksum))
+
+    def __len__(self) -> int:
+        return len(self._numbers) // 5
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[Window, int | None]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[tuple[Window, int | None]]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        start = 5 * range(len(self))[index]
+        *window, checksum = self._numbers[start : start + 5]
+        return Window(*window), None if checksum == _NO_CHECKSUM else checksum
+
+
 @dataclass
 class FunctionSink:
     """Pass results to a function. The function may keep the arrays."""
@@ -75,7 +103,7 @@ class DatasetSink:
     dataset: Any
     name: str
     """Name of the dataset in messages."""
-    written: list[tuple[Window, int | None]] = field(default_factory=list)
+    written: WrittenBlocks = field(default_factory=WrittenBlocks)
     bands: tuple[int, ...] | None = None
     """Numbers of the bands to write, counted from 1. None for all bands."""
     is_new: bool = False
@@ -112,7 +140,7 @@ class DatasetSink:
                 self.store(values, block.core)
         except (rasterio.errors.RasterioError, OSError) as error:
             raise write_error(Path(self.name), error) from error
-        self.written.append((block.core, checksum))
+        self.written.add(block.core, checksum)
 
     def store(self, values: NDArray[Any], window: Window) -> None:
         """Write the values of a window to the dataset."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,8 @@ class RasterReader:
 class BlockWorker:
     """Base class of tasks over blocks. It sets up workers and returns results."""
 
+    also_caught: ClassVar[tuple[type[BaseException], ...]] = (SystemExit,)
+    """A function that calls `sys.exit` fails for its block. It ends neither its worker nor the program."""
     output: Path | None = None
     """File that the parent has open for writing."""
     shares_memory: bool = False
@@ -73,7 +75,7 @@ class BlockWorker:
         keep_large_blocks()
 
     def load(self) -> None:
-        """Set the malloc policy for threads, and import a module that rasterio needs, so that forked workers inherit it.
+        """Set the malloc policy for threads, and import a module of NumPy, so that forked workers inherit it.
 
         Rasters are not opened here. Each worker opens its rasters at its first block, after the fork.
         """

@@ -68,7 +68,11 @@ class WorkerSettings:
 
 
 class Task(Protocol[J_contra]):
-    """The work to do for each job. For processes that are not forked, the task must pickle and should be small."""
+    """The work to do for each job. For processes that are not forked, the task must pickle and should be small.
+
+    A task can have an attribute `also_caught`: exceptions that are no subclasses of Exception, such as SystemExit, and
+    that become failures of their job, too.
+    """
 
     def start_worker(self) -> None:
         """Set up a new worker process: malloc policy, file descriptors. Called once per worker process."""
@@ -162,7 +166,7 @@ def run_job(task: Task[J], job: J) -> Outcome[J]:
     start = time.perf_counter()
     try:
         value, failure = task(job), None
-    except Exception as error:
+    except (Exception, *getattr(task, "also_caught", ())) as error:
         value, failure = None, failure_from_error(error)
     return Outcome(job, value, failure, time.perf_counter() - start, os.getpid())
 

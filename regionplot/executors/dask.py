@@ -33,6 +33,7 @@ from regionplot.executors.base import (
     start_task_worker,
 )
 from regionplot.executors.jobs import PendingJob
+from regionplot.system.threads import wait_for_exit
 
 logger = logging.getLogger(__name__)
 
@@ -205,6 +206,7 @@ def _end_idle_thread() -> None:
     if isinstance(pool, ThreadPoolExecutor) and all(thread.name.startswith(_IDLE_THREAD) for thread in threads):
         utils._offload_executor = ThreadPoolExecutor(1, _IDLE_THREAD)
         pool.shutdown()
+        wait_for_exit([thread.native_id or 0 for thread in threads], timeout=5.0)
 
 
 def _start_local_cluster(stack: ExitStack, workers: int) -> Any:

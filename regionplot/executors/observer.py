@@ -16,7 +16,7 @@ class JobObserver(Generic[J]):
         Parameters
         ----------
         jobs, workers : int
-            Number of jobs and of workers.
+            Number of jobs and of workers. 0 jobs means that the number is not known.
         start_method : str
             Name of the executor, such as `fork`.
         """

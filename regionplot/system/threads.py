@@ -41,11 +41,19 @@ def thread_pool(workers: int, exit_timeout: float = 5.0) -> Iterator[ThreadPoolE
         yield pool
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-        _wait_for_exit(started, exit_timeout)
+        wait_for_exit(started, exit_timeout)
 
 
-def _wait_for_exit(threads: list[int], timeout: float) -> None:
-    """Wait until the system's threads have exited. Linux only: other systems neither list threads nor fork safely."""
+def wait_for_exit(threads: list[int], timeout: float) -> None:
+    """Wait until the system's threads have exited. Linux only: other systems neither list threads nor fork safely.
+
+    Parameters
+    ----------
+    threads : list of int
+        Native ids of the threads.
+    timeout : float
+        Seconds to wait at most.
+    """
     deadline = time.monotonic() + timeout
     while any((_TASKS / str(thread)).exists() for thread in threads) and time.monotonic() < deadline:
         time.sleep(_PAUSE)
