@@ -242,7 +242,7 @@ def test_every_executor_writes_the_same_cells_for_all_block_sizes(
     assert_written_alike(folder, everything, expected, grid=grid, executor=executor)
 
 
-@pytest.mark.parametrize("executor", ["forkserver", "spawn", "dask"])
+@pytest.mark.parametrize("executor", ["forkserver", "dask"])
 def test_processes_without_inherited_data_write_the_same_cells(
     folder: Path, everything: CombinedFunctions, expected: Any, executor: str
 ) -> None:
