@@ -117,7 +117,8 @@ class CombinedFunctions:
         return sum(function.count for function in (*self.of_one, *self.of_two))
 
     def profile(self, profile: Any) -> dict[str, Any]:
-        return {**profile, "count": self.count, "dtype": "float64", "nodata": np.nan}
+        tile = {"blockysize": 16, "blockxsize": 32}  # larger tiles of so many bands would take long
+        return {**profile, "count": self.count, "dtype": "float64", "nodata": np.nan, **tile}
 
     def __call__(self, datasets: Sequence[Any], block: Block, _arguments: object) -> Any:
         results = [function([datasets[0]], around(function, block), None) for function in self.of_one]
