@@ -25,7 +25,7 @@ def masked_file(write_raster, noise):
     return write_raster(values, nodata=-9999.0)
 
 
-@pytest.mark.parametrize("executor", [*EXECUTORS, pytest.param("spawn", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("executor", [*EXECUTORS, pytest.param("forkserver", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("form", ["grid", "windows"])
 def test_a_block_tells_its_index_transform_bounds_and_crs(grid_file, executor, form):
     found, blocks = [], []

@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.timeout(120, method="signal"),  # a timer thread would make fork unsafe
     pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning"),
 ]
-EXECUTORS = ["serial", "threads", "fork", "spawn"]
+EXECUTORS = ["serial", "threads", "fork", "forkserver"]
 
 
 def files_in(folder):

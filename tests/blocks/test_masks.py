@@ -37,7 +37,7 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("executor", ["serial", "threads", "fork", "spawn"])
+@pytest.mark.parametrize("executor", ["serial", "threads", "fork", "forkserver"])
 @pytest.mark.parametrize("rule", RULES)
 def test_a_mask_of_blocks_equals_the_mask_of_the_whole_raster(write_raster, holes, rule, executor):
     logic, plain = RULES[rule]

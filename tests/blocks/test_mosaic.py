@@ -19,6 +19,8 @@ pytestmark = [
 PLACES = [(0, 0, 40, 50), (25, 30, 45, 60), (10, 70, 600, 20), (0, 100, 5, 5)]
 """Row, column, height and width of each tile. The last tile overlaps no other tile."""
 SKIP = -9999.0
+PIXEL_RULES = [*((rule, band, "serial") for rule in ("min", "max") for band in (None, 1, 2)), ("max", 2, "fork")]
+"""Rule, band and executor. The executors call the same function; `test_overlaps_follow_their_rule` forks each rule."""
 
 
 def draw(dtype):
@@ -122,9 +124,7 @@ def test_one_band_can_decide_for_all_bands(write_raster, tmp_path, read_raster):
     np.testing.assert_array_equal(read_raster(tmp_path / "out.tif"), [[[5, 2]] * 2, [[0, 4]] * 2])
 
 
-@pytest.mark.parametrize("executor", ["serial", "fork"])
-@pytest.mark.parametrize("rule", ["min", "max"])
-@pytest.mark.parametrize("band", [None, 1, 2])
+@pytest.mark.parametrize(("rule", "band", "executor"), PIXEL_RULES)
 def test_by_pixel_takes_all_bands_from_one_tile(write_raster, tmp_path, read_raster, rule, band, executor):
     """RSGISLib's rule: the tile whose deciding band has the lowest (highest) value gives the whole pixel."""
     layers = np.random.default_rng(4).integers(0, 9, (3, 2, 40, 50)).astype(np.int16)
@@ -245,9 +245,7 @@ def rsgislib_mosaic(layers, there, decide, lower):
     return result, taken
 
 
-@pytest.mark.parametrize("executor", ["serial", "fork"])
-@pytest.mark.parametrize("band", [None, 1, 2])
-@pytest.mark.parametrize("rule", ["min", "max"])
+@pytest.mark.parametrize(("rule", "band", "executor"), PIXEL_RULES)
 def test_whole_pixels_follow_the_rule_of_rsgislib(tiles, tmp_path, read_raster, rule, band, executor):
     arrays, files, skip = tiles
     decide = (band or 1) - 1

@@ -52,7 +52,7 @@ def test_a_selector_is_true_where_every_band_has_data(write_raster, dtype):
     np.testing.assert_array_equal(prepare_selector((path, 2), executor="serial"), has_data(values, nodata)[1])
 
 
-@pytest.mark.parametrize("executor", ["serial", "threads", "fork", "spawn"])
+@pytest.mark.parametrize("executor", ["serial", "threads", "fork", "forkserver"])
 def test_all_executors_and_grids_give_the_same_selector(write_raster, executor):
     one, two = noise("float32", -1.0), noise("uint8", 3, seed=1, bands=1)
     extra = noise("int16", None, seed=2, bands=3)

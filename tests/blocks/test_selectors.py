@@ -22,7 +22,7 @@ def values():
     return np.random.default_rng(7).choice(np.array([1, 0, -9, np.nan], np.float32), size=(2, 60, 80))
 
 
-@pytest.mark.parametrize("executor", ["serial", "threads", "fork", "spawn"])
+@pytest.mark.parametrize("executor", ["serial", "threads", "fork", "forkserver"])
 def test_cells_are_selected_in_which_all_bands_have_data(write_raster, values, executor):
     """The rule of riogrande's prepare_selector, for bands of several files. NaN and nodata are never data."""
     one = write_raster(values, name="one.tif", nodata=-9)

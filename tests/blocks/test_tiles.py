@@ -51,7 +51,7 @@ def test_merged_tiles_equal_the_raster(grid_file, tmp_path_factory, noise, read_
     np.testing.assert_array_equal(read_raster(folder / "whole.tif"), noise)
 
 
-@pytest.mark.parametrize("executor", ["serial", "threads", "fork", "spawn"])
+@pytest.mark.parametrize("executor", ["serial", "threads", "fork", "forkserver"])
 def test_a_function_over_tiles_with_overlap_equals_the_function_over_the_raster(
     grid_file, tmp_path, noise, read_raster, executor
 ):

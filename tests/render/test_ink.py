@@ -30,7 +30,7 @@ from regionplot.writers.base import Picture
 
 pytestmark = pytest.mark.usefixtures("read_in_process")
 WEST = Region("west", Extent(-99, -91, 33, 36.5), title="West")
-EAST = Region("east", Extent(-76, -68, 30, 39.5), title="East, with a very long title " * 20)
+EAST = Region("east", Extent(-76, -68, 30, 39.5), title="East, with a very long title " * 4)
 LETTERS = Region("letters", Extent(-90, -80, 30, 35), title="Ümlauts and 漢字")
 OUTSIDE_LAYERS = Region("plain", Extent(-60, -55, 10, 12))
 NO_DATA = Region("no data", Extent(-99.9, -98.1, 48.1, 49.9))
@@ -61,15 +61,23 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def data(write_raster, write_vector, make_config) -> Data:
+def data(write_raster, write_vector, make_config, tmp_path) -> Data:
     """Return a function that loads a grid of 1-degree cells, a layer of areas and a layer of lines and points."""
     values = np.arange(50 * 50, dtype=np.float32).reshape(50, 50)
     values[:3, :3] = np.nan
+    written: dict[str, list[Any]] = {}
+
+    def write(geometries: list[Any], name: str) -> Path:
+        """Write a layer, unless the file already has these geometries."""
+        if written.get(name) != geometries:
+            written[name] = geometries
+            write_vector(geometries, name=name)
+        return tmp_path / name
 
     def make(add=0.0, line=((-98, 31), (-70, 44)), linewidth=1.0, facecolor="#000000", tags=None, **sections):
-        areas = write_vector([shapely.box(-97, 34, -94, 35), shapely.Point(-75, 33).buffer(2)], name="areas.shp")
-        lines = write_vector([shapely.LineString(line)], name="lines.shp")
-        points = write_vector([shapely.Point(-95, 35), shapely.Point(-72, 33)], name="points.shp")
+        areas = write([shapely.box(-97, 34, -94, 35), shapely.Point(-75, 33).buffer(2)], "areas.shp")
+        lines = write([shapely.LineString(line)], "lines.shp")
+        points = write([shapely.Point(-95, 35), shapely.Point(-72, 33)], "points.shp")
         features = [
             {"path": areas, "edgecolor": "black", "facecolor": facecolor},
             {"path": lines, "linewidth": linewidth},

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -247,14 +247,25 @@ def _subdataset(path: Path, variable: str) -> str:
         return f"netcdf:{path}:{variable}" if file.subdatasets else str(path)
 
 
-@pytest.mark.parametrize(("name", "variable"), RASTERS, ids=lambda value: str(value or ""))
-def test_labels_times_and_values_of_all_bands(name: str, variable: str | None, shared_data_folder: Path) -> None:
-    path = shared_data_folder / name
+@pytest.fixture(scope="module", params=RASTERS, ids=lambda raster: "-".join(filter(None, raster)))
+def raster(request: pytest.FixtureRequest, shared_data_folder: Path) -> tuple[Path, str | None]:
+    """Return a path and a variable. All tests of a raster run one after the other, so they share the truth."""
+    name, variable = request.param
+    return shared_data_folder / name, variable
+
+
+@lru_cache(maxsize=1)
+def truth_of(path: Path, variable: str | None, band: int) -> Truth:
+    return TRUTHS[path.suffix](path, variable, band)
+
+
+def test_labels_times_and_values_of_all_bands(raster: tuple[Path, str | None]) -> None:
+    path, variable = raster
     random = np.random.default_rng(7)
     sources = open_bands(RasterSettings(path=path, variable=variable))
     assert len(sources) == len(bands_of(path, variable))
     for band, source in enumerate(sources, 1):
-        truth = TRUTHS[path.suffix](path, variable, band)
+        truth = truth_of(path, variable, band)
         _check_labels(source.describe().description, truth)
         if isinstance(source, CurvilinearSource) and band > 1:
             continue  # the test of pixels compares the last band; resampling all bands takes long
@@ -290,22 +301,21 @@ def _levels(cells: Cells) -> list[float]:
     return [float(level) for level in middle] if middle.size > 1 else [float(middle[0]), float(middle[0]) + 1]
 
 
-@pytest.mark.parametrize(("name", "variable"), RASTERS, ids=lambda value: str(value or ""))
-def test_pixels_of_maps_have_the_value_of_their_cell(name: str, variable: str | None, shared_data_folder: Path) -> None:
+def test_pixels_of_maps_have_the_value_of_their_cell(raster: tuple[Path, str | None]) -> None:
     """Each band is read and located once for the maps in the CRS of the raster and in another CRS."""
-    path = shared_data_folder / name
-    for band in {bands_of(path, variable)[0], bands_of(path, variable)[-1]}:
-        truth = TRUTHS[path.suffix](path, variable, band)
+    path, variable = raster
+    for band in sorted({bands_of(path, variable)[0], bands_of(path, variable)[-1]}, reverse=True):
+        truth = truth_of(path, variable, band)
         levels = _levels(truth.cells)
-        raster = {"path": path, "variable": variable, "band": band}
-        geometry = open_source(RasterSettings(**raster)).describe().geometry
+        settings = {"path": path, "variable": variable, "band": band}
+        geometry = open_source(RasterSettings(**settings)).describe().geometry
         center = _center_with_data(truth, geometry)
         half = min(geometry.extent.width, geometry.extent.height) / 8
         at_center = Extent(center[0] - half, center[0] + half, center[1] - half, center[1] + half)
         half *= METERS_PER_DEGREE if geometry.crs.is_geographic else 1
         around_zero = Extent(-half, half, -half, half)
         for projection, extent in (("raster", at_center), (_centered_laea(geometry.crs, center), around_zero)):
-            _check_map(extent, raster, projection, truth, levels)
+            _check_map(extent, settings, projection, truth, levels)
 
 
 def _centered_laea(crs: pyproj.CRS, center: tuple[float, float]) -> str:

@@ -89,7 +89,7 @@ def test_a_large_array_is_used_whole_without_regard_to_the_memory_limit() -> Non
     assert SharedData.from_arrays(data).cells.shape == (10, 24)
 
 
-@pytest.mark.parametrize("method", ["serial", "threads", "fork", "forkserver", "spawn"])
+@pytest.mark.parametrize("method", ["serial", "threads", "fork", "forkserver"])
 def test_all_start_methods_draw_data_in_memory(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = array().where(array() > 30)
     features = {"squares": {"data": Frame([square(-97, 40)]), "linewidth": 3.0, "edgecolor": "red"}}

@@ -87,6 +87,16 @@ class _Matches:
     slopes: _Slopes
     """Slopes at the cells."""
 
+    def repeated(self, count: int) -> _Matches:
+        """Return the same matches several times, one after the other."""
+        if count == 1:
+            return self
+        points, across, down = (
+            tuple(np.tile(axis, count) for axis in axes) for axes in (self.points, self.slopes.across, self.slopes.down)
+        )
+        cell = np.tile(self.cell, count)
+        return _Matches(points, cell, np.tile(self.across, count), np.tile(self.down, count), _Slopes(across, down))
+
 
 @dataclass(frozen=True, slots=True)
 class _Field:
@@ -197,10 +207,15 @@ class CellLocator:
         row, column = np.divmod(known, columns.stop - columns.start)
         x, y = column + (columns.start + 0.5), row + (rows.start + 0.5)
         start = self._refine(near[known], self._space.points(x, y))
-        offsets = (np.arange(self._grid.oversampling) + 0.5) / self._grid.oversampling - 0.5
-        for a, b in np.ndindex(offsets.size, offsets.size):
-            fine_x, fine_y = x + offsets[b], y + offsets[a]
-            result[:, a, :, b].flat[known] = self._sample(field, start, (fine_x, fine_y))
+        n = self._grid.oversampling
+        offsets = (np.arange(n) + 0.5) / n - 0.5
+        by_offset = result.transpose(1, 3, 0, 2)
+        at_once = max(1, _STRIP_CELLS // max(known.size, 1))  # in a small grid, single offsets would take long
+        for first in range(0, n * n, at_once):
+            a, b = np.divmod(np.arange(first, min(first + at_once, n * n))[:, None], n)
+            position = (x + offsets[b]).ravel(), (y + offsets[a]).ravel()
+            sampled = self._sample(field, start.repeated(a.size), position)
+            by_offset[a, b, row, column] = sampled.reshape(a.size, known.size)
 
     def _sample(self, field: _Field, start: _Matches, position: tuple[Floats, Floats]) -> NDArray[Any]:
         """Return the source values at positions near the matched points in `start`.
