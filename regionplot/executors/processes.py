@@ -93,9 +93,16 @@ class ForkExecutor(ProcessExecutor):
 
     @contextmanager
     def _shared(self, task: Task[J]) -> Iterator[None]:
-        """Load the task's data once for all workers."""
+        """Load the task's data once for all workers.
+
+        A child's garbage collector does not write to frozen objects, so their pages stay shared. If the host program
+        has frozen its own objects, nothing else is frozen, because only all objects can be unfrozen together.
+        """
         load_task(task)
-        gc.freeze()  # a child's garbage collector then does not write to loaded objects, so their pages stay shared
+        if gc.get_freeze_count():
+            yield
+            return
+        gc.freeze()
         try:
             yield
         finally:
