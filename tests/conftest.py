@@ -37,7 +37,7 @@ multiprocessing.set_forkserver_preload(
 )  # only the server imports the modules, not each worker
 
 importlib.metadata.version = functools.cache(importlib.metadata.version)  # each digest asks for many versions
-gc.set_threshold(5000, 10, 20)
+gc.set_threshold(5000, 10, 20)  # a collection of all objects takes long, because pytest keeps all tests
 
 hypothesis.settings.register_profile(
     "regionplot", deadline=None, max_examples=60, database=None, derandomize=bool(os.environ.get("CI"))
@@ -121,15 +121,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         ):
             item.add_marker(pytest.mark.slow)
     items.sort(key=_rank)
-
-
-def pytest_collection_finish() -> None:
-    """Exclude all tests and libraries from garbage collections.
-
-    A collection of all objects would take 0.2 s, and the package starts one after each map with functions of the user.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def _rank(item: pytest.Item) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import multiprocessing
 import threading
@@ -14,7 +13,7 @@ from typing import ClassVar
 from regionplot.executors.base import Abilities, J, Outcome, Task, WorkerSettings, load_task
 from regionplot.executors.supervisor import ProcessSettings, Supervisor
 from regionplot.system.machine import available_memory
-from regionplot.system.memory import can_limit_memory
+from regionplot.system.memory import can_limit_memory, frozen_objects
 
 logger = logging.getLogger(__name__)
 
@@ -93,20 +92,10 @@ class ForkExecutor(ProcessExecutor):
 
     @contextmanager
     def _shared(self, task: Task[J]) -> Iterator[None]:
-        """Load the task's data once for all workers.
-
-        A child's garbage collector does not write to frozen objects, so their pages stay shared. If the host program
-        has frozen its own objects, nothing else is frozen, because only all objects can be unfrozen together.
-        """
+        """Load the task's data once for all workers."""
         load_task(task)
-        if gc.get_freeze_count():
+        with frozen_objects():
             yield
-            return
-        gc.freeze()
-        try:
-            yield
-        finally:
-            gc.unfreeze()
 
 
 class SpawnExecutor(ProcessExecutor):
