@@ -8,8 +8,11 @@ protocol.
 
 from __future__ import annotations
 
+import functools
 import importlib
+import sys
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 
@@ -38,6 +41,26 @@ def _bases(plugin: Any) -> Iterator[type]:
     for base in getattr(plugin, "__mro__", ()):
         if not vars(base).get("_is_protocol", False):
             yield base
+
+
+def _installed() -> tuple[tuple[str, int], ...]:
+    """Return the folders with packages and the time of their last change in ns, or 0 if a folder is missing."""
+    return tuple((path, _changed(path)) for path in sys.path)
+
+
+def _changed(path: str) -> int:
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@functools.lru_cache(maxsize=32)
+def _entry_points_of(group: str, _folders: tuple[tuple[str, int], ...]) -> tuple[Any, ...]:
+    """Return the entry points of a group. A search reads the metadata of all packages in the given folders."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 (takes 20 ms; only names of other packages need it)
+
+    return tuple(entry_points(group=group))
 
 
 class Registry(Mapping[str, Any]):
@@ -109,9 +132,7 @@ class Registry(Mapping[str, Any]):
     def _entry_points(self) -> Iterable[Any]:
         if self.group is None:
             return ()
-        from importlib.metadata import entry_points  # noqa: PLC0415 (takes 20 ms; only names of other packages need it)
-
-        found = entry_points(group=self.group)
+        found = _entry_points_of(self.group, _installed())
         for point in found:
             if point.name in self.interface.reserved:
                 self._refuse(point, "has the name of a section of the settings", "give the plug-in another name")

@@ -42,7 +42,7 @@ WORKER_MODULES = (
     "regionplot.runs.digests",
 )
 """Modules that workers import, and that import most other modules."""
-_MODULES = (
+MODULES = (
     *WORKER_MODULES,
     "encodings.utf_8_sig",
     "pint",
@@ -150,15 +150,23 @@ class Command:
 
 
 class WarmProcess:
-    """Starts commands, as a context manager."""
+    """Starts commands, as a context manager.
+
+    Parameters
+    ----------
+    modules : sequence of str
+        Modules that the process imports before it starts a command.
+    """
+
+    def __init__(self, modules: Sequence[str] = MODULES) -> None:
+        self._modules = modules
 
     def __enter__(self) -> WarmProcess:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             environment = {**os.environ, **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")}
-            self._process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno())], pass_fds=[theirs.fileno()], env=environment, cwd="/"
-            )
+            command = [sys.executable, __file__, str(theirs.fileno()), *self._modules]
+            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment, cwd="/")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -297,7 +305,7 @@ def _run(request: Mapping[str, object], descriptors: Sequence[int], sockets: Seq
 
 
 if __name__ == "__main__":
-    for name in _MODULES:
+    for name in sys.argv[2:]:
         importlib.import_module(name)
     _keep_versions()
     with socket.socket(fileno=int(sys.argv[1])) as control:

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,10 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
+from warm_start import WarmProcess
 
+USUAL = ("click", "numpy", "pydantic", "pyproj", "rasterio", "shapely")
+"""Modules that most runs import. Only tests of the other modules may use a process that has imported them."""
 LARGE = {
     "pandas", "pyogrio", "xarray", "rioxarray", "cartopy", "matplotlib.pyplot", "rich", "dask", "distributed", "scipy",
     "netCDF4", "h5py", "numexpr", "pint",
@@ -35,7 +38,8 @@ class Recorder:
 
 sys.meta_path.insert(0, Recorder())
 """
-COMMAND = RECORD_IMPORTS + "from regionplot.cli import commands; commands.run(sys.argv[1:])"
+COMMAND = RECORD_IMPORTS + "from regionplot.cli import commands; sys.exit(commands.run(sys.argv[1:]))"
+AT_ONCE = COMMAND.replace("sys.exit(", "from regionplot.runs import identity; identity.MIN_AGE = 0; sys.exit(")
 FROM_A_FRAME = (
     RECORD_IMPORTS
     + """
@@ -43,6 +47,7 @@ import pandas, regionplot
 config = regionplot.read_config("regionplot.toml")
 regions = regionplot.read_regions(pandas.read_csv(sys.argv[1]))
 assert len(regionplot.render_regions(regions, config, force=True).drawn) == 3
+sys.exit(0)
 """
 )
 
@@ -63,9 +68,10 @@ class Imports:
 
 
 def draw(
-    folder: Path, code: str = COMMAND, *, raster="grid.tif", options="", arguments=("-q", "--force"), **sections: str
-) -> Imports:
-    """Draw three maps in a new interpreter."""
+    folder: Path, process: WarmProcess | None, code: str = COMMAND, *, raster="grid.tif", options="",
+    arguments=("-q", "--force"), **sections: str,
+) -> Imports:  # fmt: skip
+    """Draw three maps in a fork of a process, or in a new interpreter."""
     tables = {"colors": "levels = [0, 1000, 2000, 3000]", "map": 'size = [300, 200]\nprojection = "EPSG:5070"'}
     text = f"[raster]\npath = {json.dumps(str(raster))}\n{options}\n[run]\nstart_method = 'fork'\nworkers = 2\n"
     text += "[[features]]\npath = 'layer.shp'\n"
@@ -75,17 +81,32 @@ def draw(
         settings.write_text(text)
     record = folder / "record"
     record.write_text("")
-    command = [sys.executable, "-c", code, str(record), "regions.csv", *arguments]
+    arguments = [str(record), "regions.csv", *arguments]
     environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache")}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    if process:
+        script = folder / "script.py"
+        script.write_text(code)
+        with process.start(folder, *arguments, script=script, environment=environment) as done:
+            _, errors = done.communicate()
+    else:
+        command = [sys.executable, "-c", code, *arguments]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        errors = done.stderr
+    assert (done.returncode, errors) == (0, "")
     imports = [line.split() for line in record.read_text().splitlines()]
     found = [(process, name) for process, name in imports if name.partition(".")[0] not in sys.stdlib_module_names]
     return Imports({name for _, name in found}, {name for process, name in found if process == "child"})
 
 
 @pytest.fixture(scope="module")
-def cold(tmp_path_factory) -> tuple[Path, Imports]:
+def process() -> Iterator[WarmProcess]:
+    """Yield a process that has imported the usual modules."""
+    with WarmProcess(USUAL) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def cold(process, tmp_path_factory) -> tuple[Path, Imports]:
     """Return a folder with inputs, and the modules that its first run imports. The run caches the vectors."""
     folder: Path = tmp_path_factory.mktemp("imports")
     rows = "a,-95,-70,20,40\nb,-90,-60,10,30\nc,-80,-60,10,20\n"
@@ -95,13 +116,13 @@ def cold(tmp_path_factory) -> tuple[Path, Imports]:
         file.write(np.arange(3000, dtype=np.float32).reshape(1, 50, 60))
     box = np.array([shapely.to_wkb(shapely.box(-90, 10, -60, 40))], dtype=object)
     pyogrio.raw.write(folder / "layer.shp", box, [np.arange(1)], ["id"], geometry_type="Polygon", crs="EPSG:4326")
-    return folder, draw(folder)
+    return folder, draw(folder, process)
 
 
 @pytest.fixture
-def run(cold: tuple[Path, Imports]) -> Callable[..., Imports]:
-    """Return `draw` for the folder whose vectors are in the cache."""
-    return functools.partial(draw, cold[0])
+def run(cold: tuple[Path, Imports], process: WarmProcess) -> Callable[..., Imports]:
+    """Return `draw` for the folder whose vectors, frame and ink are in the cache."""
+    return functools.partial(draw, cold[0], process)
 
 
 def test_a_first_run_imports_the_libraries_for_vectors_once(cold: tuple[Path, Imports]) -> None:
@@ -109,30 +130,27 @@ def test_a_first_run_imports_the_libraries_for_vectors_once(cold: tuple[Path, Im
     assert (imports.large, imports.in_children) == ({"pandas", "pyogrio"}, set())
 
 
-def test_a_run_with_vectors_in_the_cache_imports_no_library_for_them(run) -> None:
+def test_a_run_with_vectors_and_ink_in_the_cache_imports_no_library_for_them(run) -> None:
     imports = run()
     assert (imports.large, imports.in_children) == (set(), set())
-    unchanged = run(arguments=["-q"])
-    assert unchanged.all <= imports.all
+    assert not uses_matplotlib(imports.all)
+    assert run(arguments=["-q"]).all <= imports.all
 
 
-def test_a_known_run_imports_click_and_few_modules_of_this_package(run) -> None:
-    code = COMMAND.replace("commands.run", "from regionplot.runs import identity; identity.MIN_AGE = 0; commands.run")
-    run(code, arguments=["-q"])
-    known = run(code, arguments=["-q"])
-    packages = {name.partition(".")[0] for name in known.all}
+def test_a_known_run_imports_click_and_few_modules_of_this_package(cold) -> None:
+    draw(cold[0], None, AT_ONCE, arguments=["-q"])
+    imports = draw(cold[0], None, AT_ONCE, arguments=["-q"])
+    packages = {name.partition(".")[0] for name in imports.all}
     assert packages <= {"regionplot", "click", "org", "_distutils_hack"}
-    assert not known.all & {"regionplot.settings.config", "regionplot.regions.table", "regionplot.runs.run"}
+    assert not imports.all & {"regionplot.settings.config", "regionplot.regions.table", "regionplot.runs.run"}
 
 
-def test_a_run_whose_raster_alone_is_new_imports_neither_settings_nor_projections(run) -> None:
-    code = COMMAND.replace("commands.run", "from regionplot.runs import identity; identity.MIN_AGE = 0; commands.run")
+def test_a_run_whose_raster_alone_is_new_imports_neither_settings_nor_projections(cold) -> None:
     plain = {"map": 'size = [300, 200]\nprojection = "raster"'}
-    run(code, **plain)
-    repeated = run(code, **plain)
     interpolated = {"options": "resampling = 'bilinear'"}  # in another CRS
-    run(code, **interpolated)
-    for imports in (repeated, run(code, **interpolated)):
+    for sections in (plain, interpolated):
+        draw(cold[0], None, AT_ONCE, **sections)
+        imports = draw(cold[0], None, AT_ONCE, **sections)
         packages = {name.partition(".")[0] for name in imports.all}
         assert {"numpy", "rasterio"} <= packages
         assert not packages & {"pyproj", "shapely", "pydantic", "matplotlib", "cartopy", "pandas", "pyogrio"}
@@ -144,14 +162,7 @@ def uses_matplotlib(names: set[str]) -> bool:
     return any(name.startswith("matplotlib.") for name in names)
 
 
-def test_a_run_with_known_ink_imports_no_matplotlib(run) -> None:
-    run()
-    assert not uses_matplotlib(run().all)
-    assert not uses_matplotlib(run(options='resampling = "bilinear"').all), "the raster does not change the ink"
-
-
 def test_a_run_with_a_new_region_imports_matplotlib_once(run, cold) -> None:
-    run()
     table = cold[0] / "regions.csv"
     before = table.read_text()
     try:
@@ -209,6 +220,7 @@ def test_true_colors_need_no_further_library(run, write_raster) -> None:
 def test_resampling_is_imported_before_the_fork(run) -> None:
     imports = run(options='resampling = "bilinear"')
     assert "rasterio.warp" in imports.all
+    assert not uses_matplotlib(imports.all), "the raster does not change the ink"
     assert (imports.large, imports.in_children) == (set(), set())
 
 

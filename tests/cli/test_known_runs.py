@@ -13,7 +13,7 @@ import numpy as np
 import pyogrio.raw
 import pytest
 import shapely
-from known_folder import fill_folder
+from known_folder import draw_once, fill_folder, use_cache, write_cells
 from written import outputs
 
 from regionplot.cli import render_once
@@ -30,13 +30,27 @@ def settings(*, path: str = "grid.tif", more: str = "", **sections: str) -> str:
     return text + "".join(f"[{name}]\n{lines}\n" for name, lines in sections.items())
 
 
-@pytest.fixture
-def folder(tmp_path, write_raster, monkeypatch):
-    """Return a folder with a raster, a layer, a table and settings. The age of the inputs may be zero."""
+def fill(folder):
+    """Write a raster, a layer, a table and settings."""
     cells = np.arange(3000, dtype=np.float32).reshape(50, 60)
     cells[40:, :10] = np.nan
-    write_raster(cells)
-    fill_folder(tmp_path, TABLE, settings(), monkeypatch)
+    write_cells(folder / "grid.tif", cells)
+    fill_folder(folder, TABLE, settings())
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Return a folder whose cache has the ink of the maps."""
+    folder = tmp_path_factory.mktemp("drawn")
+    fill(folder)
+    return draw_once(folder)
+
+
+@pytest.fixture
+def folder(tmp_path, drawn, monkeypatch):
+    """Return a folder with a raster, a layer, a table and settings. The age of the inputs may be zero."""
+    fill(tmp_path)
+    use_cache(tmp_path, drawn, monkeypatch)
     return tmp_path
 
 
@@ -396,6 +410,7 @@ def test_records_are_private_and_contain_no_environment(folder):
 
 
 def test_without_a_cache_folder_the_maps_are_drawn(run, folder):
+    shutil.rmtree(folder / "cache")
     (folder / "cache").write_text("not a folder")
     for _ in range(2):
         assert not run()

@@ -14,7 +14,7 @@ import pyogrio.raw
 import pytest
 import shapely
 from affine import Affine
-from known_folder import fill_folder
+from known_folder import draw_once, fill_folder, use_cache, write_cells
 from PIL import Image
 from written import outputs
 
@@ -49,11 +49,21 @@ def cells(first: float = 0.0) -> np.ndarray:
     return np.arange(first, first + 3000, dtype=np.float32).reshape(50, 60)
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """Return a folder whose cache has the ink of the maps."""
+    folder = tmp_path_factory.mktemp("drawn")
+    write_cells(folder / "grid.tif", cells())
+    fill_folder(folder, TABLE, settings())
+    return draw_once(folder)
+
+
 @pytest.fixture
-def folder(tmp_path, write_raster, monkeypatch):
+def folder(tmp_path, drawn, monkeypatch):
     """Return a folder with a raster, a layer, a table and settings. The age of the inputs may be zero."""
-    write_raster(cells())
-    fill_folder(tmp_path, TABLE, settings(), monkeypatch)
+    write_cells(tmp_path / "grid.tif", cells())
+    fill_folder(tmp_path, TABLE, settings())
+    use_cache(tmp_path, drawn, monkeypatch)
     return tmp_path
 
 
