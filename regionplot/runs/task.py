@@ -72,6 +72,8 @@ class RenderTask:
 
     def load(self) -> None:
         """Load the shared data and draw the frame of the maps. Forked workers inherit the data and the frame."""
+        if self.config.publish.is_active:
+            from regionplot.runs import gate  # noqa: F401, PLC0415 (forked workers inherit the import)
         with self.renderer() as renderer:
             self._digests = self.digests  # computed here so that forked workers inherit the hash of the sources
             if self._needs == "pixels":
