@@ -13,6 +13,7 @@ import jsonschema
 import netCDF4
 import numpy as np
 import pytest
+from affine import Affine
 from PIL import Image
 
 from regionplot.errors import ConfigError, RasterError, RegionsError
@@ -467,3 +468,20 @@ def test_a_raster_that_is_replaced_while_it_is_read_is_drawn_as_it_is_now(make, 
     for outcome in report.drawn:
         with Image.open(outcome.job.target) as image:
             assert (0, 0, 255) in {color for _, color in image.convert("RGB").getcolors(100_000)}
+
+
+def test_the_memory_of_workers_does_not_grow_with_the_number_of_times(make, write_raster, monkeypatch):
+    """The cells of all times together need 144 MB. The peak varies by some ten megabytes from run to run."""
+    monkeypatch.setattr("regionplot.shared.groups.memory_budget", lambda _memory: 16_000_000)
+    cells = np.linspace(0, 30, 3_000_000, dtype=np.float32).reshape(1500, 2000)
+    path = write_raster(cells, Affine(0.02, 0, -110, 0, -0.02, 60), name="t_2026031000.tif")
+    for hour in range(1, 12):
+        (path.parent / f"t_20260310{hour:02}.tif").hardlink_to(path)
+    series = str(path).replace("2026031000", "{time:%Y%m%d%H}")
+    peaks = []
+    for count in (2, 12):
+        products = {"a": {"raster": {"path": series, "time": f"0:{count}"}, "colors": {"vmin": 0, "vmax": 30}}}
+        report = render_regions([Region("r", Extent(-110, -70, 30, 60))], make(products, method="fork", workers=1))
+        assert len(report.drawn) >= 10 or count == 2
+        peaks.append(max(outcome.value.peak_memory for outcome in report.drawn))
+    assert peaks[1] - peaks[0] < 70_000_000, f"{(peaks[1] - peaks[0]) / 1e6:.0f} MB more for 10 more times"
