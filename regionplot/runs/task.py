@@ -96,14 +96,14 @@ class RenderTask:
             watch.lap("inspect")
             keeps_old = self.config.publish.no_event == "keep"
             return skipped_map(job.target, reason, watch.seconds, keeps_old=keeps_old)
-        mark = inspection.check(job, self.raster, self._style())
+        mark = inspection.check(job, self.raster)
         watch.lap("inspect")
         return replace(self._publish(job, digest, watch), mark=mark)
 
     def _inspect(self, region: Region) -> Inspection:
         from regionplot.runs.gate import Inspection  # noqa: PLC0415 (only `[publish]` needs it)
 
-        return Inspection(self._shared, region)
+        return Inspection(self._shared, region, self._style())
 
     def _style(self) -> Style | None:
         """Return colors and layout of the maps, or None if a function of the user draws them."""
