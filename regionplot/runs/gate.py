@@ -15,6 +15,7 @@ from functools import cached_property
 
 import numpy as np
 
+from regionplot.colors.classifier import Codes
 from regionplot.errors import HeldBackError, NoOverlapError
 from regionplot.geo.region import Region
 from regionplot.geo.statistics import Statistics
@@ -37,6 +38,8 @@ class Inspection:
 
     shared: SharedData
     region: Region
+    style: Style | None
+    """Colors and layout of the maps. None if a function of the user draws the maps."""
 
     @cached_property
     def cells(self) -> RegionCells:
@@ -55,7 +58,18 @@ class Inspection:
     @cached_property
     def share(self) -> float:
         """Share of the pixels of the region that show data."""
-        return valid_share(self.shared, self.region)
+        codes = self._codes
+        if self.style is None or codes is None:
+            return valid_share(self.shared, self.region)
+        return float(np.count_nonzero(codes != self.style.scale.nodata) / codes.size)
+
+    @cached_property
+    def _codes(self) -> Codes | None:
+        """The codes of the pixels of the region. None if a function of the user draws the maps."""
+        if self.style is None:
+            return None
+        sheet = make_sheet(self.region, self.style)
+        return sheet.view.requested_pixels(sheet.codes)
 
     @cached_property
     def statistics(self) -> Statistics:
@@ -89,7 +103,7 @@ class Inspection:
         found_text = shown if found.count else "the region has no data"
         return f"no event: {found_text}, but [publish] when is {condition.text!r}"
 
-    def check(self, job: Job, raster: str, style: Style | None) -> CellsMark | None:
+    def check(self, job: Job, raster: str) -> CellsMark | None:
         """Raise HeldBackError if the region fails a check. Return the mark of its cells, if the next run needs it.
 
         Parameters
@@ -98,8 +112,6 @@ class Inspection:
             The map to draw.
         raster : str
             The `raster_mark` of the run.
-        style : Style or None
-            Colors and layout of the maps. None if a function of the user draws the maps.
 
         Raises
         ------
@@ -110,7 +122,7 @@ class Inspection:
         """
         _ = self.cells  # a region outside the raster has its own error
         mark = self._mark(raster) if self._settings.repeated == "hold" else None
-        faults = [*self._faults_of_values(), *self._blank(style), *self._repeated(job, mark)]
+        faults = [*self._faults_of_values(), *self._blank(), *self._repeated(job, mark)]
         if faults:
             raise HeldBackError(f"held back by [publish]: {'; '.join(faults)}")
         return mark
@@ -124,18 +136,17 @@ class Inspection:
         if limits.max_value is not None and self.statistics.max > limits.max_value:
             yield f"the largest value is {self.statistics.max:.6g}, but max_value is {limits.max_value:.6g}"
 
-    def _blank(self, style: Style | None) -> Iterator[str]:
+    def _blank(self) -> Iterator[str]:
         if self._settings.blank == "allow":
             return
-        if style is None:
-            codes = self.cells.values[self.cells.valid]
+        codes = self._codes
+        if self.style is None or codes is None:
+            found = self.cells.values[self.cells.valid]
         else:
-            sheet = make_sheet(self.region, style)
-            pixels = sheet.view.requested_pixels(sheet.codes)
-            codes = pixels[pixels != style.scale.nodata]
-        if not codes.size:
+            found = codes[codes != self.style.scale.nodata]
+        if not found.size:
             yield "the region has no data, so its map is blank"
-        elif (codes == codes.flat[0]).all():
+        elif (found == found.flat[0]).all():
             yield "all pixels with data have the same color, so the map is blank"
 
     def _repeated(self, job: Job, mark: CellsMark | None) -> Iterator[str]:

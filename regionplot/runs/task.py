@@ -72,6 +72,8 @@ class RenderTask:
 
     def load(self) -> None:
         """Load the shared data and draw the frame of the maps. Forked workers inherit the data and the frame."""
+        if self.config.publish.is_active:
+            from regionplot.runs import gate  # noqa: F401, PLC0415 (forked workers inherit the import)
         with self.renderer() as renderer:
             self._digests = self.digests  # computed here so that forked workers inherit the hash of the sources
             if self._needs == "pixels":
@@ -94,14 +96,14 @@ class RenderTask:
             watch.lap("inspect")
             keeps_old = self.config.publish.no_event == "keep"
             return skipped_map(job.target, reason, watch.seconds, keeps_old=keeps_old)
-        mark = inspection.check(job, self.raster, self._style())
+        mark = inspection.check(job, self.raster)
         watch.lap("inspect")
         return replace(self._publish(job, digest, watch), mark=mark)
 
     def _inspect(self, region: Region) -> Inspection:
         from regionplot.runs.gate import Inspection  # noqa: PLC0415 (only `[publish]` needs it)
 
-        return Inspection(self._shared, region)
+        return Inspection(self._shared, region, self._style())
 
     def _style(self) -> Style | None:
         """Return colors and layout of the maps, or None if a function of the user draws them."""

@@ -13,6 +13,7 @@ import jsonschema
 import netCDF4
 import numpy as np
 import pytest
+from affine import Affine
 from PIL import Image
 
 from regionplot.errors import ConfigError, RasterError, RegionsError
@@ -149,7 +150,11 @@ def test_all_start_methods_give_the_same_bytes(method, make, series, tmp_path):
     found = sorted((tmp_path / "maps").rglob("*.png"))
     assert len(found) == 9
     for path in found:
-        assert path.read_bytes() == (tmp_path / "serial" / path.relative_to(tmp_path / "maps")).read_bytes()
+        expected = tmp_path / "serial" / path.relative_to(tmp_path / "maps")
+        with Image.open(path) as image, Image.open(expected) as other:
+            assert image.text == other.text, f"{path}: other metadata"
+            assert (np.asarray(image.convert("RGB")) == np.asarray(other.convert("RGB"))).all(), f"{path}: other pixels"
+        assert path.read_bytes() == expected.read_bytes()
 
 
 def test_a_bad_raster_costs_only_the_maps_of_its_product(make, series, tmp_path):
@@ -169,6 +174,83 @@ def test_a_bad_raster_costs_only_the_maps_of_its_product(make, series, tmp_path)
     assert str(tmp_path / "bad.tif") in messages["bad"]
     assert "there is no time 2030-01-01 among the 24 times" in messages["late"]
     jsonschema.validate(json.loads((tmp_path / "maps" / "manifest.json").read_text()), SCHEMA)
+
+
+def test_a_product_that_cannot_be_drawn_is_one_line_and_exit_3_if_no_other_is_drawn(series, run_command, tmp_path):
+    (tmp_path / "regions.csv").write_text("name,west,east,south,north\nr,-98,-92,40,46\ns,-97,-92,40,46\n")
+    (tmp_path / "bad.tif").write_bytes(b"II*\0damaged")
+    (tmp_path / "regionplot.toml").write_text(
+        f"[map]\nsize = [200, 150]\n[products.good]\nraster.path = '{series}'\n"
+        "[products.gone]\nraster.path = 'gone.tif'\n[products.bad]\nraster.path = 'bad.tif'\n"
+    )
+    log = tmp_path / "log.txt"
+    result = run_command(tmp_path, "regions.csv", "--log-file", log, "--product", "[bg]*")
+    assert (result.returncode, result.stdout.count("output/good/")) == (1, 2)
+    lines = result.stderr.splitlines()
+    assert lines[0] == f"regionplot: gone, 2 maps: there is no file {tmp_path}/gone.tif"
+    assert lines[1].startswith(f"regionplot: bad, 2 maps: {tmp_path}/bad.tif: ")
+    assert (len(lines), log.read_text().count(" ERROR ")) == (2, 2)
+    result = run_command(tmp_path, "regions.csv", "--product", "gone", "--product", "bad")
+    assert (result.returncode, len(result.stderr.splitlines())) == (3, 2)
+    assert json.loads((tmp_path / "output" / "manifest.json").read_text())["run"]["exit_code"] == 3
+    (tmp_path / "regions.csv").write_text("name,west,east,south,north\nr,100,110,-30,-20\n")
+    result = run_command(tmp_path, "regions.csv", "--product", "good", "--product", "gone")
+    assert result.returncode == 1, "a region outside the raster is no fault of the product"
+
+
+def test_all_times_of_a_product_have_the_same_colors(make, series, tmp_path):
+    """Cells rise by 1 each hour. An automatic scale of each hour would hide this."""
+    products = {
+        "all": {"raster": {"path": series, "time": "all"}},
+        "two": {"raster": {"path": series, "time": [0, 23]}},
+        "one": {"raster": {"path": series, "time": 0}},
+        "quantile": {"raster": {"path": series, "time": [0, 23]}, "colors": {"norm": "quantile"}},
+        "own": {"raster": {"path": series, "time": [0, 23]}, "colors": {"scale": "region"}},
+    }
+    (tmp_path / f"t_{START + timedelta(hours=5):%Y%m%d%H}.tif").write_bytes(b"damaged")
+    config = make({name: products[name] for name in ("two", "one", "quantile", "own")})
+    shared = SharedData.load(config)
+    limits = {name: tuple(data.scale.digest_items()[:2]) for name, data in shared.products.items()}
+    first, last = "2026-03-10T00:00", "2026-03-10T23:00"
+    assert limits[f"two/{first}"] == limits[f"two/{last}"] == ("0.0", "60.0")
+    assert limits[f"one/{first}"] == ("0.0", "30.0")
+    quantiles = [shared.products[f"quantile/{time}"].scale.digest_items() for time in (first, last)]
+    assert quantiles[0] == quantiles[1]
+    assert limits[f"own/{first}"] != limits[f"own/{last}"]
+
+    report = render_regions(REGIONS[:1], make({"all": products["all"]}))
+    assert (len(report.drawn), len(report.failed)) == (HOURS - 1, 1), "a damaged raster costs only its time"
+    frames = set()
+    for outcome in report.drawn:
+        with Image.open(outcome.job.target) as image:
+            frames.add(np.asarray(image.convert("RGB"))[104:130].tobytes())
+    assert len(frames) == 1, "all color bars are equal"
+    assert len(render_regions(REGIONS[:1], make({"all": products["all"]})).unchanged) == HOURS - 1
+
+
+def test_products_that_share_cells_keep_their_own_scales(make, series):
+    products = {
+        "day": {"raster": {"path": series, "time": [0, 23]}},
+        "hour": {"raster": {"path": series, "time": 0}},
+        "hours": {"raster": {"path": series, "time": [0, 1]}},
+    }
+    orders = [("day", "hour", "hours"), ("hour", "hours", "day")]
+    found = []
+    for order in orders:
+        data = SharedData.load(make({name: products[name] for name in order})).products
+        found.append({name: own.scale.digest_items()[:2] for name, own in data.items()})
+    assert found[0] == found[1]
+    assert len({tuple(limits) for name, limits in found[0].items() if name.endswith("T00:00")}) >= 2
+
+
+def test_fixed_limits_need_no_sample(make, series, monkeypatch):
+    monkeypatch.setattr("regionplot.shared.series.sample_raster", lambda *_, **__: pytest.fail("a raster was sampled"))
+    raster = {"path": series, "time": "0:3"}
+    products = {
+        "a": {"raster": raster, "colors": {"vmin": 0, "vmax": 9}},
+        "b": {"raster": raster, "colors": {"levels": [1, 2]}},
+    }
+    assert len(render_regions(REGIONS[:1], make(products)).drawn) == 6
 
 
 def test_products_can_be_selected_and_the_maps_of_others_stay(make, series, tmp_path):
@@ -386,3 +468,20 @@ def test_a_raster_that_is_replaced_while_it_is_read_is_drawn_as_it_is_now(make, 
     for outcome in report.drawn:
         with Image.open(outcome.job.target) as image:
             assert (0, 0, 255) in {color for _, color in image.convert("RGB").getcolors(100_000)}
+
+
+def test_the_memory_of_workers_does_not_grow_with_the_number_of_times(make, write_raster, monkeypatch):
+    """The cells of all times together need 144 MB. The peak varies by some ten megabytes from run to run."""
+    monkeypatch.setattr("regionplot.shared.groups.memory_budget", lambda _memory: 16_000_000)
+    cells = np.linspace(0, 30, 3_000_000, dtype=np.float32).reshape(1500, 2000)
+    path = write_raster(cells, Affine(0.02, 0, -110, 0, -0.02, 60), name="t_2026031000.tif")
+    for hour in range(1, 12):
+        (path.parent / f"t_20260310{hour:02}.tif").hardlink_to(path)
+    series = str(path).replace("2026031000", "{time:%Y%m%d%H}")
+    peaks = []
+    for count in (2, 12):
+        products = {"a": {"raster": {"path": series, "time": f"0:{count}"}, "colors": {"vmin": 0, "vmax": 30}}}
+        report = render_regions([Region("r", Extent(-110, -70, 30, 60))], make(products, method="fork", workers=1))
+        assert len(report.drawn) >= 10 or count == 2
+        peaks.append(max(outcome.value.peak_memory for outcome in report.drawn))
+    assert peaks[1] - peaks[0] < 70_000_000, f"{(peaks[1] - peaks[0]) / 1e6:.0f} MB more for 10 more times"

@@ -64,8 +64,11 @@ from regionplot import read_config, read_regions, render_regions
 if __name__ == "__main__":
     multiprocessing.set_forkserver_preload(["regionplot.runs.task", "regionplot.render.renderer"])
     regions = read_regions(sys.argv[1])
-    for method, workers in [argument.split(":") for argument in sys.argv[2:]]:
+    second = {"map": {"title": "{product}"}, "output": {"filename": "second/{name}.png"}}
+    products = {"first": {"output": {"filename": "{name}.png"}}, "second": second}
+    for method, workers, *several in [argument.split(":") for argument in sys.argv[2:]]:
         config = read_config({
+            **({"products": products} if several else {}),
             "raster": {"path": "sample:relief", "resampling": "bilinear"}, "features": [{"path": "sample:states"}],
             "map": {"size": [300, 200], "projection": {"name": "LambertConformal"}},
             "output": {"directory": f"{method}-{workers}"},
@@ -77,7 +80,7 @@ if __name__ == "__main__":
 
 
 def test_every_start_method_gives_the_same_bytes(run_script, tmp_path):
-    others = ["fork:1", "fork:3", "forkserver:2", "spawn:1", "threads:3", "dask:1"]
+    others = ["fork:1", "fork:3", "forkserver:2", "spawn:1:products", "threads:3", "dask:1:products"]
     table = "name,west,east,south,north\n" + "".join(f"r{i},{-120 + 5 * i},{-110 + 5 * i},30,40\n" for i in range(7))
     (tmp_path / "regions.csv").write_text(table)
     run_script(_EVERY_METHOD, "regions.csv", "serial:1", *others)  # dask is the last, because it leaves a thread
@@ -87,6 +90,9 @@ def test_every_start_method_gives_the_same_bytes(run_script, tmp_path):
     assert sorted(images[0]) == [f"r{i}.png" for i in range(7)]
     assert len(set(images[0].values())) == 7
     assert all(other == images[0] for other in images[1:])
+    second = [{path.name: path.read_bytes() for path in folder.glob("*.png")} for folder in tmp_path.glob("*/second")]
+    assert (len(second), len(second[0])) == (2, 7), "spawn and dask draw two products"
+    assert second[0] == second[1]
 
 
 _THREADS = """
