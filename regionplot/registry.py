@@ -163,6 +163,7 @@ COMMANDS = Registry(
     check="check:check",
     init="init:init",
     info="info:info",
+    cost="cost:cost",
     prepare="prepare:prepare",
     schema="schema:schema",
 )
