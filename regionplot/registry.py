@@ -213,7 +213,7 @@ LAYERS = Registry(
             "inks",
         ),
         of_instance=("key",),
-        reserved=("raster", "prepare", "map", "colors", "regions", "publish", "output", "run"),
+        reserved=("raster", "prepare", "map", "colors", "regions", "publish", "statistics", "output", "run"),
     ),
     features="features:Features",
     graticule="graticule:Graticule",

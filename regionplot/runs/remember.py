@@ -122,6 +122,7 @@ def _is_plain(config: Config, report: RunReport) -> bool:
         and not config.raster.inputs
         and not config.map.functions
         and config.run.on_published is None
+        and not config.statistics.is_active
         and all(name in LAYERS.builtin for name in config.layers)
         and config.output.format in WRITERS.builtin
         and report.start_method in EXECUTORS.builtin
