@@ -17,6 +17,7 @@
     ├── NoSpaceError                     the disk is full                                1
     ├── BlockError                       one block of a raster cannot be processed       1
     └── ExecutorError                    worker processes cannot be started              3
+        └── UnpicklableError             an argument cannot be sent to worker processes
 
 One error reports all problems of an input: `RegionplotError.problems` lists them. A problem is a message and a place.
 `located` completes the places of errors, so the code that finds a problem does not have to know its whole place.
@@ -236,3 +237,7 @@ class ExecutorError(RegionplotError):
     """Worker processes cannot be started, or this kind of executor cannot be used here."""
 
     exit_code = 3
+
+
+class UnpicklableError(ExecutorError, TypeError):
+    """An argument cannot be sent to worker processes, because it does not pickle."""

@@ -5,8 +5,8 @@ Most artists need no figure: `render.agg` draws them without importing `matplotl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from matplotlib import patches, text
@@ -21,21 +21,25 @@ from regionplot.render.text import UnhintedText, fit_text, fits_unmeasured
 from regionplot.sheet.layout import POINTS_PER_INCH
 from regionplot.sheet.marks import (
     AxesCall,
+    Barbs,
     Label,
     Markers,
+    PanelMark,
     Path,
     Rectangle,
     ScaleImage,
+    Shade,
     SheetMark,
     Text,
 )
+from regionplot.sheet.placing import Placer
 from regionplot.sheet.sheet import Sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PanelArtists = Path | Markers | Label | AxesCall
+PanelArtists = Path | Markers | Label | Barbs | AxesCall
 
 
 @dataclass(frozen=True)
@@ -46,13 +50,32 @@ class DrawnMarks:
     """Marks over the raster, clipped to the panel, from the bottom to the top."""
     on_sheet: tuple[SheetMark, ...]
     """Marks above everything in the panel, from the bottom to the top."""
+    shades: tuple[Shade, ...] = ()
+    """Marks that change the colors of the raster."""
 
     @classmethod
     def of(cls, layers: Iterable[Layer], sheet: Sheet) -> DrawnMarks:
         """Return the marks of layers on a map, except the raster: its image is in `Sheet.codes`."""
-        marks = [mark for layer in layers for mark in layer.draw(sheet)]
+        layers = tuple(layers)
+        if any(getattr(layer, "label_order", 0) for layer in layers):
+            marks = _marks_with_labels(layers, sheet)
+        else:
+            marks = [mark for layer in layers for mark in layer.draw(sheet)]
         on_sheet = tuple(mark for mark in marks if isinstance(mark, Rectangle | Text))
-        return cls(tuple(m for m in marks if not isinstance(m, Rectangle | Text | ScaleImage)), on_sheet)
+        shades = tuple(mark for mark in marks if isinstance(mark, Shade))
+        return cls(
+            tuple(m for m in marks if not isinstance(m, Rectangle | Text | ScaleImage | Shade)), on_sheet, shades
+        )
+
+
+def _marks_with_labels(layers: Sequence[Layer], sheet: Sheet) -> list[PanelMark | SheetMark]:
+    """Return the marks of layers that share the space for labels, from the bottom to the top."""
+    from regionplot.render.measure import text_measure  # noqa: PLC0415 (few maps have such layers)
+
+    shared = replace(sheet, shared_placer=Placer(sheet.view.box, text_measure(sheet.layout.dpi)))
+    order = sorted(range(len(layers)), key=lambda number: getattr(layers[number], "label_order", 0))
+    drawn: dict[int, list[PanelMark | SheetMark]] = {number: list(layers[number].draw(shared)) for number in order}
+    return [mark for number in range(len(layers)) for mark in drawn[number]]
 
 
 class PanelPlace(Protocol):
@@ -67,7 +90,7 @@ class PanelPlace(Protocol):
         """Transform from map coordinates to pixels of the sheet."""
 
 
-NEEDS_AXES = (AxesCall, Label)
+NEEDS_AXES = (AxesCall, Barbs, Label)
 """Types of marks in the panel whose artists need axes of a figure."""
 
 
@@ -76,7 +99,7 @@ def panel_artists(mark: PanelArtists, axes: Axes | PanelPlace) -> Iterator[Artis
 
     Parameters
     ----------
-    mark : Path, Markers, Label or AxesCall
+    mark : Path, Markers, Label, Barbs or AxesCall
         The mark.
     axes : Axes or PanelPlace
         The axes of the panel, in map coordinates. The artists are not added to the axes. A place is sufficient unless
@@ -90,7 +113,7 @@ def panel_artists(mark: PanelArtists, axes: Axes | PanelPlace) -> Iterator[Artis
 def _path(mark: Path, axes: PanelPlace) -> Iterator[Artist]:
     style: dict[str, Any] = {"facecolor": mark.facecolor, "edgecolor": mark.edgecolor, "linewidth": mark.linewidth}
     patch = patches.PathPatch(
-        Outline(mark.vertices, mark.codes), joinstyle="round", capstyle="round", snap=False, **style
+        Outline(mark.vertices, mark.codes), joinstyle="round", capstyle=mark.cap, snap=False, **style
     )
     patch.set_transform(axes.transData)
     yield patch
@@ -112,8 +135,9 @@ def _markers(mark: Markers, axes: PanelPlace) -> Iterator[Artist]:
 
 def _label(mark: Label, axes: PanelPlace) -> Iterator[Artist]:  # noqa: ARG001 (all makers take the same arguments)
     style: dict[str, Any] = {"fontsize": mark.points, "color": mark.color, "parse_math": False, "usetex": False}
-    place: dict[str, Any] = {"horizontalalignment": "center", "verticalalignment": "center"}
-    place["fontfamily"] = FALLBACKS.families(mark.text)
+    place: dict[str, Any] = {"horizontalalignment": mark.align, "verticalalignment": mark.vertical_align}
+    place |= {"rotation": mark.rotation, "rotation_mode": "anchor"} if mark.rotation else {}
+    place |= {"fontfamily": FALLBACKS.families(mark.text, mark.font), "fontweight": mark.weight}
     label = text.Text(mark.x, mark.y, mark.text, transform=IdentityTransform(), **style, **place)
     if mark.halo != "none":
         from matplotlib import patheffects  # noqa: PLC0415 (few maps have halos)
@@ -121,6 +145,19 @@ def _label(mark: Label, axes: PanelPlace) -> Iterator[Artist]:  # noqa: ARG001 (
         stroke = patheffects.withStroke(linewidth=2 * mark.halo_points, foreground=mark.halo, joinstyle="round")
         label.set_path_effects([stroke])
     yield label
+
+
+def _barbs(mark: Barbs, axes: Axes) -> Iterator[Artist]:
+    from matplotlib.quiver import Barbs as BarbArtist  # noqa: PLC0415 (few maps have barbs)
+
+    style: dict[str, Any] = {"length": mark.length, "capstyle": "round", "joinstyle": "round"}
+    yield BarbArtist(
+        axes, *mark.points.T, *mark.wind.T, **style, linewidth=mark.linewidth, barbcolor=mark.color,
+        flagcolor=mark.color, flip_barb=mark.is_southern, sizes=_BARB_SIZES,
+    )  # fmt: skip
+
+
+_BARB_SIZES = {"emptybarb": 0.18, "spacing": 0.14, "height": 0.42, "width": 0.3}
 
 
 def _call(mark: AxesCall, axes: Axes) -> Iterable[Artist]:
@@ -131,6 +168,7 @@ _MAKERS: dict[type, Callable[[Any, Any], Iterable[Artist]]] = {
     Path: _path,
     Markers: _markers,
     Label: _label,
+    Barbs: _barbs,
     AxesCall: _call,
 }
 
@@ -167,5 +205,7 @@ def _text(mark: Text) -> Artist:
     kind = text.Text if mark.is_hinted else UnhintedText
     style: dict[str, Any] = {"fontsize": mark.points, "color": mark.color, "parse_math": False, "usetex": False}
     place: dict[str, Any] = {"horizontalalignment": mark.align, "verticalalignment": mark.vertical_align}
-    place["fontfamily"] = FALLBACKS.families(mark.text)
+    place |= {"fontfamily": FALLBACKS.families(mark.text, mark.font), "fontweight": mark.weight}
+    if not mark.is_upright:
+        place["rotation"] = "vertical"
     return kind(mark.x, mark.y, mark.text, transform=IdentityTransform(), **style, **place)

@@ -173,9 +173,11 @@ class _Drawing:
         observer.started(len(record.jobs), record.workers, record.start_method)
         loader = FieldLoader(self.run.regions, self.run.layers)
         with start_hints(), ExitStack() as prepared:
-            for group in in_groups(self._open_all(prepared), self.run.config):
+            for number, group in enumerate(in_groups(self._open_all(prepared), self.run.config)):
                 if self._is_disk_full:
                     break
+                if number:  # the figures of the last group are in cycles, whose buffers the collector does not count
+                    gc.collect()
                 self._draw_group(group, loader)
         report_full_disk(record)
         failpoints.failpoint("report")
@@ -230,7 +232,6 @@ class _Drawing:
         with share_fields(loaded):
             self._draw_fields(opened)
         loaded.clear()
-        gc.collect()  # figures are in reference cycles, whose buffers the collector does not count
         for each in opened:
             warn_of_new_raster(each.config.raster.path, each.plan.fingerprint)
 

@@ -34,6 +34,7 @@ from regionplot.settings.publish import PublishSettings
 from regionplot.settings.raster import RasterSettings
 from regionplot.settings.regions import RegionSettings
 from regionplot.settings.run import RunSettings
+from regionplot.settings.sheet import SheetSettings
 from regionplot.settings.statistics import StatisticsSettings
 
 PRODUCTS = "products"
@@ -55,6 +56,7 @@ class Config(Section):
     ] = ()
     """Steps that derive the raster to draw from the input raster, in order."""
     map: MapSettings = MapSettings()
+    sheet: SheetSettings = SheetSettings()
     colors: ColorSettings = ColorSettings()
     layers: Annotated[
         dict[str, tuple[LayerSettings, ...]], PlainValidator(parse_layers), PlainSerializer(dump_layers)
