@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from regionplot.geo.region import Region
 from regionplot.shared.data import SharedData
@@ -29,7 +30,8 @@ def alt_text(shared: SharedData, region: Region, found: RegionNumbers) -> str:
         Statistics of the region.
     """
     description = shared.description
-    what = str(description.get("long_name") or description.get("variable") or description.get("raster") or "Map")
+    label = re.sub(r"\s*\([^()]*\)$", "", shared.config.colors.label or "")  # without the units
+    what = label or str(description.get("long_name") or description.get("raster") or "Map")
     time = found.time[:16].replace("T", " ")
     parts = [what[:1].upper() + what[1:], region.title, f"valid {time} UTC" if time else ""]
     return plain_text(f"{', '.join(filter(None, parts))}: {_contents(shared, found)}.", 1000)

@@ -20,7 +20,7 @@ from regionplot.geo.grid import GridGeometry
 from regionplot.geo.project import project_extent
 from regionplot.geo.region import Region
 from regionplot.shared.data import SharedData
-from regionplot.shared.statistics import RegionCells, polygon_cells, region_cells
+from regionplot.shared.statistics import RegionCells, extent_cells, polygon_cells
 
 _HALF_TURN = 180.0
 _LISTED = 5
@@ -110,10 +110,10 @@ def region_numbers(shared: SharedData, region: Region) -> RegionNumbers:
     Raises
     ------
     RegionError, RasterError, ConfigError
-        As for `region_cells`.
+        As for `shared.statistics.region_cells`.
     """
     found = polygon_cells(shared, region)
-    cells, shares = (region_cells(shared, region), None) if found is None else found
+    cells, shares = (extent_cells(shared, region), None) if found is None else found
     facts = _facts(shared, region)
     weights = None if shares is None else shares[cells.valid]
     total = float(np.count_nonzero(cells.inside) if shares is None else shares.sum())

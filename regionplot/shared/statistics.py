@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyproj
 from numpy.typing import NDArray
 
 from regionplot.colors.units import SAME, Conversion, needed_conversion
@@ -91,6 +92,36 @@ def region_cells(shared: SharedData, region: Region) -> RegionCells:
     return _cells_of(shared, values, geometry, inside)
 
 
+def extent_cells(shared: SharedData, region: Region) -> RegionCells:
+    """Return the cells whose centers lie in the extent of a region, in the CRS of the extent.
+
+    On a map in another projection, `region_cells` also includes cells beside the extent, because the limits on the map
+    are a rectangle that contains the extent.
+
+    Parameters
+    ----------
+    shared, region
+        As for `region_cells`.
+
+    Raises
+    ------
+    RegionError, RasterError, ConfigError
+        As for `region_cells`.
+    """
+    panel = _panel_of(shared, region)
+    values, geometry = _rectangle(shared, panel)
+    inside = np.empty(values.shape, np.bool_)
+    if values.size:
+        inside = cells_within(geometry, region.extent, _crs_of(shared, region))
+        inside = inside if inside.any() else _cells_below(geometry, panel, shared)
+    return _cells_of(shared, values, geometry, inside)
+
+
+def _crs_of(shared: SharedData, region: Region) -> pyproj.CRS:
+    """Return the CRS of the extent of a region."""
+    return shared.crs if region.crs is None else parse_crs(region.crs)
+
+
 def polygon_cells(shared: SharedData, region: Region) -> tuple[RegionCells, NDArray[np.float64]] | None:
     """Return the cells that the polygon of a region covers at least partly, and the share of each that it covers.
 
@@ -113,10 +144,9 @@ def polygon_cells(shared: SharedData, region: Region) -> tuple[RegionCells, NDAr
     if not polygons.size:
         return None
     values, geometry = _rectangle(shared, _panel_of(shared, region))
-    source = shared.crs if region.crs is None else parse_crs(region.crs)
     shares = np.zeros(values.shape)
     if values.size:
-        shares = covered_shares(geometry, project_polygons(polygons, source, geometry.crs))
+        shares = covered_shares(geometry, project_polygons(polygons, _crs_of(shared, region), geometry.crs))
     cells = _cells_of(shared, values, geometry, shares > 0)
     if not cells.values.size:
         return cells, shares[:0, :0]

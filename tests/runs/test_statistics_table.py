@@ -102,6 +102,14 @@ def test_regions_of_other_runs_and_failed_maps_stay_in_the_table(config) -> None
     assert (rows["outside"]["state"], rows["outside"]["max"]) == ("failed", "")
 
 
+def test_only_cells_within_the_extent_count_on_a_map_in_another_projection(config) -> None:
+    settings = config(map={"size": [300, 200], "projection": "EPSG:5070"})
+    assert render_regions([WEST], settings).exit_code == 0
+    row = _rows(settings)[0]
+    own = CELLS[5:15, 1:9]
+    assert (float(row["count"]), float(row["max"])) == (own.size, pytest.approx(float(own.max())))
+
+
 def test_products_and_classes_have_rows_of_their_own(config, write_raster) -> None:
     table = {1: (200, 0, 0, 255), 2: (0, 0, 200, 255)}
     path = write_raster(
