@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import click
 
-from regionplot.cli.options import REGION_KEYS, OnceCommand, check_table_name, region_options
-
-_DEFAULT_NAME = "regionplot.toml"
+from regionplot.cli.options import OnceCommand, region_options
 
 
 @click.command(cls=OnceCommand, short_help="Check the settings, the table and the colors.")
@@ -23,27 +20,12 @@ def check(regions: Path, config_file: Path | None, raster: str | None, **options
     Name scales that color-blind readers cannot follow, and lines that do not stand out on the scale. Exit codes: 0
     nothing found; 1 colors are hard to read; 2 settings or table have faults; 3 the raster is missing or unreadable.
     """
-    from regionplot.cli.request import at_option  # noqa: PLC0415 (so that --help is fast)
+    from regionplot.cli.read_run import read_run  # noqa: PLC0415 (so that --help is fast)
     from regionplot.colors.check import reading_problems  # noqa: PLC0415
-    from regionplot.errors import RegionplotError  # noqa: PLC0415
-    from regionplot.regions.table import read_regions  # noqa: PLC0415
-    from regionplot.runs.checks import check_config  # noqa: PLC0415
-    from regionplot.settings.loading import read_config  # noqa: PLC0415
     from regionplot.shared.fields import first_fields  # noqa: PLC0415
     from regionplot.shared.load import DrawnRaster  # noqa: PLC0415
 
-    check_table_name(regions)
-    nearby = (path for path in (regions.parent / _DEFAULT_NAME, Path(_DEFAULT_NAME)) if path.is_file())
-    path = config_file or next(nearby, None)
-    sections = {"raster": {"path": raster}, "regions": {key: options[key] for key in REGION_KEYS}}
-    given = {name: {key: value for key, value in keys.items() if value is not None} for name, keys in sections.items()}
-    overrides = {name: keys for name, keys in given.items() if keys}
-    try:
-        config = read_config(path, overrides)
-        check_config(config, read_regions(regions, config.regions))
-    except RegionplotError as error:
-        error.relocate(partial(at_option, overrides))
-        raise
+    config, _ = read_run(regions, config_file, {"raster": {"path": raster}}, options)
     configs = [config] if not config.has_fields else [each.config for each in first_fields(config)]
     found = []
     for own in configs:

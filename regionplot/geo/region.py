@@ -33,6 +33,9 @@ class Region:
     """Other columns of the row, for templates."""
     origin: str = ""
     """File and line that define the region, such as `regions.csv:7`, for messages."""
+    shape: bytes = field(default=b"", repr=False, compare=False)
+    """Geometry of the region as WKB, in `crs`, for statistics. Empty: the region is the extent. Maps do not depend on
+    it."""
 
     def __post_init__(self) -> None:
         """Check the types, because a wrong type would fail later with an error that does not name the field.
@@ -58,7 +61,7 @@ class Region:
 
     def __reduce__(self) -> tuple[type[Region], tuple[Any, ...]]:
         """Pickle read-only attributes as a plain dict, because a MappingProxyType does not pickle."""
-        fields = (self.name, self.extent, self.crs, self.title, dict(self.attributes), self.origin)
+        fields = (self.name, self.extent, self.crs, self.title, dict(self.attributes), self.origin, self.shape)
         return type(self), fields
 
     @property

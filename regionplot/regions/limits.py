@@ -197,6 +197,12 @@ def _parse_wkt(row: Row) -> shapely.Geometry:
         raise row.error(f"the geometry is not valid WKT: {reason}", "geometry") from None
 
 
+def shape_of(row: Row) -> bytes:
+    """Return the geometry of a row as WKB. The limits of the row must come from its geometry."""
+    content: bytes = shapely.to_wkb(_parse_wkt(row) if row.shape is None else row.shape)
+    return content
+
+
 def from_shape(row: Row) -> tuple[Extent, str | None]:
     """Return the bounding box of a feature of a vector file, and its CRS. See `from_geometry`.
 

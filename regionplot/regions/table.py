@@ -25,6 +25,7 @@ from regionplot.regions.limits import (
     from_geometry,
     from_shape,
     from_units,
+    shape_of,
 )
 from regionplot.regions.margins import with_margin
 from regionplot.settings.regions import RegionSettings
@@ -249,7 +250,8 @@ def _region(row: Row, limits: Limits, margin: str) -> Region:
     except (ValueError, ConfigError) as error:
         raise row.error(str(error), "crs") from None
     attributes = {column: cell for column, cell in row.cells.items() if column not in _NOT_ATTRIBUTES}
-    return Region(name, extent, crs, row.cells.get("title", ""), attributes, str(row.place))
+    shape = b"" if limits not in (from_shape, from_geometry) else shape_of(row)
+    return Region(name, extent, crs, row.cells.get("title", ""), attributes, str(row.place), shape)
 
 
 def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,7 @@ def config_problems(config: Config, regions: Sequence[Region]) -> list[Problem]:
         *_crs_problems(config),
         *_function_problems(config),
         *_command_problems(config),
+        *_table_problems(config),
     ]
     if regions:
         fields = set(regions[0].fields) | set(config.facts)
@@ -129,6 +131,14 @@ def check_all(error: RegionplotError, config: Config | None, read: Callable[[], 
             problems += [problem for problem in config_problems(config, regions) if problem not in problems]
     added = len(problems) > len(error.problems)
     return (ConfigError if added and not isinstance(error, RegionsError) else type(error))(*problems)
+
+
+def _table_problems(config: Config) -> Iterator[Problem]:
+    """Yield the reason why the table of statistics cannot be written."""
+    table = config.statistics.table
+    if table is not None and table.lower().endswith(".parquet") and find_spec("pyarrow") is None:
+        message = "Parquet files need the package pyarrow; install it (pip install pyarrow), or choose .csv"
+        yield Problem(message, Place(section="statistics", key="table"))
 
 
 def _function_problems(config: Config) -> Iterator[Problem]:

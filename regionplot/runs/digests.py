@@ -18,7 +18,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -35,6 +36,9 @@ from regionplot.runs.texts import frame_texts
 from regionplot.settings.base import digest_items
 from regionplot.shared.data import SharedData
 from regionplot.sheet.view import View
+
+if TYPE_CHECKING:
+    from regionplot.runs.description import Descriptions
 
 
 class MapDigests:
@@ -67,6 +71,13 @@ class MapDigests:
         """
         return self.basis(region).digest(self._loaded)
 
+    @cached_property
+    def descriptions(self) -> Descriptions:
+        """Statistics and alternative texts of the maps, if the settings ask for them."""
+        from regionplot.runs.description import Descriptions  # noqa: PLC0415 (only `[statistics]` needs it)
+
+        return Descriptions(self._shared)
+
     def _add_functions(self) -> None:
         """Add the code of the functions of the user. They can use all cells, so each map depends on all cells."""
         from regionplot.render.style import parameters_in_use  # noqa: PLC0415 (only runs with functions need it)
@@ -96,6 +107,8 @@ class MapDigests:
         grid = (window, data.info.geometry.transform, data.info.geometry.crs.to_wkt())
         total = self._common.copy()
         total.update(repr((title, view, *font_files(title), grid)).encode())
+        if config.statistics.alt_text:
+            total.update(self.descriptions.of(region).alt.encode())
         if window is None or data.plan.reads_per_map or self._has_functions:
             facts = None if window is None else (_file_facts(data.info), data.coloring)
             total.update(repr(facts).encode())

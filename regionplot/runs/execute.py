@@ -12,7 +12,7 @@ from regionplot.errors import NoSpaceError, RegionplotError
 from regionplot.executors.base import Executor, Outcome, Task
 from regionplot.geo.region import Region
 from regionplot.runs.hints import with_memory_hint
-from regionplot.runs.jobs import Job
+from regionplot.runs.jobs import Job, MapResult
 from regionplot.runs.record import RunRecord
 from regionplot.runs.report import NOT_RUN, Observer
 from regionplot.runs.unchanged import reuse_previous_map
@@ -24,11 +24,15 @@ _MAX_DISK_FULL = 3
 
 
 def jobs_to_draw(
-    digest_of: Callable[[Region], str], jobs: Sequence[Job], record: RunRecord, observer: Observer
+    digest_of: Callable[[Region], str],
+    jobs: Sequence[Job],
+    record: RunRecord,
+    observer: Observer,
+    describe: Callable[[Job, MapResult], MapResult] = lambda _, result: result,
 ) -> list[Job]:
     """Return the jobs whose maps must be drawn. For each other map, reuse the map of the previous run.
 
-    The digest of a map that must be drawn is added to its job.
+    The digest of a map that must be drawn is added to its job. `describe` adds statistics to the results of kept maps.
     """
     found = []
     for job in jobs:
@@ -37,10 +41,11 @@ def jobs_to_draw(
             continue
         try:
             digest = digest_of(job.region)
+            kept = reuse_previous_map(job, digest)
+            kept = None if kept is None else describe(job, kept)
         except RegionplotError:  # the worker will report the error
             found.append(job)
             continue
-        kept = reuse_previous_map(job, digest)
         if kept is None:
             found.append(replace(job, previous=None, digest=digest))
         else:

@@ -25,6 +25,8 @@ class RunFacts(NamedTuple):
     """File of the raster."""
     config_digest: str
     """Digest of all settings, for the manifest."""
+    table: str = ""
+    """Name of the table of statistics. Empty if there is no table."""
 
     @classmethod
     def of(cls, config: Config) -> RunFacts:
@@ -32,4 +34,7 @@ class RunFacts(NamedTuple):
         output = config.output
         text = repr(config) + "".join(repr(item) for item in config.products.items())
         digest = hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:32]
-        return cls(output.directory, output.publish, output.keep, output.publish_partial, config.raster.path, digest)
+        table = config.statistics.table or ""
+        return cls(
+            output.directory, output.publish, output.keep, output.publish_partial, config.raster.path, digest, table
+        )

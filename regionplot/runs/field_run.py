@@ -270,7 +270,7 @@ class _Drawing:
             one = RenderTask(each.config, record.run, each.plan, len(own), field_name=name, raster=raster)
             task.tasks[name] = one
             if executor_class(record.start_method).abilities.shares_memory:
-                own = jobs_to_draw(_digest_of(one), own, record, observer)
+                own = jobs_to_draw(_digest_of(one), own, record, observer, one.described)
                 one.regions = [job.region for job in own]
             jobs += own
         report_missing_letters("".join(dict.fromkeys(letters)) if jobs else "")

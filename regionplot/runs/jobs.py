@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from regionplot.geo.region import Region
 from regionplot.system.machine import peak_memory
@@ -96,6 +96,10 @@ class MapResult:
     """False if the map was skipped, and an older map must be removed."""
     mark: CellsMark | None = None
     """The cells that the map shows, if the next run compares them."""
+    statistics: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Statistics of the region, if `[statistics]` asks for them."""
+    alt: str = ""
+    """Alternative text of the map, if `[statistics]` asks for it."""
 
 
 def written_map(

@@ -167,6 +167,7 @@ def _entry(outcome: Outcome[Job], file: str, run: str, previous: Mapping[str, An
         **entry,
         **(older_file if result.state == "skipped" and result.keeps_old else _file(result, previous)),
         **({"reason": result.reason} if result.reason else {}),
+        **_description(result),
         "no_data": result.no_data,
         "seconds": _rounded(result.stages),
         "peak_memory": result.peak_memory,
@@ -179,6 +180,12 @@ def _file(result: MapResult, previous: Mapping[str, Any]) -> dict[str, Any]:
         return dict.fromkeys(_FILE_KEYS)
     mark = mark_of(previous) if result.state == "unchanged" else result.mark
     return {"digest": result.digest, "bytes": result.bytes, "sha256": result.sha256, **mark_items(mark)}
+
+
+def _description(result: MapResult) -> dict[str, Any]:
+    """Return the statistics and the alternative text of a map, if there are any."""
+    found: dict[str, Any] = {"statistics": dict(result.statistics), "alt": result.alt}
+    return {key: value for key, value in found.items() if value}
 
 
 def _field(job: Job) -> dict[str, str]:

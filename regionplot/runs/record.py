@@ -207,6 +207,17 @@ class RunRecord:
         if self._publication.folder.is_dir():  # if no map was drawn, the folder may not exist
             self._summary = self._summarized(error, report)
             write_manifest(self._publication.folder, self._summary, report, self._previous, self._permissions)
+            if self.facts.table:
+                self._write_table()
+
+    def _write_table(self) -> None:
+        """Write the table of statistics of all maps in the manifest."""
+        from regionplot.runs.statistics_table import write_table  # noqa: PLC0415 (only `[statistics]` needs it)
+
+        folder = self._publication.folder
+        inside = f"{folder.as_posix().rstrip('/')}/"
+        regions = {job.target.as_posix().removeprefix(inside): job.region for job in self.jobs}
+        write_table(folder / self.facts.table, list(read_entries(folder).values()), regions, self.run)
 
     def _remove_skipped(self, report: RunReport) -> None:
         """Remove the old maps of regions for which the run drew no map, if the settings ask for this."""

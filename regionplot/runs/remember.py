@@ -128,6 +128,7 @@ def _is_plain(config: Config, report: RunReport) -> bool:
         and not config.raster.inputs
         and not config.map.functions
         and config.run.on_published is None
+        and not config.statistics.is_active
         and all(name in LAYERS.builtin for name in config.layers)
         and not _has_fields(config)
         and config.output.format in WRITERS.builtin

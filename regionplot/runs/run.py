@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,7 +137,7 @@ def render_regions(
     if allow_empty and not found:
         watch.lap("check")
         return RunReport((), sum(watch.seconds.values()), "serial", 0, watch.seconds)
-    selected = _select(found, only)
+    selected = _without_shapes(_select(found, only), config)
     redraw = Redraw.ALL if force else Redraw.CHANGED
     scope = Scope.SELECTION if only or products else Scope.TABLE
     leftovers = Leftovers.REMOVE if prune else Leftovers.KEEP
@@ -205,6 +206,13 @@ def _select(regions: Sequence[Region], patterns: Sequence[str]) -> list[Region]:
         what = f"no region's name matches {' or '.join(map(repr, patterns))}" if patterns else "no regions"
         raise RegionsError(f"{what}; nothing to draw")
     return selected
+
+
+def _without_shapes(regions: list[Region], config: Config) -> list[Region]:
+    """Return regions without their geometries, if no statistics need them. A worker then receives less for each map."""
+    if any(own.statistics.is_active for own in (config, *config.products.values())):
+        return regions
+    return [replace(region, shape=b"") if region.shape else region for region in regions]
 
 
 def _draw_all(
@@ -303,7 +311,7 @@ def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Obser
     task = RenderTask(config, record.run, plan, len(jobs), raster=raster)
     jobs = jobs_to_compare(jobs, raster)
     if executor_class(record.start_method).abilities.shares_memory:
-        jobs = jobs_to_draw(lambda region: task.digests.of(region), jobs, record, observer)
+        jobs = jobs_to_draw(lambda region: task.digests.of(region), jobs, record, observer, task.described)
         task.regions = [job.region for job in jobs]
     report_missing_letters(letters if jobs else "")
     execute(executor, task, jobs, record, observer)

@@ -23,7 +23,7 @@ from regionplot.system import failpoints
 from regionplot.system.files import Fingerprint
 from regionplot.system.memory import return_large_blocks
 from regionplot.system.stopwatch import Stopwatch
-from regionplot.writers.base import DIGEST, SOFTWARE, TITLE, FigurePicture, Picture, make_writer
+from regionplot.writers.base import DESCRIPTION, DIGEST, SOFTWARE, TITLE, FigurePicture, Picture, make_writer
 
 if TYPE_CHECKING:
     from regionplot.render.canvases import Canvases
@@ -82,6 +82,22 @@ class RenderTask:
 
     def __call__(self, job: Job) -> MapResult:
         """Draw and write one map, or keep the map of an earlier run if nothing has changed."""
+        return self.described(job, self._draw_or_keep(job))
+
+    def described(self, job: Job, result: MapResult) -> MapResult:
+        """Return the result of a job with the statistics of its region, if `[statistics]` asks for them.
+
+        Raises
+        ------
+        RegionError, RasterError
+            If the region cannot be projected, or its cells cannot be read.
+        """
+        if not self.config.statistics.is_active:
+            return result
+        found = self.digests.descriptions.of(job.region)
+        return replace(result, statistics=found.statistics, alt=found.alt)
+
+    def _draw_or_keep(self, job: Job) -> MapResult:
         failpoints.failpoint("start", job.name)
         watch = Stopwatch()
         digest = job.digest or self.digests.of(job.region)
@@ -119,6 +135,8 @@ class RenderTask:
             if picture.no_data and self.config.map.empty == "skip":
                 return skipped_map(job.target, "the region has no data", watch.seconds, no_data=True)
             metadata = {TITLE: picture.title, SOFTWARE: "regionplot", DIGEST: digest}
+            if self.config.statistics.alt_text:
+                metadata[DESCRIPTION] = self.digests.descriptions.of(job.region).alt
             return self._write(job, picture, renderer.encode(picture, metadata=metadata), digest, watch)
 
     def _write(

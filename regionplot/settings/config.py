@@ -35,6 +35,7 @@ from regionplot.settings.raster import RasterSettings
 from regionplot.settings.regions import RegionSettings
 from regionplot.settings.run import RunSettings
 from regionplot.settings.sheet import SheetSettings
+from regionplot.settings.statistics import StatisticsSettings
 
 PRODUCTS = "products"
 """Name of the table of products. Each product is a table of sections, like a settings file."""
@@ -63,6 +64,7 @@ class Config(Section):
     """Settings of the layers that have a table, by name. In TOML and in `model_dump`, each name is a top-level key."""
     regions: RegionSettings = RegionSettings()
     publish: PublishSettings = PublishSettings()
+    statistics: StatisticsSettings = StatisticsSettings()
     output: OutputSettings = OutputSettings()
     run: RunSettings = RunSettings()
     _places: Places = PrivateAttr(default_factory=Places)
@@ -129,7 +131,7 @@ class Config(Section):
     @property
     def needs_values(self) -> bool:
         """True if the values of cells must be loaded, not only their classes."""
-        return bool(self.map.functions) or self.publish.is_active
+        return bool(self.map.functions) or self.publish.is_active or self.statistics.is_active
 
     @property
     def has_functions(self) -> bool:

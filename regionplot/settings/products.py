@@ -21,6 +21,7 @@ _MAX_PRODUCTS = 1000
 _OF_THE_RUN: dict[str, tuple[str, ...]] = {
     "run": (),
     "regions": (),
+    "statistics": ("table",),
     "output": ("directory", "publish", "keep", "publish_partial"),
 }
 """Sections that a product cannot override, with the keys if only some keys are meant. One run has one of each."""

@@ -22,7 +22,7 @@ from regionplot.shared.fields import Field
 from regionplot.shared.load import DrawnRaster, LoadedCells
 from regionplot.shared.plan import LoadPlan, plan_load
 
-_GROUP_BYTES = 128 * 2**20
+GROUP_BYTES = 128 * 2**20
 """Maximum size of the cells of a group, if a group has several fields. Larger groups are not faster."""
 _MAX_FIELDS = 16
 """Maximum number of fields of a group that need cells of their own. Each field also has a frame and tables."""
@@ -120,7 +120,7 @@ def in_groups(opened: Iterable[OpenedField], config: Config) -> Iterator[list[Op
         The settings of the run.
     """
     memory = None if config.run.memory == "auto" else config.run.memory
-    budget, size, group = min(_GROUP_BYTES, memory_budget(memory)), 0, list[OpenedField]()
+    budget, size, group = min(GROUP_BYTES, memory_budget(memory)), 0, list[OpenedField]()
     keys: set[object] = set()
     for each in opened:
         is_new = each.cells not in keys

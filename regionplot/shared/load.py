@@ -133,6 +133,14 @@ class DrawnRaster:
             return None
         return classifier_of(self.coloring, self.config.colors, self.info.units)
 
+    def loaded_bytes(self, plan: LoadPlan) -> int:
+        """Return the memory of the cells that a plan loads, in bytes. The cells of a class scale have one byte."""
+        if plan.reads_per_map:
+            return min(plan.window.cells, _PREVIEW_CELLS) * self.info.dtype.itemsize
+        classifier = self._classifier(plan)
+        kind = self.info.dtype if classifier is None else np.dtype(code_type(classifier.nodata))
+        return plan.window.cells * kind.itemsize
+
     def coded(self, loaded: LoadedCells, plan: LoadPlan) -> LoadedCells:
         """Return what `start` loads, from the values of the same cells. Other fields can share these values.
 

@@ -8,9 +8,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyproj
 from numpy.typing import NDArray
 
 from regionplot.colors.units import SAME, Conversion, needed_conversion
+from regionplot.geo.areas import project_polygons
+from regionplot.geo.coverage import covered_shares, polygons_in
+from regionplot.geo.crs import parse_crs
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry, Window
 from regionplot.geo.positions import Locator
@@ -83,9 +87,77 @@ def region_cells(shared: SharedData, region: Region) -> RegionCells:
         If the units of the raster cannot be converted.
     """
     panel = _panel_of(shared, region)
-    conversion = SAME if shared.coloring else needed_conversion(shared.info.units, shared.config.colors.units)
     values, geometry = _rectangle(shared, panel)
     inside = _inside(geometry, panel, shared) if values.size else np.empty(values.shape, np.bool_)
+    return _cells_of(shared, values, geometry, inside)
+
+
+def extent_cells(shared: SharedData, region: Region) -> RegionCells:
+    """Return the cells whose centers lie in the extent of a region, in the CRS of the extent.
+
+    On a map in another projection, `region_cells` also includes cells beside the extent, because the limits on the map
+    are a rectangle that contains the extent.
+
+    Parameters
+    ----------
+    shared, region
+        As for `region_cells`.
+
+    Raises
+    ------
+    RegionError, RasterError, ConfigError
+        As for `region_cells`.
+    """
+    panel = _panel_of(shared, region)
+    values, geometry = _rectangle(shared, panel)
+    inside = np.empty(values.shape, np.bool_)
+    if values.size:
+        inside = cells_within(geometry, region.extent, _crs_of(shared, region))
+        inside = inside if inside.any() else _cells_below(geometry, panel, shared)
+    return _cells_of(shared, values, geometry, inside)
+
+
+def _crs_of(shared: SharedData, region: Region) -> pyproj.CRS:
+    """Return the CRS of the extent of a region."""
+    return shared.crs if region.crs is None else parse_crs(region.crs)
+
+
+def polygon_cells(shared: SharedData, region: Region) -> tuple[RegionCells, NDArray[np.float64]] | None:
+    """Return the cells that the polygon of a region covers at least partly, and the share of each that it covers.
+
+    Parameters
+    ----------
+    shared, region
+        As for `region_cells`.
+
+    Returns
+    -------
+    (RegionCells, ndarray of float64) or None
+        The shares are from 0 to 1, shape of the cells. None if the region has no polygon.
+
+    Raises
+    ------
+    RegionError, RasterError, ConfigError
+        As for `region_cells`.
+    """
+    polygons = polygons_in(region.shape)
+    if not polygons.size:
+        return None
+    values, geometry = _rectangle(shared, _panel_of(shared, region))
+    shares = np.zeros(values.shape)
+    if values.size:
+        shares = covered_shares(geometry, project_polygons(polygons, _crs_of(shared, region), geometry.crs))
+    cells = _cells_of(shared, values, geometry, shares > 0)
+    if not cells.values.size:
+        return cells, shares[:0, :0]
+    return cells, shares[_bounds(shares > 0).slices_in(Window(0, 0, *values.shape))]
+
+
+def _cells_of(
+    shared: SharedData, values: NDArray[Any], geometry: GridGeometry, inside: NDArray[np.bool_]
+) -> RegionCells:
+    """Return the cells of a rectangle that are inside a region."""
+    conversion = SAME if shared.coloring else needed_conversion(shared.info.units, shared.config.colors.units)
     if not inside.any():
         return RegionCells(values[:0, :0], inside[:0, :0], inside[:0, :0], geometry, conversion)
     window = _bounds(inside)

@@ -18,6 +18,8 @@ MEMINFO = Path("/proc/meminfo")
 STATUS = Path("/proc/self/status")
 """Statistics of this process. Linux only."""
 
+ROLLUP = Path("/proc/self/smaps_rollup")
+"""Sums over the memory mappings of this process. Linux only."""
 _UNKNOWN_MEMORY = 2**32
 """Bytes of memory to assume if the system does not report its memory."""
 
@@ -79,6 +81,30 @@ def data_size(status: Path = STATUS) -> int | None:
     """
     kilobytes = read_number(status, "VmData:")
     return None if kilobytes is None else kilobytes * 1024
+
+
+def resident_memory(status: Path = STATUS) -> int:
+    """Return the resident memory of this process in bytes, shared pages included. If it is unknown, return the peak.
+
+    Parameters
+    ----------
+    status : path
+        File of the process's statistics.
+    """
+    kilobytes = read_number(status, "VmRSS:")
+    return peak_memory() if kilobytes is None else kilobytes * 1024
+
+
+def private_memory(rollup: Path = ROLLUP) -> int:
+    """Return the memory of this process that no other process shares, in bytes. If it is unknown, return the peak.
+
+    Parameters
+    ----------
+    rollup : path
+        File of the sums of the process's mappings.
+    """
+    parts = [read_number(rollup, key) for key in ("Private_Clean:", "Private_Dirty:")]
+    return peak_memory() if None in parts else sum(part or 0 for part in parts) * 1024
 
 
 def peak_memory() -> int:

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from typing_extensions import override
 
 from regionplot.settings.base import Section
-from regionplot.writers.base import DIGEST, SOFTWARE, TITLE, FigurePicture, Writer
+from regionplot.writers.base import DESCRIPTION, DIGEST, SOFTWARE, TITLE, FigurePicture, Writer
 
 
 class PdfSettings(Section):
@@ -34,6 +34,7 @@ class PdfWriter(Writer[FigurePicture]):
         information = {
             "Title": metadata.get(TITLE, picture.title),
             "Creator": metadata.get(SOFTWARE),
+            "Subject": metadata.get(DESCRIPTION),
             "Keywords": f"{DIGEST}={metadata[DIGEST]}" if DIGEST in metadata else None,
             "CreationDate": None,
         }

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 Bytes = NDArray[np.uint8]
 TITLE = "Title"
 """Key of the metadata: title of the map."""
+DESCRIPTION = "Description"
+"""Key of the metadata: alternative text of the map."""
 SOFTWARE = "Software"
 """Key of the metadata: program that drew the map."""
 DIGEST = "regionplot-digest"

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from typing_extensions import override
 
 from regionplot.settings.base import Section
-from regionplot.writers.base import DIGEST, SOFTWARE, TITLE, FigurePicture, Writer
+from regionplot.writers.base import DESCRIPTION, DIGEST, SOFTWARE, TITLE, FigurePicture, Writer
 
 
 class SvgSettings(Section):
@@ -35,6 +35,7 @@ class SvgWriter(Writer[FigurePicture]):
             "Title": metadata.get(TITLE, picture.title),
             "Creator": metadata.get(SOFTWARE),
             "Identifier": metadata.get(DIGEST),
+            "Description": metadata.get(DESCRIPTION),
             "Date": None,
         }
         picture.save(file, "svg", elements)

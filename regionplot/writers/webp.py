@@ -11,13 +11,15 @@ from pydantic import Field
 from typing_extensions import override
 
 from regionplot.settings.base import Section
-from regionplot.writers.base import DIGEST, SOFTWARE, TITLE, Picture, Writer
+from regionplot.writers.base import DESCRIPTION, DIGEST, SOFTWARE, TITLE, Picture, Writer
 
 _XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">\
 <rdf:Description rdf:about="" xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:xmp="http://ns.adobe.com/xap/1.0/">\
 <dc:title><rdf:Alt><rdf:li xml:lang="x-default">{title}</rdf:li></rdf:Alt></dc:title>\
-<xmp:CreatorTool>{software}</xmp:CreatorTool><dc:identifier>{digest}</dc:identifier>\
+{description}<xmp:CreatorTool>{software}</xmp:CreatorTool><dc:identifier>{digest}</dc:identifier>\
 </rdf:Description></rdf:RDF></x:xmpmeta>"""
+
+_ALTERNATIVE = """<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{text}</rdf:li></rdf:Alt></dc:description>"""
 
 
 class WebpSettings(Section):
@@ -60,4 +62,6 @@ class WebpWriter(Writer[Picture]):
 
 def _xmp(metadata: Mapping[str, str]) -> bytes:
     title, software, digest = (escape(metadata.get(key, "")) for key in (TITLE, SOFTWARE, DIGEST))
-    return _XMP.format(title=title, software=software, digest=digest).encode()
+    text = escape(metadata.get(DESCRIPTION, ""))
+    description = _ALTERNATIVE.format(text=text) if text else ""
+    return _XMP.format(title=title, description=description, software=software, digest=digest).encode()
