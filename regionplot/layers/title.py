@@ -12,7 +12,7 @@ from regionplot import text
 from regionplot.errors import ConfigError, RegionError
 from regionplot.geo.region import Region
 from regionplot.layers.base import Layer, LoadContext
-from regionplot.sheet.layout import HALF_CAPITAL, Page, Room
+from regionplot.sheet.layout import HALF_CAPITAL, Layout, Page, Room
 from regionplot.sheet.marks import Text
 from regionplot.sheet.sheet import Sheet
 
@@ -50,17 +50,7 @@ class Title(Layer):
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[Text]:
-        layout, page = sheet.layout, sheet.layout.page
-        baseline = layout.panel.top + page.pixels(_HEIGHT) // 2 - page.pixels(_POINTS * HALF_CAPITAL)
-        yield Text(
-            layout.panel.left,
-            baseline,
-            " ".join(sheet.title.split()),
-            page.title_points,
-            max_width=layout.text_width,
-            smallest=_SMALLEST,
-            is_hinted=False,
-        )
+        yield title_mark(sheet.title, sheet.layout)
 
     @override
     def inks(self) -> frozenset[str]:
@@ -88,3 +78,18 @@ def title_of(region: Region, template: str, description: Mapping[str, object]) -
         return text.plain_text(text.render(template, {**description, **region.fields}))
     except text.TemplateError as error:
         raise RegionError(f"[map] title: {error}") from None
+
+
+def title_mark(title: str, layout: Layout) -> Text:
+    """Return the mark of a title."""
+    page = layout.page
+    baseline = layout.panel.top + page.pixels(_HEIGHT) // 2 - page.pixels(_POINTS * HALF_CAPITAL)
+    return Text(
+        layout.panel.left,
+        baseline,
+        " ".join(title.split()),
+        page.title_points,
+        max_width=layout.text_width,
+        smallest=_SMALLEST,
+        is_hinted=False,
+    )
