@@ -162,6 +162,7 @@ COMMANDS = Registry(
     render="render:render",
     check="check:check",
     init="init:init",
+    info="info:info",
     prepare="prepare:prepare",
     schema="schema:schema",
 )
@@ -203,6 +204,7 @@ LAYERS = Registry(
             "wants_values",
             "ignores_raster",
             "mark_types",
+            "label_order",
             "check",
             "start",
             "room",
@@ -211,10 +213,16 @@ LAYERS = Registry(
             "inks",
         ),
         of_instance=("key",),
-        reserved=("raster", "prepare", "map", "colors", "regions", "output", "run"),
+        reserved=("raster", "prepare", "map", "sheet", "colors", "regions", "publish", "output", "run"),
     ),
+    arrows="arrows:Arrows",
+    barbs="barbs:WindBarbs",
+    contours="contours:Contours",
     features="features:Features",
     graticule="graticule:Graticule",
+    scale_bar="scale_bar:ScaleBar",
+    credit="credit:Credit",
+    shading="shading:Shading",
 )
 SOURCES = Registry(
     "regionplot.sources",

@@ -14,8 +14,10 @@ from regionplot.errors import ConfigError, Place, Problem
 from regionplot.settings.base import IS_COLOR
 from regionplot.settings.config import Config
 
-_FILL = "facecolor"
-"""Key of colors that fill areas instead of drawing lines."""
+_NOT_LINES = {"facecolor", "halo", "casing", "light", "dark", "label_color"}
+"""Keys of colors that draw no lines, or lines under other lines."""
+_FAINT = 0.6
+"""Lines with a smaller opacity are faint on purpose."""
 
 
 def color_problems(config: Config) -> Iterator[Problem]:
@@ -69,5 +71,7 @@ def reading_problems(coloring: Coloring, config: Config) -> Iterator[Problem]:
     for message in unreadable(swatches, order):
         yield Problem(f"{message}; choose other colors, such as a scale in docs/colors.md", Place(section="colors"))
     for place, color in layer_colors(config):
-        if place.key != _FILL and (names := hidden_line(rgba_of(color), swatches)):
+        if place.key in _NOT_LINES or (is_color(color) and 0 < rgba_of(color)[3] < _FAINT):
+            continue
+        if names := hidden_line(rgba_of(color), swatches):
             yield Problem(f"lines in {color!r} do not stand out on the colors of {names}; choose another color", place)

@@ -63,6 +63,10 @@ class Window:
         (top, bottom), (left, right) = ((min(a[0], b[0]), max(a[1], b[1])) for a, b in ranges)
         return Window(top, left, bottom - top, right - left)
 
+    def expanded(self, cells: int) -> Window:
+        """Return the window with some more cells on each side."""
+        return Window(self.row_off - cells, self.col_off - cells, self.height + 2 * cells, self.width + 2 * cells)
+
     def shifted(self, rows: int, columns: int) -> Window:
         """Return the window moved by some rows and columns."""
         return Window(self.row_off + rows, self.col_off + columns, self.height, self.width)

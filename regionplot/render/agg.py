@@ -24,10 +24,11 @@ from regionplot.render.artists import PanelPlace, artist_without_figure, panel_a
 from regionplot.render.bare_canvas import are_usual
 from regionplot.render.canvases import Canvases
 from regionplot.render.drawn_marks import NEEDS_AXES, DrawnMarks, PanelArtists
+from regionplot.render.shading import shade
 from regionplot.render.sheets import Style
 from regionplot.render.style import plain_style
 from regionplot.sheet.layout import Box, Layout
-from regionplot.sheet.marks import SheetMark, Text
+from regionplot.sheet.marks import Shade, SheetMark, Text
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 from regionplot.system.stopwatch import Stopwatch
@@ -92,11 +93,13 @@ class Canvas:
         height = self.layout.size[1]
         return slice(height - box.top, height - box.bottom), slice(box.left, box.right)
 
-    def paint(self, sheet: Sheet, scale: Scale) -> None:
+    def paint(self, sheet: Sheet, scale: Scale, shades: Iterable[Shade]) -> None:
         """Write the colors of the raster into the panel, in strips that fit into the cache of the processor."""
         panel = self.buffer[self.slices(sheet.view.box)]
         for rows in row_strips(*sheet.codes.shape):
             panel[rows] = scale.rgba(sheet.codes[rows])
+        for mark in shades:
+            shade(panel, mark)
 
     def rgb(self) -> Bytes:
         """Return a copy of the colors, shape (height, width, 3).
@@ -157,7 +160,7 @@ class Drawing:
             title = Text(0, 0, "a", self._style.layout.page.title_points, is_hinted=False)
             self.canvas.draw_on_sheet(title)
             has_labels = any(can_yield(layer, NEEDS_AXES) for layer in self._style.layers)
-            if has_labels or not are_usual(titles, self._style.layout):
+            if has_labels or not are_usual(titles, self._style):
                 _ = self.canvas.figure
 
     def picture(self, sheet: Sheet, watch: Stopwatch) -> Picture:
@@ -167,7 +170,7 @@ class Drawing:
             marks = DrawnMarks.of(self._style.layers, sheet)
             watch.lap("clip")
             np.copyto(canvas.buffer, frame)
-            canvas.paint(sheet, self._style.scale)
+            canvas.paint(sheet, self._style.scale, marks.shades)
             watch.lap("compose")
             canvas.draw_in_panel(marks.in_panel, sheet.view)
             for mark in marks.on_sheet:

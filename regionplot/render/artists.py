@@ -20,6 +20,7 @@ from regionplot.render.text import UnhintedText, fit_text, fits_unmeasured
 from regionplot.sheet.layout import POINTS_PER_INCH
 from regionplot.sheet.marks import (
     AxesCall,
+    Barbs,
     Label,
     Markers,
     Path,
@@ -50,7 +51,7 @@ def panel_artists(mark: PanelArtists, axes: Axes | PanelPlace) -> Iterator[Artis
 
     Parameters
     ----------
-    mark : Path, Markers, Label or AxesCall
+    mark : Path, Markers, Label, Barbs or AxesCall
         The mark.
     axes : Axes or PanelPlace
         The axes of the panel, in map coordinates. The artists are not added to the axes. A place is sufficient unless
@@ -64,7 +65,7 @@ def panel_artists(mark: PanelArtists, axes: Axes | PanelPlace) -> Iterator[Artis
 def _path(mark: Path, axes: PanelPlace) -> Iterator[Artist]:
     style: dict[str, Any] = {"facecolor": mark.facecolor, "edgecolor": mark.edgecolor, "linewidth": mark.linewidth}
     patch = patches.PathPatch(
-        Outline(mark.vertices, mark.codes), joinstyle="round", capstyle="round", snap=False, **style
+        Outline(mark.vertices, mark.codes), joinstyle="round", capstyle=mark.cap, snap=False, **style
     )
     patch.set_transform(axes.transData)
     yield patch
@@ -86,8 +87,9 @@ def _markers(mark: Markers, axes: PanelPlace) -> Iterator[Artist]:
 
 def _label(mark: Label, axes: PanelPlace) -> Iterator[Artist]:  # noqa: ARG001 (all makers take the same arguments)
     style: dict[str, Any] = {"fontsize": mark.points, "color": mark.color, "parse_math": False, "usetex": False}
-    place: dict[str, Any] = {"horizontalalignment": "center", "verticalalignment": "center"}
-    place["fontfamily"] = FALLBACKS.families(mark.text)
+    place: dict[str, Any] = {"horizontalalignment": mark.align, "verticalalignment": mark.vertical_align}
+    place |= {"rotation": mark.rotation, "rotation_mode": "anchor"} if mark.rotation else {}
+    place |= {"fontfamily": FALLBACKS.families(mark.text, mark.font), "fontweight": mark.weight}
     label = text.Text(mark.x, mark.y, mark.text, transform=IdentityTransform(), **style, **place)
     if mark.halo != "none":
         from matplotlib import patheffects  # noqa: PLC0415 (few maps have halos)
@@ -95,6 +97,19 @@ def _label(mark: Label, axes: PanelPlace) -> Iterator[Artist]:  # noqa: ARG001 (
         stroke = patheffects.withStroke(linewidth=2 * mark.halo_points, foreground=mark.halo, joinstyle="round")
         label.set_path_effects([stroke])
     yield label
+
+
+def _barbs(mark: Barbs, axes: Axes) -> Iterator[Artist]:
+    from matplotlib.quiver import Barbs as BarbArtist  # noqa: PLC0415 (few maps have barbs)
+
+    style: dict[str, Any] = {"length": mark.length, "capstyle": "round", "joinstyle": "round"}
+    yield BarbArtist(
+        axes, *mark.points.T, *mark.wind.T, **style, linewidth=mark.linewidth, barbcolor=mark.color,
+        flagcolor=mark.color, flip_barb=mark.is_southern, sizes=_BARB_SIZES,
+    )  # fmt: skip
+
+
+_BARB_SIZES = {"emptybarb": 0.18, "spacing": 0.14, "height": 0.42, "width": 0.3}
 
 
 def _call(mark: AxesCall, axes: Axes) -> Iterable[Artist]:
@@ -105,6 +120,7 @@ _MAKERS: dict[type, Callable[[Any, Any], Iterable[Artist]]] = {
     Path: _path,
     Markers: _markers,
     Label: _label,
+    Barbs: _barbs,
     AxesCall: _call,
 }
 
@@ -141,5 +157,7 @@ def _text(mark: Text) -> Artist:
     kind = text.Text if mark.is_hinted else UnhintedText
     style: dict[str, Any] = {"fontsize": mark.points, "color": mark.color, "parse_math": False, "usetex": False}
     place: dict[str, Any] = {"horizontalalignment": mark.align, "verticalalignment": mark.vertical_align}
-    place["fontfamily"] = FALLBACKS.families(mark.text)
+    place |= {"fontfamily": FALLBACKS.families(mark.text, mark.font), "fontweight": mark.weight}
+    if not mark.is_upright:
+        place["rotation"] = "vertical"
     return kind(mark.x, mark.y, mark.text, transform=IdentityTransform(), **style, **place)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,12 @@ from regionplot.layers.base import Layer
 from regionplot.layers.features import Features
 from regionplot.layers.no_data import NoDataNote
 from regionplot.layers.stack import can_yield
-from regionplot.layers.title import Title, title_mark
+from regionplot.layers.title import Title
 from regionplot.render.compiled import CompiledModules
 from regionplot.render.drawn_marks import NEEDS_AXES, PanelArtists
+from regionplot.render.sheets import Style
 from regionplot.sheet.layout import POINTS_PER_INCH, Box, Layout
-from regionplot.sheet.marks import LINETO, Markers, Path, Rectangle, SheetMark, Text
+from regionplot.sheet.marks import FONT, LINETO, Markers, Path, Rectangle, Shade, SheetMark, Text
 from regionplot.sheet.view import View
 from regionplot.system.threads import GLOBALS_LOCK
 from regionplot.writers.base import Bytes
@@ -49,21 +50,24 @@ def draws_usual_marks(layers: Iterable[Layer]) -> bool:
 def _draws_others(layer: Layer) -> bool:
     if isinstance(layer, Features):
         return layer.vectors.points.size > 0
-    return can_yield(layer, (*NEEDS_AXES, Markers, Text)) and not isinstance(
+    return can_yield(layer, (*NEEDS_AXES, Markers, Shade, Text)) and not isinstance(
         layer, Title | NoDataNote
     )  # maps with the note are RGB images
 
 
-def are_usual(titles: Iterable[str], layout: Layout) -> bool:
-    """Return True if all titles need neither hinting nor measuring, and the default font has all their letters."""
-    return all(is_usual(title_mark(title, layout), layout.dpi) for title in titles)
+def are_usual(titles: Iterable[str], style: Style) -> bool:
+    """Return True if the marks of all titles are usual. See `is_usual`."""
+    layers, layout = [layer for layer in style.layers if isinstance(layer, Title)], style.layout
+    return all(is_usual(layer.mark(title, layout), layout.dpi) for title in titles for layer in layers)
 
 
 def is_usual(mark: Text, dpi: float) -> bool:
     """Return True if a text needs neither hinting nor measuring, and the default font has all its letters."""
     width = len(mark.text) * mark.points * dpi / POINTS_PER_INCH  # no ASCII letter is wider than the font size
     fits = mark.max_width is None or width <= mark.max_width
-    return fits and not mark.is_hinted and mark.text.isascii() and mark.text.isprintable()
+    is_plain = mark.align == "left" and mark.vertical_align == "baseline" and mark.is_upright and not mark.is_hinted
+    has_font = mark.font == FONT and mark.weight == "normal"
+    return fits and is_plain and has_font and mark.text.isascii() and mark.text.isprintable()
 
 
 class _Outline(NamedTuple):
@@ -86,14 +90,18 @@ class _Pen:
         Line width in points. Lines that are not visible have the width 0.
     clip : ndarray, shape (2, 2), optional
         Corners of the area to draw in. By default, the whole sheet.
+    cap : {"round", "butt"}
+        Shape of the ends of lines.
     """
 
     _alpha, _forced_alpha, _antialiased = 1.0, False, 1
-    _capstyle = _joinstyle = "round"
+    _joinstyle = "round"
     _snap: bool | None = False
 
-    def __init__(self, color: Rgba, linewidth: float = 0.0, clip: Matrix | None = None) -> None:
-        self._rgb, self._cliprect = color, clip
+    def __init__(
+        self, color: Rgba, linewidth: float = 0.0, clip: Matrix | None = None, cap: Literal["round", "butt"] = "round"
+    ) -> None:
+        self._rgb, self._cliprect, self._capstyle = color, clip, cap
         self._linewidth = linewidth if color[3] else 0.0
 
     def get_dashes(self) -> tuple[float, None]:
@@ -122,7 +130,7 @@ class _SharpPen(_Pen):
     """The pen of a rectangle with sharp edges."""
 
     _antialiased = 0
-    _capstyle, _joinstyle = "butt", "miter"
+    _joinstyle = "miter"
     _snap = None
 
 
@@ -161,7 +169,7 @@ class BareCanvas:
         to_pixels, corners = _place(view, self.layout)
         for mark in marks:
             assert isinstance(mark, Path), "see `draws_usual_marks`"
-            pen = _Pen(rgba_of(mark.edgecolor), mark.linewidth, corners)
+            pen = _Pen(rgba_of(mark.edgecolor), mark.linewidth, corners, mark.cap)
             face = rgba_of(mark.facecolor)
             self._renderer.draw_path(pen, _outline(mark), to_pixels, face if face[3] else None)
 
@@ -176,7 +184,7 @@ class BareCanvas:
         box = mark.box
         to_pixels = np.array([[box.width, 0, box.left], [0, box.height, box.bottom], [0, 0, 1]], float)
         face = _rgba(mark.facecolor)
-        pen = _SharpPen(rgba_of(mark.edgecolor), mark.line_pixels * POINTS_PER_INCH / self.layout.dpi)
+        pen = _SharpPen(rgba_of(mark.edgecolor), mark.line_pixels * POINTS_PER_INCH / self.layout.dpi, cap="butt")
         self._renderer.draw_path(pen, _Outline(_UNIT, _UNIT_CODES), to_pixels, face if face[3] else None)
 
     def _draw_text(self, mark: Text) -> None:

@@ -124,7 +124,7 @@ class MapRenderer:
         modules = compiled_modules()
         if modules is None or not draws_usual_marks(self.style.layers):
             return self._inks
-        if not are_usual(titles, self.style.layout):
+        if not are_usual(titles, self.style):
             return self._inks
         if self._bare is None:
             self._bare = InkDrawing(self.style, lambda: self._canvases.bare(self.style.layout, modules))

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from regionplot.colors.base import Scale
 from regionplot.colors.classifier import Codes
 from regionplot.errors import NoOverlapError, RegionError
+from regionplot.geo.grid import GridGeometry
 from regionplot.geo.overlap import has_cells_in
 from regionplot.geo.project import project_extent
 from regionplot.geo.region import Region
 from regionplot.geo.sampling import sample
 from regionplot.geo.warp import import_warper
+from regionplot.inputs.color_tables import RgbBands
 from regionplot.layers.base import Layer
 from regionplot.layers.stack import lay_out
 from regionplot.layers.title import title_of
@@ -100,7 +102,7 @@ def make_sheet(region: Region, style: Style) -> Sheet:
         raise RegionError(f"the region is of type {type(region).__name__}; pass a regionplot.Region")
     shared, config = style.shared, style.shared.config
     view = View.of(region, shared.crs, style.layout.panel, config.map.fit)
-    codes, inside, values = _sampled(style, view)
+    codes, inside, values, cells = _sampled(style, view)
     if not view.requested_pixels(inside).any():
         raise NoOverlapError(no_overlap_message(shared, region))
     return Sheet(
@@ -113,22 +115,29 @@ def make_sheet(region: Region, style: Style) -> Sheet:
         codes=codes,
         no_data=bool((view.requested_pixels(codes) == style.scale.nodata).all()),
         values=values,
+        cells=cells,
+        colors=style.scale.rgba,
     )
 
 
-def _sampled(style: Style, view: View) -> tuple[Codes, NDArray[np.bool_], NDArray[Any] | None]:
-    """Return the codes of the pixels, a mask of the pixels in the raster, and the values if a layer needs them."""
+Cells = tuple[NDArray[Any], GridGeometry]
+
+
+def _sampled(style: Style, view: View) -> tuple[Codes, NDArray[np.bool_], NDArray[Any] | None, Cells | None]:
+    """Return codes of the pixels, a mask of the pixels in the raster, and values and cells if a layer needs them."""
     shared, panel, scale = style.shared, view.panel, style.scale
     if style.cell_codes is not None:
         found = sample(style.cell_codes, shared.geometry, panel, shared.crs, fill=scale.nodata)
-        return found.values, found.inside, None
+        return found.values, found.inside, None, None
     cells = shared.read_panel(panel)
     if cells is None:
         shape = (panel.height, panel.width)
-        return np.full(shape, scale.nodata, np.uint32), np.broadcast_to(np.False_, shape), None
+        return np.full(shape, scale.nodata, np.uint32), np.broadcast_to(np.False_, shape), None, None
     found = scale.sample(*cells, panel, shared.crs, shared.config.raster.resampling)
-    keeps_values = any(layer.wants_values for layer in style.layers)
-    return scale.codes(found.values), found.inside, found.values if keeps_values else None
+    codes = scale.codes(found.values)
+    if not any(layer.wants_values for layer in style.layers):
+        return codes, found.inside, None, None
+    return codes, found.inside, found.values, None if isinstance(shared.coloring, RgbBands) else cells
 
 
 def no_overlap_message(shared: SharedData, region: Region) -> str:

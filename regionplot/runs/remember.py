@@ -23,6 +23,7 @@ from regionplot.runs.report import RunReport
 from regionplot.runs.task import RenderTask
 from regionplot.runs.texts import has_searched_fonts
 from regionplot.settings.config import Config
+from regionplot.settings.field import FieldSettings
 
 _WHOLE = frozenset({"AAIGrid", "GRIB", "GTiff", "JP2OpenJPEG", "SRTMHGT", "netCDF"})
 """Drivers of formats whose data are in the file, or in files beside it that have the same name without the suffix."""
@@ -89,7 +90,7 @@ class RunMemory:
             workers=report.workers,
             inputs=inputs,
             marks={**inputs.marks(), **marks},
-            drawing="" if task is None else remember_drawing(task, report),
+            drawing="" if task is None or config.publish.is_active else remember_drawing(task, report),
             maps=tuple(KnownMap(region, file, digest) for (region, file), digest in named),
         )
         write_known_run(self._name, known)
@@ -107,11 +108,16 @@ class RunMemory:
 
 
 def _vectors(config: Config) -> Iterator[Path]:
-    """Yield the files that the settings of layers and colors name."""
-    if config.colors.file is not None:
-        yield config.colors.file
+    """Yield the files that the settings of layers, colors and style name."""
+    yield from (path for path in (config.colors.file, config.map.style) if isinstance(path, Path))
     for settings in (each for tables in config.layers.values() for each in tables):
         yield from (value for _, value in settings if isinstance(value, Path))
+
+
+def _has_fields(config: Config) -> bool:
+    """Return True if a layer reads a raster. Libraries can read further files beside such a file."""
+    settings = (each for tables in config.layers.values() for each in tables)
+    return any(isinstance(value, FieldSettings) for each in settings for _, value in each)
 
 
 def _is_plain(config: Config, report: RunReport) -> bool:
@@ -121,7 +127,9 @@ def _is_plain(config: Config, report: RunReport) -> bool:
         and not config.prepare
         and not config.raster.inputs
         and not config.map.functions
+        and config.run.on_published is None
         and all(name in LAYERS.builtin for name in config.layers)
+        and not _has_fields(config)
         and config.output.format in WRITERS.builtin
         and report.start_method in EXECUTORS.builtin
         and executor_class(report.start_method).abilities.shares_memory

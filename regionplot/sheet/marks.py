@@ -2,8 +2,8 @@
 
 Layers yield marks. `render.artists` turns marks into matplotlib artists.
 
-Marks in the panel (`ScaleImage`, `Path`, `Markers`, `Label`, `AxesCall`) are clipped to the panel. `Rectangle` and
-`Text` lie on the sheet, above everything in the panel.
+Marks in the panel (`ScaleImage`, `Shade`, `Path`, `Markers`, `Label`, `Barbs`, `AxesCall`) are clipped to the panel.
+`Rectangle` and `Text` lie on the sheet, above everything in the panel.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from regionplot.sheet.key import ColorBarKey
 from regionplot.sheet.layout import Box
 
 INK = "#222222"
-"""Color of the frame and its text."""
+"""Usual color of the frame and its text."""
+FONT = "DejaVu Sans"
+"""Usual font family."""
 MOVETO, LINETO, CLOSEPOLY = 1, 2, 79
 """Codes of a path. `matplotlib.path.Path` uses the same codes."""
 _POLYGON = 3
@@ -36,6 +38,22 @@ class ScaleImage:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Shade:
+    """Light on the pixels of the raster. It changes their colors, but not those of marks above the raster."""
+
+    levels: NDArray[np.uint8]
+    """0: the darkest slope, `geo.relief.FLAT`: flat ground, 255: the lightest slope. Shape (height, width)."""
+    dark: str
+    """Color that multiplies the colors of dark slopes."""
+    light: str
+    """Color that is mixed into the colors of light slopes."""
+    dark_strength: float
+    """Opacity of `dark` at the level 0."""
+    light_strength: float
+    """Opacity of `light` at the level 255."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Path:
     """Lines or areas as one compound path, in map coordinates."""
 
@@ -47,6 +65,8 @@ class Path:
     edgecolor: str = "none"
     linewidth: float = 0.0
     """Line width in points."""
+    cap: Literal["round", "butt"] = "round"
+    """Shape of the ends of lines."""
 
     @classmethod
     def of_lines(cls, lines: NDArray[np.object_], color: str, linewidth: float) -> Path:
@@ -122,6 +142,33 @@ class Label:
     """Color of the halo. `none`: no halo."""
     halo_points: float
     """Width of the halo around the letters, in points."""
+    rotation: float = 0.0
+    """Degrees by which the text is turned counterclockwise around its center."""
+    weight: Literal["normal", "semibold"] = "normal"
+    align: Literal["left", "center"] = "center"
+    """Part of the text that lies at `x`."""
+    vertical_align: Literal["baseline", "center", "center_baseline"] = "center"
+    """Part of the text that lies at `y`. `center_baseline`: half the height above the baseline."""
+    font: str = FONT
+    """Font family."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Barbs:
+    """Wind barbs. The tips of the barbs lie at the points."""
+
+    points: Floats
+    """x and y in map coordinates, shape (n, 2)."""
+    wind: Floats
+    """Wind to the right and to the top of the sheet, shape (n, 2). A short line stands for 5, a long line for 10 and a
+    flag for 50."""
+    is_southern: NDArray[np.bool_]
+    """True for points in the southern hemisphere, where flags are on the other side, shape (n,)."""
+    color: str
+    length: float
+    """Length in points."""
+    linewidth: float
+    """Line width in points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +212,11 @@ class Text:
     """Minimum font size for a text that is too long, as a fraction of `points`."""
     is_hinted: bool = True
     """False: the letters are drawn without hinting, which is faster."""
+    font: str = FONT
+    """Font family."""
+    weight: Literal["normal", "semibold", "bold"] = "normal"
+    is_upright: bool = True
+    """False: the text runs from the bottom to the top."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +232,16 @@ class ColorBar:
     """Width of the outline in pixels."""
     max_width: float
     """Maximum width of the label in pixels. Longer labels are made smaller, then truncated."""
+    color: str = INK
+    """Color of ticks and texts."""
+    line_color: str = INK
+    """Color of the outline."""
+    font: str = FONT
+    """Font family."""
+    label_above: bool = False
+    """True: the label is above the left end of the bar. False: it is below the middle of the bar."""
 
 
-PanelMark = ScaleImage | Path | Markers | Label | AxesCall
+PanelMark = ScaleImage | Shade | Path | Markers | Label | Barbs | AxesCall
 SheetMark = Rectangle | Text
 Mark = PanelMark | SheetMark | ColorBar

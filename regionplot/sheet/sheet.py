@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
+from regionplot.geo.grid import GridGeometry
 from regionplot.geo.region import Region
-from regionplot.sheet.layout import Layout
+from regionplot.sheet.layout import POINTS_PER_INCH, Layout
+from regionplot.sheet.placing import Placer, estimated_size
 from regionplot.sheet.view import View
 
 
@@ -34,6 +37,22 @@ class Sheet:
     """True if the region holds only nodata."""
     values: NDArray[Any] | None = None
     """Values of the raster at the pixels of the panel, with NaN for nodata. None if no layer needs the values."""
+    cells: tuple[NDArray[Any], GridGeometry] | None = None
+    """Cells of the raster that cover the panel, and their geometry. None if no layer needs the values, and if the cells
+    are not numbers."""
+    colors: Callable[[NDArray[Any]], NDArray[np.uint8]] | None = None
+    """Function that returns the RGBA colors of codes, shape (..., 4)."""
+    shared_placer: Placer | None = None
+    """Boxes that the labels of all layers take. None if no layer shares its labels with others."""
+
+    @cached_property
+    def placer(self) -> Placer:
+        """Boxes that labels take: shared by all layers, or new if no layer shares them."""
+        return self.shared_placer or Placer(self.view.box, estimated_size(self.layout.dpi))
+
+    def pixels(self, points: float) -> float:
+        """Return a length in pixels. `points` is the length in points."""
+        return points * self.layout.dpi / POINTS_PER_INCH
 
     @property
     def place(self) -> tuple[slice, slice]:

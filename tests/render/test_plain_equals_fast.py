@@ -42,6 +42,17 @@ STYLES: dict[str, dict[str, Any]] = {
     "graticule": {"features": LAYERS, "graticule": {}},
     "graticule in Albers": {"map": {"projection": "EPSG:5070"}, "features": LAYERS, "graticule": {"spacing": 2.5}},
     "graticule around the pole": {"map": {"projection": {"name": "NorthPolarStereo"}}, "graticule": {"halo": "none"}},
+    "contours": {"contours": [{"interval": 200, "smooth": 5, "highs_lows": True}], "graticule": {}},
+    "atlas": {
+        "map": {"style": "atlas", "subtitle": "Height", "upper_right": "{raster}", "lower_right": "{variable}"},
+        "features": [{"path": "sample:states", "kind": "states"}],
+        "credit": {"lines": ["Relief: ETOPO5", "Boundaries: US Census Bureau"]},
+    },
+    "atlas in Albers, shaded": {
+        "map": {"style": "atlas", "projection": "EPSG:5070"},
+        "raster": {"resampling": "cubic"},
+        "shading": {},
+    },
     "background": {"map": {"background": "#f4e0c0"}, "colors": {"levels": [0, 1000], "under": "none", "over": "none"}},
 }
 

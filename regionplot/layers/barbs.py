@@ -1,0 +1,58 @@
+"""Wind barbs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field as Limits
+from typing_extensions import override
+
+from regionplot.layers.base import Layer, LoadContext, settings_digest
+from regionplot.layers.wind import WindField, WindSettings
+from regionplot.sheet.marks import Barbs, PanelMark
+from regionplot.sheet.sheet import Sheet
+
+_CLEAR = 11
+"""Minimum pixels from the tip of a barb to a label."""
+
+
+class BarbSettings(WindSettings):
+    """`[[barbs]]`: wind barbs."""
+
+    length: Annotated[float, Limits(gt=0, le=100)] = 5.6
+    """Length of a barb in points."""
+
+
+@dataclass(frozen=True)
+class WindBarbs(Layer):
+    """Wind barbs in knots: a short line for 5, a long line for 10 and a flag for 50."""
+
+    Settings = BarbSettings
+    zorder: ClassVar[float] = 40
+    mark_types: ClassVar[frozenset[type]] = frozenset({Barbs})
+    label_order: ClassVar[int] = 30
+    settings: BarbSettings
+    wind: WindField
+    key: str
+
+    @classmethod
+    @override
+    def load(cls, settings: BarbSettings, context: LoadContext) -> Self:
+        wind = WindField.load(settings, context, "[[barbs]]")
+        return cls(settings, wind, settings_digest(settings, *wind.key, exclude={"u", "v"}))
+
+    @override
+    def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
+        style = self.settings
+        found = self.wind.at_places(sheet, style.spacing, _CLEAR)
+        if not found.points.size:
+            return
+        for color, extra in ((style.casing, 2 * style.casing_width), (style.color, 0.0)):
+            if color != "none":
+                yield Barbs(found.points, found.knots, found.is_southern, color, style.length, style.linewidth + extra)
+
+    @override
+    def inks(self) -> frozenset[str] | None:
+        return None if self.settings.casing != "none" else frozenset({self.settings.color})

@@ -1,0 +1,143 @@
+"""Read the rasters that overlays draw, such as pressure for isobars and the components of wind.
+
+::
+
+    FieldSettings ─► open ─► all cells, once in the parent ─► Field ─► values at the pixels of a panel
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from math import ceil, sqrt
+from typing import Any
+
+import numpy as np
+import pyproj
+from numpy.typing import NDArray
+
+from regionplot.errors import ConfigError, RasterError
+from regionplot.geo.crs import Floats, same_crs, transformer, unwrap
+from regionplot.geo.extent import PanelGrid
+from regionplot.geo.grid import GridGeometry
+from regionplot.geo.sampling import sample
+from regionplot.inputs.describe import open_source, raster_times
+from regionplot.inputs.source import RasterInfo, read_window
+from regionplot.layers.base import LoadContext
+from regionplot.settings.field import FieldSettings
+from regionplot.settings.raster import RasterSettings
+from regionplot.settings.selection import TimeChoice
+
+_MAX_CELLS = 2**25
+"""Maximum number of cells that are loaded. The cells of a larger grid are averaged in blocks."""
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """The cells of a raster that an overlay draws."""
+
+    values: NDArray[Any]
+    """Values of the cells, NaN if missing, shape (rows, columns)."""
+    geometry: GridGeometry
+    description: Mapping[str, object]
+    """Text about the raster. See `RasterInfo.description`."""
+    key: str
+    """Digest of the cells."""
+    info: RasterInfo | None = None
+    """Metadata of the raster. None for the raster of the map."""
+
+    @classmethod
+    def load(cls, settings: FieldSettings, context: LoadContext, place: str) -> Field:
+        """Read a field, or return a field that a loaded layer has read from the same file.
+
+        Parameters
+        ----------
+        settings : FieldSettings
+            The field.
+        context : LoadContext
+            The context of the layer.
+        place : str
+            Name of the setting, for messages.
+
+        Raises
+        ------
+        RasterError
+            If the file cannot be read, or has no such band.
+        ConfigError
+            If the settings of the raster select several times.
+        """
+        raster = _at_one_time(settings.of_raster(context.config.raster), settings, place)
+        try:
+            source = open_source(raster)
+            info = source.describe()
+            window = info.geometry.full_window
+            step = max(1, ceil(sqrt(window.cells / _MAX_CELLS)))
+            values, geometry = read_window(source, window, step, "nearest" if step == 1 else "average")
+        except RasterError as error:
+            raise RasterError(f"{place}: {error}") from error
+        return cls(values, geometry, info.description, _digest(values, geometry), info)
+
+    def at(self, panel: PanelGrid, crs: pyproj.CRS, resampling: str = "cubic") -> NDArray[np.float64]:
+        """Return the values at the pixels of a panel, NaN if missing, shape (height, width). Row 0 is in the north."""
+        found = sample(self.values, self.geometry, panel, crs, resampling)
+        return np.where(found.inside, found.values, np.nan).astype(np.float64)
+
+    def at_points(self, points: Floats, crs: pyproj.CRS) -> Floats:
+        """Return interpolated values at points, shape (n,). A point is NaN if its cell is missing or outside the grid.
+
+        Parameters
+        ----------
+        points : ndarray, shape (n, 2)
+            x and y.
+        crs : pyproj.CRS
+            CRS of the points.
+        """
+        geometry = self.geometry
+        x, y = points.T if same_crs(crs, geometry.crs) else transformer(crs, geometry.crs).transform(*points.T)
+        if geometry.crs.is_geographic and geometry.columns_per_turn is None:
+            x = unwrap(x, geometry.extent.center[0])
+        column, row = geometry.columns_and_rows(np.asarray(x), np.asarray(y))
+        column = geometry.wrapped(column)
+        inside = (column >= 0) & (column < geometry.width) & (row >= 0) & (row < geometry.height)
+        found = np.full(len(points), np.nan)
+        found[inside] = self._interpolated(column[inside], row[inside])
+        return found
+
+    def _interpolated(self, column: Floats, row: Floats) -> Floats:
+        """Return bilinear values. Missing neighbors have no weight. If the cell itself is missing, return NaN."""
+        left, top = np.floor(column - 0.5), np.floor(row - 0.5)
+        total, weight = np.zeros(column.size), np.zeros(column.size)
+        for dx in (0, 1):
+            for dy in (0, 1):
+                share = (1 - abs(column - 0.5 - left - dx)) * (1 - abs(row - 0.5 - top - dy))
+                values = self._cells(left + dx, top + dy)
+                known = np.isfinite(values)
+                total += np.where(known, values, 0.0) * share
+                weight += known * share
+        is_missing = ~np.isfinite(self._cells(np.floor(column), np.floor(row)))
+        return np.where(is_missing, np.nan, total / np.where(weight > 0, weight, 1.0))
+
+    def _cells(self, column: Floats, row: Floats) -> Floats:
+        """Return the cells in some columns and rows. Beyond an edge, return the cells at the edge."""
+        geometry = self.geometry
+        column = np.clip(geometry.wrapped(column), 0, geometry.width - 1).astype(np.intp)
+        row = np.clip(row, 0, geometry.height - 1).astype(np.intp)
+        return np.asarray(self.values[row, column], float)
+
+
+def _at_one_time(raster: RasterSettings, settings: FieldSettings, place: str) -> RasterSettings:
+    """Return the settings of a raster. If another file has no times, the time of the map is left out."""
+    if raster.time is None:
+        return raster
+    if TimeChoice(raster.time).is_many:
+        raise ConfigError(f"{place}: [raster] selects several times; set time")
+    if settings.path is not None and settings.time is None and not raster_times(raster):
+        return raster.model_copy(update={"time": None})
+    return raster
+
+
+def _digest(values: NDArray[Any], geometry: GridGeometry) -> str:
+    content = blake2b(np.ascontiguousarray(values).data.cast("B"), digest_size=16)
+    content.update(repr((geometry.transform, geometry.crs.to_wkt(), values.dtype.str, values.shape)).encode())
+    return content.hexdigest()

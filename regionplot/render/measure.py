@@ -1,0 +1,28 @@
+"""Measure texts with matplotlib's fonts, without drawing them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from matplotlib.backends.backend_agg import RendererAgg
+from matplotlib.font_manager import FontProperties
+
+from regionplot.render.fonts import FALLBACKS
+from regionplot.sheet.placing import Measure, TextSize
+
+_MAX_KEPT = 10_000
+"""Maximum number of texts whose size is kept for each resolution."""
+
+
+@lru_cache(maxsize=8)
+def text_measure(dpi: float) -> Measure:
+    """Return a function that measures texts at a resolution. It keeps the sizes, because maps repeat their labels."""
+    renderer = RendererAgg(1, 1, dpi)
+
+    @lru_cache(maxsize=_MAX_KEPT)
+    def measure(text: str, points: float, weight: str) -> TextSize:
+        font = FontProperties(family=FALLBACKS.families(text), size=points, weight=weight)
+        width, height, descent = renderer.get_text_width_height_descent(text, font, ismath=False)
+        return TextSize(width, height - descent, descent)
+
+    return measure

@@ -1,0 +1,183 @@
+"""Contour lines are those of matplotlib, and their labels and marks can be read."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+import shapely
+from affine import Affine
+from matplotlib.figure import Figure
+
+from regionplot.errors import ConfigError, RegionError
+from regionplot.geo.contours import blurred, find_highs
+from regionplot.geo.extent import Extent
+from regionplot.geo.region import Region
+from regionplot.layers.contours import ContourGrid, Contours
+from regionplot.render.artists import DrawnMarks
+from regionplot.render.measure import text_measure
+from regionplot.render.sheets import Style, make_sheet
+from regionplot.settings.loading import read_config
+from regionplot.sheet.marks import Label, Path
+from regionplot.sheet.placing import LabelBox
+from regionplot.sheet.sheet import Sheet
+
+WEST, NORTH, CELL = -100.0, 50.0, 0.5
+
+
+def pressure() -> np.ndarray:
+    """Return a field with a high at 80° W, 40° N and a low at 65° W, 35° N."""
+    x, y = np.meshgrid(WEST + CELL * (np.arange(120) + 0.5), NORTH - CELL * (np.arange(60) + 0.5))
+    field = 1013 + 0.1 * y
+    for height, west, north in ((20, -80, 40), (-22, -65, 35)):
+        field += height * np.exp(-((x - west) ** 2 + (y - north) ** 2) / 40)
+    return field
+
+
+@pytest.fixture
+def contours(load, write_raster):
+    """Return a function that draws contours of the pressure: the sheet and the marks."""
+
+    def draw(region: Region, field: np.ndarray | None = None, **settings: Any) -> tuple[Sheet, tuple[Any, ...]]:
+        path = write_raster(pressure() if field is None else field, Affine(CELL, 0, WEST, 0, -CELL, NORTH))
+        shared = load(raster={"path": path}, map={"size": [900, 600]}, contours=[settings])
+        sheet = make_sheet(region, Style.of(shared))
+        return sheet, DrawnMarks.of(shared.layers, sheet).in_panel
+
+    return draw
+
+
+REGION = Region("a", Extent(-95, -55, 28, 48))
+
+
+def in_pixels(sheet: Sheet, path: Path) -> list[np.ndarray]:
+    """Return the lines of a path in pixels of the sheet."""
+    panel, box = sheet.view.panel, sheet.view.box
+    points = (path.vertices - (panel.extent.xmin, panel.extent.ymin)) / (panel.pixel_width, panel.pixel_height)
+    return np.split(points + np.array([box.left, box.bottom]), np.flatnonzero(path.codes == 1)[1:])
+
+
+@pytest.mark.parametrize("levels", [{"interval": 4}, {"levels": [1001.5, 1017, 1030]}], ids=["interval", "levels"])
+def test_lines_are_those_of_matplotlib(contours, levels: dict[str, Any]) -> None:
+    sheet, marks = contours(REGION, labels=False, casing="none", min_length=0, **levels)
+    found = shapely.MultiLineString([line for path in marks[:2] for line in in_pixels(sheet, path)])
+    layer = Contours.load(Contours.Settings(**levels), None)  # type: ignore[arg-type]
+    grid = ContourGrid.of(sheet, 40)
+    values = layer._values(sheet, grid)
+    assert values is not None
+    drawn = Figure().subplots().contour(*grid.nodes, values, [level for level, _ in layer.settings.levels_in(values)])
+    expected = shapely.MultiLineString([line for lines in drawn.allsegs for line in lines if len(line) > 1])
+    assert shapely.hausdorff_distance(found, expected) < 0.01
+    assert len(drawn.levels) > 2
+
+
+def test_every_fifth_line_is_bold_and_all_casings_lie_below(contours) -> None:
+    _, marks = contours(REGION, interval=2, labels=False)
+    styles = [(path.edgecolor, round(path.linewidth, 2)) for path in marks]
+    assert styles == [("#ffffff8c", 2.6), ("#ffffff8c", 3.3), ("#2f5088", 1.0), ("#2f5088", 1.7)]
+
+
+def test_labels_lie_in_gaps_of_their_lines_and_apart(contours) -> None:
+    sheet, marks = contours(REGION, interval=4)
+    labels = [mark for mark in marks if isinstance(mark, Label)]
+    assert {label.text for label in labels} >= {"1000", "1020"}
+    lines = shapely.MultiLineString(
+        [line for path in marks if isinstance(path, Path) for line in in_pixels(sheet, path)]
+    )
+    for label in labels:
+        assert abs(label.rotation) <= 50
+        distance = lines.distance(shapely.Point(label.x, label.y))
+        assert 10 < distance < 40
+    for one, other in combinations(labels, 2):
+        assert np.hypot(one.x - other.x, one.y - other.y) > 70
+
+
+def test_neighboring_maps_have_the_same_labels(contours) -> None:
+    """Two maps of one scale overlap. Labels far from the edges are at the same place of the world."""
+    places = []
+    for shift in (0.0, 0.03):
+        sheet, marks = contours(Region("a", Extent(-95 + shift, -55 + shift, 28, 48)), interval=2)
+        extent, panel = sheet.view.panel.extent, sheet.view.panel
+        labels = [mark for mark in marks if isinstance(mark, Label)]
+        x = [extent.xmin + (label.x - sheet.view.box.left) * panel.pixel_width for label in labels]
+        y = [extent.ymin + (label.y - sheet.view.box.bottom) * panel.pixel_height for label in labels]
+        places.append(sorted(zip([label.text for label in labels], np.round(x, 6), np.round(y, 6), strict=True)))
+    assert len(places[0]) > 5
+    assert places[0] == places[1]
+
+
+def test_highs_and_lows_are_marked_with_their_values(contours) -> None:
+    sheet, marks = contours(REGION, interval=4, highs_lows=True)
+    labels = [mark for mark in marks if isinstance(mark, Label) and mark.weight == "semibold" and not mark.rotation]
+    letters = {label.text: label for label in labels}
+    extent, panel, box = sheet.view.panel.extent, sheet.view.panel, sheet.view.box
+    measure = text_measure(sheet.layout.dpi)
+    for letter, value, west, north in (("H", "1037", -80, 40), ("L", "995", -65, 35)):
+        x = box.left + (west - extent.xmin) / panel.pixel_width
+        y = box.bottom + (north - extent.ymin) / panel.pixel_height
+        assert np.hypot(letters[letter].x - x, letters[letter].y - y) < 15
+        assert abs(letters[value].x - x) < 5
+        below = letters[value].y + measure(value, letters[value].points, "semibold").ascent
+        assert below < letters[letter].y
+
+
+def test_a_flat_field_has_no_highs_and_missing_values_end_lines(contours) -> None:
+    field = pressure()
+    field[:, :50] = np.nan
+    sheet, marks = contours(REGION, field, interval=4, highs_lows=True, labels=False)
+    assert not any(isinstance(mark, Label) and mark.text == "H" for mark in marks)
+    first = sheet.view.panel.extent.xmin
+    assert min(mark.vertices[:, 0].min() for mark in marks if isinstance(mark, Path)) > WEST + 24 > first
+    _, marks = contours(REGION, np.full((60, 120), 3.0), interval=4, highs_lows=True)
+    assert marks == ()
+
+
+def test_highs_are_the_highest_nodes_around() -> None:
+    values = np.random.default_rng(1).normal(size=(60, 80))
+    found = list(find_highs(values, 9, 0.0))
+    expected = [
+        (row, column)
+        for row in range(1, 59)
+        for column in range(1, 79)
+        if values[row, column] == values[max(row - 9, 0) : row + 10, max(column - 9, 0) : column + 10].max()
+    ]
+    assert sorted(found) == expected
+
+
+def test_blur_keeps_the_mean_and_ignores_missing_values() -> None:
+    values = np.full((40, 50), 7.0)
+    values[10:20, 10:20] = np.nan
+    found = blurred(values, 3.0)
+    assert np.isnan(found).sum() == 100
+    np.testing.assert_allclose(found[np.isfinite(found)], 7.0)
+
+
+def test_another_raster_can_have_another_grid_and_units(contours, load, write_raster) -> None:
+    other = write_raster(
+        pressure()[:, ::-1] * 100, Affine(-CELL, 0, WEST + 120 * CELL, 0, -CELL, NORTH), name="other.tif"
+    )
+    _, expected = contours(REGION, interval=4)
+    zeros = write_raster(np.zeros((60, 120)), Affine(CELL, 0, WEST, 0, -CELL, NORTH), name="zeros.tif")
+    settings = {"interval": 4, "scale": 0.01, "raster": {"path": other}}
+    shared = load(raster={"path": zeros}, map={"size": [900, 600]}, contours=[settings])
+    marks = DrawnMarks.of(shared.layers, make_sheet(REGION, Style.of(shared))).in_panel
+    assert len(marks) == len(expected)
+    for one, same in zip(marks, expected, strict=True):
+        if isinstance(one, Path):
+            np.testing.assert_allclose(one.vertices, same.vertices, atol=1e-6)
+        else:
+            assert one.text == same.text
+    assert not any(
+        LabelBox.around(a.x, a.y, 20, 8).overlaps(LabelBox.around(b.x, b.y, 20, 8))
+        for a, b in combinations([mark for mark in marks if isinstance(mark, Label)], 2)
+    )
+
+
+def test_faults_of_the_settings_name_the_key(contours) -> None:
+    for faulty in ({}, {"interval": 4, "levels": [1]}):
+        with pytest.raises(ConfigError, match="set either interval, such as 4, or levels"):
+            read_config({"raster": {"path": "sample:relief"}, "contours": [faulty]})
+    with pytest.raises(RegionError, match=r"\[\[contours\]\] interval: 0.0001 is too small for values from 99"):
+        contours(REGION, interval=0.0001)
