@@ -4,13 +4,14 @@ The inputs are the same on each machine:
 
 - the vectors of the sample in a Lambert CRS
 - synthetic, smooth snowfall in the same CRS, as grids of several sizes
-- tables of 12 and 120 regions, in meters
+- tables of 12 and 120 regions, or of any other number, in meters
 - two settings files: `regionplot.toml` draws in the CRS of the grids, `albers.toml` in another CRS
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,9 @@ LAYERS = {"counties": 0.45, "states": 1.25, "countries": 1.25}
 """Line width in points of each vector layer, in drawing order."""
 CONFIGS = {"same": "regionplot.toml", "other": "albers.toml"}
 TABLES = (12, 120)
+Row = tuple[str, float, float, float, float]
+_SHIFT = 7000.0
+"""Meters between the copies of a region."""
 _NODATA = -9999.0
 _WAVES = 160
 _STRIP = 512
@@ -181,21 +185,34 @@ def write_raster(path: Path, size: tuple[int, int]) -> None:
     temporary.replace(path)
 
 
-def regions(count: int) -> list[tuple[str, float, float, float, float]]:
+def regions(count: int) -> list[Row]:
     """Return name, xmin, xmax, ymin, ymax of the regions.
 
-    The first 12 regions are sectors. A table with more regions also has nine parts of each sector.
+    The first 12 regions are sectors. A table with more regions also has nine parts of each sector. A table with more
+    than 120 regions also has these 120 regions under other names, each time moved to the east by some kilometers.
     """
-    rows = []
+    rows = list(_sectors_and_parts()) if count > len(_SECTORS) else [*_sectors()]
+    copies = (
+        (f"{name}_copy_{copy}", xmin + copy * _SHIFT, xmax + copy * _SHIFT, ymin, ymax)
+        for copy in itertools.count(1)
+        for name, xmin, xmax, ymin, ymax in rows
+    )
+    return list(itertools.islice(itertools.chain(rows, copies), count))
+
+
+def _sectors() -> Iterator[Row]:
     for name, sector in _SECTORS.items():
         x, y, width, height = (1000 * kilometers for kilometers in sector)
-        rows.append((name, x - width / 2, x + width / 2, y - height / 2, y + height / 2))
-        if count > len(_SECTORS):
-            rows += _parts(*rows[-1])
-    return rows[:count]
+        yield name, x - width / 2, x + width / 2, y - height / 2, y + height / 2
 
 
-def _parts(name: str, xmin: float, xmax: float, ymin: float, ymax: float) -> Iterator[tuple[str, float, ...]]:
+def _sectors_and_parts() -> Iterator[Row]:
+    for sector in _sectors():
+        yield sector
+        yield from _parts(*sector)
+
+
+def _parts(name: str, xmin: float, xmax: float, ymin: float, ymax: float) -> Iterator[Row]:
     width, height = (xmax - xmin) / 3, (ymax - ymin) / 3
     for number in range(9):
         left, bottom = xmin + number % 3 * width, ymin + number // 3 * height

@@ -153,7 +153,7 @@ def parse_options() -> argparse.Namespace:
         metavar="NAME",
         help="run this peer; repeatable",
     )
-    parser.add_argument("--regions", nargs="+", type=int, metavar="N", help="maps in the table, at most 120")
+    parser.add_argument("--regions", nargs="+", type=int, metavar="N", help="maps in each table, such as 12 120 1200")
     parser.add_argument(
         "--repeat", type=int, help="timed runs of each program; 0 times the run in which memory is sampled"
     )

@@ -76,8 +76,7 @@ class _Watcher:
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        self._identity = f"watch {os.getpid()} {time.time_ns()}"
-        self._name = known_run_name(request, self._identity)
+        self._program = known_run_name(request)
         _import_for_runs()
         self._layers: Sequence[Layer] = ()
         self._reload_requested = False
@@ -94,6 +93,7 @@ class _Watcher:
         mark = mark_of(self._request.config_path or "")  # before the file is read
         config = self._request.config_before_raster()
         self._config, self._settings = config, mark
+        self._identity = f"watch {os.getpid()} {time.time_ns()}"
         self._arrivals = Arrivals(config.raster.pattern, config.raster.settle)
         self._layers = ()
         self._raster: Path | None = None
@@ -144,8 +144,10 @@ class _Watcher:
         """Return the name of the record of the runs. Return None if the program has changed since the watcher began.
 
         No other process uses this record, because the watcher keeps its modules and libraries if their files change.
+        After new settings were read, the runs have a new record, because the settings can come from several files.
         """
-        return self._name if known_run_name(self._request, self._identity) == self._name else None
+        is_same = self._program is not None and known_run_name(self._request) == self._program
+        return known_run_name(self._request, self._identity) if is_same else None
 
     def _request_reload(self, _number: int, _frame: object) -> None:
         self._reload_requested = True

@@ -66,11 +66,15 @@ class Title(Layer):
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[Text]:
-        layout, page = sheet.layout, sheet.layout.page
-        yield Text(
+        yield self.mark(sheet.title, sheet.layout)
+
+    def mark(self, title: str, layout: Layout) -> Text:
+        """Return the mark of a title."""
+        page = layout.page
+        return Text(
             layout.panel.left,
             self._title_baseline(layout),
-            " ".join(sheet.title.split()),
+            " ".join(title.split()),
             page.title_points,
             page.ink,
             max_width=layout.text_width - self._width("upper_right", page),

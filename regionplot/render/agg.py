@@ -1,4 +1,4 @@
-"""Draw RGB maps, and the ink of palette maps, with matplotlib's Agg renderer.
+"""Draw RGB maps, and the marks of palette maps, with matplotlib's Agg renderer.
 
 Lines, areas, symbols, rectangles and usual titles need no figure. matplotlib's figure is imported, and made, when the
 first mark needs it: a label in the panel, an `AxesCall`, or a text that must be measured.
@@ -6,10 +6,10 @@ first mark needs it: a label in the panel, an `AxesCall`, or a text that must be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,25 +19,16 @@ from matplotlib.transforms import Bbox, BboxBase, BboxTransformFrom, BboxTransfo
 
 from regionplot.colors.base import Scale
 from regionplot.geo.strips import row_strips
-from regionplot.layers.base import Layer
-from regionplot.layers.stack import can_yield, ignore_raster
-from regionplot.render.artists import (
-    NEEDS_AXES,
-    DrawnMarks,
-    PanelArtists,
-    PanelPlace,
-    artist_without_figure,
-    panel_artists,
-    sheet_artist,
-)
+from regionplot.layers.stack import can_yield
+from regionplot.render.artists import PanelPlace, artist_without_figure, panel_artists, sheet_artist
+from regionplot.render.bare_canvas import are_usual
 from regionplot.render.canvases import Canvases
-from regionplot.render.ink import Covered
-from regionplot.render.palette import PACKED_WHITE, WHITE
+from regionplot.render.drawn_marks import NEEDS_AXES, DrawnMarks, PanelArtists
 from regionplot.render.shading import shade
 from regionplot.render.sheets import Style
 from regionplot.render.style import plain_style
-from regionplot.sheet.layout import POINTS_PER_INCH, Box, Layout
-from regionplot.sheet.marks import Rectangle, Shade, SheetMark, Text
+from regionplot.sheet.layout import Box, Layout
+from regionplot.sheet.marks import Shade, SheetMark, Text
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 from regionplot.system.stopwatch import Stopwatch
@@ -93,6 +84,10 @@ class Canvas:
         self._axes.set_ylim(extent.ymin, extent.ymax)
         return self._axes
 
+    def style(self) -> AbstractContextManager[None]:
+        """Return the context in which artists are made and drawn."""
+        return plain_style()
+
     def slices(self, box: Box) -> tuple[slice, slice]:
         """Return the rows and columns of a box in the buffer."""
         height = self.layout.size[1]
@@ -138,7 +133,7 @@ class Canvas:
 
 
 class Drawing:
-    """Draw RGB maps, and the ink of palette maps.
+    """Draw RGB maps.
 
     Parameters
     ----------
@@ -152,7 +147,6 @@ class Drawing:
 
     def __init__(self, style: Style, frame: Callable[[], Bytes], canvases: Canvases | None = None) -> None:
         self._style, self._frame = style, frame
-        self._rectangles: dict[Rectangle, Covered] = {}
         self._canvases = canvases or Canvases()
 
     @property
@@ -160,12 +154,13 @@ class Drawing:
         """The sheet of this thread. Other drawings may have drawn on it."""
         return self._canvases.canvas(self._style.layout)
 
-    def prepare(self) -> None:
-        """Import and find what all maps need, such as the font of the title, so that forked workers inherit it."""
+    def prepare(self, titles: Iterable[str]) -> None:
+        """Import and find what maps with these titles need, such as fonts, so that forked workers inherit it."""
         with plain_style():
             title = Text(0, 0, "a", self._style.layout.page.title_points, is_hinted=False)
             self.canvas.draw_on_sheet(title)
-            if any(can_yield(layer, NEEDS_AXES) for layer in self._style.layers):
+            has_labels = any(can_yield(layer, NEEDS_AXES) for layer in self._style.layers)
+            if has_labels or not are_usual(titles, self._style):
                 _ = self.canvas.figure
 
     def picture(self, sheet: Sheet, watch: Stopwatch) -> Picture:
@@ -184,83 +179,3 @@ class Drawing:
             pixels = canvas.rgb()
         watch.lap("compose")
         return Picture(pixels, None, sheet.title, sheet.no_data)
-
-    def ink_in_panel(self, sheet: Sheet, channel: int, watch: Stopwatch) -> Covered:
-        """Draw the ink in the panel of a palette map on white.
-
-        Parameters
-        ----------
-        sheet : Sheet
-            The map. The layers do not see its title, because the ink is also used under other titles.
-        channel : int
-            Color channel in which the ink of the layers is darkest: 0 (red), 1 (green) or 2 (blue).
-        watch : Stopwatch
-            Stopwatch that records the time of each stage.
-        """
-        canvas = self.canvas
-        with plain_style():
-            marks = self._marks(self._style.layers, replace(sheet, title=""))
-            watch.lap("clip")
-            pixels = canvas.buffer[canvas.slices(sheet.view.box)]
-            pixels.view(np.uint32).fill(PACKED_WHITE)
-            canvas.draw_in_panel(marks.in_panel, sheet.view)
-            panel = _covered(pixels, channel)
-        watch.lap("stroke")
-        return panel
-
-    def ink_on_sheet(self, sheet: Sheet, watch: Stopwatch) -> Covered:
-        """Draw the ink on the sheet of a palette map on white: title and neatline."""
-        layers = [layer for layer in self._style.layers if can_yield(layer, (Rectangle, Text))]
-        with plain_style():
-            drawn = [self._on_sheet(mark, sheet) for mark in self._marks(layers, sheet).on_sheet]
-        watch.lap("title")
-        return _on_top_of_each_other(drawn)
-
-    def _marks(self, layers: Sequence[Layer], sheet: Sheet) -> DrawnMarks:
-        return DrawnMarks.of(layers, _without_raster(sheet) if ignore_raster(self._style.layers) else sheet)
-
-    def _on_sheet(self, mark: SheetMark, sheet: Sheet) -> Covered:
-        """Draw a mark in the frame's ink. Rectangles are cached, because most maps have the same rectangles."""
-        if isinstance(mark, Text):
-            return self._drawn(mark, self._rows_of(mark, sheet))
-        if mark not in self._rectangles:
-            self._rectangles[mark] = self._drawn(mark, len(self.canvas.buffer))
-        return self._rectangles[mark]
-
-    def _rows_of(self, mark: Text, sheet: Sheet) -> int:
-        """Return the number of rows at the top of the sheet that a text can reach."""
-        descent = mark.points * sheet.layout.dpi / POINTS_PER_INCH / 3
-        is_above = mark.vertical_align == "baseline" and mark.y - descent >= sheet.view.box.top
-        return len(self.canvas.buffer) - (sheet.view.box.top if is_above else 0)
-
-    def _drawn(self, mark: SheetMark, rows: int) -> Covered:
-        self.canvas.buffer[:rows].fill(WHITE)
-        self.canvas.draw_on_sheet(mark)
-        return _covered(self.canvas.buffer[:rows], 0)
-
-
-def _without_raster(sheet: Sheet) -> Sheet:
-    """Return a sheet for layers that ignore the raster. What such layers draw is the same for each raster."""
-    return replace(sheet, codes=np.empty((0, 0), np.uint8), values=None, cells=None, colors=None, description={})
-
-
-def _covered(pixels: Bytes, channel: int) -> Covered:
-    """Return the pixels of a box of the sheet that are darker than white in a channel, and their values."""
-    values = pixels[..., channel].reshape(-1)
-    drawn = np.flatnonzero(values != WHITE)
-    return Covered(drawn, values[drawn])
-
-
-def _on_top_of_each_other(drawn: Sequence[Covered]) -> Covered:
-    """Return the pixels of all marks. The last mark that covers a pixel gives its value."""
-    marks = sorted((mark for mark in drawn if mark.pixels.size), key=lambda mark: mark.pixels[0])
-    if all(upper.pixels[-1] < lower.pixels[0] for upper, lower in pairwise(marks)):  # as a title above a neatline
-        return _joined(marks)
-    joined = _joined(drawn[::-1])
-    found, first = np.unique(joined.pixels, return_index=True)
-    return Covered(found, joined.values[first])
-
-
-def _joined(marks: Sequence[Covered]) -> Covered:
-    pixels = np.concatenate([np.empty(0, np.intp), *(mark.pixels for mark in marks)])
-    return Covered(pixels, np.concatenate([np.empty(0, np.uint8), *(mark.values for mark in marks)]))

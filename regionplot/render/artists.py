@@ -5,8 +5,7 @@ Most artists need no figure: `render.agg` draws them without importing `matplotl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from matplotlib import patches, text
@@ -15,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.path import Path as Outline
 from matplotlib.transforms import BboxBase, IdentityTransform, Transform
 
-from regionplot.layers.base import Layer
+from regionplot.render.drawn_marks import PanelArtists
 from regionplot.render.fonts import FALLBACKS
 from regionplot.render.text import UnhintedText, fit_text, fits_unmeasured
 from regionplot.sheet.layout import POINTS_PER_INCH
@@ -24,58 +23,15 @@ from regionplot.sheet.marks import (
     Barbs,
     Label,
     Markers,
-    PanelMark,
     Path,
     Rectangle,
-    ScaleImage,
-    Shade,
     SheetMark,
     Text,
 )
-from regionplot.sheet.placing import Placer
-from regionplot.sheet.sheet import Sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-PanelArtists = Path | Markers | Label | Barbs | AxesCall
-
-
-@dataclass(frozen=True)
-class DrawnMarks:
-    """The marks of one map, in two groups: in the panel and on the sheet."""
-
-    in_panel: tuple[PanelArtists, ...]
-    """Marks over the raster, clipped to the panel, from the bottom to the top."""
-    on_sheet: tuple[SheetMark, ...]
-    """Marks above everything in the panel, from the bottom to the top."""
-    shades: tuple[Shade, ...] = ()
-    """Marks that change the colors of the raster."""
-
-    @classmethod
-    def of(cls, layers: Iterable[Layer], sheet: Sheet) -> DrawnMarks:
-        """Return the marks of layers on a map, except the raster: its image is in `Sheet.codes`."""
-        layers = tuple(layers)
-        if any(getattr(layer, "label_order", 0) for layer in layers):
-            marks = _marks_with_labels(layers, sheet)
-        else:
-            marks = [mark for layer in layers for mark in layer.draw(sheet)]
-        on_sheet = tuple(mark for mark in marks if isinstance(mark, Rectangle | Text))
-        shades = tuple(mark for mark in marks if isinstance(mark, Shade))
-        return cls(
-            tuple(m for m in marks if not isinstance(m, Rectangle | Text | ScaleImage | Shade)), on_sheet, shades
-        )
-
-
-def _marks_with_labels(layers: Sequence[Layer], sheet: Sheet) -> list[PanelMark | SheetMark]:
-    """Return the marks of layers that share the space for labels, from the bottom to the top."""
-    from regionplot.render.measure import text_measure  # noqa: PLC0415 (few maps have such layers)
-
-    shared = replace(sheet, shared_placer=Placer(sheet.view.box, text_measure(sheet.layout.dpi)))
-    order = sorted(range(len(layers)), key=lambda number: getattr(layers[number], "label_order", 0))
-    drawn: dict[int, list[PanelMark | SheetMark]] = {number: list(layers[number].draw(shared)) for number in order}
-    return [mark for number in range(len(layers)) for mark in drawn[number]]
 
 
 class PanelPlace(Protocol):
@@ -90,10 +46,6 @@ class PanelPlace(Protocol):
         """Transform from map coordinates to pixels of the sheet."""
 
 
-NEEDS_AXES = (AxesCall, Barbs, Label)
-"""Types of marks in the panel whose artists need axes of a figure."""
-
-
 def panel_artists(mark: PanelArtists, axes: Axes | PanelPlace) -> Iterator[Artist]:
     """Yield the artists of a mark in the panel, clipped to it.
 
@@ -103,7 +55,7 @@ def panel_artists(mark: PanelArtists, axes: Axes | PanelPlace) -> Iterator[Artis
         The mark.
     axes : Axes or PanelPlace
         The axes of the panel, in map coordinates. The artists are not added to the axes. A place is sufficient unless
-        the type of the mark is in `NEEDS_AXES`.
+        the type of the mark is in `drawn_marks.NEEDS_AXES`.
     """
     for artist in _MAKERS[type(mark)](mark, axes):
         artist.set_clip_box(axes.bbox)

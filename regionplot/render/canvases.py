@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from regionplot.render.sheets import Style
 from regionplot.settings.base import digest_items
@@ -17,6 +17,8 @@ from regionplot.writers.base import Bytes
 
 if TYPE_CHECKING:
     from regionplot.render.agg import Canvas
+    from regionplot.render.bare_canvas import BareCanvas
+    from regionplot.render.compiled import CompiledModules
 
 _MAX_FRAMES = 8
 """Maximum number of frames that are kept for further fields."""
@@ -31,12 +33,23 @@ class Canvases:
 
     def canvas(self, layout: Layout) -> Canvas:
         """Return the sheet of this thread for the maps of a layout."""
-        sheets: dict[tuple[tuple[int, int], float], Canvas] = self._own.__dict__.setdefault("sheets", {})
-        key = layout.size, layout.dpi
-        if key not in sheets:
-            from regionplot.render.agg import Canvas  # noqa: PLC0415 (imports matplotlib)
+        from regionplot.render.agg import Canvas  # noqa: PLC0415 (imports matplotlib)
 
-            sheets[key] = Canvas(layout)
+        canvas: Canvas = self._found(layout, Canvas)
+        return canvas
+
+    def bare(self, layout: Layout, modules: CompiledModules) -> BareCanvas:
+        """Return the sheet of this thread on which matplotlib's compiled modules draw."""
+        from regionplot.render.bare_canvas import BareCanvas  # noqa: PLC0415 (maps with kept ink do not need it)
+
+        canvas: BareCanvas = self._found(layout, BareCanvas, modules)
+        return canvas
+
+    def _found(self, layout: Layout, kind: Callable[..., Any], *arguments: Any) -> Any:
+        sheets: dict[Any, Any] = self._own.__dict__.setdefault("sheets", {})
+        key = layout.size, layout.dpi, kind
+        if key not in sheets:
+            sheets[key] = kind(layout, *arguments)
         return sheets[key]
 
     def frame(self, style: Style, draw: Callable[[], Bytes]) -> Bytes:

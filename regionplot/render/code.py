@@ -98,9 +98,9 @@ def _freetype() -> Iterator[str]:
 
 
 def _freetype_version() -> Any:
-    import matplotlib.ft2font  # noqa: PLC0415 (only if matplotlib is linked with a library of the system)
+    from matplotlib import ft2font  # noqa: PLC0415 (only if matplotlib is linked with a library of the system)
 
-    return matplotlib.ft2font.__freetype_version__
+    return ft2font.__freetype_version__
 
 
 def font_files(text: str) -> list[tuple[str, int]]:

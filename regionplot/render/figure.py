@@ -13,7 +13,8 @@ from matplotlib.image import AxesImage
 
 from regionplot.geo.cartopy import cartopy_projection
 from regionplot.geo.region import Region
-from regionplot.render.artists import DrawnMarks, panel_artists, sheet_artist
+from regionplot.render.artists import panel_artists, sheet_artist
+from regionplot.render.drawn_marks import DrawnMarks
 from regionplot.render.fonts import FALLBACKS
 from regionplot.render.frame import add_frame, new_figure
 from regionplot.render.shading import shade

@@ -5,15 +5,20 @@ This module does not import matplotlib. A renderer imports matplotlib when it mu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from regionplot.errors import ConfigError
+from regionplot.errors import ConfigError, RegionplotError
 from regionplot.geo.region import Region
+from regionplot.layers.title import title_of
+from regionplot.render.bare_canvas import are_usual, draws_usual_marks
 from regionplot.render.canvases import Canvases
+from regionplot.render.compiled import compiled_modules
 from regionplot.render.ink import Ink, PaletteMaps
 from regionplot.render.ink_cache import InkCache
+from regionplot.render.ink_drawing import InkDrawing
 from regionplot.render.palette import palette_for
 from regionplot.render.sheets import Style, make_sheet
 from regionplot.shared.data import SharedData, crs_name
@@ -69,9 +74,10 @@ class MapRenderer:
         self._canvases = canvases or Canvases()
         self._palette = palette_for(self.style)
         self._cache = InkCache.of(self.style, self._palette)
+        self._bare: InkDrawing | None = None
 
     def prepare(self, regions: Sequence[Region]) -> None:
-        """Read or draw the frame, and import matplotlib if a map of these regions must be drawn.
+        """Read or draw the frame. If a map of these regions must be drawn, import what draws it.
 
         Forked workers inherit what this method imports and draws. Otherwise, each worker does the same when it draws
         its first map.
@@ -79,8 +85,14 @@ class MapRenderer:
         is_rgb = self._palette_maps is None
         if is_rgb:
             _ = self._frame
-        if is_rgb or self._cache is None or not self._cache.knows_all(regions):
-            self._drawing.prepare()
+        elif self._cache is not None and self._cache.knows_all(regions):
+            return
+        titles = list(self._titles(regions))
+        inks = self._inks if is_rgb else self._inks_for(titles)
+        if inks is self._inks:
+            self._drawing.prepare(titles)
+        else:
+            inks.prepare()
 
     @property
     def kept(self) -> tuple[PaletteMaps, InkCache] | None:
@@ -99,6 +111,30 @@ class MapRenderer:
         from regionplot.render.agg import Drawing  # noqa: PLC0415 (imports matplotlib)
 
         return Drawing(self.style, lambda: self._frame, self._canvases)
+
+    @cached_property
+    def _inks(self) -> InkDrawing:
+        return InkDrawing(self.style, lambda: self.canvas)
+
+    def _inks_for(self, titles: Iterable[str]) -> InkDrawing:
+        """Return what draws ink: matplotlib, or its compiled modules alone if they suffice for maps with these titles.
+
+        If matplotlib is imported, it draws the ink of all maps.
+        """
+        modules = compiled_modules()
+        if modules is None or not draws_usual_marks(self.style.layers):
+            return self._inks
+        if not are_usual(titles, self.style):
+            return self._inks
+        if self._bare is None:
+            self._bare = InkDrawing(self.style, lambda: self._canvases.bare(self.style.layout, modules))
+        return self._bare
+
+    def _titles(self, regions: Sequence[Region]) -> Iterator[str]:
+        shared = self.style.shared
+        for region in regions:
+            with suppress(RegionplotError):  # the worker reports the error, and draws nothing
+                yield title_of(region, shared.config.map.title, shared.description)
 
     @cached_property
     def _frame(self) -> Bytes:
@@ -177,12 +213,12 @@ class MapRenderer:
         panel, on_sheet = (cache.panel(sheet), cache.sheet(sheet)) if cache else (None, None)
         watch.lap("ink")
         if panel is None:
-            panel = self._drawing.ink_in_panel(sheet, channel, watch)
+            panel = self._inks_for(()).ink_in_panel(sheet, channel, watch)
             if cache:
                 cache.keep_panel(sheet, panel)
                 watch.lap("ink")
         if on_sheet is None:
-            on_sheet = self._drawing.ink_on_sheet(sheet, watch)
+            on_sheet = self._inks_for((sheet.title,)).ink_on_sheet(sheet, watch)
             if cache:
                 cache.keep_sheet(sheet, on_sheet)
                 watch.lap("ink")

@@ -162,16 +162,16 @@ def uses_matplotlib(names: set[str]) -> bool:
     return any(name.startswith("matplotlib.") for name in names)
 
 
-def test_a_run_with_a_new_region_imports_matplotlib_once(run, cold) -> None:
+@pytest.mark.parametrize(("name", "needs_matplotlib"), [("b", False), ("ö", True)])
+def test_a_new_region_needs_matplotlib_only_for_an_unusual_title(name: str, needs_matplotlib: bool, run, cold) -> None:
     table = cold[0] / "regions.csv"
     before = table.read_text()
     try:
-        table.write_text(before.replace("b,-90", "b,-91"))
+        table.write_text(before.replace("b,-90", f"{name},-91"))
         imports = run()
     finally:
         table.write_text(before)
-    assert "matplotlib.backends.backend_agg" in imports.all
-    assert "matplotlib.figure" not in imports.all, "lines and titles need no figure, and the frame is kept"
+    assert uses_matplotlib(imports.all) is needs_matplotlib
     assert not imports.in_children
 
 

@@ -19,7 +19,8 @@ from regionplot.geo.region import Region
 from regionplot.layers.base import LoadContext
 from regionplot.layers.graticule import Graticule, GraticuleSettings
 from regionplot.layers.stack import lay_out
-from regionplot.render.artists import DrawnMarks, panel_artists
+from regionplot.render.artists import panel_artists
+from regionplot.render.drawn_marks import DrawnMarks
 from regionplot.render.frame import new_figure
 from regionplot.render.sheets import make_sheet
 from regionplot.settings.loading import read_config

@@ -1,0 +1,154 @@
+"""Draw the ink of palette maps on white: what layers cover in the panel, and title and neatline on the sheet.
+
+The pixels come from a canvas: `agg.Canvas` uses matplotlib, and `bare_canvas.BareCanvas` only its compiled modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+
+from regionplot.layers.base import Layer
+from regionplot.layers.stack import can_yield, ignore_raster
+from regionplot.render.drawn_marks import DrawnMarks, PanelArtists
+from regionplot.render.ink import Covered
+from regionplot.render.palette import PACKED_WHITE, WHITE
+from regionplot.render.sheets import Style
+from regionplot.sheet.layout import POINTS_PER_INCH, Box
+from regionplot.sheet.marks import Rectangle, SheetMark, Text
+from regionplot.sheet.sheet import Sheet
+from regionplot.sheet.view import View
+from regionplot.system.stopwatch import Stopwatch
+from regionplot.writers.base import Bytes
+
+
+class InkCanvas(Protocol):
+    """A sheet of pixels on which marks are drawn."""
+
+    @property
+    def buffer(self) -> Bytes:
+        """The pixels, shape (height, width, 4)."""
+        ...
+
+    def style(self) -> AbstractContextManager[None]:
+        """Return the context in which marks are drawn."""
+        ...
+
+    def slices(self, box: Box) -> tuple[slice, slice]:
+        """Return the rows and columns of a box in the buffer."""
+        ...
+
+    def draw_in_panel(self, marks: Iterable[PanelArtists], view: View) -> None:
+        """Draw marks in the panel of a view."""
+        ...
+
+    def draw_on_sheet(self, mark: SheetMark) -> None:
+        """Draw a mark on the sheet."""
+        ...
+
+
+class InkDrawing:
+    """Draw the ink of palette maps.
+
+    Parameters
+    ----------
+    style : Style
+        The style of all maps.
+    canvas : callable
+        Function that returns the sheet of this thread. Other drawings may have drawn on it.
+    """
+
+    def __init__(self, style: Style, canvas: Callable[[], InkCanvas]) -> None:
+        self._style, self._canvas = style, canvas
+        self._rectangles: dict[Rectangle, Covered] = {}
+
+    def prepare(self) -> None:
+        """Make the sheet and load the font of the title, so that forked workers inherit them."""
+        canvas = self._canvas()
+        with canvas.style():
+            canvas.draw_on_sheet(Text(0, 0, "a", self._style.layout.page.title_points, is_hinted=False))
+
+    def ink_in_panel(self, sheet: Sheet, channel: int, watch: Stopwatch) -> Covered:
+        """Draw the ink in the panel of a palette map on white.
+
+        Parameters
+        ----------
+        sheet : Sheet
+            The map. The layers do not see its title, because the ink is also used under other titles.
+        channel : int
+            Color channel in which the ink of the layers is darkest: 0 (red), 1 (green) or 2 (blue).
+        watch : Stopwatch
+            Stopwatch that records the time of each stage.
+        """
+        canvas = self._canvas()
+        with canvas.style():
+            marks = self._marks(self._style.layers, replace(sheet, title=""))
+            watch.lap("clip")
+            pixels = canvas.buffer[canvas.slices(sheet.view.box)]
+            pixels.view(np.uint32).fill(PACKED_WHITE)
+            canvas.draw_in_panel(marks.in_panel, sheet.view)
+            panel = _covered(pixels, channel)
+        watch.lap("stroke")
+        return panel
+
+    def ink_on_sheet(self, sheet: Sheet, watch: Stopwatch) -> Covered:
+        """Draw the ink on the sheet of a palette map on white: title and neatline."""
+        layers = [layer for layer in self._style.layers if can_yield(layer, (Rectangle, Text))]
+        with self._canvas().style():
+            drawn = [self._on_sheet(mark, sheet) for mark in self._marks(layers, sheet).on_sheet]
+        watch.lap("title")
+        return _on_top_of_each_other(drawn)
+
+    def _marks(self, layers: Sequence[Layer], sheet: Sheet) -> DrawnMarks:
+        return DrawnMarks.of(layers, _without_raster(sheet) if ignore_raster(self._style.layers) else sheet)
+
+    def _on_sheet(self, mark: SheetMark, sheet: Sheet) -> Covered:
+        """Draw a mark in the frame's ink. Rectangles are cached, because most maps have the same rectangles."""
+        if isinstance(mark, Text):
+            return self._drawn(mark, self._rows_of(mark, sheet))
+        if mark not in self._rectangles:
+            self._rectangles[mark] = self._drawn(mark, len(self._canvas().buffer))
+        return self._rectangles[mark]
+
+    def _rows_of(self, mark: Text, sheet: Sheet) -> int:
+        """Return the number of rows at the top of the sheet that a text can reach."""
+        descent = mark.points * sheet.layout.dpi / POINTS_PER_INCH / 3
+        is_above = mark.vertical_align == "baseline" and mark.y - descent >= sheet.view.box.top
+        return len(self._canvas().buffer) - (sheet.view.box.top if is_above else 0)
+
+    def _drawn(self, mark: SheetMark, rows: int) -> Covered:
+        self._canvas().buffer[:rows].fill(WHITE)
+        self._canvas().draw_on_sheet(mark)
+        return _covered(self._canvas().buffer[:rows], 0)
+
+
+def _without_raster(sheet: Sheet) -> Sheet:
+    """Return a sheet for layers that ignore the raster. What such layers draw is the same for each raster."""
+    return replace(sheet, codes=np.empty((0, 0), np.uint8), values=None, cells=None, colors=None, description={})
+
+
+def _covered(pixels: Bytes, channel: int) -> Covered:
+    """Return the pixels of a box of the sheet that are darker than white in a channel, and their values."""
+    values = pixels[..., channel].reshape(-1)
+    drawn = np.flatnonzero(values != WHITE)
+    return Covered(drawn, values[drawn])
+
+
+def _on_top_of_each_other(drawn: Sequence[Covered]) -> Covered:
+    """Return the pixels of all marks. The last mark that covers a pixel gives its value."""
+    marks = sorted((mark for mark in drawn if mark.pixels.size), key=lambda mark: mark.pixels[0])
+    if all(upper.pixels[-1] < lower.pixels[0] for upper, lower in pairwise(marks)):  # as a title above a neatline
+        return _joined(marks)
+    joined = _joined(drawn[::-1])
+    found, first = np.unique(joined.pixels, return_index=True)
+    return Covered(found, joined.values[first])
+
+
+def _joined(marks: Sequence[Covered]) -> Covered:
+    pixels = np.concatenate([np.empty(0, np.intp), *(mark.pixels for mark in marks)])
+    return Covered(pixels, np.concatenate([np.empty(0, np.uint8), *(mark.values for mark in marks)]))
