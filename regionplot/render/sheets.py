@@ -111,7 +111,7 @@ def make_sheet(region: Region, style: Style) -> Sheet:
         layout=style.layout,
         crs=shared.crs,
         description=shared.description,
-        title=title_of(region, config.map.title, shared.description),
+        title=title_of(region, config.map, shared.description),
         codes=codes,
         no_data=bool((view.requested_pixels(codes) == style.scale.nodata).all()),
         values=values,
