@@ -261,4 +261,5 @@ WRITERS = Registry(
     webp="webp:WebpWriter",
     pdf="pdf:PdfWriter",
     svg="svg:SvgWriter",
+    geotiff="geotiff:GeotiffWriter",
 )
