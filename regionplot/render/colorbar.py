@@ -55,7 +55,7 @@ def add_colorbar(figure: Figure, layout: Layout, mark: ColorBar) -> None:
         ticks=key.ticks or key.levels,
     )
     outline = mark.line_pixels * POINTS_PER_INCH / layout.dpi
-    bar.outline.set(edgecolor=mark.line_color, linewidth=outline, antialiased=False)
+    bar.outline.set(edgecolor=mark.line_color, linewidth=outline, antialiased=mark.label_above)
     axes.tick_params(labelsize=mark.points, width=0.6, length=3, pad=2, colors=mark.color, which="major")
     axes.tick_params(width=0.4, length=1.5, which="minor")
     _add_label(bar, axes, mark)
