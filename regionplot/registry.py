@@ -218,6 +218,7 @@ LAYERS = Registry(
     contours="contours:Contours",
     features="features:Features",
     graticule="graticule:Graticule",
+    labels="labels:Labels",
 )
 SOURCES = Registry(
     "regionplot.sources",
