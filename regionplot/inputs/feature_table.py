@@ -53,7 +53,7 @@ class FeatureTable:
 
 
 def start_table(
-    settings: VectorSettings, crs: pyproj.CRS, where: str, cache: ArrayCache | None
+    settings: VectorSettings, crs: pyproj.CRS, cache: ArrayCache | None
 ) -> tuple[str, Callable[[], FeatureTable]]:
     """Start to read features and to project them into the CRS of the maps, if possible in a child process.
 
@@ -62,11 +62,9 @@ def start_table(
     Parameters
     ----------
     settings : VectorSettings
-        Path, layer and CRS.
+        Path, layer, CRS and condition.
     crs : pyproj.CRS
         CRS of the maps.
-    where : str
-        Condition in the SQL of GDAL. Empty: all features.
     cache : ArrayCache, optional
         Cache of projected features.
 
@@ -83,15 +81,13 @@ def start_table(
         If the file cannot be opened, or a part of it is missing. `finish` raises it if the file cannot be read.
     """
     check_parts(settings.path)
-    key = digest(["table", layer_key(settings, crs), where], [])
+    key = digest(["table", layer_key(settings, crs)], [])
     cached = cache.read(key) if cache else None
     if cached is not None:
         return key, lambda: FeatureTable.from_arrays(cached)
     from regionplot.inputs.vector_table import read_projected_table  # noqa: PLC0415 (imports pyogrio and pandas)
 
-    reading = start_reading(
-        lambda: read_projected_table(settings, crs, where).to_arrays(), settings.path, FeaturesError
-    )
+    reading = start_reading(lambda: read_projected_table(settings, crs).to_arrays(), settings.path, FeaturesError)
 
     def finish() -> FeatureTable:
         arrays = reading()

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyogrio.raw
 import pyproj
 import shapely
 
@@ -24,7 +23,7 @@ from regionplot.geo.upright import upright
 from regionplot.inputs.feature_table import FeatureTable
 from regionplot.inputs.isolation import start_reading
 from regionplot.inputs.surfaces import parse_geometries
-from regionplot.inputs.vector_files import CRS_CURE, VectorFile, convert_errors
+from regionplot.inputs.vector_files import CRS_CURE, VectorFile
 from regionplot.settings.vector import VectorSettings
 
 _CRS_CURE = "convert the file, and state its CRS: ogr2ogr -a_srs EPSG:... new.gpkg FILE"
@@ -51,12 +50,12 @@ def read_features(path: Path, layer: str = "", where: str = "") -> FeatureTable:
     FeaturesError
         If the file cannot be read, it states no CRS, or the condition is not valid.
     """
-    settings = VectorSettings(path=path, layer=layer or None)
-    arrays = start_reading(lambda: _read(settings, where).to_arrays(), path, FeaturesError)()
+    settings = VectorSettings(path=path, layer=layer or None, where=where)
+    arrays = start_reading(lambda: _read(settings).to_arrays(), path, FeaturesError)()
     return FeatureTable.from_arrays(arrays)
 
 
-def read_projected_table(settings: VectorSettings, crs: pyproj.CRS, where: str) -> FeatureTable:
+def read_projected_table(settings: VectorSettings, crs: pyproj.CRS) -> FeatureTable:
     """Read features, and project their points and polygons into the CRS of the maps. See `start_table`.
 
     Raises
@@ -65,7 +64,7 @@ def read_projected_table(settings: VectorSettings, crs: pyproj.CRS, where: str) 
         If the file cannot be read, it states no CRS, or the condition is not valid.
     """
     file = VectorFile.opened(settings)
-    columns, rows, wkb = _rows(file, where)
+    columns, rows, wkb = _rows(file)
     turned = upright(file.crs)
     found = parse_geometries(wkb)
     geometries = shapely.transform(found, turned.points) if not turned.change.is_identity else found
@@ -86,30 +85,19 @@ def _projected(geometry: Any, source: pyproj.CRS, crs: pyproj.CRS) -> Any:
     return None
 
 
-def _read(settings: VectorSettings, where: str) -> FeatureTable:
+def _read(settings: VectorSettings) -> FeatureTable:
     try:
         file = VectorFile.opened(settings)
     except FeaturesError as error:
         raise FeaturesError(str(error).replace(CRS_CURE, _CRS_CURE)) from None
-    columns, rows, wkb = _rows(file, where)
+    columns, rows, wkb = _rows(file)
     geometries, crs = with_code(parse_geometries(wkb), file.crs)
     return FeatureTable(columns, rows, geometries, crs)
 
 
-def _rows(file: VectorFile, where: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], Any]:
+def _rows(file: VectorFile) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], Any]:
     """Return the names of the attributes, their values as text for each feature, and the geometries as WKB."""
-
-    def read() -> Any:
-        return pyogrio.raw.read(
-            file.source.name, layer=file.layer, where=where or None, force_2d=True, datetime_as_string=True
-        )
-
-    try:
-        meta, _, wkb, values = convert_errors(file.settings, read)
-    except FeaturesError as error:
-        if where:
-            raise FeaturesError(f"{error}; is the condition {where!r} correct?") from None
-        raise
+    meta, _, wkb, values = file.raw(datetime_as_string=True)
     columns = tuple(map(str, meta["fields"]))
     texts = [[_text(value) for value in column] for column in values]
     return columns, tuple(zip(*texts, strict=True)) if texts else ((),) * len(wkb), wkb

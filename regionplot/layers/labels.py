@@ -73,8 +73,6 @@ class LabelSettings(VectorSettings):
 
     is_array: ClassVar[bool] = True
 
-    where: Text = ""
-    """Condition that selects features, in the SQL of GDAL, such as `scalerank <= 6`."""
     name: Text | None = "name"
     """Attribute that holds the names. Upper and lower case are not distinguished."""
     rank: Text | None = None
@@ -135,7 +133,7 @@ class Labels(Layer):
     @classmethod
     @override
     def start(cls, settings: LabelSettings, context: LoadContext) -> Callable[[LoadContext], Labels]:
-        key, finish = start_table(settings, context.crs, settings.where, context.cache)
+        key, finish = start_table(settings, context.crs, context.cache)
 
         def load(context: LoadContext) -> Labels:
             features = LabelFeatures.of(finish(), settings, context.crs)

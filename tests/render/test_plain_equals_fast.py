@@ -42,6 +42,7 @@ STYLES: dict[str, dict[str, Any]] = {
     "graticule": {"features": LAYERS, "graticule": {}},
     "graticule in Albers": {"map": {"projection": "EPSG:5070"}, "features": LAYERS, "graticule": {"spacing": 2.5}},
     "graticule around the pole": {"map": {"projection": {"name": "NorthPolarStereo"}}, "graticule": {"halo": "none"}},
+    "casing": {"features": [{"path": "sample:states", "casing": "#ffffffa6", "linewidth": 1.1}]},
     "contours": {"contours": [{"interval": 200, "smooth": 5, "highs_lows": True}], "graticule": {}},
     "background": {"map": {"background": "#f4e0c0"}, "colors": {"levels": [0, 1000], "under": "none", "over": "none"}},
 }
