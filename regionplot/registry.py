@@ -219,6 +219,7 @@ LAYERS = Registry(
     features="features:Features",
     graticule="graticule:Graticule",
     labels="labels:Labels",
+    points="points:Points",
 )
 SOURCES = Registry(
     "regionplot.sources",

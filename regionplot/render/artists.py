@@ -113,11 +113,14 @@ def _path(mark: Path, axes: PanelPlace) -> Iterator[Artist]:
     yield patch
 
 
+_MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "star": "*", "cross": "X"}
+
+
 def _markers(mark: Markers, axes: PanelPlace) -> Iterator[Artist]:
     markers = Line2D(
         *mark.points.T,
         linestyle="none",
-        marker="o",
+        marker=_MARKERS[mark.shape],
         markersize=mark.size,
         markerfacecolor=mark.facecolor,
         markeredgecolor=mark.edgecolor,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import shapely
 
+from regionplot.colors.check import reading_problems
 from regionplot.errors import FeaturesError
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
@@ -91,3 +92,11 @@ def test_a_layer_is_drawn_only_between_its_scales(draw) -> None:
         ({"min_scale": 8}, 0, 0),
     ):
         assert (len(draw(**scales)), len(draw(small, **scales))) == (wide, near)
+
+
+def test_check_reports_no_hidden_line_if_it_has_a_casing(make_config, roads) -> None:
+    for casing, count in (("none", 1), ("white", 0)):
+        table = {"path": roads, "edgecolor": "#101010", "casing": casing}
+        config = make_config(colors={"levels": [0, 1], "colors": ["#111111"]}, features=[table])
+        found = [each for each in reading_problems(None, config) if each.place.section == "features"]
+        assert len(found) == count
