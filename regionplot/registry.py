@@ -203,6 +203,7 @@ LAYERS = Registry(
             "wants_values",
             "ignores_raster",
             "mark_types",
+            "label_order",
             "check",
             "start",
             "room",
