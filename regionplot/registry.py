@@ -223,6 +223,8 @@ LAYERS = Registry(
     scale_bar="scale_bar:ScaleBar",
     credit="credit:Credit",
     shading="shading:Shading",
+    labels="labels:Labels",
+    points="points:Points",
 )
 SOURCES = Registry(
     "regionplot.sources",

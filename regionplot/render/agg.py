@@ -119,9 +119,11 @@ class Canvas:
     def draw_in_panel(self, marks: Iterable[PanelArtists], view: View) -> None:
         """Draw marks in the panel of a view."""
         place: PanelPlace = AxesPlace.of(view, self.layout)
+        axes = None
         for mark in marks:
             if isinstance(mark, NEEDS_AXES):
-                for artist in panel_artists(mark, self.axes(view)):
+                axes = axes or self.axes(view)
+                for artist in panel_artists(mark, axes):
                     artist.set_figure(self.figure)
                     self.draw(artist)
             else:
@@ -241,7 +243,9 @@ class Drawing:
 
 def _without_raster(sheet: Sheet) -> Sheet:
     """Return a sheet for layers that ignore the raster. What such layers draw is the same for each raster."""
-    return replace(sheet, codes=np.empty((0, 0), np.uint8), values=None, cells=None, colors=None, description={})
+    return replace(
+        sheet, codes=np.empty((0, 0), np.uint8), values=None, cells=None, shown=None, colors=None, description={}
+    )
 
 
 def _covered(pixels: Bytes, channel: int) -> Covered:
