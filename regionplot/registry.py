@@ -256,6 +256,8 @@ LAYERS = Registry(
     scale_bar="scale_bar:ScaleBar",
     credit="credit:Credit",
     shading="shading:Shading",
+    labels="labels:Labels",
+    points="points:Points",
 )
 SOURCES = Registry(
     "regionplot.sources",
@@ -294,4 +296,5 @@ WRITERS = Registry(
     webp="webp:WebpWriter",
     pdf="pdf:PdfWriter",
     svg="svg:SvgWriter",
+    geotiff="geotiff:GeotiffWriter",
 )

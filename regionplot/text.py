@@ -110,6 +110,36 @@ def plain_text(text: str, longest: int = LONGEST_TEXT) -> str:
     return words if len(words) <= longest and len(text) <= len(start) else words[: longest - 1].rstrip() + "…"
 
 
+def is_time_zone(name: str) -> bool:
+    """Return True if a name is in the IANA time zone database of this system."""
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 (few maps have times of another zone)
+
+    try:
+        return bool(ZoneInfo(name))
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def in_time_zone(fields: Mapping[str, object], name: str) -> Mapping[str, object]:
+    """Return fields with their times in a time zone.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> render("{t:%d %b, %H:%M %Z}", in_time_zone({"t": datetime(2025, 2, 6, 1, tzinfo=UTC)}, "America/Denver"))
+    '05 Feb, 18:00 MST'
+    """
+    if name == "UTC":
+        return fields
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 (few maps have times of another zone)
+
+    zone = ZoneInfo(name)
+    return {
+        key: value.astimezone(zone) if isinstance(value, datetime) and value.tzinfo else value
+        for key, value in fields.items()
+    }
+
+
 def _parse(template: str) -> Iterator[tuple[str, str | None, str]]:
     try:
         parsed = list(Formatter().parse(template))
@@ -125,7 +155,7 @@ def _parse(template: str) -> Iterator[tuple[str, str | None, str]]:
 
 def _format(value: object, name: str, spec: str) -> str:
     if isinstance(value, datetime):
-        return value.strftime(spec) if spec else value.strftime("%Y-%m-%d %H:%M UTC")
+        return value.strftime(spec or ("%Y-%m-%d %H:%M %Z" if value.tzinfo else "%Y-%m-%d %H:%M UTC"))
     if not _NUMBER_SPEC.fullmatch(spec):
         raise TemplateError(f"the format {spec!r} is for times, but {name!r} is {value!r}")
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import get_args
 
 from regionplot.colors.choose import Coloring
 from regionplot.colors.colormaps import colors_of
@@ -14,8 +15,10 @@ from regionplot.errors import ConfigError, Place, Problem
 from regionplot.settings.base import IS_COLOR
 from regionplot.settings.config import Config
 
-_NOT_LINES = {"facecolor", "halo", "casing", "light", "dark", "label_color"}
-"""Keys of colors that draw no lines, or lines under other lines."""
+_NOT_LINES = {"facecolor", "halo", "high_color", "low_color", "area_color", "label_color", "light", "dark"}
+"""Keys of colors that do not draw lines, or draw letters with a halo."""
+_CASING = "casing"
+"""Key of the color under lines. Lines with a casing stand out on all colors."""
 _FAINT = 0.6
 """Lines with a smaller opacity are faint on purpose."""
 
@@ -55,6 +58,25 @@ def layer_colors(config: Config) -> Iterator[tuple[Place, str]]:
             for key, field in type(settings).model_fields.items():
                 if IS_COLOR in field.metadata:
                     yield replace(place, key=key), getattr(settings, key)
+                elif any(IS_COLOR in getattr(each, "__metadata__", ()) for each in get_args(field.annotation)):
+                    yield from _colors_in(getattr(settings, key), replace(place, key=key))
+
+
+def _colors_in(value: object, place: Place) -> Iterator[tuple[Place, str]]:
+    """Yield the colors in a value that is a color, several colors or None."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, tuple):
+        yield from ((replace(place, key=f"{place.key} #{number}"), color) for number, color in enumerate(value, 1))
+
+
+def _line_colors(config: Config) -> Iterator[tuple[Place, str]]:
+    """Yield place and value of each color of lines without a casing."""
+    for place, color in layer_colors(config):
+        settings = config.layers[place.section][(place.number or 1) - 1]
+        has_casing = getattr(settings, _CASING, "none") != "none"
+        if not has_casing and place.key not in (*_NOT_LINES, _CASING):
+            yield place, color
 
 
 def reading_problems(coloring: Coloring, config: Config) -> Iterator[Problem]:
@@ -70,8 +92,8 @@ def reading_problems(coloring: Coloring, config: Config) -> Iterator[Problem]:
     swatches, order = swatches_of(coloring, config)
     for message in unreadable(swatches, order):
         yield Problem(f"{message}; choose other colors, such as a scale in docs/colors.md", Place(section="colors"))
-    for place, color in layer_colors(config):
-        if place.key in _NOT_LINES or (is_color(color) and 0 < rgba_of(color)[3] < _FAINT):
+    for place, color in _line_colors(config):
+        if is_color(color) and 0 < rgba_of(color)[3] < _FAINT:
             continue
         if names := hidden_line(rgba_of(color), swatches):
             yield Problem(f"lines in {color!r} do not stand out on the colors of {names}; choose another color", place)

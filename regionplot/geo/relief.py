@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot.geo.strips import row_strips
+
 FLAT = 128
 """Level of flat ground. Smaller levels are darker, larger levels are lighter."""
 _LIGHTS = ((315.0, 0.6), (270.0, 0.2), (0.0, 0.2))
@@ -27,6 +29,8 @@ _PIXELS_PER_BLOCK = 3.0
 """Number of blocks along a cell, if a cell covers many pixels."""
 _FAR_BLOCK = 4
 """Pixels along a block of the smoothed heights."""
+_MIN_SIDE = 2
+"""Minimum number of rows and of columns for slopes."""
 Heights = NDArray[np.float32]
 
 
@@ -50,18 +54,19 @@ def relief_levels(
     sea : float
         Factor for heights below zero.
     """
-    shape = heights.shape
     missing = np.isnan(heights)
     ground = np.where(missing, np.float32(0), heights).astype(np.float32, copy=False)
-    ground = np.where(ground < 0, ground * np.float32(sea), ground)
+    np.multiply(ground, np.float32(sea), out=ground, where=ground < 0)
     step = max(1, round(cell / _PIXELS_PER_BLOCK))
     near = _smoothed(block_means(ground, step), cell / step / 2 if cell > 1 else 0.0)
-    light = enlarged(_light(near, exaggeration / (pixel * step)), step, shape)
     far = _smoothed(block_means(ground, _FAR_BLOCK), blur / _FAR_BLOCK)
-    far_light = enlarged(_light(far, exaggeration * _FAR_EXAGGERATION / (pixel * _FAR_BLOCK)), _FAR_BLOCK, shape)
-    light *= 1 - _FAR_SHARE
-    light += _FAR_SHARE * far_light
-    levels = _levels(light)
+    light = _light(near, exaggeration / (pixel * step))
+    far_light = _light(far, exaggeration * _FAR_EXAGGERATION / (pixel * _FAR_BLOCK))
+    levels = np.empty(heights.shape, np.uint8)
+    for rows in row_strips(*heights.shape):
+        found = enlarged(light, step, heights.shape, rows) * np.float32(1 - _FAR_SHARE)
+        found += enlarged(far_light, _FAR_BLOCK, heights.shape, rows) * np.float32(_FAR_SHARE)
+        levels[rows] = _levels(found)
     levels[missing] = FLAT
     return levels
 
@@ -71,21 +76,37 @@ def _levels(light: Heights) -> NDArray[np.uint8]:
     flat = math.sin(_ALTITUDE)
     share = light - np.float32(flat)
     share *= np.where(share < 0, np.float32(FLAT / flat), np.float32((255 - FLAT) / (1 - flat)))
-    share += FLAT + 0.5
+    share += np.float32(FLAT + 0.5)
     return np.clip(share, 0, 255, out=share).astype(np.uint8)
 
 
 def _light(heights: Heights, factor: float) -> Heights:
     """Return the weighted light on each pixel, 0 to 1. `factor` turns differences of heights into slopes."""
-    down, right = np.gradient(heights) if min(heights.shape) > 1 else (np.zeros_like(heights),) * 2
-    down *= np.float32(factor)
-    right *= np.float32(factor)
+    light = np.empty_like(heights)
+    if min(heights.shape) < _MIN_SIDE:  # too few pixels for slopes
+        light[:] = math.sin(_ALTITUDE)
+        return light
+    for rows in row_strips(*heights.shape):
+        first, last = max(0, rows.start - 1), min(len(heights), rows.stop + 1)  # slopes need the rows beside the strip
+        if last - first < _MIN_SIDE:
+            first -= 1
+        light[rows] = _light_on(heights[first:last], np.float32(factor))[rows.start - first : rows.stop - first]
+    return light
+
+
+def _light_on(heights: Heights, factor: np.float32) -> Heights:
+    down, right = np.gradient(heights)
+    down *= factor
+    right *= factor
     length = np.sqrt(1 + right * right + down * down)
     total = np.zeros_like(heights)
+    high, level = np.float32(math.sin(_ALTITUDE)), np.float32(math.cos(_ALTITUDE))
     for azimuth, weight in _LIGHTS:
         east, north = math.sin(math.radians(azimuth)), math.cos(math.radians(azimuth))
-        facing = math.sin(_ALTITUDE) - math.cos(_ALTITUDE) * (right * np.float32(east) - down * np.float32(north))
-        total += np.float32(weight) * np.clip(facing / length, 0, 1)
+        facing = high - right * (level * np.float32(east)) + down * (level * np.float32(north))
+        facing /= length
+        np.maximum(facing, 0, out=facing)
+        total += np.float32(weight) * facing
     return total
 
 
@@ -106,12 +127,24 @@ def block_means(values: Heights, step: int) -> Heights:
     return means
 
 
-def enlarged(values: Heights, step: int, shape: tuple[int, ...]) -> Heights:
-    """Return values of blocks at the pixels of the blocks, interpolated between the centers of the blocks."""
+def enlarged(values: Heights, step: int, shape: tuple[int, ...], rows: slice) -> Heights:
+    """Return values of blocks at the pixels of the blocks, interpolated between the centers of the blocks.
+
+    Parameters
+    ----------
+    values : ndarray
+        Values of blocks.
+    step : int
+        Number of pixels along a block.
+    shape : (int, int)
+        Height and width in pixels.
+    rows : slice
+        Rows of pixels to return.
+    """
     if step == 1:
-        return values
-    for axis in (0, 1):
-        position = np.clip((np.arange(shape[axis]) + 0.5) / step - 0.5, 0, values.shape[axis] - 1)
+        return values[rows]
+    for axis, wanted in ((0, np.arange(shape[0])[rows]), (1, np.arange(shape[1]))):
+        position = np.clip((wanted + 0.5) / step - 0.5, 0, values.shape[axis] - 1)
         first = np.minimum(position.astype(np.intp), max(0, values.shape[axis] - 2))
         share = (position - first).astype(np.float32)
         share = share[:, None] if axis == 0 else share[None, :]

@@ -207,13 +207,30 @@ class VectorFile:
 
     def read(self) -> _VectorData:
         """Return the geometries of the layer."""
-        _, _, wkb, _ = convert_errors(
-            self.settings,
-            lambda: pyogrio.raw.read(self.source.name, layer=self.layer, columns=[], force_2d=True),
-        )
+        _, _, wkb, _ = self.raw(columns=[])
         if wkb is None or not len(wkb):
             self._note(logging.INFO, "the layer holds no features")
         return self.data_of([] if wkb is None else wkb)
+
+    def raw(self, **options: Any) -> tuple[Any, ...]:
+        """Return what pyogrio reads: metadata, ids, geometries as WKB, and the values of each attribute.
+
+        Raises
+        ------
+        FeaturesError
+            If the file cannot be read, or the condition is not valid.
+        """
+        where, name = self.settings.where, self.source.name
+        options = {"layer": self.layer, "force_2d": True, **options}
+        if where:  # attributes that are not read have no values in the condition
+            options = {**options, "where": where, "columns": None}
+        try:
+            found: tuple[Any, ...] = convert_errors(self.settings, lambda: pyogrio.raw.read(name, **options))
+        except FeaturesError as error:
+            if where:
+                raise FeaturesError(f"{error}; is the condition {where!r} correct?") from None
+            raise
+        return found
 
     def data_of(self, wkb: Sequence[bytes | None]) -> _VectorData:
         """Return the usable geometries. Repair invalid geometries."""

@@ -200,7 +200,7 @@ def layer_key(settings: VectorSettings, crs: pyproj.CRS) -> str:
     path = settings.path
     libraries = (f"{name} {library_version(name)}" for name in imported_libraries(__name__))
     versions = (*libraries, shapely.geos_version_string, pyproj.proj_version_str)
-    text = (*versions, str(settings.layer), str(settings.crs), str(settings.has_areas), crs.to_wkt())
+    text = (*versions, str(settings.layer), str(settings.crs), str(settings.has_areas), settings.where, crs.to_wkt())
     try:
         return digest(text, [path, *files_of(path), *source_files(__name__)])
     except OSError as error:

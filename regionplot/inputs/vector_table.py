@@ -5,62 +5,29 @@ The file is read in a child process, like the file of a vector layer (`inputs.is
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyogrio.raw
 import pyproj
 import shapely
 
 from regionplot.errors import FeaturesError
+from regionplot.geo.areas import project_polygons
+from regionplot.geo.bounds import on_earth
 from regionplot.geo.crs import same_crs
 from regionplot.geo.extent import LONLAT, Extent
-from regionplot.geo.linework import Geometries
+from regionplot.geo.linework import Geometries, project_points
 from regionplot.geo.project import project_extent
 from regionplot.geo.upright import upright
-from regionplot.inputs.isolation import Arrays, start_reading
+from regionplot.inputs.feature_table import FeatureTable
+from regionplot.inputs.isolation import start_reading
 from regionplot.inputs.surfaces import parse_geometries
-from regionplot.inputs.vector_files import CRS_CURE, VectorFile, convert_errors
+from regionplot.inputs.vector_files import CRS_CURE, VectorFile
 from regionplot.settings.vector import VectorSettings
 
 _CRS_CURE = "convert the file, and state its CRS: ogr2ogr -a_srs EPSG:... new.gpkg FILE"
 """Cure of a file whose CRS cannot be used, if its features are regions."""
-
-
-@dataclass(frozen=True)
-class FeatureTable:
-    """The features of a vector file."""
-
-    columns: tuple[str, ...]
-    """Names of the attributes."""
-    rows: tuple[tuple[str, ...], ...]
-    """Values of the attributes of each feature, as text. A missing value is an empty text."""
-    geometries: Geometries
-    """Geometry of each feature, in the CRS `crs`. None if the feature has no usable geometry."""
-    crs: str
-    """Code of the CRS, such as `EPSG:4326`."""
-
-    def to_arrays(self) -> Arrays:
-        """Return the table as arrays that another process can receive."""
-        wkb = [b"" if each is None else shapely.to_wkb(each) for each in self.geometries]
-        text = json.dumps([self.columns, self.rows, self.crs]).encode()
-        return {
-            "text": np.frombuffer(text, np.uint8),
-            "sizes": np.array([len(each) for each in wkb], np.int64),
-            "wkb": np.frombuffer(b"".join(wkb), np.uint8),
-        }
-
-    @classmethod
-    def from_arrays(cls, arrays: Arrays) -> FeatureTable:
-        """Return the table that `to_arrays` has converted."""
-        columns, rows, crs = json.loads(arrays["text"].tobytes())
-        ends = np.cumsum(arrays["sizes"])
-        content = arrays["wkb"].tobytes()
-        wkb = [content[end - size : end] or None for size, end in zip(arrays["sizes"], ends, strict=True)]
-        return cls(tuple(columns), tuple(map(tuple, rows)), np.asarray(shapely.from_wkb(wkb), dtype=object), crs)
 
 
 def read_features(path: Path, layer: str = "", where: str = "") -> FeatureTable:
@@ -83,33 +50,57 @@ def read_features(path: Path, layer: str = "", where: str = "") -> FeatureTable:
     FeaturesError
         If the file cannot be read, it states no CRS, or the condition is not valid.
     """
-    settings = VectorSettings(path=path, layer=layer or None)
-    arrays = start_reading(lambda: _read(settings, where).to_arrays(), path, FeaturesError)()
+    settings = VectorSettings(path=path, layer=layer or None, where=where)
+    arrays = start_reading(lambda: _read(settings).to_arrays(), path, FeaturesError)()
     return FeatureTable.from_arrays(arrays)
 
 
-def _read(settings: VectorSettings, where: str) -> FeatureTable:
+def read_projected_table(settings: VectorSettings, crs: pyproj.CRS) -> FeatureTable:
+    """Read features, and project their points and polygons into the CRS of the maps. See `start_table`.
+
+    Raises
+    ------
+    FeaturesError
+        If the file cannot be read, it states no CRS, or the condition is not valid.
+    """
+    file = VectorFile.opened(settings)
+    columns, rows, wkb = _rows(file)
+    turned = upright(file.crs)
+    found = parse_geometries(wkb)
+    geometries = shapely.transform(found, turned.points) if not turned.change.is_identity else found
+    projected = [_projected(each, turned.crs, crs) for each in geometries]
+    return FeatureTable(columns, rows, np.array([*projected, None], dtype=object)[:-1], "")
+
+
+def _projected(geometry: Any, source: pyproj.CRS, crs: pyproj.CRS) -> Any:
+    """Return a point, or the polygons of an area, in the CRS of the maps. Return None if there is nothing to show."""
+    if geometry is None or geometry.is_empty or not on_earth(np.array([geometry]), source)[0]:
+        return None
+    if geometry.geom_type in ("Point", "MultiPoint"):
+        points = project_points(shapely.get_parts([geometry])[:1], source, crs)
+        return points[0] if points.size else None
+    if geometry.geom_type in ("Polygon", "MultiPolygon"):
+        areas = project_polygons(np.array([geometry], dtype=object), source, crs)
+        return shapely.multipolygons(areas) if areas.size else None
+    return None
+
+
+def _read(settings: VectorSettings) -> FeatureTable:
     try:
         file = VectorFile.opened(settings)
     except FeaturesError as error:
         raise FeaturesError(str(error).replace(CRS_CURE, _CRS_CURE)) from None
-
-    def read() -> Any:
-        return pyogrio.raw.read(
-            file.source.name, layer=file.layer, where=where or None, force_2d=True, datetime_as_string=True
-        )
-
-    try:
-        meta, _, wkb, values = convert_errors(settings, read)
-    except FeaturesError as error:
-        if where:
-            raise FeaturesError(f"{error}; is the condition {where!r} correct?") from None
-        raise
-    columns = tuple(map(str, meta["fields"]))
-    texts = [[_text(value) for value in column] for column in values]
-    rows = tuple(zip(*texts, strict=True)) if texts else ((),) * len(wkb)
+    columns, rows, wkb = _rows(file)
     geometries, crs = with_code(parse_geometries(wkb), file.crs)
     return FeatureTable(columns, rows, geometries, crs)
+
+
+def _rows(file: VectorFile) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...], Any]:
+    """Return the names of the attributes, their values as text for each feature, and the geometries as WKB."""
+    meta, _, wkb, values = file.raw(datetime_as_string=True)
+    columns = tuple(map(str, meta["fields"]))
+    texts = [[_text(value) for value in column] for column in values]
+    return columns, tuple(zip(*texts, strict=True)) if texts else ((),) * len(wkb), wkb
 
 
 def _text(value: object) -> str:

@@ -42,6 +42,7 @@ class Arrows(Layer):
 
     Settings = ArrowSettings
     zorder: ClassVar[float] = 41
+    wants_values: ClassVar[bool] = True
     mark_types: ClassVar[frozenset[type]] = frozenset({Path})
     label_order: ClassVar[int] = 30
     settings: ArrowSettings

@@ -31,6 +31,7 @@ class WindBarbs(Layer):
 
     Settings = BarbSettings
     zorder: ClassVar[float] = 40
+    wants_values: ClassVar[bool] = True
     mark_types: ClassVar[frozenset[type]] = frozenset({Barbs})
     label_order: ClassVar[int] = 30
     settings: BarbSettings

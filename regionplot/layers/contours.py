@@ -35,7 +35,7 @@ from regionplot.geo.contours import (
 )
 from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
-from regionplot.layers.field import Field
+from regionplot.layers.field import Field, field_of
 from regionplot.settings.base import Color
 from regionplot.settings.field import FieldSettings
 from regionplot.sheet.marks import Label, PanelMark, Path
@@ -71,8 +71,8 @@ class ContourSettings(LayerSettings):
     is_array: ClassVar[bool] = True
 
     raster: FieldSettings | None = None
-    """Raster with the values, such as `{ path = "pressure.grib2", band = "PRMSL" }`. Default: the raster of the
-    map."""
+    """Raster with the values, such as `{ path = "pressure.grib2", band = "PRMSL" }`. Default: the raster of the map, in
+    `[colors] units`."""
     interval: Annotated[float, Limits(gt=0)] | None = None
     """Difference between the values of two lines."""
     base: float = 0.0
@@ -135,6 +135,7 @@ class ContourSettings(LayerSettings):
                 "use a larger interval"
             )
         found = levels_between(low, high, self.interval, self.base)
+        found = found[found > low]  # a line at the smallest value would run around areas of equal values, such as 0
         return [(float(each), self._is_bold(round((each - self.base) / self.interval))) for each in found]
 
     def _is_bold(self, number: int) -> bool:
@@ -182,12 +183,13 @@ class Contours(Layer):
 
     def _values(self, sheet: Sheet, grid: ContourGrid) -> Floats | None:
         """Return the values at the nodes of a grid, row 0 in the south, or None if there are none."""
-        field = self.field
-        if field is None and sheet.cells is not None:
-            field = Field(*sheet.cells, description={}, key="")
+        field = self.field or field_of(sheet)
         if field is None:
             return None
-        values = field.at(grid.panel, sheet.crs)[::-1] * self.settings.scale + self.settings.offset
+        values = field.at(grid.panel, sheet.crs)
+        if self.field is None and sheet.shown is not None:
+            values = sheet.shown(values)
+        values = values[::-1] * self.settings.scale + self.settings.offset
         return blurred(values, self.settings.smooth / NODE_PIXELS) if self.settings.smooth else values
 
     def _lines(
@@ -221,7 +223,7 @@ class Contours(Layer):
         self, sheet: Sheet, placer: Placer, letter: str, color: str, at: LabelBox, value: float
     ) -> Iterator[Label]:
         """Yield the letter and the value of a high or low, and take their boxes."""
-        factor, x, y = sheet.layout.page.text_factor, at.left, at.bottom
+        factor, x, y = sheet.label_factor, at.left, at.bottom
         text = _number(round(value, _digits(self.settings.interval)))
         letters, digits = _MARK_POINTS * factor, _VALUE_POINTS * factor
         size, below = placer.measure(letter, letters, "semibold"), placer.measure(text, digits, "semibold")
@@ -318,7 +320,7 @@ class _LineLabels:
 
     @property
     def _points(self) -> float:
-        return self.style.font_size * self.sheet.layout.page.text_factor
+        return self.sheet.label_points(self.style.font_size)
 
     def _weight(self, level: float) -> Literal["semibold", "normal"]:
         return "semibold" if level in self.bold else "normal"

@@ -51,10 +51,8 @@ class Credit(Layer):
     @classmethod
     @override
     def load(cls, settings: CreditSettings, context: LoadContext) -> Self:
-        known = {
-            **dict.fromkeys(name for line in settings.lines for name in text.fields_of(line)),
-            **context.description,
-        }
+        description = text.in_time_zone(context.description, context.config.map.time_zone)
+        known = {**dict.fromkeys(name for line in settings.lines for name in text.fields_of(line)), **description}
         fields = {name: "" if value is None else value for name, value in known.items()}
         lines = tuple(text.plain_text(text.render(line, fields)) for line in settings.lines)
         return cls(settings, lines, settings_digest(settings, lines))

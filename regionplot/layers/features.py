@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Self
@@ -11,6 +12,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from regionplot.geo.extent import PanelGrid
+from regionplot.geo.scale import meters_per_pixel
 from regionplot.inputs.vector_layers import VectorLayer, start_layer
 from regionplot.layers.base import Layer, LoadContext, settings_digest
 from regionplot.settings.base import Color, Text
@@ -36,11 +38,31 @@ class FeatureSettings(VectorSettings):
     """Color of lines, borders and the edges of symbols."""
     facecolor: Color = _NONE
     """Color of areas and symbols."""
+    casing: Color = _NONE
+    """Color of the casing under the lines, so that lines show on dark and on bright colors. `none`: no casing."""
+    casing_width: Annotated[float, Field(ge=0, le=100)] = 0.9
+    """Width of the casing on each side of a line, in points."""
+    min_scale: Annotated[float, Field(ge=0)] | None = None
+    """Draw the layer only if a pixel of the map shows at least this many kilometers."""
+    max_scale: Annotated[float, Field(gt=0)] | None = None
+    """Draw the layer only if a pixel of the map shows at most this many kilometers."""
 
     @property
     @override
     def has_areas(self) -> bool:
         return self.facecolor != _NONE
+
+    def is_drawn_on(self, sheet: Sheet) -> bool:
+        """Return True if the scale of a map is between `min_scale` and `max_scale`."""
+        if self.min_scale is None and self.max_scale is None:
+            return True
+        scale = meters_per_pixel(sheet.view.panel, sheet.crs) / 1000
+        return (self.min_scale or 0.0) <= scale <= (math.inf if self.max_scale is None else self.max_scale)
+
+    @property
+    def has_casing(self) -> bool:
+        """True if lines have a casing."""
+        return self.casing != _NONE and self.casing_width > 0
 
 
 @dataclass(frozen=True)
@@ -81,12 +103,17 @@ class Features(Layer):
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
         panel, style = sheet.view.panel, self.settings
+        if not style.is_drawn_on(sheet):
+            return
         pixels_per_point = sheet.layout.dpi / POINTS_PER_INCH
         areas = self.vectors.polygons_in(panel)
         if areas.size:
             yield Path.of_polygons(areas, style.facecolor)
-        lines = self.vectors.lines_in(panel, style.linewidth / 2 * pixels_per_point)
+        casing = 2 * style.casing_width if style.has_casing else 0.0
+        lines = self.vectors.lines_in(panel, (style.linewidth + casing) / 2 * pixels_per_point)
         if lines.size and style.linewidth > 0 and style.edgecolor != _NONE:
+            if casing:
+                yield Path.of_lines(lines, style.casing, style.linewidth + casing)
             yield Path.of_lines(lines, style.edgecolor, style.linewidth)
         size = 2 + 2 * style.linewidth
         points = self.vectors.points_in(panel, (size + style.linewidth) / 2 * pixels_per_point)
@@ -103,4 +130,5 @@ class Features(Layer):
 
     @override
     def inks(self) -> frozenset[str]:
-        return frozenset({self.settings.edgecolor, self.settings.facecolor})
+        casing = {self.settings.casing} if self.settings.has_casing else set()
+        return frozenset({self.settings.edgecolor, self.settings.facecolor, *casing})

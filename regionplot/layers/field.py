@@ -22,13 +22,19 @@ from regionplot.geo.crs import Floats, same_crs, transformer, unwrap
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.sampling import sample
+from regionplot.geo.windows import cells_per_pixel
 from regionplot.inputs.describe import open_source, raster_times
 from regionplot.inputs.source import RasterInfo, read_window
 from regionplot.layers.base import LoadContext
 from regionplot.settings.field import FieldSettings
 from regionplot.settings.raster import RasterSettings
 from regionplot.settings.selection import TimeChoice
+from regionplot.sheet.sheet import Sheet
 
+_FINE = 0.5
+"""Minimum number of cells along a pixel with bilinear interpolation."""
+_MAX_LIMITED = 2**22
+"""Maximum number of cells whose range limits cubic values. A larger grid is usually finer than the pixels."""
 _MAX_CELLS = 2**25
 """Maximum number of cells that are loaded. The cells of a larger grid are averaged in blocks."""
 
@@ -78,10 +84,18 @@ class Field:
             raise RasterError(f"{place}: {error}") from error
         return cls(values, geometry, info.description, _digest(values, geometry), info)
 
-    def at(self, panel: PanelGrid, crs: pyproj.CRS, resampling: str = "cubic") -> NDArray[np.float64]:
-        """Return the values at the pixels of a panel, NaN if missing, shape (height, width). Row 0 is in the north."""
-        found = sample(self.values, self.geometry, panel, crs, resampling)
-        return np.where(found.inside, found.values, np.nan).astype(np.float64)
+    def at(self, panel: PanelGrid, crs: pyproj.CRS) -> NDArray[np.float64]:
+        """Return the values at the pixels of a panel, NaN if missing, shape (height, width). Row 0 is in the north.
+
+        Values are interpolated: bilinear if the cells are as small as the pixels, otherwise cubic. Cubic values are
+        limited to the range of the cells, so that precipitation does not become negative.
+        """
+        is_fine = cells_per_pixel(self.geometry, panel, crs) >= _FINE
+        found = sample(self.values, self.geometry, panel, crs, "bilinear" if is_fine else "cubic")
+        values = np.where(found.inside, found.values, np.nan).astype(np.float64)
+        if not is_fine and self.values.size <= _MAX_LIMITED:
+            np.clip(values, np.nanmin(self.values), np.nanmax(self.values), out=values)
+        return values
 
     def at_points(self, points: Floats, crs: pyproj.CRS) -> Floats:
         """Return interpolated values at points, shape (n,). A point is NaN if its cell is missing or outside the grid.
@@ -124,6 +138,11 @@ class Field:
         column = np.clip(geometry.wrapped(column), 0, geometry.width - 1).astype(np.intp)
         row = np.clip(row, 0, geometry.height - 1).astype(np.intp)
         return np.asarray(self.values[row, column], float)
+
+
+def field_of(sheet: Sheet) -> Field | None:
+    """Return the field of the raster of a map, in its own units. Return None if its cells are not numbers."""
+    return None if sheet.cells is None else Field(*sheet.cells, description={}, key="")
 
 
 def _at_one_time(raster: RasterSettings, settings: FieldSettings, place: str) -> RasterSettings:

@@ -129,6 +129,7 @@ def _baseline(layout: Layout, fraction: float) -> int:
 def _other_texts(settings: MapSettings, description: Mapping[str, object]) -> dict[str, str]:
     """Return the texts around the title. A text with an unknown or empty field is left out."""
     found = {}
+    description = text.in_time_zone(description, settings.time_zone)
     for name in _SIZES:
         template = getattr(settings, name)
         fields = {key: description.get(key, "") for key in text.fields_of(template)}
@@ -137,15 +138,15 @@ def _other_texts(settings: MapSettings, description: Mapping[str, object]) -> di
     return found
 
 
-def title_of(region: Region, template: str, description: Mapping[str, object]) -> str:
+def title_of(region: Region, settings: MapSettings, description: Mapping[str, object]) -> str:
     """Return the title of a region's map.
 
     Parameters
     ----------
     region : Region
         The region. The values of its columns replace the fields of the template.
-    template : str
-        The setting `[map] title`.
+    settings : MapSettings
+        The section `[map]`, with the template and the time zone.
     description : mapping
         Metadata of the raster. Columns of the region take precedence.
 
@@ -155,6 +156,7 @@ def title_of(region: Region, template: str, description: Mapping[str, object]) -
         If the template names a field that neither the region nor the raster has.
     """
     try:
-        return text.plain_text(text.render(template, {**description, **region.fields}))
+        fields = {**text.in_time_zone(description, settings.time_zone), **region.fields}
+        return text.plain_text(text.render(settings.title, fields))
     except text.TemplateError as error:
         raise RegionError(f"[map] title: {error}") from None

@@ -114,9 +114,11 @@ class Canvas:
     def draw_in_panel(self, marks: Iterable[PanelArtists], view: View) -> None:
         """Draw marks in the panel of a view."""
         place: PanelPlace = AxesPlace.of(view, self.layout)
+        axes = None
         for mark in marks:
             if isinstance(mark, NEEDS_AXES):
-                for artist in panel_artists(mark, self.axes(view)):
+                axes = axes or self.axes(view)
+                for artist in panel_artists(mark, axes):
                     artist.set_figure(self.figure)
                     self.draw(artist)
             else:

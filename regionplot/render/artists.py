@@ -15,7 +15,7 @@ from matplotlib.path import Path as Outline
 from matplotlib.transforms import BboxBase, IdentityTransform, Transform
 
 from regionplot.render.drawn_marks import PanelArtists
-from regionplot.render.fonts import FALLBACKS
+from regionplot.render.fonts import FALLBACKS, WEIGHTS
 from regionplot.render.text import UnhintedText, fit_text, fits_unmeasured
 from regionplot.sheet.layout import POINTS_PER_INCH
 from regionplot.sheet.marks import (
@@ -71,11 +71,14 @@ def _path(mark: Path, axes: PanelPlace) -> Iterator[Artist]:
     yield patch
 
 
+_MARKERS = {"circle": "o", "square": "s", "triangle": "^", "diamond": "D", "star": "*", "cross": "X"}
+
+
 def _markers(mark: Markers, axes: PanelPlace) -> Iterator[Artist]:
     markers = Line2D(
         *mark.points.T,
         linestyle="none",
-        marker="o",
+        marker=_MARKERS[mark.shape],
         markersize=mark.size,
         markerfacecolor=mark.facecolor,
         markeredgecolor=mark.edgecolor,
@@ -89,7 +92,7 @@ def _label(mark: Label, axes: PanelPlace) -> Iterator[Artist]:  # noqa: ARG001 (
     style: dict[str, Any] = {"fontsize": mark.points, "color": mark.color, "parse_math": False, "usetex": False}
     place: dict[str, Any] = {"horizontalalignment": mark.align, "verticalalignment": mark.vertical_align}
     place |= {"rotation": mark.rotation, "rotation_mode": "anchor"} if mark.rotation else {}
-    place |= {"fontfamily": FALLBACKS.families(mark.text, mark.font), "fontweight": mark.weight}
+    place |= {"fontfamily": FALLBACKS.families(mark.text, mark.font), "fontweight": WEIGHTS[mark.weight]}
     label = text.Text(mark.x, mark.y, mark.text, transform=IdentityTransform(), **style, **place)
     if mark.halo != "none":
         from matplotlib import patheffects  # noqa: PLC0415 (few maps have halos)

@@ -15,7 +15,7 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator, NullFormatter
-from matplotlib.transforms import Bbox, ScaledTranslation
+from matplotlib.transforms import Bbox, IdentityTransform, ScaledTranslation
 
 from regionplot.render.fonts import FALLBACKS
 from regionplot.render.text import fit_text
@@ -55,7 +55,7 @@ def add_colorbar(figure: Figure, layout: Layout, mark: ColorBar) -> None:
         ticks=key.ticks or key.levels,
     )
     outline = mark.line_pixels * POINTS_PER_INCH / layout.dpi
-    bar.outline.set(edgecolor=mark.line_color, linewidth=outline, antialiased=False)
+    bar.outline.set(edgecolor=mark.line_color, linewidth=outline, antialiased=mark.label_above)
     axes.tick_params(labelsize=mark.points, width=0.6, length=3, pad=2, colors=mark.color, which="major")
     axes.tick_params(width=0.4, length=1.5, which="minor")
     _add_label(bar, axes, mark)
@@ -81,9 +81,9 @@ def _add_label(bar: Colorbar, axes: Axes, mark: ColorBar) -> None:
     if mark.label_above:
         style |= {
             "fontsize": mark.points * _ABOVE,
-            "transform": axes.transAxes + ScaledTranslation(0, _LIFT, axes.figure.dpi_scale_trans),
+            "transform": IdentityTransform(),
         }
-        label = axes.text(0, 1, mark.label, **style)
+        label = axes.text(mark.box.left, mark.box.top + _LIFT * axes.figure.dpi, mark.label, **style)
     else:
         bar.set_label(mark.label, labelpad=2, **style)
         label = axes.xaxis.label

@@ -5,6 +5,8 @@ The fast renderer draws the map. The function gets an empty GeoAxes, whose artis
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -88,7 +90,7 @@ class DecoratedRenderer(MapRenderer):
             self._decorate(axes, region, view)
             pixels = self._drawn_over(picture, figure)
         watch.lap("function")
-        return Picture(pixels, None, picture.title, picture.no_data)
+        return replace(picture, image=pixels, palette=None)
 
     @override
     def render_vectors(self, region: Region) -> FigurePicture:

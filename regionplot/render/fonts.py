@@ -137,6 +137,8 @@ class FontFallbacks:
         )  # fmt: skip
 
 
+WEIGHTS = {"normal": "normal", "semibold": "bold"}
+"""Weights of the default font for the weights of labels. DejaVu Sans has no semibold letters."""
 FALLBACKS = FontFallbacks()
 """The fonts of this process. Forked workers inherit the fonts that their parent has found."""
 

@@ -138,7 +138,7 @@ class InkCache:
         shared = self.style.shared
         try:
             view = View.of(region, shared.crs, self.style.layout.panel, shared.config.map.fit)
-            title = title_of(region, shared.config.map.title, shared.description)
+            title = title_of(region, shared.config.map, shared.description)
         except RegionplotError:  # the worker reports the error, and draws nothing
             return True
         return all(self.folder.has(self.key(part, region, view, title)) for part in ("panel", "sheet"))

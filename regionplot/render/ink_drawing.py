@@ -129,7 +129,9 @@ class InkDrawing:
 
 def _without_raster(sheet: Sheet) -> Sheet:
     """Return a sheet for layers that ignore the raster. What such layers draw is the same for each raster."""
-    return replace(sheet, codes=np.empty((0, 0), np.uint8), values=None, cells=None, colors=None, description={})
+    return replace(
+        sheet, codes=np.empty((0, 0), np.uint8), values=None, cells=None, shown=None, colors=None, description={}
+    )
 
 
 def _covered(pixels: Bytes, channel: int) -> Covered:

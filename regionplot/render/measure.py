@@ -7,7 +7,7 @@ from functools import lru_cache
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.font_manager import FontProperties
 
-from regionplot.render.fonts import FALLBACKS
+from regionplot.render.fonts import FALLBACKS, WEIGHTS
 from regionplot.sheet.placing import Measure, TextSize
 
 _MAX_KEPT = 10_000
@@ -21,7 +21,7 @@ def text_measure(dpi: float) -> Measure:
 
     @lru_cache(maxsize=_MAX_KEPT)
     def measure(text: str, points: float, weight: str) -> TextSize:
-        font = FontProperties(family=FALLBACKS.families(text), size=points, weight=weight)
+        font = FontProperties(family=FALLBACKS.families(text), size=points, weight=WEIGHTS[weight])
         width, height, descent = renderer.get_text_width_height_descent(text, font, ismath=False)
         return TextSize(width, height - descent, descent)
 

@@ -98,7 +98,7 @@ class OwnRenderer:
             If the row of the region lacks a field of the title.
         """
         watch = watch or Stopwatch()
-        title = title_of(region, self._shared.config.map.title, self._shared.description)
+        title = title_of(region, self._shared.config.map, self._shared.description)
         if self._is_empty(region):
             return EncodedPicture(b"", title, no_data=True)
         with draw_alone():
@@ -131,7 +131,7 @@ class OwnRenderer:
         FunctionError, RegionError
             As for `render`.
         """
-        title = title_of(region, self._shared.config.map.title, self._shared.description)
+        title = title_of(region, self._shared.config.map, self._shared.description)
         if self._is_empty(region):
             return EncodedPicture(b"", title, no_data=True)
         with draw_alone():

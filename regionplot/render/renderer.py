@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import Bytes, FigurePicture, Picture, encode, make_writer
+from regionplot.writers.georeference import Georeference
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -191,12 +193,24 @@ class MapRenderer:
             return own.render(region, watch)
         sheet = make_sheet(region, self.style)
         watch.lap("sample")
+        return replace(self._picture(sheet, watch), georeference=self._georeference(sheet))
+
+    def _picture(self, sheet: Sheet, watch: Stopwatch) -> Picture:
         if self._palette is None or self._palette_maps is None or sheet.no_data:
             return self._drawing.picture(sheet, watch)
         ink = self._ink(sheet, self._palette.channel, watch)
         picture = self._palette_maps.picture(sheet.codes, sheet.place, ink, sheet.title)
         watch.lap("compose")
         return picture
+
+    @cached_property
+    def _crs(self) -> str:
+        return str(self.style.shared.crs.to_wkt())
+
+    def _georeference(self, sheet: Sheet) -> Georeference:
+        extent = sheet.view.panel.extent
+        bounds = (extent.xmin, extent.ymin, extent.xmax, extent.ymax)
+        return Georeference(*sheet.place, bounds, self._crs)
 
     def _for(self, region: Region) -> MapRenderer:
         """Return a renderer with the color scale of one region, or this renderer if all regions share the scale."""

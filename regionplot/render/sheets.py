@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from regionplot.colors.base import Scale
 from regionplot.colors.classifier import Codes
+from regionplot.colors.units import needed_conversion
 from regionplot.errors import NoOverlapError, RegionError
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.overlap import has_cells_in
@@ -111,11 +112,12 @@ def make_sheet(region: Region, style: Style) -> Sheet:
         layout=style.layout,
         crs=shared.crs,
         description=shared.description,
-        title=title_of(region, config.map.title, shared.description),
+        title=title_of(region, config.map, shared.description),
         codes=codes,
         no_data=bool((view.requested_pixels(codes) == style.scale.nodata).all()),
         values=values,
         cells=cells,
+        shown=None if cells is None else needed_conversion(shared.info.units, config.colors.units).shown,
         colors=style.scale.rgba,
     )
 

@@ -104,8 +104,16 @@ def config_problems(config: Config, regions: Sequence[Region]) -> list[Problem]:
         found += [
             *_unknown_fields(Place(section="output", key="filename"), config.output.filename, fields | _own(config)),
             *_unknown_fields(Place(section="map", key="title"), config.map.title, fields | set(FIELDS)),
+            *_frame_problems(config),
         ]
     return [replace(problem, place=config.places.locate(problem.place)) for problem in found]
+
+
+def _frame_problems(config: Config) -> Iterator[Problem]:
+    """Yield the unknown fields of the texts around the title, which are the same on all maps."""
+    for key in ("subtitle", "upper_right", "lower_right"):
+        known = {*FIELDS, *config.facts}
+        yield from _unknown_fields(Place(section="map", key=key), getattr(config.map, key), known)
 
 
 def check_all(error: RegionplotError, config: Config | None, read: Callable[[], Sequence[Region]]) -> RegionplotError:

@@ -102,7 +102,7 @@ class MapDigests:
         """
         data, config = self._shared, self._shared.config
         view = View.of(region, data.crs, self._panel, config.map.fit)
-        title = title_of(region, config.map.title, data.description)
+        title = title_of(region, config.map, data.description)
         window = needed_window(data.info.geometry, view.panel, data.crs)
         grid = (window, data.info.geometry.transform, data.info.geometry.crs.to_wkt())
         total = self._common.copy()

@@ -122,7 +122,7 @@ def _sheet(region: Region, style: Style, ink: InkCache, digests: MapDigests) -> 
     """Return what is known about a map. Return None if the positions of its pixels cannot be kept."""
     shared, config = style.shared, style.shared.config
     view = View.of(region, shared.crs, style.layout.panel, config.map.fit)
-    title = title_of(region, config.map.title, shared.description)
+    title = title_of(region, config.map, shared.description)
     resampling = config.raster.resampling
     positions = known_positions(shared.geometry, view.panel, shared.crs, resampling)
     if positions is None or not is_known(positions, shared.geometry.lattice, resampling):

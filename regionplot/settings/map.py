@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from regionplot.settings.base import MISSING_FILE, NOT_IN_DIGEST, InputPath, Section, Template, Text
 from regionplot.settings.functions import FunctionSetting, UserFunction
 from regionplot.system.files import exists
-from regionplot.text import one_line
+from regionplot.text import is_time_zone, one_line
 
 MAX_PIXELS = 100_000_000
 """Maximum number of pixels in an image."""
@@ -46,6 +46,8 @@ class MapSettings(Section):
     subtitle: Template = ""
     """Template for the text below the title. Fields are those of the raster: raster, variable, long_name, units, level,
     time, reference_time and lead. A text with a field that the raster does not have is left out."""
+    time_zone: Text = "UTC"
+    """Time zone of the times in these texts, such as `America/Denver`. `%Z` in a format is its abbreviation."""
     upper_right: Template = ""
     """Template for the text at the right of the title, such as "Valid {time:%d %b %Y, %H:%M} UTC"."""
     lower_right: Template = ""
@@ -68,6 +70,13 @@ class MapSettings(Section):
     drawn. The other functions find what it returns in `shared.extra`."""
     files: Annotated[tuple[InputPath, ...], Field(strict=False), NOT_IN_DIGEST] = ()
     """Files that your functions read. If the content of such a file changes, all maps are drawn again."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_time_zone(cls, name: str) -> str:
+        if not is_time_zone(name):
+            raise ValueError(f"there is no time zone {one_line(name)!r}; use a name such as 'America/Denver'")
+        return name
 
     @property
     def functions(self) -> dict[str, UserFunction]:

@@ -16,6 +16,8 @@ class VectorSettings(LayerSettings):
     """Layer to read from a file with several layers. Default: the first layer."""
     crs: Text | None = None
     """CRS of the file. By default, the CRS that the file states."""
+    where: Text = ""
+    """Condition that selects features, in the SQL of GDAL, such as `scalerank <= 6`. Empty: all features."""
 
     @property
     def has_areas(self) -> bool:

@@ -238,12 +238,14 @@ def _check_publish(config: Config) -> None:
 def preload_layers(config: Config) -> tuple[Layer, ...]:
     """Load the layers that have a table in the settings. A watcher does this once for all runs.
 
+    Layers that use values of rasters are left out, because each run has other values.
+
     Raises
     ------
     InputError
         If an input file of a layer, or the metadata of the raster, cannot be read.
     """
-    planned = configured_layers(config)
+    planned = [each for each in configured_layers(config) if not each.layer.wants_values]
     if not planned:
         return ()
     crs = parse_projection(config.map.projection) or inspect_raster(config.raster).geometry.crs

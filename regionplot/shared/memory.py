@@ -95,6 +95,8 @@ def _style_of(geometries: NamedGeometries) -> FeatureSettings:
         found = error.errors(include_url=False)[0]
         key = ".".join(map(str, found["loc"]))
         raise ConfigError(f"features {geometries.name!r}: {key}: {found['msg']}") from None
+    if checked.where:
+        raise ConfigError(f"features {geometries.name!r}: where: it applies only to files; select the rows before")
     return checked.model_copy(update={"path": Path(geometries.name)})
 
 

@@ -114,7 +114,7 @@ def _first_of_each(owner: NDArray[np.intp]) -> NDArray[np.intp]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Markers:
-    """Round symbols, in map coordinates."""
+    """Symbols of one size and color, in map coordinates."""
 
     points: Floats
     """x and y, shape (n, 2)."""
@@ -124,6 +124,7 @@ class Markers:
     edgecolor: str
     linewidth: float
     """Line width in points."""
+    shape: Literal["circle", "square", "triangle", "diamond", "star", "cross"] = "circle"
 
 
 @dataclass(frozen=True, slots=True)

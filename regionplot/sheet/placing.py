@@ -108,6 +108,19 @@ class Placer:
         box = box.grown(dx, dy)
         return not bool(((box.left < right) & (left < box.right) & (box.bottom < top) & (bottom < box.top)).any())
 
+    def are_free(self, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return True for each box that no taken box overlaps.
+
+        Parameters
+        ----------
+        boxes : ndarray, shape (n, 4)
+            Left, bottom, right and top.
+        """
+        left, bottom, right, top = boxes.T[..., None]
+        taken = self._taken[: self._count].T
+        overlap = (left < taken[2]) & (taken[0] < right) & (bottom < taken[3]) & (taken[1] < top)
+        return np.asarray(~overlap.any(axis=1))
+
     def is_inside(self, box: LabelBox, margin: float = 0.0) -> bool:
         """Return True if a box lies in the panel, at least `margin` pixels from its edges."""
         panel = self.panel

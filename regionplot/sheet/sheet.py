@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,8 +15,17 @@ from numpy.typing import NDArray
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.region import Region
 from regionplot.sheet.layout import POINTS_PER_INCH, Layout
-from regionplot.sheet.placing import Placer, estimated_size
+from regionplot.sheet.placing import LabelBox, Placer, estimated_size
 from regionplot.sheet.view import View
+
+_SMALLEST = 0.9
+"""Minimum factor for labels in the panel."""
+_MIN_POINTS = 8.0
+"""Minimum font size of labels in the panel, unless the settings give a smaller size."""
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
+"""Luminance of red, green and blue in sRGB."""
+_DARK = 0.145
+"""Luminance of the lightness L* = 45."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,8 @@ class Sheet:
     cells: tuple[NDArray[Any], GridGeometry] | None = None
     """Cells of the raster that cover the panel, and their geometry. None if no layer needs the values, and if the cells
     are not numbers."""
+    shown: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+    """Function that converts values of the raster to `[colors] units`. None if no layer needs the values."""
     colors: Callable[[NDArray[Any]], NDArray[np.uint8]] | None = None
     """Function that returns the RGBA colors of codes, shape (..., 4)."""
     shared_placer: Placer | None = None
@@ -53,6 +65,28 @@ class Sheet:
     def pixels(self, points: float) -> float:
         """Return a length in pixels. `points` is the length in points."""
         return points * self.layout.dpi / POINTS_PER_INCH
+
+    @property
+    def label_factor(self) -> float:
+        """Factor for labels in the panel, relative to a sheet of 14 × 9 inches. It is at least 0.9."""
+        return max(self.layout.page.text_factor, _SMALLEST)
+
+    def label_points(self, points: float) -> float:
+        """Return the font size of a label in the panel. `points` is the size on a sheet of 14 × 9 inches."""
+        return max(points * self.label_factor, min(points, _MIN_POINTS))
+
+    def is_dark(self, box: LabelBox) -> bool:
+        """Return True if the mean lightness L* of the raster under a box is below 45."""
+        if self.colors is None or not self.codes.size:
+            return False
+        panel = self.view.box
+        rows = slice(max(math.floor(panel.top - box.top), 0), math.ceil(panel.top - box.bottom))
+        columns = slice(max(math.floor(box.left - panel.left), 0), math.ceil(box.right - panel.left))
+        rgb = self.colors(self.codes[rows, columns])[..., :3].reshape(-1, 3) / 255
+        if not rgb.size:
+            return False
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        return bool((linear @ _LUMINANCE).mean() < _DARK)
 
     @property
     def place(self) -> tuple[slice, slice]:

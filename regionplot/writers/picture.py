@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot.writers.georeference import Georeference
+
 Bytes = NDArray[np.uint8]
 TITLE = "Title"
 """Key of the metadata: title of the map."""
@@ -29,6 +31,8 @@ class Picture:
     title: str
     no_data: bool
     """True if the region holds only nodata."""
+    georeference: Georeference | None = None
+    """Place of the map on the sheet and on the earth. None if it is unknown."""
 
     def __repr__(self) -> str:
         """Return the title, the size, and the number of colors of the palette."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import shapely
 from affine import Affine
 from matplotlib.figure import Figure
+from scipy.io import netcdf_file
 
 from regionplot.errors import ConfigError, RegionError
 from regionplot.geo.contours import blurred, find_highs
@@ -20,6 +22,7 @@ from regionplot.render.artists import DrawnMarks
 from regionplot.render.measure import text_measure
 from regionplot.render.sheets import Style, make_sheet
 from regionplot.settings.loading import read_config
+from regionplot.shared.load import preload_layers
 from regionplot.sheet.marks import Label, Path
 from regionplot.sheet.placing import LabelBox
 from regionplot.sheet.sheet import Sheet
@@ -117,7 +120,8 @@ def test_highs_and_lows_are_marked_with_their_values(contours) -> None:
     for letter, value, west, north in (("H", "1037", -80, 40), ("L", "995", -65, 35)):
         x = box.left + (west - extent.xmin) / panel.pixel_width
         y = box.bottom + (north - extent.ymin) / panel.pixel_height
-        assert np.hypot(letters[letter].x - x, letters[letter].y - y) < 15
+        middle = letters[letter].y + measure(letter, letters[letter].points, "semibold").ascent / 2
+        assert np.hypot(letters[letter].x - x, middle - y) < 8
         assert abs(letters[value].x - x) < 5
         below = letters[value].y + measure(value, letters[value].points, "semibold").ascent
         assert below < letters[letter].y
@@ -181,3 +185,37 @@ def test_faults_of_the_settings_name_the_key(contours) -> None:
             read_config({"raster": {"path": "sample:relief"}, "contours": [faulty]})
     with pytest.raises(RegionError, match=r"\[\[contours\]\] interval: 0.0001 is too small for values from 99"):
         contours(REGION, interval=0.0001)
+
+
+def write_times(path: FilePath) -> FilePath:
+    """Write the variables z and t at two times. z is 0.5 larger at the second time."""
+    grid = np.add.outer(np.arange(8.0), np.arange(9.0))
+    axes = {"time": ([0, 6], "hours since 2026-03-10 00:00:00"), "lat": (range(8), "degrees_north")}
+    axes["lon"] = (range(9), "degrees_east")
+    with netcdf_file(path, "w") as file:
+        for name, (values, units) in axes.items():
+            file.createDimension(name, len(values))
+            file.createVariable(name, "f8", (name,))[:] = values
+            file.variables[name].units = units
+        for name, step in (("z", 0.5), ("t", 0.0)):
+            file.createVariable(name, "f8", tuple(axes))[:] = np.stack([grid, grid + step])
+            file.variables[name].units = "m"
+    return path
+
+
+def test_a_field_has_the_time_of_the_map_and_a_watcher_does_not_keep_it(load, make_config, tmp_path) -> None:
+    path = write_times(tmp_path / "times.nc")
+    raster = {"path": path, "variable": "t", "time": "all"}
+    sections = {"raster": raster, "contours": [{"interval": 3, "raster": {"variable": "z"}}]}
+    found = [
+        layer.field.values[0, 0] - shared.cells[0, 0]
+        for shared in load(**sections).products.values()
+        for layer in shared.layers
+        if isinstance(layer, Contours) and layer.field is not None
+    ]
+    assert found == [0.0, 0.5]
+    assert preload_layers(make_config(**sections)) == ()
+    sections["contours"][0]["raster"] |= {"time": 1}
+    keys = [layer.key for shared in load(**sections).products.values() for layer in shared.layers if layer.zorder == 25]
+    assert len(keys) == 2
+    assert len(set(keys)) == 1

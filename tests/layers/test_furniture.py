@@ -10,6 +10,7 @@ import numpy as np
 import pyproj
 import pytest
 
+from regionplot.errors import ConfigError
 from regionplot.geo.extent import Extent
 from regionplot.geo.ground import meters_per_pixel
 from regionplot.geo.region import Region
@@ -18,7 +19,7 @@ from regionplot.layers.credit import Credit, CreditSettings
 from regionplot.layers.graticule import Graticule, GraticuleSettings
 from regionplot.layers.scale_bar import ScaleBar, ScaleBarSettings
 from regionplot.layers.stack import lay_out
-from regionplot.layers.title import Title
+from regionplot.layers.title import Title, title_of
 from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config
 from regionplot.sheet.key import ColorBarKey
@@ -76,6 +77,18 @@ def test_the_texts_around_the_title_come_from_the_raster() -> None:
 def test_a_text_with_an_unknown_field_is_left_out() -> None:
     assert list(title_texts(config_of(), {"long_name": "Snow depth"})) == ["A title", "Snow depth"]
     assert list(title_texts(config_of(), {"long_name": ""})) == ["A title"]
+
+
+def test_times_are_in_the_time_zone_of_the_settings() -> None:
+    config = config_of(map={"time_zone": "America/Denver", "title": "{title} at {time:%H %Z}"})
+    assert "Valid Wed 5 Feb 2025, 18:00 MST" in title_texts(config, {"time": TIME})
+    assert title_of(Region("a", Extent(0, 1, 0, 1)), config.map, {"time": TIME}) == "a at 18 MST"
+    credit = Credit.load(
+        CreditSettings(lines=("{time:%H:%M %Z}",)), LoadContext(config, pyproj.CRS("EPSG:4326"), {"time": TIME})
+    )
+    assert credit.lines == ("18:00 MST",)
+    with pytest.raises(ConfigError, match=r"\[map\] time_zone: there is no time zone 'Denver'; use a name such as"):
+        config_of(map={"time_zone": "Denver"})
 
 
 def test_the_frame_depends_on_the_texts() -> None:

@@ -42,6 +42,7 @@ STYLES: dict[str, dict[str, Any]] = {
     "graticule": {"features": LAYERS, "graticule": {}},
     "graticule in Albers": {"map": {"projection": "EPSG:5070"}, "features": LAYERS, "graticule": {"spacing": 2.5}},
     "graticule around the pole": {"map": {"projection": {"name": "NorthPolarStereo"}}, "graticule": {"halo": "none"}},
+    "casing": {"features": [{"path": "sample:states", "casing": "#ffffffa6", "linewidth": 1.1}]},
     "contours": {"contours": [{"interval": 200, "smooth": 5, "highs_lows": True}], "graticule": {}},
     "atlas": {
         "map": {"style": "atlas", "subtitle": "Height", "upper_right": "{raster}", "lower_right": "{variable}"},

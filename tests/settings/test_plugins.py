@@ -55,7 +55,7 @@ class Aspect(StepSettings):
 ENTRY_POINTS = """
 [regionplot.layers]
 stamp = drawn_by_others:Stamp
-points = drawn_by_others:Points
+spots = drawn_by_others:Points
 [regionplot.steps]
 aspect = drawn_by_others:Aspect
 """
@@ -76,11 +76,11 @@ def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
 
 
 def test_the_class_of_a_layer_decides_between_one_table_and_an_array() -> None:
-    config = read_config({"raster": RELIEF, "stamp": {"text": "final"}, "points": [{"x": 1.5}, {}]})
+    config = read_config({"raster": RELIEF, "stamp": {"text": "final"}, "spots": [{"x": 1.5}, {}]})
     assert [layer.model_dump()["text"] for layer in config.layers["stamp"]] == ["final"]
-    assert [layer.model_dump()["x"] for layer in config.layers["points"]] == [1.5, 0]
-    with pytest.raises(ConfigError, match=r"settings: \[points\]: must be an array of tables: write \[\[points\]\]"):
-        read_config({"raster": RELIEF, "points": {"x": 1.5}})
+    assert [layer.model_dump()["x"] for layer in config.layers["spots"]] == [1.5, 0]
+    with pytest.raises(ConfigError, match=r"settings: \[spots\]: must be an array of tables: write \[\[spots\]\]"):
+        read_config({"raster": RELIEF, "spots": {"x": 1.5}})
     with pytest.raises(ConfigError, match=r"settings: \[stamp\]: must be a single table: write \[stamp\]"):
         read_config({"raster": RELIEF, "stamp": [{"text": "final"}]})
     with pytest.raises(ConfigError, match=r"settings: \[stamp\]: must be a table with keys and values"):
@@ -99,17 +99,17 @@ def test_errors_of_all_tables_are_reported_together() -> None:
             {
                 "raster": {**RELIEF, "bnad": 1},
                 "stamp": {"txt": "final"},
-                "points": [{}, {"y": 1}],
+                "spots": [{}, {"y": 1}],
                 "stmap": {},
                 "prepare": [{"step": "aspect", "siz": 1}, {"step": "aspect", "size": "large"}, "aspect"],
             }
         )
     assert sorted(map(str, caught.value.problems)) == [
-        "settings: [[points]] #2 y: unknown key; use one of show, tables, x",
         "settings: [[prepare]] #1 siz: unknown key; did you mean 'size'?",
         "settings: [[prepare]] #2 size: must be a whole number (it is 'large')",
         "settings: [[prepare]] #3: step is missing; use one of expression, focal, reclassify, mask, hillshade, slope, "
         "convert, scale, resample, reproject, accumulate, aspect (it is 'aspect')",
+        "settings: [[spots]] #2 y: unknown key; use one of show, tables, x",
         "settings: [raster] bnad: unknown key; did you mean 'band'?",
         "settings: [stamp] txt: unknown key; did you mean 'text'?",
         "settings: [stmap]: unknown key; did you mean 'stamp'?",
@@ -122,12 +122,12 @@ def test_paths_are_found_by_the_type_of_their_field(tmp_path: Path) -> None:
     path = tmp_path / "regionplot.toml"
     path.write_text(
         '[raster]\npath = "sample:relief"\n[stamp]\ntext = "a.txt"\nimage = "stamp.png"\n'
-        '[[points]]\ntables = ["a.csv"]\n[[points]]\ntables = { main = "b.csv" }\n'
+        '[[spots]]\ntables = ["a.csv"]\n[[spots]]\ntables = { main = "b.csv" }\n'
         '[[prepare]]\nstep = "aspect"\nlike = "like.tif"\n'
     )
     layers = read_config(path).model_dump()
     assert layers["stamp"] == {"show": True, "text": "a.txt", "image": tmp_path / "stamp.png"}
-    assert [layer["tables"] for layer in layers["points"]] == [(tmp_path / "a.csv",), {"main": tmp_path / "b.csv"}]
+    assert [layer["tables"] for layer in layers["spots"]] == [(tmp_path / "a.csv",), {"main": tmp_path / "b.csv"}]
     assert read_config(path).prepare[0].like == tmp_path / "like.tif"
     (tmp_path / "like.tif").unlink()
     with pytest.raises(InputError, match=rf":12: \[\[prepare\]\] #1 like: there is no file {tmp_path / 'like.tif'}"):
@@ -135,7 +135,7 @@ def test_paths_are_found_by_the_type_of_their_field(tmp_path: Path) -> None:
 
 
 def test_a_config_with_plug_ins_pickles_and_round_trips() -> None:
-    tables = {"raster": RELIEF, "stamp": {"text": "final"}, "points": [{"x": 1.5}], "prepare": [{"step": "aspect"}]}
+    tables = {"raster": RELIEF, "stamp": {"text": "final"}, "spots": [{"x": 1.5}], "prepare": [{"step": "aspect"}]}
     config = read_config(tables)
     assert pickle.loads(pickle.dumps(config)) == config
     assert read_config(config.model_dump()) == config

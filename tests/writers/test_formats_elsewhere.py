@@ -60,7 +60,9 @@ def test_only_writers_know_formats() -> None:
         if named.search(text)
     ]
     jupyter = ("render/figure.py", "png")  # Jupyter asks a figure for a PNG
-    assert sorted(found) == [jupyter, ("settings/output.py", DEFAULT)]
+    maps = [each for each in found if ".tif" not in each[1]]  # rasters are GeoTIFFs, too
+    assert sorted(maps) == [jupyter, ("settings/output.py", DEFAULT)]
+    assert {path.partition("/")[0] for path, text in found if ".tif" in text} <= {"cli", "prepare", "blocks", "inputs"}
 
 
 @pytest.fixture

@@ -1,0 +1,366 @@
+"""Names of cities, values of a raster at points, and names of areas, without collisions.
+
+::
+
+    vector file ─► features with names and ranks, projected once ─► features in the panel, by rank
+                                                                     └─► places ─► first free place ─► label
+
+The order is the same on all maps, and the places are tried in the same order. Maps of the same scale therefore have
+the same labels at the same places where they overlap, except near their edges.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, ClassVar, Self
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
+from pydantic import AfterValidator
+from pydantic import Field as Limits
+from typing_extensions import override
+
+from regionplot.geo.scale import meters_per_pixel
+from regionplot.inputs.feature_table import start_table
+from regionplot.layers.base import Layer, LoadContext, settings_digest
+from regionplot.layers.field import Field, field_of
+from regionplot.layers.label_points import Floats, LabelFeatures
+from regionplot.layers.label_style import Style, hair_spaced, style_of
+from regionplot.settings.base import Color, Text
+from regionplot.settings.field import FieldSettings
+from regionplot.settings.vector import VectorSettings
+from regionplot.sheet.marks import Label, Markers, PanelMark
+from regionplot.sheet.placing import LabelBox, Placer, places_beside
+from regionplot.sheet.sheet import Sheet
+
+_GAP = (4.0, 2.0)
+"""Pixels between labels, along x and along y."""
+_VALUE_GAP = (5.0, 3.0)
+_FROM_DOT, _EDGE = 3.0, 6.0
+"""Pixels between a dot and its label, and between a label and the edge of the panel."""
+_VALUE_POINTS, _NAME_POINTS = 12.5, 9.5
+_MAX_VALUES, _VALUE_DISTANCE = 60, 50.0
+_PIXELS_PER_LABEL, _COARSE_PIXELS, _SMALL_PIXELS = 25_000, 38_000, 16_000
+"""Square pixels of the panel for each label: usual, on coarse maps, and on sheets less than `_SMALL` pixels wide."""
+_SMALL = 900
+_DOT_DISTANCE, _COARSE_DISTANCE, _SMALL_DISTANCE = 26.0, 60.0, 46.0
+_COARSE = 3000.0
+"""Meters per pixel of coarse maps. Their labels are smaller."""
+_AREA_COLOR, _AREA_HALO = "#4a4356bf", "#fffdf673"
+_AREA_POINTS, _AREA_HALO_POINTS = 9.5, 1.0
+_AREA_GAP = (9.0, 6.0)
+"""Minimum pixels from the name of an area to other labels, along x and along y."""
+_MIN_AREA = 0.03
+"""Minimum part of the panel that an area with a name covers."""
+_INK, _PAPER = "#1f2429", "#fffdf6cc"
+_REVERSED, _REVERSED_HALO = "#ffffff", "#1f2429bf"
+
+
+def _check_format(text: str) -> str:
+    try:
+        float(text.format(1.5).strip("%") or "nan")
+    except (ValueError, IndexError, KeyError, AttributeError):
+        raise ValueError(f"{text!r} is not a format of numbers; write, for example, '{{:.0f}}'") from None
+    return text
+
+
+class LabelSettings(VectorSettings):
+    """`[[labels]]`: names or values at points, or names of areas."""
+
+    is_array: ClassVar[bool] = True
+
+    name: Text | None = "name"
+    """Attribute that holds the names. Upper and lower case are not distinguished."""
+    rank: Text | None = None
+    """Attribute with the rank of a feature. 0 is the most important. Low ranks come first, in larger letters."""
+    order: Text | None = None
+    """Attribute that orders features of the same rank, such as the population: large numbers first."""
+    values: bool | FieldSettings = False
+    """Write the value of the raster at each point. `true`: the raster of the map, in `[colors] units`."""
+    format: Annotated[Text, AfterValidator(_check_format)] = "{:.0f}"
+    """Format of the values."""
+    scale: float = 1.0
+    """Factor for the values."""
+    offset: float = 0.0
+    """Number to add to the values."""
+    dots: bool = True
+    """Draw a dot at each point that has a name and no value."""
+    most: Annotated[int, Limits(ge=1, le=1000)] = 40
+    """Maximum number of labels on a map. Small and coarse maps have fewer labels."""
+    color: Color = _INK
+    """Color of the letters on light colors. On dark colors, the letters are white."""
+    halo: Color = _PAPER
+    """Color of the halo on light colors."""
+    area_color: Color = _AREA_COLOR
+    """Color of the names of areas."""
+
+    @property
+    def has_values(self) -> bool:
+        """True if the labels show values."""
+        return self.values is not False
+
+
+@dataclass(frozen=True)
+class Labels(Layer):
+    """Labels of one vector file."""
+
+    Settings = LabelSettings
+    zorder: ClassVar[float] = 50
+    wants_values: ClassVar[bool] = True
+    mark_types: ClassVar[frozenset[type]] = frozenset({Label, Markers})
+    label_order: ClassVar[int] = 20
+    settings: LabelSettings
+    features: LabelFeatures
+    field: Field | None
+    key: str
+
+    @classmethod
+    @override
+    def check(cls, settings: LabelSettings) -> None:
+        from regionplot.inputs.vector_files import check_layer  # noqa: PLC0415 (imports pyogrio and pandas)
+
+        check_layer(settings)
+
+    @classmethod
+    @override
+    def load(cls, settings: LabelSettings, context: LoadContext) -> Self:
+        return cls.start(settings, context)(context)  # type: ignore[return-value]
+
+    @classmethod
+    @override
+    def start(cls, settings: LabelSettings, context: LoadContext) -> Callable[[LoadContext], Labels]:
+        key, finish = start_table(settings, context.crs, context.cache)
+
+        def load(context: LoadContext) -> Labels:
+            features = LabelFeatures.of(finish(), settings, context.crs)
+            field = None
+            if isinstance(settings.values, FieldSettings):
+                field = Field.load(settings.values, context, "[[labels]] values")
+            exclude = {"path"} if isinstance(settings.values, bool) else {"path", "values"}
+            return cls(settings, features, field, settings_digest(settings, key, field and field.key, exclude=exclude))
+
+        return load
+
+    @override
+    def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
+        if self.settings.has_values:
+            yield from _ValueLabels(self, sheet).marks()
+        else:
+            yield from _NameLabels(self, sheet).marks()
+        yield from _AreaNames(self, sheet).marks()
+
+    def values_at(self, sheet: Sheet, points: Floats) -> Floats:
+        """Return the values to write at points in map coordinates, NaN if missing."""
+        field = self.field or field_of(sheet)
+        if field is None:
+            return np.full(len(points), np.nan)
+        found = field.at_points(points, sheet.crs)
+        if self.field is None and sheet.shown is not None:
+            found = sheet.shown(found)
+        return found * self.settings.scale + self.settings.offset
+
+
+@dataclass(frozen=True)
+class _PointLabels:
+    """Labels at the points of one map."""
+
+    layer: Labels
+    sheet: Sheet
+
+    @cached_property
+    def is_coarse(self) -> bool:
+        """True if letters are small, because a pixel shows a large part of the world."""
+        return meters_per_pixel(self.sheet.view.panel, self.sheet.crs) > _COARSE
+
+    @property
+    def placer(self) -> Placer:
+        """The boxes that labels take."""
+        return self.sheet.placer
+
+    @property
+    def most(self) -> int:
+        """Maximum number of labels."""
+        panel = self.sheet.view.box
+        small = _SMALL_PIXELS if self.sheet.layout.size[0] < _SMALL else _PIXELS_PER_LABEL
+        area = _COARSE_PIXELS if self.is_coarse else small
+        return min(self.layer.settings.most, max(1, panel.width * panel.height // area))
+
+    @property
+    def distance(self) -> float:
+        """Minimum pixels between two dots."""
+        small = _SMALL_DISTANCE if self.sheet.layout.size[0] < _SMALL else _DOT_DISTANCE
+        return _COARSE_DISTANCE if self.is_coarse else small
+
+    def in_panel(self) -> Iterator[tuple[int, float, float]]:
+        """Yield the number of each point in the panel, and its x and y in pixels of the sheet, by importance."""
+        points = self.layer.features.in_panel(self.sheet.view)
+        inside = np.flatnonzero(np.isfinite(points).all(axis=1))
+        for number in inside:
+            yield int(number), float(points[number, 0]), float(points[number, 1])
+
+    def text(self, box: LabelBox, size_descent: float, text: str, points: float, style: Style) -> Label:
+        """Return the mark of a text in a box: dark letters on light colors, or white letters on dark colors."""
+        settings, is_dark = self.layer.settings, self.sheet.is_dark(box)
+        color, halo = (_REVERSED, _REVERSED_HALO) if is_dark else (style.color or settings.color, settings.halo)
+        return Label(
+            box.left, box.bottom + size_descent, text, points, color, halo, style.halo / 2 * self.sheet.label_factor,
+            weight=style.weight, align="left", vertical_align="baseline",
+        )  # fmt: skip
+
+
+class _NameLabels(_PointLabels):
+    """A dot and a name at each point."""
+
+    def marks(self) -> Iterator[PanelMark]:
+        """Yield dots, then names."""
+        names: list[Label] = []
+        dots: dict[float, list[tuple[float, float]]] = {}
+        taken: list[tuple[float, float]] = []
+        for number, x, y in self.in_panel():
+            if len(names) >= self.most:
+                break
+            style = style_of(self.layer.features.ranks[number], coarse=self.is_coarse)
+            if style is None or any(math.dist((x, y), other) < self.distance for other in taken):
+                continue
+            label = self._placed(self.layer.features.names[number], x, y, style)
+            if label is not None:
+                names.append(label)
+                taken.append((x, y))
+                dots.setdefault(style.dot, []).append((x, y))
+        if self.layer.settings.dots:
+            yield from (self._dots(diameter, points) for diameter, points in dots.items())
+        yield from names
+
+    def _placed(self, name: str, x: float, y: float, style: Style) -> Label | None:
+        """Return the label of a point, and take its box and that of its dot. Return None if there is no room."""
+        points, radius = self.sheet.label_points(style.points), style.dot / 2 * self.sheet.label_factor
+        size = self.placer.measure(name, points, style.weight)
+        dot = LabelBox.around(x, y, 2 * radius + 2, 2 * radius + 2)
+        if not (name and self.placer.is_inside(dot, 2) and self.placer.is_free(dot)):
+            return None
+        places = (_rounded(box) for box in places_beside(x, y, size, radius + _FROM_DOT))
+        found = self.placer.first_free(places, _GAP, _EDGE)
+        if found is None:
+            return None
+        self.placer.take(found, dot)
+        return self.text(found, round(size.descent), name, points, style)
+
+    def _dots(self, diameter: float, pixels: Sequence[tuple[float, float]]) -> Markers:
+        points = self.layer.features.in_map(np.array(pixels), self.sheet.view)
+        size = diameter * self.sheet.label_factor * 72 / self.sheet.layout.dpi
+        return Markers(points, size, "white", _INK, 0.9 if diameter < 6 else 1.1)
+
+
+class _ValueLabels(_PointLabels):
+    """A value on each point, and the name below or above it."""
+
+    def marks(self) -> Iterator[PanelMark]:
+        """Yield values and names."""
+        features, taken = self.layer.features, list[tuple[float, float]]()
+        found = list(self.in_panel())
+        pixels = np.array([(x, y) for _, x, y in found]).reshape(-1, 2)
+        values = self.layer.values_at(self.sheet, features.in_map(pixels, self.sheet.view))
+        most = min(self.layer.settings.most, _MAX_VALUES)
+        for (number, x, y), value in zip(found, values, strict=True):
+            if len(taken) >= most:
+                return
+            near = any(math.hypot(0.8 * (x - left), y - top) < _VALUE_DISTANCE for left, top in taken)
+            if near or not np.isfinite(value):
+                continue
+            labels = self._placed(number, x, y, float(value))
+            if labels:
+                taken.append((x, y))
+                yield from labels
+
+    def _placed(self, number: int, x: float, y: float, value: float) -> list[Label]:
+        """Return the value and the name of a point, and take their boxes. Return nothing if there is no room."""
+        sheet, features, placer = self.sheet, self.layer.features, self.placer
+        text = self.layer.settings.format.format(value).replace("-", "−")
+        points = sheet.label_points(_VALUE_POINTS)
+        style = Style(_VALUE_POINTS, "semibold", 0.0, 2.4)
+        size = placer.measure(text, points, "semibold")
+        box = _rounded(LabelBox.around(x, y, size.width, size.height))
+        if not (placer.is_inside(box.grown(*_VALUE_GAP), 2) and placer.is_free(box, *_VALUE_GAP)):
+            return []
+        value_label = self.text(box, round(size.descent), text, points, style)
+        name = features.names[number]
+        if not name:
+            placer.take(box)
+            return [value_label]
+        is_large = features.ranks[number] <= 2
+        name_style = Style(_NAME_POINTS + 0.5 * is_large, "semibold" if is_large else "normal", 0.0, 2.3)
+        name_points = sheet.label_points(name_style.points)
+        below = placer.measure(name, name_points, name_style.weight)
+        places = (_rounded(place) for place in _under_and_over(box, below.width, below.height, x))
+        found = placer.first_free(places, _VALUE_GAP, 4)
+        if found is None:
+            return []
+        placer.take(box, found)
+        return [value_label, self.text(found, round(below.descent), name, name_points, name_style)]
+
+
+def _under_and_over(box: LabelBox, width: float, height: float, x: float) -> Iterator[LabelBox]:
+    """Yield the places of a name under and over a value: centered, then shifted to the sides."""
+    for shift in (0.0, 0.4 * width, -0.4 * width):
+        for middle in (box.bottom - height / 2 - 1, box.top + height / 2 + 2):
+            yield LabelBox.around(x + shift, middle, width, height)
+
+
+def _rounded(box: LabelBox) -> LabelBox:
+    """Return a box whose lower left corner is a whole pixel, because letters are drawn at whole pixels."""
+    left, bottom = round(box.left), round(box.bottom)
+    return LabelBox(left, bottom, left + math.ceil(box.right - box.left), bottom + math.ceil(box.top - box.bottom))
+
+
+@dataclass(frozen=True)
+class _AreaNames:
+    """Names of areas, in capitals, inside the part of each area that the panel shows."""
+
+    layer: Labels
+    sheet: Sheet
+
+    def marks(self) -> Iterator[Label]:
+        """Yield the names that fit."""
+        panel = self.sheet.view.box
+        least = _MIN_AREA * panel.width * panel.height
+        for name, area in self.layer.features.areas_in(self.sheet.view, 14):
+            if name and area.area >= least:
+                label = self._placed(name, area)
+                if label is not None:
+                    yield label
+
+    def _placed(self, name: str, area: shapely.Polygon) -> Label | None:
+        sheet, placer, text = self.sheet, self.sheet.placer, hair_spaced(name)
+        points = sheet.label_points(_AREA_POINTS)
+        size = placer.measure(text, points, "semibold")
+        centers = _inner_points(area, size.width + 8, size.height + 2)
+        margin = np.array([size.width / 2, size.height / 2]) + _AREA_GAP
+        free = centers[placer.are_free(np.column_stack([centers - margin, centers + margin]))]
+        if not len(free):
+            return None
+        box = _rounded(LabelBox.around(float(free[0, 0]), float(free[0, 1]), size.width, size.height))
+        placer.take(box)
+        return Label(
+            box.left, box.bottom + round(size.descent), text, points, self.layer.settings.area_color,
+            _AREA_HALO, _AREA_HALO_POINTS, weight="semibold", align="left", vertical_align="baseline",
+        )  # fmt: skip
+
+
+def _inner_points(area: shapely.Polygon, width: float, height: float) -> NDArray[np.float64]:
+    """Return the centers of boxes of some size inside an area, shape (n, 2). The nearest to its centroid is first."""
+    left, bottom, right, top = area.bounds
+    if right - left < width or top - bottom < height:
+        return np.empty((0, 2))
+    x, y = np.meshgrid(
+        np.linspace(left + width / 2, right - width / 2, 25), np.linspace(bottom + height / 2, top - height / 2, 25)
+    )
+    boxes = shapely.box(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    shapely.prepare(area)
+    fits = shapely.contains(area, boxes)
+    center = area.centroid
+    order = np.argsort(np.hypot(x - center.x, y - center.y)[fits], kind="stable")
+    return np.column_stack([x[fits], y[fits]])[order]
