@@ -16,8 +16,8 @@ from matplotlib.path import Path as Outline
 from matplotlib.transforms import BboxBase, IdentityTransform, Transform
 
 from regionplot.layers.base import Layer
-from regionplot.render.fonts import FALLBACKS, WEIGHTS
-from regionplot.render.text import UnhintedText, fit_text, fits_unmeasured
+from regionplot.render.fonts import FALLBACKS, WEIGHTS, label_font
+from regionplot.render.text import HaloText, UnhintedText, fit_text, fits_unmeasured
 from regionplot.sheet.layout import POINTS_PER_INCH
 from regionplot.sheet.marks import (
     AxesCall,
@@ -31,7 +31,6 @@ from regionplot.sheet.marks import (
     SheetMark,
     Text,
 )
-from regionplot.sheet.placing import Placer
 from regionplot.sheet.sheet import Sheet
 
 if TYPE_CHECKING:
@@ -65,6 +64,7 @@ class DrawnMarks:
 def _marks_with_labels(layers: Sequence[Layer], sheet: Sheet) -> list[PanelMark | SheetMark]:
     """Return the marks of layers that share the space for labels, from the bottom to the top."""
     from regionplot.render.measure import text_measure  # noqa: PLC0415 (few maps have such layers)
+    from regionplot.sheet.placing import Placer  # noqa: PLC0415
 
     shared = replace(sheet, shared_placer=Placer(sheet.view.box, text_measure(sheet.layout.dpi)))
     order = sorted(range(len(layers)), key=lambda number: getattr(layers[number], "label_order", 0))
@@ -131,6 +131,10 @@ def _markers(mark: Markers, axes: PanelPlace) -> Iterator[Artist]:
 
 
 def _label(mark: Label, axes: PanelPlace) -> Iterator[Artist]:  # noqa: ARG001 (all makers take the same arguments)
+    if mark.halo != "none" and (mark.align, mark.vertical_align, mark.rotation) == ("left", "baseline", 0):
+        font = label_font(mark.text, mark.points, mark.weight)
+        yield HaloText((mark.x, mark.y), mark.text, font, (mark.color, mark.halo), mark.halo_points)
+        return
     style: dict[str, Any] = {"fontsize": mark.points, "color": mark.color, "parse_math": False, "usetex": False}
     place: dict[str, Any] = {"horizontalalignment": mark.align, "verticalalignment": mark.vertical_align}
     place |= {"rotation": mark.rotation, "rotation_mode": "anchor"} if mark.rotation else {}

@@ -10,6 +10,7 @@ import logging
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import matplotlib
@@ -122,6 +123,12 @@ WEIGHTS = {"normal": "normal", "semibold": "bold"}
 """Weights of the default font for the weights of labels. DejaVu Sans has no semibold letters."""
 FALLBACKS = FontFallbacks()
 """The fonts of this process. Forked workers inherit the fonts that their parent has found."""
+
+
+@lru_cache(maxsize=4096)
+def label_font(text: str, points: float, weight: str) -> font_manager.FontProperties:
+    """Return the font of a label for its letters, font size in points and weight."""
+    return font_manager.FontProperties(family=FALLBACKS.families(text), size=points, weight=WEIGHTS[weight])
 
 
 def is_visible(letter: str) -> bool:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 from matplotlib.backends.backend_agg import RendererAgg
-from matplotlib.font_manager import FontProperties
 
-from regionplot.render.fonts import FALLBACKS, WEIGHTS
+from regionplot.render.fonts import label_font
 from regionplot.sheet.placing import Measure, TextSize
 
 _MAX_KEPT = 10_000
@@ -21,7 +20,7 @@ def text_measure(dpi: float) -> Measure:
 
     @lru_cache(maxsize=_MAX_KEPT)
     def measure(text: str, points: float, weight: str) -> TextSize:
-        font = FontProperties(family=FALLBACKS.families(text), size=points, weight=WEIGHTS[weight])
+        font = label_font(text, points, weight)
         width, height, descent = renderer.get_text_width_height_descent(text, font, ismath=False)
         return TextSize(width, height - descent, descent)
 
