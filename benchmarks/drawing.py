@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from inputs import Inputs, make_inputs, parse_size
+from inputs import LAYERS, Inputs, make_inputs, parse_size
 from measure import Measured, measure
 from PIL import Image
 
@@ -66,12 +66,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--small", action="store_true", help="tiny inputs, takes seconds")
     options = parser.parse_args()
-    size, maps, sheet = options.size, options.maps, (1400, 900)
+    size, maps, layers, sheet = options.size, options.maps, list(LAYERS), (1400, 900)
     if options.small:
-        size, maps, sheet = (400, 272), 2, (320, 220)
+        size, maps, layers, sheet = (400, 272), 2, ["states"], (320, 220)
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.inputs or Path(scratch) / "inputs"
-        inputs = make_inputs(folder, [size], [maps], sheet=sheet)
+        inputs = make_inputs(folder, [size], [maps], layers, sheet)
         table, drawn = inputs.table(maps), {name: Path(scratch) / name for name in ("script", "ported", "unchanged")}
         script = [
             sys.executable,

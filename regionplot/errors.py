@@ -12,10 +12,12 @@
     │   └── FeaturesError
     ├── RegionError                      one region cannot be drawn; other regions can   1
     │   ├── NoOverlapError               the region lies outside the raster
+    │   ├── HeldBackError                the data of the region fail a check of [publish]
     │   └── FunctionError                a function of the user failed for the region
     ├── NoSpaceError                     the disk is full                                1
     ├── BlockError                       one block of a raster cannot be processed       1
     └── ExecutorError                    worker processes cannot be started              3
+        └── UnpicklableError             an argument cannot be sent to worker processes
 
 One error reports all problems of an input: `RegionplotError.problems` lists them. A problem is a message and a place.
 `located` completes the places of errors, so the code that finds a problem does not have to know its whole place.
@@ -215,6 +217,10 @@ class NoOverlapError(RegionError):
     """The region lies outside the raster."""
 
 
+class HeldBackError(RegionError):
+    """The data of a region fail a check of `[publish]`. The old map stays."""
+
+
 class FunctionError(RegionError):
     """A function of the user raised an error, or returned an object of a wrong type."""
 
@@ -231,3 +237,7 @@ class ExecutorError(RegionplotError):
     """Worker processes cannot be started, or this kind of executor cannot be used here."""
 
     exit_code = 3
+
+
+class UnpicklableError(ExecutorError, TypeError):
+    """An argument cannot be sent to worker processes, because it does not pickle."""

@@ -162,6 +162,7 @@ COMMANDS = Registry(
     render="render:render",
     check="check:check",
     init="init:init",
+    info="info:info",
     prepare="prepare:prepare",
     schema="schema:schema",
 )
@@ -212,7 +213,7 @@ LAYERS = Registry(
             "inks",
         ),
         of_instance=("key",),
-        reserved=("raster", "prepare", "map", "colors", "regions", "output", "run"),
+        reserved=("raster", "prepare", "map", "sheet", "colors", "regions", "publish", "output", "run"),
     ),
     arrows="arrows:Arrows",
     barbs="barbs:WindBarbs",
@@ -221,6 +222,9 @@ LAYERS = Registry(
     graticule="graticule:Graticule",
     labels="labels:Labels",
     points="points:Points",
+    scale_bar="scale_bar:ScaleBar",
+    credit="credit:Credit",
+    shading="shading:Shading",
 )
 SOURCES = Registry(
     "regionplot.sources",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import ClassVar
@@ -14,18 +14,30 @@ import pytest
 from PIL import Image
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
+THREADS = "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is measured on Linux")
 
 
-def run(script, *options):
-    command = [sys.executable, str(FOLDER / script), "--small", *options]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+@pytest.fixture
+def run(start_command, tmp_path):
+    """Return a function that runs a benchmark with small inputs, and returns what it prints.
+
+    The benchmark and its Python programs are forks of a process that has imported the libraries.
+    """
+
+    def run_small(script, *options):
+        program = Path(__file__).with_name("forked_python.py")
+        environment = {**os.environ, **dict.fromkeys(THREADS, "1")}
+        command = start_command(tmp_path, FOLDER / script, "--small", *options, script=program, environment=environment)
+        out, err = command.communicate(timeout=100)
+        assert command.returncode == 0, err
+        return out
+
+    return run_small
 
 
-def test_the_table_of_ratios_has_one_row_for_each_case():
+def test_the_table_of_ratios_has_one_row_for_each_case(run):
     table = run("run.py")
     rows = re.findall(r"^ +400x272 +2 +2 +(same|other) \| (.*) \| all$", table, re.MULTILINE)
     assert [crs for crs, _ in rows] == ["same", "other"]
@@ -35,7 +47,7 @@ def test_the_table_of_ratios_has_one_row_for_each_case():
         assert all(math.isfinite(ratio) and ratio > 0 for ratio in found)
 
 
-def test_the_block_benchmark_prints_ratios_and_memory():
+def test_the_block_benchmark_prints_ratios_and_memory(run):
     table = run("blocks.py", "--repeat", "1")
     ratios = re.findall(r"^(?:holds|releases|512|2048).* ([\d.]+) +[\d.]+$", table, re.MULTILINE)
     assert len(ratios) >= 4
@@ -45,14 +57,14 @@ def test_the_block_benchmark_prints_ratios_and_memory():
     assert all(10 < int(megabytes) < 1000 for megabytes in memory.values())
 
 
-def test_the_drawing_benchmark_compares_a_script_with_its_port():
+def test_the_drawing_benchmark_compares_a_script_with_its_port(run):
     rows = dict(re.findall(r"^ +(script|ported|unchanged) .* ([\d.]+)%$", run("drawing.py"), re.MULTILINE))
     assert rows.keys() == {"script", "ported", "unchanged"}
     assert float(rows["unchanged"]) == 0.0
     assert float(rows["ported"]) < 1
 
 
-def test_the_sampling_benchmark_compares_two_methods_in_two_crss():
+def test_the_sampling_benchmark_compares_two_methods_in_two_crss(run):
     ratios = re.findall(
         r"^(?:same|other) CRS +(?:bilinear|cubic) +[\d.]+ +[\d.]+ +([\d.]+)$", run("sampling.py"), re.MULTILINE
     )
@@ -60,7 +72,7 @@ def test_the_sampling_benchmark_compares_two_methods_in_two_crss():
     assert all(0 < float(ratio) < math.inf for ratio in ratios)
 
 
-def test_the_stages_add_up_to_a_map():
+def test_the_stages_add_up_to_a_map(run):
     table = run("stages.py")
     stages = dict(re.findall(r"^(\w[\w ]*?) +([\d.]+) +\d+%", table, re.MULTILINE))
     assert {"sample", "classify", "strokes", "compose", "encode", "write and verify"} <= stages.keys()
@@ -89,7 +101,7 @@ def assert_compared(table, names):
         assert lines >= 50
 
 
-def test_each_peer_draws_the_same_maps_and_is_compared_or_is_reported_as_left_out(tmp_path):
+def test_each_peer_draws_the_same_maps_and_is_compared_or_is_reported_as_left_out(run, tmp_path):
     """Peers of this environment are always compared. A peer with a missing Python is left out."""
     peers = ["plain", "matplotlib", "mapnik", "mapserver", "gmt", "qgis", "satpy"]
     options = [option for peer in peers for option in ("--only", peer)]

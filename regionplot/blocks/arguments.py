@@ -9,7 +9,6 @@ import math
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,18 +50,6 @@ def check_executor(executor: Any) -> None:
             f"executor must be a name such as 'auto' or 'fork', or the address or client of a dask cluster, "
             f"not {executor!r}"
         )
-
-
-def check_paths(inputs: Any) -> tuple[Path, ...]:
-    """Return inputs as paths. Raise TypeError if they are neither a path nor paths."""
-    listed = [inputs] if isinstance(inputs, str | Path) else inputs
-    if isinstance(listed, bytes | dict) or not isinstance(listed, Iterable):
-        raise TypeError(f"inputs must be a path or a sequence of paths, not {inputs!r}")
-    paths = list(listed)
-    for path in paths:
-        if not isinstance(path, str | Path):
-            raise TypeError(f"inputs must be paths, but one of them is {path!r}")
-    return tuple(map(Path, paths))
 
 
 def check_bands(bands: Any) -> tuple[int, ...] | None:
@@ -129,6 +116,54 @@ def halo_of(function: object, halo: Any) -> int:
     return int(halo or declared)
 
 
+def check_grid_halo(grid: Any, halo: int, width: int) -> int:
+    """Return the width of the halo of a run: the largest of `width` and the halo of a BlockGrid.
+
+    Parameters
+    ----------
+    grid : object
+        The grid as given by the user.
+    halo : int
+        The argument `halo` as given by the user.
+    width : int
+        The argument, or the halo that the function declares.
+
+    Raises
+    ------
+    ValueError
+        If the argument and the halo of a BlockGrid differ.
+    """
+    own = grid.halo if isinstance(grid, BlockGrid) else 0
+    if halo and own and halo != own:
+        raise ValueError(f"halo is {halo}, but the grid has a halo of {own}; leave one of both out")
+    return max(width, own)
+
+
+def grid_of_views(views: Any, grid: Any) -> list[Window]:
+    """Return the windows of views (x, y, width, height) of riogrande.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is a grid, too, or the views have another form.
+    """
+    if grid is not None:
+        raise ValueError("grid and views are both given; leave one of both out")
+    if isinstance(views, str | bytes | dict) or not isinstance(views, Iterable):
+        raise TypeError(f"views must be tuples (x, y, width, height) of integers, not {views!r}")
+    windows = [_window_of_view(view) for view in views]
+    if not windows:
+        raise ValueError("views is empty; an iterator of views can be used only once")
+    return windows
+
+
+def _window_of_view(view: Any) -> Window:
+    if not isinstance(view, tuple | list | np.ndarray) or len(view) != 4 or not all(map(is_integer, view)):
+        raise TypeError(f"views must be tuples (x, y, width, height) of integers, but one of them is {view!r}")
+    x, y, width, height = map(int, view)
+    return Window(y, x, height, width)
+
+
 def blocks_of(grid: Any, default: BlockGrid, halo: int, shape: tuple[int, int]) -> BlockGrid | list[Block]:
     """Return the blocks of a grid in any accepted form, with the reference of the default grid.
 
@@ -139,7 +174,7 @@ def blocks_of(grid: Any, default: BlockGrid, halo: int, shape: tuple[int, int]) 
     default : BlockGrid
         Blocks of the first input.
     halo : int
-        Width in cells of the border to read around each block. 0 keeps the halo of a BlockGrid.
+        Width in cells of the border to read around each block.
     shape : (int, int)
         Rows and columns that windows must not exceed.
 
@@ -151,7 +186,7 @@ def blocks_of(grid: Any, default: BlockGrid, halo: int, shape: tuple[int, int]) 
     if grid is None:
         return replace(default, halo=halo)
     if isinstance(grid, BlockGrid):
-        return replace(grid, halo=halo or grid.halo, reference=grid.reference or default.reference)
+        return replace(grid, halo=halo, reference=grid.reference or default.reference)
     if isinstance(grid, str | bytes | dict) or not isinstance(grid, Iterable):
         raise TypeError(f"grid must be {GRID_FORMS}, not {grid!r}")
     entries = list(grid)
@@ -175,6 +210,10 @@ def window_of(entry: Any) -> Window:
     """
     if isinstance(entry, Window):
         return entry
+    if isinstance(entry, Block):
+        if entry.core != entry.padded:
+            raise ValueError(f"grid has a block with a halo: {entry!r}; pass its core, and set halo")
+        return entry.core
     parts = entry if isinstance(entry, tuple | list) and len(entry) == 2 else [entry]
     found = [part for part in parts if all(hasattr(part, name) for name in _FIELDS)]
     if len(found) != 1:

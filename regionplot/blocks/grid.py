@@ -131,9 +131,7 @@ class BlockGrid:
 
     def block(self, core: Window, index: tuple[int, int] | None = None) -> Block:
         """Return the block with the given core. The core can be any window of the grid."""
-        halo = self.halo
-        padded = Window(core.row_off - halo, core.col_off - halo, core.height + 2 * halo, core.width + 2 * halo)
-        clipped = padded.intersection(Window(0, 0, self.height, self.width))
+        clipped = core.expanded(self.halo).intersection(Window(0, 0, self.height, self.width))
         assert clipped is not None, "the core is in the grid"
         return Block(core, clipped, index, self.reference)
 

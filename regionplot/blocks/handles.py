@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -18,8 +18,8 @@ _MAX_OPEN = 16
 class Datasets(Sequence[Any]):
     """Open rasters. Each raster is opened at its first use. At most `_MAX_OPEN` rasters stay open."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = paths
+    def __init__(self, paths: Sequence[Path], open_options: Mapping[int, Mapping[str, Any]]) -> None:
+        self._paths, self._options = paths, open_options
         self._open: OrderedDict[int, Any] = OrderedDict()
 
     def __len__(self) -> int:
@@ -34,7 +34,7 @@ class Datasets(Sequence[Any]):
             return [self[number] for number in range(*index.indices(len(self)))]
         number = range(len(self))[index]
         if number not in self._open:
-            self._open[number] = open_raster(self._paths[number])
+            self._open[number] = open_raster(self._paths[number], None, self._options.get(number, {}))
             if len(self._open) > _MAX_OPEN:
                 self._open.popitem(last=False)  # rasterio closes a dataset that is no longer referenced
         self._open.move_to_end(number)
@@ -50,17 +50,19 @@ class Datasets(Sequence[Any]):
 class Handles:
     """Open rasters, one set per thread and process. A copy in another process starts without open rasters."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], open_options: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Take the paths of rasters, and the open options of GDAL's drivers for each raster."""
         self.paths = tuple(paths)
+        self._options = {number: dict(options) for number, options in enumerate(open_options) if options}
         self._local = threading.local()
 
     def __reduce__(self) -> tuple[type[Handles], tuple[Any, ...]]:
-        return type(self), (self.paths,)
+        return type(self), (self.paths, [self._options.get(number, {}) for number in range(len(self.paths))])
 
     def get(self) -> Datasets:
         """Return the rasters of this thread."""
         if getattr(self._local, "process", None) != os.getpid():
-            self._local.datasets, self._local.process = Datasets(self.paths), os.getpid()
+            self._local.datasets, self._local.process = Datasets(self.paths, self._options), os.getpid()
         datasets: Datasets = self._local.datasets
         return datasets
 

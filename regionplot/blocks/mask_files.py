@@ -13,10 +13,10 @@ from affine import Affine
 from numpy.typing import NDArray
 from typing_extensions import override
 
+from regionplot.blocks.checksums import checksum_of
 from regionplot.blocks.new_raster import create_raster, open_for_update, os_errors_as_raster_errors
 from regionplot.blocks.sinks import DatasetSink, write_error
 from regionplot.blocks.sources import Sources, read_block
-from regionplot.blocks.task import checksum_of
 from regionplot.errors import RasterError
 from regionplot.geo.grid import Window
 from regionplot.inputs.drivers import raster_driver

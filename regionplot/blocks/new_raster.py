@@ -9,14 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from regionplot.blocks.read_back import verify
 from regionplot.blocks.sinks import LOSSY_OPTIONS, DatasetSink, write_error
-from regionplot.blocks.sources import LOSSLESS, Labels, read_block
-from regionplot.blocks.task import checksum_of
+from regionplot.blocks.sources import LOSSLESS, Labels
 from regionplot.errors import Place, Problem, RasterError
 from regionplot.geo.grid import Window
-from regionplot.inputs.gdal import gdal_options, open_raster
+from regionplot.inputs.gdal import gdal_options
 from regionplot.system.files import atomic_replace, new_run, remove_stale_temporaries
-from regionplot.system.threads import thread_pool
 
 
 def create_raster(path: Path, profile: Mapping[str, Any]) -> Any:
@@ -87,7 +86,7 @@ def new_raster(path: Path, profile: Mapping[str, Any], labels: Labels | None, re
             with _new_geotiff(path, tiles, _temporary_options(options), labels, readers) as sink:
                 yield sink
             _make_cog(tiles, temporary, options)
-            _verify(
+            verify(
                 path, temporary, sink.written if _is_lossless(options) else _without_checksums(sink.written), readers
             )
         finally:
@@ -151,9 +150,9 @@ def _new_geotiff(
             sink = DatasetSink(dataset, str(path))
             yield sink
         finally:
-            with suppress(rasterio.errors.RasterioError):  # _verify detects the error
+            with suppress(rasterio.errors.RasterioError):  # verify detects the error
                 dataset.close()
-    _verify(path, temporary, sink.written if _is_lossless(options) else _without_checksums(sink.written), readers)
+    verify(path, temporary, sink.written if _is_lossless(options) else _without_checksums(sink.written), readers)
 
 
 def _write_labels(dataset: Any, labels: Labels) -> None:
@@ -208,24 +207,3 @@ def _make_cog(source: Path, target: Path, options: Mapping[str, Any]) -> None:
             rasterio.shutil.copy(source, target, driver="COG", strict=False, **creation)
         except (rasterio.errors.RasterioError, OSError) as error:
             raise write_error(target, error) from error
-
-
-def _verify(path: Path, written: Path, blocks: list[tuple[Window, int | None]], readers: int) -> None:
-    """Read a raster back completely, and compare the checksums of its blocks."""
-    parts = [blocks[start::readers] for start in range(readers)]
-    with thread_pool(readers) as pool:
-        for _ in pool.map(lambda part: _verify_blocks(path, written, part), parts):
-            pass
-
-
-def _verify_blocks(path: Path, written: Path, blocks: list[tuple[Window, int | None]]) -> None:
-    import rasterio  # noqa: PLC0415
-
-    try:
-        with gdal_options(), open_raster(written) as dataset:
-            for window, checksum in blocks:
-                values = read_block(dataset, window, None)
-                if checksum is not None and checksum_of(values) != checksum:
-                    raise write_error(path, "the cells that were read back differ from the cells that were written")
-    except (rasterio.errors.RasterioError, OSError) as error:
-        raise write_error(path, error) from error

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+
+import numpy as np
 
 from regionplot.blocks.grid import Block
 from regionplot.executors.observer import JobObserver
@@ -41,7 +42,7 @@ class BlocksReport:
     @property
     def median(self) -> float:
         """Median time of a block in seconds."""
-        return median(self.durations) if self.durations else 0.0
+        return float(np.median(self.durations)) if self.durations else 0.0
 
     @property
     def longest(self) -> float:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import pickle
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from regionplot.blocks.arguments import check_executor, check_workers
+from regionplot.blocks.arguments import check_executor, check_limits, check_workers
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.report import BlockObserver
 from regionplot.blocks.sinks import Sink
 from regionplot.blocks.transport import SharedArrayReader, memory_can_be_shared
-from regionplot.errors import BlockError, ExecutorError, Place, Problem, RasterError, RegionplotError
+from regionplot.errors import BlockError, Place, Problem, RasterError, RegionplotError
 from regionplot.executors.base import Executor, Failure, Outcome, Task, WorkerSettings
 from regionplot.executors.choose import (
     AUTO,
@@ -25,7 +24,6 @@ from regionplot.executors.choose import (
     make_executor,
     resolve_executor,
 )
-from regionplot.executors.jobs import script_is_importable
 
 DEFAULT_SETTINGS = WorkerSettings(timeout=3600.0)
 """Limits of workers: one hour per block."""
@@ -33,6 +31,39 @@ _MAX_DEATHS = 6
 """Number of consecutive blocks whose workers died, without a success, after which the run ends."""
 _MAX_NAMES = 8
 """Maximum number of inputs to name in a message."""
+
+
+class RunOptions(TypedDict, total=False):
+    """Options of a run over blocks: see `process_blocks`."""
+
+    executor: Any
+    workers: int | str
+    worker_settings: WorkerSettings
+    observer: BlockObserver | None
+
+
+def checked_options(name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], BlockObserver]:
+    """Return the options of `BlockRunner.of`, and the observer.
+
+    Parameters
+    ----------
+    name : str
+        Name of the function that got the options, for messages.
+    given : mapping
+        Options as given by the user.
+
+    Raises
+    ------
+    TypeError
+        If there is another option, or the limits of workers or the observer have another type.
+    """
+    unknown = given.keys() - RunOptions.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"{name}() got an unexpected keyword argument {min(unknown)!r}")
+    options = {"worker_settings": DEFAULT_SETTINGS, **given}
+    observer = options.pop("observer", None)
+    check_limits(options["worker_settings"], observer)
+    return options, observer or BlockObserver()
 
 
 @dataclass(frozen=True)
@@ -77,7 +108,7 @@ class BlockRunner:
         Raises
         ------
         ExecutorError
-            If the executor cannot be used, or the function cannot be sent to its workers.
+            If the executor cannot be used.
         TypeError, ValueError
             If `executor` or `workers` has a wrong type or value.
         """
@@ -88,9 +119,6 @@ class BlockRunner:
             return cls(cluster, name)
         count = count_workers(workers, jobs)
         name = _choose_executor(executor, count, function)
-        abilities = executor_class(name).abilities
-        if not abilities.shares_memory and not abilities.distributed:
-            check_picklable(function, name)
         limit = min(worker_settings.max_deaths, _MAX_DEATHS)
         return cls(make_executor(name, count, replace(worker_settings, max_deaths=limit)), name)
 
@@ -159,22 +187,6 @@ def _choose_executor(requested: str, workers: int, function: object) -> str:
     if getattr(function, "releases_gil", False) or not executor_class(processes).abilities.shares_memory:
         return "threads"
     return processes
-
-
-def check_picklable(function: object, name: str) -> None:
-    """Raise ExecutorError if a function cannot be sent to other processes."""
-    try:
-        pickle.dumps(function)
-    except Exception as error:
-        raise ExecutorError(
-            f"the function cannot be sent to processes started by {name}: {error}; define it at the top of a module, "
-            "or use executor='threads'"
-        ) from error
-    if getattr(function, "__module__", None) == "__main__" and not script_is_importable():
-        raise ExecutorError(
-            f"the function cannot be sent to processes started by {name}, because its script is not a file; "
-            "save the script as a file, or use executor='threads'"
-        )
 
 
 def block_error(failure: Failure, place: Place) -> RegionplotError:

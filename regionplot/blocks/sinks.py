@@ -75,21 +75,23 @@ class DatasetSink:
     name: str
     """Name of the dataset in messages."""
     written: list[tuple[Window, int | None]] = field(default_factory=list)
+    bands: tuple[int, ...] | None = None
+    """Numbers of the bands to write, counted from 1. None for all bands."""
 
     @property
     def dtype(self) -> str | None:
-        """Data type of the first band."""
-        return str(self.dataset.dtypes[0])
+        """Data type of the first written band."""
+        return str(self.dataset.dtypes[self.bands[0] - 1 if self.bands else 0])
 
     @property
     def count(self) -> int | None:
-        """Number of bands of the dataset."""
-        return int(self.dataset.count)
+        """Number of bands to write."""
+        return len(self.bands) if self.bands else int(self.dataset.count)
 
     @property
     def nodata(self) -> float | None:
-        """Nodata value of the dataset."""
-        value: float | None = self.dataset.nodata
+        """Nodata value of the first written band."""
+        value: float | None = self.dataset.nodatavals[self.bands[0] - 1 if self.bands else 0]
         return value
 
     @property
@@ -109,7 +111,8 @@ class DatasetSink:
 
     def store(self, values: NDArray[Any], window: Window) -> None:
         """Write the values of a window to the dataset."""
-        self.dataset.write(values if values.ndim == 3 else values[None], window=window.ranges)
+        indexes = list(self.bands) if self.bands else None
+        self.dataset.write(values if values.ndim == 3 else values[None], indexes, window=window.ranges)
 
 
 def write_error(path: Path, error: object) -> RasterError:

@@ -8,22 +8,25 @@ handles.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.blocks.arguments import check_paths
+from regionplot.blocks.dropped import Extras
 from regionplot.blocks.grid import BlockGrid, Georeference
+from regionplot.blocks.handles import Handles
+from regionplot.blocks.input import Input, Inputs, inputs_of
+from regionplot.blocks.readers import InputReader, placement_of
+from regionplot.blocks.refusals import refused_options
 from regionplot.errors import RasterError
+from regionplot.geo.dtypes import cell_dtype
 from regionplot.geo.grid import GridGeometry, Window
 from regionplot.inputs.gdal import gdal_options, open_raster
-from regionplot.inputs.netcdf_grid import check_read_by_gdal
 
-Inputs = Sequence[str | Path] | str | Path
-"""Paths of rasters, or one path."""
 _SIDE = 512
 """Minimum side of a merged block, in cells."""
 _MAX_CELLS = 2**22
@@ -55,12 +58,31 @@ class Labels:
 class Sources:
     """The inputs of a run. The profile and the labels are taken from the first input."""
 
-    paths: tuple[Path, ...]
+    readers: tuple[InputReader, ...]
+    """Reader of each input."""
+    open_options: tuple[Mapping[str, Any], ...]
+    """Open options of each input."""
     profile: dict[str, Any]
     """Profile of an output with the properties of the first input, as in rasterio."""
     labels: Labels
     default_grid: BlockGrid
     """Blocks of the first input, merged to a size that is efficient for one job."""
+    dropped: tuple[Extras, ...]
+    """Parts of each input that are not copied to an output, or not read."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Paths of the inputs."""
+        return tuple(reader.path for reader in self.readers)
+
+    @property
+    def is_boundless(self) -> bool:
+        """True if all inputs can be read outside of their cells."""
+        return all(reader.place is not None and reader.place.boundless for reader in self.readers)
+
+    def handles(self) -> Handles:
+        """Return handles for the inputs."""
+        return Handles(self.paths, self.open_options)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -68,51 +90,96 @@ class Sources:
         return self.profile["height"], self.profile["width"]
 
     @classmethod
-    def of(cls, inputs: Inputs, bands: Sequence[int] | None = None) -> Sources:
+    def of(cls, inputs: Inputs, bands: Any = None) -> Sources:
         """Describe inputs. Their grids may differ.
 
         Parameters
         ----------
-        inputs : sequence of path, or path
+        inputs : path, Input, or sequence of both
             At least one raster.
-        bands : sequence of int, optional
-            Numbers of the bands to read, counted from 1. By default, all bands.
+        bands : sequence of int, or sequence of sequences, optional
+            Numbers of the bands to read, counted from 1: of all inputs, or of each input. By default, all bands.
 
         Raises
         ------
         RasterError
             If inputs cannot be opened or lack a band. All problems are reported together.
+        TypeError, ValueError
+            If inputs or bands have another form, GDAL does not know an open option, or there are read options.
         """
-        return cls._describe(inputs, bands, lambda *_: [])
+        given = inputs_of(inputs, bands)
+        for item in given:
+            if item.read_options:
+                raise ValueError(f"{item.path}: read_options have no effect if the function reads datasets itself")
+        return cls._describe(given, lambda item, *_: (InputReader(Path(item.path), _tuple(item.bands)), []))
 
     @classmethod
-    def on_one_grid(cls, inputs: Inputs, bands: Sequence[int] | None = None) -> Sources:
-        """Describe inputs like `of`. Raise RasterError, too, if their shapes, transforms or CRSs differ."""
-        return cls._describe(inputs, bands, _differences)
+    def on_one_grid(cls, inputs: Inputs, bands: Any = None) -> Sources:
+        """Describe inputs like `of`. Raise RasterError, too, if their grids differ and no read options allow this."""
+        return cls._describe(inputs_of(inputs, bands), _reader)
 
     @classmethod
     def _describe(
-        cls, inputs: Inputs, bands: Sequence[int] | None, compare: Callable[[Path, Any, Path, Any], list[str]]
+        cls, inputs: Sequence[Input], reader_of: Callable[[Input, Any, Any], tuple[InputReader, list[str]]]
     ) -> Sources:
-        paths = check_paths(inputs)
-        if not paths:
+        if not inputs:
             raise RasterError("no inputs: give at least one raster")
-        with gdal_options(), open_raster(paths[0]) as first:
-            check_read_by_gdal(paths[0], first)
-            problems = _missing_bands(paths[0], first, bands)
-            for path in paths[1:]:
-                with open_raster(path) as other:
-                    check_read_by_gdal(path, other)
-                    problems += _missing_bands(path, other, bands)
-                    problems += compare(path, other, paths[0], first)
+        readers, extras, problems = [], [], []
+        with gdal_options(), _open(inputs[0]) as first:
+            for number, item in enumerate(inputs):
+                with nullcontext(first) if number == 0 else _open(item) as dataset:
+                    missing = _missing_bands(item, dataset)
+                    reader, found = reader_of(replace(item, bands=None) if missing else item, dataset, first)
+                    readers.append(reader)
+                    extras.append(Extras.of(reader.path, dataset))
+                    problems += missing + found
             if problems:
                 raise RasterError(*problems)
-            return cls(paths, _profile(first, bands), _labels(first, bands), _default_grid(first))
+            bands, options = _tuple(inputs[0].bands), tuple(item.open_options for item in inputs)
+            profile, labels = _profile(first, bands), _labels(first, bands)
+            return cls(tuple(readers), options, profile, labels, _default_grid(first), tuple(extras))
 
 
-def _missing_bands(path: Path, dataset: Any, bands: Sequence[int] | None) -> list[str]:
-    missing = [str(band) for band in bands or () if not 1 <= band <= dataset.count]
-    return [f"{path}: there is no band {', '.join(missing)}; the bands are 1 to {dataset.count}"] if missing else []
+def _tuple(bands: Sequence[int] | None) -> tuple[int, ...] | None:
+    return None if bands is None else tuple(bands)
+
+
+def _open(item: Input) -> Any:
+    """Open an input. Raise ValueError if GDAL does not know one of its open options."""
+    path = Path(item.path)
+    with refused_options(f"{path}: open_options") if item.open_options else nullcontext():
+        dataset = open_raster(path, None, item.open_options)
+    check_axes(path, dataset)
+    return dataset
+
+
+def check_axes(path: Path, dataset: Any) -> None:
+    """Refuse a NetCDF file whose axes GDAL ignores, and a file with several grids. Other files need no check.
+
+    Raises
+    ------
+    RasterError
+        If the file cannot be read in blocks.
+    """
+    if dataset.count and dataset.driver != "netCDF":
+        return
+    from regionplot.inputs.netcdf_grid import check_read_by_gdal  # noqa: PLC0415 (imports pyproj and pydantic)
+
+    check_read_by_gdal(path, dataset)
+
+
+def _reader(item: Input, dataset: Any, first: Any) -> tuple[InputReader, list[str]]:
+    """Return the reader of an input on the grid of the first input, and the reasons why it cannot be read."""
+    reader = InputReader(Path(item.path), _tuple(item.bands))
+    if not item.read_options:
+        return reader, _differences(reader.path, dataset, Path(first.name), first)
+    place, problems = placement_of(item, dataset, first)
+    return replace(reader, place=place), problems
+
+
+def _missing_bands(item: Input, dataset: Any) -> list[str]:
+    missing = ", ".join(str(band) for band in item.bands or () if not 1 <= band <= dataset.count)
+    return [f"{item.path}: there is no band {missing}; the bands are 1 to {dataset.count}"] if missing else []
 
 
 def _differences(path: Path, other: Any, first_path: Path, first: Any) -> list[str]:
@@ -134,7 +201,7 @@ def _profile(dataset: Any, bands: Sequence[int] | None) -> dict[str, Any]:
     tile, first = _output_tile(dataset), (bands[0] if bands else 1) - 1
     return {
         "driver": "GTiff",
-        "dtype": dataset.dtypes[first],
+        "dtype": str(cell_dtype(dataset.dtypes[first])),
         "count": len(bands) if bands else dataset.count,
         "height": dataset.height,
         "width": dataset.width,
@@ -203,11 +270,6 @@ def read_block(dataset: Any, window: Window, bands: Sequence[int] | None) -> NDA
     """Return the stored values in a window, shape (bands, rows, columns)."""
     values: NDArray[Any] = dataset.read(list(bands) if bands else None, window=window.ranges)
     return np.atleast_3d(values) if values.ndim < 3 else values
-
-
-def read_masked_block(dataset: Any, window: Window, bands: Sequence[int] | None) -> Any:
-    """Return the stored values in a window as a masked array, shape (bands, rows, columns)."""
-    return dataset.read(list(bands) if bands else None, window=window.ranges, masked=True)
 
 
 def read_mask(dataset: Any, window: Window) -> NDArray[np.bool_]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -13,13 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot.blocks.checksums import checksum_of
 from regionplot.blocks.grid import Block, Georeference
 from regionplot.blocks.handles import Handles
+from regionplot.blocks.readers import InputReader
 from regionplot.blocks.reducers import Reduction
-from regionplot.blocks.sources import read_block, read_masked_block
 from regionplot.blocks.transport import SharedBuffer
-from regionplot.blocks.values import BandReader
 from regionplot.errors import BlockError
+from regionplot.geo.grid import Window
 from regionplot.inputs.gdal import gdal_errors, gdal_options
 from regionplot.system import failpoints
 from regionplot.system.memory import keep_large_blocks
@@ -39,6 +39,15 @@ class BlockResult:
     """
     checksum: int | None
     """Checksum of the values. None if no file is read back."""
+
+
+class RasterReader:
+    """Base class of objects that read a raster for a function. GDAL errors then name the raster."""
+
+    @property
+    def path(self) -> Path:
+        """Path of the raster."""
+        raise NotImplementedError
 
 
 @dataclass(kw_only=True)
@@ -75,7 +84,7 @@ class BlockTask(BlockWorker):
     function: BlockFunction
     handles: Handles
     read: str
-    bands: tuple[int, ...] | None
+    readers: tuple[InputReader, ...]
     arguments: Any
     dtype: str | None = None
     """Data type of results. None keeps the data type that the function returns."""
@@ -89,11 +98,13 @@ class BlockTask(BlockWorker):
     """Value of masked cells in the output, if masked arrays are read."""
     reference: Georeference | None = None
     """Transform and CRS of the grid, for blocks."""
+    boundless_halo: int | None = None
+    """Width of a halo that is not clipped at the edges of the grid. None if the halo is clipped."""
 
     def __call__(self, job: Block) -> BlockResult:
         """Return the result of one block."""
         failpoints.failpoint("block", f"{job.core.row_off},{job.core.col_off}")
-        job = replace(job, reference=self.reference)
+        job = replace(job, reference=self.reference, padded=self._padded(job))
         with gdal_options():
             result = self._call(self._input(job), job)
             if self.reduction is not None:
@@ -106,28 +117,31 @@ class BlockTask(BlockWorker):
         return self.result_of(values, None if self.dtype is None else checksum_of(values))
 
     def _call(self, data: Any, block: Block) -> Any:
-        """Call the function. If the function has a `BandReader` as its `source`, GDAL errors name the raster.
+        """Call the function. If the function has a `RasterReader` as its `source`, GDAL errors name the raster.
 
         Errors of other functions are not changed. Their traceback shows which raster was read.
         """
         source = getattr(self.function, "source", None)
-        with gdal_errors(source.path) if isinstance(source, BandReader) else nullcontext():
+        with gdal_errors(source.path) if isinstance(source, RasterReader) else nullcontext():
             if self.kwargs is None:
                 return self.function(data, block, self.arguments)
             function: Callable[..., Any] = self.function
             return function(*(data if self.read in ("arrays", "masked") else [data]), **self.kwargs)
 
+    def _padded(self, block: Block) -> Window:
+        halo = self.boundless_halo
+        return block.padded if halo is None else block.core.expanded(halo)
+
     def _input(self, block: Block) -> Any:
         datasets = self.handles.get()
         if self.read == "datasets":
             return datasets
-        arrays = [self._read(path, datasets[number], block) for number, path in enumerate(self.handles.paths)]
+        arrays = [self._read(reader, datasets[number], block) for number, reader in enumerate(self.readers)]
         return arrays if self.read != "stack" else np.concatenate(arrays) if len(arrays) > 1 else arrays[0]
 
-    def _read(self, path: Path, dataset: Any, block: Block) -> NDArray[Any]:
-        with gdal_errors(path):
-            read = read_masked_block if self.read == "masked" else read_block
-            return read(dataset, block.padded, self.bands)
+    def _read(self, reader: InputReader, dataset: Any, block: Block) -> Any:
+        with gdal_errors(reader.path):
+            return reader.read(dataset, block.padded, self.read)
 
     def _converted(self, values: NDArray[Any]) -> NDArray[Any]:
         if self.count is not None and (values.shape[0] if values.ndim == 3 else 1) != self.count:
@@ -142,11 +156,6 @@ class BlockTask(BlockWorker):
         return np.ascontiguousarray(
             cast_masked(values, dtype, self.nodata) if self.read == "masked" else cast(values, dtype)
         )
-
-
-def checksum_of(values: NDArray[Any]) -> int:
-    """Return a checksum of the bytes of an array."""
-    return zlib.crc32(np.ascontiguousarray(values).data)
 
 
 def _plain(result: Any) -> NDArray[Any]:

@@ -12,16 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from regionplot.blocks.checksums import checksum_of
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.handles import Handles
-from regionplot.blocks.mosaic import mosaic
+from regionplot.blocks.mosaics import mosaic
 from regionplot.blocks.new_raster import check_place, new_raster, os_errors_as_raster_errors
 from regionplot.blocks.process import process_blocks
 from regionplot.blocks.profile import derive_profile
 from regionplot.blocks.report import BlocksReport
 from regionplot.blocks.runner import BlockRunner, block_error
+from regionplot.blocks.sending import check_sendable
 from regionplot.blocks.sources import Labels, Sources, read_block
-from regionplot.blocks.task import BlockFunction, cast, checksum_of
+from regionplot.blocks.task import BlockFunction, cast
 from regionplot.blocks.tile import Tile
 from regionplot.errors import BlockError, Place, RasterError
 from regionplot.executors.base import WorkerSettings
@@ -85,9 +87,7 @@ def split_tiles(
     _, columns = grid.shape
     stem = Path(folder) / sources.paths[0].stem
     targets = [_tile(stem, block, divmod(number, columns)) for number, block in enumerate(grid)]
-    _run_files(
-        _CutTask(sources, Handles(sources.paths), given, labels), [_CutJob(target) for target in targets], options
-    )
+    _run_files(_CutTask(sources, sources.handles(), given, labels), [_CutJob(target) for target in targets], options)
     return targets
 
 
@@ -318,7 +318,9 @@ class _FilesTask:
 def _run_files(task: Any, jobs: Sequence[Any], options: dict[str, Any]) -> None:
     """Run jobs that write files. If a job fails, remove all new files."""
     options = {"worker_settings": _TILE_SETTINGS, **options}
-    runner = BlockRunner.of(len(jobs), getattr(task, "function", None), **options)
+    function = getattr(task, "function", None)
+    runner = BlockRunner.of(len(jobs), function, **options)
+    check_sendable(runner.name, function=function, **getattr(task, "options", {}))
     existing = {job.target for job in jobs if job.target.exists()}
     try:
         with closing(runner.executor.run(task, jobs)) as outcomes:  # type: ignore[type-var]  # it is a generator

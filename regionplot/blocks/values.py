@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot.blocks.task import RasterReader
 from regionplot.errors import ConfigError
 from regionplot.geo.dtypes import fits_dtype, float_dtype
 from regionplot.geo.grid import GridGeometry, Window
@@ -30,7 +31,7 @@ Values = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
-class BandReader:
+class BandReader(RasterReader):
     """A raster whose bands are read as physical values."""
 
     bands: tuple[RasterInfo, ...]

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.blocks.arguments import check_paths
 from regionplot.blocks.grid import Block
 from regionplot.blocks.handles import Handles
+from regionplot.blocks.input import inputs_of
 from regionplot.blocks.reducers import Cells, Moments, Reducer, stored_cells, valid_cells
 from regionplot.blocks.sources import Sources, read_block, read_mask
 from regionplot.errors import BlockError
@@ -50,7 +50,7 @@ class ZonalStatistics(Reducer):
     handles: Handles = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.handles = Handles(check_paths(self.zones))
+        self.handles = Handles([Path(item.path) for item in inputs_of(self.zones)])
 
     def open(self, first: Path) -> None:
         """Raise RasterError if the zones are not on the grid of the first input."""

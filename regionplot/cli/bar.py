@@ -107,7 +107,7 @@ class BarDisplay(Display):
         if empty:
             table.add_row("rendered without data", str(empty), style="yellow")
         if report.skipped:
-            table.add_row("without data, skipped", str(len(report.skipped)), style="yellow")
+            table.add_row("skipped", str(len(report.skipped)), style="yellow")
         if report.failed:
             table.add_row("failed", str(len(report.failed)), style="red")
         rate = len(report.drawn) / report.seconds

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from regionplot.cli.logs import SharedLines
 from regionplot.executors.base import Outcome
 from regionplot.executors.observer import JobObserver
 from regionplot.runs.jobs import Job
@@ -49,6 +50,7 @@ class Display(JobObserver[Job]):
 
     def __init__(self) -> None:
         self.jobs = self.done = self.failures = 0
+        self._lines = SharedLines()
 
     def __enter__(self) -> Display:
         return self
@@ -67,7 +69,8 @@ class Display(JobObserver[Job]):
         self.done += 1
         if outcome.failure is not None:
             self.failures += 1
-            self.error(_failure_line(outcome))
+            if self._lines.is_new(outcome):
+                self.error(_failure_line(outcome))
 
     def preparing(self) -> BlockObserver:
         """Return an observer of the blocks that the raster steps process. Called before the steps run."""
@@ -105,7 +108,8 @@ class PlainDisplay(Display):
         if outcome.ok:
             note = " (no data)" if outcome.value.no_data else ""
             state = outcome.value.state
-            how = f"{note} {outcome.seconds * 1000:.0f} ms" if state == "rendered" else f" {state}{note}"
+            why = f": {outcome.value.reason}" if outcome.value.reason else note
+            how = f"{note} {outcome.seconds * 1000:.0f} ms" if state == "rendered" else f" {state}{why}"
             self.print_line(f"[{self.done}/{self.jobs}] {short_path(outcome.job.target)}{how}")
 
     def note(self, text: str) -> None:
@@ -171,6 +175,8 @@ def make_display(verbosity: Verbosity, log_format: str = "text") -> Display:
 def _failure_line(outcome: Outcome[Job]) -> str:
     assert outcome.failure is not None
     region = outcome.job.region
+    if outcome.failure.group:
+        return one_line(f"{outcome.failure.group}: {outcome.failure.message}")
     place = f"{region.origin}: " if region.origin else ""
     return one_line(f"{place}{outcome.job.name}: {outcome.failure.message}")
 

@@ -18,6 +18,7 @@ from regionplot.cli.session import Session
 from regionplot.errors import ConfigError, InputError
 from regionplot.inputs.arrival import wait_for
 from regionplot.runs.checks import check_all, check_config
+from regionplot.runs.identity import mark_of
 from regionplot.runs.remember import RunMemory
 from regionplot.runs.report import RunReport
 from regionplot.runs.run import render_regions
@@ -25,6 +26,7 @@ from regionplot.settings.config import Config
 from regionplot.settings.loading import raster_as_written
 
 if TYPE_CHECKING:
+    from regionplot.cli.render_once import Prepared
     from regionplot.layers.base import Layer
 
 
@@ -70,9 +72,7 @@ def _working_directory(folder: Path) -> Iterator[None]:
         os.close(here)
 
 
-def draw_maps(
-    request: Request, session: Session, config: Config | None, layers: Sequence[Layer], name: str | None
-) -> RunReport:
+def draw_maps(request: Request, session: Session, name: str | None, prepared: Prepared | None = None) -> RunReport:
     """Draw the maps that have changed. Write a record of the run, so that the next run can recognize its inputs.
 
     Parameters
@@ -81,24 +81,29 @@ def draw_maps(
         Options of the command.
     session : Session
         Receives the events of the run.
-    config : Config or None
-        Settings. None: read them.
-    layers : sequence of Layer
-        Layers that are already loaded.
     name : str or None
         Name of the record. None: write no record.
+    prepared : Prepared, optional
+        Settings and layers. By default, read them.
     """
-    if config is not None or name is None:
-        return _draw(request, session, config or _read_settings(request, session), layers)
+    layers = () if prepared is None else prepared.layers
+    if name is None:
+        return _draw(request, session, _config_of(request, session, prepared), layers)
     memory = RunMemory(name, request.regions, request.config_path)
+    if prepared is not None and mark_of(request.config_path or "") != prepared.settings:  # written to since it was read
+        return _draw(request, session, prepared.config, layers)
     with counted_warnings() as warnings:
-        config = _read_settings(request, session)
+        config = _config_of(request, session, prepared)
         if not config.has_fields:
             memory.add_inputs(config)
         report = _draw(request, session, config, layers)
     if not (warnings.count or config.has_fields):  # the next run must show the warnings, too
         memory.write(config, report, raster_as_written(request.config_path, request.overrides), session.task)
     return report
+
+
+def _config_of(request: Request, session: Session, prepared: Prepared | None) -> Config:
+    return _read_settings(request, session) if prepared is None else prepared.config
 
 
 def _draw(request: Request, session: Session, config: Config, layers: Sequence[Layer]) -> RunReport:

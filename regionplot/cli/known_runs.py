@@ -18,10 +18,17 @@ from regionplot.runs.report import RunReport
 from regionplot.runs.unchanged import all_maps_kept, seconds_unchanged
 
 
-def known_run_name(request: Request) -> str | None:
+def known_run_name(request: Request, *parts: str) -> str | None:
     """Return the name of the record for runs of this command. Return None if the run must take the usual way.
 
     Only Linux reports the times of files that are necessary. `--verbose` shows what only the usual way finds.
+
+    Parameters
+    ----------
+    request : Request
+        Options of the command.
+    *parts : str
+        Further texts. Only runs with the same texts share a record.
     """
     if (
         sys.platform != "linux"
@@ -33,7 +40,7 @@ def known_run_name(request: Request) -> str | None:
     ):
         return None
     try:
-        return program_digest(repr(request))
+        return program_digest(repr(request), *parts)
     except OSError:  # such as a working directory that was removed
         return None
 
@@ -48,7 +55,7 @@ def waiting_text(pattern: object, seconds: float) -> str:
     return f"waiting for {pattern}, at most {seconds:g} s"
 
 
-def keep_known_run(request: Request, session: Session, name: str) -> RunReport | None:
+def keep_known_run(request: Request, session: Session, name: str, raster: Path | None = None) -> RunReport | None:
     """Keep all maps of a known run. Return None if the run must take the usual way.
 
     Parameters
@@ -59,9 +66,11 @@ def keep_known_run(request: Request, session: Session, name: str) -> RunReport |
         Receives the events of the run.
     name : str
         Name of the record, as returned by `known_run_name`.
+    raster : Path, optional
+        The raster, if it is already known. By default, the raster that the settings name.
     """
     known = None if request.force else read_known_run(name)
-    if known is None or not _can_use(known.is_current, known, request):
+    if known is None or not _can_use(known.is_current, known, request, raster):
         return None
     with all_maps_kept(known, scope_of(request)) as kept:
         if kept is None:
@@ -70,16 +79,16 @@ def keep_known_run(request: Request, session: Session, name: str) -> RunReport |
         return session.with_wait(kept.finish(session))
 
 
-def repeat_known_run(request: Request, session: Session, name: str) -> RunReport | None:
+def repeat_known_run(request: Request, session: Session, name: str, raster: Path | None = None) -> RunReport | None:
     """Draw the maps of a known run from a new raster. Return None if the run must take the usual way.
 
     Parameters
     ----------
-    request, session, name
+    request, session, name, raster
         See `keep_known_run`.
     """
     known = read_known_run(name)
-    if known is None or not _can_use(known.has_new_raster, known, request):
+    if known is None or not _can_use(known.has_new_raster, known, request, raster):
         return None
     with interrupts_held():
         from regionplot.cli import repeat_run  # noqa: PLC0415 (imports numpy and rasterio)
@@ -94,8 +103,10 @@ def show_inputs(known: KnownRun, request: Request, session: Session) -> None:
     session.set_inputs(request.config_path, known.facts.raster, known.facts.directory)
 
 
-def _can_use(check: Callable[[Path | None], bool], known: KnownRun, request: Request) -> bool:
+def _can_use(check: Callable[[Path | None], bool], known: KnownRun, request: Request, raster: Path | None) -> bool:
     """Return True if a check of a known run succeeds. With `--wait-for`, the raster must also count as complete."""
+    if raster not in (None, known.facts.raster):
+        return False
     try:
         return check(request.config_path) and (
             request.wait_for is None or seconds_unchanged(known.facts.raster) >= known.settle

@@ -128,6 +128,23 @@ def counted_warnings() -> Iterator[WarningCounter]:
         logging.getLogger().removeHandler(counter)
 
 
+class SharedLines:
+    """Find out which failures of jobs that fail together have been reported."""
+
+    def __init__(self) -> None:
+        self._known: set[tuple[str, str]] = set()
+
+    def is_new(self, outcome: Outcome[Job]) -> bool:
+        """Return True if the failure of an outcome must be reported: it is the first of its group, or has no group."""
+        failure = outcome.failure
+        if failure is None or not failure.group:
+            return True
+        key = failure.group, failure.message
+        is_new = key not in self._known
+        self._known.add(key)
+        return is_new
+
+
 class RunLog(JobObserver[Job]):
     """Observer that logs the start of a run and each map.
 
@@ -139,6 +156,7 @@ class RunLog(JobObserver[Job]):
 
     def __init__(self) -> None:
         self._logger = logging.getLogger(RUN_LOGGER)
+        self._lines = SharedLines()
         self.inputs = "no settings"
 
     def started(self, jobs: int, workers: int, start_method: str) -> None:
@@ -159,10 +177,15 @@ class RunLog(JobObserver[Job]):
         if failure is None:
             note = " (no data)" if outcome.value.no_data else ""
             text = f"drawn: {job.name}, {job.target}{note}, {outcome.seconds:.3f} s"
+            if outcome.value.reason:
+                text = f"skipped: {job.name}, {job.target}: {outcome.value.reason}"
             self._logger.info("%s", text, extra={"fields": fields})
-        else:
+        elif self._lines.is_new(outcome):
             origin = f"{job.region.origin}: " if job.region.origin else ""
-            text = f"failed: {origin}{job.name}: {failure.message} ({failure.cause})"
+            name = failure.group or f"{origin}{job.name}"
+            text = f"failed: {name}: {failure.message} ({failure.cause})"
+            if failure.group:
+                fields |= {"region": None, "file": None, "group": failure.group}
             self._logger.error("%s", text, extra={"fields": fields, "traceback": failure.traceback})
 
     def note(self, text: str) -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from regionplot.cli.display import Verbosity, make_display, short_path, stage_table
 from regionplot.cli.interrupts import (
@@ -22,6 +22,7 @@ from regionplot.cli.logs import log_to_stderr
 from regionplot.cli.request import Request
 from regionplot.cli.session import Session
 from regionplot.errors import RegionplotError
+from regionplot.runs.identity import Mark
 from regionplot.runs.metrics import check_target
 from regionplot.runs.report import RunReport
 
@@ -49,18 +50,28 @@ def import_for_drawing() -> ModuleType:
         return draw_maps
 
 
-def render_once(request: Request, config: Config | None = None, layers: Sequence[Layer] = ()) -> int:
+class Prepared(NamedTuple):
+    """What a watcher has prepared for a run."""
+
+    config: Config
+    layers: Sequence[Layer] = ()
+    """Layers that are already loaded."""
+    name: str | None = None
+    """Name of the record of the watcher's runs. None: use and write no record."""
+    settings: Mark = None
+    """Mark of the settings file when it was read. None if there is no such file."""
+
+
+def render_once(request: Request, prepared: Prepared | None = None) -> int:
     """Draw the maps once. Report, log and measure the run, even if it fails.
 
     Parameters
     ----------
     request : Request
         Options of the command.
-    config : Config, optional
-        Settings. By default, they are read from the files and options of the request. If the request has `wait_for`,
-        the function first waits for the raster.
-    layers : sequence of Layer
-        Layers that are already loaded.
+    prepared : Prepared, optional
+        Settings and layers. By default, they are read from the files and options of the request. If the request has
+        `wait_for`, the function first waits for the raster.
 
     Returns
     -------
@@ -72,7 +83,7 @@ def render_once(request: Request, config: Config | None = None, layers: Sequence
     with ExitStack() as cleanup:
         try:
             _open_records(session, request, cleanup)
-            report = _render(request, session, config, layers)
+            report = _render(request, session, prepared)
             code = report.exit_code
         except (KeyboardInterrupt, Exception) as error:
             code = _report_error(session, request, raised_interrupt() or error)
@@ -104,15 +115,16 @@ def _open_records(session: Session, request: Request, cleanup: ExitStack) -> Non
         cleanup.enter_context(log_to_file(request.log_file, request.log_format))
 
 
-def _render(request: Request, session: Session, config: Config | None, layers: Sequence[Layer]) -> RunReport:
+def _render(request: Request, session: Session, prepared: Prepared | None) -> RunReport:
     """Keep all maps if nothing can have changed since a known run. Otherwise, draw the maps. Report the run."""
     with session.display, until_deadline(request.deadline):
-        name = known_run_name(request) if config is None else None
-        report = None if name is None else keep_known_run(request, session, name)
+        name = known_run_name(request) if prepared is None else prepared.name
+        raster = None if prepared is None else prepared.config.raster.path
+        report = None if name is None else keep_known_run(request, session, name, raster)
         if report is None and name is not None:
-            report = repeat_known_run(request, session, name)
+            report = repeat_known_run(request, session, name, raster)
         if report is None:
-            report = import_for_drawing().draw_maps(request, session, config, layers, name)
+            report = import_for_drawing().draw_maps(request, session, name, prepared)
     if report.outcomes:
         session.display.summarize(report, session.directory, request.config_path)
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import sys
 
-from regionplot.cli.render_once import render_once, set_up
+from regionplot.cli.render_once import Prepared, render_once, set_up
 from regionplot.cli.request import Request
 from regionplot.settings.config import Config
 
@@ -35,4 +35,4 @@ def run_in_spawned_process(request: Request, config: Config) -> int:
 def _run(request: Request, config: Config) -> None:
     """Execute one run and exit with its code. Called in the new process."""
     set_up(request)
-    sys.exit(render_once(request, config))
+    sys.exit(render_once(request, Prepared(config)))

@@ -12,6 +12,7 @@ forked, or spawned if the platform cannot fork.
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
@@ -25,12 +26,14 @@ import click
 
 from regionplot.cli.display import Verbosity
 from regionplot.cli.interrupts import SignalReceived, describe_interrupt, exit_code
-from regionplot.cli.render_once import import_for_drawing, render_once
+from regionplot.cli.known_runs import known_run_name
+from regionplot.cli.render_once import Prepared, import_for_drawing, render_once
 from regionplot.cli.request import Request
 from regionplot.cli.spawned import run_in_spawned_process
 from regionplot.cli.start import describe_ending
 from regionplot.errors import RegionplotError
 from regionplot.inputs.arrival import Arrivals
+from regionplot.runs.identity import mark_of
 from regionplot.settings.config import Config
 from regionplot.shared.load import preload_layers
 from regionplot.system.code import imported_libraries, library_version, source_files
@@ -73,14 +76,24 @@ class _Watcher:
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        import_for_drawing()  # once, because the process of each run inherits the modules
+        self._identity = f"watch {os.getpid()} {time.time_ns()}"
+        self._name = known_run_name(request, self._identity)
+        _import_for_runs()
         self._layers: Sequence[Layer] = ()
         self._reload_requested = False
-        self._apply_settings(request.config_before_raster())
+        self._apply_settings()
 
-    def _apply_settings(self, config: Config) -> None:
-        """Use new settings. Forget the state of the watcher, so that the current raster is drawn again."""
-        self._config = config
+    def _apply_settings(self) -> None:
+        """Read the settings. Forget the state of the watcher, so that the current raster is drawn again.
+
+        Raises
+        ------
+        RegionplotError
+            If the settings are not valid. The old settings stay in use.
+        """
+        mark = mark_of(self._request.config_path or "")  # before the file is read
+        config = self._request.config_before_raster()
+        self._config, self._settings = config, mark
         self._arrivals = Arrivals(config.raster.pattern, config.raster.settle)
         self._layers = ()
         self._raster: Path | None = None
@@ -121,11 +134,18 @@ class _Watcher:
         config = _with_raster(self._config, self._raster)
         if hasattr(os, "fork"):
             self._layers = self._layers or _preload_layers(config)
-            code = _run_in_fork(self._request, config, self._layers)
+            code = _run_in_fork(self._request, Prepared(config, self._layers, self._record_name(), self._settings))
         else:
             code = run_in_spawned_process(self._request, config)
         pause = next(self._pauses, None) if code else None
         self._retry_at = float("inf") if pause is None else time.monotonic() + pause
+
+    def _record_name(self) -> str | None:
+        """Return the name of the record of the runs. Return None if the program has changed since the watcher began.
+
+        No other process uses this record, because the watcher keeps its modules and libraries if their files change.
+        """
+        return self._name if known_run_name(self._request, self._identity) == self._name else None
 
     def _request_reload(self, _number: int, _frame: object) -> None:
         self._reload_requested = True
@@ -134,7 +154,7 @@ class _Watcher:
         """Read the settings again. Keep the old settings if the new settings are not valid."""
         self._reload_requested = False
         try:
-            self._apply_settings(self._request.config_before_raster())
+            self._apply_settings()
         except RegionplotError as error:
             self._request.at_options(error)
             for problem in error.problems:
@@ -146,6 +166,13 @@ class _Watcher:
     def _note(self, text: str) -> None:
         if self._request.verbosity is not Verbosity.QUIET:
             click.echo(text)
+
+
+def _import_for_runs() -> None:
+    """Import once what the runs need, because the process of each run inherits the modules."""
+    import_for_drawing()
+    for module in ("numpy.ma", "rasterio", "regionplot.cli.repeat_run", "regionplot.executors.processes"):
+        importlib.import_module(module)
 
 
 def _with_raster(config: Config, path: Path) -> Config:
@@ -181,11 +208,11 @@ def _preload_layers(config: Config) -> Sequence[Layer]:
         return ()
 
 
-def _run_in_fork(request: Request, config: Config, layers: Sequence[Layer]) -> int:
+def _run_in_fork(request: Request, prepared: Prepared) -> int:
     """Do one run in a forked process and return its exit code. If the watcher is interrupted, end the run first."""
     sys.stdout.flush()
     sys.stderr.flush()
-    process = GuardedProcess(lambda: _run(request, config, layers), _STOP_TIMEOUT)
+    process = GuardedProcess(lambda: _run(request, prepared), _STOP_TIMEOUT)
     try:
         code, message = describe_ending(process.wait())
     except KeyboardInterrupt:
@@ -197,12 +224,12 @@ def _run_in_fork(request: Request, config: Config, layers: Sequence[Layer]) -> i
     return code
 
 
-def _run(request: Request, config: Config, layers: Sequence[Layer]) -> int:
+def _run(request: Request, prepared: Prepared) -> int:
     """Do one run and return its exit code. Called in the forked process."""
     try:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # only the watcher reacts to SIGHUP
         handle_signals()
-        return render_once(request, config, layers)
+        return render_once(request, prepared)
     except SignalReceived as interrupt:  # raised outside the `try` block of `render_once`
         return interrupt.exit_code
     finally:

@@ -15,10 +15,12 @@ from regionplot.errors import ConfigError, Place, Problem
 from regionplot.settings.base import IS_COLOR
 from regionplot.settings.config import Config
 
-_NOT_LINES = ("facecolor", "halo", "high_color", "low_color", "area_color")
+_NOT_LINES = {"facecolor", "halo", "light", "dark", "label_color", "high_color", "low_color", "area_color"}
 """Keys of colors that do not draw lines, or draw letters with a halo."""
 _CASING = "casing"
 """Key of the color under lines. Lines with a casing stand out on all colors."""
+_FAINT = 0.6
+"""Lines with a smaller opacity are faint on purpose."""
 
 
 def color_problems(config: Config) -> Iterator[Problem]:
@@ -54,11 +56,14 @@ def layer_colors(config: Config) -> Iterator[tuple[Place, str]]:
         for number, settings in enumerate(tables, 1):
             place = Place(section=name, number=number if settings.is_array else None)
             for key, field in type(settings).model_fields.items():
-                if IS_COLOR in field.metadata:
-                    yield replace(place, key=key), getattr(settings, key)
-                elif any(IS_COLOR in getattr(each, "__metadata__", ()) for each in get_args(field.annotation)):
-                    for item, color in enumerate(getattr(settings, key), 1):
-                        yield replace(place, key=f"{key} #{item}"), color
+                value, inner = getattr(settings, key), get_args(field.annotation)
+                holds_colors = IS_COLOR in field.metadata or any(
+                    IS_COLOR in getattr(each, "__metadata__", ()) for each in inner
+                )
+                if holds_colors and isinstance(value, str):
+                    yield replace(place, key=key), value
+                elif holds_colors and isinstance(value, tuple):
+                    yield from ((replace(place, key=f"{key} #{item}"), color) for item, color in enumerate(value, 1))
 
 
 def _line_colors(config: Config) -> Iterator[tuple[Place, str]]:
@@ -84,5 +89,7 @@ def reading_problems(coloring: Coloring, config: Config) -> Iterator[Problem]:
     for message in unreadable(swatches, order):
         yield Problem(f"{message}; choose other colors, such as a scale in docs/colors.md", Place(section="colors"))
     for place, color in _line_colors(config):
+        if is_color(color) and 0 < rgba_of(color)[3] < _FAINT:
+            continue
         if names := hidden_line(rgba_of(color), swatches):
             yield Problem(f"lines in {color!r} do not stand out on the colors of {names}; choose another color", place)

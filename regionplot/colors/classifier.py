@@ -140,6 +140,13 @@ def classify(values: NDArray[Any], classifier: Classifier, codes: Codes) -> None
             np.copyto(codes[rows], classifier.nodata, where=np.isnan(strip))
 
 
+def codes_of(values: NDArray[Any], classifier: Classifier) -> Codes:
+    """Return the code of each value. See `classify`."""
+    codes: Codes = np.empty(values.shape, code_type(classifier.nodata))
+    classify(values, classifier, codes)
+    return codes
+
+
 def has_class(codes: Codes, levels: int) -> bool:
     """Return True if the code of a cell is that of a class between two levels.
 

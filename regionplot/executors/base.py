@@ -207,6 +207,10 @@ class Failure:
     """The worker's memory limit in MB, if the job ran out of memory under a limit."""
     pickled: bytes | None = field(default=None, repr=False, compare=False)
     """The unexpected error that the job raised, if it pickles."""
+    group: str = ""
+    """Name of the jobs that failed together for this reason. Empty: the reason concerns only this job."""
+    exit_code: int = 1
+    """Exit code of a run in which all jobs failed together with others."""
 
     @property
     def error(self) -> BaseException | None:

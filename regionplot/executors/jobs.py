@@ -13,11 +13,11 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
-from pathlib import Path
 from typing import Any, Generic
 
 from regionplot.errors import ExecutorError
 from regionplot.executors.base import OUT_OF_MEMORY, Failure, J, failure_from_error
+from regionplot.executors.main_guard import script_is_importable
 from regionplot.executors.worker import STACK_SIGNAL
 from regionplot.system.signals import ending_signals_held
 
@@ -179,16 +179,6 @@ def _without_missing_script() -> Iterator[None]:
         yield
     finally:
         main.__file__ = file
-
-
-def script_is_importable() -> bool:
-    """Return True if new processes can import the script of this program.
-
-    They cannot import a script from standard input, from `python -c` or from an interactive session.
-    """
-    main = sys.modules.get("__main__")
-    file = getattr(main, "__file__", None)
-    return getattr(main, "__spec__", None) is not None or (file is not None and Path(file).exists())
 
 
 def request_stack(worker: WorkerHandle[Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import multiprocessing
 import threading
@@ -14,7 +13,7 @@ from typing import ClassVar
 from regionplot.executors.base import Abilities, J, Outcome, Task, WorkerSettings, load_task
 from regionplot.executors.supervisor import ProcessSettings, Supervisor
 from regionplot.system.machine import available_memory
-from regionplot.system.memory import can_limit_memory
+from regionplot.system.memory import can_limit_memory, frozen_objects
 
 logger = logging.getLogger(__name__)
 
@@ -95,11 +94,8 @@ class ForkExecutor(ProcessExecutor):
     def _shared(self, task: Task[J]) -> Iterator[None]:
         """Load the task's data once for all workers."""
         load_task(task)
-        gc.freeze()  # a child's garbage collector then does not write to loaded objects, so their pages stay shared
-        try:
+        with frozen_objects():
             yield
-        finally:
-            gc.unfreeze()
 
 
 class SpawnExecutor(ProcessExecutor):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from regionplot.executors.base import Abilities, J, Outcome, Task, WorkerSettings, load_task, run_job
+from regionplot.system.memory import frozen_objects
 
 
 @dataclass
@@ -32,5 +33,6 @@ class SerialExecutor:
     def run(self, task: Task[J], jobs: Iterable[J]) -> Iterator[Outcome[J]]:
         """Apply a task to jobs in order; see `Executor.run`."""
         load_task(task)
-        for job in jobs:
-            yield run_job(task, job)
+        with frozen_objects():  # a task may collect garbage after each job
+            for job in jobs:
+                yield run_job(task, job)

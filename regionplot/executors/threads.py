@@ -9,6 +9,7 @@ from itertools import islice
 from typing import ClassVar
 
 from regionplot.executors.base import Abilities, J, Outcome, Task, WorkerSettings, load_task, run_job
+from regionplot.system.memory import frozen_objects
 from regionplot.system.threads import thread_pool
 
 QUEUED_PER_WORKER = 2
@@ -37,7 +38,7 @@ class ThreadExecutor:
         load_task(task)
         waiting = iter(jobs)
         running: set[Future[Outcome[J]]] = set()
-        with thread_pool(self.workers) as pool:
+        with frozen_objects(), thread_pool(self.workers) as pool:  # a task may collect garbage after each job
             while True:
                 room = QUEUED_PER_WORKER * self.workers - len(running)
                 running |= {pool.submit(run_job, task, job) for job in islice(waiting, room)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import logging
 import os
 import signal
@@ -72,6 +73,7 @@ def worker_main(task: Task[J], connection: Connection, inherited: list[Connectio
         start_task_worker(task)
         if not init.is_forked:
             load_task(task)
+            gc.freeze()  # a task may collect garbage after each job, and a collection of all modules takes long
     except RegionplotError as error:
         connection.send(("broken", type(error)(*error.args)))  # without `__cause__`, which may not pickle
         return

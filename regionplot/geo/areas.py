@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from regionplot.geo.charts import has_degrees
 from regionplot.geo.crs import same_crs, transformer, unit_size
 from regionplot.geo.extent import FULL_TURN
+from regionplot.geo.joining import join_pieces
 from regionplot.geo.linework import Floats, Geometries, no_geometries, project, split_collections, step_limit
 from regionplot.geo.seams import Seams, seams_between
 
@@ -28,8 +29,6 @@ _MAX_TURNS = 3
 _IMAGE_MARGIN = 0.05
 """Margin around the bounds of a leaf on the map, as a fraction of their size. All points of the leaf lie within it."""
 _BISECTIONS = 30
-_AREA_TOLERANCE = 1e-9
-"""Maximum relative difference between the area of joined pieces and the sum of the areas of the pieces."""
 _EDGE = 1e-10
 """A vertex counts as on the edge of a projection up to this distance from the edge, in full turns."""
 _PRECISION_METERS, _PRECISION_DEGREES = 1e-3, 1e-8
@@ -150,16 +149,8 @@ class _Cutter:
             return pieces
         coordinates, owner = shapely.get_coordinates(pieces, return_index=True)
         projected = shapely.set_coordinates(pieces, self._project_points(coordinates, leaf[owner]))
-        return _polygons_of(np.array([self._joined(_polygons_of(shapely.make_valid(projected)))], dtype=object))
-
-    def _joined(self, pieces: Geometries) -> shapely.Geometry:
-        """Return the union of pieces that do not overlap. The fast method needs equal vertices where pieces meet."""
-        try:
-            joined = shapely.coverage_union_all(pieces)
-        except shapely.errors.GEOSException:  # some pieces meet at different vertices
-            return shapely.union_all(pieces, grid_size=self._precision)
-        is_exact = abs(joined.area - shapely.area(pieces).sum()) <= _AREA_TOLERANCE * joined.area
-        return joined if is_exact and joined.is_valid else shapely.union_all(pieces, grid_size=self._precision)
+        joined = join_pieces(_polygons_of(shapely.make_valid(projected)), self._precision)
+        return _polygons_of(np.array([joined], dtype=object))
 
     def _project_points(self, points: Floats, leaf: Indices) -> Floats:
         """Return projected points. Points just outside their leaf are moved into it.
@@ -207,7 +198,10 @@ def _pieces(polygon: shapely.Geometry, leaves: Geometries, index: Indices) -> It
     A large polygon is divided first, because this is faster.
     """
     if index.size < 2 or index.size * shapely.get_num_coordinates(polygon) < _SPLIT_WORK:
-        yield np.asarray(shapely.intersection(polygon, leaves[index]), dtype=object), index
+        shapely.prepare(polygon)
+        parts, is_cut = leaves[index], ~shapely.contains_properly(polygon, leaves[index])
+        parts[is_cut] = shapely.intersection(polygon, parts[is_cut])
+        yield parts, index
         return
     bounds = shapely.bounds(leaves[index])
     axis = int(np.ptp(bounds[:, 1] + bounds[:, 3]) > np.ptp(bounds[:, 0] + bounds[:, 2]))

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from regionplot.geo.dtypes import float_dtype
 
 if TYPE_CHECKING:
-    from regionplot.geo.grid import GridGeometry
-    from regionplot.geo.interpolation import AxisPositions
+    from regionplot.geo.grid import Lattice
+    from regionplot.geo.mesh import AxisPositions
 
 Floats = NDArray[np.floating[Any]]
 Indices = NDArray[np.signedinteger[Any]]
@@ -40,10 +40,10 @@ class CellsByAxis:
     torn: ClassVar[None] = None
 
     @classmethod
-    def of(cls, geometry: GridGeometry, positions: AxisPositions) -> CellsByAxis:
+    def of(cls, lattice: Lattice, positions: AxisPositions) -> CellsByAxis:
         """Return the cells at some positions."""
-        columns = _cell_index(geometry.wrapped(positions.column), geometry.width)
-        return cls(columns, _cell_index(positions.row, geometry.height))
+        columns = _cell_index(lattice.wrapped(positions.column), lattice.width)
+        return cls(columns, _cell_index(positions.row, lattice.height))
 
     @property
     def inside(self) -> NDArray[np.bool_]:

@@ -19,6 +19,17 @@ def float_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float32 if is_single else np.float64)
 
 
+def cell_dtype(name: str) -> np.dtype[Any]:
+    """Return the data type in which rasterio reads cells, from rasterio's name of their stored data type.
+
+    Examples
+    --------
+    >>> cell_dtype("uint8"), cell_dtype("complex_int16")
+    (dtype('uint8'), dtype('complex64'))
+    """
+    return np.dtype("complex64" if name == "complex_int16" else name)
+
+
 def fits_dtype(dtype: np.dtype[Any], value: float) -> bool:
     """Return True if a data type can hold a value. The nodata value of a file may not fit its data type.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from affine import Affine
@@ -63,9 +63,32 @@ class Window:
         (top, bottom), (left, right) = ((min(a[0], b[0]), max(a[1], b[1])) for a, b in ranges)
         return Window(top, left, bottom - top, right - left)
 
+    def expanded(self, cells: int) -> Window:
+        """Return the window with some more cells on each side."""
+        return Window(self.row_off - cells, self.col_off - cells, self.height + 2 * cells, self.width + 2 * cells)
+
     def shifted(self, rows: int, columns: int) -> Window:
         """Return the window moved by some rows and columns."""
         return Window(self.row_off + rows, self.col_off + columns, self.height, self.width)
+
+
+class Lattice(NamedTuple):
+    """The rows and columns of a grid, without their places on the earth."""
+
+    height: int
+    width: int
+    columns_per_turn: float | None
+    """Number of columns in 360°, or None if the grid is rotated or not in degrees."""
+
+    def wrapped(self, columns: Floats) -> Floats:
+        """See `GridGeometry.wrapped`."""
+        period = self.columns_per_turn
+        if period is None:
+            return columns
+        wrapped = np.mod(columns, period)
+        if abs(self.width - period) < _TOLERANCE * period:
+            return np.minimum(wrapped, np.nextafter(self.width, 0))
+        return wrapped
 
 
 @dataclass(frozen=True)
@@ -82,6 +105,11 @@ class GridGeometry:
     def full_window(self) -> Window:
         """The window of all cells."""
         return Window(0, 0, self.height, self.width)
+
+    @property
+    def lattice(self) -> Lattice:
+        """The rows and columns of the grid."""
+        return Lattice(self.height, self.width, self.columns_per_turn)
 
     def differences(self, other: GridGeometry) -> list[Literal["shape", "transform", "crs"]]:
         """Return the properties in which this grid differs from another grid.
@@ -144,13 +172,7 @@ class GridGeometry:
 
         If `columns_per_turn` is None, return the columns unchanged.
         """
-        period = self.columns_per_turn
-        if period is None:
-            return columns
-        wrapped = np.mod(columns, period)
-        if abs(self.width - period) < _TOLERANCE * period:
-            return np.minimum(wrapped, np.nextafter(self.width, 0))
-        return wrapped
+        return self.lattice.wrapped(columns)
 
     def subgrid(self, window: Window, height: int | None = None, width: int | None = None) -> GridGeometry:
         """Return the geometry of a window, optionally resampled to another number of rows or columns."""

@@ -23,11 +23,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from regionplot.geo.extent import PanelGrid
-from regionplot.geo.grid import GridGeometry
+from regionplot.geo.grid import Lattice
 from regionplot.geo.kernels import Kernel, blend
-from regionplot.geo.patch import Patch
-from regionplot.geo.positions import Bounds, Floats, Indices
+from regionplot.geo.mesh import AxisPositions, Bounds, Floats, Indices
+from regionplot.geo.patch import Patch, has_patch
 from regionplot.geo.scratch import Scratch, take
 from regionplot.geo.smooth import SmoothPositions
 from regionplot.geo.strips import row_strips
@@ -46,25 +45,9 @@ _BEYOND = 1.0
 """Distance from the grid to which positions outside the grid are moved, in cells. Such pixels are missing anyway."""
 
 
-@dataclass(frozen=True)
-class AxisPositions:
-    """Grid positions of a panel whose columns and rows are parallel to the columns and rows of the grid."""
-
-    column: Floats
-    """Fractional grid column of each panel column, not wrapped."""
-    row: Floats
-    """Fractional grid row of each panel row."""
-
-    @property
-    def bounds(self) -> Bounds:
-        """Bounds of all positions."""
-        return Bounds.of(self.column, self.row)
-
-
 def interpolate(
     values: NDArray[Any],
-    geometry: GridGeometry,
-    panel: PanelGrid,
+    lattice: Lattice,
     positions: AxisPositions | SmoothPositions,
     kernel: Kernel,
 ) -> Floats | None:
@@ -72,10 +55,8 @@ def interpolate(
 
     Parameters
     ----------
-    values, geometry
+    values, lattice
         The grid.
-    panel : PanelGrid
-        The pixels.
     positions : AxisPositions or SmoothPositions
         The grid position of each pixel.
     kernel : Kernel
@@ -87,19 +68,16 @@ def interpolate(
         NaN at missing pixels. None if the panel is coarser than the grid, if the grid has a single row or column, or if
         the panel crosses the edge of a grid around the earth, and 360° are no whole number of columns.
     """
-    if min(geometry.height, geometry.width) < _MIN_CELLS:
+    turns, bounds = _bounds_in_grid(lattice, positions)
+    if not _is_fine(lattice, bounds, positions.shape):
         return None
-    turns = _whole_turns(positions.bounds, geometry)
-    bounds = _near_grid(positions.bounds.shifted(-turns), geometry)
-    if _is_coarser(bounds, panel):
-        return None
-    patch = Patch.around(values, geometry, bounds, _MARGIN)
+    patch = Patch.around(values, lattice, bounds, _MARGIN)
     if patch is None:
         return None
     frame = _Frame.of(patch, bounds, turns, kernel)
-    result, scratch = np.empty((panel.height, panel.width), patch.cells.dtype), Scratch()
+    result, scratch = np.empty(positions.shape, patch.cells.dtype), Scratch()
     with np.errstate(over="ignore", invalid="ignore"):  # values that are not finite are computed again
-        for rows in row_strips(panel.height, panel.width):
+        for rows in row_strips(*positions.shape):
             with scratch.released():
                 strip = _strip_of(positions, rows, frame, scratch)
                 result[rows] = strip.blend(scratch)
@@ -107,28 +85,46 @@ def interpolate(
     return result
 
 
-def _whole_turns(bounds: Bounds, geometry: GridGeometry) -> float:
+def is_interpolated(lattice: Lattice, positions: AxisPositions | SmoothPositions) -> bool:
+    """Return True if `interpolate` returns values for all cells of such a grid."""
+    _, bounds = _bounds_in_grid(lattice, positions)
+    return _is_fine(lattice, bounds, positions.shape) and has_patch(lattice, bounds, _MARGIN)
+
+
+def _bounds_in_grid(lattice: Lattice, positions: AxisPositions | SmoothPositions) -> tuple[float, Bounds]:
+    """Return the columns of whole turns to subtract from all positions, and the bounds of the positions after this."""
+    bounds = positions.bounds
+    turns = _whole_turns(bounds, lattice)
+    return turns, _near_grid(bounds.shifted(-turns), lattice)
+
+
+def _is_fine(lattice: Lattice, bounds: Bounds, shape: tuple[int, int]) -> bool:
+    """Return True if GDAL interpolates in the grid, and the panel is not coarser than the grid."""
+    return min(lattice.height, lattice.width) >= _MIN_CELLS and not _is_coarser(bounds, shape)
+
+
+def _whole_turns(bounds: Bounds, lattice: Lattice) -> float:
     """Return the columns to subtract from all positions so that their middle is in the first 360° of the grid."""
-    period = geometry.columns_per_turn
+    period = lattice.columns_per_turn
     return 0.0 if period is None else period * float(np.floor((bounds.left + bounds.right) / 2 / period))
 
 
-def _near_grid(bounds: Bounds, geometry: GridGeometry) -> Bounds:
+def _near_grid(bounds: Bounds, lattice: Lattice) -> Bounds:
     """Return bounds without the parts that are far from the grid. Columns in degrees are not limited."""
-    top, bottom = np.clip((bounds.top, bounds.bottom), -_BEYOND, geometry.height + _BEYOND)
-    if geometry.columns_per_turn is not None:
+    top, bottom = np.clip((bounds.top, bounds.bottom), -_BEYOND, lattice.height + _BEYOND)
+    if lattice.columns_per_turn is not None:
         return Bounds(bounds.left, bounds.right, float(top), float(bottom))
-    left, right = np.clip((bounds.left, bounds.right), -_BEYOND, geometry.width + _BEYOND)
+    left, right = np.clip((bounds.left, bounds.right), -_BEYOND, lattice.width + _BEYOND)
     return Bounds(float(left), float(right), float(top), float(bottom))
 
 
-def _is_coarser(bounds: Bounds, panel: PanelGrid) -> bool:
+def _is_coarser(bounds: Bounds, shape: tuple[int, int]) -> bool:
     """Return True if a panel has fewer pixels than cells along x or y. Bounds are those of the pixel centers.
 
     Return True also for a panel of one row or column, because its bounds do not show the size of a pixel.
     """
     columns, rows = bounds.right - bounds.left, bounds.bottom - bounds.top
-    steps = panel.width - 1, panel.height - 1
+    steps = shape[1] - 1, shape[0] - 1
     return min(steps) < 1 or columns > _MAX_CELLS_PER_PIXEL * steps[0] or rows > _MAX_CELLS_PER_PIXEL * steps[1]
 
 

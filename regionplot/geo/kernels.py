@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from regionplot.geo.positions import Floats
+from regionplot.geo.mesh import Floats
 from regionplot.geo.scratch import Scratch
 
 

@@ -3,88 +3,80 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyproj
-from numpy.typing import NDArray
 
 from regionplot.geo.crs import same_crs, transformer, unwrap
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
+from regionplot.geo.mesh import Floats, Indices, Mesh, Positions, mesh_axis
+from regionplot.geo.smooth import LINES_PER_STEP, SmoothPositions, smooth_axis
 from regionplot.geo.strips import row_strips
 
 MAX_POSITION_ERROR = 0.125
 """Maximum allowed error of an interpolated position, in panel pixels."""
 _MESH_STEPS = (64, 32, 16, 8)
 """Distances between mesh nodes to try, in panel pixels, from coarse to fine."""
+MAX_SMOOTH_ERROR = 1 / 64
+"""Maximum allowed error of a position for interpolated values, in panel pixels."""
+_ORDER = 4
+"""The error of cubic interpolation is proportional to this power of the distance between nodes."""
+_MIN_SMOOTH_PIXELS = 8
+"""Minimum width and height of a panel. Smaller panels have too few pixels for a mesh of cubic polynomials."""
 WINDOW_MESH_STEP = 32
 """Distance in panel pixels between the mesh nodes that are used to compute the window of the grid for a panel."""
-Floats = NDArray[np.floating[Any]]
-Indices = NDArray[np.intp]
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The smallest and the largest of some grid positions."""
+def find_positions(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> Positions | ExactPositions:
+    """Return positions from the coarsest mesh that is accurate enough.
 
-    left: float
-    right: float
-    top: float
-    bottom: float
-
-    @classmethod
-    def of(cls, column: Floats, row: Floats) -> Bounds:
-        """Return the bounds of fractional columns and rows."""
-        return cls(float(column.min()), float(column.max()), float(row.min()), float(row.max()))
-
-    def shifted(self, columns: float, rows: float = 0.0) -> Bounds:
-        """Return the bounds moved by some columns and rows."""
-        return Bounds(self.left + columns, self.right + columns, self.top + rows, self.bottom + rows)
+    If no mesh is accurate enough, return exact positions.
+    """
+    locate = Locator(geometry, crs, panel)
+    for step in _MESH_STEPS:
+        nodes = mesh_axis(panel.width, step), mesh_axis(panel.height, step)
+        mesh = Mesh(panel.height, panel.width, step, *locate(*nodes))
+        if locate.is_close(nodes, mesh.column, mesh.row):
+            return Positions.on(mesh)
+    return ExactPositions(locate)
 
 
-@dataclass(frozen=True)
-class Positions:
-    """Grid position (column, row) of each pixel center, interpolated from mesh nodes. Columns are not wrapped."""
+def find_smooth_positions(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> SmoothPositions | None:
+    """Return positions with errors of at most `MAX_SMOOTH_ERROR`, or None if no mesh is accurate enough."""
+    if min(panel.width, panel.height) < _MIN_SMOOTH_PIXELS:
+        return None
+    locate = Locator(geometry, crs, panel)
+    for step in _MESH_STEPS:
+        nodes = smooth_axis(panel.width, step), smooth_axis(panel.height, step)
+        positions = SmoothPositions.on(Mesh(panel.height, panel.width, step, *locate(*nodes)))
+        error = _largest_error(positions, locate)
+        if error <= MAX_SMOOTH_ERROR:
+            return positions
+        if not error <= MAX_SMOOTH_ERROR * (step / _MESH_STEPS[-1]) ** _ORDER:
+            return None  # even the finest mesh would not be accurate enough
+    return None
 
-    along_y: Floats
-    """Weight of each node along y for each row of the panel, shape (height, nodes)."""
-    column: Floats
-    """Grid columns, already interpolated along x, shape (nodes along y, width of the panel)."""
-    row: Floats
-    """Grid rows, already interpolated along x, shape (nodes along y, width of the panel)."""
 
-    @property
-    def bounds(self) -> Bounds:
-        """Bounds of all positions, because interpolated positions lie between the positions of nodes."""
-        return Bounds.of(self.column, self.row)
+def _largest_error(positions: SmoothPositions, locate: Locator) -> float:
+    """Return the largest error at the nodes of a mesh and halfway between the nodes, in pixels.
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns of the panel."""
-        return len(self.along_y), self.column.shape[1]
+    Rows are compared halfway between the lines, where the error of linear interpolation is largest.
+    """
+    height, step = positions.mesh.height, positions.mesh.step
+    x, y = (_halves(smooth_axis(length, step)) for length in (positions.mesh.width, height))
+    y = np.unique(np.minimum(y + step // LINES_PER_STEP // 2, height - 1))
+    exact = locate(x + 0.5, y + 0.5)
+    column, row = replace(positions, column=positions.column[:, x], row=positions.row[:, x]).at(y)
+    errors = column - exact[0], row - exact[1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.max(_in_pixels(errors, exact, (x + 0.5, y + 0.5))))
 
-    @classmethod
-    def of(cls, geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> Positions | ExactPositions:
-        """Return positions from the coarsest mesh that is accurate enough.
 
-        If no mesh is accurate enough, return exact positions.
-        """
-        locate = Locator(geometry, crs, panel)
-        for step in _MESH_STEPS:
-            mesh = mesh_axis(panel.width, step), mesh_axis(panel.height, step)
-            column, row = locate(*mesh)
-            if locate.is_close(mesh, column, row):
-                along_x = _interpolation_weights(panel.width, step).T
-                return cls(_interpolation_weights(panel.height, step), column @ along_x, row @ along_x)
-        return ExactPositions(locate)
-
-    def strips(self) -> Iterator[tuple[Floats, Floats]]:
-        """Yield (columns, rows) for strips of the panel from the top. Each strip consists of whole panel rows."""
-        for rows in row_strips(len(self.along_y), self.column.shape[1]):
-            yield self.along_y[rows] @ self.column, self.along_y[rows] @ self.row
+def _halves(nodes: Floats) -> Indices:
+    """Return the pixels at nodes and halfway between nodes."""
+    return np.unique(np.linspace(nodes[0], nodes[-1], 2 * nodes.size - 1).astype(np.intp))
 
 
 @dataclass(frozen=True)
@@ -155,7 +147,7 @@ class Locator:
         exact_column, exact_row = self(finer[0], finer[1])
         errors = _add_midpoints(column) - exact_column, _add_midpoints(row) - exact_row
         with np.errstate(divide="ignore", invalid="ignore"):
-            return bool(np.all(in_pixels(errors, (exact_column, exact_row), finer) <= MAX_POSITION_ERROR))
+            return bool(np.all(_in_pixels(errors, (exact_column, exact_row), finer) <= MAX_POSITION_ERROR))
 
 
 def _add_midpoints(nodes: Floats) -> Floats:
@@ -167,7 +159,7 @@ def _add_midpoints(nodes: Floats) -> Floats:
     return result
 
 
-def in_pixels(errors: tuple[Floats, Floats], exact: tuple[Floats, Floats], mesh: tuple[Floats, ...]) -> Floats:
+def _in_pixels(errors: tuple[Floats, Floats], exact: tuple[Floats, Floats], mesh: tuple[Floats, ...]) -> Floats:
     """Convert errors from grid columns and rows to panel pixels. Return the length of each error.
 
     Parameters
@@ -182,20 +174,6 @@ def in_pixels(errors: tuple[Floats, Floats], exact: tuple[Floats, Floats], mesh:
     x = (row_y * errors[0] - column_y * errors[1]) / determinant
     y = (column_x * errors[1] - row_x * errors[0]) / determinant
     return np.hypot(x, y)
-
-
-def mesh_axis(length: int, step: int) -> Floats:
-    """Return nodes about `step` pixels apart, from the first pixel center (0.5) to the last one (`length` - 0.5)."""
-    return np.linspace(0.5, length - 0.5, max(2, -(-length // step) + 1))
-
-
-@lru_cache(maxsize=16)
-def _interpolation_weights(length: int, step: int) -> Floats:
-    """Return the matrix that interpolates linearly from nodes of `mesh_axis` to pixels, shape (length, nodes)."""
-    nodes = mesh_axis(length, step)
-    position = (np.arange(length) + 0.5 - nodes[0]) / (nodes[1] - nodes[0])
-    weights: Floats = np.clip(1 - abs(position[:, None] - np.arange(nodes.size)), 0, None)
-    return weights
 
 
 def middle_longitude(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> float:

@@ -18,8 +18,6 @@ coarser than the grid (`geo.interpolation`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,20 +26,17 @@ from numpy.typing import NDArray
 
 from regionplot.geo.axis_cells import CellsByAxis, Sample
 from regionplot.geo.crs import same_crs
-from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
-from regionplot.geo.interpolation import AxisPositions, interpolate
-from regionplot.geo.jumps import beside_seams
-from regionplot.geo.kernels import KERNELS, Kernel
-from regionplot.geo.positions import Bounds, ExactPositions, Floats, Positions
-from regionplot.geo.smooth import SmoothPositions
+from regionplot.geo.kernels import KERNELS
+from regionplot.geo.known_positions import KnownPositions, values_at
+from regionplot.geo.mesh import AxisPositions, Floats
+from regionplot.geo.pixel_cells import CellsByPixel
+from regionplot.geo.positions import ExactPositions, find_positions, find_smooth_positions
 from regionplot.geo.warp import warp_to_panel
 
 _AREAL = ("average", "mode", "max")
 """Methods that use all cells within a pixel."""
-_ROUNDING = 1e-6
-"""Maximum rounding error of a position, in cells."""
 _MAX_LOST = 1e-3
 """Maximum fraction of pixels that GDAL may lose. If GDAL loses more pixels, it warps again with all cells."""
 
@@ -80,7 +75,7 @@ def sample(
     """
     with np.errstate(invalid="ignore"):  # PROJ returns inf outside a projection
         if resampling in KERNELS:
-            interpolated = _interpolated(values, geometry, panel, crs, KERNELS[resampling])
+            interpolated = _interpolated(values, geometry, panel, crs, resampling)
             if interpolated is not None:
                 return interpolated
         nearest = _nearest_cells(geometry, panel, crs)
@@ -89,30 +84,36 @@ def sample(
         return _warped(values, geometry, panel, crs, resampling, nearest)
 
 
-def cells_by_axis(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> CellsByAxis | None:
-    """Return the cells at the pixels of a panel whose axes are those of the grid. Otherwise, return None."""
-    if not (geometry.is_axis_aligned and same_crs(crs, geometry.crs)):
-        return None
-    return CellsByAxis.of(geometry, _axis_positions(geometry, panel))
+def known_positions(
+    geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS, resampling: str
+) -> KnownPositions | None:
+    """Return positions for `known_positions.values_at`, or None if the positions of all pixels must be computed."""
+    if geometry.is_axis_aligned and same_crs(crs, geometry.crs):
+        return _axis_positions(geometry, panel)
+    with np.errstate(invalid="ignore"):  # PROJ returns inf outside a projection
+        if resampling in KERNELS:
+            return find_smooth_positions(geometry, panel, crs)
+        found = find_positions(geometry, panel, crs)
+    return None if isinstance(found, ExactPositions) else found
 
 
 def _nearest_cells(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> _Cells:
-    return cells_by_axis(geometry, panel, crs) or _CellsByPixel(geometry, Positions.of(geometry, panel, crs))
+    if geometry.is_axis_aligned and same_crs(crs, geometry.crs):
+        return CellsByAxis.of(geometry.lattice, _axis_positions(geometry, panel))
+    return CellsByPixel(geometry.lattice, find_positions(geometry, panel, crs))
 
 
 def _interpolated(
-    values: NDArray[Any], geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS, kernel: Kernel
+    values: NDArray[Any], geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS, resampling: str
 ) -> Sample | None:
     """Return interpolated values. Return None if GDAL must warp: at seams, and for a panel coarser than the grid."""
-    if geometry.is_axis_aligned and same_crs(crs, geometry.crs):
-        axes = _axis_positions(geometry, panel)
-        found = interpolate(values, geometry, panel, axes, kernel)
-        return None if found is None else Sample(found, CellsByAxis.of(geometry, axes).inside)
-    positions = SmoothPositions.find(geometry, panel, crs)
-    if positions is None:
+    positions, lattice = known_positions(geometry, panel, crs, resampling), geometry.lattice
+    found = None if positions is None else values_at(values, lattice, positions, resampling)
+    if positions is None or found is None:
         return None
-    found = interpolate(values, geometry, panel, positions, kernel)
-    return None if found is None else Sample(found, _CellsByPixel(geometry, positions).inside)
+    if isinstance(positions, AxisPositions):
+        return Sample(found, CellsByAxis.of(lattice, positions).inside)
+    return Sample(found, CellsByPixel(lattice, positions).inside)
 
 
 def _warped(
@@ -182,83 +183,3 @@ class _Cells(Protocol):
     def sample(self, values: NDArray[Any], fill: int | None) -> Sample:
         """Return the value of the cell at each pixel. Pixels outside the grid are `fill`, or NaN if it is None."""
         ...
-
-
-@dataclass(frozen=True)
-class _CellsByPixel:
-    """Grid cells of a panel, for a grid that is rotated or has another CRS than the map.
-
-    Positions are computed in strips, because the array of positions for a whole panel takes about ten megabytes.
-    """
-
-    geometry: GridGeometry
-    positions: Positions | SmoothPositions | ExactPositions
-
-    @property
-    def inside(self) -> NDArray[np.bool_]:
-        """See `_Cells`."""
-        if not isinstance(self.positions, ExactPositions) and self._offset is not None:
-            return np.broadcast_to(np.True_, self.positions.shape)  # the usual case; needs no memory per pixel
-        return np.concatenate([inside for _, _, inside in self._strips()])
-
-    @property
-    def _offset(self) -> float | None:
-        """The number of columns to add, so that all pixels are in the grid. None if this is not possible."""
-        if isinstance(self.positions, ExactPositions):
-            return None
-        bounds, period = self.positions.bounds, self.geometry.columns_per_turn or 0.0
-        offsets = (turn * period for turn in (0, 1, -1))
-        return next((offset for offset in offsets if _lies_within(bounds.shifted(offset), self.geometry)), None)
-
-    @property
-    def has_seams(self) -> bool:
-        """See `_Cells`. Positions at a seam cannot be interpolated."""
-        return isinstance(self.positions, ExactPositions)
-
-    @property
-    def torn(self) -> NDArray[np.bool_] | None:
-        """See `_Cells`."""
-        if not self.has_seams:
-            return None
-        strips = list(self.positions.strips())
-        column, row = (np.concatenate(parts) for parts in zip(*strips, strict=True))
-        return beside_seams(column, row)
-
-    def sample(self, values: NDArray[Any], fill: int | None) -> Sample:
-        """See `_Cells`."""
-        missing, dtype = (np.nan, float_dtype(values.dtype)) if fill is None else (fill, values.dtype)
-        if (offset := self._offset) is not None:
-            picked = [self._pick(values, row, column + offset) for column, row in self.positions.strips()]
-            return Sample(np.concatenate(picked).astype(dtype, copy=False), self.inside)
-        cells, sampled, masks = values.ravel(), [], []
-        for row, column, inside in self._strips():
-            flat = np.where(inside, row, 0).astype(np.intp)
-            flat *= self.geometry.width
-            flat += np.where(inside, column, 0).astype(np.intp)
-            strip = cells.take(flat).astype(dtype, copy=False)
-            np.putmask(strip, ~inside, missing)
-            sampled.append(strip)
-            masks.append(inside)
-        return Sample(np.concatenate(sampled), np.concatenate(masks))
-
-    def _pick(self, values: NDArray[Any], row: Floats, column: Floats) -> NDArray[Any]:
-        """Return the cells at some positions in the grid."""
-        flat = row.astype(np.intp)
-        flat *= self.geometry.width
-        flat += column.astype(np.intp)
-        return values.ravel().take(flat, mode="clip")
-
-    def _strips(self) -> Iterator[tuple[Floats, Floats, NDArray[np.bool_]]]:
-        """Yield (rows, columns, inside) for strips of the panel. Positions outside the projection are not finite."""
-        height, width = self.geometry.height, self.geometry.width
-        for column, row in self.positions.strips():
-            column = self.geometry.wrapped(column)
-            yield row, column, (row >= 0) & (row < height) & (column >= 0) & (column < width)
-
-
-def _lies_within(bounds: Bounds, geometry: GridGeometry) -> bool:
-    """Return True if all positions within some bounds are in the grid, and no column must be wrapped."""
-    return (
-        bounds.left >= _ROUNDING and bounds.right <= geometry.width - _ROUNDING
-        and bounds.top >= _ROUNDING and bounds.bottom <= geometry.height - _ROUNDING
-    )  # fmt: skip

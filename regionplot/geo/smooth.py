@@ -1,4 +1,4 @@
-"""Find grid positions that are accurate enough to interpolate values.
+"""Interpolate grid positions that are accurate enough to interpolate values.
 
 An error of a position changes an interpolated value everywhere, but the nearest cell only at the edges of cells. The
 positions of this module are therefore more accurate than the positions of `geo.positions`. The mesh is interpolated by
@@ -12,25 +12,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import pyproj
 from numpy.typing import DTypeLike
 
-from regionplot.geo.extent import PanelGrid
-from regionplot.geo.grid import GridGeometry
-from regionplot.geo.positions import Bounds, Floats, Indices, Locator, in_pixels, mesh_axis
+from regionplot.geo.mesh import Bounds, Floats, Indices, Mesh, mesh_axis
 from regionplot.geo.scratch import Scratch, take
 from regionplot.geo.strips import row_strips
 
-MAX_SMOOTH_ERROR = 1 / 64
-"""Maximum allowed error of a position, in panel pixels."""
-_MESH_STEPS = (64, 32, 16, 8)
-"""Distances between mesh nodes to try, in panel pixels, from coarse to fine."""
-_ORDER = 4
-"""The error of cubic interpolation is proportional to this power of the distance between nodes."""
-_LINES_PER_STEP = 8
+LINES_PER_STEP = 8
 """Number of lines of positions from one node of the mesh to the next one."""
-_MIN_PIXELS = 8
-"""Minimum width and height of a panel. Smaller panels have too few pixels for a mesh."""
 
 
 @dataclass(frozen=True)
@@ -41,56 +30,24 @@ class SmoothPositions:
     apart, positions are interpolated linearly.
     """
 
-    height: int
-    """Number of rows of the panel."""
+    mesh: Mesh
     column: Floats
     """Grid columns on the lines, shape (lines, width of the panel)."""
     row: Floats
     """Grid rows on the lines, shape (lines, width of the panel)."""
 
     @classmethod
-    def find(cls, geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> SmoothPositions | None:
-        """Return positions with errors of at most `MAX_SMOOTH_ERROR`, or None if no mesh is accurate enough."""
-        if min(panel.width, panel.height) < _MIN_PIXELS:
-            return None
-        locate = Locator(geometry, crs, panel)
-        for step in _MESH_STEPS:
-            positions = cls._on_mesh(locate, step)
-            error = positions._largest_error(locate, step)
-            if error <= MAX_SMOOTH_ERROR:
-                return positions
-            if not error <= MAX_SMOOTH_ERROR * (step / _MESH_STEPS[-1]) ** _ORDER:
-                return None  # even the finest mesh would not be accurate enough
-        return None
-
-    @classmethod
-    def _on_mesh(cls, locate: Locator, step: int) -> SmoothPositions:
-        """Return positions from a mesh whose nodes are `step` pixels apart."""
-        width, height = locate.panel.width, locate.panel.height
-        along_x = _cubic_weights(width, step, width).T
-        along_y = _cubic_weights(height, step, mesh_axis(height, step // _LINES_PER_STEP).size)
-        column, row = (
-            along_y @ (nodes @ along_x) for nodes in locate(_mesh_axis(width, step), _mesh_axis(height, step))
-        )
-        return cls(height, column, row)
-
-    def _largest_error(self, locate: Locator, step: int) -> float:
-        """Return the largest error at the nodes of a mesh and halfway between the nodes, in pixels.
-
-        Rows are compared halfway between the lines, where the error of linear interpolation is largest.
-        """
-        x, y = (_halves(_mesh_axis(length, step)) for length in (locate.panel.width, locate.panel.height))
-        y = np.unique(np.minimum(y + step // _LINES_PER_STEP // 2, self.height - 1))
-        exact = locate(x + 0.5, y + 0.5)
-        column, row = SmoothPositions(self.height, self.column[:, x], self.row[:, x]).at(y)
-        errors = column - exact[0], row - exact[1]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return float(np.max(in_pixels(errors, exact, (x + 0.5, y + 0.5))))
+    def on(cls, mesh: Mesh) -> SmoothPositions:
+        """Return the positions that the nodes of a mesh give. The nodes are those of `smooth_axis`."""
+        along_x = _cubic_weights(mesh.width, mesh.step, mesh.width).T
+        along_y = _cubic_weights(mesh.height, mesh.step, mesh_axis(mesh.height, mesh.step // LINES_PER_STEP).size)
+        column, row = (along_y @ (nodes @ along_x) for nodes in (mesh.column, mesh.row))
+        return cls(mesh, column, row)
 
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of the panel."""
-        return self.height, self.column.shape[1]
+        return self.mesh.height, self.column.shape[1]
 
     @property
     def bounds(self) -> Bounds:
@@ -121,7 +78,7 @@ class SmoothPositions:
         -------
         ndarray, ndarray, shape (rows.size, width of the panel)
         """
-        place = rows * ((len(self.column) - 1) / (self.height - 1))
+        place = rows * ((len(self.column) - 1) / (self.mesh.height - 1))
         line = np.minimum(place.astype(np.intp), len(self.column) - 2)
         needed, share = slice(line[0], line[-1] + 2), (place - line)[:, None].astype(dtype)
         column, row = (
@@ -147,19 +104,14 @@ def _between_lines(lines: Floats, line: Indices, share: Floats, scratch: Scratch
     return result
 
 
-def _mesh_axis(length: int, step: int) -> Floats:
+def smooth_axis(length: int, step: int) -> Floats:
     """Return the nodes of `mesh_axis`, but at least four, which a cubic polynomial needs."""
     return mesh_axis(length, min(step, length // 3))
 
 
-def _halves(nodes: Floats) -> Indices:
-    """Return the pixels at nodes and halfway between nodes."""
-    return np.unique(np.linspace(nodes[0], nodes[-1], 2 * nodes.size - 1).astype(np.intp))
-
-
 @lru_cache(maxsize=16)
 def _cubic_weights(length: int, step: int, count: int) -> Floats:
-    """Return the matrix that interpolates from nodes of `_mesh_axis` by cubic polynomials through four nodes each.
+    """Return the matrix that interpolates from nodes of `smooth_axis` by cubic polynomials through four nodes each.
 
     Parameters
     ----------
@@ -172,7 +124,7 @@ def _cubic_weights(length: int, step: int, count: int) -> Floats:
     -------
     ndarray, shape (count, nodes)
     """
-    nodes, targets = _mesh_axis(length, step), np.linspace(0.5, length - 0.5, count)
+    nodes, targets = smooth_axis(length, step), np.linspace(0.5, length - 0.5, count)
     position = (targets - nodes[0]) / (nodes[1] - nodes[0])
     first = np.clip(np.floor(position).astype(np.intp) - 1, 0, nodes.size - 4)
     weights = np.zeros((count, nodes.size))

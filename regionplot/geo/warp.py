@@ -14,7 +14,8 @@ from regionplot.geo.crs import horizontal, same_crs, with_meridian
 from regionplot.geo.dtypes import float_dtype
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
-from regionplot.geo.positions import Indices, middle_longitude
+from regionplot.geo.mesh import Indices
+from regionplot.geo.positions import middle_longitude
 from regionplot.geo.windows import cells_per_pixel, index_spans
 from regionplot.system.threads import GLOBALS_LOCK
 

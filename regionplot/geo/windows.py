@@ -10,7 +10,8 @@ import pyproj
 from regionplot.geo.crs import transformer
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry, Window
-from regionplot.geo.positions import WINDOW_MESH_STEP, Floats, Locator, mesh_axis
+from regionplot.geo.mesh import Floats, mesh_axis
+from regionplot.geo.positions import WINDOW_MESH_STEP, Locator
 
 _MIN_NODES = 16
 """Minimum number of mesh nodes along each side of a panel, if the panel has at least as many pixels."""

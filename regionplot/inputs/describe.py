@@ -79,7 +79,7 @@ def open_source(settings: RasterSettings) -> RasterSource:
             raise
         source: RasterSource = SOURCES.checked(suffix, plugin.open(settings))
         return source
-    with _grid(settings) as grid:
+    with opened_grid(settings) as grid:
         bands = find_bands(grid.dataset, settings)
         if not isinstance(settings.member, str):
             return grid.source(bands[0])
@@ -94,7 +94,7 @@ def raster_times(settings: RasterSettings) -> list[datetime]:
     RasterError
         For the same reasons as `open_source`.
     """
-    with _grid(settings) as grid:
+    with opened_grid(settings) as grid:
         return band_times(grid.dataset, settings)
 
 
@@ -110,7 +110,7 @@ def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
     """
     if settings.selects_band:
         return (open_source(settings),)
-    with _grid(settings) as grid:
+    with opened_grid(settings) as grid:
         band = 1 if settings.band is None else find_bands(grid.dataset, settings)[0]
         first = grid.source(band)
         geometry, valid = first.describe().geometry, first.describe().valid
@@ -133,7 +133,7 @@ def inspect_raster(settings: RasterSettings) -> RasterInfo:
 
 
 @dataclass(frozen=True)
-class _Grid:
+class OpenGrid:
     """An open raster file, or an open subdataset that holds the variable to draw."""
 
     dataset: Any
@@ -146,6 +146,7 @@ class _Grid:
 
     @property
     def path(self) -> Path:
+        """The file."""
         return self.settings.path
 
     def source(self, band: int) -> Source:
@@ -291,8 +292,14 @@ class _Grid:
 
 
 @contextmanager
-def _grid(settings: RasterSettings) -> Iterator[_Grid]:
-    """Open the file, or the subdataset that holds the variable to draw."""
+def opened_grid(settings: RasterSettings) -> Iterator[OpenGrid]:
+    """Open the file, or the subdataset that holds the variable to draw.
+
+    Raises
+    ------
+    RasterError
+        If the file cannot be opened, or the settings do not select one variable.
+    """
     path, chosen = settings.path, None
     with opened(path) as dataset:
         if dataset.driver == NETCDF:
@@ -307,16 +314,16 @@ def _grid(settings: RasterSettings) -> Iterator[_Grid]:
         yield _placed(dataset, settings, chosen)
 
 
-def _placed(opened_dataset: Any, settings: RasterSettings, chosen: ChosenVariable | None) -> _Grid:
+def _placed(opened_dataset: Any, settings: RasterSettings, chosen: ChosenVariable | None) -> OpenGrid:
     if chosen is None:
-        return _Grid(CachedDataset(opened_dataset), settings)
+        return OpenGrid(CachedDataset(opened_dataset), settings)
     dataset = CachedDataset(opened_dataset, chosen.missing_crs(opened_dataset))
     axes, variable = chosen.place(dataset), chosen.variable
     grid = find_dimensions(variable, chosen.variables) if axes is None else axes.grid
     if grid is None or can_read(dataset, grid):
-        return _Grid(dataset, settings, axes, variable)
+        return OpenGrid(dataset, settings, axes, variable)
     positions = read_positions(settings.path, grid, chosen.variables)
-    return _Grid(ReorderedDataset(dataset, grid, positions), settings, axes, variable)
+    return OpenGrid(ReorderedDataset(dataset, grid, positions), settings, axes, variable)
 
 
 def _subdataset(names: list[str], settings: RasterSettings) -> str | None:

@@ -119,7 +119,7 @@ def open_raster(path: Path, name: str | None = None, open_options: Mapping[str, 
     with reading(path), gdal_errors(path, "cannot be read as a raster"), GLOBALS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # files with 2-D coordinates
         dataset = rasterio.open(
-            name or path, driver=driver, sharing=False, **_OPEN_OPTIONS.get(driver, {}), **open_options
+            name or path, driver=driver, sharing=False, **{**_OPEN_OPTIONS.get(driver, {}), **open_options}
         )
     try:
         _check_references(path, dataset)
@@ -127,6 +127,27 @@ def open_raster(path: Path, name: str | None = None, open_options: Mapping[str, 
         dataset.close()
         raise
     return dataset
+
+
+def open_own_raster(path: Path) -> Any:
+    """Open a GeoTIFF that this program has just written. It is not searched for references to other files.
+
+    The caller sets `gdal_options` and closes the dataset.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    rasterio.DatasetReader
+    """
+    import rasterio  # noqa: PLC0415 (imports GDAL)
+
+    with GLOBALS_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        return rasterio.open(path, driver="GTiff", sharing=False)
 
 
 @contextmanager

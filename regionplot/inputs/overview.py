@@ -29,7 +29,7 @@ _DECODED = 16_000_000
 _MIN_ROWS, _MAX_ROWS = 16, 512
 
 
-def sample_raster(source: RasterSource, whole: NDArray[Any] | None = None) -> NDArray[Any]:
+def sample_raster(source: RasterSource, whole: NDArray[Any] | None = None, rasters: int = 1) -> NDArray[Any]:
     """Return cells from all parts of a raster, shape (rows, columns).
 
     Parameters
@@ -38,6 +38,8 @@ def sample_raster(source: RasterSource, whole: NDArray[Any] | None = None) -> ND
         The raster.
     whole : ndarray, shape (rows, columns), optional
         All cells of the raster, if they have been loaded.
+    rasters : int
+        Number of rasters that have a sample together. The more rasters, the smaller is the sample of each raster.
 
     Raises
     ------
@@ -45,15 +47,15 @@ def sample_raster(source: RasterSource, whole: NDArray[Any] | None = None) -> ND
         If the cells cannot be read.
     """
     window = source.describe().geometry.full_window
-    if window.cells <= _SMALL:
+    if window.cells <= _SMALL // rasters:
         return read_window(source, window)[0] if whole is None else whole
-    step = int(np.ceil(np.sqrt(window.cells / _SAMPLE)))
+    step = int(np.ceil(np.sqrt(window.cells / (_SAMPLE / rasters))))
     if not isinstance(source, FileSource):
         return read_window(source, window, step)[0]
     block_rows = _block_rows(source)
     if block_rows is None:
         return read_window(replace(source, overviews=Overviews.ANY), window, step)[0]
-    return _rows(source, window, block_rows, whole)
+    return _rows(source, window, block_rows, whole, rasters)
 
 
 def _block_rows(source: FileSource) -> int | None:
@@ -65,11 +67,13 @@ def _block_rows(source: FileSource) -> int | None:
         return int(dataset.block_shapes[info.band - 1][0])
 
 
-def _rows(source: RasterSource, window: Window, block_rows: int, whole: NDArray[Any] | None) -> NDArray[Any]:
+def _rows(
+    source: RasterSource, window: Window, block_rows: int, whole: NDArray[Any] | None, rasters: int
+) -> NDArray[Any]:
     """Return rows at equal distances, with every nth cell of each."""
-    count = max(_MIN_ROWS, min(_MAX_ROWS, _DECODED // (window.width * block_rows), window.height))
+    count = max(_MIN_ROWS, min(_MAX_ROWS, _DECODED // rasters // (window.width * block_rows), window.height))
     positions = ((np.arange(count) + 0.5) * window.height / count).astype(int)
-    step = -(-window.width * count // _SAMPLE)
+    step = -(-window.width * count * rasters // _SAMPLE)
     if whole is not None:
         return whole[positions, ::step]
     rows = [read_window(source, Window(int(row), 0, 1, window.width))[0][0, ::step] for row in positions]

@@ -79,7 +79,7 @@ class BandSelection:
         wanted = self.settings.member
         if wanted is None:
             return list(bands)
-        members = self._members(bands)
+        members = self.members(bands)
         found = [band for band, member in members.items() if member is not None]
         if isinstance(wanted, int):
             found = [band for band in found if members[band] == wanted]
@@ -90,9 +90,9 @@ class BandSelection:
 
     def has_each_member_once(self, bands: Sequence[int]) -> bool:
         """Return True if the bands belong to different members."""
-        return len(set(self._members(bands).values())) == len(bands)
+        return len(set(self.members(bands).values())) == len(bands)
 
-    def _members(self, bands: Sequence[int]) -> Mapping[int, int | None]:
+    def members(self, bands: Sequence[int]) -> Mapping[int, int | None]:
         """Return the number of the ensemble member of each band, or None if the file does not state it."""
         if self.dataset.driver == GRIB:
             old = grib1_members(self._path)

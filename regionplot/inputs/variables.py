@@ -44,13 +44,13 @@ def choose_variable(path: Path, variables: Sequence[Variable], wanted: str | Non
 
 
 def _choose(path: Path, variables: Sequence[Variable], wanted: str | None) -> Variable:
-    grids = [variable for variable in variables if variable.dtype is not None and len(variable.shape) > 1]
+    grids = _grids(variables)
     named = [] if wanted is None else _named(grids, wanted)
     if len(named) == 1:
         return named[0]
     if named:
         raise RasterError(f"{path}: several variables have the name {wanted!r}; choose one by its path: {_list(named)}")
-    fields = _placed(_without_coordinates(grids, variables), variables)
+    fields = drawable_variables(variables)
     if wanted is not None:
         listed = f"; the variables are {_list(fields)}" if fields else ""
         raise RasterError(f"{path}: there is no variable {wanted!r} in the file{listed}")
@@ -69,10 +69,31 @@ def _named(grids: Sequence[Variable], wanted: str) -> list[Variable]:
     return found or [variable for variable in grids if variable.name == wanted]
 
 
+def drawable_variables(variables: Sequence[Variable]) -> list[Variable]:
+    """Return the variables with rows and columns that hold neither coordinates nor bounds of coordinates.
+
+    Parameters
+    ----------
+    variables : sequence of Variable
+        All variables of the file.
+    """
+    return list(_placed(_without_coordinates(_grids(variables), variables), variables))
+
+
+def unique_names(fields: Sequence[Variable]) -> list[str]:
+    """Return the names of variables. If several variables have one name, return their paths."""
+    names = [field.name for field in fields]
+    return [field.name if names.count(field.name) == 1 else field.path for field in fields]
+
+
+def _grids(variables: Sequence[Variable]) -> list[Variable]:
+    """Return the variables with at least two dimensions that hold numbers."""
+    return [variable for variable in variables if variable.dtype is not None and len(variable.shape) > 1]
+
+
 def _list(fields: Sequence[Variable]) -> str:
     """Return names, separated by commas. If several variables have one name, they are listed by their paths."""
-    names = [field.name for field in fields]
-    listed = [field.name if names.count(field.name) == 1 else field.path for field in fields[:_MAX_LISTED]]
+    listed = unique_names(fields)[:_MAX_LISTED]
     more = f" and {len(fields) - _MAX_LISTED} more" if len(fields) > _MAX_LISTED else ""
     return ", ".join(plain_text(name) for name in listed) + more
 

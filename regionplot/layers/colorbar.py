@@ -21,6 +21,14 @@ _TICKS = 8
 """Points for the ticks and the gaps between ticks and labels. They do not scale with the sheet."""
 _BAR_HEIGHT = 9
 """Height of the bar in points."""
+_FOOT = 66
+"""Height in points of the space for a short color bar."""
+_SHORT_BOTTOM, _SHORT_HEIGHT = 23.8, 9.4
+"""Points from the bottom of the sheet to a short color bar, and its height."""
+_SHORT_WIDTHS = ((0, 288), (1, 317), (16, 403))
+"""Smallest number of classes, and width of a short color bar in points."""
+_LARGEST_SHARE = 0.6
+"""Maximum width of a short color bar, as a fraction of the sheet."""
 _GAP = 9
 """Points between the bar and the panel."""
 
@@ -38,6 +46,8 @@ class ColorBarLayer(Layer):
     def room(cls, settings: Any, page: Page) -> Room | None:
         if not (page.config.colors.colorbar and isinstance(page.key, ColorBarKey)):
             return None
+        if page.config.sheet.colorbar == "short":
+            return Room("bottom", page.pixels(_FOOT), is_shared=True)
         return Room("bottom", _bar_bottom(page) + page.pixels(_BAR_HEIGHT) + page.pixels(_GAP))
 
     @classmethod
@@ -50,15 +60,46 @@ class ColorBarLayer(Layer):
     def frame(self, layout: Layout) -> Iterator[ColorBar]:
         room, page = layout.rooms.get(NAME), layout.page
         if room is not None and isinstance(page.key, ColorBarKey):
-            width, height = layout.size[0] - 2 * page.inset, page.pixels(_BAR_HEIGHT)
-            box = Box(page.inset, room.bottom + _bar_bottom(page), width, height)
+            is_short = page.config.sheet.colorbar == "short"
+            box = _short_box(layout, page.key) if is_short else _wide_box(layout, room)
             yield ColorBar(
-                box, page.key, self.label, page.label_points, page.neatline_pixels, max_width=layout.text_width
+                box,
+                page.key,
+                self.label,
+                page.label_points,
+                page.neatline_pixels,
+                max_width=box.width if is_short else layout.text_width,
+                color=page.ink,
+                line_color=page.line_ink,
+                font=page.font,
+                label_above=is_short,
             )
 
     @override
     def inks(self) -> frozenset[str]:
         return frozenset()
+
+
+def _wide_box(layout: Layout, room: Box) -> Box:
+    page = layout.page
+    width, height = layout.size[0] - 2 * page.inset, page.pixels(_BAR_HEIGHT)
+    return Box(page.inset, room.bottom + _bar_bottom(page), width, height)
+
+
+def end_of_short_bar(layout: Layout) -> int | None:
+    """Return the first column of pixels at the right of a short color bar. Return None if there is no such bar."""
+    page = layout.page
+    if NAME in layout.rooms and page.config.sheet.colorbar == "short" and isinstance(page.key, ColorBarKey):
+        return _short_box(layout, page.key).right
+    return None
+
+
+def _short_box(layout: Layout, key: ColorBarKey) -> Box:
+    """Return the box of a color bar whose width depends on the number of classes."""
+    page, classes = layout.page, len(key.levels or ())
+    points = next(width for least, width in reversed(_SHORT_WIDTHS) if classes >= least)
+    width = min(page.pixels(points), round(layout.text_width * _LARGEST_SHARE))
+    return Box(layout.panel.left, page.pixels(_SHORT_BOTTOM), width, page.pixels(_SHORT_HEIGHT))
 
 
 def _bar_bottom(page: Page) -> int:

@@ -238,7 +238,7 @@ class Contours(Layer):
         ):
             yield Label(
                 round(x), round(baseline), string, points, color, _HALO, halo * factor,
-                weight="semibold", vertical_align="baseline",
+                weight="semibold", vertical_align="baseline", font=sheet.layout.page.font,
             )  # fmt: skip
 
     @override
@@ -342,6 +342,7 @@ class _LineLabels:
         return Label(
             x, y, _number(level), self._points, self.style.color, self.style.casing, _LABEL_HALO,
             angle, self._weight(level), vertical_align="center_baseline",
+            font=self.sheet.layout.page.font,
         )  # fmt: skip
 
 

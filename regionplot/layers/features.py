@@ -14,7 +14,7 @@ from typing_extensions import override
 from regionplot.geo.extent import PanelGrid
 from regionplot.inputs.vector_layers import VectorLayer, start_layer
 from regionplot.layers.base import Layer, LoadContext, settings_digest
-from regionplot.settings.base import Color
+from regionplot.settings.base import Color, Text
 from regionplot.settings.vector import VectorSettings
 from regionplot.sheet.layout import POINTS_PER_INCH
 from regionplot.sheet.marks import Markers, PanelMark, Path
@@ -28,6 +28,9 @@ class FeatureSettings(VectorSettings):
 
     is_array: ClassVar[bool] = True
 
+    kind: Text = ""
+    """What the layer shows: `states`, `counties`, `countries`, `coast`, `rivers`, `lakes`, or another name that a style
+    has. The style then gives the other settings."""
     linewidth: Annotated[float, Field(ge=0, le=100)] = 0.6
     """Line width in points."""
     edgecolor: Color = "black"

@@ -1,4 +1,4 @@
-"""Lines of longitude and latitude, with labels inside the edges of the panel.
+"""Lines of longitude and latitude, with labels inside or outside the edges of the panel.
 
 ::
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self, cast
 
 import numpy as np
 import pyproj
@@ -26,8 +26,8 @@ from regionplot.geo.extent import FULL_TURN, LONLAT, PanelGrid
 from regionplot.geo.linework import Geometries, join_segments, project_shown, split_at_seams
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
 from regionplot.settings.base import Color
-from regionplot.sheet.layout import POINTS_PER_INCH
-from regionplot.sheet.marks import Label, PanelMark, Path
+from regionplot.sheet.layout import POINTS_PER_INCH, Box, Page, Room
+from regionplot.sheet.marks import Label, PanelMark, Path, Rectangle, SheetMark, Text
 from regionplot.sheet.placing import LabelBox
 from regionplot.sheet.sheet import Sheet
 
@@ -52,23 +52,40 @@ _GAP = 3
 """Points between labels and the edge of the panel, and between labels."""
 _HALO = 1.2
 """Width of the halo in points."""
+_TICK, _CORNER, _BELOW = 2.9, 15.8, 8
+"""Points of a tick outside the panel, points between a corner of the panel and the nearest label outside, and height of
+the space below the panel in addition to the font size."""
 
 
 class GraticuleSettings(LayerSettings):
     """`[graticule]`: lines of longitude and latitude."""
 
     spacing: Literal["auto"] | Annotated[float, Field(gt=0, le=90)] = "auto"
-    """Degrees between lines. `auto`: at most eight lines along the longer side of the panel."""
+    """Degrees between lines. `auto`: at most eight lines along the longer side of the panel, or see `distance`."""
+    distance: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    """Points between two lines, on a sheet of 14 × 9 inches. `auto` then chooses the spacing that is nearest to it."""
+    zorder: Annotated[float, Field(ge=1, le=69)] = 30
+    """Place in the drawing order. Vector layers have 20, so that a graticule with 10 lies below them."""
     color: Color = "#505050"
     """Color of lines and labels."""
     linewidth: Annotated[float, Field(ge=0, le=100)] = 0.4
     """Line width in points."""
     labels: bool = True
-    """Write longitudes and latitudes inside the edges of the panel."""
+    """Write longitudes and latitudes at the edges of the panel."""
+    position: Literal["inside", "outside"] = "inside"
+    """Place of the labels. `outside`: longitudes are below the panel, and latitudes at its left, without a halo. The
+    latitudes need a `margin` of 16 points in `[sheet]`."""
+    label_color: Color | None = None
+    """Color of the labels, if it is not `color`."""
     font_size: Annotated[float, Field(gt=0, le=100)] = 8
     """Font size of the labels in points, on a sheet of 14 × 9 inches."""
     halo: Color = "white"
-    """Color of the halo around the letters. `none`: no halo. Maps with a halo are RGB images."""
+    """Color of the halo around letters inside the panel. `none`: no halo. Maps with a halo are RGB images."""
+
+    @property
+    def text_color(self) -> str:
+        """Color of the labels."""
+        return self.color if self.label_color is None else self.label_color
 
 
 @dataclass(frozen=True)
@@ -85,26 +102,85 @@ class Graticule(Layer):
     @classmethod
     @override
     def load(cls, settings: GraticuleSettings, context: LoadContext) -> Self:
-        return cls(settings, settings_digest(settings))
+        kind = GraticuleWithMargin if settings.labels and settings.position == "outside" else Graticule
+        return cast("Self", kind(settings, settings_digest(settings)))
+
+    @classmethod
+    @override
+    def room(cls, settings: GraticuleSettings, page: Page) -> Room | None:
+        has_room = page.config.sheet.colorbar == "short" and page.config.colors.colorbar and page.key is not None
+        needs_room = settings.labels and settings.position == "outside" and not has_room
+        return Room("bottom", page.pixels(settings.font_size + _BELOW)) if needs_room else None
 
     @override
-    def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
-        panel, settings = sheet.view.panel, self.settings
-        lines = [line for kind in _lines(panel, sheet.crs, settings.spacing) for line in kind.lines()]
+    def draw(self, sheet: Sheet) -> Iterator[PanelMark | SheetMark]:
+        lines = self._lines(sheet)
+        yield from self._paths(sheet, lines)
+        if lines and self.settings.labels:
+            yield from _Labels(sheet, self.settings).place(lines)
+
+    def _lines(self, sheet: Sheet) -> list[_Line]:
+        kinds = _lines(sheet, self.settings)
+        return [line for kind in kinds for line in kind.lines()]
+
+    def _paths(self, sheet: Sheet, lines: list[_Line]) -> Iterator[Path]:
         if not lines:
             return
+        settings = self.settings
         parts = np.concatenate([line.parts for line in lines])
         reach = settings.linewidth / 2 * sheet.layout.dpi / POINTS_PER_INCH
-        shown = IndexedGeometries.of(parts).clip_to_panel(panel, 0.0, reach) if parts.size else parts
+        shown = IndexedGeometries.of(parts).clip_to_panel(sheet.view.panel, 0.0, reach) if parts.size else parts
         if shown.size and settings.linewidth > 0 and settings.color != "none":
             yield Path.of_lines(shown, settings.color, settings.linewidth)
-        if settings.labels:
-            yield from _Labels(sheet, settings).place(lines)
 
     @override
     def inks(self) -> frozenset[str] | None:
-        has_halo = self.settings.labels and self.settings.halo != "none"
-        return None if has_halo else frozenset({self.settings.color})
+        settings = self.settings
+        if not settings.labels or settings.position == "outside":
+            return frozenset({settings.color})
+        return None if settings.halo != "none" else frozenset({settings.color, settings.text_color})
+
+
+@dataclass(frozen=True)
+class GraticuleWithMargin(Graticule):
+    """Lines of longitude and latitude whose labels are outside the panel: below it, and at its left."""
+
+    ignores_raster: ClassVar[bool] = True
+    mark_types: ClassVar[frozenset[type]] = frozenset({Path, Text, Rectangle})
+
+    @override
+    def draw(self, sheet: Sheet) -> Iterator[PanelMark | SheetMark]:
+        lines = self._lines(sheet)
+        yield from self._paths(sheet, lines)
+        for line in lines:
+            edge = line.edges[0]
+            for place in _ends(line, sheet.view.panel)[edge]:
+                yield from self._label(line.text, float(place[0]), float(place[1]), edge, sheet)
+
+    def _label(self, words: str, x: float, y: float, edge: str, sheet: Sheet) -> Iterator[SheetMark]:
+        """Yield the tick and the label at a point on the left or lower edge of the panel. x and y are in pixels."""
+        page, box = sheet.layout.page, sheet.view.box
+        tick, corner = page.pixels(_TICK), page.pixels(_CORNER)
+        points = self.settings.font_size * page.text_factor
+        size = points * page.dpi / POINTS_PER_INCH
+        is_below = edge == "b"
+        along, length, origin = (x, box.width, box.left) if is_below else (y, box.height, box.bottom)
+        if not corner <= along <= length - corner or (not is_below and box.left < tick + _HEIGHT * size):
+            return
+        at, width = origin + round(along), page.neatline_pixels
+        ticks = Box(at, box.bottom - tick, width, tick) if is_below else Box(box.left - tick, at, tick, width)
+        yield Rectangle(ticks, page.line_ink, "none", 0)
+        yield Text(
+            at if is_below else box.left - 2 * tick,
+            box.bottom - 2 * tick - round(size * _HEIGHT) if is_below else at,
+            words,
+            points,
+            self.settings.text_color,
+            align="center",
+            is_hinted=False,
+            font=page.font,
+            is_upright=is_below,
+        )
 
 
 class _Line(NamedTuple):
@@ -179,15 +255,18 @@ def _degrees(value: float) -> str:
     return f"{abs(value):.6f}".rstrip("0").rstrip(".")
 
 
-def _lines(panel: PanelGrid, crs: pyproj.CRS, spacing: float | str) -> Iterator[_Lines]:
-    """Yield the parallels and the meridians of a panel.
+def _lines(sheet: Sheet, settings: GraticuleSettings) -> Iterator[_Lines]:
+    """Yield the parallels and the meridians of a map.
 
     Raises
     ------
     RegionError
         If there are too many lines.
     """
+    panel, crs, spacing = sheet.view.panel, sheet.crs, settings.spacing
     west, east, south, north = _limits(panel, crs)
+    if isinstance(spacing, str) and settings.distance is not None:
+        spacing = _nearest_step((north - south) / panel.height * sheet.layout.page.pixels(settings.distance))
     longer = max(panel.width, panel.height)
     columns, rows = (max(2.0, _USUAL_LINES * side / longer) for side in (panel.width, panel.height))
     if east - west >= FULL_TURN and not _has_longitudes(crs):
@@ -247,6 +326,11 @@ def _step(spacing: float | str, length: float, lines: float) -> float:
     if not isinstance(spacing, str):
         return spacing
     return next((step for step in _STEPS if step >= length / lines * (1 - 1e-9)), _STEPS[-1])
+
+
+def _nearest_step(degrees: float) -> float:
+    """Return the step whose ratio to a number of degrees is nearest to one."""
+    return min(_STEPS, key=lambda step: abs(math.log(step / degrees))) if degrees > 0 else _STEPS[-1]
 
 
 def _multiples(first: float, last: float, step: float) -> Floats:
@@ -311,8 +395,8 @@ class _Labels:
         self._taken.append(taken)
         if self.sheet.shared_placer is not None:
             self.sheet.shared_placer.take(LabelBox(*taken))
-        style = self.settings
-        return Label(round(x), round(y), text, self._points, style.color, style.halo, _HALO)
+        style, font = self.settings, self.sheet.layout.page.font
+        return Label(round(x), round(y), text, self._points, style.text_color, style.halo, _HALO, font=font)
 
 
 def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, float, float], gap: float) -> bool:
@@ -327,11 +411,30 @@ def _anchors(line: _Line, panel: PanelGrid) -> Iterator[tuple[float, float, str]
 
     A line that meets no edge of the panel has one position inside the panel.
     """
+    at, paths = _ends_and_paths(line, panel)
+    if not paths:
+        return
+    edge = next((edge for edge in line.edges if len(at[edge])), "")
+    points = at[edge] if edge else [_inner_point(np.concatenate(paths), line, panel)]
+    for x, y in points:
+        yield float(x), float(y), edge
+
+
+def _ends(line: _Line, panel: PanelGrid) -> dict[str, Floats]:
+    """Return the points at which a line meets the edges of the panel, in pixels from its lower left corner.
+
+    The keys are `l`, `r`, `b` and `t`.
+    """
+    return _ends_and_paths(line, panel)[0]
+
+
+def _ends_and_paths(line: _Line, panel: PanelGrid) -> tuple[dict[str, Floats], list[Floats]]:
+    """Return the ends of a line at each edge of the panel, and the vertices of its parts, in pixels."""
     extent = panel.extent
     parts = shapely.get_parts(shapely.clip_by_rect(line.parts, extent.xmin, extent.ymin, extent.xmax, extent.ymax))
     parts = parts[~shapely.is_empty(parts) & (shapely.get_type_id(parts) == 1)]
     if not parts.size:
-        return
+        return dict.fromkeys("lrbt", np.empty((0, 2))), []
     scale = np.array([panel.pixel_width, panel.pixel_height])
     paths = [(shapely.get_coordinates(part) - (extent.xmin, extent.ymin)) / scale for part in parts]
     ends = np.array([path[end] for path in paths for end in (0, -1)])
@@ -341,10 +444,7 @@ def _anchors(line: _Line, panel: PanelGrid) -> Iterator[tuple[float, float, str]
         "b": ends[ends[:, 1] < 0.5],
         "t": ends[ends[:, 1] > panel.height - 0.5],
     }
-    edge = next((edge for edge in line.edges if len(at[edge])), "")
-    points = at[edge] if edge else [_inner_point(np.concatenate(paths), line, panel)]
-    for x, y in points:
-        yield float(x), float(y), edge
+    return at, paths
 
 
 def _inner_point(path: Floats, line: _Line, panel: PanelGrid) -> Floats:

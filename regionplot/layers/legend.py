@@ -14,7 +14,7 @@ from regionplot.layers.base import Layer, LoadContext
 from regionplot.layers.colorbar import key_label
 from regionplot.sheet.key import LegendKey
 from regionplot.sheet.layout import HALF_CAPITAL, POINTS_PER_INCH, Box, Layout, Page, Room
-from regionplot.sheet.marks import INK, Rectangle, Text
+from regionplot.sheet.marks import Rectangle, Text
 
 NAME = "legend"
 _SWATCH = 16, 9
@@ -132,7 +132,7 @@ class Legend(Layer):
             return
         for number, (name, color) in enumerate(zip(key.names, key.colors, strict=True)):
             box = grid.swatch_box(number)
-            yield Rectangle(box, tuple(color), INK, page.neatline_pixels)
+            yield Rectangle(box, tuple(color), page.line_ink, page.neatline_pixels)
             middle = box.bottom + box.height / 2
             yield _line(page, box.right + grid.gap, middle, name, max_width=grid.name_width)
         label = page.pixels(_LABEL_MIDDLE) + layout.rooms[NAME].bottom
@@ -172,7 +172,7 @@ def _label_height(page: Page) -> int:
 def _line(page: Page, x: float, middle: float, text: str, **options: Any) -> Text:
     """Return a line of text whose capital letters are centered at the height `middle`."""
     half = page.label_points * page.dpi / POINTS_PER_INCH * HALF_CAPITAL
-    return Text(round(x), round(middle - half), text, page.label_points, **options)
+    return Text(round(x), round(middle - half), text, page.label_points, page.ink, font=page.font, **options)
 
 
 def _letters(name: str) -> float:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 from typing_extensions import override
 
 from regionplot.layers.base import Layer, LoadContext
-from regionplot.sheet.marks import INK, Rectangle
+from regionplot.sheet.marks import Rectangle
 from regionplot.sheet.sheet import Sheet
 
 
@@ -29,7 +29,7 @@ class Neatline(Layer):
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[Rectangle]:
-        yield Rectangle(sheet.view.box, "none", INK, sheet.layout.page.neatline_pixels)
+        yield Rectangle(sheet.view.box, "none", sheet.layout.page.line_ink, sheet.layout.page.neatline_pixels)
 
     @override
     def inks(self) -> frozenset[str]:

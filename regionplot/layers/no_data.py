@@ -33,9 +33,9 @@ class NoDataNote(Layer):
     @override
     def draw(self, sheet: Sheet) -> Iterator[Text]:
         if sheet.no_data:
-            box, points = sheet.view.box, sheet.layout.page.title_points
+            box, page = sheet.view.box, sheet.layout.page
             x, y = box.left + box.width / 2, box.bottom + box.height / 2
-            yield Text(x, y, NO_DATA, points, _GRAY, align="center", vertical_align="center")
+            yield Text(x, y, NO_DATA, page.title_points, _GRAY, align="center", vertical_align="center", font=page.font)
 
     @override
     def inks(self) -> frozenset[str]:

@@ -45,13 +45,19 @@ def configured_layers(config: Config) -> list[PlannedLayer]:
         PlannedLayer(f"{name} {number}" if settings.is_array else name, LAYERS[name], settings)
         for name, tables in config.layers.items()
         for number, settings in enumerate(tables, 1)
+        if settings.show
     ]
 
 
 def all_layers(config: Config) -> list[PlannedLayer]:
     """Return all layers of a map, from the bottom to the top. Layers of equal zorder keep the order of the settings."""
     furniture = [PlannedLayer(name, layer, LayerSettings()) for name, layer in FURNITURE.items()]
-    return sorted([*furniture, *configured_layers(config)], key=lambda planned: planned.layer.zorder)
+    return sorted([*furniture, *configured_layers(config)], key=_zorder)
+
+
+def _zorder(planned: PlannedLayer) -> float:
+    """Return the place of a layer in the drawing order. Some layers have a setting for it."""
+    return float(getattr(planned.settings, "zorder", planned.layer.zorder))
 
 
 def check_layers(config: Config) -> None:

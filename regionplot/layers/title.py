@@ -1,9 +1,15 @@
-"""The title above the panel."""
+"""The title above the panel, and the texts below it and at its right.
+
+::
+
+    title                                    upper right     the title is different on each map,
+    subtitle                                 lower right     the other texts are part of the frame
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from typing_extensions import override
@@ -12,31 +18,40 @@ from regionplot import text
 from regionplot.errors import ConfigError, RegionError
 from regionplot.geo.region import Region
 from regionplot.layers.base import Layer, LoadContext
-from regionplot.sheet.layout import HALF_CAPITAL, Page, Room
+from regionplot.settings.map import MapSettings
+from regionplot.settings.sheet import Weight
+from regionplot.sheet.layout import HALF_CAPITAL, Layout, Page, Room
 from regionplot.sheet.marks import Text
 from regionplot.sheet.sheet import Sheet
 
-_HEIGHT = 28
-"""Points between the panel and the top of the sheet."""
-_POINTS = 14
-"""Font size on a sheet of 14 × 9 inches."""
+_UPPER, _LOWER = 0.486, 0.82
+"""Baselines of two lines: distance from the top of the sheet, as a fraction of the height above the panel."""
+_SIZES = {"subtitle": 0.6, "upper_right": 0.625, "lower_right": 0.575}
+"""Font sizes of the other texts, as fractions of the size of the title."""
+_WEIGHTS: dict[str, Weight] = {"subtitle": "normal", "upper_right": "semibold", "lower_right": "normal"}
+_LETTER = 0.56
+"""Estimated mean width of a letter, as a fraction of the font size."""
+_GAP = 12
+"""Points between the texts at the left and at the right."""
 _SMALLEST = 0.6
 """Minimum font size of a long title, as a fraction of its normal size. A title that is still too long is truncated."""
 
 
 @dataclass(frozen=True)
 class Title(Layer):
-    """The title, from the template in `[map] title`."""
+    """The title, from the template in `[map] title`, and the texts around it."""
 
     zorder: ClassVar[float] = 90
     ignores_raster: ClassVar[bool] = True
     mark_types: ClassVar[frozenset[type]] = frozenset({Text})
     key: str
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """The other texts, by the name of their setting. They are the same on all maps."""
 
     @classmethod
     @override
     def room(cls, settings: Any, page: Page) -> Room:
-        return Room("top", page.pixels(_HEIGHT))
+        return Room("top", page.pixels(page.config.sheet.title_height), is_shared=True)
 
     @classmethod
     @override
@@ -46,25 +61,76 @@ class Title(Layer):
             raise ConfigError(
                 f"[map] title: {config.map.title!r}: the time of {config.raster.path} is unknown; remove {{time}}"
             )
-        return cls(config.map.title)
+        texts = _other_texts(config.map, context.description)
+        return cls("\n".join([config.map.title, *(f"{name}: {text}" for name, text in texts.items())]), texts)
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[Text]:
         layout, page = sheet.layout, sheet.layout.page
-        baseline = layout.panel.top + page.pixels(_HEIGHT) // 2 - page.pixels(_POINTS * HALF_CAPITAL)
         yield Text(
             layout.panel.left,
-            baseline,
+            self._title_baseline(layout),
             " ".join(sheet.title.split()),
             page.title_points,
-            max_width=layout.text_width,
+            page.ink,
+            max_width=layout.text_width - self._width("upper_right", page),
             smallest=_SMALLEST,
             is_hinted=False,
+            font=page.font,
+            weight=page.config.sheet.title_weight,
         )
+
+    @override
+    def frame(self, layout: Layout) -> Iterator[Text]:
+        page = layout.page
+        for name, words in self.texts.items():
+            is_left = name == "subtitle"
+            yield Text(
+                layout.panel.left if is_left else layout.panel.left + layout.text_width,
+                _baseline(layout, _UPPER if name == "upper_right" else _LOWER),
+                words,
+                page.title_points * _SIZES[name],
+                page.ink if name == "upper_right" else page.faint_ink,
+                align="left" if is_left else "right",
+                max_width=layout.text_width - (self._width("lower_right", page) if is_left else 0),
+                smallest=_SMALLEST,
+                is_hinted=False,
+                font=page.font,
+                weight=_WEIGHTS[name],
+            )
+
+    def _title_baseline(self, layout: Layout) -> int:
+        if self.texts:
+            return _baseline(layout, _UPPER)
+        page, settings = layout.page, layout.page.config.sheet
+        return (
+            layout.panel.top + page.pixels(settings.title_height) // 2 - page.pixels(settings.title_size * HALF_CAPITAL)
+        )
+
+    def _width(self, name: str, page: Page) -> int:
+        """Return the estimated width of a text at the right in pixels, with the gap at its left."""
+        words = self.texts.get(name, "")
+        return page.pixels(len(words) * _LETTER * page.config.sheet.title_size * _SIZES[name] + _GAP) if words else 0
 
     @override
     def inks(self) -> frozenset[str]:
         return frozenset()
+
+
+def _baseline(layout: Layout, fraction: float) -> int:
+    height = layout.size[1]
+    return height - round(fraction * (height - layout.panel.top))
+
+
+def _other_texts(settings: MapSettings, description: Mapping[str, object]) -> dict[str, str]:
+    """Return the texts around the title. A text with an unknown or empty field is left out."""
+    found = {}
+    for name in _SIZES:
+        template = getattr(settings, name)
+        fields = {key: description.get(key, "") for key in text.fields_of(template)}
+        if template and all(value not in ("", None) for value in fields.values()):
+            found[name] = text.plain_text(text.render(template, fields))
+    return found
 
 
 def title_of(region: Region, template: str, description: Mapping[str, object]) -> str:

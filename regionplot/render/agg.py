@@ -33,10 +33,11 @@ from regionplot.render.artists import (
 from regionplot.render.canvases import Canvases
 from regionplot.render.ink import Covered
 from regionplot.render.palette import PACKED_WHITE, WHITE
+from regionplot.render.shading import shade
 from regionplot.render.sheets import Style
 from regionplot.render.style import plain_style
 from regionplot.sheet.layout import POINTS_PER_INCH, Box, Layout
-from regionplot.sheet.marks import Rectangle, SheetMark, Text
+from regionplot.sheet.marks import Rectangle, Shade, SheetMark, Text
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 from regionplot.system.stopwatch import Stopwatch
@@ -97,11 +98,13 @@ class Canvas:
         height = self.layout.size[1]
         return slice(height - box.top, height - box.bottom), slice(box.left, box.right)
 
-    def paint(self, sheet: Sheet, scale: Scale) -> None:
+    def paint(self, sheet: Sheet, scale: Scale, shades: Iterable[Shade]) -> None:
         """Write the colors of the raster into the panel, in strips that fit into the cache of the processor."""
         panel = self.buffer[self.slices(sheet.view.box)]
         for rows in row_strips(*sheet.codes.shape):
             panel[rows] = scale.rgba(sheet.codes[rows])
+        for mark in shades:
+            shade(panel, mark)
 
     def rgb(self) -> Bytes:
         """Return a copy of the colors, shape (height, width, 3).
@@ -174,7 +177,7 @@ class Drawing:
             marks = DrawnMarks.of(self._style.layers, sheet)
             watch.lap("clip")
             np.copyto(canvas.buffer, frame)
-            canvas.paint(sheet, self._style.scale)
+            canvas.paint(sheet, self._style.scale, marks.shades)
             watch.lap("compose")
             canvas.draw_in_panel(marks.in_panel, sheet.view)
             for mark in marks.on_sheet:

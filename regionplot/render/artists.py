@@ -16,7 +16,7 @@ from matplotlib.path import Path as Outline
 from matplotlib.transforms import BboxBase, IdentityTransform, Transform
 
 from regionplot.layers.base import Layer
-from regionplot.render.fonts import FALLBACKS, WEIGHTS, label_font
+from regionplot.render.fonts import FALLBACKS, label_font, weight_of
 from regionplot.render.text import HaloText, UnhintedText, fit_text, fits_unmeasured
 from regionplot.sheet.layout import POINTS_PER_INCH
 from regionplot.sheet.marks import (
@@ -28,6 +28,7 @@ from regionplot.sheet.marks import (
     Path,
     Rectangle,
     ScaleImage,
+    Shade,
     SheetMark,
     Text,
 )
@@ -48,6 +49,8 @@ class DrawnMarks:
     """Marks over the raster, clipped to the panel, from the bottom to the top."""
     on_sheet: tuple[SheetMark, ...]
     """Marks above everything in the panel, from the bottom to the top."""
+    shades: tuple[Shade, ...] = ()
+    """Marks that change the colors of the raster."""
 
     @classmethod
     def of(cls, layers: Iterable[Layer], sheet: Sheet) -> DrawnMarks:
@@ -58,7 +61,10 @@ class DrawnMarks:
         else:
             marks = [mark for layer in layers for mark in layer.draw(sheet)]
         on_sheet = tuple(mark for mark in marks if isinstance(mark, Rectangle | Text))
-        return cls(tuple(m for m in marks if not isinstance(m, Rectangle | Text | ScaleImage)), on_sheet)
+        shades = tuple(mark for mark in marks if isinstance(mark, Shade))
+        return cls(
+            tuple(m for m in marks if not isinstance(m, Rectangle | Text | ScaleImage | Shade)), on_sheet, shades
+        )
 
 
 def _marks_with_labels(layers: Sequence[Layer], sheet: Sheet) -> list[PanelMark | SheetMark]:
@@ -66,7 +72,9 @@ def _marks_with_labels(layers: Sequence[Layer], sheet: Sheet) -> list[PanelMark 
     from regionplot.render.measure import text_measure  # noqa: PLC0415 (few maps have such layers)
     from regionplot.sheet.placing import Placer  # noqa: PLC0415
 
-    shared = replace(sheet, shared_placer=Placer(sheet.view.box, text_measure(sheet.layout.dpi)))
+    shared = replace(
+        sheet, shared_placer=Placer(sheet.view.box, text_measure(sheet.layout.dpi, sheet.layout.page.font))
+    )
     order = sorted(range(len(layers)), key=lambda number: getattr(layers[number], "label_order", 0))
     drawn: dict[int, list[PanelMark | SheetMark]] = {number: list(layers[number].draw(shared)) for number in order}
     return [mark for number in range(len(layers)) for mark in drawn[number]]
@@ -132,13 +140,13 @@ def _markers(mark: Markers, axes: PanelPlace) -> Iterator[Artist]:
 
 def _label(mark: Label, axes: PanelPlace) -> Iterator[Artist]:  # noqa: ARG001 (all makers take the same arguments)
     if mark.halo != "none" and (mark.align, mark.vertical_align, mark.rotation) == ("left", "baseline", 0):
-        font = label_font(mark.text, mark.points, mark.weight)
+        font = label_font(mark.text, mark.points, mark.weight, mark.font)
         yield HaloText((mark.x, mark.y), mark.text, font, (mark.color, mark.halo), mark.halo_points)
         return
     style: dict[str, Any] = {"fontsize": mark.points, "color": mark.color, "parse_math": False, "usetex": False}
     place: dict[str, Any] = {"horizontalalignment": mark.align, "verticalalignment": mark.vertical_align}
     place |= {"rotation": mark.rotation, "rotation_mode": "anchor"} if mark.rotation else {}
-    place |= {"fontfamily": FALLBACKS.families(mark.text), "fontweight": WEIGHTS[mark.weight]}
+    place |= {"fontfamily": FALLBACKS.families(mark.text, mark.font), "fontweight": weight_of(mark.weight, mark.font)}
     label = text.Text(mark.x, mark.y, mark.text, transform=IdentityTransform(), **style, **place)
     if mark.halo != "none":
         from matplotlib import patheffects  # noqa: PLC0415 (few maps have halos)
@@ -206,5 +214,7 @@ def _text(mark: Text) -> Artist:
     kind = text.Text if mark.is_hinted else UnhintedText
     style: dict[str, Any] = {"fontsize": mark.points, "color": mark.color, "parse_math": False, "usetex": False}
     place: dict[str, Any] = {"horizontalalignment": mark.align, "verticalalignment": mark.vertical_align}
-    place["fontfamily"] = FALLBACKS.families(mark.text)
+    place |= {"fontfamily": FALLBACKS.families(mark.text, mark.font), "fontweight": mark.weight}
+    if not mark.is_upright:
+        place["rotation"] = "vertical"
     return kind(mark.x, mark.y, mark.text, transform=IdentityTransform(), **style, **place)

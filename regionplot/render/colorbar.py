@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from operator import itemgetter
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -19,7 +20,7 @@ from matplotlib.transforms import Bbox, ScaledTranslation
 from regionplot.render.fonts import FALLBACKS
 from regionplot.render.text import fit_text
 from regionplot.sheet.layout import POINTS_PER_INCH, Layout
-from regionplot.sheet.marks import INK, ColorBar
+from regionplot.sheet.marks import ColorBar
 from regionplot.text import number_labels, plain_number_labels
 
 _MIN_LABEL = 0.6
@@ -31,6 +32,12 @@ _MAX_TICKS = 6
 _MAX_DECADES = 100
 """Number of decades above which matplotlib can place ticks beyond the range of float64."""
 _MINUS = "\N{MINUS SIGN}"
+_ABOVE = 10 / 9
+"""Font size of a label above the bar, as a multiple of the size of the numbers."""
+_LIFT = 5 / 72
+"""Inches between a bar and the label above it."""
+_SHORT_GAP = 0.7
+"""Minimum gap between the labels of a short bar without levels, as a fraction of their height."""
 _LEVEL_GAP = 0.3
 """Minimum gap between the labels of levels, as a fraction of their height."""
 
@@ -48,24 +55,39 @@ def add_colorbar(figure: Figure, layout: Layout, mark: ColorBar) -> None:
         ticks=key.ticks or key.levels,
     )
     outline = mark.line_pixels * POINTS_PER_INCH / layout.dpi
-    bar.outline.set(edgecolor=INK, linewidth=outline, antialiased=False)
-    axes.tick_params(labelsize=mark.points, width=0.6, length=3, pad=2, colors=INK, which="major")
+    bar.outline.set(edgecolor=mark.line_color, linewidth=outline, antialiased=False)
+    axes.tick_params(labelsize=mark.points, width=0.6, length=3, pad=2, colors=mark.color, which="major")
     axes.tick_params(width=0.4, length=1.5, which="minor")
-    bar.set_label(mark.label, fontsize=mark.points, color=INK, labelpad=2, parse_math=False)
-    if families := FALLBACKS.families(mark.label):
-        axes.xaxis.label.set_fontfamily(families)
-    fit_text(axes.xaxis.label, mark.max_width, _MIN_LABEL)
+    _add_label(bar, axes, mark)
     if (ticks := key.ticks or key.levels) is None:
         _label_range(bar, axes)
     else:
         axes.minorticks_off()
         axes.set_xticklabels(number_labels(ticks), parse_math=False)
+    if families := FALLBACKS.families("", mark.font):
+        axes.tick_params(which="both", labelfontfamily=families)
     labels = _shown_labels(figure, axes)
-    boxes = [_keep_on_sheet(figure, label) for label in labels]
+    limits = (axes.bbox.x0, axes.bbox.x1) if mark.label_above else (0.0, figure.bbox.width)
+    boxes = [_keep_between(limits, figure, label) for label in labels]
     if key.levels is None:
-        _hide_overlapping(labels, boxes)
+        _hide_overlapping(labels, boxes, _SHORT_GAP if mark.label_above else 0.0)
     else:
         _thin_labels(labels, boxes)
+
+
+def _add_label(bar: Colorbar, axes: Axes, mark: ColorBar) -> None:
+    style: dict[str, Any] = {"fontsize": mark.points, "color": mark.color, "parse_math": False}
+    style["fontfamily"] = FALLBACKS.families(mark.label, mark.font)
+    if mark.label_above:
+        style |= {
+            "fontsize": mark.points * _ABOVE,
+            "transform": axes.transAxes + ScaledTranslation(0, _LIFT, axes.figure.dpi_scale_trans),
+        }
+        label = axes.text(0, 1, mark.label, **style)
+    else:
+        bar.set_label(mark.label, labelpad=2, **style)
+        label = axes.xaxis.label
+    fit_text(label, mark.max_width, _MIN_LABEL)
 
 
 def _label_range(bar: Colorbar, axes: Axes) -> None:
@@ -120,21 +142,25 @@ def _shown_labels(figure: Figure, axes: Axes) -> list[Text]:
     return [label for _, label in sorted(shown, key=itemgetter(0)) if label.get_text()]
 
 
-def _keep_on_sheet(figure: Figure, label: Text) -> Bbox:
-    """Move a label inward if the edge of the sheet would cut it. Return its box in pixels."""
-    box, width = label.get_window_extent(), figure.bbox.width
-    shift = max(0.0, -box.x0) - max(0.0, box.x1 - width)
+def _keep_between(limits: tuple[float, float], figure: Figure, label: Text) -> Bbox:
+    """Move a label inward if it reaches beyond the limits: the edges of the sheet or of a short bar. Return its box."""
+    box = label.get_window_extent()
+    shift = max(0.0, limits[0] - box.x0) - max(0.0, box.x1 - limits[1])
     if not shift:
         return box
     label.set_transform(label.get_transform() + ScaledTranslation(shift / figure.dpi, 0, figure.dpi_scale_trans))
     return box.translated(shift, 0)
 
 
-def _hide_overlapping(labels: Sequence[Text], boxes: Sequence[Bbox]) -> None:
-    """Hide each label that touches the previous visible label, or has the same text."""
+def _hide_overlapping(labels: Sequence[Text], boxes: Sequence[Bbox], gap: float) -> None:
+    """Hide each label that is closer than a gap to a visible label, or has the same text.
+
+    The gap is a fraction of the height of the label.
+    """
     shown: list[int] = []
     for number, (label, box) in enumerate(zip(labels, boxes, strict=True)):
-        is_free = all(not box.overlaps(boxes[n]) and label.get_text() != labels[n].get_text() for n in shown)
+        wide = box.expanded(1 + 2 * gap * box.height / max(box.width, 1.0), 1)
+        is_free = all(not wide.overlaps(boxes[n]) and label.get_text() != labels[n].get_text() for n in shown)
         label.set_visible(is_free)
         if is_free:
             shown.append(number)

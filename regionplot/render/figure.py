@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,11 @@ from regionplot.geo.region import Region
 from regionplot.render.artists import DrawnMarks, panel_artists, sheet_artist
 from regionplot.render.fonts import FALLBACKS
 from regionplot.render.frame import add_frame, new_figure
+from regionplot.render.shading import shade
 from regionplot.render.sheets import Style, make_sheet
 from regionplot.render.style import plain_style
 from regionplot.shared.data import SharedData
+from regionplot.sheet.marks import Shade
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 
@@ -79,9 +82,9 @@ def draw_figure(sheet: Sheet, style: Style) -> Figure:
     """Return a figure of a map. Its first axes is a GeoAxes. The caller must be inside `plain_style()`."""
     figure = new_figure(style.layout, MapFigure)
     FigureCanvasAgg(figure)
-    axes = _add_axes(figure, sheet, style)
-    add_frame(figure, style.layout, style.layers)
     marks = DrawnMarks.of(style.layers, sheet)
+    axes = _add_axes(figure, sheet, style, marks.shades)
+    add_frame(figure, style.layout, style.layers)
     order = _ABOVE
     for mark in marks.in_panel:
         for artist in panel_artists(mark, axes):
@@ -95,7 +98,7 @@ def draw_figure(sheet: Sheet, style: Style) -> Figure:
     return figure
 
 
-def _add_axes(figure: Figure, sheet: Sheet, style: Style) -> GeoAxes:
+def _add_axes(figure: Figure, sheet: Sheet, style: Style, shades: Iterable[Shade]) -> GeoAxes:
     """Add a GeoAxes that covers exactly the pixels of the panel, with the sampled raster as an image."""
     extent = sheet.view.panel.extent
     axes = add_geo_axes(figure, sheet.view, sheet.crs, style.layout.size)
@@ -107,7 +110,10 @@ def _add_axes(figure: Figure, sheet: Sheet, style: Style) -> GeoAxes:
         interpolation="nearest",
         resample=False,
     )
-    image.set_data(style.scale.rgba(sheet.codes))
+    pixels = style.scale.rgba(sheet.codes)
+    for mark in shades:
+        shade(pixels, mark)
+    image.set_data(pixels)
     image.set_zorder(0)
     image.set_clip_box(axes.bbox)
     axes.add_image(image)

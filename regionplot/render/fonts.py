@@ -17,6 +17,7 @@ import matplotlib
 from matplotlib import font_manager
 from matplotlib.ft2font import FT2Font
 
+from regionplot.fonts import files_of
 from regionplot.system.threads import GLOBALS_LOCK
 
 logger = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class FontFallbacks:
         self._families: dict[str, str | None] = {}
         self._files: dict[str, str] = {}
         self._reported: set[str] = set()
+        self._registered_fonts: set[str] = set()
         self._installed: Sequence[str] | None = None
 
     @property
@@ -47,13 +49,30 @@ class FontFallbacks:
         """True if the installed fonts were searched, because a letter is missing in the default font."""
         return self._installed is not None
 
-    def families(self, text: str) -> list[str] | None:
-        """Return the font families for a text, or None if the default font has all its glyphs."""
-        if text.isascii():
-            return None
-        self.find(text)
-        found = dict.fromkeys(family for letter in text if (family := self._families.get(letter)))
-        return [DEFAULT_FAMILY, *found] if found else None
+    def families(self, text: str, font: str = DEFAULT_FAMILY) -> list[str] | None:
+        """Return the font families for a text, or None if the default font has all its glyphs.
+
+        Parameters
+        ----------
+        text : str
+            The text.
+        font : str
+            Family to use for all letters that it has.
+        """
+        first = [] if font == DEFAULT_FAMILY else [self._registered(font)]
+        found: dict[str, None] = {}
+        if not text.isascii():
+            self.find(text)
+            found = dict.fromkeys(family for letter in text if (family := self._families.get(letter)))
+        return [*first, DEFAULT_FAMILY, *found] if first or found else None
+
+    def _registered(self, font: str) -> str:
+        """Return a font family. If it comes with this package, tell matplotlib where its files are, once."""
+        if font not in self._registered_fonts:
+            self._registered_fonts.add(font)
+            for path in files_of(font):
+                font_manager.fontManager.addfont(path)
+        return font
 
     def find(self, letters: Iterable[str]) -> None:
         """Search fonts for letters that have not been searched before."""
@@ -119,16 +138,20 @@ class FontFallbacks:
         )  # fmt: skip
 
 
-WEIGHTS = {"normal": "normal", "semibold": "bold"}
-"""Weights of the default font for the weights of labels. DejaVu Sans has no semibold letters."""
 FALLBACKS = FontFallbacks()
 """The fonts of this process. Forked workers inherit the fonts that their parent has found."""
 
 
+def weight_of(weight: str, font: str) -> str:
+    """Return the weight of the letters of a font family. DejaVu Sans has bold letters instead of semibold letters."""
+    return "bold" if (weight, font) == ("semibold", DEFAULT_FAMILY) else weight
+
+
 @lru_cache(maxsize=4096)
-def label_font(text: str, points: float, weight: str) -> font_manager.FontProperties:
-    """Return the font of a label for its letters, font size in points and weight."""
-    return font_manager.FontProperties(family=FALLBACKS.families(text), size=points, weight=WEIGHTS[weight])
+def label_font(text: str, points: float, weight: str, font: str) -> font_manager.FontProperties:
+    """Return the font of a label for its letters, font size in points, weight and font family."""
+    families = FALLBACKS.families(text, font)
+    return font_manager.FontProperties(family=families, size=points, weight=weight_of(weight, font))
 
 
 def is_visible(letter: str) -> bool:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 _DIGITS = 32
 _RGB = "-rgb"
-_OF_THE_RASTER = {"raster", "prepare", "output", "run"}
+_OF_THE_RASTER = {"raster", "prepare", "publish", "output", "run"}
 """Sections of the settings that ink does not depend on."""
 _OF_THE_FRAME = {"colors"}
 """Sections of the settings on which the frame depends, but not the ink of layers of this package."""

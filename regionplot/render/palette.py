@@ -53,8 +53,8 @@ class ShadedPalette:
     """Color channel in which the ink is darkest: 0 (red), 1 (green) or 2 (blue)."""
 
     @classmethod
-    def of(cls, scale: Scale, layers: Iterable[Layer]) -> ShadedPalette | None:
-        """Return a palette for the colors of a scale and the ink of all layers.
+    def of(cls, scale: Scale, layers: Iterable[Layer], frame_ink: str = INK) -> ShadedPalette | None:
+        """Return a palette for the colors of a scale, the ink of all layers and the ink of the frame.
 
         Returns
         -------
@@ -72,12 +72,12 @@ class ShadedPalette:
         ink = np.asarray(inks.pop() if inks else (0, 0, 0), dtype=float)
         if ink.min() > WHITE / 2:  # a light ink on white gives too few shades
             return None
-        return cls._built(scale.palette[:, :3], rows, np.linspace(0, 1, shades + 2)[1:-1], ink)
+        return cls._built(scale.palette[:, :3], rows, np.linspace(0, 1, shades + 2)[1:-1], ink, _ink_of(frame_ink))
 
     @classmethod
-    def _built(cls, scale: Bytes, rows: Bytes, steps: Floats, ink: Floats) -> ShadedPalette:
+    def _built(cls, scale: Bytes, rows: Bytes, steps: Floats, ink: Floats, frame_ink: Floats) -> ShadedPalette:
         shades = rows[:, None] + steps[:, None] * (ink - rows[:, None])
-        frame = np.linspace((WHITE,) * 3, _ink_of(INK), _FRAME_SHADES)
+        frame = np.linspace((WHITE,) * 3, frame_ink, _FRAME_SHADES)
         table = np.rint(np.vstack([scale, shades.reshape(-1, 3), ink, frame])).astype(np.uint8)
         channel = int(np.argmin(ink))
         first_shade, ink_row, first_frame = len(scale), len(table) - _FRAME_SHADES - 1, len(table) - _FRAME_SHADES
@@ -87,7 +87,7 @@ class ShadedPalette:
         shaded = first_shade + owner[:, None] * len(steps) + step - 1
         shaded = np.where(step == 0, np.arange(len(scale))[:, None], shaded)
         shaded = np.where(step == len(steps) + 1, ink_row, shaded)
-        gray = (WHITE - np.arange(WHITE + 1)) / (WHITE - _ink_of(INK)[0])
+        gray = (WHITE - np.arange(WHITE + 1)) / (WHITE - frame_ink[0])
         framed = first_frame + np.clip(np.rint(gray * (_FRAME_SHADES - 1)), 0, _FRAME_SHADES - 1)
         return cls(table, shaded.astype(np.uint8), framed.astype(np.uint8), channel)
 
@@ -135,7 +135,7 @@ def palette_for(style: Style) -> ShadedPalette | None:
     """
     config = style.shared.config
     use = make_writer(config.output).palette
-    palette = ShadedPalette.of(style.scale, style.layers) if use != "rgb" else None
+    palette = ShadedPalette.of(style.scale, style.layers, style.layout.page.ink) if use != "rgb" else None
     if palette is None and use == "palette":
         raise ConfigError(
             f"[output.{config.output.format}] mode: a palette needs levels or classes (about 25 at most) and lines of "

@@ -21,10 +21,14 @@ from typing_extensions import override
 from regionplot.sheet.layout import POINTS_PER_INCH
 
 _ELLIPSIS = "…"
+_BEFORE = {"left": 0.0, "center": 0.5, "right": 1.0}
+"""Part of a text that lies before its position, by alignment."""
 
 
 class UnhintedText(Text):
-    """A line of text that is drawn from the left end of its baseline, without measuring or hinting.
+    """A line of text that is drawn on its baseline without hinting, horizontally or from the bottom to the top.
+
+    The text is measured only if it is not aligned left.
 
     matplotlib measures a text and hints its glyphs twice. For a title, this takes longer than sampling the raster.
     """
@@ -34,11 +38,19 @@ class UnhintedText(Text):
         context = renderer.new_gc()
         context.set_foreground(self.get_color())
         x, y = self.get_transform().transform(self.get_position())
+        before, angle = _BEFORE[self.get_horizontalalignment()] * self._measured_width(renderer), self.get_rotation()
+        x, y = (x - before, y) if angle == 0 else (x, y - before)
         if renderer.flipy():  # y points down, except in PDF
             y = renderer.get_canvas_width_height()[1] - y
         with _unhinted():
-            renderer.draw_text(context, x, y, self.get_text(), self.get_fontproperties(), 0, mtext=self)
+            renderer.draw_text(context, x, y, self.get_text(), self.get_fontproperties(), angle, mtext=self)
         context.restore()
+
+    def _measured_width(self, renderer: RendererBase) -> float:
+        if self.get_horizontalalignment() == "left":
+            return 0.0
+        with _unhinted():
+            return renderer.get_text_width_height_descent(self.get_text(), self.get_fontproperties(), ismath=False)[0]
 
     def get_window_extent(self, *args: Any, **keywords: Any) -> Bbox:
         """Return the box of the text without hinting. See `matplotlib.text.Text.get_window_extent`."""

@@ -95,6 +95,7 @@ def config_problems(config: Config, regions: Sequence[Region]) -> list[Problem]:
         *_size_problems(config),
         *_crs_problems(config),
         *_function_problems(config),
+        *_command_problems(config),
     ]
     if regions:
         fields = set(regions[0].fields) | set(config.facts)
@@ -135,6 +136,14 @@ def _function_problems(config: Config) -> Iterator[Problem]:
         from regionplot.shared.functions import function_problems  # noqa: PLC0415 (imports modules of the user)
 
         yield from function_problems(config)
+
+
+def _command_problems(config: Config) -> Iterator[Problem]:
+    if config.run.on_published is not None:
+        from regionplot.runs.on_published import command_problem  # noqa: PLC0415 (only runs with a command need it)
+
+        if problem := command_problem(config.run.on_published):
+            yield Problem(problem, Place(section="run", key="on_published"))
 
 
 def _own(config: Config) -> set[str]:

@@ -14,7 +14,8 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 
 from regionplot.errors import ConfigError, RegionplotError
@@ -37,13 +38,22 @@ from regionplot.runs.lock import locked
 from regionplot.runs.plausibility import scale_problem
 from regionplot.runs.record import Redraw, RunRecord, Scope
 from regionplot.runs.report import Observer, RunReport
-from regionplot.runs.run import check_functions, make_run_executor, start_method, stored, with_prepared_raster
+from regionplot.runs.run import (
+    check_functions,
+    jobs_to_compare,
+    make_run_executor,
+    mark_of_raster,
+    start_method,
+    stored,
+    with_prepared_raster,
+)
 from regionplot.runs.task import RenderTask
 from regionplot.runs.texts import find_fonts, report_missing_letters
 from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
 from regionplot.shared.fields import Field, find_fields, select_products
 from regionplot.shared.groups import FieldLoader, OpenedField, by_raster, in_groups
+from regionplot.shared.series import SeriesScales
 from regionplot.shared.slot import share_fields
 from regionplot.system import failpoints
 from regionplot.system.stopwatch import Stopwatch
@@ -104,7 +114,9 @@ class FieldRun:
         with locked(directory):
             maps, fields = name_fields(fields, self.regions)
             with RunRecord(RunFacts.of(self.config), maps, watch, method, redraw, scope, leftovers) as record:
-                _Drawing(self, record, fields).draw()
+                drawing = _Drawing(self, record, fields)
+                drawing.draw()
+            record.after_published(self.config.run, max(drawing.times, default=None))
             return record.report
 
     def _fields(self) -> list[Field]:
@@ -149,6 +161,8 @@ class _Drawing:
     _jobs: dict[str, list[Job]] = field(default_factory=lambda: defaultdict(list))
     _canvases: Canvases = field(default_factory=Canvases)
     _is_disk_full: bool = False
+    times: set[datetime] = field(default_factory=set)
+    """Times of the fields that could be opened, in UTC."""
 
     def draw(self) -> None:
         """Draw all groups, one after the other."""
@@ -159,9 +173,11 @@ class _Drawing:
         observer.started(len(record.jobs), record.workers, record.start_method)
         loader = FieldLoader(self.run.regions, self.run.layers)
         with start_hints(), ExitStack() as prepared:
-            for group in in_groups(self._open_all(prepared), self.run.config):
+            for number, group in enumerate(in_groups(self._open_all(prepared), self.run.config)):
                 if self._is_disk_full:
                     break
+                if number:  # the figures of the last group are in cycles, whose buffers the collector does not count
+                    gc.collect()
                 self._draw_group(group, loader)
         report_full_disk(record)
         failpoints.failpoint("report")
@@ -169,20 +185,22 @@ class _Drawing:
     def _open_all(self, prepared: ExitStack) -> Iterator[OpenedField]:
         """Yield the fields whose rasters can be opened. The maps of other fields fail."""
         last: OpenedField | None = None
+        scales = SeriesScales(self.fields, lambda each: self._open(each, prepared, None))
         for each in by_raster(self.fields):
             try:
-                if each.problem is not None:
-                    raise each.problem
-                config = prepared.enter_context(with_prepared_raster(each.config, self.record.watch, self.run.observer))
-                last = opened = self._open(each, config, prepared, last)
+                last = opened = scales.apply(self._open(each, prepared, last))
             except RegionplotError as error:
                 self._fail(each, error)
                 continue
+            time = opened.raster.info.description.get("time")
+            self.times |= {time} if isinstance(time, datetime) else set()
             yield opened
 
-    def _open(
-        self, each: Field, config: Config | SharedData, prepared: ExitStack, last: OpenedField | None
-    ) -> OpenedField:
+    def _open(self, each: Field, prepared: ExitStack, last: OpenedField | None) -> OpenedField:
+        """Open a field. Raise RegionplotError if its raster cannot be found, prepared or opened."""
+        if each.problem is not None:
+            raise each.problem
+        config = prepared.enter_context(with_prepared_raster(each.config, self.record.watch, self.run.observer))
         data = self.run.loaded(each.name)
         if data is not None:
             if data.info.fingerprint is None and not executor_class(self.record.start_method).abilities.shares_memory:
@@ -193,8 +211,11 @@ class _Drawing:
 
     def _fail(self, each: Field, error: RegionplotError) -> None:
         """Record that all maps of a field have failed."""
-        for job in self._jobs[each.name]:
-            outcome = Outcome(job, failure=failure_from_error(error), pid=os.getpid())
+        jobs = self._jobs[each.name]
+        group = ", ".join(filter(None, (each.name, f"{len(jobs)} map{'' if len(jobs) == 1 else 's'}")))
+        failure = replace(failure_from_error(error), group=group, exit_code=error.exit_code)
+        for job in jobs:
+            outcome = Outcome(job, failure=failure, pid=os.getpid())
             self.record.add(outcome)
             self.run.observer.finished(outcome)
 
@@ -211,7 +232,6 @@ class _Drawing:
         with share_fields(loaded):
             self._draw_fields(opened)
         loaded.clear()
-        gc.collect()  # figures are in reference cycles, whose buffers the collector does not count
         for each in opened:
             warn_of_new_raster(each.config.raster.path, each.plan.fingerprint)
 
@@ -242,9 +262,13 @@ class _Drawing:
         task = FieldsTask({}, self._canvases)
         letters = ""
         for each in opened:
-            name, own = each.field.name, self._jobs[each.field.name]
+            name = each.field.name
+            own: Sequence[Job] = self._jobs[name]
             letters += find_fonts(own, each.config)
-            one = task.tasks[name] = RenderTask(each.config, record.run, each.plan, len(own), field_name=name)
+            raster = mark_of_raster(each.field.config, each.plan)
+            own = jobs_to_compare(own, raster)
+            one = RenderTask(each.config, record.run, each.plan, len(own), field_name=name, raster=raster)
+            task.tasks[name] = one
             if executor_class(record.start_method).abilities.shares_memory:
                 own = jobs_to_draw(_digest_of(one), own, record, observer)
                 one.regions = [job.region for job in own]

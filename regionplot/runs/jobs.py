@@ -25,6 +25,15 @@ class PreviousMap(NamedTuple):
     """True if the region holds only nodata."""
 
 
+class CellsMark(NamedTuple):
+    """The cells of a region that a published map shows, for the check `repeated` of `[publish]`."""
+
+    cells: str
+    """Digest of the cells of the region."""
+    raster: str
+    """Digest that identifies the file of the raster. Empty: the raster is not a file."""
+
+
 class FieldLabel(NamedTuple):
     """The field that a map shows: a product at a time. All parts are empty if the run draws only one field."""
 
@@ -52,6 +61,8 @@ class Job:
     """Digest of everything that the map depends on. Empty: the worker computes the digest."""
     field: FieldLabel = ONLY_FIELD
     """The field that the map shows."""
+    published: CellsMark | None = None
+    """Cells of the last published map of the region. None if they are not known, or if nothing is to be compared."""
 
     @property
     def name(self) -> str:
@@ -73,12 +84,18 @@ class MapResult:
     digest: str = ""
     """Digest of everything that the map depends on. Empty: the map was skipped."""
     state: str = "rendered"
-    """`rendered`: the map was drawn. `unchanged`: the map of an earlier run was kept. `skipped`: the region holds only
-    nodata, and `[map] empty` is `skip`."""
+    """`rendered`: the map was drawn. `unchanged`: the map of an earlier run was kept. `skipped`: no map was drawn, for
+    the reason in `reason`."""
     peak_memory: int = 0
     """Maximum resident memory of the process in bytes, including memory that is shared with other processes."""
     sha256: str = ""
     """SHA-256 checksum of the file, 64 hexadecimal digits. Empty: the map was skipped."""
+    reason: str = ""
+    """The reason why the map was skipped."""
+    keeps_old: bool = True
+    """False if the map was skipped, and an older map must be removed."""
+    mark: CellsMark | None = None
+    """The cells that the map shows, if the next run compares them."""
 
 
 def written_map(
@@ -86,3 +103,10 @@ def written_map(
 ) -> MapResult:
     """Return the result of a map that this process has drawn and written."""
     return MapResult(path, len(content), no_data, stages, digest, peak_memory=peak_memory(), sha256=sha256)
+
+
+def skipped_map(
+    path: Path, reason: str, stages: Mapping[str, float], *, no_data: bool = False, keeps_old: bool = True
+) -> MapResult:
+    """Return the result of a map that this process has not drawn."""
+    return MapResult(path, 0, no_data, stages, state="skipped", reason=reason, keeps_old=keeps_old)

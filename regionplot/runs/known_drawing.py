@@ -19,7 +19,15 @@ from numpy.typing import NDArray
 
 from regionplot.colors.classifier import CLOSED, LevelClassifier
 from regionplot.executors.base import WorkerSettings
-from regionplot.geo.grid import Window
+from regionplot.geo.grid import Lattice, Window
+from regionplot.geo.known_positions import (
+    KnownPositions,
+    can_sample,
+    position_arrays,
+    position_items,
+    positions_from,
+)
+from regionplot.geo.mesh import Floats
 from regionplot.inputs.packing import Packing
 from regionplot.runs.digest_basis import DigestBasis
 from regionplot.system.cache import ArrayCache, user_cache_folder
@@ -61,10 +69,8 @@ class KnownSheet(NamedTuple):
     """One map, without the cells of the raster."""
 
     basis: DigestBasis
-    columns: NDArray[np.int32]
-    """Column of the loaded cells for each column of the panel; -1 outside the raster."""
-    rows: NDArray[np.int32]
-    """Row of the loaded cells for each row of the panel; -1 outside the raster."""
+    positions: KnownPositions
+    """Position of each pixel of the panel in the loaded cells."""
     place: Area
     """Rows and columns of the panel on the sheet."""
     requested: Area
@@ -88,6 +94,10 @@ class KnownDrawing(NamedTuple):
     """The cells to load."""
     memory: int | None
     """`[run] memory` in MB. None: auto."""
+    columns_per_turn: float | None
+    """Number of columns of the raster in 360°. See `geo.grid.Lattice`."""
+    resampling: str
+    """`[raster] resampling`: nearest, bilinear or cubic."""
     classifier: LevelClassifier
     """The classes of the color scale."""
     needs_class: bool
@@ -102,6 +112,16 @@ class KnownDrawing(NamedTuple):
     limits: WorkerSettings
     sheets: Mapping[str, KnownSheet]
     """The maps by name of the region."""
+
+    @property
+    def is_nearest(self) -> bool:
+        """True if pixels are cells, so that cells are classified while they are read."""
+        return self.resampling == "nearest"
+
+    @property
+    def lattice(self) -> Lattice:
+        """Rows and columns of the loaded cells."""
+        return Lattice(self.window.height, self.window.width, self.columns_per_turn)
 
 
 def _folder() -> ArrayCache:
@@ -149,8 +169,9 @@ def _as_arrays(drawing: KnownDrawing) -> Iterator[tuple[str, NDArray[Any]]]:
     yield "text", np.frombuffer(json.dumps(_as_json(drawing)).encode(), np.uint8)
     yield "levels", drawing.classifier.levels
     yield from drawing.palette._asdict().items()
-    yield "columns", np.concatenate([sheet.columns for sheet in sheets])
-    yield "rows", np.concatenate([sheet.rows for sheet in sheets])
+    numbers = [position_arrays(sheet.positions) for sheet in sheets]
+    for index, name in enumerate(("columns", "rows")):
+        yield name, np.concatenate([arrays[index].ravel() for arrays in numbers])
 
 
 def _as_json(drawing: KnownDrawing) -> dict[str, Any]:
@@ -164,6 +185,8 @@ def _as_json(drawing: KnownDrawing) -> dict[str, Any]:
         "options": dict(drawing.options),
         "window": [window.row_off, window.col_off, window.height, window.width],
         "memory": drawing.memory,
+        "turn": drawing.columns_per_turn,
+        "resampling": drawing.resampling,
         "closed": drawing.classifier.closed,
         "needs_class": drawing.needs_class,
         "frame_key": drawing.frame_key,
@@ -176,8 +199,7 @@ def _as_json(drawing: KnownDrawing) -> dict[str, Any]:
 
 def _sheet_items(sheet: KnownSheet) -> list[Any]:
     areas = [sheet.basis.area and _ends(sheet.basis.area), _ends(sheet.place), _ends(sheet.requested)]
-    sizes = [sheet.columns.size, sheet.rows.size]
-    return [sheet.basis.head, *areas, *sizes, sheet.title, sheet.panel_key, sheet.sheet_key]
+    return [sheet.basis.head, *areas, position_items(sheet.positions), sheet.title, sheet.panel_key, sheet.sheet_key]
 
 
 def _ends(area: Area) -> list[int]:
@@ -202,6 +224,8 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> KnownDrawing:
         options=values["options"],
         window=Window(*values["window"]),
         memory=values["memory"],
+        columns_per_turn=values["turn"],
+        resampling=values["resampling"],
         classifier=LevelClassifier(arrays["levels"], values["closed"]),
         needs_class=values["needs_class"],
         palette=KnownPalette(arrays["colors"], arrays["shaded"], arrays["framed"]),
@@ -215,25 +239,25 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> KnownDrawing:
 
 def _checked(drawing: KnownDrawing) -> KnownDrawing:
     """Return a drawing whose indices are valid. Otherwise, raise ValueError."""
-    palette, nodata, window = drawing.palette, drawing.classifier.nodata, drawing.window
+    palette, nodata = drawing.palette, drawing.classifier.nodata
     tables = palette.shaded, palette.framed
     is_valid = (
         all(table.dtype == np.uint8 and table.shape[-1] == _GRAYS for table in tables)
         and all(table.size and table.max() < len(palette.colors) for table in tables)
         and len(palette.shaded) > nodata
         and drawing.classifier.closed in CLOSED
-        and all(sheet.columns.max() < window.width for sheet in drawing.sheets.values())
-        and all(sheet.rows.max() < window.height for sheet in drawing.sheets.values())
+        and all(can_sample(sheet.positions, drawing.resampling) for sheet in drawing.sheets.values())
     )
     if not is_valid:
         raise ValueError("the record holds no drawing")
     return drawing
 
 
-def _sheets(items: list[Any], columns: NDArray[np.int32], rows: NDArray[np.int32]) -> Iterator[tuple[str, KnownSheet]]:
+def _sheets(items: list[Any], columns: Floats, rows: Floats) -> Iterator[tuple[str, KnownSheet]]:
     column = row = 0
-    for name, head, area, place, requested, width, height, *texts in items:
+    for name, head, area, place, requested, kept, *texts in items:
         basis = DigestBasis(head, area and _area(area))
-        across, down = columns[column : column + width], rows[row : row + height]
-        yield name, KnownSheet(basis, across, down, _area(place), _area(requested), *texts)
-        column, row = column + width, row + height
+        positions = positions_from(kept, columns[column:], rows[row:])
+        yield name, KnownSheet(basis, positions, _area(place), _area(requested), *texts)
+        across, down = position_arrays(positions)
+        column, row = column + across.size, row + down.size

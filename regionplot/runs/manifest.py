@@ -16,7 +16,8 @@ from typing import Any
 
 from regionplot.errors import OutputError
 from regionplot.executors.base import Outcome
-from regionplot.runs.jobs import Job, PreviousMap
+from regionplot.runs.jobs import Job, MapResult, PreviousMap
+from regionplot.runs.marks import mark_items, mark_of
 from regionplot.runs.report import RunReport, state_of
 from regionplot.system.files import PRIVATE_FILE, atomic_replace, open_exclusive, open_plain_file
 
@@ -158,18 +159,26 @@ def _entry(outcome: Outcome[Job], file: str, run: str, previous: Mapping[str, An
         "file": file,
         "run": run,
     }
-    older_file = {key: previous.get(key) for key in _FILE_KEYS}
+    older_file = {**{key: previous.get(key) for key in _FILE_KEYS}, **mark_items(mark_of(previous))}
     if outcome.failure is not None:
         return {**entry, **older_file, "error": {"cause": outcome.failure.cause, "message": outcome.failure.message}}
     result = outcome.value
-    new_file = {"digest": result.digest, "bytes": result.bytes, "sha256": result.sha256}
     return {
         **entry,
-        **(older_file if result.state == "skipped" else new_file),
+        **(older_file if result.state == "skipped" and result.keeps_old else _file(result, previous)),
+        **({"reason": result.reason} if result.reason else {}),
         "no_data": result.no_data,
         "seconds": _rounded(result.stages),
         "peak_memory": result.peak_memory,
     }
+
+
+def _file(result: MapResult, previous: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts about the file of a map. Without a map, they are None."""
+    if result.state == "skipped":
+        return dict.fromkeys(_FILE_KEYS)
+    mark = mark_of(previous) if result.state == "unchanged" else result.mark
+    return {"digest": result.digest, "bytes": result.bytes, "sha256": result.sha256, **mark_items(mark)}
 
 
 def _field(job: Job) -> dict[str, str]:

@@ -53,8 +53,8 @@ class Publication(Protocol):
         """Folder with the maps of the previous run."""
         ...
 
-    def finish(self, end: RunEnd) -> None:
-        """Publish the maps that were written."""
+    def finish(self, end: RunEnd) -> bool:
+        """Publish the maps that were written. Return True if the maps of this run are published."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,9 @@ class PublicationInPlace(Publication):
         """Output folder."""
         return self.directory
 
-    def finish(self, end: RunEnd) -> None:
-        """Do nothing."""
+    def finish(self, end: RunEnd) -> bool:
+        """Return True if the run was not interrupted."""
+        return not end.is_interrupted
 
 
 @dataclass(frozen=True)
@@ -99,24 +100,31 @@ class PublicationByRun(Publication):
         """Link to the latest published run."""
         return self.directory / LATEST
 
-    def finish(self, end: RunEnd) -> None:
+    def finish(self, end: RunEnd) -> bool:
         """Switch the link to this run if it may be published, and remove old runs. Remove the folder if it has no maps.
+
+        Returns
+        -------
+        bool
+            True if the link leads to this run.
 
         Raises
         ------
         OutputError
             If the link cannot be switched.
         """
+        is_published = end.has_maps and (end.is_complete or (self.partial and not end.is_interrupted))
         try:
             if not end.has_maps:
                 _remove_folder(self.folder)
-            elif end.is_complete or (self.partial and not end.is_interrupted):
+            elif is_published:
                 self._switch()
             if end.is_complete and self.folder.is_dir():
                 (self.folder / _COMPLETE).touch()
         finally:
             with suppress(OSError):  # the output folder may have been removed
                 self._prune()
+        return is_published
 
     def _switch(self) -> None:
         latest = self.directory / LATEST

@@ -10,7 +10,7 @@ from enum import Enum, auto
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from regionplot import _version
 from regionplot.errors import OutputError, RegionsError
@@ -21,11 +21,15 @@ from regionplot.runs.facts import RunFacts
 from regionplot.runs.jobs import ONLY_FIELD, FieldLabel, Job
 from regionplot.runs.leftovers import Leftovers, find_leftovers, remove_leftovers
 from regionplot.runs.manifest import Entries, is_file, previous_map, read_entries, read_permissions, write_manifest
+from regionplot.runs.marks import PublishedCells
 from regionplot.runs.publication import RunEnd, link_or_copy, make_publication
 from regionplot.runs.report import NOT_RUN, RunReport
 from regionplot.system.files import new_run, remove_stale_temporaries
 from regionplot.system.processes import host_name
 from regionplot.system.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from regionplot.settings.run import RunSettings
 
 logger = logging.getLogger(__name__)
 
@@ -88,9 +92,12 @@ class RunRecord:
         self._publication = make_publication(facts, self.run)
         self._previous = read_entries(self._publication.previous)
         self._permissions = read_permissions(self._publication.previous)
+        self._published = PublishedCells.of(self._previous)
         self.jobs = [self._job(redraw, *each) for each in maps]
         self._outcomes: dict[str, Outcome[Job]] = {}
         self._problems: list[str] = []
+        self._summary: dict[str, Any] | None = None
+        self._is_published = False
         self._started = datetime.now(UTC)
         self._check_folders()
         remove_stale_temporaries(self._folders)
@@ -98,7 +105,8 @@ class RunRecord:
 
     def _job(self, redraw: Redraw, region: Region, name: str, field: FieldLabel = ONLY_FIELD) -> Job:
         previous = previous_map(self._previous, self._publication.previous, name) if redraw is Redraw.CHANGED else None
-        return Job(region, self._publication.folder / name, previous, field=field)
+        published = self._published.find(name, region.name, field) if self._published else None
+        return Job(region, self._publication.folder / name, previous, field=field, published=published)
 
     def _check_folders(self) -> None:
         """Check that no link leads from the output folder to a folder outside. Check each folder once."""
@@ -158,7 +166,35 @@ class RunRecord:
             self._problems.append(str(problem))
         finally:
             is_complete = error is None and not report.failed
-            self._publication.finish(RunEnd(self._has_maps(), is_complete, is_interrupted=error is not None))
+            end = RunEnd(self._has_maps(), is_complete, is_interrupted=error is not None)
+            self._is_published = self._publication.finish(end)
+
+    def after_published(self, settings: RunSettings, moment: object) -> None:
+        """Run the command of `[run] on_published` if maps of this run are published. Add its result to the manifest.
+
+        Parameters
+        ----------
+        settings : RunSettings
+            The section `[run]`.
+        moment : datetime or object
+            Time of the data.
+        """
+        report = self.report
+        if settings.on_published is None or not self._is_published or len(report.failed) == len(report.outcomes):
+            return
+        from regionplot.runs.on_published import run_on_published  # noqa: PLC0415 (only runs with a command need it)
+
+        folder = self._publication.folder
+        result = run_on_published(settings, folder, report, moment)
+        self.watch.lap("on_published")
+        if result is None or self._summary is None:
+            return
+        try:
+            summary = {**self._summary, "on_published": result.items}
+            write_manifest(folder, summary, report, self._previous, self._permissions)
+        except OutputError as problem:
+            logger.error("%s", problem)
+            self._problems.append(str(problem))
 
     def _finish_folder(self, report: RunReport, error: BaseException | None) -> None:
         """Remove temporary files, link maps of the previous run, and write the manifest."""
@@ -166,10 +202,19 @@ class RunRecord:
             remove_stale_temporaries(self._folders, self.run)
         self._link_previous_maps(report)
         if error is None:
+            self._remove_skipped(report)
             self._handle_leftovers()
         if self._publication.folder.is_dir():  # if no map was drawn, the folder may not exist
-            summary = self._summary(error, report)
-            write_manifest(self._publication.folder, summary, report, self._previous, self._permissions)
+            self._summary = self._summarized(error, report)
+            write_manifest(self._publication.folder, self._summary, report, self._previous, self._permissions)
+
+    def _remove_skipped(self, report: RunReport) -> None:
+        """Remove the old maps of regions for which the run drew no map, if the settings ask for this."""
+        folder = self._publication.folder
+        inside = f"{folder.as_posix().rstrip('/')}/"
+        files = [job.target.as_posix().removeprefix(inside) for job in _without_map(report) if is_file(job.target)]
+        removed = remove_leftovers(folder, self._previous, files) if files else []
+        self._removed = [folder / file for file in removed]
 
     def _handle_leftovers(self) -> None:
         """Find the maps of regions that are no longer in the table.
@@ -184,7 +229,7 @@ class RunRecord:
         entries = self._entries_of_lost_regions() if self.jobs and self.jobs[0].field.name else self._previous
         found = find_leftovers(folder, entries, files, {job.region.origin for job in self.jobs})
         removed = set(remove_leftovers(folder, self._previous, found)) if self._policy is Leftovers.REMOVE else set()
-        self._removed = [folder / file for file in found if file in removed]
+        self._removed += [folder / file for file in found if file in removed]
         self._leftovers = [folder / file for file in found if file not in removed]
 
     def _entries_of_lost_regions(self) -> Entries:
@@ -198,6 +243,7 @@ class RunRecord:
         if old == new or not self.facts.directory.is_dir():  # a removed output folder is not created again
             return
         written = _written(report)
+        written |= {job.target for job in _without_map(report)}
         missing = [job.target for job in self.jobs if job.target not in written]
         others = [new / file for file in self._previous] if self._scope is Scope.SELECTION else []
         for target in {*missing, *others}:
@@ -213,7 +259,7 @@ class RunRecord:
         yield from (job.target for job in self.jobs)
         yield from (self._publication.folder / file for file in self._previous)
 
-    def _summary(self, error: BaseException | None, report: RunReport) -> dict[str, Any]:
+    def _summarized(self, error: BaseException | None, report: RunReport) -> dict[str, Any]:
         """Return the facts about the run that the manifest states."""
         return {
             "id": self.run,
@@ -233,6 +279,11 @@ class RunRecord:
 def _written(report: RunReport) -> set[Path]:
     """Return the files that a run wrote or kept."""
     return {outcome.job.target for outcome in [*report.drawn, *report.unchanged]}
+
+
+def _without_map(report: RunReport) -> list[Job]:
+    """Return the skipped jobs whose old maps must not stay."""
+    return [outcome.job for outcome in report.skipped if not outcome.value.keeps_old]
 
 
 def _exit_code(error: BaseException | None, report: RunReport) -> int:

@@ -90,7 +90,7 @@ class RunMemory:
             workers=report.workers,
             inputs=inputs,
             marks={**inputs.marks(), **marks},
-            drawing="" if task is None else remember_drawing(task, report),
+            drawing="" if task is None or config.publish.is_active else remember_drawing(task, report),
             maps=tuple(KnownMap(region, file, digest) for (region, file), digest in named),
         )
         write_known_run(self._name, known)
@@ -108,9 +108,8 @@ class RunMemory:
 
 
 def _vectors(config: Config) -> Iterator[Path]:
-    """Yield the files that the settings of layers and colors name."""
-    if config.colors.file is not None:
-        yield config.colors.file
+    """Yield the files that the settings of layers, colors and style name."""
+    yield from (path for path in (config.colors.file, config.map.style) if isinstance(path, Path))
     for settings in (each for tables in config.layers.values() for each in tables):
         yield from (value for _, value in settings if isinstance(value, Path))
 
@@ -128,6 +127,7 @@ def _is_plain(config: Config, report: RunReport) -> bool:
         and not config.prepare
         and not config.raster.inputs
         and not config.map.functions
+        and config.run.on_published is None
         and all(name in LAYERS.builtin for name in config.layers)
         and not _has_fields(config)
         and config.output.format in WRITERS.builtin

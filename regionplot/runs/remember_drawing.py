@@ -1,7 +1,7 @@
 """Write the record from which `runs.repeat` draws the maps of a run again, if their raster is of a plain kind.
 
-Such a run reads a GeoTIFF with GDAL alone, classifies the cells by levels, and maps have the rows and columns of the
-raster. Their ink is kept.
+Such a run reads a GeoTIFF with GDAL alone, classifies the cells or pixels by levels, and samples without GDAL. The ink
+of its maps is kept.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-import numpy as np
-
 from regionplot.colors.choose import classifier_of
 from regionplot.colors.classifier import LevelClassifier
 from regionplot.errors import RegionplotError
 from regionplot.executors.base import WorkerSettings
 from regionplot.executors.choose import executor_class
-from regionplot.geo.crs import same_crs
+from regionplot.geo.known_positions import is_known
 from regionplot.geo.region import Region
-from regionplot.geo.sampling import cells_by_axis
+from regionplot.geo.sampling import known_positions
 from regionplot.inputs.drivers import raster_driver
 from regionplot.inputs.gdal import opened
 from regionplot.inputs.profile import raster_profile
@@ -80,8 +78,12 @@ def _drawing_of(renderer: MapRenderer, digests: MapDigests, regions: Sequence[Re
         and isinstance(classifier, LevelClassifier)
         and isinstance(writer, PngSettings)
         and run.worker_memory == "auto"
-        and _picks_cells(style)
+        and _has_plain_cells(style)
     ):
+        return None
+    sheets = {region.name: _sheet(region, style, kept[1], digests) for region in regions}
+    known = {name: sheet for name, sheet in sheets.items() if sheet is not None}
+    if len(known) < len(sheets):
         return None
     maps, ink = kept
     return KnownDrawing(
@@ -90,6 +92,8 @@ def _drawing_of(renderer: MapRenderer, digests: MapDigests, regions: Sequence[Re
         options=source.options,
         window=style.shared.plan.window,
         memory=None if run.memory == "auto" else run.memory,
+        columns_per_turn=style.shared.geometry.columns_per_turn,
+        resampling=config.raster.resampling,
         classifier=classifier,
         needs_class=can_be_for_other_data(config),
         palette=KnownPalette(maps.palette.colors, maps.palette.shaded, maps.palette.framed),
@@ -97,32 +101,35 @@ def _drawing_of(renderer: MapRenderer, digests: MapDigests, regions: Sequence[Re
         size=style.layout.size,
         compression=writer.compression,
         limits=WorkerSettings(run.timeout, run.maps_per_worker, run.retries, None, run.nice),
-        sheets={region.name: _sheet(region, style, ink, digests) for region in regions},
+        sheets=known,
     )
 
 
-def _picks_cells(style: Style) -> bool:
-    """Return True if pixels are loaded cells of a GeoTIFF, in rows and columns that are those of the panel."""
+def _has_plain_cells(style: Style) -> bool:
+    """Return True if maps need nothing but loaded cells of a GeoTIFF, and cells for `nearest` were classified."""
     shared = style.shared
+    is_nearest = shared.config.raster.resampling == "nearest"
     return (
-        shared.codes is not None
+        raster_driver(shared.info.path) == "GTiff"
+        and not shared.plan.reads_per_map
+        and not any(layer.wants_values for layer in shared.layers)
+        and (shared.codes is not None) == is_nearest
         and style.cell_codes is shared.codes
-        and raster_driver(shared.info.path) == "GTiff"
-        and shared.geometry.is_axis_aligned
-        and same_crs(shared.crs, shared.geometry.crs)
     )
 
 
-def _sheet(region: Region, style: Style, ink: InkCache, digests: MapDigests) -> KnownSheet:
+def _sheet(region: Region, style: Style, ink: InkCache, digests: MapDigests) -> KnownSheet | None:
+    """Return what is known about a map. Return None if the positions of its pixels cannot be kept."""
     shared, config = style.shared, style.shared.config
     view = View.of(region, shared.crs, style.layout.panel, config.map.fit)
     title = title_of(region, config.map.title, shared.description)
-    cells = cells_by_axis(shared.geometry, view.panel, shared.crs)
-    assert cells is not None, "see _picks_cells"
+    resampling = config.raster.resampling
+    positions = known_positions(shared.geometry, view.panel, shared.crs, resampling)
+    if positions is None or not is_known(positions, shared.geometry.lattice, resampling):
+        return None
     return KnownSheet(
         digests.basis(region),
-        cells.columns.astype(np.int32),
-        cells.rows.astype(np.int32),
+        positions,
         view.place(style.layout.size),
         view.requested_area,
         title,

@@ -2,9 +2,9 @@
 
 ::
 
-    raster ─► strips ─► classes of cells ─┐
-    known drawing: rows and columns ──────┼─► RepeatTask ─► Picture ─► PNG
-    kept ink and frame ───────────────────┘
+    raster ─► strips ─► classes or values of cells ─┐
+    known drawing: positions of pixels ─────────────┼─► RepeatTask ─► Picture ─► PNG
+    kept ink and frame ─────────────────────────────┘
 
 The usual way takes most of a short run to import libraries and to derive what the record of a known drawing
 (`runs.known_drawing`) holds. The maps, the digests, the report and the manifest are the same. If anything is
@@ -20,15 +20,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from regionplot.colors.classifier import Codes, classify, code_type, has_class
+from regionplot.colors.classifier import Codes, classify, code_type, codes_of, has_class
 from regionplot.errors import RegionplotError
 from regionplot.executors.base import Task
 from regionplot.executors.choose import make_executor
-from regionplot.geo.axis_cells import CellsByAxis
+from regionplot.geo.known_positions import values_at
 from regionplot.geo.region import Region
 from regionplot.inputs.gdal import opened
 from regionplot.inputs.profile import raster_profile
@@ -67,7 +68,8 @@ class RepeatTask:
     drawing: KnownDrawing
     band: KnownBand
     """The band of the new raster."""
-    codes: Codes
+    cells: NDArray[Any]
+    """Codes of the cells, or their values if they are interpolated."""
     maps: PaletteMaps
     ink: ArrayCache
     directory: Path
@@ -106,14 +108,13 @@ class RepeatTask:
 
     def digest_of(self, region: Region) -> str:
         """Return the digest of a region's map."""
-        return self.drawing.sheets[region.name].basis.digest(self.codes)
+        return self.drawing.sheets[region.name].basis.digest(self.cells)
 
     def _picture(self, sheet: KnownSheet, watch: Stopwatch) -> Picture | None:
         """Return the picture of a map. Return None if the region has no data, or if its ink cannot be read."""
-        nodata = self.drawing.classifier.nodata
-        codes = CellsByAxis(sheet.columns, sheet.rows).sample(self.codes, nodata).values
+        codes = self._codes(sheet)
         watch.lap("sample")
-        if (codes[sheet.requested] == nodata).all():
+        if codes is None or (codes[sheet.requested] == self.drawing.classifier.nodata).all():
             return None
         width, height = self.drawing.size
         panel = read_ink(self.ink, sheet.panel_key, "panel", codes.size)
@@ -124,6 +125,15 @@ class RepeatTask:
         picture = self.maps.picture(codes, sheet.place, Ink(panel, on_sheet), sheet.title)
         watch.lap("compose")
         return picture
+
+    def _codes(self, sheet: KnownSheet) -> Codes | None:
+        """Return the code of each pixel of a panel. Return None if GDAL must warp."""
+        classifier, lattice = self.drawing.classifier, self.drawing.lattice
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the values of rasters can be extreme
+            if self.drawing.is_nearest:
+                return values_at(self.cells, lattice, sheet.positions, "nearest", classifier.nodata)
+            values = values_at(self.cells, lattice, sheet.positions, self.drawing.resampling)
+            return None if values is None else codes_of(values, classifier)
 
     def _draw_usually(self, job: Job) -> MapResult:
         """Draw a map in the usual way. The first such map of a worker loads the settings and all data."""
@@ -186,16 +196,16 @@ def repeated_run(
         if loaded is None:
             yield None
             return
-        band, codes, maps = loaded
+        band, cells, maps = loaded
         regions = [(each.region, each.file) for each in known.maps]
         record = RunRecord(known.facts, regions, watch, known.start_method, redraw, scope)
         record.workers = known.workers
         usual = functools.partial(make_usual, record.run, band.fingerprint)
-        yield RepeatedRun(record, RepeatTask(drawing, band, codes, maps, ink_folder(), directory, record.run, usual))
+        yield RepeatedRun(record, RepeatTask(drawing, band, cells, maps, ink_folder(), directory, record.run, usual))
 
 
-def _loaded(drawing: KnownDrawing) -> tuple[KnownBand, Codes, PaletteMaps] | None:
-    """Return the band, the codes of its cells, and what all maps share. Return None if anything is unusual."""
+def _loaded(drawing: KnownDrawing) -> tuple[KnownBand, NDArray[Any], PaletteMaps] | None:
+    """Return the band, its cells, and what all maps share. Return None if anything is unusual."""
     band = drawing.band._replace(fingerprint=Fingerprint.of(drawing.band.path))
     if drawing.window.cells * band.dtype.itemsize > memory_budget(drawing.memory):
         return None
@@ -204,13 +214,19 @@ def _loaded(drawing: KnownDrawing) -> tuple[KnownBand, Codes, PaletteMaps] | Non
         if frame is None:
             return None
         failpoints.failpoint("read", band.path.name)
-        codes = _classified(drawing, band)
+        cells = _read(drawing, band)
     except (RegionplotError, OSError) as error:  # the usual way reports the error
         logger.debug("the run takes the usual way: %s", error)
         return None
-    if codes is None or (drawing.needs_class and not has_class(codes, len(drawing.classifier.levels))):
+    if cells is None or (drawing.needs_class and not _has_class(cells, drawing)):
         return None
-    return band, codes, PaletteMaps(drawing.palette, frame)
+    return band, cells, PaletteMaps(drawing.palette, frame)
+
+
+def _has_class(cells: NDArray[Any], drawing: KnownDrawing) -> bool:
+    """Return True if the code of a cell is that of a class between two levels."""
+    codes = cells if drawing.is_nearest else codes_of(cells, drawing.classifier)
+    return has_class(codes, len(drawing.classifier.levels))
 
 
 def _frame_if_ink_is_kept(drawing: KnownDrawing) -> Bytes | None:
@@ -222,8 +238,8 @@ def _frame_if_ink_is_kept(drawing: KnownDrawing) -> Bytes | None:
     return read_frame(folder, drawing.frame_key, drawing.size, len(drawing.palette.colors))
 
 
-def _classified(drawing: KnownDrawing, band: KnownBand) -> Codes | None:
-    """Return the codes of the cells. Return None if the raster is not of the same kind as before.
+def _read(drawing: KnownDrawing, band: KnownBand) -> NDArray[Any] | None:
+    """Return the codes or the values of the cells. Return None if the raster is not of the same kind as before.
 
     Raises
     ------
@@ -234,12 +250,17 @@ def _classified(drawing: KnownDrawing, band: KnownBand) -> Codes | None:
         if raster_profile(dataset) != drawing.profile:
             return None
     classifier, window = drawing.classifier, drawing.window
-    codes = np.empty((window.height, window.width), code_type(classifier.nodata))
+    dtype = code_type(classifier.nodata) if drawing.is_nearest else band.dtype
+    cells = np.empty((window.height, window.width), dtype)
+
+    def use(area: tuple[slice, slice], values: NDArray[Any]) -> None:
+        if drawing.is_nearest:
+            classify(values, classifier, cells[area])
+        else:
+            cells[area] = values
+
     failpoints.failpoint("cells", band.path.name)
     with thread_pool(MAX_READERS) as pool:  # the threads end before workers are forked
-        reader = StripReader(
-            band, drawing.options, window, lambda cells, values: classify(values, classifier, codes[cells])
-        )
-        reader.start(pool)()
-    codes.flags.writeable = False
-    return codes
+        StripReader(band, drawing.options, window, use).start(pool)()
+    cells.flags.writeable = False
+    return cells

@@ -76,7 +76,7 @@ class RunReport:
 
     @property
     def skipped(self) -> list[Outcome[Job]]:
-        """Maps that were not written because their regions hold only nodata."""
+        """Maps that were not drawn: regions without data, or without an event (`when` in `[publish]`)."""
         return self.in_state("skipped")
 
     @property
@@ -95,8 +95,14 @@ class RunReport:
 
     @property
     def exit_code(self) -> int:
-        """Exit code. 0: all maps are up to date. 1: regions failed, or there are `problems`."""
-        return 1 if self.failed or self.problems else 0
+        """Exit code. 0: all maps are up to date. 1: regions failed, or there are `problems`.
+
+        If all maps failed because of the rasters or the settings of their products, the exit code of the error: 3 or 2.
+        """
+        failures = [outcome.failure for outcome in self.failed if outcome.failure]
+        if failures and len(failures) == len(self.outcomes) and all(failure.group for failure in failures):
+            return min(failure.exit_code for failure in failures)
+        return 1 if failures or self.problems else 0
 
     def __repr__(self) -> str:
         """Return the summary, the start method and the number of workers."""

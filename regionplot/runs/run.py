@@ -18,6 +18,7 @@ from regionplot.errors import RasterReplacedError, RegionsError
 from regionplot.executors.base import Executor, WorkerSettings
 from regionplot.executors.choose import AUTO, count_workers, executor_class, make_executor, resolve_executor
 from regionplot.geo.region import Region
+from regionplot.inputs.describe import inspect_raster
 from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs import store
 from regionplot.runs.checks import check_all, check_arguments, check_config
@@ -25,6 +26,7 @@ from regionplot.runs.execute import execute, jobs_to_draw, report_full_disk, war
 from regionplot.runs.facts import RunFacts
 from regionplot.runs.filenames import assign_file_names
 from regionplot.runs.hints import start_hints
+from regionplot.runs.jobs import Job
 from regionplot.runs.leftovers import Leftovers
 from regionplot.runs.lock import locked
 from regionplot.runs.plausibility import scale_problem
@@ -149,7 +151,8 @@ def render_regions(
     with locked(config.output.directory):
         named = assign_file_names(selected, config)
         with RunRecord(RunFacts.of(config), named, watch, method, redraw, scope, leftovers) as record:
-            _draw_all(record, data, layers, selected, observer or Observer())
+            moment = _draw_all(record, data, layers, selected, observer or Observer())
+        record.after_published(config.run, moment)
         return record.report
 
 
@@ -210,17 +213,29 @@ def _draw_all(
     layers: Sequence[Layer],
     regions: Sequence[Region],
     observer: Observer,
-) -> None:
-    """Prepare the raster, load the shared data, and draw the maps that are not kept."""
+) -> object:
+    """Prepare the raster, load the shared data, and draw the maps that are not kept.
+
+    Return the time of the data if the command of `[run] on_published` needs it. Otherwise, return None.
+    """
     with start_hints(), ExitStack() as stack:
+        original = data.config if isinstance(data, SharedData) else data
         data = stack.enter_context(with_prepared_raster(data, record.watch, observer))
         config = data.config if isinstance(data, SharedData) else data
         plan = _load(record, data, layers, regions, stack)
+        moment = _time_of(data, config) if config.run.needs_time else None
         record.watch.lap("load")
-        _run_jobs(record, config, plan, observer)
+        _run_jobs(record, config, plan, observer, mark_of_raster(original, plan))
         warn_of_new_raster(config.raster.path, plan.fingerprint)
     report_full_disk(record)
     failpoints.failpoint("report")
+    return moment
+
+
+def _time_of(data: Config | SharedData, config: Config) -> object:
+    """Return the time of the data, or an object of another type if it is unknown."""
+    description = data.description if isinstance(data, SharedData) else inspect_raster(config.raster).description
+    return {**description, **config.facts}.get("time")
 
 
 @contextmanager
@@ -278,14 +293,15 @@ def _loaded(config: Config, regions: Sequence[Region], layers: Sequence[Layer]) 
     return SharedData.load(config, regions, layers=layers)
 
 
-def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Observer) -> None:
+def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Observer, raster: str) -> None:
     """Keep unchanged maps and draw the others."""
-    jobs = record.jobs
+    jobs: Sequence[Job] = record.jobs
     letters = find_fonts(jobs, config)
     executor = make_run_executor(config.run, record.start_method, len(jobs))
     record.workers = executor.workers
     observer.started(len(jobs), executor.workers, record.start_method)
-    task = RenderTask(config, record.run, plan, len(jobs))
+    task = RenderTask(config, record.run, plan, len(jobs), raster=raster)
+    jobs = jobs_to_compare(jobs, raster)
     if executor_class(record.start_method).abilities.shares_memory:
         jobs = jobs_to_draw(lambda region: task.digests.of(region), jobs, record, observer)
         task.regions = [job.region for job in jobs]
@@ -293,6 +309,24 @@ def _run_jobs(record: RunRecord, config: Config, plan: LoadPlan, observer: Obser
     execute(executor, task, jobs, record, observer)
     if jobs and isinstance(observer, Observer):  # observers of callers can lack the method
         observer.drawn(task)
+
+
+def mark_of_raster(config: Config, plan: LoadPlan) -> str:
+    """Return what identifies the files of a raster (`gate.raster_mark`), if `[publish] repeated` needs it."""
+    if config.publish.repeated == "allow":
+        return ""
+    from regionplot.runs.gate import raster_mark  # noqa: PLC0415 (only `[publish]` needs it)
+
+    return raster_mark(config, plan)
+
+
+def jobs_to_compare(jobs: Sequence[Job], raster: str) -> Sequence[Job]:
+    """Return the jobs of a field. If `[publish] repeated` asks for it, maps of a new raster are never kept."""
+    if not raster:
+        return jobs
+    from regionplot.runs.gate import without_repeats  # noqa: PLC0415 (only `[publish]` needs it)
+
+    return without_repeats(jobs, raster)
 
 
 def make_run_executor(settings: RunSettings, method: str, jobs: int) -> Executor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from regionplot.errors import RasterError
 from regionplot.geo.region import Region
 from regionplot.runs import store
-from regionplot.runs.jobs import Job, MapResult, written_map
+from regionplot.runs.jobs import Job, MapResult, skipped_map, written_map
 from regionplot.runs.unchanged import reuse_previous_map
 from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
@@ -28,7 +28,9 @@ from regionplot.writers.base import DIGEST, SOFTWARE, TITLE, FigurePicture, Pict
 if TYPE_CHECKING:
     from regionplot.render.canvases import Canvases
     from regionplot.render.renderer import MapRenderer
+    from regionplot.render.sheets import Style
     from regionplot.runs.digests import MapDigests
+    from regionplot.runs.gate import Inspection
 
 
 @dataclass
@@ -48,6 +50,8 @@ class RenderTask:
     """Regions to draw, if this process forks the workers."""
     field_name: str = ""
     """Name of the field, if the run draws several fields."""
+    raster: str = ""
+    """Identifies the files of the raster (`gate.raster_mark`). Empty if `[publish]` does not need it."""
     canvases: Canvases | None = field(default=None, repr=False)
     """Sheets and frames that the tasks of several fields share."""
     _digests: MapDigests | None = field(default=None, repr=False)
@@ -83,10 +87,35 @@ class RenderTask:
         if kept := reuse_previous_map(job, digest):
             return kept
         failpoints.failpoint("draw", job.name)
+        if not self.config.publish.is_active:
+            return self._publish(job, digest, watch)
+        inspection = self._inspect(job.region)
+        if reason := inspection.no_event():
+            watch.lap("inspect")
+            keeps_old = self.config.publish.no_event == "keep"
+            return skipped_map(job.target, reason, watch.seconds, keeps_old=keeps_old)
+        mark = inspection.check(job, self.raster, self._style())
+        watch.lap("inspect")
+        return replace(self._publish(job, digest, watch), mark=mark)
+
+    def _inspect(self, region: Region) -> Inspection:
+        from regionplot.runs.gate import Inspection  # noqa: PLC0415 (only `[publish]` needs it)
+
+        return Inspection(self._shared, region)
+
+    def _style(self) -> Style | None:
+        """Return colors and layout of the maps, or None if a function of the user draws them."""
+        if self.config.map.draw is not None:
+            return None
+        with self.renderer() as renderer:
+            return renderer.style
+
+    def _publish(self, job: Job, digest: str, watch: Stopwatch) -> MapResult:
+        """Draw and write one map."""
         with self.renderer() as renderer:
             picture = self._draw(renderer, job.region, watch)
             if picture.no_data and self.config.map.empty == "skip":
-                return MapResult(job.target, 0, True, watch.seconds, state="skipped")
+                return skipped_map(job.target, "the region has no data", watch.seconds, no_data=True)
             metadata = {TITLE: picture.title, SOFTWARE: "regionplot", DIGEST: digest}
             return self._write(job, picture, renderer.encode(picture, metadata=metadata), digest, watch)
 

@@ -62,6 +62,8 @@ class LayerSettings(Section):
 
     is_array: ClassVar[bool] = False
     """True if the key is an array of tables, such as `[[features]]`. False if it is a single table."""
+    show: bool = True
+    """False: the layer is not drawn. It turns off a layer of the style."""
 
 
 IS_COLOR = "color"

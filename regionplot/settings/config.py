@@ -30,9 +30,11 @@ from regionplot.settings.plugins import (
     parse_step,
     step_settings,
 )
+from regionplot.settings.publish import PublishSettings
 from regionplot.settings.raster import RasterSettings
 from regionplot.settings.regions import RegionSettings
 from regionplot.settings.run import RunSettings
+from regionplot.settings.sheet import SheetSettings
 
 PRODUCTS = "products"
 """Name of the table of products. Each product is a table of sections, like a settings file."""
@@ -53,12 +55,14 @@ class Config(Section):
     ] = ()
     """Steps that derive the raster to draw from the input raster, in order."""
     map: MapSettings = MapSettings()
+    sheet: SheetSettings = SheetSettings()
     colors: ColorSettings = ColorSettings()
     layers: Annotated[
         dict[str, tuple[LayerSettings, ...]], PlainValidator(parse_layers), PlainSerializer(dump_layers)
     ] = Field(default_factory=dict, validation_alias=LAYER_TABLES)
     """Settings of the layers that have a table, by name. In TOML and in `model_dump`, each name is a top-level key."""
     regions: RegionSettings = RegionSettings()
+    publish: PublishSettings = PublishSettings()
     output: OutputSettings = OutputSettings()
     run: RunSettings = RunSettings()
     _places: Places = PrivateAttr(default_factory=Places)
@@ -121,6 +125,11 @@ class Config(Section):
     def has_fields(self) -> bool:
         """True if a run draws several products or times, or must find out at its start which time it draws."""
         return bool(self._products) or self.raster.is_series
+
+    @property
+    def needs_values(self) -> bool:
+        """True if the values of cells must be loaded, not only their classes."""
+        return bool(self.map.functions) or self.publish.is_active
 
     @property
     def has_functions(self) -> bool:

@@ -18,6 +18,7 @@ from regionplot.settings.partial import without_faults
 from regionplot.settings.paths import resolve_config_paths
 from regionplot.settings.places import Places
 from regionplot.settings.raster import RASTER_PATH, RasterPath
+from regionplot.settings.styles import styled
 
 _MAX_FAULTS = 200
 """Maximum number of faults to report. A file with more faults is probably not a settings file."""
@@ -174,6 +175,7 @@ def validated(
     is checked again.
     """
     details: list[ErrorDetails] = []
+    tables = styled(tables)
     rest: dict[str, Any] | None = tables
     config = None
     while rest is not None and config is None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from regionplot.settings.base import NOT_IN_DIGEST, InputPath, Section, Template, Text
+from regionplot.settings.base import MISSING_FILE, NOT_IN_DIGEST, InputPath, Section, Template, Text
 from regionplot.settings.functions import FunctionSetting, UserFunction
+from regionplot.system.files import exists
+from regionplot.text import one_line
 
 MAX_PIXELS = 100_000_000
 """Maximum number of pixels in an image."""
@@ -15,9 +19,20 @@ Side = Annotated[int, Field(ge=100, le=20_000)]
 """Width or height in pixels."""
 
 
+def _find_style(value: object) -> object:
+    """Return the name or the path of a style."""
+    if not isinstance(value, str | Path) or value in ("plain", "atlas") or (value and exists(Path(value))):
+        return value
+    raise PydanticCustomError(
+        MISSING_FILE, "there is no style and no file {name}; use plain, atlas or a file", {"name": one_line(str(value))}
+    )
+
+
 class MapSettings(Section):
     """Size, projection and title of the maps."""
 
+    style: Annotated[Literal["plain", "atlas"] | Path, BeforeValidator(_find_style)] = "plain"
+    """Style of the maps: `plain`, `atlas`, or a TOML file of your own. Your settings take precedence over the style."""
     projection: Text | dict[str, Any] = "raster"
     """`raster` for the CRS of the raster, an EPSG code, a PROJ string, WKT, or a cartopy class with its keywords:
     `{ name = "LambertConformal", central_longitude = -96 }`."""
@@ -28,6 +43,13 @@ class MapSettings(Section):
     title: Template = "{title}"
     """Template for the title. Fields are the columns of the regions table, and raster, variable, long_name, units and
     time."""
+    subtitle: Template = ""
+    """Template for the text below the title. Fields are those of the raster: raster, variable, long_name, units, level,
+    time, reference_time and lead. A text with a field that the raster does not have is left out."""
+    upper_right: Template = ""
+    """Template for the text at the right of the title, such as "Valid {time:%d %b %Y, %H:%M} UTC"."""
+    lower_right: Template = ""
+    """Template for the text at the right of the subtitle, such as "Run {reference_time:%d %b, %H} UTC + {lead} h"."""
     fit: Literal["datalim", "exact"] = "datalim"
     """`datalim` enlarges the region so that it fills the panel. `exact` keeps the limits and leaves margins."""
     background: Text = "white"

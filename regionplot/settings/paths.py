@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from regionplot import sample
+from regionplot.settings.command import Command
 from regionplot.settings.config import settings_of
 from regionplot.settings.functions import UserFunction
 from regionplot.settings.plugins import fields_of
@@ -51,6 +52,8 @@ def _resolve(value: Any, kind: Any, base: Path) -> Any:
         return _joined(value, base)
     if kind is UserFunction and isinstance(value, str):
         return UserFunction(value, base)
+    if kind is Command and isinstance(value, list | tuple):
+        return Command(tuple(value), base)
     if isinstance(kind, type) and fields_of(kind):
         return _resolve_table(value, kind, base)
     if origin is Annotated:

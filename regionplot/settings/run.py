@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from regionplot.registry import EXECUTORS
 from regionplot.settings.base import NOT_IN_DIGEST, Section
+from regionplot.settings.command import CommandSetting
 
 START_METHODS = ("auto", *EXECUTORS.builtin)
 """Start methods that this package provides. Other packages can add more."""
@@ -47,3 +48,13 @@ class RunSettings(Section):
     """Scheduling priority of the workers, as in nice(1)."""
     cache: Annotated[bool, NOT_IN_DIGEST] = True
     """Reuse projected vectors, prepared rasters and drawn ink of earlier runs from the user's cache folder."""
+    on_published: Annotated[CommandSetting | None, NOT_IN_DIGEST] = None
+    """Command that is run after a run is published, without a shell: a list of the program and its arguments. Fields of
+    the arguments are path, time, maps, drawn and failed."""
+    on_published_timeout: Annotated[float, Field(gt=0, le=86_400), NOT_IN_DIGEST] = 300
+    """Time limit for the command of `on_published` in seconds."""
+
+    @property
+    def needs_time(self) -> bool:
+        """True if the command of `on_published` needs the time of the data."""
+        return self.on_published is not None and self.on_published.needs_time

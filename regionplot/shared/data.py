@@ -115,8 +115,8 @@ class SharedData(DrawingTools):
                 "[[prepare]]: the steps have not been run; load the config that regionplot.prepared(config) returns"
             )
         if config.has_fields and config.facts == {}:
+            from regionplot.shared.all_fields import load_fields  # noqa: PLC0415 (it imports this module)
             from regionplot.shared.fields import find_fields  # noqa: PLC0415 (only several fields need it)
-            from regionplot.shared.groups import load_fields  # noqa: PLC0415 (it imports this module)
 
             return load_fields(find_fields(config), regions, layers)
         failpoints.failpoint("read", config.raster.path.name)

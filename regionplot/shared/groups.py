@@ -167,7 +167,8 @@ class FieldLoader:
                 cells = self._cells(opened, users, kept)
                 return self._load_with(opened, cells)
             except RasterReplacedError:
-                opened = OpenedField.of(opened.field, opened.config, self.regions)
+                again = OpenedField.of(opened.field, opened.config, self.regions)
+                opened = replace(again, plan=replace(again.plan, series=opened.plan.series))
         return self._load_with(opened, self._cells(opened, users, kept))
 
     def _cells(
@@ -178,7 +179,8 @@ class FieldLoader:
         if users[key] < 2:
             return None
         if key not in kept:
-            kept[key] = opened.raster.load_values(opened.plan)
+            loaded = opened.raster.load_values(opened.plan)
+            kept[key] = loaded if opened.plan.series is None else replace(loaded, series=None)
         return opened.raster.coded(kept[key], opened.plan)
 
     def _load_with(self, opened: OpenedField, cells: LoadedCells | None) -> SharedData:
@@ -196,27 +198,3 @@ class FieldLoader:
     def _keep_layers(self, data: SharedData) -> None:
         known = {id(layer) for layer in self.layers}
         self.layers += tuple(layer for layer in data.layers if id(layer) not in known)
-
-
-def load_fields(fields: Sequence[Field], regions: Sequence[Region] | None, layers: Sequence[Layer]) -> SharedData:
-    """Load all fields at once. Return the data of the first field; its `products` are the data of all fields.
-
-    Raises
-    ------
-    InputError, ConfigError
-        If a field cannot be loaded.
-    """
-    loader = FieldLoader(regions or (), tuple(layers))
-    opened = [_opened(each, regions) for each in fields]
-    loaded: dict[str, SharedData] = {}
-    for each, data in loader.load(opened):
-        if isinstance(data, RegionplotError):
-            raise data
-        loaded[each.field.name] = data
-    return next(iter(loaded.values())).with_products(loaded)
-
-
-def _opened(found: Field, regions: Sequence[Region] | None) -> OpenedField:
-    if found.problem is not None:
-        raise found.problem
-    return OpenedField.of(found, found.config, regions)

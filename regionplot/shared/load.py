@@ -18,7 +18,7 @@ from regionplot.colors.classifier import Classifier, Codes, classify, code_type
 from regionplot.colors.effective import effective_config
 from regionplot.colors.key import planned_key
 from regionplot.colors.units import needed_conversion
-from regionplot.errors import RegionError
+from regionplot.errors import ConfigError, Place, Problem, RegionError
 from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry, Window
@@ -94,6 +94,7 @@ class DrawnRaster:
         config = effective_config(config, info)
         coloring = coloring_of(info, config.raster, config.colors)
         if isinstance(coloring, RgbBands):
+            _check_publish(config)
             source = RgbSource.of(info, coloring)
         if coloring is None:  # refuse unknown units before any cell is read
             needed_conversion(info.units, config.colors.units)
@@ -124,7 +125,7 @@ class DrawnRaster:
         wants_values = any(planned.layer.wants_values for planned in all_layers(self.config))
         if (
             wants_values
-            or self.config.map.functions
+            or self.config.needs_values
             or plan.reads_per_map
             or self.config.raster.resampling != "nearest"
             or not isinstance(self.source, FileSource)
@@ -182,6 +183,8 @@ class DrawnRaster:
         """Add the cells that determine the color scale, if it depends on cells."""
         if self.coloring is not None or not self.config.colors.is_adaptive:
             return replace(loaded, series=None)
+        if plan.series is not None:
+            return replace(loaded, series=plan.series)
         if loaded.series is not None:
             return loaded
         is_whole = not plan.reads_per_map and plan.window == self.info.geometry.full_window
@@ -205,6 +208,23 @@ class DrawnRaster:
         cells, geometry = read_window(source, plan.window, step)
         cells.flags.writeable = False
         return LoadedCells(geometry, values=cells)
+
+
+def _check_publish(config: Config) -> None:
+    """Refuse checks of values for a raster in true color.
+
+    Raises
+    ------
+    ConfigError
+        If `[publish]` compares values.
+    """
+    message = "the raster is drawn in true color, so it has no values to compare; choose a band, or remove this key"
+    problems = [
+        Problem(message, config.places.locate(Place(section="publish", key=key)))
+        for key in config.publish.keys_of_values
+    ]
+    if problems:
+        raise ConfigError(*problems)
 
 
 def preload_layers(config: Config) -> tuple[Layer, ...]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from regionplot.colors.choose import Coloring
 from regionplot.colors.colormaps import ColormapColors, own_colors
@@ -46,6 +49,9 @@ class LoadPlan:
     """Fingerprint of the raster's file when the plan was made. If the file has changed, loading raises an error."""
     colormap: ColormapColors | None = None
     """Colors of the colormap. None if the raster is not drawn as numbers."""
+    series: NDArray[Any] | None = field(default=None, compare=False, repr=False)
+    """Cells that determine the limits of the color scale for all times of a product (`shared.series`). None: the scale
+    is that of the raster."""
     stored: Path | None = None
     """File from which workers that are not forked load data that are only in memory. None if there is no such file."""
 

@@ -18,14 +18,8 @@ _SMALLEST = 0.7
 """Minimum factor for text on small sheets."""
 _LARGEST = 2.0
 """Maximum factor for text on large sheets."""
-_TITLE = 14
-"""Font size of titles in points."""
-_LABEL = 9
-"""Font size of labels in points."""
 _NEATLINE = 0.8
 """Width of the neatline in points."""
-_MARGIN = 9
-"""Points between the panel and the edge of the sheet."""
 _INSET = 12
 """Points between the left edge of the panel and a color bar below it."""
 _MIN_PANEL = 10
@@ -65,6 +59,9 @@ class Room:
     side: Literal["top", "bottom"]
     height: int
     """Height in pixels."""
+    is_shared: bool = False
+    """True: the space is part of the space nearest to the edge of the sheet, which is at least so high. Other layers
+    use the same space, from left to right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,22 +95,42 @@ class Page:
     @property
     def margin(self) -> int:
         """Pixels between the panel and the edge of the sheet."""
-        return self.pixels(_MARGIN)
+        return self.pixels(self.config.sheet.margin)
 
     @property
     def inset(self) -> int:
-        """Pixels between the edge of the sheet and the left end of a color bar."""
+        """Pixels between the edge of the sheet and the left end of a wide color bar."""
         return self.margin + self.pixels(_INSET)
 
     @property
     def title_points(self) -> float:
         """Font size of the title."""
-        return _TITLE * self.text_factor
+        return self.config.sheet.title_size * self.text_factor
 
     @property
     def label_points(self) -> float:
         """Font size of labels and class names."""
-        return _LABEL * self.text_factor
+        return self.config.sheet.label_size * self.text_factor
+
+    @property
+    def ink(self) -> str:
+        """Color of the texts on the sheet."""
+        return self.config.sheet.color
+
+    @property
+    def line_ink(self) -> str:
+        """Color of the lines of the frame."""
+        return self.config.sheet.line_color
+
+    @property
+    def faint_ink(self) -> str:
+        """Color of less important texts on the sheet."""
+        return self.config.sheet.faint_color
+
+    @property
+    def font(self) -> str:
+        """Font family of all texts."""
+        return self.config.sheet.font
 
     @property
     def neatline_pixels(self) -> int:
@@ -140,7 +157,8 @@ class Layout:
         page : Page
             The sheet.
         rooms : mapping of str to Room
-            Space that layers need, by name. On each side, the first room lies at the edge of the sheet.
+            Space that layers need, by name. On each side, shared rooms lie at the edge of the sheet, and the others
+            follow in their order.
 
         Raises
         ------
@@ -148,8 +166,16 @@ class Layout:
             If no space is left for the panel.
         """
         width, height = page.size
-        used, boxes = {"bottom": 0, "top": 0}, {}
+        used = {"bottom": 0, "top": 0}
+        boxes: dict[str, Box] = {}
+        for side in used:
+            shared = {name: room for name, room in rooms.items() if room.side == side and room.is_shared}
+            used[side] = max((room.height for room in shared.values()), default=0)
+            below = 0 if side == "bottom" else height - used[side]
+            boxes |= {name: Box(0, below, width, used[side]) for name in shared}
         for name, room in rooms.items():
+            if room.is_shared:
+                continue
             below = used[room.side] if room.side == "bottom" else height - used[room.side] - room.height
             boxes[name] = Box(0, below, width, room.height)
             used[room.side] += room.height

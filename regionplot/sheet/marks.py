@@ -2,7 +2,7 @@
 
 Layers yield marks. `render.artists` turns marks into matplotlib artists.
 
-Marks in the panel (`ScaleImage`, `Path`, `Markers`, `Label`, `Barbs`, `AxesCall`) are clipped to the panel.
+Marks in the panel (`ScaleImage`, `Shade`, `Path`, `Markers`, `Label`, `Barbs`, `AxesCall`) are clipped to the panel.
 `Rectangle` and `Text` lie on the sheet, above everything in the panel.
 """
 
@@ -20,7 +20,9 @@ from regionplot.sheet.key import ColorBarKey
 from regionplot.sheet.layout import Box
 
 INK = "#222222"
-"""Color of the frame and its text."""
+"""Usual color of the frame and its text."""
+FONT = "DejaVu Sans"
+"""Usual font family."""
 MOVETO, LINETO, CLOSEPOLY = 1, 2, 79
 """Codes of a path. `matplotlib.path.Path` uses the same codes."""
 _POLYGON = 3
@@ -33,6 +35,22 @@ class ScaleImage:
 
     codes: NDArray[np.unsignedinteger[Any]]
     """Shape (height, width), row 0 in the north."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shade:
+    """Light on the pixels of the raster. It changes their colors, but not those of marks above the raster."""
+
+    levels: NDArray[np.uint8]
+    """0: the darkest slope, `geo.relief.FLAT`: flat ground, 255: the lightest slope. Shape (height, width)."""
+    dark: str
+    """Color that multiplies the colors of dark slopes."""
+    light: str
+    """Color that is mixed into the colors of light slopes."""
+    dark_strength: float
+    """Opacity of `dark` at the level 0."""
+    light_strength: float
+    """Opacity of `light` at the level 255."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,6 +150,8 @@ class Label:
     """Part of the text that lies at `x`."""
     vertical_align: Literal["baseline", "center", "center_baseline"] = "center"
     """Part of the text that lies at `y`. `center_baseline`: half the height above the baseline."""
+    font: str = FONT
+    """Font family."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,6 +213,11 @@ class Text:
     """Minimum font size for a text that is too long, as a fraction of `points`."""
     is_hinted: bool = True
     """False: the letters are drawn without hinting, which is faster."""
+    font: str = FONT
+    """Font family."""
+    weight: Literal["normal", "semibold", "bold"] = "normal"
+    is_upright: bool = True
+    """False: the text runs from the bottom to the top."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +233,16 @@ class ColorBar:
     """Width of the outline in pixels."""
     max_width: float
     """Maximum width of the label in pixels. Longer labels are made smaller, then truncated."""
+    color: str = INK
+    """Color of ticks and texts."""
+    line_color: str = INK
+    """Color of the outline."""
+    font: str = FONT
+    """Font family."""
+    label_above: bool = False
+    """True: the label is above the left end of the bar. False: it is below the middle of the bar."""
 
 
-PanelMark = ScaleImage | Path | Markers | Label | Barbs | AxesCall
+PanelMark = ScaleImage | Shade | Path | Markers | Label | Barbs | AxesCall
 SheetMark = Rectangle | Text
 Mark = PanelMark | SheetMark | ColorBar

@@ -140,7 +140,8 @@ def _import_statements(path: Path) -> tuple[tuple[str, str], ...]:
     found: list[tuple[str, str]] = []
     for source, names, modules in _IMPORT.findall("\n" + path.read_text(encoding="utf-8")):
         if modules:
-            found += [(name.split(" as ")[0].strip(), "") for name in modules.split(",")]
+            parts = [name.split(" as ")[0].strip() for name in modules.split(",")]
+            found += [(name, "") for name in parts if " " not in name]  # a line of text can begin with "import", too
         else:
             found += [(source, name.split(" as ")[0].strip()) for name in names.strip("()").split(",") if name.strip()]
     return tuple(found)

@@ -17,6 +17,7 @@ from affine import Affine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from regionplot import blocks
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.process import fill_array, process_blocks
 from regionplot.blocks.report import BlockObserver, BlocksReport
@@ -377,3 +378,18 @@ def test_blocks_of_strips_are_smaller_if_there_are_many_bands(write_raster):
     few, many = (write_raster(np.zeros((count, 600, 9000), "uint8"), name=f"{count}.tif") for count in (1, 40))
     cells = [max(b.core.cells for b in Sources.of(path).default_grid) for path in (few, many)]
     assert cells[1] <= 2**19 < cells[0]
+
+
+def test_importing_the_function_imports_no_library_but_numpy_and_rasterio():
+    heavy = {"pyproj", "pydantic", "xarray", "matplotlib", "multiprocessing", "email", "statistics"}
+    code = f"import sys, rasterio\nfrom regionplot.blocks import process_blocks\nprint({heavy!r} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "set()\n"
+
+
+def test_every_public_name_is_imported_on_first_use():
+    names = {name: getattr(blocks, name) for name in dir(blocks)}
+    assert list(names) == sorted(blocks.__all__)
+    assert all(callable(value) for value in names.values())
+    with pytest.raises(AttributeError, match="no attribute 'process_block'"):
+        _ = blocks.process_block

@@ -23,11 +23,12 @@ import shapely
 
 import regionplot
 from regionplot.cli import commands, render_once
-from regionplot.registry import STEPS, WRITERS
+from regionplot.registry import LAYERS, STEPS, WRITERS
 from regionplot.runs import lock
 from regionplot.settings.config import section_names, settings_of
 from regionplot.settings.loading import read_config
 from regionplot.settings.output import FORMATS
+from regionplot.settings.plugins import layer_settings
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and terminals of POSIX")
 
@@ -380,10 +381,11 @@ def _commented():
             yield section, key, value
 
 
-LISTS = {"features", "layers", "prepare"}
+LISTS = {"layers", "prepare", *(name for name in LAYERS if layer_settings(name).is_array)}
 EXAMPLES = {  # keys without a default
     "variable", "crs", "prepared", "vmin", "vmax", "classes", "inputs", "diverging", "colors", "stops", "file", "units",
-    "ticks", "draw", "decorate", "load", "time", "level", "member",
+    "ticks", "draw", "decorate", "load", "time", "level", "member", "levels", "distance", "label_color",
+    "min_valid", "min_value", "max_value", "when", "on_published",
 }  # fmt: skip
 WITHOUT_DEFAULT = {"band", "norm"}  # the default depends on the raster
 
@@ -405,6 +407,7 @@ def test_starter_mentions_every_key():
     names = [*section_names(), *(f"output.{name}" for name in WRITERS)]
     sections = {name: settings_of(name, {}) for name in names if name not in LISTS}
     known = {(name, key) for name, section in sections.items() for key in section.model_fields} - {("output", FORMATS)}
+    known -= {(name, "show") for name in sections}  # all layers have this key
     assert written | {(section, key) for section, key, _ in _commented() if section not in LISTS} == known
 
 

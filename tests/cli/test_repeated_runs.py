@@ -15,9 +15,14 @@ import pytest
 import shapely
 from affine import Affine
 from known_folder import fill_folder
+from PIL import Image
 from written import outputs
 
 from regionplot.cli import render_once
+from regionplot.cli.known_runs import known_run_name
+from regionplot.cli.render import render
+from regionplot.cli.render_once import Prepared
+from regionplot.cli.request import Request
 from regionplot.runs import identity
 from regionplot.runs.lock import locked
 from regionplot.system import failpoints
@@ -188,6 +193,32 @@ def test_closed_limits_apply_to_a_new_raster(closed, run, usually, folder, write
     assert outputs(folder, run.result) == usually(state)
 
 
+LAMBERT = "{ name = 'LambertConformal', central_longitude = -80 }"
+
+
+@pytest.mark.parametrize(
+    ("resampling", "projection"),
+    [("bilinear", "'raster'"), ("cubic", "'raster'"), ("nearest", LAMBERT), ("bilinear", LAMBERT), ("cubic", LAMBERT)],
+)
+def test_all_ways_to_sample_apply_to_a_new_raster(resampling, projection, run, usually, folder, write_raster, tmp_path):
+    text = settings(more=f"resampling = '{resampling}'").replace('projection = "raster"', f"projection = {projection}")
+    (folder / "regionplot.toml").write_text(text)
+    assert not run()
+    write_raster(missing_in_the_south(np.sqrt(cells()[::-1]) * 40))
+    state = saved(folder, tmp_path / "state")
+    assert run()
+    assert outputs(folder, run.result) == usually(state)
+
+
+def test_a_panel_at_the_edge_of_a_projection_is_sampled_in_the_usual_way(run, folder, write_raster):
+    """No mesh gives the positions of all pixels."""
+    text = settings().replace('projection = "raster"', 'projection = { name = "Orthographic", central_longitude = 8 }')
+    (folder / "regionplot.toml").write_text(text)
+    assert not run("--only", "c")
+    write_raster(cells(500))
+    assert not run("--only", "c")
+
+
 def test_the_run_after_a_new_raster_is_known(run, write_raster, monkeypatch):
     assert not run()
     write_raster(cells(500))
@@ -208,6 +239,51 @@ def test_a_young_raster_is_read_again_but_not_the_other_inputs(run, folder, writ
     assert run()
     assert "compare" in str(outputs(folder, run.result)["run"]["seconds"])
     assert "3 unchanged" in run.result.stdout
+
+
+@pytest.fixture
+def draw_as_watcher(folder, monkeypatch):
+    """Return a function that draws as `--watch` does: with settings that were read before. See `run`."""
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("PYTEST_CURRENT_TEST", raising=False)
+    options = render.make_context("render", ["regions.csv", "-o", "output"]).params
+    del options["watch"]
+    request = Request.from_options(**options)
+    name = known_run_name(request, "a watcher")
+    prepared = Prepared(request.config(), (), name, identity.mark_of(folder / "regionplot.toml"))
+    loads = []
+    load = render_once.import_for_drawing
+    monkeypatch.setattr(render_once, "import_for_drawing", lambda: loads.append(1) or load())
+
+    def draw():
+        time.sleep(0.02)
+        loads.clear()
+        assert render_once.render_once(request, prepared) == 0
+        return not loads
+
+    return draw
+
+
+def test_a_watcher_draws_from_its_record(draw_as_watcher, usually, folder, write_raster, tmp_path):
+    assert not draw_as_watcher()
+    write_raster(cells(500))
+    state = saved(folder, tmp_path / "state")
+    assert draw_as_watcher()
+    maps = {path.name: path.read_bytes() for path in folder.glob("output/*.png")}
+    usually(state)
+    assert maps == {path.name: path.read_bytes() for path in folder.glob("output/*.png")}
+
+
+def test_a_watcher_whose_settings_file_has_changed_uses_its_own_settings_and_writes_no_record(
+    draw_as_watcher, folder, write_raster
+):
+    """The watcher reads the settings again only after SIGHUP."""
+    (folder / "regionplot.toml").write_text(settings().replace("[160, 120]", "[320, 240]"))
+    for first in (0, 500):
+        write_raster(cells(first))
+        assert not draw_as_watcher()
+        with Image.open(folder / "output" / "a.png") as image:
+            assert image.size == (160, 120)
 
 
 def other_tags(write_raster, _):

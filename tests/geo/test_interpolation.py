@@ -19,9 +19,9 @@ from regionplot.geo.crs import parse_crs
 from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.kernels import KERNELS
+from regionplot.geo.positions import MAX_SMOOTH_ERROR
 from regionplot.geo.project import project_extent
 from regionplot.geo.sampling import pixel_centers, sample
-from regionplot.geo.smooth import MAX_SMOOTH_ERROR
 from regionplot.inputs.color_tables import RgbBands
 from regionplot.inputs.rgb import PACKED
 

@@ -16,7 +16,7 @@ from regionplot.geo.crs import parse_crs, transformer
 from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.kernels import KERNELS
-from regionplot.geo.positions import MAX_POSITION_ERROR, Locator, Positions
+from regionplot.geo.positions import MAX_POSITION_ERROR, Locator, find_positions
 from regionplot.geo.project import project_extent
 from regionplot.geo.sampling import pixel_centers, sample
 from regionplot.geo.windows import needed_window
@@ -119,7 +119,7 @@ def largest_error(geometry: GridGeometry, panel: PanelGrid, crs: pyproj.CRS) -> 
     Every third row and column of pixels is compared.
     """
     with np.errstate(invalid="ignore"):
-        strips = Positions.of(geometry, panel, crs).strips()
+        strips = find_positions(geometry, panel, crs).strips()
         positions = np.stack([np.concatenate(parts) for parts in zip(*strips, strict=True)])[:, ::3, ::3]
         x, y = (np.arange(0, length, 3) + 0.5 for length in (panel.width, panel.height))
         right = np.stack(Locator(geometry, crs, panel)(x, y))

@@ -63,13 +63,13 @@ def sheet_of(extent: Extent, size: tuple[int, int], crs: str = "EPSG:5070") -> S
     region, map_crs = Region("a", extent, crs=crs), parse_crs(crs)
     view = View.of(region, map_crs, layout.panel, "datalim")
     codes = np.zeros((view.panel.height, view.panel.width), np.uint8)
-    placer = Placer(view.box, text_measure(layout.dpi))
+    placer = Placer(view.box, text_measure(layout.dpi, layout.page.font))
     return Sheet(region, view, layout, map_crs, {}, "", codes, False, shared_placer=placer)
 
 
 def boxes_of(sheet: Sheet, labels: Sequence[Label]) -> list[LabelBox]:
     """Return the boxes of the ink of labels."""
-    measure = text_measure(sheet.layout.dpi)
+    measure = text_measure(sheet.layout.dpi, sheet.layout.page.font)
     return [LabelBox.of_text(label.x, label.y, measure(label.text, label.points, label.weight)) for label in labels]
 
 

@@ -26,7 +26,7 @@ path = "sample:relief"
 size = [320, 240]
 [colors]
 levels = [-100, 0, 500, 1500]
-[credit]
+[remark]
 text = "Data: sample"
 [[peak]]
 color = "magenta"
@@ -74,7 +74,7 @@ def test_the_command_draws_layers_of_another_package_with_and_without_fork(
         forked, other = (pixels(tmp_path / method / name) for method in ("fork", "forkserver"))
         np.testing.assert_array_equal(forked, other)
         assert (forked == MAGENTA).all(axis=2).sum() > 20, "the peak is marked"
-        assert (forked[-18:, :150] < 128).any(), "the credit is below the map"
+        assert (forked[-18:, :150] < 128).any(), "the remark is below the map"
     run(tmp_path, SETTINGS.replace("magenta", "lime"), "-o", "fork")
     assert not (pixels(tmp_path / "fork" / "nc.png") == MAGENTA).all(axis=2).any(), "a changed setting redraws maps"
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import io
 import json
 import os
@@ -561,7 +562,21 @@ def test_figures_of_two_hundred_maps_are_freed(load: Callable[..., Any]) -> None
     assert alive[0] == alive[-1]
 
 
-def _count_figures() -> int:
-    import gc
+@pytest.mark.parametrize("method", ["serial", "threads", "fork", "forkserver"])
+def test_the_collection_after_each_map_ignores_the_objects_of_the_program(
+    method: str, make_config: Callable[..., Any]
+) -> None:
+    config = make_config(map={"size": [300, 200]}, run={"start_method": method, "workers": 2})
+    before = gc.get_freeze_count()
+    report = render_regions(REGIONS[:2], config, draw=needs_frozen_objects)
+    assert not report.failed, report.failed[0].message
+    assert gc.get_freeze_count() <= before
 
+
+def needs_frozen_objects(shared: Any, region: Region) -> Any:
+    assert gc.get_freeze_count() > 10_000
+    return pixels(shared, region)
+
+
+def _count_figures() -> int:
     return sum(isinstance(item, Figure | FigureCanvasAgg) for item in gc.get_objects())

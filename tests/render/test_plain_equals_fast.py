@@ -44,6 +44,16 @@ STYLES: dict[str, dict[str, Any]] = {
     "graticule around the pole": {"map": {"projection": {"name": "NorthPolarStereo"}}, "graticule": {"halo": "none"}},
     "casing": {"features": [{"path": "sample:states", "casing": "#ffffffa6", "linewidth": 1.1}]},
     "contours": {"contours": [{"interval": 200, "smooth": 5, "highs_lows": True}], "graticule": {}},
+    "atlas": {
+        "map": {"style": "atlas", "subtitle": "Height", "upper_right": "{raster}", "lower_right": "{variable}"},
+        "features": [{"path": "sample:states", "kind": "states"}],
+        "credit": {"lines": ["Relief: ETOPO5", "Boundaries: US Census Bureau"]},
+    },
+    "atlas in Albers, shaded": {
+        "map": {"style": "atlas", "projection": "EPSG:5070"},
+        "raster": {"resampling": "cubic"},
+        "shading": {},
+    },
     "background": {"map": {"background": "#f4e0c0"}, "colors": {"levels": [0, 1000], "under": "none", "over": "none"}},
 }
 

@@ -109,7 +109,7 @@ def test_errors_of_all_tables_are_reported_together() -> None:
         "settings: [[prepare]] #2 size: must be a whole number (it is 'large')",
         "settings: [[prepare]] #3: step is missing; use one of expression, focal, reclassify, mask, hillshade, slope, "
         "convert, scale, resample, reproject, accumulate, aspect (it is 'aspect')",
-        "settings: [[spots]] #2 y: unknown key; use one of tables, x",
+        "settings: [[spots]] #2 y: unknown key; use one of show, tables, x",
         "settings: [raster] bnad: unknown key; did you mean 'band'?",
         "settings: [stamp] txt: unknown key; did you mean 'text'?",
         "settings: [stmap]: unknown key; did you mean 'stamp'?",
@@ -126,7 +126,7 @@ def test_paths_are_found_by_the_type_of_their_field(tmp_path: Path) -> None:
         '[[prepare]]\nstep = "aspect"\nlike = "like.tif"\n'
     )
     layers = read_config(path).model_dump()
-    assert layers["stamp"] == {"text": "a.txt", "image": tmp_path / "stamp.png"}
+    assert layers["stamp"] == {"show": True, "text": "a.txt", "image": tmp_path / "stamp.png"}
     assert [layer["tables"] for layer in layers["spots"]] == [(tmp_path / "a.csv",), {"main": tmp_path / "b.csv"}]
     assert read_config(path).prepare[0].like == tmp_path / "like.tif"
     (tmp_path / "like.tif").unlink()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
+
+from regionplot.system.memory import frozen_objects
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux")
 
@@ -56,3 +60,19 @@ def test_kept_blocks_are_reused_and_returned_blocks_are_not():
 
 def test_memory_limit_does_not_count_memory_that_is_already_allocated():
     assert run(_LIMITED) == ["150", "refused"]
+
+
+def test_a_collection_ignores_the_objects_that_existed_before():
+    class Cycle:
+        def __init__(self):
+            self.me = self
+
+    old, before = weakref.ref(Cycle()), gc.get_freeze_count()
+    with frozen_objects():
+        new = weakref.ref(Cycle())
+        gc.collect()
+        assert old() is not None
+        assert new() is None
+    gc.collect()
+    assert old() is None
+    assert gc.get_freeze_count() == before

@@ -16,29 +16,29 @@ from regionplot.sheet.marks import AxesCall, Markers, Text
 from regionplot.sheet.sheet import Sheet
 
 
-class CreditSettings(LayerSettings):
-    """`[credit]`: a line of text below the map."""
+class RemarkSettings(LayerSettings):
+    """`[remark]`: a line of text below the map."""
 
     text: str = ""
 
 
 @dataclass(frozen=True)
-class Credit(Layer):
+class Remark(Layer):
     """A line of text in a room of its own. It is the same on all maps."""
 
-    Settings = CreditSettings
+    Settings = RemarkSettings
     text: str
     name: str
     key: str
 
     @classmethod
     @override
-    def room(cls, settings: CreditSettings, page: Page) -> Room:
+    def room(cls, settings: RemarkSettings, page: Page) -> Room:
         return Room("bottom", page.pixels(18))
 
     @classmethod
     @override
-    def load(cls, settings: CreditSettings, context: LoadContext) -> Self:
+    def load(cls, settings: RemarkSettings, context: LoadContext) -> Self:
         return cls(settings.text, context.name, settings_digest(settings))
 
     @override

@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot.blocks.checksums import checksum_of
 from regionplot.blocks.grid import Block, BlockGrid
 from regionplot.blocks.new_raster import new_raster
 from regionplot.blocks.profile import derive_profile
 from regionplot.blocks.report import BlockObserver, BlocksReport
 from regionplot.blocks.runner import BlockRunner
-from regionplot.blocks.sources import Sources, read_block, read_mask
-from regionplot.blocks.task import BlockResult, BlockWorker, cast, checksum_of
+from regionplot.blocks.sources import Sources, check_axes, read_block, read_mask
+from regionplot.blocks.task import BlockResult, BlockWorker, cast
 from regionplot.blocks.tile import Tile
 from regionplot.errors import RasterError
 from regionplot.geo.grid import Window, shift_transform
 from regionplot.inputs.gdal import gdal_errors, gdal_options, open_raster
-from regionplot.inputs.netcdf_grid import check_read_by_gdal
 
 OVERLAPS = ("first", "last", "min", "max", "mean", "feather", "core")
 _ON_GRID = 1e-3
@@ -175,7 +175,7 @@ def _place_tiles(
     with gdal_options():
         for path in paths:
             with open_raster(path) as dataset:
-                check_read_by_gdal(path, dataset)
+                check_axes(path, dataset)
                 row, column = _corner(dataset, first)
                 misfits = _grid_differences(dataset, first, row, column) + _value_differences(dataset, first, dtype)
                 problems += [f"{path}: {problem}" for problem in misfits]

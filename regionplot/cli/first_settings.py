@@ -1,0 +1,113 @@
+"""Write settings and a table of regions to start from, for a file that `regionplot info` has described."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from regionplot.cli.file_facts import Facts
+
+_FULL_TURN = 360.0
+_DECIMALS = 4
+_NAMES = ("name", "geoid", "id", "code", "fips")
+"""Names and parts of names of fields that suit the names of regions, in lower case."""
+
+
+def first_quantity(facts: Facts, name: str | None = None) -> Mapping[str, Any] | None:
+    """Return the quantity of a raster to draw: the named one, or the first that can be drawn. None if there is none."""
+    usable = [each for each in facts["quantities"] if "grid" in each and not each["problem"]]
+    named = [each for each in usable if each["name"] == name]
+    return next(iter(named if name else usable), None)
+
+
+def raster_settings(facts: Facts, quantity: Mapping[str, Any]) -> str:
+    """Return settings, as TOML, that draw one quantity of a raster."""
+    times = quantity["times"]
+    more = [f'# time = "all"  # all {len(times)} times'] if len(times) > 1 else []
+    keys = {"path": facts["path"], **quantity["select"]}
+    colors = quantity.get("colors", {"keys": {}, "reason": ""})
+    reason = f"  # {colors['reason']}" if colors["reason"] else ""
+    return _text(
+        ["[raster]", *_lines(keys), *more, ""],
+        ["[map]", 'projection = "raster"', f"title = {_value(_title(quantity))}", ""],
+        [f"[colors]{reason}", *_lines(colors["keys"])],
+    )
+
+
+def _title(quantity: Mapping[str, Any]) -> str:
+    return "{title}, {time:%Y-%m-%d %H:%M}" if quantity["times"] else "{title}"
+
+
+def raster_regions(quantity: Mapping[str, Any]) -> str:
+    """Return a table with one region: the extent of the raster."""
+    grid = quantity["grid"]
+    degrees, extent = grid["degrees"], grid["extent"]
+    is_wide = degrees is not None and degrees["east"] - degrees["west"] > _FULL_TURN / 2
+    if degrees is None or (is_wide and grid["unit"] != "degree"):
+        keys = ("xmin", "xmax", "ymin", "ymax")
+        return f"name,{','.join(keys)}\nall,{','.join(_plain(extent[key]) for key in keys)}\n"
+    return degrees_table(*(degrees[key] for key in ("west", "south", "east", "north")))
+
+
+def degrees_table(west: float, south: float, east: float, north: float) -> str:
+    """Return a table with one region, from its limits in degrees."""
+    turns = (west + _FULL_TURN) // _FULL_TURN if west < -_FULL_TURN or east > _FULL_TURN else 0
+    first, last = west - turns * _FULL_TURN, min(east - turns * _FULL_TURN, _FULL_TURN)
+    return f"name,west,east,south,north\nall,{','.join(map(_plain, (first, last, south, north)))}\n"
+
+
+def vector_settings(facts: Facts, layer: Mapping[str, Any]) -> str:
+    """Return settings, as TOML, that draw a layer over the embedded sample raster.
+
+    The features are the regions if they have an area and unique names.
+    """
+    chosen = {"layer": layer["name"]} if len(facts["layers"]) > 1 else {}
+    regions = ["[regions]  # each feature is a region", *_lines({**chosen, "name_field": name_field(layer)}), ""]
+    return _text(
+        ["[raster]", 'path = "sample:relief"  # the raster to draw', ""],
+        regions if has_regions(layer) else [],
+        ["[[features]]", *_lines({"path": facts["path"], **chosen})],
+    )
+
+
+def vector_regions(layer: Mapping[str, Any]) -> str:
+    """Return a table with the extent of a layer, or an empty text if the features are the regions."""
+    return "" if has_regions(layer) or not layer["degrees"] else degrees_table(*layer["degrees"])
+
+
+def has_regions(layer: Mapping[str, Any]) -> bool:
+    """Return True if the features of a layer can be regions."""
+    return "Point" not in layer["geometry"] and name_field(layer) is not None
+
+
+def name_field(layer: Mapping[str, Any]) -> str | None:
+    """Return the field of a layer that suits the names of regions, or None if no field has unique values."""
+    unique = sorted((field["type"] != "text", field["name"]) for field in layer["fields"] if field["is_unique"])
+    names = [str(name) for _, name in unique]
+    for is_good in (str.__eq__, str.__contains__):
+        for word in _NAMES:
+            found = next((name for name in names if is_good(name.casefold(), word)), None)
+            if found is not None:
+                return found
+    return next(iter(names), None)
+
+
+def _text(*parts: Iterable[str]) -> str:
+    return "\n".join(line for part in parts for line in part) + "\n"
+
+
+def _lines(keys: Mapping[str, Any]) -> list[str]:
+    return [f"{key} = {_value(value)}" for key, value in keys.items()]
+
+
+def _value(value: Any) -> str:
+    """Return a value as TOML. JSON texts, numbers and lists are also TOML."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _plain(value: float) -> str:
+    """Return a number in plain notation, rounded to less than a cell of most grids."""
+    text = f"{value:.{_DECIMALS}f}" if math.fabs(value) < 1e4 else f"{value:.1f}"
+    return text.rstrip("0").rstrip(".")

@@ -1,0 +1,81 @@
+"""The sources of the data, at the lower right of the sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field
+from typing_extensions import override
+
+from regionplot import text
+from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
+from regionplot.settings.base import Template
+from regionplot.settings.sheet import FontSize
+from regionplot.sheet.layout import Layout, Page, Room
+from regionplot.sheet.marks import Text
+
+_BOTTOM, _LINE = 10.8, 10.8
+"""Points from the bottom of the sheet to the lowest baseline, and from line to line."""
+_WIDTH = 302
+"""Maximum width in points. Longer lines are made smaller."""
+_SMALLEST = 0.6
+"""Minimum font size of a long line, as a fraction of its normal size. A line that is still too long is truncated."""
+
+
+class CreditSettings(LayerSettings):
+    """`[credit]`: the sources of the data."""
+
+    lines: Annotated[tuple[Template, ...], Field(strict=False, max_length=4)]
+    """Up to four lines of text, such as "Boundaries: US Census Bureau". Fields are those of the raster."""
+    font_size: FontSize = 8.5
+    """Font size in points, on a sheet of 14 × 9 inches."""
+
+
+@dataclass(frozen=True)
+class Credit(Layer):
+    """The sources of the data. They are the same on all maps."""
+
+    Settings = CreditSettings
+    zorder: ClassVar[float] = 97
+    settings: CreditSettings
+    lines: tuple[str, ...]
+    key: str
+
+    @classmethod
+    @override
+    def room(cls, settings: CreditSettings, page: Page) -> Room:
+        return Room("bottom", page.pixels(2 * _BOTTOM + _LINE * len(settings.lines)), is_shared=True)
+
+    @classmethod
+    @override
+    def load(cls, settings: CreditSettings, context: LoadContext) -> Self:
+        known = {
+            **dict.fromkeys(name for line in settings.lines for name in text.fields_of(line)),
+            **context.description,
+        }
+        fields = {name: "" if value is None else value for name, value in known.items()}
+        lines = tuple(text.plain_text(text.render(line, fields)) for line in settings.lines)
+        return cls(settings, lines, settings_digest(settings, lines))
+
+    @override
+    def frame(self, layout: Layout) -> Iterator[Text]:
+        page = layout.page
+        for number, line in enumerate(reversed(self.lines)):
+            yield Text(
+                layout.panel.left + layout.text_width,
+                page.pixels(_BOTTOM + _LINE * number),
+                line,
+                self.settings.font_size * page.text_factor,
+                page.faint_ink,
+                align="right",
+                max_width=min(page.pixels(_WIDTH), layout.text_width),
+                smallest=_SMALLEST,
+                is_hinted=False,
+                font=page.font,
+            )
+
+    @override
+    def inks(self) -> frozenset[str]:
+        return frozenset()

@@ -1,0 +1,107 @@
+"""A bar that shows a distance on the map, below the panel.
+
+The distance is true at the center of the panel, in the direction of the rows of pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Self
+
+from typing_extensions import override
+
+from regionplot.geo.ground import meters_per_pixel
+from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
+from regionplot.layers.colorbar import end_of_short_bar
+from regionplot.settings.sheet import FontSize
+from regionplot.sheet.layout import POINTS_PER_INCH, Box, Page, Room
+from regionplot.sheet.marks import Rectangle, SheetMark, Text
+from regionplot.sheet.sheet import Sheet
+
+_BOTTOM, _HEIGHT, _ROOM = 23.8, 3.6, 33
+"""Points from the bottom of the sheet to the bar, height of the bar, and height of the space for the layer."""
+_LONGEST, _GAP = 137, 36
+"""Maximum length of the bar in points, and points between a color bar and the scale bar."""
+_DIGIT, _DIGIT_HEIGHT = 0.5, 0.72
+"""Width and height of a digit, as fractions of the font size."""
+_TEXT_GAP = 2.9
+"""Points between the bar and its numbers."""
+_METERS = {"km": 1000.0, "mi": 1609.344, "nmi": 1852.0}
+"""Meters per unit. The statute mile and the nautical mile are the international ones."""
+
+
+class ScaleBarSettings(LayerSettings):
+    """`[scale_bar]`: a bar that shows a distance on the map."""
+
+    unit: Literal["km", "mi", "nmi"] = "km"
+    """Kilometers, statute miles or nautical miles."""
+    font_size: FontSize = 9
+    """Font size in points, on a sheet of 14 × 9 inches."""
+
+
+@dataclass(frozen=True)
+class ScaleBar(Layer):
+    """A bar of two cells, at the right of a short color bar or at the left of the sheet."""
+
+    Settings = ScaleBarSettings
+    zorder: ClassVar[float] = 98
+    ignores_raster: ClassVar[bool] = True
+    mark_types: ClassVar[frozenset[type]] = frozenset({Rectangle, Text})
+    settings: ScaleBarSettings
+    key: str
+
+    @classmethod
+    @override
+    def room(cls, settings: ScaleBarSettings, page: Page) -> Room:
+        return Room("bottom", page.pixels(_ROOM), is_shared=True)
+
+    @classmethod
+    @override
+    def load(cls, settings: ScaleBarSettings, context: LoadContext) -> Self:
+        return cls(settings, settings_digest(settings))
+
+    @override
+    def draw(self, sheet: Sheet) -> Iterator[SheetMark]:
+        page, end = sheet.layout.page, end_of_short_bar(sheet.layout)
+        pixel = meters_per_pixel(sheet.crs, sheet.view.panel) / _METERS[self.settings.unit]
+        length = round_length(page.pixels(_LONGEST) * pixel) if math.isfinite(pixel) and pixel > 0 else 0.0
+        if not length:
+            return
+        left = sheet.layout.panel.left if end is None else end + page.pixels(_GAP)
+        width, bottom, height = round(length / pixel), page.pixels(_BOTTOM), page.pixels(_HEIGHT)
+        half = width // 2
+        line = page.neatline_pixels
+        yield Rectangle(Box(left, bottom, width, height), "white", page.line_ink, line)
+        yield Rectangle(Box(left, bottom, half, height), page.line_ink, page.line_ink, line)
+        points = self.settings.font_size * page.text_factor
+        baseline = bottom - page.pixels(_TEXT_GAP) - round(points * _DIGIT_HEIGHT * page.dpi / POINTS_PER_INCH)
+        numbers = [(left, "0"), (left + half, f"{length / 2:g}"), (left + width, f"{length:g}")]
+        last = points * page.dpi / POINTS_PER_INCH * _DIGIT * (len(numbers[-1][1]) / 2 + 0.5)
+        for x, words in numbers:
+            yield self._text(x, baseline, words, points, page)
+        name = self._text(round(left + width + last), baseline, self.settings.unit, points, page)
+        yield Text(name.x, name.y, name.text, points, page.ink, is_hinted=False, font=page.font)
+
+    @staticmethod
+    def _text(x: float, y: float, words: str, points: float, page: Page) -> Text:
+        return Text(x, y, words, points, page.ink, align="center", is_hinted=False, font=page.font)
+
+    @override
+    def inks(self) -> frozenset[str]:
+        return frozenset()
+
+
+def round_length(longest: float) -> float:
+    """Return the largest of 1, 2 and 5 times a power of ten that is not longer than a length.
+
+    Examples
+    --------
+    >>> round_length(430.0)
+    200.0
+    >>> round_length(0.05)
+    0.05
+    """
+    power = math.floor(math.log10(longest) + 1e-9)
+    return next(factor * 10.0**power for factor in (5, 2, 1) if factor * 10.0**power <= longest * (1 + 1e-9))

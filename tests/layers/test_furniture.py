@@ -1,0 +1,158 @@
+"""The texts around the title, the scale bar and the credits say what is true, and lie where they should."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyproj
+import pytest
+
+from regionplot.geo.extent import Extent
+from regionplot.geo.ground import meters_per_pixel
+from regionplot.geo.region import Region
+from regionplot.layers.base import LoadContext
+from regionplot.layers.credit import Credit, CreditSettings
+from regionplot.layers.graticule import Graticule, GraticuleSettings
+from regionplot.layers.scale_bar import ScaleBar, ScaleBarSettings
+from regionplot.layers.stack import lay_out
+from regionplot.layers.title import Title
+from regionplot.settings.config import Config
+from regionplot.settings.loading import read_config
+from regionplot.sheet.key import ColorBarKey
+from regionplot.sheet.layout import Layout
+from regionplot.sheet.marks import Path, Rectangle, Text
+from regionplot.sheet.sheet import Sheet
+from regionplot.sheet.view import View
+
+TIME = datetime(2025, 2, 6, 1, tzinfo=UTC)
+
+
+def config_of(**sections: Any) -> Config:
+    own = {"style": "atlas", **sections.pop("map", {})}
+    return read_config({"raster": {"path": "sample:relief"}, "map": own, **sections})
+
+
+def layout_of(config: Config) -> Layout:
+    return lay_out(config, ColorBarKey(levels=[0.0, 1.0, 2.0]))
+
+
+def sheet_of(config: Config, crs: str, extent: Extent, limits: str | None = "EPSG:4326") -> Sheet:
+    layout, region, projected = layout_of(config), Region("a", extent, limits, "A title"), pyproj.CRS(crs)
+    view = View.of(region, projected, layout.panel, "datalim")
+    return Sheet(region, view, layout, projected, {}, "A title", np.zeros((1, 1), np.uint8), False)
+
+
+def title_texts(config: Config, description: Mapping[str, object]) -> dict[str, Text]:
+    title = Title.load(None, LoadContext(config, pyproj.CRS("EPSG:4326"), description))
+    sheet = sheet_of(config, "EPSG:4326", Extent(-100, -90, 30, 40))
+    marks = [*title.draw(sheet), *title.frame(sheet.layout)]
+    return {mark.text: mark for mark in marks}
+
+
+def test_the_texts_around_the_title_come_from_the_raster() -> None:
+    known = {
+        "long_name": "Snow depth",
+        "time": TIME,
+        "reference_time": datetime(2025, 2, 5, 18, tzinfo=UTC),
+        "lead": 7.0,
+    }
+    found = title_texts(config_of(), known)
+    assert list(found) == [
+        "A title",
+        "Snow depth",
+        "Valid Thu 6 Feb 2025, 01:00 UTC",
+        "Run Wed 5 Feb, 18:00 UTC + 7 h",
+    ]
+    title, subtitle, valid, lead = found.values()
+    assert title.y == valid.y > subtitle.y == lead.y
+    assert (title.align, valid.align) == ("left", "right")
+    assert title.max_width is not None
+    assert title.x + title.max_width < valid.x
+
+
+def test_a_text_with_an_unknown_field_is_left_out() -> None:
+    assert list(title_texts(config_of(), {"long_name": "Snow depth"})) == ["A title", "Snow depth"]
+    assert list(title_texts(config_of(), {"long_name": ""})) == ["A title"]
+
+
+def test_the_frame_depends_on_the_texts() -> None:
+    config, crs = config_of(), pyproj.CRS("EPSG:4326")
+    keys = {Title.load(None, LoadContext(config, crs, {"time": time})).key for time in (TIME, TIME.replace(hour=2))}
+    assert len(keys) == 2
+
+
+@pytest.mark.parametrize("unit", ["km", "mi", "nmi"])
+@pytest.mark.parametrize(
+    ("crs", "extent"),
+    [
+        ("EPSG:4326", Extent(-100, -90, 55, 65)),
+        ("EPSG:3857", Extent(-100, -90, 55, 65)),
+        ("EPSG:5070", Extent(-125, -67, 25, 50)),
+        ("EPSG:2263", Extent(-74.1, -73.9, 40.6, 40.8)),  # in US feet
+        ("EPSG:3031", Extent(-30, 30, -85, -70)),
+    ],
+)
+def test_the_scale_bar_has_the_length_that_it_states(unit: Any, crs: str, extent: Extent) -> None:
+    config = config_of()
+    sheet = sheet_of(config, crs, extent)
+    layer = ScaleBar.load(ScaleBarSettings(unit=unit), LoadContext(config, sheet.crs))
+    bar, half, zero, middle, end, name = layer.draw(sheet)
+    assert isinstance(bar, Rectangle)
+    assert isinstance(half, Rectangle)
+    assert [text.text for text in (zero, middle, end, name) if isinstance(text, Text)][::3] == ["0", unit]
+    assert isinstance(end, Text)
+    assert isinstance(middle, Text)
+    assert float(middle.text) == float(end.text) / 2
+    panel = sheet.view.panel
+    x, y = panel.extent.center
+    reach = bar.box.width / 2 * panel.pixel_width
+    to_degrees = pyproj.Transformer.from_crs(sheet.crs, "EPSG:4326", always_xy=True)
+    (west, east), (south, north) = to_degrees.transform([x - reach, x + reach], [y, y])
+    meters = pyproj.Geod(ellps="WGS84").inv(west, south, east, north)[2]
+    stated = float(end.text) * {"km": 1000, "mi": 1609.344, "nmi": 1852}[unit]
+    assert meters == pytest.approx(stated, rel=0.02)
+    assert abs(half.box.width - bar.box.width / 2) <= 1
+
+
+def test_a_scale_bar_needs_a_center_on_the_earth() -> None:
+    config = config_of()
+    sheet = sheet_of(config, "+proj=ortho +lat_0=0 +lon_0=0", Extent(6.5e6, 9e6, -1e6, 1e6), None)
+    assert np.isnan(meters_per_pixel(sheet.crs, sheet.view.panel))
+    assert list(ScaleBar.load(ScaleBarSettings(), LoadContext(config, sheet.crs)).draw(sheet)) == []
+
+
+def test_credits_are_at_the_lower_right_from_bottom_to_top() -> None:
+    settings = CreditSettings(lines=("Model: {raster}", "Boundaries: Census"))
+    config = config_of(credit={"lines": settings.lines})
+    layer = Credit.load(settings, LoadContext(config, pyproj.CRS("EPSG:4326"), {"raster": "gfs"}))
+    layout = layout_of(config)
+    below, above = layer.frame(layout)
+    assert [below.text, above.text] == ["Boundaries: Census", "Model: gfs"]
+    assert 0 < below.y < above.y < layout.panel.bottom
+    assert below.x == above.x == layout.panel.right
+
+
+@pytest.mark.parametrize("bar", ["wide", "short"])
+@pytest.mark.parametrize("colorbar", [True, False])
+def test_labels_outside_the_panel_are_on_the_sheet_and_apart_from_it(bar: str, colorbar: bool) -> None:
+    outside: Any = {"position": "outside"}
+    config = config_of(
+        sheet={"colorbar": bar}, colors={"colorbar": colorbar}, graticule=outside, scale_bar={"show": False}
+    )
+    sheet = sheet_of(config, "EPSG:5070", Extent(-120, -75, 27, 48))
+    settings = GraticuleSettings(**outside, font_size=8.5)
+    layer = Graticule.load(settings, LoadContext(config, sheet.crs))
+    lines, *marks = layer.draw(sheet)
+    assert isinstance(lines, Path)
+    box = sheet.view.box
+    labels = [mark for mark in marks if isinstance(mark, Text)]
+    below, beside = [m for m in labels if m.is_upright], [m for m in labels if not m.is_upright]
+    assert len(below) >= 3
+    assert len(beside) >= 2
+    assert all(0 <= mark.y < box.bottom and box.left < mark.x < box.right for mark in below)
+    assert all(0 < mark.x < box.left and box.bottom < mark.y < box.top for mark in beside)
+    assert all("W" in mark.text for mark in below)
+    assert all("N" in mark.text for mark in beside)

@@ -1,0 +1,93 @@
+"""A style gives settings that the user's settings do not give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regionplot.errors import ConfigError, InputError
+from regionplot.layers.stack import all_layers
+from regionplot.settings.loading import read_config
+from regionplot.settings.styles import STYLES
+
+RASTER = {"raster": {"path": "sample:relief"}}
+
+
+def names(config: Any) -> set[str]:
+    return {planned.name for planned in all_layers(config)}
+
+
+def test_the_plain_style_changes_nothing() -> None:
+    config = read_config(RASTER)
+    assert config.map.style == "plain"
+    assert read_config({**RASTER, "map": {"style": "plain"}}).model_dump() == config.model_dump()
+
+
+def test_settings_take_precedence_over_the_style_key_by_key() -> None:
+    config = read_config({**RASTER, "map": {"style": "atlas", "subtitle": "Height"}, "sheet": {"margin": 30}})
+    assert config.map.subtitle == "Height"
+    assert (config.sheet.margin, config.sheet.colorbar, config.sheet.font) == (30, "short", "Source Sans 3")
+    assert {"graticule", "scale_bar"} <= names(config)
+
+
+def test_show_turns_a_layer_of_the_style_off() -> None:
+    config = read_config({**RASTER, "map": {"style": "atlas"}, "scale_bar": {"show": False}})
+    assert "scale_bar" not in names(config)
+    assert "graticule" in names(config)
+
+
+def test_vector_layers_get_the_settings_of_their_kind() -> None:
+    features = [
+        {"path": "sample:states", "kind": "states"},
+        {"path": "sample:counties", "kind": "counties", "linewidth": 3},
+        {"path": "sample:countries"},
+    ]
+    config = read_config({**RASTER, "map": {"style": "atlas"}, "features": features})
+    found: Any = config.layers["features"]
+    states, counties, countries = found
+    assert (states.edgecolor, states.linewidth) == ("#2a2a32e6", 1.1)
+    assert (counties.edgecolor, counties.linewidth) == ("#3b33404d", 3)
+    assert (countries.edgecolor, countries.linewidth) == ("black", 0.6)
+
+
+def test_each_product_can_have_its_own_style() -> None:
+    products = {"a": {"map": {"style": "atlas"}}, "b": {"sheet": {"margin": 4}}}
+    config = read_config({**RASTER, "products": products})
+    assert [own.sheet.margin for own in config.products.values()] == [17.3, 4]
+
+
+def test_a_style_of_the_user_is_a_file_beside_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "ours.toml").write_text('[sheet]\ncolor = "navy"\n[kinds.roads]\nlinewidth = 2\n')
+    settings = tmp_path / "regionplot.toml"
+    settings.write_text(
+        '[raster]\npath = "sample:relief"\n[map]\nstyle = "ours.toml"\n'
+        '[[features]]\npath = "sample:states"\nkind = "roads"\n'
+    )
+    config = read_config(settings)
+    assert config.sheet.color == "navy"
+    features: Any = config.layers["features"]
+    assert features[0].linewidth == 2
+
+
+@pytest.mark.parametrize(
+    ("style", "message"),
+    [
+        ("[raster]\nband = 2\n", r"ours.toml: a style cannot have the table \[raster\]; move it to your settings"),
+        ("[sheet\n", r"ours.toml:1: "),
+        ("[sheet]\ncolour = 1\n", r"\[sheet\] colour: unknown key; did you mean 'color'"),
+    ],
+)
+def test_faults_of_a_style_are_named(tmp_path: Path, style: str, message: str) -> None:
+    (tmp_path / "ours.toml").write_text(style)
+    with pytest.raises(ConfigError, match=message):
+        read_config({**RASTER, "map": {"style": tmp_path / "ours.toml"}})
+
+
+def test_a_missing_style_is_an_error_that_lists_the_styles() -> None:
+    with pytest.raises(
+        InputError, match=r"\[map\] style: there is no style and no file .*fancy; use plain, atlas or a file"
+    ):
+        read_config({**RASTER, "map": {"style": "fancy"}})
+    assert set(STYLES) == {"plain", "atlas"}
