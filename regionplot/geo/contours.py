@@ -49,8 +49,11 @@ class ContourLine:
         gaps : iterable of (float, float)
             Start and end of each gap along the line, in pixels.
         """
-        start = 0.0
-        for first, last in [*sorted(gaps), (self.length, self.length)]:
+        start, gaps = 0.0, sorted(gaps)
+        if not gaps:
+            yield self.points
+            return
+        for first, last in [*gaps, (self.length, self.length)]:
             if first > start:
                 yield self._between(start, first)
             start = max(start, last)

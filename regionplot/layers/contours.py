@@ -197,15 +197,11 @@ class Contours(Layer):
     ) -> Iterator[PanelMark]:
         """Yield the casings of all lines, then the lines. Bold lines are above the others."""
         style = self.settings
-        kinds = [(style.linewidth, [n for n, line in enumerate(lines) if line.level not in bold])]
-        kinds.append((style.bold_linewidth, [n for n, line in enumerate(lines) if line.level in bold]))
+        kinds: tuple[list[Floats], list[Floats]] = [], []
+        for number, line in enumerate(lines):
+            kinds[line.level in bold].extend(line.parts((a, b) for a, b, _ in labels.get(number, ())))
         for color, extra in ((style.casing, 2 * style.casing_width), (style.color, 0.0)):
-            for width, numbers in kinds:
-                parts = [
-                    part
-                    for number in numbers
-                    for part in lines[number].parts((a, b) for a, b, _ in labels.get(number, ()))
-                ]
+            for width, parts in zip((style.linewidth, style.bold_linewidth), kinds, strict=True):
                 if parts and width > 0 and color != "none":
                     yield _path(sheet, parts, color, width + extra)
 
@@ -242,7 +238,7 @@ class Contours(Layer):
         ):
             yield Label(
                 round(x), round(baseline), string, points, color, _HALO, halo * factor,
-                weight="semibold", vertical_align="baseline",
+                weight="semibold", vertical_align="baseline", font=sheet.layout.page.font,
             )  # fmt: skip
 
     @override
@@ -346,6 +342,7 @@ class _LineLabels:
         return Label(
             x, y, _number(level), self._points, self.style.color, self.style.casing, _LABEL_HALO,
             angle, self._weight(level), vertical_align="center_baseline",
+            font=self.sheet.layout.page.font,
         )  # fmt: skip
 
 

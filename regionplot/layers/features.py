@@ -12,7 +12,6 @@ from pydantic import Field
 from typing_extensions import override
 
 from regionplot.geo.extent import PanelGrid
-from regionplot.geo.scale import meters_per_pixel
 from regionplot.inputs.vector_layers import VectorLayer, start_layer
 from regionplot.layers.base import Layer, LoadContext, settings_digest
 from regionplot.settings.base import Color, Text
@@ -56,6 +55,8 @@ class FeatureSettings(VectorSettings):
         """Return True if the scale of a map is between `min_scale` and `max_scale`."""
         if self.min_scale is None and self.max_scale is None:
             return True
+        from regionplot.geo.scale import meters_per_pixel  # noqa: PLC0415 (few layers have scales)
+
         scale = meters_per_pixel(sheet.view.panel, sheet.crs) / 1000
         return (self.min_scale or 0.0) <= scale <= (math.inf if self.max_scale is None else self.max_scale)
 

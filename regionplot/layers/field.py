@@ -92,9 +92,11 @@ class Field:
         """
         is_fine = cells_per_pixel(self.geometry, panel, crs) >= _FINE
         found = sample(self.values, self.geometry, panel, crs, "bilinear" if is_fine else "cubic")
-        values = np.where(found.inside, found.values, np.nan).astype(np.float64)
-        if not is_fine and self.values.size <= _MAX_LIMITED:
-            np.clip(values, np.nanmin(self.values), np.nanmax(self.values), out=values)
+        is_known = found.inside & np.isfinite(found.values)
+        values = np.where(is_known, found.values, np.nan).astype(np.float64)
+        if not is_fine and self.values.size <= _MAX_LIMITED and is_known.any():
+            cells = self.values[np.isfinite(self.values)]
+            np.clip(values, cells.min(), cells.max(), out=values)
         return values
 
     def at_points(self, points: Floats, crs: pyproj.CRS) -> Floats:

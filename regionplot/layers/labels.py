@@ -208,7 +208,7 @@ class _PointLabels:
         color, halo = (_REVERSED, _REVERSED_HALO) if is_dark else (style.color or settings.color, settings.halo)
         return Label(
             box.left, box.bottom + size_descent, text, points, color, halo, style.halo / 2 * self.sheet.label_factor,
-            weight=style.weight, align="left", vertical_align="baseline",
+            weight=style.weight, align="left", vertical_align="baseline", font=self.sheet.layout.page.font,
         )  # fmt: skip
 
 
@@ -347,6 +347,7 @@ class _AreaNames:
         return Label(
             box.left, box.bottom + round(size.descent), text, points, self.layer.settings.area_color,
             _AREA_HALO, _AREA_HALO_POINTS, weight="semibold", align="left", vertical_align="baseline",
+            font=sheet.layout.page.font,
         )  # fmt: skip
 
 

@@ -15,8 +15,8 @@ from matplotlib.path import Path as Outline
 from matplotlib.transforms import BboxBase, IdentityTransform, Transform
 
 from regionplot.render.drawn_marks import PanelArtists
-from regionplot.render.fonts import FALLBACKS, WEIGHTS
-from regionplot.render.text import UnhintedText, fit_text, fits_unmeasured
+from regionplot.render.fonts import FALLBACKS, label_font, weight_of
+from regionplot.render.text import HaloText, UnhintedText, fit_text, fits_unmeasured
 from regionplot.sheet.layout import POINTS_PER_INCH
 from regionplot.sheet.marks import (
     AxesCall,
@@ -89,10 +89,14 @@ def _markers(mark: Markers, axes: PanelPlace) -> Iterator[Artist]:
 
 
 def _label(mark: Label, axes: PanelPlace) -> Iterator[Artist]:  # noqa: ARG001 (all makers take the same arguments)
+    if mark.halo != "none" and (mark.align, mark.vertical_align, mark.rotation) == ("left", "baseline", 0):
+        font = label_font(mark.text, mark.points, mark.weight, mark.font)
+        yield HaloText((mark.x, mark.y), mark.text, font, (mark.color, mark.halo), mark.halo_points)
+        return
     style: dict[str, Any] = {"fontsize": mark.points, "color": mark.color, "parse_math": False, "usetex": False}
     place: dict[str, Any] = {"horizontalalignment": mark.align, "verticalalignment": mark.vertical_align}
     place |= {"rotation": mark.rotation, "rotation_mode": "anchor"} if mark.rotation else {}
-    place |= {"fontfamily": FALLBACKS.families(mark.text, mark.font), "fontweight": WEIGHTS[mark.weight]}
+    place |= {"fontfamily": FALLBACKS.families(mark.text, mark.font), "fontweight": weight_of(mark.weight, mark.font)}
     label = text.Text(mark.x, mark.y, mark.text, transform=IdentityTransform(), **style, **place)
     if mark.halo != "none":
         from matplotlib import patheffects  # noqa: PLC0415 (few maps have halos)

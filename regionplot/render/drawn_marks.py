@@ -58,7 +58,8 @@ def _marks_with_labels(layers: Sequence[Layer], sheet: Sheet) -> list[PanelMark 
     """Return the marks of layers that share the space for labels, from the bottom to the top."""
     from regionplot.render.measure import text_measure  # noqa: PLC0415 (few maps have such layers)
 
-    shared = replace(sheet, shared_placer=Placer(sheet.view.box, text_measure(sheet.layout.dpi)))
+    measure = text_measure(sheet.layout.dpi, sheet.layout.page.font)
+    shared = replace(sheet, shared_placer=Placer(sheet.view.box, measure))
     order = sorted(range(len(layers)), key=lambda number: getattr(layers[number], "label_order", 0))
     drawn: dict[int, list[PanelMark | SheetMark]] = {number: list(layers[number].draw(shared)) for number in order}
     return [mark for number in range(len(layers)) for mark in drawn[number]]

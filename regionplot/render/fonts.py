@@ -10,6 +10,7 @@ import logging
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import matplotlib
@@ -137,10 +138,20 @@ class FontFallbacks:
         )  # fmt: skip
 
 
-WEIGHTS = {"normal": "normal", "semibold": "bold"}
-"""Weights of the default font for the weights of labels. DejaVu Sans has no semibold letters."""
 FALLBACKS = FontFallbacks()
 """The fonts of this process. Forked workers inherit the fonts that their parent has found."""
+
+
+def weight_of(weight: str, font: str) -> str:
+    """Return the weight of the letters of a font family. DejaVu Sans has bold letters instead of semibold letters."""
+    return "bold" if (weight, font) == ("semibold", DEFAULT_FAMILY) else weight
+
+
+@lru_cache(maxsize=4096)
+def label_font(text: str, points: float, weight: str, font: str) -> font_manager.FontProperties:
+    """Return the font of a label for its letters, font size in points, weight and font family."""
+    families = FALLBACKS.families(text, font)
+    return font_manager.FontProperties(family=families, size=points, weight=weight_of(weight, font))
 
 
 def is_visible(letter: str) -> bool:

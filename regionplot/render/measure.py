@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 from matplotlib.backends.backend_agg import RendererAgg
-from matplotlib.font_manager import FontProperties
 
-from regionplot.render.fonts import FALLBACKS, WEIGHTS
+from regionplot.render.fonts import label_font
 from regionplot.sheet.placing import Measure, TextSize
 
 _MAX_KEPT = 10_000
@@ -15,13 +14,13 @@ _MAX_KEPT = 10_000
 
 
 @lru_cache(maxsize=8)
-def text_measure(dpi: float) -> Measure:
-    """Return a function that measures texts at a resolution. It keeps the sizes, because maps repeat their labels."""
+def text_measure(dpi: float, family: str) -> Measure:
+    """Return a function that measures texts at a resolution in a font family. It keeps the sizes of texts."""
     renderer = RendererAgg(1, 1, dpi)
 
     @lru_cache(maxsize=_MAX_KEPT)
     def measure(text: str, points: float, weight: str) -> TextSize:
-        font = FontProperties(family=FALLBACKS.families(text), size=points, weight=WEIGHTS[weight])
+        font = label_font(text, points, weight, family)
         width, height, descent = renderer.get_text_width_height_descent(text, font, ismath=False)
         return TextSize(width, height - descent, descent)
 

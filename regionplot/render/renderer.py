@@ -136,7 +136,7 @@ class MapRenderer:
         shared = self.style.shared
         for region in regions:
             with suppress(RegionplotError):  # the worker reports the error, and draws nothing
-                yield title_of(region, shared.config.map.title, shared.description)
+                yield title_of(region, shared.config.map, shared.description)
 
     @cached_property
     def _frame(self) -> Bytes:

@@ -20,7 +20,6 @@ from regionplot.geo.project import project_extent
 from regionplot.geo.region import Region
 from regionplot.geo.sampling import sample
 from regionplot.geo.warp import import_warper
-from regionplot.inputs.color_tables import RgbBands
 from regionplot.layers.base import Layer
 from regionplot.layers.stack import lay_out
 from regionplot.layers.title import title_of
@@ -139,7 +138,7 @@ def _sampled(style: Style, view: View) -> tuple[Codes, NDArray[np.bool_], NDArra
     codes = scale.codes(found.values)
     if not any(layer.wants_values for layer in style.layers):
         return codes, found.inside, None, None
-    return codes, found.inside, found.values, None if isinstance(shared.coloring, RgbBands) else cells
+    return codes, found.inside, found.values, cells if shared.coloring is None else None
 
 
 def no_overlap_message(shared: SharedData, region: Region) -> str:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import matplotlib
+from matplotlib.artist import Artist
 from matplotlib.backend_bases import RendererBase
+from matplotlib.colors import to_rgba
+from matplotlib.font_manager import FontProperties
+from matplotlib.path import Path
 from matplotlib.text import Text
-from matplotlib.transforms import Bbox
+from matplotlib.textpath import text_to_path
+from matplotlib.transforms import Affine2D, Bbox, IdentityTransform
+from typing_extensions import override
 
 from regionplot.sheet.layout import POINTS_PER_INCH
 
@@ -49,6 +56,62 @@ class UnhintedText(Text):
         """Return the box of the text without hinting. See `matplotlib.text.Text.get_window_extent`."""
         with _unhinted():
             return super().get_window_extent(*args, **keywords)
+
+
+class HaloText(Artist):
+    """A horizontal line of text with a halo. The outlines of texts are kept, because maps repeat their labels.
+
+    Parameters
+    ----------
+    place : (float, float)
+        Left end of the baseline, in pixels of the sheet.
+    text : str
+        The text.
+    font : FontProperties
+        Font and size of the text.
+    colors : (str, str)
+        Colors of the letters and of the halo.
+    halo : float
+        Width of the halo around the letters, in points.
+    """
+
+    def __init__(
+        self, place: tuple[float, float], text: str, font: FontProperties, colors: tuple[str, str], halo: float
+    ) -> None:
+        super().__init__()
+        self._place, self._text, self._font, self._halo = place, text, font, halo
+        self._colors = [to_rgba(color) for color in colors]
+        self.set_transform(IdentityTransform())
+
+    def place(self) -> tuple[float, float]:
+        """Return the left end of the baseline, in pixels of the output."""
+        x, y = self.get_transform().transform(self._place)
+        return float(x), float(y)
+
+    @override
+    def draw(self, renderer: RendererBase) -> None:
+        """Draw the halo, then the letters."""
+        pixels: Any = renderer.points_to_pixels(1.0)
+        place = Affine2D().scale(self._font.get_size_in_points() * pixels / text_to_path.FONT_SCALE)
+        place = place.translate(*self.place())
+        outline, (color, halo) = _outline(self._text, self._font), self._colors
+        context = renderer.new_gc()
+        clip: Any = self.clipbox
+        context.set_clip_rectangle(clip)
+        context.set_joinstyle("round")
+        context.set_foreground(halo, isRGBA=True)
+        context.set_linewidth(2 * self._halo * pixels)
+        renderer.draw_path(context, outline, place)
+        context.set_linewidth(0)
+        renderer.draw_path(context, outline, place, color)
+        context.restore()
+
+
+@lru_cache(maxsize=4096)
+def _outline(text: str, font: FontProperties) -> Path:
+    """Return the outline of a text at the font size `FONT_SCALE`."""
+    vertices, codes = text_to_path.get_text_path(font, text)
+    return Path(vertices, codes)
 
 
 @contextmanager

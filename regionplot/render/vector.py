@@ -10,12 +10,14 @@ import matplotlib
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.transforms import Affine2DBase, IdentityTransform
 from numpy.typing import NDArray
 
 from regionplot.render.figure import draw_figure
 from regionplot.render.sheets import Style
 from regionplot.render.style import plain_style
+from regionplot.render.text import HaloText
 from regionplot.sheet.sheet import Sheet
 from regionplot.writers.base import FigurePicture
 
@@ -66,7 +68,8 @@ def draw_vectors(sheet: Sheet, style: Style) -> FigurePicture:
 def vectors_of(figure: Figure, sheet: Sheet, style: Style) -> FigurePicture:
     """Return a picture of a map whose figure is already drawn."""
     pixels = SheetPixels(figure, style.layout.dpi)
-    labels = [label for axes in figure.axes for label in axes.texts if _is_in_pixels(label)]
+    children = (child for axes in figure.axes for child in axes.get_children())
+    labels = [child for child in children if isinstance(child, Text | HaloText) and _is_in_pixels(child)]
     for artist in [*figure.artists, *labels]:
         artist.set_transform(pixels)
     return FigurePicture(SaveSheet(figure), sheet.title, sheet.no_data)

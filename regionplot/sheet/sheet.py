@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyproj
@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.region import Region
 from regionplot.sheet.layout import POINTS_PER_INCH, Layout
-from regionplot.sheet.placing import LabelBox, Placer, estimated_size
 from regionplot.sheet.view import View
+
+if TYPE_CHECKING:
+    from regionplot.sheet.placing import LabelBox, Placer
 
 _SMALLEST = 0.9
 """Minimum factor for labels in the panel."""
@@ -60,6 +62,8 @@ class Sheet:
     @cached_property
     def placer(self) -> Placer:
         """Boxes that labels take: shared by all layers, or new if no layer shares them."""
+        from regionplot.sheet.placing import Placer, estimated_size  # noqa: PLC0415 (few maps have labels)
+
         return self.shared_placer or Placer(self.view.box, estimated_size(self.layout.dpi))
 
     def pixels(self, points: float) -> float:

@@ -116,7 +116,7 @@ def test_highs_and_lows_are_marked_with_their_values(contours) -> None:
     labels = [mark for mark in marks if isinstance(mark, Label) and mark.weight == "semibold" and not mark.rotation]
     letters = {label.text: label for label in labels}
     extent, panel, box = sheet.view.panel.extent, sheet.view.panel, sheet.view.box
-    measure = text_measure(sheet.layout.dpi)
+    measure = text_measure(sheet.layout.dpi, sheet.layout.page.font)
     for letter, value, west, north in (("H", "1037", -80, 40), ("L", "995", -65, 35)):
         x = box.left + (west - extent.xmin) / panel.pixel_width
         y = box.bottom + (north - extent.ymin) / panel.pixel_height
@@ -219,3 +219,23 @@ def test_a_field_has_the_time_of_the_map_and_a_watcher_does_not_keep_it(load, ma
     keys = [layer.key for shared in load(**sections).products.values() for layer in shared.layers if layer.zorder == 25]
     assert len(keys) == 2
     assert len(set(keys)) == 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_fields_without_finite_values_have_no_lines(contours, value: float) -> None:
+    field = np.full((60, 120), value)
+    assert contours(REGION, field, interval=4, highs_lows=True)[1] == ()
+    field[:, 60:] = pressure()[:, 60:]
+    assert any(isinstance(mark, Path) for mark in contours(REGION, field, interval=4)[1])
+
+
+def test_classes_and_true_color_have_no_contours(load, write_raster) -> None:
+    table = {1: (255, 0, 0), 2: (0, 0, 255)}
+    values = np.where(pressure() > 1015, 1, 2).astype(np.uint8)
+    affine = Affine(CELL, 0, WEST, 0, -CELL, NORTH)
+    for path in (
+        write_raster(values, affine, colormap=table),
+        write_raster(np.stack([values] * 3), affine, name="rgb.tif", photometric="rgb"),
+    ):
+        shared = load(raster={"path": path}, map={"size": [300, 200]}, contours=[{"interval": 1}])
+        assert DrawnMarks.of(shared.layers, make_sheet(REGION, Style.of(shared))).in_panel == ()

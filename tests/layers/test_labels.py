@@ -25,6 +25,8 @@ from regionplot.render.figure import plot_region
 from regionplot.render.measure import text_measure
 from regionplot.render.renderer import MapRenderer
 from regionplot.render.sheets import Style, make_sheet
+from regionplot.render.text import HaloText
+from regionplot.render.vector import SaveSheet
 from regionplot.settings.loading import read_config
 from regionplot.sheet.key import ColorBarKey
 from regionplot.sheet.marks import Label, Markers
@@ -61,13 +63,13 @@ def sheet_of(extent: Extent, size: tuple[int, int], crs: str = "EPSG:5070") -> S
     region, map_crs = Region("a", extent, crs=crs), parse_crs(crs)
     view = View.of(region, map_crs, layout.panel, "datalim")
     codes = np.zeros((view.panel.height, view.panel.width), np.uint8)
-    placer = Placer(view.box, text_measure(layout.dpi))
+    placer = Placer(view.box, text_measure(layout.dpi, layout.page.font))
     return Sheet(region, view, layout, map_crs, {}, "", codes, False, shared_placer=placer)
 
 
 def boxes_of(sheet: Sheet, labels: Sequence[Label]) -> list[LabelBox]:
     """Return the boxes of the ink of labels."""
-    measure = text_measure(sheet.layout.dpi)
+    measure = text_measure(sheet.layout.dpi, sheet.layout.page.font)
     return [LabelBox.of_text(label.x, label.y, measure(label.text, label.points, label.weight)) for label in labels]
 
 
@@ -224,6 +226,19 @@ def test_labels_of_all_layers_keep_apart_and_the_figure_is_equal(load, cities, o
         for label, box in zip(labels, boxes_of(sheet, labels), strict=True)
     ]
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+@pytest.mark.usefixtures("read_in_process")
+def test_labels_keep_their_place_in_vector_formats(load, cities, ocean) -> None:
+    shared = load(raster={"path": ocean}, map={"size": [700, 450]}, labels=[{"path": cities}])
+    saved = MapRenderer(shared).render_vectors(REGION).save
+    assert isinstance(saved, SaveSheet)
+    saved.figure.set_dpi(72)  # as when it is saved as PDF or SVG
+    sheet = make_sheet(REGION, Style.of(shared))
+    labels = [mark for mark in DrawnMarks.of(shared.layers, sheet).in_panel if isinstance(mark, Label)]
+    places = [each.place() for each in saved.figure.axes[0].get_children() if isinstance(each, HaloText)]
+    np.testing.assert_allclose(places, [(0.72 * label.x, 0.72 * label.y) for label in labels])
+    assert len(labels) >= 2
 
 
 @pytest.mark.usefixtures("read_in_process")
