@@ -147,7 +147,7 @@ def test_a_truncated_image_is_an_error(make_config: Callable[..., Any]) -> None:
     assert "damaged" in report.failed[0].message
 
 
-png_start = (Path(regionplot.__file__).parents[1] / "docs" / "images" / "california.png").read_bytes()[:9000]
+png_start = (Path(regionplot.__file__).parents[1] / "docs" / "images" / "colorado.png").read_bytes()[:9000]
 
 
 @pytest.mark.parametrize("suffix", ["pdf", "svg", "webp"])
