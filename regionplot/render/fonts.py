@@ -138,6 +138,11 @@ class FontFallbacks:
         )  # fmt: skip
 
 
+def _is_not_about_weights(record: logging.LogRecord) -> bool:
+    return "Failed to find font weight" not in record.getMessage()
+
+
+logging.getLogger("matplotlib.font_manager").addFilter(_is_not_about_weights)  # DejaVu Sans has no semibold letters
 FALLBACKS = FontFallbacks()
 """The fonts of this process. Forked workers inherit the fonts that their parent has found."""
 
