@@ -18,7 +18,7 @@ from regionplot.geo.contours import blurred, find_highs
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
 from regionplot.layers.contours import ContourGrid, Contours
-from regionplot.render.artists import DrawnMarks
+from regionplot.render.drawn_marks import DrawnMarks
 from regionplot.render.measure import text_measure
 from regionplot.render.sheets import Style, make_sheet
 from regionplot.settings.loading import read_config

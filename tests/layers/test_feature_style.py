@@ -12,7 +12,7 @@ from regionplot.colors.check import reading_problems
 from regionplot.errors import FeaturesError
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
-from regionplot.render.artists import DrawnMarks
+from regionplot.render.drawn_marks import DrawnMarks
 from regionplot.render.renderer import MapRenderer
 from regionplot.render.sheets import Style, make_sheet
 from regionplot.sheet.marks import Markers, Path

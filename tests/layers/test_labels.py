@@ -20,7 +20,7 @@ from regionplot.layers.base import LoadContext
 from regionplot.layers.label_points import LabelFeatures
 from regionplot.layers.labels import Labels, LabelSettings
 from regionplot.layers.stack import lay_out
-from regionplot.render.artists import DrawnMarks
+from regionplot.render.drawn_marks import DrawnMarks
 from regionplot.render.figure import plot_region
 from regionplot.render.measure import text_measure
 from regionplot.render.renderer import MapRenderer

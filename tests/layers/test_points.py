@@ -14,7 +14,7 @@ from regionplot.colors.check import color_problems
 from regionplot.errors import ConfigError
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
-from regionplot.render.artists import DrawnMarks
+from regionplot.render.drawn_marks import DrawnMarks
 from regionplot.render.figure import plot_region
 from regionplot.render.renderer import MapRenderer
 from regionplot.render.sheets import Style, make_sheet

@@ -13,7 +13,7 @@ from regionplot.errors import ConfigError
 from regionplot.geo.crs import parse_crs, transformer
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
-from regionplot.render.artists import DrawnMarks
+from regionplot.render.drawn_marks import DrawnMarks
 from regionplot.render.figure import plot_region
 from regionplot.render.renderer import MapRenderer
 from regionplot.render.sheets import Style, make_sheet
