@@ -41,7 +41,7 @@ def hold(values: np.ndarray) -> np.ndarray:
     total = 0
     for number in range(_LOOPS * values.size // 2**18):
         total += number & 7
-    return values + np.float32(total & 1)
+    return values + np.float32(total & 0)
 
 
 WORK: dict[str, Callable[[np.ndarray], np.ndarray]] = {"light": light, "release": release, "hold": hold}
@@ -207,12 +207,11 @@ def _run_queue(task: Callable[..., None], path: Path, views: list[Any], aggregat
 
 def riogrande_mask(_work: str, folder: Path, side: int) -> None:
     """Compute a mask after the documentation of riogrande's `compute_mask`."""
-    path = folder / "in.tif"
-    (height, width), views = _views(path, side)
     import rasterio  # noqa: PLC0415
 
-    profile = {"driver": "GTiff", "dtype": "uint8", "count": 1, "height": height, "width": width, "tiled": True}
-    with rasterio.open(folder / "out.tif", "w", **profile):
+    path = folder / "in.tif"
+    _, views = _views(path, side)
+    with rasterio.open(path) as source, rasterio.open(folder / "out.tif", "w", **{**source.profile, "dtype": "uint8"}):
         pass
     _run_queue(_put_mask, path, views, functools.partial(_write_mask, folder / "out.tif"))
 

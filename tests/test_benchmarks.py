@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 import re
@@ -11,6 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -47,14 +49,33 @@ def test_the_table_of_ratios_has_one_row_for_each_case(run):
         assert all(math.isfinite(ratio) and ratio > 0 for ratio in found)
 
 
-def test_the_block_benchmark_prints_ratios_and_memory(run):
-    table = run("blocks.py", "--repeat", "1")
-    ratios = re.findall(r"^(?:holds|releases|512|2048).* ([\d.]+) +[\d.]+$", table, re.MULTILINE)
-    assert len(ratios) >= 4
-    assert all(0 < float(ratio) < math.inf for ratio in ratios)
-    memory = dict(re.findall(r"^memory, (\w+) +(\d+) MB$", table, re.MULTILINE))
-    assert {"serial", "threads", "fork", "spawn"} <= memory.keys()
-    assert all(10 < int(megabytes) < 1000 for megabytes in memory.values())
+def test_the_block_benchmark_compares_other_programs_and_measures_memory(run):
+    table = run("blocks.py")
+    rows = re.findall(r"^(rasterio's|rio-mucho|riogrande's).*?" + 3 * r" +([\d.]+)" + "$", table, re.MULTILINE)
+    assert {program for program, *_ in rows} >= {"rasterio's", "riogrande's"}
+    assert len(rows) in (4, 5), "rio-mucho is optional"
+    assert all(0 < float(ratio) < math.inf for _, *ratios in rows for ratio in ratios)
+    assert 10 < int(re.search(r"^fork +(\d+) MB$", table, re.MULTILINE)[1]) < 1000
+
+
+@pytest.mark.parametrize("work", ["light", "release", "hold"])
+def test_the_programs_of_the_block_benchmark_write_the_same_cells(monkeypatch, tmp_path, write_raster, work):
+    monkeypatch.syspath_prepend(str(FOLDER))
+    programs = importlib.import_module("block_programs")
+    path = write_raster(
+        np.random.default_rng(0).random((1, 100, 200), np.float32),
+        name="in.tif",
+        tiled=True,
+        blockxsize=64,
+        blockysize=64,
+    )
+    with rasterio.open(path) as file:
+        expected = programs.WORK[work](file.read())
+    for name in ("serial", "threads", "rasterio-threads"):
+        programs.PROGRAMS[name](work, tmp_path, 64)
+        with rasterio.open(tmp_path / "out.tif") as file:
+            np.testing.assert_array_equal(file.read(), expected)
+        (tmp_path / "out.tif").unlink()
 
 
 def test_the_drawing_benchmark_compares_a_script_with_its_port(run):

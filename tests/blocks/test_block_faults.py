@@ -59,6 +59,13 @@ def test_a_failing_function_is_reported_with_traceback_block_and_input(grid_file
     assert str(caught.value.__cause__) == "no such luck"
 
 
+@pytest.mark.parametrize("executor", ["serial", "threads", "fork"])
+def test_a_function_that_exits_fails_for_its_block(grid_file, target, executor):
+    with pytest.raises(BlockError, match=r"rows 40 to 59, columns 60 to 89: SystemExit: 3") as caught:
+        process_blocks(functions.exit_at, grid_file, target, grid=GRID, arguments=BAD, executor=executor, workers=2)
+    assert isinstance(caught.value.__cause__, SystemExit)
+
+
 def test_an_error_that_does_not_unpickle_is_reported_without_cause(grid_file, target, monkeypatch):
     """The package distributed can register functions that pickle all errors."""
     monkeypatch.delitem(copyreg.dispatch_table, functions.AwkwardError, raising=False)
