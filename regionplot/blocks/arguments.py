@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -176,8 +177,8 @@ def check_grid_halo(grid: Any, halo: int, width: int) -> int:
     return max(width, own)
 
 
-def grid_of_views(views: Any, grid: Any) -> list[Window]:
-    """Return the windows of views (x, y, width, height) of riogrande.
+def grid_of_views(views: Any, grid: Any) -> list[Window] | Iterator[Window]:
+    """Return the windows of views (x, y, width, height) of riogrande. Those of an iterator are an iterator.
 
     Raises
     ------
@@ -188,10 +189,11 @@ def grid_of_views(views: Any, grid: Any) -> list[Window]:
         raise ValueError("grid and views are both given; leave one of both out")
     if isinstance(views, str | bytes | dict) or not isinstance(views, Iterable):
         raise TypeError(f"views must be tuples (x, y, width, height) of integers, not {views!r}")
-    windows = [_window_of_view(view) for view in views]
-    if not windows:
+    first = list(islice(views, 1)) if isinstance(views, Iterator) else list(views)
+    if not first:
         raise ValueError("views is empty; an iterator of views can be used only once")
-    return windows
+    windows = [_window_of_view(view) for view in first]
+    return chain(windows, map(_window_of_view, views)) if isinstance(views, Iterator) else windows
 
 
 def _window_of_view(view: Any) -> Window:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,7 +137,7 @@ def _checked(output: Output, sources: Sources) -> Any:
     if isinstance(output, type) and issubclass(output, Reducer):
         raise TypeError(f"the output must be a reducer such as {output.__name__}(), not the class {output.__name__}")
     if hasattr(output, "ds") and hasattr(output, "bidx"):  # rasterio.band(dataset, number)
-        return _dataset_sink(output.ds, _bands_of(output), sources)
+        return _dataset_sink(output.ds, output, sources)
     if callable(output):
         return FunctionSink(output)
     raise TypeError(
@@ -152,14 +152,18 @@ def _is_dataset(output: object) -> bool:
 
 
 def _bands_of(output: Any) -> tuple[int, ...]:
+    """Return the numbers of the bands of `rasterio.band(dataset, numbers)`."""
     listed = [output.bidx] if is_integer(output.bidx) else list(output.bidx)
     wrong = [band for band in listed if not is_integer(band) or not 1 <= band <= output.ds.count]
     if wrong or not listed:
         raise ValueError(f"{output.ds.name}: there is no band {output.bidx!r}; the bands are 1 to {output.ds.count}")
+    if len(set(listed)) < len(listed):
+        raise ValueError(f"{output.ds.name}: the output names a band twice: {output.bidx!r}")
     return tuple(map(int, listed))
 
 
-def _dataset_sink(dataset: Any, bands: Sequence[int] | None, sources: Sources) -> DatasetSink:
+def _dataset_sink(dataset: Any, bands: Any, sources: Sources) -> DatasetSink:
+    """Return the sink of an open dataset. `bands` is a band of rasterio, or None for all bands."""
     name = dataset.name
     if dataset.closed:
         raise ValueError(f"{name}: the output dataset is closed; pass an open dataset, or the path")
@@ -169,7 +173,7 @@ def _dataset_sink(dataset: Any, bands: Sequence[int] | None, sources: Sources) -
         raise ValueError(f"{name}: the output dataset is also an input, which workers read; write to another file")
     if "complex_int16" in dataset.dtypes:
         raise ValueError(f"{name}: GDAL rounds what is written as complex_int16; use a dataset of the type complex64")
-    return DatasetSink(dataset, str(name), bands=None if bands is None else tuple(bands))
+    return DatasetSink(dataset, str(name), bands=None if bands is None else _bands_of(bands))
 
 
 def _is_same_file(one: Path, other: Path) -> bool:

@@ -102,13 +102,16 @@ def process_blocks(
     open_options, read_options : mapping, or sequence of mappings, optional
         Options for opening and reading: of all inputs, or of each input. See `Input`, whose own bands and options go
         first.
-    **run
-        `executor` is the name of an executor, such as "serial", "threads", "fork", "forkserver", "spawn" or "dask"; or
-        the address or client of a dask cluster. "auto" is "serial" for one block or one worker, "threads" if the
-        function has `releases_gil`, "fork" if it is safe, and otherwise "threads". `workers` is the number of workers.
-        "auto" is one per usable CPU. `worker_settings` is the limits of workers, a `WorkerSettings`: `timeout` in
-        seconds per block (default: one hour), `retries`, `memory`, `nice`. `observer` is a `BlockObserver` that
-        receives the outcome of each block.
+    executor : str or distributed.Client
+        Name of an executor, such as "serial", "threads", "fork", "forkserver", "spawn" or "dask"; or the address or
+        client of a dask cluster. "auto" (default) is "serial" for one block or one worker, "threads" if the function
+        has `releases_gil`, "fork" if it is safe, and otherwise "threads".
+    workers : int or "auto"
+        Number of workers. "auto" (default) is one per usable CPU.
+    worker_settings : WorkerSettings
+        Limits of workers: `timeout` in seconds per block (default: one hour), `retries`, `memory`, `nice`.
+    observer : BlockObserver, optional
+        Receives the outcome of each block.
 
     Returns
     -------

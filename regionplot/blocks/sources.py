@@ -7,8 +7,8 @@ handles.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from regionplot.blocks.handles import Handles
 from regionplot.blocks.input import Input, Inputs, inputs_of
 from regionplot.blocks.readers import InputReader, placement_of
 from regionplot.blocks.refusals import refused_options
-from regionplot.errors import RasterError
+from regionplot.errors import Problem, RasterError
 from regionplot.geo.dtypes import cell_dtype
 from regionplot.geo.grid import GridGeometry, Window
 from regionplot.inputs.gdal import gdal_options, open_raster, options_without_place
@@ -127,10 +127,13 @@ class Sources:
     ) -> Sources:
         if not inputs:
             raise RasterError("no inputs: give at least one raster")
-        readers, extras, problems = [], [], []
-        with gdal_options(), _open(inputs[0]) as first:
+        readers, extras = [], []
+        problems: list[str | Problem] = []
+        with gdal_options(), _open_first(inputs) as first:
             for number, item in enumerate(inputs):
-                with nullcontext(first) if number == 0 else _open(item) as dataset:
+                with nullcontext(first) if number == 0 else _opened(item, problems) as dataset:
+                    if dataset is None:
+                        continue
                     missing = _missing_bands(item, dataset)
                     reader, found = reader_of(replace(item, bands=None) if missing else item, dataset, first)
                     readers.append(reader)
@@ -169,6 +172,31 @@ def check_axes(path: Path, dataset: Any) -> None:
     from regionplot.inputs.netcdf_grid import check_read_by_gdal  # noqa: PLC0415 (imports pyproj and pydantic)
 
     check_read_by_gdal(path, dataset)
+
+
+def _open_first(inputs: Sequence[Input]) -> Any:
+    """Open the first input. If this fails, the error also names the other inputs that cannot be opened."""
+    try:
+        return _open(inputs[0])
+    except RasterError as error:
+        problems: list[str | Problem] = list(error.problems)
+    for item in inputs[1:]:
+        with _opened(item, problems):
+            pass
+    raise RasterError(*problems)
+
+
+@contextmanager
+def _opened(item: Input, problems: list[str | Problem]) -> Iterator[Any]:
+    """Yield an open input. If it cannot be opened, append the problems and yield None."""
+    try:
+        dataset = _open(item)
+    except RasterError as error:
+        problems += error.problems
+        yield None
+        return
+    with dataset:
+        yield dataset
 
 
 def _reader(item: Input, dataset: Any, first: Any) -> tuple[InputReader, list[str]]:

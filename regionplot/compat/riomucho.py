@@ -15,8 +15,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from regionplot.blocks import Block, process_blocks, stack_arrays
+from regionplot.blocks.arguments import window_of
 from regionplot.blocks.new_raster import create_raster, os_errors_as_raster_errors
 from regionplot.blocks.sinks import FunctionSink
+from regionplot.errors import BlockError
 from regionplot.inputs.gdal import gdal_options, opened
 from regionplot.system.files import atomic_replace, new_run
 
@@ -50,6 +52,8 @@ class RioMucho:
     def __post_init__(self) -> None:
         if self.mode not in _MODES:
             raise ValueError(f"mode must be one of: {', '.join(_MODES)}, not {self.mode!r}")
+        if not self.inpaths or isinstance(self.inpaths, str) or not callable(self.run_function):
+            raise ValueError("RioMucho needs a list of at least one input, and a function")
         self.global_args = self.global_args or {}
 
     def __enter__(self) -> RioMucho:
@@ -61,7 +65,7 @@ class RioMucho:
     def run(self, processes: int = 4) -> None:
         """Process all windows with a number of processes. Raise errors like `process_blocks`."""
         windows = self.windows or utils.getWindows(self.inpaths[0])
-        grid = [_as_window(window) for window, _ in windows]
+        grid = [window_of(window) for window, _ in windows]
         jobs = {(at.row_off, at.col_off): job for at, job in zip(grid, windows, strict=True)}
         with ExitStack() as stack:
             file, target = self._open_output(stack)
@@ -69,6 +73,8 @@ class RioMucho:
 
             def process(datasets: Sequence[Any], block: Block, _arguments: object) -> Any:
                 result = call(datasets, *jobs[block.core.row_off, block.core.col_off])
+                if result is None:
+                    raise BlockError("the function returned None; return an array (bands, rows, columns)")
                 return result.filled(nodata) if hasattr(result, "filled") else result
 
             output = FunctionSink(lambda block, values: target.write(values, window=block.core.ranges), file=file)
@@ -89,10 +95,3 @@ class RioMucho:
             return self.run_function(datasets, window, ij, self.global_args)
         arrays = [dataset.read(window=window) for dataset in datasets]
         return self.run_function(_MODES[self.mode](arrays), window, ij, self.global_args)
-
-
-def _as_window(window: Any) -> Any:
-    """Return a window of rasterio. rio-mucho also takes pairs of rows and columns."""
-    from rasterio.windows import Window  # noqa: PLC0415 (imports GDAL)
-
-    return window if hasattr(window, "row_off") else Window.from_slices(*window)

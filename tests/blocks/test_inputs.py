@@ -211,6 +211,18 @@ def test_inputs_that_cannot_be_read_are_named(grid_file, write_raster, options, 
         process_blocks(functions.first, [grid_file, Input(other, **options)], Path("out.tif"), read=read)
 
 
+@pytest.mark.usefixtures("grid_file")
+def test_all_inputs_that_cannot_be_opened_are_named_together(tmp_path):
+    names = ["none.tif", "grid.tif", "nor.tif"]
+    for order in (names, names[1:] + names[:1]):
+        with pytest.raises(RasterError) as caught:
+            process_blocks(functions.first, [tmp_path / name for name in order], tmp_path / "out.tif")
+        assert sorted(problem.message.rpartition("/")[2] for problem in caught.value.problems) == [
+            "none.tif: there is no such file",
+            "nor.tif: there is no such file",
+        ]
+
+
 def test_rotated_mirrored_and_other_grids_are_refused(grid_file, write_raster):
     values = np.ones((70, 90), np.uint8)
     grids = {

@@ -121,9 +121,17 @@ def test_a_failing_function_leaves_the_old_output(inputs, tmp_path, processes):
     assert len(list(tmp_path.iterdir())) == 3
 
 
+def test_a_function_without_a_result_is_named(inputs, tmp_path):
+    with pytest.raises(BlockError, match=r"block of rows .* the function returned None"):
+        riomucho.RioMucho(inputs, str(tmp_path / "out.tif"), lambda *_: None).run(1)
+
+
 def test_modes_and_utilities():
     with pytest.raises(ValueError, match="mode must be one of: simple_read, array_read, manual_read, not 'fast'"):
         riomucho.RioMucho(["a.tif"], "b.tif", simple, mode="fast")
+    for inputs, function in (([], simple), ("a.tif", simple), (["a.tif"], None)):
+        with pytest.raises(ValueError, match="needs a list of at least one input, and a function"):
+            riomucho.RioMucho(inputs, "b.tif", function)
     assert riomucho.utils.array_stack([np.ones((2, 3, 4)), np.ones((1, 3, 4))]).shape == (3, 3, 4)
     with pytest.raises(ValueError, match="array 2 has the shape"):
         riomucho.utils.array_stack([np.ones((2, 3, 4)), np.ones((1, 4, 4))])
