@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -87,12 +88,17 @@ def check_profile(profile: Any) -> None:
     unused = [name for name in profile if name.lower() in ("mode", "fp", "sharing", "thread_safe", "opener")]
     if unused:
         raise ValueError(f"profile has the key {unused[0]!r}, which is no property of a raster; leave it out")
+    nodata = profile.get("nodata")
+    if nodata is not None and (isinstance(nodata, bool) or not isinstance(nodata, int | float | np.number)):
+        raise TypeError(f"nodata in profile must be a number or None, not {nodata!r}")
     beside = [name for name in profile if name.lower() in ("tfw", "worldfile", "rpb", "rpctxt")]
     if beside:
         raise ValueError(f"profile has the key {beside[0]!r}, which would write a second file; leave it out")
-    if "count" in profile and (not is_integer(profile["count"]) or profile["count"] < 1):
-        kind = ValueError if is_integer(profile["count"]) else TypeError
-        raise kind(f"the count in profile must be a positive integer, not {profile['count']!r}")
+    for name in {"count", "height", "width"} & profile.keys():
+        value = profile[name]
+        if not is_integer(value) or value < 1:
+            kind = ValueError if is_integer(value) else TypeError
+            raise kind(f"the {name} in profile must be a positive integer, not {value!r}")
 
 
 def check_limits(worker_settings: Any, observer: Any) -> None:
@@ -176,8 +182,8 @@ def check_grid_halo(grid: Any, halo: int, width: int) -> int:
     return max(width, own)
 
 
-def grid_of_views(views: Any, grid: Any) -> list[Window]:
-    """Return the windows of views (x, y, width, height) of riogrande.
+def grid_of_views(views: Any, grid: Any) -> list[Window] | Iterator[Window]:
+    """Return the windows of views (x, y, width, height) of riogrande. Those of an iterator are an iterator.
 
     Raises
     ------
@@ -188,10 +194,11 @@ def grid_of_views(views: Any, grid: Any) -> list[Window]:
         raise ValueError("grid and views are both given; leave one of both out")
     if isinstance(views, str | bytes | dict) or not isinstance(views, Iterable):
         raise TypeError(f"views must be tuples (x, y, width, height) of integers, not {views!r}")
-    windows = [_window_of_view(view) for view in views]
-    if not windows:
+    first = list(islice(views, 1)) if isinstance(views, Iterator) else list(views)
+    if not first:
         raise ValueError("views is empty; an iterator of views can be used only once")
-    return windows
+    windows = [_window_of_view(view) for view in first]
+    return chain(windows, map(_window_of_view, views)) if isinstance(views, Iterator) else windows
 
 
 def _window_of_view(view: Any) -> Window:

@@ -1,7 +1,4 @@
-"""Check the arguments of functions over tiles and masks.
-
-A wrong argument is a TypeError or a ValueError that names it.
-"""
+"""Check the arguments of functions over tiles and masks. A wrong argument is named by a TypeError or a ValueError."""
 
 from __future__ import annotations
 

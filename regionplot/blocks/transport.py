@@ -11,8 +11,7 @@ from __future__ import annotations
 import itertools
 import mmap
 import os
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +27,7 @@ def memory_can_be_shared() -> bool:
     return hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd")  # noqa: PTH112
 
 
-@dataclass(frozen=True, slots=True)
-class SharedArray:
+class SharedArray(NamedTuple):
     """Place of an array in the memory of a worker."""
 
     pid: int

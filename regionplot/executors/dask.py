@@ -10,8 +10,9 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -48,6 +49,9 @@ _MAX_LOSSES = 5
 
 _IDLE_THREAD = "Dask-Offload"
 """Name of the thread that distributed keeps after a run."""
+
+_MAX_WAIT = 2.0
+"""Time limit in seconds for the end of the other threads of a local cluster."""
 
 _load_lock = threading.Lock()
 """Lock of `LoadedTask.load`, because a dask worker may have several threads."""
@@ -103,7 +107,7 @@ class DaskExecutor:
         if not first:
             return
         with ExitStack() as stack:
-            stack.callback(_end_idle_thread)
+            stack.callback(_end_idle_thread, threading.enumerate())
             client = _connect(stack, self.cluster, self.workers)
             run = _ClusterRun(client, task, self.settings.retries)
             stack.callback(run.cancel)
@@ -195,18 +199,26 @@ def _connect(stack: ExitStack, cluster: Any, workers: int) -> Any:
         raise ExecutorError(f"there is no dask cluster at {cluster}: {error}; check the address") from error
 
 
-def _end_idle_thread() -> None:
+def _end_idle_thread(before: Collection[threading.Thread]) -> None:
     """End the idle thread that distributed keeps, because a program with other threads cannot fork safely.
 
-    A program that uses distributed itself has more threads. Then the thread is kept.
+    Parameters
+    ----------
+    before : collection of Thread
+        Threads of the program before the run. If there were several, the program uses threads itself. Then the idle
+        thread is kept, because the program may use distributed itself.
     """
     utils: Any = sys.modules.get("distributed.utils")
     pool = getattr(utils, "_offload_executor", None)  # distributed has no function that ends this pool
-    threads = set(threading.enumerate()) - {threading.main_thread()}
-    if isinstance(pool, ThreadPoolExecutor) and all(thread.name.startswith(_IDLE_THREAD) for thread in threads):
-        utils._offload_executor = ThreadPoolExecutor(1, _IDLE_THREAD)
-        pool.shutdown()
-        wait_for_exit([thread.native_id or 0 for thread in threads], timeout=5.0)
+    if len(before) > 1 or not isinstance(pool, ThreadPoolExecutor):
+        return
+    added = set(threading.enumerate()) - set(before)  # with threads of the cluster, which end by themselves
+    utils._offload_executor = ThreadPoolExecutor(1, _IDLE_THREAD)
+    pool.shutdown()
+    end = time.monotonic() + _MAX_WAIT
+    for thread in added:
+        thread.join(max(0.0, end - time.monotonic()))
+    wait_for_exit([thread.native_id or 0 for thread in added if not thread.is_alive()], timeout=5.0)
 
 
 def _start_local_cluster(stack: ExitStack, workers: int) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import multiprocessing
 import os
 import pickle
@@ -100,6 +99,6 @@ def test_a_reused_descriptor_is_an_error():
     try:
         os.ftruncate(other, 160_000)
         with pytest.raises(OSError, match="is another file now"):
-            SharedArrayReader().open(dataclasses.replace(shared, descriptor=other))
+            SharedArrayReader().open(shared._replace(descriptor=other))
     finally:
         os.close(other)
