@@ -95,6 +95,8 @@ class WorkerHandle(Generic[J]):
     assigned_at: float = 0.0
     """Monotonic time when the current job was sent."""
     jobs_done: int = 0
+    seconds: float = float("inf")
+    """Time of the last job in the worker. Infinite before the first result."""
     stop_reason: str | None = None
     """The reason why the parent is stopping the worker."""
     is_terminated: bool = False

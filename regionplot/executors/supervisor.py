@@ -56,6 +56,8 @@ from regionplot.executors.worker import WorkerInit, worker_main
 logger = logging.getLogger(__name__)
 
 _MEGABYTE = 2**20
+_LONGEST_QUEUE = 1.0
+"""Maximum time in seconds for the jobs that a worker gets ahead, estimated from its last job."""
 _MAX_WAIT = 3600.0
 """Maximum time of one wait in seconds. The system cannot wait for an infinite or very long time."""
 
@@ -221,8 +223,8 @@ class Supervisor(Generic[J]):
             if worker.is_idle and self.pending:
                 worker.begin(self.pending.popleft(), self.settings.timeout)
                 self._send(worker, worker.assigned)
-        for worker in sorted(self.workers, key=lambda worker: len(worker.queued)):
-            while len(self.pending) > self._kept_pending and self._can_queue(worker):
+        for worker in self.workers * self.settings.jobs_ahead:
+            if len(self.pending) > self._kept_pending and self._can_queue(worker):
                 worker.queued.append(self.pending.popleft())
                 self._send(worker, worker.queued[-1])
 
@@ -232,8 +234,8 @@ class Supervisor(Generic[J]):
         return self.max_workers - 1
 
     def _can_queue(self, worker: WorkerHandle[J]) -> bool:
-        """Return True if a worker may get a job ahead."""
-        has_room = len(worker.queued) < self.settings.jobs_ahead
+        """Return True if a worker may get a job ahead. Long jobs are not, so that all workers end at the same time."""
+        has_room = len(worker.queued) < min(self.settings.jobs_ahead, _LONGEST_QUEUE / max(worker.seconds, 1e-9))
         received = worker.jobs_done + 1 + len(worker.queued)
         return has_room and worker.has_started and not worker.is_stopping and received < self.settings.jobs_per_worker
 
@@ -266,7 +268,7 @@ class Supervisor(Generic[J]):
         """
         is_alive = worker.process.is_alive()
         try:
-            while worker.connection.poll():
+            while worker in self.workers and worker.connection.poll():
                 yield from self._handle_message(worker, *unpack(worker, worker.connection.recv_bytes()))
                 self._assign_jobs()
             if is_alive:
@@ -289,7 +291,7 @@ class Supervisor(Generic[J]):
         """Mark the worker as idle, or retire it. Yield the outcome of its job, unless the job is to be retried."""
         job = worker.assigned
         worker.begin(worker.queued.popleft() if worker.queued else None, self.settings.timeout)
-        worker.jobs_done += 1
+        worker.jobs_done, worker.seconds = worker.jobs_done + 1, seconds
         is_out_of_memory = failure is not None and failure.cause == OUT_OF_MEMORY
         if worker.jobs_done >= self.settings.jobs_per_worker or worker.is_stopping or is_out_of_memory:
             self._retire(worker)
@@ -314,7 +316,7 @@ class Supervisor(Generic[J]):
             request_stop(worker)
             return
         self._take_back([worker.assigned, *worker.queued])
-        worker.assigned = None
+        worker.assigned, worker.queued = None, deque()
         worker.process.terminate()
 
     def _take_back(self, jobs: Iterable[PendingJob[J]]) -> None:

@@ -22,12 +22,12 @@ def run(task, jobs, workers=2, **settings):
 
 def test_a_worker_works_while_the_caller_uses_its_result(tmp_path):
     outcomes = run(Act(tmp_path), NOTES, workers=1)
-    assert next(outcomes).job == "note:0"
-    wait_until(lambda: recorded(tmp_path, "3"))
-    assert not recorded(tmp_path, "4"), "the memory of the first result would be used again"
-    assert next(outcomes).job == "note:1"
+    assert [next(outcomes).job for _ in range(2)] == NOTES[:2]
     wait_until(lambda: recorded(tmp_path, "4"))
-    assert [outcome.job for outcome in outcomes] == NOTES[2:]
+    assert not recorded(tmp_path, "5"), "the memory of the last result would be used again"
+    assert next(outcomes).job == "note:2"
+    wait_until(lambda: recorded(tmp_path, "5"))
+    assert [outcome.job for outcome in outcomes] == NOTES[3:]
     assert all(len(recorded(tmp_path, str(number))) == 1 for number in range(12))
 
 
@@ -46,6 +46,16 @@ def test_the_jobs_of_a_late_worker_are_done_by_another(tmp_path):
     assert [(outcome.job, outcome.failure.cause) for outcome in outcomes if not outcome.ok] == [("hang:", "timeout")]
     assert len(outcomes) == 13
     assert all(len(recorded(tmp_path, str(number))) == 1 for number in range(12))
+
+
+def test_long_jobs_are_not_sent_ahead(tmp_path):
+    outcomes = run(Act(tmp_path), ["sleep:1.01", *NOTES], workers=1)
+    assert next(outcomes).job == "sleep:1.01"
+    assert next(outcomes).job == "note:0"
+    assert not recorded(tmp_path, "1")
+    assert next(outcomes).job == "note:1"
+    wait_until(lambda: recorded(tmp_path, "4"))
+    outcomes.close()
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5])
