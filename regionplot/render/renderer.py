@@ -155,6 +155,19 @@ class MapRenderer:
             return own.render(region, watch)
         sheet = make_sheet(region, self.style)
         watch.lap("sample")
+        return self.render_sheet(sheet, watch)
+
+    def render_sheet(self, sheet: Sheet, watch: Stopwatch | None = None) -> Picture:
+        """Draw a sheet that `make_sheet` has sampled with the style of this renderer.
+
+        Parameters
+        ----------
+        sheet : Sheet
+            The sheet of a region.
+        watch : Stopwatch, optional
+            Stopwatch that records the time of each stage.
+        """
+        watch = watch or Stopwatch()
         if self._palette is None or self._palette_maps is None or sheet.no_data:
             return self._drawing.picture(sheet, watch)
         ink = self._ink(sheet, self._palette.channel, watch)

@@ -26,13 +26,14 @@ from regionplot.settings.publish import PublishSettings
 from regionplot.shared.data import SharedData
 from regionplot.shared.plan import LoadPlan
 from regionplot.shared.statistics import RegionCells, region_cells, valid_share
+from regionplot.sheet.sheet import Sheet
 from regionplot.system.files import Fingerprint
 
 _DIGITS = 32
 """Number of hexadecimal digits of a digest."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Inspection:
     """The data of one region, for the checks of `[publish]`. Nothing is computed unless a check needs it."""
 
@@ -40,6 +41,8 @@ class Inspection:
     region: Region
     style: Style | None
     """Colors and layout of the maps. None if a function of the user draws the maps."""
+    sheet: Sheet | None = None
+    """The sampled map, if a check needed it."""
 
     @cached_property
     def cells(self) -> RegionCells:
@@ -68,8 +71,8 @@ class Inspection:
         """The codes of the pixels of the region. None if a function of the user draws the maps."""
         if self.style is None:
             return None
-        sheet = make_sheet(self.region, self.style)
-        return sheet.view.requested_pixels(sheet.codes)
+        self.sheet = make_sheet(self.region, self.style)
+        return self.sheet.view.requested_pixels(self.sheet.codes)
 
     @cached_property
     def statistics(self) -> Statistics:

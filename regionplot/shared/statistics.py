@@ -83,7 +83,9 @@ def region_cells(shared: SharedData, region: Region) -> RegionCells:
         If the units of the raster cannot be converted.
     """
     panel = _panel_of(shared, region)
-    conversion = SAME if shared.coloring else needed_conversion(shared.info.units, shared.config.colors.units)
+    conversion = (
+        SAME if shared.coloring is not None else needed_conversion(shared.info.units, shared.config.colors.units)
+    )
     values, geometry = _rectangle(shared, panel)
     inside = _inside(geometry, panel, shared) if values.size else np.empty(values.shape, np.bool_)
     if not inside.any():
