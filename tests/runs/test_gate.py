@@ -268,7 +268,7 @@ def test_products_have_their_own_checks(write, draw, manifest):
     assert "reason" in manifest()["events/west.png"]
 
 
-@pytest.mark.parametrize("colors", [{"levels": [0, 5, 10, 20]}, {"vmin": 0, "vmax": 30}, {"scale": "region"}])
+@pytest.mark.parametrize("colors", [{"levels": [0, 5, 10, 20, 25]}, {"vmin": 0, "vmax": 30}, {"scale": "region"}])
 def test_checked_maps_have_the_same_pixels(colors, write, draw, tmp_path):
     checks, raster = {"min_valid": 0.5, "blank": "hold", "when": "valid > 0.5", "max_value": 90}, write()
     pixels = []
