@@ -210,6 +210,20 @@ def test_regions_without_an_event_are_skipped(publish, rule, write, draw, manife
     assert (folder / "west.png").exists()
 
 
+def test_a_run_without_any_event_is_published(write, draw, manifest, tmp_path):
+    """Otherwise, the link would lead to the maps of a past event."""
+    output = {"directory": tmp_path / "maps", "publish": "runs"}
+    assert draw(write(), {}, output=output).exit_code == 0
+    calm = draw(write(seed=2), {"when": "max > 99"}, output=output)
+    assert (calm.exit_code, calm.counts()["skipped"]) == (0, 2)
+    assert not list((tmp_path / "maps" / "latest").glob("*.png"))
+    assert {entry["state"] for entry in manifest("maps/latest").values()} == {"skipped"}
+    event = draw(write(seed=3), {"when": "max > 9"}, output=output)
+    assert len(event.drawn) == len(list((tmp_path / "maps" / "latest").glob("*.png"))) == 2
+    kept = draw(write(seed=4), {"when": "max > 99", "no_event": "keep"}, output=output)
+    assert (kept.exit_code, len(list((tmp_path / "maps" / "latest").glob("*.png")))) == (0, 2)
+
+
 def test_a_changed_file_is_not_removed(write, draw, tmp_path, caplog):
     raster = write()
     draw(raster, {})
