@@ -193,6 +193,19 @@ class MapRenderer:
             return own.render(region, watch)
         sheet = make_sheet(region, self.style)
         watch.lap("sample")
+        return self.render_sheet(sheet, watch)
+
+    def render_sheet(self, sheet: Sheet, watch: Stopwatch | None = None) -> Picture:
+        """Draw a sheet that `make_sheet` has sampled with the style of this renderer.
+
+        Parameters
+        ----------
+        sheet : Sheet
+            The sheet of a region.
+        watch : Stopwatch, optional
+            Stopwatch that records the time of each stage.
+        """
+        watch = watch or Stopwatch()
         return replace(self._picture(sheet, watch), georeference=self._georeference(sheet))
 
     def _picture(self, sheet: Sheet, watch: Stopwatch) -> Picture:

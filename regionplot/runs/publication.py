@@ -33,7 +33,7 @@ class RunEnd(NamedTuple):
     """State of a run at its end."""
 
     has_maps: bool
-    """True if the folder of the run holds a map."""
+    """True if the folder of the run holds a map, or if the run has found that there is no map to publish."""
     is_complete: bool
     """True if no map is missing."""
     is_interrupted: bool = False

@@ -166,7 +166,8 @@ class RunRecord:
             self._problems.append(str(problem))
         finally:
             is_complete = error is None and not report.failed
-            end = RunEnd(self._has_maps(), is_complete, is_interrupted=error is not None)
+            has_result = self._has_maps() or bool(_without_map(report))
+            end = RunEnd(has_result, is_complete, is_interrupted=error is not None)
             self._is_published = self._publication.finish(end)
 
     def after_published(self, settings: RunSettings, moment: object) -> None:
@@ -201,6 +202,8 @@ class RunRecord:
         if report.failed:
             remove_stale_temporaries(self._folders, self.run)
         self._link_previous_maps(report)
+        if _without_map(report) and self.facts.directory.is_dir():  # a run without any event has no other file
+            self._publication.folder.mkdir(exist_ok=True)
         if error is None:
             self._remove_skipped(report)
             self._handle_leftovers()

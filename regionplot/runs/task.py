@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from regionplot.render.sheets import Style
     from regionplot.runs.digests import MapDigests
     from regionplot.runs.gate import Inspection
+    from regionplot.sheet.sheet import Sheet
 
 
 @dataclass
@@ -114,7 +115,7 @@ class RenderTask:
             return skipped_map(job.target, reason, watch.seconds, keeps_old=keeps_old)
         mark = inspection.check(job, self.raster)
         watch.lap("inspect")
-        return replace(self._publish(job, digest, watch), mark=mark)
+        return replace(self._publish(job, digest, watch, inspection.sheet), mark=mark)
 
     def _inspect(self, region: Region) -> Inspection:
         from regionplot.runs.gate import Inspection  # noqa: PLC0415 (only `[publish]` needs it)
@@ -128,10 +129,13 @@ class RenderTask:
         with self.renderer() as renderer:
             return renderer.style
 
-    def _publish(self, job: Job, digest: str, watch: Stopwatch) -> MapResult:
-        """Draw and write one map."""
+    def _publish(self, job: Job, digest: str, watch: Stopwatch, sheet: Sheet | None = None) -> MapResult:
+        """Draw and write one map. If its sheet has been sampled, draw this sheet."""
         with self.renderer() as renderer:
-            picture = self._draw(renderer, job.region, watch)
+            if sheet is not None and self._draws_sheets:
+                picture: Picture | FigurePicture = renderer.render_sheet(sheet, watch)
+            else:
+                picture = self._draw(renderer, job.region, watch)
             if picture.no_data and self.config.map.empty == "skip":
                 return skipped_map(job.target, "the region has no data", watch.seconds, no_data=True)
             metadata = {TITLE: picture.title, SOFTWARE: "regionplot", DIGEST: digest}
@@ -153,6 +157,12 @@ class RenderTask:
         figure = renderer.render_vectors(region)
         watch.lap("compose")
         return figure
+
+    @property
+    def _draws_sheets(self) -> bool:
+        """True if maps can be drawn from sheets that are sampled with the style of the renderer."""
+        has_own_scales = self.config.colors.scale == "region"
+        return self._needs == "pixels" and not self.config.map.functions and not has_own_scales
 
     @property
     def _needs(self) -> str:

@@ -157,7 +157,8 @@ def _cells_of(
     shared: SharedData, values: NDArray[Any], geometry: GridGeometry, inside: NDArray[np.bool_]
 ) -> RegionCells:
     """Return the cells of a rectangle that are inside a region."""
-    conversion = SAME if shared.coloring else needed_conversion(shared.info.units, shared.config.colors.units)
+    has_units = shared.coloring is None
+    conversion = needed_conversion(shared.info.units, shared.config.colors.units) if has_units else SAME
     if not inside.any():
         return RegionCells(values[:0, :0], inside[:0, :0], inside[:0, :0], geometry, conversion)
     window = _bounds(inside)
