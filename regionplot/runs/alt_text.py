@@ -61,7 +61,7 @@ def _contents(shared: SharedData, found: RegionNumbers) -> str:
 
 def _value(value: float, unit: str) -> str:
     """Return a number with three digits, or a whole number, with its unit."""
-    text = f"{value:.0f}" if _WHOLE <= abs(value) < 1e9 else f"{value:.3g}"
+    text = f"{value:.0f}" if _WHOLE <= abs(value) < 1e9 else f"{value + 0.0:.3g}"  # no negative zero
     return f"{text} {unit}".strip()
 
 

@@ -24,7 +24,7 @@ def _check_table(name: str) -> str:
 class StatisticsSettings(Section):
     """Statistics of the cells of each region: a table of all maps, and alternative text."""
 
-    table: Annotated[Text, AfterValidator(_check_table), NOT_IN_DIGEST] | None = None
+    table: Annotated[Annotated[Text, AfterValidator(_check_table)] | None, NOT_IN_DIGEST] = None
     """Name of the table in the output folder, such as `stats.parquet`. The suffix sets the format: .csv, .parquet or
     .geojson."""
     percentiles: Annotated[
