@@ -12,7 +12,7 @@ Missing cells are treated as GDAL's warp treats them:
 - `cubic` (Catmull-Rom, a = -0.5) falls back to `bilinear` if one of the 16 cells is missing.
 
 Cells outside the grid count as missing. If a panel is coarser than the grid, GDAL widens the weights, so that it uses
-all cells within a pixel. This module leaves such panels to GDAL.
+all cells within a pixel. This module leaves such panels to `geo.reduction` and to GDAL.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from regionplot.geo.patch import Patch, has_patch
 from regionplot.geo.scratch import Scratch, take
 from regionplot.geo.smooth import SmoothPositions
 from regionplot.geo.strips import row_strips
+from regionplot.geo.turns import whole_turns
 
 _MAX_CELLS_PER_PIXEL = 1.05
 """Maximum number of cells along a pixel. GDAL widens the weights if there are more."""
@@ -94,19 +95,13 @@ def is_interpolated(lattice: Lattice, positions: AxisPositions | SmoothPositions
 def _bounds_in_grid(lattice: Lattice, positions: AxisPositions | SmoothPositions) -> tuple[float, Bounds]:
     """Return the columns of whole turns to subtract from all positions, and the bounds of the positions after this."""
     bounds = positions.bounds
-    turns = _whole_turns(bounds, lattice)
+    turns = whole_turns(bounds, lattice)
     return turns, _near_grid(bounds.shifted(-turns), lattice)
 
 
 def _is_fine(lattice: Lattice, bounds: Bounds, shape: tuple[int, int]) -> bool:
     """Return True if GDAL interpolates in the grid, and the panel is not coarser than the grid."""
     return min(lattice.height, lattice.width) >= _MIN_CELLS and not _is_coarser(bounds, shape)
-
-
-def _whole_turns(bounds: Bounds, lattice: Lattice) -> float:
-    """Return the columns to subtract from all positions so that their middle is in the first 360° of the grid."""
-    period = lattice.columns_per_turn
-    return 0.0 if period is None else period * float(np.floor((bounds.left + bounds.right) / 2 / period))
 
 
 def _near_grid(bounds: Bounds, lattice: Lattice) -> Bounds:

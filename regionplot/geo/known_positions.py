@@ -14,6 +14,7 @@ from regionplot.geo.interpolation import interpolate, is_interpolated
 from regionplot.geo.kernels import KERNELS
 from regionplot.geo.mesh import AxisPositions, Floats, Mesh, Positions
 from regionplot.geo.pixel_cells import CellsByPixel
+from regionplot.geo.reduction import reduce_cells, reduces
 from regionplot.geo.smooth import SmoothPositions
 
 KnownPositions = AxisPositions | Positions | SmoothPositions
@@ -42,10 +43,12 @@ def values_at(
     Returns
     -------
     ndarray, shape (height, width) of the panel, or None
-        None if GDAL must warp. See `interpolation.interpolate`.
+        None if GDAL must warp. See `interpolation.interpolate` and `reduction.reduce_cells`.
     """
     if resampling in KERNELS:
         assert not isinstance(positions, Positions), "these positions are not accurate enough"
+        if isinstance(positions, AxisPositions) and reduces(lattice, positions):
+            return reduce_cells(values, lattice, positions, resampling)
         return interpolate(values, lattice, positions, KERNELS[resampling])
     if isinstance(positions, AxisPositions):
         return CellsByAxis.of(lattice, positions).sample(values, fill).values
@@ -54,7 +57,12 @@ def values_at(
 
 def is_known(positions: KnownPositions, lattice: Lattice, resampling: str) -> bool:
     """Return True if `values_at` samples any cells at these positions."""
-    return resampling not in KERNELS or (not isinstance(positions, Positions) and is_interpolated(lattice, positions))
+    if resampling not in KERNELS:
+        return True
+    if isinstance(positions, Positions):
+        return False
+    is_reduced = isinstance(positions, AxisPositions) and reduces(lattice, positions)
+    return is_reduced or is_interpolated(lattice, positions)
 
 
 def can_sample(positions: KnownPositions, resampling: str) -> bool:

@@ -13,7 +13,7 @@ of gdalwarp (https://gdal.org/en/stable/programs/gdalwarp.html, option `-et`). F
 pixel (`geo.smooth`).
 
 GDAL also warps `bilinear` and `cubic` if no mesh is accurate enough, such as at a seam of the grid, and if the panel is
-coarser than the grid (`geo.interpolation`).
+coarser than the grid (`geo.interpolation`), unless rows and columns are enough (`geo.reduction`).
 """
 
 from __future__ import annotations

@@ -182,13 +182,13 @@ def test_values_near_the_limits_of_the_data_type_do_not_overflow(resampling: str
 
 
 @pytest.mark.parametrize("resampling", KERNELS)
-@pytest.mark.parametrize(("cells_per_pixel", "calls"), [(0.3, 0), (1.0, 0), (1.2, 1), (3.0, 1)])
+@pytest.mark.parametrize(("cells_per_pixel", "calls"), [(0.3, 0), (1.0, 0), (1.2, 0), (2.0, 0), (3.0, 1)])
 @pytest.mark.parametrize("crs", [LONLAT, LAMBERT], ids=["lonlat", "lcc"])
-def test_gdal_warps_panels_that_are_coarser_than_the_grid(
+def test_gdal_warps_coarser_panels_only_if_they_extend_beyond_the_grid(
     monkeypatch: pytest.MonkeyPatch, warp_exactly: Warp, resampling: str, cells_per_pixel: float, calls: int,
     crs: pyproj.CRS,
 ) -> None:  # fmt: skip
-    """For other panels, GDAL itself chooses the weights of 2 × 2 or 4 × 4 cells."""
+    """For other panels, the weights are those of GDAL. `test_reduction` tests coarser panels."""
     geometry = GridGeometry(Affine(20e3, 0, -2e6, 0, -20e3, 1.5e6), 150, 200, LAMBERT)
     geometry = geometry if crs is LAMBERT else GridGeometry(Affine(0.2, 0, -115, 0, -0.2, 50), 150, 200, LONLAT)
     counted = []
@@ -200,7 +200,18 @@ def test_gdal_warps_panels_that_are_coarser_than_the_grid(
     shown = sample(cells, geometry, panel, crs, resampling).values
     assert len(counted) == calls
     if not calls:
-        np.testing.assert_allclose(shown, warp_exactly(cells, geometry, panel, crs, resampling), atol=1e-3)
+        reference = warp_exactly if cells_per_pixel <= 1 else warp
+        np.testing.assert_allclose(shown, reference(cells, geometry, panel, crs, resampling), atol=1e-3)
+
+
+@pytest.mark.parametrize("resampling", KERNELS)
+def test_gdal_warps_coarser_panels_in_another_crs(monkeypatch: pytest.MonkeyPatch, resampling: str) -> None:
+    geometry = GridGeometry(Affine(0.2, 0, -115, 0, -0.2, 50), 150, 200, LONLAT)
+    warped = []
+    monkeypatch.setattr(sampling, "warp_to_panel", lambda *_: warped.append(1) or np.zeros((30, 40), np.float32))
+    panel = PanelGrid(Extent(-6e5, 6e5, -45e4, 45e4), 40, 30)
+    sample(noise(geometry, 0).astype(np.float32), geometry, panel, LAMBERT, resampling)
+    assert warped
 
 
 @pytest.mark.parametrize("resampling", KERNELS)
