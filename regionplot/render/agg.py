@@ -31,6 +31,7 @@ from regionplot.render.artists import (
     sheet_artist,
 )
 from regionplot.render.canvases import Canvases
+from regionplot.render.fonts import FALLBACKS
 from regionplot.render.ink import Covered
 from regionplot.render.palette import PACKED_WHITE, WHITE
 from regionplot.render.shading import shade
@@ -164,6 +165,7 @@ class Drawing:
 
     def prepare(self) -> None:
         """Import and find what all maps need, such as the font of the title, so that forked workers inherit it."""
+        FALLBACKS.find("".join(getattr(layer, "letters", "") for layer in self._style.layers))
         with plain_style():
             title = Text(0, 0, "a", self._style.layout.page.title_points, is_hinted=False)
             self.canvas.draw_on_sheet(title)

@@ -25,6 +25,7 @@ from regionplot.render.figure import plot_region
 from regionplot.render.measure import text_measure
 from regionplot.render.renderer import MapRenderer
 from regionplot.render.sheets import Style, make_sheet
+from regionplot.render.style import plain_style
 from regionplot.render.text import HaloText
 from regionplot.render.vector import SaveSheet
 from regionplot.settings.loading import read_config
@@ -226,6 +227,20 @@ def test_labels_of_all_layers_keep_apart_and_the_figure_is_equal(load, cities, o
         for label, box in zip(labels, boxes_of(sheet, labels), strict=True)
     ]
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_letters_that_no_font_has_are_reported_when_they_are_drawn(caplog) -> None:
+    table = FeatureTable(("n",), (("Z\u00fcrich",), ("\ue123",)), shapely.points([[5e5, 1.3e6], [9e6, 0]]), "")
+    named = LabelSettings.model_construct(name="n", rank=None, order=None)
+    layer = Labels(settings(), LabelFeatures.of(table, named, ALBERS), None, "")
+    assert set(layer.letters) == {*"Z\u00fcrich\ue123"}
+    sheet = sheet_of(Extent(0, 1e6, 1e6, 1.6e6), (420, 270))
+    assert len(list(layer.draw(sheet))) == 2
+    assert not caplog.records
+    far = sheet_of(Extent(8.5e6, 9.5e6, -3e5, 3e5), (420, 270))
+    with plain_style():
+        assert len(list(layer.draw(far))) == 2
+    assert "no installed font has the glyph" in caplog.text
 
 
 @pytest.mark.usefixtures("read_in_process")
