@@ -72,6 +72,7 @@ class LabelSettings(VectorSettings):
     """`[[labels]]`: names or values at points, or names of areas."""
 
     is_array: ClassVar[bool] = True
+    has_lines: ClassVar[bool] = False
 
     name: Text | None = "name"
     """Attribute that holds the names. Upper and lower case are not distinguished."""

@@ -46,7 +46,7 @@ def words(count: int, seed: int) -> list[str]:
 
 def features(points: np.ndarray, areas: Sequence[Any] = (), seed: int = 1) -> LabelFeatures:
     """Return features with random names and ranks."""
-    names = [words(150, seed)[number % 150] for number in range(len(points) + len(areas))]
+    names = [words(60, seed)[number % 60] for number in range(len(points) + len(areas))]
     ranks = np.random.default_rng(seed).integers(0, 9, len(names))
     rows = tuple((name, str(rank), str(1000 - n)) for n, (name, rank) in enumerate(zip(names, ranks, strict=True)))
     geometries = np.array([*shapely.points(points), *(shapely.MultiPolygon([area]) for area in areas)], dtype=object)
@@ -102,7 +102,7 @@ def test_on_200_maps_no_two_labels_overlap_and_none_is_cut(kind: str, monkeypatc
     found = features(points, areas)
     layer = Labels(settings(values=kind == "values"), found, None, "")
     monkeypatch.setattr(Labels, "values_at", lambda _self, _sheet, at: at[:, 0] / 1e4)
-    sizes = [(300, 200), (420, 270), (700, 450), (1400, 900)]
+    sizes = [(300, 200), (420, 270), (700, 450), (1000, 640)]
     bases = [sheet_of(Extent(0, 1e6, 1e6, 1.6e6), size) for size in sizes]
     counts = []
     for number in range(100):
