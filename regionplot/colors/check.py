@@ -75,7 +75,7 @@ def _line_colors(config: Config) -> Iterator[tuple[Place, str]]:
     for place, color in layer_colors(config):
         settings = config.layers[place.section][(place.number or 1) - 1]
         has_casing = getattr(settings, _CASING, "none") != "none"
-        if not has_casing and place.key not in (*_NOT_LINES, _CASING):
+        if settings.has_lines and not has_casing and place.key not in (*_NOT_LINES, _CASING):
             yield place, color
 
 

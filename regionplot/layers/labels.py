@@ -72,6 +72,7 @@ class LabelSettings(VectorSettings):
     """`[[labels]]`: names or values at points, or names of areas."""
 
     is_array: ClassVar[bool] = True
+    has_lines: ClassVar[bool] = False
 
     name: Text | None = "name"
     """Attribute that holds the names. Upper and lower case are not distinguished."""
@@ -152,6 +153,12 @@ class Labels(Layer):
         else:
             yield from _NameLabels(self, sheet).marks()
         yield from _AreaNames(self, sheet).marks()
+
+    @property
+    def letters(self) -> str:
+        """The letters of all names that are not only ASCII, each once."""
+        names = (*self.features.names, *self.features.area_names)
+        return "".join(dict.fromkeys(letter for name in names if not name.isascii() for letter in name))
 
     def values_at(self, sheet: Sheet, points: Floats) -> Floats:
         """Return the values to write at points in map coordinates, NaN if missing."""

@@ -29,6 +29,7 @@ class PointSettings(VectorSettings):
     """`[[points]]`: symbols at points."""
 
     is_array: ClassVar[bool] = True
+    has_lines: ClassVar[bool] = False
     name: ClassVar[None] = None
     rank: ClassVar[None] = None
     order: ClassVar[None] = None

@@ -24,6 +24,7 @@ from regionplot.render.artists import PanelPlace, artist_without_figure, panel_a
 from regionplot.render.bare_canvas import are_usual
 from regionplot.render.canvases import Canvases
 from regionplot.render.drawn_marks import NEEDS_AXES, DrawnMarks, PanelArtists
+from regionplot.render.fonts import FALLBACKS
 from regionplot.render.shading import shade
 from regionplot.render.sheets import Style
 from regionplot.render.style import plain_style
@@ -158,6 +159,7 @@ class Drawing:
 
     def prepare(self, titles: Iterable[str]) -> None:
         """Import and find what maps with these titles need, such as fonts, so that forked workers inherit it."""
+        FALLBACKS.find("".join(getattr(layer, "letters", "") for layer in self._style.layers))
         with plain_style():
             title = Text(0, 0, "a", self._style.layout.page.title_points, is_hinted=False)
             self.canvas.draw_on_sheet(title)

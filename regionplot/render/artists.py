@@ -89,9 +89,8 @@ def _markers(mark: Markers, axes: PanelPlace) -> Iterator[Artist]:
 
 
 def _label(mark: Label, axes: PanelPlace) -> Iterator[Artist]:  # noqa: ARG001 (all makers take the same arguments)
-    if mark.halo != "none" and (mark.align, mark.vertical_align, mark.rotation) == ("left", "baseline", 0):
-        font = label_font(mark.text, mark.points, mark.weight, mark.font)
-        yield HaloText((mark.x, mark.y), mark.text, font, (mark.color, mark.halo), mark.halo_points)
+    if mark.halo != "none" and mark.vertical_align != "center":
+        yield HaloText(mark, label_font(mark.text, mark.points, mark.weight, mark.font))
         return
     style: dict[str, Any] = {"fontsize": mark.points, "color": mark.color, "parse_math": False, "usetex": False}
     place: dict[str, Any] = {"horizontalalignment": mark.align, "verticalalignment": mark.vertical_align}

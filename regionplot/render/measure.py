@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from matplotlib.backends.backend_agg import RendererAgg
 
-from regionplot.render.fonts import label_font
+from regionplot.render.fonts import FALLBACKS, label_font
 from regionplot.sheet.placing import Measure, TextSize
 
 _MAX_KEPT = 10_000
@@ -20,6 +20,7 @@ def text_measure(dpi: float, family: str) -> Measure:
 
     @lru_cache(maxsize=_MAX_KEPT)
     def measure(text: str, points: float, weight: str) -> TextSize:
+        FALLBACKS.report([text])
         font = label_font(text, points, weight, family)
         width, height, descent = renderer.get_text_width_height_descent(text, font, ismath=False)
         return TextSize(width, height - descent, descent)

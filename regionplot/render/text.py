@@ -19,6 +19,7 @@ from matplotlib.transforms import Affine2D, Bbox, IdentityTransform
 from typing_extensions import override
 
 from regionplot.sheet.layout import POINTS_PER_INCH
+from regionplot.sheet.marks import Label
 
 _ELLIPSIS = "…"
 _BEFORE = {"left": 0.0, "center": 0.5, "right": 1.0}
@@ -59,48 +60,43 @@ class UnhintedText(Text):
 
 
 class HaloText(Artist):
-    """A horizontal line of text with a halo. The outlines of texts are kept, because maps repeat their labels.
+    """A line of text with a halo. The outlines of texts are kept, because maps repeat their labels.
 
     Parameters
     ----------
-    place : (float, float)
-        Left end of the baseline, in pixels of the sheet.
-    text : str
-        The text.
+    mark : Label
+        The text, its place, colors and halo. It is aligned to its baseline, or to half the height above the baseline.
     font : FontProperties
         Font and size of the text.
-    colors : (str, str)
-        Colors of the letters and of the halo.
-    halo : float
-        Width of the halo around the letters, in points.
     """
 
-    def __init__(
-        self, place: tuple[float, float], text: str, font: FontProperties, colors: tuple[str, str], halo: float
-    ) -> None:
+    def __init__(self, mark: Label, font: FontProperties) -> None:
         super().__init__()
-        self._place, self._text, self._font, self._halo = place, text, font, halo
-        self._colors = [to_rgba(color) for color in colors]
+        self._mark, self._font = mark, font
+        self._colors = [to_rgba(color) for color in (mark.color, mark.halo)]
         self.set_transform(IdentityTransform())
 
     def place(self) -> tuple[float, float]:
-        """Return the left end of the baseline, in pixels of the output."""
-        x, y = self.get_transform().transform(self._place)
+        """Return the place of the text, in pixels of the output."""
+        x, y = self.get_transform().transform((self._mark.x, self._mark.y))
         return float(x), float(y)
 
     @override
     def draw(self, renderer: RendererBase) -> None:
         """Draw the halo, then the letters."""
         pixels: Any = renderer.points_to_pixels(1.0)
-        place = Affine2D().scale(self._font.get_size_in_points() * pixels / text_to_path.FONT_SCALE)
-        place = place.translate(*self.place())
-        outline, (color, halo) = _outline(self._text, self._font), self._colors
+        outline, center = _outline(self._mark.text, self._font)
+        dx = center[0] if self._mark.align == "center" else 0.0
+        dy = center[1] if self._mark.vertical_align == "center_baseline" else 0.0
+        place = Affine2D().translate(-dx, -dy).rotate_deg(self._mark.rotation)
+        place = place.scale(self._font.get_size_in_points() * pixels / text_to_path.FONT_SCALE)
+        place, (color, halo) = place.translate(*self.place()), self._colors
         context = renderer.new_gc()
         clip: Any = self.clipbox
         context.set_clip_rectangle(clip)
         context.set_joinstyle("round")
         context.set_foreground(halo, isRGBA=True)
-        context.set_linewidth(2 * self._halo * pixels)
+        context.set_linewidth(2 * self._mark.halo_points * pixels)
         renderer.draw_path(context, outline, place)
         context.set_linewidth(0)
         renderer.draw_path(context, outline, place, color)
@@ -108,10 +104,12 @@ class HaloText(Artist):
 
 
 @lru_cache(maxsize=4096)
-def _outline(text: str, font: FontProperties) -> Path:
-    """Return the outline of a text at the font size `FONT_SCALE`."""
+def _outline(text: str, font: FontProperties) -> tuple[Path, tuple[float, float]]:
+    """Return the outline of a text at the font size `FONT_SCALE`, and its center above the baseline."""
     vertices, codes = text_to_path.get_text_path(font, text)
-    return Path(vertices, codes)
+    path = Path(vertices, codes)
+    box = path.get_extents()
+    return path, ((box.x0 + box.x1) / 2, max(box.y1, 0.0) / 2)
 
 
 @contextmanager

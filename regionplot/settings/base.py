@@ -62,6 +62,8 @@ class LayerSettings(Section):
 
     is_array: ClassVar[bool] = False
     """True if the key is an array of tables, such as `[[features]]`. False if it is a single table."""
+    has_lines: ClassVar[bool] = True
+    """True if the layer draws lines in its colors. `regionplot check` reports lines that do not stand out."""
     show: bool = True
     """False: the layer is not drawn. It turns off a layer of the style."""
 

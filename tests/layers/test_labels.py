@@ -25,6 +25,7 @@ from regionplot.render.figure import plot_region
 from regionplot.render.measure import text_measure
 from regionplot.render.renderer import MapRenderer
 from regionplot.render.sheets import Style, make_sheet
+from regionplot.render.style import plain_style
 from regionplot.render.text import HaloText
 from regionplot.render.vector import SaveSheet
 from regionplot.settings.loading import read_config
@@ -45,7 +46,7 @@ def words(count: int, seed: int) -> list[str]:
 
 def features(points: np.ndarray, areas: Sequence[Any] = (), seed: int = 1) -> LabelFeatures:
     """Return features with random names and ranks."""
-    names = [words(150, seed)[number % 150] for number in range(len(points) + len(areas))]
+    names = [words(60, seed)[number % 60] for number in range(len(points) + len(areas))]
     ranks = np.random.default_rng(seed).integers(0, 9, len(names))
     rows = tuple((name, str(rank), str(1000 - n)) for n, (name, rank) in enumerate(zip(names, ranks, strict=True)))
     geometries = np.array([*shapely.points(points), *(shapely.MultiPolygon([area]) for area in areas)], dtype=object)
@@ -101,7 +102,7 @@ def test_on_200_maps_no_two_labels_overlap_and_none_is_cut(kind: str, monkeypatc
     found = features(points, areas)
     layer = Labels(settings(values=kind == "values"), found, None, "")
     monkeypatch.setattr(Labels, "values_at", lambda _self, _sheet, at: at[:, 0] / 1e4)
-    sizes = [(300, 200), (420, 270), (700, 450), (1400, 900)]
+    sizes = [(300, 200), (420, 270), (700, 450), (1000, 640)]
     bases = [sheet_of(Extent(0, 1e6, 1e6, 1.6e6), size) for size in sizes]
     counts = []
     for number in range(100):
@@ -226,6 +227,20 @@ def test_labels_of_all_layers_keep_apart_and_the_figure_is_equal(load, cities, o
         for label, box in zip(labels, boxes_of(sheet, labels), strict=True)
     ]
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+
+
+def test_letters_that_no_font_has_are_reported_when_they_are_drawn(caplog) -> None:
+    table = FeatureTable(("n",), (("Z\u00fcrich",), ("\ue123",)), shapely.points([[5e5, 1.3e6], [9e6, 0]]), "")
+    named = LabelSettings.model_construct(name="n", rank=None, order=None)
+    layer = Labels(settings(), LabelFeatures.of(table, named, ALBERS), None, "")
+    assert set(layer.letters) == {*"Z\u00fcrich\ue123"}
+    sheet = sheet_of(Extent(0, 1e6, 1e6, 1.6e6), (420, 270))
+    assert len(list(layer.draw(sheet))) == 2
+    assert not caplog.records
+    far = sheet_of(Extent(8.5e6, 9.5e6, -3e5, 3e5), (420, 270))
+    with plain_style():
+        assert len(list(layer.draw(far))) == 2
+    assert "no installed font has the glyph" in caplog.text
 
 
 @pytest.mark.usefixtures("read_in_process")

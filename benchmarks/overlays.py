@@ -1,0 +1,110 @@
+"""Measure what each overlay adds to the time of a map: ``python benchmarks/overlays.py``.
+
+All data are made here: waves of pressure, the wind around them, and random places. The times are CPU times in one
+process, for RGB images. The first line is the map without overlays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import rasterio
+from affine import Affine
+
+import regionplot
+
+_BANDS = ("pressure", "u", "v")
+_PLACES = 800
+
+
+def write_weather(folder: Path, size: int) -> Path:
+    """Write a raster of pressure and of two components of wind, in degrees."""
+    x, y = np.meshgrid(np.linspace(0, 6, 2 * size), np.linspace(0, 4, size))
+    pressure = 1013 + 20 * np.sin(2.1 * x) * np.cos(1.7 * y)
+    wind = 25 * np.cos(2.1 * x), 25 * np.sin(1.7 * y)
+    path = folder / "weather.tif"
+    profile = {"width": 2 * size, "height": size, "count": 3, "dtype": "float32", "crs": "EPSG:4326"}
+    affine = Affine(60 / (2 * size), 0, -130, 0, -30 / size, 55)
+    with rasterio.open(path, "w", driver="GTiff", transform=affine, **profile) as file:
+        file.write(np.stack([pressure, *wind]).astype(np.float32))
+        for number, name in enumerate(_BANDS, 1):
+            file.set_band_description(number, name)
+    return path
+
+
+def write_places(folder: Path) -> Path:
+    """Write random points with names and ranks."""
+    random = np.random.default_rng(1)
+    features = [
+        {
+            "type": "Feature",
+            "properties": {"name": f"Place {number}", "rank": int(random.integers(0, 9))},
+            "geometry": {"type": "Point", "coordinates": [random.uniform(-130, -70), random.uniform(25, 55)]},
+        }
+        for number in range(_PLACES)
+    ]
+    path = folder / "places.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}), encoding="utf-8")
+    return path
+
+
+def overlays(weather: Path, places: Path) -> dict[str, dict[str, Any]]:
+    """Return the tables of each overlay by its name."""
+    wind = {"u": {"band": "u"}, "v": {"band": "v"}, "units": "kt"}
+    names = {"path": places, "rank": "rank"}
+    return {
+        "contours": {"contours": [{"interval": 4, "highs_lows": True, "raster": {"path": weather, "band": 1}}]},
+        "barbs": {"barbs": [wind]},
+        "arrows": {"arrows": [wind]},
+        "points": {"points": [{"path": places}]},
+        "names": {"labels": [names]},
+        "values": {"labels": [{**names, "values": True}]},
+        "areas": {"labels": [{"path": "sample:states"}]},
+    }
+
+
+def milliseconds(tables: Mapping[str, Any], repeat: int) -> float:
+    """Return the median CPU time of a map, after a first map."""
+    region = regionplot.Region("a", regionplot.Extent(-120, -90, 32, 50))
+    with regionplot.open_maps(dict(tables)) as maps:
+        maps.render(region)
+        times = []
+        for _ in range(repeat):
+            start = time.process_time()
+            maps.render(region)
+            times.append(time.process_time() - start)
+    return median(times) * 1000
+
+
+def main() -> None:
+    """Print one line for each overlay."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeat", type=int, default=15, help="number of maps of each kind (default: 15)")
+    parser.add_argument("--small", action="store_true", help="use small inputs, to try the benchmark")
+    options = parser.parse_args()
+    size, pixels = (60, [300, 200]) if options.small else (1000, [1400, 900])
+    repeat = 1 if options.small else options.repeat
+    with tempfile.TemporaryDirectory(prefix="regionplot-overlays-") as name:
+        weather, places = write_weather(Path(name), size), write_places(Path(name))
+        plain: dict[str, Any] = {
+            "raster": {"path": weather, "band": 1},
+            "map": {"size": pixels, "dpi": 100},
+            "colors": {"levels": [*range(990, 1040, 5)]},
+            "output": {"png": "rgb"},
+        }
+        base = milliseconds(plain, repeat)
+        print(f"{'overlay':<10} {'ms':>7}\n{'none':<10} {base:>7.1f}")
+        for overlay, tables in overlays(weather, places).items():
+            print(f"{overlay:<10} {milliseconds({**plain, **tables}, repeat) - base:>+7.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
