@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from affine import Affine
 from numpy.typing import NDArray
-from warm_start import WORKER_MODULES, Command, WarmProcess
+from warm_start import USUAL_MODULES, WORKER_MODULES, Command, WarmProcess
 
 from regionplot.cli import commands
 from regionplot.settings.config import Config
@@ -329,6 +329,13 @@ def fresh_logging() -> Iterator[None]:
 def warm_process() -> Iterator[WarmProcess]:
     """Yield a process that starts commands without waiting for their imports."""
     with WarmProcess() as process:
+        yield process
+
+
+@pytest.fixture(scope="session")
+def light_process() -> Iterator[WarmProcess]:
+    """Yield a process that starts commands and has imported only the usual libraries, for tests of other imports."""
+    with WarmProcess(USUAL_MODULES) as process:
         yield process
 
 

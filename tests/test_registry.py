@@ -46,6 +46,17 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     sys.modules.pop("broken_plugin", None)
 
 
+def test_a_plugin_that_is_installed_while_the_program_runs_is_found(
+    install: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    os.utime(tmp_path, (1, 1))
+    assert "broken" not in LAYERS
+    install("broken_plugin:Broken")
+    sys.path.remove(str(tmp_path))  # it is there twice
+    assert "broken" in LAYERS
+
+
 @pytest.mark.parametrize(("place", "reason"), FAULTS.values(), ids=FAULTS)
 @pytest.mark.parametrize("registry", REGISTRIES.values(), ids=REGISTRIES)
 def test_a_broken_plugin_is_named(install: Callable[[str], None], registry: Registry, place: str, reason: str) -> None:

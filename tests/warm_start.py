@@ -56,6 +56,8 @@ MODULES = (
     "scipy.ndimage",
 )
 """Modules that commands import, and that import most other modules."""
+USUAL_MODULES = ("click", "numpy", "pydantic", "pyproj", "rasterio", "shapely")
+"""Modules that most runs import, but neither this package nor matplotlib."""
 
 
 class Command:

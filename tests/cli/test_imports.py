@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +19,6 @@ import shapely
 from affine import Affine
 from warm_start import WarmProcess
 
-USUAL = ("click", "numpy", "pydantic", "pyproj", "rasterio", "shapely")
-"""Modules that most runs import. Only tests of the other modules may use a process that has imported them."""
 LARGE = {
     "pandas", "pyogrio", "xarray", "rioxarray", "cartopy", "matplotlib.pyplot", "rich", "dask", "distributed", "scipy",
     "netCDF4", "h5py", "numexpr", "pint",
@@ -99,14 +97,7 @@ def draw(
 
 
 @pytest.fixture(scope="module")
-def process() -> Iterator[WarmProcess]:
-    """Yield a process that has imported the usual modules."""
-    with WarmProcess(USUAL) as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def cold(process, tmp_path_factory) -> tuple[Path, Imports]:
+def cold(light_process, tmp_path_factory) -> tuple[Path, Imports]:
     """Return a folder with inputs, and the modules that its first run imports. The run caches the vectors."""
     folder: Path = tmp_path_factory.mktemp("imports")
     rows = "a,-95,-70,20,40\nb,-90,-60,10,30\nc,-80,-60,10,20\n"
@@ -116,13 +107,13 @@ def cold(process, tmp_path_factory) -> tuple[Path, Imports]:
         file.write(np.arange(3000, dtype=np.float32).reshape(1, 50, 60))
     box = np.array([shapely.to_wkb(shapely.box(-90, 10, -60, 40))], dtype=object)
     pyogrio.raw.write(folder / "layer.shp", box, [np.arange(1)], ["id"], geometry_type="Polygon", crs="EPSG:4326")
-    return folder, draw(folder, process)
+    return folder, draw(folder, light_process)
 
 
 @pytest.fixture
-def run(cold: tuple[Path, Imports], process: WarmProcess) -> Callable[..., Imports]:
+def run(cold: tuple[Path, Imports], light_process: WarmProcess) -> Callable[..., Imports]:
     """Return `draw` for the folder whose vectors, frame and ink are in the cache."""
-    return functools.partial(draw, cold[0], process)
+    return functools.partial(draw, cold[0], light_process)
 
 
 def test_a_first_run_imports_the_libraries_for_vectors_once(cold: tuple[Path, Imports]) -> None:

@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 from PIL import Image
+from warm_start import WarmProcess
 
 COMMAND = Path(__file__).parent / "command.py"
 CONFIG = '[raster]\npath = "sample:relief"\n[map]\nsize = [300, 200]\n[run]\nworkers = 2\n'
@@ -52,7 +53,21 @@ def run_process(
     write_inputs(folder, table, config)
     command = [sys.executable, "-m", "regionplot", "regions.csv", *map(str, arguments)]
     options = {"cwd": folder, "capture_output": True, "text": True, "encoding": "utf-8", "timeout": 100, **options}
-    result = subprocess.run(command, **options)
+    return checked(folder, subprocess.run(command, **options))
+
+
+def run_light(
+    process: WarmProcess, folder: Path, *arguments: object, environment: Mapping[str, str] | None = None
+) -> Any:
+    """Run the command in a fork of a process that has imported neither this package nor matplotlib."""
+    write_inputs(folder, TABLE, CONFIG)
+    with process.start(folder, "regions.csv", *arguments, environment=environment) as command:
+        out, err = command.communicate(timeout=100)
+    return checked(folder, subprocess.CompletedProcess([], command.wait(), out, err))
+
+
+def checked(folder: Path, result: Any) -> Any:
+    """Return the result of a command that has left neither a traceback nor a temporary file."""
     assert "Traceback" not in result.stderr, result.stderr
     assert not leftovers(folder)
     return result

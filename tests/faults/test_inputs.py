@@ -23,7 +23,7 @@ import rasterio
 import shapely
 from affine import Affine
 from PIL import Image
-from small_runs import CONFIG, HEADER, TABLE, images, leftovers, pixels, run_process, with_raster
+from small_runs import CONFIG, HEADER, TABLE, images, leftovers, pixels, run_light, run_process, with_raster
 
 from regionplot.errors import FeaturesError, RasterError, RegionsError
 from regionplot.executors.base import Outcome
@@ -499,31 +499,32 @@ HOMES: dict[str, dict[str, str | None]] = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("changes", HOMES.values(), ids=HOMES)
-def test_an_unwritable_home_gives_one_warning_at_most(changes, tmp_path: Path) -> None:
+def test_an_unwritable_home_gives_one_warning_at_most(changes, light_process, tmp_path: Path) -> None:
     environment = {**os.environ, **{name: value for name, value in changes.items() if value is not None}}
     for name in [name for name, value in changes.items() if value is None]:
         environment.pop(name, None)
-    result = run_process(tmp_path, "--features", "sample:states", env=environment)
+    result = run_light(light_process, tmp_path, "--features", "sample:states", environment=environment)
     assert result.returncode == 0
     assert len(result.stderr.splitlines()) <= 1
     assert images(tmp_path) == ["east", "west"]
 
 
 @pytest.mark.slow
-def test_the_backend_of_the_environment_does_not_matter(tmp_path: Path) -> None:
-    result = run_process(tmp_path, env={**os.environ, "MPLBACKEND": "nonsense"})
+def test_the_backend_of_the_environment_does_not_matter(light_process, tmp_path: Path) -> None:
+    result = run_light(light_process, tmp_path, environment={**os.environ, "MPLBACKEND": "nonsense"})
     assert (result.returncode, result.stderr) == (0, "")
     assert images(tmp_path) == ["east", "west"]
 
 
 @pytest.mark.slow
-def test_a_stale_lock_of_the_font_list_gives_one_warning_at_most(tmp_path: Path) -> None:
+def test_a_stale_lock_of_the_font_list_gives_one_warning_at_most(light_process, tmp_path: Path) -> None:
     import matplotlib.font_manager
 
     version = matplotlib.font_manager.FontManager.__version__
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / f"fontlist-v{version}.json.matplotlib-lock").touch()
-    result = run_process(tmp_path, env={**os.environ, "MPLCONFIGDIR": str(tmp_path / "config")})
+    environment = {**os.environ, "MPLCONFIGDIR": str(tmp_path / "config")}
+    result = run_light(light_process, tmp_path, environment=environment)
     assert result.returncode == 0
     assert len(result.stderr.splitlines()) <= 1
     assert images(tmp_path) == ["east", "west"]
