@@ -21,13 +21,12 @@ from regionplot.render.ink import Ink, PaletteMaps
 from regionplot.render.ink_cache import InkCache
 from regionplot.render.ink_drawing import InkDrawing
 from regionplot.render.palette import palette_for
-from regionplot.render.sheets import Style, make_sheet
+from regionplot.render.sheets import Style, make_sheet, place_on_earth
 from regionplot.shared.data import SharedData, crs_name
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import Bytes, FigurePicture, Picture, encode, make_writer
-from regionplot.writers.georeference import Georeference
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -206,7 +205,7 @@ class MapRenderer:
             Stopwatch that records the time of each stage.
         """
         watch = watch or Stopwatch()
-        return replace(self._picture(sheet, watch), georeference=self._georeference(sheet))
+        return replace(self._picture(sheet, watch), georeference=place_on_earth(sheet.view, self.style))
 
     def _picture(self, sheet: Sheet, watch: Stopwatch) -> Picture:
         if self._palette is None or self._palette_maps is None or sheet.no_data:
@@ -215,15 +214,6 @@ class MapRenderer:
         picture = self._palette_maps.picture(sheet.codes, sheet.place, ink, sheet.title)
         watch.lap("compose")
         return picture
-
-    @cached_property
-    def _crs(self) -> str:
-        return str(self.style.shared.crs.to_wkt())
-
-    def _georeference(self, sheet: Sheet) -> Georeference:
-        extent = sheet.view.panel.extent
-        bounds = (extent.xmin, extent.ymin, extent.xmax, extent.ymax)
-        return Georeference(*sheet.place, bounds, self._crs)
 
     def _for(self, region: Region) -> MapRenderer:
         """Return a renderer with the color scale of one region, or this renderer if all regions share the scale."""

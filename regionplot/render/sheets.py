@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import pyproj
 from numpy.typing import NDArray
 
 from regionplot.colors.base import Scale
@@ -27,6 +29,7 @@ from regionplot.shared.data import SharedData
 from regionplot.sheet.layout import Layout
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View, axes_of
+from regionplot.writers.georeference import Georeference
 
 
 @contextmanager
@@ -139,6 +142,19 @@ def _sampled(style: Style, view: View) -> tuple[Codes, NDArray[np.bool_], NDArra
     if not any(layer.wants_values for layer in style.layers):
         return codes, found.inside, None, None
     return codes, found.inside, found.values, cells if shared.coloring is None else None
+
+
+def place_on_earth(view: View, style: Style) -> Georeference:
+    """Return where the panel of a view lies on the sheet and on the earth."""
+    extent = view.panel.extent
+    bounds = (extent.xmin, extent.ymin, extent.xmax, extent.ymax)
+    return Georeference(*view.place(style.layout.size), bounds, _crs_text(style.shared.crs))
+
+
+@lru_cache(maxsize=8)
+def _crs_text(crs: pyproj.CRS) -> str:
+    """Return the code of a CRS, or its definition as PROJ string or WKT. Finding the code takes some time."""
+    return str(crs.to_string())
 
 
 def no_overlap_message(shared: SharedData, region: Region) -> str:

@@ -80,6 +80,8 @@ class KnownSheet(NamedTuple):
     """Key of the ink in the panel."""
     sheet_key: str
     """Key of the ink on the sheet."""
+    georeference: str
+    """Place of the panel on the earth. See `writers.georeference.Georeference.text`."""
 
 
 class KnownDrawing(NamedTuple):
@@ -199,7 +201,8 @@ def _as_json(drawing: KnownDrawing) -> dict[str, Any]:
 
 def _sheet_items(sheet: KnownSheet) -> list[Any]:
     areas = [sheet.basis.area and _ends(sheet.basis.area), _ends(sheet.place), _ends(sheet.requested)]
-    return [sheet.basis.head, *areas, position_items(sheet.positions), sheet.title, sheet.panel_key, sheet.sheet_key]
+    texts = [sheet.title, sheet.panel_key, sheet.sheet_key, sheet.georeference]
+    return [sheet.basis.head, *areas, position_items(sheet.positions), *texts]
 
 
 def _ends(area: Area) -> list[int]:

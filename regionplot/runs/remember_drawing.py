@@ -25,7 +25,7 @@ from regionplot.inputs.source import RasterInfo
 from regionplot.layers.title import title_of
 from regionplot.render.ink_cache import InkCache
 from regionplot.render.renderer import MapRenderer
-from regionplot.render.sheets import Style
+from regionplot.render.sheets import Style, place_on_earth
 from regionplot.runs.digests import MapDigests
 from regionplot.runs.known_drawing import (
     KnownBand,
@@ -135,6 +135,7 @@ def _sheet(region: Region, style: Style, ink: InkCache, digests: MapDigests) -> 
         title,
         ink.key("panel", region, view, title),
         ink.key("sheet", region, view, title),
+        place_on_earth(view, style).text,
     )
 
 

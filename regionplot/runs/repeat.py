@@ -53,7 +53,7 @@ from regionplot.system.files import Fingerprint
 from regionplot.system.memory import return_large_blocks
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.system.threads import thread_pool
-from regionplot.writers.picture import DIGEST, SOFTWARE, TITLE, Bytes, Picture
+from regionplot.writers.picture import DIGEST, GEOREFERENCE, SOFTWARE, TITLE, Bytes, Picture
 from regionplot.writers.png_format import encode_png
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class RepeatTask:
         picture = self._picture(sheet, watch)
         if picture is None:
             return self._draw_usually(replace(job, digest=digest))
-        metadata = {TITLE: picture.title, SOFTWARE: "regionplot", DIGEST: digest}
+        metadata = {TITLE: picture.title, SOFTWARE: "regionplot", DIGEST: digest, GEOREFERENCE: sheet.georeference}
         content = encode_png(picture, metadata, self.drawing.compression)
         sha256 = store.write_file(job.target, content, self.run, within=self.directory)
         watch.lap("write")

@@ -23,7 +23,16 @@ from regionplot.system import failpoints
 from regionplot.system.files import Fingerprint
 from regionplot.system.memory import return_large_blocks
 from regionplot.system.stopwatch import Stopwatch
-from regionplot.writers.base import DESCRIPTION, DIGEST, SOFTWARE, TITLE, FigurePicture, Picture, make_writer
+from regionplot.writers.base import (
+    DESCRIPTION,
+    DIGEST,
+    GEOREFERENCE,
+    SOFTWARE,
+    TITLE,
+    FigurePicture,
+    Picture,
+    make_writer,
+)
 
 if TYPE_CHECKING:
     from regionplot.render.canvases import Canvases
@@ -139,6 +148,8 @@ class RenderTask:
             if picture.no_data and self.config.map.empty == "skip":
                 return skipped_map(job.target, "the region has no data", watch.seconds, no_data=True)
             metadata = {TITLE: picture.title, SOFTWARE: "regionplot", DIGEST: digest}
+            if isinstance(picture, Picture) and picture.georeference is not None:
+                metadata[GEOREFERENCE] = picture.georeference.text
             if self.config.statistics.alt_text:
                 metadata[DESCRIPTION] = self.digests.descriptions.of(job.region).alt
             return self._write(job, picture, renderer.encode(picture, metadata=metadata), digest, watch)

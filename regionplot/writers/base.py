@@ -10,11 +10,11 @@ from regionplot.errors import ConfigError
 from regionplot.registry import WRITERS
 from regionplot.settings.base import Section
 from regionplot.settings.output import OutputSettings
-from regionplot.writers.picture import DESCRIPTION, DIGEST, SOFTWARE, TITLE, Bytes, Picture
+from regionplot.writers.picture import DESCRIPTION, DIGEST, GEOREFERENCE, SOFTWARE, TITLE, Bytes, Picture
 
 __all__ = [
-    "DESCRIPTION", "DIGEST", "SOFTWARE", "TITLE", "AnyWriter", "Bytes", "FigurePicture", "PaletteUse", "Picture",
-    "SaveFigure", "Writer", "encode", "make_writer",
+    "DESCRIPTION", "DIGEST", "GEOREFERENCE", "SOFTWARE", "TITLE", "AnyWriter", "Bytes", "FigurePicture", "PaletteUse",
+    "Picture", "SaveFigure", "Writer", "encode", "make_writer",
 ]  # fmt: skip
 PaletteUse = Literal["auto", "palette", "rgb"]
 """When to use a palette: if the map allows a palette (`auto`), always (`palette`), or never (`rgb`)."""

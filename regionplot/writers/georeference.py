@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from affine import Affine
@@ -18,7 +19,7 @@ class Georeference:
     bounds: tuple[float, float, float, float]
     """xmin, ymin, xmax and ymax of the panel, in map units."""
     crs: str
-    """CRS of the map as WKT."""
+    """CRS of the map: a code, a PROJ string or WKT."""
 
     @property
     def panel_transform(self) -> Affine:
@@ -33,6 +34,12 @@ class Georeference:
         xmin, _, _, ymax = self.bounds
         width, height = self.pixel
         return Affine(width, 0, xmin - self.columns.start * width, 0, -height, ymax + self.rows.start * height)
+
+    @property
+    def text(self) -> str:
+        """JSON object with `crs`, `bounds` and `pixels`: left, top, right and bottom of the panel in the image."""
+        pixels = [self.columns.start, self.rows.start, self.columns.stop, self.rows.stop]
+        return json.dumps({"crs": self.crs, "bounds": self.bounds, "pixels": pixels})
 
     @property
     def pixel(self) -> tuple[float, float]:

@@ -63,12 +63,12 @@ class GeotiffWriter(Writer[Picture]):
         }  # fmt: skip
 
 
-def _crs_of(wkt: str) -> Any:
+def _crs_of(text: str) -> Any:
     from rasterio.crs import CRS  # noqa: PLC0415 (imports GDAL)
     from rasterio.errors import CRSError  # noqa: PLC0415
 
     try:
-        return CRS.from_wkt(wkt)
+        return CRS.from_user_input(text)
     except CRSError as error:
         raise RegionError(f"the CRS of the map cannot be stored in a GeoTIFF: {error}; use another format") from None
 

@@ -16,6 +16,8 @@ DESCRIPTION = "Description"
 """Key of the metadata: alternative text of the map."""
 SOFTWARE = "Software"
 """Key of the metadata: program that drew the map."""
+GEOREFERENCE = "Georeference"
+"""Key of the metadata: place of the map on the earth, see `Georeference.text`."""
 DIGEST = "regionplot-digest"
 """Key of the metadata: digest of everything that the map depends on."""
 

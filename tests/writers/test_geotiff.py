@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
 from affine import Affine
+from PIL import Image
 from rasterio.io import MemoryFile
 from rasterio.warp import transform
 
+from regionplot import render_regions
 from regionplot.errors import RegionError
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
@@ -90,3 +93,20 @@ def test_a_picture_without_a_place_is_refused(renderer) -> None:
     picture = Picture(np.zeros((20, 30, 3), np.uint8), None, "", no_data=False)
     with pytest.raises(RegionError, match="the map has no CRS, so it cannot be written as a GeoTIFF"):
         renderer().encode(picture, "geotiff")
+
+
+def test_png_files_of_a_run_state_where_the_map_lies(tmp_path, make_config) -> None:
+    config = make_config(map={"size": [300, 200], "projection": "EPSG:5070"}, output={"directory": tmp_path})
+    render_regions([COLORADO], config)
+    with Image.open(tmp_path / "co.png") as file:
+        place = json.loads(file.text["Georeference"])
+        image = np.asarray(file.convert("RGB"))
+    left, top, right, bottom = place["pixels"]
+    assert place["crs"] == "EPSG:5070"
+    assert (image[top, left:right] == image[top, left]).all(), "the line around the panel"
+    assert (image[top - 2 : top, :10] == 255).all()
+    xmin, ymin, xmax, ymax = place["bounds"]
+    assert (xmax - xmin) / (right - left) == pytest.approx((ymax - ymin) / (bottom - top))
+    x, y = (values[0] for values in transform("EPSG:4326", "EPSG:5070", [-105.5], [39]))
+    assert xmin < x < xmax
+    assert ymin < y < ymax
