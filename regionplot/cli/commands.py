@@ -138,6 +138,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt) as interrupt:
         return exit_code(interrupt.__cause__ or interrupt)  # click raises Abort from the interrupt
+    except SystemExit as ended:  # click ends the command if the reader of its output has exited
+        return ended.code if isinstance(ended.code, int) else 1
     except Exception as error:
         if raised := raised_interrupt():
             return exit_code(raised)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,7 +121,7 @@ def _print(facts: Facts, notes: list[str], settings: str, table: str) -> None:
     if table:
         _print_file(f"Table of regions to start from ({_TABLE})", table)
     if settings:
-        click.echo(f"\nregionplot info {facts['path']} --write DIR writes these files.")
+        click.echo(f"\nregionplot info {shlex.quote(facts['path'])} --write DIR writes these files.")
 
 
 def _print_file(title: str, content: str) -> None:
@@ -142,6 +143,6 @@ def _write(folder: Path, settings: str, table: str, file: Path) -> int:
             target.write_text(content, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{folder}: {error.strerror or error}") from None
-    regions = folder / _TABLE if table else f"{file} -c {folder / _SETTINGS}"
-    click.echo(f"Wrote {' and '.join(map(str, files))}.\nNow: regionplot {regions}")
+    words = [folder / _TABLE] if table else [file, "-c", folder / _SETTINGS]
+    click.echo(f"Wrote {' and '.join(map(str, files))}.\nNow: regionplot {shlex.join(map(str, words))}")
     return 0

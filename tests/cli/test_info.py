@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,12 @@ def draw(run_command, tmp_path: Path):
         folder = tmp_path / "start"
         done = run_command(tmp_path, "info", path, "--write", "start", *options)
         assert (done.returncode, done.stderr) == (0, "")
-        command = done.stdout.splitlines()[-1].removeprefix("Now: regionplot ").split()
+        command = done.stdout.splitlines()[-1].removeprefix("Now: regionplot ")
         size = folder / "regionplot.toml"
         text = size.read_text()
         table = "" if "[map]" in text else "[map]\n"
         size.write_text(text.replace("[map]\n", "[map]\nsize = [300, 200]\n") + table)
-        drawn = run_command(tmp_path, *command, "--start-method", "serial", "--no-cache")
+        drawn = run_command(tmp_path, *shlex.split(command), "--start-method", "serial", "--no-cache")
         assert (drawn.returncode, drawn.stderr) == (0, "")
         return sorted(map.name for map in (folder / "output").glob("*.png"))
 
@@ -228,6 +229,23 @@ def test_a_wrong_file_is_one_line(name: str, content: bytes | None, message: str
     assert (done.returncode, done.stdout) == (3, "")
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_reader_that_exits_early_causes_no_traceback(run_command, tmp_path: Path, write_raster, monkeypatch) -> None:
+    import errno
+
+    import click
+
+    def write(*_: object, **__: object) -> None:
+        raise BrokenPipeError(errno.EPIPE, "the reader has exited")
+
+    monkeypatch.setattr(click, "echo", write)
+    done = run_command(tmp_path, "info", write_raster(FLOATS))
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_names_with_special_characters_work(draw, write_raster) -> None:
+    assert draw(write_raster(FLOATS, name='a [1] "{x}*.tif')) == ["all.png"]
 
 
 def test_existing_files_and_unknown_variables_are_refused(run_command, tmp_path: Path, write_raster) -> None:

@@ -254,3 +254,18 @@ def test_a_table_that_cannot_be_written_is_reported_and_costs_no_map(config) -> 
     report = render_regions([WEST], settings)
     assert (report.exit_code, len(report.drawn)) == (1, 1)
     assert "stats.csv: cannot be written" in report.problems[0]
+
+
+def test_a_repeated_command_writes_the_table_again(run_command, tmp_path: Path, write_raster) -> None:
+    path = write_raster(CELLS, nodata=-9999)
+    (tmp_path / "regions.csv").write_text("name,west,east,south,north\nwest,-99,-91,35,45\n")
+    settings = f'[raster]\npath = "{path}"\n[map]\nsize = [300, 200]\n[colors]\nlevels = [0, 10]\n'
+    (tmp_path / "regionplot.toml").write_text(f'{settings}[statistics]\ntable = "stats.csv"\n')
+    table = tmp_path / "output" / "stats.csv"
+    contents = []
+    for _ in range(3):
+        assert run_command(tmp_path, "regions.csv", "--start-method", "serial").returncode == 0
+        contents.append(table.read_text().replace("rendered", "unchanged"))
+        table.unlink()
+    assert contents[0] == contents[1] == contents[2]
+    assert ",unchanged,west.png," in contents[2]
