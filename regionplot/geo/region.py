@@ -34,8 +34,7 @@ class Region:
     origin: str = ""
     """File and line that define the region, such as `regions.csv:7`, for messages."""
     shape: bytes = field(default=b"", repr=False, compare=False)
-    """Geometry of the region as WKB, in `crs`, for statistics. Empty: the region is the extent. Maps do not depend on
-    it."""
+    """Geometry as WKB, in `crs`, for statistics and the layer `focus`. Empty: the region is the extent."""
 
     def __post_init__(self) -> None:
         """Check the types, because a wrong type would fail later with an error that does not name the field.

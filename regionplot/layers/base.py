@@ -66,6 +66,9 @@ class Layer(Protocol):
     barbs: 40, arrows: 41, points: 45, labels: 50, "no data": 70, neatline: 80, title: 90, color bar: 95, legend: 96."""
     wants_values: ClassVar[bool] = False
     """True if the layer needs the sampled values in `Sheet.values`, in addition to the codes of the color scale."""
+    wants_shapes: ClassVar[bool] = False
+    """True if the layer draws `Region.shape`. Otherwise, workers do not get the shapes, and maps do not depend on them.
+    """
     ignores_raster: ClassVar[bool] = False
     """True if `draw` uses only the layer itself and these fields of the sheet: `region`, `view`, `layout`, `crs` and
     `title`. If all layers ignore the raster, what they cover on a palette map is kept for later runs. A class that

@@ -135,6 +135,11 @@ def start_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> Calla
     return finish
 
 
+def draws_shapes(config: Config) -> bool:
+    """Return True if a layer draws the shapes of regions."""
+    return any(planned.layer.wants_shapes for planned in configured_layers(config))
+
+
 def layers_with_ink(layers: Iterable[Layer]) -> list[Layer]:
     """Return the layers that draw on each map. Other layers are only in the frame."""
     return [layer for layer in layers if _class_with_draw(layer) is not Layer]

@@ -107,6 +107,8 @@ class MapDigests:
         grid = (window, data.info.geometry.transform, data.info.geometry.crs.to_wkt())
         total = self._common.copy()
         total.update(repr((title, view, *font_files(title), grid)).encode())
+        if any(layer.wants_shapes for layer in data.layers):
+            total.update(region.shape)
         if config.statistics.alt_text:
             total.update(self.descriptions.of(region).alt.encode())
         if window is None or data.plan.reads_per_map or self._has_functions:

@@ -20,6 +20,7 @@ from regionplot.executors.base import Executor, WorkerSettings
 from regionplot.executors.choose import AUTO, count_workers, executor_class, make_executor, resolve_executor
 from regionplot.geo.region import Region
 from regionplot.inputs.describe import inspect_raster
+from regionplot.layers.stack import draws_shapes
 from regionplot.regions.table import read_regions, read_regions_if_any
 from regionplot.runs import store
 from regionplot.runs.checks import check_all, check_arguments, check_config
@@ -209,8 +210,11 @@ def _select(regions: Sequence[Region], patterns: Sequence[str]) -> list[Region]:
 
 
 def _without_shapes(regions: list[Region], config: Config) -> list[Region]:
-    """Return regions without their geometries, if no statistics need them. A worker then receives less for each map."""
-    if any(own.statistics.is_active for own in (config, *config.products.values())):
+    """Return regions without their geometries, if neither statistics nor layers need them.
+
+    A worker then receives less for each map.
+    """
+    if any(own.statistics.is_active or draws_shapes(own) for own in (config, *config.products.values())):
         return regions
     return [replace(region, shape=b"") if region.shape else region for region in regions]
 

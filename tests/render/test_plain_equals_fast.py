@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from affine import Affine
 from PIL import Image
+from shapely import to_wkb
 from shapely.geometry import Point, box
 
 from regionplot.errors import ConfigError, NoOverlapError, RegionError
@@ -21,7 +22,8 @@ from regionplot.render.renderer import MapRenderer
 from regionplot.shared.data import SharedData
 from regionplot.shared.load import LoadedCells
 
-CAROLINA = Region("nc", Extent(-84.5, -75.3, 33.8, 36.7), title="North Carolina")
+AREA = to_wkb(box(-82, 34.5, -77, 36))
+CAROLINA = Region("nc", Extent(-84.5, -75.3, 33.8, 36.7), title="North Carolina", shape=AREA)
 ALASKA = Region("ak", Extent(-170, -140, 55, 71), title="Alaska: " + "a very long title, with $math$ and ümlauts " * 8)
 LAYERS = [{"path": "sample:counties", "linewidth": 0.3, "edgecolor": "#00000070"}, {"path": "sample:states"}]
 LAMBERT = {"name": "LambertConformal", "central_longitude": -96, "standard_parallels": [33, 45]}
@@ -49,6 +51,7 @@ STYLES: dict[str, dict[str, Any]] = {
         "features": [{"path": "sample:states", "kind": "states"}],
         "credit": {"lines": ["Relief: ETOPO5", "Boundaries: US Census Bureau"]},
     },
+    "focus": {"features": LAYERS, "focus": {}, "map": {"projection": "EPSG:5070"}},
     "atlas in Albers, shaded": {
         "map": {"style": "atlas", "projection": "EPSG:5070"},
         "raster": {"resampling": "cubic"},

@@ -1,0 +1,85 @@
+"""The area of the region itself: everything outside fades, and its border is emphasized.
+
+Regions from vector files, and from tables with geometries, have an area. Other regions are boxes, and stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Self
+
+import shapely
+from pydantic import Field
+from typing_extensions import override
+
+from regionplot.geo.areas import project_polygons
+from regionplot.geo.coverage import polygons_in
+from regionplot.geo.crs import parse_crs
+from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
+from regionplot.settings.base import Color
+from regionplot.sheet.marks import PanelMark, Path
+from regionplot.sheet.sheet import Sheet
+
+_NONE = "none"
+Width = Annotated[float, Field(ge=0, le=100)]
+
+
+class FocusSettings(LayerSettings):
+    """`[focus]`: the area of the region."""
+
+    outside: Color = "#ffffffa6"
+    """Color over everything outside the area. A color with opacity fades it, `white` hides it, and `none` keeps it."""
+    edgecolor: Color = "#1f2429"
+    """Color of the border of the area."""
+    linewidth: Width = 1.6
+    """Width of the border in points."""
+    casing: Color = "#ffffffb3"
+    """Color of the casing under the border. `none`: no casing."""
+    casing_width: Width = 1.2
+    """Width of the casing on each side of the border, in points."""
+
+
+@dataclass(frozen=True)
+class Focus(Layer):
+    """The area of the region, above vector layers and below the graticule and labels."""
+
+    Settings = FocusSettings
+    zorder: ClassVar[float] = 25
+    ignores_raster: ClassVar[bool] = True
+    wants_shapes: ClassVar[bool] = True
+    mark_types: ClassVar[frozenset[type]] = frozenset({Path})
+    settings: FocusSettings
+    key: str
+
+    @classmethod
+    @override
+    def load(cls, settings: FocusSettings, context: LoadContext) -> Self:
+        return cls(settings, settings_digest(settings))
+
+    @override
+    def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
+        region, settings = sheet.region, self.settings
+        polygons = polygons_in(region.shape)
+        if not polygons.size:
+            return
+        source = sheet.crs if region.crs is None else parse_crs(region.crs)
+        extent = sheet.view.panel.extent
+        panel = shapely.box(extent.xmin, extent.ymin, extent.xmax, extent.ymax)
+        area = shapely.union_all(project_polygons(polygons, source, sheet.crs))
+        outside = shapely.get_parts(shapely.difference(panel, area))
+        if settings.outside != _NONE and outside.size:
+            yield Path.of_polygons(outside, settings.outside)
+        near = shapely.buffer(panel, 0.05 * extent.width)  # wider than half of a line
+        lines = shapely.get_parts(shapely.line_merge(shapely.intersection(shapely.boundary(area), near)))
+        lines = lines[shapely.length(lines) > 0]
+        if not lines.size or settings.linewidth == 0:
+            return
+        if settings.casing != _NONE and settings.casing_width > 0:
+            yield Path.of_lines(lines, settings.casing, settings.linewidth + 2 * settings.casing_width)
+        if settings.edgecolor != _NONE:
+            yield Path.of_lines(lines, settings.edgecolor, settings.linewidth)
+
+    @override
+    def inks(self) -> None:
+        return None
