@@ -21,7 +21,9 @@ from regionplot.inputs.reading import FileSource, Overviews
 from regionplot.inputs.source import RasterSource, read_window
 
 _SMALL = 4_000_000
-"""Number of cells that are always read completely."""
+"""Number of cells that are read completely, of all rasters of a sample together."""
+_QUICK = 1_000_000
+"""Number of cells of one raster that are read completely, because reading a few rows takes as long."""
 _SAMPLE = 1_000_000
 """Approximate number of cells of a sample."""
 _DECODED = 16_000_000
@@ -47,7 +49,7 @@ def sample_raster(source: RasterSource, whole: NDArray[Any] | None = None, raste
         If the cells cannot be read.
     """
     window = source.describe().geometry.full_window
-    if window.cells <= _SMALL // rasters:
+    if window.cells <= max(_SMALL // rasters, min(_SMALL, _QUICK)):
         return read_window(source, window)[0] if whole is None else whole
     step = int(np.ceil(np.sqrt(window.cells / (_SAMPLE / rasters))))
     if not isinstance(source, FileSource):

@@ -24,6 +24,8 @@ from regionplot.settings.colors import ColorSettings
 from regionplot.shared.fields import Field
 from regionplot.shared.groups import OpenedField
 
+_SAMPLE = 4_000_000
+"""Approximate maximum number of cells in the samples of a product together."""
 _RANKS = 10_001
 """Number of values that stand for all samples of a product. The percentiles 1 and 99 are among them."""
 
@@ -71,12 +73,19 @@ class SeriesScales:
         for each in times:
             with suppress(RegionplotError):  # the error is reported when the field is drawn
                 cells = sample_raster(self.open_field(each).raster.source, rasters=len(times))
-                samples.append(cells[np.isfinite(cells)])
+                thinned = _thinned(cells, _SAMPLE // len(times))
+                samples.append(thinned[np.isfinite(thinned)])
         values = np.concatenate(samples) if samples else np.empty(0)
         if not values.size:
             return None
         ranked = np.quantile(values, np.linspace(0, 1, _RANKS))[None]
         return ranked.astype(values.dtype) if values.dtype.kind == "f" else ranked
+
+
+def _thinned(cells: NDArray[Any], count: int) -> NDArray[Any]:
+    """Return about this number of cells at equal distances."""
+    step = max(1, int(np.sqrt(cells.size / max(1, count))))
+    return cells[::step, ::step]
 
 
 def _needs_limits(colors: ColorSettings) -> bool:
