@@ -33,6 +33,8 @@ _NEAR_INTEGER = 0.05
 """GDAL rounds a number of cells per pixel that differs less from an integer."""
 _ROUNDING = 1e-6
 """Maximum rounding error of a position, in cells."""
+_MAX_RADIUS = 2
+"""Largest radius of the weights, in pixels."""
 _MIN_WEIGHT = 1e-6
 """Minimum sum of the weights of valid cells. GDAL has no value for pixels with a smaller sum."""
 _MIN_PIXELS = 2
@@ -68,12 +70,18 @@ class _Axis:
     """Weights of the cells from the first one, shape (cells, pixels). Zero outside the grid."""
     own: Indices
     """The cell at the center of each pixel."""
+    inside: slice
+    """The pixels of the panel whose centers are in the grid. The other fields are about these pixels."""
 
     @classmethod
-    def of(cls, positions: Floats, length: int, resampling: str) -> _Axis:
-        """Return the cells for increasing positions of pixel centers in a grid of a length."""
+    def of(cls, positions: Floats, length: int, end: float, resampling: str) -> _Axis:
+        """Return the cells for increasing positions of pixel centers in a grid of a length.
+
+        GDAL takes `end` for the end of the grid.
+        """
         radius, weigh = _FILTERS[resampling]
-        widening = max(_cells_per_pixel(positions), 1.0)
+        widening, inside = max(_cells_per_pixel(positions, end), 1.0), _inside(positions, length)
+        positions = positions[inside]
         reach = int(np.ceil(radius * widening))
         centers = positions - _HALF
         base = np.floor(centers)
@@ -81,34 +89,45 @@ class _Axis:
         weights = weigh((offsets - (centers - base)) / widening)
         cell = base + offsets
         weights[(cell < 0) | (cell >= length)] = 0
-        own = np.clip(np.floor(positions), 0, length - 1).astype(np.intp)
-        return cls(cell[0].astype(np.intp), weights / weights.sum(axis=0), own)
+        own = np.floor(positions).astype(np.intp)
+        return cls(cell[0].astype(np.intp), weights / weights.sum(axis=0), own, inside)
 
     def part(self, pixels: slice, length: int) -> tuple[_Axis, slice]:
         """Return the part for some pixels, with cells counted from the returned range of cells in the grid."""
         first = self.first[pixels]
         cells = slice(max(int(first[0]), 0), min(int(first[-1]) + len(self.weights), length))
-        return _Axis(first - cells.start, self.weights[:, pixels], self.own[pixels] - cells.start), cells
+        return _Axis(first - cells.start, self.weights[:, pixels], self.own[pixels] - cells.start, self.inside), cells
 
 
 def reduces(lattice: Lattice, positions: AxisPositions) -> bool:
     """Return True if `reduce_cells` returns values for finite cells.
 
-    The panel must be coarser than the grid along at least one axis, and must lie within the grid.
+    The panel must be coarser than the grid along at least one axis. It must not extend beyond the first row and the
+    first column, because GDAL then widens the weights in another way. It can extend beyond the first column of a grid
+    in degrees, but not around the earth.
     """
-    if min(positions.shape) < _MIN_PIXELS:
+    if min(positions.shape) < _MIN_PIXELS or positions.column[-1] < positions.column[0]:
         return False
     placed = _in_grid(lattice, positions)
-    across, down = _cells_per_pixel(placed.column), abs(_cells_per_pixel(placed.row))
-    bounds = placed.bounds
+    inside = _inside(placed.column, lattice.width), _inside(placed.row, lattice.height)
+    across, down = _cells_per_pixel(placed.column, np.inf), _cells_per_pixel(_upright(placed.row), lattice.height)
     return (
-        across > 0
-        and max(across, down) > _COARSE
-        and bounds.left - across / 2 >= -_ROUNDING
-        and bounds.right + across / 2 <= lattice.width + _ROUNDING
-        and bounds.top - down / 2 >= -_ROUNDING
-        and bounds.bottom + down / 2 <= lattice.height + _ROUNDING
+        max(across, down) > _COARSE
+        and placed.bounds.top >= down / 2 - _ROUNDING
+        and (lattice.columns_per_turn is not None or placed.bounds.left >= across / 2 - _ROUNDING)
+        and all(part.stop > part.start for part in inside)
+        and not _wraps(lattice, placed, _MAX_RADIUS * max(across, 1.0) + 1)
     )
+
+
+def _wraps(lattice: Lattice, placed: AxisPositions, reach: float) -> bool:
+    """Return True if a panel shows columns that lie a turn before or after columns of the grid."""
+    turn, bounds = lattice.columns_per_turn, placed.bounds
+    if turn is None:
+        return False
+    is_within = bounds.left >= 0 and bounds.right <= lattice.width and lattice.width < turn - reach
+    is_apart = bounds.left - reach > lattice.width - turn and bounds.right + reach < turn
+    return not (is_within or is_apart)
 
 
 def _in_grid(lattice: Lattice, positions: AxisPositions) -> AxisPositions:
@@ -117,11 +136,28 @@ def _in_grid(lattice: Lattice, positions: AxisPositions) -> AxisPositions:
     return AxisPositions(positions.column - turns, positions.row)
 
 
-def _cells_per_pixel(positions: Floats) -> float:
-    """Return the number of cells per pixel with which GDAL widens the weights. Negative if the positions decrease."""
-    ratio = float(positions[-1] - positions[0]) / (positions.size - 1)
+def _upright(positions: Floats) -> Floats:
+    """Return positions in increasing order."""
+    return positions[::-1] if positions[0] > positions[-1] else positions
+
+
+def _inside(positions: Floats, length: int) -> slice:
+    """Return the pixels whose centers are in a grid of a length."""
+    found = np.flatnonzero((positions >= 0) & (positions < length))
+    return slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 0)
+
+
+def _cells_per_pixel(positions: Floats, length: float) -> float:
+    """Return the number of cells per pixel with which GDAL widens the weights.
+
+    GDAL divides the cells from the first edge of the panel to its last edge, or to the end of the grid if it is nearer,
+    by all pixels of the panel.
+    """
+    size = float(positions[-1] - positions[0]) / (positions.size - 1)
+    beyond = max(float(positions[-1]) + size / 2 - length, 0.0)
+    ratio = size - beyond / positions.size
     whole = round(ratio)
-    return float(whole) if abs(whole) >= 1 and abs(ratio - whole) < _NEAR_INTEGER else ratio
+    return float(whole) if whole >= 1 and abs(ratio - whole) < _NEAR_INTEGER else ratio
 
 
 def reduce_cells(values: NDArray[Any], lattice: Lattice, positions: AxisPositions, resampling: str) -> Floats | None:
@@ -144,18 +180,19 @@ def reduce_cells(values: NDArray[Any], lattice: Lattice, positions: AxisPosition
     if not reduces(lattice, positions):
         return None
     placed = _in_grid(lattice, positions)
-    is_upward = placed.row[0] > placed.row[-1]
-    columns = _Axis.of(placed.column, lattice.width, resampling)
-    rows = _Axis.of(placed.row[::-1] if is_upward else placed.row, lattice.height, resampling)
-    result = np.empty(positions.shape, float_dtype(values.dtype))
+    end = np.inf if lattice.columns_per_turn is not None else lattice.width  # columns in degrees do not end
+    columns = _Axis.of(placed.column, lattice.width, end, resampling)
+    rows = _Axis.of(_upright(placed.row), lattice.height, lattice.height, resampling)
+    result = np.full(positions.shape, np.nan, float_dtype(values.dtype))
+    inside = (result[::-1] if placed.row[0] > placed.row[-1] else result)[rows.inside, columns.inside]
     across, needed = columns.part(slice(None), lattice.width)
     for pixels in _strips(rows, needed.stop - needed.start):
         down, lines = rows.part(pixels, lattice.height)
         found = _means(values[lines, needed].astype(np.float64), down, across)
         if found is None:
             return None
-        result[pixels] = found
-    return result[::-1] if is_upward else result
+        inside[pixels] = found
+    return result
 
 
 def _strips(rows: _Axis, width: int) -> Iterator[slice]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pyproj
 import pytest
 from affine import Affine
 from numpy.typing import NDArray
@@ -115,19 +116,48 @@ def test_equal_cells_give_their_value(value: float, resampling: str) -> None:
     assert (found == np.float32(value)).all()
 
 
+EAST, SOUTH, WEST, NORTH = (40, 380.7, 30, 200), (30, 300, -55.5, 180), (-40.2, 280, 30, 200), (30, 300, 20, 300.1)
+
+
+@pytest.mark.usefixtures("no_warp")
+@pytest.mark.parametrize("resampling", METHODS)
 @pytest.mark.parametrize(
-    ("values", "shown"),
+    ("limits", "crs"),
+    [(EAST, ALBERS), (SOUTH, ALBERS), ((9, 330, -9, 230), ALBERS), (EAST, LONLAT), (SOUTH, LONLAT), (WEST, LONLAT)],
+)
+def test_panels_can_extend_beyond_the_grid(limits: tuple[float, ...], crs: pyproj.CRS, resampling: str) -> None:
+    size = 0.1 if crs is LONLAT else 1.0
+    place = Affine(size, 0, -20, 0, -size, 20 + SHAPE[0] * size)
+    geometry = GridGeometry(place, *SHAPE, crs)
+    west, east, south, north = limits
+    shown = panel((-20 + west * size, -20 + east * size, 20 + south * size, 20 + north * size))
+    found = sample(noise(), geometry, shown, crs, resampling)
+    expected = np.where(found.inside, warp_to_panel(noise(), geometry, shown, crs, resampling), np.nan)
+    np.testing.assert_array_equal(np.isnan(found.values), ~np.broadcast_to(found.inside, expected.shape))
+    np.testing.assert_allclose(found.values, expected, rtol=0, atol=_ROUNDING * 5000)
+
+
+@pytest.mark.parametrize(
+    ("values", "limits"),
     [
-        (np.where(np.arange(SHAPE[1]) == 99, np.inf, noise()), panel()),
-        (noise(), panel((-40, 280, 30, 200))),
-        (noise(), panel((40, 330, 30, 200))),
+        (np.where(np.arange(SHAPE[1]) == 99, np.inf, noise()), (40, 280, 30, 200)),
+        (noise(), WEST),
+        (noise(), NORTH),
     ],
-    ids=["infinite", "west of the grid", "east of the grid"],
+    ids=["infinite", "west", "north"],
 )
 def test_gdal_warps_other_panels(
-    values: NDArray[np.float32], shown: PanelGrid, monkeypatch: pytest.MonkeyPatch
+    values: NDArray[np.float32], limits: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warped = []
     monkeypatch.setattr(sampling, "warp_to_panel", lambda *all: warped.append(1) or warp_to_panel(*all))
-    sample(values, grid(), shown, ALBERS, "bilinear")
+    sample(values, grid(), panel(limits), ALBERS, "bilinear")
+    assert warped
+
+
+def test_gdal_warps_panels_around_the_earth(monkeypatch: pytest.MonkeyPatch) -> None:
+    warped = []
+    monkeypatch.setattr(sampling, "warp_to_panel", lambda *all: warped.append(1) or warp_to_panel(*all))
+    world = GridGeometry(Affine(1, 0, -180, 0, -1, 90), 180, 360, LONLAT)
+    sample(np.ones((180, 360), np.float32), world, panel((150, 230, 0, 50), (40, 25)), LONLAT, "cubic")
     assert warped
