@@ -88,12 +88,17 @@ def check_profile(profile: Any) -> None:
     unused = [name for name in profile if name.lower() in ("mode", "fp", "sharing", "thread_safe", "opener")]
     if unused:
         raise ValueError(f"profile has the key {unused[0]!r}, which is no property of a raster; leave it out")
+    nodata = profile.get("nodata")
+    if nodata is not None and (isinstance(nodata, bool) or not isinstance(nodata, int | float | np.number)):
+        raise TypeError(f"nodata in profile must be a number or None, not {nodata!r}")
     beside = [name for name in profile if name.lower() in ("tfw", "worldfile", "rpb", "rpctxt")]
     if beside:
         raise ValueError(f"profile has the key {beside[0]!r}, which would write a second file; leave it out")
-    if "count" in profile and (not is_integer(profile["count"]) or profile["count"] < 1):
-        kind = ValueError if is_integer(profile["count"]) else TypeError
-        raise kind(f"the count in profile must be a positive integer, not {profile['count']!r}")
+    for name in {"count", "height", "width"} & profile.keys():
+        value = profile[name]
+        if not is_integer(value) or value < 1:
+            kind = ValueError if is_integer(value) else TypeError
+            raise kind(f"the {name} in profile must be a positive integer, not {value!r}")
 
 
 def check_limits(worker_settings: Any, observer: Any) -> None:

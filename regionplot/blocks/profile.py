@@ -56,9 +56,11 @@ def derive_profile(
     ------
     RasterError
         If the data type does not exist.
+    TypeError, ValueError
+        If the profile of the function is not a whole profile, or labels do not fit the number of bands.
     """
     derive = getattr(function, "profile", None)
-    derived = dict(derive(dict(first))) if callable(derive) else dict(first)
+    derived = _declared(derive(dict(first))) if callable(derive) else dict(first)
     changed = {**derived, **(given or {})}
     profile = {name: value for name, value in changed.items() if value is not None or name in _NONE_IS_A_VALUE}
     requested = {name: profile.pop(name) for name in _LABELS if name in profile}
@@ -74,6 +76,18 @@ def derive_profile(
     if "nodata" not in (given or {}) and nodata is not None and not fits_dtype(np.dtype(profile["dtype"]), nodata):
         profile["nodata"] = None
     return profile, _labels(profile["count"], labels, requested)
+
+
+def _declared(profile: Any) -> dict[str, Any]:
+    """Return the profile that a function declares. Raise TypeError or ValueError if it is not a whole profile."""
+    if not isinstance(profile, Mapping):
+        raise TypeError(f"the method profile of the function must return a profile, not {profile!r}")
+    missing = [name for name in ("dtype", "count", "height", "width", "transform", "crs") if name not in profile]
+    if missing:
+        raise ValueError(
+            f"the profile that the function declares lacks {', '.join(missing)}; change a copy of its argument"
+        )
+    return dict(profile)
 
 
 def _labels(count: int, first: Labels, requested: Mapping[str, Any]) -> Labels:

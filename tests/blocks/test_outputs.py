@@ -113,6 +113,8 @@ WRONG_PROFILES = {
     "value in a COG": ({"driver": "COG", "blocksize": 64}, ValueError, "'64' is an unexpected value for BLOCKSIZE"),
     "grid of a COG": ({"driver": "COG", "tiling_scheme": "GoogleMapsCompatible"}, ValueError, "would change the grid"),
     "argument of open": ({"mode": "r"}, ValueError, "key 'mode', which is no property"),
+    "width": ({"width": "x"}, TypeError, "the width in profile must be a positive integer, not 'x'"),
+    "nodata": ({"nodata": "x"}, TypeError, "nodata in profile must be a number or None, not 'x'"),
     "second file": ({"tfw": "yes"}, ValueError, "key 'tfw', which would write a second file"),
     "dtype": ({"dtype": "complex_int16"}, RasterError, "use 'complex64'"),
     "units text": ({"units": "mm"}, TypeError, "units in profile must be a sequence with one value per band, not 'mm'"),
@@ -131,6 +133,20 @@ def test_no_key_of_a_profile_is_ignored(grid_file, tmp_path, name):
     with pytest.raises(error, match=message):
         process_blocks(functions.fail_at, grid_file, tmp_path / "out.tif", profile=profile, arguments=(0, 0))
     assert [path.name for path in tmp_path.iterdir()] == ["grid.tif"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "error", "message"),
+    [
+        (None, TypeError, "must return a profile, not None"),
+        ({"dtype": "uint8"}, ValueError, "lacks count, height, width, transform, crs; change a copy"),
+    ],
+)
+def test_a_function_declares_a_whole_profile(grid_file, tmp_path, declared, error, message):
+    function = functions.Neighbors()
+    function.profile = lambda _: declared
+    with pytest.raises(error, match=message):
+        process_blocks(function, grid_file, tmp_path / "out.tif")
 
 
 def test_refused_options_are_found_if_the_messages_of_rasterio_are_hidden(grid_file, tmp_path, caplog):
