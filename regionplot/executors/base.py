@@ -64,6 +64,7 @@ class WorkerSettings:
     jobs_ahead: int = 0
     """Number of jobs that a worker process gets in advance. The worker does them while the caller uses its last result.
     If the worker dies, another worker gets the waiting jobs. Jobs that take long are not sent in advance.
+    Pickled jobs must fit in the buffer of a pipe, which is 64 kB on Linux.
     """
 
 
