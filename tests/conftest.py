@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 import gc
 import importlib.metadata
-import logging
 import multiprocessing
 import os
 import re
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import hypothesis
 import numpy as np
 import pytest
 from affine import Affine
+from loggers import fresh_logging
 from numpy.typing import NDArray
 from warm_start import USUAL_MODULES, WORKER_MODULES, Command, WarmProcess
 
@@ -308,21 +308,6 @@ def run_command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
         return Finished(code, *capfd.readouterr())
 
     return run
-
-
-@contextmanager
-def fresh_logging() -> Iterator[None]:
-    """Remove all log handlers, such as those of pytest, inside the context."""
-    loggers = [logging.getLogger(name) for name in (None, "matplotlib", "regionplot", "regionplot.run")]
-    before = [(logger, logger.level, logger.handlers[:]) for logger in loggers]
-    for logger in loggers:
-        logger.handlers[:] = []
-    try:
-        yield
-    finally:
-        for logger, level, handlers in before:
-            logger.setLevel(level)
-            logger.handlers[:] = handlers
 
 
 @pytest.fixture(scope="session")

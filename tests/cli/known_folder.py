@@ -15,6 +15,7 @@ import pytest
 import rasterio
 import shapely
 from affine import Affine
+from loggers import fresh_logging
 from numpy.typing import NDArray
 
 from regionplot.cli import commands
@@ -50,6 +51,6 @@ def use_cache(folder: Path, drawn: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def draw_once(folder: Path) -> Path:
     """Draw the maps of a folder and return the folder. Most tests would draw the same ink in their first run."""
-    with chdir(folder), mock.patch.dict(os.environ, XDG_CACHE_HOME=str(folder / "cache")):
+    with chdir(folder), mock.patch.dict(os.environ, XDG_CACHE_HOME=str(folder / "cache")), fresh_logging():
         assert commands.run(["-q", "regions.csv"]) == 0
     return folder

@@ -97,7 +97,7 @@ def test_a_region_without_data_gets_a_note_or_no_map(run, empty: str, write_rast
     assert (result.returncode, result.stderr) == (0, "")
     kept = (tmp_path / "output" / "west.png").read_bytes() == b"older"
     assert kept == (empty == "skip")
-    told = "output/west.png skipped (no data)" if kept else "output/west.png (no data)"
+    told = "output/west.png skipped: the region has no data" if kept else "output/west.png (no data)"
     assert told in result.stdout
     told = "1 map drawn, 1 skipped" if kept else "2 maps drawn, 1 without data"
     assert told in result.stdout
