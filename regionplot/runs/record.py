@@ -220,7 +220,8 @@ class RunRecord:
         folder = self._publication.folder
         inside = f"{folder.as_posix().rstrip('/')}/"
         regions = {job.target.as_posix().removeprefix(inside): job.region for job in self.jobs}
-        write_table(folder / self.facts.table, list(read_entries(folder).values()), regions, self.run)
+        older = self._publication.previous / self.facts.table
+        write_table(folder / self.facts.table, list(read_entries(folder).values()), regions, self.run, older)
 
     def _remove_skipped(self, report: RunReport) -> None:
         """Remove the old maps of regions for which the run drew no map, if the settings ask for this."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -269,3 +270,22 @@ def test_a_repeated_command_writes_the_table_again(run_command, tmp_path: Path, 
         table.unlink()
     assert contents[0] == contents[1] == contents[2]
     assert ",unchanged,west.png," in contents[2]
+
+
+@pytest.mark.parametrize("publish", ["replace", "runs"])
+def test_regions_outside_a_run_keep_their_title_and_their_polygon(publish: str, config, tmp_path: Path) -> None:
+    triangle = shapely.Polygon([(-99, 35), (-91, 35), (-91, 45)])
+    regions = [replace(WEST, shape=shapely.to_wkb(triangle), crs="OGC:CRS84"), EAST]
+    settings = config(table="stats.geojson", output={"directory": tmp_path / "maps", "publish": publish})
+    folder = settings.output.directory / ("latest" if publish == "runs" else "")
+    render_regions(regions, settings)
+    before = _features(folder)
+    assert before["west"]["geometry"]["type"] == "Polygon"
+    assert shapely.geometry.shape(before["west"]["geometry"]).equals(triangle)
+    render_regions(regions, settings, only=["east"])
+    assert _features(folder)["west"] == before["west"]
+
+
+def _features(folder: Path) -> dict[str, dict]:
+    features = json.loads((folder / "stats.geojson").read_text())["features"]
+    return {feature["properties"]["name"]: feature for feature in features}
