@@ -28,12 +28,13 @@ TAGS = {"units": "degC", "long_name": "surface temperature", "VALID_TIME": "2026
 
 
 @pytest.fixture
-def config(make_config, write_raster):
+def config(make_config, write_raster, tmp_path):
     """Return a function that makes settings with a table, for a raster of 20 × 20 cells of one degree."""
 
     def make(cells=CELLS, table: str | None = "stats.csv", **sections):
         path = write_raster(cells, nodata=-9999, tags=TAGS)
         statistics = {} if table is None else {"table": table}
+        output = {"directory": tmp_path / "maps", **sections.pop("output", {})}
         run = {"start_method": "serial", "cache": False, **sections.pop("run", {})}
         return make_config(
             **{
@@ -41,6 +42,7 @@ def config(make_config, write_raster):
                 "map": {"size": [300, 200]},
                 "colors": {"levels": [0, 10, 20]},
                 "statistics": {**statistics, **sections.pop("statistics", {})},
+                "output": output,
                 "run": run,
                 **sections,
             }
@@ -273,10 +275,10 @@ def test_a_repeated_command_writes_the_table_again(run_command, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("publish", ["replace", "runs"])
-def test_regions_outside_a_run_keep_their_title_and_their_polygon(publish: str, config, tmp_path: Path) -> None:
+def test_regions_outside_a_run_keep_their_title_and_their_polygon(publish: str, config) -> None:
     triangle = shapely.Polygon([(-99, 35), (-91, 35), (-91, 45)])
     regions = [replace(WEST, shape=shapely.to_wkb(triangle), crs="OGC:CRS84"), EAST]
-    settings = config(table="stats.geojson", output={"directory": tmp_path / "maps", "publish": publish})
+    settings = config(table="stats.geojson", output={"publish": publish})
     folder = settings.output.directory / ("latest" if publish == "runs" else "")
     render_regions(regions, settings)
     before = _features(folder)
