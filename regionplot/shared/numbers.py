@@ -69,7 +69,7 @@ class RegionNumbers:
         """Return the numbers as values that JSON can hold. Numbers that are not known are None."""
         numbers = {"count": self.count, "cells": self.total, "valid": self.valid}
         numbers |= {"min": self.min, "max": self.max, "mean": self.mean}
-        numbers |= {f"p{key:g}": value for key, value in self.percentiles.items()}
+        numbers |= {f"p{key + 0.0:.12g}": value for key, value in self.percentiles.items()}  # no negative zero
         numbers |= {} if math.isnan(self.above) else {"above": self.above}
         places = {"min": self.min_at, "max": self.max_at}
         for name, place in places.items():

@@ -291,3 +291,11 @@ def test_regions_outside_a_run_keep_their_title_and_their_polygon(publish: str, 
 def _features(folder: Path) -> dict[str, dict]:
     features = json.loads((folder / "stats.geojson").read_text())["features"]
     return {feature["properties"]["name"]: feature for feature in features}
+
+
+def test_each_percentile_has_its_own_column(config) -> None:
+    settings = config(statistics={"percentiles": [-0.0, 99.999999, 100]})
+    render_regions([WEST], settings)
+    row = _rows(settings)[0]
+    assert {"p0", "p99.999999", "p100"} <= set(row)
+    assert float(row["p99.999999"]) < float(row["p100"]) == float(row["max"])
