@@ -19,6 +19,8 @@ from regionplot.geo.region import Region
 from regionplot.regions.table import read_regions
 from regionplot.runs.run import render_regions
 from regionplot.settings.regions import RegionSettings
+from regionplot.shared.data import SharedData
+from regionplot.shared.numbers import region_numbers
 
 CELLS = np.random.default_rng(3).uniform(-5, 30, (20, 20)).astype(np.float32)
 WEST = Region("west", Extent(-99, -91, 35, 45), title="West")
@@ -299,3 +301,19 @@ def test_each_percentile_has_its_own_column(config) -> None:
     row = _rows(settings)[0]
     assert {"p0", "p99.999999", "p100"} <= set(row)
     assert float(row["p99.999999"]) < float(row["p100"]) == float(row["max"])
+
+
+@pytest.mark.parametrize(
+    ("crs", "extent", "limits"),
+    [
+        ("EPSG:3413", Extent(-1e6, 1.3e6, -1.1e6, 1.2e6), (-180, 180, 60, 90)),
+        ("EPSG:3976", Extent(-1e6, 1.3e6, -1.1e6, 1.2e6), (-180, 180, -90, -60)),
+        ("EPSG:32662", Extent(-1e6, 1e6, 8e6, 1.1e7), (-9, 9, 70, 90)),  # the pole is a line
+    ],
+)
+def test_the_limits_of_a_region_around_a_pole_contain_all_longitudes(crs, extent, limits, config) -> None:
+    data = SharedData.load(config(map={"size": [300, 200], "projection": crs}))
+    west, south, east, north = region_numbers(data, Region("pole", extent, crs)).bounds
+    assert (west, east) == pytest.approx(limits[:2], abs=0.1)
+    assert limits[2] <= south < north <= limits[3]
+    assert 90 in (-south, north), "the limits reach the pole"
