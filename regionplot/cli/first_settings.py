@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from regionplot.cli.file_facts import Facts
 
 _FULL_TURN = 360.0
 _DECIMALS = 4
+_DIGITS = 3
+"""Minimum number of digits of the width and the height of a small region."""
+_PAD, _POLE = 0.5, 90.0
+"""Degrees around a point, and the latitude of the North Pole."""
 _NAMES = ("name", "geoid", "id", "code", "fips")
 """Names and parts of names of fields that suit the names of regions, in lower case."""
 
@@ -47,7 +51,7 @@ def raster_regions(quantity: Mapping[str, Any]) -> str:
     is_wide = degrees is not None and degrees["east"] - degrees["west"] > _FULL_TURN / 2
     if degrees is None or (is_wide and grid["unit"] != "degree"):
         keys = ("xmin", "xmax", "ymin", "ymax")
-        return f"name,{','.join(keys)}\nall,{','.join(_plain(extent[key]) for key in keys)}\n"
+        return _table(keys, [extent[key] for key in keys])
     return degrees_table(*(degrees[key] for key in ("west", "south", "east", "north")))
 
 
@@ -55,7 +59,16 @@ def degrees_table(west: float, south: float, east: float, north: float) -> str:
     """Return a table with one region, from its limits in degrees."""
     turns = (west + _FULL_TURN) // _FULL_TURN if west < -_FULL_TURN or east > _FULL_TURN else 0
     first, last = west - turns * _FULL_TURN, min(east - turns * _FULL_TURN, _FULL_TURN)
-    return f"name,west,east,south,north\nall,{','.join(map(_plain, (first, last, south, north)))}\n"
+    if last - first == 0 or north - south == 0:  # a point, or a line along an axis
+        first, last, south, north = first - _PAD, last + _PAD, max(south - _PAD, -_POLE), min(north + _PAD, _POLE)
+    return _table(("west", "east", "south", "north"), (first, last, south, north))
+
+
+def _table(keys: Sequence[str], limits: Sequence[float]) -> str:
+    """Return a table with one region. Its limits are rounded to less than a cell of most grids."""
+    smallest = min(limits[1] - limits[0], limits[3] - limits[2])
+    decimals = max(_DECIMALS, _DIGITS - math.floor(math.log10(smallest))) if smallest > 0 else _DECIMALS
+    return f"name,{','.join(keys)}\nall,{','.join(_plain(limit, decimals) for limit in limits)}\n"
 
 
 def vector_settings(facts: Facts, layer: Mapping[str, Any]) -> str:
@@ -79,7 +92,8 @@ def vector_regions(layer: Mapping[str, Any]) -> str:
 
 def has_regions(layer: Mapping[str, Any]) -> bool:
     """Return True if the features of a layer can be regions."""
-    return "Point" not in layer["geometry"] and name_field(layer) is not None
+    has_area = not any(kind in layer["geometry"] for kind in ("Point", "Line"))
+    return has_area and name_field(layer) is not None
 
 
 def name_field(layer: Mapping[str, Any]) -> str | None:
@@ -107,7 +121,7 @@ def _value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _plain(value: float) -> str:
-    """Return a number in plain notation, rounded to less than a cell of most grids."""
-    text = f"{value:.{_DECIMALS}f}" if math.fabs(value) < 1e4 else f"{value:.1f}"
+def _plain(value: float, decimals: int) -> str:
+    """Return a number in plain notation. Meters have one decimal, unless the region is small."""
+    text = f"{value:.{decimals}f}" if math.fabs(value) < 1e4 or decimals > _DECIMALS else f"{value:.1f}"
     return text.rstrip("0").rstrip(".")

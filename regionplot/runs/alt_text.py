@@ -52,11 +52,11 @@ def _contents(shared: SharedData, found: RegionNumbers) -> str:
     parts = [
         f"highest {_value(found.max, unit)}{_near(found.max_at)}",
         f"lowest {_value(found.min, unit)}{_near(found.min_at)}",
-        f"mean {_value(found.mean, unit)}",
+        "" if math.isnan(found.mean) else f"mean {_value(found.mean, unit)}",  # of infinite values
     ]
     limit = shared.config.statistics.above
     above = "" if limit is None else f"{_percent(found.above)} above {_value(limit, unit)}"
-    return "; ".join(filter(None, (", ".join(parts), above, missing)))
+    return "; ".join(filter(None, (", ".join(filter(None, parts)), above, missing)))
 
 
 def _value(value: float, unit: str) -> str:

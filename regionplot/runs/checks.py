@@ -166,7 +166,7 @@ def _command_problems(config: Config) -> Iterator[Problem]:
 
 def _own(config: Config) -> set[str]:
     """Return the fields of file names that the run finds out for each raster. A plain run knows none of them."""
-    return {"time", "lead"} if config.facts else set()
+    return {"time", "lead"} if config.facts or config.raster.is_series else set()
 
 
 def _class_problems(config: Config) -> Iterator[Problem]:

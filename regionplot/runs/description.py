@@ -48,7 +48,7 @@ class Descriptions:
         if found is None:
             numbers = region_numbers(self._shared, region)
             text = alt_text(self._shared, region, numbers) if self._shared.config.statistics.alt_text else ""
-            found = Description(numbers.items(), text)
+            found = Description({"title": region.title, **numbers.items()}, text)
         if len(self._kept) >= _MAX_KEPT:
             self._kept.clear()
         self._kept[region.name] = found

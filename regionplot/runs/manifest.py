@@ -159,33 +159,40 @@ def _entry(outcome: Outcome[Job], file: str, run: str, previous: Mapping[str, An
         "file": file,
         "run": run,
     }
-    older_file = {**{key: previous.get(key) for key in _FILE_KEYS}, **mark_items(mark_of(previous))}
     if outcome.failure is not None:
-        return {**entry, **older_file, "error": {"cause": outcome.failure.cause, "message": outcome.failure.message}}
+        error = {"cause": outcome.failure.cause, "message": outcome.failure.message}
+        return {**entry, **_older_file(previous), "error": error}
     result = outcome.value
     return {
         **entry,
-        **(older_file if result.state == "skipped" and result.keeps_old else _file(result, previous)),
+        **_file(result, previous),
         **({"reason": result.reason} if result.reason else {}),
-        **_description(result),
-        "no_data": result.no_data,
+        **({"statistics": dict(result.statistics)} if result.statistics else {}),
         "seconds": _rounded(result.stages),
         "peak_memory": result.peak_memory,
     }
 
 
+def _older_file(previous: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts about the map of an earlier run that stays. Without such a map, they are None."""
+    if previous.get("digest") is None:
+        return dict.fromkeys(_FILE_KEYS)
+    described = {key: previous[key] for key in ("alt", "no_data") if key in previous}
+    return {**{key: previous.get(key) for key in _FILE_KEYS}, **mark_items(mark_of(previous)), **described}
+
+
 def _file(result: MapResult, previous: Mapping[str, Any]) -> dict[str, Any]:
     """Return the facts about the file of a map. Without a map, they are None."""
     if result.state == "skipped":
-        return dict.fromkeys(_FILE_KEYS)
+        older = _older_file(previous if result.keeps_old else {})
+        return {"no_data": result.no_data, **_alt(result), **older}
     mark = mark_of(previous) if result.state == "unchanged" else result.mark
-    return {"digest": result.digest, "bytes": result.bytes, "sha256": result.sha256, **mark_items(mark)}
+    own = {"digest": result.digest, "bytes": result.bytes, "sha256": result.sha256, "no_data": result.no_data}
+    return {**own, **_alt(result), **mark_items(mark)}
 
 
-def _description(result: MapResult) -> dict[str, Any]:
-    """Return the statistics and the alternative text of a map, if there are any."""
-    found: dict[str, Any] = {"statistics": dict(result.statistics), "alt": result.alt}
-    return {key: value for key, value in found.items() if value}
+def _alt(result: MapResult) -> dict[str, str]:
+    return {"alt": result.alt} if result.alt else {}
 
 
 def _field(job: Job) -> dict[str, str]:

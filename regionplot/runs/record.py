@@ -220,7 +220,8 @@ class RunRecord:
         folder = self._publication.folder
         inside = f"{folder.as_posix().rstrip('/')}/"
         regions = {job.target.as_posix().removeprefix(inside): job.region for job in self.jobs}
-        write_table(folder / self.facts.table, list(read_entries(folder).values()), regions, self.run)
+        older = self._publication.previous / self.facts.table
+        write_table(folder / self.facts.table, list(read_entries(folder).values()), regions, self.run, older)
 
     def _remove_skipped(self, report: RunReport) -> None:
         """Remove the old maps of regions for which the run drew no map, if the settings ask for this."""
@@ -240,16 +241,23 @@ class RunRecord:
             return
         inside = f"{folder.as_posix().rstrip('/')}/"
         files = {job.target.as_posix().removeprefix(inside) for job in self.jobs}  # faster than `relative_to`
-        entries = self._entries_of_lost_regions() if self.jobs and self.jobs[0].field.name else self._previous
-        found = find_leftovers(folder, entries, files, {job.region.origin for job in self.jobs})
+        found = find_leftovers(folder, self._possible_leftovers(), files, {job.region.origin for job in self.jobs})
         removed = set(remove_leftovers(folder, self._previous, found)) if self._policy is Leftovers.REMOVE else set()
         self._removed += [folder / file for file in found if file in removed]
         self._leftovers = [folder / file for file in found if file not in removed]
 
-    def _entries_of_lost_regions(self) -> Entries:
-        """Return the previous maps whose regions this run lacks. Maps of other products and times are no leftovers."""
+    def _possible_leftovers(self) -> Entries:
+        """Return the previous maps, without those of other products and times of the regions of this run.
+
+        If the times of a raster cannot be found, the run has one field without a name.
+        """
         names = {job.region.name for job in self.jobs}
-        return {file: entry for file, entry in self._previous.items() if entry.get("name") not in names}
+        has_fields = any(job.field.name for job in self.jobs)
+        return {
+            file: entry
+            for file, entry in self._previous.items()
+            if not (has_fields or entry.get("product") or entry.get("time")) or entry.get("name") not in names
+        }
 
     def _link_previous_maps(self, report: RunReport) -> None:
         """Link maps of the previous run into a new folder, for regions that have no new map or were not selected."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from regionplot.errors import OutputError
 from regionplot.geo.region import Region
-from regionplot.system.files import atomic_replace, open_exclusive
+from regionplot.system.files import atomic_replace, open_exclusive, open_plain_file
 
 STATISTICS = "statistics"
 """Key of the statistics in the entry of a map."""
@@ -20,10 +20,14 @@ _FIRST = ("name", "title", "product", "time", "state", "file")
 _BOUNDS = ("west", "south", "east", "north")
 """Columns of the limits in degrees."""
 _TURN = 360.0
+_MAX_BYTES = 200 * 2**20
+"""Maximum size of an older table that is read."""
 Row = dict[str, Any]
 
 
-def write_table(path: Path, entries: Sequence[Mapping[str, Any]], regions: Mapping[str, Region], run: str) -> None:
+def write_table(
+    path: Path, entries: Sequence[Mapping[str, Any]], regions: Mapping[str, Region], run: str, older: Path | None = None
+) -> None:
     """Write the table of a folder atomically.
 
     Parameters
@@ -36,6 +40,8 @@ def write_table(path: Path, entries: Sequence[Mapping[str, Any]], regions: Mappi
         Regions of this run by file of the map, for the titles and the shapes.
     run : str
         Id of the run.
+    older : Path, optional
+        The table of the previous run. GeoJSON takes the shapes of regions that this run does not include from it.
 
     Raises
     ------
@@ -44,7 +50,9 @@ def write_table(path: Path, entries: Sequence[Mapping[str, Any]], regions: Mappi
     """
     own = [regions.get(str(entry["file"])) for entry in entries]
     rows = [_row(entry, region) for entry, region in zip(entries, own, strict=True)]
-    shapes = [(b"", None) if region is None else (region.shape, region.crs) for region in own]
+    is_geojson = path.suffix.lower() == ".geojson"
+    known = _known_shapes(older or path) if is_geojson and None in own else {}
+    shapes = [_shape_of(row, region, known) for row, region in zip(rows, own, strict=True)] if is_geojson else []
     columns = list(dict.fromkeys(key for row in rows for key in row))
     encode = _ENCODERS[path.suffix.lower()]
     try:
@@ -58,9 +66,9 @@ def write_table(path: Path, entries: Sequence[Mapping[str, Any]], regions: Mappi
 def _row(entry: Mapping[str, Any], region: Region | None) -> Row:
     found = dict(entry.get(STATISTICS) or {})
     bounds = found.pop("bounds", None) or [None] * len(_BOUNDS)
-    first: Row = {key: entry[key] for key in _FIRST if entry.get(key)}
-    if region is not None:
-        first = {"name": first["name"], "title": region.title, **first}
+    title = found.pop("title", None) if region is None else region.title
+    names = {**entry, "title": title}
+    first: Row = {key: names[key] for key in _FIRST if names.get(key)}
     return {**first, **found, **dict(zip(_BOUNDS, bounds, strict=True))}
 
 
@@ -89,16 +97,32 @@ def _array(values: list[Any], pa: Any) -> Any:
     return pa.array([None if value is None else float(value) for value in values], pa.float64())
 
 
-def _geojson(columns: Sequence[str], rows: Sequence[Row], shapes: Sequence[tuple[bytes, str | None]]) -> bytes:
+def _geojson(columns: Sequence[str], rows: Sequence[Row], shapes: Sequence[Any]) -> bytes:
     features = [
         {
             "type": "Feature",
-            "geometry": _geometry(row, *shape),
+            "geometry": shape,
             "properties": {column: row.get(column) for column in columns if column not in _BOUNDS},
         }
         for row, shape in zip(rows, shapes, strict=True)
     ]
     return json.dumps({"type": "FeatureCollection", "features": features}, allow_nan=False).encode()
+
+
+def _known_shapes(path: Path) -> Mapping[str, Any]:
+    """Return the geometries of an older table by file of the map. Without a readable table, there are none."""
+    try:
+        with open_plain_file(path) as file:
+            features = json.loads(file.read(_MAX_BYTES))["features"]
+        return {str(each["properties"]["file"]): each["geometry"] for each in features}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+
+
+def _shape_of(row: Row, region: Region | None, known: Mapping[str, Any]) -> Any:
+    if region is None:
+        return known.get(row["file"]) or _geometry(row, b"", None)
+    return _geometry(row, region.shape, region.crs)
 
 
 def _geometry(row: Row, shape: bytes, crs: str | None) -> Any:

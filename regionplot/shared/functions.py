@@ -14,6 +14,7 @@ import inspect
 import logging
 import os
 import pickle
+import signal
 import sys
 import traceback
 import types
@@ -218,13 +219,15 @@ def call_function(key: str, function: UserFunction, loaded: Callable[..., Any], 
     try:
         with PrintedLines(name):
             return loaded(*arguments)
-    except (RegionError, KeyboardInterrupt):
+    except RegionError:
         raise
     except SystemExit as error:
         problem = problem_of(function, error)
         message = "the function ends the program (sys.exit); raise an error instead"
         raise FunctionError(Problem(message, problem.place.within(_place(key, function)))) from None
     except BaseException as error:  # a panic in a library in Rust is no Exception
+        if isinstance(error, KeyboardInterrupt) and callable(signal.getsignal(signal.SIGINT)):
+            raise  # workers ignore Ctrl-C, so there the function itself has raised it
         problem = problem_of(function, error)
         raise FunctionError(replace(problem, place=problem.place.within(_place(key, function)))) from error
 

@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import pyproj
 from numpy.typing import NDArray
 
 from regionplot.colors.classes import Classes
 from regionplot.errors import RegionError
 from regionplot.geo.bounds import within_world
 from regionplot.geo.crs import parse_crs, transformer
-from regionplot.geo.extent import LONLAT
+from regionplot.geo.extent import LONLAT, Extent
 from regionplot.geo.grid import GridGeometry
 from regionplot.geo.project import project_extent
 from regionplot.geo.region import Region
@@ -23,6 +24,8 @@ from regionplot.shared.data import SharedData
 from regionplot.shared.statistics import RegionCells, extent_cells, polygon_cells
 
 _HALF_TURN = 180.0
+_POLE = 90.0
+"""Latitude of the North Pole, in degrees."""
 _LISTED = 5
 """Maximum number of classes to list."""
 Position = tuple[float, float]
@@ -69,7 +72,7 @@ class RegionNumbers:
         """Return the numbers as values that JSON can hold. Numbers that are not known are None."""
         numbers = {"count": self.count, "cells": self.total, "valid": self.valid}
         numbers |= {"min": self.min, "max": self.max, "mean": self.mean}
-        numbers |= {f"p{key:g}": value for key, value in self.percentiles.items()}
+        numbers |= {f"p{key + 0.0:.12g}": value for key, value in self.percentiles.items()}  # no negative zero
         numbers |= {} if math.isnan(self.above) else {"above": self.above}
         places = {"min": self.min_at, "max": self.max_at}
         for name, place in places.items():
@@ -156,7 +159,16 @@ def _bounds(shared: SharedData, region: Region) -> tuple[float, float, float, fl
     except RegionError:
         return None
     west, south, east, north = (round(each, 6) for each in (extent.xmin, extent.ymin, extent.xmax, extent.ymax))
+    for pole in () if crs.is_geographic else (-_POLE, _POLE):
+        if _contains_pole(region.extent, crs, pole):
+            west, east, south, north = -_HALF_TURN, _HALF_TURN, min(south, pole), max(north, pole)
     return west, south, east, north
+
+
+def _contains_pole(extent: Extent, crs: pyproj.CRS, pole: float) -> bool:
+    """Return True if an extent contains a pole at all longitudes. Some projections show a pole as a line."""
+    x, y = transformer(parse_crs(LONLAT), crs).transform(np.array([-120.0, 0.0, 120.0]), np.full(3, pole))
+    return bool(np.all((extent.xmin <= x) & (x <= extent.xmax) & (extent.ymin <= y) & (y <= extent.ymax)))
 
 
 def _extremes(cells: RegionCells) -> tuple[Position | None, Position | None]:

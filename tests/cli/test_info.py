@@ -84,6 +84,12 @@ def _global_0_to_360(write_raster, _) -> Path:
     return write_raster(FLOATS, Affine(18, 0, 0, 0, -15, 90))
 
 
+def _tiny(write_raster, _) -> Path:
+    from affine import Affine
+
+    return write_raster(FLOATS, Affine(0.01, 0, 5e5, 0, -0.01, 4e6), "EPSG:32613")
+
+
 def _add_variables(group: Any, times: int, *names: str) -> None:
     """Add variables on a grid in degrees to a group of a NetCDF file."""
     axes = {"time": np.arange(times), "lat": np.arange(40.0, 52), "lon": np.arange(20.0)}
@@ -115,7 +121,7 @@ def _curvilinear(_, write_netcdf) -> Path:
 @pytest.mark.parametrize(
     "make",
     [
-        _geotiff, _several_bands, _colors, _color_table, _constant, _empty, _polar, _global_0_to_360,
+        _geotiff, _several_bands, _colors, _color_table, _constant, _empty, _polar, _tiny, _global_0_to_360,
         _several_variables, _curvilinear,
     ],
     ids=lambda make: make.__name__.strip("_"),
@@ -186,6 +192,11 @@ def test_layers_are_listed_with_fields_and_extent(info, draw, write_vector) -> N
     assert found["degrees"] == [-84, 34, -76, 37]
     assert found["fields"] == [{"name": "id", "type": "integer", "is_unique": True, "example": "0"}]
     assert draw(path) == ["0.png", "1.png"]
+
+
+@pytest.mark.parametrize("shape", [shapely.Point(-84, 34), shapely.LineString([(-84, 34), (-84, 35)])], ids=str)
+def test_the_suggested_region_has_an_area(shape, draw, write_vector) -> None:
+    assert draw(write_vector([shape], name="shape.geojson")) == ["all.png"]
 
 
 def test_points_and_layers_without_a_crs_are_listed(info, draw, write_vector) -> None:

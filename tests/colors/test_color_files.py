@@ -227,6 +227,7 @@ FOREIGN = '<!DOCTYPE qgis [<!ENTITY a SYSTEM "file:///etc/passwd">]><qgis>&a;</q
         ("g.txt", "0 0 0 0\n", "g.txt: has fewer than two values"),
         ("g.txt", "0 0 0 0\n50% 0 0 0\n", "mixes values and percentages"),
         ("g.txt", "0 0 0 0\nnan 1 2 3\n", "g.txt:2: nan is not a finite number"),
+        ("p.json", '[{"RGBPoints": [0, 1, 0, 0, 1e400, 0, 0, 1]}]', "p.json: inf is not a finite number"),
         ("g.txt", "\0", "is a binary file"),
         ("v.clr", "1 2 3\n", "v.clr:1: write four numbers"),
         ("v.clr", "1.5 2 3 4\n", "1.5 is not a whole number"),

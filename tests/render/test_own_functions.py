@@ -197,6 +197,17 @@ class Panic(BaseException):
     """An error like that of a library in Rust."""
 
 
+def test_a_function_that_interrupts_costs_its_map_in_a_worker(make_config: Callable[..., Any], capfd) -> None:
+    def draw(shared: Any, region: Region) -> Any:
+        raise KeyboardInterrupt
+
+    report = render_regions(REGIONS[:2], make_config(**FORK), draw=draw)
+    assert [outcome.failure.cause for outcome in report.failed] == ["FunctionError"] * 2
+    assert "Traceback" not in capfd.readouterr().err
+    with pytest.raises(KeyboardInterrupt):
+        render_regions(REGIONS[:2], make_config(**SMALL), draw=draw)
+
+
 def test_an_error_that_is_no_exception_costs_its_map(make_config: Callable[..., Any], capfd) -> None:
     def draw(shared: Any, region: Region) -> Any:
         raise Panic("no")

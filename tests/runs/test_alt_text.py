@@ -33,6 +33,7 @@ def _text(found: RegionNumbers, above: float | None = None, label: str | None = 
         ({"max_at": None, "min_at": None, "units": "1", "min": 0.0123}, "highest 1013, lowest 0.0123, mean 1006"),
         ({"total": 120, "max": 996.04}, "996 hPa everywhere; 25 % without data"),
         ({"count": 0}, "no data"),
+        ({"mean": float("nan")}, "highest 1013 hPa near 33.4 S 12.3 E, lowest 996 hPa near 39.0 N 105.0 W"),
         ({"classes": {"Forest": 0.7512, "Water": 0.2487}, "total": 91}, "Forest 75 %, Water 25 %, 1 % without data"),
         ({"max": float("nan")}, "a picture in true color"),
         ({"units": "degF", "min": -3.25, "max": 99.96, "mean": -0.0, "max_at": None, "min_at": None},

@@ -311,3 +311,23 @@ def test_maps_of_a_function_are_checked_by_their_cells(write, draw):
     raster = write(_east(7))
     assert _states(draw(raster, {"blank": "hold"}, **drawn)) == {"west": "rendered", "east": "failed"}
     assert _states(draw(raster, {"when": "max > 8"}, **drawn)) == {"west": "rendered", "east": "skipped"}
+
+
+@pytest.mark.parametrize("kind", ["held back", "skipped", "empty"])
+def test_an_old_map_keeps_its_description(kind, write, draw, manifest):
+    """The alternative text and the mark for missing data describe the map in the folder, not the data of the run."""
+    publish = {"held back": {"min_valid": 0.5}, "skipped": {"when": "count > 0", "no_event": "keep"}, "empty": {}}[kind]
+    tables = {"map": {"size": [200, 150], "empty": "skip"}, "statistics": {"alt_text": True}}
+    draw(write(), publish, **tables)
+    before = manifest()["east.png"]
+    assert before["alt"]
+    assert _states(draw(write(_east(-9999)), publish, **tables))["east"] in ("failed", "skipped")
+    assert _states(draw(write(), publish, **tables))["east"] == "unchanged"
+    draw(write(_east(-9999)), publish, **tables)
+    after = manifest()["east.png"]
+    assert {key: after[key] for key in ("alt", "no_data", "sha256")} == {
+        key: before[key] for key in ("alt", "no_data", "sha256")
+    }
+    report = draw(write(), publish, **tables)
+    assert _states(report)["east"] == "unchanged"
+    assert not report.outcomes[1].value.no_data

@@ -485,3 +485,30 @@ def test_the_memory_of_workers_does_not_grow_with_the_number_of_times(make, writ
         assert len(report.drawn) >= 10 or count == 2
         peaks.append(max(outcome.value.peak_memory for outcome in report.drawn))
     assert peaks[1] - peaks[0] < 70_000_000, f"{(peaks[1] - peaks[0]) / 1e6:.0f} MB more for 10 more times"
+
+
+def _of_times(path, time, tmp_path):
+    """Return settings without products that draw several times."""
+    sections = {"raster": {"path": path, "time": time}, "map": {"size": [200, 150]}, "run": {"start_method": "serial"}}
+    return read_config({**sections, "output": {"directory": tmp_path / "maps"}})
+
+
+@pytest.mark.parametrize("time", [9, "5:9", "2031-01-01T00:00"])
+def test_maps_of_other_times_stay_if_a_time_is_missing(time, write_raster, tmp_path):
+    """The regions are still in the table, so that `prune` removes nothing and the report lists no leftovers."""
+    write_raster(np.ones((20, 30), np.float32), name="t_2026031000.tif")
+    path = tmp_path / "t_{time:%Y%m%d%H}.tif"
+    assert render_regions(REGIONS, _of_times(path, "all", tmp_path)).exit_code == 0
+    report = render_regions(REGIONS, _of_times(path, time, tmp_path), prune=True)
+    assert (len(report.failed), report.removed, report.leftovers) == (3, (), ())
+    assert len(list((tmp_path / "maps" / "20260310T0000").glob("*.png"))) == 3
+
+
+@pytest.mark.parametrize("content", [b"damaged", None])
+def test_a_raster_without_times_is_the_error_and_not_the_file_name(content, write_raster, tmp_path):
+    path = write_raster(np.ones((20, 30), np.float32), name="t.tif")
+    if content is not None:
+        Path(path).write_bytes(content)
+    report = render_regions(REGIONS, _of_times(path, "all", tmp_path))
+    assert len(report.failed) == 3
+    assert report.failed[0].failure.message.startswith(f"{path}: ")

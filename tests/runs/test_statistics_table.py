@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -18,6 +19,8 @@ from regionplot.geo.region import Region
 from regionplot.regions.table import read_regions
 from regionplot.runs.run import render_regions
 from regionplot.settings.regions import RegionSettings
+from regionplot.shared.data import SharedData
+from regionplot.shared.numbers import region_numbers
 
 CELLS = np.random.default_rng(3).uniform(-5, 30, (20, 20)).astype(np.float32)
 WEST = Region("west", Extent(-99, -91, 35, 45), title="West")
@@ -27,12 +30,13 @@ TAGS = {"units": "degC", "long_name": "surface temperature", "VALID_TIME": "2026
 
 
 @pytest.fixture
-def config(make_config, write_raster):
+def config(make_config, write_raster, tmp_path):
     """Return a function that makes settings with a table, for a raster of 20 × 20 cells of one degree."""
 
     def make(cells=CELLS, table: str | None = "stats.csv", **sections):
         path = write_raster(cells, nodata=-9999, tags=TAGS)
         statistics = {} if table is None else {"table": table}
+        output = {"directory": tmp_path / "maps", **sections.pop("output", {})}
         run = {"start_method": "serial", "cache": False, **sections.pop("run", {})}
         return make_config(
             **{
@@ -40,6 +44,7 @@ def config(make_config, write_raster):
                 "map": {"size": [300, 200]},
                 "colors": {"levels": [0, 10, 20]},
                 "statistics": {**statistics, **sections.pop("statistics", {})},
+                "output": output,
                 "run": run,
                 **sections,
             }
@@ -269,3 +274,46 @@ def test_a_repeated_command_writes_the_table_again(run_command, tmp_path: Path, 
         table.unlink()
     assert contents[0] == contents[1] == contents[2]
     assert ",unchanged,west.png," in contents[2]
+
+
+@pytest.mark.parametrize("publish", ["replace", "runs"])
+def test_regions_outside_a_run_keep_their_title_and_their_polygon(publish: str, config) -> None:
+    triangle = shapely.Polygon([(-99, 35), (-91, 35), (-91, 45)])
+    regions = [replace(WEST, shape=shapely.to_wkb(triangle), crs="OGC:CRS84"), EAST]
+    settings = config(table="stats.geojson", output={"publish": publish})
+    folder = settings.output.directory / ("latest" if publish == "runs" else "")
+    render_regions(regions, settings)
+    before = _features(folder)
+    assert before["west"]["geometry"]["type"] == "Polygon"
+    assert shapely.geometry.shape(before["west"]["geometry"]).equals(triangle)
+    render_regions(regions, settings, only=["east"])
+    assert _features(folder)["west"] == before["west"]
+
+
+def _features(folder: Path) -> dict[str, dict]:
+    features = json.loads((folder / "stats.geojson").read_text())["features"]
+    return {feature["properties"]["name"]: feature for feature in features}
+
+
+def test_each_percentile_has_its_own_column(config) -> None:
+    settings = config(statistics={"percentiles": [-0.0, 99.999999, 100]})
+    render_regions([WEST], settings)
+    row = _rows(settings)[0]
+    assert {"p0", "p99.999999", "p100"} <= set(row)
+    assert float(row["p99.999999"]) < float(row["p100"]) == float(row["max"])
+
+
+@pytest.mark.parametrize(
+    ("crs", "extent", "limits"),
+    [
+        ("EPSG:3413", Extent(-1e6, 1.3e6, -1.1e6, 1.2e6), (-180, 180, 60, 90)),
+        ("EPSG:3976", Extent(-1e6, 1.3e6, -1.1e6, 1.2e6), (-180, 180, -90, -60)),
+        ("EPSG:32662", Extent(-1e6, 1e6, 8e6, 1.1e7), (-9, 9, 70, 90)),  # the pole is a line
+    ],
+)
+def test_the_limits_of_a_region_around_a_pole_contain_all_longitudes(crs, extent, limits, config) -> None:
+    data = SharedData.load(config(map={"size": [300, 200], "projection": crs}))
+    west, south, east, north = region_numbers(data, Region("pole", extent, crs)).bounds
+    assert (west, east) == pytest.approx(limits[:2], abs=0.1)
+    assert limits[2] <= south < north <= limits[3]
+    assert 90 in (-south, north), "the limits reach the pole"

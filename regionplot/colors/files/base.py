@@ -47,8 +47,8 @@ class Lines:
         """Raise a ConfigError that names the file and the line."""
         raise ConfigError(Problem(message, Place(file=str(self.path), line=line)))
 
-    def number(self, text: str, line: int) -> float:
-        """Return a finite number in a line."""
+    def number(self, text: str, line: int | None = None) -> float:
+        """Return a finite number in a line, if the file has lines."""
         try:
             value = float(text)
         except ValueError:

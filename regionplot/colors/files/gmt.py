@@ -82,7 +82,7 @@ class _Table:
         if found := _MODEL.match(line):
             self.model, self.mixes_hsv = found[2].upper(), found[1] == "+" and found[2].upper() == _HSV
         if found := _RANGE.match(line):
-            low, high = (self.lines.number(text, 0) for text in found.groups())
+            low, high = (self.lines.number(text) for text in found.groups())
             self.range = (low, high) if low < high else None
 
     def _color(self, text: str, number: int) -> tuple[float, ...]:

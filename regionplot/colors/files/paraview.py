@@ -63,7 +63,7 @@ def _numbers(lines: Lines, values: Any, multiple: int, key: str) -> list[float]:
         lines.refuse(f"{key} must be a list of numbers, {multiple} for each color")
     if len(values) > multiple * MAX_ENTRIES:
         lines.refuse(f"{key} has more than {MAX_ENTRIES} colors")
-    return [lines.number(str(value), 0) for value in values]
+    return [lines.number(str(value)) for value in values]
 
 
 def _points(lines: Lines, flat: Any) -> list[tuple[float, Triple]]:
@@ -84,7 +84,7 @@ def _classes(lines: Lines, preset: dict[str, Any]) -> Iterator[tuple[float, str,
     if not isinstance(notes, list) or len(notes) % 2 or not all(isinstance(note, str) for note in notes):
         lines.refuse("Annotations must be a list of values and names, as text")
     for number, (value, name) in enumerate(zip(notes[::2], notes[1::2], strict=True)):
-        yield lines.number(value, 0), colors[number % len(colors)], plain_text(name)
+        yield lines.number(value), colors[number % len(colors)], plain_text(name)
 
 
 def _stops(lines: Lines, points: Sequence[tuple[float, Triple]], space: str) -> Iterator[Entry]:
