@@ -61,7 +61,7 @@ class ColorBarLayer(Layer):
         room, page = layout.rooms.get(NAME), layout.page
         if room is not None and isinstance(page.key, ColorBarKey):
             is_short = page.config.sheet.colorbar == "short"
-            box = _short_box(layout, page.key) if is_short else _wide_box(layout, room)
+            box = _short_box(layout) if is_short else _wide_box(layout, room)
             yield ColorBar(
                 box,
                 page.key,
@@ -90,16 +90,25 @@ def end_of_short_bar(layout: Layout) -> int | None:
     """Return the first column of pixels at the right of a short color bar. Return None if there is no such bar."""
     page = layout.page
     if NAME in layout.rooms and page.config.sheet.colorbar == "short" and isinstance(page.key, ColorBarKey):
-        return _short_box(layout, page.key).right
+        return _short_box(layout).right
     return None
 
 
-def _short_box(layout: Layout, key: ColorBarKey) -> Box:
-    """Return the box of a color bar whose width depends on the number of classes."""
-    page, classes = layout.page, len(key.levels or ())
+def short_bar_width(page: Page) -> int:
+    """Return the width of a short color bar in pixels, or 0 if the sheet has none."""
+    if not (
+        page.config.colors.colorbar and page.config.sheet.colorbar == "short" and isinstance(page.key, ColorBarKey)
+    ):
+        return 0
+    classes = len(page.key.levels or ())
     points = next(width for least, width in reversed(_SHORT_WIDTHS) if classes >= least)
-    width = min(page.pixels(points), round(layout.text_width * _LARGEST_SHARE))
-    return Box(layout.panel.left, page.pixels(_SHORT_BOTTOM), width, page.pixels(_SHORT_HEIGHT))
+    return min(page.pixels(points), round((page.size[0] - 2 * page.margin) * _LARGEST_SHARE))
+
+
+def _short_box(layout: Layout) -> Box:
+    """Return the box of a color bar whose width depends on the number of classes."""
+    page = layout.page
+    return Box(layout.panel.left, page.pixels(_SHORT_BOTTOM), short_bar_width(page), page.pixels(_SHORT_HEIGHT))
 
 
 def _bar_bottom(page: Page) -> int:

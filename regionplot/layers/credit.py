@@ -11,6 +11,8 @@ from typing_extensions import override
 
 from regionplot import text
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
+from regionplot.layers.colorbar import short_bar_width
+from regionplot.layers.scale_bar import scale_bar_width
 from regionplot.settings.base import Template
 from regionplot.settings.sheet import FontSize
 from regionplot.sheet.layout import Layout, Page, Room
@@ -20,8 +22,13 @@ _BOTTOM, _LINE = 10.8, 10.8
 """Points from the bottom of the sheet to the lowest baseline, and from line to line."""
 _WIDTH = 302
 """Maximum width in points. Longer lines are made smaller."""
+_LEAST_WIDTH = 150
+"""Points without which the lines get a space of their own, above the color bar."""
 _SMALLEST = 0.6
 """Minimum font size of a long line, as a fraction of its normal size. A line that is still too long is truncated."""
+
+
+NAME = "credit"
 
 
 class CreditSettings(LayerSettings):
@@ -46,7 +53,8 @@ class Credit(Layer):
     @classmethod
     @override
     def room(cls, settings: CreditSettings, page: Page) -> Room:
-        return Room("bottom", page.pixels(2 * _BOTTOM + _LINE * len(settings.lines)), is_shared=True)
+        fits = _free_width(page) >= page.pixels(_LEAST_WIDTH)
+        return Room("bottom", page.pixels(2 * _BOTTOM + _LINE * len(settings.lines)), is_shared=fits)
 
     @classmethod
     @override
@@ -59,16 +67,18 @@ class Credit(Layer):
 
     @override
     def frame(self, layout: Layout) -> Iterator[Text]:
-        page = layout.page
+        page, free = layout.page, _free_width(layout.page)
+        is_beside = free >= page.pixels(_LEAST_WIDTH)
+        room = layout.rooms[NAME]
         for number, line in enumerate(reversed(self.lines)):
             yield Text(
                 layout.panel.left + layout.text_width,
-                page.pixels(_BOTTOM + _LINE * number),
+                room.bottom + page.pixels(_BOTTOM + _LINE * number),
                 line,
                 self.settings.font_size * page.text_factor,
                 page.faint_ink,
                 align="right",
-                max_width=min(page.pixels(_WIDTH), layout.text_width),
+                max_width=min(page.pixels(_WIDTH), free) if is_beside else layout.text_width,
                 smallest=_SMALLEST,
                 is_hinted=False,
                 font=page.font,
@@ -77,3 +87,9 @@ class Credit(Layer):
     @override
     def inks(self) -> frozenset[str]:
         return frozenset()
+
+
+def _free_width(page: Page) -> int:
+    """Return the pixels at the right of a short color bar and a scale bar."""
+    has_bar = any(settings.show for settings in page.config.layers.get("scale_bar", ()))
+    return page.size[0] - 2 * page.margin - short_bar_width(page) - (scale_bar_width(page) if has_bar else 0)

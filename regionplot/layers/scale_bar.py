@@ -22,8 +22,9 @@ from regionplot.sheet.sheet import Sheet
 
 _BOTTOM, _HEIGHT, _ROOM = 23.8, 3.6, 33
 """Points from the bottom of the sheet to the bar, height of the bar, and height of the space for the layer."""
-_LONGEST, _GAP = 137, 36
-"""Maximum length of the bar in points, and points between a color bar and the scale bar."""
+_LONGEST, _SHORTEST, _GAP, _UNIT = 137, 40, 36, 24
+"""Maximum length of the bar in points, space without which there is no bar, points between a color bar and the scale
+bar, and points for the unit."""
 _DIGIT, _DIGIT_HEIGHT = 0.5, 0.72
 """Width and height of a digit, as fractions of the font size."""
 _TEXT_GAP = 2.9
@@ -39,6 +40,11 @@ class ScaleBarSettings(LayerSettings):
     """Kilometers, statute miles or nautical miles."""
     font_size: FontSize = 9
     """Font size in points, on a sheet of 14 × 9 inches."""
+
+
+def scale_bar_width(page: Page) -> int:
+    """Return the pixels that the longest scale bar takes, with the gaps on both sides."""
+    return page.pixels(_LONGEST + _UNIT + 2 * _GAP)
 
 
 @dataclass(frozen=True)
@@ -66,10 +72,12 @@ class ScaleBar(Layer):
     def draw(self, sheet: Sheet) -> Iterator[SheetMark]:
         page, end = sheet.layout.page, end_of_short_bar(sheet.layout)
         pixel = meters_per_pixel(sheet.crs, sheet.view.panel) / _METERS[self.settings.unit]
-        length = round_length(page.pixels(_LONGEST) * pixel) if math.isfinite(pixel) and pixel > 0 else 0.0
+        left = sheet.layout.panel.left if end is None else end + page.pixels(_GAP)
+        longest = min(page.pixels(_LONGEST), sheet.layout.panel.right - left - page.pixels(_UNIT))
+        is_known = math.isfinite(pixel) and pixel > 0 and longest >= page.pixels(_SHORTEST)
+        length = round_length(longest * pixel) if is_known else 0.0
         if not length:
             return
-        left = sheet.layout.panel.left if end is None else end + page.pixels(_GAP)
         width, bottom, height = round(length / pixel), page.pixels(_BOTTOM), page.pixels(_HEIGHT)
         half = width // 2
         line = page.neatline_pixels
