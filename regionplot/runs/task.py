@@ -92,6 +92,8 @@ class RenderTask:
 
     def __call__(self, job: Job) -> MapResult:
         """Draw and write one map, or keep the map of an earlier run if nothing has changed."""
+        if self.config.statistics.is_active:
+            self.digests.descriptions.of(job.region)  # an error must not follow a map that is already written
         return self.described(job, self._draw_or_keep(job))
 
     def described(self, job: Job, result: MapResult) -> MapResult:

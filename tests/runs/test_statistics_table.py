@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import shapely
 
-from regionplot.errors import ConfigError
+from regionplot.errors import ConfigError, RasterError
 from regionplot.executors.choose import executor_class
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
@@ -317,3 +317,18 @@ def test_the_limits_of_a_region_around_a_pole_contain_all_longitudes(crs, extent
     assert (west, east) == pytest.approx(limits[:2], abs=0.1)
     assert limits[2] <= south < north <= limits[3]
     assert 90 in (-south, north), "the limits reach the pole"
+
+
+def test_a_map_without_statistics_is_not_written(config, monkeypatch) -> None:
+    """The map in the folder is always the one that the manifest describes."""
+    settings = config()
+    render_regions([WEST], settings)
+    before = (settings.output.directory / "west.png").read_bytes()
+
+    def fail(*_) -> None:
+        raise RasterError("cannot be read")
+
+    monkeypatch.setattr("regionplot.runs.description.region_numbers", fail)
+    report = render_regions([WEST], config(CELLS + 1))
+    assert report.failed[0].failure.cause == "RasterError"
+    assert (settings.output.directory / "west.png").read_bytes() == before
