@@ -15,6 +15,7 @@ from regionplot.geo.extent import Extent
 from regionplot.geo.ground import meters_per_pixel
 from regionplot.geo.region import Region
 from regionplot.layers.base import LoadContext
+from regionplot.layers.colorbar import end_of_short_bar
 from regionplot.layers.credit import Credit, CreditSettings
 from regionplot.layers.graticule import Graticule, GraticuleSettings
 from regionplot.layers.scale_bar import ScaleBar, ScaleBarSettings
@@ -146,6 +147,23 @@ def test_credits_are_at_the_lower_right_from_bottom_to_top() -> None:
     assert [below.text, above.text] == ["Boundaries: Census", "Model: gfs"]
     assert 0 < below.y < above.y < layout.panel.bottom
     assert below.x == above.x == layout.panel.right
+
+
+@pytest.mark.parametrize("size", [(300, 200), (450, 300), (600, 400), (900, 600), (1400, 900), (600, 1200)])
+def test_credits_scale_bar_and_color_bar_do_not_overlap(size: tuple[int, int]) -> None:
+    lines = ["A long credit line that does not fit into the space at the right of the scale bar", "short"]
+    config = config_of(map={"size": size}, credit={"lines": lines})
+    sheet = sheet_of(config, "EPSG:5070", Extent(-120, -75, 27, 48))
+    layout, context = sheet.layout, LoadContext(config, sheet.crs)
+    end = end_of_short_bar(layout) or 0
+    bars = [mark.box for mark in ScaleBar.load(ScaleBarSettings(), context).draw(sheet) if isinstance(mark, Rectangle)]
+    assert all(end < box.left and box.right < layout.panel.right for box in bars)
+    right, top = max([end, *(box.right for box in bars)]), layout.page.pixels(40)
+    credit = Credit.load(CreditSettings(lines=tuple(lines)), context)
+    for mark in credit.frame(layout):
+        assert mark.max_width is not None
+        assert mark.x - mark.max_width > right or mark.y > top
+        assert mark.y < layout.panel.bottom
 
 
 @pytest.mark.parametrize("bar", ["wide", "short"])
