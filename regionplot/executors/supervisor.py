@@ -235,7 +235,7 @@ class Supervisor(Generic[J]):
 
     def _can_queue(self, worker: WorkerHandle[J]) -> bool:
         """Return True if a worker may get a job ahead. Long jobs are not, so that all workers end at the same time."""
-        has_room = len(worker.queued) < min(self.settings.jobs_ahead, _LONGEST_QUEUE / max(worker.seconds, 1e-9))
+        has_room = len(worker.queued) < min(self.settings.jobs_ahead, _LONGEST_QUEUE // max(worker.seconds, 1e-9))
         received = worker.jobs_done + 1 + len(worker.queued)
         return has_room and worker.has_started and not worker.is_stopping and received < self.settings.jobs_per_worker
 
