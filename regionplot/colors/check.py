@@ -36,7 +36,7 @@ def color_problems(config: Config) -> Iterator[Problem]:
 
 
 def _own_colors(config: Config) -> Iterator[tuple[Place, str]]:
-    """Yield place and value of each color in the sections `[colors]` and `[map]`."""
+    """Yield place and value of each color in the sections `[colors]`, `[map]` and `[sheet]`."""
     settings = config.colors
     yield Place(section="colors", key="under"), settings.under if settings.under != "lowest" else "none"
     yield Place(section="colors", key="over"), settings.over if settings.over != "highest" else "none"
@@ -46,6 +46,8 @@ def _own_colors(config: Config) -> Iterator[tuple[Place, str]]:
     for number, (_, color) in enumerate(settings.stops or (), 1):
         yield Place(section="colors", key=f"stops #{number}"), color
     yield Place(section="map", key="background"), config.map.background
+    for key in ("color", "line_color", "faint_color"):
+        yield Place(section="sheet", key=key), getattr(config.sheet, key)
     for number, item in enumerate(settings.classes or (), 1):
         yield Place(section="colors", key=f"classes #{number} color"), item.color or "none"
 

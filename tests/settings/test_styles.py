@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from regionplot.colors.check import color_problems
 from regionplot.errors import ConfigError, InputError
 from regionplot.layers.stack import all_layers
 from regionplot.settings.loading import read_config
@@ -91,3 +92,16 @@ def test_a_missing_style_is_an_error_that_lists_the_styles() -> None:
     ):
         read_config({**RASTER, "map": {"style": "fancy"}})
     assert set(STYLES) == {"plain", "atlas"}
+
+
+def test_a_kind_that_the_style_lacks_is_reported() -> None:
+    features = [{"path": "sample:states", "kind": "states"}, {"path": "sample:states", "kind": "stattes"}]
+    with pytest.raises(ConfigError, match=r"\[\[features\]\] #2 kind: the style has no kind 'stattes'; use states, "):
+        read_config({**RASTER, "map": {"style": "atlas"}, "features": features})
+    read_config({**RASTER, "features": features})  # the plain style has no kinds
+
+
+@pytest.mark.parametrize("key", ["color", "line_color", "faint_color"])
+def test_unknown_colors_of_the_sheet_are_reported(key: str) -> None:
+    problems = color_problems(read_config({**RASTER, "sheet": {key: "nocolor"}}))
+    assert [str(each) for each in problems] == [f"[sheet] {key}: 'nocolor' is not a color; write a name or '#rrggbb'"]

@@ -12,11 +12,11 @@ settings for vector layers: `[kinds.states]` applies to each `[[features]]` tabl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from regionplot.errors import ConfigError, Problem
+from regionplot.errors import ConfigError, Place, Problem
 from regionplot.settings.document import Document
 from regionplot.system.files import exists
 
@@ -52,8 +52,18 @@ def styled(tables: Tables) -> dict[str, Any]:
     merged = _merged(style, tables)
     features = merged.get("features")
     if isinstance(features, list | tuple) and isinstance(kinds, Mapping):
+        _check_kinds(features, kinds)
         merged["features"] = [_of_kind(table, kinds) for table in features]
     return merged
+
+
+def _check_kinds(features: Iterable[Any], kinds: Tables) -> None:
+    """Raise a ConfigError if a vector layer names a kind that the style lacks. A style without kinds ignores them."""
+    for number, table in enumerate(features, 1):
+        kind = table.get("kind", "") if isinstance(table, Mapping) else ""
+        if kinds and isinstance(kind, str) and kind and kind not in kinds:
+            place = Place(section="features", number=number, key="kind")
+            raise ConfigError(Problem(f"the style has no kind {kind!r}; use {', '.join(kinds)}", place))
 
 
 def _of_kind(table: Any, kinds: Tables) -> Any:
