@@ -26,6 +26,7 @@ from regionplot.geo.extent import FULL_TURN, LONLAT, PanelGrid
 from regionplot.geo.linework import Geometries, join_segments, project_shown, split_at_seams
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
 from regionplot.settings.base import Color
+from regionplot.sheet.key import ColorBarKey
 from regionplot.sheet.layout import POINTS_PER_INCH, Box, Page, Room
 from regionplot.sheet.marks import Label, PanelMark, Path, Rectangle, SheetMark, Text
 from regionplot.sheet.placing import LabelBox
@@ -108,9 +109,12 @@ class Graticule(Layer):
     @classmethod
     @override
     def room(cls, settings: GraticuleSettings, page: Page) -> Room | None:
-        has_room = page.config.sheet.colorbar == "short" and page.config.colors.colorbar and page.key is not None
+        has_room = (
+            page.config.sheet.colorbar == "short" and page.config.colors.colorbar and isinstance(page.key, ColorBarKey)
+        )
         needs_room = settings.labels and settings.position == "outside" and not has_room
-        return Room("bottom", page.pixels(settings.font_size + _BELOW)) if needs_room else None
+        height = page.pixels(settings.font_size + _BELOW)
+        return Room("bottom", height, is_beside_panel=True) if needs_room else None
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark | SheetMark]:

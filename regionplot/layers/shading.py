@@ -64,7 +64,7 @@ class Shading(Layer):
     @override
     def draw(self, sheet: Sheet) -> Iterator[Shade]:
         pixel, settings = meters_per_pixel(sheet.crs, sheet.view.panel), self.settings
-        if sheet.values is None or sheet.values.ndim != 2 or not (math.isfinite(pixel) and pixel > 0):
+        if sheet.values is None or sheet.cells is None or not (math.isfinite(pixel) and pixel > 0):
             return
         auto = np.clip(_AUTO_FACTOR * (pixel / 1000) ** _AUTO_POWER, *_AUTO_LIMITS)
         levels = relief_levels(

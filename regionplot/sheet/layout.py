@@ -62,6 +62,8 @@ class Room:
     is_shared: bool = False
     """True: the space is part of the space nearest to the edge of the sheet, which is at least so high. Other layers
     use the same space, from left to right."""
+    is_beside_panel: bool = False
+    """True if no other room lies between this room and the panel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ class Layout:
             The sheet.
         rooms : mapping of str to Room
             Space that layers need, by name. On each side, shared rooms lie at the edge of the sheet, and the others
-            follow in their order.
+            follow in their order. A room beside the panel is the last.
 
         Raises
         ------
@@ -173,7 +175,7 @@ class Layout:
             used[side] = max((room.height for room in shared.values()), default=0)
             below = 0 if side == "bottom" else height - used[side]
             boxes |= {name: Box(0, below, width, used[side]) for name in shared}
-        for name, room in rooms.items():
+        for name, room in sorted(rooms.items(), key=lambda item: item[1].is_beside_panel):
             if room.is_shared:
                 continue
             below = used[room.side] if room.side == "bottom" else height - used[room.side] - room.height

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,11 +20,12 @@ from regionplot.layers.colorbar import end_of_short_bar
 from regionplot.layers.credit import Credit, CreditSettings
 from regionplot.layers.graticule import Graticule, GraticuleSettings
 from regionplot.layers.scale_bar import ScaleBar, ScaleBarSettings
+from regionplot.layers.shading import Shading, ShadingSettings
 from regionplot.layers.stack import lay_out
 from regionplot.layers.title import Title, title_of
 from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config
-from regionplot.sheet.key import ColorBarKey
+from regionplot.sheet.key import ColorBarKey, Key, LegendKey
 from regionplot.sheet.layout import Layout
 from regionplot.sheet.marks import Path, Rectangle, Text
 from regionplot.sheet.sheet import Sheet
@@ -187,3 +189,27 @@ def test_labels_outside_the_panel_are_on_the_sheet_and_apart_from_it(bar: str, c
     assert all(0 < mark.x < box.left and box.bottom < mark.y < box.top for mark in beside)
     assert all("W" in mark.text for mark in below)
     assert all("N" in mark.text for mark in beside)
+
+
+@pytest.mark.parametrize(
+    ("key", "name"), [(LegendKey(("water", "land")), "legend"), (ColorBarKey([0.0, 1.0]), "colorbar")]
+)
+@pytest.mark.parametrize("zorder", [10, 69])
+def test_labels_outside_have_room_between_the_panel_and_the_key(key: Key, name: str, zorder: int) -> None:
+    layout = lay_out(config_of(sheet={"colorbar": "wide"}, graticule={"zorder": zorder}), key)
+    labels, below = layout.rooms["graticule"], layout.rooms[name]
+    assert layout.panel.bottom == labels.top
+    assert labels.bottom == below.top
+
+
+def test_labels_outside_have_room_above_a_legend_in_the_place_of_a_short_bar() -> None:
+    layout = lay_out(config_of(), LegendKey(("water", "land")))
+    assert layout.panel.bottom == layout.rooms["graticule"].top
+
+
+def test_classes_and_true_colors_are_not_shaded() -> None:
+    """Their sheets have no cells."""
+    sheet = sheet_of(config_of(), "EPSG:32612", Extent(400_000, 500_000, 4e6, 4.1e6), None)
+    values = np.zeros((sheet.view.panel.height, sheet.view.panel.width), np.float32)
+    shading = Shading.load(ShadingSettings(), LoadContext(config_of(), sheet.crs, {}))
+    assert list(shading.draw(replace(sheet, values=values, cells=None))) == []
