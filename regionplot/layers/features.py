@@ -55,9 +55,10 @@ class FeatureSettings(VectorSettings):
         """Return True if the scale of a map is between `min_scale` and `max_scale`."""
         if self.min_scale is None and self.max_scale is None:
             return True
-        from regionplot.geo.scale import meters_per_pixel  # noqa: PLC0415 (few layers have scales)
+        from regionplot.geo.ground import meters_per_pixel  # noqa: PLC0415 (few layers have scales)
 
-        scale = meters_per_pixel(sheet.view.panel, sheet.crs) / 1000
+        scale = meters_per_pixel(sheet.crs, sheet.view.panel) / 1000
+        scale = math.inf if math.isnan(scale) else scale  # the panel is larger than the part of the earth that it shows
         return (self.min_scale or 0.0) <= scale <= (math.inf if self.max_scale is None else self.max_scale)
 
     @property

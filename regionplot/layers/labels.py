@@ -24,7 +24,7 @@ from pydantic import AfterValidator
 from pydantic import Field as Limits
 from typing_extensions import override
 
-from regionplot.geo.scale import meters_per_pixel
+from regionplot.geo.ground import meters_per_pixel
 from regionplot.inputs.feature_table import start_table
 from regionplot.layers.base import Layer, LoadContext, settings_digest
 from regionplot.layers.field import Field, field_of
@@ -181,7 +181,7 @@ class _PointLabels:
     @cached_property
     def is_coarse(self) -> bool:
         """True if letters are small, because a pixel shows a large part of the world."""
-        return meters_per_pixel(self.sheet.view.panel, self.sheet.crs) > _COARSE
+        return not meters_per_pixel(self.sheet.crs, self.sheet.view.panel) <= _COARSE  # NaN is coarse
 
     @property
     def placer(self) -> Placer:

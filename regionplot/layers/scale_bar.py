@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Literal, Self
 
 from typing_extensions import override
@@ -87,14 +88,10 @@ class ScaleBar(Layer):
         baseline = bottom - page.pixels(_TEXT_GAP) - round(points * _DIGIT_HEIGHT * page.dpi / POINTS_PER_INCH)
         numbers = [(left, "0"), (left + half, f"{length / 2:g}"), (left + width, f"{length:g}")]
         last = points * page.dpi / POINTS_PER_INCH * _DIGIT * (len(numbers[-1][1]) / 2 + 0.5)
+        text = partial(Text, y=baseline, points=points, color=page.ink, is_hinted=False, font=page.font)
         for x, words in numbers:
-            yield self._text(x, baseline, words, points, page)
-        name = self._text(round(left + width + last), baseline, self.settings.unit, points, page)
-        yield Text(name.x, name.y, name.text, points, page.ink, is_hinted=False, font=page.font)
-
-    @staticmethod
-    def _text(x: float, y: float, words: str, points: float, page: Page) -> Text:
-        return Text(x, y, words, points, page.ink, align="center", is_hinted=False, font=page.font)
+            yield text(x=x, text=words, align="center")
+        yield text(x=round(left + width + last), text=self.settings.unit)
 
     @override
     def inks(self) -> frozenset[str]:
