@@ -19,11 +19,10 @@ from regionplot.settings.paths import resolve_config_paths
 from regionplot.settings.places import Places
 from regionplot.settings.raster import RASTER_PATH, RasterPath
 from regionplot.settings.styles import styled
+from regionplot.settings.tables import Tables, overridden
 
 _MAX_FAULTS = 200
 """Maximum number of faults to report. A file with more faults is probably not a settings file."""
-Tables = Mapping[str, Any]
-"""Tables and arrays of tables by name, as parsed from TOML."""
 
 
 def read_config(source: str | Path | Tables | None = None, overrides: Tables | None = None) -> Config:
@@ -143,10 +142,10 @@ def _tables(source: str | Path | Tables | None, overrides: Tables | None) -> tup
     """Return the settings file, and its tables with the overrides applied. All paths are absolute."""
     document = Document.open(source)
     defaults = {"output": {"directory": document.base / "output"}}
-    tables = _merge(defaults, resolve_config_paths(document.tables, document.base))
+    tables = overridden(defaults, resolve_config_paths(document.tables, document.base))
     above = resolve_config_paths(overrides or {}, Path.cwd())
     places = replace(document.places, overrides=frozenset(_keys(above)))
-    return document._replace(places=places), _merge(tables, above)
+    return document._replace(places=places), overridden(tables, above)
 
 
 def _keys(tables: Tables) -> Iterator[tuple[str, str]]:
@@ -175,7 +174,7 @@ def validated(
     is checked again.
     """
     details: list[ErrorDetails] = []
-    tables = styled(tables)
+    places, tables = styled(places, tables)
     rest: dict[str, Any] | None = tables
     config = None
     while rest is not None and config is None:
@@ -188,12 +187,3 @@ def validated(
             raster_path = RasterPath.PATTERN
             rest = without_faults(rest, found)
     return config, config_error(details, places, tables) if details else None
-
-
-def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Merge two mappings of tables. Keys of a table in `above` replace the keys of the same table in `below`."""
-    merged = dict(below)
-    for name, table in above.items():
-        old = merged.get(name)
-        merged[name] = {**old, **table} if isinstance(old, dict) and isinstance(table, dict) else table
-    return merged

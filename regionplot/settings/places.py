@@ -14,19 +14,25 @@ _HEADER = re.compile(r"\s*\[\[?\s*([\w.\-\"' ]+?)\s*\]")
 _KEY = re.compile(r"""\s*((?:[\w-]+|"[^"\n]*"|'[^'\n]*')(?:\s*\.\s*(?:[\w-]+|"[^"\n]*"|'[^'\n]*'))*)\s*=""")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Places:
     """The name and the text of a settings file.
 
-    Any two objects of this class are equal, because places do not affect maps.
+    Any two objects of this class and its subclasses are equal, because places do not affect maps.
     """
 
-    name: str = field(default="settings", compare=False)
+    name: str = field(default="settings")
     """Path of the file, or `settings` if the settings do not come from a file."""
-    text: str = field(default="", compare=False, repr=False)
+    text: str = field(default="", repr=False)
     """Text of the file. The text is not pickled, because only the process that reads the settings reports faults."""
-    overrides: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False)
+    overrides: frozenset[tuple[str, str]] = field(default=frozenset())
     """Section and key of each setting that does not come from the file. The key of an array of tables is empty."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Places)
+
+    def __hash__(self) -> int:
+        return hash(Places)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Places, (self.name, "", self.overrides)

@@ -15,6 +15,7 @@ from regionplot.settings.document import Document
 from regionplot.settings.messages import quoted_key
 from regionplot.settings.paths import resolve_config_paths
 from regionplot.settings.places import Places
+from regionplot.settings.tables import Tables, has_setting, overridden
 
 _NAME = re.compile(r"\w[\w .+-]{0,59}")
 _MAX_PRODUCTS = 1000
@@ -25,17 +26,16 @@ _OF_THE_RUN: dict[str, tuple[str, ...]] = {
     "output": ("directory", "publish", "keep", "publish_partial"),
 }
 """Sections that a product cannot override, with the keys if only some keys are meant. One run has one of each."""
-Tables = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ProductPlaces(Places):
     """The places of the settings of a product: in its own tables, or in the tables that all products share."""
 
-    product: str = field(default="", compare=False)
-    own: Tables = field(default_factory=dict, compare=False, repr=False)
+    product: str = field(default="")
+    own: Tables = field(default_factory=dict, repr=False)
     """The tables of the product."""
-    base: Tables = field(default_factory=dict, compare=False, repr=False)
+    base: Tables = field(default_factory=dict, repr=False)
     """The tables that all products share."""
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -43,7 +43,7 @@ class ProductPlaces(Places):
 
     @override
     def locate(self, place: Place) -> Place:
-        if place.file or (_has(self.base, place) and not _has(self.own, place)):
+        if place.file or (has_setting(self.base, place) and not has_setting(self.own, place)):
             return super().locate(place)
         section = ".".join(filter(None, (PRODUCTS, self.product, place.section)))
         return super().locate(replace(place, section=section))
@@ -90,7 +90,7 @@ def products_of(document: Document, base: Tables, products: object) -> list[Prod
 def _product(document: Document, base: Tables, name: str, own: Tables) -> Product:
     resolved = resolve_config_paths(own, document.base)
     places = ProductPlaces(document.places.name, document.places.text, document.places.overrides, name, own, base)
-    return Product(name, _merged(_merged(base, resolved), _options(document.places, base)), places)
+    return Product(name, overridden(overridden(base, resolved), _options(document.places, base)), places)
 
 
 def _options(places: Places, base: Tables) -> dict[str, Any]:
@@ -123,26 +123,5 @@ def _problems(places: Places, name: str, own: object) -> Iterator[Problem]:
             yield Problem(message, places.locate(Place(section=section, key=quoted_key(str(table)))))
 
 
-def _merged(below: Tables, above: Tables) -> dict[str, Any]:
-    """Merge two tables and the tables inside them. An array of tables in `above` replaces the array in `below`."""
-    merged = dict(below)
-    for name, value in above.items():
-        old = merged.get(name)
-        merged[name] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged
-
-
 def _has_key(table: object, key: str) -> bool:
     return isinstance(table, Mapping) and key in table
-
-
-def _has(tables: Tables, place: Place) -> bool:
-    """Return True if tables have the section of a place, and its key."""
-    outer, _, inner = place.section.partition(".")
-    table = tables.get(outer)
-    if inner and isinstance(table, Mapping):
-        table = table.get(inner)
-    if isinstance(table, list | tuple):
-        number = place.number or place.step or 1
-        table = table[number - 1] if number <= len(table) else None
-    return table is not None and (not place.key or _has_key(table, place.key.partition(" ")[0]))

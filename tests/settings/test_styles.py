@@ -75,15 +75,18 @@ def test_a_style_of_the_user_is_a_file_beside_the_settings(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("style", "message"),
     [
-        ("[raster]\nband = 2\n", r"ours.toml: a style cannot have the table \[raster\]; move it to your settings"),
+        ("[raster]\nband = 2\n", r"ours.toml:1: \[raster\]: a style cannot have this table; move it to your settings"),
         ("[sheet\n", r"ours.toml:1: "),
-        ("[sheet]\ncolour = 1\n", r"\[sheet\] colour: unknown key; did you mean 'color'"),
+        ("[sheet]\ncolour = 1\n", r"ours.toml:2: \[sheet\] colour: unknown key; did you mean 'color'"),
+        ("[kinds.states]\nwidth = 1\n", r"ours.toml:2: \[kinds.states\] width: unknown key"),
+        ("[kinds.roads]\nlinewidth = 1\n", r"\[\[features\]\] #1 kind: the style has no kind 'states'; use roads"),
     ],
 )
 def test_faults_of_a_style_are_named(tmp_path: Path, style: str, message: str) -> None:
     (tmp_path / "ours.toml").write_text(style)
+    features = [{"path": "sample:states", "kind": "states"}]
     with pytest.raises(ConfigError, match=message):
-        read_config({**RASTER, "map": {"style": tmp_path / "ours.toml"}})
+        read_config({**RASTER, "map": {"style": tmp_path / "ours.toml"}, "features": features})
 
 
 def test_a_missing_style_is_an_error_that_lists_the_styles() -> None:
@@ -105,3 +108,23 @@ def test_a_kind_that_the_style_lacks_is_reported() -> None:
 def test_unknown_colors_of_the_sheet_are_reported(key: str) -> None:
     problems = color_problems(read_config({**RASTER, "sheet": {key: "nocolor"}}))
     assert [str(each) for each in problems] == [f"[sheet] {key}: 'nocolor' is not a color; write a name or '#rrggbb'"]
+
+
+def test_paths_in_a_style_are_relative_to_the_style(tmp_path: Path) -> None:
+    folder = tmp_path / "styles"
+    folder.mkdir()
+    (folder / "colors.clr").write_text("1 10 20 30\n2 40 50 60\n")
+    (folder / "ours.toml").write_text('[colors]\nfile = "colors.clr"\n')
+    config = read_config({**RASTER, "map": {"style": folder / "ours.toml"}})
+    assert config.colors.file == folder / "colors.clr"
+
+
+def test_a_projection_with_keywords_is_replaced_as_a_whole() -> None:
+    lambert = {"name": "LambertConformal", "standard_parallels": [33, 45]}
+    mercator = {"name": "Mercator"}
+    products = {"a": {"map": {"projection": mercator}}, "b": {"output": {"png": {"mode": "rgb"}}}}
+    output = {"png": {"compression": 6}}
+    config = read_config({**RASTER, "map": {"projection": lambert}, "output": output, "products": products})
+    own, other = config.products.values()
+    assert (own.map.projection, other.map.projection) == (mercator, lambert)
+    assert other.output.settings_of("png").model_dump() == {"mode": "rgb", "compression": 6}
