@@ -86,8 +86,11 @@ class ScaleBar(Layer):
         yield Rectangle(Box(left, bottom, half, height), page.line_ink, page.line_ink, line)
         points = self.settings.font_size * page.text_factor
         baseline = bottom - page.pixels(_TEXT_GAP) - round(points * _DIGIT_HEIGHT * page.dpi / POINTS_PER_INCH)
-        numbers = [(left, "0"), (left + half, f"{length / 2:g}"), (left + width, f"{length:g}")]
-        last = points * page.dpi / POINTS_PER_INCH * _DIGIT * (len(numbers[-1][1]) / 2 + 0.5)
+        digit, middle, longer = points * page.dpi / POINTS_PER_INCH * _DIGIT, f"{length / 2:g}", f"{length:g}"
+        numbers = [(left, "0"), (left + half, middle), (left + width, longer)]
+        if half < digit * (len(middle) + len(longer) + 1) / 2:  # the numbers would touch
+            del numbers[1]
+        last = digit * (len(longer) / 2 + 0.5)
         text = partial(Text, y=baseline, points=points, color=page.ink, is_hinted=False, font=page.font)
         for x, words in numbers:
             yield text(x=x, text=words, align="center")

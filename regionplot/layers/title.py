@@ -31,6 +31,8 @@ _SIZES = {"subtitle": 0.6, "upper_right": 0.625, "lower_right": 0.575}
 _WEIGHTS: dict[str, Weight] = {"subtitle": "normal", "upper_right": "semibold", "lower_right": "normal"}
 _LETTER = 0.56
 """Estimated mean width of a letter, as a fraction of the font size."""
+_RIGHT_SHARE = 0.45
+"""Maximum width of a text at the right, as a fraction of the width between the margins."""
 _GAP = 12
 """Points between the texts at the left and at the right."""
 _SMALLEST = 0.6
@@ -96,7 +98,7 @@ class Title(Layer):
                 page.title_points * _SIZES[name],
                 page.ink if name == "upper_right" else page.faint_ink,
                 align="left" if is_left else "right",
-                max_width=layout.text_width - (self._width("lower_right", page) if is_left else 0),
+                max_width=layout.text_width - self._width("lower_right", page) if is_left else _widest(page),
                 smallest=_SMALLEST,
                 is_hinted=False,
                 font=page.font,
@@ -114,11 +116,19 @@ class Title(Layer):
     def _width(self, name: str, page: Page) -> int:
         """Return the estimated width of a text at the right in pixels, with the gap at its left."""
         words = self.texts.get(name, "")
-        return page.pixels(len(words) * _LETTER * page.config.sheet.title_size * _SIZES[name] + _GAP) if words else 0
+        if not words:
+            return 0
+        letters = page.pixels(len(words) * _LETTER * page.config.sheet.title_size * _SIZES[name])
+        return min(letters, _widest(page)) + page.pixels(_GAP)
 
     @override
     def inks(self) -> frozenset[str]:
         return frozenset()
+
+
+def _widest(page: Page) -> int:
+    """Return the maximum width in pixels of a text at the right."""
+    return round(_RIGHT_SHARE * (page.size[0] - 2 * page.margin))
 
 
 def _baseline(layout: Layout, fraction: float) -> int:

@@ -147,6 +147,11 @@ FALLBACKS = FontFallbacks()
 """The fonts of this process. Forked workers inherit the fonts that their parent has found."""
 
 
+def is_installed(font: str) -> bool:
+    """Return True if a font family is installed on this system, or comes with matplotlib."""
+    return any(entry.name == font for entry in font_manager.fontManager.ttflist)
+
+
 def weight_of(weight: str, font: str) -> str:
     """Return the weight of the letters of a font family. DejaVu Sans has bold letters instead of semibold letters."""
     return "bold" if (weight, font) == ("semibold", DEFAULT_FAMILY) else weight

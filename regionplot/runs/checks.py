@@ -11,6 +11,7 @@ from typing import Any
 
 from regionplot.colors.choose import resampling_problem
 from regionplot.errors import ConfigError, Place, Problem, RegionplotError, RegionsError
+from regionplot.fonts import FAMILIES
 from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.crs import parse_crs
 from regionplot.geo.region import Region
@@ -19,7 +20,8 @@ from regionplot.layers.stack import lay_out
 from regionplot.settings.config import Config
 from regionplot.settings.vector import VectorSettings
 from regionplot.sheet.key import ColorBarKey
-from regionplot.text import fields_of
+from regionplot.sheet.marks import FONT
+from regionplot.text import fields_of, one_line
 from regionplot.writers.base import make_writer
 
 
@@ -98,6 +100,7 @@ def config_problems(config: Config, regions: Sequence[Region]) -> list[Problem]:
         *_function_problems(config),
         *_command_problems(config),
         *_table_problems(config),
+        *_font_problems(config),
     ]
     if regions:
         fields = set(regions[0].fields) | set(config.facts)
@@ -110,10 +113,13 @@ def config_problems(config: Config, regions: Sequence[Region]) -> list[Problem]:
 
 
 def _frame_problems(config: Config) -> Iterator[Problem]:
-    """Yield the unknown fields of the texts around the title, which are the same on all maps."""
+    """Yield the unknown fields of the texts that are the same on all maps: around the title, and credits."""
+    known = {*FIELDS, *config.facts}
     for key in ("subtitle", "upper_right", "lower_right"):
-        known = {*FIELDS, *config.facts}
         yield from _unknown_fields(Place(section="map", key=key), getattr(config.map, key), known)
+    for credit in config.layers.get("credit", ()):
+        for line in getattr(credit, "lines", ()):
+            yield from _unknown_fields(Place(section="credit", key="lines"), line, known)
 
 
 def check_all(error: RegionplotError, config: Config | None, read: Callable[[], Sequence[Region]]) -> RegionplotError:
@@ -139,6 +145,18 @@ def check_all(error: RegionplotError, config: Config | None, read: Callable[[], 
             problems += [problem for problem in config_problems(config, regions) if problem not in problems]
     added = len(problems) > len(error.problems)
     return (ConfigError if added and not isinstance(error, RegionsError) else type(error))(*problems)
+
+
+def _font_problems(config: Config) -> Iterator[Problem]:
+    """Yield a problem if the font of the sheet is neither in this package nor installed."""
+    font = config.sheet.font
+    if font != FONT and font not in FAMILIES:
+        from regionplot.render.fonts import is_installed  # noqa: PLC0415 (imports matplotlib)
+
+        if not is_installed(font):
+            known = ", ".join([FONT, *FAMILIES])
+            message = f"there is no font {one_line(font)!r}; use {known} or an installed font"
+            yield Problem(message, Place(section="sheet", key="font"))
 
 
 def _table_problems(config: Config) -> Iterator[Problem]:

@@ -23,6 +23,7 @@ from regionplot.layers.scale_bar import ScaleBar, ScaleBarSettings
 from regionplot.layers.shading import Shading, ShadingSettings
 from regionplot.layers.stack import lay_out
 from regionplot.layers.title import Title, title_of
+from regionplot.runs.checks import check_config
 from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config
 from regionplot.sheet.key import ColorBarKey, Key, LegendKey
@@ -80,6 +81,19 @@ def test_the_texts_around_the_title_come_from_the_raster() -> None:
 def test_a_text_with_an_unknown_field_is_left_out() -> None:
     assert list(title_texts(config_of(), {"long_name": "Snow depth"})) == ["A title", "Snow depth"]
     assert list(title_texts(config_of(), {"long_name": ""})) == ["A title"]
+
+
+@pytest.mark.parametrize("size", [(300, 200), (600, 400), (1400, 900)])
+def test_long_texts_at_the_right_leave_half_of_the_width_to_the_title(size: tuple[int, int]) -> None:
+    long = "A text of the user that is much longer than the sheet is wide, with a time and a place"
+    config = config_of(map={"size": size, "subtitle": long, "upper_right": long, "lower_right": long * 2})
+    layer, layout = Title.load(None, LoadContext(config, pyproj.CRS("EPSG:4326"))), layout_of(config)
+    title, (subtitle, upper, lower) = layer.mark("A title", layout), layer.frame(layout)
+    for left, right in ((title, upper), (subtitle, lower)):
+        assert left.max_width is not None
+        assert right.max_width is not None
+        assert left.max_width > 0.4 * size[0]
+        assert left.x + left.max_width < right.x - right.max_width
 
 
 def test_times_are_in_the_time_zone_of_the_settings() -> None:
@@ -213,3 +227,23 @@ def test_classes_and_true_colors_are_not_shaded() -> None:
     values = np.zeros((sheet.view.panel.height, sheet.view.panel.width), np.float32)
     shading = Shading.load(ShadingSettings(), LoadContext(config_of(), sheet.crs, {}))
     assert list(shading.draw(replace(sheet, values=values, cells=None))) == []
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        (
+            {"sheet": {"font": "No Such Font"}},
+            r"\[sheet\] font: there is no font 'No Such Font'; use DejaVu Sans",
+        ),
+        ({"credit": {"lines": ["{nope}"]}}, r"\[credit\] lines: .*nope"),
+        ({"map": {"subtitle": "{nope}"}}, r"\[map\] subtitle: .*nope"),
+    ],
+)
+def test_unknown_fonts_and_fields_are_reported(sections: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_config(config_of(**sections), [Region("a", Extent(-100, -90, 30, 40))])
+
+
+def test_an_installed_font_is_accepted() -> None:
+    check_config(config_of(sheet={"font": "DejaVu Serif"}), [])
