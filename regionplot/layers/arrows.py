@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar
 
 import numpy as np
 import shapely
@@ -12,8 +12,7 @@ from pydantic import Field as Limits
 from typing_extensions import override
 
 from regionplot.geo.linework import Geometries
-from regionplot.layers.base import Layer, LoadContext, settings_digest
-from regionplot.layers.wind import PlacedWind, WindField, WindSettings
+from regionplot.layers.wind import PlacedWind, WindLayer, WindSettings
 from regionplot.sheet.marks import PanelMark, Path
 from regionplot.sheet.sheet import Sheet
 
@@ -37,23 +36,13 @@ class ArrowSettings(WindSettings):
 
 
 @dataclass(frozen=True)
-class Arrows(Layer):
+class Arrows(WindLayer):
     """Arrows of two components, such as wind or currents."""
 
     Settings = ArrowSettings
     zorder: ClassVar[float] = 41
-    wants_values: ClassVar[bool] = True
     mark_types: ClassVar[frozenset[type]] = frozenset({Path})
-    label_order: ClassVar[int] = 30
     settings: ArrowSettings
-    wind: WindField
-    key: str
-
-    @classmethod
-    @override
-    def load(cls, settings: ArrowSettings, context: LoadContext) -> Self:
-        wind = WindField.load(settings, context, "[[arrows]]")
-        return cls(settings, wind, settings_digest(settings, *wind.key, exclude={"u", "v"}))
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
@@ -67,10 +56,6 @@ class Arrows(Layer):
                 yield Path.of_lines(shafts, color, style.linewidth + extra)
                 head = Path.of_polygons(heads, color)
                 yield Path(head.vertices, head.codes, color, color, style.linewidth + extra)
-
-    @override
-    def inks(self) -> frozenset[str] | None:
-        return None if self.settings.casing != "none" else frozenset({self.settings.color})
 
 
 def arrow_shapes(wind: PlacedWind, pixels_per_knot: float, sheet: Sheet) -> tuple[Geometries, Geometries]:

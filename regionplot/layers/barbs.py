@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar
 
 from pydantic import Field as Limits
 from typing_extensions import override
 
-from regionplot.layers.base import Layer, LoadContext, settings_digest
-from regionplot.layers.wind import WindField, WindSettings
+from regionplot.layers.wind import WindLayer, WindSettings
 from regionplot.sheet.marks import Barbs, PanelMark
 from regionplot.sheet.sheet import Sheet
 
@@ -26,23 +25,13 @@ class BarbSettings(WindSettings):
 
 
 @dataclass(frozen=True)
-class WindBarbs(Layer):
+class WindBarbs(WindLayer):
     """Wind barbs in knots: a short line for 5, a long line for 10 and a flag for 50."""
 
     Settings = BarbSettings
     zorder: ClassVar[float] = 40
-    wants_values: ClassVar[bool] = True
     mark_types: ClassVar[frozenset[type]] = frozenset({Barbs})
-    label_order: ClassVar[int] = 30
     settings: BarbSettings
-    wind: WindField
-    key: str
-
-    @classmethod
-    @override
-    def load(cls, settings: BarbSettings, context: LoadContext) -> Self:
-        wind = WindField.load(settings, context, "[[barbs]]")
-        return cls(settings, wind, settings_digest(settings, *wind.key, exclude={"u", "v"}))
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
@@ -53,7 +42,3 @@ class WindBarbs(Layer):
         for color, extra in ((style.casing, 2 * style.casing_width), (style.color, 0.0)):
             if color != "none":
                 yield Barbs(found.points, found.knots, found.is_southern, color, style.length, style.linewidth + extra)
-
-    @override
-    def inks(self) -> frozenset[str] | None:
-        return None if self.settings.casing != "none" else frozenset({self.settings.color})

@@ -13,7 +13,8 @@ from typing_extensions import override
 
 from regionplot.geo.extent import PanelGrid
 from regionplot.inputs.vector_layers import VectorLayer, start_layer
-from regionplot.layers.base import Layer, LoadContext, settings_digest
+from regionplot.layers.base import LoadContext, settings_digest
+from regionplot.layers.vector_file import VectorFileLayer
 from regionplot.settings.base import Color, Text
 from regionplot.settings.vector import VectorSettings
 from regionplot.sheet.layout import POINTS_PER_INCH
@@ -68,7 +69,7 @@ class FeatureSettings(VectorSettings):
 
 
 @dataclass(frozen=True)
-class Features(Layer):
+class Features(VectorFileLayer):
     """One vector layer: its geometries and their style."""
 
     Settings = FeatureSettings
@@ -78,18 +79,6 @@ class Features(Layer):
     settings: FeatureSettings
     vectors: VectorLayer
     key: str
-
-    @classmethod
-    @override
-    def check(cls, settings: FeatureSettings) -> None:
-        from regionplot.inputs.vector_files import check_layer  # noqa: PLC0415 (imports pyogrio and pandas)
-
-        check_layer(settings)
-
-    @classmethod
-    @override
-    def load(cls, settings: FeatureSettings, context: LoadContext) -> Self:
-        return cls.start(settings, context)(context)
 
     @classmethod
     @override

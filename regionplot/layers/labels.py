@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 import shapely
@@ -26,10 +26,11 @@ from typing_extensions import override
 
 from regionplot.geo.ground import meters_per_pixel
 from regionplot.inputs.feature_table import start_table
-from regionplot.layers.base import Layer, LoadContext, settings_digest
+from regionplot.layers.base import LoadContext, settings_digest
 from regionplot.layers.field import Field, field_of
 from regionplot.layers.label_points import Floats, LabelFeatures
 from regionplot.layers.label_style import Style, hair_spaced, style_of
+from regionplot.layers.vector_file import VectorFileLayer
 from regionplot.settings.base import Color, Text
 from regionplot.settings.field import FieldSettings
 from regionplot.settings.vector import VectorSettings
@@ -106,7 +107,7 @@ class LabelSettings(VectorSettings):
 
 
 @dataclass(frozen=True)
-class Labels(Layer):
+class Labels(VectorFileLayer):
     """Labels of one vector file."""
 
     Settings = LabelSettings
@@ -121,22 +122,10 @@ class Labels(Layer):
 
     @classmethod
     @override
-    def check(cls, settings: LabelSettings) -> None:
-        from regionplot.inputs.vector_files import check_layer  # noqa: PLC0415 (imports pyogrio and pandas)
-
-        check_layer(settings)
-
-    @classmethod
-    @override
-    def load(cls, settings: LabelSettings, context: LoadContext) -> Self:
-        return cls.start(settings, context)(context)  # type: ignore[return-value]
-
-    @classmethod
-    @override
-    def start(cls, settings: LabelSettings, context: LoadContext) -> Callable[[LoadContext], Labels]:
+    def start(cls, settings: LabelSettings, context: LoadContext) -> Callable[[LoadContext], Self]:
         key, finish = start_table(settings, context.crs, context.cache)
 
-        def load(context: LoadContext) -> Labels:
+        def load(context: LoadContext) -> Any:
             features = LabelFeatures.of(finish(), settings, context.crs)
             field = None
             if isinstance(settings.values, FieldSettings):

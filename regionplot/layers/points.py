@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,9 @@ from pydantic import model_validator
 from typing_extensions import override
 
 from regionplot.inputs.feature_table import FeatureTable, start_table
-from regionplot.layers.base import Layer, LoadContext, settings_digest
+from regionplot.layers.base import LoadContext, settings_digest
 from regionplot.layers.label_points import Floats, LabelFeatures, attribute, numbers
+from regionplot.layers.vector_file import VectorFileLayer
 from regionplot.settings.base import Color, Text
 from regionplot.settings.vector import VectorSettings
 from regionplot.sheet.marks import Markers, PanelMark
@@ -74,7 +75,7 @@ class PointSettings(VectorSettings):
 
 
 @dataclass(frozen=True)
-class Points(Layer):
+class Points(VectorFileLayer):
     """Symbols of one vector file."""
 
     Settings = PointSettings
@@ -92,22 +93,10 @@ class Points(Layer):
 
     @classmethod
     @override
-    def check(cls, settings: PointSettings) -> None:
-        from regionplot.inputs.vector_files import check_layer  # noqa: PLC0415 (imports pyogrio and pandas)
-
-        check_layer(settings)
-
-    @classmethod
-    @override
-    def load(cls, settings: PointSettings, context: LoadContext) -> Self:
-        return cls.start(settings, context)(context)  # type: ignore[return-value]
-
-    @classmethod
-    @override
-    def start(cls, settings: PointSettings, context: LoadContext) -> Callable[[LoadContext], Points]:
+    def start(cls, settings: PointSettings, context: LoadContext) -> Callable[[LoadContext], Self]:
         key, finish = start_table(settings, context.crs, context.cache)
 
-        def load(context: LoadContext) -> Points:
+        def load(context: LoadContext) -> Any:
             table = finish()
             is_point = [geometry is not None and geometry.geom_type == "Point" for geometry in table.geometries]
             rows = tuple(row for row, kept in zip(table.rows, is_point, strict=True) if kept)

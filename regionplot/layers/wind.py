@@ -11,12 +11,13 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import pyproj
 from numpy.typing import NDArray
 from pydantic import Field as Limits
+from typing_extensions import override
 
 from regionplot.errors import ConfigError
 from regionplot.geo.crs import Floats, parse_crs, transformer
@@ -24,7 +25,7 @@ from regionplot.geo.extent import FULL_TURN, LONLAT, PanelGrid
 from regionplot.inputs.drivers import raster_driver
 from regionplot.inputs.grib_winds import is_relative_to_grid
 from regionplot.inputs.source import RasterInfo
-from regionplot.layers.base import LayerSettings, LoadContext
+from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
 from regionplot.layers.field import Field
 from regionplot.settings.base import Color, Text
 from regionplot.settings.field import FieldSettings
@@ -155,6 +156,27 @@ class WindField:
         boxes = [LabelBox.around(x, y, 2 * clear, 2 * clear) for x, y in pixels]
         kept &= np.array([sheet.placer.is_free(box) for box in boxes], bool)
         return PlacedWind(points[kept], pixels[kept], turned[kept], latitude[kept] < 0)
+
+
+@dataclass(frozen=True)
+class WindLayer(Layer):
+    """A layer that draws symbols for the wind. A subclass defines `draw` and the class of its settings."""
+
+    wants_values: ClassVar[bool] = True
+    label_order: ClassVar[int] = 30
+    settings: WindSettings
+    wind: WindField
+    key: str
+
+    @classmethod
+    @override
+    def load(cls, settings: WindSettings, context: LoadContext) -> Self:
+        wind = WindField.load(settings, context, f"[[{context.name.partition(' ')[0]}]]")
+        return cls(settings, wind, settings_digest(settings, *wind.key, exclude={"u", "v"}))
+
+    @override
+    def inks(self) -> frozenset[str] | None:
+        return None if self.settings.casing != "none" else frozenset({self.settings.color})
 
 
 def _places(sheet: Sheet, spacing: float) -> tuple[Floats, Floats]:
