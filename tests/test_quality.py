@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -27,6 +28,20 @@ BIN = Path(sys.executable).parent
 def test_format_lint_and_import_contracts_pass(command):
     result = subprocess.run([BIN / command[0], *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_no_module_exceeds_400_lines_and_no_function_50() -> None:
+    """Docstrings of functions do not count."""
+    too_long = []
+    for path in (ROOT / "regionplot").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        too_long += [path.name] if len(text.splitlines()) > 400 else []
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                described = len((ast.get_docstring(node, clean=False) or "").splitlines())
+                too_long += [f"{path.name}: {node.name}"] if lines - described > 50 else []
+    assert not too_long
 
 
 def test_ci_calls_the_readme_test_command():
