@@ -42,7 +42,7 @@ def command_problem(command: Command) -> str:
     """Return the reason why the program of a command cannot be started, or an empty text."""
     if which(command.program) is not None:
         return ""
-    where = "there is no such program" if Path(command.program).name == command.program else "it is no program"
+    where = "there is no such program" if Path(command.program).name == command.program else "it is not a program"
     return f"{command.program!r}: {where}; check the name, and that the file can be executed"
 
 

@@ -166,7 +166,7 @@ WRONG = {
     '["true", "{path"]': "expected '}'",
     '["true", "{path.parent}"]': "must be a plain field name",
     '["no_such_program_here"]': "there is no such program",
-    '["./regionplot.toml"]': "it is no program",
+    '["./regionplot.toml"]': "it is not a program",
     '["true", "\\u0000"]': "item 2 must be text",
 }
 
