@@ -102,6 +102,35 @@ def test_worker_threads_in_this_process_load_once_and_start_no_worker(tmp_path):
     assert len(recorded(tmp_path, "loads")) == 1
 
 
+_COPIES_DROPPED = """
+import dask, distributed, gc
+def count_tasks():
+    return sum(type(each) is LoadedTask for each in gc.get_objects())
+def wait_until(is_true):
+    end = time.monotonic() + 30
+    while not is_true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+def jobs():
+    yield from ["meet:2"] * 2
+    wait_until(lambda: [len(copies) for copies in client.who_has().values()] == [1] * 3)  # the task and two results
+    yield from ["meet:4"] * 2
+manager = "distributed.scheduler.active-memory-manager."
+settings = {manager + "start": True, manager + "interval": "20ms"}
+with dask.config.set(settings), distributed.Client(n_workers=2, threads_per_worker=1, dashboard_address=None) as client:
+    outcomes = list(DaskExecutor.at(client).run(Act(Path(sys.argv[1])), jobs()))
+    wait_until(lambda: not any(client.run(count_tasks).values()))
+print(json.dumps([o.ok for o in outcomes]))
+"""
+
+
+def test_data_is_loaded_once_although_dask_drops_and_copies_the_task_between_jobs(tmp_path):
+    """Dask drops each copy that no running job needs. When the run has ended, no worker keeps the data."""
+    assert run(_COPIES_DROPPED, tmp_path) == [True] * 4
+    for record in ("starts", "loads"):
+        assert len(recorded(tmp_path, record)) == len(set(recorded(tmp_path, record))) == 2
+
+
 _LOCAL = """
 import distributed
 import psutil
