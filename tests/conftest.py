@@ -32,9 +32,7 @@ from regionplot.shared.data import SharedData
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts background jobs with SIGINT ignored
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-multiprocessing.set_forkserver_preload(
-    ["regionplot.runs.task", *WORKER_MODULES]
-)  # only the server imports the modules, not each worker
+multiprocessing.set_forkserver_preload(list(WORKER_MODULES))  # only the server imports the modules, not each worker
 
 importlib.metadata.version = functools.cache(importlib.metadata.version)  # each digest asks for many versions
 gc.set_threshold(5000, 10, 20)  # a collection of all objects takes long, because pytest keeps all tests
