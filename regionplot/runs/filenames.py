@@ -24,6 +24,8 @@ _MAX_NAME = 200
 _HASH_LENGTH = 8
 """Number of hexadecimal digits of the hash that keeps truncated names different."""
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_USUAL = re.compile(r"\w([\w ._+,()-]*[\w._+,()-])?", re.ASCII)
+"""Texts of which all characters are kept."""
 
 
 def file_name(template: str, fields: Mapping[str, object]) -> str:
@@ -54,6 +56,8 @@ def file_name(template: str, fields: Mapping[str, object]) -> str:
 
 def _slug(text: str) -> str:
     """Return a text with `_` for each character that is not kept in file names."""
+    if _USUAL.fullmatch(text):
+        return text
     kept = "".join(c if _is_kept(c) else "_" for c in unicodedata.normalize("NFC", text).strip())
     return kept.lstrip(". ") if kept.strip(".- ") else "_"
 
