@@ -1,6 +1,6 @@
 """Test dask clusters: lost workers, addresses, threads of a worker.
 
-Each test runs in a process of its own, because `distributed` leaves a thread, which would prevent fork.
+They run in another process, because `distributed` leaves a thread, which would prevent fork.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import subprocess
 import sys
 from typing import Any
 
+import dask_process
 import pytest
 from executor_tasks import importing_environment, recorded
 
@@ -27,7 +28,12 @@ from regionplot.executors.dask import DaskExecutor, LoadedTask
 
 
 def run(script: str, *arguments: object) -> Any:
-    """Run a script in a process of its own and return the value that it prints as JSON."""
+    """Run a script in the process for dask and return the value that it prints as JSON."""
+    return json.loads(dask_process.run_script(f"{_HEADER}\n{script}", *arguments))
+
+
+def run_alone(script: str, *arguments: object) -> Any:
+    """Run a script in a process of its own, whose workers are spawned, and return the value that it prints as JSON."""
     text = f"{_HEADER}\nif __name__ == '__main__':\n" + "\n".join(f"    {line}" for line in script.strip().splitlines())
     result = subprocess.run(
         [sys.executable, "-c", text, *map(str, arguments)],
@@ -158,7 +164,7 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def local(tmp_path_factory):
     """Return facts about a local cluster whose run was closed early."""
-    return run(_LOCAL, tmp_path_factory.mktemp("local"))
+    return run_alone(_LOCAL, tmp_path_factory.mktemp("local"))
 
 
 def test_closing_the_run_ends_the_local_cluster(local):
@@ -178,11 +184,11 @@ def test_local_cluster_is_logged_and_leaves_other_logs_alone(local):
 
 _MISSING = """
 import dask
-dask.config.set({"distributed.comm.timeouts.connect": "0.2s"})
-try:
-    DaskExecutor.at("tcp://127.0.0.1:1")
-except ExecutorError as error:
-    print(json.dumps(str(error)))
+with dask.config.set({"distributed.comm.timeouts.connect": "0.2s"}):
+    try:
+        DaskExecutor.at("tcp://127.0.0.1:1")
+    except ExecutorError as error:
+        print(json.dumps(str(error)))
 """
 
 
