@@ -248,6 +248,15 @@ def _keep_versions() -> None:
             importlib.metadata.version(name)
 
 
+def _keep_imports() -> None:
+    """Find what the modules that draw maps import. The digests of each run depend on it, and the package is fixed."""
+    from regionplot.system.code import imported_libraries, library_version
+
+    drawing = ("regionplot.layers.", "regionplot.inputs.", "regionplot.render.", "regionplot.writers.")
+    for library in imported_libraries(*(name for name in sys.modules if name.startswith(drawing))):
+        library_version(library)
+
+
 def _serve(requests: socket.socket) -> None:
     """Start a command for each request, and report each end, until the tests close their side."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # commands whose tests crash them leave no core files
@@ -325,6 +334,8 @@ if __name__ == "__main__":
     for name in sys.argv[2:]:
         importlib.import_module(name)
     _keep_versions()
+    if "regionplot" in sys.modules:
+        _keep_imports()
     gc.collect()
     gc.freeze()
     with socket.socket(fileno=int(sys.argv[1])) as control:
