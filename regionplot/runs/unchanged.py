@@ -62,7 +62,7 @@ def all_maps_kept(known: KnownRun, scope: Scope) -> Iterator[KeptRun | None]:
     """
     watch = Stopwatch()
     directory = known.facts.directory
-    if not is_readable(make_publication(known.facts, "").previous):  # the usual run reports a damaged manifest
+    if not is_readable(make_publication(known.facts, "").previous):  # the full run reports a damaged manifest
         yield None
         return
     store.prepare_directory(directory)

@@ -1,4 +1,4 @@
-"""A command whose raster alone is new draws its maps from a record, and writes the same as in the usual way."""
+"""A command whose raster alone is new draws its maps from a record, and writes the same as a full run."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def run(run_command, folder, monkeypatch):
 
 @pytest.fixture
 def usually(run, folder):
-    """Return a function that repeats the last run in the usual way, from the same state, and returns what it writes."""
+    """Return a function that repeats the last run as a full run, from the same state, and returns what it writes."""
 
     def usually(state, *arguments, **options):
         for name in ("output", "grid.tif"):
@@ -355,7 +355,7 @@ def no_record(write_raster, folder):
         new_sidecar, no_ink, no_record,
     ],
 )  # fmt: skip
-def test_a_run_whose_inputs_differ_in_more_than_cells_takes_the_usual_way(change, run, folder, write_raster):
+def test_a_run_whose_inputs_differ_in_more_than_cells_causes_a_full_run(change, run, folder, write_raster):
     assert not run()
     change(write_raster, folder)
     assert not run()
