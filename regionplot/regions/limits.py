@@ -137,7 +137,7 @@ def from_cell(row: Row) -> tuple[Extent, str | None]:
 
 
 def from_center(row: Row) -> tuple[Extent, str | None]:
-    """Return the extent of a row with `lon, lat, width_km`, and perhaps `height_km`, in degrees.
+    """Return the extent, in degrees, of a row with `lon, lat, width_km` and an optional `height_km`.
 
     The extent has this width at the latitude of its center.
 

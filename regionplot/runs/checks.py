@@ -183,7 +183,10 @@ def _command_problems(config: Config) -> Iterator[Problem]:
 
 
 def _own(config: Config) -> set[str]:
-    """Return the fields of file names that the run finds out for each raster. A plain run knows none of them."""
+    """Return the fields of file names that the run computes for each raster.
+
+    Only runs of several fields have such fields.
+    """
     return {"time", "lead"} if config.facts or config.raster.is_series else set()
 
 

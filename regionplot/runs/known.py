@@ -83,7 +83,7 @@ class KnownRun(NamedTuple):
         )
 
     def has_new_raster(self, config_path: Path | None) -> bool:
-        """Return True if all inputs are unchanged, except perhaps for the content of the raster.
+        """Return True if all inputs are unchanged. Only the content of the raster may have changed.
 
         Parameters
         ----------

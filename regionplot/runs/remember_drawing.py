@@ -1,4 +1,4 @@
-"""Write the record from which `runs.repeat` draws the maps of a run again, if their raster is of a plain kind.
+"""Write the record from which `runs.repeat` draws the maps of a run again. The raster must be a GeoTIFF with levels.
 
 Such a run reads a GeoTIFF with GDAL alone, classifies the cells or pixels by levels, and samples without GDAL. The ink
 of its maps is kept.

@@ -224,7 +224,7 @@ def _loaded(drawing: KnownDrawing) -> tuple[KnownBand, NDArray[Any], PaletteMaps
 
 
 def _has_class(cells: NDArray[Any], drawing: KnownDrawing) -> bool:
-    """Return True if the code of a cell is that of a class between two levels."""
+    """Return True if a cell is in a class between two levels."""
     codes = cells if drawing.is_nearest else codes_of(cells, drawing.classifier)
     return has_class(codes, len(drawing.classifier.levels))
 

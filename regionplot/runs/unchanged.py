@@ -80,7 +80,7 @@ def all_maps_kept(known: KnownRun, scope: Scope) -> Iterator[KeptRun | None]:
 def _kept(record: RunRecord, digests: list[str]) -> tuple[tuple[Job, MapResult], ...] | None:
     """Keep the maps of all jobs. Return None if one of them must be drawn.
 
-    Maps that have been linked into a new folder by then stay there. The usual run removes this folder.
+    Maps that are already linked into the folder of this run then stay there. The full run removes this folder.
     """
     results = []
     for job, digest in zip(record.jobs, digests, strict=True):

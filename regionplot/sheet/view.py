@@ -86,7 +86,7 @@ class View:
 
 
 def axes_of(region: Region, crs: pyproj.CRS) -> Upright:
-    """Return the CRS of a region's limits, with the usual axes. Refuse a CRS that names files.
+    """Return the CRS of a region's limits, with the standard axes. Refuse a CRS that names files.
 
     Parameters
     ----------
