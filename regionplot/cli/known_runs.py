@@ -21,7 +21,7 @@ from regionplot.runs.unchanged import all_maps_kept, seconds_unchanged
 def known_run_name(request: Request, *parts: str) -> str | None:
     """Return the name of the record for runs of this command. Return None if a full run is needed.
 
-    Only Linux reports the times of files that are necessary. `--verbose` shows what only a full run finds.
+    Only Linux reports the file times that are needed. `--verbose` shows what only a full run finds.
 
     Parameters
     ----------

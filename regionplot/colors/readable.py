@@ -37,7 +37,7 @@ class Order(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Swatch:
-    """A color of a scale, and what it stands for."""
+    """A color of a scale, and its meaning."""
 
     name: str
     """Text for messages, such as `10 to 20`."""

@@ -28,7 +28,7 @@ Resolved = tuple[datetime | None, RasterSettings]
 
 @dataclass(frozen=True)
 class Field:
-    """One raster that is drawn for all regions: a product at a time."""
+    """One raster that is drawn for all regions: one product at one time."""
 
     config: Config
     """The settings. Their raster is one file and, if the file has several times, one time."""
