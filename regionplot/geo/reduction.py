@@ -28,9 +28,9 @@ from regionplot.geo.scratch import Scratch, take
 from regionplot.geo.turns import whole_turns
 
 _COARSE = 1 / 0.95
-"""GDAL widens the weights if there are more cells per pixel along one of the axes."""
+"""Number of cells per pixel along an axis above which GDAL widens the weights."""
 _NEAR_INTEGER = 0.05
-"""GDAL rounds a number of cells per pixel that differs less from an integer."""
+"""Maximum difference from an integer for which GDAL rounds the number of cells per pixel."""
 _ROUNDING = 1e-6
 """Maximum rounding error of a position, in cells."""
 _MAX_RADIUS = 2
@@ -77,7 +77,7 @@ class _Axis:
     def of(cls, positions: Floats, length: int, end: float, resampling: str) -> _Axis:
         """Return the cells for increasing positions of pixel centers in a grid of a length.
 
-        GDAL takes `end` for the end of the grid.
+        GDAL treats `end` as the end of the grid.
         """
         radius, weigh = _FILTERS[resampling]
         widening, inside = max(_cells_per_pixel(positions, end), 1.0), _inside(positions, length)
