@@ -83,7 +83,7 @@ def known(run):
 @pytest.mark.parametrize(
     "options", [(), ("-q",), ("--only", "[ab]"), ("--log-format", "json"), ("--wait-for", "9"), ("--workers", "2")]
 )
-def test_a_known_run_writes_the_same_as_the_usual_way(options, publish, run, folder):
+def test_a_known_run_writes_the_same_as_a_full_run(options, publish, run, folder):
     """The raster counts as complete because no process has it open, so `settle` is zero here."""
     (folder / "regionplot.toml").write_text(settings(more="settle = 0", output=f"publish = '{publish}'\nkeep = 0"))
     assert not run(*LOGGED, *options)
@@ -199,12 +199,12 @@ def test_each_change_causes_one_full_run(known, folder):
         assert known(), name
 
 
-def test_other_options_take_the_usual_way(known):
+def test_other_options_cause_a_full_run(known):
     for options in (["--force"], ["--prune"], ["-v"], ["--no-cache"], ["--only", "a"], ["-o", "maps"]):
         assert not known(*options), options
 
 
-def test_environment_variables_take_the_usual_way_unless_they_belong_to_the_session(known):
+def test_environment_variables_cause_a_full_run_unless_they_belong_to_the_session(known):
     for name in ("GDAL_CACHEMAX", "OGR_ENABLE_PARTIAL_REPROJECTION", "LC_ALL", "TZ", "OMP_NUM_THREADS", "NEW_VARIABLE"):
         assert not known(**{name: "1"}), name
     assert known(SHLVL="7", SSH_CLIENT="::1 1 22", INVOCATION_ID="0", TERM="dumb", _="/bin/sh")
