@@ -1,4 +1,4 @@
-"""Test that a block tells its place, and that masked arrays keep their mask."""
+"""Test the place of a block, and that masked arrays keep their mask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A command whose raster alone is new draws its maps from a record, and writes the same as a full run."""
+"""If only the raster is new, a command draws its maps from a record, and writes the same as a full run."""
 
 from __future__ import annotations
 

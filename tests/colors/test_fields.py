@@ -1,4 +1,4 @@
-"""Scales of the package: chosen by the quantity in the raster, if the file names it without doubt."""
+"""Scales of the package: chosen by the quantity in the raster, if the metadata identify it."""
 
 from __future__ import annotations
 

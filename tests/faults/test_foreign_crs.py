@@ -39,7 +39,7 @@ _IN_NONBLOCK = 0x800
 
 
 class Victim:
-    """A file, and the number of times that it was opened, as inotify tells."""
+    """A file, and the number of times that it was opened, according to inotify."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

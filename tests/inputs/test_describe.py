@@ -424,7 +424,7 @@ def test_another_package_can_add_a_raster_source(tmp_path: Path, monkeypatch: py
     ],
 )
 def test_a_transform_with_impossible_coordinates_is_refused(affine, write_raster):
-    """With the first transform, the command computed for ever."""
+    """With the first transform, the command would never end."""
     path = write_raster(np.zeros((6, 8), np.float32), affine=affine)
     with pytest.raises(RasterError, match=r"transform|CRS"):
         inspect_raster(RasterSettings(path=path))
