@@ -148,7 +148,7 @@ def codes_of(values: NDArray[Any], classifier: Classifier) -> Codes:
 
 
 def has_class(codes: Codes, levels: int) -> bool:
-    """Return True if the code of a cell is that of a class between two levels.
+    """Return True if a cell is in a class between two levels.
 
     Parameters
     ----------

@@ -8,8 +8,8 @@ GDAL's warp widens the weights of `bilinear` and `cubic` by the number of cells 
 grid. The weights of a pixel are then products of weights along x and y. This module computes the same sums along one
 axis after the other, which takes fewer operations. It uses double precision, so that equal cells give their value.
 
-Missing cells are treated as GDAL treats them: the weights of the other cells are scaled so that their sum is 1, and a
-pixel whose center is in a missing cell is missing.
+Missing cells are treated as GDAL treats them: the weights of the other cells are scaled so that their sum is 1. A pixel
+whose center is in a missing cell is missing.
 """
 
 from __future__ import annotations
@@ -150,8 +150,8 @@ def _inside(positions: Floats, length: int) -> slice:
 def _cells_per_pixel(positions: Floats, length: float) -> float:
     """Return the number of cells per pixel with which GDAL widens the weights.
 
-    GDAL divides the cells from the first edge of the panel to its last edge, or to the end of the grid if it is nearer,
-    by all pixels of the panel.
+    GDAL counts the cells from the first edge of the panel to its last edge. If the grid ends before, the cells to the
+    end of the grid count. This number is divided by the number of pixels of the panel.
     """
     size = float(positions[-1] - positions[0]) / (positions.size - 1)
     beyond = max(float(positions[-1]) + size / 2 - length, 0.0)

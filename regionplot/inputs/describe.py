@@ -101,7 +101,7 @@ def raster_times(settings: RasterSettings) -> list[datetime]:
 def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
     """Return one source for each band of the raster or variable that the settings name.
 
-    The settings need not select a band. If they select by level, member or time, the result has one source.
+    The settings do not have to select a band. If they select by level, member or time, the result has one source.
 
     Raises
     ------

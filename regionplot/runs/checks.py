@@ -72,7 +72,7 @@ def check_config(config: Config, regions: Sequence[Region]) -> None:
 
 
 def _configs_of_fields(config: Config) -> list[Config]:
-    """Return the settings of each product. The files and times of their rasters need not be known yet."""
+    """Return the settings of each product. The files and times of their rasters may not be known yet."""
     if config.facts or not config.has_fields:
         return [config]
     products = config.products or {"": config}

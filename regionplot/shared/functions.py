@@ -194,7 +194,7 @@ def _check_arguments(key: str, function: UserFunction, loaded: Callable[..., Any
 def call_function(key: str, function: UserFunction, loaded: Callable[..., Any], name: str, *arguments: Any) -> Any:
     """Call a function of the user for a region, and return its result.
 
-    What the function prints is shown with the name of the region.
+    Text that the function prints is shown with the name of the region.
 
     Parameters
     ----------
