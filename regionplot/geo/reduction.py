@@ -80,7 +80,7 @@ class _Axis:
         GDAL treats `end` as the end of the grid.
         """
         radius, weigh = _FILTERS[resampling]
-        widening, inside = max(_cells_per_pixel(positions, end), 1.0), _inside(positions, length)
+        widening, inside = max(_cells_per_pixel(positions, end), 1.0), _pixels_in_grid(positions, length)
         positions = positions[inside]
         reach = int(np.ceil(radius * widening))
         centers = positions - _HALF
@@ -109,18 +109,21 @@ def reduces(lattice: Lattice, positions: AxisPositions) -> bool:
     if min(positions.shape) < _MIN_PIXELS or positions.column[-1] < positions.column[0]:
         return False
     placed = _in_grid(lattice, positions)
-    inside = _inside(placed.column, lattice.width), _inside(placed.row, lattice.height)
-    across, down = _cells_per_pixel(placed.column, np.inf), _cells_per_pixel(_upright(placed.row), lattice.height)
+    inside = _pixels_in_grid(placed.column, lattice.width), _pixels_in_grid(placed.row, lattice.height)
+    across, down = (
+        _cells_per_pixel(placed.column, np.inf),
+        _cells_per_pixel(_in_increasing_order(placed.row), lattice.height),
+    )
     return (
         max(across, down) > _COARSE
         and placed.bounds.top >= down / 2 - _ROUNDING
         and (lattice.columns_per_turn is not None or placed.bounds.left >= across / 2 - _ROUNDING)
         and all(part.stop > part.start for part in inside)
-        and not _wraps(lattice, placed, _MAX_RADIUS * max(across, 1.0) + 1)
+        and not _shows_columns_of_next_turn(lattice, placed, _MAX_RADIUS * max(across, 1.0) + 1)
     )
 
 
-def _wraps(lattice: Lattice, placed: AxisPositions, reach: float) -> bool:
+def _shows_columns_of_next_turn(lattice: Lattice, placed: AxisPositions, reach: float) -> bool:
     """Return True if a panel shows columns that lie a turn before or after columns of the grid."""
     turn, bounds = lattice.columns_per_turn, placed.bounds
     if turn is None:
@@ -136,12 +139,12 @@ def _in_grid(lattice: Lattice, positions: AxisPositions) -> AxisPositions:
     return AxisPositions(positions.column - turns, positions.row)
 
 
-def _upright(positions: Floats) -> Floats:
+def _in_increasing_order(positions: Floats) -> Floats:
     """Return positions in increasing order."""
     return positions[::-1] if positions[0] > positions[-1] else positions
 
 
-def _inside(positions: Floats, length: int) -> slice:
+def _pixels_in_grid(positions: Floats, length: int) -> slice:
     """Return the pixels whose centers are in a grid of a length."""
     found = np.flatnonzero((positions >= 0) & (positions < length))
     return slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 0)
@@ -182,7 +185,7 @@ def reduce_cells(values: NDArray[Any], lattice: Lattice, positions: AxisPosition
     placed = _in_grid(lattice, positions)
     end = np.inf if lattice.columns_per_turn is not None else lattice.width  # columns in degrees do not end
     columns = _Axis.of(placed.column, lattice.width, end, resampling)
-    rows = _Axis.of(_upright(placed.row), lattice.height, lattice.height, resampling)
+    rows = _Axis.of(_in_increasing_order(placed.row), lattice.height, lattice.height, resampling)
     result = np.full(positions.shape, np.nan, float_dtype(values.dtype))
     inside = (result[::-1] if placed.row[0] > placed.row[-1] else result)[rows.inside, columns.inside]
     across, needed = columns.part(slice(None), lattice.width)

@@ -108,11 +108,11 @@ def upright_grid(geometry: GridGeometry) -> GridGeometry:
     turned = upright(geometry.crs)
     if turned.change.is_identity:
         return geometry
-    transform = _composed(turned.change, geometry.transform)
+    transform = _compose_transforms(turned.change, geometry.transform)
     return GridGeometry(transform, geometry.height, geometry.width, turned.crs)
 
 
-def _composed(outer: Affine, inner: Affine) -> Affine:
+def _compose_transforms(outer: Affine, inner: Affine) -> Affine:
     """Return the transform that applies first `inner` and then `outer`, which has no translation."""
     a, b, c, d, e, f = inner[:6]
     (x_a, y_a), (x_b, y_b), (x_c, y_c) = _change_points(outer, np.array([[a, d], [b, e], [c, f]])).tolist()

@@ -308,13 +308,13 @@ def opened_grid(settings: RasterSettings) -> Iterator[OpenGrid]:
         else:
             name = _subdataset(dataset.subdatasets, settings)
         if name is None:
-            yield _placed(dataset, settings, chosen)
+            yield _with_axes(dataset, settings, chosen)
             return
     with opened(path, name) as dataset:
-        yield _placed(dataset, settings, chosen)
+        yield _with_axes(dataset, settings, chosen)
 
 
-def _placed(opened_dataset: Any, settings: RasterSettings, chosen: ChosenVariable | None) -> OpenGrid:
+def _with_axes(opened_dataset: Any, settings: RasterSettings, chosen: ChosenVariable | None) -> OpenGrid:
     if chosen is None:
         return OpenGrid(CachedDataset(opened_dataset), settings)
     dataset = CachedDataset(opened_dataset, chosen.missing_crs(opened_dataset))

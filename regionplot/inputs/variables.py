@@ -77,7 +77,7 @@ def drawable_variables(variables: Sequence[Variable]) -> list[Variable]:
     variables : sequence of Variable
         All variables of the file.
     """
-    return list(_placed(_without_coordinates(_grids(variables), variables), variables))
+    return list(_with_coordinates(_without_coordinates(_grids(variables), variables), variables))
 
 
 def unique_names(fields: Sequence[Variable]) -> list[str]:
@@ -105,7 +105,7 @@ def _without_coordinates(grids: Sequence[Variable], variables: Sequence[Variable
     return fields or list(grids)
 
 
-def _placed(fields: Sequence[Variable], variables: Sequence[Variable]) -> Sequence[Variable]:
+def _with_coordinates(fields: Sequence[Variable], variables: Sequence[Variable]) -> Sequence[Variable]:
     """Return the fields that have axes or 2-D coordinates. If there are none, return all fields.
 
     Other fields, such as a palette, are not maps.

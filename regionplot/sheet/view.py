@@ -80,8 +80,10 @@ class View:
     def requested_area(self) -> tuple[slice, slice]:
         """Rows and columns of the panel within the requested limits, at least one of each."""
         panel, shown = self.panel, self.panel.extent
-        first_row, last_row = _span(shown.ymax - self.requested.ymax, self.requested.height, panel.pixel_height)
-        first_column, last_column = _span(self.requested.xmin - shown.xmin, self.requested.width, panel.pixel_width)
+        first_row, last_row = _pixel_range(shown.ymax - self.requested.ymax, self.requested.height, panel.pixel_height)
+        first_column, last_column = _pixel_range(
+            self.requested.xmin - shown.xmin, self.requested.width, panel.pixel_width
+        )
         return slice(first_row, last_row), slice(first_column, last_column)
 
 
@@ -137,6 +139,6 @@ def _centered(box: Box, width: int, height: int) -> Box:
     return Box(box.left + (box.width - width) // 2, box.bottom + (box.height - height) // 2, width, height)
 
 
-def _span(offset: float, length: float, pixel: float) -> tuple[int, int]:
+def _pixel_range(offset: float, length: float, pixel: float) -> tuple[int, int]:
     first = int(np.floor(offset / pixel + 1e-6))
     return first, max(first + 1, int(np.ceil((offset + length) / pixel - 1e-6)))
