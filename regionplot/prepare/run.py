@@ -155,7 +155,7 @@ def _check_libraries(steps: Sequence[Step]) -> None:
     required = {name for step in steps for name in step.requires}
     missing = sorted(name for name in required if importlib.util.find_spec(name) is None)
     if missing:
-        raise ConfigError(f"{', '.join(missing)} is not installed; install regionplot[prepare]")
+        raise ConfigError(f"{', '.join(missing)} is not installed; install it: pip install {' '.join(missing)}")
 
 
 def prepared(config: Config, observer: PreparationObserver | None = None) -> Config:
