@@ -276,7 +276,7 @@ class OpenGrid:
         """Raise RasterError if the file has no transform, or a transform in which cells have no area."""
         transform = self.dataset.transform
         if transform.is_identity:
-            raise RasterError(f"{self.path}: the raster has no georeferencing (no affine transform)")
+            raise RasterError(f"{self.path}: the raster has no transform; set its bounds (gdal_edit.py -a_ullr ...)")
 
     def _geolocation(self, band: int) -> Geolocation | None:
         """Return the 2-D coordinates of a grid that has no other georeferencing. Otherwise, return None."""

@@ -108,7 +108,7 @@ def _variables(settings: RasterSettings, driver: str) -> list[str]:
     if driver == NETCDF:
         found = drawable_variables(list_variables(settings.path))
         if not found:
-            raise RasterError(f"{settings.path}: the file has no variable with rows and columns")
+            raise RasterError(f"{settings.path}: the file has no variable with rows and columns; choose another file")
         return unique_names(found)
     with opened(settings.path) as dataset:
         return [subdataset_variable(name, settings.path) for name in dataset.subdatasets]

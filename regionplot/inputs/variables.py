@@ -57,7 +57,7 @@ def _choose(path: Path, variables: Sequence[Variable], wanted: str | None) -> Va
     if len(fields) == 1:
         return fields[0]
     if not fields:
-        raise RasterError(f"{path}: the file has no variable with rows and columns")
+        raise RasterError(f"{path}: the file has no variable with rows and columns; choose another file")
     raise RasterError(
         f"{path}: the file holds several grids; choose one with variable = NAME in [raster]: {_list(fields)}"
     )

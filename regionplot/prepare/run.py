@@ -98,7 +98,7 @@ def prepare_raster(
     if existing is Existing.KEEP_CURRENT and is_current(target, key):
         return PreparationReport(target, (), time.perf_counter() - start)
     if not target.parent.is_dir():
-        raise OutputError(f"{target}: there is no folder {target.parent}")
+        raise OutputError(f"{target}: there is no folder {target.parent}; create it first")
     run = new_run()
     with (
         ExitStack() as stack,

@@ -131,7 +131,9 @@ def _limits(region: Region, crs: pyproj.CRS) -> Extent:
     except ConfigError as error:
         raise RegionError(str(error)) from None
     if not (limits.width > 0 and limits.height > 0):
-        raise RegionError(f"the region ({region.extent}) has no area in the projection {crs.name!r}")
+        raise RegionError(
+            f"the region ({region.extent}) has no area in the projection {crs.name!r}; use a larger region"
+        )
     return limits
 
 

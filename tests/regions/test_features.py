@@ -261,5 +261,5 @@ def test_a_column_of_repeated_names_is_reported_briefly(write_features) -> None:
     with pytest.raises(RegionsError) as caught:
         read_regions(write_features("a.gpkg", [COLORADO] * 2000, name=["a"] * 2000))
     assert len(caught.value.problems) == 11
-    assert "a.gpkg: 1,989 more names are taken" in str(caught.value)
+    assert "a.gpkg: 1,989 more names are repeated" in str(caught.value)
     assert "give name_field" in str(caught.value)
