@@ -1,8 +1,8 @@
 """Supervise worker processes: assign jobs, receive results, handle deaths, timeouts and resource shortages.
 
 When a worker dies, `concurrent.futures` loses all pending jobs, and `multiprocessing.Pool` waits forever. Here, each
-worker has its own pipe and at most one job. So if a worker dies, crashes or hangs, only one job fails, and a new
-worker takes the next job. The supervisor starts no threads, so that it can fork safely.
+worker has its own pipe and does one job at a time. If a worker dies, crashes or hangs, only this job fails. Other
+workers do the jobs that the worker got in advance. The supervisor starts no threads, so that it can fork safely.
 
 ::
 
