@@ -74,9 +74,9 @@ def mosaic(
         Path of the output. It is a GeoTIFF, or a COG if `profile` is `{"driver": "COG"}`.
     overlap : {"first", "last", "min", "max", "mean", "feather", "core"} or {0, 1, 2}
         Rule for cells in which several tiles have data. `feather` is a weighted mean. The weight is the distance from
-        the nearest edge of the tile. `core` copies each tile without its overlap, cells without data included. It needs
-        the tiles of `split_tiles`, or the results of `process_tiles` for them. 0, 1 and 2 are the rules of RSGISLib:
-        "last", and "min" and "max" with `by="pixel"`. The default of `band` is then 1.
+        the nearest edge of the tile. `core` copies each tile without its overlap, including cells without data. It
+        needs the tiles of `split_tiles`, or the results of `process_tiles` for them. 0, 1 and 2 are the rules of
+        RSGISLib: "last", and "min" and "max" with `by="pixel"`. The default of `band` is then 1.
     background : float, optional
         Value of cells in which no tile has data. By default, the nodata value of the output, or 0 if the output
         has no nodata value. The output has no mask.

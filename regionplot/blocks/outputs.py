@@ -34,7 +34,7 @@ class Target:
     is_free: bool
     """True if blocks can be on another grid than the first input, because the function reads datasets itself."""
     profile: Mapping[str, Any]
-    """Profile of a new file. Its nodata value is left out by a reducer, too."""
+    """Profile of a new file. A reducer leaves out cells with its nodata value."""
     labels: Labels | None
 
     @classmethod
@@ -118,7 +118,7 @@ class Target:
 
 
 def _check_profile(profile: Mapping[str, Any] | None, output: Output) -> None:
-    """Refuse a profile that is no mapping, or would be ignored."""
+    """Refuse a profile that is not a mapping, or would be ignored."""
     check_profile(profile)
     if profile is None or isinstance(output, str | Path):
         return

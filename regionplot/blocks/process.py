@@ -100,8 +100,8 @@ def process_blocks(
     bands : sequence of int, or sequence of sequences, optional
         Numbers of the bands to read, counted from 1: of all inputs, or of each input. By default, all bands.
     open_options, read_options : mapping, or sequence of mappings, optional
-        Options for opening and reading: of all inputs, or of each input. See `Input`, whose own bands and options go
-        first.
+        Options for opening and reading: of all inputs, or of each input. The bands and options of an `Input` take
+        precedence.
     executor : str or distributed.Client
         Name of an executor, such as "serial", "threads", "fork", "forkserver", "spawn" or "dask"; or the address or
         client of a dask cluster. "auto" (default) is "serial" for one block or one worker, "threads" if the function

@@ -91,7 +91,7 @@ class FunctionSink:
     nodata: float | None = None
 
     def write(self, block: Block, values: NDArray[Any], checksum: int | None) -> None:  # noqa: ARG002
-        """Call the function. A result that is no array is passed as it is."""
+        """Call the function. A result that is not an array is passed unchanged."""
         is_view = isinstance(values, np.ndarray) and not values.flags.owndata
         self.function(block, values.copy() if is_view else values)
 

@@ -57,7 +57,7 @@ class BlockWorker:
     """Base class of tasks over blocks. It sets up workers and returns results."""
 
     also_caught: ClassVar[tuple[type[BaseException], ...]] = (SystemExit,)
-    """A function that calls `sys.exit` fails for its block. It ends neither its worker nor the program."""
+    """If a function calls `sys.exit`, its block fails. The worker and the program continue."""
     output: Path | None = None
     """File that the parent has open for writing."""
     shares_memory: bool = False

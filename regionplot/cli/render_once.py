@@ -51,7 +51,7 @@ def import_for_drawing() -> ModuleType:
 
 
 class Prepared(NamedTuple):
-    """What a watcher has prepared for a run."""
+    """Settings and layers that a watcher has prepared for a run."""
 
     config: Config
     layers: Sequence[Layer] = ()

@@ -71,8 +71,8 @@ class WorkerSettings:
 class Task(Protocol[J_contra]):
     """The work to do for each job. For processes that are not forked, the task must pickle and should be small.
 
-    A task can have an attribute `also_caught`: exceptions that are no subclasses of Exception, such as SystemExit, and
-    that become failures of their job, too.
+    A task can have an attribute `also_caught`: classes of exceptions, such as SystemExit, that do not derive from
+    Exception. These exceptions also become failures of their job.
     """
 
     def start_worker(self) -> None:
@@ -220,7 +220,7 @@ class Failure:
     group: str = ""
     """Name of the jobs that failed together for this reason. Empty: the reason concerns only this job."""
     exit_code: int = 1
-    """Exit code of a run in which all jobs failed together with others."""
+    """Exit code of the run if all its jobs failed in groups."""
 
     @property
     def error(self) -> BaseException | None:

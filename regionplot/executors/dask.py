@@ -1,6 +1,6 @@
 """Run jobs on a dask cluster: a local cluster started for the run, or a running cluster.
 
-Only this module imports `distributed`, an optional dependency (`pip install regionplot[dask]`).
+Only this module imports `distributed`, an optional dependency (the extra `dask`).
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class DaskExecutor:
         """Return the reason why dask cannot be used, or None."""
         if importlib.util.find_spec("distributed") is not None:
             return None
-        return "it needs the package distributed: pip install regionplot[dask]"
+        return "it needs the package distributed: pip install distributed"
 
     def run(self, task: Task[J], jobs: Iterable[J]) -> Iterator[Outcome[J]]:
         """Apply a task to jobs on the cluster; see `Executor.run`.

@@ -134,7 +134,7 @@ def transformer(source: pyproj.CRS, target: pyproj.CRS) -> pyproj.Transformer:
     except pyproj.exceptions.ProjError as error:
         raise ConfigError(
             f"there is no transformation from the CRS {shortened(source.name)} to {shortened(target.name)} "
-            f"({plain_text(str(error), _MAX_REASON)})"
+            f"({plain_text(str(error), _MAX_REASON)}); choose another CRS"
         ) from None
 
 

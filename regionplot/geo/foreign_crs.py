@@ -50,8 +50,8 @@ def parse_code(text: str) -> pyproj.CRS:
 def parse_file_crs(text: str) -> pyproj.CRS:
     """Return the CRS for a definition in a data file, without names of files.
 
-    The definition is a code, WKT, PROJJSON or a PROJ string. Names of grids are removed, and so are PROJ strings in WKT
-    that name files. Shifts of the datum by numbers are kept.
+    The definition is a code, WKT, PROJJSON or a PROJ string. Names of grids are removed. PROJ strings in WKT that name
+    files are also removed. Shifts of the datum by numbers are kept.
 
     Raises
     ------

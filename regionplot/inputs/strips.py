@@ -1,4 +1,4 @@
-"""Read a window of a file in strips, in several threads, so that the values of all cells need no memory."""
+"""Read a window of a file in strips, in several threads, so that memory never holds the values of all cells."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from regionplot.system.guard import reading
 _STRIP_CELLS = 2**18
 """Number of cells in a strip, if the blocks of the file are not larger. The cells of a strip stay in the CPU cache."""
 _CACHE = 4 * 2**20
-"""Size of GDAL's block cache in bytes. Each block is read only once, so the cache only takes memory."""
+"""Size of GDAL's block cache in bytes. Each block is read only once, so a larger cache would not help."""
 _THREADED = ("GTiff",)
 """Drivers whose datasets can be read at the same time. Other drivers use libraries with a lock for all datasets."""
 MAX_READERS = 2

@@ -48,7 +48,7 @@ _BEYOND = 40
 """Pixels by which the grid extends beyond the panel."""
 _MAX_LEVELS = 500
 _LABEL_HALO = 1.3
-"""Width of the halo around labels in points. Its color is that of the casing."""
+"""Width of the halo around labels in points. The halo has the color of the casing."""
 _LABEL_GAP = 4
 """Pixels between a label and the ends of its line."""
 _MIN_LABELED = 170

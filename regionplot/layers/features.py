@@ -30,7 +30,7 @@ class FeatureSettings(VectorSettings):
     is_array: ClassVar[bool] = True
 
     kind: Text = ""
-    """What the layer shows: `states`, `counties`, `countries`, `coast`, `rivers`, `lakes`, or another name that a style
+    """Kind of features: `states`, `counties`, `countries`, `coast`, `rivers`, `lakes`, or another name that a style
     has. The style then gives the other settings."""
     linewidth: Annotated[float, Field(ge=0, le=100)] = 0.6
     """Line width in points."""

@@ -1,6 +1,7 @@
 """The area of the region itself: everything outside fades, and its border is emphasized.
 
-Regions from vector files, and from tables with geometries, have an area. Other regions are boxes, and stay as they are.
+Regions from vector files, and from tables with geometries, have an area. Other regions are boxes, and their maps do not
+change.
 """
 
 from __future__ import annotations

@@ -46,7 +46,8 @@ _FROM_DOT, _EDGE = 3.0, 6.0
 _VALUE_POINTS, _NAME_POINTS = 12.5, 9.5
 _MAX_VALUES, _VALUE_DISTANCE = 60, 50.0
 _PIXELS_PER_LABEL, _COARSE_PIXELS, _SMALL_PIXELS = 25_000, 38_000, 16_000
-"""Square pixels of the panel for each label: usual, on coarse maps, and on sheets less than `_SMALL` pixels wide."""
+"""Square pixels of the panel for each label: by default, on coarse maps, and on sheets narrower than `_SMALL`
+pixels."""
 _SMALL = 900
 _DOT_DISTANCE, _COARSE_DISTANCE, _SMALL_DISTANCE = 26.0, 60.0, 46.0
 _COARSE = 3000.0

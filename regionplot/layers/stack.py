@@ -159,7 +159,7 @@ def can_yield(layer: Layer, kinds: Iterable[type]) -> bool:
 
 
 def _declared(layer: Layer, name: str, default: Any) -> Any:
-    """Return what the class that defines `draw` says about it. What its base class says is about another `draw`."""
+    """Return an attribute of the class that defines `draw`. An attribute of its base class describes another `draw`."""
     return vars(_class_with_draw(layer)).get(name, default)
 
 

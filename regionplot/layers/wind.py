@@ -125,7 +125,7 @@ class WindField:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What the wind on a map depends on."""
+        """Everything that the wind on a map depends on."""
         return self.u.key, self.v.key, self.factor, self.is_of_grid
 
     def at_places(self, sheet: Sheet, spacing: float, clear: float) -> PlacedWind:

@@ -69,12 +69,12 @@ def header_problems(columns: Sequence[str]) -> Iterator[str]:
         return
     if twice := {name for name, count in Counter(columns).items() if name and count > 1}:
         yield f"the header names {', '.join(map(repr, sorted(twice)))} more than once"
-    for name, spellings in _spellings(standard_names(columns)).items():
+    for name, spellings in _spellings_by_name(standard_names(columns)).items():
         if len(spellings) > 1:
             yield f"the columns {' and '.join(map(repr, spellings))} both mean {name!r}; keep one of them"
 
 
-def _spellings(names: Mapping[str, str]) -> dict[str, list[str]]:
+def _spellings_by_name(names: Mapping[str, str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for spelling, name in names.items():
         found.setdefault(name, []).append(spelling)

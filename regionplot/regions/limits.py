@@ -137,7 +137,7 @@ def from_cell(row: Row) -> tuple[Extent, str | None]:
 
 
 def from_center(row: Row) -> tuple[Extent, str | None]:
-    """Return the extent of a row with `lon, lat, width_km`, and perhaps `height_km`, in degrees.
+    """Return the extent, in degrees, of a row with `lon, lat, width_km` and an optional `height_km`.
 
     The extent has this width at the latitude of its center.
 
@@ -166,7 +166,7 @@ def from_center(row: Row) -> tuple[Extent, str | None]:
         )
     half_width = kilometers_to_degrees(width, latitude) / 2
     if half_width > FULL_TURN / 2:
-        raise row.error(f"{width:g} km is more than once around the earth at latitude {latitude:g}", "width_km")
+        raise row.error(f"{width:g} km is more than once around the earth; use a smaller width", "width_km")
     west, east = longitude - half_width, longitude + half_width
     return Extent(west, east, latitude - half_height, latitude + half_height), LONLAT
 
@@ -220,7 +220,7 @@ def _box_of(row: Row, geometry: shapely.Geometry) -> Extent:
     """Return the bounding box of the geometry of a row."""
     points = shapely.get_coordinates(geometry)
     if not points.size or not np.isfinite(points).all():  # the bounds of a geometry leave out NaN
-        raise row.error("the geometry is empty, or its coordinates are not finite", "geometry")
+        raise row.error("the geometry is empty, or its coordinates are not finite; correct it", "geometry")
     xmin, ymin, xmax, ymax = shapely.bounds(geometry)
     if not (xmin < xmax and ymin < ymax):
         raise row.error("the geometry has no area; give a polygon", "geometry")
@@ -274,11 +274,9 @@ def _check_limits(row: Row, extent: Extent, names: tuple[str, ...]) -> Extent:
     west, east, south, north = names
     problems = []
     if extent.xmin >= extent.xmax:
-        relation = "equals" if extent.xmin == extent.xmax else "is greater than"
-        problems.append(row.problem(f"{west} {extent.xmin:g} {relation} {east} {extent.xmax:g}", west))
+        problems.append(row.problem(_not_less(west, extent.xmin, east, extent.xmax), west))
     if extent.ymin >= extent.ymax:
-        relation = "equals" if extent.ymin == extent.ymax else "is greater than"
-        problems.append(row.problem(f"{south} {extent.ymin:g} {relation} {north} {extent.ymax:g}", south))
+        problems.append(row.problem(_not_less(south, extent.ymin, north, extent.ymax), south))
     _raise_all(problems)
     return extent
 
@@ -286,3 +284,10 @@ def _check_limits(row: Row, extent: Extent, names: tuple[str, ...]) -> Extent:
 def _raise_all(problems: Sequence[Problem]) -> None:
     if problems:
         raise RegionsError(*problems)
+
+
+def _not_less(low: str, lower: float, high: str, upper: float) -> str:
+    """Return the message for two limits that are equal or swapped."""
+    if lower == upper:
+        return f"{low} {lower:g} equals {high} {upper:g}; a region needs a width and a height"
+    return f"{low} {lower:g} is greater than {high} {upper:g}; swap them"

@@ -13,7 +13,8 @@ from regionplot.geo.foreign_crs import parse_code
 from regionplot.settings.regions import parse_margin
 
 _KILOMETERS_PER_DEGREE = math.radians(1) * 6371.0088
-"""On a sphere with the mean radius of the earth (IUGG, https://doi.org/10.1007/s001900050278)."""
+"""Length of a degree of latitude on a sphere with the mean radius of the earth (IUGG,
+https://doi.org/10.1007/s001900050278)."""
 _POLE = 90.0
 
 

@@ -84,7 +84,7 @@ def read_regions(source: Source, settings: RegionSettings = _PLAIN) -> list[Regi
             f"{_name_of(source)}: no regions: the file is empty; add a header line with name and {FORMS}"
         )
     if not regions:
-        raise RegionsError(f"{_name_of(source)}: no regions: the table has no rows below its header")
+        raise RegionsError(f"{_name_of(source)}: no regions: the table has no rows; add some, or use --allow-empty")
     return regions
 
 
@@ -243,7 +243,7 @@ def _regions(rows: Sequence[Row], limits: Limits, margin: str) -> tuple[list[Reg
 def _region(row: Row, limits: Limits, margin: str) -> Region:
     name = row.cells["name"]
     if not name:
-        raise row.error("the region has no name", "name")
+        raise row.error("the region has no name; fill in this cell", "name")
     extent, crs = limits(row)
     try:
         extent = with_margin(extent, crs, margin)
@@ -266,7 +266,7 @@ def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:
             if count <= _MAX_DUPLICATES:
                 yield _duplicate(row, earlier)
     if count > _MAX_DUPLICATES:
-        yield Problem(f"{count - _MAX_DUPLICATES:,} more names are taken", Place(file=rows[0].table))
+        yield Problem(f"{count - _MAX_DUPLICATES:,} more names are repeated", Place(file=rows[0].table))
 
 
 def _duplicate(row: Row, earlier: Row) -> Problem:

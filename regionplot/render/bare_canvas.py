@@ -71,7 +71,7 @@ def is_usual(mark: Text, dpi: float) -> bool:
 
 
 class _Outline(NamedTuple):
-    """What Agg reads of a `matplotlib.path.Path`."""
+    """The attributes of a `matplotlib.path.Path` that Agg reads."""
 
     vertices: NDArray[np.float64]
     codes: NDArray[np.uint8]
@@ -80,7 +80,7 @@ class _Outline(NamedTuple):
 
 
 class _Pen:
-    """What Agg reads of a `matplotlib.backend_bases.GraphicsContextBase`.
+    """The attributes of a `matplotlib.backend_bases.GraphicsContextBase` that Agg reads.
 
     Parameters
     ----------

@@ -107,7 +107,7 @@ def map_colors(shared: SharedData) -> tuple[Colormap, Normalize]:
         return scale.cmap, scale.norm
     if isinstance(scale, PaletteScale):
         return ListedColormap(scale.palette / 255), CodeNorm(scale)
-    raise ConfigError("the raster is drawn in true color, so it has no colormap and no norm")
+    raise ConfigError("the raster is drawn in true color, so it has no colormap and no norm; choose a band in [raster]")
 
 
 class CodeNorm(Normalize):

@@ -182,7 +182,7 @@ def _identity(layer: Layer) -> tuple[str, str, str]:
 
 
 def _are_builtin(layers: Sequence[Layer]) -> bool:
-    """Return True if all layers are from this package. They do not look at the colors of the raster."""
+    """Return True if all layers are from this package. Their marks do not depend on the colors of the raster."""
     return all(type(layer).__module__.startswith(f"{_PACKAGE}.") for layer in layers)
 
 

@@ -97,7 +97,7 @@ class MapRenderer:
 
     @property
     def kept(self) -> tuple[PaletteMaps, InkCache] | None:
-        """What palette maps share, and the cache of their ink. None for RGB maps, and if no ink is kept."""
+        """The common parts of palette maps, and the cache of their ink. None for RGB maps, and if no ink is kept."""
         if self._palette_maps is None or self._cache is None or not self._cache.keeps_ink:
             return None
         return self._palette_maps, self._cache
@@ -118,7 +118,7 @@ class MapRenderer:
         return InkDrawing(self.style, lambda: self.canvas)
 
     def _inks_for(self, titles: Iterable[str]) -> InkDrawing:
-        """Return what draws ink: matplotlib, or its compiled modules alone if they suffice for maps with these titles.
+        """Return an object that draws ink with matplotlib, or with its compiled modules alone if they suffice.
 
         If matplotlib is imported, it draws the ink of all maps.
         """
@@ -154,7 +154,7 @@ class MapRenderer:
 
     @cached_property
     def _palette_maps(self) -> PaletteMaps | None:
-        """What all palette maps share. None if the maps are RGB images."""
+        """The common parts of all palette maps. None if the maps are RGB images."""
         if self._palette is None:
             return None
         rows = self._cache.frame() if self._cache else None

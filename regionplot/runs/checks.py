@@ -72,7 +72,7 @@ def check_config(config: Config, regions: Sequence[Region]) -> None:
 
 
 def _configs_of_fields(config: Config) -> list[Config]:
-    """Return the settings of each product. The files and times of their rasters need not be known yet."""
+    """Return the settings of each product. The files and times of their rasters may not be known yet."""
     if config.facts or not config.has_fields:
         return [config]
     products = config.products or {"": config}
@@ -183,7 +183,10 @@ def _command_problems(config: Config) -> Iterator[Problem]:
 
 
 def _own(config: Config) -> set[str]:
-    """Return the fields of file names that the run finds out for each raster. A plain run knows none of them."""
+    """Return the fields of file names that the run computes for each raster.
+
+    Only runs of several fields have such fields.
+    """
     return {"time", "lead"} if config.facts or config.raster.is_series else set()
 
 

@@ -96,7 +96,7 @@ class FieldRun:
         return self.data.products if isinstance(self.data, SharedData) else {}
 
     def draw(self, watch: Stopwatch, redraw: Redraw, scope: Scope, leftovers: Leftovers) -> RunReport:
-        """Draw all maps. Raise errors like `render_regions`, except that a bad raster costs only its own maps.
+        """Draw all maps. Raise errors like `render_regions`, except for a bad raster: only its own maps fail.
 
         Parameters
         ----------

@@ -35,7 +35,7 @@ class CellsMark(NamedTuple):
 
 
 class FieldLabel(NamedTuple):
-    """The field that a map shows: a product at a time. All parts are empty if the run draws only one field."""
+    """The field that a map shows: one product at one time. All parts are empty if the run draws only one field."""
 
     name: str = ""
     """Name of the field, such as `snow/2026-03-10T06:00`."""
@@ -45,7 +45,7 @@ class FieldLabel(NamedTuple):
 
 
 ONLY_FIELD = FieldLabel()
-"""The field of a run that draws only one."""
+"""The field of a run that draws only one field."""
 
 
 @dataclass(frozen=True, slots=True)

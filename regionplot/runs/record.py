@@ -247,7 +247,7 @@ class RunRecord:
         self._leftovers = [folder / file for file in found if file not in removed]
 
     def _possible_leftovers(self) -> Entries:
-        """Return the previous maps, without those of other products and times of the regions of this run.
+        """Return the previous maps, except maps of other products and times of the regions of this run.
 
         If the times of a raster cannot be found, the run has one field without a name.
         """

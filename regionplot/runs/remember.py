@@ -54,7 +54,7 @@ class RunMemory:
         self._marks = InputFiles(self._plain, self._with_parts).marks()
 
     def add_inputs(self, config: Config) -> None:
-        """Look at the raster and the vectors. Called before they are read."""
+        """Record the marks of the raster and the vectors. Called before these files are read."""
         found = config.raster.path, *_vectors(config)
         self._with_parts += found
         self._marks.update(InputFiles((), found).marks())
@@ -98,7 +98,7 @@ class RunMemory:
     def _certain_marks(self, raster: str) -> Marks | None:
         """Return the marks of the inputs, or None if they do not prove that no input has changed since the run began.
 
-        The mark of the raster can be uncertain. It is None then.
+        If the mark of the raster is uncertain, this mark is None.
         """
         if InputFiles(self._plain, self._with_parts).marks() != self._marks:
             return None
@@ -121,7 +121,7 @@ def _has_fields(config: Config) -> bool:
 
 
 def _is_plain(config: Config, report: RunReport) -> bool:
-    """Return True if the run used only inputs and code that `runs.identity` looks at."""
+    """Return True if the run used only inputs and code that `runs.identity` covers."""
     return (
         config.run.cache
         and not config.prepare

@@ -1,4 +1,4 @@
-"""Write the record from which `runs.repeat` draws the maps of a run again, if their raster is of a plain kind.
+"""Write the record from which `runs.repeat` draws the maps of a run again. The raster must be a GeoTIFF with levels.
 
 Such a run reads a GeoTIFF with GDAL alone, classifies the cells or pixels by levels, and samples without GDAL. The ink
 of its maps is kept.
@@ -119,7 +119,7 @@ def _has_plain_cells(style: Style) -> bool:
 
 
 def _sheet(region: Region, style: Style, ink: InkCache, digests: MapDigests) -> KnownSheet | None:
-    """Return what is known about a map. Return None if the positions of its pixels cannot be kept."""
+    """Return the kept facts about a map. Return None if the positions of its pixels cannot be kept."""
     shared, config = style.shared, style.shared.config
     view = View.of(region, shared.crs, style.layout.panel, config.map.fit)
     title = title_of(region, config.map, shared.description)

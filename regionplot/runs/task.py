@@ -241,5 +241,5 @@ def task_without_data(
     """
     plan = check_inputs(config, regions)
     if plan.fingerprint != fingerprint:
-        raise RasterError(f"{config.raster.path}: input changed: the file was replaced since the run began")
+        raise RasterError(f"{config.raster.path}: input changed: the file was replaced since the run began; run again")
     return RenderTask(config, run, plan, len(regions))

@@ -62,7 +62,7 @@ def all_maps_kept(known: KnownRun, scope: Scope) -> Iterator[KeptRun | None]:
     """
     watch = Stopwatch()
     directory = known.facts.directory
-    if not is_readable(make_publication(known.facts, "").previous):  # the usual run reports a damaged manifest
+    if not is_readable(make_publication(known.facts, "").previous):  # the full run reports a damaged manifest
         yield None
         return
     store.prepare_directory(directory)
@@ -80,7 +80,7 @@ def all_maps_kept(known: KnownRun, scope: Scope) -> Iterator[KeptRun | None]:
 def _kept(record: RunRecord, digests: list[str]) -> tuple[tuple[Job, MapResult], ...] | None:
     """Keep the maps of all jobs. Return None if one of them must be drawn.
 
-    Maps that have been linked into a new folder by then stay there. The usual run removes this folder.
+    Maps that are already linked into the folder of this run then stay there. The full run removes this folder.
     """
     results = []
     for job, digest in zip(record.jobs, digests, strict=True):

@@ -112,14 +112,14 @@ class Config(Section):
 
     @property
     def facts(self) -> Mapping[str, object]:
-        """What a run knows about the field of these settings: `product`, and `time` if it is not in the raster's file.
+        """Facts about the field of these settings: `product`, and `time` if it is not in the raster's file.
 
         Titles and file names can show these values. They take precedence over the metadata of the raster.
         """
         return self._facts
 
     def with_facts(self, facts: Mapping[str, object]) -> Config:
-        """Store what the run knows about a field in this config, and return the config."""
+        """Store the facts about a field in this config, and return the config."""
         self._facts = dict(facts)
         return self
 

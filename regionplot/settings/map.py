@@ -67,7 +67,7 @@ class MapSettings(Section):
     after the layers are drawn. `axes` is a cartopy GeoAxes."""
     load: Annotated[FunctionSetting | None, NOT_IN_DIGEST] = None
     """Your own function, as `module:function`. The function is called once, as `function(shared)`, before the maps are
-    drawn. The other functions find what it returns in `shared.extra`."""
+    drawn. The other functions find its result in `shared.extra`."""
     files: Annotated[tuple[InputPath, ...], Field(strict=False), NOT_IN_DIGEST] = ()
     """Files that your functions read. If the content of such a file changes, all maps are drawn again."""
 

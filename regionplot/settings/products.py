@@ -25,7 +25,8 @@ _OF_THE_RUN: dict[str, tuple[str, ...]] = {
     "statistics": ("table",),
     "output": ("directory", "publish", "keep", "publish_partial"),
 }
-"""Sections that a product cannot override, with the keys if only some keys are meant. One run has one of each."""
+"""Sections that a product cannot override, because they belong to the whole run. Keys are listed if only some keys of a
+section belong to the run."""
 
 
 @dataclass(frozen=True, eq=False)

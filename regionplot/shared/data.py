@@ -259,7 +259,7 @@ class SharedData(DrawingTools):
         return _meshgrid(self.geometry)
 
     def with_scale_of(self, panel: PanelGrid) -> SharedData:
-        """Return the same data with a color scale for the cells of one panel, as `[colors] scale = "region"` asks.
+        """Return the same data with a color scale for the cells of one panel, if `[colors] scale` is `"region"`.
 
         Return this object if the scale does not depend on the cells, or if the panel shows no cells.
 

@@ -142,7 +142,7 @@ class DrawnRaster:
         return plan.window.cells * kind.itemsize
 
     def coded(self, loaded: LoadedCells, plan: LoadPlan) -> LoadedCells:
-        """Return what `start` loads, from the values of the same cells. Other fields can share these values.
+        """Return the cells in the form that `start` loads, from their values. Other fields can share these values.
 
         Parameters
         ----------

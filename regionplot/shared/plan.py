@@ -50,8 +50,8 @@ class LoadPlan:
     colormap: ColormapColors | None = None
     """Colors of the colormap. None if the raster is not drawn as numbers."""
     series: NDArray[Any] | None = field(default=None, compare=False, repr=False)
-    """Cells that determine the limits of the color scale for all times of a product (`shared.series`). None: the scale
-    is that of the raster."""
+    """Cells that determine the limits of the color scale for all times of a product (`shared.series`). None: only the
+    cells of this raster determine the scale."""
     stored: Path | None = None
     """File from which workers that are not forked load data that are only in memory. None if there is no such file."""
 

@@ -39,10 +39,11 @@ class ScaleImage:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shade:
-    """Light on the pixels of the raster. It changes their colors, but not those of marks above the raster."""
+    """Light on the pixels of the raster. It does not change the colors of marks above the raster."""
 
     levels: NDArray[np.uint8]
-    """0: the darkest slope, `geo.relief.FLAT`: flat ground, 255: the lightest slope. Shape (height, width)."""
+    """Level of light at each pixel, shape (height, width). 0 is the darkest slope, `geo.relief.FLAT` is flat ground,
+    and 255 is the lightest slope."""
     dark: str
     """Color that multiplies the colors of dark slopes."""
     light: str

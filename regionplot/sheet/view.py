@@ -80,13 +80,15 @@ class View:
     def requested_area(self) -> tuple[slice, slice]:
         """Rows and columns of the panel within the requested limits, at least one of each."""
         panel, shown = self.panel, self.panel.extent
-        first_row, last_row = _span(shown.ymax - self.requested.ymax, self.requested.height, panel.pixel_height)
-        first_column, last_column = _span(self.requested.xmin - shown.xmin, self.requested.width, panel.pixel_width)
+        first_row, last_row = _pixel_range(shown.ymax - self.requested.ymax, self.requested.height, panel.pixel_height)
+        first_column, last_column = _pixel_range(
+            self.requested.xmin - shown.xmin, self.requested.width, panel.pixel_width
+        )
         return slice(first_row, last_row), slice(first_column, last_column)
 
 
 def axes_of(region: Region, crs: pyproj.CRS) -> Upright:
-    """Return the CRS of a region's limits, with the usual axes. Refuse a CRS that names files.
+    """Return the CRS of a region's limits, with the standard axes. Refuse a CRS that names files.
 
     Parameters
     ----------
@@ -129,7 +131,9 @@ def _limits(region: Region, crs: pyproj.CRS) -> Extent:
     except ConfigError as error:
         raise RegionError(str(error)) from None
     if not (limits.width > 0 and limits.height > 0):
-        raise RegionError(f"the region ({region.extent}) has no area in the projection {crs.name!r}")
+        raise RegionError(
+            f"the region ({region.extent}) has no area in the projection {crs.name!r}; use a larger region"
+        )
     return limits
 
 
@@ -137,6 +141,6 @@ def _centered(box: Box, width: int, height: int) -> Box:
     return Box(box.left + (box.width - width) // 2, box.bottom + (box.height - height) // 2, width, height)
 
 
-def _span(offset: float, length: float, pixel: float) -> tuple[int, int]:
+def _pixel_range(offset: float, length: float, pixel: float) -> tuple[int, int]:
     first = int(np.floor(offset / pixel + 1e-6))
     return first, max(first + 1, int(np.ceil((offset + length) / pixel - 1e-6)))

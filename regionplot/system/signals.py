@@ -47,8 +47,8 @@ def cleanup_before_signals_end() -> Iterator[None]:
     """Let context managers clean up before SIGTERM or SIGHUP ends the program.
 
     A signal raises an exception in the body. After the body, the program ends by the same signal. Further signals are
-    ignored during the cleanup. Signals that the program handles or ignores itself are left alone, and so are all
-    signals if this is not the main thread. SIGINT raises KeyboardInterrupt anyway.
+    ignored during the cleanup. Signals that the program handles or ignores itself are not changed. Outside the main
+    thread, no signals are changed. SIGINT needs no handling, because it raises KeyboardInterrupt.
     """
     received: list[int] = []
     changed = [number for number in ENDING_SIGNALS if number != signal.SIGINT and _ends_program(number)]

@@ -45,7 +45,9 @@ def thread_pool(workers: int, exit_timeout: float = 5.0) -> Iterator[ThreadPoolE
 
 
 def wait_for_exit(threads: list[int], timeout: float) -> None:
-    """Wait until the system's threads have exited. Linux only: other systems neither list threads nor fork safely.
+    """Wait until the system's threads have exited.
+
+    Linux only, because other systems do not list threads and cannot fork safely.
 
     Parameters
     ----------

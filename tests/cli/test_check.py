@@ -23,13 +23,13 @@ def check(run_command, tmp_path: Path):
     return check
 
 
-def test_nothing_is_found(check) -> None:
+def test_good_settings_have_no_findings(check) -> None:
     found = check(GOOD)
     assert (found.returncode, found.stderr) == (0, "")
     assert "color-blind readers can follow the colors" in found.stdout
 
 
-def test_nothing_is_found_in_the_starter(run_command, tmp_path: Path) -> None:
+def test_the_starter_has_no_findings(run_command, tmp_path: Path) -> None:
     assert run_command(tmp_path, "init", ".").returncode == 0
     found = run_command(tmp_path, "check", "regions.csv")
     assert (found.returncode, found.stderr) == (0, "")

@@ -194,7 +194,7 @@ def test_init_writes_working_files_and_overwrites_none(run_command, tmp_path):
     assert images(tmp_path / "new") == ["california", "colorado", "conus"]
 
 
-def test_version_and_help(run_command, tmp_path):
+def test_the_command_prints_its_version_and_help(run_command, tmp_path):
     assert run_command(tmp_path, "--version").stdout.split()[-1] == regionplot.__version__
     for arguments in (["--help"], ["-h"], []):
         result = run_command(tmp_path, *arguments)

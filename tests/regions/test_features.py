@@ -120,7 +120,9 @@ def test_settings_that_the_file_does_not_know_are_named(write_features, settings
         ([COLORADO], {"name": [""]}, ":1: column 'name': the region has no name"),
     ],
 )
-def test_a_feature_that_is_no_region_is_named(write_features, geometries: Any, columns: Any, message: str) -> None:
+def test_a_feature_that_cannot_be_a_region_is_named(
+    write_features, geometries: Any, columns: Any, message: str
+) -> None:
     with pytest.raises(RegionsError) as caught:
         read_regions(write_features("a.geojson", geometries, **columns))
     assert message in str(caught.value)
@@ -192,7 +194,7 @@ def test_a_margin_without_a_unit_or_a_sensible_number_is_refused(margin: str) ->
 
 
 @pytest.mark.parametrize("header", ["lon,lat,width_km", "Longitude,Latitude,Width_km", "lng,lat,width-km"])
-def test_a_region_by_center_and_size(tmp_path: Path, header: str) -> None:
+def test_a_region_is_found_by_center_and_size(tmp_path: Path, header: str) -> None:
     region = one_row(tmp_path, header, "-100,60,222.39")
     assert limits(region) == pytest.approx([-102, -98, 59, 61], abs=1e-4)
     assert region.crs == "EPSG:4326"
@@ -259,5 +261,5 @@ def test_a_column_of_repeated_names_is_reported_briefly(write_features) -> None:
     with pytest.raises(RegionsError) as caught:
         read_regions(write_features("a.gpkg", [COLORADO] * 2000, name=["a"] * 2000))
     assert len(caught.value.problems) == 11
-    assert "a.gpkg: 1,989 more names are taken" in str(caught.value)
+    assert "a.gpkg: 1,989 more names are repeated" in str(caught.value)
     assert "give name_field" in str(caught.value)

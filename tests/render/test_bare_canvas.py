@@ -84,7 +84,7 @@ def test_matplotlib_draws_maps_whose_titles_must_be_measured_or_need_other_fonts
         (Text(0, 0, "a\x07c", 10, is_hinted=False), False),
     ],
 )
-def test_usual_texts(mark: Text, expected: bool) -> None:
+def test_texts_that_need_no_measuring_are_usual(mark: Text, expected: bool) -> None:
     assert is_usual(mark, 100) is expected
 
 

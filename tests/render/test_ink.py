@@ -330,7 +330,7 @@ def test_without_the_cache_nothing_is_kept(data: Data, cache: Path) -> None:
 
 @dataclass(frozen=True)
 class Quiet(Features):
-    """A layer of another package that does not say what its marks depend on."""
+    """A layer of another package that does not set `ignores_raster`."""
 
     def draw(self, sheet):
         yield from super().draw(sheet)
@@ -338,7 +338,7 @@ class Quiet(Features):
 
 @dataclass(frozen=True)
 class Told(Quiet):
-    """A layer of another package that says that its marks do not depend on the raster."""
+    """A layer of another package that sets `ignores_raster`."""
 
     ignores_raster: ClassVar[bool] = True
 

@@ -35,7 +35,7 @@ _REFUSED = ("raster", "prepare", _FEATURES, "regions", "output", "run", "product
 
 @dataclass(frozen=True, eq=False)
 class StylePlaces(Places):
-    """The places of settings in the user's file, and of the others in the file of the style."""
+    """The places of settings in the user's file, and of the other settings in the file of the style."""
 
     own: Places = field(default_factory=Places)
     own_tables: Tables = field(default_factory=dict, repr=False)
