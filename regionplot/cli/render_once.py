@@ -43,7 +43,9 @@ def import_for_drawing() -> ModuleType:
 
     Interrupts wait until the imports are complete, because an interrupt during an import can become any error.
     """
-    with interrupts_held():
+    from regionplot.system.memory import imports_uncollected  # noqa: PLC0415 (kept maps need no imports)
+
+    with interrupts_held(), imports_uncollected():
         from regionplot.cli import draw_maps  # noqa: PLC0415
 
         draw_maps.import_renderer()
