@@ -102,10 +102,11 @@ def trim(entries: Iterable[Path], max_bytes: int, is_removable: Callable[[Path],
     is_removable : callable
         Called with an entry. Returns False if the entry must stay.
     """
-    found = [(status.st_mtime, entry, status) for entry in entries if (status := _stat(entry)) is not None]
-    sizes = {entry: _size_of(entry, status) for _, entry, status in sorted(found, key=itemgetter(0))}
-    excess = sum(sizes.values()) - max_bytes
-    for entry, size in sizes.items():
+    found = [
+        (status.st_mtime, _size_of(entry, status), entry) for entry in entries if (status := _stat(entry)) is not None
+    ]
+    excess = sum(size for _, size, _ in found) - max_bytes
+    for _, size, entry in sorted(found, key=itemgetter(0)) if excess > 0 else ():
         if excess <= 0:
             return
         if is_removable(entry):
