@@ -138,7 +138,7 @@ def test_a_folder_that_cannot_be_created_causes_no_error(tmp_path):
 
 
 def test_the_least_recently_used_entries_are_removed(tmp_path):
-    cache = ArrayCache(tmp_path, max_bytes=4000)
+    cache = ArrayCache(tmp_path, max_bytes=3000)
     for number, key in enumerate("abc"):
         cache.write(key, {"x": np.zeros(100)})
         os.utime(tmp_path / f"{key}.arrays", (number, number))
