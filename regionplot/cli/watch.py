@@ -81,8 +81,8 @@ class _Watcher:
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        self._program = known_run_name(request)
         _import_for_runs()
+        self._program = known_run_name(request)  # after the imports, because libraries set environment variables
         self._layers: Sequence[Layer] = ()
         self._reload_requested = False
         self._apply_settings()
