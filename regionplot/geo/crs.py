@@ -15,6 +15,7 @@ import pyproj
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError
+from regionplot.geo.crs_cache import crs_cache
 from regionplot.geo.extent import FULL_TURN
 from regionplot.text import plain_text
 
@@ -77,7 +78,7 @@ def shortened(text: str) -> str:
     return repr(plain_text(text, _MAX_QUOTE))
 
 
-@lru_cache(maxsize=64)
+@crs_cache(64)
 def horizontal(crs: pyproj.CRS) -> pyproj.CRS:
     """Return the part of a CRS that gives positions on the earth's surface, without heights."""
     if crs.is_compound and crs.sub_crs_list:
@@ -109,7 +110,7 @@ def not_drawable(crs: pyproj.CRS) -> str:
     )
 
 
-@lru_cache(maxsize=64)
+@crs_cache(64)
 def same_crs(one: pyproj.CRS, other: pyproj.CRS) -> bool:
     """Return True if coordinates need no transformation between two CRSs. Axis order and heights are ignored."""
     return bool(horizontal(one).equals(horizontal(other), ignore_axis_order=True))
@@ -120,7 +121,7 @@ def unit_size(crs: pyproj.CRS) -> float:
     return float(crs.axis_info[0].unit_conversion_factor) or 1.0 if crs.axis_info else 1.0
 
 
-@lru_cache(maxsize=64)
+@crs_cache(64)
 def transformer(source: pyproj.CRS, target: pyproj.CRS) -> pyproj.Transformer:
     """Return a transformer between two CRSs, from a cache. Coordinates are (x, y) or (longitude, latitude).
 
@@ -157,7 +158,7 @@ def meridian_offset(source: pyproj.CRS, target: pyproj.CRS) -> float:
     return float(transformer(source, target).transform(0.0, 0.0)[0])
 
 
-@lru_cache(maxsize=64)
+@crs_cache(64)
 def with_meridian(crs: pyproj.CRS, longitude: float) -> pyproj.CRS:
     """Return a copy of a geographic CRS with another origin of the longitudes.
 

@@ -14,7 +14,7 @@ from regionplot.writers.picture import Bytes
 logger = logging.getLogger(__name__)
 _MAX_BYTES = 256 * 2**20
 """Maximum size of the folder: about 1000 to 2500 maps of 1400 x 900 pixels."""
-_WRITES_PER_TRIM = 64
+_WRITES_PER_TRIM = 256
 Part = Literal["panel", "sheet"]
 """The ink of a map is kept in two entries, so that a title with a new time does not change the ink of the panel."""
 

@@ -21,7 +21,7 @@ from regionplot.render.ink import Ink, PaletteMaps
 from regionplot.render.ink_cache import InkCache
 from regionplot.render.ink_drawing import InkDrawing
 from regionplot.render.palette import palette_for
-from regionplot.render.sheets import Style, make_sheet, place_on_earth
+from regionplot.render.sheets import Style, crs_text, make_sheet, place_on_earth
 from regionplot.shared.data import SharedData, crs_name
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
@@ -78,11 +78,17 @@ class MapRenderer:
         self._bare: InkDrawing | None = None
 
     def prepare(self, regions: Sequence[Region]) -> None:
-        """Read or draw the frame. If a map of these regions must be drawn, import what draws it.
+        """Read or draw the frame, and find the code of the CRS. If a map must be drawn, import what draws it.
 
         Forked workers inherit what this method imports and draws. Otherwise, each worker does the same when it draws
         its first map.
+
+        Parameters
+        ----------
+        regions : sequence of Region
+            The regions whose maps will be drawn.
         """
+        crs_text(self.style.shared.crs)
         is_rgb = self._palette_maps is None
         if is_rgb:
             _ = self._frame

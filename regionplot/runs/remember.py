@@ -18,7 +18,6 @@ from regionplot.runs.facts import RunFacts
 from regionplot.runs.filenames import assign_file_names
 from regionplot.runs.identity import InputFiles, Marks, are_older
 from regionplot.runs.known import KnownMap, KnownRun, write_known_run
-from regionplot.runs.remember_drawing import remember_drawing
 from regionplot.runs.report import RunReport
 from regionplot.runs.task import RenderTask
 from regionplot.runs.texts import has_searched_fonts
@@ -90,7 +89,7 @@ class RunMemory:
             workers=report.workers,
             inputs=inputs,
             marks={**inputs.marks(), **marks},
-            drawing="" if task is None or config.publish.is_active else remember_drawing(task, report),
+            drawing="" if task is None or config.publish.is_active else _remember_drawing(task, report),
             maps=tuple(KnownMap(region, file, digest) for (region, file), digest in named),
         )
         write_known_run(self._name, known)
@@ -105,6 +104,12 @@ class RunMemory:
         marks = with_certain_raster(self._marks, raster, self._began)
         others = {path: mark for path, mark in marks.items() if path != raster}
         return marks if are_older(others, self._began) and are_local(others) else None
+
+
+def _remember_drawing(task: RenderTask, report: RunReport) -> str:
+    from regionplot.runs.remember_drawing import remember_drawing  # noqa: PLC0415 (imports the renderer)
+
+    return remember_drawing(task, report)
 
 
 def _vectors(config: Config) -> Iterator[Path]:

@@ -22,6 +22,7 @@ from regionplot.shared.slot import shared_data
 from regionplot.system import failpoints
 from regionplot.system.files import Fingerprint
 from regionplot.system.memory import return_large_blocks
+from regionplot.system.signals import interrupts_held
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import (
     DESCRIPTION,
@@ -65,11 +66,11 @@ class RenderTask:
     canvases: Canvases | None = field(default=None, repr=False)
     """Sheets and frames that the tasks of several fields share."""
     _digests: MapDigests | None = field(default=None, repr=False)
-    _idle: list[MapRenderer] = field(default_factory=list, repr=False)
+    idle: list[MapRenderer] = field(default_factory=list, repr=False)
     """Renderers that no thread uses now. A renderer draws all its maps into one buffer, so threads cannot share it."""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "regions": (), "_digests": None, "_idle": [], "canvases": None}
+        return {**self.__dict__, "regions": (), "_digests": None, "idle": [], "canvases": None}
 
     def start_worker(self) -> None:
         """Set the policy of malloc. Functions of the user use malloc as usual, and open no windows."""
@@ -185,21 +186,23 @@ class RenderTask:
     def renderer(self) -> Iterator[MapRenderer]:
         """Lend a renderer to this thread."""
         try:
-            renderer = self._idle.pop()
+            renderer = self.idle.pop()
         except IndexError:
-            from regionplot.render.choose import make_renderer  # noqa: PLC0415 (kept maps need no renderer)
+            with interrupts_held():  # an interrupt during an import can become any error
+                from regionplot.render.choose import make_renderer  # noqa: PLC0415 (kept maps need no renderer)
 
             renderer = make_renderer(self._shared, self.map_count, self.canvases)
         try:
             yield renderer
         finally:
-            self._idle.append(renderer)
+            self.idle.append(renderer)
 
     @property
     def digests(self) -> MapDigests:
         """Digests of the maps. The first use loads the shared data, but does not draw the frame."""
         if self._digests is None:
-            from regionplot.runs.digests import MapDigests  # noqa: PLC0415 (imports matplotlib)
+            with interrupts_held():
+                from regionplot.runs.digests import MapDigests  # noqa: PLC0415 (imports the renderer)
 
             self._digests = MapDigests(self._shared)
         return self._digests

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -30,9 +30,10 @@ from regionplot.layers.base import Layer, LoadContext
 from regionplot.layers.stack import all_layers, start_layers
 from regionplot.settings.config import Config
 from regionplot.shared.drawing import DrawingTools
-from regionplot.shared.load import DrawnRaster, LoadedCells, array_cache, warn_of_unseen_layers
+from regionplot.shared.load import DrawnRaster, LoadedCells, Loading, array_cache, warn_of_unseen_layers
 from regionplot.shared.plan import LoadPlan, logger, plan_load
 from regionplot.system import failpoints
+from regionplot.system.signals import interrupts_held
 from regionplot.system.threads import thread_pool
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class SharedData(DrawingTools):
         *,
         raster: DrawnRaster | None = None,
         cells: LoadedCells | None = None,
+        meanwhile: Callable[[SharedData], None] | None = None,
     ) -> SharedData:
         """Load all data that the maps of a run share, and close every file.
 
@@ -91,6 +93,9 @@ class SharedData(DrawingTools):
             The raster and its coloring, if the caller has already opened it.
         cells : LoadedCells, optional
             The cells of the plan, if they are already loaded for another field.
+        meanwhile : callable, optional
+            Called with the data while threads read and classify the cells, so it must not look at the cells. Not called
+            if the values of the cells are loaded, or if cells are given.
 
         Returns
         -------
@@ -130,14 +135,18 @@ class SharedData(DrawingTools):
         finish_layers = start_layers(all_layers(config), context)  # before the thread, because this forks
         failpoints.failpoint("cells", config.raster.path.name)
         with thread_pool(MAX_READERS) as pool:  # the threads end before workers are forked
-            finish_cells = raster.start(plan, pool) if cells is None else None
+            with interrupts_held():  # so that the threads do not take signals from this thread
+                loading = raster.start(plan, pool) if cells is None else Loading.done(cells)
             loaded_layers = finish_layers()
-            cells = finish_cells() if finish_cells else cells
-        assert cells is not None, "the cells are given or have been loaded"
+            rest = (crs, loaded_layers, info, plan, raster.coloring)
+            early = None if loading.classified is None else cls(config, raster.source, loading.classified, *rest)
+            if early is not None and meanwhile is not None:
+                meanwhile(early)
+            loaded = loading.finish()
         if regions:  # without regions, for example in a spawned worker, the maps are not known
             warn_of_unseen_layers(loaded_layers, config, crs, raster.coloring, regions)
         logger.info("process %d loaded the shared data in %.2f s", os.getpid(), time.perf_counter() - start)
-        return cls(config, raster.source, cells, crs, loaded_layers, info, plan, raster.coloring)
+        return cls(config, raster.source, loaded, *rest) if early is None else early
 
     @classmethod
     def from_arrays(

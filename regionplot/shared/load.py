@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyproj
@@ -61,6 +61,20 @@ class LoadedCells:
     """Cells that determine the limits of the color scale. None if the scale does not depend on cells."""
 
 
+class Loading(NamedTuple):
+    """Cells that are being loaded."""
+
+    finish: Callable[[], LoadedCells]
+    """Wait for the cells and return them. Raise RasterError if they cannot be read."""
+    classified: LoadedCells | None = None
+    """The same cells, while threads still write their classes. None if the values of the cells are loaded."""
+
+    @classmethod
+    def done(cls, cells: LoadedCells) -> Loading:
+        """Return cells that are already loaded."""
+        return cls(lambda: cells)
+
+
 @dataclass(frozen=True)
 class DrawnRaster:
     """A raster and its coloring."""
@@ -103,8 +117,8 @@ class DrawnRaster:
             info = replace(info, description=with_lead_time({**info.description, **config.facts}))
         return cls(source, info, coloring, config)
 
-    def start(self, plan: LoadPlan, pool: Executor) -> Callable[[], LoadedCells]:
-        """Start to load the cells of a plan in the threads of a pool. Return a function that waits for the cells.
+    def start(self, plan: LoadPlan, pool: Executor) -> Loading:
+        """Start to load the cells of a plan in the threads of a pool.
 
         Cells of a class scale are classified strip by strip, if the pixels of all maps are cells and no layer needs
         their values. Otherwise, the values of all cells are loaded.
@@ -112,12 +126,12 @@ class DrawnRaster:
         Raises
         ------
         RasterError
-            If the raster cannot be opened. The returned function raises it if the cells cannot be read.
+            If the raster cannot be opened.
         """
         classifier = self._classifier(plan)
         if classifier is None or not isinstance(self.source, FileSource):
             loading = pool.submit(lambda: self._with_series(self.load_values(plan), plan))
-            return loading.result
+            return Loading(loading.result)
         return self._start_classes(plan.window, self.source, classifier, pool)
 
     def _classifier(self, plan: LoadPlan) -> Classifier | None:
@@ -161,21 +175,20 @@ class DrawnRaster:
         codes.flags.writeable = False
         return LoadedCells(loaded.geometry, codes=codes)
 
-    def _start_classes(
-        self, window: Window, source: FileSource, classifier: Classifier, pool: Executor
-    ) -> Callable[[], LoadedCells]:
+    def _start_classes(self, window: Window, source: FileSource, classifier: Classifier, pool: Executor) -> Loading:
         codes = np.empty((window.height, window.width), code_type(classifier.nodata))
         reader = StripReader(
             source.info, source.options, window, lambda cells, values: classify(values, classifier, codes[cells])
         )
         finish_reading = reader.start(pool)
+        classified = LoadedCells(self.info.geometry.subgrid(window), codes=codes)
 
         def finish() -> LoadedCells:
             finish_reading()
             codes.flags.writeable = False
-            return LoadedCells(self.info.geometry.subgrid(window), codes=codes)
+            return classified
 
-        return finish
+        return Loading(finish, classified)
 
     def load_values(self, plan: LoadPlan) -> LoadedCells:
         """Return the values of the cells that a plan loads, and the cells that determine the color scale.

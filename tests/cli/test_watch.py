@@ -293,3 +293,18 @@ def test_without_fork_a_new_process_draws_each_raster(tmp_path, monkeypatch):
     assert watch_module.watch(request) == 130
     assert codes == [0]
     assert sorted(path.name for path in (tmp_path / "maps").glob("*.png")) == ["east.png", "west.png"]
+
+
+def test_the_program_is_identified_after_its_imports(monkeypatch):
+    """Libraries set environment variables, which are a part of the identity."""
+    calls: list[str] = []
+
+    def identify(_request: object) -> None:
+        calls.append("identify")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch_module, "import_for_drawing", lambda: calls.append("import"))
+    monkeypatch.setattr(watch_module, "known_run_name", identify)
+    with pytest.raises(KeyboardInterrupt):
+        watch_module.watch(object())
+    assert calls == ["import", "identify"]
