@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -93,12 +93,10 @@ class BlockWorker:
             yield
 
     def load(self) -> None:
-        """Set the malloc policy for threads, and import a module of NumPy, so that forked workers inherit it.
+        """Set the malloc policy for threads.
 
         Rasters are not opened here. Each worker opens its rasters at its first block, after the fork.
         """
-        import numpy.ma  # noqa: F401, PLC0415
-
         reuse_large_blocks()
 
     def result_of(self, job: Block, values: NDArray[Any], checksum: int | None) -> BlockResult:
@@ -136,10 +134,15 @@ class BlockTask(BlockWorker):
     boundless_halo: int | None = None
     """Width of a halo that is not clipped at the edges of the grid. None if the halo is clipped."""
 
+    def load(self) -> None:
+        super().load()
+        if self.read == "masked" or self.reduction is not None:
+            import numpy.ma  # noqa: F401, PLC0415 (forked workers inherit it)
+
     def __call__(self, job: Block) -> BlockResult:
         """Return the result of one block."""
         failpoints.failpoint("block", f"{job.core.row_off},{job.core.col_off}")
-        job = replace(job, reference=self.reference, padded=self._padded(job))
+        job = Block(job.core, self._padded(job), job.index, self.reference)
         with block_options():
             return self._result(self._call(self._input(job), job), job)
 
@@ -200,6 +203,8 @@ def _plain(result: Any) -> NDArray[Any]:
     """Return the result of a function as an array. Refuse a masked array, whose mask would be lost."""
     if result is None:
         raise BlockError("the function returned None; return an array with the values of the block")
+    if type(result) is np.ndarray:  # without an import of numpy.ma
+        return result
     if np.ma.is_masked(result):
         raise BlockError(
             "the function returned a masked array, whose mask would be lost; return its .filled(nodata), with the "

@@ -173,7 +173,9 @@ class TiffTiles:
 
 
 def _runs(places: NDArray[np.int64], size: int) -> Iterator[tuple[int, int]]:
-    """Yield the first index and the end of each run of tiles that follow each other in the file."""
+    """Return the first index and the end of each run of tiles that follow each other in the file."""
+    if len(places) == 1:
+        return iter([(0, 1)])
     gaps = np.flatnonzero(np.diff(places) != size) + 1
     return pairwise([0, *gaps.tolist(), len(places)])
 
