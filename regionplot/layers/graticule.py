@@ -113,11 +113,11 @@ class Graticule(Layer):
             yield Path.of_lines(shown, settings.color, settings.linewidth)
 
     @override
-    def inks(self) -> frozenset[str] | None:
+    def inks(self) -> frozenset[str]:
         settings = self.settings
         if not settings.labels or settings.position == "outside":
             return frozenset({settings.color})
-        return None if settings.halo != "none" else frozenset({settings.color, settings.text_color})
+        return frozenset({settings.color, settings.text_color, settings.halo})
 
 
 @dataclass(frozen=True)

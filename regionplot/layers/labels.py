@@ -58,6 +58,7 @@ _AREA_GAP = (9.0, 6.0)
 _MIN_AREA = 0.03
 """Minimum part of the panel that an area with a name covers."""
 _INK, _PAPER = "#1f2429", "#fffdf6cc"
+_DOT = "white"
 _REVERSED, _REVERSED_HALO = "#ffffff", "#1f2429bf"
 
 
@@ -134,6 +135,11 @@ class Labels(VectorFileLayer):
             return cls(settings, features, field, settings_digest(settings, key, field and field.key, exclude=exclude))
 
         return load
+
+    @override
+    def inks(self) -> frozenset[str]:
+        areas = {self.settings.area_color, _AREA_HALO} if self.features.area_names else set()
+        return frozenset({self.settings.color, self.settings.halo, _REVERSED, _REVERSED_HALO, _DOT, _INK, *areas})
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
@@ -248,7 +254,7 @@ class _NameLabels(_PointLabels):
     def _dots(self, diameter: float, pixels: Sequence[tuple[float, float]]) -> Markers:
         points = self.layer.features.in_map(np.array(pixels), self.sheet.view)
         size = diameter * self.sheet.label_factor * 72 / self.sheet.layout.dpi
-        return Markers(points, size, "white", _INK, 0.9 if diameter < 6 else 1.1)
+        return Markers(points, size, _DOT, _INK, 0.9 if diameter < 6 else 1.1)
 
 
 class _ValueLabels(_PointLabels):

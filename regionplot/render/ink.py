@@ -7,17 +7,22 @@ panel, and what the title and the neatline cover on the sheet. Ink is drawn once
     codes of the panel ─┐
     frame ──────────────┼─► PaletteMaps.picture ─► Picture
     ink ────────────────┘
+
+Ink of one dark color is kept as its darkness. Ink of several colors is kept with its opacity, and blended with the
+classes. Each blended color becomes the nearest color of the palette.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from regionplot.render.nearest import NearestColors
 from regionplot.writers.picture import Bytes, Picture
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -30,8 +35,9 @@ class Covered:
 
     pixels: NDArray[np.intp]
     """Increasing indices into the pixels of an image, which are counted row by row."""
-    values: Bytes
-    """Value of one color channel of the ink on white, for each pixel."""
+    values: NDArray[Any]
+    """Value of one color channel of the ink on white (uint8), or red, green, blue and opacity of the ink in four bytes
+    (uint32), for each pixel."""
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """Return arrays to store: the gaps between the pixels, which are small numbers, and the values."""
@@ -40,7 +46,7 @@ class Covered:
         return {f"{name} gaps": gaps.astype(np.uint16 if small else np.uint32), f"{name} values": self.values}
 
     @classmethod
-    def of(cls, arrays: Arrays, name: str, size: int) -> Self:
+    def of(cls, arrays: Arrays, name: str, size: int, dtype: type[np.unsignedinteger[Any]] = np.uint8) -> Self:
         """Return the pixels from stored arrays, which are not trusted.
 
         Parameters
@@ -51,6 +57,8 @@ class Covered:
             The name that was given to `arrays`.
         size : int
             Number of pixels of the image.
+        dtype : type
+            Type of the values.
 
         Raises
         ------
@@ -60,7 +68,7 @@ class Covered:
             If an array is missing.
         """
         gaps, values = arrays[f"{name} gaps"], arrays[f"{name} values"]
-        is_typed = gaps.dtype in (np.uint16, np.uint32) and values.dtype == np.uint8
+        is_typed = gaps.dtype in (np.uint16, np.uint32) and values.dtype == dtype
         if not is_typed or gaps.ndim != 1 or gaps.shape != values.shape or gaps.size > size:
             raise ValueError(f"{name}: no ink for an image of {size} pixels")
         if gaps.size and not gaps[1:].all():
@@ -81,6 +89,11 @@ class Ink:
     """Pixels of the sheet: title and neatline."""
 
 
+def panel_type(palette: PaletteTables) -> type[np.unsignedinteger[Any]]:
+    """Return the type of the values of ink in the panels of palette maps."""
+    return np.uint8 if len(palette.shaded) else np.uint32
+
+
 class PaletteTables(Protocol):
     """Colors of a palette, and tables to look up its rows. See `render.palette.ShadedPalette`."""
 
@@ -91,7 +104,7 @@ class PaletteTables(Protocol):
 
     @property
     def shaded(self) -> Bytes:
-        """Row of the palette for each code of the scale and each value of the ink."""
+        """Row of the palette for each code of the scale and each value of the ink. Empty: inks are blended."""
         ...
 
     @property
@@ -123,7 +136,29 @@ class PaletteMaps:
             Title of the map.
         """
         image, panel = self.frame.copy(), codes.reshape(-1).copy()
-        panel[ink.panel.pixels] = self.palette.shaded[panel[ink.panel.pixels], ink.panel.values]
+        panel[ink.panel.pixels] = self._inked(panel[ink.panel.pixels], ink.panel.values)
         image[place] = panel.reshape(codes.shape)
         image.reshape(-1)[ink.sheet.pixels] = self.palette.framed[ink.sheet.values]
         return Picture(image, self.palette.colors, title, no_data=False)
+
+    def _inked(self, codes: NDArray[Any], values: NDArray[Any]) -> Bytes:
+        """Return the row of the palette for each pixel that ink covers."""
+        if len(self.palette.shaded):
+            return np.asarray(self.palette.shaded[codes, values])
+        paint = np.ascontiguousarray(values).view(np.uint8).reshape(-1, 4)
+        opacity = paint[:, 3].astype(np.uint32)
+        below = self.palette.colors[codes]
+        red, green, blue = (_blended(below[:, channel], paint[:, channel], opacity) for channel in range(3))
+        return self._nearest.rows(red, green, blue)
+
+    @cached_property
+    def _nearest(self) -> NearestColors:
+        return NearestColors(self.palette.colors)
+
+
+def _blended(below: NDArray[Any], above: NDArray[Any], opacity: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Return a color channel under ink. Opacity is 0 to 255."""
+    mixed = np.asarray(below * (255 - opacity) + above * opacity, np.uint32)
+    mixed += 127
+    mixed //= 255
+    return mixed

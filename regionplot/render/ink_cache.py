@@ -15,15 +15,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from regionplot.errors import RegionplotError
 from regionplot.geo.region import Region
 from regionplot.layers.base import Layer
 from regionplot.layers.stack import ignore_raster, layers_with_ink
 from regionplot.layers.title import Title, title_of
 from regionplot.render.code import code_digest, font_files
-from regionplot.render.ink import Covered
+from regionplot.render.ink import Covered, panel_type
 from regionplot.render.ink_files import Part, ink_folder, read_frame, read_ink
-from regionplot.render.palette import ShadedPalette
+from regionplot.render.palette import Palette
 from regionplot.render.sheets import Style
 from regionplot.render.sparse import sparse_arrays, sparse_image
 from regionplot.settings.base import digest_items
@@ -59,16 +61,18 @@ class InkCache:
     """Key of the frame. The frame of RGB maps has the same key with a suffix."""
     _colors: int
     """Number of colors of the palette. 0 if the maps are RGB images."""
+    _values: type[np.unsignedinteger[Any]]
+    """Type of the values of ink in panels."""
 
     @classmethod
-    def of(cls, style: Style, palette: ShadedPalette | None) -> Self | None:
+    def of(cls, style: Style, palette: Palette | None) -> Self | None:
         """Return the cache for a style. Return None if the user has no cache, or if the settings turn it off.
 
         Parameters
         ----------
         style : Style
             The style.
-        palette : ShadedPalette, optional
+        palette : ShadedPalette or MixedPalette, optional
             The palette of the style. None if its maps are RGB images, whose ink is not kept.
         """
         if not style.shared.config.run.cache:
@@ -80,11 +84,12 @@ class InkCache:
             logger.debug("ink is not kept: %s", error)
             return None
         colors = palette.colors.tolist() if palette else []
+        values = panel_type(palette) if palette else np.uint8
         frame = hashlib.sha256(json.dumps(_of_frame(style), default=str).encode() + common.digest())
         frame.update(repr(("frame", style.scale.digest_items(), _names(style), colors)).encode())
         common.update(repr(("ink", palette and palette.channel)).encode())
         keeps_ink = palette is not None and ignore_raster(style.layers)
-        return cls(style, folder, keeps_ink, common, frame.hexdigest()[:_DIGITS], len(colors))
+        return cls(style, folder, keeps_ink, common, frame.hexdigest()[:_DIGITS], len(colors), values)
 
     def rgb_frame(self) -> Bytes | None:
         """Return the sheet without a map, shape (height, width, 4). Return None if it is not known."""
@@ -115,12 +120,12 @@ class InkCache:
 
     def panel(self, sheet: Sheet) -> Covered | None:
         """Return the ink in the panel of a map. Return None if it is not known."""
-        return self._read("panel", sheet, sheet.codes.size)
+        return self._read("panel", sheet, sheet.codes.size, self._values)
 
     def sheet(self, sheet: Sheet) -> Covered | None:
         """Return the ink on the sheet of a map. Return None if it is not known."""
         width, height = sheet.layout.size
-        return self._read("sheet", sheet, width * height)
+        return self._read("sheet", sheet, width * height, np.uint8)
 
     def keep_panel(self, sheet: Sheet, ink: Covered) -> None:
         """Store the ink in the panel of a map for later runs."""
@@ -143,9 +148,9 @@ class InkCache:
             return True
         return all(self.folder.has(self.key(part, region, view, title)) for part in ("panel", "sheet"))
 
-    def _read(self, part: Part, sheet: Sheet, size: int) -> Covered | None:
+    def _read(self, part: Part, sheet: Sheet, size: int, dtype: type[np.unsignedinteger[Any]]) -> Covered | None:
         key = self.key(part, sheet.region, sheet.view, sheet.title) if self.keeps_ink else None
-        return read_ink(self.folder, key, part, size) if key else None
+        return read_ink(self.folder, key, part, size, dtype) if key else None
 
     def _write(self, part: Part, sheet: Sheet, ink: Covered) -> None:
         if self.keeps_ink:

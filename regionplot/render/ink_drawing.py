@@ -73,15 +73,16 @@ class InkDrawing:
         with canvas.style():
             canvas.draw_on_sheet(Text(0, 0, "a", self._style.layout.page.title_points, is_hinted=False))
 
-    def ink_in_panel(self, sheet: Sheet, channel: int, watch: Stopwatch) -> Covered:
-        """Draw the ink in the panel of a palette map on white.
+    def ink_in_panel(self, sheet: Sheet, channel: int | None, watch: Stopwatch) -> Covered:
+        """Draw the ink in the panel of a palette map, on white or on a transparent panel.
 
         Parameters
         ----------
         sheet : Sheet
             The map. The layers do not see its title, because the ink is also used under other titles.
-        channel : int
-            Color channel in which the ink of the layers is darkest: 0 (red), 1 (green) or 2 (blue).
+        channel : int, optional
+            Color channel in which the ink of the layers is darkest: 0 (red), 1 (green) or 2 (blue). None: the ink has
+            several colors, and is drawn on a transparent panel.
         watch : Stopwatch
             Stopwatch that records the time of each stage.
         """
@@ -90,9 +91,9 @@ class InkDrawing:
             marks = self._marks(self._style.layers, replace(sheet, title=""))
             watch.lap("clip")
             pixels = canvas.buffer[canvas.slices(sheet.view.box)]
-            pixels.view(np.uint32).fill(PACKED_WHITE)
+            pixels.view(np.uint32).fill(PACKED_WHITE if channel is not None else 0)
             canvas.draw_in_panel(marks.in_panel, sheet.view)
-            panel = _covered(pixels, channel)
+            panel = _painted(pixels) if channel is None else _covered(pixels, channel)
         watch.lap("stroke")
         return panel
 
@@ -139,6 +140,13 @@ def _covered(pixels: Bytes, channel: int) -> Covered:
     values = pixels[..., channel].reshape(-1)
     drawn = np.flatnonzero(values != WHITE)
     return Covered(drawn, values[drawn])
+
+
+def _painted(pixels: Bytes) -> Covered:
+    """Return the pixels of a box of a transparent sheet that are painted, with their color and opacity."""
+    packed = pixels.view(np.uint32).reshape(-1)
+    drawn = np.flatnonzero(pixels[..., 3])
+    return Covered(drawn, packed[drawn])
 
 
 def _on_top_of_each_other(drawn: Sequence[Covered]) -> Covered:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -51,7 +51,9 @@ def read_frame(folder: ArrayCache, key: str, size: tuple[int, int], colors: int)
     return rows
 
 
-def read_ink(folder: ArrayCache, key: str, part: Part, size: int) -> Covered | None:
+def read_ink(
+    folder: ArrayCache, key: str, part: Part, size: int, dtype: type[np.unsignedinteger[Any]]
+) -> Covered | None:
     """Return a part of the ink of a map. Return None if it is not known.
 
     Parameters
@@ -64,10 +66,12 @@ def read_ink(folder: ArrayCache, key: str, part: Part, size: int) -> Covered | N
         The part that the entry holds.
     size : int
         Number of pixels of the panel or of the sheet.
+    dtype : type
+        Type of the values of the ink.
     """
     arrays = folder.read(key)
     try:
-        return None if arrays is None else Covered.of(arrays, part, size)
+        return None if arrays is None else Covered.of(arrays, part, size, dtype)
     except (KeyError, ValueError) as error:
         logger.debug("%s: the ink is drawn again: %s", key, error)
         return None

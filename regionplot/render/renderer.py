@@ -20,7 +20,7 @@ from regionplot.render.compiled import compiled_modules
 from regionplot.render.ink import Ink, PaletteMaps
 from regionplot.render.ink_cache import InkCache
 from regionplot.render.ink_drawing import InkDrawing
-from regionplot.render.palette import palette_for
+from regionplot.render.palette import nearest_rows, palette_for
 from regionplot.render.sheets import Style, make_sheet, place_on_earth
 from regionplot.shared.data import SharedData, crs_name
 from regionplot.sheet.sheet import Sheet
@@ -159,7 +159,7 @@ class MapRenderer:
             return None
         rows = self._cache.frame() if self._cache else None
         if rows is None:
-            rows = self._palette.nearest(self._frame)
+            rows = nearest_rows(self._frame, self._palette.colors)
             if self._cache:
                 self._cache.keep_frame(rows)
         return PaletteMaps(self._palette, rows)
@@ -224,7 +224,7 @@ class MapRenderer:
         own = shared.with_scale_of(view.panel)
         return self if own is shared else MapRenderer(own)
 
-    def _ink(self, sheet: Sheet, channel: int, watch: Stopwatch) -> Ink:
+    def _ink(self, sheet: Sheet, channel: int | None, watch: Stopwatch) -> Ink:
         """Return the ink of a map: from an earlier run, or drawn now."""
         cache = self._cache
         panel, on_sheet = (cache.panel(sheet), cache.sheet(sheet)) if cache else (None, None)
