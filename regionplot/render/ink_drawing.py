@@ -26,6 +26,9 @@ from regionplot.sheet.view import View
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import Bytes
 
+_FEW = 3
+"""Maximum number of marks on a sheet that are drawn one by one, so that equal rectangles are drawn once for all maps."""
+
 
 class InkCanvas(Protocol):
     """A sheet of pixels on which marks are drawn."""
@@ -101,12 +104,22 @@ class InkDrawing:
         """Draw the ink on the sheet of a palette map on white: title and neatline."""
         layers = [layer for layer in self._style.layers if can_yield(layer, (Rectangle, Text))]
         with self._canvas().style():
-            drawn = [self._on_sheet(mark, sheet) for mark in self._marks(layers, sheet).on_sheet]
+            marks = self._marks(layers, sheet).on_sheet
+            if len(marks) > _FEW:
+                drawn = [self._together(marks)]
+            else:
+                drawn = [self._on_sheet(mark, sheet) for mark in marks]
         watch.lap("title")
         return _on_top_of_each_other(drawn)
 
     def _marks(self, layers: Sequence[Layer], sheet: Sheet) -> DrawnMarks:
         return DrawnMarks.of(layers, _without_raster(sheet) if ignore_raster(self._style.layers) else sheet)
+
+    def _together(self, marks: Iterable[SheetMark]) -> Covered:
+        self._canvas().buffer.fill(WHITE)
+        for mark in marks:
+            self._canvas().draw_on_sheet(mark)
+        return _covered(self._canvas().buffer, 0)
 
     def _on_sheet(self, mark: SheetMark, sheet: Sheet) -> Covered:
         """Draw a mark in the frame's ink. Rectangles are cached, because most maps have the same rectangles."""
