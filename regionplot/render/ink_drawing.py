@@ -27,7 +27,7 @@ from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import Bytes
 
 _FEW = 3
-"""Maximum number of marks on a sheet that are drawn one by one, so that equal rectangles are drawn once for all maps."""
+"""Maximum number of marks on a sheet that are drawn one by one. Equal rectangles are then drawn once for all maps."""
 
 
 class InkCanvas(Protocol):
@@ -105,10 +105,8 @@ class InkDrawing:
         layers = [layer for layer in self._style.layers if can_yield(layer, (Rectangle, Text))]
         with self._canvas().style():
             marks = self._marks(layers, sheet).on_sheet
-            if len(marks) > _FEW:
-                drawn = [self._together(marks)]
-            else:
-                drawn = [self._on_sheet(mark, sheet) for mark in marks]
+            is_many = len(marks) > _FEW
+            drawn = [self._together(marks)] if is_many else [self._on_sheet(mark, sheet) for mark in marks]
         watch.lap("title")
         return _on_top_of_each_other(drawn)
 

@@ -37,14 +37,30 @@ class NearestColors:
         cells |= blue >> drop
         rows = self._rows[cells]
         if (rows == _UNKNOWN).any():
-            new = np.unique(cells[rows == _UNKNOWN])
+            new = np.flatnonzero(np.bincount(cells[rows == _UNKNOWN]))
             self._rows[new] = self._nearest(new)
             rows = self._rows[cells]
         return np.asarray(rows, np.uint8)
 
-    def _nearest(self, cells: NDArray[np.int32]) -> NDArray[np.intp]:
-        mask, half = 2**_BITS - 1, 2 ** (7 - _BITS) - 0.5
-        channels = (cells >> 2 * _BITS, (cells >> _BITS) & mask, cells & mask)
-        middle = np.stack(channels, axis=1).astype(np.float32) * 2 ** (8 - _BITS) + np.float32(half)
+    def _nearest(self, cells: NDArray[np.intp]) -> NDArray[np.intp]:
+        middle = colors_of_cells(cells, _BITS)
         distances = (self._colors**2).sum(axis=1) - 2 * middle @ self._colors.T
         return np.asarray(distances.argmin(axis=1))
+
+
+def colors_of_cells(cells: NDArray[Any], bits: int) -> NDArray[np.float32]:
+    """Return the middle of each rounded color, shape (n, 3).
+
+    Parameters
+    ----------
+    cells : ndarray of int, shape (n,)
+        Rounded colors: the bits of red, green and blue, one after the other.
+    bits : int
+        Number of bits of each channel.
+    """
+    mask, half = 2**bits - 1, 2 ** (7 - bits) - 0.5
+    channels = (cells >> 2 * bits, (cells >> bits) & mask, cells & mask)
+    middle: NDArray[np.float32] = np.stack(channels, axis=1).astype(np.float32)
+    middle *= 2 ** (8 - bits)
+    middle += np.float32(half)
+    return middle

@@ -132,6 +132,13 @@ def _ink_of(color: str) -> Floats:
     return np.asarray(np.rint(np.asarray(rgba_of(color)[:3]) * WHITE))
 
 
+def adapts_palette(style: Style) -> bool:
+    """Return True if each RGB map of a style gets a palette of its own: PNG files of numbers or classes."""
+    config = style.shared.config
+    is_usual = config.output.format == "png" and make_writer(config.output).palette == "auto"
+    return is_usual and config.map.style != _EXACT_STYLE and isinstance(style.scale, PaletteScale)
+
+
 def palette_for(style: Style) -> Palette | None:
     """Return the palette of a style. Return None if its maps are RGB images.
 
