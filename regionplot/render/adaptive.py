@@ -55,6 +55,8 @@ def adapted(pixels: Bytes, first: Bytes) -> AdaptedImage | None:
     counts = np.bincount(cells.reshape(-1), minlength=_CELLS)
     used = np.flatnonzero(counts)
     found = colors_of_cells(used, _BITS)
+    for color, cell in zip(first, _cells(first[None])[0], strict=True):
+        found[used == cell] = color
     colors = _chosen(found, counts[used].astype(np.float32) ** np.float32(_POWER), first.astype(np.float32))
     nearest = ((colors**2).sum(axis=1) - 2 * found @ colors.T).argmin(axis=1)
     rounding = 2 ** (7 - _BITS)
