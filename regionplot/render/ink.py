@@ -15,7 +15,7 @@ classes. Each blended color becomes the nearest color of the palette.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol, Self
 
@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from regionplot.render.nearest import NearestColors
+from regionplot.sheet.lightness import DARK, luminance
 from regionplot.writers.picture import Bytes, Picture
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -79,11 +80,74 @@ class Covered:
         return cls(pixels, values)
 
 
+_NOTHING = Covered(np.empty(0, np.intp), np.empty(0, np.uint8))
+_HALO = 3
+"""Pixels around the box of a label that its halo can cover. Labels are at least four pixels apart."""
+
+
+def labeled_pixels(boxes: NDArray[np.int32], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return True for each pixel of a panel that a label in one of the boxes, or its halo, can cover, row by row."""
+    found = np.zeros(shape, bool)
+    for top, bottom, left, right in boxes.tolist():
+        found[max(top - _HALO, 0) : bottom + _HALO, max(left - _HALO, 0) : right + _HALO] = True
+    return found.reshape(-1)
+
+
+@dataclass(frozen=True)
+class PanelInk:
+    """The ink in the panel of one map. Labels are light where the raster is dark."""
+
+    usual: Covered
+    """Ink with all labels in their usual colors."""
+    reversed: Covered = _NOTHING
+    """Ink under the boxes, with all labels in their colors on a dark raster."""
+    boxes: NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 4), np.int32))
+    """First row, end of the rows, first column and end of the columns of each box with a label, shape (n, 4)."""
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return arrays to store."""
+        return {**self.usual.arrays("panel"), **self.reversed.arrays("reversed"), "boxes": self.boxes}
+
+    @classmethod
+    def of(cls, arrays: Arrays, size: int, dtype: type[np.unsignedinteger[Any]]) -> Self:
+        """Return ink from stored arrays, which are not trusted. The parameters are those of `Covered.of`.
+
+        Raises
+        ------
+        ValueError, KeyError
+            As for `Covered.of`.
+        """
+        usual = Covered.of(arrays, "panel", size, dtype)
+        boxes = arrays["boxes"]
+        if boxes.dtype != np.int32 or boxes.ndim != 2 or boxes.shape[1] != 4 or (boxes < 0).any():
+            raise ValueError("no boxes of labels")
+        return cls(usual, Covered.of(arrays, "reversed", size, dtype if len(boxes) else np.uint8), boxes)
+
+    def on(self, luminances: NDArray[np.float64], codes: NDArray[Any]) -> Covered:
+        """Return the ink on the classes of a map.
+
+        Parameters
+        ----------
+        luminances : ndarray, shape (n,)
+            Luminance of each class.
+        codes : ndarray, shape (height, width)
+            Classes of the pixels of the panel.
+        """
+        found = [codes[top:bottom, left:right] for top, bottom, left, right in self.boxes.tolist()]
+        dark = [area.size > 0 and luminances[area].mean() < DARK for area in found]
+        if not any(dark):
+            return self.usual
+        is_dark = labeled_pixels(self.boxes[dark], codes.shape)
+        usual, other = ~is_dark[self.usual.pixels], is_dark[self.reversed.pixels]
+        pixels = np.concatenate([self.usual.pixels[usual], self.reversed.pixels[other]])
+        return Covered(pixels, np.concatenate([self.usual.values[usual], self.reversed.values[other]]))
+
+
 @dataclass(frozen=True)
 class Ink:
     """The ink of one map."""
 
-    panel: Covered
+    panel: PanelInk
     """Pixels of the panel: layers."""
     sheet: Covered
     """Pixels of the sheet: title and neatline."""
@@ -136,7 +200,8 @@ class PaletteMaps:
             Title of the map.
         """
         image, panel = self.frame.copy(), codes.reshape(-1).copy()
-        panel[ink.panel.pixels] = self._inked(panel[ink.panel.pixels], ink.panel.values)
+        covered = ink.panel.on(self._luminances, codes)
+        panel[covered.pixels] = self._inked(panel[covered.pixels], covered.values)
         image[place] = panel.reshape(codes.shape)
         image.reshape(-1)[ink.sheet.pixels] = self.palette.framed[ink.sheet.values]
         return Picture(image, self.palette.colors, title, no_data=False)
@@ -150,6 +215,10 @@ class PaletteMaps:
         below = self.palette.colors[codes]
         red, green, blue = (_blended(below[:, channel], paint[:, channel], opacity) for channel in range(3))
         return self._nearest.rows(red, green, blue)
+
+    @cached_property
+    def _luminances(self) -> NDArray[np.float64]:
+        return luminance(self.palette.colors)
 
     @cached_property
     def _nearest(self) -> NearestColors:

@@ -12,15 +12,16 @@ from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from regionplot.layers.base import Layer
 from regionplot.layers.stack import can_yield, ignore_raster
 from regionplot.render.drawn_marks import DrawnMarks, PanelArtists
-from regionplot.render.ink import Covered
-from regionplot.render.palette import PACKED_WHITE, WHITE
+from regionplot.render.ink import Covered, PanelInk, labeled_pixels
+from regionplot.render.palette import PACKED_WHITE, WHITE, has_dark_colors
 from regionplot.render.sheets import Style
 from regionplot.sheet.layout import POINTS_PER_INCH, Box
-from regionplot.sheet.marks import Rectangle, SheetMark, Text
+from regionplot.sheet.marks import Label, Rectangle, SheetMark, Text
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 from regionplot.system.stopwatch import Stopwatch
@@ -69,6 +70,7 @@ class InkDrawing:
     def __init__(self, style: Style, canvas: Callable[[], InkCanvas]) -> None:
         self._style, self._canvas = style, canvas
         self._rectangles: dict[Rectangle, Covered] = {}
+        self._has_dark_colors = has_dark_colors(style)
 
     def prepare(self) -> None:
         """Make the sheet and load the font of the title, so that forked workers inherit them."""
@@ -76,7 +78,7 @@ class InkDrawing:
         with canvas.style():
             canvas.draw_on_sheet(Text(0, 0, "a", self._style.layout.page.title_points, is_hinted=False))
 
-    def ink_in_panel(self, sheet: Sheet, channel: int | None, watch: Stopwatch) -> Covered:
+    def ink_in_panel(self, sheet: Sheet, channel: int | None, watch: Stopwatch) -> PanelInk:
         """Draw the ink in the panel of a palette map, on white or on a transparent panel.
 
         Parameters
@@ -93,12 +95,23 @@ class InkDrawing:
         with canvas.style():
             marks = self._marks(self._style.layers, replace(sheet, title=""))
             watch.lap("clip")
-            pixels = canvas.buffer[canvas.slices(sheet.view.box)]
-            pixels.view(np.uint32).fill(PACKED_WHITE if channel is not None else 0)
-            canvas.draw_in_panel(marks.in_panel, sheet.view)
-            panel = _painted(pixels) if channel is None else _covered(pixels, channel)
+            ink = PanelInk(self._drawn_in_panel(marks.in_panel, sheet, channel))
+            labels = [mark for mark in marks.in_panel if isinstance(mark, Label) and mark.on_dark is not None]
+            if labels and self._has_dark_colors:
+                light = [mark.reversed() if isinstance(mark, Label) else mark for mark in marks.in_panel]
+                boxes, panel = _boxes(labels, sheet), sheet.view.box
+                drawn = self._drawn_in_panel(light, sheet, channel)
+                kept = labeled_pixels(boxes, (panel.height, panel.width))[drawn.pixels]
+                ink = replace(ink, reversed=Covered(drawn.pixels[kept], drawn.values[kept]), boxes=boxes)
         watch.lap("stroke")
-        return panel
+        return ink
+
+    def _drawn_in_panel(self, marks: Iterable[PanelArtists], sheet: Sheet, channel: int | None) -> Covered:
+        canvas = self._canvas()
+        pixels = canvas.buffer[canvas.slices(sheet.view.box)]
+        pixels.view(np.uint32).fill(PACKED_WHITE if channel is not None else 0)
+        canvas.draw_in_panel(marks, sheet.view)
+        return _painted(pixels) if channel is None else _covered(pixels, channel)
 
     def ink_on_sheet(self, sheet: Sheet, watch: Stopwatch) -> Covered:
         """Draw the ink on the sheet of a palette map on white: title and neatline."""
@@ -151,6 +164,12 @@ def _covered(pixels: Bytes, channel: int) -> Covered:
     values = pixels[..., channel].reshape(-1)
     drawn = np.flatnonzero(values != WHITE)
     return Covered(drawn, values[drawn])
+
+
+def _boxes(labels: Iterable[Label], sheet: Sheet) -> NDArray[np.int32]:
+    """Return rows and columns of the boxes of labels in the panel. See `PanelInk.boxes`."""
+    areas = [label.on_dark.box.pixels_in(sheet.view.box) for label in labels if label.on_dark is not None]
+    return np.array([(rows.start, rows.stop, columns.start, columns.stop) for rows, columns in areas], np.int32)
 
 
 def _painted(pixels: Bytes) -> Covered:

@@ -27,6 +27,7 @@ from regionplot.errors import ConfigError
 from regionplot.layers.base import Layer
 from regionplot.render.mixed_palette import MixedPalette
 from regionplot.render.sheets import Style
+from regionplot.sheet.lightness import DARK, luminance
 from regionplot.sheet.marks import INK
 from regionplot.writers.base import Bytes, make_writer
 
@@ -137,6 +138,11 @@ def adapts_palette(style: Style) -> bool:
     config = style.shared.config
     is_usual = config.output.format == "png" and make_writer(config.output).palette == "auto"
     return is_usual and config.map.style != _EXACT_STYLE and isinstance(style.scale, PaletteScale)
+
+
+def has_dark_colors(style: Style) -> bool:
+    """Return True if labels can lie on dark colors of a scale, so that they are white."""
+    return isinstance(style.scale, PaletteScale) and bool((luminance(style.scale.palette[:, :3]) < DARK).any())
 
 
 def palette_for(style: Style) -> Palette | None:

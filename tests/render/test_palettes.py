@@ -82,13 +82,27 @@ def test_other_formats_keep_all_colors_of_shaded_maps(load: Load) -> None:
 
 
 def test_ink_of_several_colors_is_kept(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
-    without_labels = {**LEVELS, "labels": []}
-    first = drawn(load, **without_labels)
+    first = drawn(load, **LEVELS)
     monkeypatch.setattr(ink_drawing.InkDrawing, "ink_in_panel", lambda *_: pytest.fail("ink is drawn again"))
     monkeypatch.setattr(ink_drawing.InkDrawing, "ink_on_sheet", lambda *_: pytest.fail("ink is drawn again"))
-    second = drawn(load, **without_labels)
+    second = drawn(load, **LEVELS)
     np.testing.assert_array_equal(first.image, second.image)
     np.testing.assert_array_equal(first.palette, second.palette)
+
+
+def test_kept_labels_are_white_where_a_new_raster_is_dark(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    def colors(*names: str) -> dict[str, Any]:
+        return {"colors": {"levels": [0, 100, 1000], "colors": names}, "graticule": {"show": False}}
+
+    def with_rgb(**look: Any) -> tuple[Picture, Picture]:
+        return drawn(load, **look), drawn(load, **look, output={"png": {"mode": "rgb"}})
+
+    for look in (colors("#102030", "#f0f0e0"), colors("#f0f0e0", "#102030")):
+        found, expected = with_rgb(**look)
+        assert difference(found, expected).max() <= 32
+    monkeypatch.setattr(ink_drawing.InkDrawing, "ink_in_panel", lambda *_: pytest.fail("ink is drawn again"))
+    again = drawn(load, **look)
+    np.testing.assert_array_equal(again.image, found.image)
 
 
 def test_an_image_with_too_many_colors_has_no_palette() -> None:
