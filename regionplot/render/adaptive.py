@@ -51,11 +51,23 @@ def adapted(pixels: Bytes, first: Bytes) -> AdaptedImage | None:
     first : ndarray of uint8, shape (n, 3)
         Colors that the palette must have.
     """
-    cells = _cells(pixels)
+    return adapted_cells(cells_of(pixels), first)
+
+
+def adapted_cells(cells: NDArray[np.int32], first: Bytes) -> AdaptedImage | None:
+    """Return pixels with a palette. Return None if a channel of a pixel would differ too much.
+
+    Parameters
+    ----------
+    cells : ndarray of int, shape (height, width)
+        Rounded colors of the pixels, from `cells_of`.
+    first : ndarray of uint8, shape (n, 3)
+        Colors that the palette must have.
+    """
     counts = np.bincount(cells.reshape(-1), minlength=_CELLS)
     used = np.flatnonzero(counts)
     found = colors_of_cells(used, _BITS)
-    for color, cell in zip(first, _cells(first[None])[0], strict=True):
+    for color, cell in zip(first, cells_of(first[None])[0], strict=True):
         found[used == cell] = color
     colors = _chosen(found, counts[used].astype(np.float32) ** np.float32(_POWER), first.astype(np.float32))
     nearest = ((colors**2).sum(axis=1) - 2 * found @ colors.T).argmin(axis=1)
@@ -67,8 +79,8 @@ def adapted(pixels: Bytes, first: Bytes) -> AdaptedImage | None:
     return AdaptedImage(table[cells], np.rint(colors).astype(np.uint8))
 
 
-def _cells(pixels: Bytes) -> NDArray[np.int32]:
-    """Return the rounded color of each pixel as a number, shape (height, width)."""
+def cells_of(pixels: Bytes) -> NDArray[np.int32]:
+    """Return the rounded color of each pixel as a number, shape (height, width). See `nearest.colors_of_cells`."""
     cells = np.empty(pixels.shape[:2], np.int32)
     drop = 8 - _BITS
     for rows in row_strips(*pixels.shape[:2]):

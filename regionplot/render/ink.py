@@ -210,11 +210,7 @@ class PaletteMaps:
         """Return the row of the palette for each pixel that ink covers."""
         if len(self.palette.shaded):
             return np.asarray(self.palette.shaded[codes, values])
-        paint = np.ascontiguousarray(values).view(np.uint8).reshape(-1, 4)
-        opacity = paint[:, 3].astype(np.uint32)
-        below = self.palette.colors[codes]
-        red, green, blue = (_blended(below[:, channel], paint[:, channel], opacity) for channel in range(3))
-        return self._nearest.rows(red, green, blue)
+        return self._nearest.rows(*blended(self.palette.colors[codes], values))
 
     @cached_property
     def _luminances(self) -> NDArray[np.float64]:
@@ -223,6 +219,22 @@ class PaletteMaps:
     @cached_property
     def _nearest(self) -> NearestColors:
         return NearestColors(self.palette.colors)
+
+
+def blended(below: Bytes, ink: NDArray[Any]) -> tuple[Any, Any, Any]:
+    """Return red, green and blue of colors under ink, shape (n,) each.
+
+    Parameters
+    ----------
+    below : ndarray of uint8, shape (n, 3 or 4)
+        Colors under the ink.
+    ink : ndarray of uint32, shape (n,)
+        Red, green, blue and opacity of the ink, in four bytes.
+    """
+    paint = np.ascontiguousarray(ink).view(np.uint8).reshape(-1, 4)
+    opacity = paint[:, 3].astype(np.uint32)
+    red, green, blue = (_blended(below[:, channel], paint[:, channel], opacity) for channel in range(3))
+    return red, green, blue
 
 
 def _blended(below: NDArray[Any], above: NDArray[Any], opacity: NDArray[np.uint32]) -> NDArray[np.uint32]:

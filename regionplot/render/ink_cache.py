@@ -25,7 +25,7 @@ from regionplot.layers.title import Title, title_of
 from regionplot.render.code import code_digest, font_files
 from regionplot.render.ink import Covered, PanelInk, panel_type
 from regionplot.render.ink_files import Part, ink_folder, read_frame, read_panel_ink, read_sheet_ink
-from regionplot.render.palette import Palette, has_dark_colors
+from regionplot.render.palette import Palette, has_dark_colors, layers_with_light
 from regionplot.render.sheets import Style
 from regionplot.render.sparse import sparse_arrays, sparse_image
 from regionplot.settings.base import digest_items
@@ -63,6 +63,8 @@ class InkCache:
     """Number of colors of the palette. 0 if the maps are RGB images."""
     _values: type[np.unsignedinteger[Any]]
     """Type of the values of ink in panels."""
+    _sheet_values: type[np.unsignedinteger[Any]]
+    """Type of the values of ink on sheets."""
 
     @classmethod
     def of(cls, style: Style, palette: Palette | None) -> Self | None:
@@ -84,12 +86,12 @@ class InkCache:
             logger.debug("ink is not kept: %s", error)
             return None
         colors = palette.colors.tolist() if palette else []
-        values = panel_type(palette) if palette else np.uint8
+        types = (panel_type(palette), palette.sheet_type) if palette else (np.uint8, np.uint8)
         frame = hashlib.sha256(json.dumps(_of_frame(style), default=str).encode() + common.digest())
         frame.update(repr(("frame", style.scale.digest_items(), _names(style), colors)).encode())
-        common.update(repr(("ink", palette and palette.channel, has_dark_colors(style))).encode())
-        keeps_ink = palette is not None and ignore_raster(style.layers)
-        return cls(style, folder, keeps_ink, common, frame.hexdigest()[:_DIGITS], len(colors), values)
+        common.update(repr(("ink", palette and palette.channel, types, has_dark_colors(style))).encode())
+        keeps_ink = palette is not None and ignore_raster(layers_with_light(style)[1])
+        return cls(style, folder, keeps_ink, common, frame.hexdigest()[:_DIGITS], len(colors), *types)
 
     def rgb_frame(self) -> Bytes | None:
         """Return the sheet without a map, shape (height, width, 4). Return None if it is not known."""
@@ -104,6 +106,10 @@ class InkCache:
     def keep_rgb_frame(self, pixels: Bytes) -> None:
         """Store the frame of RGB maps for later runs, shape (height, width, 4)."""
         self.folder.write(self._frame + _RGB, sparse_arrays(pixels))
+
+    @property
+    def _frame_entry(self) -> str:
+        return self._frame if self._sheet_values == np.uint8 else self._frame + _RGB
 
     @property
     def frame_key(self) -> str:
@@ -127,7 +133,7 @@ class InkCache:
         """Return the ink on the sheet of a map. Return None if it is not known."""
         width, height = sheet.layout.size
         key = self._key_on("sheet", sheet)
-        return read_sheet_ink(self.folder, key, width * height, np.uint8) if key else None
+        return read_sheet_ink(self.folder, key, width * height, self._sheet_values) if key else None
 
     def keep_panel(self, sheet: Sheet, ink: PanelInk) -> None:
         """Store the ink in the panel of a map for later runs."""
@@ -141,7 +147,7 @@ class InkCache:
 
     def knows_all(self, regions: Sequence[Region]) -> bool:
         """Return True if there are entries for the frame and for the ink of all regions. Entries are not read."""
-        return self.keeps_ink and self.folder.has(self._frame) and all(map(self._knows, regions))
+        return self.keeps_ink and self.folder.has(self._frame_entry) and all(map(self._knows, regions))
 
     def _knows(self, region: Region) -> bool:
         shared = self.style.shared

@@ -18,7 +18,7 @@ from regionplot.layers.base import Layer
 from regionplot.layers.stack import can_yield, ignore_raster
 from regionplot.render.drawn_marks import DrawnMarks, PanelArtists
 from regionplot.render.ink import Covered, PanelInk, labeled_pixels
-from regionplot.render.palette import PACKED_WHITE, WHITE, has_dark_colors
+from regionplot.render.palette import PACKED_WHITE, WHITE, Palette, has_dark_colors, layers_with_light
 from regionplot.render.sheets import Style
 from regionplot.sheet.layout import POINTS_PER_INCH, Box
 from regionplot.sheet.marks import Label, Rectangle, SheetMark, Text
@@ -65,10 +65,14 @@ class InkDrawing:
         The style of all maps.
     canvas : callable
         Function that returns the sheet of this thread. Other drawings may have drawn on it.
+    palette : ShadedPalette, MixedPalette or TonePalette, optional
+        The palette of the maps. It decides whether the ink on the sheet is gray or has colors.
     """
 
-    def __init__(self, style: Style, canvas: Callable[[], InkCanvas]) -> None:
+    def __init__(self, style: Style, canvas: Callable[[], InkCanvas], palette: Palette | None = None) -> None:
         self._style, self._canvas = style, canvas
+        self._layers = layers_with_light(style)[1]
+        self._has_colors = palette is not None and palette.sheet_type != np.uint8
         self._rectangles: dict[Rectangle, Covered] = {}
         self._has_dark_colors = has_dark_colors(style)
 
@@ -93,7 +97,7 @@ class InkDrawing:
         """
         canvas = self._canvas()
         with canvas.style():
-            marks = self._marks(self._style.layers, replace(sheet, title=""))
+            marks = self._marks(self._layers, replace(sheet, title=""))
             watch.lap("clip")
             ink = PanelInk(self._drawn_in_panel(marks.in_panel, sheet, channel))
             labels = [mark for mark in marks.in_panel if isinstance(mark, Label) and mark.on_dark is not None]
@@ -115,22 +119,22 @@ class InkDrawing:
 
     def ink_on_sheet(self, sheet: Sheet, watch: Stopwatch) -> Covered:
         """Draw the ink on the sheet of a palette map on white: title and neatline."""
-        layers = [layer for layer in self._style.layers if can_yield(layer, (Rectangle, Text))]
+        layers = [layer for layer in self._layers if can_yield(layer, (Rectangle, Text))]
         with self._canvas().style():
             marks = self._marks(layers, sheet).on_sheet
-            is_many = len(marks) > _FEW
+            is_many = len(marks) > _FEW or self._has_colors
             drawn = [self._together(marks)] if is_many else [self._on_sheet(mark, sheet) for mark in marks]
         watch.lap("title")
         return _on_top_of_each_other(drawn)
 
     def _marks(self, layers: Sequence[Layer], sheet: Sheet) -> DrawnMarks:
-        return DrawnMarks.of(layers, _without_raster(sheet) if ignore_raster(self._style.layers) else sheet)
+        return DrawnMarks.of(layers, _without_raster(sheet) if ignore_raster(self._layers) else sheet)
 
     def _together(self, marks: Iterable[SheetMark]) -> Covered:
-        self._canvas().buffer.fill(WHITE)
+        self._canvas().buffer.fill(0 if self._has_colors else WHITE)
         for mark in marks:
             self._canvas().draw_on_sheet(mark)
-        return _covered(self._canvas().buffer, 0)
+        return _painted(self._canvas().buffer) if self._has_colors else _covered(self._canvas().buffer, 0)
 
     def _on_sheet(self, mark: SheetMark, sheet: Sheet) -> Covered:
         """Draw a mark in the frame's ink. Rectangles are cached, because most maps have the same rectangles."""

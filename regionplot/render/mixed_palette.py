@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,7 @@ class MixedPalette:
     """Empty, shape (0, 256), because inks are blended."""
     framed: Bytes
     channel: None = None
+    sheet_type: type[np.unsignedinteger[Any]] = np.uint8
 
     @classmethod
     def of(cls, scale: Scale, layers: Iterable[Layer], frame_ink: str) -> MixedPalette | None:

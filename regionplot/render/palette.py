@@ -25,8 +25,11 @@ from regionplot.colors.base import PaletteScale, Scale
 from regionplot.colors.names import rgba_of
 from regionplot.errors import ConfigError
 from regionplot.layers.base import Layer
+from regionplot.layers.shading import Shading
+from regionplot.layers.stack import ignore_raster
 from regionplot.render.mixed_palette import MixedPalette
 from regionplot.render.sheets import Style
+from regionplot.render.tones import TonePalette
 from regionplot.sheet.lightness import DARK, luminance
 from regionplot.sheet.marks import INK
 from regionplot.writers.base import Bytes, make_writer
@@ -55,6 +58,8 @@ class ShadedPalette:
     """Row of the palette for each gray level of the frame, shape (256,)."""
     channel: int
     """Color channel in which the ink is darkest: 0 (red), 1 (green) or 2 (blue)."""
+    sheet_type: type[np.unsignedinteger[Any]] = np.uint8
+    """Type of the values of ink on the sheet: gray levels."""
 
     @classmethod
     def of(cls, scale: Scale, layers: Iterable[Layer], frame_ink: str = INK) -> ShadedPalette | None:
@@ -96,7 +101,7 @@ class ShadedPalette:
         return cls(table, shaded.astype(np.uint8), framed.astype(np.uint8), channel)
 
 
-Palette = ShadedPalette | MixedPalette
+Palette = ShadedPalette | MixedPalette | TonePalette
 
 
 def nearest_rows(pixels: Bytes, colors: Bytes) -> Bytes:
@@ -137,7 +142,14 @@ def adapts_palette(style: Style) -> bool:
     """Return True if each RGB map of a style gets a palette of its own: PNG files of numbers or classes."""
     config = style.shared.config
     is_usual = config.output.format == "png" and make_writer(config.output).palette == "auto"
-    return is_usual and config.map.style != _EXACT_STYLE and isinstance(style.scale, PaletteScale)
+    has_style = config.map.style != _EXACT_STYLE and config.map.decorate is None
+    return is_usual and has_style and isinstance(style.scale, PaletteScale)
+
+
+def layers_with_light(style: Style) -> tuple[tuple[Shading, ...], tuple[Layer, ...]]:
+    """Return the layers that shade the raster, and the other layers."""
+    lights = tuple(layer for layer in style.layers if isinstance(layer, Shading))
+    return lights, tuple(layer for layer in style.layers if not isinstance(layer, Shading))
 
 
 def has_dark_colors(style: Style) -> bool:
@@ -160,6 +172,8 @@ def palette_for(style: Style) -> Palette | None:
     palette: Palette | None = ShadedPalette.of(style.scale, style.layers, style.layout.page.ink)
     if palette is None and (use == "palette" or config.map.style != _EXACT_STYLE):
         palette = MixedPalette.of(style.scale, style.layers, style.layout.page.ink)
+    if palette is None and adapts_palette(style) and ignore_raster(layers_with_light(style)[1]):
+        palette = TonePalette.of(style)
     if palette is None and use == "palette":
         raise ConfigError(
             f"[output.{config.output.format}] mode: a palette needs levels or classes (about 60 at most) and layers "
