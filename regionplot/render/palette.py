@@ -139,9 +139,10 @@ def _ink_of(color: str) -> Floats:
 
 
 def adapts_palette(style: Style) -> bool:
-    """Return True if each RGB map of a style gets a palette of its own: PNG files of numbers or classes."""
+    """Return True if each RGB map of a style gets a palette of its own: files of numbers or classes."""
     config = style.shared.config
-    is_usual = config.output.format == "png" and make_writer(config.output).palette == "auto"
+    writer = make_writer(config.output)
+    is_usual = writer.adapts_palette and writer.palette == "auto"
     has_style = config.map.style != _EXACT_STYLE and config.map.decorate is None
     return is_usual and has_style and isinstance(style.scale, PaletteScale)
 

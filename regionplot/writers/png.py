@@ -33,6 +33,7 @@ class PngWriter(Writer[Picture]):
     suffixes: ClassVar[tuple[str, ...]] = (".png",)
     media_type: ClassVar[str] = "image/png"
     needs: ClassVar[Literal["pixels"]] = "pixels"
+    adapts_palette: ClassVar[bool] = True
     Settings: ClassVar[type[PngSettings]] = PngSettings
 
     def __init__(self, settings: PngSettings) -> None:
