@@ -242,9 +242,11 @@ class Contours(Layer):
             )  # fmt: skip
 
     @override
-    def inks(self) -> frozenset[str] | None:
-        has_casing = self.settings.casing != "none" and self.settings.casing_width > 0
-        return None if has_casing or self.settings.highs_lows else frozenset({self.settings.color})
+    def inks(self) -> frozenset[str]:
+        settings = self.settings
+        casing = {settings.casing} if settings.casing_width > 0 else set()
+        marks = {settings.high_color, settings.low_color, _HALO} if settings.highs_lows else set()
+        return frozenset({settings.color, *casing, *marks})
 
 
 _Labels = dict[int, list[tuple[float, float, Label]]]

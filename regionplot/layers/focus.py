@@ -82,5 +82,6 @@ class Focus(Layer):
             yield Path.of_lines(lines, settings.edgecolor, settings.linewidth)
 
     @override
-    def inks(self) -> None:
-        return None
+    def inks(self) -> frozenset[str]:
+        casing = {self.settings.casing} if self.settings.casing_width > 0 else set()
+        return frozenset({self.settings.outside, self.settings.edgecolor, *casing})

@@ -34,7 +34,7 @@ from regionplot.layers.vector_file import VectorFileLayer
 from regionplot.settings.base import Color, Text
 from regionplot.settings.field import FieldSettings
 from regionplot.settings.vector import VectorSettings
-from regionplot.sheet.marks import Label, Markers, PanelMark
+from regionplot.sheet.marks import Label, Markers, OnDark, PanelMark
 from regionplot.sheet.placing import LabelBox, Placer, places_beside
 from regionplot.sheet.sheet import Sheet
 
@@ -59,6 +59,7 @@ _AREA_GAP = (9.0, 6.0)
 _MIN_AREA = 0.03
 """Minimum part of the panel that an area with a name covers."""
 _INK, _PAPER = "#1f2429", "#fffdf6cc"
+_DOT = "white"
 _REVERSED, _REVERSED_HALO = "#ffffff", "#1f2429bf"
 
 
@@ -113,7 +114,7 @@ class Labels(VectorFileLayer):
 
     Settings = LabelSettings
     zorder: ClassVar[float] = 50
-    wants_values: ClassVar[bool] = True
+    ignores_raster: ClassVar[bool] = True
     mark_types: ClassVar[frozenset[type]] = frozenset({Label, Markers})
     label_order: ClassVar[int] = 20
     settings: LabelSettings
@@ -132,16 +133,19 @@ class Labels(VectorFileLayer):
             if isinstance(settings.values, FieldSettings):
                 field = Field.load(settings.values, context, "[[labels]] values")
             exclude = {"path"} if isinstance(settings.values, bool) else {"path", "values"}
-            return cls(settings, features, field, settings_digest(settings, key, field and field.key, exclude=exclude))
+            digest = settings_digest(settings, key, field and field.key, exclude=exclude)
+            return (ValueLabels if settings.has_values else Labels)(settings, features, field, digest)
 
         return load
 
     @override
+    def inks(self) -> frozenset[str]:
+        areas = {self.settings.area_color, _AREA_HALO} if self.features.area_names else set()
+        return frozenset({self.settings.color, self.settings.halo, _REVERSED, _REVERSED_HALO, _DOT, _INK, *areas})
+
+    @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
-        if self.settings.has_values:
-            yield from _ValueLabels(self, sheet).marks()
-        else:
-            yield from _NameLabels(self, sheet).marks()
+        yield from _NameLabels(self, sheet).marks()
         yield from _AreaNames(self, sheet).marks()
 
     @property
@@ -159,6 +163,19 @@ class Labels(VectorFileLayer):
         if self.field is None and sheet.shown is not None:
             found = sheet.shown(found)
         return found * self.settings.scale + self.settings.offset
+
+
+@dataclass(frozen=True)
+class ValueLabels(Labels):
+    """Labels of one vector file that show values."""
+
+    wants_values: ClassVar[bool] = True
+    mark_types: ClassVar[frozenset[type]] = frozenset({Label, Markers})
+
+    @override
+    def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
+        yield from _ValueLabels(self, sheet).marks()
+        yield from _AreaNames(self, sheet).marks()
 
 
 @dataclass(frozen=True)
@@ -201,11 +218,11 @@ class _PointLabels:
 
     def text(self, box: LabelBox, size_descent: float, text: str, points: float, style: Style) -> Label:
         """Return the mark of a text in a box: dark letters on light colors, or white letters on dark colors."""
-        settings, is_dark = self.layer.settings, self.sheet.is_dark(box)
-        color, halo = (_REVERSED, _REVERSED_HALO) if is_dark else (style.color or settings.color, settings.halo)
+        color, halo = style.color or self.layer.settings.color, self.layer.settings.halo
         return Label(
             box.left, box.bottom + size_descent, text, points, color, halo, style.halo / 2 * self.sheet.label_factor,
             weight=style.weight, align="left", vertical_align="baseline", font=self.sheet.layout.page.font,
+            on_dark=OnDark(_REVERSED, _REVERSED_HALO, box),
         )  # fmt: skip
 
 
@@ -249,7 +266,7 @@ class _NameLabels(_PointLabels):
     def _dots(self, diameter: float, pixels: Sequence[tuple[float, float]]) -> Markers:
         points = self.layer.features.in_map(np.array(pixels), self.sheet.view)
         size = diameter * self.sheet.label_factor * 72 / self.sheet.layout.dpi
-        return Markers(points, size, "white", _INK, 0.9 if diameter < 6 else 1.1)
+        return Markers(points, size, _DOT, _INK, 0.9 if diameter < 6 else 1.1)
 
 
 class _ValueLabels(_PointLabels):

@@ -38,6 +38,11 @@ class PlannedLayer(NamedTuple):
     layer: type[Layer]
     settings: LayerSettings
 
+    @property
+    def wants_values(self) -> bool:
+        """True if the layer needs the values of the raster. Labels need them only if they show values."""
+        return self.layer.wants_values or bool(getattr(self.settings, "has_values", False))
+
 
 def configured_layers(config: Config) -> list[PlannedLayer]:
     """Return the layers that have a table in the settings, in the order of the settings."""

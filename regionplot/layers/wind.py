@@ -175,8 +175,8 @@ class WindLayer(Layer):
         return cls(settings, wind, settings_digest(settings, *wind.key, exclude={"u", "v"}))
 
     @override
-    def inks(self) -> frozenset[str] | None:
-        return None if self.settings.casing != "none" else frozenset({self.settings.color})
+    def inks(self) -> frozenset[str]:
+        return frozenset({self.settings.color, self.settings.casing})
 
 
 def _places(sheet: Sheet, spacing: float) -> tuple[Floats, Floats]:

@@ -136,7 +136,7 @@ class DrawnRaster:
 
     def _classifier(self, plan: LoadPlan) -> Classifier | None:
         """Return the classifier of the cells, or None if the maps need the values of the cells."""
-        wants_values = any(planned.layer.wants_values for planned in all_layers(self.config))
+        wants_values = any(planned.wants_values for planned in all_layers(self.config))
         if (
             wants_values
             or self.config.needs_values
@@ -258,7 +258,7 @@ def preload_layers(config: Config) -> tuple[Layer, ...]:
     InputError
         If an input file of a layer, or the metadata of the raster, cannot be read.
     """
-    planned = [each for each in configured_layers(config) if not each.layer.wants_values]
+    planned = [each for each in configured_layers(config) if not each.wants_values]
     if not planned:
         return ()
     crs = parse_projection(config.map.projection) or inspect_raster(config.raster).geometry.crs

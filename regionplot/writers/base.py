@@ -57,6 +57,8 @@ class Writer(Protocol, Generic[P]):
     """Maximum width and height in pixels that the format can store. None: no limit."""
     palette: PaletteUse = "rgb"
     """Use of a palette in the pictures that `encode` takes."""
+    adapts_palette: ClassVar[bool] = False
+    """True if each picture without a common palette can have one of its own, with colors that are not exact."""
     mark: ClassVar[bytes] = b""
     """Bytes near the start of each file of the format. Empty: unknown."""
 
