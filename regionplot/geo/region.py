@@ -35,6 +35,8 @@ class Region:
     """File and line that define the region, such as `regions.csv:7`, for messages."""
     shape: bytes = field(default=b"", repr=False, compare=False)
     """Geometry as WKB, in `crs`, for statistics and the layer `focus`. Empty: the region is the extent."""
+    projection: str = ""
+    """Projection of the map: `auto`, `raster` or a code such as `EPSG:5070`. Empty: that of the settings."""
 
     def __post_init__(self) -> None:
         """Check the types, because a wrong type would fail later with an error that does not name the field.
@@ -55,13 +57,15 @@ class Region:
             )
         if not (isinstance(self.title, str) and isinstance(self.attributes, Mapping)):
             raise RegionError(f"region {self.name!r}: the title must be a text, and the attributes must be a mapping")
+        if not isinstance(self.projection, str):
+            raise RegionError(f"region {self.name!r}: the projection must be a text, such as 'auto' or 'EPSG:5070'")
         if not self.title:
             object.__setattr__(self, "title", self.name)
 
     def __reduce__(self) -> tuple[type[Region], tuple[Any, ...]]:
         """Pickle read-only attributes as a plain dict, because a MappingProxyType does not pickle."""
-        fields = (self.name, self.extent, self.crs, self.title, dict(self.attributes), self.origin, self.shape)
-        return type(self), fields
+        fields = (self.name, self.extent, self.crs, self.title, dict(self.attributes), self.origin)
+        return type(self), (*fields, self.shape, self.projection)
 
     @property
     def fields(self) -> Mapping[str, str]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Self
 
@@ -137,11 +137,12 @@ class Labels(VectorFileLayer):
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
+        shown = replace(self, features=self.features.on_map(sheet.view, sheet.crs))
         if self.settings.has_values:
-            yield from _ValueLabels(self, sheet).marks()
+            yield from _ValueLabels(shown, sheet).marks()
         else:
-            yield from _NameLabels(self, sheet).marks()
-        yield from _AreaNames(self, sheet).marks()
+            yield from _NameLabels(shown, sheet).marks()
+        yield from _AreaNames(shown, sheet).marks()
 
     @property
     def letters(self) -> str:

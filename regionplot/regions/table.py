@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
 from regionplot.errors import ConfigError, Place, Problem, RegionsError
+from regionplot.geo.auto_projection import AUTO
+from regionplot.geo.cartopy import RASTER
+from regionplot.geo.foreign_crs import is_code
 from regionplot.geo.region import Region
 from regionplot.regions.columns import CENTER_COLUMNS, DEGREE_COLUMNS, FORMS, UNIT_COLUMNS, limits_hint, standard_names
 from regionplot.regions.delimited import read_rows
@@ -251,7 +254,14 @@ def _region(row: Row, limits: Limits, margin: str) -> Region:
         raise row.error(str(error), "crs") from None
     attributes = {column: cell for column, cell in row.cells.items() if column not in _NOT_ATTRIBUTES}
     shape = b"" if limits not in (from_shape, from_geometry) else shape_of(row)
-    return Region(name, extent, crs, row.cells.get("title", ""), attributes, str(row.place), shape)
+    return Region(name, extent, crs, row.cells.get("title", ""), attributes, str(row.place), shape, _projection(row))
+
+
+def _projection(row: Row) -> str:
+    """Return the projection of the map of a row. An attribute of a feature can have the same name for other uses."""
+    text = row.cells.get("projection", "")
+    is_known = row.shape is None or text in (AUTO, RASTER) or is_code(text)
+    return text if is_known else ""
 
 
 def _duplicates(rows: Sequence[Row]) -> Iterator[Problem]:
