@@ -78,6 +78,7 @@ def _drawing_of(renderer: MapRenderer, digests: MapDigests, regions: Sequence[Re
         and isinstance(classifier, LevelClassifier)
         and isinstance(writer, PngSettings)
         and run.worker_memory == "auto"
+        and not config.output.world_file
         and _has_plain_cells(style)
     ):
         return None
