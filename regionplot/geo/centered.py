@@ -7,6 +7,7 @@ longitude and latitude.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -20,6 +21,12 @@ _INVERSE = TransformDirection.INVERSE
 
 class CenteredCRS(pyproj.CRS):
     """CRS of a map that is centered on its region. The definition is a PROJ string with the datum WGS 84."""
+
+    @property
+    @override
+    def geodetic_crs(self) -> pyproj.CRS:
+        """CRS of longitude and latitude (WGS 84)."""
+        return pyproj.CRS.from_epsg(4326)
 
     @override
     def __eq__(self, other: object) -> bool:
@@ -41,6 +48,16 @@ def centered_crs(definition: str) -> CenteredCRS:
         Projection with its parameters, in meters, such as `+proj=lcc +lat_1=38 +lat_2=40 +lat_0=39 +lon_0=-105`.
     """
     return CenteredCRS(f"{definition} +datum=WGS84 +units=m +no_defs +type=crs")
+
+
+_DEFINITION = re.compile(
+    r"\+proj=laea \+lat_0=-?[\d.]{1,20} \+lon_0=-?[\d.]{1,20} \+datum=WGS84 \+units=m \+no_defs \+type=crs", re.ASCII
+)
+
+
+def parse_centered(text: str) -> CenteredCRS | None:
+    """Return the CRS for a definition of a box around a point (`geo.boxes`). Return None for any other text."""
+    return centered_crs(text.partition(" +datum")[0]) if _DEFINITION.fullmatch(text) else None
 
 
 class CenteredTransformer:

@@ -15,7 +15,7 @@ import pyproj
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError
-from regionplot.geo.centered import CenteredCRS, CenteredTransformer
+from regionplot.geo.centered import CenteredCRS, CenteredTransformer, parse_centered
 from regionplot.geo.extent import FULL_TURN, LONLAT
 from regionplot.text import plain_text
 
@@ -53,6 +53,8 @@ def parse_crs(text: str) -> pyproj.CRS:
         If PROJ does not know the CRS, or the text names a pipe or a device.
     """
     try:
+        if centered := parse_centered(text):
+            return centered
         _refuse_special_files(text)
         return pyproj.CRS.from_user_input(text)
     except (pyproj.exceptions.CRSError, ValueError, RecursionError) as error:

@@ -220,6 +220,7 @@ class MapRenderer:
         shared = self.style.shared
         if shared.config.colors.scale != "region" or not isinstance(region, Region):
             return self
+        region = region.at(shared.description.get("time"))
         crs = shared.crs_of(region)
         view = View.of(region, crs, self.style.layout.panel, shared.config.map.fit)
         own = shared.with_scale_of(view.panel, crs)

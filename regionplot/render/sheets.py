@@ -105,6 +105,7 @@ def make_sheet(region: Region, style: Style) -> Sheet:
     if not isinstance(region, Region):
         raise RegionError(f"the region is of type {type(region).__name__}; pass a regionplot.Region")
     shared, config = style.shared, style.shared.config
+    region = region.at(shared.description.get("time"))
     crs = shared.crs_of(region)
     view = View.of(region, crs, style.layout.panel, config.map.fit)
     codes, inside, values, cells = _sampled(style, view, crs)

@@ -223,7 +223,10 @@ class RunRecord:
 
         folder = self._publication.folder
         inside = f"{folder.as_posix().rstrip('/')}/"
-        regions = {job.target.as_posix().removeprefix(inside): job.region for job in self.jobs}
+        placed = [
+            self._outcomes[key].job if (key := job.target.as_posix()) in self._outcomes else job for job in self.jobs
+        ]
+        regions = {job.target.as_posix().removeprefix(inside): job.region for job in placed}
         older = self._publication.previous / self.facts.table
         write_table(folder / self.facts.table, list(read_entries(folder).values()), regions, self.run, older)
 

@@ -90,7 +90,9 @@ class RunMemory:
             workers=report.workers,
             inputs=inputs,
             marks={**inputs.marks(), **marks},
-            drawing="" if task is None or config.publish.is_active else remember_drawing(task, report),
+            drawing=""
+            if task is None or config.publish.is_active or config.regions.tracks
+            else remember_drawing(task, report),
             maps=tuple(KnownMap(region, file, digest) for (region, file), digest in named),
         )
         write_known_run(self._name, known)
@@ -108,8 +110,9 @@ class RunMemory:
 
 
 def _vectors(config: Config) -> Iterator[Path]:
-    """Yield the files that the settings of layers, colors and style name."""
+    """Yield the files that the settings of layers, colors, style and tracks name."""
     yield from (path for path in (config.colors.file, config.map.style) if isinstance(path, Path))
+    yield from config.regions.tracks.values()
     for settings in (each for tables in config.layers.values() for each in tables):
         yield from (value for _, value in settings if isinstance(value, Path))
 

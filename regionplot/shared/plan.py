@@ -126,6 +126,7 @@ def _union(config: Config, info: RasterInfo, regions: Sequence[Region], layout: 
 def _region_window(config: Config, info: RasterInfo, region: Region, layout: Layout) -> Window | None:
     """Return the window that a region needs, or None if the region lies outside the raster or cannot be drawn."""
     try:
+        region = region.at(info.description.get("time"))
         crs = projection_of(region, config.map.projection, info.geometry.crs)
         view = View.of(region, crs, layout.panel, config.map.fit)
     except RegionError:  # the error is reported when the region is drawn

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, RegionError
 from regionplot.geo.bounds import is_near_earth, within_world
+from regionplot.geo.centered import parse_centered
 from regionplot.geo.crs import is_drawable, not_drawable
 from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.foreign_crs import parse_code, parse_file_crs
@@ -54,8 +55,10 @@ class View:
         Raises
         ------
         RegionError
-            If the limits cannot be projected.
+            If the limits cannot be projected, or the place of a moving region is not known.
         """
+        if region.track is not None:
+            raise RegionError(region.track.problem or "the region moves; its place at a time is region.at(time)")
         requested = _limits(region, crs)
         scale = max(requested.width / box.width, requested.height / box.height)
         if fit == "exact":
@@ -110,7 +113,7 @@ def axes_of(region: Region, crs: pyproj.CRS) -> Upright:
 
 @lru_cache(maxsize=64)
 def _parsed(text: str, parse: Callable[[str], pyproj.CRS]) -> Upright:
-    crs = parse(text)
+    crs = parse_centered(text) or parse(text)
     if not is_drawable(crs):
         raise ConfigError(not_drawable(crs))
     return upright(crs)
