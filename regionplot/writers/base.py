@@ -52,8 +52,6 @@ class Writer(Protocol, Generic[P]):
     suffixes: ClassVar[tuple[str, ...]]
     """Suffixes of the format's files, such as `(".png",)`."""
     media_type: ClassVar[str]
-    shows_panel_only: bool = False
-    """True if the image is the panel without the sheet around it, which concerns world files."""
     needs: ClassVar[Literal["pixels", "figure"]]
     """Kind of picture that `encode` takes: `Picture` for `pixels`, `FigurePicture` for `figure`."""
     Settings: ClassVar[type[Section]]
