@@ -219,8 +219,8 @@ def write_vector(tmp_path: Path) -> Callable[..., Path]:
         path = tmp_path / name
         wkb = np.array([None if g is None else shapely.to_wkb(g) for g in geometries], dtype=object)
         kind = options.pop("geometry_type", None) or next(g.geom_type for g in geometries if g is not None)
-        fields = [np.arange(len(geometries))]
-        pyogrio.raw.write(path, wkb, fields, ["id"], geometry_type=kind, crs=crs, **options)
+        fields = options.pop("fields", {"id": np.arange(len(geometries))})
+        pyogrio.raw.write(path, wkb, [*fields.values()], [*fields], geometry_type=kind, crs=crs, **options)
         return path
 
     return write

@@ -135,6 +135,7 @@ class BlockTask(BlockWorker):
     """Width of a halo that is not clipped at the edges of the grid. None if the halo is clipped."""
 
     def load(self) -> None:
+        """Open the inputs."""
         super().load()
         if self.read == "masked" or self.reduction is not None:
             import numpy.ma  # noqa: F401, PLC0415 (forked workers inherit it)

@@ -161,7 +161,7 @@ def _change_of_axes(own: pyproj.CRS, turned: pyproj.CRS) -> Affine | None:
         return None
     longitudes, latitudes = np.meshgrid(np.linspace(-175, 177, 23), np.linspace(-85, 87, 19))
     before, after = (
-        np.column_stack(transformer(base, crs).transform(longitudes.ravel(), latitudes.ravel()))
+        np.column_stack(transformer(base or own, crs).transform(longitudes.ravel(), latitudes.ravel()))
         for crs in (own, turned)
     )
     usable = np.isfinite(before).all(axis=1) & np.isfinite(after).all(axis=1)

@@ -97,17 +97,17 @@ class Features(VectorFileLayer):
         if not style.is_drawn_on(sheet):
             return
         pixels_per_point = sheet.layout.dpi / POINTS_PER_INCH
-        areas = self.vectors.polygons_in(panel)
+        areas = self.vectors.polygons_in(panel, sheet.crs)
         if areas.size:
             yield Path.of_polygons(areas, style.facecolor)
         casing = 2 * style.casing_width if style.has_casing else 0.0
-        lines = self.vectors.lines_in(panel, (style.linewidth + casing) / 2 * pixels_per_point)
+        lines = self.vectors.lines_in(panel, (style.linewidth + casing) / 2 * pixels_per_point, sheet.crs)
         if lines.size and style.linewidth > 0 and style.edgecolor != _NONE:
             if casing:
                 yield Path.of_lines(lines, style.casing, style.linewidth + casing)
             yield Path.of_lines(lines, style.edgecolor, style.linewidth)
         size = 2 + 2 * style.linewidth
-        points = self.vectors.points_in(panel, (size + style.linewidth) / 2 * pixels_per_point)
+        points = self.vectors.points_in(panel, (size + style.linewidth) / 2 * pixels_per_point, sheet.crs)
         if points.size:
             face = style.edgecolor if style.facecolor == _NONE else style.facecolor
             yield Markers(shapely.get_coordinates(points), size, face, style.edgecolor, style.linewidth)

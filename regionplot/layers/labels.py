@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Self
 
@@ -145,8 +145,13 @@ class Labels(VectorFileLayer):
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
-        yield from _NameLabels(self, sheet).marks()
-        yield from _AreaNames(self, sheet).marks()
+        shown = self._shown(sheet)
+        yield from _NameLabels(shown, sheet).marks()
+        yield from _AreaNames(shown, sheet).marks()
+
+    def _shown(self, sheet: Sheet) -> Self:
+        """Return this layer in the CRS of a map, with the features that the map shows."""
+        return replace(self, features=self.features.on_map(sheet.view, sheet.crs))
 
     @property
     def letters(self) -> str:
@@ -174,8 +179,9 @@ class ValueLabels(Labels):
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
-        yield from _ValueLabels(self, sheet).marks()
-        yield from _AreaNames(self, sheet).marks()
+        shown = self._shown(sheet)
+        yield from _ValueLabels(shown, sheet).marks()
+        yield from _AreaNames(shown, sheet).marks()
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,7 @@ class InkCache:
     def _knows(self, region: Region) -> bool:
         shared = self.style.shared
         try:
-            view = View.of(region, shared.crs, self.style.layout.panel, shared.config.map.fit)
+            view = View.of(region, shared.crs_of(region), self.style.layout.panel, shared.config.map.fit)
             title = title_of(region, shared.config.map, shared.description)
         except RegionplotError:  # the worker reports the error, and draws nothing
             return True
@@ -165,6 +165,9 @@ class InkCache:
         """Return the key of an entry. The key of the panel leaves out the title, which is not drawn there."""
         total = self._ink.copy()
         total.update(repr((part, replace(region, attributes=dict(region.attributes), origin=""), view)).encode())
+        crs = self.style.shared.crs_of(region)
+        if crs is not self.style.shared.crs:
+            total.update(crs.to_wkt().encode())
         if part == "sheet":
             total.update(repr((title, font_files(title))).encode())
         return total.hexdigest()[:_DIGITS]

@@ -217,7 +217,7 @@ class MapRenderer:
             Stopwatch that records the time of each stage.
         """
         watch = watch or Stopwatch()
-        return replace(self._picture(sheet, watch), georeference=place_on_earth(sheet.view, self.style))
+        return replace(self._picture(sheet, watch), georeference=place_on_earth(sheet.view, self.style, sheet.crs))
 
     def _picture(self, sheet: Sheet, watch: Stopwatch) -> Picture:
         if self._palette is None or self._maps is None or sheet.no_data:
@@ -237,8 +237,10 @@ class MapRenderer:
         shared = self.style.shared
         if shared.config.colors.scale != "region" or not isinstance(region, Region):
             return self
-        view = View.of(region, shared.crs, self.style.layout.panel, shared.config.map.fit)
-        own = shared.with_scale_of(view.panel)
+        region = region.at(shared.description.get("time"))
+        crs = shared.crs_of(region)
+        view = View.of(region, crs, self.style.layout.panel, shared.config.map.fit)
+        own = shared.with_scale_of(view.panel, crs)
         return self if own is shared else MapRenderer(own)
 
     def _ink(self, sheet: Sheet, channel: int | None, watch: Stopwatch) -> Ink:

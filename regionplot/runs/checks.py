@@ -96,6 +96,7 @@ def config_problems(config: Config, regions: Sequence[Region]) -> list[Problem]:
         *_class_problems(config),
         *_layout_problems(config),
         *_size_problems(config),
+        *_world_file_problems(config),
         *_crs_problems(config),
         *_function_problems(config),
         *_command_problems(config),
@@ -213,6 +214,15 @@ def _size_problems(config: Config) -> Iterator[Problem]:
             "make the map smaller, or use another suffix in [output] filename",
             Place(section="map", key="size"),
         )
+
+
+def _world_file_problems(config: Config) -> Iterator[Problem]:
+    """Yield the reason why maps can have no world file."""
+    place = Place(section="output", key="world_file")
+    if config.output.world_file and make_writer(config.output).needs == "figure":
+        yield Problem(f"{config.output.format} files have no pixels, so world files cannot describe them", place)
+    if config.output.world_file and config.map.draw is not None:
+        yield Problem("maps that your own function draws have no place on the earth, so remove world_file", place)
 
 
 def _crs_problems(config: Config) -> Iterator[Problem]:

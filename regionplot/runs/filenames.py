@@ -98,6 +98,8 @@ class NamelessMap(NamedTuple):
     facts: Mapping[str, object] = {}
     """Values of further fields of the template. Columns of the region take precedence."""
     field: FieldLabel = ONLY_FIELD
+    has_world_file: bool = False
+    """True if files beside the map have its name with another suffix."""
 
 
 def assign_file_names(regions: Sequence[Region], config: Config) -> list[tuple[Region, str]]:
@@ -115,6 +117,7 @@ def name_maps(maps: Iterable[NamelessMap]) -> list[tuple[Region, str, FieldLabel
         If a name cannot be made, is reserved, or is the same for two maps. All problems are reported together.
     """
     owners: dict[str, NamelessMap] = {}
+    owners_of_stems: dict[str, NamelessMap] = {}
     named, problems = [], []
     for each in maps:
         region = each.region
@@ -133,6 +136,10 @@ def name_maps(maps: Iterable[NamelessMap]) -> list[tuple[Region, str, FieldLabel
         owner = owners.setdefault(name.casefold(), each)
         if owner is not each:
             problems.append(_collision(each, owner, name))
+        stem = name.rpartition(".")[0].casefold()
+        beside = owners_of_stems.setdefault(stem, each) if each.has_world_file else each
+        if beside is not each and owner is each:
+            problems.append(_collision(each, beside, f"{stem}.prj"))
         named.append((region, name, each.field))
     if problems:
         raise RegionsError(*problems)

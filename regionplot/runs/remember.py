@@ -89,7 +89,7 @@ class RunMemory:
             workers=report.workers,
             inputs=inputs,
             marks={**inputs.marks(), **marks},
-            drawing="" if task is None or config.publish.is_active else _remember_drawing(task, report),
+            drawing=_remember_drawing(task, report) if task is not None and _can_repeat(config) else "",
             maps=tuple(KnownMap(region, file, digest) for (region, file), digest in named),
         )
         write_known_run(self._name, known)
@@ -106,6 +106,11 @@ class RunMemory:
         return marks if are_older(others, self._began) and are_local(others) else None
 
 
+def _can_repeat(config: Config) -> bool:
+    """Return True if only the raster decides what the next run draws."""
+    return not (config.publish.is_active or config.regions.tracks)
+
+
 def _remember_drawing(task: RenderTask, report: RunReport) -> str:
     from regionplot.runs.remember_drawing import remember_drawing  # noqa: PLC0415 (imports the renderer)
 
@@ -113,8 +118,9 @@ def _remember_drawing(task: RenderTask, report: RunReport) -> str:
 
 
 def _vectors(config: Config) -> Iterator[Path]:
-    """Yield the files that the settings of layers, colors and style name."""
+    """Yield the files that the settings of layers, colors, style and tracks name."""
     yield from (path for path in (config.colors.file, config.map.style) if isinstance(path, Path))
+    yield from config.regions.tracks.values()
     for settings in (each for tables in config.layers.values() for each in tables):
         yield from (value for _, value in settings if isinstance(value, Path))
 

@@ -104,7 +104,7 @@ class RepeatTask:
         content = encode_png(picture, metadata, self.drawing.compression)
         sha256 = store.write_file(job.target, content, self.run, within=self.directory)
         watch.lap("write")
-        return written_map(job.target, content, watch.seconds, digest, sha256)
+        return written_map(job.target, content, watch.seconds, digest, sha256, georeference=sheet.georeference)
 
     def digest_of(self, region: Region) -> str:
         """Return the digest of a region's map."""

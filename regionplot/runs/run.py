@@ -32,6 +32,7 @@ from regionplot.runs.hints import start_hints
 from regionplot.runs.jobs import Job
 from regionplot.runs.leftovers import Leftovers
 from regionplot.runs.lock import locked
+from regionplot.runs.moving import have_moving_regions, placed_jobs
 from regionplot.runs.plausibility import scale_problem
 from regionplot.runs.record import Redraw, RunRecord, Scope
 from regionplot.runs.report import Observer, RunReport
@@ -237,7 +238,10 @@ def _draw_all(
         config = data.config if isinstance(data, SharedData) else data
         ahead = Ahead(record.jobs)
         plan = _load(record, data, layers, regions, stack, ahead)
-        moment = _time_of(data, config) if config.run.needs_time else None
+        is_moving = have_moving_regions(record.jobs)
+        moment = _time_of(data, config) if config.run.needs_time or is_moving else None
+        if is_moving:
+            record.jobs = placed_jobs(record.jobs, moment)
         record.watch.lap("load")
         _run_jobs(record, config, plan, observer, mark_of_raster(original, plan), ahead)
         warn_of_new_raster(config.raster.path, plan.fingerprint)

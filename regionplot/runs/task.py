@@ -12,7 +12,7 @@ import numpy as np
 from regionplot.errors import RasterError
 from regionplot.geo.region import Region
 from regionplot.runs import store
-from regionplot.runs.jobs import Job, MapResult, skipped_map, written_map
+from regionplot.runs.jobs import Job, MapResult, Sidecar, skipped_map, written_map
 from regionplot.runs.unchanged import reuse_previous_map
 from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
@@ -160,9 +160,27 @@ class RenderTask:
     def _write(
         self, job: Job, picture: Picture | FigurePicture, content: bytes, digest: str, watch: Stopwatch
     ) -> MapResult:
-        sha256 = store.write_file(job.target, content, self.run, within=self.config.output.directory)
+        place, directory = picture.georeference, self.config.output.directory
+        sidecars: tuple[Sidecar, ...] = ()
+        if self.config.output.world_file and place is not None:
+            from regionplot.runs.sidecars import write_sidecars  # noqa: PLC0415 (few runs write world files)
+            from regionplot.writers.world_file import world_files  # noqa: PLC0415
+
+            is_panel = getattr(make_writer(self.config.output), "shows_panel_only", False)
+            files = world_files(job.target.name, place, is_panel=is_panel)
+            sidecars = write_sidecars(job.target, files, self.run, directory)
+        sha256 = store.write_file(job.target, content, self.run, within=directory)
         watch.lap("write")
-        return written_map(job.target, content, watch.seconds, digest, sha256, no_data=picture.no_data)
+        return written_map(
+            job.target,
+            content,
+            watch.seconds,
+            digest,
+            sha256,
+            no_data=picture.no_data,
+            georeference="" if place is None else place.text,
+            sidecars=sidecars,
+        )
 
     def _draw(self, renderer: MapRenderer, region: Region, watch: Stopwatch) -> Picture | FigurePicture:
         """Draw a region as the kind of picture that the writer of the run needs."""

@@ -77,7 +77,8 @@ class Config(Section):
         if not isinstance(tables, Mapping):
             return tables
         sections = {name: tables[name] for name in tables if name in _SECTIONS}
-        return {**sections, LAYER_TABLES: {name: tables[name] for name in tables if name not in _SECTIONS}}
+        layers = {name: tables[name] for name in tables if name not in _SECTIONS}
+        return {**sections, LAYER_TABLES: _with_clip(sections, layers)}
 
     @model_validator(mode="after")
     def _check_inputs_are_used(self) -> Config:
@@ -146,6 +147,17 @@ class Config(Section):
 
 
 _SECTIONS: dict[str, Any] = {name: field.annotation for name, field in Config.model_fields.items() if name != "layers"}
+
+
+def _with_clip(sections: Mapping[str, Any], layers: dict[str, Any]) -> dict[str, Any]:
+    """Return the tables of layers with the table `focus`, if `[regions] clip` asks for it."""
+    regions, page, focus = sections.get("regions"), sections.get("map"), layers.get("focus", {})
+    clip = regions.get("clip") if isinstance(regions, Mapping) else getattr(regions, "clip", None)
+    if clip not in ("polygon", "fade") or not isinstance(focus, Mapping):
+        return layers
+    paper = page.get("background", "white") if isinstance(page, Mapping) else getattr(page, "background", "white")
+    outside = {"outside": paper} if clip == "polygon" else {}
+    return {**layers, "focus": {**outside, **focus}}
 
 
 def section_names() -> list[str]:

@@ -19,6 +19,7 @@ from regionplot.colors.effective import effective_config
 from regionplot.colors.key import planned_key
 from regionplot.colors.units import needed_conversion
 from regionplot.errors import ConfigError, Place, Problem, RegionError
+from regionplot.geo.auto_projection import AUTO
 from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry, Window
@@ -263,6 +264,12 @@ def preload_layers(config: Config) -> tuple[Layer, ...]:
         return ()
     crs = parse_projection(config.map.projection) or inspect_raster(config.raster).geometry.crs
     return load_layers(planned, LoadContext(config, crs, cache=array_cache(config)))
+
+
+def crs_of_layers(config: Config, plan: LoadPlan, raster: pyproj.CRS) -> pyproj.CRS:
+    """Return the CRS in which vector layers are kept: the CRS of the maps, or degrees if each map has its own CRS."""
+    setting = AUTO if plan.own_projections else config.map.projection
+    return parse_projection(setting) or raster
 
 
 def array_cache(config: Config) -> ArrayCache | None:

@@ -83,7 +83,7 @@ def _layer_of(geometries: NamedGeometries, shared: SharedData) -> Features:
     kinds = (projected.lines, projected.polygons, projected.points)
     lines, polygons, points = (IndexedGeometries.of(found) for found in kinds)
     period = FULL_TURN if shared.crs.is_geographic else 0.0
-    vectors = VectorLayer(lines, polygons, points, period, key)
+    vectors = VectorLayer(lines, polygons, points, period, key, shared.crs)
     return Features(settings, vectors, settings_digest(settings, key, exclude={"path"}))
 
 

@@ -14,7 +14,6 @@ from regionplot.colors.choose import Coloring
 from regionplot.colors.colormaps import ColormapColors, own_colors
 from regionplot.colors.key import planned_key
 from regionplot.errors import RasterError, RegionError
-from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.grid import Window
 from regionplot.geo.region import Region
 from regionplot.geo.windows import needed_window
@@ -25,6 +24,7 @@ from regionplot.settings.config import Config
 from regionplot.shared.budget import MEGABYTE, memory_budget
 from regionplot.sheet.key import LegendKey
 from regionplot.sheet.layout import Layout
+from regionplot.sheet.projection import have_own_projections, projection_of
 from regionplot.sheet.view import View
 from regionplot.system.files import Fingerprint
 
@@ -54,6 +54,8 @@ class LoadPlan:
     series: NDArray[Any] | None = field(default=None, compare=False, repr=False)
     """Cells that determine the limits of the color scale for all times of a product (`shared.series`). None: only the
     cells of this raster determine the scale."""
+    own_projections: bool = False
+    """True if maps have projections of their own. Vector layers are then kept in degrees."""
     stored: Path | None = None
     """File from which workers that are not forked load data that are only in memory. None if there is no such file."""
 
@@ -110,7 +112,8 @@ def plan_load(
     if isinstance(key, LegendKey) and config.colors.colorbar and LEGEND not in layout.rooms:
         logger.warning("%s: no legend: %s", info.path, _LEGEND_TOO_LARGE)
     colormap = own_colors(config) if coloring is None else None
-    return LoadPlan(whole if reads_per_map else window, reads_per_map, info.fingerprint, colormap)
+    own = have_own_projections(config.map.projection, regions or ())
+    return LoadPlan(whole if reads_per_map else window, reads_per_map, info.fingerprint, colormap, own_projections=own)
 
 
 def _union(config: Config, info: RasterInfo, regions: Sequence[Region], layout: Layout, worth: int) -> Window:
@@ -135,8 +138,9 @@ def _union(config: Config, info: RasterInfo, regions: Sequence[Region], layout: 
 
 def _region_window(config: Config, info: RasterInfo, region: Region, layout: Layout) -> Window | None:
     """Return the window that a region needs, or None if the region lies outside the raster or cannot be drawn."""
-    crs = parse_projection(config.map.projection) or info.geometry.crs
     try:
+        region = region.at(info.description.get("time"))
+        crs = projection_of(region, config.map.projection, info.geometry.crs)
         view = View.of(region, crs, layout.panel, config.map.fit)
     except RegionError:  # the error is reported when the region is drawn
         return None

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, RegionError
 from regionplot.geo.bounds import is_near_earth, within_world
+from regionplot.geo.centered import parse_centered
 from regionplot.geo.crs import is_drawable, not_drawable
 from regionplot.geo.crs_cache import crs_cache
 from regionplot.geo.extent import Extent, PanelGrid
@@ -57,8 +58,10 @@ class View:
         Raises
         ------
         RegionError
-            If the limits cannot be projected.
+            If the limits cannot be projected, or the place of a moving region is not known.
         """
+        if region.track is not None:
+            raise RegionError(region.track.problem or "the region moves; its place at a time is region.at(time)")
         return _view(region.extent, region.crs, _parser_for(region), crs, box, fit)
 
     def requested_pixels(self, values: NDArray[P]) -> NDArray[P]:
@@ -130,7 +133,7 @@ def _axes(own_crs: str | None, parse: _Parser, crs: pyproj.CRS) -> Upright:
 
 @lru_cache(maxsize=64)
 def _parsed(text: str, parse: _Parser) -> Upright:
-    crs = parse(text)
+    crs = parse_centered(text) or parse(text)
     if not is_drawable(crs):
         raise ConfigError(not_drawable(crs))
     return upright(crs)

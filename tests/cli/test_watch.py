@@ -40,7 +40,8 @@ OPTIONS = {
     "config_file": None, "no_config": False, "raster": None, "crs": None, "features": (), "workers": None,
     "start_method": None, "only": (), "force": False, "prune": False, "allow_empty": False, "timeout": None,
     "wait_for": None, "deadline": None, "no_cache": True, "profile": False, "log_file": None, "log_format": "text",
-    "metrics": None, "margin": None, "name_field": None, "layer": None, "where": None, "quiet": True, "verbose": False,
+    "metrics": None, "margin": None, "name_field": None, "layer": None, "where": None, "clip": None,
+    "quiet": True, "verbose": False,
     "band": None, "variable": None, "time": None, "product": (),
 }  # fmt: skip
 TABLE = "name,west,east,south,north\neast,-84,-80,33,35\nwest,-124,-120,33,35\n"
