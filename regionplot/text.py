@@ -329,6 +329,17 @@ def number_labels(values: Sequence[float]) -> list[str]:
     return texts if digits == _MIN_DIGITS else [_without_exponent(text) for text in texts]
 
 
+def number_text(value: float) -> str:
+    """Return a number with at most ten digits, and with a minus sign as wide as a plus sign.
+
+    Examples
+    --------
+    >>> number_text(-0.1 - 0.2), number_text(1012.0)
+    ('−0.3', '1012')
+    """
+    return f"{float(f'{value:.10g}'):.12g}".replace("-", "−")
+
+
 def plain_number_labels(values: Sequence[float]) -> list[str]:
     """Return one label per number, without exponents unless a number is very large or very small.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from math import ceil, sqrt
 from typing import Any
@@ -18,6 +19,7 @@ import pyproj
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, RasterError
+from regionplot.geo.contours import roughness
 from regionplot.geo.crs import Floats, same_crs, transformer, unwrap
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
@@ -35,6 +37,8 @@ _FINE = 0.5
 """Minimum number of cells along a pixel with bilinear interpolation."""
 _MAX_LIMITED = 2**22
 """Maximum number of cells whose range limits cubic values. A larger grid is usually finer than the pixels."""
+_ROUGH_SIDE = 512
+"""Maximum rows and columns of the cells whose roughness is measured. They are in the middle of the grid."""
 _MAX_CELLS = 2**25
 """Maximum number of cells that are loaded. The cells of a larger grid are averaged in blocks."""
 
@@ -83,6 +87,12 @@ class Field:
         except RasterError as error:
             raise RasterError(f"{place}: {error}") from error
         return cls(values, geometry, info.description, _digest(values, geometry), info)
+
+    @cached_property
+    def roughness(self) -> float:
+        """Measure of the differences between neighboring cells. See `geo.contours.roughness`."""
+        top, left = (max(0, (size - _ROUGH_SIDE) // 2) for size in self.values.shape)
+        return roughness(self.values[top : top + _ROUGH_SIDE, left : left + _ROUGH_SIDE])
 
     def at(self, panel: PanelGrid, crs: pyproj.CRS) -> NDArray[np.float64]:
         """Return the values at the pixels of a panel, NaN if missing, shape (height, width). Row 0 is in the north.

@@ -55,8 +55,6 @@ _AREA_COLOR, _AREA_HALO = "#4a4356bf", "#fffdf673"
 _AREA_POINTS, _AREA_HALO_POINTS = 9.5, 1.0
 _AREA_GAP = (9.0, 6.0)
 """Minimum pixels from the name of an area to other labels, along x and along y."""
-_MIN_AREA = 0.03
-"""Minimum part of the panel that an area with a name covers."""
 _INK, _PAPER = "#1f2429", "#fffdf6cc"
 _REVERSED, _REVERSED_HALO = "#ffffff", "#1f2429bf"
 
@@ -98,7 +96,9 @@ class LabelSettings(VectorSettings):
     halo: Color = _PAPER
     """Color of the halo on light colors."""
     area_color: Color = _AREA_COLOR
-    """Color of the names of areas."""
+    """Color of the names of areas on light colors. On dark colors, the names are white."""
+    min_area: Annotated[float, Limits(ge=0, le=1)] = 0.03
+    """Minimum part of the panel that an area with a name covers."""
 
     @property
     def has_values(self) -> bool:
@@ -322,7 +322,7 @@ class _AreaNames:
     def marks(self) -> Iterator[Label]:
         """Yield the names that fit."""
         panel = self.sheet.view.box
-        least = _MIN_AREA * panel.width * panel.height
+        least = self.layer.settings.min_area * panel.width * panel.height
         for name, area in self.layer.features.areas_in(self.sheet.view, 14):
             if name and area.area >= least:
                 label = self._placed(name, area)
@@ -340,10 +340,11 @@ class _AreaNames:
             return None
         box = _rounded(LabelBox.around(float(free[0, 0]), float(free[0, 1]), size.width, size.height))
         placer.take(box)
+        is_dark = sheet.is_dark(box)
+        color, halo = (_REVERSED, _REVERSED_HALO) if is_dark else (self.layer.settings.area_color, _AREA_HALO)
         return Label(
-            box.left, box.bottom + round(size.descent), text, points, self.layer.settings.area_color,
-            _AREA_HALO, _AREA_HALO_POINTS, weight="semibold", align="left", vertical_align="baseline",
-            font=sheet.layout.page.font,
+            box.left, box.bottom + round(size.descent), text, points, color, halo, _AREA_HALO_POINTS,
+            weight="semibold", align="left", vertical_align="baseline", font=sheet.layout.page.font,
         )  # fmt: skip
 
 
