@@ -12,7 +12,7 @@ from regionplot.errors import RegionError
 from regionplot.geo.contours import Floats, levels_between
 from regionplot.layers.base import LayerSettings
 from regionplot.layers.hatching import Hatch
-from regionplot.settings.base import Color
+from regionplot.settings.base import Color, Text
 from regionplot.settings.field import FieldSettings
 
 _MAX_LEVELS = 500
@@ -27,6 +27,8 @@ class ContourSettings(LayerSettings):
     raster: FieldSettings | None = None
     """Raster with the values, such as `{ path = "pressure.grib2", band = "PRMSL" }`. Default: the raster of the map, in
     `[colors] units`."""
+    name: Text = ""
+    """Name of the quantity for `{contents}` in titles. Default: the name in the file of `raster`."""
     interval: Annotated[float, Limits(gt=0)] | None = None
     """Difference between the values of two lines."""
     base: float = 0.0

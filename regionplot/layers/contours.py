@@ -29,6 +29,7 @@ from regionplot.layers.contour_settings import NONE, ContourSettings
 from regionplot.layers.field import Field, field_of
 from regionplot.layers.hatching import hatching
 from regionplot.layers.highs_lows import REACH, HighsAndLows
+from regionplot.layers.quantity import quantity_of
 from regionplot.sheet.marks import Label, Markers, PanelMark, Path
 from regionplot.sheet.sheet import Sheet
 
@@ -74,6 +75,11 @@ class Contours(Layer):
         yield from self._lines(sheet, lines, labels, bold)
         yield from (label for spots in labels.values() for _, _, label in spots)
         yield from marks
+
+    @property
+    def caption(self) -> str:  # type: ignore[override]
+        """Name of the quantity, unless it is that of the map."""
+        return self.settings.name or ("" if self.field is None else quantity_of(self.field.description))
 
     def values(self, sheet: Sheet) -> GridValues | None:
         """Return the values of the field at nodes around the panel of a map, or None if the map has no numbers."""

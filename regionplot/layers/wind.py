@@ -27,6 +27,7 @@ from regionplot.inputs.grib_winds import is_relative_to_grid
 from regionplot.inputs.source import RasterInfo
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
 from regionplot.layers.field import Field
+from regionplot.layers.quantity import wind_name
 from regionplot.settings.base import Color, Text
 from regionplot.settings.field import FieldSettings
 from regionplot.sheet.placing import LabelBox
@@ -60,6 +61,8 @@ class WindSettings(LayerSettings):
     """Component to the east, or along the rows of the grid, such as `{ band = "UGRD" }`."""
     v: FieldSettings
     """Component to the north, or along the columns of the grid, such as `{ band = "VGRD" }`."""
+    name: Text = ""
+    """Name of the quantity for `{contents}` in titles. Default: the name in the file."""
     units: Text | None = None
     """Units of the components: m/s, km/h, mph or kt. Default: the units that the file states."""
     relative_to: Literal["auto", "north", "grid"] = "auto"
@@ -173,6 +176,11 @@ class WindLayer(Layer):
     def load(cls, settings: WindSettings, context: LoadContext) -> Self:
         wind = WindField.load(settings, context, f"[[{context.name.partition(' ')[0]}]]")
         return cls(settings, wind, settings_digest(settings, *wind.key, exclude={"u", "v"}))
+
+    @property
+    def caption(self) -> str:  # type: ignore[override]
+        """Name of the wind or current."""
+        return self.settings.name or wind_name(self.wind.u.description)
 
     @override
     def inks(self) -> frozenset[str] | None:
