@@ -258,6 +258,7 @@ LAYERS = Registry(
     scale_bar="scale_bar:ScaleBar",
     credit="credit:Credit",
     shading="shading:Shading",
+    streamlines="streamlines:Streamlines",
     labels="labels:Labels",
     points="points:Points",
 )

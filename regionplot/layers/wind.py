@@ -146,6 +146,29 @@ class WindField:
             Minimum pixels from a place to the labels of the map, along x and along y.
         """
         points, pixels = _places(sheet, spacing)
+        turned, latitude = self.on_sheet(points, sheet)
+        kept = np.isfinite(turned).all(axis=1) & np.isfinite(latitude)
+        boxes = [LabelBox.around(x, y, 2 * clear, 2 * clear) for x, y in pixels]
+        kept &= np.array([sheet.placer.is_free(box) for box in boxes], bool)
+        return PlacedWind(points[kept], pixels[kept], turned[kept], latitude[kept] < 0)
+
+    def on_sheet(self, points: Floats, sheet: Sheet) -> tuple[Floats, Floats]:
+        """Return the wind at points to the right and to the top of the sheet, and the latitudes.
+
+        Parameters
+        ----------
+        points : ndarray, shape (n, 2)
+            x and y in map coordinates.
+        sheet : Sheet
+            The map.
+
+        Returns
+        -------
+        wind : ndarray, shape (n, 2)
+            Wind in knots, NaN if missing.
+        latitude : ndarray, shape (n,)
+            Latitudes in degrees.
+        """
         wind = np.column_stack([field.at_points(points, sheet.crs) for field in (self.u, self.v)]) * self.factor
         north, latitude = _up(sheet, points, parse_crs(LONLAT), _NORTH_STEP)
         up = north
@@ -155,10 +178,7 @@ class WindField:
         turned = np.column_stack(
             [wind[:, 0] * up[:, 1] + wind[:, 1] * up[:, 0], wind[:, 1] * up[:, 1] - wind[:, 0] * up[:, 0]]
         )
-        kept = np.isfinite(turned).all(axis=1) & np.isfinite(latitude)
-        boxes = [LabelBox.around(x, y, 2 * clear, 2 * clear) for x, y in pixels]
-        kept &= np.array([sheet.placer.is_free(box) for box in boxes], bool)
-        return PlacedWind(points[kept], pixels[kept], turned[kept], latitude[kept] < 0)
+        return turned, latitude
 
 
 @dataclass(frozen=True)
