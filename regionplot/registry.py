@@ -228,6 +228,7 @@ LAYERS = Registry(
             "mark_types",
             "wants_shapes",
             "label_order",
+            "caption",
             "check",
             "start",
             "room",

@@ -65,7 +65,8 @@ class Layer(Protocol):
     """Class of the layer's table in `regionplot.toml`. The key of the table is the layer's name in the registry."""
     zorder: ClassVar[float] = 50
     """Layers are drawn in the order of this number. Raster: 0, features: 20, contours: 25, graticule: 30,
-    streamlines: 39, barbs: 40, arrows: 41, points: 45, labels: 50, "no data": 70, neatline: 80, title: 90, color bar: 95, legend: 96."""
+    streamlines: 39, barbs: 40, arrows: 41, points: 45, labels: 50, "no data": 70, neatline: 80, title: 90, color bar:
+    95, legend: 96."""
     wants_values: ClassVar[bool] = False
     """True if the layer needs the sampled values in `Sheet.values`, in addition to the codes of the color scale."""
     wants_shapes: ClassVar[bool] = False

@@ -64,7 +64,7 @@ class Title(Layer):
             raise ConfigError(
                 f"[map] title: {config.map.title!r}: the time of {config.raster.path} is unknown; remove {{time}}"
             )
-        captions = [caption for layer in context.below if (caption := getattr(layer, "caption", ""))]
+        captions = [layer.caption for layer in context.below]
         texts = _other_texts(config.map, context.description, captions)
         return cls("\n".join([config.map.title, *(f"{name}: {text}" for name, text in texts.items())]), texts)
 

@@ -112,9 +112,7 @@ def test_the_quantity_has_the_level_as_forecasters_write_it(long_name: str, leve
 
 def test_the_contents_name_the_quantities_of_overlays_once() -> None:
     below: Any = [SimpleNamespace(caption=caption) for caption in ("500 hPa geopotential", "", "10 m wind (kt)")]
-    context = LoadContext(
-        config_of(), pyproj.CRS("EPSG:4326"), {"long_name": "Snow"}, below=(*below, below[0], object())
-    )
+    context = LoadContext(config_of(), pyproj.CRS("EPSG:4326"), {"long_name": "Snow"}, below=(*below, below[0]))
     assert Title.load(None, context).texts == {"subtitle": "Snow; 500 hPa geopotential; 10 m wind (kt)"}
 
 
