@@ -72,7 +72,7 @@ class ClassSettings(VectorSettings):
 
         Examples
         --------
-        >>> ClassSettings(path="a.shp", color_by="x", levels=(0, 10), colors=("red", "blue", "white")).class_names
+        >>> ClassSettings.model_construct(color_by="x", levels=(0, 10), colors=("red", "blue", "white")).class_names
         ('under 0', '0 to 10', '10 or more')
         """
         if self.names or self.values or not self.levels:
