@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, RasterError
 from regionplot.geo.contours import roughness
-from regionplot.geo.crs import Floats, same_crs, transformer, unwrap
+from regionplot.geo.crs import Floats
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
+from regionplot.geo.points import values_at
 from regionplot.geo.sampling import sample
 from regionplot.geo.windows import cells_per_pixel
 from regionplot.inputs.describe import open_source, raster_times
@@ -119,37 +120,7 @@ class Field:
         crs : pyproj.CRS
             CRS of the points.
         """
-        geometry = self.geometry
-        x, y = points.T if same_crs(crs, geometry.crs) else transformer(crs, geometry.crs).transform(*points.T)
-        if geometry.crs.is_geographic and geometry.columns_per_turn is None:
-            x = unwrap(x, geometry.extent.center[0])
-        column, row = geometry.columns_and_rows(np.asarray(x), np.asarray(y))
-        column = geometry.wrapped(column)
-        inside = (column >= 0) & (column < geometry.width) & (row >= 0) & (row < geometry.height)
-        found = np.full(len(points), np.nan)
-        found[inside] = self._interpolated(column[inside], row[inside])
-        return found
-
-    def _interpolated(self, column: Floats, row: Floats) -> Floats:
-        """Return bilinear values. Missing neighbors have no weight. If the cell itself is missing, return NaN."""
-        left, top = np.floor(column - 0.5), np.floor(row - 0.5)
-        total, weight = np.zeros(column.size), np.zeros(column.size)
-        for dx in (0, 1):
-            for dy in (0, 1):
-                share = (1 - abs(column - 0.5 - left - dx)) * (1 - abs(row - 0.5 - top - dy))
-                values = self._cells(left + dx, top + dy)
-                known = np.isfinite(values)
-                total += np.where(known, values, 0.0) * share
-                weight += known * share
-        is_missing = ~np.isfinite(self._cells(np.floor(column), np.floor(row)))
-        return np.where(is_missing, np.nan, total / np.where(weight > 0, weight, 1.0))
-
-    def _cells(self, column: Floats, row: Floats) -> Floats:
-        """Return the cells in some columns and rows. Beyond an edge, return the cells at the edge."""
-        geometry = self.geometry
-        column = np.clip(geometry.wrapped(column), 0, geometry.width - 1).astype(np.intp)
-        row = np.clip(row, 0, geometry.height - 1).astype(np.intp)
-        return np.asarray(self.values[row, column], float)
+        return values_at(self.values, self.geometry, points, crs)
 
 
 def field_of(sheet: Sheet) -> Field | None:
