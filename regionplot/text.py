@@ -272,6 +272,8 @@ def path_hint(path: str) -> str:
     return ""
 
 
+DELTA = "delta "
+"""Beginning of the units of differences of temperatures. Such units are converted without an offset."""
 _UNIT_SYMBOLS = {"degC": "°C", "C": "°C", "degree_C": "°C", "degF": "°F", "F": "°F", "degK": "K", "1": ""}
 
 
@@ -291,6 +293,7 @@ def colorbar_label(long_name: str, units: str) -> str:
     'Snow water equivalent (kg m⁻²)'
     """
     superscripts = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+    units = units.removeprefix(DELTA)
     shown = _UNIT_SYMBOLS.get(units, units)
     shown = re.sub(r"(?<=[A-Za-z])\^?(-?\d+)\b", lambda power: power[1].translate(superscripts), shown)
     shown = re.sub(r"\bug\b", "µg", shown)

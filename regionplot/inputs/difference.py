@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from regionplot.inputs.describe import open_source, raster_times
 from regionplot.inputs.source import RasterInfo, RasterSource, read_window
 from regionplot.settings.field import FieldSettings
 from regionplot.settings.raster import RasterSettings
+from regionplot.text import DELTA
 
 logger = logging.getLogger(__name__)
 DIFFERENCE = "difference"
@@ -58,7 +60,7 @@ class DifferenceSource:
             one,
             gdal_name=f"{one.gdal_name} minus {two.gdal_name} band {two.band} {two.fingerprint}",
             dtype=np.result_type(one.dtype, two.dtype, np.float32),
-            description={**one.description, **described},
+            description={**one.description, **described, "units": _of_difference(one.units)},
             standard_name="",
             color_table={},
             class_names={},
@@ -121,6 +123,12 @@ def open_difference(settings: RasterSettings, minus: FieldSettings) -> Differenc
     if minus.path is not None and minus.time is None and other.time is not None and not raster_times(other):
         other = other.model_copy(update={"time": None})
     return DifferenceSource.of(open_source(settings.model_copy(update={"minus": None})), open_source(other))
+
+
+def _of_difference(units: str) -> str:
+    """Return the units of a difference. A difference of temperatures is converted without an offset."""
+    is_temperature = re.fullmatch(r"(deg(rees?)?|°)?[ _]?(K|C|F|kelvin|celsius|fahrenheit)", units, re.IGNORECASE)
+    return f"{DELTA}{units}" if is_temperature else units
 
 
 def _span(positions: NDArray[np.floating[Any]], size: int) -> tuple[int, int]:

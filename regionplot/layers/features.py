@@ -103,10 +103,14 @@ class Features(VectorFileLayer):
                 raise
             if classes and not any(_geometries(each) for each in classes):
                 _check_attribute(settings, context)  # SQLite compares an unknown attribute as if it were a text
-            key = settings_digest(settings, *(each.key for each in (vectors, *classes)), exclude={"path"})
-            return cls(settings, vectors, key, tuple(classes), context.name)
+            return cls._of(settings, vectors, tuple(classes), context.name)
 
         return finish
+
+    @classmethod
+    def _of(cls, settings: FeatureSettings, vectors: VectorLayer, classes: tuple[VectorLayer, ...], name: str) -> Self:
+        key = settings_digest(settings, *(each.key for each in (vectors, *classes)), exclude={"path"})
+        return cls(settings, vectors, key, classes, name)
 
     @classmethod
     @override
