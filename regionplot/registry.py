@@ -228,6 +228,7 @@ LAYERS = Registry(
             "mark_types",
             "wants_shapes",
             "label_order",
+            "caption",
             "check",
             "start",
             "room",
@@ -258,6 +259,7 @@ LAYERS = Registry(
     scale_bar="scale_bar:ScaleBar",
     credit="credit:Credit",
     shading="shading:Shading",
+    streamlines="streamlines:Streamlines",
     labels="labels:Labels",
     points="points:Points",
 )

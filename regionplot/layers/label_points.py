@@ -129,8 +129,8 @@ class LabelFeatures:
         scaled = (pixels - (box.left, box.bottom)) * (panel.pixel_width, panel.pixel_height)
         return np.asarray(scaled + np.array([panel.extent.xmin, panel.extent.ymin]))
 
-    def areas_in(self, view: View, margin: float) -> Iterator[tuple[str, shapely.Polygon]]:
-        """Yield the name of each area in the panel, and its largest visible part in pixels of the sheet.
+    def areas_in(self, view: View, margin: float) -> Iterator[tuple[int, shapely.Polygon]]:
+        """Yield the number of each area in the panel, and its largest visible part in pixels of the sheet.
 
         Parameters
         ----------
@@ -157,7 +157,7 @@ class LabelFeatures:
                     largest = max(parts, key=lambda part: float(part.area))
                     scale = np.array([1 / panel.pixel_width, 1 / panel.pixel_height])
                     start = np.array([box.left, box.bottom]) - scale * (panel.extent.xmin - turn, panel.extent.ymin)
-                    yield self.area_names[int(number)], _scaled(largest, scale, start)
+                    yield int(number), _scaled(largest, scale, start)
 
 
 def _scaled(polygon: shapely.Polygon, scale: Floats, start: Floats) -> shapely.Polygon:

@@ -133,7 +133,7 @@ def start_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> Calla
     def finish() -> tuple[Layer, ...]:
         layers: tuple[Layer, ...] = ()
         for load, own in started:
-            loaded = load(replace(own, loaded=(*own.loaded, *layers)))
+            loaded = load(replace(own, below=layers, loaded=(*own.loaded, *layers)))
             layers = (*layers, LAYERS.checked(own.name.partition(" ")[0], loaded))
         return layers
 

@@ -16,6 +16,7 @@ from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.crs import parse_crs
 from regionplot.geo.region import Region
 from regionplot.inputs.source import FIELDS
+from regionplot.layers.quantity import FRAME_FIELDS, TITLE_FIELDS
 from regionplot.layers.stack import lay_out
 from regionplot.settings.config import Config
 from regionplot.settings.vector import VectorSettings
@@ -107,7 +108,7 @@ def config_problems(config: Config, regions: Sequence[Region]) -> list[Problem]:
         fields = set(regions[0].fields) | set(config.facts)
         found += [
             *_unknown_fields(Place(section="output", key="filename"), config.output.filename, fields | _own(config)),
-            *_unknown_fields(Place(section="map", key="title"), config.map.title, fields | set(FIELDS)),
+            *_unknown_fields(Place(section="map", key="title"), config.map.title, fields | {*FIELDS, *TITLE_FIELDS}),
             *_frame_problems(config),
         ]
     return [replace(problem, place=config.places.locate(problem.place)) for problem in found]
@@ -117,7 +118,7 @@ def _frame_problems(config: Config) -> Iterator[Problem]:
     """Yield the unknown fields of the texts that are the same on all maps: around the title, and credits."""
     known = {*FIELDS, *config.facts}
     for key in ("subtitle", "upper_right", "lower_right"):
-        yield from _unknown_fields(Place(section="map", key=key), getattr(config.map, key), known)
+        yield from _unknown_fields(Place(section="map", key=key), getattr(config.map, key), known | FRAME_FIELDS)
     for credit in config.layers.get("credit", ()):
         for line in getattr(credit, "lines", ()):
             yield from _unknown_fields(Place(section="credit", key="lines"), line, known)

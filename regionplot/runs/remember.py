@@ -137,6 +137,7 @@ def _is_plain(config: Config, report: RunReport) -> bool:
         config.run.cache
         and not config.prepare
         and not config.raster.inputs
+        and config.raster.minus is None
         and not config.map.functions
         and config.run.on_published is None
         and not config.statistics.is_active

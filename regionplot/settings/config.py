@@ -69,6 +69,7 @@ class Config(Section):
     run: RunSettings = RunSettings()
     _places: Places = PrivateAttr(default_factory=Places)
     _products: dict[str, Config] = PrivateAttr(default_factory=dict)
+    _difference: tuple[str, str] | None = PrivateAttr(default=None)
     _facts: dict[str, object] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="before")
@@ -86,6 +87,8 @@ class Config(Section):
             raise ValueError(
                 "[raster] inputs are for [[prepare]] steps, but there is no step; add a step or remove the inputs"
             )
+        if self.raster.minus is not None and self.prepare:
+            raise ValueError("[raster] minus and [[prepare]] exclude each other; use the step expression")
         return self
 
     @property
@@ -109,6 +112,16 @@ class Config(Section):
     def with_products(self, products: Mapping[str, Config]) -> Config:
         """Store the settings of products in this config, and return the config."""
         self._products = dict(products)
+        return self
+
+    @property
+    def difference(self) -> tuple[str, str] | None:
+        """Names of two products, if the raster is that of the first product minus that of the second."""
+        return self._difference
+
+    def with_difference(self, products: tuple[str, str] | None) -> Config:
+        """Store the names of two products in this config, and return the config."""
+        self._difference = products
         return self
 
     @property

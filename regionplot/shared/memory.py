@@ -97,6 +97,10 @@ def _style_of(geometries: NamedGeometries) -> FeatureSettings:
         raise ConfigError(f"features {geometries.name!r}: {key}: {found['msg']}") from None
     if checked.where:
         raise ConfigError(f"features {geometries.name!r}: where: it applies only to files; select the rows before")
+    if checked.color_by:
+        raise ConfigError(
+            f"features {geometries.name!r}: color_by: it applies only to files; pass one layer for each color"
+        )
     return checked.model_copy(update={"path": Path(geometries.name)})
 
 

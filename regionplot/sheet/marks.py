@@ -228,7 +228,7 @@ class Text:
     vertical_align: Literal["baseline", "center"] = "baseline"
     """Part of the text that lies at `y`."""
     max_width: float | None = None
-    """Maximum width in pixels. Longer text is first made smaller, then truncated with an ellipsis. None: no maximum."""
+    """Maximum width in pixels. A longer text is made smaller, then divided into two lines. None: no maximum."""
     smallest: float = 1.0
     """Minimum font size for a text that is too long, as a fraction of `points`."""
     is_hinted: bool = True
