@@ -21,6 +21,7 @@ _NAME = re.compile(r"\w[\w .+-]{0,59}")
 _MAX_PRODUCTS = 1000
 _OF_THE_RUN: dict[str, tuple[str, ...]] = {
     "run": (),
+    "serve": (),
     "regions": (),
     "statistics": ("table",),
     "output": ("directory", "publish", "keep", "publish_partial"),
