@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from regionplot.serve import routes_maps, routes_status, routes_wms
 from regionplot.serve.backend import Backend, BusyError, DrawingFailedError
-from regionplot.serve.request import RequestError
+from regionplot.serve.parameters import RequestError
 from regionplot.serve.service import Service
 from regionplot.serve.sharing import ClientGoneError
 from regionplot.serve.shell import Shell

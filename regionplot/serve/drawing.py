@@ -28,15 +28,8 @@ from regionplot.runs.digests import MapDigests
 from regionplot.runs.task import image_metadata
 from regionplot.serve.catalog import FORMATS, SHEET_FORMATS
 from regionplot.serve.generation import Generation, LoadedField
-from regionplot.serve.request import (
-    RASTER,
-    Drawing,
-    LegendRequest,
-    MapRequest,
-    RegionRequest,
-    RequestError,
-    ValueRequest,
-)
+from regionplot.serve.parameters import RequestError
+from regionplot.serve.request import RASTER, Drawing, LegendRequest, MapRequest, RegionRequest, ValueRequest
 from regionplot.shared.data import SharedData
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.base import make_writer

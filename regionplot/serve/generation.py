@@ -117,7 +117,7 @@ class LoadedField:
             config = self.data.config
             context = LoadContext(config, crs, self.data.description, array_cache(config), loaded=loaded)
             found = crs, dict(zip(self.planned, load_layers(self.planned.values(), context), strict=True))
-            if len(self.by_crs) >= len(config.serve.crs) + _MORE_CRS:
+            if len(self.by_crs) >= len(config.serve.projections) + _MORE_CRS:
                 del self.by_crs[-_MORE_CRS]
             self.by_crs.append(found)
         return found[1]
@@ -163,7 +163,7 @@ def load_generation(config: Config, regions: Sequence[Region], layers: Sequence[
 
 def _usual_crs(config: Config, data: SharedData) -> list[pyproj.CRS]:
     """Return the CRSs for which layers are projected before the first request."""
-    return [data.crs, *(upright(parse_crs(code)).crs for code in config.serve.crs)]
+    return [data.crs, *(upright(parse_crs(code)).crs for code in config.serve.projections)]
 
 
 def _load_fields(found: Sequence[Field], layers: Sequence[Layer]) -> Iterator[LoadedField]:
@@ -270,7 +270,8 @@ def _bounds(extent: Extent, source: pyproj.CRS, target: pyproj.CRS) -> Box:
 def _boxes(config: Config, data: SharedData) -> dict[str, Box]:
     """Return the bounds of a raster for each usual CRS."""
     geometry = data.info.geometry
-    return {code: _bounds(geometry.extent, geometry.crs, upright(parse_crs(code)).crs) for code in config.serve.crs}
+    codes = config.serve.projections
+    return {code: _bounds(geometry.extent, geometry.crs, upright(parse_crs(code)).crs) for code in codes}
 
 
 def _region(region: Region, data: SharedData) -> RegionFacts | None:

@@ -17,7 +17,8 @@ from regionplot.serve.backend import DrawingFailedError, Reply
 from regionplot.serve.catalog import Catalog
 from regionplot.serve.drawing import Drawer
 from regionplot.serve.generation import Generation, load_generation
-from regionplot.serve.request import Drawing, RequestError
+from regionplot.serve.parameters import RequestError
+from regionplot.serve.request import Drawing
 from regionplot.serve.shell import Shell
 from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config

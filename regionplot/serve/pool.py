@@ -22,7 +22,8 @@ from regionplot.serve.backend import BusyError, DrawingFailedError, Reply
 from regionplot.serve.catalog import Catalog
 from regionplot.serve.channel import SharedBuffer, receive, receive_job, send
 from regionplot.serve.host import KILL, READY, WORKER
-from regionplot.serve.request import Drawing, RequestError, digest_of
+from regionplot.serve.parameters import RequestError
+from regionplot.serve.request import Drawing, digest_of
 from regionplot.serve.worker import Done, Failed, Refused
 
 logger = logging.getLogger(__name__)

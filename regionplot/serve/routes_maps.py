@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from regionplot.serve.backend import Snapshot
 from regionplot.serve.catalog import Catalog, FieldFacts, ProductFacts
+from regionplot.serve.parameters import named, parse_dpi
 from regionplot.serve.request import (
     MAX_ZOOM,
     RASTER,
@@ -19,8 +20,6 @@ from regionplot.serve.request import (
     find_field,
     find_product,
     map_request,
-    named,
-    parse_dpi,
     region_request,
     tile_request,
     value_request,

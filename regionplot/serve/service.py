@@ -13,7 +13,8 @@ from regionplot.serve.backend import Backend, BusyError, Reply, Snapshot
 from regionplot.serve.cache import ImageCache
 from regionplot.serve.catalog import Catalog, FieldFacts
 from regionplot.serve.metrics import Metrics
-from regionplot.serve.request import Drawing, Parameters, RequestError, digest_of
+from regionplot.serve.parameters import Parameters, RequestError
+from regionplot.serve.request import Drawing, digest_of
 from regionplot.serve.sharing import SharedDrawings
 from regionplot.settings.serve import ServeSettings
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from regionplot.errors import RasterReplacedError, RegionplotError
 from regionplot.serve.channel import SharedBuffer, receive_job, send
 from regionplot.serve.drawing import Drawer
-from regionplot.serve.request import Drawing, RequestError
+from regionplot.serve.parameters import RequestError
+from regionplot.serve.request import Drawing
 
 logger = logging.getLogger(__name__)
 STACK_SIGNAL = signal.SIGUSR1

@@ -68,7 +68,7 @@ class ServeSettings(Section):
     """Memory for encoded images in MB. 0: none are kept."""
     max_age: Annotated[float, Field(ge=0, le=31_536_000), NOT_IN_DIGEST] = 60
     """Seconds for which browsers and proxies may reuse an image without asking again."""
-    crs: Annotated[
+    projections: Annotated[
         tuple[Annotated[Text, AfterValidator(_check_code)], ...], Field(strict=False, max_length=32), NOT_IN_DIGEST
     ] = ("EPSG:3857", "EPSG:4326")
     """CRSs for which the layers are projected before the first request, and that capabilities list first."""
