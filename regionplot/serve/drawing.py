@@ -26,7 +26,7 @@ from regionplot.render.choose import make_renderer
 from regionplot.render.panels import PanelCanvases, PanelImage, PanelPainter, PanelStyle
 from regionplot.runs.digests import MapDigests
 from regionplot.runs.task import image_metadata
-from regionplot.serve.catalog import FORMATS, SHEET_FORMATS
+from regionplot.serve.catalog import FORMATS, SHEET_FORMATS, Box
 from regionplot.serve.generation import Generation, LoadedField
 from regionplot.serve.parameters import RequestError
 from regionplot.serve.request import RASTER, Drawing, LegendRequest, MapRequest, RegionRequest, ValueRequest
@@ -64,6 +64,11 @@ class _RequestCrs:
         own = (y, x) if authority_axes and self.is_north_first else (x, y)
         ((found_x, found_y),) = self.upright.points(np.array([own])).tolist()
         return found_x, found_y
+
+    def extent(self, box: Box, *, authority_axes: bool) -> Extent:
+        """Return a box in the CRS with the axes x and y."""
+        (x0, y0), (x1, y1) = (self.point(*corner, authority_axes=authority_axes) for corner in (box[:2], box[2:]))
+        return Extent(min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1))
 
 
 @lru_cache(maxsize=32)
@@ -132,9 +137,7 @@ class Drawer:
 
     def _map(self, request: MapRequest, watch: Stopwatch) -> tuple[bytes, str]:
         field, crs = self._generation.fields[request.field], _parsed_crs(request.crs)
-        xmin, ymin = crs.point(*request.box[:2], authority_axes=request.authority_axes)
-        xmax, ymax = crs.point(*request.box[2:], authority_axes=request.authority_axes)
-        extent = Extent(min(xmin, xmax), max(xmin, xmax), min(ymin, ymax), max(ymin, ymax))
+        extent = crs.extent(request.box, authority_axes=request.authority_axes)
         panel = PanelGrid(extent, request.width, request.height)
         style = self._style(request, field, crs.upright.crs)
         watch.lap("prepare")
@@ -168,7 +171,12 @@ class Drawer:
 
     def _value(self, request: ValueRequest, watch: Stopwatch) -> tuple[bytes, str]:
         data, crs = self._generation.fields[request.field].data, _parsed_crs(request.crs)
-        x, y = crs.point(request.x, request.y, authority_axes=request.authority_axes)
+        if request.box is None:
+            x, y = crs.point(request.x, request.y, authority_axes=request.authority_axes)
+        else:
+            extent = crs.extent(request.box, authority_axes=request.authority_axes)
+            x = extent.xmin + (request.pixel[0] + 0.5) * extent.width / request.size[0]
+            y = extent.ymax - (request.pixel[1] + 0.5) * extent.height / request.size[1]
         value = value_at(data, x, y, crs.upright.crs)
         watch.lap("sample")
         return json.dumps({"value": value, "units": data.info.units}).encode(), "application/json"

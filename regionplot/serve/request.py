@@ -79,6 +79,12 @@ class ValueRequest:
     y: float
     crs: str = "OGC:CRS84"
     authority_axes: bool = False
+    box: Box | None = None
+    """Box of a map. Then the point is the center of the pixel `pixel` of this map, and `x` and `y` are not used."""
+    pixel: tuple[int, int] = (0, 0)
+    """Column and row."""
+    size: tuple[int, int] = (1, 1)
+    """Width and height of the map in pixels."""
 
 
 @dataclass(frozen=True, slots=True)

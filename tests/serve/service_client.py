@@ -34,9 +34,7 @@ def write_raster(path: Path, values: np.ndarray, west: float = -100, north: floa
     """Write a raster in degrees. Its first row is in the north. NaN is missing."""
     height, width = values.shape
     profile = {"driver": "GTiff", "width": width, "height": height, "count": 1, "dtype": "float32", "nodata": -9999.0}
-    with rasterio.open(
-        path, "w", crs="EPSG:4326", transform=from_origin(west, north, cell, cell), **profile
-    ) as target:
+    with rasterio.open(path, "w", crs="EPSG:4326", transform=from_origin(west, north, cell, cell), **profile) as target:
         target.write(np.where(np.isnan(values), -9999.0, values).astype("float32"), 1)
     return path
 

@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-
 from service_client import REGIONS, Client, columns, write_raster
 
 from regionplot.runs.run import render_regions
