@@ -13,7 +13,7 @@ from regionplot.runs.run import render_regions
 WHOLE = "/map?bbox=-100,40,-96,44&width=40&height=40"
 
 
-def test_a_pixel_of_a_map_is_a_cell_of_the_raster(client: Client, columns_config) -> None:
+def test_a_pixel_of_a_map_is_a_cell_of_the_raster(client: Client) -> None:
     pixels = client.pixels(WHOLE)
     assert (pixels[0, :, 3] == 0).all(), "the first row is missing, so it is transparent"
     assert (pixels[1:, :, 3] == 255).all()
@@ -161,7 +161,8 @@ def test_the_service_of_a_program_of_ones_own(columns_config) -> None:
             messages.append(message)
 
         scope = {
-            "type": "http", "method": "GET", "path": "/ready", "raw_path": b"/ready", "query_string": b"", "headers": [],
+            "type": "http", "method": "GET", "path": "/ready", "raw_path": b"/ready", "query_string": b"",
+            "headers": [],
         }  # fmt: skip
         await app(scope, inbox.get, answer)
         assert json.loads(messages[1]["body"])["status"] == "ready"
