@@ -31,6 +31,8 @@ _POLL_SECONDS = 0.2
 _PAUSES = (1.0, 5.0, 30.0)
 """Seconds before a generation that has ended by itself is started again. The last pause is repeated."""
 _FRONT_PAUSE = 1.0
+_END_SECONDS = 3.0
+"""Seconds that a generation may take to end."""
 _FRONT, _GENERATION = "front", "generation"
 
 
@@ -59,6 +61,8 @@ class Parent:
         self._read, self._note = read, note
         self._loaded = read()
         self._inputs = WatchedInputs(self._loaded.config, self._loaded.table)
+        self._before: tuple[Loaded, WatchedInputs] | None = None
+        """The settings before SIGHUP, until a generation with the new settings is in use."""
         self._children: dict[int, str] = {}
         self._numbers: dict[int, int] = {}
         """Numbers of the generations by process id."""
@@ -168,7 +172,10 @@ class Parent:
         """Start the newest generation again after a pause, because it has ended by itself."""
         pause = _PAUSES[min(self._failures, len(_PAUSES) - 1)]
         self._failures += 1
-        logger.error("the newest data could not be served (code %d); trying again in %g s", code, pause)
+        if self._before is not None:
+            self._keep_old_settings()
+            return
+        logger.error("the newest data cannot be served (code %d); trying again in %g s", code, pause)
         self._retry_at = time.monotonic() + pause
 
     def _reload(self) -> None:
@@ -180,12 +187,19 @@ class Parent:
         except RegionplotError as error:
             for problem in error.problems:
                 logger.error("%s", problem)
-            self._note("the old settings stay in use")
+            self._keep_old_settings()
             return
         if loaded.config.serve.bind != self._loaded.config.serve.bind:
             logger.warning("[serve] bind has changed; restart the service to use the new address")
+        self._before = self._before or (self._loaded, self._inputs)
         self._loaded, self._inputs = loaded, inputs
         self._note("settings read again")
+
+    def _keep_old_settings(self) -> None:
+        """Use the settings before SIGHUP again. The generation with these settings has never ended."""
+        if self._before is not None:
+            (self._loaded, self._inputs), self._before = self._before, None
+        self._note("the old settings stay in use")
 
     def _wait(self) -> None:
         """Wait a moment, or until the front says something."""
@@ -197,7 +211,7 @@ class Parent:
             return
         kind, number = found[0]
         if kind == "current":
-            self._current, self._failures = number, 0
+            self._current, self._failures, self._before = number, 0, None
             self._note(f"serving generation {number}")
 
     def _drain(self) -> int:
@@ -206,16 +220,20 @@ class Parent:
         deadline = time.monotonic() + self._loaded.config.serve.drain + 1
         with suppress(OSError):
             send(self._control, ("drain", 0))  # type: ignore[arg-type]  # the front was started
-        fronts = [pid for pid, kind in self._children.items() if kind == _FRONT]
-        while fronts and time.monotonic() < deadline:
-            fronts = [pid for pid in fronts if not os.waitpid(pid, os.WNOHANG)[0]]
-            time.sleep(0.02)
-        for pid in (*fronts, *(pid for pid, kind in self._children.items() if kind == _GENERATION)):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            with suppress(ChildProcessError):
-                os.waitpid(pid, 0)
+        self._wait_for(_FRONT, deadline)
+        self._wait_for(_GENERATION, time.monotonic() + _END_SECONDS)  # it ends when the front has closed its sockets
+        for pid in self._children:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
         return 0
+
+    def _wait_for(self, kind: str, deadline: float) -> None:
+        """Wait until the children of a kind have ended, or until a time."""
+        while kind in self._children.values() and time.monotonic() < deadline:
+            for pid in [pid for pid, own in self._children.items() if own == kind]:
+                if os.waitpid(pid, os.WNOHANG)[0]:
+                    del self._children[pid]
+            time.sleep(0.01)
 
 
 def handle_signals(parent: Parent) -> None:
