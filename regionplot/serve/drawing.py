@@ -62,6 +62,8 @@ class _RequestCrs:
     def point(self, x: float, y: float, *, authority_axes: bool) -> tuple[float, float]:
         """Return a point in the CRS with the axes x and y."""
         own = (y, x) if authority_axes and self.is_north_first else (x, y)
+        if self.upright.change.is_identity:
+            return own
         ((found_x, found_y),) = self.upright.points(np.array([own])).tolist()
         return found_x, found_y
 
