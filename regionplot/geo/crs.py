@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 import stat
+from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyproj
@@ -36,7 +37,31 @@ _COMMON_DATUM = re.compile(
 """Datums for which PROJ needs no shift to WGS 84."""
 _PLANE = 2
 """Number of axes of a CRS without heights."""
+_KEPT = 64
+"""Number of results that are kept for each function of CRSs."""
 Floats = NDArray[np.floating[Any]]
+T = TypeVar("T")
+
+
+def cached_for_crs(function: Callable[..., T]) -> Callable[..., T]:
+    """Cache a function whose arguments are CRSs.
+
+    Hashing a CRS takes 0.1 ms, because pyproj writes its WKT. Therefore, the same objects are found by identity first.
+    """
+    by_value = lru_cache(maxsize=_KEPT)(function)
+    by_identity: dict[tuple[int, ...], tuple[tuple[pyproj.CRS, ...], T]] = {}
+
+    @wraps(function)
+    def cached(*crs: pyproj.CRS) -> T:
+        key = tuple(map(id, crs))
+        found = by_identity.get(key)
+        if found is None:
+            if len(by_identity) >= _KEPT:
+                by_identity.clear()
+            found = by_identity[key] = crs, by_value(*crs)  # the objects are kept, so that no other gets their ids
+        return found[1]
+
+    return cached
 
 
 @lru_cache(maxsize=64)
@@ -77,7 +102,7 @@ def shortened(text: str) -> str:
     return repr(plain_text(text, _MAX_QUOTE))
 
 
-@lru_cache(maxsize=64)
+@cached_for_crs
 def horizontal(crs: pyproj.CRS) -> pyproj.CRS:
     """Return the part of a CRS that gives positions on the earth's surface, without heights."""
     if crs.is_compound and crs.sub_crs_list:
@@ -109,7 +134,7 @@ def not_drawable(crs: pyproj.CRS) -> str:
     )
 
 
-@lru_cache(maxsize=64)
+@cached_for_crs
 def same_crs(one: pyproj.CRS, other: pyproj.CRS) -> bool:
     """Return True if coordinates need no transformation between two CRSs. Axis order and heights are ignored."""
     return bool(horizontal(one).equals(horizontal(other), ignore_axis_order=True))
@@ -120,7 +145,7 @@ def unit_size(crs: pyproj.CRS) -> float:
     return float(crs.axis_info[0].unit_conversion_factor) or 1.0 if crs.axis_info else 1.0
 
 
-@lru_cache(maxsize=64)
+@cached_for_crs
 def transformer(source: pyproj.CRS, target: pyproj.CRS) -> pyproj.Transformer:
     """Return a transformer between two CRSs, from a cache. Coordinates are (x, y) or (longitude, latitude).
 

@@ -43,7 +43,7 @@ from regionplot.writers.picture import Bytes
 
 _MAX_CANVASES = 4
 """Number of canvases that are kept, one per size of image."""
-_MAX_PALETTES = 16
+_MAX_PALETTES = _MAX_LAYOUTS = 16
 _EVERY_PIXEL = 1 << 62
 """Number of pixels that a service draws. Classifying all cells once is always cheaper."""
 
@@ -131,6 +131,7 @@ class PanelPainter:
         self.data = data
         self.scale: Scale = scale_for(data)
         self._canvases = canvases or PanelCanvases()
+        self._layouts: dict[tuple[int, int, float], Layout] = {}
         self._palettes: OrderedDict[Any, PanelPalette | None] = OrderedDict()
         if data.config.raster.resampling != "nearest":
             import_warper()
@@ -183,14 +184,12 @@ class PanelPainter:
 
     def _sheet(self, panel: PanelGrid, crs: pyproj.CRS, style: PanelStyle) -> Sheet:
         data, box = self.data, Box(0, 0, panel.width, panel.height)
-        size = {"size": (panel.width, panel.height), "dpi": style.dpi}
-        config = data.config.model_copy(update={"map": data.config.map.model_copy(update=size)})
         wants_values = any(layer.wants_values for layer in style.layers)
         codes, values, cells = self._sampled(panel, crs, wants_values=wants_values, has_raster=style.has_raster)
         return Sheet(
             region=Region("map", panel.extent, None),
             view=View(box, panel, panel.extent),
-            layout=Layout(Page(config), box),
+            layout=self._layout(panel.width, panel.height, style.dpi),
             crs=crs,
             description=data.description,
             title="",
@@ -201,6 +200,17 @@ class PanelPainter:
             shown=None if cells is None else needed_conversion(data.info.units, data.config.colors.units).shown,
             colors=self.scale.rgba,
         )
+
+    def _layout(self, width: int, height: int, dpi: float) -> Layout:
+        """Return the layout of images of one size. The layouts that were used last are kept."""
+        key = width, height, dpi
+        if key not in self._layouts:
+            if len(self._layouts) >= _MAX_LAYOUTS:
+                self._layouts.clear()
+            size = {"size": (width, height), "dpi": dpi}
+            config = self.data.config.model_copy(update={"map": self.data.config.map.model_copy(update=size)})
+            self._layouts[key] = Layout(Page(config), Box(0, 0, width, height))
+        return self._layouts[key]
 
     def _sampled(self, panel: PanelGrid, crs: pyproj.CRS, *, wants_values: bool, has_raster: bool) -> Any:
         """Return the codes of the pixels, and values and cells if a layer needs them."""

@@ -64,6 +64,10 @@ class Backend(Protocol):
         """The newest generation. None before the first data are loaded."""
         ...
 
+    def find(self, run: str) -> Snapshot | None:
+        """Return the generation of a run, if its data are still loaded."""
+        ...
+
     def gauges(self) -> Mapping[str, float]:
         """Return numbers for the metrics, by name."""
         ...

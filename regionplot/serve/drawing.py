@@ -7,6 +7,7 @@ import json
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -62,6 +63,8 @@ class _RequestCrs:
     def point(self, x: float, y: float, *, authority_axes: bool) -> tuple[float, float]:
         """Return a point in the CRS with the axes x and y."""
         own = (y, x) if authority_axes and self.is_north_first else (x, y)
+        if self.upright.change.is_identity:
+            return own
         ((found_x, found_y),) = self.upright.points(np.array([own])).tolist()
         return found_x, found_y
 
@@ -118,8 +121,9 @@ class Drawer:
                 if code:
                     for name in FORMATS:
                         self(MapRequest(key, layers, box, code, 64, 64, name, name != "jpeg"))
-        for region in list(self._generation.regions)[:1]:
-            self(RegionRequest(catalog.default_product.field("").key, region, "png"))
+        for region in list(catalog.regions)[:1]:
+            with suppress(RequestError):  # the region may lie outside the raster
+                self(RegionRequest(catalog.default_product.field("").key, region, "png"))
 
     def __call__(self, drawing: Drawing) -> Answer:
         """Draw one request.

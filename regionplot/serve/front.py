@@ -72,6 +72,8 @@ class RemoteBackend:
         self.current: RemoteSnapshot | None = None
         self._parent, self._log = parent, log
         self._numbers: dict[RemoteSnapshot, int] = {}
+        self._previous: list[RemoteSnapshot] = []
+        """Generations that are no longer in use, but not closed yet."""
         self._deaths = self._renewals = 0
 
     def start(self, stop: asyncio.Event) -> None:
@@ -106,6 +108,7 @@ class RemoteBackend:
         if previous is not None:
             self._numbers.pop(previous, None)
             self._deaths += previous.deaths
+            self._previous = [*(each for each in self._previous if not each.is_closed), previous]
             previous.retire()
 
     def _forget(self, snapshot: RemoteSnapshot) -> None:
@@ -121,6 +124,11 @@ class RemoteBackend:
             send(self._parent, (kind, number))
         except OSError:
             logger.warning("the parent of the front has ended")
+
+    def find(self, run: str) -> RemoteSnapshot | None:
+        """Return the generation of a run, if its data are still loaded."""
+        generations = [self.current, *reversed(self._previous)]
+        return next((each for each in generations if each and not each.is_closed and each.catalog.run == run), None)
 
     def gauges(self) -> Mapping[str, float]:
         """Return numbers for the metrics."""
@@ -165,7 +173,7 @@ def front_main(listener: socket.socket, parent: socket.socket, settings: ServeSe
         server_header=False,
         date_header=True,
         proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
+        forwarded_allow_ips="*" if "unix" in settings.trusted_proxies else list(settings.trusted_proxies),
         root_path="",
         lifespan="off",
         ws="none",

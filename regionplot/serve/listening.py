@@ -29,7 +29,8 @@ def open_listener(bind: str) -> socket.socket:
     ConfigError
         If the address cannot be used.
     """
-    if os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS", "0") != "0":
+    own = str(os.getpid()), str(os.getppid())  # the guard of this process is its parent
+    if os.environ.get("LISTEN_PID") in own and os.environ.get("LISTEN_FDS", "0") != "0":
         return socket.socket(fileno=_FIRST_PASSED)
     try:
         listener = _unix(bind.removeprefix(_UNIX)) if bind.startswith(_UNIX) else _tcp(bind)

@@ -65,6 +65,10 @@ class LocalBackend:
         if previous is not None:
             previous.close()
 
+    def find(self, run: str) -> LocalSnapshot | None:
+        """Return the generation of a run, if it is in use."""
+        return self.current if self.current is not None and self.current.catalog.run == run else None
+
     def gauges(self) -> Mapping[str, float]:
         """Return the number of workers."""
         return {"workers": 0 if self.current is None else 1}

@@ -72,6 +72,8 @@ class Parent:
         self._signal: int | None = None
         self._reload_requested = False
         self._retry_at = float("inf")
+        self._is_due = False
+        """True if an input was renewed that no generation has loaded yet."""
         self._failures = 0
         self._front_at = 0.0
 
@@ -92,10 +94,16 @@ class Parent:
                 self._reap(listener)
                 if self._reload_requested:
                     self._reload()
-                if self._inputs.are_renewed() or time.monotonic() >= self._retry_at:
+                self._is_due |= self._inputs.are_renewed() or time.monotonic() >= self._retry_at
+                if self._is_due and not self._is_loading:
                     self._renew()
                 self._wait()
         return self._drain()
+
+    @property
+    def _is_loading(self) -> bool:
+        """True if a generation is loading its data. Only one does so at a time."""
+        return self._current != self._number and self._number in self._numbers.values()
 
     def stop(self, number: int, _frame: object) -> None:
         """Handle SIGTERM and SIGINT."""
@@ -132,7 +140,7 @@ class Parent:
         from regionplot.serve.host import host_main  # noqa: PLC0415 (imported by `_import_libraries`)
 
         assert self._control is not None, "the front was started"
-        self._retry_at = float("inf")
+        self._retry_at, self._is_due = float("inf"), False
         self._number += 1
         front, own = socket_pair()
         loaded, control = self._loaded, self._control

@@ -32,8 +32,8 @@ _REMEMBERED = 1000
 """Number of requests that killed workers and are remembered."""
 _FORGET_AFTER = 300.0
 """Seconds after which such a request may be tried again."""
-_CLOSE_AFTER = 1.0
-"""Seconds for which an old generation stays open after its last request."""
+_RETIRE_SECONDS = 0.25
+"""Seconds between two checks whether an old generation is still needed."""
 
 
 _Found = tuple[Done, bytes] | Refused | Failed
@@ -84,7 +84,6 @@ class RemoteSnapshot:
         self._queue: OrderedDict[int, asyncio.Future[_Worker]] = OrderedDict()
         self._tickets = 0
         self._killers: OrderedDict[str, float] = OrderedDict()
-        self._used_at = time.monotonic()
         self.is_ready = self.is_closed = False
         self.deaths = 0
         control.setblocking(False)
@@ -136,7 +135,7 @@ class RemoteSnapshot:
         if isinstance(found, Refused):
             raise found.error
         if isinstance(found, Failed):
-            raise DrawingFailedError(found.message)
+            raise BusyError(2) if found.is_passing else DrawingFailedError(found.message)
         done, content = found
         return Reply(content, done.media_type, {"queue": queued, **done.stages})
 
@@ -215,7 +214,6 @@ class RemoteSnapshot:
             self._lose(worker)
         else:
             self._release(worker)
-        self._used_at = time.monotonic()
 
     def _lose(self, worker: _Worker) -> None:
         """Forget a worker that has ended. Its request fails."""
@@ -249,11 +247,17 @@ class RemoteSnapshot:
         if time.monotonic() - self._killers.get(digest, float("-inf")) < _FORGET_AFTER:
             raise RequestError("this image cannot be drawn; ask for a smaller one", 422, "NoApplicableCode")
 
-    def retire(self) -> None:
-        """Close the connections when no request needs this generation any more. Its processes then end."""
-        is_used = self._queue or self.busy or time.monotonic() - self._used_at < _CLOSE_AFTER
-        if is_used:
-            self._loop.call_later(_CLOSE_AFTER / 4, self.retire)
+    def retire(self, since: float | None = None) -> None:
+        """Close the connections after the time `[serve] keep`, when no request needs this generation.
+
+        Parameters
+        ----------
+        since : float, optional
+            Monotonic time at which another generation came into use. By default, now.
+        """
+        since = self._loop.time() if since is None else since
+        if self._queue or self.busy or self._loop.time() - since < self.catalog.settings.keep:
+            self._loop.call_later(_RETIRE_SECONDS, self.retire, since)
         elif not self.is_closed:
             self._end()
 

@@ -49,10 +49,10 @@ class Service:
         RequestError
             If the data of the run are no longer loaded.
         """
-        found = self.backend.current
-        if found is None:
+        if self.backend.current is None:
             raise BusyError(2)
-        if run and found.catalog.run != run:
+        found = self.backend.find(run) if run else self.backend.current
+        if found is None:
             raise RequestError("the data of this run are no longer loaded; use the latest run", 410, "Gone", "run")
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import gc
 import logging
 import os
 import signal
@@ -20,6 +21,8 @@ logger = logging.getLogger(__name__)
 STACK_SIGNAL = signal.SIGUSR1
 """Signal that makes a worker write its Python stack to stderr."""
 _STDERR = 2
+_GC_THRESHOLDS = 2000, 10, 10
+"""Thresholds of the garbage collector. The data are frozen, so a collection is fast."""
 _CHECKED_EVERY = 50
 """Number of images between two checks of the memory."""
 _PAGES_OF_MEGABYTE = 2**20 // os.sysconf("SC_PAGE_SIZE")
@@ -50,6 +53,8 @@ class Failed:
 
     message: str
     is_last: bool = False
+    is_passing: bool = False
+    """True if the same request can be drawn soon, because the new raster is being loaded."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ def worker_main(drawer: Drawer, connection: socket.socket, buffer: SharedBuffer,
     """
     faulthandler.enable(file=_STDERR)
     faulthandler.register(STACK_SIGNAL, file=_STDERR)
+    gc.set_threshold(*_GC_THRESHOLDS)
     start = private_megabytes()
     for number in range(1, limits.images + 1):
         drawing = receive_job(connection)
@@ -99,9 +105,9 @@ def _reply(drawer: Drawer, drawing: Drawing, buffer: SharedBuffer, *, is_last: b
     except RequestError as error:
         return Refused(error, is_last)
     except MemoryError:
-        return Failed("out of memory", is_last=True)
+        return Failed("out of memory", is_last=True, is_passing=True)
     except RasterReplacedError:
-        return Failed("the raster was replaced", is_last)
+        return Failed("the raster was replaced", is_last, is_passing=True)
     except RegionplotError as error:
         logger.error("%s", error)
         return Failed("the data cannot be read", is_last)

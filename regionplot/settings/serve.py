@@ -50,6 +50,8 @@ class ServeSettings(Section):
     """Number of requests that may wait for a worker. Further requests are answered with 503 at once."""
     timeout: Annotated[Seconds, NOT_IN_DIGEST] = 30
     """Time limit for drawing one image in seconds. A worker that takes longer is replaced."""
+    keep: Annotated[float, Field(ge=1, le=3600), NOT_IN_DIGEST] = 10
+    """Seconds for which the data before a renewal stay available at the addresses that name their run."""
     drain: Annotated[Seconds, NOT_IN_DIGEST] = 10
     """Seconds that running requests may take after SIGTERM."""
     maps_per_worker: Annotated[int, Field(ge=1), NOT_IN_DIGEST] = 5000
@@ -77,7 +79,8 @@ class ServeSettings(Section):
     root_path: Annotated[Text, AfterValidator(_check_root), NOT_IN_DIGEST] = ""
     """Path under which a proxy offers the service, such as `/maps`."""
     trusted_proxies: Annotated[tuple[Text, ...], Field(strict=False, max_length=32), NOT_IN_DIGEST] = ()
-    """Addresses of proxies whose `X-Forwarded-Proto` and `X-Forwarded-For` are used. `unix`: the Unix socket."""
+    """Addresses of proxies whose `X-Forwarded-Proto` and `X-Forwarded-For` are used. `unix`: all clients of a Unix
+    socket."""
     title: Annotated[Text, NOT_IN_DIGEST] = "regionplot"
     """Title of the service in capabilities and on the page."""
     attribution: Annotated[Text, NOT_IN_DIGEST] = ""

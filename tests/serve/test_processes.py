@@ -25,6 +25,7 @@ cache = false
 [serve]
 workers = 2
 timeout = 10
+keep = 1
 """
 WHOLE = "/map?bbox=-100,40,-96,44&width=40&height=40"
 TABLE = "name,west,east,south,north\nnorth,-100,-96,41,44\n"
