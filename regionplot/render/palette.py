@@ -71,15 +71,12 @@ class ShadedPalette:
             None if there is no such palette: if the scale is continuous or has too many classes, if the layers use
             several inks or a light ink, or if a layer does not fit into a palette.
         """
-        inks = _inks(layers)
-        if inks is None or len(inks) > 1 or not isinstance(scale, PaletteScale):
+        ink = ink_of_layers(layers)
+        if ink is None or not isinstance(scale, PaletteScale):
             return None
         rows = np.unique(scale.palette[:, :3], axis=0)
         shades = (_SIZE - len(scale.palette) - 1 - _FRAME_SHADES) // len(rows)
         if not scale.is_classed or shades < _MIN_SHADES:
-            return None
-        ink = np.asarray(inks.pop() if inks else (0, 0, 0), dtype=float)
-        if ink.min() > WHITE / 2:  # a light ink on white gives too few shades
             return None
         return cls._built(scale.palette[:, :3], rows, np.linspace(0, 1, shades + 2)[1:-1], ink, _ink_of(frame_ink))
 
@@ -118,6 +115,18 @@ def nearest_rows(pixels: Bytes, colors: Bytes) -> Bytes:
     image = np.full(packed.shape, rows[-1])
     image[drawn] = rows[:-1]
     return image
+
+
+def ink_of_layers(layers: Iterable[Layer]) -> Floats | None:
+    """Return the one ink of all layers, as red, green and blue from 0 to 255. It is black if there are no layers.
+
+    Return None if the layers use several inks or a light ink, or if a layer does not fit into a palette.
+    """
+    inks = _inks(layers)
+    if inks is None or len(inks) > 1:
+        return None
+    ink = np.asarray(inks.pop() if inks else (0, 0, 0), dtype=float)
+    return None if ink.min() > WHITE / 2 else ink  # a light ink on white gives too few shades
 
 
 def _inks(layers: Iterable[Layer]) -> set[tuple[float, ...]] | None:

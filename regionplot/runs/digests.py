@@ -34,6 +34,7 @@ from regionplot.render.sheets import scale_for
 from regionplot.runs.digest_basis import DigestBasis
 from regionplot.runs.texts import frame_texts
 from regionplot.settings.base import digest_items
+from regionplot.settings.config import Config
 from regionplot.shared.data import SharedData
 from regionplot.sheet.view import View
 
@@ -70,6 +71,11 @@ class MapDigests:
             If the region cannot be projected, or its row lacks a field of the title.
         """
         return self.basis(region).digest(self._loaded)
+
+    @property
+    def config(self) -> Config:
+        """Settings of the run."""
+        return self._shared.config
 
     @cached_property
     def descriptions(self) -> Descriptions:

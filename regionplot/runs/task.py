@@ -150,11 +150,7 @@ class RenderTask:
                 picture = self._draw(renderer, job.region, watch)
             if picture.no_data and self.config.map.empty == "skip":
                 return skipped_map(job.target, "the region has no data", watch.seconds, no_data=True)
-            metadata = {TITLE: picture.title, SOFTWARE: "regionplot", DIGEST: digest}
-            if isinstance(picture, Picture) and picture.georeference is not None:
-                metadata[GEOREFERENCE] = picture.georeference.text
-            if self.config.statistics.alt_text:
-                metadata[DESCRIPTION] = self.digests.descriptions.of(job.region).alt
+            metadata = image_metadata(picture, job.region, digest, self.digests)
             return self._write(job, picture, renderer.encode(picture, metadata=metadata), digest, watch)
 
     def _write(
@@ -228,6 +224,30 @@ class RenderTask:
     @property
     def _shared(self) -> SharedData:
         return shared_data(self.config, self.plan, self.field_name)
+
+
+def image_metadata(
+    picture: Picture | FigurePicture, region: Region, digest: str, digests: MapDigests
+) -> dict[str, str]:
+    """Return the texts to store in the file of a map.
+
+    Parameters
+    ----------
+    picture : Picture or FigurePicture
+        The map.
+    region : Region
+        The region.
+    digest : str
+        Digest of the map.
+    digests : MapDigests
+        Digests of the maps, with the alternative texts.
+    """
+    metadata = {TITLE: picture.title, SOFTWARE: "regionplot", DIGEST: digest}
+    if isinstance(picture, Picture) and picture.georeference is not None:
+        metadata[GEOREFERENCE] = picture.georeference.text
+    if digests.config.statistics.alt_text:
+        metadata[DESCRIPTION] = digests.descriptions.of(region).alt
+    return metadata
 
 
 def _import_for_encoding(renderer: MapRenderer) -> None:

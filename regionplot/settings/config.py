@@ -34,6 +34,7 @@ from regionplot.settings.publish import PublishSettings
 from regionplot.settings.raster import RasterSettings
 from regionplot.settings.regions import RegionSettings
 from regionplot.settings.run import RunSettings
+from regionplot.settings.serve import ServeSettings
 from regionplot.settings.sheet import SheetSettings
 from regionplot.settings.statistics import StatisticsSettings
 
@@ -67,6 +68,7 @@ class Config(Section):
     statistics: StatisticsSettings = StatisticsSettings()
     output: OutputSettings = OutputSettings()
     run: RunSettings = RunSettings()
+    serve: ServeSettings = ServeSettings()
     _places: Places = PrivateAttr(default_factory=Places)
     _products: dict[str, Config] = PrivateAttr(default_factory=dict)
     _difference: tuple[str, str] | None = PrivateAttr(default=None)

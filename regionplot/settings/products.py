@@ -23,6 +23,7 @@ DIFFERENCE = "difference"
 """Key of a product that is the difference of two other products."""
 _OF_THE_RUN: dict[str, tuple[str, ...]] = {
     "run": (),
+    "serve": (),
     "regions": (),
     "statistics": ("table",),
     "output": ("directory", "publish", "keep", "publish_partial"),

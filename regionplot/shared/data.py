@@ -193,6 +193,14 @@ class SharedData(DrawingTools):
 
         return shared_from_arrays(data, features, config, regions)
 
+    def with_config(self, config: Config) -> SharedData:
+        """Return the same data with settings that draw the same cells, such as another size of the maps."""
+        return replace(self, config=config)
+
+    def with_layers(self, layers: Sequence[Layer]) -> SharedData:
+        """Return the same data with other layers."""
+        return replace(self, layers=tuple(layers))
+
     def with_products(self, products: Mapping[str, SharedData]) -> SharedData:
         """Return these data together with the data of all fields."""
         return replace(self, products=products)
