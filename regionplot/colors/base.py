@@ -78,6 +78,11 @@ class PaletteScale(Scale):
     def nodata(self) -> int:
         return len(self.palette) - 1
 
+    @property
+    def clear_rows(self) -> NDArray[np.bool_]:
+        """True for rows of the palette that show only the background: missing data, and colors that are `none`."""
+        return np.asarray(np.arange(len(self.palette)) == self.nodata)
+
     @override
     def rgba(self, codes: Codes) -> NDArray[np.uint8]:
         packed = self.palette.view(np.uint32).ravel()

@@ -263,10 +263,14 @@ class PanelPainter:
         with canvas.style():
             self._draw_layers(canvas, style.below, sheet)
             if style.has_raster:
-                pixels = self.scale.rgba(sheet.codes)
-                np.copyto(buffer, pixels, where=(sheet.codes != self.scale.nodata)[..., None])
+                np.copyto(buffer, self.scale.rgba(sheet.codes), where=self._shows_data(sheet.codes)[..., None])
             self._draw_layers(canvas, style.above, sheet)
         return PanelImage(buffer.copy(), None)
+
+    def _shows_data(self, codes: Codes) -> NDArray[np.bool_]:
+        if isinstance(self.scale, PaletteScale):
+            return np.asarray(~self.scale.clear_rows[codes])
+        return np.asarray(codes != self.scale.nodata)
 
     @staticmethod
     def _draw_layers(canvas: Any, layers: Sequence[Layer], sheet: Sheet) -> None:

@@ -115,7 +115,7 @@ class RemoteSnapshot:
             try:
                 return await self._draw_in(worker, drawing, queued)
             except WorkerDiedError:
-                logger.warning("a worker died during %r", drawing)
+                logger.warning("worker %d died while it drew an image", worker.pid)
         self._remember_killer(digest)
         raise BusyError(5)
 
