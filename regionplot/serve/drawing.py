@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pyproj
 
-from regionplot.errors import ConfigError, NoOverlapError, RegionError
+from regionplot.errors import ConfigError, NoOverlapError, RegionError, RegionplotError
 from regionplot.geo.crs import is_drawable
 from regionplot.geo.extent import Extent, PanelGrid
 from regionplot.geo.foreign_crs import parse_code
+from regionplot.geo.project import project_extent
 from regionplot.geo.sampling import sample
 from regionplot.geo.upright import Upright, upright
 from regionplot.inputs.color_tables import RgbBands
@@ -141,8 +142,7 @@ class Drawer:
 
     def _map(self, request: MapRequest, watch: Stopwatch) -> tuple[bytes, str]:
         field, crs = self._generation.fields[request.field], _parsed_crs(request.crs)
-        extent = crs.extent(request.box, authority_axes=request.authority_axes)
-        panel = PanelGrid(extent, request.width, request.height)
+        panel = PanelGrid(_extent(request, crs), request.width, request.height)
         style = self._style(request, field, crs.upright.crs)
         watch.lap("prepare")
         image = self._painters[request.field].draw(panel, crs.upright.crs, style, watch)
@@ -191,6 +191,18 @@ class Drawer:
         image = draw_key(self._generation.fields[request.field].data, request.width, request.height, request.dpi)
         watch.lap("draw")
         return encode_image(PanelImage(image, None), request.format), FORMATS[request.format]
+
+
+def _extent(request: MapRequest, crs: _RequestCrs) -> Extent:
+    """Return the limits of a map in its CRS."""
+    own = _parsed_crs(request.box_crs) if request.box_crs else crs
+    extent = own.extent(request.box, authority_axes=request.authority_axes)
+    if own is crs:
+        return extent
+    try:
+        return project_extent(extent, own.upright.crs, crs.upright.crs)
+    except RegionplotError:
+        raise RequestError("the box cannot be projected to this CRS", locator="crs") from None
 
 
 def value_at(data: SharedData, x: float, y: float, crs: pyproj.CRS) -> float | str | None:

@@ -56,6 +56,8 @@ class MapRequest:
     """Name of a style. Empty: the style in the settings."""
     authority_axes: bool = False
     """True: the box has the axis order that the authority defines, as in WMS 1.3.0. False: x, y."""
+    box_crs: str = ""
+    """Code of the CRS of the box, if it is not `crs`."""
 
 
 @dataclass(frozen=True, slots=True)
