@@ -229,6 +229,7 @@ LAYERS = Registry(
             "mark_types",
             "wants_shapes",
             "label_order",
+            "caption",
             "check",
             "start",
             "room",
@@ -260,6 +261,7 @@ LAYERS = Registry(
     scale_bar="scale_bar:ScaleBar",
     credit="credit:Credit",
     shading="shading:Shading",
+    streamlines="streamlines:Streamlines",
     labels="labels:Labels",
     points="points:Points",
 )

@@ -151,7 +151,7 @@ def _snapped(polygons: Geometries, panel: PanelGrid) -> Geometries:
     origin = np.array([panel.extent.xmin, panel.extent.ymin])
     step = _SNAP * np.array([panel.pixel_width, panel.pixel_height])
     nodes = np.rint((coordinates - origin) / step)
-    for drop in (_repeated, _straight):
+    for drop in (_is_repeated, _is_on_straight_line):
         kept = ~drop(nodes, ring)
         nodes, ring = nodes[kept], ring[kept]
     shells = np.flatnonzero(np.diff(polygon, prepend=-1))
@@ -166,14 +166,14 @@ def _snapped(polygons: Geometries, panel: PanelGrid) -> Geometries:
     )
 
 
-def _repeated(nodes: Floats, ring: NDArray[np.intp]) -> NDArray[np.bool_]:
+def _is_repeated(nodes: Floats, ring: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Return True for each node that repeats the previous node of its ring."""
     is_same = np.zeros(len(nodes), bool)
     is_same[1:] = (nodes[1:] == nodes[:-1]).all(axis=1) & (ring[1:] == ring[:-1])
     return is_same
 
 
-def _straight(nodes: Floats, ring: NDArray[np.intp]) -> NDArray[np.bool_]:
+def _is_on_straight_line(nodes: Floats, ring: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Return True for each node that lies on a line with the previous and the next node of its ring."""
     is_straight = np.zeros(len(nodes), bool)
     if len(nodes) > 2:

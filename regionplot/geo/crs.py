@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 import re
 import stat
-from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache, wraps
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyproj
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError
-from regionplot.geo.extent import FULL_TURN
+from regionplot.geo.centered import CenteredCRS, CenteredTransformer, parse_centered
+from regionplot.geo.crs_cache import crs_cache
+from regionplot.geo.extent import FULL_TURN, LONLAT
 from regionplot.text import plain_text
 
 _MAX_QUOTE = 80
@@ -37,31 +38,7 @@ _COMMON_DATUM = re.compile(
 """Datums for which PROJ needs no shift to WGS 84."""
 _PLANE = 2
 """Number of axes of a CRS without heights."""
-_KEPT = 64
-"""Number of results that are kept for each function of CRSs."""
 Floats = NDArray[np.floating[Any]]
-T = TypeVar("T")
-
-
-def cached_for_crs(function: Callable[..., T]) -> Callable[..., T]:
-    """Cache a function whose arguments are CRSs.
-
-    Hashing a CRS takes 0.1 ms, because pyproj writes its WKT. Therefore, the same objects are found by identity first.
-    """
-    by_value = lru_cache(maxsize=_KEPT)(function)
-    by_identity: dict[tuple[int, ...], tuple[tuple[pyproj.CRS, ...], T]] = {}
-
-    @wraps(function)
-    def cached(*crs: pyproj.CRS) -> T:
-        key = tuple(map(id, crs))
-        found = by_identity.get(key)
-        if found is None:
-            if len(by_identity) >= _KEPT:
-                by_identity.clear()
-            found = by_identity[key] = crs, by_value(*crs)  # the objects are kept, so that no other gets their ids
-        return found[1]
-
-    return cached
 
 
 @lru_cache(maxsize=64)
@@ -77,6 +54,8 @@ def parse_crs(text: str) -> pyproj.CRS:
         If PROJ does not know the CRS, or the text names a pipe or a device.
     """
     try:
+        if centered := parse_centered(text):
+            return centered
         _refuse_special_files(text)
         return pyproj.CRS.from_user_input(text)
     except (pyproj.exceptions.CRSError, ValueError, RecursionError) as error:
@@ -102,7 +81,7 @@ def shortened(text: str) -> str:
     return repr(plain_text(text, _MAX_QUOTE))
 
 
-@cached_for_crs
+@crs_cache(64)
 def horizontal(crs: pyproj.CRS) -> pyproj.CRS:
     """Return the part of a CRS that gives positions on the earth's surface, without heights."""
     if crs.is_compound and crs.sub_crs_list:
@@ -134,9 +113,11 @@ def not_drawable(crs: pyproj.CRS) -> str:
     )
 
 
-@cached_for_crs
+@crs_cache(64)
 def same_crs(one: pyproj.CRS, other: pyproj.CRS) -> bool:
     """Return True if coordinates need no transformation between two CRSs. Axis order and heights are ignored."""
+    if isinstance(one, CenteredCRS) or isinstance(other, CenteredCRS):
+        return one is other or one.srs == other.srs
     return bool(horizontal(one).equals(horizontal(other), ignore_axis_order=True))
 
 
@@ -145,8 +126,7 @@ def unit_size(crs: pyproj.CRS) -> float:
     return float(crs.axis_info[0].unit_conversion_factor) or 1.0 if crs.axis_info else 1.0
 
 
-@cached_for_crs
-def transformer(source: pyproj.CRS, target: pyproj.CRS) -> pyproj.Transformer:
+def transformer(source: pyproj.CRS, target: pyproj.CRS) -> pyproj.Transformer | CenteredTransformer:
     """Return a transformer between two CRSs, from a cache. Coordinates are (x, y) or (longitude, latitude).
 
     Raises
@@ -154,12 +134,24 @@ def transformer(source: pyproj.CRS, target: pyproj.CRS) -> pyproj.Transformer:
     ConfigError
         If no transformation is known, for example between two planets.
     """
+    if isinstance(source, CenteredCRS) or isinstance(target, CenteredCRS):
+        return _through_lonlat(source, target)
+    return _transformer(source, target)
+
+
+@lru_cache(maxsize=64)
+def _through_lonlat(source: pyproj.CRS, target: pyproj.CRS) -> CenteredTransformer:
+    return CenteredTransformer(source, target, parse_crs(LONLAT), _transformer)
+
+
+@lru_cache(maxsize=64)
+def _transformer(source: pyproj.CRS, target: pyproj.CRS) -> pyproj.Transformer:
     try:
         return pyproj.Transformer.from_crs(horizontal(source), horizontal(target), always_xy=True)
     except pyproj.exceptions.ProjError as error:
         raise ConfigError(
             f"there is no transformation from the CRS {shortened(source.name)} to {shortened(target.name)} "
-            f"({plain_text(str(error), _MAX_REASON)})"
+            f"({plain_text(str(error), _MAX_REASON)}); choose another CRS"
         ) from None
 
 
@@ -182,7 +174,7 @@ def meridian_offset(source: pyproj.CRS, target: pyproj.CRS) -> float:
     return float(transformer(source, target).transform(0.0, 0.0)[0])
 
 
-@lru_cache(maxsize=64)
+@crs_cache(64)
 def with_meridian(crs: pyproj.CRS, longitude: float) -> pyproj.CRS:
     """Return a copy of a geographic CRS with another origin of the longitudes.
 

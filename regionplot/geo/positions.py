@@ -69,7 +69,7 @@ def _largest_error(positions: SmoothPositions, locate: Locator) -> float:
     Rows are compared halfway between the lines, where the error of linear interpolation is largest.
     """
     height, step = positions.mesh.height, positions.mesh.step
-    x, y = (_halves(smooth_axis(length, step)) for length in (positions.mesh.width, height))
+    x, y = (_with_halfway_pixels(smooth_axis(length, step)) for length in (positions.mesh.width, height))
     y = np.unique(np.minimum(y + step // LINES_PER_STEP // 2, height - 1))
     exact = locate(x + 0.5, y + 0.5)
     column, row = replace(positions, column=positions.column[:, x], row=positions.row[:, x]).at(y)
@@ -78,7 +78,7 @@ def _largest_error(positions: SmoothPositions, locate: Locator) -> float:
         return float(np.max(_in_pixels(errors, exact, (x + 0.5, y + 0.5))))
 
 
-def _halves(nodes: Floats) -> Indices:
+def _with_halfway_pixels(nodes: Floats) -> Indices:
     """Return the pixels at nodes and halfway between nodes."""
     return np.unique(np.linspace(nodes[0], nodes[-1], 2 * nodes.size - 1).astype(np.intp))
 

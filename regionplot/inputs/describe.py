@@ -70,6 +70,10 @@ def open_source(settings: RasterSettings) -> RasterSource:
         If the file cannot be opened, is too large, or has no CRS or transform. If the file does not have the variable
         or band. If the file has several variables and the settings name none of them.
     """
+    if settings.minus is not None:
+        from regionplot.inputs.difference import open_difference  # noqa: PLC0415 (few rasters are differences)
+
+        return open_difference(settings, settings.minus)
     try:
         raster_driver(settings.path)
     except RasterError:
@@ -101,14 +105,14 @@ def raster_times(settings: RasterSettings) -> list[datetime]:
 def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
     """Return one source for each band of the raster or variable that the settings name.
 
-    The settings need not select a band. If they select by level, member or time, the result has one source.
+    The settings do not have to select a band. If they select by level, member or time, the result has one source.
 
     Raises
     ------
     RasterError
         For the same reasons as `open_source`.
     """
-    if settings.selects_band:
+    if settings.selects_band or settings.minus is not None:
         return (open_source(settings),)
     with opened_grid(settings) as grid:
         band = 1 if settings.band is None else find_bands(grid.dataset, settings)[0]
@@ -276,7 +280,7 @@ class OpenGrid:
         """Raise RasterError if the file has no transform, or a transform in which cells have no area."""
         transform = self.dataset.transform
         if transform.is_identity:
-            raise RasterError(f"{self.path}: the raster has no georeferencing (no affine transform)")
+            raise RasterError(f"{self.path}: the raster has no transform; set its bounds (gdal_edit.py -a_ullr ...)")
 
     def _geolocation(self, band: int) -> Geolocation | None:
         """Return the 2-D coordinates of a grid that has no other georeferencing. Otherwise, return None."""
@@ -308,13 +312,13 @@ def opened_grid(settings: RasterSettings) -> Iterator[OpenGrid]:
         else:
             name = _subdataset(dataset.subdatasets, settings)
         if name is None:
-            yield _placed(dataset, settings, chosen)
+            yield _with_axes(dataset, settings, chosen)
             return
     with opened(path, name) as dataset:
-        yield _placed(dataset, settings, chosen)
+        yield _with_axes(dataset, settings, chosen)
 
 
-def _placed(opened_dataset: Any, settings: RasterSettings, chosen: ChosenVariable | None) -> OpenGrid:
+def _with_axes(opened_dataset: Any, settings: RasterSettings, chosen: ChosenVariable | None) -> OpenGrid:
     if chosen is None:
         return OpenGrid(CachedDataset(opened_dataset), settings)
     dataset = CachedDataset(opened_dataset, chosen.missing_crs(opened_dataset))

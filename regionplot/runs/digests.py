@@ -107,12 +107,15 @@ class MapDigests:
             See `of`.
         """
         data, config = self._shared, self._shared.config
-        view = View.of(region, data.crs, self._panel, config.map.fit)
+        crs = data.crs_of(region)
+        view = View.of(region, crs, self._panel, config.map.fit)
         title = title_of(region, config.map, data.description)
-        window = needed_window(data.info.geometry, view.panel, data.crs)
+        window = needed_window(data.info.geometry, view.panel, crs)
         grid = (window, data.info.geometry.transform, data.info.geometry.crs.to_wkt())
         total = self._common.copy()
         total.update(repr((title, view, *font_files(title), grid)).encode())
+        if crs is not data.crs:
+            total.update(crs.to_wkt().encode())
         if any(layer.wants_shapes for layer in data.layers):
             total.update(region.shape)
         if config.statistics.alt_text:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from regionplot.serve import routes_maps, routes_status, routes_wms
+from regionplot.serve import routes_maps, routes_page, routes_status, routes_wms
 from regionplot.serve.backend import Backend, BusyError, DrawingFailedError
 from regionplot.serve.parameters import RequestError
 from regionplot.serve.service import Service
@@ -41,7 +41,12 @@ def make_app(
         Function that returns a context manager. The application runs within the context.
     """
     service = Service(backend, settings)
-    routes = [*routes_status.routes(service), *routes_maps.routes(service), *routes_wms.routes(service)]
+    routes = [
+        *routes_page.routes(),
+        *routes_status.routes(service),
+        *routes_maps.routes(service),
+        *routes_wms.routes(service),
+    ]
     app = Starlette(
         routes=routes,
         lifespan=lifespan,

@@ -53,6 +53,8 @@ class ProductFacts:
     """West, south, east and north in degrees."""
     crs: str
     """Code of the CRS of the maps, or empty if it has none."""
+    proj4: str
+    """The CRS of the maps as a PROJ string, for browsers."""
     own_bounds: Box
     """Bounds of the raster in the CRS of the maps."""
     overlays: tuple[str, ...]

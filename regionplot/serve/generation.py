@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -42,11 +43,11 @@ from regionplot.shared.groups import OpenedField
 from regionplot.shared.load import LoadedCells, array_cache
 from regionplot.shared.series import SeriesScales
 from regionplot.sheet.view import axes_of
-from regionplot.text import plain_text
+from regionplot.text import plain_text, units_label
 
 logger = logging.getLogger(__name__)
-_NOT_ON_PANELS = frozenset({"credit", "scale_bar", "focus"})
-"""Layers that only suit a whole sheet."""
+_NOT_ON_PANELS = frozenset({"credit", "scale_bar", "focus", "graticule"})
+"""Layers that only suit a whole sheet. The step of the graticule depends on the image, so tiles would not match."""
 _MAX_NAME = 60
 _MORE_CRS = 3
 """Number of CRSs, besides the usual ones, for which a worker keeps layers."""
@@ -239,17 +240,24 @@ def _product(name: str, fields: Sequence[LoadedField]) -> ProductFacts:
     return ProductFacts(
         name=name,
         title=long_name if name in ("", RASTER) else name,
-        units=plain_text(data.info.units),
+        units=units_label(plain_text(data.info.units)),
         fields=found,
         default_time=_default_time(list(found)),
         bounds=_bounds(extent, geometry.crs, LONLAT_CRS),
         crs=":".join(data.crs.to_authority() or ()),
+        proj4=_proj4(data.crs),
         own_bounds=_bounds(extent, geometry.crs, data.crs),
         overlays=tuple(fields[0].planned),
         labeled=frozenset(name for name, one in fields[0].planned.items() if one.layer.label_order),
         level=plain_text(str(description.get("level", ""))),
         long_name=long_name,
     )
+
+
+def _proj4(crs: pyproj.CRS) -> str:
+    """Return a CRS as a PROJ string. PROJ warns that such a text can lose details, which do not matter on a screen."""
+    with warnings.catch_warnings(action="ignore"):
+        return crs.to_proj4()
 
 
 def _default_time(times: Sequence[str]) -> str:

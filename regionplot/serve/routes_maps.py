@@ -163,6 +163,7 @@ def catalog_json(catalog: Catalog) -> dict[str, Any]:
                 "level": product.level,
                 "bounds": product.bounds,
                 "crs": product.crs,
+                "proj4": product.proj4,
                 "own_bounds": product.own_bounds,
                 "times": [_times(each) for each in product.fields.values()],
                 "default_time": product.default_time,

@@ -71,6 +71,7 @@ class Config(Section):
     serve: ServeSettings = ServeSettings()
     _places: Places = PrivateAttr(default_factory=Places)
     _products: dict[str, Config] = PrivateAttr(default_factory=dict)
+    _difference: tuple[str, str] | None = PrivateAttr(default=None)
     _facts: dict[str, object] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="before")
@@ -79,7 +80,8 @@ class Config(Section):
         if not isinstance(tables, Mapping):
             return tables
         sections = {name: tables[name] for name in tables if name in _SECTIONS}
-        return {**sections, LAYER_TABLES: {name: tables[name] for name in tables if name not in _SECTIONS}}
+        layers = {name: tables[name] for name in tables if name not in _SECTIONS}
+        return {**sections, LAYER_TABLES: _with_clip(sections, layers)}
 
     @model_validator(mode="after")
     def _check_inputs_are_used(self) -> Config:
@@ -87,6 +89,8 @@ class Config(Section):
             raise ValueError(
                 "[raster] inputs are for [[prepare]] steps, but there is no step; add a step or remove the inputs"
             )
+        if self.raster.minus is not None and self.prepare:
+            raise ValueError("[raster] minus and [[prepare]] exclude each other; use the step expression")
         return self
 
     @property
@@ -113,15 +117,25 @@ class Config(Section):
         return self
 
     @property
+    def difference(self) -> tuple[str, str] | None:
+        """Names of two products, if the raster is that of the first product minus that of the second."""
+        return self._difference
+
+    def with_difference(self, products: tuple[str, str] | None) -> Config:
+        """Store the names of two products in this config, and return the config."""
+        self._difference = products
+        return self
+
+    @property
     def facts(self) -> Mapping[str, object]:
-        """What a run knows about the field of these settings: `product`, and `time` if it is not in the raster's file.
+        """Facts about the field of these settings: `product`, and `time` if it is not in the raster's file.
 
         Titles and file names can show these values. They take precedence over the metadata of the raster.
         """
         return self._facts
 
     def with_facts(self, facts: Mapping[str, object]) -> Config:
-        """Store what the run knows about a field in this config, and return the config."""
+        """Store the facts about a field in this config, and return the config."""
         self._facts = dict(facts)
         return self
 
@@ -148,6 +162,17 @@ class Config(Section):
 
 
 _SECTIONS: dict[str, Any] = {name: field.annotation for name, field in Config.model_fields.items() if name != "layers"}
+
+
+def _with_clip(sections: Mapping[str, Any], layers: dict[str, Any]) -> dict[str, Any]:
+    """Return the tables of layers with the table `focus`, if `[regions] clip` asks for it."""
+    regions, page, focus = sections.get("regions"), sections.get("map"), layers.get("focus", {})
+    clip = regions.get("clip") if isinstance(regions, Mapping) else getattr(regions, "clip", None)
+    if clip not in ("polygon", "fade") or not isinstance(focus, Mapping):
+        return layers
+    paper = page.get("background", "white") if isinstance(page, Mapping) else getattr(page, "background", "white")
+    outside = {"outside": paper} if clip == "polygon" else {}
+    return {**layers, "focus": {**outside, **focus}}
 
 
 def section_names() -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from regionplot.writers.picture import Bytes, Picture
+from regionplot.writers.picture import Bytes, Picture, RowFilter
 
 try:
     from isal.isal_zlib import compress as compress_fast
@@ -23,8 +23,8 @@ _DEPTH = 8
 _RGB, _PALETTE, _RGBA = 2, 3, 6
 """Color types."""
 _OPAQUE = 255
-_UP = 2
-"""Filter that stores the difference of each byte to the byte above it."""
+_FILTERS = {"none": 0, "up": 2}
+"""Numbers of the filters. `up` stores the difference of each byte to the byte above it."""
 
 
 def encode_png(picture: Picture, metadata: Mapping[str, str], compression: int) -> bytes:
@@ -46,7 +46,7 @@ def encode_png(picture: Picture, metadata: Mapping[str, str], compression: int) 
     if picture.palette is not None:
         chunks.append(_chunk(b"PLTE", picture.palette.tobytes()))
     chunks += [_text_chunk(key, value) for key, value in metadata.items()]
-    chunks.append(_chunk(b"IDAT", compress(_filtered(picture.image).data, compression)))
+    chunks.append(_chunk(b"IDAT", compress(_filtered(picture.image, picture.row_filter).data, compression)))
     return b"".join((_SIGNATURE, *chunks, _chunk(b"IEND", b"")))
 
 
@@ -76,18 +76,21 @@ def encode_transparent_png(image: Bytes, palette: Bytes | None, compression: int
         if clear.size:
             tables.append(_chunk(b"tRNS", palette[: clear[-1] + 1, 3].tobytes()))
     header = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, _DEPTH, kind, 0, 0, 0))
-    content = _chunk(b"IDAT", compress(_filtered(image).data, compression))
+    content = _chunk(b"IDAT", compress(_filtered(image, "up").data, compression))
     return b"".join((_SIGNATURE, header, *tables, content, _chunk(b"IEND", b"")))
 
 
-def _filtered(image: Bytes) -> Bytes:
-    """Return the rows of an image after the filter `up`, each with the number of the filter before it.
+def _filtered(image: Bytes, row_filter: RowFilter) -> Bytes:
+    """Return the rows of an image after a filter, each with the number of the filter before it.
 
     The other filters make larger files of maps, or take more time (docs/performance.md).
     """
     rows = image.reshape(len(image), -1)
     result = np.empty((len(rows), rows.shape[1] + 1), np.uint8)
-    result[:, 0] = _UP
+    result[:, 0] = _FILTERS[row_filter]
+    if row_filter == "none":
+        result[:, 1:] = rows
+        return result
     result[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=result[1:, 1:])
     return result

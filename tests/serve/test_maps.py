@@ -112,7 +112,7 @@ def test_the_catalog_lists_what_can_be_named(client: Client) -> None:
 
 def test_the_legend_is_an_image(client: Client) -> None:
     pixels = client.pixels("/legend/raster.png?width=300")
-    assert pixels.shape[1] == 300
+    assert 250 < pixels.shape[1] <= 300, "white margins are cut away"
     assert len(np.unique(pixels.reshape(-1, 4), axis=0)) > 4
 
 
