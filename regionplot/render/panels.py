@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -41,8 +41,8 @@ from regionplot.sheet.view import View
 from regionplot.system.stopwatch import Stopwatch
 from regionplot.writers.picture import Bytes
 
-_MAX_CANVASES = 4
-"""Number of canvases that are kept, one per size of image."""
+_MAX_KEPT = 4_194_304
+"""Number of pixels of the canvases that are kept, one per size of image."""
 _MAX_PALETTES = _MAX_LAYOUTS = 16
 _EVERY_PIXEL = 1 << 62
 """Number of pixels that a service draws. Classifying all cells once is always cheaper."""
@@ -86,7 +86,7 @@ class PanelCanvases:
     """The canvases of a process. Those that were used last are kept."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Any, InkCanvas] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, tuple[int, int], float], Any] = OrderedDict()
 
     def ink(self, layout: Layout, layers: Sequence[Layer]) -> InkCanvas:
         """Return a canvas for the ink of layers: of matplotlib's compiled modules alone, if they suffice."""
@@ -103,11 +103,13 @@ class PanelCanvases:
 
         return self._found(("full", layout.size, layout.dpi), lambda: Canvas(layout))
 
-    def _found(self, key: Any, make: Any) -> Any:
-        canvas = self._kept.pop(key, None)
-        while len(self._kept) >= _MAX_CANVASES:
+    def _found(self, key: tuple[str, tuple[int, int], float], make: Callable[[], Any]) -> Any:
+        canvas = self._kept.pop(key, None) or make()
+        pixels = key[1][0] * key[1][1]
+        while self._kept and pixels + sum(width * height for _, (width, height), _ in self._kept) > _MAX_KEPT:
             self._kept.popitem(last=False)
-        self._kept[key] = canvas = canvas or make()
+        if pixels <= _MAX_KEPT:
+            self._kept[key] = canvas
         return canvas
 
 

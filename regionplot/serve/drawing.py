@@ -30,6 +30,7 @@ from regionplot.runs.digests import MapDigests
 from regionplot.runs.task import image_metadata
 from regionplot.serve.catalog import FORMATS, SHEET_FORMATS, Box
 from regionplot.serve.generation import Generation, LoadedField
+from regionplot.serve.metatiles import MetatileRequest
 from regionplot.serve.parameters import RequestError
 from regionplot.serve.request import RASTER, Drawing, LegendRequest, MapRequest, RegionRequest, ValueRequest
 from regionplot.shared.data import SharedData
@@ -51,6 +52,8 @@ class Answer:
     media_type: str
     stages: Mapping[str, float]
     """Seconds of each stage."""
+    parts: tuple[int, ...] = ()
+    """Sizes of the contents of several tiles, which follow one another. Empty: there is one content."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ class Drawer:
             with suppress(RequestError):  # the region may lie outside the raster
                 self(RegionRequest(catalog.default_product.field("").key, region, "png"))
 
-    def __call__(self, drawing: Drawing) -> Answer:
+    def __call__(self, drawing: Drawing | MetatileRequest) -> Answer:
         """Draw one request.
 
         Raises
@@ -137,18 +140,35 @@ class Drawer:
             If the data cannot be read.
         """
         watch = Stopwatch()
+        if isinstance(drawing, MetatileRequest):
+            tiles = self._metatile(drawing, watch)
+            return Answer(b"".join(tiles), FORMATS[drawing.whole.format], watch.seconds, tuple(map(len, tiles)))
         content, media_type = self._draw[type(drawing)](drawing, watch)
         return Answer(content, media_type, watch.seconds)
 
     def _map(self, request: MapRequest, watch: Stopwatch) -> tuple[bytes, str]:
+        content = encode_image(self._panel(request, watch), request.format)
+        watch.lap("encode")
+        return content, FORMATS[request.format]
+
+    def _metatile(self, request: MetatileRequest, watch: Stopwatch) -> list[bytes]:
+        """Draw a metatile and return its tiles, row by row."""
+        whole = self._panel(request.whole, watch)
+        height, width = request.whole.height // request.rows, request.whole.width // request.columns
+        tiles = [
+            encode_image(PanelImage(np.ascontiguousarray(tile), whole.palette), request.whole.format)
+            for row in np.split(whole.image, range(height, request.whole.height, height))
+            for tile in np.split(row, range(width, request.whole.width, width), axis=1)
+        ]
+        watch.lap("encode")
+        return tiles
+
+    def _panel(self, request: MapRequest, watch: Stopwatch) -> PanelImage:
         field, crs = self._generation.fields[request.field], _parsed_crs(request.crs)
         panel = PanelGrid(_extent(request, crs), request.width, request.height)
         style = self._style(request, field, crs.upright.crs)
         watch.lap("prepare")
-        image = self._painters[request.field].draw(panel, crs.upright.crs, style, watch)
-        content = encode_image(image, request.format)
-        watch.lap("encode")
-        return content, FORMATS[request.format]
+        return self._painters[request.field].draw(panel, crs.upright.crs, style, watch)
 
     def _style(self, request: MapRequest, field: LoadedField, crs: pyproj.CRS) -> PanelStyle:
         names = request.layers

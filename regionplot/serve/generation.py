@@ -248,6 +248,7 @@ def _product(name: str, fields: Sequence[LoadedField]) -> ProductFacts:
         proj4=_proj4(data.crs),
         own_bounds=_bounds(extent, geometry.crs, data.crs),
         overlays=tuple(fields[0].planned),
+        labeled=frozenset(name for name, one in fields[0].planned.items() if one.layer.label_order),
         level=plain_text(str(description.get("level", ""))),
         long_name=long_name,
     )

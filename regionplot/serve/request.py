@@ -103,8 +103,16 @@ class LegendRequest:
 Drawing = MapRequest | RegionRequest | ValueRequest | LegendRequest
 
 
-def digest_of(run: str, drawing: Drawing) -> str:
-    """Return the digest of an answer: 32 hexadecimal digits. It depends on the data and on the drawing request."""
+def digest_of(run: str, drawing: object) -> str:
+    """Return the digest of an answer: 32 hexadecimal digits. It depends on the data and on the drawing request.
+
+    Parameters
+    ----------
+    run : str
+        Id of the data.
+    drawing : Drawing, or another frozen dataclass
+        What is drawn. Its `repr` names all fields.
+    """
     return hashlib.sha256(f"{run} {drawing!r}".encode()).hexdigest()[:32]
 
 

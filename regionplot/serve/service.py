@@ -12,6 +12,7 @@ from starlette.responses import Response
 from regionplot.serve.backend import Backend, BusyError, Reply, Snapshot
 from regionplot.serve.cache import ImageCache
 from regionplot.serve.catalog import Catalog, FieldFacts
+from regionplot.serve.metatiles import Metatile
 from regionplot.serve.metrics import Metrics
 from regionplot.serve.parameters import Parameters, RequestError
 from regionplot.serve.request import Drawing, digest_of
@@ -57,7 +58,14 @@ class Service:
         return found
 
     async def image(
-        self, request: Request, snapshot: Snapshot, drawing: Drawing, fact: FieldFacts, *, is_pinned: bool = False
+        self,
+        request: Request,
+        snapshot: Snapshot,
+        drawing: Drawing,
+        fact: FieldFacts,
+        *,
+        is_pinned: bool = False,
+        metatile: Metatile | None = None,
     ) -> Response:
         """Return the answer to a drawing request: 304, from the cache, or drawn now.
 
@@ -73,6 +81,8 @@ class Service:
             The field that is drawn.
         is_pinned : bool
             True if the address names the run, so that the answer never changes.
+        metatile : Metatile, optional
+            The metatile of the drawing request, if it is a tile that must be drawn together with its neighbors.
         """
         digest = digest_of(snapshot.catalog.run, drawing)
         headers = data_headers(snapshot.catalog, fact, digest, is_pinned=is_pinned)
@@ -83,10 +93,26 @@ class Service:
             self.metrics.count("cache_hits")
             headers["Server-Timing"] = "cache"
         else:
-            draw = partial(self._draw, snapshot, drawing, digest)
-            reply = await self._shared.reply(digest, draw, request.receive)
+            reply = await self._drawn(request, snapshot, drawing, digest, metatile)
             headers["Server-Timing"] = server_timing(reply.stages)
         return Response(reply.content, media_type=reply.media_type, headers=headers)
+
+    async def _drawn(
+        self, request: Request, snapshot: Snapshot, drawing: Drawing, digest: str, metatile: Metatile | None
+    ) -> Reply:
+        if metatile is None:
+            draw = partial(self._draw, snapshot, drawing, digest)
+            return await self._shared.reply(digest, draw, request.receive)
+        whole = digest_of(snapshot.catalog.run, metatile.request)
+        reply = await self._shared.reply(whole, partial(self._draw_metatile, snapshot, metatile), request.receive)
+        return reply.split()[metatile.position]
+
+    async def _draw_metatile(self, snapshot: Snapshot, metatile: Metatile) -> Reply:
+        reply = await snapshot.draw(metatile.request)
+        for tile, part in zip(metatile.tiles, reply.split(), strict=True):
+            self.cache.put(digest_of(snapshot.catalog.run, tile), part)
+        self.metrics.add_stages(reply.stages)
+        return reply
 
     async def _draw(self, snapshot: Snapshot, drawing: Drawing, digest: str) -> Reply:
         reply = await snapshot.draw(drawing)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 from service_client import REGIONS, Client, columns, write_raster
 
 from regionplot.runs.run import render_regions
+from regionplot.serve.metatiles import Metatile, TileMatrix
+from regionplot.serve.request import MapRequest, tile_box
 
 WHOLE = "/map?bbox=-100,40,-96,44&width=40&height=40"
 
@@ -247,3 +250,33 @@ def test_a_line_is_not_cut_at_the_edge_of_a_tile(lined) -> None:
     tiles = np.vstack([np.hstack(row) for row in rows])
     assert np.abs(tiles.astype(int) - whole).max() <= 24
     assert (whole[..., :3].sum(axis=2) < 60).any()
+
+
+def test_labels_are_not_cut_at_the_edges_of_tiles(new_client, tmp_path: Path) -> None:
+    """The tiles of a metatile are the pieces of one image with all labels."""
+    points = [
+        {"type": "Feature", "properties": {"name": "LONG NAME"}, "geometry": {"type": "Point", "coordinates": place}}
+        for place in [(-98.5, 42.0), (-97.1, 41.3), (-99.9, 43.1)]
+    ]
+    (tmp_path / "places.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": points}))
+    client = new_client(labels=[{"path": tmp_path / "places.geojson", "name": "name"}])
+    zoom, x, y = 8, 56, 92
+    size = 2 * 20_037_508.342789244 / 2**zoom
+    xmin, ymax = x * size - 20_037_508.342789244, 20_037_508.342789244 - y * size
+    box = f"{xmin},{ymax - 4 * size},{xmin + 4 * size},{ymax}"
+    whole = client.pixels(f"/map?bbox={box}&crs=EPSG:3857&width=1024&height=1024")
+    plain = client.pixels(f"/map?bbox={box}&crs=EPSG:3857&width=1024&height=1024&layers=raster")
+    labels = (whole != plain).any(axis=2)
+    assert labels[:, 255:257].any() or labels[255:257].any() or labels[:, 511:513].any() or labels[511:513].any()
+    rows = [[client.pixels(f"/tiles/raster/{zoom}/{x + i}/{y + j}.png") for i in range(4)] for j in range(4)]
+    assert (np.vstack([np.hstack(row) for row in rows]) == whole).all()
+
+
+@pytest.mark.parametrize(("zoom", "column", "row", "shape"), [(0, 0, 0, (1, 1)), (1, 1, 0, (2, 2)), (5, 7, 30, (4, 4))])
+def test_a_metatile_holds_its_tile(zoom: int, column: int, row: int, shape: tuple[int, int]) -> None:
+    tile = MapRequest("raster", ("raster",), tile_box(zoom, column, row), "EPSG:3857", 256, 256)
+    found = Metatile.around(tile, column, row, TileMatrix(2**zoom, 2**zoom, partial(tile_box, zoom)))
+    assert found.tiles[found.position] == tile
+    assert (found.request.rows, found.request.columns) == shape
+    assert found.request.whole.box[0] == found.tiles[0].box[0]
+    assert found.request.whole.box[1] == found.tiles[-1].box[1]
