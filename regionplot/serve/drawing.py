@@ -32,6 +32,8 @@ from regionplot.serve.catalog import FORMATS, SHEET_FORMATS, Box
 from regionplot.serve.generation import Generation, LoadedField
 from regionplot.serve.metatiles import MetatileRequest
 from regionplot.serve.parameters import RequestError
+from regionplot.serve.recolored import PixelPainter, recolored
+from regionplot.serve.recoloring import Recoloring
 from regionplot.serve.request import RASTER, Drawing, LegendRequest, MapRequest, RegionRequest, ValueRequest
 from regionplot.shared.data import SharedData
 from regionplot.system.stopwatch import Stopwatch
@@ -101,8 +103,8 @@ class Drawer:
 
     def __init__(self, generation: Generation) -> None:
         self._generation = generation
-        canvases = PanelCanvases()
-        self._painters = {key: PanelPainter(each.data, canvases) for key, each in generation.fields.items()}
+        self._canvases = PanelCanvases()
+        self._painters = {key: PanelPainter(each.data, self._canvases) for key, each in generation.fields.items()}
         self._sheets: OrderedDict[Any, _Sheets] = OrderedDict()
         self._draw: dict[type, Callable[[Any, Stopwatch], tuple[bytes, str]]] = {
             MapRequest: self._map,
@@ -168,7 +170,15 @@ class Drawer:
         panel = PanelGrid(_extent(request, crs), request.width, request.height)
         style = self._style(request, field, crs.upright.crs)
         watch.lap("prepare")
-        return self._painters[request.field].draw(panel, crs.upright.crs, style, watch)
+        painter = self._painter(request.field, request.recoloring, panel, crs.upright.crs)
+        return painter.draw(panel, crs.upright.crs, style, watch)
+
+    def _painter(self, key: str, recoloring: Recoloring | None, panel: PanelGrid, crs: pyproj.CRS) -> PanelPainter:
+        """Return the painter of a field. If the request chooses colors, it is made for this image."""
+        if recoloring is None:
+            return self._painters[key]
+        data = recolored(self._generation.fields[key].data, recoloring)
+        return PixelPainter(data.with_scale_of(panel, crs), self._canvases)
 
     def _style(self, request: MapRequest, field: LoadedField, crs: pyproj.CRS) -> PanelStyle:
         names = request.layers
@@ -208,7 +218,10 @@ class Drawer:
     def _legend(self, request: LegendRequest, watch: Stopwatch) -> tuple[bytes, str]:
         from regionplot.render.key_image import draw_key  # noqa: PLC0415 (few requests)
 
-        image = draw_key(self._generation.fields[request.field].data, request.width, request.height, request.dpi)
+        data = self._generation.fields[request.field].data
+        if request.recoloring is not None:
+            data = recolored(data, request.recoloring)
+        image = draw_key(data, request.width, request.height, request.dpi)
         watch.lap("draw")
         return encode_image(PanelImage(image, None), request.format), FORMATS[request.format]
 
