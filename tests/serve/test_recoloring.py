@@ -66,7 +66,8 @@ def test_a_reversed_and_a_logarithmic_scale(client: Client) -> None:
     "query",
     [
         "styles=jet;rm", "styles=../x", "colorscalerange=5", "colorscalerange=5,5", "colorscalerange=9,1",
-        "colorscalerange=nan,1", "colorscalerange=0,1e99", "colorscalerange=1,2,3", "numcolorbands=1&colorscalerange=0,1",
+        "colorscalerange=nan,1", "colorscalerange=0,1e99", "colorscalerange=1,2,3",
+        "numcolorbands=1&colorscalerange=0,1",
         "numcolorbands=9999&colorscalerange=0,1", "numcolorbands=5", "abovemaxcolor=url(x)", "logscale=maybe",
         "logscale=true&colorscalerange=-1,5", "styles=gray,gray",
     ],
