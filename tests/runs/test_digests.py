@@ -29,6 +29,7 @@ from regionplot.settings.statistics import StatisticsSettings
 from regionplot.shared.data import SharedData
 from regionplot.shared.plan import plan_load
 
+pytestmark = pytest.mark.usefixtures("read_in_process")
 WEST = Region("west", Extent(-99, -91, 33, 36.5), title="West")
 EAST = Region("east", Extent(-76, -68, 33, 36.5), title="East")
 SIZE = {"size": (300, 200)}
