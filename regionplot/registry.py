@@ -187,6 +187,7 @@ COMMANDS = Registry(
     cost="cost:cost",
     prepare="prepare:prepare",
     schema="schema:schema",
+    serve="serve:serve",
 )
 DRAWING = Registry(
     None,
@@ -228,6 +229,7 @@ LAYERS = Registry(
             "mark_types",
             "wants_shapes",
             "label_order",
+            "caption",
             "check",
             "start",
             "room",
@@ -247,6 +249,7 @@ LAYERS = Registry(
             "statistics",
             "output",
             "run",
+            "serve",
         ),
     ),
     arrows="arrows:Arrows",
@@ -258,6 +261,7 @@ LAYERS = Registry(
     scale_bar="scale_bar:ScaleBar",
     credit="credit:Credit",
     shading="shading:Shading",
+    streamlines="streamlines:Streamlines",
     labels="labels:Labels",
     points="points:Points",
 )

@@ -272,6 +272,8 @@ def path_hint(path: str) -> str:
     return ""
 
 
+DELTA = "delta "
+"""Beginning of the units of differences of temperatures. Such units are converted without an offset."""
 _UNIT_SYMBOLS = {"degC": "°C", "C": "°C", "degree_C": "°C", "degF": "°F", "F": "°F", "degK": "K", "1": ""}
 
 
@@ -290,11 +292,23 @@ def colorbar_label(long_name: str, units: str) -> str:
     >>> colorbar_label("Snow water equivalent", "kg m-2")
     'Snow water equivalent (kg m⁻²)'
     """
+    shown = units_label(units)
+    return f"{long_name} ({shown})" if shown else long_name
+
+
+def units_label(units: str) -> str:
+    """Return units as people write them.
+
+    Examples
+    --------
+    >>> [units_label(units) for units in ("degC", "kg m-2", "1")]
+    ['°C', 'kg m⁻²', '']
+    """
     superscripts = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+    units = units.removeprefix(DELTA)
     shown = _UNIT_SYMBOLS.get(units, units)
     shown = re.sub(r"(?<=[A-Za-z])\^?(-?\d+)\b", lambda power: power[1].translate(superscripts), shown)
-    shown = re.sub(r"\bug\b", "µg", shown)
-    return f"{long_name} ({shown})" if shown else long_name
+    return re.sub(r"\bug\b", "µg", shown)
 
 
 _PLAIN = 1e-5, 1e15
@@ -327,6 +341,17 @@ def number_labels(values: Sequence[float]) -> list[str]:
         if are_close and len(set(texts)) == len(set(values)):
             break
     return texts if digits == _MIN_DIGITS else [_without_exponent(text) for text in texts]
+
+
+def number_text(value: float) -> str:
+    """Return a number with at most ten digits, and with a minus sign as wide as a plus sign.
+
+    Examples
+    --------
+    >>> number_text(-0.1 - 0.2), number_text(1012.0)
+    ('−0.3', '1012')
+    """
+    return f"{float(f'{value:.10g}'):.12g}".replace("-", "−")
 
 
 def plain_number_labels(values: Sequence[float]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,11 +95,11 @@ class Target:
         if not self.is_free or isinstance(self.output, str | Path | DatasetSink):
             check_grid_shape(grid, self.shape, "output" if self.is_free else "raster")
 
-    def open(self, workers: int) -> AbstractContextManager[Sink]:
-        """Return a context manager that yields the sink of the output."""
+    def open(self, workers: int, blocks: Iterable[Block]) -> AbstractContextManager[Sink]:
+        """Return a context manager that yields the sink of the output for the given blocks."""
         if isinstance(self.output, str | Path):
             readers = max(1, min(workers, usable_cpus()))
-            return new_raster(Path(self.output), self.profile, self.labels, readers)
+            return new_raster(Path(self.output), self.profile, self.labels, readers, blocks)
         if isinstance(self.output, Reducer):
             return open_reducer(self.output, self.sources.paths[0])
         sink: Sink = self.output  # type: ignore[assignment]  # `_checked` made it

@@ -35,13 +35,9 @@ def raster_settings(facts: Facts, quantity: Mapping[str, Any]) -> str:
     reason = f"  # {colors['reason']}" if colors["reason"] else ""
     return _text(
         ["[raster]", *_lines(keys), *more, ""],
-        ["[map]", 'projection = "raster"', f"title = {_value(_title(quantity))}", ""],
+        ["[map]", 'projection = "raster"', ""],
         [f"[colors]{reason}", *_lines(colors["keys"])],
     )
-
-
-def _title(quantity: Mapping[str, Any]) -> str:
-    return "{title}, {time:%Y-%m-%d %H:%M}" if quantity["times"] else "{title}"
 
 
 def raster_regions(quantity: Mapping[str, Any]) -> str:

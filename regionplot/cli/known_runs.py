@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from regionplot.cli.display import Verbosity
-from regionplot.cli.interrupts import interrupts_held
 from regionplot.cli.request import STANDARD_INPUT, Request
 from regionplot.cli.session import Session
 from regionplot.errors import RegionplotError
@@ -16,6 +15,7 @@ from regionplot.runs.known import KnownRun, read_known_run
 from regionplot.runs.record import Scope
 from regionplot.runs.report import RunReport
 from regionplot.runs.unchanged import all_maps_kept, seconds_unchanged
+from regionplot.system.signals import interrupts_held
 
 
 def known_run_name(request: Request, *parts: str) -> str | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from regionplot.colors.shipped import scale_settings
 from regionplot.colors.units import conversion, unit_name
+from regionplot.inputs.difference import DIFFERENCE
 from regionplot.inputs.source import RasterInfo
 
 _ANOMALY, _ANOMALIES = "_anomaly", (" anomaly", " anomalies")
@@ -85,6 +86,11 @@ def field_scale(info: RasterInfo) -> str | None:
 def _candidates(info: RasterInfo, units: str) -> Iterator[str]:
     standard, variable = info.standard_name.strip().lower(), str(info.description.get("variable", ""))
     long_name = str(info.description.get("long_name", "")).strip().lower()
+    if "spread of " in long_name:  # the spread of temperatures is no temperature
+        return
+    if variable.endswith(f", {DIFFERENCE}"):
+        yield "anomaly"
+        return
     if standard.endswith(_ANOMALY) or (not standard and long_name.endswith(_ANOMALIES)):
         yield "anomaly"
         return

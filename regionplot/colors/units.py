@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, Place, Problem
+from regionplot.text import DELTA
 
 _KINDS: dict[str, dict[str, tuple[float, float]]] = {
     "temperature": {"K": (1, 0), "degC": (1, 273.15), "degF": (5 / 9, 273.15 - 32 * 5 / 9)},
@@ -95,7 +96,12 @@ def conversion(source: str, target: str) -> Conversion | None:
     --------
     >>> conversion("K", "degC").offset
     -273.15
+    >>> conversion("delta K", "degC")
+    Conversion(factor=1.0, offset=0.0)
     """
+    if source.startswith(DELTA):
+        found = conversion(source.removeprefix(DELTA), target)
+        return None if found is None else Conversion(found.factor)
     old, new = unit_name(source), unit_name(target)
     if source == target or (old and old == new):
         return SAME
@@ -121,7 +127,7 @@ def needed_conversion(source: str, target: str | None) -> Conversion:
     if (found := conversion(source, target)) is not None:
         return found
     place = Place(section="colors", key="units")
-    kind = _KIND_OF.get(unit_name(source), "")
+    kind = _KIND_OF.get(unit_name(source.removeprefix(DELTA)), "")
     if not source:
         fault = "the raster states no units, so they cannot be converted; remove units, and set label"
     elif kind:

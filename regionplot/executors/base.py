@@ -12,6 +12,7 @@ import os
 import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
@@ -73,6 +74,9 @@ class Task(Protocol[J_contra]):
 
     A task can have an attribute `also_caught`: classes of exceptions, such as SystemExit, that do not derive from
     Exception. These exceptions also become failures of their job.
+
+    A task can also have a method `worker_context`, which returns a context manager. Threads and processes that only do
+    jobs enter the context before their first job.
     """
 
     def start_worker(self) -> None:
@@ -160,6 +164,12 @@ def _call(function: Callable[[], None], problem: str) -> None:
         raise ExecutorError(f"{problem}: {describe_os_error(error)}") from None
     except Exception as error:
         raise ExecutorError(failure_from_error(error).traceback) from error
+
+
+def worker_context(task: Task[Any]) -> AbstractContextManager[object]:
+    """Return the context of a thread or process that only does jobs of a task."""
+    context: AbstractContextManager[object] = getattr(task, "worker_context", nullcontext)()
+    return context
 
 
 def run_job(task: Task[J], job: J) -> Outcome[J]:

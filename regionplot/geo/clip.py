@@ -66,9 +66,9 @@ class IndexedGeometries:
         """
         if not self.geometries.size:
             return self.geometries
-        clipped = shapely.get_parts(self.clip(_with_margin(panel, reach), x_period))
+        clipped = _parts(self.clip(_with_margin(panel, reach), x_period))
         tolerance = SIMPLIFY * min(panel.pixel_width, panel.pixel_height)
-        simple = shapely.get_parts(shapely.simplify(clipped, tolerance, preserve_topology=False))  # can split polygons
+        simple = _parts(shapely.simplify(clipped, tolerance, preserve_topology=False))  # can split polygons
         return np.asarray(simple[~shapely.is_empty(simple)], dtype=object)
 
     def areas_in_panel(self, panel: PanelGrid, x_period: float) -> Geometries:
@@ -122,6 +122,17 @@ class IndexedGeometries:
         if x_offset and found.size:
             found = shapely.transform(found, lambda points: np.add(points, (x_offset, 0.0)))
         return np.asarray(found, dtype=object)
+
+
+def _parts(geometries: Geometries) -> Geometries:
+    """Return the parts of geometries, in their order. `shapely.get_parts` also copies geometries of one part."""
+    several = shapely.get_type_id(geometries) > _POLYGON_TYPE
+    if not several.any():
+        return geometries
+    parts, owner = shapely.get_parts(geometries[several], return_index=True)
+    places = np.concatenate([np.flatnonzero(~several), np.flatnonzero(several)[owner]])
+    found = np.concatenate([geometries[~several], parts])[np.argsort(places, kind="stable")]
+    return np.asarray(found, dtype=object)
 
 
 def _with_margin(panel: PanelGrid, reach: float) -> Extent:

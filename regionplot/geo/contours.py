@@ -102,6 +102,28 @@ def trace(x: Floats, y: Floats, values: Floats, levels: Iterable[float]) -> list
     ]
 
 
+def trace_areas(x: Floats, y: Floats, values: Floats, low: float, high: float) -> NDArray[np.object_]:
+    """Return the areas of a grid between two levels as Polygons.
+
+    Parameters
+    ----------
+    x, y : ndarray
+        Columns and rows of the grid in pixels.
+    values : ndarray, shape (y.size, x.size)
+        Values at the nodes. Areas end at nodes that are NaN.
+    low, high : float
+        The levels. They can be infinite.
+    """
+    import contourpy  # noqa: PLC0415 (few maps have contours)
+
+    generator = contourpy.contour_generator(x, y, np.ma.masked_invalid(values), fill_type="OuterOffset")
+    found = []
+    for points, offsets in zip(*generator.filled(low, high), strict=True):
+        rings = np.split(np.asarray(points, float), np.asarray(offsets[1:-1], int))
+        found.append(shapely.Polygon(rings[0], rings[1:]))
+    return np.array(found, object)
+
+
 def label_spots(lines: Sequence[ContourLine], widths: Sequence[float]) -> LabelSpots:
     """Return the vertices at which labels can be written along their lines.
 
@@ -152,6 +174,27 @@ def blurred(values: Floats, radius: float) -> Floats:
     is_known = np.isfinite(values)
     total, weight = (_convolved(each, weights) for each in (np.where(is_known, values, 0.0), is_known.astype(float)))
     return np.where(is_known, total / np.where(is_known, weight, 1.0), np.nan)
+
+
+def roughness(values: NDArray[Any]) -> float:
+    """Return how much neighboring cells differ from a smooth surface: 0 for a plane, 1.7 for white noise.
+
+    The result is the mean absolute second difference divided by the mean absolute difference over two cells, along
+    the axis where this ratio is larger.
+
+    Parameters
+    ----------
+    values : ndarray, shape (rows, columns)
+        The cells, NaN if missing.
+    """
+    ratios = [0.0]
+    for along in (np.asarray(values, float), np.asarray(values, float).T):
+        first, middle, last = along[:-2], along[1:-1], along[2:]
+        known = np.isfinite(first) & np.isfinite(middle) & np.isfinite(last)
+        first, middle, last = first[known], middle[known], last[known]
+        slope = np.abs(last - first).sum()
+        ratios.append(float(np.abs(first - 2 * middle + last).sum() / slope) if slope else 0.0)
+    return max(ratios)
 
 
 def _convolved(values: Floats, weights: Floats) -> Floats:

@@ -33,6 +33,11 @@ _UNSAFE_WORDS = re.compile(r"grid|init|file|model|catalog|pipeline|step|[/\\~]",
 """Words in PROJ strings that name files or chain operations (https://proj.org/en/stable/operations/index.html)."""
 
 
+def is_code(text: str) -> bool:
+    """Return True for a text that has the form of a code, such as `EPSG:5070`."""
+    return _CODE.fullmatch(text) is not None
+
+
 def parse_code(text: str) -> pyproj.CRS:
     """Return the CRS for a code such as `EPSG:5070` or `OGC:CRS84`, the only form that a table may contain.
 

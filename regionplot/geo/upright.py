@@ -11,7 +11,6 @@ import itertools
 import math
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from regionplot.geo.crs import horizontal, transformer, unit_size
+from regionplot.geo.crs_cache import crs_cache
 from regionplot.geo.extent import Extent
 from regionplot.geo.grid import GridGeometry
 
@@ -73,7 +73,7 @@ def _changed(extent: Extent, change: Affine) -> Extent:
     return Extent(min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1))
 
 
-@lru_cache(maxsize=64)
+@crs_cache(64)
 def upright(crs: pyproj.CRS) -> Upright:
     """Return a CRS with the standard axes.
 
@@ -157,10 +157,11 @@ def _turn_method(conversion: dict[str, Any]) -> None:
 
 def _change_of_axes(own: pyproj.CRS, turned: pyproj.CRS) -> Affine | None:
     """Return the change of coordinates, found by comparison of points. Return None if there is no such change."""
-    base = own.geodetic_crs
+    if (base := own.geodetic_crs) is None:
+        return None
     longitudes, latitudes = np.meshgrid(np.linspace(-175, 177, 23), np.linspace(-85, 87, 19))
     before, after = (
-        np.column_stack(transformer(base, crs).transform(longitudes.ravel(), latitudes.ravel()))
+        np.column_stack(transformer(base or own, crs).transform(longitudes.ravel(), latitudes.ravel()))
         for crs in (own, turned)
     )
     usable = np.isfinite(before).all(axis=1) & np.isfinite(after).all(axis=1)

@@ -70,6 +70,10 @@ def open_source(settings: RasterSettings) -> RasterSource:
         If the file cannot be opened, is too large, or has no CRS or transform. If the file does not have the variable
         or band. If the file has several variables and the settings name none of them.
     """
+    if settings.minus is not None:
+        from regionplot.inputs.difference import open_difference  # noqa: PLC0415 (few rasters are differences)
+
+        return open_difference(settings, settings.minus)
     try:
         raster_driver(settings.path)
     except RasterError:
@@ -108,7 +112,7 @@ def open_bands(settings: RasterSettings) -> tuple[RasterSource, ...]:
     RasterError
         For the same reasons as `open_source`.
     """
-    if settings.selects_band:
+    if settings.selects_band or settings.minus is not None:
         return (open_source(settings),)
     with opened_grid(settings) as grid:
         band = 1 if settings.band is None else find_bands(grid.dataset, settings)[0]

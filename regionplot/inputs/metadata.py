@@ -29,6 +29,8 @@ _VERTICAL_AXES = ("lev", "level", "plev", "pressure_level", "isobaric", "depth",
 """Names of vertical dimensions, in lower case."""
 _VERTICAL_WORDS = ("pressure", "height", "altitude", "depth", "model_level", "_sigma_")
 """Words in the standard names of vertical coordinates."""
+_MAX_SOURCE = 80
+"""Maximum length of the name of a source."""
 _LEVEL_TAG = "LEVEL"
 _REFERENCE_TIME = "REF_TIME"
 _TIME_TAGS = ("VALID_TIME", "TIFFTAG_DATETIME", "REF_TIME")
@@ -79,6 +81,7 @@ def describe_band(dataset: Any, band: int, path: Path) -> Mapping[str, object]:
     time = _time(dataset, band, tags, path)
     reference = _grib_time(tags.get("GRIB_REF_TIME", "")) or parse_time(tags.get(_REFERENCE_TIME, ""))
     known = {"level": plain_text(_level(dataset, band, tags)), "time": time, "reference_time": reference}
+    known["source"] = plain_text(_source(tags), _MAX_SOURCE)
     return with_lead_time({**description, **{key: value for key, value in known.items() if value}})
 
 
@@ -96,6 +99,12 @@ def with_lead_time(description: Mapping[str, object]) -> Mapping[str, object]:
         return description
     hours = (time - start).total_seconds() / 3600
     return {**description, "lead": int(hours) if hours.is_integer() else hours}
+
+
+def _source(tags: Tags) -> str:
+    """Return who has made the data: the center of a GRIB file, or the attribute `institution` of a NetCDF file."""
+    center = re.search(r"\bCENTER=\d+\(([^)]*)\)", tags.get("GRIB_IDS", ""))
+    return center[1].removeprefix("US-") if center else tags.get("institution", tags.get(f"{_GLOBAL}institution", ""))
 
 
 def _time(dataset: Any, band: int, tags: Tags, path: Path) -> datetime | None:

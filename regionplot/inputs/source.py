@@ -20,7 +20,7 @@ from regionplot.inputs.color_tables import RgbBands
 from regionplot.inputs.packing import EVERYTHING, Packing
 from regionplot.system.files import Fingerprint
 
-FIELDS = ("raster", "variable", "long_name", "units", "level", "time", "reference_time", "lead")
+FIELDS = ("raster", "variable", "long_name", "units", "level", "time", "reference_time", "lead", "source")
 """Keys that `RasterInfo.description` can have."""
 
 
@@ -47,7 +47,8 @@ class RasterInfo:
     """True if `RasterSource.read` replaces nodata with NaN and applies scale and offset."""
     description: Mapping[str, object]
     """Text for titles and labels: `raster` (the file's stem), `variable`, `long_name`, `units` and, if they are
-    known, `level`, `time` and `reference_time` (datetimes in UTC), and `lead` (hours from the reference time)."""
+    known, `level`, `time` and `reference_time` (datetimes in UTC), `lead` (hours from the reference time), and
+    `source` (who has made the data)."""
     color_table: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """Red, green, blue and opacity (0 to 255) of each value. Empty if the band has no color table."""
     class_names: Mapping[int, str] = field(default_factory=dict)

@@ -33,6 +33,11 @@ class WindBarbs(WindLayer):
     mark_types: ClassVar[frozenset[type]] = frozenset({Barbs})
     settings: BarbSettings
 
+    @property
+    def caption(self) -> str:  # type: ignore[override]
+        """Name of the wind, with the unit of the barbs."""
+        return f"{super().caption} (kt)" if super().caption else ""
+
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
         style = self.settings

@@ -44,6 +44,8 @@ class LoadContext:
     """Folder for arrays that are expensive to compute. None if the cache is turned off."""
     name: str = ""
     """Name of the layer. It is also the key of the layer's space in `Layout.rooms`."""
+    below: Sequence[Layer] = ()
+    """Layers of the same map below this layer, which are already loaded."""
     loaded: Sequence[Layer] = ()
     """Layers that are already loaded: the layers below this one, and layers of an earlier run in this process. A layer
     can reuse their data if the input is unchanged."""
@@ -63,7 +65,8 @@ class Layer(Protocol):
     """Class of the layer's table in `regionplot.toml`. The key of the table is the layer's name in the registry."""
     zorder: ClassVar[float] = 50
     """Layers are drawn in the order of this number. Raster: 0, features: 20, contours: 25, graticule: 30,
-    barbs: 40, arrows: 41, points: 45, labels: 50, "no data": 70, neatline: 80, title: 90, color bar: 95, legend: 96."""
+    streamlines: 39, barbs: 40, arrows: 41, points: 45, labels: 50, "no data": 70, neatline: 80, title: 90, color bar:
+    95, legend: 96."""
     wants_values: ClassVar[bool] = False
     """True if the layer needs the sampled values in `Sheet.values`, in addition to the codes of the color scale."""
     wants_shapes: ClassVar[bool] = False
@@ -81,6 +84,9 @@ class Layer(Protocol):
     """Order in which layers place labels and symbols that must not overlap (`Sheet.placer`). 0: before all others, or
     without labels. Contours: 10, labels: 20, barbs: 30. Layers are still drawn in the order of `zorder`."""
 
+    caption: ClassVar[str] = ""
+    """Name of a further quantity that the layer draws, for `{contents}` in titles. A layer can override it with a
+    property."""
     key: str
     """Digest of all settings and input files that affect the layer's marks. If it changes, all maps are redrawn."""
 
@@ -130,10 +136,10 @@ class Layer(Protocol):
         return ()
 
     def inks(self) -> frozenset[str] | None:
-        """Return the colors of the layer's marks in the panel.
+        """Return the colors of the layer's marks in the panel: lines, areas, letters, casings and halos.
 
-        Return None if the layer does not fit into a palette image: if it draws halos or images, or if its marks outside
-        the panel have another color than `INK`. Maps with such a layer are RGB images.
+        Return None if the layer does not fit into a palette image, because it draws images or many colors, or because
+        its marks outside the panel are colored. Maps with such a layer are RGB images.
         """
         return None
 

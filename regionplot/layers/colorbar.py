@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from regionplot import text
 from regionplot.layers.base import Layer, LoadContext
+from regionplot.layers.quantity import readable_name
 from regionplot.sheet.key import ColorBarKey
 from regionplot.sheet.layout import POINTS_PER_INCH, Box, Layout, Page, Room
 from regionplot.sheet.marks import ColorBar
@@ -123,4 +124,4 @@ def key_label(context: LoadContext) -> str:
         return text.plain_text(given)
     description = context.description
     units = context.config.colors.units or str(description.get("units", ""))
-    return text.colorbar_label(str(description.get("long_name", "")), units)
+    return text.colorbar_label(readable_name(str(description.get("long_name", ""))), units)

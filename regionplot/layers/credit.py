@@ -25,7 +25,7 @@ _WIDTH = 302
 _LEAST_WIDTH = 150
 """Points without which the lines get a space of their own, above the color bar."""
 _SMALLEST = 0.6
-"""Minimum font size of a long line, as a fraction of its normal size. A line that is still too long is truncated."""
+"""Minimum font size of a long line, as a fraction of its normal size. A longer line is divided into two."""
 
 
 NAME = "credit"
@@ -35,7 +35,8 @@ class CreditSettings(LayerSettings):
     """`[credit]`: the sources of the data."""
 
     lines: Annotated[tuple[Template, ...], Field(strict=False, max_length=4)]
-    """Up to four lines of text, such as "Boundaries: US Census Bureau". Fields are those of the raster."""
+    """Up to four lines of text, such as "Boundaries: US Census Bureau". Fields are those of the raster.
+    A line with a field that the raster does not have is left out."""
     font_size: FontSize = 8.5
     """Font size in points, on a sheet of 14 × 9 inches."""
 
@@ -60,9 +61,9 @@ class Credit(Layer):
     @override
     def load(cls, settings: CreditSettings, context: LoadContext) -> Self:
         description = text.in_time_zone(context.description, context.config.map.time_zone)
-        known = {**dict.fromkeys(name for line in settings.lines for name in text.fields_of(line)), **description}
-        fields = {name: "" if value is None else value for name, value in known.items()}
-        lines = tuple(text.plain_text(text.render(line, fields)) for line in settings.lines)
+        known = {name for name, value in description.items() if value not in ("", None)}
+        kept = [line for line in settings.lines if known.issuperset(text.fields_of(line))]
+        lines = tuple(text.plain_text(text.render(line, description)) for line in kept)
         return cls(settings, lines, settings_digest(settings, lines))
 
     @override

@@ -5,26 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import shapely
 from pydantic import Field
 from typing_extensions import override
 
+from regionplot.errors import FeaturesError
 from regionplot.geo.extent import PanelGrid
 from regionplot.inputs.vector_layers import VectorLayer, start_layer
 from regionplot.layers.base import LoadContext, settings_digest
+from regionplot.layers.class_key import key_marks, key_room
+from regionplot.layers.label_points import attribute
 from regionplot.layers.vector_file import VectorFileLayer
 from regionplot.settings.base import Color, Text
-from regionplot.settings.vector import VectorSettings
-from regionplot.sheet.layout import POINTS_PER_INCH
-from regionplot.sheet.marks import Markers, PanelMark, Path
+from regionplot.settings.vector import ClassSettings
+from regionplot.sheet.layout import POINTS_PER_INCH, Layout, Page, Room
+from regionplot.sheet.marks import Markers, PanelMark, Path, SheetMark
 from regionplot.sheet.sheet import Sheet
 
 _NONE = "none"
 
 
-class FeatureSettings(VectorSettings):
+class FeatureSettings(ClassSettings):
     """`[[features]]`: one vector layer."""
 
     is_array: ClassVar[bool] = True
@@ -79,17 +82,44 @@ class Features(VectorFileLayer):
     settings: FeatureSettings
     vectors: VectorLayer
     key: str
+    classes: tuple[VectorLayer, ...] = ()
+    """The features of each color of `settings.colors`."""
+    name: str = ""
+    """Name of the layer, with the number of its table."""
 
     @classmethod
     @override
     def start(cls, settings: FeatureSettings, context: LoadContext) -> Callable[[LoadContext], Self]:
-        loaded = [layer.vectors for layer in context.loaded if isinstance(layer, Features)]
-        finish = start_layer(settings, context.crs, context.cache, loaded, context.readings)
-        return lambda _: cls._of(settings, finish())
+        same = [layer for layer in context.loaded if isinstance(layer, Features)]
+        loaded = [vectors for layer in same for vectors in (layer.vectors, *layer.classes)]
+        own = [settings, *_of_classes(settings)]
+        starts = [start_layer(each, context.crs, context.cache, loaded, context.readings) for each in own]
+
+        def finish(context: LoadContext) -> Any:
+            try:
+                vectors, *classes = (start() for start in starts)
+            except FeaturesError:
+                _check_attribute(settings, context)
+                raise
+            if classes and not any(_geometries(each) for each in classes):
+                _check_attribute(settings, context)  # SQLite compares an unknown attribute as if it were a text
+            return cls._of(settings, vectors, tuple(classes), context.name)
+
+        return finish
 
     @classmethod
-    def _of(cls, settings: FeatureSettings, vectors: VectorLayer) -> Self:
-        return cls(settings, vectors, settings_digest(settings, vectors.key, exclude={"path"}))
+    def _of(cls, settings: FeatureSettings, vectors: VectorLayer, classes: tuple[VectorLayer, ...], name: str) -> Self:
+        key = settings_digest(settings, *(each.key for each in (vectors, *classes)), exclude={"path"})
+        return cls(settings, vectors, key, classes, name)
+
+    @classmethod
+    @override
+    def room(cls, settings: FeatureSettings, page: Page) -> Room | None:
+        return key_room(settings, page)
+
+    @override
+    def frame(self, layout: Layout) -> Iterator[SheetMark]:
+        return key_marks(self.settings, layout, self.name)
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
@@ -97,20 +127,37 @@ class Features(VectorFileLayer):
         if not style.is_drawn_on(sheet):
             return
         pixels_per_point = sheet.layout.dpi / POINTS_PER_INCH
-        areas = self.vectors.polygons_in(panel)
-        if areas.size:
-            yield Path.of_polygons(areas, style.facecolor)
+        for vectors, color in ((self.vectors, style.facecolor), *zip(self.classes, style.colors, strict=False)):
+            areas = vectors.polygons_in(panel, sheet.crs)
+            if areas.size:
+                yield Path.of_polygons(areas, color)
         casing = 2 * style.casing_width if style.has_casing else 0.0
-        lines = self.vectors.lines_in(panel, (style.linewidth + casing) / 2 * pixels_per_point)
+        lines = self.vectors.lines_in(panel, (style.linewidth + casing) / 2 * pixels_per_point, sheet.crs)
         if lines.size and style.linewidth > 0 and style.edgecolor != _NONE:
             if casing:
                 yield Path.of_lines(lines, style.casing, style.linewidth + casing)
             yield Path.of_lines(lines, style.edgecolor, style.linewidth)
         size = 2 + 2 * style.linewidth
-        points = self.vectors.points_in(panel, (size + style.linewidth) / 2 * pixels_per_point)
+        points = self.vectors.points_in(panel, (size + style.linewidth) / 2 * pixels_per_point, sheet.crs)
         if points.size:
             face = style.edgecolor if style.facecolor == _NONE else style.facecolor
             yield Markers(shapely.get_coordinates(points), size, face, style.edgecolor, style.linewidth)
+
+        for vectors, color in zip(self.classes, style.colors, strict=False):
+            yield from self._colored(vectors, color, panel, pixels_per_point)
+
+    def _colored(
+        self, vectors: VectorLayer, color: str, panel: PanelGrid, pixels_per_point: float
+    ) -> Iterator[PanelMark]:
+        """Yield the lines and points of a class in its color. The borders of polygons have the color of all borders."""
+        width = self.settings.linewidth
+        size = 2 + 2 * width
+        lines = vectors.lines_in(panel, width / 2 * pixels_per_point)
+        if lines.size and width > 0 and not vectors.polygons.size:
+            yield Path.of_lines(lines, color, width)
+        points = vectors.points_in(panel, (size + width) / 2 * pixels_per_point)
+        if points.size:
+            yield Markers(shapely.get_coordinates(points), size, color, self.settings.edgecolor, width)
 
     def is_seen_in(self, panels: Iterable[PanelGrid]) -> bool:
         """Return True if a part of the layer lies in at least one of the panels, or if the layer is empty."""
@@ -122,4 +169,25 @@ class Features(VectorFileLayer):
     @override
     def inks(self) -> frozenset[str]:
         casing = {self.settings.casing} if self.settings.has_casing else set()
-        return frozenset({self.settings.edgecolor, self.settings.facecolor, *casing})
+        classes = self.settings.colors if self.classes else ()
+        return frozenset({self.settings.edgecolor, self.settings.facecolor, *casing, *classes})
+
+
+def _geometries(vectors: VectorLayer) -> int:
+    """Return the number of lines, polygons and points."""
+    return vectors.lines.size + vectors.polygons.size + vectors.points.size
+
+
+def _check_attribute(settings: FeatureSettings, context: LoadContext) -> None:
+    """Raise ConfigError if the file has no attribute `color_by`."""
+    from regionplot.inputs.feature_table import start_table  # noqa: PLC0415 (only faulty settings need it)
+
+    _, read = start_table(settings.model_copy(update={"where": ""}), context.crs, context.cache)
+    attribute(read(), settings.color_by, f"{settings.path}: [[features]] color_by")
+
+
+def _of_classes(settings: FeatureSettings) -> Iterator[FeatureSettings]:
+    """Yield settings that select the features of each class."""
+    if settings.color_by is not None:
+        for condition, color in settings.of_classes():
+            yield settings.model_copy(update={"where": condition, "facecolor": color})

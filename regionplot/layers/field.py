@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from hashlib import blake2b
 from math import ceil, sqrt
 from typing import Any
@@ -18,9 +19,11 @@ import pyproj
 from numpy.typing import NDArray
 
 from regionplot.errors import ConfigError, RasterError
-from regionplot.geo.crs import Floats, same_crs, transformer, unwrap
+from regionplot.geo.contours import roughness
+from regionplot.geo.crs import Floats
 from regionplot.geo.extent import PanelGrid
 from regionplot.geo.grid import GridGeometry
+from regionplot.geo.points import values_at
 from regionplot.geo.sampling import sample
 from regionplot.geo.windows import cells_per_pixel
 from regionplot.inputs.describe import open_source, raster_times
@@ -35,6 +38,8 @@ _FINE = 0.5
 """Minimum number of cells along a pixel with bilinear interpolation."""
 _MAX_LIMITED = 2**22
 """Maximum number of cells whose range limits cubic values. A larger grid is usually finer than the pixels."""
+_ROUGH_SIDE = 512
+"""Maximum rows and columns of the cells whose roughness is measured. They are in the middle of the grid."""
 _MAX_CELLS = 2**25
 """Maximum number of cells that are loaded. The cells of a larger grid are averaged in blocks."""
 
@@ -84,6 +89,12 @@ class Field:
             raise RasterError(f"{place}: {error}") from error
         return cls(values, geometry, info.description, _digest(values, geometry), info)
 
+    @cached_property
+    def roughness(self) -> float:
+        """Measure of the differences between neighboring cells. See `geo.contours.roughness`."""
+        top, left = (max(0, (size - _ROUGH_SIDE) // 2) for size in self.values.shape)
+        return roughness(self.values[top : top + _ROUGH_SIDE, left : left + _ROUGH_SIDE])
+
     def at(self, panel: PanelGrid, crs: pyproj.CRS) -> NDArray[np.float64]:
         """Return the values at the pixels of a panel, NaN if missing, shape (height, width). Row 0 is in the north.
 
@@ -109,37 +120,7 @@ class Field:
         crs : pyproj.CRS
             CRS of the points.
         """
-        geometry = self.geometry
-        x, y = points.T if same_crs(crs, geometry.crs) else transformer(crs, geometry.crs).transform(*points.T)
-        if geometry.crs.is_geographic and geometry.columns_per_turn is None:
-            x = unwrap(x, geometry.extent.center[0])
-        column, row = geometry.columns_and_rows(np.asarray(x), np.asarray(y))
-        column = geometry.wrapped(column)
-        inside = (column >= 0) & (column < geometry.width) & (row >= 0) & (row < geometry.height)
-        found = np.full(len(points), np.nan)
-        found[inside] = self._interpolated(column[inside], row[inside])
-        return found
-
-    def _interpolated(self, column: Floats, row: Floats) -> Floats:
-        """Return bilinear values. Missing neighbors have no weight. If the cell itself is missing, return NaN."""
-        left, top = np.floor(column - 0.5), np.floor(row - 0.5)
-        total, weight = np.zeros(column.size), np.zeros(column.size)
-        for dx in (0, 1):
-            for dy in (0, 1):
-                share = (1 - abs(column - 0.5 - left - dx)) * (1 - abs(row - 0.5 - top - dy))
-                values = self._cells(left + dx, top + dy)
-                known = np.isfinite(values)
-                total += np.where(known, values, 0.0) * share
-                weight += known * share
-        is_missing = ~np.isfinite(self._cells(np.floor(column), np.floor(row)))
-        return np.where(is_missing, np.nan, total / np.where(weight > 0, weight, 1.0))
-
-    def _cells(self, column: Floats, row: Floats) -> Floats:
-        """Return the cells in some columns and rows. Beyond an edge, return the cells at the edge."""
-        geometry = self.geometry
-        column = np.clip(geometry.wrapped(column), 0, geometry.width - 1).astype(np.intp)
-        row = np.clip(row, 0, geometry.height - 1).astype(np.intp)
-        return np.asarray(self.values[row, column], float)
+        return values_at(self.values, self.geometry, points, crs)
 
 
 def field_of(sheet: Sheet) -> Field | None:

@@ -13,23 +13,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
-import shapely
-from numpy.typing import NDArray
 from pydantic import AfterValidator
 from pydantic import Field as Limits
 from typing_extensions import override
 
 from regionplot.geo.ground import meters_per_pixel
+from regionplot.geo.linework import Geometries
 from regionplot.inputs.feature_table import start_table
+from regionplot.layers.area_labels import AREA_COLOR, AREA_HALO, AreaLabels
+from regionplot.layers.area_values import Statistic, statistic_in
 from regionplot.layers.base import LoadContext, settings_digest
 from regionplot.layers.field import Field, field_of
 from regionplot.layers.label_points import Floats, LabelFeatures
-from regionplot.layers.label_style import Style, hair_spaced, style_of
+from regionplot.layers.label_style import Style, style_of
+from regionplot.layers.label_texts import (
+    INK,
+    PAPER,
+    REVERSED,
+    REVERSED_HALO,
+    VALUE_GAP,
+    VALUE_STYLE,
+    rounded_box,
+    text_in_box,
+    under_and_over,
+)
 from regionplot.layers.vector_file import VectorFileLayer
 from regionplot.settings.base import Color, Text
 from regionplot.settings.field import FieldSettings
@@ -40,10 +52,9 @@ from regionplot.sheet.sheet import Sheet
 
 _GAP = (4.0, 2.0)
 """Pixels between labels, along x and along y."""
-_VALUE_GAP = (5.0, 3.0)
 _FROM_DOT, _EDGE = 3.0, 6.0
 """Pixels between a dot and its label, and between a label and the edge of the panel."""
-_VALUE_POINTS, _NAME_POINTS = 12.5, 9.5
+_NAME_POINTS = 9.5
 _MAX_VALUES, _VALUE_DISTANCE = 60, 50.0
 _PIXELS_PER_LABEL, _COARSE_PIXELS, _SMALL_PIXELS = 25_000, 38_000, 16_000
 """Square pixels of the panel for each label: by default, on coarse maps, and on sheets narrower than `_SMALL`
@@ -52,14 +63,7 @@ _SMALL = 900
 _DOT_DISTANCE, _COARSE_DISTANCE, _SMALL_DISTANCE = 26.0, 60.0, 46.0
 _COARSE = 3000.0
 """Meters per pixel of coarse maps. Their labels are smaller."""
-_AREA_COLOR, _AREA_HALO = "#4a4356bf", "#fffdf673"
-_AREA_POINTS, _AREA_HALO_POINTS = 9.5, 1.0
-_AREA_GAP = (9.0, 6.0)
-"""Minimum pixels from the name of an area to other labels, along x and along y."""
-_MIN_AREA = 0.03
-"""Minimum part of the panel that an area with a name covers."""
-_INK, _PAPER = "#1f2429", "#fffdf6cc"
-_REVERSED, _REVERSED_HALO = "#ffffff", "#1f2429bf"
+_DOT = "white"
 
 
 def _check_format(text: str) -> str:
@@ -94,12 +98,16 @@ class LabelSettings(VectorSettings):
     """Draw a dot at each point that has a name and no value."""
     most: Annotated[int, Limits(ge=1, le=1000)] = 40
     """Maximum number of labels on a map. Small and coarse maps have fewer labels."""
-    color: Color = _INK
+    color: Color = INK
     """Color of the letters on light colors. On dark colors, the letters are white."""
-    halo: Color = _PAPER
+    halo: Color = PAPER
     """Color of the halo on light colors."""
-    area_color: Color = _AREA_COLOR
-    """Color of the names of areas."""
+    area_color: Color = AREA_COLOR
+    """Color of the names of areas on light colors. On dark colors, the names are white."""
+    statistic: Statistic = "mean"
+    """Statistic of the cells in each area, if the labels of areas show values."""
+    min_area: Annotated[float, Limits(ge=0, le=1)] = 0.03
+    """Minimum part of the panel that an area with a name covers."""
 
     @property
     def has_values(self) -> bool:
@@ -113,7 +121,7 @@ class Labels(VectorFileLayer):
 
     Settings = LabelSettings
     zorder: ClassVar[float] = 50
-    wants_values: ClassVar[bool] = True
+    ignores_raster: ClassVar[bool] = True
     mark_types: ClassVar[frozenset[type]] = frozenset({Label, Markers})
     label_order: ClassVar[int] = 20
     settings: LabelSettings
@@ -132,17 +140,25 @@ class Labels(VectorFileLayer):
             if isinstance(settings.values, FieldSettings):
                 field = Field.load(settings.values, context, "[[labels]] values")
             exclude = {"path"} if isinstance(settings.values, bool) else {"path", "values"}
-            return cls(settings, features, field, settings_digest(settings, key, field and field.key, exclude=exclude))
+            digest = settings_digest(settings, key, field and field.key, exclude=exclude)
+            return (ValueLabels if settings.has_values else Labels)(settings, features, field, digest)
 
         return load
 
     @override
+    def inks(self) -> frozenset[str]:
+        areas = {self.settings.area_color, AREA_HALO} if self.features.area_names else set()
+        return frozenset({self.settings.color, self.settings.halo, REVERSED, REVERSED_HALO, _DOT, INK, *areas})
+
+    @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
-        if self.settings.has_values:
-            yield from _ValueLabels(self, sheet).marks()
-        else:
-            yield from _NameLabels(self, sheet).marks()
-        yield from _AreaNames(self, sheet).marks()
+        shown = self._shown(sheet)
+        yield from _NameLabels(shown, sheet).marks()
+        yield from AreaLabels(shown, sheet).marks()
+
+    def _shown(self, sheet: Sheet) -> Self:
+        """Return this layer in the CRS of a map, with the features that the map shows."""
+        return replace(self, features=self.features.on_map(sheet.view, sheet.crs))
 
     @property
     def letters(self) -> str:
@@ -155,10 +171,37 @@ class Labels(VectorFileLayer):
         field = self.field or field_of(sheet)
         if field is None:
             return np.full(len(points), np.nan)
-        found = field.at_points(points, sheet.crs)
+        return self._converted(field.at_points(points, sheet.crs), sheet)
+
+    def values_in(self, sheet: Sheet, areas: Geometries) -> Floats:
+        """Return the statistic of the cells in each area, NaN if missing. Areas are in map coordinates."""
+        field = self.field or field_of(sheet)
+        if field is None:
+            return np.full(len(areas), np.nan)
+        return self._converted(statistic_in(field, areas, sheet.crs, self.settings.statistic), sheet)
+
+    def _converted(self, values: Floats, sheet: Sheet) -> Floats:
         if self.field is None and sheet.shown is not None:
-            found = sheet.shown(found)
-        return found * self.settings.scale + self.settings.offset
+            values = sheet.shown(values)
+        return values * self.settings.scale + self.settings.offset
+
+    def text_of(self, value: float) -> str:
+        """Return the text of a value."""
+        return self.settings.format.format(value).replace("-", "−")
+
+
+@dataclass(frozen=True)
+class ValueLabels(Labels):
+    """Labels of one vector file that show values."""
+
+    wants_values: ClassVar[bool] = True
+    mark_types: ClassVar[frozenset[type]] = frozenset({Label, Markers})
+
+    @override
+    def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
+        shown = self._shown(sheet)
+        yield from _ValueLabels(shown, sheet).marks()
+        yield from AreaLabels(shown, sheet).marks()
 
 
 @dataclass(frozen=True)
@@ -201,12 +244,8 @@ class _PointLabels:
 
     def text(self, box: LabelBox, size_descent: float, text: str, points: float, style: Style) -> Label:
         """Return the mark of a text in a box: dark letters on light colors, or white letters on dark colors."""
-        settings, is_dark = self.layer.settings, self.sheet.is_dark(box)
-        color, halo = (_REVERSED, _REVERSED_HALO) if is_dark else (style.color or settings.color, settings.halo)
-        return Label(
-            box.left, box.bottom + size_descent, text, points, color, halo, style.halo / 2 * self.sheet.label_factor,
-            weight=style.weight, align="left", vertical_align="baseline", font=self.sheet.layout.page.font,
-        )  # fmt: skip
+        settings = self.layer.settings
+        return text_in_box(self.sheet, box, size_descent, text, points, style, (settings.color, settings.halo))
 
 
 class _NameLabels(_PointLabels):
@@ -239,7 +278,7 @@ class _NameLabels(_PointLabels):
         dot = LabelBox.around(x, y, 2 * radius + 2, 2 * radius + 2)
         if not (name and self.placer.is_inside(dot, 2) and self.placer.is_free(dot)):
             return None
-        places = (_rounded(box) for box in places_beside(x, y, size, radius + _FROM_DOT))
+        places = (rounded_box(box) for box in places_beside(x, y, size, radius + _FROM_DOT))
         found = self.placer.first_free(places, _GAP, _EDGE)
         if found is None:
             return None
@@ -249,7 +288,7 @@ class _NameLabels(_PointLabels):
     def _dots(self, diameter: float, pixels: Sequence[tuple[float, float]]) -> Markers:
         points = self.layer.features.in_map(np.array(pixels), self.sheet.view)
         size = diameter * self.sheet.label_factor * 72 / self.sheet.layout.dpi
-        return Markers(points, size, "white", _INK, 0.9 if diameter < 6 else 1.1)
+        return Markers(points, size, _DOT, INK, 0.9 if diameter < 6 else 1.1)
 
 
 class _ValueLabels(_PointLabels):
@@ -276,14 +315,13 @@ class _ValueLabels(_PointLabels):
     def _placed(self, number: int, x: float, y: float, value: float) -> list[Label]:
         """Return the value and the name of a point, and take their boxes. Return nothing if there is no room."""
         sheet, features, placer = self.sheet, self.layer.features, self.placer
-        text = self.layer.settings.format.format(value).replace("-", "−")
-        points = sheet.label_points(_VALUE_POINTS)
-        style = Style(_VALUE_POINTS, "semibold", 0.0, 2.4)
+        text = self.layer.text_of(value)
+        points = sheet.label_points(VALUE_STYLE.points)
         size = placer.measure(text, points, "semibold")
-        box = _rounded(LabelBox.around(x, y, size.width, size.height))
-        if not (placer.is_inside(box.grown(*_VALUE_GAP), 2) and placer.is_free(box, *_VALUE_GAP)):
+        box = rounded_box(LabelBox.around(x, y, size.width, size.height))
+        if not (placer.is_inside(box.grown(*VALUE_GAP), 2) and placer.is_free(box, *VALUE_GAP)):
             return []
-        value_label = self.text(box, round(size.descent), text, points, style)
+        value_label = self.text(box, round(size.descent), text, points, VALUE_STYLE)
         name = features.names[number]
         if not name:
             placer.take(box)
@@ -292,73 +330,9 @@ class _ValueLabels(_PointLabels):
         name_style = Style(_NAME_POINTS + 0.5 * is_large, "semibold" if is_large else "normal", 0.0, 2.3)
         name_points = sheet.label_points(name_style.points)
         below = placer.measure(name, name_points, name_style.weight)
-        places = (_rounded(place) for place in _under_and_over(box, below.width, below.height, x))
-        found = placer.first_free(places, _VALUE_GAP, 4)
+        places = (rounded_box(place) for place in under_and_over(box, below.width, below.height, x))
+        found = placer.first_free(places, VALUE_GAP, 4)
         if found is None:
             return []
         placer.take(box, found)
         return [value_label, self.text(found, round(below.descent), name, name_points, name_style)]
-
-
-def _under_and_over(box: LabelBox, width: float, height: float, x: float) -> Iterator[LabelBox]:
-    """Yield the places of a name under and over a value: centered, then shifted to the sides."""
-    for shift in (0.0, 0.4 * width, -0.4 * width):
-        for middle in (box.bottom - height / 2 - 1, box.top + height / 2 + 2):
-            yield LabelBox.around(x + shift, middle, width, height)
-
-
-def _rounded(box: LabelBox) -> LabelBox:
-    """Return a box whose lower left corner is a whole pixel, because letters are drawn at whole pixels."""
-    left, bottom = round(box.left), round(box.bottom)
-    return LabelBox(left, bottom, left + math.ceil(box.right - box.left), bottom + math.ceil(box.top - box.bottom))
-
-
-@dataclass(frozen=True)
-class _AreaNames:
-    """Names of areas, in capitals, inside the part of each area that the panel shows."""
-
-    layer: Labels
-    sheet: Sheet
-
-    def marks(self) -> Iterator[Label]:
-        """Yield the names that fit."""
-        panel = self.sheet.view.box
-        least = _MIN_AREA * panel.width * panel.height
-        for name, area in self.layer.features.areas_in(self.sheet.view, 14):
-            if name and area.area >= least:
-                label = self._placed(name, area)
-                if label is not None:
-                    yield label
-
-    def _placed(self, name: str, area: shapely.Polygon) -> Label | None:
-        sheet, placer, text = self.sheet, self.sheet.placer, hair_spaced(name)
-        points = sheet.label_points(_AREA_POINTS)
-        size = placer.measure(text, points, "semibold")
-        centers = _inner_points(area, size.width + 8, size.height + 2)
-        margin = np.array([size.width / 2, size.height / 2]) + _AREA_GAP
-        free = centers[placer.are_free(np.column_stack([centers - margin, centers + margin]))]
-        if not len(free):
-            return None
-        box = _rounded(LabelBox.around(float(free[0, 0]), float(free[0, 1]), size.width, size.height))
-        placer.take(box)
-        return Label(
-            box.left, box.bottom + round(size.descent), text, points, self.layer.settings.area_color,
-            _AREA_HALO, _AREA_HALO_POINTS, weight="semibold", align="left", vertical_align="baseline",
-            font=sheet.layout.page.font,
-        )  # fmt: skip
-
-
-def _inner_points(area: shapely.Polygon, width: float, height: float) -> NDArray[np.float64]:
-    """Return the centers of boxes of some size inside an area, shape (n, 2). The nearest to its centroid is first."""
-    left, bottom, right, top = area.bounds
-    if right - left < width or top - bottom < height:
-        return np.empty((0, 2))
-    x, y = np.meshgrid(
-        np.linspace(left + width / 2, right - width / 2, 25), np.linspace(bottom + height / 2, top - height / 2, 25)
-    )
-    boxes = shapely.box(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-    shapely.prepare(area)
-    fits = shapely.contains(area, boxes)
-    center = area.centroid
-    order = np.argsort(np.hypot(x - center.x, y - center.y)[fits], kind="stable")
-    return np.column_stack([x[fits], y[fits]])[order]

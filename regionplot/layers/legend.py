@@ -79,7 +79,7 @@ class LegendGrid:
             return None
         swatch, gap, row = (page.pixels(_SWATCH[0]), page.pixels(_SWATCH[1])), page.pixels(_GAP), page.pixels(_ROW)
         beside, available = swatch[0] + 4 * gap, page.size[0] - 2 * page.margin
-        widest = math.ceil(max(_letters(name) for name in names) * page.pixels(_NAME_POINTS))
+        widest = math.ceil(max(letters_of(name) for name in names) * page.pixels(_NAME_POINTS))
         most_rows = max(1, int(page.size[1] * _MAX_SHARE / row))
         columns = max(1, min(available // (beside + widest), len(names)))
         rows = min(-(-len(names) // columns), most_rows)
@@ -175,7 +175,7 @@ def _line(page: Page, x: float, middle: float, text: str, **options: Any) -> Tex
     return Text(round(x), round(middle - half), text, page.label_points, page.ink, font=page.font, **options)
 
 
-def _letters(name: str) -> float:
+def letters_of(name: str) -> float:
     """Estimate the width of a name, as a multiple of the font size."""
     wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in name)
     capitals = sum(letter.isupper() for letter in name)

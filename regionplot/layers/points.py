@@ -9,16 +9,17 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field as Limits
-from pydantic import model_validator
 from typing_extensions import override
 
 from regionplot.inputs.feature_table import FeatureTable, start_table
 from regionplot.layers.base import LoadContext, settings_digest
+from regionplot.layers.class_key import key_marks, key_room
 from regionplot.layers.label_points import Floats, LabelFeatures, attribute, numbers
 from regionplot.layers.vector_file import VectorFileLayer
 from regionplot.settings.base import Color, Text
-from regionplot.settings.vector import VectorSettings
-from regionplot.sheet.marks import Markers, PanelMark
+from regionplot.settings.vector import ClassSettings
+from regionplot.sheet.layout import Layout, Page, Room
+from regionplot.sheet.marks import Markers, PanelMark, SheetMark
 from regionplot.sheet.placing import LabelBox
 from regionplot.sheet.sheet import Sheet
 
@@ -26,7 +27,7 @@ _MAX_TAKEN = 500
 """Maximum number of symbols of a map that labels avoid."""
 
 
-class PointSettings(VectorSettings):
+class PointSettings(ClassSettings):
     """`[[points]]`: symbols at points."""
 
     is_array: ClassVar[bool] = True
@@ -45,33 +46,12 @@ class PointSettings(VectorSettings):
     """Color of the edges of symbols. `none`: no edges."""
     linewidth: Annotated[float, Limits(ge=0, le=100)] = 0.6
     """Width of the edges in points."""
-    color_by: Text | None = None
-    """Attribute that gives the colors, with `levels` or `values`."""
-    levels: Annotated[tuple[float, ...], Limits(strict=False)] = ()
-    """Limits of the classes of a number, in ascending order."""
-    values: Annotated[tuple[Text, ...], Limits(strict=False)] = ()
-    """Values of the attribute, one for each color."""
-    colors: Annotated[tuple[Color, ...], Limits(strict=False)] = ()
-    """Colors of the classes: one more than `levels`, or as many as `values`."""
     size_by: Text | None = None
     """Attribute that gives the sizes, a number."""
     size_limits: Annotated[tuple[float, float], Limits(strict=False)] | None = None
     """Numbers with the smallest and the largest size. Default: the smallest and the largest number in the file."""
     sizes: Annotated[tuple[float, float], Limits(strict=False)] = (3.0, 15.0)
     """Smallest and largest diameter in points. The area of a symbol is proportional to its number."""
-
-    @model_validator(mode="after")
-    def _check_classes(self) -> Self:
-        if self.color_by is None:
-            return self
-        if bool(self.levels) == bool(self.values):
-            raise ValueError("color_by needs either levels, such as [0, 10], or values, such as ['A', 'B']")
-        if list(self.levels) != sorted(set(self.levels)):
-            raise ValueError("levels must increase")
-        needed = len(self.levels) + 1 if self.levels else len(self.values)
-        if len(self.colors) != needed:
-            raise ValueError(f"colors needs {needed} colors, not {len(self.colors)}")
-        return self
 
 
 @dataclass(frozen=True)
@@ -91,6 +71,14 @@ class Points(VectorFileLayer):
     """Diameter of each point in points."""
     key: str
 
+    name: str = ""
+    """Name of the layer, with the number of its table."""
+
+    @classmethod
+    @override
+    def room(cls, settings: PointSettings, page: Page) -> Room | None:
+        return key_room(settings, page)
+
     @classmethod
     @override
     def start(cls, settings: PointSettings, context: LoadContext) -> Callable[[LoadContext], Self]:
@@ -103,14 +91,16 @@ class Points(VectorFileLayer):
             table = FeatureTable(table.columns, rows, table.geometries[np.array(is_point, bool)], table.crs)
             features = LabelFeatures.of(table, settings, context.crs)
             classes, sizes = _classes(table, settings), _sizes(table, settings)
-            return cls(settings, features, classes, sizes, settings_digest(settings, key, exclude={"path"}))
+            own = settings_digest(settings, key, exclude={"path"})
+            return cls(settings, features, classes, sizes, own, context.name)
 
         return load
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[PanelMark]:
         style = self.settings
-        pixels = self.features.in_panel(sheet.view)
+        features = self.features.on_map(sheet.view, sheet.crs)
+        pixels = features.in_panel(sheet.view)
         shown = np.flatnonzero(np.isfinite(pixels).all(axis=1))
         factor = sheet.label_factor
         if sheet.shared_placer is not None:
@@ -120,11 +110,15 @@ class Points(VectorFileLayer):
                 sheet.shared_placer.take(LabelBox.around(x, y, side, side))
         kinds = np.column_stack([-self.sizes[shown], self.classes[shown]])
         for size, number in np.unique(kinds, axis=0):
-            points = self.features.in_map(pixels[shown[(kinds == (size, number)).all(axis=1)]], sheet.view)
+            points = features.in_map(pixels[shown[(kinds == (size, number)).all(axis=1)]], sheet.view)
             color = style.color if number < 0 else style.colors[int(number)]
             edge = color if style.edgecolor == "none" else style.edgecolor
             width = 0.0 if style.edgecolor == "none" else style.linewidth
             yield Markers(points, float(-size) * factor, color, edge, width, style.marker)
+
+    @override
+    def frame(self, layout: Layout) -> Iterator[SheetMark]:
+        return key_marks(self.settings, layout, self.name)
 
     @override
     def inks(self) -> frozenset[str]:

@@ -38,6 +38,11 @@ class PlannedLayer(NamedTuple):
     layer: type[Layer]
     settings: LayerSettings
 
+    @property
+    def wants_values(self) -> bool:
+        """True if the layer needs the values of the raster. Labels need them only if they show values."""
+        return self.layer.wants_values or bool(getattr(self.settings, "has_values", False))
+
 
 def configured_layers(config: Config) -> list[PlannedLayer]:
     """Return the layers that have a table in the settings, in the order of the settings."""
@@ -128,7 +133,7 @@ def start_layers(planned: Iterable[PlannedLayer], context: LoadContext) -> Calla
     def finish() -> tuple[Layer, ...]:
         layers: tuple[Layer, ...] = ()
         for load, own in started:
-            loaded = load(replace(own, loaded=(*own.loaded, *layers)))
+            loaded = load(replace(own, below=layers, loaded=(*own.loaded, *layers)))
             layers = (*layers, LAYERS.checked(own.name.partition(" ")[0], loaded))
         return layers
 

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -18,6 +18,7 @@ from regionplot import text
 from regionplot.errors import ConfigError, RegionError
 from regionplot.geo.region import Region
 from regionplot.layers.base import Layer, LoadContext
+from regionplot.layers.quantity import quantity_of
 from regionplot.settings.map import MapSettings
 from regionplot.settings.sheet import Weight
 from regionplot.sheet.layout import HALF_CAPITAL, Layout, Page, Room
@@ -36,7 +37,7 @@ _RIGHT_SHARE = 0.45
 _GAP = 12
 """Points between the texts at the left and at the right."""
 _SMALLEST = 0.6
-"""Minimum font size of a long title, as a fraction of its normal size. A title that is still too long is truncated."""
+"""Minimum font size of a long title, as a fraction of its normal size. A longer title has two lines."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Title(Layer):
             raise ConfigError(
                 f"[map] title: {config.map.title!r}: the time of {config.raster.path} is unknown; remove {{time}}"
             )
-        texts = _other_texts(config.map, context.description)
+        captions = [layer.caption for layer in context.below]
+        texts = _other_texts(config.map, context.description, captions)
         return cls("\n".join([config.map.title, *(f"{name}: {text}" for name, text in texts.items())]), texts)
 
     @override
@@ -136,16 +138,33 @@ def _baseline(layout: Layout, fraction: float) -> int:
     return height - round(fraction * (height - layout.panel.top))
 
 
-def _other_texts(settings: MapSettings, description: Mapping[str, object]) -> dict[str, str]:
-    """Return the texts around the title. A text with an unknown or empty field is left out."""
+def _other_texts(settings: MapSettings, description: Mapping[str, object], captions: Sequence[str]) -> dict[str, str]:
+    """Return the texts around the title. A text with an unknown or empty field is left out.
+
+    Parameters
+    ----------
+    settings : MapSettings
+        The templates.
+    description : mapping
+        Metadata of the raster.
+    captions : sequence of str
+        Further quantities that layers draw.
+    """
     found = {}
-    description = text.in_time_zone(description, settings.time_zone)
+    description = _with_quantity(text.in_time_zone(description, settings.time_zone))
+    contents = dict.fromkeys(filter(None, (str(description["quantity"]), *captions)))
+    description = {**description, "contents": "; ".join(contents)}
     for name in _SIZES:
         template = getattr(settings, name)
         fields = {key: description.get(key, "") for key in text.fields_of(template)}
         if template and all(value not in ("", None) for value in fields.values()):
             found[name] = text.plain_text(text.render(template, fields))
     return found
+
+
+def _with_quantity(description: Mapping[str, object]) -> Mapping[str, object]:
+    """Return a description with `quantity`: the name and the level of the quantity."""
+    return {**description, "quantity": quantity_of(description)}
 
 
 def title_of(region: Region, settings: MapSettings, description: Mapping[str, object]) -> str:
@@ -166,7 +185,7 @@ def title_of(region: Region, settings: MapSettings, description: Mapping[str, ob
         If the template names a field that neither the region nor the raster has.
     """
     try:
-        fields = {**text.in_time_zone(description, settings.time_zone), **region.fields}
+        fields = {**_with_quantity(text.in_time_zone(description, settings.time_zone)), **region.fields}
         return text.plain_text(text.render(settings.title, fields))
     except text.TemplateError as error:
         raise RegionError(f"[map] title: {error}") from None

@@ -27,6 +27,7 @@ from regionplot.inputs.grib_winds import is_relative_to_grid
 from regionplot.inputs.source import RasterInfo
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
 from regionplot.layers.field import Field
+from regionplot.layers.quantity import wind_name
 from regionplot.settings.base import Color, Text
 from regionplot.settings.field import FieldSettings
 from regionplot.sheet.placing import LabelBox
@@ -60,6 +61,8 @@ class WindSettings(LayerSettings):
     """Component to the east, or along the rows of the grid, such as `{ band = "UGRD" }`."""
     v: FieldSettings
     """Component to the north, or along the columns of the grid, such as `{ band = "VGRD" }`."""
+    name: Text = ""
+    """Name of the quantity for `{contents}` in titles. Default: the name in the file."""
     units: Text | None = None
     """Units of the components: m/s, km/h, mph or kt. Default: the units that the file states."""
     relative_to: Literal["auto", "north", "grid"] = "auto"
@@ -143,6 +146,29 @@ class WindField:
             Minimum pixels from a place to the labels of the map, along x and along y.
         """
         points, pixels = _places(sheet, spacing)
+        turned, latitude = self.on_sheet(points, sheet)
+        kept = np.isfinite(turned).all(axis=1) & np.isfinite(latitude)
+        boxes = [LabelBox.around(x, y, 2 * clear, 2 * clear) for x, y in pixels]
+        kept &= np.array([sheet.placer.is_free(box) for box in boxes], bool)
+        return PlacedWind(points[kept], pixels[kept], turned[kept], latitude[kept] < 0)
+
+    def on_sheet(self, points: Floats, sheet: Sheet) -> tuple[Floats, Floats]:
+        """Return the wind at points to the right and to the top of the sheet, and the latitudes.
+
+        Parameters
+        ----------
+        points : ndarray, shape (n, 2)
+            x and y in map coordinates.
+        sheet : Sheet
+            The map.
+
+        Returns
+        -------
+        wind : ndarray, shape (n, 2)
+            Wind in knots, NaN if missing.
+        latitude : ndarray, shape (n,)
+            Latitudes in degrees.
+        """
         wind = np.column_stack([field.at_points(points, sheet.crs) for field in (self.u, self.v)]) * self.factor
         north, latitude = _up(sheet, points, parse_crs(LONLAT), _NORTH_STEP)
         up = north
@@ -152,10 +178,7 @@ class WindField:
         turned = np.column_stack(
             [wind[:, 0] * up[:, 1] + wind[:, 1] * up[:, 0], wind[:, 1] * up[:, 1] - wind[:, 0] * up[:, 0]]
         )
-        kept = np.isfinite(turned).all(axis=1) & np.isfinite(latitude)
-        boxes = [LabelBox.around(x, y, 2 * clear, 2 * clear) for x, y in pixels]
-        kept &= np.array([sheet.placer.is_free(box) for box in boxes], bool)
-        return PlacedWind(points[kept], pixels[kept], turned[kept], latitude[kept] < 0)
+        return turned, latitude
 
 
 @dataclass(frozen=True)
@@ -174,9 +197,14 @@ class WindLayer(Layer):
         wind = WindField.load(settings, context, f"[[{context.name.partition(' ')[0]}]]")
         return cls(settings, wind, settings_digest(settings, *wind.key, exclude={"u", "v"}))
 
+    @property
+    def caption(self) -> str:  # type: ignore[override]
+        """Name of the wind or current."""
+        return self.settings.name or wind_name(self.wind.u.description)
+
     @override
-    def inks(self) -> frozenset[str] | None:
-        return None if self.settings.casing != "none" else frozenset({self.settings.color})
+    def inks(self) -> frozenset[str]:
+        return frozenset({self.settings.color, self.settings.casing})
 
 
 def _places(sheet: Sheet, spacing: float) -> tuple[Floats, Floats]:

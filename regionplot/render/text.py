@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.backend_bases import RendererBase
 from matplotlib.colors import to_rgba
@@ -22,12 +23,18 @@ from regionplot.sheet.layout import POINTS_PER_INCH
 from regionplot.sheet.marks import Label
 
 _ELLIPSIS = "…"
+_LINE_HEIGHT, _FIRST_LINE = 1.15, 0.75
+"""Distance of two lines, as a multiple of the font size, and of the first line from the baseline, in distances."""
+_LEAST_POINTS = 5.0
+"""Minimum font size of a text in two lines. A text that is still too long is truncated."""
 _BEFORE = {"left": 0.0, "center": 0.5, "right": 1.0}
 """Part of a text that lies before its position, by alignment."""
 
 
 class UnhintedText(Text):
-    """A line of text that is drawn on its baseline without hinting, horizontally or from the bottom to the top.
+    """A text that is drawn on its baseline without hinting, horizontally or from the bottom to the top.
+
+    If the text has two lines, the first line is above the baseline, and the second line is slightly below it.
 
     The text is measured only if it is not aligned left.
 
@@ -38,20 +45,29 @@ class UnhintedText(Text):
         """Draw the text. See `matplotlib.text.Text.draw`."""
         context = renderer.new_gc()
         context.set_foreground(self.get_color())
+        lines = self.get_text().split("\n")
+        height: Any = renderer.points_to_pixels(_LINE_HEIGHT * float(self.get_fontsize()))
+        for number, line in enumerate(lines):
+            self._draw_line(renderer, context, line, 0.0 if len(lines) == 1 else (_FIRST_LINE - number) * height)
+        context.restore()
+
+    def _draw_line(self, renderer: RendererBase, context: Any, line: str, up: float) -> None:
         x, y = self.get_transform().transform(self.get_position())
-        before, angle = _BEFORE[self.get_horizontalalignment()] * self._measured_width(renderer), self.get_rotation()
-        x, y = (x - before, y) if angle == 0 else (x, y - before)
+        before, angle = (
+            _BEFORE[self.get_horizontalalignment()] * self._measured_width(renderer, line),
+            self.get_rotation(),
+        )
+        x, y = (x - before, y + up) if angle == 0 else (x - up, y - before)
         if renderer.flipy():  # y points down, except in PDF
             y = renderer.get_canvas_width_height()[1] - y
         with _unhinted():
-            renderer.draw_text(context, x, y, self.get_text(), self.get_fontproperties(), angle, mtext=self)
-        context.restore()
+            renderer.draw_text(context, x, y, line, self.get_fontproperties(), angle, mtext=self)
 
-    def _measured_width(self, renderer: RendererBase) -> float:
+    def _measured_width(self, renderer: RendererBase, line: str) -> float:
         if self.get_horizontalalignment() == "left":
             return 0.0
         with _unhinted():
-            return renderer.get_text_width_height_descent(self.get_text(), self.get_fontproperties(), ismath=False)[0]
+            return renderer.get_text_width_height_descent(line, self.get_fontproperties(), ismath=False)[0]
 
     def get_window_extent(self, *args: Any, **keywords: Any) -> Bbox:
         """Return the box of the text without hinting. See `matplotlib.text.Text.get_window_extent`."""
@@ -108,8 +124,28 @@ def _outline(text: str, font: FontProperties) -> tuple[Path, tuple[float, float]
     """Return the outline of a text at the font size `FONT_SCALE`, and its center above the baseline."""
     vertices, codes = text_to_path.get_text_path(font, text)
     path = Path(vertices, codes)
-    box = path.get_extents()
+    box = extents(path)
     return path, ((box.x0 + box.x1) / 2, max(box.y1, 0.0) / 2)
+
+
+def extents(path: Path) -> Bbox:
+    """Return the limits of a path, as `Path.get_extents` does.
+
+    Letters usually have points at their limits. Then no curve has to be searched for its limits, which takes longer
+    than drawing the text. Curves lie within the limits of their end points and control points.
+    """
+    vertices, codes = np.asarray(path.vertices), np.asarray(path.codes)
+    is_end = np.isin(codes, [Path.MOVETO, Path.LINETO])
+    for code, points in ((Path.CURVE3, 2), (Path.CURVE4, 3)):
+        is_end[np.flatnonzero(codes == code)[points - 1 :: points]] = True
+    is_control = np.isin(codes, [Path.CURVE3, Path.CURVE4]) & ~is_end
+    if not is_end.any():
+        return path.get_extents()
+    low, high = vertices[is_end].min(axis=0), vertices[is_end].max(axis=0)
+    controls = vertices[is_control]
+    if ((controls < low) | (controls > high)).any():
+        return path.get_extents()
+    return Bbox([low, high])
 
 
 @contextmanager
@@ -142,6 +178,51 @@ def fit_text(text: Text, available: float, smallest: float) -> None:
     if (width := _width(text)) > available:
         text.set_fontsize(float(text.get_fontsize()) * max(smallest, available / width * 0.99))
         shorten_text(text, available)
+
+
+def wrap_text(text: UnhintedText, available: float, smallest: float) -> None:
+    """Shrink a text, then divide it into two lines, so that it fits. The text must belong to a figure.
+
+    Two lines are shrunk further if necessary. They are truncated only if letters would be too small to read.
+
+    Parameters
+    ----------
+    text : UnhintedText
+        The text to change.
+    available : float
+        Available width in pixels.
+    smallest : float
+        Smallest font size of one line, as a fraction of the current font size.
+    """
+    letters, points = text.get_text(), float(text.get_fontsize())
+    fit_text(text, available, smallest)
+    if text.get_text() == letters or len(letters) < 2:
+        return
+    text.set_text("\n".join(halves(letters)))
+    text.set_fontsize(points * smallest)
+    if (width := _width(text)) > available:
+        text.set_fontsize(max(points * smallest * available / width * 0.99, min(_LEAST_POINTS, points * smallest)))
+    while (width := _width(text)) > available:
+        letters = letters[: int(len(letters) * min(available / width, 0.98))].rstrip()
+        text.set_text("\n".join(halves(letters + _ELLIPSIS)))
+
+
+def halves(letters: str) -> tuple[str, str]:
+    """Return two parts of a text of about equal length. A text with spaces is divided at a space.
+
+    Examples
+    --------
+    >>> halves("Snow water equivalent")
+    ('Snow water', 'equivalent')
+    >>> halves("abcdef")
+    ('abc', 'def')
+    """
+    middle = len(letters) / 2
+    spaces = [place for place, letter in enumerate(letters) if letter == " "]
+    place = min(spaces, key=lambda place: abs(place - middle), default=0)
+    if not 0.25 * len(letters) < place < 0.75 * len(letters):
+        place = round(middle)
+    return letters[:place].rstrip(), letters[place:].lstrip()
 
 
 def fits_unmeasured(letters: str, points: float, dpi: float, available: float) -> bool:

@@ -16,6 +16,7 @@ from regionplot.geo.cartopy import parse_projection
 from regionplot.geo.crs import parse_crs
 from regionplot.geo.region import Region
 from regionplot.inputs.source import FIELDS
+from regionplot.layers.quantity import FRAME_FIELDS, TITLE_FIELDS
 from regionplot.layers.stack import lay_out
 from regionplot.settings.config import Config
 from regionplot.settings.vector import VectorSettings
@@ -96,6 +97,7 @@ def config_problems(config: Config, regions: Sequence[Region]) -> list[Problem]:
         *_class_problems(config),
         *_layout_problems(config),
         *_size_problems(config),
+        *_world_file_problems(config),
         *_crs_problems(config),
         *_function_problems(config),
         *_command_problems(config),
@@ -106,7 +108,7 @@ def config_problems(config: Config, regions: Sequence[Region]) -> list[Problem]:
         fields = set(regions[0].fields) | set(config.facts)
         found += [
             *_unknown_fields(Place(section="output", key="filename"), config.output.filename, fields | _own(config)),
-            *_unknown_fields(Place(section="map", key="title"), config.map.title, fields | set(FIELDS)),
+            *_unknown_fields(Place(section="map", key="title"), config.map.title, fields | {*FIELDS, *TITLE_FIELDS}),
             *_frame_problems(config),
         ]
     return [replace(problem, place=config.places.locate(problem.place)) for problem in found]
@@ -116,7 +118,7 @@ def _frame_problems(config: Config) -> Iterator[Problem]:
     """Yield the unknown fields of the texts that are the same on all maps: around the title, and credits."""
     known = {*FIELDS, *config.facts}
     for key in ("subtitle", "upper_right", "lower_right"):
-        yield from _unknown_fields(Place(section="map", key=key), getattr(config.map, key), known)
+        yield from _unknown_fields(Place(section="map", key=key), getattr(config.map, key), known | FRAME_FIELDS)
     for credit in config.layers.get("credit", ()):
         for line in getattr(credit, "lines", ()):
             yield from _unknown_fields(Place(section="credit", key="lines"), line, known)
@@ -213,6 +215,15 @@ def _size_problems(config: Config) -> Iterator[Problem]:
             "make the map smaller, or use another suffix in [output] filename",
             Place(section="map", key="size"),
         )
+
+
+def _world_file_problems(config: Config) -> Iterator[Problem]:
+    """Yield the reason why maps can have no world file."""
+    place = Place(section="output", key="world_file")
+    if config.output.world_file and make_writer(config.output).needs == "figure":
+        yield Problem(f"{config.output.format} files have no pixels, so world files cannot describe them", place)
+    if config.output.world_file and config.map.draw is not None:
+        yield Problem("maps that your own function draws have no place on the earth, so remove world_file", place)
 
 
 def _crs_problems(config: Config) -> Iterator[Problem]:

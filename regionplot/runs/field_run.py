@@ -35,6 +35,7 @@ from regionplot.runs.hints import start_hints
 from regionplot.runs.jobs import Job
 from regionplot.runs.leftovers import Leftovers
 from regionplot.runs.lock import locked
+from regionplot.runs.moving import placed_jobs
 from regionplot.runs.plausibility import scale_problem
 from regionplot.runs.record import Redraw, RunRecord, Scope
 from regionplot.runs.report import Observer, RunReport
@@ -263,7 +264,7 @@ class _Drawing:
         letters = ""
         for each in opened:
             name = each.field.name
-            own: Sequence[Job] = self._jobs[name]
+            own: Sequence[Job] = placed_jobs(self._jobs[name], each.raster.info.description.get("time"))
             letters += find_fonts(own, each.config)
             raster = mark_of_raster(each.field.config, each.plan)
             own = jobs_to_compare(own, raster)

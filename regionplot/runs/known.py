@@ -202,8 +202,9 @@ def _paths(texts: Iterable[str]) -> tuple[Path, ...]:
 def _region_items(region: Region) -> list[Any]:
     extent = region.extent
     limits = [extent.xmin, extent.xmax, extent.ymin, extent.ymax]
-    return [region.name, limits, region.crs, region.title, dict(region.attributes), region.origin]
+    return [region.name, limits, region.crs, region.title, dict(region.attributes), region.origin, region.projection]
 
 
 def _region(name: str, limits: list[float], *others: Any) -> Region:
-    return Region(name, Extent(*limits), *others)
+    crs, title, attributes, origin, projection = others
+    return Region(name, Extent(*limits), crs, title, attributes, origin, projection=projection)

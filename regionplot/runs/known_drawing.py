@@ -246,8 +246,10 @@ def _checked(drawing: KnownDrawing) -> KnownDrawing:
     tables = palette.shaded, palette.framed
     is_valid = (
         all(table.dtype == np.uint8 and table.shape[-1] == _GRAYS for table in tables)
-        and all(table.size and table.max() < len(palette.colors) for table in tables)
-        and len(palette.shaded) > nodata
+        and all(table.max(initial=0) < len(palette.colors) for table in tables)
+        and len(palette.framed) == _GRAYS
+        and (len(palette.shaded) == 0 or len(palette.shaded) > nodata)
+        and len(palette.colors) > nodata
         and drawing.classifier.closed in CLOSED
         and all(can_sample(sheet.positions, drawing.resampling) for sheet in drawing.sheets.values())
     )

@@ -18,7 +18,6 @@ from regionplot.runs.facts import RunFacts
 from regionplot.runs.filenames import assign_file_names
 from regionplot.runs.identity import InputFiles, Marks, are_older
 from regionplot.runs.known import KnownMap, KnownRun, write_known_run
-from regionplot.runs.remember_drawing import remember_drawing
 from regionplot.runs.report import RunReport
 from regionplot.runs.task import RenderTask
 from regionplot.runs.texts import has_searched_fonts
@@ -90,7 +89,7 @@ class RunMemory:
             workers=report.workers,
             inputs=inputs,
             marks={**inputs.marks(), **marks},
-            drawing="" if task is None or config.publish.is_active else remember_drawing(task, report),
+            drawing=_remember_drawing(task, report) if task is not None and _can_repeat(config) else "",
             maps=tuple(KnownMap(region, file, digest) for (region, file), digest in named),
         )
         write_known_run(self._name, known)
@@ -107,9 +106,21 @@ class RunMemory:
         return marks if are_older(others, self._began) and are_local(others) else None
 
 
+def _can_repeat(config: Config) -> bool:
+    """Return True if only the raster decides what the next run draws."""
+    return not (config.publish.is_active or config.regions.tracks)
+
+
+def _remember_drawing(task: RenderTask, report: RunReport) -> str:
+    from regionplot.runs.remember_drawing import remember_drawing  # noqa: PLC0415 (imports the renderer)
+
+    return remember_drawing(task, report)
+
+
 def _vectors(config: Config) -> Iterator[Path]:
-    """Yield the files that the settings of layers, colors and style name."""
+    """Yield the files that the settings of layers, colors, style and tracks name."""
     yield from (path for path in (config.colors.file, config.map.style) if isinstance(path, Path))
+    yield from config.regions.tracks.values()
     for settings in (each for tables in config.layers.values() for each in tables):
         yield from (value for _, value in settings if isinstance(value, Path))
 
@@ -126,6 +137,7 @@ def _is_plain(config: Config, report: RunReport) -> bool:
         config.run.cache
         and not config.prepare
         and not config.raster.inputs
+        and config.raster.minus is None
         and not config.map.functions
         and config.run.on_published is None
         and not config.statistics.is_active

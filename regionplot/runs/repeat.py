@@ -34,8 +34,8 @@ from regionplot.geo.region import Region
 from regionplot.inputs.gdal import opened
 from regionplot.inputs.profile import raster_profile
 from regionplot.inputs.strips import MAX_READERS, StripReader
-from regionplot.render.ink import Ink, PaletteMaps
-from regionplot.render.ink_files import ink_folder, read_frame, read_ink
+from regionplot.render.ink import Ink, PaletteMaps, panel_type
+from regionplot.render.ink_files import ink_folder, read_frame, read_panel_ink, read_sheet_ink
 from regionplot.runs import store
 from regionplot.runs.execute import execute, jobs_to_draw, report_full_disk, warn_of_new_raster
 from regionplot.runs.hints import start_hints
@@ -104,7 +104,7 @@ class RepeatTask:
         content = encode_png(picture, metadata, self.drawing.compression)
         sha256 = store.write_file(job.target, content, self.run, within=self.directory)
         watch.lap("write")
-        return written_map(job.target, content, watch.seconds, digest, sha256)
+        return written_map(job.target, content, watch.seconds, digest, sha256, georeference=sheet.georeference)
 
     def digest_of(self, region: Region) -> str:
         """Return the digest of a region's map."""
@@ -117,8 +117,8 @@ class RepeatTask:
         if codes is None or (codes[sheet.requested] == self.drawing.classifier.nodata).all():
             return None
         width, height = self.drawing.size
-        panel = read_ink(self.ink, sheet.panel_key, "panel", codes.size)
-        on_sheet = read_ink(self.ink, sheet.sheet_key, "sheet", width * height)
+        panel = read_panel_ink(self.ink, sheet.panel_key, codes.size, panel_type(self.drawing.palette))
+        on_sheet = read_sheet_ink(self.ink, sheet.sheet_key, width * height, np.uint8)
         watch.lap("ink")
         if panel is None or on_sheet is None:
             return None

@@ -12,7 +12,7 @@ from regionplot.text import fields_of
 
 
 def frame_texts(config: Config, description: Mapping[str, object]) -> Iterator[str]:
-    """Yield the texts that all maps share: the label and the names of classes.
+    """Yield the texts that all maps share: around the title, the label, the names of classes and the credits.
 
     Parameters
     ----------
@@ -21,9 +21,10 @@ def frame_texts(config: Config, description: Mapping[str, object]) -> Iterator[s
     description : mapping
         Metadata of the raster.
     """
-    yield config.colors.label or ""
+    yield from (config.map.subtitle, config.map.upper_right, config.map.lower_right, config.colors.label or "")
+    yield from (line for settings in config.layers.get("credit", ()) for line in getattr(settings, "lines", ()))
     yield from (item.name for item in config.colors.classes or ())
-    yield from (str(description.get(key, "")) for key in ("long_name", "units", "variable"))
+    yield from (str(description.get(key, "")) for key in ("long_name", "units", "variable", "level", "source"))
 
 
 def title_texts(regions: Iterable[Region], template: str) -> Iterator[str]:

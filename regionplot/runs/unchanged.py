@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from regionplot.executors.base import Outcome
-from regionplot.runs import store
+from regionplot.runs import sidecars, store
 from regionplot.runs.jobs import Job, MapResult
 from regionplot.runs.known import KnownRun
 from regionplot.runs.lock import locked
@@ -110,9 +110,18 @@ def reuse_previous_map(job: Job, digest: str) -> MapResult | None:
     try:
         if not store.has_content(previous.path, previous.bytes, previous.sha256):
             return None
+        if previous.sidecars and not sidecars.are_unchanged(previous.path.parent, previous.sidecars):
+            return None
         link_or_copy(previous.path, job.target)
+        sidecars.link_sidecars(previous.path.parent, job.target.parent, previous.sidecars)
     except OSError:
         return None
     return MapResult(
-        job.target, previous.bytes, previous.no_data, digest=digest, state="unchanged", sha256=previous.sha256
+        job.target,
+        previous.bytes,
+        previous.no_data,
+        digest=digest,
+        state="unchanged",
+        sha256=previous.sha256,
+        sidecars=previous.sidecars,
     )

@@ -34,6 +34,7 @@ from regionplot.settings.publish import PublishSettings
 from regionplot.settings.raster import RasterSettings
 from regionplot.settings.regions import RegionSettings
 from regionplot.settings.run import RunSettings
+from regionplot.settings.serve import ServeSettings
 from regionplot.settings.sheet import SheetSettings
 from regionplot.settings.statistics import StatisticsSettings
 
@@ -67,8 +68,10 @@ class Config(Section):
     statistics: StatisticsSettings = StatisticsSettings()
     output: OutputSettings = OutputSettings()
     run: RunSettings = RunSettings()
+    serve: ServeSettings = ServeSettings()
     _places: Places = PrivateAttr(default_factory=Places)
     _products: dict[str, Config] = PrivateAttr(default_factory=dict)
+    _difference: tuple[str, str] | None = PrivateAttr(default=None)
     _facts: dict[str, object] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="before")
@@ -77,7 +80,8 @@ class Config(Section):
         if not isinstance(tables, Mapping):
             return tables
         sections = {name: tables[name] for name in tables if name in _SECTIONS}
-        return {**sections, LAYER_TABLES: {name: tables[name] for name in tables if name not in _SECTIONS}}
+        layers = {name: tables[name] for name in tables if name not in _SECTIONS}
+        return {**sections, LAYER_TABLES: _with_clip(sections, layers)}
 
     @model_validator(mode="after")
     def _check_inputs_are_used(self) -> Config:
@@ -85,6 +89,8 @@ class Config(Section):
             raise ValueError(
                 "[raster] inputs are for [[prepare]] steps, but there is no step; add a step or remove the inputs"
             )
+        if self.raster.minus is not None and self.prepare:
+            raise ValueError("[raster] minus and [[prepare]] exclude each other; use the step expression")
         return self
 
     @property
@@ -108,6 +114,16 @@ class Config(Section):
     def with_products(self, products: Mapping[str, Config]) -> Config:
         """Store the settings of products in this config, and return the config."""
         self._products = dict(products)
+        return self
+
+    @property
+    def difference(self) -> tuple[str, str] | None:
+        """Names of two products, if the raster is that of the first product minus that of the second."""
+        return self._difference
+
+    def with_difference(self, products: tuple[str, str] | None) -> Config:
+        """Store the names of two products in this config, and return the config."""
+        self._difference = products
         return self
 
     @property
@@ -146,6 +162,17 @@ class Config(Section):
 
 
 _SECTIONS: dict[str, Any] = {name: field.annotation for name, field in Config.model_fields.items() if name != "layers"}
+
+
+def _with_clip(sections: Mapping[str, Any], layers: dict[str, Any]) -> dict[str, Any]:
+    """Return the tables of layers with the table `focus`, if `[regions] clip` asks for it."""
+    regions, page, focus = sections.get("regions"), sections.get("map"), layers.get("focus", {})
+    clip = regions.get("clip") if isinstance(regions, Mapping) else getattr(regions, "clip", None)
+    if clip not in ("polygon", "fade") or not isinstance(focus, Mapping):
+        return layers
+    paper = page.get("background", "white") if isinstance(page, Mapping) else getattr(page, "background", "white")
+    outside = {"outside": paper} if clip == "polygon" else {}
+    return {**layers, "focus": {**outside, **focus}}
 
 
 def section_names() -> list[str]:

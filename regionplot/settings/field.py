@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from regionplot.settings.base import InputPath, Section, Text
-from regionplot.settings.raster import RasterSettings
 from regionplot.settings.selection import TimeItem, parse_choice
+
+if TYPE_CHECKING:
+    from regionplot.settings.raster import RasterSettings
 
 
 class FieldSettings(Section):
@@ -42,9 +44,11 @@ class FieldSettings(Section):
         raster : RasterSettings
             `[raster]` of the map.
         """
+        from regionplot.settings.raster import RasterSettings  # noqa: PLC0415 (it has a field of this class)
+
         given: dict[str, Any] = {name: value for name, value in self if value is not None}
         if self.path is None:
-            return raster.model_copy(update={"resampling": "bilinear", **given})
+            return raster.model_copy(update={"resampling": "bilinear", "minus": None, **given})
         kept: dict[str, Any] = {"time": raster.time, "resampling": "bilinear", "max_cells": raster.max_cells}
         return RasterSettings.model_construct(**{**kept, **given})
 

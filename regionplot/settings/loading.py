@@ -135,7 +135,8 @@ def _read_products(document: Document, tables: dict[str, Any]) -> Config:
         kind = InputError if all(isinstance(error, InputError) for error in errors) else ConfigError
         raise kind(*dict.fromkeys(problem for error in errors for problem in error.problems))
     config, *own = (config for config, _ in found if config is not None)
-    return config.with_products({product.name: each for product, each in zip(products, own, strict=True)})
+    named = zip(products, own, strict=True)
+    return config.with_products({product.name: each.with_difference(product.difference) for product, each in named})
 
 
 def _tables(source: str | Path | Tables | None, overrides: Tables | None) -> tuple[Document, dict[str, Any]]:

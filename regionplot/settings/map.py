@@ -31,11 +31,11 @@ def _find_style(value: object) -> object:
 class MapSettings(Section):
     """Size, projection and title of the maps."""
 
-    style: Annotated[Literal["plain", "atlas"] | Path, BeforeValidator(_find_style)] = "plain"
+    style: Annotated[Literal["plain", "atlas"] | Path, BeforeValidator(_find_style)] = "atlas"
     """Style of the maps: `plain`, `atlas`, or a TOML file of your own. Your settings take precedence over the style."""
     projection: Text | dict[str, Any] = "raster"
-    """`raster` for the CRS of the raster, an EPSG code, a PROJ string, WKT, or a cartopy class with its keywords:
-    `{ name = "LambertConformal", central_longitude = -96 }`."""
+    """`raster` for the CRS of the raster, `auto` for a projection that is centered on each region, an EPSG code, a
+    PROJ string, WKT, or a cartopy class with its keywords: `{ name = "LambertConformal", central_longitude = -96 }`."""
     size: Annotated[tuple[Side, Side], Field(strict=False)] = (1400, 900)
     """Width and height of the image in pixels."""
     dpi: Annotated[float, Field(ge=20, le=1200)] = 100

@@ -19,8 +19,11 @@ from regionplot.settings.tables import Tables, has_setting, overridden
 
 _NAME = re.compile(r"\w[\w .+-]{0,59}")
 _MAX_PRODUCTS = 1000
+DIFFERENCE = "difference"
+"""Key of a product that is the difference of two other products."""
 _OF_THE_RUN: dict[str, tuple[str, ...]] = {
     "run": (),
+    "serve": (),
     "regions": (),
     "statistics": ("table",),
     "output": ("directory", "publish", "keep", "publish_partial"),
@@ -57,6 +60,8 @@ class Product(NamedTuple):
     tables: dict[str, Any]
     """The tables that all products share, with the tables of the product and the options applied."""
     places: ProductPlaces
+    difference: tuple[str, str] | None = None
+    """Names of two products, if this product is the first minus the second."""
 
 
 def products_of(document: Document, base: Tables, products: object) -> list[Product]:
@@ -83,15 +88,21 @@ def products_of(document: Document, base: Tables, products: object) -> list[Prod
                 document.places.locate(Place(section=PRODUCTS)),
             )
         )
-    if problems := [problem for name, own in products.items() for problem in _problems(document.places, name, own)]:
+    if problems := [
+        problem for name, own in products.items() for problem in _problems(document.places, name, own, products)
+    ]:
         raise ConfigError(*problems)
-    return [_product(document, base, name, own) for name, own in products.items()]
+    return [_product(document, base, name, products) for name in products]
 
 
-def _product(document: Document, base: Tables, name: str, own: Tables) -> Product:
-    resolved = resolve_config_paths(own, document.base)
+def _product(document: Document, base: Tables, name: str, products: Tables) -> Product:
+    own = {key: table for key, table in products[name].items() if key != DIFFERENCE}
+    pair = products[name].get(DIFFERENCE)
+    first = {} if pair is None else {"raster": products[pair[0]].get("raster", {})}
+    resolved = resolve_config_paths(overridden(first, own), document.base)
     places = ProductPlaces(document.places.name, document.places.text, document.places.overrides, name, own, base)
-    return Product(name, overridden(overridden(base, resolved), _options(document.places, base)), places)
+    tables = overridden(overridden(base, resolved), _options(document.places, base))
+    return Product(name, tables, places, None if pair is None else (pair[0], pair[1]))
 
 
 def _options(places: Places, base: Tables) -> dict[str, Any]:
@@ -103,7 +114,17 @@ def _options(places: Places, base: Tables) -> dict[str, Any]:
     return found
 
 
-def _problems(places: Places, name: str, own: object) -> Iterator[Problem]:
+def _difference_problems(places: Places, section: str, pair: object, products: Tables) -> Iterator[Problem]:
+    """Yield a problem if `difference` does not name two products with rasters of their own."""
+    if pair is None:
+        return
+    plain = [name for name, own in products.items() if isinstance(own, Mapping) and DIFFERENCE not in own]
+    if not isinstance(pair, list | tuple) or len(pair) != 2 or any(name not in plain for name in pair):
+        message = f"must be the names of two other products, such as ['forecast', 'analysis'], of {', '.join(plain)}"
+        yield Problem(message, places.locate(Place(section=section, key=DIFFERENCE)))
+
+
+def _problems(places: Places, name: str, own: object, products: Tables) -> Iterator[Problem]:
     section = f"{PRODUCTS}.{quoted_key(name)}"
     if not _NAME.fullmatch(name):
         message = "the name of a product must begin with a letter or digit, and contain only letters, digits and _ .+-"
@@ -117,8 +138,9 @@ def _problems(places: Places, name: str, own: object) -> Iterator[Problem]:
         for key in found:
             where = Place(section=section, key=key) if key == table else Place(section=f"{section}.{table}", key=key)
             yield Problem(f"one run has one such setting for all products; move it to [{table}]", places.locate(where))
+    yield from _difference_problems(places, section, own.get(DIFFERENCE), products)
     for table in own:
-        if table not in section_names():
+        if table not in (*section_names(), DIFFERENCE):
             known = ", ".join(section for section in section_names() if _OF_THE_RUN.get(section) != ())
             message = f"unknown section; the settings of a product are in sections: use one of {known}"
             yield Problem(message, places.locate(Place(section=section, key=quoted_key(str(table)))))

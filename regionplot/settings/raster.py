@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from regionplot import sample
 from regionplot.settings.base import MISSING_FILE, NOT_IN_DIGEST, InputPath, Section, Text, find_input
+from regionplot.settings.field import FieldSettings
 from regionplot.settings.patterns import Pattern, Series
 from regionplot.settings.selection import TimeItem, parse_choice
 from regionplot.text import one_line, path_hint
@@ -87,6 +88,8 @@ class RasterSettings(Section):
     """Resampling method from cells to pixels."""
     crs: Text | None = None
     """CRS of the file. By default, the CRS that the file states."""
+    minus: FieldSettings | None = None
+    """Raster to subtract, such as `{ path = "analysis.tif" }`. Keys that are not given are those of this table."""
     max_cells: Annotated[int, Field(ge=1, le=2**62), NOT_IN_DIGEST] = 10_000_000_000
     """Maximum number of cells. Larger grids are rejected before any cell is read."""
 

@@ -16,13 +16,21 @@ from typing import Any, get_args
 from pydantic import BaseModel, TypeAdapter
 
 from regionplot.registry import LAYERS, STEPS, WRITERS
-from regionplot.settings.config import Config, section_names, settings_of
+from regionplot.settings.config import PRODUCTS, Config, section_names, settings_of
 from regionplot.settings.output import FORMATS, OutputSettings
 from regionplot.settings.plugins import STEP, fields_of, layer_settings
 
 _DRAFT = "http://json-schema.org/draft-04/schema#"
 _REF = "#/definitions/{model}"
 Schema = dict[str, Any]
+_NAMES = {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2}
+_DIFFERENCE = {**_NAMES, "description": "Names of two products. This product is the first minus the second."}
+_PRODUCTS = {
+    "type": "object",
+    "description": "Tables of settings that override those of the file for one product.",
+    "additionalProperties": {"type": "object", "properties": {"difference": _DIFFERENCE}},
+}
+"""Schema of `[products.NAME]`. The sections of a product are not described, because each of its keys is optional."""
 
 
 def config_schema() -> Schema:
@@ -33,7 +41,7 @@ def config_schema() -> Schema:
         "$schema": _DRAFT,
         "description": "Settings of regionplot.",
         "type": "object",
-        "properties": properties,
+        "properties": {**properties, PRODUCTS: _PRODUCTS},
         "required": ["raster"],
         "additionalProperties": False,
         "definitions": definitions,

@@ -51,7 +51,7 @@ def panel_of(shared: SharedData, area: Any) -> tuple[PanelGrid, pyproj.CRS]:
         If the area is of another type.
     """
     if isinstance(area, Region):
-        return view_of(shared, area).panel, shared.crs
+        return view_of(shared, area).panel, shared.crs_of(area)
     box = lay_out(shared.config, planned_key(shared.coloring)).panel
     if isinstance(area, Extent):
         return PanelGrid(area, box.width, box.height), shared.crs
@@ -73,7 +73,7 @@ def view_of(shared: SharedData, region: Region) -> View:
         If the region cannot be projected.
     """
     box = lay_out(shared.config, planned_key(shared.coloring)).panel
-    return View.of(region, shared.crs, box, shared.config.map.fit)
+    return View.of(region, shared.crs_of(region), box, shared.config.map.fit)
 
 
 def cut_raster(shared: SharedData, area: Any, pixel_cells: float | None) -> xr.DataArray:

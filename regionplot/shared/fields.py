@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -16,6 +16,7 @@ from pathlib import Path
 from regionplot.errors import ConfigError, InputError, RasterError, RegionplotError
 from regionplot.inputs.describe import raster_times
 from regionplot.settings.config import Config
+from regionplot.settings.field import FieldSettings
 from regionplot.settings.patterns import Series
 from regionplot.settings.raster import RasterSettings
 from regionplot.settings.selection import LATEST, TimeChoice
@@ -78,7 +79,7 @@ def find_fields(config: Config, patterns: Sequence[str] = ()) -> list[Field]:
         raise ConfigError("the settings have no products to select; add [products.NAME], or leave out --product")
     products = [Field(own, name) for name, own in config.products.items()] or [Field(config)]
     chosen = select_products(products, patterns)
-    fields = [field for each in chosen for field in _fields_of(each.product, each.config)]
+    fields = [field for each in chosen for field in _all_of(each.product, each.config, config.products)]
     if len(fields) > _MAX_FIELDS:
         raise ConfigError(f"the settings select {len(fields):,} fields; a run draws at most {_MAX_FIELDS:,}")
     return fields
@@ -112,6 +113,34 @@ def select_products(fields: Sequence[Field], patterns: Sequence[str]) -> list[Fi
         known = ", ".join(dict.fromkeys(each.product for each in fields))
         raise ConfigError(f"no product's name matches {wanted}; the products are {known}")
     return found
+
+
+def _all_of(product: str, config: Config, products: Mapping[str, Config]) -> Iterator[Field]:
+    """Yield the fields of one product. A difference has the times that both of its products have."""
+    if config.difference is None:
+        yield from _fields_of(product, config)
+        return
+    one, two = (list(_fields_of(name, products[name])) for name in config.difference)
+    if broken := next((each for each in (*one, *two) if each.problem), None):
+        yield Field(_with_file_name(config, product).with_facts({"product": product}), product, problem=broken.problem)
+        return
+    if any(products[name].prepare for name in (*config.difference,)) or config.prepare:
+        raise ConfigError(
+            f"[products.{product}] difference: its products have [[prepare]] steps; use the step expression"
+        )
+    others = {each.time: each.config.raster for each in two}
+    for each in one:
+        other = others.get(each.time, others.get(None))
+        if other is not None:
+            yield _difference(product, config, each, other)
+
+
+def _difference(product: str, config: Config, first: Field, other: RasterSettings) -> Field:
+    """Return the field of a difference at one time."""
+    minus = FieldSettings.model_construct(**{name: getattr(other, name) for name in FieldSettings.model_fields})
+    raster = first.config.raster.model_copy(update={"minus": minus, "resampling": config.raster.resampling})
+    own = _with_file_name(config, product).model_copy(update={"raster": raster}).with_products({})
+    return Field(own.with_facts({**first.config.facts, "product": product}), product, first.time)
 
 
 def _fields_of(product: str, config: Config) -> Iterator[Field]:

@@ -83,7 +83,7 @@ def _layer_of(geometries: NamedGeometries, shared: SharedData) -> Features:
     kinds = (projected.lines, projected.polygons, projected.points)
     lines, polygons, points = (IndexedGeometries.of(found) for found in kinds)
     period = FULL_TURN if shared.crs.is_geographic else 0.0
-    vectors = VectorLayer(lines, polygons, points, period, key)
+    vectors = VectorLayer(lines, polygons, points, period, key, shared.crs)
     return Features(settings, vectors, settings_digest(settings, key, exclude={"path"}))
 
 
@@ -97,6 +97,10 @@ def _style_of(geometries: NamedGeometries) -> FeatureSettings:
         raise ConfigError(f"features {geometries.name!r}: {key}: {found['msg']}") from None
     if checked.where:
         raise ConfigError(f"features {geometries.name!r}: where: it applies only to files; select the rows before")
+    if checked.color_by:
+        raise ConfigError(
+            f"features {geometries.name!r}: color_by: it applies only to files; pass one layer for each color"
+        )
     return checked.model_copy(update={"path": Path(geometries.name)})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from regionplot.errors import ConfigError, Place, Problem
@@ -66,6 +67,11 @@ class Room:
     """True if no other room lies between this room and the panel."""
 
 
+@lru_cache(maxsize=64)
+def _text_factor(width: int, height: int, dpi: float) -> float:
+    return min(max(math.sqrt(width * height / dpi**2 / _STANDARD_AREA), _SMALLEST), _LARGEST)
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """A sheet before its layout: size, settings and key."""
@@ -87,8 +93,7 @@ class Page:
     @property
     def text_factor(self) -> float:
         """Factor for text and margins, relative to the standard sheet."""
-        width, height = self.size
-        return min(max(math.sqrt(width * height / self.dpi**2 / _STANDARD_AREA), _SMALLEST), _LARGEST)
+        return _text_factor(*self.size, self.dpi)
 
     def pixels(self, points: float) -> int:
         """Return a length in pixels. `points` is the length on the standard sheet, in points."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
@@ -22,10 +22,27 @@ def ending_signals_held() -> Iterator[None]:
     worker, because nothing would catch its exceptions. The worker calls `release_ending_signals` after it has set its
     own handlers. Without POSIX signals, this has no effect.
     """
+    with _held(ENDING_SIGNALS):
+        yield
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Deliver `ENDING_SIGNALS` and the alarm of the deadline to this thread only after the context exits.
+
+    An interrupt during an import can become any error. A thread that is started in this context never gets these
+    signals, so they wait for the thread that has left the context. Without POSIX signals, this has no effect.
+    """
+    with _held((*ENDING_SIGNALS, getattr(signal, "SIGALRM", signal.SIGINT))):
+        yield
+
+
+@contextmanager
+def _held(signals: Iterable[int]) -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING_SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
         yield
     finally:

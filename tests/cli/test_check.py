@@ -46,6 +46,15 @@ def test_a_scale_and_lines_are_named_with_their_place(check) -> None:
     )
 
 
+def test_regions_are_checked_and_drawn(check, run_command, tmp_path: Path) -> None:
+    found = check(GOOD, table=f"{TABLE}far,10,20,34,37\n")
+    assert found.returncode == 1
+    assert "regions.csv:3: far: the region (x 10 to 20, y 34 to 37) does not overlap the raster" in found.stdout
+    found = run_command(tmp_path, "check", "regions.csv", "--map", "index.svg")
+    assert "index.svg: a map of the boxes of all regions" in found.stdout
+    assert (tmp_path / "index.svg").read_bytes().startswith(b"<?xml")
+
+
 @pytest.mark.parametrize(
     ("colors", "table", "message"),
     [

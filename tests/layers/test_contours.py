@@ -14,16 +14,16 @@ from matplotlib.figure import Figure
 from scipy.io import netcdf_file
 
 from regionplot.errors import ConfigError, RegionError
-from regionplot.geo.contours import blurred, find_highs
+from regionplot.geo.contours import blurred, find_highs, roughness
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
-from regionplot.layers.contours import ContourGrid, Contours
+from regionplot.layers.contours import Contours
 from regionplot.render.drawn_marks import DrawnMarks
 from regionplot.render.measure import text_measure
 from regionplot.render.sheets import Style, make_sheet
 from regionplot.settings.loading import read_config
 from regionplot.shared.load import preload_layers
-from regionplot.sheet.marks import Label, Path
+from regionplot.sheet.marks import Label, Markers, Path
 from regionplot.sheet.placing import LabelBox
 from regionplot.sheet.sheet import Sheet
 
@@ -67,10 +67,14 @@ def test_lines_are_those_of_matplotlib(contours, levels: dict[str, Any]) -> None
     sheet, marks = contours(REGION, labels=False, casing="none", min_length=0, **levels)
     found = shapely.MultiLineString([line for path in marks[:2] for line in in_pixels(sheet, path)])
     layer = Contours.load(Contours.Settings(**levels), None)  # type: ignore[arg-type]
-    grid = ContourGrid.of(sheet, 40)
-    values = layer._values(sheet, grid)
-    assert values is not None
-    drawn = Figure().subplots().contour(*grid.nodes, values, [level for level, _ in layer.settings.levels_in(values)])
+    at_nodes = layer.values(sheet)
+    assert at_nodes is not None
+    values = at_nodes.blurred
+    drawn = (
+        Figure()
+        .subplots()
+        .contour(*at_nodes.grid.nodes, values, [level for level, _ in layer.settings.levels_in(values)])
+    )
     expected = shapely.MultiLineString([line for lines in drawn.allsegs for line in lines if len(line) > 1])
     assert shapely.hausdorff_distance(found, expected) < 0.01
     assert len(drawn.levels) > 2
@@ -158,6 +162,64 @@ def test_blur_keeps_the_mean_and_ignores_missing_values() -> None:
     np.testing.assert_allclose(found[np.isfinite(found)], 7.0)
 
 
+def test_rough_fields_are_blurred_more_than_smooth_fields() -> None:
+    x, y = np.meshgrid(np.arange(90.0), np.arange(70.0))
+    smooth = 1013 + 20 * np.sin(x / 3) * np.cos(y / 3)
+    noise = np.random.default_rng(3).normal(size=smooth.shape)
+    assert roughness(x + 2 * y) < 1e-9
+    assert roughness(smooth) < 0.3
+    assert roughness(np.where(noise > 2, np.nan, noise)) == pytest.approx(1.73, abs=0.1)
+    assert roughness(noise[:2, :2]) == roughness(np.full((9, 9), np.nan)) == 0
+
+
+def test_noise_of_single_cells_gives_few_short_lines(contours) -> None:
+    """By default, noise is blurred, and the H of a smooth field has the highest value of its cells."""
+    noisy = pressure() + np.random.default_rng(1).normal(size=(60, 120), scale=2)
+    region = Region("a", Extent(-88, -66, 32, 44))
+    lines = [len(in_pixels(sheet, marks[0])) for sheet, marks in (
+        contours(region, noisy, interval=4, labels=False, bold=0, casing="none", **given)
+        for given in ({}, {"smooth": 0})
+    )]  # fmt: skip
+    assert lines[0] < 0.5 * lines[1]
+    _, marks = contours(REGION, interval=4, highs_lows=True, labels=False)
+    assert "1037" in {mark.text for mark in marks if isinstance(mark, Label)}
+
+
+FILLED = {"levels": [1000, 1030], "linewidth": 0, "labels": False}
+
+
+def test_filled_contours_have_a_color_for_each_class(contours) -> None:
+    sheet, marks = contours(REGION, smooth=0, fill=["#0000ff", "none", "#ff0000"], **FILLED)
+    assert [mark.facecolor for mark in marks] == ["#0000ff", "#ff0000"]
+    panel = sheet.view.panel
+    rows, columns = np.mgrid[20 : panel.height : 40, 20 : panel.width : 40]
+    x = panel.extent.xmin + (columns + 0.5) * panel.pixel_width
+    y = panel.extent.ymax - (rows + 0.5) * panel.pixel_height
+    values = sheet.values[rows, columns]
+    for mark, expected in zip(marks, (values < 1000, values > 1030), strict=True):
+        rings = np.split(mark.vertices, np.flatnonzero(mark.codes == 1)[1:])
+        inside = shapely.contains_xy(shapely.union_all([shapely.Polygon(ring) for ring in rings]), x, y)
+        is_clear = (abs(values - 1000) > 1.5) & (abs(values - 1030) > 1.5)
+        assert (inside == expected)[is_clear].all()
+        assert expected[is_clear].any()
+
+
+@pytest.mark.parametrize("kind", ["/", "\\", "-", "|", "x", "+", "."])
+def test_hatching_stays_in_its_areas_and_is_the_same_on_neighboring_maps(contours, kind: str) -> None:
+    found = []
+    for shift in (0.0, 0.5):
+        _, marks = contours(
+            Region("a", Extent(-95 + shift, -55 + shift, 28, 48)), smooth=0, hatch=["none", "none", kind], **FILLED
+        )
+        assert len(marks) == (2 if kind in "x+" else 1)
+        points = np.concatenate([mark.points if isinstance(mark, Markers) else mark.vertices for mark in marks])
+        assert np.hypot(points[:, 0] + 80, points[:, 1] - 40).max() < 5
+        found.append(np.unique(np.round(points, 4), axis=0).tolist())
+    assert len(found[0]) > 10
+    assert found[0] == found[1]
+    assert Contours.load(Contours.Settings(casing="none", hatch=["none", "none", kind], **FILLED), None).inks()
+
+
 def test_another_raster_can_have_another_grid_and_units(contours, load, write_raster) -> None:
     other = write_raster(
         pressure()[:, ::-1] * 100, Affine(-CELL, 0, WEST + 120 * CELL, 0, -CELL, NORTH), name="other.tif"
@@ -180,6 +242,9 @@ def test_another_raster_can_have_another_grid_and_units(contours, load, write_ra
 
 
 def test_faults_of_the_settings_name_the_key(contours) -> None:
+    for faulty in ({"interval": 4, "fill": ["red", "blue"]}, {"levels": [1, 2], "hatch": ["/", "none"]}):
+        with pytest.raises(ConfigError, match="needs levels, and one value more than levels, not 2"):
+            read_config({"raster": {"path": "sample:relief"}, "contours": [faulty]})
     for faulty in ({}, {"interval": 4, "levels": [1]}):
         with pytest.raises(ConfigError, match="set either interval, such as 4, or levels"):
             read_config({"raster": {"path": "sample:relief"}, "contours": [faulty]})

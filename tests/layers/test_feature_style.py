@@ -9,13 +9,15 @@ import pytest
 import shapely
 
 from regionplot.colors.check import reading_problems
-from regionplot.errors import FeaturesError
+from regionplot.errors import ConfigError, FeaturesError
 from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
+from regionplot.layers.features import Features
 from regionplot.render.drawn_marks import DrawnMarks
 from regionplot.render.renderer import MapRenderer
 from regionplot.render.sheets import Style, make_sheet
-from regionplot.sheet.marks import Markers, Path
+from regionplot.settings.loading import read_config
+from regionplot.sheet.marks import Markers, Path, Rectangle, Text
 
 REGION = Region("a", Extent(-100, -80, 30, 42))
 
@@ -100,3 +102,85 @@ def test_check_reports_no_hidden_line_if_it_has_a_casing(make_config, roads) -> 
         config = make_config(colors={"levels": [0, 1], "colors": ["#111111"]}, features=[table])
         found = [each for each in reading_problems(None, config) if each.place.section == "features"]
         assert len(found) == count
+
+
+CLASSES = {
+    "levels": ({"levels": [1, 2.5], "colors": ["#ff0000", "#00ff00", "#0000ff"]}, [1, 2, 1]),
+    "values": ({"values": ["1", "3"], "colors": ["#ff0000", "#00ff00"]}, [1, 1]),
+    "condition": ({"levels": [1], "colors": ["#ff0000", "#00ff00"], "where": "id < 2"}, [1, 1]),
+}
+
+
+@pytest.mark.parametrize("suffix", ["shp", "gpkg", "geojson", "fgb"])
+@pytest.mark.parametrize("name", CLASSES)
+def test_areas_have_the_colors_of_their_classes(load, write_vector, name: str, suffix: str) -> None:
+    style, counts = CLASSES[name]
+    path = write_vector([shapely.box(-98 + 4 * n, 33, -96 + 4 * n, 35) for n in range(4)], name=f"areas.{suffix}")
+    table = {"path": path, "color_by": "id", "edgecolor": "none", **style}
+    shared = load(map={"size": [420, 270]}, features=[table])
+    marks = DrawnMarks.of(shared.layers, make_sheet(REGION, Style.of(shared))).in_panel
+    assert [mark.facecolor for mark in marks] == style["colors"]
+    assert [int((mark.codes == 1).sum()) for mark in marks] == counts
+
+
+def test_lines_and_points_have_the_colors_of_their_classes(load, roads, write_vector) -> None:
+    points = write_vector([shapely.Point(-95 + n, 31) for n in range(3)], name="points.geojson")
+    style = {"color_by": "id", "values": ["0", "2"], "colors": ["#ff0000", "#00ff00"], "edgecolor": "black"}
+    shared = load(map={"size": [420, 270]}, features=[{"path": roads, **style}, {"path": points, **style}])
+    marks = DrawnMarks.of(shared.layers, make_sheet(REGION, Style.of(shared))).in_panel
+    assert [mark.edgecolor for mark in marks if isinstance(mark, Path)] == ["black", "#ff0000", "#00ff00"]
+    assert [mark.facecolor for mark in marks if isinstance(mark, Markers)] == ["black", "#ff0000", "#00ff00"]
+
+
+def test_the_key_names_the_classes_below_the_map(load, roads) -> None:
+    style = {"path": roads, "color_by": "id", "levels": [1, 2.5], "colors": ["red", "white", "blue"]}
+    sizes = []
+    for own, expected in (
+        ({}, ["id", "under 1", "1 to 2.5", "2.5 or more"]),
+        ({"key": "Rank", "names": ["low", "medium", "high"]}, ["Rank", "low", "medium", "high"]),
+        ({"key": ""}, []),
+    ):
+        shared = load(map={"size": [420, 270]}, features=[{"path": roads}, {**style, **own}])
+        layout = Style.of(shared).layout
+        marks = [mark for layer in shared.layers if isinstance(layer, Features) for mark in layer.frame(layout)]
+        texts, boxes = ([mark for mark in marks if isinstance(mark, kind)] for kind in (Text, Rectangle))
+        assert [mark.text for mark in texts] == expected
+        assert [mark.facecolor for mark in boxes] == (["red", "white", "blue"] if expected else [])
+        assert all(0 < mark.y < layout.panel.bottom and mark.x + mark.max_width <= layout.size[0] for mark in texts)
+        sizes.append(layout.panel.height)
+    assert sizes[0] == sizes[1] < sizes[2]
+
+
+def test_a_long_key_has_several_rows(load, roads) -> None:
+    names = [f"a class with a rather long name {number}" for number in range(5)]
+    style = {"color_by": "id", "values": list("01234"), "colors": ["red"] * 5, "names": names}
+    shared = load(map={"size": [420, 270]}, features=[{"path": roads, **style}])
+    layout = Style.of(shared).layout
+    (layer,) = (layer for layer in shared.layers if isinstance(layer, Features))
+    texts = [mark for mark in layer.frame(layout) if isinstance(mark, Text)]
+    assert len({mark.y for mark in texts}) > 2
+    assert [mark.text for mark in texts] == ["id", *names]
+    assert all(mark.x + mark.max_width <= layout.size[0] for mark in texts)
+
+
+@pytest.mark.parametrize(
+    ("faulty", "message"),
+    [
+        ({"color_by": "id", "colors": ["red"]}, "color_by needs either levels"),
+        ({"color_by": "id", "levels": [2, 1], "colors": ["red"] * 3}, "levels must increase"),
+        ({"color_by": "id", "levels": [1], "colors": ["red"]}, "colors needs 2 colors, not 1"),
+        ({"color_by": "id", "levels": [1], "colors": ["red"] * 2, "names": ["a"]}, "names needs 2 names, not 1"),
+    ],
+)
+def test_faults_of_classes_are_reported(roads, faulty: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read_config({"raster": {"path": "sample:relief"}, "features": [{"path": roads, **faulty}]})
+
+
+@pytest.mark.parametrize("suffix", ["shp", "gpkg", "geojson"])
+def test_an_unknown_attribute_of_colors_is_named(draw, write_vector, suffix: str) -> None:
+    path = write_vector([shapely.Point(-90, 31)], name=f"points.{suffix}")
+    with pytest.raises(
+        ConfigError, match=r"points\.\w+: \[\[features\]\] color_by: the file has no attribute 'kind'; .*id"
+    ):
+        draw(path=path, color_by="kind", values=["a"], colors=["red"])

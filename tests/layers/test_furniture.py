@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from regionplot.layers.base import LoadContext
 from regionplot.layers.colorbar import end_of_short_bar
 from regionplot.layers.credit import Credit, CreditSettings
 from regionplot.layers.graticule import Graticule, GraticuleSettings
+from regionplot.layers.quantity import quantity_of
 from regionplot.layers.scale_bar import ScaleBar, ScaleBarSettings
 from regionplot.layers.shading import Shading, ShadingSettings
 from regionplot.layers.stack import lay_out
@@ -81,6 +83,44 @@ def test_the_texts_around_the_title_come_from_the_raster() -> None:
 def test_a_text_with_an_unknown_field_is_left_out() -> None:
     assert list(title_texts(config_of(), {"long_name": "Snow depth"})) == ["A title", "Snow depth"]
     assert list(title_texts(config_of(), {"long_name": ""})) == ["A title"]
+
+
+@pytest.mark.parametrize(
+    ("long_name", "level", "quantity"),
+    [
+        ("Temperature, mean of 10 members", "850 hPa", "850 hPa temperature, mean of 10 members"),
+        ("Geopotential (at the surface = orography), mean", "50000 Pa", "500 hPa geopotential, mean"),
+        ("u-component of wind", "10 m", "10 m u-component of wind"), ("UV index", "850 mb", "850 hPa UV index"),
+        ("10 metre U wind component", "10 m", "10 metre U wind component"), ("Temperature", "0 m", "Temperature"),
+        ("Temperature", "2-HTGL", "Temperature"), ("Temperature", "3", "Temperature"), ("", "850 hPa", ""),
+        ("Significant height of waves", "Ground or water surface", "Significant height of waves"),
+        ("Pressure reduced to MSL", "Mean sea level", "Pressure reduced to MSL"),
+        ("Pressure", "Mean sea level", "Pressure at mean sea level"),
+        ("PM2.5 AND SST RATIO", "", "PM2.5 and SST ratio"),
+    ],
+)  # fmt: skip
+def test_the_quantity_has_the_level_as_forecasters_write_it(long_name: str, level: str, quantity: str) -> None:
+    description = {"long_name": long_name, "level": level}
+    assert quantity_of(description) == quantity
+    config = config_of(map={"title": "{quantity}"})
+    texts = title_texts(config, description)
+    assert list(texts) == ["A title", *([quantity] if quantity else [])]
+    assert (
+        title_of(Region("a", Extent(0, 1, 0, 1)), config_of(map={"title": "{quantity}"}).map, description) == quantity
+    )
+
+
+def test_the_contents_name_the_quantities_of_overlays_once() -> None:
+    below: Any = [SimpleNamespace(caption=caption) for caption in ("500 hPa geopotential", "", "10 m wind (kt)")]
+    context = LoadContext(config_of(), pyproj.CRS("EPSG:4326"), {"long_name": "Snow"}, below=(*below, below[0]))
+    assert Title.load(None, context).texts == {"subtitle": "Snow; 500 hPa geopotential; 10 m wind (kt)"}
+
+
+def test_a_line_of_credit_with_an_unknown_field_is_left_out() -> None:
+    settings = CreditSettings(lines=("Data: {source}", "Borders: Census Bureau"))
+    for source, lines in (({}, 1), ({"source": ""}, 1), ({"source": "NCEP"}, 2)):
+        context = LoadContext(config_of(), pyproj.CRS("EPSG:4326"), source)
+        assert Credit.load(settings, context).lines == ("Data: NCEP", "Borders: Census Bureau")[-lines:]
 
 
 @pytest.mark.parametrize("size", [(300, 200), (600, 400), (1400, 900)])

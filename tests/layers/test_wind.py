@@ -159,7 +159,22 @@ def test_arrows_point_downwind_and_have_the_length_of_the_speed(draw) -> None:
     assert len(tip) == len(tail) > 15
 
 
-@pytest.mark.parametrize("table", ["barbs", "arrows"])
+@pytest.mark.parametrize(("name", "map_crs"), [("Lambert", None), ("polar", None), ("degrees", LAMBERT)])
+def test_streamlines_run_along_the_wind(draw, name: str, map_crs: str | None) -> None:
+    """The direction of each step is that of the wind (3, 4) relative to north, turned by PROJ's convergence."""
+    sheet, marks = draw(GRIDS[name], map_crs, table="streamlines", casing="none", linewidth=1)
+    lines, heads = marks
+    same = np.diff(np.cumsum(lines.codes == 1)) == 0
+    steps, middle = np.diff(lines.vertices, axis=0)[same], ((lines.vertices[1:] + lines.vertices[:-1]) / 2)[same]
+    to_north, _ = convergence(map_crs or GRIDS[name], middle, sheet.crs)
+    found = np.arctan2(*steps.T)
+    off = (found - to_north - np.arctan2(3, 4) + np.pi) % (2 * np.pi) - np.pi
+    assert np.degrees(abs(off)).max() < 1.5
+    assert (lines.codes == 1).sum() > 20
+    assert (heads.codes == 1).sum() > 20
+
+
+@pytest.mark.parametrize("table", ["barbs", "arrows", "streamlines"])
 def test_the_fast_map_and_the_figure_are_equal(load, write_raster, table: str) -> None:
     x, y = np.meshgrid(np.linspace(-40, 40, 60), np.linspace(-40, 40, 60))
     path = write_raster(np.stack([y, x]), Affine(1, 0, -140, 0, -1, 30))

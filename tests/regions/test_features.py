@@ -208,13 +208,13 @@ def test_the_height_of_a_region_by_center_can_differ(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ("0,89,300", "contains a pole"),
+        ("0,91,300", "column 'lat': 91 is not a latitude"),
         ("0,0,0", "column 'width_km': 0 is not a size in kilometers"),
         ("0,0,-5", "column 'width_km': -5 is not a size in kilometers"),
         ("500,0,5", "column 'lon': 500 is not a longitude"),
         ("0,x,5", "column 'lat': 'x' is not a finite number"),
-        ("0,80,9000", "contains a pole"),
-        ("0,60,30000", "contains a pole"),
+        ("0,80,17000", "17000 km are more than the largest region near a pole"),
+        ("0,60,30000", "30000 km are more than the largest region near a pole"),
     ],
 )
 def test_a_bad_center_or_size_is_named(tmp_path: Path, cells: str, message: str) -> None:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
 from matplotlib.path import Path as Outline
+from matplotlib.transforms import IdentityTransform
 from shapely.geometry import LineString, MultiPoint, Polygon, box
 
 from regionplot.colors.numbers import ColorScale
@@ -27,6 +28,7 @@ from regionplot.layers.title import Title
 from regionplot.render.agg import AxesPlace
 from regionplot.render.artists import panel_artists, sheet_artist
 from regionplot.render.frame import add_frame, new_figure
+from regionplot.render.text import UnhintedText
 from regionplot.settings.loading import read_config
 from regionplot.sheet.key import ColorBarKey
 from regionplot.sheet.layout import Box
@@ -160,14 +162,42 @@ def test_a_title_that_fits_is_not_changed(canvas) -> None:
     assert not artist.get_parse_math()
 
 
-@pytest.mark.parametrize("length", [60, 80, 120, 500, 2000])
-def test_a_long_title_shrinks_and_is_then_truncated(canvas, length: int) -> None:
-    text = "Snow on the ground " * (length // 19)
+@pytest.mark.parametrize("length", [60, 80, 120, 300])
+@pytest.mark.parametrize("words", ["Snow on the ground ", "Schneewassergleichwer"])
+def test_a_long_title_shrinks_and_is_then_divided_into_two_lines(canvas, words: str, length: int) -> None:
+    text = (words * 20)[:length].strip()
     artist = title(text, canvas)
     assert artist.get_window_extent(canvas.get_renderer()).x1 <= LAYOUT.size[0] - LAYOUT.panel.left + 1
-    assert artist.get_fontsize() >= 0.6 * LAYOUT.page.title_points - 1e-9
-    shown = artist.get_text()
-    assert shown == text.strip() or (shown.endswith("…") and text.startswith(shown[:-1]))
+    lines = artist.get_text().split("\n")
+    assert len(lines) <= 2
+    assert (" " if " " in words else "").join(lines) == text
+    assert artist.get_fontsize() >= (0.6 * LAYOUT.page.title_points - 1e-9 if len(lines) == 1 else 5)
+
+
+def test_a_title_that_would_be_too_small_to_read_is_truncated(canvas) -> None:
+    artist = title("Snow on the ground " * 100, canvas)
+    assert artist.get_window_extent(canvas.get_renderer()).x1 <= LAYOUT.size[0] - LAYOUT.panel.left + 1
+    assert artist.get_text().startswith("Snow on the ground Snow")
+    assert artist.get_text().count("\n") == 1
+    assert artist.get_fontsize() == 5
+    assert artist.get_text().endswith("…")
+
+
+def test_two_lines_lie_around_the_baseline_of_one_line() -> None:
+    """The rows of one line and of two lines that are drawn with the same font."""
+    rows = []
+    for words in ("HHHH", "HHHH\nHHHH"):
+        image = FigureCanvasAgg(Figure(figsize=(2, 1)))
+        text = UnhintedText(10, 40, words, fontsize=10)
+        text.set_transform(IdentityTransform())
+        text.set_figure(image.figure)
+        image.figure.add_artist(text)
+        image.draw()
+        pixels = np.asarray(image.buffer_rgba())[..., :3].min(axis=(1, 2))
+        rows.append(image.figure.bbox.height - np.flatnonzero(pixels < 128))
+    (one, two), height = rows, 1.15 * 10 * 100 / 72
+    assert two.max() - one.max() == pytest.approx(0.75 * height, abs=1)
+    assert one.min() - two.min() == pytest.approx(0.25 * height, abs=1)
 
 
 @pytest.mark.parametrize("text", ["", " ", "$\\frac{$", "\\", "الثلج", "雪" * 300, "\u202e\u0301"])

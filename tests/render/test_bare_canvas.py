@@ -49,6 +49,7 @@ def shared_data(**sections: Any) -> SharedData:
     [
         {"size": [701, 457], "projection": "raster"},
         {"size": [400, 300], "dpi": 37, "projection": "EPSG:5070", "fit": "exact"},
+        {"size": [701, 457], "projection": "EPSG:5070", "style": "atlas"},
     ],
 )
 def test_ink_has_the_same_pixels(place: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ from regionplot.geo.region import Region
 from regionplot.render.fonts import FALLBACKS, FontFallbacks, is_visible
 from regionplot.runs.digests import MapDigests
 from regionplot.runs.run import render_regions
+from regionplot.runs.texts import find_fonts
+from regionplot.settings.loading import read_config
 
 CAROLINA = Extent(-84.5, -75.3, 33.8, 36.7)
 SNOW, SEA = "北", "海"
@@ -149,3 +151,10 @@ def test_letters_without_a_shape_need_no_glyph(letter):
 @pytest.mark.parametrize("letter", ["a", "\u0902", "\ue000", "\u0378", "❄"])
 def test_private_and_unassigned_letters_need_a_glyph(letter):
     assert is_visible(letter)
+
+
+def test_letters_of_all_texts_around_a_map_are_searched() -> None:
+    texts = {"subtitle": "\u0f56 {long_name}", "upper_right": "\u2d30", "lower_right": "\u0b85"}
+    own = {"credit": {"lines": ["\u10d0"]}, "colors": {"label": "\u0531"}}
+    config = read_config({"raster": {"path": "sample:relief"}, "map": texts, **own})
+    assert set(find_fonts([], config)) - {" "} >= {"\u0f56", "\u2d30", "\u0b85", "\u10d0", "\u0531"}

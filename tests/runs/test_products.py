@@ -80,7 +80,11 @@ def counted(monkeypatch):
     monkeypatch.setattr(
         Features,
         "_of",
-        classmethod(lambda cls, settings, vectors: counts["layers"].add(id(vectors)) or made(cls, settings, vectors)),
+        classmethod(
+            lambda cls, settings, vectors, *more: (
+                counts["layers"].add(id(vectors)) or made(cls, settings, vectors, *more)
+            )
+        ),
     )
     return counts
 

@@ -1,0 +1,85 @@
+"""Marks for highs and lows: H and L, with their values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from regionplot.geo.contours import Floats, find_highs
+from regionplot.layers.contour_grid import NODE_PIXELS, GridValues
+from regionplot.layers.contour_settings import ContourSettings
+from regionplot.sheet.marks import Label
+from regionplot.sheet.placing import LabelBox
+from regionplot.sheet.sheet import Sheet
+from regionplot.text import number_text
+
+REACH = 170
+"""Pixels around a high or low without a higher or lower value."""
+_INSIDE = 34
+"""Minimum pixels to the edge of the panel."""
+_PROMINENCE = 0.25
+"""Minimum difference from the mean of the surroundings, as a fraction of the interval."""
+_MARK_POINTS, _VALUE_POINTS = 24, 11
+_LETTER_HALO, _VALUE_HALO = 1.6, 1.2
+MARK_HALO = "#ffffffe6"
+"""Color of the halos."""
+
+
+@dataclass(frozen=True)
+class HighsAndLows:
+    """The marks of one map. Highs and lows are those of the blurred field, so that they match the lines."""
+
+    sheet: Sheet
+    style: ContourSettings
+
+    def marks(self, found: GridValues) -> Iterator[Label]:
+        """Yield the marks, and take their boxes."""
+        style, placer = self.style, self.sheet.placer
+        x, y = found.grid.nodes
+        prominence = _PROMINENCE * (style.interval or 0.0)
+        for letter, sign, color in (("H", 1, style.high_color), ("L", -1, style.low_color)):
+            for row, column in find_highs(sign * found.blurred, REACH // NODE_PIXELS, prominence):
+                center = LabelBox.around(x[column], y[row], 0, 0)
+                if placer.is_inside(center, _INSIDE):
+                    value = sign * _highest(sign * found.values, row, column, found.blur)
+                    yield from self._mark(letter, color, center, value)
+
+    def _mark(self, letter: str, color: str, at: LabelBox, value: float) -> Iterator[Label]:
+        """Yield the letter and the value of a high or low, and take their boxes."""
+        sheet, placer = self.sheet, self.sheet.placer
+        factor, x, y = sheet.label_factor, at.left, at.bottom
+        text = number_text(round(value, _digits(self.style.interval)))
+        letters, digits = _MARK_POINTS * factor, _VALUE_POINTS * factor
+        size, below = placer.measure(letter, letters, "semibold"), placer.measure(text, digits, "semibold")
+        bottom = y - size.ascent / 2 + sheet.pixels(3 * factor)
+        under = bottom - sheet.pixels(5 * factor) - below.ascent
+        boxes = [
+            LabelBox.around(x, bottom + size.ascent / 2, size.width, size.ascent),
+            LabelBox.of_text(x - below.width / 2, under, below),
+        ]
+        if not all(placer.is_inside(box, 2) and placer.is_free(box) for box in boxes):
+            return
+        placer.take(*(box.grown(4, 3) for box in boxes))
+        for baseline, string, points, halo in (
+            (bottom, letter, letters, _LETTER_HALO),
+            (under, text, digits, _VALUE_HALO),
+        ):
+            yield Label(
+                round(x), round(baseline), string, points, color, MARK_HALO, halo * factor,
+                weight="semibold", vertical_align="baseline", font=sheet.layout.page.font,
+            )  # fmt: skip
+
+
+def _highest(values: Floats, row: int, column: int, blur: float) -> float:
+    """Return the highest value within the blur around a node. The blur has lowered the peak, so it is not used."""
+    reach = math.ceil(blur)
+    around = values[max(row - reach, 0) : row + reach + 1, max(column - reach, 0) : column + reach + 1]
+    return float(np.nanmax(around))
+
+
+def _digits(interval: float | None) -> int:
+    """Return the number of decimal places for values."""
+    return max(0, math.ceil(-math.log10(interval))) if interval else 0
