@@ -172,7 +172,7 @@ class RemoteSnapshot:
         self._idle.append(worker)
 
     def _read_control(self) -> None:
-        """Read what the process of the generation says: its catalog, then its workers."""
+        """Read the messages of the process of the generation: its catalog, then its workers."""
         try:
             found = receive(self._control)
         except BlockingIOError:
@@ -229,7 +229,7 @@ class RemoteSnapshot:
             worker.reply.set_exception(WorkerDiedError())
 
     def _stop_late(self, worker: _Worker, drawing: Drawing) -> None:
-        """Have a worker killed that takes too long. Its request is not tried again."""
+        """Tell the generation to kill a worker that takes too long. Its request is not tried again."""
         logger.error("a request takes more than %g s: %r", self.catalog.settings.timeout, drawing)
         self._remember_killer(digest_of("", drawing))
         if worker.reply is not None and not worker.reply.done():
