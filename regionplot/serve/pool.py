@@ -229,7 +229,7 @@ class RemoteSnapshot:
             worker.reply.set_exception(WorkerDiedError())
 
     def _stop_late(self, worker: _Worker, drawing: Drawing) -> None:
-        """Tell the generation to kill a worker that takes too long. Its request is not tried again."""
+        """Have a worker killed that takes too long. Its request is not tried again."""
         logger.error("a request takes more than %g s: %r", self.catalog.settings.timeout, drawing)
         self._remember_killer(digest_of("", drawing))
         if worker.reply is not None and not worker.reply.done():
