@@ -59,7 +59,7 @@ def test_faults_of_the_table_and_of_colors_are_reported_together(run_command, fo
 
 MISTAKES = {
     "a misspelled command": (["prepar"], "there is no table and no command 'prepar'; did you mean 'prepare'?"),
-    "an unknown command": (["paint"], "there is no table and no command 'paint'; the commands are check, init"),
+    "an unknown command": (["summon"], "there is no table and no command 'summon'; the commands are check, init"),
     "an address": (["https://example.org/regions.csv"], "https://example.org/regions.csv: addresses are not read"),
     "a folder": (["."], r"\.: Is a directory; give the table of regions"),
     "an address as raster": (
