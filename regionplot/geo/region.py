@@ -40,7 +40,7 @@ class Region:
     shape: bytes = field(default=b"", repr=False, compare=False)
     """Geometry as WKB, in `crs`, for statistics and the layer `focus`. Empty: the region is the extent."""
     projection: str = ""
-    """Projection of the map: `auto`, `raster` or a code such as `EPSG:5070`. Empty: that of the settings."""
+    """Projection of the map: `auto`, `raster` or a code such as `EPSG:5070`. Empty: the projection in the settings."""
     track: Track | None = field(default=None, repr=False)
     """Track with which the region moves. None: the region does not move, or it is the region at the time of a map."""
 

@@ -48,7 +48,7 @@ class RasterInfo:
     description: Mapping[str, object]
     """Text for titles and labels: `raster` (the file's stem), `variable`, `long_name`, `units` and, if they are
     known, `level`, `time` and `reference_time` (datetimes in UTC), `lead` (hours from the reference time), and
-    `source` (who has made the data)."""
+    `source` (producer of the data)."""
     color_table: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """Red, green, blue and opacity (0 to 255) of each value. Empty if the band has no color table."""
     class_names: Mapping[int, str] = field(default_factory=dict)

@@ -138,8 +138,9 @@ class Layer(Protocol):
     def inks(self) -> frozenset[str] | None:
         """Return the colors of the layer's marks in the panel: lines, areas, letters, casings and halos.
 
-        Return None if the layer does not fit into a palette image, because it draws images or many colors, or because
-        its marks outside the panel are colored. Maps with such a layer are RGB images.
+        Return None if the layer does not name its colors, because it draws images or many colors, or because its marks
+        outside the panel are colored. Maps with such a layer are RGB images, or have a palette for each map
+        (`render.adaptive`).
         """
         return None
 

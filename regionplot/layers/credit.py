@@ -35,7 +35,7 @@ class CreditSettings(LayerSettings):
     """`[credit]`: the sources of the data."""
 
     lines: Annotated[tuple[Template, ...], Field(strict=False, max_length=4)]
-    """Up to four lines of text, such as "Boundaries: US Census Bureau". Fields are those of the raster.
+    """Up to four lines of text, such as "Boundaries: US Census Bureau". The texts can have fields of the raster.
     A line with a field that the raster does not have is left out."""
     font_size: FontSize = 8.5
     """Font size in points, on a sheet of 14 × 9 inches."""

@@ -57,7 +57,7 @@ class GraticuleSettings(LayerSettings):
     font_size: Annotated[float, Field(gt=0, le=100)] = 8
     """Font size of the labels in points, on a sheet of 14 × 9 inches."""
     halo: Color = "white"
-    """Color of the halo around letters inside the panel. `none`: no halo. Maps with a halo are RGB images."""
+    """Color of the halo around letters inside the panel. `none`: no halo."""
 
     @property
     def text_color(self) -> str:

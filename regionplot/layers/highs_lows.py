@@ -30,7 +30,7 @@ MARK_HALO = "#ffffffe6"
 
 @dataclass(frozen=True)
 class HighsAndLows:
-    """The marks of one map. Highs and lows are those of the blurred field, so that they match the lines."""
+    """The marks of one map. Highs and lows are found in the blurred field, so that they match the lines."""
 
     sheet: Sheet
     style: ContourSettings

@@ -188,7 +188,7 @@ class Drawing:
         return picture
 
     def _finished(self, canvas: Canvas, sheet: Sheet) -> Picture:
-        """Return what is drawn, with a palette of its own if it should have one."""
+        """Return the drawn image, with a palette if it should have one."""
         page, found = sheet.layout.page, None
         if self._adapts:
             found = adapted(canvas.buffer, required_colors(page.ink, page.line_ink, page.faint_ink))

@@ -98,7 +98,7 @@ class PanelInk:
     """The ink in the panel of one map. Labels are light where the raster is dark."""
 
     usual: Covered
-    """Ink with all labels in their usual colors."""
+    """Ink with all labels in their colors on a light raster."""
     reversed: Covered = _NOTHING
     """Ink under the boxes, with all labels in their colors on a dark raster."""
     boxes: NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 4), np.int32))

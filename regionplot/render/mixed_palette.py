@@ -2,7 +2,8 @@
 
 The palette holds the exact class colors, the shades of the frame, and colors that inks make when they cover classes or
 other inks. There are more such colors than rows of a palette. Colors are chosen one after the other: the next color is
-the one that is farthest from all chosen colors. So the largest error is small, and the choice is always the same::
+the one that is farthest from all chosen colors. Therefore, the largest error is small, and the choice is always the
+same::
 
     rows of the scale │ white to the ink of the frame │ mixtures of classes and inks
 

@@ -65,7 +65,7 @@ class PanelImage:
 
 @dataclass(frozen=True)
 class PanelStyle:
-    """What an image shows."""
+    """The layers and the background of an image."""
 
     below: tuple[Layer, ...] = ()
     """Layers below the raster, in the CRS of the image."""

@@ -32,7 +32,7 @@ _LEVELS = 256
 
 @dataclass(frozen=True)
 class TonePalette:
-    """What maps with palettes of their own share. See `ink.PaletteTables`."""
+    """The parts that maps with different palettes share. See `ink.PaletteTables`."""
 
     colors: Bytes
     """Colors that each palette has, shape (n, 3)."""
@@ -58,7 +58,7 @@ class ToneMaps:
     scale : PaletteScale
         The color scale.
     palette : TonePalette
-        What the palettes of all maps share.
+        The parts that the palettes of all maps share.
     frame : ndarray of uint8, shape (height, width, 4)
         The sheet without a map.
     """

@@ -50,7 +50,7 @@ _NOT_ON_PANELS = frozenset({"credit", "scale_bar", "focus", "graticule"})
 """Layers that only suit a whole sheet. The step of the graticule depends on the image, so tiles would not match."""
 _MAX_NAME = 60
 _MORE_CRS = 3
-"""Number of CRSs, besides the usual ones, for which a worker keeps layers."""
+"""Number of CRSs, besides those in `[serve] projections`, for which a worker keeps layers."""
 _RUN_LENGTH = 16
 _WORLD: Box = (-180.0, -90.0, 180.0, 90.0)
 LONLAT_CRS = pyproj.CRS.from_user_input(LONLAT)
@@ -88,7 +88,7 @@ class LoadedField:
 
     @property
     def facts(self) -> FieldFacts:
-        """What the catalog holds about the field."""
+        """The entry of the field in the catalog."""
         run = self.data.description.get("reference_time")
         fingerprint = self.data.info.fingerprint
         return FieldFacts(
@@ -284,7 +284,7 @@ def _boxes(config: Config, data: SharedData) -> dict[str, Box]:
 
 
 def _region(region: Region, data: SharedData) -> RegionFacts | None:
-    """Return what the catalog holds about a region, or None if its limits cannot be projected."""
+    """Return the entry of a region in the catalog, or None if its limits cannot be projected."""
     try:
         axes = axes_of(region, data.crs)
         found = project_extent(axes.extent(region.extent), axes.crs, LONLAT_CRS)

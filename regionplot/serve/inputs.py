@@ -1,4 +1,4 @@
-"""Find out when inputs are renewed: rasters, vector files and the table of regions."""
+"""Find out when inputs are replaced: rasters, vector files and the table of regions."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class WatchedInputs:
 
     @property
     def missing(self) -> list[str]:
-        """What is known of the rasters that have not arrived yet."""
+        """Description of the rasters that have not arrived yet."""
         return [f"{each}: {each.status}" for each in self._missing]
 
     def are_renewed(self) -> bool:
-        """Return True if an input was renewed since the last call, and all rasters are there."""
+        """Return True if an input was replaced since the last call, and all rasters are there."""
         arrived = [each for each in self._rasters if each.next(0) is not None]
         self._missing = [each for each in self._missing if each not in arrived]
         return (bool(arrived) or self._has_settled()) and not self._missing

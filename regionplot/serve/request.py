@@ -190,7 +190,7 @@ def tile_request(
     Parameters
     ----------
     parameters : Parameters
-        `time`, `layers` and `scale` (1 or 2: pixels per pixel of a usual screen).
+        `time`, `layers` and `scale` (1 or 2: pixels per pixel of a standard screen).
     catalog : Catalog
         The catalog.
     product : str

@@ -26,7 +26,7 @@ _LEGEND = (300, 120)
 
 @dataclass(frozen=True)
 class WmsMap:
-    """A map, and what is needed to answer."""
+    """A map, and the facts that its answer needs."""
 
     product: ProductFacts
     fact: FieldFacts
