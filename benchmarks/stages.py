@@ -29,7 +29,6 @@ from matplotlib.patches import PathPatch
 from matplotlib.text import Text
 from PIL import Image
 
-from regionplot.colors import base
 from regionplot.colors.base import PaletteScale
 from regionplot.geo import sampling
 from regionplot.geo.clip import IndexedGeometries
@@ -111,7 +110,7 @@ class Probe:
             for owner, name, function in (
                 (View, "of", watch.timed("view", View.of)),
                 (sheets, "sample", watch.timed("sample", sampling.sample)),
-                (base, "sample", watch.timed("sample", sampling.sample)),
+                (sampling, "sample", watch.timed("sample", sampling.sample)),
                 (PaletteScale, "codes", watch.timed("classify", PaletteScale.codes)),
                 (IndexedGeometries, "clip_to_panel", watch.timed("clip and simplify", IndexedGeometries.clip_to_panel)),
                 (marks.Path, "of_lines", watch.timed("strokes", marks.Path.of_lines)),
