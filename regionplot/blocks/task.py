@@ -135,9 +135,10 @@ class BlockTask(BlockWorker):
     """Width of a halo that is not clipped at the edges of the grid. None if the halo is clipped."""
 
     def load(self) -> None:
+        """Set the malloc policy for threads. Import numpy.ma if it is needed, so that forked workers inherit it."""
         super().load()
         if self.read == "masked" or self.reduction is not None:
-            import numpy.ma  # noqa: F401, PLC0415 (forked workers inherit it)
+            import numpy.ma  # noqa: F401, PLC0415
 
     def __call__(self, job: Block) -> BlockResult:
         """Return the result of one block."""
