@@ -54,9 +54,10 @@ class Moments(NamedTuple):
         count = self.cells + other.cells
         if not self.cells or not other.cells:
             return self if self.cells else other
-        difference = other.mean - self.mean
+        difference = other.mean - self.mean if other.mean != self.mean else 0.0  # two infinite means can be equal
         mean = self.mean + difference * other.cells / count
-        squares = self.squares + other.squares + difference**2 * self.cells * other.cells / count
+        between = difference * difference * self.cells * other.cells / count  # a power would raise OverflowError
+        squares = self.squares + other.squares + between
         return Moments(count, mean, squares)
 
 
@@ -302,8 +303,9 @@ class Reduction(NamedTuple):
     nodata: float | None
 
     def summarize(self, values: NDArray[Any], block: Block) -> list[Any]:
-        """Return the summary of each band of the result of a block."""
-        return self.reducer.summarize(values, self.nodata, block)
+        """Return the summary of each band of the result of a block. Infinite cells cause no warnings."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.reducer.summarize(values, self.nodata, block)
 
 
 @dataclass
