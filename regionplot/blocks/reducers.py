@@ -10,6 +10,7 @@ digits can depend on the order in which blocks finish.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -54,9 +55,11 @@ class Moments(NamedTuple):
         count = self.cells + other.cells
         if not self.cells or not other.cells:
             return self if self.cells else other
-        difference = other.mean - self.mean if other.mean != self.mean else 0.0  # two infinite means can be equal
-        mean = self.mean + difference * other.cells / count
-        between = difference * difference * self.cells * other.cells / count  # a power would raise OverflowError
+        difference, share = other.mean - self.mean, other.cells / count
+        mean = self.mean + difference * share
+        if not math.isfinite(difference):
+            mean = self.mean * (1 - share) + other.mean * share
+        between = difference * difference * self.cells * share  # a power would raise OverflowError
         squares = self.squares + other.squares + between
         return Moments(count, mean, squares)
 

@@ -137,7 +137,7 @@ def test_probabilities_are_from_0_to_1():
         Quantiles(EDGES, probabilities=[50])
 
 
-@pytest.mark.parametrize("odd", [[np.inf], [np.inf, np.inf], [-np.inf, np.inf], [1e200, -1e200], [1.7e308, 1.7e308]])
+@pytest.mark.parametrize("odd", [[np.inf], [np.inf, np.inf], [-np.inf, np.inf], [-np.inf], [1e200, 2e200, 0]])
 def test_infinite_and_huge_cells_give_the_statistics_of_numpy(write_raster, odd):
     """The odd cells are in different blocks, so that summaries of them are merged."""
     values = np.ones((20, 60))
@@ -146,8 +146,7 @@ def test_infinite_and_huge_cells_give_the_statistics_of_numpy(write_raster, odd)
     for reducer, function in ((Sum(), np.sum), (Mean(), np.mean), (Variance(), np.var), (Maximum(), np.max)):
         process_blocks(functions.first, file, reducer, grid=(20, 20))
         with np.errstate(all="ignore"):
-            expected = function(values) if np.abs(odd[0]) != 1.7e308 or function is not np.mean else np.inf
-        np.testing.assert_allclose(reducer.results[0], expected)
+            np.testing.assert_allclose(reducer.results[0], function(values))
 
 
 @pytest.mark.parametrize(
