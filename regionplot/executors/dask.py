@@ -5,14 +5,17 @@ Only this module imports `distributed`, an optional dependency (`pip install reg
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import logging
 import os
 import sys
 import threading
 import time
+import uuid
+import weakref
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -34,7 +37,7 @@ from regionplot.executors.base import (
     start_task_worker,
 )
 from regionplot.executors.jobs import PendingJob
-from regionplot.system.threads import wait_for_exit
+from regionplot.system.threads import thread_pool, wait_for_exit
 
 logger = logging.getLogger(__name__)
 
@@ -186,17 +189,45 @@ def _connect(stack: ExitStack, cluster: Any, workers: int) -> Any:
     import distributed  # noqa: PLC0415 (an optional dependency)
 
     if isinstance(cluster, distributed.Client):
+        if cluster.status not in ("running", "connecting"):
+            raise ExecutorError(f"the client of the dask cluster is {cluster.status}; pass a connected client")
         return cluster
     try:
         if cluster is None:
             cluster = _start_local_cluster(stack, workers)
         else:
             warn_if_unencrypted(str(cluster))
+            _check_address(str(cluster))
         return stack.enter_context(distributed.Client(cluster, set_as_default=False))
-    except (OSError, ValueError, TimeoutError) as error:
+    except (OSError, ValueError, TypeError, OverflowError, ImportError) as error:  # dask raises all of them
         if cluster is None:
             raise ExecutorError(f"the local dask cluster cannot be started: {error}") from error
         raise ExecutorError(f"there is no dask cluster at {cluster}: {error}; check the address") from error
+
+
+def _check_address(address: str) -> None:
+    """Connect to a scheduler once. A client that cannot connect would leave a thread behind.
+
+    Raises
+    ------
+    OSError, ValueError
+        If there is no scheduler at this address. distributed raises further errors for wrong addresses.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:  # the usual case: no event loop runs in this thread
+        asyncio.run(_connect_once(address))
+        return
+    with thread_pool(1) as pool:
+        pool.submit(asyncio.run, _connect_once(address)).result()
+
+
+async def _connect_once(address: str) -> None:
+    import distributed  # noqa: PLC0415 (an optional dependency)
+    from distributed.comm.core import connect  # noqa: PLC0415
+
+    comm = await connect(address, **distributed.Security().get_connection_args("client"))
+    await comm.close()
 
 
 def _end_idle_thread(before: Collection[threading.Thread]) -> None:
@@ -275,10 +306,12 @@ class LoadedTask(Generic[J]):
     is_loaded: bool = False
     error: RegionplotError | None = None
     """Error of the failed load. All jobs of the worker report this error."""
+    token: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """Name of the task. All copies of a task have the same name."""
 
-    def __reduce__(self) -> tuple[type[LoadedTask[J]], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., LoadedTask[J]], tuple[Any, ...]]:
         """Pickle without the loaded state, because dask may copy the task from a worker that has loaded the data."""
-        return type(self), (self.task, self.parent)
+        return _task_of_worker, (self.task, self.parent, self.token)
 
     def load(self) -> None:
         """Load the task once per worker. If loading fails, keep the error for all jobs of the worker."""
@@ -291,6 +324,17 @@ class LoadedTask(Generic[J]):
                     load_task(self.task)
                 except RegionplotError as error:
                     self.error = error
+
+
+_tasks_lock = threading.Lock()
+_tasks: weakref.WeakValueDictionary[str, LoadedTask[Any]] = weakref.WeakValueDictionary()
+"""Tasks of this worker by name."""
+
+
+def _task_of_worker(task: Task[J], parent: int, token: str) -> LoadedTask[J]:
+    """Return the task that this worker has, or a new one. Dask may send a task to a worker several times."""
+    with _tasks_lock:
+        return _tasks.setdefault(token, LoadedTask(task, parent, token=token))
 
 
 def _run_job(loaded: LoadedTask[J], job: J) -> tuple[str, Any]:
