@@ -257,6 +257,7 @@ LAYERS = Registry(
     graticule="graticule:Graticule",
     scale_bar="scale_bar:ScaleBar",
     credit="credit:Credit",
+    missing="missing:Missing",
     shading="shading:Shading",
     labels="labels:Labels",
     points="points:Points",

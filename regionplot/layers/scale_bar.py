@@ -13,9 +13,10 @@ from typing import ClassVar, Literal, Self
 
 from typing_extensions import override
 
+from regionplot.geo.grid import GridGeometry
 from regionplot.geo.ground import meters_per_pixel
 from regionplot.layers.base import Layer, LayerSettings, LoadContext, settings_digest
-from regionplot.layers.colorbar import end_of_short_bar
+from regionplot.layers.missing import Entry, end_of_keys, outside_of_map, shown_entries
 from regionplot.settings.sheet import FontSize
 from regionplot.sheet.layout import POINTS_PER_INCH, Box, Page, Room
 from regionplot.sheet.marks import Rectangle, SheetMark, Text
@@ -23,6 +24,8 @@ from regionplot.sheet.sheet import Sheet
 
 _BOTTOM, _HEIGHT, _ROOM = 23.8, 3.6, 33
 """Points from the bottom of the sheet to the bar, height of the bar, and height of the space for the layer."""
+_GAP_AFTER_KEYS = 18
+"""Points between the last key and the scale bar."""
 _LONGEST, _SHORTEST, _GAP, _UNIT = 137, 40, 36, 24
 """Maximum length of the bar in points, space without which there is no bar, points between a color bar and the scale
 bar, and points for the unit."""
@@ -58,6 +61,11 @@ class ScaleBar(Layer):
     mark_types: ClassVar[frozenset[type]] = frozenset({Rectangle, Text})
     settings: ScaleBarSettings
     key: str
+    entries: tuple[Entry, ...] = ()
+    """Keys at the left of the bar, which all maps have."""
+    outside: Entry | None = None
+    """Key that only maps with a part outside the grid have."""
+    grid: GridGeometry | None = None
 
     @classmethod
     @override
@@ -67,13 +75,14 @@ class ScaleBar(Layer):
     @classmethod
     @override
     def load(cls, settings: ScaleBarSettings, context: LoadContext) -> Self:
-        return cls(settings, settings_digest(settings))
+        entries, outside = shown_entries(context)
+        return cls(settings, settings_digest(settings, entries, outside), entries, outside, context.grid)
 
     @override
     def draw(self, sheet: Sheet) -> Iterator[SheetMark]:
-        page, end = sheet.layout.page, end_of_short_bar(sheet.layout)
+        page, end = sheet.layout.page, self._start(sheet)
         pixel = meters_per_pixel(sheet.crs, sheet.view.panel) / _METERS[self.settings.unit]
-        left = sheet.layout.panel.left if end is None else end + page.pixels(_GAP)
+        left = sheet.layout.panel.left if end is None else end
         longest = min(page.pixels(_LONGEST), sheet.layout.panel.right - left - page.pixels(_UNIT))
         is_known = math.isfinite(pixel) and pixel > 0 and longest >= page.pixels(_SHORTEST)
         length = round_length(longest * pixel) if is_known else 0.0
@@ -95,6 +104,14 @@ class ScaleBar(Layer):
         for x, words in numbers:
             yield text(x=x, text=words, align="center")
         yield text(x=round(left + width + last), text=self.settings.unit)
+
+    def _start(self, sheet: Sheet) -> int | None:
+        """Return the left end of the bar beside a short color bar and keys. Return None if there is no color bar."""
+        entries = self.entries
+        if self.outside is not None and outside_of_map(self.grid, sheet).areas.size:
+            entries = (*entries, self.outside)
+        end = end_of_keys(sheet.layout, entries)
+        return None if end is None else end + sheet.layout.page.pixels(_GAP_AFTER_KEYS if entries else _GAP)
 
     @override
     def inks(self) -> frozenset[str]:

@@ -20,6 +20,7 @@ from regionplot.fonts import files_of
 from regionplot.layers.base import Layer
 from regionplot.layers.features import Features
 from regionplot.layers.graticule import GraticuleWithMargin
+from regionplot.layers.missing import Missing
 from regionplot.layers.no_data import NoDataNote
 from regionplot.layers.scale_bar import ScaleBar
 from regionplot.layers.stack import can_yield
@@ -46,7 +47,7 @@ _SUBPIXELS = 0x40
 """FreeType's units per pixel."""
 _BEFORE = {"left": 0.0, "center": 0.5, "right": 1.0}
 """Part of a text that lies before its position, by alignment."""
-_USUAL_LAYERS = (Title, NoDataNote, GraticuleWithMargin, ScaleBar)
+_USUAL_LAYERS = (Title, NoDataNote, GraticuleWithMargin, ScaleBar, Missing)
 """Layers whose texts on the sheet are usual. Maps with the note "no data" are RGB images."""
 _USUAL_SIGNS = {"°", "−"}
 """Characters that all usual fonts have, in addition to ASCII."""

@@ -21,7 +21,7 @@ from regionplot.render.compiled import CompiledModules, compiled_modules, import
 from regionplot.render.ink import Ink, PaletteMaps
 from regionplot.render.ink_cache import InkCache
 from regionplot.render.ink_drawing import InkDrawing
-from regionplot.render.palette import layers_with_light, nearest_rows, palette_for
+from regionplot.render.palette import hatch_of, layers_with_light, nearest_rows, palette_for
 from regionplot.render.sheets import Style, make_sheet, place_on_earth
 from regionplot.render.tones import ToneMaps, TonePalette
 from regionplot.shared.data import SharedData, crs_name
@@ -173,7 +173,7 @@ class MapRenderer:
             return None
         if isinstance(self._palette, TonePalette):
             assert isinstance(self.style.scale, PaletteScale), "see `palette.adapts_palette`"
-            return ToneMaps(self.style.scale, self._palette, self._frame)
+            return ToneMaps(self.style.scale, self._palette, self._frame, hatch_of(self.style))
         rows = self._cache.frame() if self._cache else None
         if rows is None:
             rows = nearest_rows(self._frame, self._palette.colors)
