@@ -293,7 +293,7 @@ WRITERS = Registry(
     Interface(
         "regionplot.writers.base.Writer",
         ("suffixes", "media_type", "needs", "Settings", "encode"),
-        ("max_side", "palette", "mark"),
+        ("max_side", "palette", "adapts_palette", "mark"),
     ),
     png="png:PngWriter",
     webp="webp:WebpWriter",
