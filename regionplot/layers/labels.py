@@ -339,6 +339,8 @@ class _AreaNames:
     def marks(self) -> Iterator[Label]:
         """Yield the names that fit."""
         panel = self.sheet.view.box
+        if self.sheet.layout.page.is_narrow:
+            return
         least = _MIN_AREA * panel.width * panel.height
         for name, area in self.layer.features.areas_in(self.sheet.view, 14):
             if name and area.area >= least:

@@ -128,7 +128,7 @@ class Missing(Layer):
         yield Rectangle(box, entry.color, page.line_ink, page.neatline_pixels)
         if entry.look == "hatched":
             yield from _hatched(box, max(2, page.pixels(_SPACING)), page)
-        points = self.settings.font_size * page.text_factor
+        points = page.small_points(self.settings.font_size)
         baseline = box.bottom + box.height / 2 - points * page.dpi / POINTS_PER_INCH * HALF_CAPITAL
         yield Text(
             box.right + page.pixels(_TEXT_GAP), round(baseline), entry.name, points, page.ink, is_hinted=False,

@@ -24,6 +24,8 @@ from regionplot.sheet.sheet import Sheet
 
 _BOTTOM, _HEIGHT, _ROOM = 23.8, 3.6, 33
 """Points from the bottom of the sheet to the bar, height of the bar, and height of the space for the layer."""
+_NARROW_GAP = 20
+"""Points beside the bar on narrow sheets."""
 _GAP_AFTER_KEYS = 18
 """Points between the last key and the scale bar."""
 _LONGEST, _SHORTEST, _GAP, _UNIT = 137, 40, 36, 24
@@ -48,7 +50,22 @@ class ScaleBarSettings(LayerSettings):
 
 def scale_bar_width(page: Page) -> int:
     """Return the pixels that the longest scale bar takes, with the gaps on both sides."""
-    return page.pixels(_LONGEST + _UNIT + 2 * _GAP)
+    gaps = 2 * _NARROW_GAP if page.is_narrow else 2 * _GAP
+    return longest_bar(page) + page.pixels(_UNIT + gaps)
+
+
+def _gap(page: Page, entries: tuple[Entry, ...]) -> int:
+    """Return the points between the bar and what is at its left: keys or a color bar."""
+    if entries:
+        return _GAP_AFTER_KEYS
+    return _NARROW_GAP if page.is_narrow else _GAP
+
+
+def longest_bar(page: Page) -> int:
+    """Return the maximum length of the bar in pixels. It is shorter on narrow sheets."""
+    if not page.is_narrow:
+        return page.pixels(_LONGEST)
+    return max(page.pixels(_SHORTEST), round(_LONGEST * page.factor * page.dpi / POINTS_PER_INCH))
 
 
 @dataclass(frozen=True)
@@ -83,7 +100,7 @@ class ScaleBar(Layer):
         page, end = sheet.layout.page, self._start(sheet)
         pixel = meters_per_pixel(sheet.crs, sheet.view.panel) / _METERS[self.settings.unit]
         left = sheet.layout.panel.left if end is None else end
-        longest = min(page.pixels(_LONGEST), sheet.layout.panel.right - left - page.pixels(_UNIT))
+        longest = min(longest_bar(page), sheet.layout.panel.right - left - page.pixels(_UNIT))
         is_known = math.isfinite(pixel) and pixel > 0 and longest >= page.pixels(_SHORTEST)
         length = round_length(longest * pixel) if is_known else 0.0
         if not length:
@@ -93,7 +110,7 @@ class ScaleBar(Layer):
         line = page.neatline_pixels
         yield Rectangle(Box(left, bottom, width, height), "white", page.line_ink, line)
         yield Rectangle(Box(left, bottom, half, height), page.line_ink, page.line_ink, line)
-        points = self.settings.font_size * page.text_factor
+        points = page.small_points(self.settings.font_size)
         baseline = bottom - page.pixels(_TEXT_GAP) - round(points * _DIGIT_HEIGHT * page.dpi / POINTS_PER_INCH)
         digit, middle, longer = points * page.dpi / POINTS_PER_INCH * _DIGIT, f"{length / 2:g}", f"{length:g}"
         numbers = [(left, "0"), (left + half, middle), (left + width, longer)]
@@ -111,7 +128,7 @@ class ScaleBar(Layer):
         if self.outside is not None and outside_of_map(self.grid, sheet).areas.size:
             entries = (*entries, self.outside)
         end = end_of_keys(sheet.layout, entries)
-        return None if end is None else end + sheet.layout.page.pixels(_GAP_AFTER_KEYS if entries else _GAP)
+        return None if end is None else end + sheet.layout.page.pixels(_gap(sheet.layout.page, entries))
 
     @override
     def inks(self) -> frozenset[str]:

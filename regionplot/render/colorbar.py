@@ -33,6 +33,8 @@ _MAX_DECADES = 100
 """Number of decades above which matplotlib can place ticks beyond the range of float64."""
 _DIVIDER = "#ffffffb3"
 """Color of the lines between the classes of a short bar."""
+_LEAST = 3.0
+"""Minimum distance between the middles of two numbers on a short bar, as a multiple of their height."""
 _MAX_DIVIDED = 32
 """Maximum number of levels of a bar with such lines."""
 _MINUS = "\N{MINUS SIGN}"
@@ -195,6 +197,8 @@ def _keep_round(labels: Sequence[Text], boxes: Sequence[Bbox]) -> None:
         box = boxes[number]
         gap = _LEVEL_GAP * box.height
         is_free = all(box.x1 + gap < boxes[n].x0 or boxes[n].x1 + gap < box.x0 for n in shown)
+        middle = (box.x0 + box.x1) / 2
+        is_free = is_free and all(abs(middle - (boxes[n].x0 + boxes[n].x1) / 2) >= _LEAST * box.height for n in shown)
         labels[number].set_visible(is_free)
         if is_free:
             shown.append(number)
