@@ -17,11 +17,11 @@ from regionplot.render.artists import panel_artists, sheet_artist
 from regionplot.render.drawn_marks import DrawnMarks
 from regionplot.render.fonts import FALLBACKS
 from regionplot.render.frame import add_frame, new_figure
-from regionplot.render.shading import shade
+from regionplot.render.shading import change_colors
 from regionplot.render.sheets import Style, make_sheet
 from regionplot.render.style import plain_style
 from regionplot.shared.data import SharedData
-from regionplot.sheet.marks import Shade
+from regionplot.sheet.marks import Hatch, Shade
 from regionplot.sheet.sheet import Sheet
 from regionplot.sheet.view import View
 
@@ -99,7 +99,7 @@ def draw_figure(sheet: Sheet, style: Style) -> Figure:
     return figure
 
 
-def _add_axes(figure: Figure, sheet: Sheet, style: Style, shades: Iterable[Shade]) -> GeoAxes:
+def _add_axes(figure: Figure, sheet: Sheet, style: Style, shades: Iterable[Shade | Hatch]) -> GeoAxes:
     """Add a GeoAxes that covers exactly the pixels of the panel, with the sampled raster as an image."""
     extent = sheet.view.panel.extent
     axes = add_geo_axes(figure, sheet.view, sheet.crs, style.layout.size)
@@ -112,8 +112,7 @@ def _add_axes(figure: Figure, sheet: Sheet, style: Style, shades: Iterable[Shade
         resample=False,
     )
     pixels = style.scale.rgba(sheet.codes)
-    for mark in shades:
-        shade(pixels, mark)
+    change_colors(pixels, sheet.codes, style.scale.nodata, shades)
     image.set_data(pixels)
     image.set_zorder(0)
     image.set_clip_box(axes.bbox)

@@ -138,7 +138,9 @@ class SharedData(DrawingTools):
         crs = crs_of_layers(config, plan, info.geometry.crs)
         if info.fingerprint != plan.fingerprint:
             raise RasterError(f"{info.path}: input changed: the file was replaced or written to since the run began")
-        context = LoadContext(config, crs, info.description, array_cache(config), loaded=layers)
+        context = LoadContext(
+            config, crs, info.description, info.geometry, info.can_miss, array_cache(config), loaded=layers
+        )
         finish_layers = start_layers(all_layers(config), context)  # before the thread, because this forks
         failpoints.failpoint("cells", config.raster.path.name)
         with thread_pool(MAX_READERS) as pool:  # the threads end before workers are forked
