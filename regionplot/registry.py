@@ -259,6 +259,10 @@ LAYERS = Registry(
     credit="credit:Credit",
     shading="shading:Shading",
     labels="labels:Labels",
+    locator="locator:Locator",
+    logo="logo:Logo",
+    north_arrow="north_arrow:NorthArrow",
+    region_box="region_box:RegionBox",
     points="points:Points",
 )
 SOURCES = Registry(

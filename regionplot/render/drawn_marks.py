@@ -9,6 +9,7 @@ from regionplot.layers.base import Layer
 from regionplot.sheet.marks import (
     AxesCall,
     Barbs,
+    Image,
     Label,
     Markers,
     PanelMark,
@@ -22,9 +23,9 @@ from regionplot.sheet.marks import (
 from regionplot.sheet.placing import Placer
 from regionplot.sheet.sheet import Sheet
 
-PanelArtists = Path | Markers | Label | Barbs | AxesCall
+PanelArtists = Path | Markers | Label | Barbs | Image | AxesCall
 """Marks in the panel that become artists."""
-NEEDS_AXES = (AxesCall, Barbs, Label)
+NEEDS_AXES = (AxesCall, Barbs, Image, Label)
 """Types of marks in the panel whose artists need axes of a figure."""
 
 
