@@ -264,6 +264,10 @@ LAYERS = Registry(
     shading="shading:Shading",
     streamlines="streamlines:Streamlines",
     labels="labels:Labels",
+    locator="locator:Locator",
+    logo="logo:Logo",
+    north_arrow="north_arrow:NorthArrow",
+    region_box="region_box:RegionBox",
     points="points:Points",
 )
 SOURCES = Registry(

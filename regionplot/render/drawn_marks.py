@@ -10,6 +10,7 @@ from regionplot.sheet.marks import (
     AxesCall,
     Barbs,
     Hatch,
+    Image,
     Label,
     Markers,
     PanelMark,
@@ -23,9 +24,9 @@ from regionplot.sheet.marks import (
 from regionplot.sheet.placing import Placer
 from regionplot.sheet.sheet import Sheet
 
-PanelArtists = Path | Markers | Label | Barbs | AxesCall
+PanelArtists = Path | Markers | Label | Barbs | Image | AxesCall
 """Marks in the panel that become artists."""
-NEEDS_AXES = (AxesCall, Barbs, Label)
+NEEDS_AXES = (AxesCall, Barbs, Image, Label)
 """Types of marks in the panel whose artists need axes of a figure."""
 
 
