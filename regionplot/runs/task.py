@@ -175,7 +175,9 @@ class RenderTask:
     def _draws_sheets(self) -> bool:
         """True if maps can be drawn from sheets that are sampled with the style of the renderer."""
         has_own_scales = self.config.colors.scale == "region"
-        return self._needs == "pixels" and not self.config.map.functions and not has_own_scales
+        return (
+            self._needs == "pixels" and not self.config.panels and not self.config.map.functions and not has_own_scales
+        )
 
     @property
     def _needs(self) -> str:
@@ -199,9 +201,9 @@ class RenderTask:
     def digests(self) -> MapDigests:
         """Digests of the maps. The first use loads the shared data, but does not draw the frame."""
         if self._digests is None:
-            from regionplot.runs.digests import MapDigests  # noqa: PLC0415 (imports matplotlib)
+            from regionplot.runs.sheet_digests import digests_of  # noqa: PLC0415 (imports matplotlib)
 
-            self._digests = MapDigests(self._shared)
+            self._digests = digests_of(self._shared)
         return self._digests
 
     @property

@@ -52,6 +52,8 @@ class LoadPlan:
     series: NDArray[Any] | None = field(default=None, compare=False, repr=False)
     """Cells that determine the limits of the color scale for all times of a product (`shared.series`). None: the scale
     is that of the raster."""
+    panels: tuple[LoadPlan, ...] = ()
+    """The plan of each panel, if a sheet has several panels."""
     stored: Path | None = None
     """File from which workers that are not forked load data that are only in memory. None if there is no such file."""
 
