@@ -76,7 +76,7 @@ def plot_region(shared: SharedData, region: Region) -> Figure:
         If the region cannot be projected, or its row lacks a field of the title.
     """
     if shared.panels:
-        from regionplot.render.panels import PanelsRenderer  # noqa: PLC0415 (it imports this module)
+        from regionplot.render.sheet_of_panels import PanelsRenderer  # noqa: PLC0415 (it imports this module)
 
         return PanelsRenderer(shared).figure(region)
     with plain_style():

@@ -15,7 +15,7 @@ from regionplot.geo.extent import Extent
 from regionplot.geo.region import Region
 from regionplot.render.choose import make_renderer
 from regionplot.render.figure import plot_region
-from regionplot.render.panels import PanelsRenderer
+from regionplot.render.sheet_of_panels import PanelsRenderer
 from regionplot.runs.run import render_regions
 from regionplot.settings.config import Config
 from regionplot.settings.loading import read_config
